@@ -1,0 +1,1 @@
+"""Kernel ridge encoding, scores and nulls."""

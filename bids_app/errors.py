@@ -1,0 +1,104 @@
+"""Every exception of the program: what is wrong, where, found, wanted, and what to do.
+
+The exit codes follow the BIDS-Apps execution specification (BEP027).
+"""
+
+from __future__ import annotations
+
+
+class MusencError(Exception):
+    """Base of all errors a user can cause or mend.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in one sentence.
+    where : str or None
+        File, participant or argument concerned.
+    found, wanted : str or None
+        What was there and what was expected.
+    remedy : str or None
+        What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        found: object = None,
+        wanted: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.found = found
+        self.wanted = wanted
+        self.remedy = remedy
+        # The full text is the only argument, so that the exception survives pickling between processes.
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [self.what]
+        for label, value in (
+            ("where", self.where),
+            ("found", self.found),
+            ("wanted", self.wanted),
+            ("do this", self.remedy),
+        ):
+            if value is not None:
+                lines.append(f"  {label}: {value}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UsageError(MusencError, ValueError):
+    """The command line contradicts itself or names an unknown option value."""
+
+    exit_code = 2
+
+
+class InvalidInputError(MusencError, ValueError):
+    """The dataset is not what BIDS or fMRIPrep would have written."""
+
+    exit_code = 16
+
+
+class NothingSelectedError(MusencError, ValueError):
+    """The filters left nothing to do."""
+
+    exit_code = 18
+
+
+class BadDataError(MusencError, ValueError):
+    """A file can be read, but its content cannot be used."""
+
+    exit_code = 65
+
+
+class MissingInputError(MusencError, FileNotFoundError):
+    """A file or folder that is needed is not there."""
+
+    exit_code = 66
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CannotWriteError(MusencError, OSError):
+    """An output cannot be created."""
+
+    exit_code = 73
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TryAgainError(MusencError, RuntimeError):
+    """A lock is held or memory ran out: the same command may succeed later."""
+
+    exit_code = 75

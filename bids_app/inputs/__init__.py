@@ -1,0 +1,1 @@
+"""From files on disk to frozen records of runs, stimuli and confounds."""

@@ -1,0 +1,1 @@
+"""Layer preference from accuracy profiles."""

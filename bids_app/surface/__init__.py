@@ -1,0 +1,1 @@
+"""Surface meshes, resampling and responses."""

@@ -1,0 +1,1 @@
+"""Thin nipype interfaces: load, call one function of ``bids_app``, save."""
