@@ -1,1 +1,29 @@
-"""Layer preference from accuracy profiles."""
+"""Which layer a vertex prefers, from its accuracy profile over layers."""
+
+from bids_app.preference.profiles import (
+    ArgmaxStability,
+    argmax_stability,
+    centroid,
+    layer_depth,
+    preferred_layer,
+    residual_slope,
+)
+from bids_app.preference.reference import (
+    ReferenceProfile,
+    group_residual_slopes,
+    leave_one_out_references,
+    reference_profile,
+)
+
+__all__ = [
+    "ArgmaxStability",
+    "ReferenceProfile",
+    "argmax_stability",
+    "centroid",
+    "group_residual_slopes",
+    "layer_depth",
+    "leave_one_out_references",
+    "preferred_layer",
+    "reference_profile",
+    "residual_slope",
+]

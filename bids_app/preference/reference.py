@@ -1,0 +1,158 @@
+"""Reference profiles for the residual slope, within a participant and across a group.
+
+The reference is the mean profile over well-predicted vertices. Taken over all cortex, silent
+vertices flatten it and the slope follows accuracy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError
+from bids_app.preference.profiles import residual_slope
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceProfile:
+    """A reference profile, or why there is none.
+
+    Attributes
+    ----------
+    profile : (n_layers,) float64 or None
+        Mean profile over the vertices; None where there are too few.
+    n_vertices : int
+        Vertices that qualified.
+    reason : str or None
+        Why there is no profile.
+    """
+
+    profile: FloatArray | None
+    n_vertices: int
+    reason: str | None
+
+
+def reference_profile(
+    profiles: npt.ArrayLike, significant: npt.ArrayLike, *, min_vertices: int = 200
+) -> ReferenceProfile:
+    """Mean profile over the vertices whose layer-averaged accuracy is significant.
+
+    Parameters
+    ----------
+    profiles : (n_layers, n_vertices) array
+        Accuracy per layer; vertices with a value that is not finite are left out.
+    significant : (n_vertices,) bool array
+        Vertices that qualify, chosen without regard to differences between layers.
+    min_vertices : int
+        Fewer qualifying vertices give no reference.
+
+    Returns
+    -------
+    ReferenceProfile
+        The profile, or None and the reason.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree.
+    """
+    profiles = np.asarray(profiles, dtype=np.float64)
+    significant = np.asarray(significant, dtype=bool)
+    if profiles.ndim != 2 or significant.shape != profiles.shape[1:]:
+        raise BadDataError(
+            "Profiles and the mask of significant vertices do not match.",
+            where="significant",
+            found=f"shape {significant.shape} for profiles {profiles.shape}",
+            wanted="(n_vertices,) and (n_layers, n_vertices)",
+        )
+    chosen = significant & np.isfinite(profiles).all(axis=0)
+    n_chosen = int(chosen.sum())
+    if n_chosen < max(min_vertices, 1):
+        reason = f"{n_chosen} significant vertices, at least {min_vertices} are needed"
+        return ReferenceProfile(None, n_chosen, reason)
+    return ReferenceProfile(profiles[:, chosen].mean(axis=1), n_chosen, None)
+
+
+def leave_one_out_references(profiles: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray:
+    """Group reference for each participant: the mean profile of all the others.
+
+    Parameters
+    ----------
+    profiles : (n_participants, n_layers, n_vertices) array
+        Accuracy of each participant; values that are not finite are left out.
+    mask : (n_vertices,) bool array
+        Vertices to average over (the group's mask of layer-averaged accuracy).
+
+    Returns
+    -------
+    (n_participants, n_layers) float64
+        Reference of each participant.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree, there are fewer than two participants, the mask is empty, or a
+        participant has no finite value inside the mask.
+    """
+    profiles = np.asarray(profiles, dtype=np.float64)
+    mask = np.asarray(mask, dtype=bool)
+    if profiles.ndim != 3 or mask.shape != profiles.shape[2:]:
+        raise BadDataError(
+            "Profiles and mask do not match.",
+            where="mask",
+            found=f"mask {mask.shape} for profiles {profiles.shape}",
+            wanted="(n_vertices,) and (n_participants, n_layers, n_vertices)",
+        )
+    if len(profiles) < 2:
+        raise BadDataError(
+            "A leave-one-participant-out reference needs at least two participants.",
+            where="profiles",
+            found=f"{len(profiles)} participant",
+            wanted="two or more",
+        )
+    own = np.stack([_mean_profile(one, mask, index) for index, one in enumerate(profiles)])
+    return (own.sum(axis=0) - own) / (len(own) - 1)
+
+
+def group_residual_slopes(
+    profiles: npt.ArrayLike, mask: npt.ArrayLike, depth: npt.ArrayLike
+) -> FloatArray:
+    """Residual slope of each participant with the leave-one-participant-out group reference.
+
+    Parameters
+    ----------
+    profiles : (n_participants, n_layers, n_vertices) array
+        Accuracy of each participant.
+    mask : (n_vertices,) bool array
+        Vertices the reference is averaged over.
+    depth : (n_layers,) array
+        Depth of the layers.
+
+    Returns
+    -------
+    (n_participants, n_vertices) float64
+        Slopes over all vertices, NaN where a profile is not finite.
+    """
+    references = leave_one_out_references(profiles, mask)
+    return np.stack(
+        [
+            residual_slope(one, depth, reference)
+            for one, reference in zip(np.asarray(profiles), references, strict=True)
+        ]
+    )
+
+
+def _mean_profile(profiles: FloatArray, mask: npt.NDArray[np.bool_], index: int) -> FloatArray:
+    chosen = mask & np.isfinite(profiles).all(axis=0)
+    if not chosen.any():
+        raise BadDataError(
+            "A participant has no finite profile inside the mask.",
+            where=f"profiles[{index}]",
+            found=f"{int(mask.sum())} vertices in the mask, none finite",
+            wanted="at least one",
+        )
+    return profiles[:, chosen].mean(axis=1)

@@ -1,0 +1,413 @@
+"""Template meshes of both hemispheres: geometry, vertex areas, neighbors.
+
+fsaverage5 (and its subsets fsaverage3 and fsaverage4) comes with nilearn and needs no download;
+fsaverage6 and fsaverage are read from TemplateFlow's folder. Arrays over both hemispheres are
+always stacked left, then right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.spatial import ConvexHull
+
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+
+SPHERE_RADIUS = 100.0
+STRUCTURES = ("CortexLeft", "CortexRight")
+# Number of vertices per hemisphere; each is a prefix of the next, as in FreeSurfer.
+DENSITIES = {
+    "fsaverage3": 642,
+    "fsaverage4": 2562,
+    "fsaverage5": 10242,
+    "fsaverage6": 40962,
+    "fsaverage": 163842,
+}
+_TEMPLATEFLOW_DENSITY = {"fsaverage6": "41k", "fsaverage": "164k"}
+
+
+@dataclass(frozen=True, eq=False)
+class Hemisphere:
+    """One hemisphere of a template.
+
+    Attributes
+    ----------
+    structure : str
+        GIFTI name: "CortexLeft" or "CortexRight".
+    sphere : (n_vertices, 3) float64
+        Registered sphere, radius exactly 100, right-anterior-superior axes.
+    white, pial, inflated : (n_vertices, 3) float64
+        Surfaces, mm. `inflated` is the pial surface where the template has no inflated one
+        (densities read from TemplateFlow).
+    faces : (n_faces, 3) int32
+        Triangles, 0-based, outward normals.
+    sulc : (n_vertices,) float64
+        Sulcal depth, for display.
+    """
+
+    structure: str
+    sphere: FloatArray
+    white: FloatArray
+    pial: FloatArray
+    inflated: FloatArray
+    faces: IntArray
+    sulc: FloatArray
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices."""
+        return len(self.sphere)
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """Area of each vertex in mm2, (n_vertices,): a third of its triangles, mid-thickness."""
+        return vertex_areas((self.white + self.pial) / 2, self.faces)
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceMesh:
+    """Both hemispheres of a template; stacked arrays are left, then right.
+
+    Attributes
+    ----------
+    space : str
+        Template name as fMRIPrep writes it, such as "fsaverage5".
+    left, right : Hemisphere
+        The hemispheres.
+    """
+
+    space: str
+    left: Hemisphere
+    right: Hemisphere
+
+    @property
+    def hemispheres(self) -> tuple[Hemisphere, Hemisphere]:
+        """Left and right."""
+        return self.left, self.right
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices of both hemispheres together."""
+        return self.left.n_vertices + self.right.n_vertices
+
+    @property
+    def spheres(self) -> tuple[FloatArray, FloatArray]:
+        """Left and right sphere."""
+        return self.left.sphere, self.right.sphere
+
+    @cached_property
+    def faces(self) -> IntArray:
+        """Triangles of both hemispheres, 0-based in stacked numbering."""
+        return np.vstack([self.left.faces, self.right.faces + np.int32(self.left.n_vertices)])
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """Vertex areas in mm2, (n_vertices,)."""
+        return np.concatenate([self.left.areas, self.right.areas])
+
+    @cached_property
+    def adjacency(self) -> sparse.csr_matrix:
+        """Neighbors on the mesh, (n_vertices, n_vertices) boolean CSR without diagonal."""
+        return adjacency_matrix(self.faces, self.n_vertices)
+
+    def split(self, values: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+        """Cut stacked values (..., n_vertices) into left and right.
+
+        Raises
+        ------
+        BadDataError
+            If the last axis has another length than the mesh.
+        """
+        if values.shape[-1] != self.n_vertices:
+            raise BadDataError(
+                "Values and mesh have different numbers of vertices.",
+                where=f"values for {self.space}",
+                found=f"shape {values.shape}",
+                wanted=f"last axis of {self.n_vertices} (left, then right)",
+            )
+        n_left = self.left.n_vertices
+        return values[..., :n_left], values[..., n_left:]
+
+
+def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
+    """Load a template mesh.
+
+    Parameters
+    ----------
+    space : {"fsaverage3", "fsaverage4", "fsaverage5", "fsaverage6", "fsaverage"}
+        The first three come with nilearn; the others are read from TemplateFlow's folder, where
+        `musenc prefetch` puts them. Nothing is downloaded here.
+
+    Returns
+    -------
+    SurfaceMesh
+        Both hemispheres.
+
+    Raises
+    ------
+    UsageError
+        If the space is unknown.
+    MissingInputError
+        If TemplateFlow's folder lacks a file.
+    """
+    if space not in DENSITIES:
+        raise UsageError(
+            "Unknown surface space.", where="space", found=space, wanted=", ".join(DENSITIES)
+        )
+    if space in _TEMPLATEFLOW_DENSITY:
+        left, right = (_load_templateflow(space, structure) for structure in STRUCTURES)
+    else:
+        left, right = (_load_bundled(structure) for structure in STRUCTURES)
+        if space != "fsaverage5":
+            left, right = (_coarsen(hemi, DENSITIES[space]) for hemi in (left, right))
+    return SurfaceMesh(space=space, left=left, right=right)
+
+
+def icosahedral_mesh(n_subdivisions: int = 2) -> SurfaceMesh:
+    """Make a small mesh for tests: a subdivided icosahedron, mirrored for the right hemisphere.
+
+    Parameters
+    ----------
+    n_subdivisions : int
+        0 gives 12 vertices per hemisphere, then 42, 162, 642, 2562, ...
+
+    Returns
+    -------
+    SurfaceMesh
+        Every surface is the sphere itself; sulc is the height above the equator.
+    """
+    vertices, faces = _icosahedron()
+    for _ in range(n_subdivisions):
+        vertices, faces = _subdivide(vertices, faces)
+    mirrored = vertices * np.array([-1.0, 1.0, 1.0])
+    hemispheres = []
+    for structure, points in zip(STRUCTURES, (vertices, mirrored), strict=True):
+        sphere = normalize_sphere(points)
+        hemispheres.append(
+            Hemisphere(
+                structure=structure,
+                sphere=sphere,
+                white=sphere,
+                pial=sphere,
+                inflated=sphere,
+                faces=_face_outward(sphere, faces),
+                sulc=sphere[:, 2].copy(),
+            )
+        )
+    return SurfaceMesh(f"icosahedron{n_subdivisions}", hemispheres[0], hemispheres[1])
+
+
+def normalize_sphere(points: npt.ArrayLike, radius: float = SPHERE_RADIUS) -> FloatArray:
+    """Move points radially onto a sphere about the origin.
+
+    Parameters
+    ----------
+    points : (n_vertices, 3) array
+        Coordinates; the shipped fsaverage5 spheres have radii of 99.993 to 100.008.
+    radius : float
+        Radius in mm.
+
+    Returns
+    -------
+    (n_vertices, 3) float64
+        The points at exactly that radius.
+
+    Raises
+    ------
+    BadDataError
+        If the shape is wrong or a point is not finite or lies at the origin.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise BadDataError(
+            "Sphere coordinates have the wrong shape.",
+            where="points",
+            found=f"shape {points.shape}",
+            wanted="(n_vertices, 3)",
+        )
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise BadDataError("A point of the sphere is not finite or at the origin.", where="points")
+    return points / norms * radius
+
+
+def vertex_areas(vertices: FloatArray, faces: IntArray) -> FloatArray:
+    """Area of each vertex: a third of the area of the triangles around it.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) array
+        Coordinates, mm.
+    faces : (n_faces, 3) int array
+        Triangles, 0-based.
+
+    Returns
+    -------
+    (n_vertices,) float64
+        Areas in mm2; they sum to the area of the surface.
+    """
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    shares = np.repeat(triangles / 3, 3)
+    areas: FloatArray = np.bincount(faces.ravel(), weights=shares, minlength=len(vertices))
+    return areas
+
+
+def adjacency_matrix(faces: IntArray, n_vertices: int) -> sparse.csr_matrix:
+    """Neighbors on a triangle mesh.
+
+    Parameters
+    ----------
+    faces : (n_faces, 3) int array
+        Triangles, 0-based.
+    n_vertices : int
+        Number of vertices.
+
+    Returns
+    -------
+    (n_vertices, n_vertices) boolean CSR matrix
+        Symmetric, without diagonal.
+    """
+    edges = np.vstack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    rows = np.concatenate([edges[:, 0], edges[:, 1]])
+    columns = np.concatenate([edges[:, 1], edges[:, 0]])
+    ones = np.ones(len(rows), dtype=bool)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(n_vertices, n_vertices))
+
+
+def _load_bundled(structure: str) -> Hemisphere:
+    from nilearn.datasets import fetch_surf_fsaverage
+
+    files = fetch_surf_fsaverage("fsaverage5")
+    side = "left" if structure == "CortexLeft" else "right"
+    surfaces = {
+        name: _read_surface(files[f"{key}_{side}"])
+        for name, key in (
+            ("sphere", "sphere"),
+            ("white", "white"),
+            ("pial", "pial"),
+            ("inflated", "infl"),
+        )
+    }
+    return _hemisphere(structure, surfaces, _read_shape(files[f"sulc_{side}"]))
+
+
+def _load_templateflow(space: str, structure: str) -> Hemisphere:
+    surfaces = {
+        name: _read_surface(_templateflow_file(space, structure, name, ".surf.gii"))
+        for name in ("sphere", "white", "pial")
+    }
+    surfaces["inflated"] = surfaces["pial"]
+    sulc = _read_shape(_templateflow_file(space, structure, "sulc", ".shape.gii"))
+    return _hemisphere(structure, surfaces, sulc)
+
+
+def _templateflow_file(space: str, structure: str, suffix: str, extension: str) -> Path:
+    # TemplateFlow touches its folder at import.
+    from templateflow import api
+
+    hemi = "L" if structure == "CortexLeft" else "R"
+    density = _TEMPLATEFLOW_DENSITY[space]
+    found = api.ls(
+        "fsaverage", hemi=hemi, density=density, suffix=suffix, desc=None, extension=extension
+    )
+    # The skeleton that TemplateFlow unpacks has empty files in place of what was not downloaded.
+    present = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
+    if len(present) != 1:
+        raise MissingInputError(
+            f"The {suffix} surface of {space} is not in TemplateFlow's folder.",
+            where=f"tpl-fsaverage_hemi-{hemi}_den-{density}_{suffix}{extension}",
+            found=f"{len(present)} files with content",
+            wanted="one",
+            remedy=f"Run `musenc prefetch` where there is a network, or use --space fsaverage5 "
+            f"instead of {space}.",
+        )
+    return present[0]
+
+
+def _read_surface(path: str | Path) -> tuple[FloatArray, IntArray]:
+    import nibabel as nib
+
+    points, faces = nib.load(path).agg_data(("pointset", "triangle"))  # type: ignore[attr-defined]
+    return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int32)
+
+
+def _read_shape(path: str | Path) -> FloatArray:
+    import nibabel as nib
+
+    return np.asarray(nib.load(path).agg_data(), dtype=np.float64)  # type: ignore[attr-defined]
+
+
+def _hemisphere(
+    structure: str, surfaces: dict[str, tuple[FloatArray, IntArray]], sulc: FloatArray
+) -> Hemisphere:
+    sphere, faces = surfaces["sphere"]
+    for name, (points, _) in surfaces.items():
+        if points.shape != sphere.shape:
+            raise BadDataError(
+                f"The {name} surface and the sphere have different numbers of vertices.",
+                where=structure,
+                found=f"{len(points)}",
+                wanted=f"{len(sphere)}",
+            )
+    sphere = normalize_sphere(sphere)
+    return Hemisphere(
+        structure=structure,
+        sphere=sphere,
+        white=surfaces["white"][0],
+        pial=surfaces["pial"][0],
+        inflated=surfaces["inflated"][0],
+        faces=_face_outward(sphere, faces),
+        sulc=sulc,
+    )
+
+
+def _coarsen(hemi: Hemisphere, n_vertices: int) -> Hemisphere:
+    sphere = hemi.sphere[:n_vertices]
+    # On a sphere the convex hull is the Delaunay triangulation.
+    faces = ConvexHull(sphere).simplices.astype(np.int32)
+    return Hemisphere(
+        structure=hemi.structure,
+        sphere=sphere,
+        white=hemi.white[:n_vertices],
+        pial=hemi.pial[:n_vertices],
+        inflated=hemi.inflated[:n_vertices],
+        faces=_face_outward(sphere, faces),
+        sulc=hemi.sulc[:n_vertices],
+    )
+
+
+def _face_outward(sphere: FloatArray, faces: IntArray) -> IntArray:
+    a, b, c = (sphere[faces[:, k]] for k in range(3))
+    inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), a + b + c) < 0
+    faces = faces.astype(np.int32)
+    faces[inward] = faces[inward][:, ::-1]
+    return faces
+
+
+def _icosahedron() -> tuple[FloatArray, IntArray]:
+    golden = (1 + 5**0.5) / 2
+    base = np.array([[0.0, a, b] for a in (-1, 1) for b in (-golden, golden)])
+    vertices = np.vstack([np.roll(base, shift, axis=1) for shift in range(3)])
+    vertices /= np.linalg.norm(vertices, axis=1, keepdims=True)
+    return vertices, ConvexHull(vertices).simplices.astype(np.int32)
+
+
+def _subdivide(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
+    n_vertices = len(vertices)
+    edges = np.sort(np.vstack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    unique, inverse = np.unique(edges, axis=0, return_inverse=True)
+    midpoints = vertices[unique].sum(axis=1)
+    midpoints /= np.linalg.norm(midpoints, axis=1, keepdims=True)
+    ab, bc, ca = (n_vertices + inverse.reshape(3, -1)).astype(np.int32)
+    a, b, c = faces.T
+    finer = np.vstack([np.c_[a, ab, ca], np.c_[b, bc, ab], np.c_[c, ca, bc], np.c_[ab, bc, ca]])
+    return np.vstack([vertices, midpoints]), finer
