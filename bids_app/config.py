@@ -1,0 +1,143 @@
+"""Every setting and its default, in frozen sections; and the hash of those that change results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Level = Literal["participant", "group"]
+Missing = Literal["error", "skip", "use"]
+
+DEFAULT_SEED = 20240626
+MODEL_LABEL = "vggish"
+SPACE = "fsaverage5"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the dataset to work on; empty means everything."""
+
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """Where the music is and what becomes of participants who lack a piece."""
+
+    table: Path | None = None
+    missing: Missing = "skip"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The encoding model. Delays and crop in seconds, hop in seconds, penalties without unit."""
+
+    weights: str | None = None
+    hop: float = 0.48
+    delays: tuple[float, float] = (3.0, 9.0)
+    crop: float = 15.0
+    alphas: tuple[float, ...] = tuple(float(a) for a in np.logspace(-3, 5, 20))
+    selection: str = "r"
+
+
+@dataclass(frozen=True)
+class Responses:
+    """How the BOLD series become responses. High-pass cutoff in seconds."""
+
+    confounds: str = "motion6+acompcor6+cosine"
+    high_pass: float = 128.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Inference within and over participants."""
+
+    null: str = "analytic"
+    gradient: str = "margulies2016"
+    n_spins: int = 1000
+    n_permutations: int = 10_000
+    random_seed: int = DEFAULT_SEED
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the work is done; nothing here changes a result."""
+
+    work_dir: Path | None = None
+    cache_dir: Path | None = None
+    n_procs: int = 1
+    dry_run: bool = False
+    verbosity: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one call."""
+
+    bids_dir: Path
+    output_dir: Path
+    level: Level
+    derivatives: tuple[str, ...] = ()
+    selection: Selection = field(default_factory=Selection)
+    stimuli: Stimuli = field(default_factory=Stimuli)
+    model: Model = field(default_factory=Model)
+    responses: Responses = field(default_factory=Responses)
+    statistics: Statistics = field(default_factory=Statistics)
+    running: Running = field(default_factory=Running)
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder of the stimulus side, shared by participants and jobs."""
+        return self.running.cache_dir or self.output_dir / ".musenc"
+
+    def participant_settings(self, weights_sha256: str) -> dict[str, Any]:
+        """Settings that change a participant's maps, by name.
+
+        The weights count by content: another path to the same network is the same setting.
+        """
+        model = asdict(self.model)
+        model.pop("weights")
+        return {
+            "weights_sha256": weights_sha256,
+            **model,
+            **asdict(self.responses),
+            "space": SPACE,
+            "null": self.statistics.null,
+            "missing": self.stimuli.missing,
+            "sessions": self.selection.sessions,
+            "tasks": self.selection.tasks,
+        }
+
+    def group_settings(self) -> dict[str, Any]:
+        """Settings that change a group result, by name."""
+        return {
+            "gradient": self.statistics.gradient,
+            "n_spins": self.statistics.n_spins,
+            "n_permutations": self.statistics.n_permutations,
+            "random_seed": self.statistics.random_seed,
+        }
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the settings as canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settings_difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """One line per setting that differs: ``name: old value -> new value``."""
+    plain_old = json.loads(json.dumps(old, default=str))
+    plain_new = json.loads(json.dumps(new, default=str))
+    names = sorted(set(plain_old) | set(plain_new))
+    return [
+        f"{name}: {plain_old.get(name, 'not set')} -> {plain_new.get(name, 'not set')}"
+        for name in names
+        if plain_old.get(name) != plain_new.get(name)
+    ]

@@ -1,0 +1,163 @@
+"""Writing files so that nobody ever sees half of one.
+
+A file appears under its final name by an atomic rename in the same folder; files that several
+processes share are written under a lock that names its holder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` when the block succeeds.
+
+    The temporary name keeps the suffixes of `target`, since writers choose the format by them.
+    If the block raises, the temporary file is removed and `target` is left as it was.
+
+    Raises
+    ------
+    CannotWriteError
+        If the folder cannot be created or the file cannot be written.
+    """
+    target = Path(target)
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=".partial-", suffix="".join(target.suffixes), dir=target.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        if isinstance(error, MissingInputError):
+            raise
+        raise CannotWriteError(
+            "A file cannot be written.",
+            where=target,
+            found=error.strerror or str(error),
+            remedy="check that the folder is writable and the disk is not full",
+        ) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            temporary.unlink()
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def write_text(target: Path, text: str) -> Path:
+    """Write `text` as UTF-8 to `target` atomically, unless it already holds just that."""
+    target = Path(target)
+    if target.is_file() and target.read_bytes() == text.encode():
+        return target
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+def write_json(target: Path, content: Any) -> Path:
+    """Write `content` as indented JSON (NaN becomes null, keys keep their order)."""
+    return write_text(target, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(source: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If the file is not there or is not JSON.
+    """
+    try:
+        return json.loads(Path(source).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise MissingInputError("A file is missing.", where=source) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadDataError("A file is not valid JSON.", where=source, found=str(error)) from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn paths, numpy scalars and arrays, tuples and NaN into what JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def shared_lock(target: Path, *, timeout: float = 60.0) -> Iterator[None]:
+    """Hold the lock of a file or folder that several processes write.
+
+    A marker file beside `target` names the holder's process and host, so it works on network file
+    systems; the marker of a process that died on this host is taken over.
+
+    Raises
+    ------
+    TryAgainError
+        If somebody else holds the lock for longer than `timeout` seconds.
+    CannotWriteError
+        If the folder cannot be written.
+    """
+    from filelock import SoftFileLock, Timeout
+
+    target = Path(target)
+    marker = target.with_name(f".{target.name}.lock")
+    lock = SoftFileLock(marker, timeout=timeout)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise TryAgainError(
+            "Another process is writing to a shared file.",
+            where=target,
+            found=f"locked by {' on '.join(_marker_lines(marker)) or 'an unknown process'}",
+            remedy=f"wait for it, or delete {marker} if nothing is running any more",
+        ) from error
+    except OSError as error:
+        raise CannotWriteError(
+            "A file cannot be written.", where=target, found=error.strerror or str(error)
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _marker_lines(marker: Path) -> list[str]:
+    """Process and host of a lock's holder, as its marker file says."""
+    try:
+        return marker.read_text().split()[:2]
+    except OSError:
+        return []

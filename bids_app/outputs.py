@@ -1,0 +1,259 @@
+"""The only owner of output names, entities, sidecars and dataset files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app import __version__
+from bids_app.errors import CannotWriteError
+from bids_app.files import read_json, shared_lock, write_json, write_text
+
+BIDS_VERSION = "1.11.1"
+ENTITY_ORDER = (
+    "sub",
+    "tpl",
+    "ses",
+    "task",
+    "stim",
+    "run",
+    "hemi",
+    "space",
+    "den",
+    "model",
+    "feature",
+    "stat",
+    "desc",
+)
+HEMISPHERES = ("L", "R")
+DENSITIES = {"fsaverage5": "10k", "fsaverage6": "41k", "fsaverage": "164k"}
+DENSITY_TEXT = {
+    "fsaverage5": "10242 vertices per hemisphere",
+    "fsaverage6": "40962 vertices per hemisphere",
+    "fsaverage": "163842 vertices per hemisphere",
+}
+STATMAP = ("statmap", ".func.gii")
+
+BIDSIGNORE = """\
+*.html
+figures
+log
+**/log
+*_statmap.*
+*_bold.*
+*_timeseries.*
+*_scores.*
+*_summary.*
+*_settings.*
+*_nulls.*
+*_participants.*
+*.func.gii
+.musenc
+"""
+
+STAT_DESCRIPTIONS = {
+    "r": "Pearson correlation of predicted and measured responses, held-out stimuli",
+    "z": "accuracy divided by the standard deviation of its phase-rotation null",
+    "p": "one-sided p of the accuracy, phase-rotation null, uncorrected",
+    "q": "Benjamini-Hochberg q over vertices, per layer",
+    "alpha": "ridge penalty chosen inside the training stimuli",
+    "slope": "residual slope: depth preference (0..1) after the reference profile is regressed out",
+    "centroid": "center of mass of the positive accuracy profile, in layers",
+    "argmax": "layer of highest accuracy (1-based; for display only)",
+    "max": "highest accuracy over layers",
+    "t": "t of the participants' values against zero",
+}
+
+
+def safe_label(text: str) -> str:
+    """Turn any text into a BIDS label (letters and digits only)."""
+    return re.sub(r"[^a-zA-Z0-9]", "", text) or "x"
+
+
+def join_entities(entities: Mapping[str, str | None]) -> str:
+    """``sub-01_hemi-L_...`` in the fixed order; empty entities are left out.
+
+    Raises
+    ------
+    KeyError
+        If an entity is not known here (pybids would drop it without a word).
+    """
+    unknown = set(entities) - set(ENTITY_ORDER)
+    if unknown:
+        raise KeyError(f"unknown entities {sorted(unknown)}")
+    return "_".join(f"{key}-{entities[key]}" for key in ENTITY_ORDER if entities.get(key))
+
+
+def parse_entities(path: Path) -> dict[str, str]:
+    """Entities of a file name written by `join_entities`."""
+    stem = Path(path).name.split(".")[0]
+    return dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
+
+
+def pybids_config() -> dict[str, Any]:
+    """Entity configuration to add to pybids' own, which drops these entities without a word.
+
+    Use as ``BIDSLayout(path, config=["bids", "derivatives", pybids_config()])``.
+    """
+    names = ("stim", "model", "feature", "stat")
+    return {
+        "name": "musenc",
+        "entities": [
+            {"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9]+)"} for name in names
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class OutputTree:
+    """Paths of everything below one output folder."""
+
+    root: Path
+
+    def participant_dir(self, participant: str) -> Path:
+        """``sub-01/func``."""
+        return self.root / f"sub-{participant}" / "func"
+
+    def participant_map(self, participant: str, hemi: str, space: str, **entities: str) -> Path:
+        """A participant's surface map; `entities` are model, stat, stim, desc, feature, ses."""
+        named = {"sub": participant, "hemi": hemi, "space": space, **entities}
+        return self.participant_dir(participant) / f"{join_entities(named)}_statmap.func.gii"
+
+    def participant_bold(self, participant: str, hemi: str, space: str, **entities: str) -> Path:
+        """Cleaned responses on the stimulus' clock."""
+        named = {"sub": participant, "hemi": hemi, "space": space, "desc": "clean", **entities}
+        return self.participant_dir(participant) / f"{join_entities(named)}_bold.func.gii"
+
+    def runs_summary(self, participant: str) -> Path:
+        """One row per run: volumes kept, confounds, degrees of freedom, warnings."""
+        return self.participant_dir(participant) / f"sub-{participant}_desc-runs_summary.tsv"
+
+    def model_summary(self, participant: str, model: str) -> Path:
+        """One row per layer: what the report shows of the model fit."""
+        stem = join_entities({"sub": participant, "model": model, "desc": "layers"})
+        return self.participant_dir(participant) / f"{stem}_summary.tsv"
+
+    def participant_settings(self, participant: str, model: str) -> Path:
+        """Settings and inputs behind a participant's maps; written last, so it marks completion."""
+        stem = join_entities({"sub": participant, "model": model})
+        return self.participant_dir(participant) / f"{stem}_settings.json"
+
+    def participant_report(self, participant: str) -> Path:
+        """``sub-01.html``."""
+        return self.root / f"sub-{participant}.html"
+
+    def group_map(self, hemi: str, space: str, **entities: str) -> Path:
+        """A group surface map below the template's folder."""
+        named = {"tpl": "fsaverage", "hemi": hemi, "den": DENSITIES[space], **entities}
+        return self.root / "tpl-fsaverage" / "func" / f"{join_entities(named)}_statmap.func.gii"
+
+    def group_table(self, suffix: str, **entities: str) -> Path:
+        """``group_model-vggish_desc-alignment_statmap.tsv`` and its kind."""
+        return self.root / f"group_{join_entities(entities)}_{suffix}"
+
+    @property
+    def group_report(self) -> Path:
+        """``group.html``."""
+        return self.root / "group.html"
+
+    def status(self, run_id: str) -> Path:
+        """One row per participant and run of one call."""
+        return self.root / "logs" / f"status_{run_id}.json"
+
+    def model_settings(self, model: str) -> Path:
+        """The settings every participant of a model label shares."""
+        return self.root / "logs" / f"model-{model}_settings.json"
+
+    def participants_of(self, model: str) -> list[str]:
+        """Participants whose maps of `model` are complete, sorted."""
+        pattern = f"sub-*/func/sub-*_model-{model}_settings.json"
+        return sorted(parse_entities(path)["sub"] for path in self.root.glob(pattern))
+
+
+def sidecar_of(path: Path) -> Path:
+    """JSON sidecar beside a GIFTI or TSV file."""
+    return path.with_name(path.name.split(".")[0] + ".json")
+
+
+def map_sidecar(stat: str, space: str, names: list[str], **fields: Any) -> dict[str, Any]:
+    """Sidecar of a statistic map: description, mesh, names of its data arrays, and `fields`."""
+    description = fields.pop("description", STAT_DESCRIPTIONS[stat])
+    return {
+        "Description": description,
+        "SpatialReference": {
+            hemi: f"bids:templateflow:tpl-fsaverage/"
+            f"tpl-fsaverage_hemi-{hemi}_den-{DENSITIES[space]}_sphere.surf.gii"
+            for hemi in HEMISPHERES
+        },
+        "Density": DENSITY_TEXT[space],
+        "DataArrays": names,
+        **fields,
+        "SoftwareVersion": __version__,
+    }
+
+
+def write_dataset_files(tree: OutputTree, *, sources: list[dict[str, str]]) -> None:
+    """Write ``dataset_description.json``, ``.bidsignore`` and ``README`` where they are missing.
+
+    Parameters
+    ----------
+    sources : list of dict
+        ``SourceDatasets`` entries, and ``DatasetLinks`` through their ``Name`` and ``URL`` keys.
+
+    Raises
+    ------
+    CannotWriteError
+        If the folder is not writable, or holds another dataset.
+    """
+    description = tree.root / "dataset_description.json"
+    with shared_lock(description):
+        if description.exists():
+            generators = [g.get("Name") for g in read_json(description).get("GeneratedBy", [])]
+            if "musenc-bidsapp" not in generators:
+                raise CannotWriteError(
+                    "The output folder holds another dataset.",
+                    where=tree.root,
+                    found=f"GeneratedBy {generators}",
+                    wanted="an empty folder or an earlier output of musenc-bidsapp",
+                    remedy="give another output_dir",
+                )
+        write_json(description, dataset_description(sources))
+        write_text(tree.root / ".bidsignore", BIDSIGNORE)
+        write_text(tree.root / "README", README)
+
+
+def dataset_description(sources: list[dict[str, str]]) -> dict[str, Any]:
+    """Content of ``dataset_description.json``."""
+    return {
+        "Name": "musenc-bidsapp: music encoding maps",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "License": "see the source datasets",
+        "GeneratedBy": [
+            {
+                "Name": "musenc-bidsapp",
+                "Version": __version__,
+                "CodeURL": "https://github.com/musenc/musenc-bidsapp",
+            }
+        ],
+        "SourceDatasets": [{"URL": source["URL"]} for source in sources],
+        "DatasetLinks": {
+            **{source["Name"]: source["URL"] for source in sources},
+            "templateflow": "https://github.com/templateflow/templateflow",
+        },
+    }
+
+
+README = """\
+Surface encoding maps made by musenc-bidsapp from fMRIPrep derivatives and the music heard.
+
+sub-*/func        maps per participant (GIFTI, one data array per layer) with JSON sidecars
+tpl-fsaverage/    group maps
+group_*           group tables
+*.html            reports
+logs/             settings and the status of every call
+.musenc/          cache of the stimulus side; may be deleted
+"""

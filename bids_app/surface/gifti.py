@@ -1,0 +1,87 @@
+"""Surface data in GIFTI files: read a BOLD series, write maps that everybody can load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.errors import BadDataError, MissingInputError
+from bids_app.files import atomic_path
+
+STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+def read_gifti(path: Path) -> NDArray[np.float32]:
+    """Read the data arrays of a GIFTI file as rows.
+
+    Returns
+    -------
+    array of shape (n_arrays, n_vertices)
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If the file is absent, unreadable or holds no data.
+    """
+    import nibabel as nib
+
+    try:
+        image = nib.load(path)
+        arrays = [array.data for array in image.darrays]  # type: ignore[attr-defined]
+    except FileNotFoundError as error:
+        raise MissingInputError("A surface file is missing.", where=path) from error
+    except Exception as error:  # noqa: BLE001  (expat, zlib, base64 and nibabel raise their own kinds)
+        raise BadDataError(
+            "A surface file cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="a complete GIFTI file",
+            remedy="fetch or write the file again",
+        ) from error
+    if not arrays:
+        raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
+    if len(arrays) == 1 and arrays[0].ndim == 2:
+        return np.ascontiguousarray(arrays[0].T, dtype=np.float32)
+    return np.stack(arrays).astype(np.float32, copy=False)
+
+
+def write_gifti(
+    path: Path,
+    data: NDArray[np.floating],
+    *,
+    hemi: str,
+    names: list[str],
+    tr: float | None = None,
+) -> Path:
+    """Write rows of `data` as the named data arrays of a float32 GIFTI file.
+
+    Parameters
+    ----------
+    path : Path
+    data : array of shape (n_arrays, n_vertices)
+    hemi : "L" or "R"
+    names : list of n_arrays str
+    tr : float or None
+        Seconds between arrays; marks the file as a time series.
+    """
+    import nibabel as nib
+
+    intent = "NIFTI_INTENT_TIME_SERIES" if tr is not None else "NIFTI_INTENT_NONE"
+    meta = {"AnatomicalStructurePrimary": STRUCTURES[hemi]}
+    if tr is not None:
+        meta["TimeStep"] = f"{tr * 1000:.6f}"  # milliseconds, as FreeSurfer and fMRIPrep write it
+    arrays = [
+        nib.gifti.GiftiDataArray(
+            np.ascontiguousarray(row, dtype=np.float32),
+            intent=intent,
+            datatype="NIFTI_TYPE_FLOAT32",
+            meta=nib.gifti.GiftiMetaData({"Name": name}),
+        )
+        for row, name in zip(np.atleast_2d(data), names, strict=True)
+    ]
+    image = nib.gifti.GiftiImage(darrays=arrays, meta=nib.gifti.GiftiMetaData(meta))
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+    return path

@@ -1,0 +1,242 @@
+"""What a participant's run leaves in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_app.config import MODEL_LABEL, SPACE, settings_hash
+from bids_app.files import atomic_path, write_json
+from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.surface.gifti import write_gifti
+
+from .encoding import LayerFits
+from .preference import PreferenceMaps
+from .responses import Block
+
+
+@dataclass(frozen=True)
+class ParticipantRecord:
+    """What every sidecar of a participant says.
+
+    Attributes
+    ----------
+    participant : str
+        Label without prefix.
+    settings : mapping
+        Settings that change the maps; their hash goes into the sidecars.
+    sources : list of str
+        BIDS URIs of the inputs.
+    inputs : mapping
+        Input file to SHA-256.
+    stimuli : mapping
+        Stimulus label to SHA-256 of its audio.
+    features : mapping
+        Label, checksum and layer sizes of the network.
+    """
+
+    participant: str
+    settings: Mapping[str, Any]
+    sources: Sequence[str]
+    inputs: Mapping[str, str]
+    stimuli: Mapping[str, str]
+    features: Mapping[str, Any]
+
+
+def write_participant(
+    tree: OutputTree,
+    record: ParticipantRecord,
+    fits: LayerFits,
+    preference: PreferenceMaps,
+    blocks: Sequence[Block],
+    summary: Sequence[Mapping[str, Any]],
+) -> list[Path]:
+    """Write maps, cleaned responses and tables; the settings file comes last and marks completion.
+
+    Returns
+    -------
+    list of Path
+        Every file written.
+    """
+    # A half-finished rewrite must not look complete.
+    tree.participant_settings(record.participant, MODEL_LABEL).unlink(missing_ok=True)
+    writer = _Writer(tree, record, _common_fields(record, fits, blocks))
+    for stat in ("r", "z", "p", "q"):
+        writer.statmap(stat, getattr(fits, stat), fits.layer_names)
+    for fold, stimulus in enumerate(fits.fold_stimuli):
+        held = {"stim": safe_label(stimulus)}
+        writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, **held)
+        writer.statmap("alpha", fits.alpha[:, fold], fits.layer_names, **held)
+    reference = {
+        "ReferenceProfile": preference.reference,
+        "ReferenceVertices": preference.n_reference,
+        "ReferenceMissing": preference.reason,
+    }
+    for stat, values in (
+        ("slope", preference.slope),
+        ("centroid", preference.centroid),
+        ("argmax", preference.argmax),
+        ("max", preference.maximum),
+    ):
+        extra = reference if stat == "slope" else {}
+        writer.statmap(stat, values[None], [stat], desc="layerpref", sidecar=extra)
+    _write_responses(writer, blocks)
+    participant = record.participant
+    writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
+    writer.table(tree.model_summary(participant, MODEL_LABEL), fits.table, LAYERS_COLUMNS)
+    writer.settings(fits, preference)
+    return writer.written
+
+
+class _Writer:
+    """Writes a participant's files and remembers which."""
+
+    def __init__(
+        self, tree: OutputTree, record: ParticipantRecord, common: Mapping[str, Any]
+    ) -> None:
+        self.tree = tree
+        self.record = record
+        self.common = common
+        self.written: list[Path] = []
+
+    def statmap(
+        self,
+        stat: str,
+        data: NDArray[np.floating],
+        names: Sequence[str],
+        *,
+        sidecar: Mapping[str, Any] | None = None,
+        **entities: str,
+    ) -> None:
+        """Both hemispheres of one map with their sidecars."""
+        for hemi, half in zip(HEMISPHERES, np.split(data, 2, axis=-1), strict=True):
+            path = self.tree.participant_map(
+                self.record.participant, hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities
+            )
+            write_gifti(path, half, hemi=hemi, names=list(names))
+            write_json(
+                sidecar_of(path),
+                map_sidecar(stat, SPACE, list(names), **self.common, **(sidecar or {})),
+            )
+            self.written += [path, sidecar_of(path)]
+
+    def table(
+        self, path: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+    ) -> None:
+        """A TSV file and the JSON dictionary of its columns."""
+        with atomic_path(path) as temporary:
+            pd.DataFrame(list(rows)).to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+        write_json(
+            sidecar_of(path), {name: {"Description": text} for name, text in columns.items()}
+        )
+        self.written += [path, sidecar_of(path)]
+
+    def settings(self, fits: LayerFits, preference: PreferenceMaps) -> None:
+        """The file that marks a participant as complete."""
+        path = self.tree.participant_settings(self.record.participant, MODEL_LABEL)
+        root = self.tree.root
+        content = {
+            "SettingsHash": settings_hash(dict(self.record.settings)),
+            "Settings": self.record.settings,
+            "Inputs": self.record.inputs,
+            "Stimuli": self.record.stimuli,
+            "Features": self.record.features,
+            "HeldOutStimuli": fits.fold_stimuli,
+            "DegenerateVertices": fits.n_degenerate,
+            "ReferenceVertices": preference.n_reference,
+            "ReferenceMissing": preference.reason,
+            "Outputs": sorted(str(p.relative_to(root)) for p in self.written),
+        }
+        write_json(path, content)
+        self.written.append(path)
+
+
+def _common_fields(
+    record: ParticipantRecord, fits: LayerFits, blocks: Sequence[Block]
+) -> dict[str, Any]:
+    """Sidecar fields every map of the participant shares."""
+    settings = record.settings
+    return {
+        "Sources": list(record.sources),
+        "RepetitionTime": blocks[0].tr,
+        "Delays": settings["delays"],
+        "Crop": settings["crop"],
+        "PenaltyGrid": settings["alphas"],
+        "PenaltySelection": settings["selection"],
+        "HeldOutStimuli": fits.fold_stimuli,
+        "Confounds": settings["confounds"],
+        "HighPassCutoff": settings["high_pass"],
+        "Null": settings["null"],
+        "SamplingTimes": [
+            {"Stimulus": b.stimulus, "Run": b.run, "First": b.times[0], "Count": len(b.times)}
+            for b in blocks
+        ],
+        "StimulusSHA256": record.stimuli,
+        "Features": record.features,
+        "DegenerateVertices": fits.n_degenerate,
+        "SettingsHash": settings_hash(dict(settings)),
+    }
+
+
+def _write_responses(writer: _Writer, blocks: Sequence[Block]) -> None:
+    """Cleaned responses per presentation; repeats of a stimulus are numbered."""
+    labels = [block.stimulus for block in blocks]
+    for index, block in enumerate(blocks):
+        entities = {"stim": safe_label(block.stimulus)}
+        if labels.count(block.stimulus) > 1:
+            entities["run"] = str(labels[: index + 1].count(block.stimulus))
+        for hemi, half in zip(HEMISPHERES, np.split(block.values, 2, axis=1), strict=True):
+            path = writer.tree.participant_bold(
+                writer.record.participant, hemi, SPACE, **entities
+            )
+            names = [f"{t:.4f} s" for t in block.times]
+            write_gifti(path, half, hemi=hemi, names=names, tr=block.tr)
+            write_json(
+                sidecar_of(path),
+                {
+                    "Description": "confounds and drift regressed out; volumes with music only",
+                    "RepetitionTime": block.tr,
+                    "Stimulus": block.stimulus,
+                    "StimulusTimes": block.times,
+                    "Sources": list(writer.record.sources),
+                    "SettingsHash": writer.common["SettingsHash"],
+                },
+            )
+            writer.written += [path, sidecar_of(path)]
+
+
+RUNS_COLUMNS = {
+    "run": "label of the run",
+    "stimuli": "stimuli heard in it",
+    "onsets_s": "onset of each stimulus, in seconds after the first volume",
+    "n_volumes": "volumes in the file",
+    "n_dummy": "volumes dropped at the start",
+    "n_volumes_with_music": "volumes while music played",
+    "repetition_time_s": "repetition time in seconds",
+    "repetition_time_source": "where the repetition time comes from",
+    "sampling_time_s": "second of each repetition its volume stands for",
+    "n_confounds": "confound regressors",
+    "confounds": "names of the confound regressors",
+    "design_rank": "rank of constant, confounds and drift together",
+    "degrees_of_freedom": "volumes kept minus rank",
+    "n_degenerate_vertices": "vertices that are constant or not finite",
+    "warnings": "what was noticed",
+}
+LAYERS_COLUMNS = {
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "n_units": "units per patch",
+    "n_constant_units": "units that do not vary within a stimulus, summed over stimuli",
+    "effective_rank": "participation ratio of the kernel's eigenvalues",
+    "edge_low": "share of vertex-folds at the smallest penalty",
+    "edge_high": "share of vertex-folds at the largest penalty",
+    "mean_r": "mean accuracy over vertices",
+    "max_r": "highest accuracy",
+    "share_q05": "share of vertices with q < .05",
+}

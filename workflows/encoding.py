@@ -1,0 +1,175 @@
+"""Every layer's encoding model for one participant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.errors import BadDataError
+from bids_app.features.cache import FeatureGrams
+from bids_app.features.timing import sample_gram
+
+from .responses import Block
+
+
+@dataclass(frozen=True)
+class LayerFits:
+    """Encoding results of all layers of one participant.
+
+    Attributes
+    ----------
+    r : array of shape (n_layers, n_vertices)
+        Fisher-z mean over held-out stimuli, back-transformed.
+    z, p, q : array of shape (n_layers, n_vertices)
+        Against the phase-rotation null; NaN where no null was asked for.
+    null_sd : array of shape (n_layers, n_vertices)
+        Standard deviation of the mean accuracy under the null.
+    fold_r, alpha : array of shape (n_layers, n_folds, n_vertices)
+        Accuracy and penalty per held-out stimulus.
+    fold_stimuli : list of n_folds str
+        Labels of the stimuli held out, joined by ``+``.
+    layer_names : list of n_layers str
+    table : list of n_layers dict
+        Per layer: units, effective rank, penalty-edge shares, accuracy.
+    n_degenerate : int
+        Vertices without a result.
+    """
+
+    r: NDArray[np.float32]
+    z: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    null_sd: NDArray[np.float32]
+    fold_r: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    fold_stimuli: list[str]
+    layer_names: list[str]
+    table: list[dict[str, Any]]
+    n_degenerate: int
+
+    def save(self, path: Path) -> Path:
+        """Write to one uncompressed ``.npz`` file."""
+        arrays = {k: v for k, v in self._items() if isinstance(v, np.ndarray)}
+        meta = {k: v for k, v in self._items() if not isinstance(v, np.ndarray)}
+        np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> LayerFits:
+        """Read what `save` wrote."""
+        with np.load(path) as stored:
+            meta = json.loads(str(stored["meta"]))
+            return cls(**meta, **{k: stored[k] for k in stored.files if k != "meta"})
+
+    def _items(self) -> list[tuple[str, Any]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self)]
+
+
+def fit_layers(
+    grams: FeatureGrams,
+    blocks: Sequence[Block],
+    *,
+    delays: tuple[float, float],
+    crop: float,
+    alphas: Sequence[float],
+    selection: str,
+    null: str,
+    high_pass: float,
+    n_threads: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> LayerFits:
+    """Fit one nested leave-one-stimulus-out model per layer.
+
+    Raises
+    ------
+    BadDataError
+        If the runs differ in repetition time.
+    """
+    tr = _common_tr(blocks)
+    labels = [block.stimulus for block in blocks]
+    index = [grams.labels.index(label) for label in labels]
+    times = [block.times for block in blocks]
+    results = []
+    table: list[dict[str, Any]] = []
+    for layer, name in enumerate(grams.layer_names, start=1):
+        if progress is not None:
+            progress(layer, len(grams.layer_names), name)
+        gram = sample_gram(
+            grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass
+        )
+        plan = plan_encoding(
+            gram,
+            [len(t) for t in times],
+            stimuli=labels,
+            delays=delays,
+            crop=crop,
+            tr=tr,
+            alphas=alphas,
+        )
+        result = fit_encoding(
+            plan,
+            [block.values for block in blocks],
+            selection=selection,
+            null=null,
+            n_threads=n_threads,
+        )
+        results.append(result)
+        table.append(_layer_row(layer, name, grams, plan, result))
+    return _stack(results, grams.layer_names, table)
+
+
+def _common_tr(blocks: Sequence[Block]) -> float:
+    found = sorted({block.tr for block in blocks})
+    if len(found) != 1:
+        raise BadDataError(
+            "The runs of a participant differ in repetition time.",
+            found=", ".join(f"{b.run}: {b.tr:g} s" for b in blocks),
+            wanted="one repetition time",
+            remedy="select the runs that belong together with --task-id",
+        )
+    return found[0]
+
+
+def _layer_row(
+    layer: int, name: str, grams: FeatureGrams, plan: Any, result: Any
+) -> dict[str, Any]:
+    finite = result.mean_r[np.isfinite(result.mean_r)]
+    return {
+        "layer": layer,
+        "name": name,
+        "n_units": grams.n_units[layer - 1],
+        "n_constant_units": grams.n_constant[layer - 1],
+        "effective_rank": float(plan.effective_rank),
+        "edge_low": float(result.edge_low),
+        "edge_high": float(result.edge_high),
+        "mean_r": float(finite.mean()) if finite.size else float("nan"),
+        "max_r": float(finite.max()) if finite.size else float("nan"),
+        "share_q05": float((result.q < 0.05).sum() / finite.size) if finite.size else 0.0,
+    }
+
+
+def _stack(results: list[Any], names: Sequence[str], table: list[dict[str, Any]]) -> LayerFits:
+    def stack(name: str) -> NDArray[np.float32]:
+        return np.stack([getattr(result, name) for result in results]).astype(np.float32)
+
+    r, null_sd = stack("mean_r"), stack("null_sd")
+    return LayerFits(
+        r=r,
+        z=r / null_sd,
+        p=stack("p"),
+        q=stack("q"),
+        null_sd=null_sd,
+        fold_r=stack("r"),
+        alpha=stack("alpha"),
+        fold_stimuli=["+".join(np.atleast_1d(held)) for held in results[0].fold_stimuli],
+        layer_names=list(names),
+        table=table,
+        n_degenerate=int(results[0].n_degenerate),
+    )
