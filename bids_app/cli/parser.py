@@ -1,0 +1,270 @@
+"""The command line of the BIDS-App: one function per group of options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bids_app import __version__
+from bids_app.config import (
+    DEFAULT_SEED,
+    Config,
+    Model,
+    Responses,
+    Running,
+    Selection,
+    Statistics,
+    Stimuli,
+)
+
+DESCRIPTION = """\
+Encoding maps of an audio network's layers from music-listening fMRI that went through fMRIPrep.
+
+participant  cleans the surface BOLD of every run, computes VGGish's 23 layers for every piece of music,
+             fits one cross-validated ridge model per layer and vertex, and writes accuracy and
+             layer-preference maps (GIFTI on fsaverage5).
+group        combines the participants in output_dir: group maps, layer preference, and its alignment
+             with a cortical gradient (spin test). Needs nothing but output_dir.
+"""
+
+EXAMPLES = """\
+examples:
+  musenc-bidsapp /data /out participant --participant-label 01 02
+  musenc-bidsapp /data /out participant --stimuli music.tsv --nprocs 4 -w /scratch
+  musenc-bidsapp /data /out participant --vggish-weights random:0     (untrained control)
+  musenc-bidsapp /data /out group --gradient left.func.gii,right.func.gii
+
+A stimuli table has the columns task, stim_file and onset (seconds after the first volume); without
+it the events.tsv files must name the music (stim_file). The onset is never guessed.
+
+exit codes: 0 done, 1 something failed, 2 wrong usage, 16 input invalid, 18 nothing selected,
+            65 bad data, 66 input missing, 73 cannot write, 75 try again
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``musenc-bidsapp``."""
+    parser = argparse.ArgumentParser(
+        prog="musenc-bidsapp",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_positional(parser)
+    _add_selection(parser)
+    _add_stimuli(parser)
+    _add_model(parser)
+    _add_responses(parser)
+    _add_statistics(parser)
+    _add_running(parser)
+    return parser
+
+
+def parse_config(argv: Sequence[str] | None = None) -> Config:
+    """Turn a command line into a `Config`; exits with code 2 on wrong usage."""
+    options = build_parser().parse_args(argv)
+    return Config(
+        bids_dir=options.bids_dir.absolute(),
+        output_dir=options.output_dir.absolute(),
+        level=options.analysis_level,
+        derivatives=tuple(options.derivatives),
+        selection=Selection(
+            tuple(options.participant_label),
+            tuple(options.session_label),
+            tuple(options.task_id),
+        ),
+        stimuli=Stimuli(_absolute(options.stimuli), options.missing),
+        model=Model(weights=options.vggish_weights, delays=options.delays, crop=options.crop),
+        responses=Responses(confounds=options.confounds),
+        statistics=Statistics(
+            gradient=options.gradient, n_spins=options.n_spins, random_seed=options.random_seed
+        ),
+        running=Running(
+            work_dir=_absolute(options.work_dir),
+            cache_dir=_absolute(options.cache_dir),
+            n_procs=options.nprocs,
+            dry_run=options.dry_run,
+            verbosity=options.verbose,
+        ),
+    )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
+
+
+def _add_positional(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bids_dir",
+        type=Path,
+        help="raw BIDS dataset with fMRIPrep in derivatives/fmriprep, its derivatives folder, or the "
+        "fMRIPrep folder itself (the group level does not read it)",
+    )
+    parser.add_argument("output_dir", type=Path, help="folder of the results")
+    parser.add_argument("analysis_level", choices=("participant", "group"), help="what to do")
+    parser.add_argument("--version", action="version", version=f"musenc-bidsapp {__version__}")
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to work on (default: everything with a stimulus)")
+    _add_labels(group, "participant", "sub", "--participant-label", "--participant_label")
+    _add_labels(group, "session", "ses", "--session-label", "--session_label")
+    _add_labels(group, "task", "task", "-t", "--task-id", "--task_id")
+    group.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="fMRIPrep derivatives, where they are not in bids_dir/derivatives/fmriprep",
+    )
+
+
+def _add_labels(group: Any, what: str, entity: str, *flags: str) -> None:
+    group.add_argument(
+        *flags,
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        type=lambda text: text.removeprefix(f"{entity}-"),
+        help=f"{what} labels, with or without {entity}-",
+    )
+
+
+def _add_stimuli(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("music")
+    group.add_argument(
+        "--stimuli",
+        type=Path,
+        metavar="TABLE.tsv",
+        help="which file was heard in which task and when (columns task, stim_file, onset; optional "
+        "session, run, participant_id, offset, duration); files relative to the table",
+    )
+    group.add_argument(
+        "--missing",
+        choices=("error", "skip", "use"),
+        default=Stimuli.missing,
+        help="a participant who lacks a piece the others have: stop, leave the participant out, or "
+        "use what is there (default: %(default)s; other folds are not comparable)",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("encoding model")
+    group.add_argument(
+        "--vggish-weights",
+        "--vggish_weights",
+        metavar="FILE|random:SEED",
+        help="torchvggish state dict, or an untrained network as a control (default: the file among "
+        "the resources)",
+    )
+    group.add_argument(
+        "--delays",
+        type=_span,
+        default=Model.delays,
+        metavar="FIRST:LAST",
+        help="delays from music to response, in seconds (default: 3:9)",
+    )
+    group.add_argument(
+        "--crop",
+        type=_non_negative,
+        default=Model.crop,
+        metavar="SECONDS",
+        help="left out at both ends of every piece (default: %(default)g)",
+    )
+
+
+def _add_responses(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("responses")
+    group.add_argument(
+        "--confounds",
+        default=Responses.confounds,
+        metavar="NAME|FILE|none",
+        help="confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, or a "
+        "YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
+    )
+
+
+def _add_statistics(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("statistics of the group level")
+    group.add_argument(
+        "--gradient",
+        default=Statistics.gradient,
+        metavar="NAME|LEFT,RIGHT",
+        help="cortical gradient: margulies2016, margulies2016_fcgradient02, ..., or two GIFTI files "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--n-spins",
+        "--n_spins",
+        type=_positive,
+        default=Statistics.n_spins,
+        metavar="N",
+        help="rotations of the spin test (default: %(default)d)",
+    )
+    group.add_argument(
+        "--random-seed",
+        "--random_seed",
+        type=int,
+        default=DEFAULT_SEED,
+        metavar="N",
+        help="seed of every random draw (default: %(default)d)",
+    )
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "-w",
+        "--work-dir",
+        "--work_dir",
+        type=Path,
+        help="folder of intermediate files; may be deleted (default: a temporary folder)",
+    )
+    group.add_argument(
+        "--cache-dir",
+        "--cache_dir",
+        type=Path,
+        help="stimulus features, shared by participants and jobs (default: output_dir/.musenc)",
+    )
+    group.add_argument(
+        "--nprocs",
+        "--n-cpus",
+        "--n_cpus",
+        type=_positive,
+        default=Running.n_procs,
+        metavar="N",
+        help="processes (default: %(default)d)",
+    )
+    group.add_argument(
+        "--dry-run", "--dry_run", action="store_true", help="print the plan and do nothing"
+    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+
+
+def _span(text: str) -> tuple[float, float]:
+    try:
+        first, last = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
+    if first > last:
+        raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
+    return first, last
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _non_negative(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value

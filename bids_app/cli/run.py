@@ -1,0 +1,83 @@
+"""The BIDS-App itself: command line to exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from bids_app.cli.parser import parse_config
+from bids_app.config import Config
+from bids_app.errors import MusencError
+from bids_app.log import set_up_logging
+
+LOGGER = logging.getLogger("bids_app")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app; returns its exit code."""
+    config = parse_config(argv)
+    set_up_logging(config.running.verbosity)
+    return guarded(lambda: run(config))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run `work`; a user's error becomes a message and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _on_termination)
+    try:
+        return work()
+    except MusencError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        LOGGER.debug("traceback", exc_info=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _on_termination(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def run(config: Config) -> int:
+    """Run one level and return the exit code."""
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    if config.level == "group":
+        from bids_app.workflows.group import run_group_level
+
+        status = run_group_level(config, run_id)
+    else:
+        from bids_app.inputs.dataset import plan_study
+        from bids_app.inputs.plan_text import format_plan
+
+        plan = plan_study(
+            config.bids_dir,
+            derivatives=config.derivatives,
+            participants=config.selection.participants,
+            sessions=config.selection.sessions,
+            tasks=config.selection.tasks,
+            stimuli_table=config.stimuli.table,
+            missing=config.stimuli.missing,
+        )
+        LOGGER.info("%s", plan.found)
+        for warning in plan.warnings:
+            LOGGER.warning("%s", warning)
+        if config.running.dry_run:
+            print(format_plan(plan))
+            return 0
+        from bids_app.workflows.base import run_participant_level
+
+        status = run_participant_level(config, plan, run_id)
+    log = LOGGER.info if status.exit_code == 0 else LOGGER.error
+    log("%s", status.closing_line)
+    return status.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

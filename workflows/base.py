@@ -1,0 +1,262 @@
+"""Run a level: plan, build the workflow, run it, and say what became of everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app import errors
+from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.files import read_json, sha256_of_file, shared_lock, write_json
+from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.outputs import OutputTree, write_dataset_files
+from bids_app.resources import find_weights
+from bids_app.status import Status
+
+from .derivatives import ParticipantRecord
+
+LOGGER = logging.getLogger("bids_app.workflows")
+
+
+def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Status:
+    """Work on every participant of `plan`.
+
+    Parameters
+    ----------
+    config : Config
+    plan : StudyPlan
+    run_id : str
+        Names this call in logs.
+
+    Returns
+    -------
+    Status
+        One row per participant and per skipped run.
+    """
+    from .participant import init_participant_level_wf
+
+    tree = OutputTree(config.output_dir)
+    weights = find_weights(config.model.weights)
+    write_dataset_files(tree, sources=_source_datasets(plan))
+    settings = config.participant_settings(_weights_checksum(weights))
+    _claim_settings(tree, settings)
+    status = Status(run_id, "participant")
+    for skipped in plan.skipped:
+        status.add(skipped.participant, skipped.label, "skipped", skipped.reason)
+    records = []
+    for participant in plan.participants:
+        record = _record(plan, participant, settings, weights)
+        if _is_current(tree, record):
+            status.add(participant, "", "done", "already there, with these settings and inputs")
+            LOGGER.info("sub-%s: already done", participant)
+        else:
+            records.append(record)
+    if records:
+        n_threads = max(1, config.running.n_procs // len(records))
+        workflow = init_participant_level_wf(
+            plan, records, config=config, weights=weights, n_threads=n_threads
+        )
+        failures = _run_workflow(workflow, config, run_id)
+        _judge(status, tree, records, failures)
+    status.write(tree.status(run_id))
+    return status
+
+
+def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
+    return [{"Name": name, "URL": path.resolve().as_uri()} for name, path in plan.dataset_links]
+
+
+def _weights_checksum(weights: str) -> str:
+    if weights.startswith("random:"):
+        return weights
+    return sha256_of_file(Path(weights))
+
+
+def _claim_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
+    """Record the settings of a model label, or refuse other ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If the output folder holds maps of the same label made with other settings.
+    """
+    path = tree.model_settings(MODEL_LABEL)
+    with shared_lock(path):
+        if path.exists():
+            known = read_json(path)
+            if known["SettingsHash"] != settings_hash(settings):
+                raise InvalidInputError(
+                    "The output folder holds maps made with other settings.",
+                    where=path,
+                    found="; ".join(settings_difference(known["Settings"], settings)),
+                    wanted="the same settings for every participant of a model",
+                    remedy="use another output folder, or delete this one's maps",
+                )
+            return
+        write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})
+
+
+def _record(
+    plan: StudyPlan, participant: str, settings: dict[str, Any], weights: str
+) -> ParticipantRecord:
+    from .participant import input_files
+
+    runs = [run for run in plan.runs if run.participant == participant]
+    heard = {p.stimulus for run in runs for p in run.presentations}
+    return ParticipantRecord(
+        participant=participant,
+        settings=settings,
+        sources=sorted({source for run in runs for source in run.sources}),
+        inputs={path.name: sha256_of_file(path) for path in input_files(runs)}
+        | {"plan": _timing_checksum(runs)},
+        stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
+        features={
+            "Network": "VGGish",
+            "Weights": weights if weights.startswith("random:") else Path(weights).name,
+            "WeightsSHA256": settings["weights_sha256"],
+            "Untrained": weights.startswith("random:"),
+        },
+    )
+
+
+def _timing_checksum(runs: Sequence[BoldRun]) -> str:
+    """Checksum of what decides about alignment in time but is in no file named in the runs."""
+    timing = [(r.label, r.tr, r.start_time, r.n_dummy, r.presentations) for r in runs]
+    return hashlib.sha256(repr(timing).encode()).hexdigest()
+
+
+def _is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
+    """Whether the outputs are complete and were made from these inputs and settings."""
+    path = tree.participant_settings(record.participant, MODEL_LABEL)
+    if not path.exists():
+        return False
+    stored = read_json(path)
+    return (
+        stored["SettingsHash"] == settings_hash(dict(record.settings))
+        and stored["Inputs"] == dict(record.inputs)
+        and stored["Stimuli"] == dict(record.stimuli)
+        and all((tree.root / name).exists() for name in stored["Outputs"])
+    )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a crash file says.
+
+    Attributes
+    ----------
+    node : str
+        Full name of the node.
+    error : str
+        Name of the exception's class.
+    text : str
+        Its message.
+    crash_file : Path
+    """
+
+    node: str
+    error: str
+    text: str
+    crash_file: Path
+
+
+def _run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
+    """Run a workflow to its end; whatever crashes does not stop the rest."""
+    crash_dir = config.output_dir / "logs" / run_id
+    with _work_dir(config) as work_dir:
+        workflow.base_dir = str(work_dir)
+        workflow.config["execution"] = {
+            "hash_method": "content",
+            "crashdump_dir": str(crash_dir),
+            "crashfile_format": "txt",
+            "stop_on_first_crash": "false",
+            "remove_unnecessary_outputs": "false",
+            "keep_inputs": "true",
+            "poll_sleep_duration": "0.1",
+        }
+        n_procs = config.running.n_procs
+        try:
+            if n_procs > 1:
+                workflow.run(
+                    plugin="MultiProc",
+                    plugin_args={
+                        "n_procs": n_procs,
+                        "mp_context": "forkserver",
+                        "raise_insufficient": False,
+                    },
+                )
+            else:
+                workflow.run(plugin="Linear")
+        except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
+            LOGGER.debug("nipype: %s", error)
+    return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]
+
+
+@contextmanager
+def _work_dir(config: Config) -> Iterator[Path]:
+    """The work directory given, else a temporary one that goes away afterwards."""
+    if config.running.work_dir is not None:
+        config.running.work_dir.mkdir(parents=True, exist_ok=True)
+        yield config.running.work_dir
+        return
+    folder = Path(tempfile.mkdtemp(prefix="musenc-work-", dir=os.environ.get("TMPDIR")))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_crash(path: Path) -> Failure:
+    text = path.read_text(errors="replace")
+    node = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+    found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
+    last = found[-1] if found else None
+    if last is None:
+        return Failure(node.group(1) if node else path.name, "", "see the crash file", path)
+    tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
+    return Failure(node.group(1) if node else path.name, last.group(1), tail, path)
+
+
+def _judge(
+    status: Status, tree: OutputTree, records: Sequence[ParticipantRecord], failures: list[Failure]
+) -> None:
+    """One row per participant worked on.
+
+    Raises
+    ------
+    MusencError
+        If the stimulus side failed: no participant could be worked on, and the cause is one.
+    """
+    for failure in failures:
+        if failure.node.endswith(".features"):
+            raise _as_error(failure)
+    for record in records:
+        own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]
+        if own:
+            reason = f"{own[0].text} (crash file: {own[0].crash_file})"
+        elif not _is_current(tree, record):
+            reason = "the work stopped before its maps were complete"
+        else:
+            status.add(record.participant, "", "done")
+            continue
+        LOGGER.error("sub-%s failed: %s", record.participant, reason)
+        status.add(record.participant, "", "failed", reason)
+
+
+def _as_error(failure: Failure) -> MusencError:
+    """The error a worker raised, from its crash file."""
+    kind = getattr(errors, failure.error, MusencError)
+    if not (isinstance(kind, type) and issubclass(kind, MusencError)):
+        kind = MusencError
+    found = "" if kind is not MusencError else f"{failure.error}: "
+    return kind(f"{found}{failure.text}", where=f"crash file {failure.crash_file}")

@@ -1,0 +1,39 @@
+"""What all interfaces share."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from nipype.interfaces.base import BaseInterface, BaseInterfaceInputSpec, traits
+
+from bids_app.log import set_up_logging
+
+
+class StepInputSpec(BaseInterfaceInputSpec):
+    """Inputs every step has."""
+
+    verbosity = traits.Int(0, usedefault=True, nohash=True, desc="1 logs details")
+
+
+class Step(BaseInterface):
+    """An interface that keeps its outputs in `self.results`.
+
+    Subclasses implement ``_run_step(inputs, folder) -> dict`` in a few lines: load, call one
+    function, save.
+    """
+
+    input_spec = StepInputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        # Worker processes start without the command line's logging.
+        if not logging.getLogger("bids_app").handlers and not logging.getLogger().handlers:
+            set_up_logging(self.inputs.verbosity)
+        self.results = self._run_step(self.inputs, runtime.cwd)
+        return runtime
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        raise TypeError(f"{type(self).__name__} has no step")
+
+    def _list_outputs(self) -> dict[str, Any]:
+        return self.results

@@ -1,0 +1,157 @@
+"""Steps of the participant level."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+
+from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.outputs import OutputTree
+
+from ..derivatives import ParticipantRecord, write_participant
+from ..encoding import LayerFits, fit_layers
+from ..preference import derive_preference
+from ..responses import load_blocks, prepare_responses, save_blocks
+from .base import Step, StepInputSpec
+
+LOGGER = logging.getLogger("bids_app.workflows")
+
+
+class _FeaturesInputSpec(StepInputSpec):
+    stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
+    weights = traits.Str(mandatory=True, desc="file of the network's weights, or random:SEED")
+    hop = traits.Float(mandatory=True, desc="seconds between patches")
+    cache_dir = traits.Str(mandatory=True, nohash=True, desc="folder of the stimulus side")
+
+
+class _FeaturesOutputSpec(TraitedSpec):
+    grams_dir = traits.Directory(exists=True, desc="folder of the Gram matrices")
+
+
+class ComputeFeatures(Step):
+    """Gram matrix of every layer over all stimuli, from the cache where it is there."""
+
+    input_spec = _FeaturesInputSpec
+    output_spec = _FeaturesOutputSpec
+    _always_run = True  # the cache may be gone although this node's own result is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        grams = load_or_compute_grams(
+            [(label, Path(path)) for label, path in inputs.stimuli],
+            inputs.weights,
+            hop=inputs.hop,
+            cache_dir=Path(inputs.cache_dir),
+            progress=lambda message: LOGGER.info("features: %s", message),
+        )
+        return {"grams_dir": str(grams.path)}
+
+
+class _ResponsesInputSpec(StepInputSpec):
+    participant = traits.Str(mandatory=True)
+    runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
+    files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
+    confounds = traits.Str(mandatory=True, desc="strategy")
+    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
+
+
+class _ResponsesOutputSpec(TraitedSpec):
+    blocks_file = File(exists=True)
+    summary_file = File(exists=True)
+
+
+class PrepareResponses(Step):
+    """Cleaned responses of one participant on the clock of the music."""
+
+    input_spec = _ResponsesInputSpec
+    output_spec = _ResponsesOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("sub-%s: cleaning %d runs", inputs.participant, len(inputs.runs))
+        blocks, summary = prepare_responses(
+            inputs.runs, confounds=inputs.confounds, high_pass=inputs.high_pass
+        )
+        summary_file = Path(folder) / "summary.json"
+        summary_file.write_text(json.dumps(summary))
+        return {
+            "blocks_file": str(save_blocks(Path(folder) / "blocks.npz", blocks)),
+            "summary_file": str(summary_file),
+        }
+
+
+class _EncodingInputSpec(StepInputSpec):
+    participant = traits.Str(mandatory=True)
+    grams_dir = traits.Directory(exists=True, mandatory=True)
+    blocks_file = File(exists=True, mandatory=True)
+    delays = traits.Tuple(traits.Float, traits.Float, desc="seconds")
+    crop = traits.Float(mandatory=True, desc="seconds")
+    alphas = traits.List(traits.Float, mandatory=True)
+    selection = traits.Str(mandatory=True)
+    null = traits.Str(mandatory=True)
+    high_pass = traits.Float(mandatory=True, desc="seconds")
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class _EncodingOutputSpec(TraitedSpec):
+    fits_file = File(exists=True)
+
+
+class FitLayers(Step):
+    """Encoding models of all layers of one participant."""
+
+    input_spec = _EncodingInputSpec
+    output_spec = _EncodingOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        fits = fit_layers(
+            FeatureGrams.load(Path(inputs.grams_dir)),
+            load_blocks(Path(inputs.blocks_file)),
+            delays=inputs.delays,
+            crop=inputs.crop,
+            alphas=inputs.alphas,
+            selection=inputs.selection,
+            null=inputs.null,
+            high_pass=inputs.high_pass,
+            n_threads=inputs.n_threads,
+            progress=lambda layer, n_layers, name: LOGGER.info(
+                "sub-%s: encoding layer %d of %d (%s)", inputs.participant, layer, n_layers, name
+            ),
+        )
+        return {"fits_file": str(fits.save(Path(folder) / "fits.npz"))}
+
+
+class _DerivativesInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+    fits_file = File(exists=True, mandatory=True)
+    blocks_file = File(exists=True, mandatory=True)
+    summary_file = File(exists=True, mandatory=True)
+
+
+class _DerivativesOutputSpec(TraitedSpec):
+    files = traits.List(traits.Str)
+
+
+class WriteDerivatives(Step):
+    """Layer preference, and everything a participant leaves in the output folder."""
+
+    input_spec = _DerivativesInputSpec
+    output_spec = _DerivativesOutputSpec
+    _always_run = True  # the outputs may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        record: ParticipantRecord = inputs.record
+        fits = LayerFits.load(Path(inputs.fits_file))
+        written = write_participant(
+            OutputTree(Path(inputs.output_dir)),
+            record,
+            fits,
+            derive_preference(fits),
+            load_blocks(Path(inputs.blocks_file)),
+            json.loads(Path(inputs.summary_file).read_text()),
+        )
+        LOGGER.info("sub-%s: %d files written", record.participant, len(written))
+        return {"files": [str(path) for path in written]}
