@@ -49,7 +49,7 @@ log
 *_summary.*
 *_settings.*
 *_nulls.*
-*_participants.*
+group_*
 *.func.gii
 .musenc
 """
