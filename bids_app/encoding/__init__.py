@@ -1,1 +1,20 @@
 """Kernel ridge encoding, scores and nulls."""
+
+from bids_app.encoding.gram import delay_samples
+from bids_app.encoding.nested import nested_ridge
+from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
+from bids_app.encoding.ridge import EncodingResult, fit_encoding
+from bids_app.encoding.scores import benjamini_hochberg, fisher_mean, fisher_z
+
+__all__ = [
+    "DEFAULT_ALPHAS",
+    "EncodingPlan",
+    "EncodingResult",
+    "benjamini_hochberg",
+    "delay_samples",
+    "fisher_mean",
+    "fisher_z",
+    "fit_encoding",
+    "nested_ridge",
+    "plan_encoding",
+]

@@ -1,0 +1,248 @@
+"""Which rows train and which are held out, at both levels of the nested cross-validation.
+
+Folds are whole stimuli. All presentations of a stimulus stay in one fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding.gram import MIN_ROWS
+from bids_app.errors import BadDataError
+
+# More stimuli than this are held out in MAX_FOLDS groups instead of one by one.
+MAX_LEAVE_ONE_OUT = 6
+MAX_FOLDS = 5
+# Contiguous pieces where whole stimuli do not suffice.
+N_PIECES = 5
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of kept rows that is centered, z-scored and scored as one block.
+
+    Attributes
+    ----------
+    label : str
+        Stimulus, or piece of the only stimulus (``song[2/5]``).
+    stimulus : str
+        Stimulus.
+    block : int
+        Index of the presentation in the caller's lists.
+    start, stop : int
+        Half-open rows of that presentation.
+    offset : int
+        First row among the kept rows of all segments.
+    """
+
+    label: str
+    stimulus: str
+    block: int
+    start: int
+    stop: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Indices among the kept rows of all segments."""
+        return np.arange(self.offset, self.offset + self.size)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training rows, and held-out rows of every block that is scored by itself."""
+
+    train: NDArray[np.intp]
+    tests: tuple[NDArray[np.intp], ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One outer fold.
+
+    Attributes
+    ----------
+    held_out : tuple of str
+        Labels of what is held out.
+    segments : tuple of int
+        Indices of the held-out segments, in the order of ``outer.tests``.
+    outer : Split
+        Training rows and the held-out blocks.
+    inner : tuple of Split
+        Splits of the training rows that choose the penalty.
+    """
+
+    held_out: tuple[str, ...]
+    segments: tuple[int, ...]
+    outer: Split
+    inner: tuple[Split, ...]
+
+
+def _piece_edges(size: int, n_pieces: int) -> list[tuple[int, int]]:
+    edges = np.linspace(0, size, n_pieces + 1).round().astype(int)
+    return list(pairwise(edges.tolist()))
+
+
+def make_segments(
+    stimuli: Sequence[str], rows: Sequence[tuple[int, int]]
+) -> tuple[tuple[Segment, ...], bool]:
+    """Blocks of kept rows: presentations, or pieces of the only stimulus.
+
+    Parameters
+    ----------
+    stimuli : sequence of str
+        Label of every presentation.
+    rows : sequence of (start, stop)
+        Kept rows of every presentation.
+
+    Returns
+    -------
+    tuple of Segment, bool
+        The segments, and whether a single stimulus had to be cut into pieces.
+    """
+    single = len(set(stimuli)) == 1
+    segments: list[Segment] = []
+    offset = 0
+    # Presentations of one stimulus may differ by a volume: cut all at the same rows.
+    longest = max(stop - start for start, stop in rows)
+    edges = _piece_edges(longest, N_PIECES) if single else [(0, longest)]
+    for block, (stimulus, (start, stop)) in enumerate(zip(stimuli, rows, strict=True)):
+        for number, (low, high) in enumerate(edges, start=1):
+            label = f"{stimulus}[{number}/{len(edges)}]" if single else stimulus
+            piece = (start + low, min(start + high, stop) if number < len(edges) else stop)
+            if single and piece[1] - piece[0] < MIN_ROWS:
+                raise BadDataError(
+                    "a single stimulus is too short to be cut into pieces",
+                    where="lengths",
+                    found=f"{stop - start} kept rows",
+                    wanted=f"at least {MIN_ROWS} rows in each of {N_PIECES} pieces",
+                )
+            segments.append(Segment(label, stimulus, block, *piece, offset))
+            offset += piece[1] - piece[0]
+    return tuple(segments), single
+
+
+def _groups(segments: Sequence[Segment], leave_one_out: bool) -> list[tuple[int, ...]]:
+    """Indices of the segments that are held out together."""
+    labels = list(dict.fromkeys(s.label for s in segments))
+    if leave_one_out or len(labels) <= MAX_LEAVE_ONE_OUT:
+        parts = [[label] for label in labels]
+    else:
+        # Longest first into the emptiest fold: folds of similar length, whatever the order.
+        weight = {a: sum(s.size for s in segments if s.label == a) for a in labels}
+        parts = [[] for _ in range(MAX_FOLDS)]
+        for label in sorted(labels, key=lambda a: (-weight[a], a)):
+            min(parts, key=lambda part: sum(weight[a] for a in part)).append(label)
+        parts.sort(key=lambda part: min(labels.index(a) for a in part))
+    return [tuple(i for i, s in enumerate(segments) if s.label in part) for part in parts]
+
+
+def _purged(
+    segments: Sequence[Segment], train: Sequence[int], tests: Sequence[int], purge: int
+) -> NDArray[np.intp]:
+    """Training rows further than ``purge`` from every held-out row of the same stimulus."""
+    kept = []
+    for i in train:
+        rows = np.arange(segments[i].start, segments[i].stop)
+        keep = np.ones(rows.size, dtype=bool)
+        for j in tests:
+            if segments[j].stimulus == segments[i].stimulus:
+                low, high = segments[j].start - purge, segments[j].stop - 1 + purge
+                keep &= (rows < low) | (rows > high)
+        kept.append(segments[i].rows[keep])
+    return np.concatenate(kept)
+
+
+def _piece_splits(segments: Sequence[Segment], purge: int) -> tuple[Split, ...]:
+    """Inner splits when a single stimulus is left for training: contiguous blocks."""
+    longest = max(s.size for s in segments)
+    splits = []
+    for low, high in _piece_edges(longest, N_PIECES):
+        train, tests = [], []
+        for segment in segments:
+            row = np.arange(segment.size)
+            test = (row >= low) & (row < high)
+            near = (row >= low - purge) & (row < high + purge)
+            tests.append(segment.rows[test])
+            train.append(segment.rows[~near])
+        splits.append(Split(np.concatenate(train), tuple(t for t in tests if t.size >= MIN_ROWS)))
+    return tuple(splits)
+
+
+def _check(fold: Fold) -> None:
+    for split in (fold.outer, *fold.inner):
+        if split.train.size < MIN_ROWS or not split.tests:
+            raise BadDataError(
+                "too few samples to choose the penalty by contiguous blocks",
+                where="lengths",
+                found=f"{split.train.size} training rows beside the held-out block "
+                f"and its neighborhood (fold {', '.join(fold.held_out)})",
+                wanted=f"at least {MIN_ROWS}",
+                remedy="add stimuli, or use a shorter crop or shorter delays",
+            )
+
+
+def make_folds(
+    segments: Sequence[Segment], purge: int, *, leave_one_out: bool = False
+) -> tuple[Fold, ...]:
+    """Outer and inner folds.
+
+    Parameters
+    ----------
+    segments : sequence of Segment
+        Blocks of kept rows.
+    purge : int
+        Rows left out of the training set on both sides of a held-out block of the same stimulus.
+    leave_one_out : bool
+        Leave one stimulus out even when there are more than six.
+
+    Returns
+    -------
+    tuple of Fold
+        In the order of the stimuli.
+
+    Raises
+    ------
+    BadDataError
+        When a training set would be empty.
+    """
+    groups = _groups(segments, leave_one_out)
+    folds = []
+    for k, group in enumerate(groups):
+        rest = [g for i, g in enumerate(groups) if i != k]
+        train = _purged(segments, [i for g in rest for i in g], group, purge)
+        outer = Split(train, tuple(segments[i].rows for i in group))
+        if len(rest) == 1:
+            inner = _piece_splits([segments[i] for i in rest[0]], purge)
+        else:
+            inner = tuple(
+                Split(
+                    np.intersect1d(
+                        train,
+                        _purged(
+                            segments, [i for i in range(len(segments)) if i not in g], g, purge
+                        ),
+                    ),
+                    tuple(np.intersect1d(segments[i].rows, train) for i in g),
+                )
+                for g in rest
+            )
+            # A purge can leave nothing of a piece that is held out in the inner loop.
+            inner = tuple(
+                Split(s.train, tuple(t for t in s.tests if t.size >= MIN_ROWS)) for s in inner
+            )
+        held_out = tuple(dict.fromkeys(segments[i].label for i in group))
+        fold = Fold(held_out, group, outer, inner)
+        _check(fold)
+        folds.append(fold)
+    return tuple(folds)

@@ -1,0 +1,239 @@
+"""Delayed, centered and scaled Gram matrices of the stimulus features.
+
+Delays never cross the border of a stimulus: the delayed Gram matrix is a sum of diagonally
+shifted blocks of the undelayed one, so explicit delayed features are never built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.errors import BadDataError, UsageError
+
+# Fewer rows than this leave no correlation worth the name.
+MIN_ROWS = 4
+_ROUNDING = 1e-9
+
+
+def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
+    """Whole-TR delays inside an interval.
+
+    Parameters
+    ----------
+    delays : (float, float)
+        First and last delay in seconds; positive delays look at the past of the stimulus.
+    tr : float
+        Repetition time in seconds.
+
+    Returns
+    -------
+    ndarray of int, shape (n_delays,)
+        The integers from ceil(first / tr) to floor(last / tr).
+
+    Raises
+    ------
+    UsageError
+        When the interval is reversed or holds no multiple of the TR, or the TR is not positive.
+    """
+    if not (np.isfinite(tr) and tr > 0):
+        raise UsageError("tr must be a positive number of seconds", where="tr", found=tr)
+    if len(delays) != 2 or not np.all(np.isfinite(delays)):
+        raise UsageError("delays must be two finite numbers", where="delays", found=delays)
+    first, last = float(delays[0]), float(delays[1])
+    if last < first:
+        raise UsageError(
+            "the first delay is longer than the last one", where="delays", found=f"{first}:{last} s"
+        )
+    low = int(np.ceil(first / tr - _ROUNDING))
+    high = int(np.floor(last / tr + _ROUNDING))
+    if high < low:
+        raise UsageError(
+            "no whole TR lies between the delays",
+            where="delays",
+            found=f"{first}:{last} s at a TR of {tr} s",
+            wanted="an interval with at least one multiple of the TR",
+            remedy=f"widen the delays, for example {low * tr:g}:{low * tr:g}",
+        )
+    return np.arange(low, high + 1)
+
+
+def kept_rows(
+    lengths: Sequence[int], shifts: NDArray[np.intp], crop: float, tr: float
+) -> tuple[tuple[int, int], ...]:
+    """Rows of every stimulus block that have their whole history, after cropping both ends.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Samples of every block.
+    shifts : ndarray of int
+        Delays in samples.
+    crop : float
+        Seconds left out at both ends.
+    tr : float
+        Repetition time in seconds.
+
+    Returns
+    -------
+    tuple of (start, stop)
+        Half-open row ranges, one per block.
+
+    Raises
+    ------
+    UsageError
+        When the crop is negative.
+    BadDataError
+        When fewer than four rows are left in a block.
+    """
+    if not (np.isfinite(crop) and crop >= 0):
+        raise UsageError("crop must be zero or more seconds", where="crop", found=crop)
+    n_crop = int(np.ceil(crop / tr - _ROUNDING))
+    before, after = max(int(shifts.max()), 0), max(-int(shifts.min()), 0)
+    start, end = max(n_crop, before), max(n_crop, after)
+    for i, length in enumerate(lengths):
+        if length - start - end >= MIN_ROWS:
+            continue
+        room = length - MIN_ROWS
+        possible = min((room // 2), room - before, room - after)
+        fits = before + after <= room and possible >= 0
+        raise BadDataError(
+            f"block {i} has too few samples for the delays and the crop",
+            where="lengths",
+            found=f"{length} samples, of which delays of {shifts.min()} to {shifts.max()} samples "
+            f"and a crop of {n_crop} samples at both ends leave {max(length - start - end, 0)}",
+            wanted=f"at least {MIN_ROWS} rows",
+            remedy=f"use a crop of {possible * tr:g} s or less"
+            if fits
+            else "leave this stimulus out, or use shorter delays",
+        )
+    return tuple((start, length - end) for length in lengths)
+
+
+def delayed_gram(
+    gram: NDArray[np.floating],
+    lengths: Sequence[int],
+    shifts: NDArray[np.intp],
+    rows: Sequence[tuple[int, int]],
+) -> NDArray[np.float64]:
+    """Gram matrix of the delayed features at the kept rows.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (sum(lengths), sum(lengths))
+        Gram matrix of the undelayed features.
+    lengths : sequence of int
+        Samples of every block.
+    shifts : ndarray of int
+        Delays in samples.
+    rows : sequence of (start, stop)
+        Kept rows of every block, each with its whole history inside the block.
+
+    Returns
+    -------
+    ndarray, shape (n_kept, n_kept)
+        Not centered, not scaled.
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    sizes = [stop - start for start, stop in rows]
+    places = np.concatenate([[0], np.cumsum(sizes)])
+    out = np.zeros((places[-1], places[-1]))
+    for i, (start_i, _) in enumerate(rows):
+        for j, (start_j, _) in enumerate(rows[: i + 1]):
+            block = out[places[i] : places[i + 1], places[j] : places[j + 1]]
+            for shift in shifts:
+                a, b = offsets[i] + start_i - shift, offsets[j] + start_j - shift
+                block += gram[a : a + sizes[i], b : b + sizes[j]]
+            if i != j:
+                out[places[j] : places[j + 1], places[i] : places[i + 1]] = block.T
+    return out
+
+
+def center_blocks(kernel: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Center a kernel over the rows of every block: C_i K_ij C_j.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (sum(sizes), sum(sizes))
+        Symmetric kernel.
+    sizes : sequence of int
+        Rows of every block.
+
+    Returns
+    -------
+    ndarray
+        The kernel of the features centered within every block.
+    """
+    places = np.concatenate([[0], np.cumsum(sizes)])
+    out = kernel.copy()
+    for start, stop in pairwise(places.tolist()):
+        out[start:stop] -= out[start:stop].mean(axis=0)
+    for start, stop in pairwise(places.tolist()):
+        out[:, start:stop] -= out[:, start:stop].mean(axis=1, keepdims=True)
+    return 0.5 * (out + out.T)
+
+
+def mean_diagonal(kernel: NDArray[np.float64]) -> float:
+    """Mean of the diagonal, by which a kernel is divided so that one penalty grid serves all.
+
+    Raises
+    ------
+    BadDataError
+        When the features are constant, so that the kernel is zero.
+    """
+    scale = float(np.mean(np.diag(kernel)))
+    if not np.isfinite(scale) or scale <= 0:
+        raise BadDataError(
+            "the features do not vary over the kept rows",
+            where="gram",
+            found=f"mean diagonal {scale:g} after centering",
+            wanted="a positive number",
+        )
+    return scale
+
+
+def feature_gram(features: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Undelayed Gram matrix of explicit features.
+
+    Parameters
+    ----------
+    features : list of ndarray, each (n_times, n_units)
+        One array per stimulus.
+
+    Returns
+    -------
+    ndarray, shape (sum(n_times), sum(n_times))
+        Products of the features after subtraction of every unit's mean over its stimulus, which
+        the later centering would remove anyway and which otherwise costs precision.
+    """
+    centered = [np.asarray(f, dtype=np.float64) for f in features]
+    stacked = np.concatenate([f - f.mean(axis=0) for f in centered])
+    return stacked @ stacked.T
+
+
+def delayed_features(
+    feature: NDArray[np.floating], shifts: NDArray[np.intp], rows: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Explicit delayed columns of one stimulus at its kept rows.
+
+    Parameters
+    ----------
+    feature : ndarray, shape (n_times, n_units)
+        Undelayed features.
+    shifts : ndarray of int
+        Delays in samples.
+    rows : (start, stop)
+        Kept rows.
+
+    Returns
+    -------
+    ndarray, shape (n_kept, n_units * n_delays)
+        Unit-major columns: all delays of the first unit, then of the second.
+    """
+    start, stop = rows
+    x = np.asarray(feature, dtype=np.float64)
+    stacked = np.stack([x[start - d : stop - d] for d in shifts], axis=2)
+    return stacked.reshape(stop - start, -1)

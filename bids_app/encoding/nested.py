@@ -1,0 +1,143 @@
+"""Nested cross-validated ridge regression on explicit features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from bids_app.encoding.gram import feature_gram
+from bids_app.encoding.plan import DEFAULT_ALPHAS, plan_encoding
+from bids_app.encoding.ridge import EncodingResult, Progress, fit_encoding
+from bids_app.errors import BadDataError, UsageError
+
+
+def check_features(
+    features: Sequence[ArrayLike], responses: Sequence[ArrayLike], *, same_length: bool = True
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Features and responses as lists of two-dimensional arrays that fit together.
+
+    Raises
+    ------
+    BadDataError
+        Naming the argument, when their numbers, lengths or units disagree, when there are no
+        samples in common, or features are not finite.
+    """
+    x = [np.asarray(f) for f in features]
+    y = [np.asarray(r) for r in responses]
+    x = [f[:, None] if f.ndim == 1 else f for f in x]
+    y = [r[:, None] if r.ndim == 1 else r for r in y]
+    if not x or len(x) != len(y):
+        raise BadDataError(
+            "features and responses need one array per stimulus",
+            where="responses",
+            found=f"{len(x)} feature arrays, {len(y)} response arrays",
+            wanted="the same number, at least one",
+        )
+    for i, (f, r) in enumerate(zip(x, y, strict=True)):
+        if f.ndim != 2 or f.shape[1] != x[0].shape[1] or f.shape[1] == 0:
+            raise BadDataError(
+                "features must be (n_times, n_units) with the same units in every stimulus",
+                where=f"features[{i}]",
+                found=f"shape {f.shape}",
+                wanted=f"(n_times, {x[0].shape[-1] or 'n_units'})",
+            )
+        if r.ndim != 2 or r.shape[1] != y[0].shape[1] or r.shape[1] == 0:
+            raise BadDataError(
+                "responses must be (n_times, n_vertices) with the same vertices in every stimulus",
+                where=f"responses[{i}]",
+                found=f"shape {r.shape}",
+                wanted=f"(n_times, {y[0].shape[-1] or 'n_vertices'})",
+            )
+        if min(f.shape[0], r.shape[0]) == 0 or (same_length and f.shape[0] != r.shape[0]):
+            raise BadDataError(
+                "features and responses of a stimulus must have the same samples",
+                where=f"responses[{i}]",
+                found=f"{r.shape[0]} samples",
+                wanted=f"{f.shape[0]}, as features[{i}]",
+            )
+        if same_length and not np.isfinite(f).all():
+            raise BadDataError(
+                "features hold NaN or infinity",
+                where=f"features[{i}]",
+                found=f"{np.count_nonzero(~np.isfinite(f))} such values in shape {f.shape}",
+                wanted="finite values",
+            )
+    return x, y
+
+
+def nested_ridge(
+    features: Sequence[ArrayLike],
+    responses: Sequence[ArrayLike],
+    *,
+    delays: tuple[float, float],
+    crop: float,
+    tr: float,
+    alphas: ArrayLike | None = None,
+    selection: Literal["r", "sse"] = "r",
+    preset: Literal["lea"] | None = None,
+    stimuli: Sequence[str] | None = None,
+    null: Literal["analytic", "none"] = "analytic",
+    dtype: DTypeLike = np.float64,
+    n_threads: int = 1,
+    progress: Progress | None = None,
+) -> EncodingResult:
+    """Predict responses from delayed features by nested leave-one-stimulus-out ridge regression.
+
+    Parameters
+    ----------
+    features : list of array, each (n_times, n_units)
+        One per presentation of a stimulus; taken as they are, centered after delaying.
+    responses : list of array, each (n_times, n_vertices)
+        On the same samples; z-scored per presentation over the kept rows.
+    delays : (float, float)
+        First and last delay in seconds, positive when the response follows the stimulus.
+    crop : float
+        Seconds left out at both ends.
+    tr : float
+        Seconds between samples.
+    alphas : array_like, optional
+        Penalties, strictly increasing, relative to the mean diagonal of the delayed kernel.
+        Default: 20 values from 1e-3 to 1e5.
+    selection : {"r", "sse"}
+        Penalty by mean inner r, or by summed inner squared error.
+    preset : None
+        Reserved for named sets of choices.
+    stimuli : sequence of str, optional
+        Stimulus of every presentation; repeats share a fold. Default: all differ.
+    null : {"analytic", "none"}
+        Closed-form phase-rotation null, or none.
+    dtype : dtype
+        Precision of the products; float32 is about three times faster.
+    n_threads : int
+        Blocks of vertices worked on at a time.
+    progress : callable, optional
+        Called with the numbers of finished and of all vertex blocks.
+
+    Returns
+    -------
+    EncodingResult
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors, naming the argument.
+    """
+    if preset is not None:
+        raise UsageError("unknown preset", where="preset", found=preset, wanted="None")
+    x, y = check_features(features, responses)
+    plan = plan_encoding(
+        feature_gram(x),
+        [f.shape[0] for f in x],
+        stimuli=stimuli,
+        delays=delays,
+        crop=crop,
+        tr=tr,
+        alphas=DEFAULT_ALPHAS if alphas is None else alphas,
+        dtype=dtype,
+    )
+    return fit_encoding(
+        plan, y, selection=selection, null=null, n_threads=n_threads, progress=progress
+    )

@@ -1,0 +1,514 @@
+"""The stimulus side of an encoding model: folds, decompositions and closed-form norms.
+
+A plan depends on the features, sampling times and penalties alone, so everybody who heard the
+same stimuli at the same times shares it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy import linalg
+
+from bids_app.encoding.folds import Fold, Segment, Split, make_folds, make_segments
+from bids_app.encoding.gram import (
+    center_blocks,
+    delay_samples,
+    delayed_gram,
+    kept_rows,
+    mean_diagonal,
+)
+from bids_app.errors import BadDataError, UsageError
+
+DEFAULT_ALPHAS: tuple[float, ...] = tuple(np.logspace(-3, 5, 20).tolist())
+# Relative error of interpolated squared norms. 1e-4 is not safe: r would be off by up to 2e-2.
+NODE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Training:
+    """Decomposed kernel of one training set.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n_train,)
+        Rows of the kernel.
+    eigenvalues : ndarray, shape (rank,)
+        Positive eigenvalues.
+    projector : ndarray, shape (rank, n_train)
+        Transposed eigenvectors, in the plan's precision.
+    shrinkage : ndarray, shape (rank, n_alphas)
+        1 / (eigenvalue + penalty), in the plan's precision.
+    """
+
+    rows: NDArray[np.intp]
+    eigenvalues: NDArray[np.float64]
+    projector: NDArray[Any]
+    shrinkage: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions of one held-out block from one training set.
+
+    Attributes
+    ----------
+    training : int
+        Index of the training set.
+    rows : ndarray of int, shape (n_test,)
+        Held-out rows of the kernel.
+    cross : ndarray, shape (n_test, rank)
+        Centered kernel between held-out and training rows, times the eigenvectors.
+    factor : ndarray, shape (min(n_test, rank), rank)
+        Has the same column products as ``cross``; squared norms of predictions come from it.
+        Empty where norms are not needed for every penalty.
+    nodes : ndarray of int, shape (n_nodes,)
+        Penalties whose norms are computed.
+    mix : ndarray, shape (n_alphas, n_nodes)
+        The squared norm at every penalty as a mix of those at the nodes.
+    """
+
+    training: int
+    rows: NDArray[np.intp]
+    cross: NDArray[Any]
+    factor: NDArray[Any]
+    nodes: NDArray[np.intp]
+    mix: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """Indices into the plan's evaluations.
+
+    Attributes
+    ----------
+    outer : tuple of int
+        One evaluation per held-out block.
+    inner : tuple of tuple of int
+        Per inner split, one evaluation per held-out block.
+    """
+
+    outer: tuple[int, ...]
+    inner: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """Everything about an encoding model that does not depend on the responses.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (n_kept, n_kept)
+        Delayed kernel at the kept rows, centered per block and divided by its mean diagonal.
+    scale : float
+        That mean diagonal (1 where raw penalties are used).
+    lengths : tuple of int
+        Samples of every presentation, before cropping.
+    rows : tuple of (start, stop)
+        Kept rows of every presentation.
+    shifts : ndarray of int
+        Delays in samples.
+    tr : float
+        Repetition time in seconds.
+    alphas : ndarray, shape (n_alphas,)
+        Penalties, ascending.
+    stimuli : tuple of str
+        Label of every presentation.
+    segments : tuple of Segment
+        Blocks that are centered and scored by themselves.
+    folds : tuple of Fold
+        Outer folds with their inner splits.
+    single_stimulus : bool
+        Whether the only stimulus was cut into purged pieces.
+    effective_rank : float
+        Participation ratio of the kernel's eigenvalues, tr(K)^2 / |K|^2.
+    degrees_of_freedom : ndarray, shape (n_folds, n_alphas)
+        Sum of eigenvalue / (eigenvalue + penalty) of every outer training set.
+    ddof : int
+        Divisor of the responses' standard deviation is n - ddof.
+    trainings, evaluations, fold_plans
+        Decompositions and how the folds use them.
+    """
+
+    kernel: NDArray[np.float64]
+    scale: float
+    lengths: tuple[int, ...]
+    rows: tuple[tuple[int, int], ...]
+    shifts: NDArray[np.intp]
+    tr: float
+    alphas: NDArray[np.float64]
+    stimuli: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    folds: tuple[Fold, ...]
+    single_stimulus: bool
+    effective_rank: float
+    degrees_of_freedom: NDArray[np.float64]
+    ddof: int
+    trainings: tuple[Training, ...]
+    evaluations: tuple[Evaluation, ...]
+    fold_plans: tuple[FoldPlan, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Kept rows over all presentations."""
+        return self.kernel.shape[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the matrix products."""
+        return self.trainings[0].projector.dtype
+
+
+def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
+    """Penalties as an array.
+
+    Raises
+    ------
+    UsageError
+        When they are not positive and strictly increasing.
+    """
+    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if grid.ndim != 1 or grid.size == 0:
+        raise UsageError(
+            "the penalties must be a list", where="alphas", found=f"shape {grid.shape}"
+        )
+    if not np.all(np.isfinite(grid)) or grid[0] <= 0 or np.any(np.diff(grid) <= 0):
+        raise UsageError(
+            "the penalties must be positive and strictly increasing",
+            where="alphas",
+            found=grid.tolist(),
+            wanted="for example logspace(-3, 5, 20)",
+        )
+    return grid
+
+
+def _check_gram(gram: NDArray[np.floating], lengths: Sequence[int]) -> None:
+    if not lengths or min(lengths) < 1:
+        raise BadDataError("there is no stimulus", where="lengths", found=list(lengths))
+    total = int(sum(lengths))
+    if gram.shape != (total, total):
+        raise BadDataError(
+            "the Gram matrix and the lengths disagree",
+            where="gram",
+            found=f"shape {gram.shape}",
+            wanted=f"({total}, {total}), the sum of the lengths {list(lengths)}",
+        )
+    if not np.all(np.isfinite(gram)):
+        raise BadDataError(
+            "the Gram matrix holds NaN or infinity", where="gram", found="non-finite features"
+        )
+
+
+def alpha_nodes(
+    eigenvalues: NDArray[np.float64],
+    column_norms: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+    tolerance: float = NODE_TOLERANCE,
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Penalties from which the squared norms of predictions at all others follow.
+
+    The squared norm of a prediction is a sum over pairs of eigenvalues of something times
+    1 / ((s + a)(s' + a)): over the penalties these functions span a space of small dimension.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray, shape (rank,)
+        Eigenvalues of the training kernel.
+    column_norms : ndarray, shape (rank,)
+        Norm of the cross kernel's column for each.
+    alphas : ndarray, shape (n_alphas,)
+        Penalties.
+    tolerance : float
+        Largest relative error.
+
+    Returns
+    -------
+    nodes : ndarray of int, shape (n_nodes,)
+        Chosen penalties.
+    mix : ndarray, shape (n_alphas, n_nodes)
+        Weights of the nodes.
+    """
+    pick = np.unique(np.linspace(0, eigenvalues.size - 1, 48).round().astype(int))
+    profile = column_norms[pick, None] / (eigenvalues[pick, None] + alphas)
+    size = np.sqrt((profile**2).sum(axis=0))
+    if np.any(size == 0):
+        return np.arange(alphas.size), np.eye(alphas.size)
+    profile = profile / size
+    first, second = np.triu_indices(pick.size)
+    pairs = profile[first] * profile[second]
+    triangle, order = linalg.qr(pairs, mode="r", pivoting=True)
+    triangle = triangle[: alphas.size]
+    # Column j of the rest keeps triangle[n:, j] when the first n penalties are the nodes.
+    n_nodes = next(
+        n
+        for n in range(1, alphas.size + 1)
+        if n >= triangle.shape[0]
+        or np.sqrt((triangle[n:, n:] ** 2).sum(axis=0)).max(initial=0) <= tolerance
+    )
+    mix = np.zeros((alphas.size, n_nodes))
+    mix[order[:n_nodes], np.arange(n_nodes)] = 1
+    mix[order[n_nodes:]] = linalg.solve_triangular(
+        triangle[:n_nodes, :n_nodes], triangle[:n_nodes, n_nodes:]
+    ).T
+    nodes = order[:n_nodes].astype(np.intp)
+    return nodes, mix * size[:, None] ** 2 / size[nodes] ** 2
+
+
+def _decompose(
+    kernel: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    alphas: NDArray[np.float64],
+    dtype: DTypeLike,
+) -> tuple[Training, NDArray[np.float64]]:
+    """Training set in the plan's precision, and its eigenvectors in full precision."""
+    values, vectors = linalg.eigh(kernel[np.ix_(rows, rows)], driver="evd")
+    keep = values > rows.size * np.finfo(float).eps * max(values[-1], 0)
+    if not keep.any():
+        keep[-1] = True
+    values, vectors = np.maximum(values[keep], 0), vectors[:, keep]
+    shrinkage = 1 / (values[:, None] + alphas)
+    training = Training(
+        rows,
+        values,
+        np.ascontiguousarray(vectors.T, dtype=dtype),
+        np.ascontiguousarray(shrinkage, dtype=dtype),
+    )
+    return training, vectors
+
+
+def _evaluation(
+    kernel: NDArray[np.float64],
+    index: int,
+    training: Training,
+    vectors: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    alphas: NDArray[np.float64],
+    with_norms: bool,
+) -> Evaluation:
+    dtype = training.projector.dtype
+    cross = kernel[np.ix_(rows, training.rows)] @ vectors
+    cross -= cross.mean(axis=0)
+    empty = np.zeros((0, cross.shape[1]), dtype=dtype)
+    nodes, mix, factor = np.arange(0), np.zeros((alphas.size, 0)), empty
+    if with_norms:
+        factor = linalg.qr(cross, mode="r")[0][: cross.shape[1]]
+        if dtype == np.float64:
+            nodes, mix = np.arange(alphas.size), np.eye(alphas.size)
+        else:
+            norms = np.sqrt((cross**2).sum(axis=0))
+            nodes, mix = alpha_nodes(training.eigenvalues, norms, alphas)
+    return Evaluation(
+        index,
+        rows,
+        np.ascontiguousarray(cross, dtype=dtype),
+        np.ascontiguousarray(factor, dtype=dtype),
+        nodes,
+        mix,
+    )
+
+
+class _Builder:
+    """Decomposes every training set once, however many splits share it."""
+
+    def __init__(
+        self, kernel: NDArray[np.float64], alphas: NDArray[np.float64], dtype: DTypeLike
+    ) -> None:
+        self.kernel, self.alphas, self.dtype = kernel, alphas, dtype
+        self.trainings: list[Training] = []
+        self.evaluations: list[Evaluation] = []
+        self._vectors: list[NDArray[np.float64]] = []
+        self._training_of: dict[bytes, int] = {}
+        self._evaluation_of: dict[tuple[int, bytes, bool], int] = {}
+
+    def training(self, rows: NDArray[np.intp]) -> int:
+        key = rows.tobytes()
+        if key not in self._training_of:
+            training, vectors = _decompose(self.kernel, rows, self.alphas, self.dtype)
+            self._training_of[key] = len(self.trainings)
+            self.trainings.append(training)
+            self._vectors.append(vectors)
+        return self._training_of[key]
+
+    def split(self, split: Split, with_norms: bool) -> tuple[int, ...]:
+        index = self.training(split.train)
+        out = []
+        for rows in split.tests:
+            key = (index, rows.tobytes(), with_norms)
+            if key not in self._evaluation_of:
+                self._evaluation_of[key] = len(self.evaluations)
+                self.evaluations.append(
+                    _evaluation(
+                        self.kernel,
+                        index,
+                        self.trainings[index],
+                        self._vectors[index],
+                        rows,
+                        self.alphas,
+                        with_norms,
+                    )
+                )
+            out.append(self._evaluation_of[key])
+        return tuple(out)
+
+
+def plan_from_kernel(
+    kernel: NDArray[np.float64],
+    lengths: Sequence[int],
+    rows: Sequence[tuple[int, int]],
+    stimuli: Sequence[str],
+    *,
+    shifts: NDArray[np.intp],
+    tr: float,
+    alphas: NDArray[np.float64],
+    scale: float = 1.0,
+    ddof: int = 0,
+    leave_one_out: bool = False,
+    dtype: DTypeLike = np.float32,
+) -> EncodingPlan:
+    """Plan from a delayed kernel at the kept rows, centered within every segment.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (n_kept, n_kept)
+        Delayed kernel over the kept rows of all presentations, in their order.
+    lengths, rows, stimuli, shifts, tr, alphas, scale, ddof
+        As in the attributes of :class:`EncodingPlan`.
+    leave_one_out : bool
+        One fold per stimulus, however many there are.
+    dtype : dtype
+        Precision of the products with responses; norms are interpolated in float32 only.
+
+    Returns
+    -------
+    EncodingPlan
+    """
+    segments, single = make_segments(stimuli, rows)
+    purge = int(max(np.abs(shifts).max(), shifts.max() - shifts.min()))
+    if single:
+        warnings.warn(
+            "only one stimulus: contiguous pieces of it are held out, with a purge of "
+            f"{purge} samples; this says nothing about other music",
+            UserWarning,
+            stacklevel=3,
+        )
+    folds = make_folds(segments, purge, leave_one_out=leave_one_out)
+    builder = _Builder(kernel, alphas, dtype)
+    fold_plans = tuple(
+        FoldPlan(
+            builder.split(fold.outer, False), tuple(builder.split(s, True) for s in fold.inner)
+        )
+        for fold in folds
+    )
+    outer = [builder.trainings[builder.training(fold.outer.train)].eigenvalues for fold in folds]
+    freedom = np.array([[(s / (s + a)).sum() for a in alphas] for s in outer])
+    return EncodingPlan(
+        kernel=kernel,
+        scale=scale,
+        lengths=tuple(int(n) for n in lengths),
+        rows=tuple(rows),
+        shifts=shifts,
+        tr=float(tr),
+        alphas=alphas,
+        stimuli=tuple(stimuli),
+        segments=segments,
+        folds=folds,
+        single_stimulus=single,
+        effective_rank=float(np.trace(kernel) ** 2 / (kernel**2).sum()),
+        degrees_of_freedom=freedom,
+        ddof=ddof,
+        trainings=tuple(builder.trainings),
+        evaluations=tuple(builder.evaluations),
+        fold_plans=fold_plans,
+    )
+
+
+def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ...]:
+    """Labels of the presentations; numbered from 1 when there are none.
+
+    Raises
+    ------
+    BadDataError
+        When their number is not that of the presentations.
+    """
+    if stimuli is None:
+        return tuple(str(i + 1) for i in range(n_blocks))
+    labels = tuple(str(s) for s in stimuli)
+    if len(labels) != n_blocks:
+        raise BadDataError(
+            "every presentation needs a stimulus label",
+            where="stimuli",
+            found=f"{len(labels)} labels",
+            wanted=f"{n_blocks}, as many as lengths",
+        )
+    return labels
+
+
+def plan_encoding(
+    gram: NDArray[np.floating],
+    lengths: Sequence[int],
+    *,
+    stimuli: Sequence[str] | None = None,
+    delays: tuple[float, float],
+    crop: float,
+    tr: float,
+    alphas: ArrayLike = DEFAULT_ALPHAS,
+    dtype: DTypeLike = np.float32,
+) -> EncodingPlan:
+    """Prepare nested cross-validated ridge regression on the features behind a Gram matrix.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (sum(lengths), sum(lengths))
+        Gram matrix of the undelayed features at the sampling times, all presentations in turn.
+    lengths : sequence of int
+        Samples (n_times) of every presentation.
+    stimuli : sequence of str, optional
+        Stimulus label of every presentation; repeats share a fold. Default: all differ.
+    delays : (float, float)
+        First and last delay in seconds, positive when the response follows the stimulus.
+    crop : float
+        Seconds left out at both ends of every presentation.
+    tr : float
+        Repetition time in seconds.
+    alphas : array_like, shape (n_alphas,)
+        Penalties, strictly increasing, relative to the mean diagonal of the delayed kernel.
+    dtype : dtype
+        Precision of the products with responses; decompositions are always float64.
+
+    Returns
+    -------
+    EncodingPlan
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors: shapes that disagree, non-finite or constant features, too few samples
+        for delays and crop, penalties that do not increase.
+    """
+    gram = np.asarray(gram)
+    lengths = [int(n) for n in lengths]
+    _check_gram(gram, lengths)
+    grid = check_alphas(alphas)
+    labels = check_stimuli(stimuli, len(lengths))
+    shifts = delay_samples(delays, tr)
+    rows = kept_rows(lengths, shifts, crop, tr)
+    raw = delayed_gram(gram, lengths, shifts, rows)
+    segments, _ = make_segments(labels, rows)
+    kernel = center_blocks(raw, [s.size for s in segments])
+    scale = mean_diagonal(kernel)
+    return plan_from_kernel(
+        kernel / scale,
+        lengths,
+        rows,
+        labels,
+        shifts=shifts,
+        tr=tr,
+        alphas=grid,
+        scale=scale,
+        dtype=dtype,
+    )
