@@ -257,8 +257,8 @@ def vertex_areas(vertices: FloatArray, faces: IntArray) -> FloatArray:
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
     shares = np.repeat(triangles / 3, 3)
-    areas: FloatArray = np.bincount(faces.ravel(), weights=shares, minlength=len(vertices))
-    return areas
+    areas = np.bincount(faces.ravel(), weights=shares, minlength=len(vertices))
+    return np.asarray(areas, dtype=np.float64)
 
 
 def adjacency_matrix(faces: IntArray, n_vertices: int) -> sparse.csr_matrix:

@@ -1,0 +1,380 @@
+"""Spatial correlation of maps with a gradient, tested by rotating the gradient.
+
+The gradient is rotated because it covers the whole cortex: the mask of the maps stays where it is.
+Rotating masked maps instead leaves a median overlap of nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
+
+from bids_app.errors import BadDataError, UsageError
+from bids_app.group.moments import MaskedMaps
+from bids_app.group.spins import SphereRotator, random_rotations
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_BLOCK = 64
+_MIN_COVERAGE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentResult:
+    """Correlation of maps with a gradient and its null distribution under rotations.
+
+    Attributes
+    ----------
+    r : (n_maps,) float64
+        Correlation of each map with the gradient inside the mask.
+    p : (n_maps,) float64
+        Two-sided, (1 + b) / (1 + n_spins); not corrected over maps.
+    null : (n_maps, n_spins) float64
+        Correlations with the rotated gradient; one rotation per column, the same for all maps.
+    partial_r, partial_p, partial_null : as above, or None
+        The same given a covariate map (such as accuracy).
+    coverage : (n_spins,) float64
+        Share of the mask that the rotated gradient covers.
+    n_redrawn : int
+        Rotations drawn again because they covered less than half of the mask.
+    n_spins, n_vertices, seed : int
+        Rotations, vertices of the mask with a gradient value, seed.
+    method : str
+        "spearman" (ranks taken once over the whole map) or "pearson".
+    """
+
+    r: FloatArray
+    p: FloatArray
+    null: FloatArray
+    partial_r: FloatArray | None
+    partial_p: FloatArray | None
+    partial_null: FloatArray | None
+    coverage: FloatArray
+    n_redrawn: int
+    n_spins: int
+    n_vertices: int
+    seed: int
+    method: str
+
+
+def spin_alignment(
+    maps: npt.ArrayLike,
+    gradient: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    *,
+    spheres: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    method: str = "spearman",
+    n_spins: int = 10_000,
+    seed: int = 0,
+    covariates: npt.ArrayLike | None = None,
+    rotations: npt.ArrayLike | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> AlignmentResult:
+    """Correlate maps with a gradient and test by rotating the gradient.
+
+    Ranks are taken once, over all finite vertices of each map, and the rotated correlation is that
+    of the ranks. Vertices on which the rotated gradient is not defined (its medial wall lands
+    there) are left out of that rotation; a rotation that covers less than half of the mask is
+    drawn again. All maps see the same rotations.
+
+    Parameters
+    ----------
+    maps : (n_maps, n_vertices) or (n_vertices,) array
+        Maps, left hemisphere first. NaN where undefined (left out of that map's correlations).
+    gradient : (n_vertices,) array
+        Gradient, NaN on the medial wall.
+    mask : (n_vertices,) bool array
+        Vertices to correlate over; any part of either hemisphere.
+    spheres : pair of (n, 3) arrays, optional
+        Left and right sphere; fsaverage5 without them.
+    method : {"spearman", "pearson"}
+        Kind of correlation.
+    n_spins : int
+        Rotations.
+    seed : int
+        Seed of the rotations; results do not depend on `n_threads`.
+    covariates : (n_maps, n_vertices) or (n_vertices,) array, optional
+        What to control for, per map or common. Its ranks are used with "spearman". Vertices where
+        it is not finite are left out of both plain and partial correlations.
+    rotations : (n_spins, 3, 3) array, optional
+        Rotations of the left hemisphere to use instead of drawing; none is then replaced.
+    n_threads : int
+        Threads.
+    progress : callable, optional
+        Called with the number of rotations done.
+
+    Returns
+    -------
+    AlignmentResult
+        Correlations, p-values and null distributions.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree, a map or the gradient has nothing finite or is constant inside the
+        mask, or half of the mask cannot be covered.
+    UsageError
+        If the method is unknown.
+
+    Notes
+    -----
+    Alexander-Bloch et al. 2018, doi:10.1016/j.neuroimage.2018.05.070.
+    """
+    x, target, inside, given = _check(maps, gradient, mask, covariates, method)
+    rotator = SphereRotator(_spheres(spheres, len(target)), inside)
+    if method == "spearman":
+        x, target = _ranks(x), _ranks(target[np.newaxis])[0]
+        given = None if given is None else _ranks(given)
+    masked = MaskedMaps(x[:, inside], None if given is None else given[:, inside])
+    # Sums of centered and scaled values keep their digits.
+    target = (target - np.nanmean(target[inside])) / np.nanstd(target[inside])
+    r, partial_r = masked.correlate(target[inside][np.newaxis])
+    blocks = _Spinner(rotator, masked, target, n_threads).run(n_spins, seed, rotations, progress)
+    return AlignmentResult(
+        r=r[0],
+        p=two_sided_p(r[0], blocks.null),
+        null=blocks.null,
+        partial_r=None if partial_r is None else partial_r[0],
+        partial_p=None
+        if partial_r is None or blocks.partial is None
+        else two_sided_p(partial_r[0], blocks.partial),
+        partial_null=blocks.partial,
+        coverage=blocks.coverage,
+        n_redrawn=blocks.n_redrawn,
+        n_spins=blocks.null.shape[1],
+        n_vertices=int(np.isfinite(target[inside]).sum()),
+        seed=seed,
+        method=method,
+    )
+
+
+def two_sided_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> FloatArray:
+    """Two-sided p of observed values against their null distributions.
+
+    Parameters
+    ----------
+    observed : (n,) array
+        Observed values.
+    null : (n, n_draws) array
+        Draws under the null hypothesis.
+
+    Returns
+    -------
+    (n,) float64
+        (1 + #{abs(null) >= abs(observed)}) / (1 + n_draws); NaN where the value is not finite.
+    """
+    observed = np.asarray(observed, dtype=np.float64)
+    null = np.asarray(null, dtype=np.float64)
+    # Equal values may differ by rounding; an undefined draw counts against the observed value.
+    threshold = np.abs(observed)[:, np.newaxis] * (1 - 1e-12)
+    p = (1.0 + (~(np.abs(null) < threshold)).sum(axis=1)) / (1.0 + null.shape[1])
+    return np.where(np.isfinite(observed), p, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spins:
+    null: FloatArray
+    partial: FloatArray | None
+    coverage: FloatArray
+    n_redrawn: int
+
+
+class _Spinner:
+    """Rotate the gradient in blocks and correlate each block at once."""
+
+    def __init__(
+        self, rotator: SphereRotator, masked: MaskedMaps, gradient: FloatArray, n_threads: int
+    ) -> None:
+        self._rotator = rotator
+        self._masked = masked
+        self._gradient = gradient
+        self._n_threads = n_threads
+
+    def run(
+        self,
+        n_spins: int,
+        seed: int,
+        rotations: npt.ArrayLike | None,
+        progress: Callable[[int], None] | None,
+    ) -> _Spins:
+        if rotations is not None:
+            given = np.asarray(rotations, dtype=np.float64)
+            return _join(self._blocks(given, 0.0, progress, 0), len(given))
+        if n_spins < 1:
+            raise UsageError("Too few rotations.", where="n_spins", found=n_spins, wanted="1 up")
+        rng = np.random.default_rng(seed)
+        blocks: list[tuple[FloatArray, FloatArray | None, FloatArray]] = []
+        n_done = n_drawn = 0
+        while n_done < n_spins:
+            # As many as are missing, so that the draws depend on nothing but the seed.
+            candidates = random_rotations(n_spins - n_done, rng)
+            n_drawn += len(candidates)
+            blocks += self._blocks(candidates, _MIN_COVERAGE, progress, n_done)
+            n_done = sum(len(block[2]) for block in blocks)
+            if n_drawn > 20 * n_spins + 200:
+                raise BadDataError(
+                    "Rotated gradients hardly ever cover half of the mask.",
+                    where="gradient",
+                    found=f"{n_done} usable of {n_drawn} rotations",
+                    remedy="Use a gradient that covers the cortex, or a larger mask.",
+                )
+        return _join(blocks, n_drawn)
+
+    def _blocks(
+        self,
+        rotations: FloatArray,
+        min_coverage: float,
+        progress: Callable[[int], None] | None,
+        n_before: int,
+    ) -> list[tuple[FloatArray, FloatArray | None, FloatArray]]:
+        parts = [rotations[i : i + _BLOCK] for i in range(0, len(rotations), _BLOCK)]
+        done = []
+        with (
+            threadpool_limits(limits=1 if self._n_threads > 1 else None),
+            ThreadPoolExecutor(max_workers=self._n_threads) as pool,
+        ):
+            for block in pool.map(lambda part: self._block(part, min_coverage), parts):
+                done.append(block)
+                n_before += len(block[2])
+                if progress is not None:
+                    progress(n_before)
+        return done
+
+    def _block(
+        self, rotations: FloatArray, min_coverage: float
+    ) -> tuple[FloatArray, FloatArray | None, FloatArray]:
+        rotated = np.empty((len(rotations), self._rotator.n_points))
+        for row, rotation in zip(rotated, rotations, strict=True):
+            np.take(self._gradient, self._rotator.source_vertices(rotation), out=row)
+        coverage = np.isfinite(rotated).mean(axis=1)
+        kept = coverage >= min_coverage
+        null, partial = self._masked.correlate(rotated[kept])
+        return null, partial, coverage[kept]
+
+
+def _join(
+    blocks: Sequence[tuple[FloatArray, FloatArray | None, FloatArray]], n_drawn: int
+) -> _Spins:
+    null = np.concatenate([block[0] for block in blocks]).T
+    partials = [block[1] for block in blocks if block[1] is not None]
+    coverage = np.concatenate([block[2] for block in blocks])
+    return _Spins(
+        null=np.ascontiguousarray(null),
+        partial=np.ascontiguousarray(np.concatenate(partials).T) if partials else None,
+        coverage=coverage,
+        n_redrawn=n_drawn - len(coverage),
+    )
+
+
+def _spheres(
+    spheres: tuple[npt.ArrayLike, npt.ArrayLike] | None, n_vertices: int
+) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+    if spheres is None:
+        spheres = _fsaverage5_spheres()
+    lengths = [len(np.asarray(sphere)) for sphere in spheres]
+    if sum(lengths) != n_vertices:
+        raise BadDataError(
+            "The maps are not on the mesh of the spheres.",
+            where="maps",
+            found=f"{n_vertices} vertices",
+            wanted=f"{lengths[0]} left and {lengths[1]} right",
+            remedy="Resample the maps or pass the spheres of their mesh.",
+        )
+    return spheres
+
+
+def _fsaverage5_spheres() -> tuple[FloatArray, FloatArray]:
+    # Read here, not through bids_app.surface: the numeric packages stand alone.
+    import nibabel as nib
+    from nilearn.datasets import fetch_surf_fsaverage
+
+    files = fetch_surf_fsaverage("fsaverage5")
+    left, right = (
+        np.asarray(nib.load(files[f"sphere_{side}"]).agg_data("pointset"))  # type: ignore[attr-defined]
+        for side in ("left", "right")
+    )
+    return left, right
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Ranks over the finite vertices of each map, NaN elsewhere, centered."""
+    ranks = rankdata(values, axis=-1, nan_policy="omit")
+    return np.asarray(ranks - np.nanmean(ranks, axis=-1, keepdims=True), dtype=np.float64)
+
+
+def _check(
+    maps: npt.ArrayLike,
+    gradient: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    covariates: npt.ArrayLike | None,
+    method: str,
+) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray | None]:
+    if method not in ("spearman", "pearson"):
+        raise UsageError(
+            "Unknown kind of correlation.",
+            where="method",
+            found=method,
+            wanted="spearman or pearson",
+        )
+    x = np.atleast_2d(_finite_or_nan(maps))
+    target = _finite_or_nan(gradient)
+    inside = np.asarray(mask, dtype=bool)
+    wanted = (x.shape[-1],)
+    for name, shape in (("gradient", target.shape), ("mask", inside.shape)):
+        if x.ndim != 2 or shape != wanted:
+            raise BadDataError(
+                f"Maps and {name} do not have the same vertices.",
+                where=name,
+                found=f"shape {shape} for maps of shape {x.shape}",
+                wanted=f"{wanted}",
+                remedy="Resample both to one mesh and stack left, then right.",
+            )
+    _check_spread(target[np.newaxis], inside, "gradient")
+    coverage = np.isfinite(target[inside]).mean()
+    if coverage < _MIN_COVERAGE:
+        raise BadDataError(
+            "The gradient covers less than half of the mask.",
+            where="gradient",
+            found=f"{coverage:.0%}",
+            wanted="at least 50%",
+        )
+    given = None
+    if covariates is not None:
+        given = np.atleast_2d(_finite_or_nan(covariates))
+        if given.shape not in (x.shape, (1, x.shape[1])):
+            raise BadDataError(
+                "Covariates do not match the maps.",
+                where="covariates",
+                found=f"shape {given.shape}",
+                wanted=f"{x.shape}",
+            )
+        both = np.isfinite(given) & np.isfinite(x)
+        x, given = np.where(both, x, np.nan), np.where(both, given, np.nan)
+        _check_spread(given, inside, "covariates")
+    _check_spread(x, inside & np.isfinite(target), "maps")
+    return x, target, inside, given
+
+
+def _finite_or_nan(values: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _check_spread(maps: FloatArray, mask: BoolArray, name: str) -> None:
+    for index, values in enumerate(maps):
+        inside = values[mask & np.isfinite(values)]
+        if len(inside) < 3 or np.ptp(inside) == 0:
+            raise BadDataError(
+                "A map has no variation inside the mask.",
+                where=f"{name}[{index}]" if len(maps) > 1 else name,
+                found=f"{len(inside)} finite values of {int(mask.sum())} in the mask",
+                wanted="at least three that differ",
+            )

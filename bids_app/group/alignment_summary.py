@@ -1,0 +1,282 @@
+"""From participants' alignments to one statement about the group.
+
+The participants' t alone is no test of alignment: with a smooth topography that participants share
+it rejects most of the time whatever the gradient. The null of the mean over participants comes
+from the rotations, which all participants' maps share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from bids_app.errors import BadDataError
+from bids_app.group.alignment import AlignmentResult, two_sided_p
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupAlignment:
+    """Mean alignment over participants.
+
+    Attributes
+    ----------
+    statistic : float
+        T, mean over participants of atanh(correlation).
+    r : float
+        tanh(T).
+    p : float
+        Two-sided spin p of T: the claim.
+    null : (n_spins,) float64
+        T under rotations.
+    participants_z : (n_participants,) float64
+        atanh(correlation) of each participant.
+    t, t_p, df : float, float, int
+        One-sample t over participants, two-sided: do people agree, not is there alignment.
+    ci_low, ci_high : float
+        Bootstrap interval over participants of the mean, back-transformed to a correlation.
+    cohen_d : float
+        Mean over SD of participants_z.
+    leave_one_out_r, leave_one_out_p : (n_participants,) float64
+        Mean correlation and spin p without each participant; NaN with a single participant.
+    """
+
+    statistic: float
+    r: float
+    p: float
+    null: FloatArray
+    participants_z: FloatArray
+    t: float
+    t_p: float
+    df: int
+    ci_low: float
+    ci_high: float
+    cohen_d: float
+    leave_one_out_r: FloatArray
+    leave_one_out_p: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class GradientBins:
+    """Mean accuracy of every layer in equal-count bins of the gradient.
+
+    Attributes
+    ----------
+    mean : (n_bins, n_layers) float64
+        Mean over the vertices of a bin (finite values).
+    edges : (n_bins + 1,) float64
+        Smallest gradient value of each bin, and the largest of all.
+    center : (n_bins,) float64
+        Mean gradient value of each bin.
+    count : (n_bins,) int
+        Vertices per bin; they differ by at most one.
+    """
+
+    mean: FloatArray
+    edges: FloatArray
+    center: FloatArray
+    count: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class OmnibusAlignment:
+    """Alignment of any of several maps, corrected over maps.
+
+    Attributes
+    ----------
+    statistic : float
+        Largest absolute correlation.
+    index : int
+        Map it belongs to, 0-based.
+    p : float
+        Spin p of the largest absolute correlation.
+    p_corrected : (n_maps,) float64
+        Family-wise corrected p of every map.
+    null : (n_spins,) float64
+        Largest absolute correlation under rotations.
+    """
+
+    statistic: float
+    index: int
+    p: float
+    p_corrected: FloatArray
+    null: FloatArray
+
+
+def group_alignment(
+    result: AlignmentResult,
+    *,
+    partial: bool = False,
+    n_bootstrap: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> GroupAlignment:
+    """Mean alignment over participants with its spin null.
+
+    Parameters
+    ----------
+    result : AlignmentResult
+        Of `spin_alignment` with one map per participant.
+    partial : bool
+        Use the partial correlations given the covariates.
+    n_bootstrap : int
+        Resamples of participants for the (percentile) interval.
+    confidence : float
+        Level of the interval.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    GroupAlignment
+        T, spin p, participants' t, interval, leave-one-participant-out. With one participant what
+        needs more is NaN.
+
+    Raises
+    ------
+    BadDataError
+        If partial correlations are asked for and the result has none, or a participant's
+        correlation is undefined.
+    """
+    r, null = result.r, result.null
+    if partial:
+        if result.partial_r is None or result.partial_null is None:
+            raise BadDataError(
+                "The alignment has no partial correlations.",
+                where="result",
+                remedy="Pass covariates to spin_alignment.",
+            )
+        r, null = result.partial_r, result.partial_null
+    if not np.isfinite(r).all():
+        raise BadDataError(
+            "A participant's correlation is undefined.",
+            where=f"participant {int(np.flatnonzero(~np.isfinite(r))[0])} (0-based)",
+        )
+    z, z_null = _fisher(r), _fisher(null)
+    total, total_null = z.sum(), z_null.sum(axis=0)
+    n = len(z)
+    t_null = total_null / n
+    low, high = _bootstrap_interval(z, n_bootstrap, confidence, seed)
+    spread = float(z.std(ddof=1)) if n > 1 else np.nan
+    t = float(z.mean() / (spread / np.sqrt(n))) if n > 1 and spread > 0 else np.nan
+    left_out = np.full((2, n), np.nan)
+    if n > 1:
+        left_out[0] = np.tanh((total - z) / (n - 1))
+        left_out[1] = two_sided_p(total - z, total_null - z_null)
+    return GroupAlignment(
+        statistic=float(total / n),
+        r=float(np.tanh(total / n)),
+        p=float(two_sided_p([total / n], t_null[np.newaxis])[0]),
+        null=t_null,
+        participants_z=z,
+        t=t,
+        t_p=float(2 * stats.t.sf(abs(t), n - 1)),
+        df=n - 1,
+        ci_low=low,
+        ci_high=high,
+        cohen_d=float(z.mean() / spread) if n > 1 and spread > 0 else np.nan,
+        leave_one_out_r=left_out[0],
+        leave_one_out_p=left_out[1],
+    )
+
+
+def omnibus_alignment(result: AlignmentResult) -> OmnibusAlignment:
+    """Largest absolute correlation over maps against its null under the shared rotations.
+
+    Parameters
+    ----------
+    result : AlignmentResult
+        Of `spin_alignment` with one map per layer.
+
+    Returns
+    -------
+    OmnibusAlignment
+        The largest correlation, its p, and every map's p corrected over maps.
+    """
+    size = np.abs(result.r)
+    null = np.nanmax(np.abs(result.null), axis=0)
+    corrected = two_sided_p(size, np.broadcast_to(null, (len(size), len(null))))
+    index = int(np.nanargmax(size))
+    return OmnibusAlignment(float(size[index]), index, float(corrected[index]), corrected, null)
+
+
+def gradient_bins(
+    maps: npt.ArrayLike, gradient: npt.ArrayLike, mask: npt.ArrayLike, *, n_bins: int = 20
+) -> GradientBins:
+    """Average maps in equal-count bins along the gradient; for description only.
+
+    Parameters
+    ----------
+    maps : (n_layers, n_vertices) array
+        Group accuracy of each layer.
+    gradient : (n_vertices,) array
+        Gradient; it alone decides the bins. Equal values fall in vertex order.
+    mask : (n_vertices,) bool array
+        Vertices to use (those with a finite gradient).
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    GradientBins
+        Means, edges, centers and counts. Neighboring bins are not independent.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree or there are fewer vertices than bins.
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    gradient = np.asarray(gradient, dtype=np.float64)
+    mask = np.asarray(mask, dtype=bool)
+    if maps.ndim != 2 or gradient.shape != maps.shape[1:] or mask.shape != gradient.shape:
+        raise BadDataError(
+            "Maps, gradient and mask do not have the same vertices.",
+            where="gradient",
+            found=f"{maps.shape}, {gradient.shape}, {mask.shape}",
+            wanted="(n_layers, n_vertices), (n_vertices,), (n_vertices,)",
+        )
+    inside = np.flatnonzero(mask & np.isfinite(gradient))
+    if len(inside) < n_bins:
+        raise BadDataError(
+            "There are fewer vertices than bins.",
+            where="mask",
+            found=len(inside),
+            wanted=f"{n_bins} or more",
+        )
+    order = inside[np.argsort(gradient[inside], kind="stable")]
+    bins = np.array_split(order, n_bins)
+    edges = [gradient[members[0]] for members in bins] + [gradient[order[-1]]]
+    return GradientBins(
+        mean=np.stack([_finite_mean(maps[:, members]) for members in bins]),
+        edges=np.array(edges),
+        center=np.array([gradient[members].mean() for members in bins]),
+        count=np.array([len(members) for members in bins]),
+    )
+
+
+def _finite_mean(values: FloatArray) -> FloatArray:
+    finite = np.isfinite(values)
+    count = finite.sum(axis=1)
+    total = np.where(finite, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _fisher(r: FloatArray) -> FloatArray:
+    # A correlation of exactly 1 would make the mean infinite.
+    return np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
+
+
+def _bootstrap_interval(
+    z: FloatArray, n_bootstrap: int, confidence: float, seed: int
+) -> tuple[float, float]:
+    if len(z) < 2:
+        return np.nan, np.nan
+    draws = np.random.default_rng(seed).integers(len(z), size=(n_bootstrap, len(z)))
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(z[draws].mean(axis=1), tails)
+    return float(np.tanh(low)), float(np.tanh(high))
