@@ -161,7 +161,7 @@ def _melody(
         if beat % 2 == 0:
             # Strong beats land on the nearest tone of the chord.
             tones = [chord + 7 * octave + step for octave in (0, 1, 2) for step in (0, 2, 4)]
-            degree = min(tones, key=lambda tone, last=degree: abs(tone - last))
+            degree = tones[int(np.argmin(np.abs(np.subtract(tones, degree))))]
         degree = int(np.clip(degree, 3, 17))
         if rng.random() < 0.9:
             pitch = _pitch(piece, section.key, degree) + section.register
