@@ -1,0 +1,142 @@
+"""Is the content of a file there, and what does its header say, without reading all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers import expat
+
+_HEAD_CHUNK = 16384
+_TAIL = 64
+
+
+@dataclass(frozen=True)
+class GiftiHeader:
+    """What the beginning of a GIFTI time series says.
+
+    Attributes
+    ----------
+    n_volumes : int
+        Data arrays, or columns of the only one.
+    n_vertices : int
+    time_step : float or None
+        ``TimeStep`` of the file's metadata as written (FreeSurfer writes milliseconds).
+    structure : str or None
+        ``AnatomicalStructurePrimary``.
+    """
+
+    n_volumes: int
+    n_vertices: int
+    time_step: float | None
+    structure: str | None
+
+
+def content_problem(path: Path) -> str | None:
+    """Say why the content of a file cannot be read, or None where it can.
+
+    Recognizes git-annex links and pointer files (DataLad datasets whose content was not fetched),
+    git-LFS pointers, broken links, folders and empty files.
+    """
+    if path.is_symlink() and not path.exists():
+        target = str(path.readlink())
+        if "annex" in target or ".git" in Path(target).parts:
+            return f"content not present: datalad get {path}"
+        return f"broken link: {path} points to {target}, which does not exist"
+    if not path.exists():
+        return f"not found: {path}"
+    if not path.is_file():
+        return f"not a file: {path}"
+    size = path.stat().st_size
+    if size == 0:
+        return f"empty file: {path}"
+    if size < 1024:
+        start = path.read_bytes()
+        if start.startswith(b"/annex/objects/"):
+            return f"content not present: datalad get {path}"
+        if start.startswith(b"version https://git-lfs"):
+            return f"content not present: git lfs pull --include {path.name} ({path})"
+    return None
+
+
+class _HeaderParser:
+    """Collect what precedes the first data of a GIFTI file."""
+
+    def __init__(self) -> None:
+        self.n_arrays: int | None = None
+        self.shape: list[int] = []
+        self.metadata: dict[str, str] = {}
+        self.done = False
+        self._text: list[str] = []
+        self._name = ""
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text.append
+
+    def feed(self, chunk: bytes) -> None:
+        self._parser.Parse(chunk, False)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._text.clear()
+        if tag == "GIFTI":
+            self.n_arrays = int(attributes.get("NumberOfDataArrays", "0"))
+        elif tag == "DataArray" and not self.shape:
+            n_axes = int(attributes.get("Dimensionality", "1"))
+            self.shape = [int(attributes[f"Dim{axis}"]) for axis in range(n_axes)]
+        elif tag == "Data":
+            self.done = True
+
+    def _end(self, tag: str) -> None:
+        text = "".join(self._text).strip()
+        if tag == "Name":
+            self._name = text
+        elif tag == "Value" and not self.done:
+            self.metadata.setdefault(self._name, text)
+        self._text.clear()
+
+
+def read_gifti_header(path: Path) -> GiftiHeader:
+    """Read shape and metadata from the first kilobytes of a GIFTI file.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `content_problem` finds nothing wrong with.
+
+    Returns
+    -------
+    GiftiHeader
+
+    Raises
+    ------
+    ValueError
+        Where the file is no GIFTI time series or does not end as one (truncated).
+    """
+    parser = _HeaderParser()
+    with path.open("rb") as stream:
+        try:
+            while not parser.done:
+                chunk = stream.read(_HEAD_CHUNK)
+                if not chunk:
+                    break
+                parser.feed(chunk)
+        except (expat.ExpatError, KeyError, ValueError) as error:
+            raise ValueError(f"not a GIFTI file: {path} ({error})") from error
+        stream.seek(-min(_TAIL, path.stat().st_size), 2)
+        tail = stream.read()
+    if parser.n_arrays is None:
+        raise ValueError(f"not a GIFTI file: {path}")
+    if not tail.rstrip().endswith(b"</GIFTI>"):
+        raise ValueError(f"truncated GIFTI file: {path} (copy it again or rerun fMRIPrep)")
+    if not parser.shape:
+        raise ValueError(f"GIFTI file without data: {path}")
+    if len(parser.shape) > 1 and parser.n_arrays == 1:
+        n_vertices, n_volumes = parser.shape[0], parser.shape[1]
+    else:
+        n_vertices, n_volumes = parser.shape[0], parser.n_arrays
+    try:
+        time_step = float(parser.metadata["TimeStep"])
+    except (KeyError, ValueError):
+        time_step = None
+    structure = parser.metadata.get("AnatomicalStructurePrimary")
+    return GiftiHeader(n_volumes, n_vertices, time_step, structure)

@@ -1,0 +1,243 @@
+"""Which folders: raw dataset and fMRIPrep outputs, from whatever folder the user names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app.errors import InvalidInputError, MissingInputError, UsageError
+
+_WANTED = (
+    "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
+    "or the fMRIPrep output folder itself (folders sub-*/)"
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """The folders that belong to a study.
+
+    Attributes
+    ----------
+    raw_dir : Path or None
+    derivatives : tuple of (str, Path)
+        Names (for BIDS URIs) and fMRIPrep folders.
+    found : str
+        One sentence for the user.
+    """
+
+    raw_dir: Path | None
+    derivatives: tuple[tuple[str, Path], ...]
+    found: str
+
+
+def locate_dataset(
+    bids_dir: Path, derivatives: Mapping[str, str | Path] | Iterable[str | Path] = ()
+) -> Located:
+    """Find the raw dataset and the fMRIPrep folders.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Raw dataset, parent of ``derivatives``, folder of derivatives, or fMRIPrep folder.
+    derivatives : iterable of str or Path, or mapping
+        What the user gave: ``PATH`` or ``NAME=PATH``; paths relative to the current folder.
+        ``raw=PATH`` names the raw dataset.
+
+    Returns
+    -------
+    Located
+
+    Raises
+    ------
+    MissingInputError
+        Where a folder does not exist or nothing usable is in it.
+    InvalidInputError
+        Where several fMRIPrep folders are there and none was named.
+    """
+    bids_dir = Path(bids_dir).resolve()
+    if not bids_dir.is_dir():
+        raise MissingInputError(
+            "The dataset folder does not exist.",
+            where=bids_dir,
+            found="a file" if bids_dir.exists() else "nothing",
+            wanted=_WANTED,
+            remedy="check the path; in a container, check that it is mounted (-v or -B)",
+        )
+    named = parse_derivatives(derivatives)
+    raw_given = named.pop("raw", None)
+    if named:
+        raw = raw_given or _raw_of(bids_dir, named)
+        where = ", ".join(str(path) for path in named.values())
+        found = f"fMRIPrep outputs named by --derivatives: {where}"
+        found += f"; raw dataset: {raw}" if raw else "; no raw dataset"
+        return Located(raw, tuple(named.items()), found)
+    return _search(bids_dir, raw_given)
+
+
+def parse_derivatives(
+    derivatives: Mapping[str, str | Path] | Iterable[str | Path],
+) -> dict[str, Path]:
+    """``[NAME=]PATH`` items as a dict of existing folders, in order.
+
+    Raises
+    ------
+    UsageError
+        Where a name is given twice.
+    MissingInputError
+        Where a folder does not exist.
+    """
+    if isinstance(derivatives, Mapping):
+        items = [(str(name), Path(path)) for name, path in derivatives.items()]
+    else:
+        items = [_split_name(item) for item in derivatives]
+    named: dict[str, Path] = {}
+    for name, path in items:
+        if name in named:
+            raise UsageError(
+                f"The name {name!r} is given twice in --derivatives.",
+                found=f"{named[name]} and {path}",
+                remedy="write NAME=PATH with different names",
+            )
+        if not path.is_dir():
+            raise MissingInputError(
+                "A folder given with --derivatives does not exist.",
+                where=path,
+                found="a file" if path.exists() else "nothing",
+                wanted="an fMRIPrep output folder",
+                remedy="check the path; in a container, check that it is mounted (-v or -B)",
+            )
+        named[name] = path.resolve()
+    return named
+
+
+def _split_name(item: str | Path) -> tuple[str, Path]:
+    if isinstance(item, str) and not Path(item).exists():
+        name, equals, rest = item.partition("=")
+        if equals and re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            return name, Path(rest)
+    path = Path(item)
+    return uri_name(path.resolve()), path
+
+
+def uri_name(path: Path) -> str:
+    """Name of a dataset in BIDS URIs, from its folder."""
+    return re.sub(r"[^A-Za-z0-9_-]", "", path.name) or "derivative"
+
+
+def has_participants(folder: Path) -> bool:
+    """Whether there is a folder ``sub-*``."""
+    return any(path.is_dir() for path in folder.glob("sub-*"))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Content of dataset_description.json; empty where it is missing or unreadable."""
+    try:
+        content = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def is_fmriprep(folder: Path) -> bool:
+    """Whether a folder holds outputs of fMRIPrep (or of a program that writes the same)."""
+    if not has_participants(folder):
+        return False
+    description = read_description(folder)
+    generated = description.get("GeneratedBy")
+    names = [g.get("Name", "") for g in generated] if isinstance(generated, list) else []
+    pipeline = description.get("PipelineDescription")
+    if isinstance(pipeline, dict):
+        names.append(pipeline.get("Name", ""))
+    if any("prep" in str(name).lower() for name in names):
+        return True
+    if description.get("DatasetType") == "raw":
+        return False
+    # Copies without a description, or with another's: the first participant's files tell.
+    first = min(folder.glob("sub-*/"), default=None)
+    if first is None:
+        return False
+    patterns = ("*_hemi-*.func.gii", "*.func.gii", "*desc-confounds_*.tsv", "*desc-preproc_bold.*")
+    return any(
+        any(first.glob(f"{place}/{pattern}"))
+        for pattern in patterns
+        for place in ("func", "ses-*/func")
+    )
+
+
+def _fmriprep_folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    folders = sorted(path for path in parent.iterdir() if path.is_dir())
+    return [path for path in folders if is_fmriprep(path)]
+
+
+def _raw_of(folder: Path, named: Mapping[str, Path]) -> Path | None:
+    """The raw dataset when `folder` was given together with --derivatives."""
+    if folder not in named.values() and has_participants(folder) and not is_fmriprep(folder):
+        return folder
+    return next((raw for raw in map(_raw_near, named.values()) if raw), None)
+
+
+def _raw_near(fmriprep: Path) -> Path | None:
+    """Raw dataset next to an fMRIPrep folder."""
+    for candidate in (fmriprep / "sourcedata" / "raw", fmriprep.parent.parent, fmriprep.parent):
+        near = candidate != fmriprep.parent.parent or fmriprep.parent.name == "derivatives"
+        if near and has_participants(candidate) and not is_fmriprep(candidate):
+            return candidate
+    links = read_description(fmriprep).get("DatasetLinks")
+    if isinstance(links, dict) and isinstance(links.get("raw"), str):
+        link = links["raw"].removeprefix("file://")
+        linked = (fmriprep / link).resolve()
+        if has_participants(linked):
+            return linked
+    return None
+
+
+def _search(bids_dir: Path, raw_given: Path | None) -> Located:
+    if is_fmriprep(bids_dir):
+        raw = raw_given or _raw_near(bids_dir)
+        found = f"{bids_dir} is an fMRIPrep output folder; "
+        found += f"its raw dataset is {raw}" if raw else "no raw dataset was found beside it"
+        return Located(raw, ((uri_name(bids_dir), bids_dir),), found)
+    raw = raw_given or (bids_dir if has_participants(bids_dir) else None)
+    for parent in (bids_dir / "derivatives", bids_dir):
+        folders = _fmriprep_folders(parent)
+        if len(folders) > 1:
+            exact = [path for path in folders if path.name == "fmriprep"]
+            folders = exact or folders
+        if len(folders) > 1:
+            raise InvalidInputError(
+                "There are several fMRIPrep output folders.",
+                where=parent,
+                found=", ".join(path.name for path in folders),
+                wanted="one, or the ones to use named",
+                remedy=f"name them, for example --derivatives {folders[0]}",
+            )
+        if folders:
+            kind = "a raw dataset" if raw == bids_dir else "a folder of derivatives"
+            raw = raw or _raw_near(folders[0])
+            found = f"{bids_dir} is {kind}; fMRIPrep outputs: {folders[0]}"
+            return Located(raw, ((uri_name(folders[0]), folders[0]),), found)
+    if raw == bids_dir:
+        raise MissingInputError(
+            "This is a raw dataset without fMRIPrep outputs.",
+            where=bids_dir,
+            found="folders sub-*/, but no fMRIPrep outputs in derivatives/",
+            wanted="fMRIPrep outputs in derivatives/fmriprep",
+            remedy="run fMRIPrep with --output-spaces fsaverage5, "
+            "or say where its outputs are with --derivatives PATH",
+        )
+    entries = sorted(path.name for path in bids_dir.iterdir() if not path.name.startswith("."))
+    shown = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")
+    raise MissingInputError(
+        "This folder holds neither a BIDS dataset nor fMRIPrep outputs.",
+        where=bids_dir,
+        found=shown or "an empty folder",
+        wanted=_WANTED,
+        remedy="name the dataset's folder, for example /dset/derivatives/fmriprep",
+    )

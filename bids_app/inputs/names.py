@@ -1,0 +1,139 @@
+"""Entities from file names, and the surface spaces they spell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_app.inputs.records import RUN_ENTITIES
+
+N_VERTICES = {
+    "fsaverage3": 642,
+    "fsaverage4": 2562,
+    "fsaverage5": 10242,
+    "fsaverage6": 40962,
+    "fsaverage": 163842,
+    "fsLR": 32492,
+}
+"""Vertices per hemisphere of the standard surface spaces."""
+
+_FSAVERAGE_BY_DENSITY = {
+    "3k": "fsaverage4",
+    "10k": "fsaverage5",
+    "41k": "fsaverage6",
+    "164k": "fsaverage",
+}
+
+PYBIDS_NAMES = {
+    "subject": "sub",
+    "session": "ses",
+    "acquisition": "acq",
+    "ceagent": "ce",
+    "reconstruction": "rec",
+    "direction": "dir",
+    "resolution": "res",
+    "density": "den",
+    "description": "desc",
+    "hemisphere": "hemi",
+}
+"""Long entity names, as filter files spell them, and the keys used in file names."""
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A path and what its name says.
+
+    Attributes
+    ----------
+    path : Path
+    entities : mapping
+        BIDS keys (``sub``, ``task``, ...) to labels as spelled.
+    suffix : str or None
+        None for fMRIPrep 1.x surface files, which have none.
+    extension : str
+    """
+
+    path: Path
+    entities: Mapping[str, str] = field(hash=False)
+    suffix: str | None
+    extension: str
+
+
+def parse_name(path: Path) -> NamedFile:
+    """Read the entities of a file name.
+
+    Only the name counts, never the folders above it: a dataset may live below a folder that is
+    itself called ``sub-something``. The names of fMRIPrep 1.0 are understood too
+    (``_bold_space-fsaverage5.L.func.gii``).
+    """
+    stem, dot, extension = path.name.partition(".")
+    entities: dict[str, str] = {}
+    suffix = None
+    for part in stem.split("_"):
+        key, dash, value = part.partition("-")
+        if dash and key and value:
+            entities[key] = value
+        elif part:
+            suffix = part
+    for hemisphere in ("L", "R"):
+        if extension.startswith(f"{hemisphere}."):
+            entities.setdefault("hemi", hemisphere)
+            extension = extension[2:]
+    return NamedFile(path, entities, suffix, dot + extension)
+
+
+def canonical_space(entities: Mapping[str, str]) -> str | None:
+    """Name of the surface space, whichever way it is spelled.
+
+    ``space-fsaverage_den-10k`` and ``space-fsaverage5`` are the same mesh.
+    """
+    space = entities.get("space")
+    if space == "fsaverage":
+        return _FSAVERAGE_BY_DENSITY.get(entities.get("den", "164k"), "fsaverage")
+    return space
+
+
+def normalize_space(space: str) -> str:
+    """The space a user asked for: ``fsaverage5``, ``fsaverage:den-10k`` or a file's spelling."""
+    name, *rest = space.removeprefix("space-").replace("_", ":").split(":")
+    entities = {"space": name}
+    for item in rest:
+        key, _, value = item.partition("-")
+        entities[key] = value
+    return canonical_space(entities) or name
+
+
+def strip_prefix(label: str, key: str) -> str:
+    """``sub-01`` and ``01`` are the same label."""
+    return str(label).strip().removeprefix(f"{key}-")
+
+
+def same_label(key: str, first: str, second: str) -> bool:
+    """Whether two labels mean the same; run indices are numbers, so ``1`` is ``01``."""
+    if key in ("run", "echo") and first.isdigit() and second.isdigit():
+        return int(first) == int(second)
+    return first == second
+
+
+def contains_label(key: str, labels: Iterable[str], value: str | None) -> bool:
+    """Whether `value` is one of the labels a user gave."""
+    return value is not None and any(same_label(key, label, value) for label in labels)
+
+
+def run_entities(entities: Mapping[str, str]) -> dict[str, str]:
+    """The entities that tell one acquisition from another, in BIDS order."""
+    return {key: entities[key] for key in RUN_ENTITIES if key in entities}
+
+
+def entities_agree(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    """Whether every entity of `first` is in `second` with the same label."""
+    return all(
+        key in second and same_label(key, value, second[key]) for key, value in first.items()
+    )
+
+
+def sort_key(entities: Mapping[str, str]) -> tuple[tuple[int, str], ...]:
+    """Order of runs: participant, session, task, ..., run, with numbers as numbers."""
+    values = [entities.get(key, "") for key in RUN_ENTITIES]
+    return tuple((int(value) if value.isdigit() else 0, value) for value in values)

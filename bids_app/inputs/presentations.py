@@ -1,0 +1,177 @@
+"""The audio files themselves, and what was played of them in a run."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.records import Presentation, Stimulus
+from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
+
+
+def stimulus_label(path: Path) -> str:
+    """File stem as a BIDS label (letters and digits); that of ``stim-<label>_audio.wav``."""
+    stem = path.name.partition(".")[0] if path.name.startswith("stim-") else path.stem
+    match = re.fullmatch(rf"stim-([a-zA-Z0-9+]+)_(?:{'|'.join(AUDIO_SUFFIXES)})", stem)
+    label = match.group(1) if match else re.sub(r"[^a-zA-Z0-9]", "", stem)
+    return label or "stimulus"
+
+
+class StimulusSet:
+    """The audio files met so far, each read once.
+
+    A stimulus is known by its content: two names of the same file are one stimulus, and two files
+    with the same label but different content are an error.
+    """
+
+    def __init__(self) -> None:
+        self._by_path: dict[Path, Stimulus] = {}
+        self._by_checksum: dict[str, Stimulus] = {}
+        self._by_label: dict[str, Stimulus] = {}
+        self.warnings: list[str] = []
+
+    def check(self, rows: Iterable[StimulusRow]) -> None:
+        """Report all audio files that cannot be read at once.
+
+        Raises
+        ------
+        MissingInputError
+            Where the content of a file is not there.
+        """
+        where = {row.path: row.where for row in reversed(list(rows))}
+        problems = {path: content_problem(path) for path in sorted(where)}
+        missing = {path: problem for path, problem in problems.items() if problem}
+        if missing:
+            raise MissingInputError(
+                "The audio file of a stimulus cannot be read."
+                if len(missing) == 1
+                else f"The audio files of {len(missing)} stimuli cannot be read.",
+                where="; ".join(where[path] for path in missing),
+                found="; ".join(missing.values()),
+                wanted="audio files (wav, flac, ogg, mp3)",
+                remedy="fetch or add the files, or correct their names",
+            )
+
+    def add(self, path: Path, where: str) -> Stimulus:
+        """The stimulus of an audio file.
+
+        Raises
+        ------
+        InvalidInputError
+            Where it is not audio, or another file has its label.
+        """
+        if path in self._by_path:
+            return self._by_path[path]
+        stimulus = Stimulus(stimulus_label(path), path, _sha256(path), _duration(path, where))
+        twin = self._by_checksum.get(stimulus.sha256)
+        if twin is not None:
+            if twin.label != stimulus.label:
+                self.warnings.append(
+                    f"{path.name} and {twin.path.name} have the same content: "
+                    f"they count as one stimulus, {twin.label}"
+                )
+            self._by_path[path] = twin
+            return twin
+        other = self._by_label.get(stimulus.label)
+        if other is not None:
+            raise InvalidInputError(
+                f"Two different audio files have the same label, {stimulus.label!r}.",
+                where=where,
+                found=f"{other.path} and {path}",
+                wanted="file names that differ in letters or digits",
+                remedy="rename one of them",
+            )
+        self._by_path[path] = stimulus
+        self._by_checksum[stimulus.sha256] = stimulus
+        self._by_label[stimulus.label] = stimulus
+        return stimulus
+
+    def stimuli(self, labels: Iterable[str]) -> tuple[Stimulus, ...]:
+        """The stimuli with these labels, by label."""
+        return tuple(self._by_label[label] for label in sorted(set(labels)))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _duration(path: Path, where: str) -> float:
+    import soundfile
+
+    try:
+        information = soundfile.info(str(path))
+    except soundfile.SoundFileError as error:
+        raise InvalidInputError(
+            "The file of a stimulus is not audio that can be read.",
+            where=where,
+            found=f"{path}: {error}",
+            wanted="wav, flac, ogg or mp3",
+            remedy="convert it, for example with ffmpeg",
+        ) from error
+    return float(information.frames) / float(information.samplerate)
+
+
+def presentations_of(
+    rows: Iterable[StimulusRow], stimuli: StimulusSet, run_end: float
+) -> tuple[tuple[Presentation, ...], list[str]]:
+    """Presentations of one run, by onset, and what is odd about them.
+
+    Parameters
+    ----------
+    rows : iterable of StimulusRow
+    stimuli : StimulusSet
+    run_end : float
+        Seconds from the first volume to the end of the last.
+
+    Returns
+    -------
+    presentations : tuple of Presentation
+        Those that overlap the run.
+    warnings : list of str
+    """
+    result, warnings = [], []
+    for row in rows:
+        stimulus = stimuli.add(row.path, row.where)
+        left = stimulus.duration - row.offset
+        if left <= 0:
+            raise InvalidInputError(
+                "The offset of a stimulus is behind the end of the audio file.",
+                where=row.where,
+                found=f"offset {row.offset:g} s; {stimulus.path.name}: {stimulus.duration:.2f} s",
+                wanted="seconds into the audio file",
+                remedy="correct the offset",
+            )
+        duration = left if row.duration is None else row.duration
+        if duration > left + 0.5:
+            warnings.append(
+                f"{stimulus.label}: {duration:.1f} s are said to be played, the audio file has "
+                f"{left:.1f} s; the file's length is used"
+            )
+        presentation = Presentation(stimulus.label, row.onset, row.offset, min(duration, left))
+        end = presentation.onset + presentation.duration
+        if presentation.onset >= run_end or end <= 0:
+            warnings.append(
+                f"{stimulus.label}: plays from {row.onset:.1f} to {end:.1f} s, outside the run "
+                f"({run_end:.1f} s); left out"
+            )
+            continue
+        if end > run_end + 1.0:
+            warnings.append(
+                f"{stimulus.label}: the music ends at {end:.1f} s, {end - run_end:.1f} s after "
+                f"the last volume ({run_end:.1f} s)"
+            )
+        result.append(presentation)
+    result.sort(key=lambda presentation: presentation.onset)
+    for before, after in itertools.pairwise(result):
+        if after.onset < before.onset + before.duration - 0.5:
+            warnings.append(
+                f"{after.stimulus} starts at {after.onset:.1f} s, before the end of "
+                f"{before.stimulus} ({before.onset + before.duration:.1f} s)"
+            )
+    return tuple(result), warnings

@@ -1,0 +1,214 @@
+"""Look at the files of one run: usable or not, how many volumes, which timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app.inputs.files import content_problem, read_gifti_header
+from bids_app.inputs.names import N_VERTICES
+from bids_app.inputs.runs import RunFiles
+from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
+
+_HEMISPHERES = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the files of a run say.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Why the run cannot be used; empty where it can.
+    warnings : tuple of str
+    n_volumes, n_dummy : int
+    timing : Timing or None
+    confounds_json : Path or None
+    """
+
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    n_volumes: int = 0
+    n_dummy: int = 0
+    timing: Timing | None = None
+    confounds_json: Path | None = None
+
+
+def probe_run(
+    run: RunFiles,
+    derivative: Inheritance,
+    raw: Inheritance | None,
+    *,
+    space: str,
+    need_confounds: bool = True,
+    dummy_scans: str | int = "auto",
+    repetition_time: float | None = None,
+    slice_time_ref: float | None = None,
+) -> Probe:
+    """Check one run without reading its data.
+
+    Parameters
+    ----------
+    run : RunFiles
+    derivative, raw : Inheritance
+        Sidecars of the fMRIPrep folder and of the raw dataset.
+    space : str
+        Surface space, which decides the number of vertices.
+    need_confounds : bool
+        Whether a missing table is a problem.
+    dummy_scans : "auto" or int
+        Volumes to leave out at the start; ``auto`` counts fMRIPrep's non-steady-state columns.
+    repetition_time, slice_time_ref : float or None
+        See `bids_app.inputs.sidecars.resolve_timing`.
+
+    Returns
+    -------
+    Probe
+        All problems of the run at once.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    if run.kind == "gifti":
+        n_volumes, time_step = _probe_gifti(run, space, problems)
+    else:
+        n_volumes, time_step = _probe_nifti(run, problems)
+    n_steady, n_rows, confounds_json = _probe_confounds(run, need_confounds, problems, warnings)
+    if n_volumes and n_rows is not None and n_rows != n_volumes:
+        problems.append(
+            f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
+            f"({run.confounds.path if run.confounds else ''})"
+        )
+    timing = _timing(run, derivative, raw, repetition_time, slice_time_ref, time_step)
+    if timing.tr is None:
+        problems.append(
+            "no repetition time in any sidecar: give --repetition-time SECONDS, "
+            "or add RepetitionTime to the JSON files"
+        )
+    n_dummy = n_steady if dummy_scans == "auto" else int(dummy_scans)
+    if n_volumes and n_dummy >= n_volumes:
+        problems.append(f"{n_dummy} dummy scans, but only {n_volumes} volumes")
+    return Probe(
+        tuple(problems),
+        (*warnings, *timing.warnings),
+        n_volumes,
+        n_dummy,
+        timing,
+        confounds_json,
+    )
+
+
+def _probe_gifti(run: RunFiles, space: str, problems: list[str]) -> tuple[int, float | None]:
+    counts: dict[str, int] = {}
+    time_step = None
+    for hemisphere, file in (("L", run.left), ("R", run.right)):
+        if file is None:
+            problems.append(f"hemi-{hemisphere} is missing in {space}")
+            continue
+        problem = content_problem(file.path)
+        if problem:
+            problems.append(problem)
+            continue
+        try:
+            header = read_gifti_header(file.path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        wanted = N_VERTICES.get(space)
+        if wanted is not None and header.n_vertices != wanted:
+            problems.append(
+                f"{header.n_vertices} vertices instead of the {wanted} of {space}: {file.path}"
+            )
+        if header.structure not in (None, _HEMISPHERES[hemisphere]):
+            problems.append(
+                f"named hemi-{hemisphere}, but its header says {header.structure}: {file.path}"
+            )
+        counts[hemisphere] = header.n_volumes
+        time_step = time_step or header.time_step
+    if len(set(counts.values())) > 1:
+        problems.append(
+            f"the hemispheres differ in length: {counts['L']} volumes left, {counts['R']} right"
+        )
+    return min(counts.values(), default=0), time_step
+
+
+def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]:
+    import nibabel
+
+    assert run.left is not None
+    problem = content_problem(run.left.path)
+    if problem:
+        problems.append(problem)
+        return 0, None
+    try:
+        image: Any = nibabel.load(run.left.path)
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        problems.append(f"cannot be read: {run.left.path} ({error})")
+        return 0, None
+    if run.kind == "cifti":
+        axis = image.header.get_axis(0)
+        return len(axis), float(getattr(axis, "step", 0.0)) or None
+    if len(image.shape) != 4:
+        problems.append(f"not a time series ({len(image.shape)} dimensions): {run.left.path}")
+        return 0, None
+    return int(image.shape[3]), float(image.header.get_zooms()[3]) or None
+
+
+def _probe_confounds(
+    run: RunFiles, needed: bool, problems: list[str], warnings: list[str]
+) -> tuple[int, int | None, Path | None]:
+    """Non-steady-state volumes, rows and sidecar of the confounds table."""
+    complaints = problems if needed else warnings
+    if run.confounds is None:
+        complaints.append("no confounds table (desc-confounds_timeseries.tsv)")
+        return 0, None, None
+    path = run.confounds.path
+    problem = content_problem(path)
+    if problem:
+        complaints.append(problem)
+        return 0, None, None
+    with path.open("rb") as stream:
+        header = stream.readline().decode("utf-8-sig", "replace")
+        n_rows = sum(1 for line in stream if line.strip())
+    names = [name.strip().strip('"').lower().replace("_", "") for name in header.split("\t")]
+    n_steady = sum(name.startswith("nonsteadystateoutlier") for name in names)
+    sidecar = path.with_name(path.name.removesuffix(".tsv") + ".json")
+    usable = content_problem(sidecar) is None
+    return n_steady, n_rows, sidecar if usable else None
+
+
+def _timing(
+    run: RunFiles,
+    derivative: Inheritance,
+    raw: Inheritance | None,
+    repetition_time: float | None,
+    slice_time_ref: float | None,
+    time_step: float | None,
+) -> Timing:
+    file = run.left or run.right
+    assert file is not None
+    folder = file.path.parent
+    names = {"gifti": "surface sidecar", "cifti": "CIFTI sidecar", "volume": "volume sidecar"}
+    own = derivative.metadata(folder, file.entities)
+    volume = derivative.volume_metadata(folder, run.entities)
+    raw_metadata = {}
+    if raw is not None:
+        raw_metadata = raw.metadata(
+            raw_folder(raw.root, run), run.entities, ignore=("echo", "part")
+        )
+    return resolve_timing(
+        [(names[run.kind or "gifti"], own), ("volume sidecar", volume)],
+        raw_metadata,
+        repetition_time=repetition_time,
+        slice_time_ref=slice_time_ref,
+        header_time_step=time_step,
+    )
+
+
+def raw_folder(raw_dir: Path, run: RunFiles) -> Path:
+    """Folder of the raw functional files of a run."""
+    folder = raw_dir / f"sub-{run.entities['sub']}"
+    if "ses" in run.entities:
+        folder /= f"ses-{run.entities['ses']}"
+    return folder / "func"

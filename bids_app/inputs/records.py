@@ -1,0 +1,200 @@
+"""Frozen records: what the rest of the program knows about the files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RUN_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run")
+"""Entities that tell one acquisition from another, in BIDS order."""
+
+
+def run_label(entities: Mapping[str, str]) -> str:
+    """``sub-01_task-happy_run-1``: the entities of the acquisition in BIDS order."""
+    return "_".join(f"{key}-{entities[key]}" for key in RUN_ENTITIES if key in entities)
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One piece of music.
+
+    Attributes
+    ----------
+    label : str
+        File stem reduced to letters and digits, as it is used in file names (``stim-<label>``).
+    path : Path
+        The audio file.
+    sha256 : str
+        Checksum of the file's content.
+    duration : float
+        Length of the file, in seconds.
+    """
+
+    label: str
+    path: Path
+    sha256: str
+    duration: float
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """A stimulus, or a part of it, played during a run.
+
+    Attributes
+    ----------
+    stimulus : str
+        Label of the stimulus.
+    onset : float
+        Start of the sound, in seconds after the acquisition of the file's first volume began.
+    offset : float
+        Second of the audio file at which playing starts.
+    duration : float
+        Seconds played.
+    """
+
+    stimulus: str
+    onset: float
+    offset: float
+    duration: float
+
+
+@dataclass(frozen=True)
+class BoldRun:
+    """One preprocessed run that will be analyzed.
+
+    Attributes
+    ----------
+    participant, session, task, run : str or None
+        Labels without prefix, as they are spelled on disk.
+    entities : mapping
+        Entities that tell this acquisition from others (see `RUN_ENTITIES`).
+    space : str
+        Space of the surface data: ``fsaverage5``, ``fsaverage6``, ``fsaverage``, ``fsLR`` or, for
+        volumes, the volume's space.
+    bold_left, bold_right : Path
+        GIFTI files; the same CIFTI or NIfTI file twice where `kind` is not ``gifti``.
+    confounds_file, confounds_json : Path or None
+        fMRIPrep's table and its sidecar.
+    tr, tr_source
+        Repetition time in seconds, and where it was found.
+    start_time, start_time_source
+        Volume k was sampled at ``start_time + k * tr`` seconds after the start of the run.
+    n_volumes : int
+        Volumes in the file, dummy scans included.
+    n_dummy : int
+        Volumes at the start that are to be left out. Onsets and `start_time` keep counting from the
+        first volume in the file.
+    presentations : tuple of Presentation
+        What was heard, by onset.
+    warnings : tuple of str
+        What is worth telling the user about this run.
+    sources : tuple of str
+        BIDS URIs of the files used.
+    kind : str
+        ``gifti``, ``cifti`` or ``volume``.
+    surfaces : tuple of Path
+        For volumes in ``T1w`` space: white left, pial left, registered sphere left, then right.
+    """
+
+    participant: str
+    session: str | None
+    task: str
+    run: str | None
+    entities: Mapping[str, str] = field(hash=False)
+    space: str
+    bold_left: Path
+    bold_right: Path
+    confounds_file: Path | None
+    confounds_json: Path | None
+    tr: float
+    tr_source: str
+    start_time: float
+    start_time_source: str
+    n_volumes: int
+    n_dummy: int
+    presentations: tuple[Presentation, ...]
+    warnings: tuple[str, ...]
+    sources: tuple[str, ...]
+    kind: str = "gifti"
+    surfaces: tuple[Path, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the acquisition, such as ``sub-01_task-happy_run-1``."""
+        return run_label(self.entities)
+
+
+@dataclass(frozen=True)
+class SkippedRun:
+    """A run that is there but will not be analyzed.
+
+    Attributes
+    ----------
+    participant, session, task, run : str or None
+        Labels without prefix.
+    reason : str
+        Why, in words for the user.
+    problem : bool
+        True where something is wrong with the files; False where the user's choice left it out.
+    """
+
+    participant: str
+    session: str | None
+    task: str | None
+    run: str | None
+    reason: str
+    problem: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name of the acquisition, such as ``sub-01_task-happy_run-1``."""
+        values = {"sub": self.participant, "ses": self.session, "task": self.task, "run": self.run}
+        return run_label({key: value for key, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Everything the run will read.
+
+    Attributes
+    ----------
+    bids_dir : Path
+        The folder given by the user.
+    raw_dir : Path or None
+        The raw dataset, where one was found.
+    derivatives : tuple of Path
+        fMRIPrep folders.
+    found : str
+        One sentence that says what `bids_dir` turned out to be.
+    runs : tuple of BoldRun
+        Ordered by participant, session, task and run.
+    stimuli : tuple of Stimulus
+        By label.
+    skipped : tuple of SkippedRun
+        Ordered like `runs`.
+    warnings : tuple of str
+        About the study as a whole; each run has its own.
+    dataset_links : tuple of (str, Path)
+        Names used in the BIDS URIs of ``sources``, and the folders they stand for.
+    """
+
+    bids_dir: Path
+    raw_dir: Path | None
+    derivatives: tuple[Path, ...]
+    found: str
+    runs: tuple[BoldRun, ...]
+    stimuli: tuple[Stimulus, ...]
+    skipped: tuple[SkippedRun, ...]
+    warnings: tuple[str, ...] = ()
+    dataset_links: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Labels of the participants with at least one run."""
+        return tuple(sorted({run.participant for run in self.runs}))
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether a run was skipped because its files cannot be used."""
+        return any(run.problem for run in self.skipped)

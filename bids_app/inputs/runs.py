@@ -1,0 +1,323 @@
+"""From named files to runs: hemispheres paired, confounds found, twins told apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bids_app.errors import InvalidInputError, UsageError
+from bids_app.inputs.names import (
+    PYBIDS_NAMES,
+    NamedFile,
+    canonical_space,
+    run_entities,
+    same_label,
+    sort_key,
+    strip_prefix,
+)
+from bids_app.inputs.records import run_label
+
+KINDS = ("gifti", "cifti", "volume")
+"""Kinds of BOLD files, the preferred first."""
+
+_CONFOUND_SUFFIXES = ("timeseries", "regressors", "confounds")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one acquisition in one fMRIPrep folder.
+
+    Attributes
+    ----------
+    entities : mapping
+    dataset : str
+        Name of the fMRIPrep folder.
+    root : Path
+        That folder.
+    kind : str or None
+        None where no BOLD file of a usable kind is there.
+    left, right : NamedFile or None
+    confounds : NamedFile or None
+    surfaces : tuple of Path
+        For volumes in ``T1w`` space.
+    spaces : tuple of str
+        All spaces the run is there in.
+    filtered : bool
+        Whether the user's filter took away its BOLD files.
+    """
+
+    entities: Mapping[str, str] = field(hash=False)
+    dataset: str
+    root: Path
+    kind: str | None = None
+    left: NamedFile | None = None
+    right: NamedFile | None = None
+    confounds: NamedFile | None = None
+    surfaces: tuple[Path, ...] = ()
+    spaces: tuple[str, ...] = ()
+    filtered: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name of the acquisition."""
+        return run_label(self.entities)
+
+
+def bold_filter(bids_filters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The part of a filter file that is about BOLD files, with BIDS keys.
+
+    Raises
+    ------
+    UsageError
+        Where the filters are not an object of objects.
+    """
+    chosen = (bids_filters or {}).get("bold", {})
+    if not isinstance(chosen, Mapping):
+        raise UsageError(
+            "The filter file has another form than fMRIPrep's.",
+            found=repr(chosen)[:80],
+            wanted='{"bold": {"session": "01", "acquisition": null}}',
+            remedy="correct the file given with --bids-filter-file",
+        )
+    return {PYBIDS_NAMES.get(str(key), str(key)): value for key, value in chosen.items()}
+
+
+def passes(file: NamedFile, query: Mapping[str, Any]) -> bool:
+    """Whether a file passes a filter: null means absent, ``*`` means present, lists mean any."""
+    values = {**file.entities, "suffix": file.suffix}
+    for key, wanted in query.items():
+        if key in ("datatype", "extension"):
+            continue
+        value = values.get(key)
+        if wanted is None or value is None:
+            if not (wanted is None and value is None):
+                return False
+        elif wanted != "*":
+            options = wanted if isinstance(wanted, list | tuple) else [wanted]
+            if not any(same_label(key, strip_prefix(option, key), value) for option in options):
+                return False
+    return True
+
+
+def group_runs(
+    files: Iterable[NamedFile],
+    *,
+    dataset: str,
+    root: Path,
+    space: str,
+    kinds: tuple[str, ...] = ("gifti",),
+    query: Mapping[str, Any] | None = None,
+) -> list[RunFiles]:
+    """Runs of one fMRIPrep folder.
+
+    Surfaces come before CIFTI files, and those before volumes. Files that differ in ``rec``,
+    ``echo``, ``part`` or ``desc`` are twins, the same acquisition processed differently: combined
+    echoes are taken before single ones, magnitude before anything else, no ``desc`` before
+    ``preproc``. Files that differ in ``acq``, ``ce`` or ``dir`` are different acquisitions.
+
+    Parameters
+    ----------
+    files : iterable of NamedFile
+    dataset : str
+        Name of the folder.
+    root : Path
+        The folder.
+    space : str
+        Surface space wanted.
+    kinds : tuple of str
+        Kinds of files accepted.
+    query : mapping
+        What `bold_filter` returns.
+
+    Returns
+    -------
+    list of RunFiles
+
+    Raises
+    ------
+    InvalidInputError
+        Where twins remain.
+    """
+    func, anat = defaultdict(list), defaultdict(list)
+    for file in files:
+        if "sub" not in file.entities:
+            continue
+        if file.path.parent.name == "anat":
+            anat[file.entities["sub"]].append(file)
+        elif "task" in file.entities:
+            entities = run_entities(file.entities)
+            entities.pop("rec", None)
+            func[tuple(entities.items())].append(file)
+    runs, ambiguous = [], []
+    for key, group in func.items():
+        surfaces = _own_surfaces(anat[dict(key)["sub"]], dict(key))
+        try:
+            run = _run_of_group(
+                group, dict(key), dataset, root, space, kinds, query or {}, surfaces
+            )
+        except _Twins as twins:
+            ambiguous.append(str(twins))
+            continue
+        if run is not None:
+            runs.append(run)
+    if ambiguous:
+        raise InvalidInputError(
+            "Some runs are there in several versions, and nothing says which one to use.",
+            where=root,
+            found="; ".join(ambiguous[:6]) + ("; ..." if len(ambiguous) > 6 else ""),
+            wanted="one version of each run",
+            remedy="choose with --bids-filter-file, for example "
+            '{"bold": {"reconstruction": "norm"}} or {"bold": {"echo": null}}',
+        )
+    return sorted(runs, key=lambda run: sort_key(run.entities))
+
+
+class _Twins(Exception):
+    """Several versions of a run are left."""
+
+
+def _run_of_group(
+    group: list[NamedFile],
+    key: dict[str, str],
+    dataset: str,
+    root: Path,
+    space: str,
+    kinds: tuple[str, ...],
+    query: Mapping[str, Any],
+    surfaces: tuple[Path, ...],
+) -> RunFiles | None:
+    bold = [file for file in group if _kind(file) is not None]
+    if not bold:
+        return None
+    passing = [file for file in bold if passes(file, query)]
+    spaces = sorted({_space_name(file) for file in bold})
+    for kind in kinds:
+        of_kind = [file for file in passing if _kind(file) == kind]
+        usable = [file for file in of_kind if _fits(file, kind, space, surfaces)]
+        chosen = _without_twins(usable, run_label(key), space)
+        if not chosen:
+            continue
+        by_hemisphere = {file.entities.get("hemi", "both"): file for file in chosen}
+        both = by_hemisphere.get("both")
+        one = chosen[0]
+        return RunFiles(
+            run_entities(one.entities),
+            dataset,
+            root,
+            kind,
+            by_hemisphere.get("L", both),
+            by_hemisphere.get("R", both),
+            _confounds_of(group, one),
+            surfaces if kind == "volume" and one.entities.get("space") == "T1w" else (),
+            tuple(spaces),
+        )
+    return RunFiles(key, dataset, root, spaces=tuple(spaces), filtered=not passing)
+
+
+def _kind(file: NamedFile) -> str | None:
+    if file.extension == ".func.gii" and file.suffix in ("bold", None) and "hemi" in file.entities:
+        return "gifti"
+    if file.suffix != "bold":
+        return None
+    if file.extension == ".dtseries.nii":
+        return "cifti"
+    return "volume" if file.extension in (".nii", ".nii.gz") else None
+
+
+def _space_name(file: NamedFile) -> str:
+    space = canonical_space(file.entities) or "the run's own space"
+    names = {"gifti": space, "cifti": f"{space} (CIFTI)", "volume": f"{space} (volume)"}
+    return names[_kind(file) or "volume"]
+
+
+def _fits(file: NamedFile, kind: str, space: str, surfaces: tuple[Path, ...]) -> bool:
+    own = canonical_space(file.entities)
+    if kind == "gifti":
+        return own == space
+    if kind == "cifti":
+        return own == "fsLR" and file.entities.get("den", "91k") == "91k"
+    if file.entities.get("desc") != "preproc" or own is None:
+        return False
+    return own.startswith("MNI152") or (own == "T1w" and bool(surfaces))
+
+
+def _without_twins(files: list[NamedFile], label: str, space: str) -> list[NamedFile]:
+    """Left and right (or the one file) of one version of the run."""
+    files = [file for file in files if file.entities.get("part", "mag") == "mag"]
+    if not files:
+        return []
+
+    def preference(file: NamedFile) -> tuple[object, ...]:
+        e = file.entities
+        desc = {None: 0, "preproc": 1}.get(e.get("desc"), 2)
+        own_space = {"T1w": 0, "MNI152NLin6Asym": 2}.get(e.get("space", ""), 1)
+        return ("echo" in e, desc, own_space, e.get("space") != space, "res" in e)
+
+    best = min(map(preference, files))
+    files = [file for file in files if preference(file) == best]
+    versions: dict[tuple[tuple[str, str], ...], list[NamedFile]] = defaultdict(list)
+    for file in files:
+        version = {key: value for key, value in file.entities.items() if key != "hemi"}
+        versions[tuple(version.items())].append(file)
+    if len(versions) > 1:
+        names = [_difference(version, versions) for version in versions]
+        raise _Twins(f"{label} ({' or '.join(sorted(names))})")
+    return sorted(files, key=lambda file: file.entities.get("hemi", ""))
+
+
+def _difference(
+    version: tuple[tuple[str, str], ...], versions: Iterable[tuple[tuple[str, str], ...]]
+) -> str:
+    common = set.intersection(*(set(other) for other in versions))
+    return "_".join(f"{key}-{value}" for key, value in version if (key, value) not in common) or (
+        "without"
+    )
+
+
+def _confounds_of(group: list[NamedFile], bold: NamedFile) -> NamedFile | None:
+    """The confounds table of the run; those of a single echo only where it is that echo's."""
+    wanted = run_entities(bold.entities)
+    found = []
+    for file in group:
+        if file.extension != ".tsv" or file.suffix not in _CONFOUND_SUFFIXES:
+            continue
+        if file.suffix != "confounds" and file.entities.get("desc") != "confounds":
+            continue
+        own = run_entities(file.entities)
+        echo = file.entities.get("echo")
+        if own == wanted and echo in (None, bold.entities.get("echo")):
+            found.append(
+                (_CONFOUND_SUFFIXES.index(file.suffix), echo is None, str(file.path), file)
+            )
+    return min(found)[-1] if found else None
+
+
+def _own_surfaces(anat: list[NamedFile], key: Mapping[str, str]) -> tuple[Path, ...]:
+    """White, pial and registered sphere of both hemispheres, or nothing where one is missing."""
+    paths = []
+    for hemisphere in ("L", "R"):
+        for suffixes, registered in (
+            (("white", "smoothwm"), False),
+            (("pial",), False),
+            (("sphere",), True),
+        ):
+            found = [
+                (
+                    suffixes.index(file.suffix or ""),
+                    file.entities.get("ses") != key.get("ses"),
+                    file.path,
+                )
+                for file in anat
+                if file.suffix in suffixes
+                and file.extension == ".surf.gii"
+                and file.entities.get("hemi") == hemisphere
+                and file.entities.get("ses") in (None, key.get("ses"))
+                and (file.entities.get("space") == "fsaverage") == registered
+            ]
+            if not found:
+                return ()
+            paths.append(min(found)[-1])
+    return tuple(paths)

@@ -1,0 +1,185 @@
+"""What the user's labels and filters leave of the runs on disk."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError, UsageError
+from bids_app.inputs.layout import index_files, participants_there
+from bids_app.inputs.locate import Located
+from bids_app.inputs.names import (
+    N_VERTICES,
+    contains_label,
+    entities_agree,
+    parse_name,
+    sort_key,
+    strip_prefix,
+)
+from bids_app.inputs.runs import RunFiles, bold_filter, group_runs
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Labels to keep (all where empty) and runs to leave out."""
+
+    participants: tuple[str, ...]
+    sessions: tuple[str, ...]
+    tasks: tuple[str, ...]
+    runs: tuple[str, ...]
+    excluded: tuple[Mapping[str, str], ...]
+
+    def accepts(self, entities: Mapping[str, str]) -> bool:
+        """Whether a run is among those asked for; a run without a session passes."""
+        for key, labels in (("ses", self.sessions), ("task", self.tasks), ("run", self.runs)):
+            value = entities.get(key)
+            if labels and value is None and key != "task":
+                continue
+            if labels and not contains_label(key, labels, value):
+                return False
+        return True
+
+    def excludes(self, entities: Mapping[str, str]) -> bool:
+        """Whether --exclude-run names a run."""
+        return any(entities_agree(item, entities) for item in self.excluded)
+
+
+def _labels(values: Iterable[str], key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(strip_prefix(value, key) for value in values))
+
+
+def make_selection(
+    participants: Iterable[str],
+    sessions: Iterable[str],
+    tasks: Iterable[str],
+    runs: Iterable[str],
+    exclude_runs: Iterable[str],
+) -> Selection:
+    """Clean labels from what the user typed.
+
+    Raises
+    ------
+    UsageError
+        Where an excluded run has no entity in its name.
+    """
+    excluded = []
+    for text in exclude_runs:
+        entities = parse_name(Path(text)).entities
+        if not entities:
+            raise UsageError(
+                "--exclude-run names no entity.",
+                found=text,
+                wanted="entities of the run, such as sub-01_task-happy_run-1",
+                remedy="correct the option",
+            )
+        excluded.append(entities)
+    return Selection(
+        _labels(participants, "sub"),
+        _labels(sessions, "ses"),
+        _labels(tasks, "task"),
+        _labels(runs, "run"),
+        tuple(excluded),
+    )
+
+
+def check_participants(located: Located, selection: Selection) -> None:
+    """Complain about participants who are not there, listing those who are.
+
+    Raises
+    ------
+    NothingSelectedError
+    """
+    there = sorted({label for _, path in located.derivatives for label in participants_there(path)})
+    unknown = [label for label in selection.participants if label not in there]
+    if unknown:
+        raise NothingSelectedError(
+            "Participant not found: " + ", ".join(unknown) + ".",
+            where=", ".join(str(path) for _, path in located.derivatives),
+            found="participants " + ", ".join(there) if there else "no folder sub-*",
+            wanted="labels of participants whose fMRIPrep outputs are there",
+            remedy="correct --participant-label, or run fMRIPrep for them first",
+        )
+
+
+def find_candidates(
+    located: Located,
+    selection: Selection,
+    space: str,
+    kinds: tuple[str, ...],
+    bids_filters: Mapping[str, Any] | None,
+    database_dir: str | Path | None,
+) -> list[RunFiles]:
+    """Runs that the labels select, of all fMRIPrep folders.
+
+    Raises
+    ------
+    MissingInputError
+        Where no run has surface data.
+    NothingSelectedError
+        Where no run is left.
+    InvalidInputError
+        Where a run is in two folders, or there in several versions.
+    """
+    query = bold_filter(bids_filters)
+    found: list[RunFiles] = []
+    for name, path in located.derivatives:
+        files = index_files(
+            path,
+            participants=selection.participants,
+            database_dir=None if database_dir is None else Path(database_dir),
+        )
+        found += group_runs(files, dataset=name, root=path, space=space, kinds=kinds, query=query)
+    folders = ", ".join(str(path) for _, path in located.derivatives)
+    if found and all(run.kind is None and not run.filtered for run in found):
+        _raise_no_surface(found, space, folders)
+    chosen = [run for run in found if selection.accepts(run.entities)]
+    chosen = [run for run in chosen if not run.filtered]
+    if all(selection.excludes(run.entities) for run in chosen):
+        _raise_nothing_selected(found, folders)
+    if all(run.kind is None for run in chosen):
+        _raise_no_surface(chosen, space, folders)
+    by_label = defaultdict(list)
+    for run in chosen:
+        by_label[run.label].append(str(run.root))
+    twice = {label: roots for label, roots in by_label.items() if len(roots) > 1}
+    if twice:
+        raise InvalidInputError(
+            "Some runs are in more than one fMRIPrep folder.",
+            where=", ".join(next(iter(twice.values()))),
+            found=", ".join(sorted(twice)[:6]),
+            wanted="each run once",
+            remedy="name only one of the folders with --derivatives",
+        )
+    return sorted(chosen, key=lambda run: sort_key(run.entities))
+
+
+def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:
+    spaces = sorted({name for run in runs for name in run.spaces})
+    surface = [name for name in spaces if name in N_VERTICES]
+    also = f", or use what is there with --space {surface[0]}" if surface else ""
+    raise MissingInputError(
+        f"There is no surface BOLD in {space}.",
+        where=folders,
+        found=f"{len(runs)} runs in the spaces " + ", ".join(spaces),
+        wanted=f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run",
+        remedy=f"rerun fMRIPrep with `--output-spaces {space}` added{also}",
+    )
+
+
+def _raise_nothing_selected(found: list[RunFiles], folders: str) -> None:
+    def listing(key: str) -> str:
+        values = sorted({run.entities[key] for run in found if key in run.entities})
+        return ", ".join(values) if values else "none"
+
+    raise NothingSelectedError(
+        "The options select no run.",
+        where=folders,
+        found=f"sessions: {listing('ses')}; tasks: {listing('task')}; runs: {listing('run')}"
+        if found
+        else "no functional files of these participants",
+        wanted="at least one run",
+        remedy="change --session-label, --task-id, --run-id, --exclude-run or --bids-filter-file",
+    )

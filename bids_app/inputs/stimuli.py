@@ -1,0 +1,295 @@
+"""Which music was heard when: events.tsv or the user's table."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import same_label, strip_prefix
+
+HOW_TO_GIVE_STIMULI = (
+    "add a column stim_file (relative to stimuli/) to the events.tsv files, or give "
+    "--stimuli TABLE.tsv with the columns task, stim_file, onset (seconds after the first volume)"
+)
+HOW_TO_GIVE_ONSETS = (
+    "fill the column onset: seconds from the acquisition of the run's first volume to the start of "
+    "the music; it is never guessed (`musenc onset` shows what the data say)"
+)
+_ABSENT = ("", "n/a", "nan", "none")
+AUDIO_SUFFIXES = ("audio", "audiovideo")
+
+
+@dataclass(frozen=True)
+class StimulusRow:
+    """One line of a table, not yet matched with a run.
+
+    Attributes
+    ----------
+    path : Path
+        The audio file.
+    onset : float
+        Seconds after the first volume's acquisition.
+    offset : float
+        Second of the audio file at which playing starts.
+    duration : float or None
+        Seconds played; None for all that is left of the file.
+    keys : mapping
+        ``sub``, ``ses``, ``task`` and ``run`` labels that the line is restricted to.
+    where : str
+        File and line, for messages.
+    """
+
+    path: Path
+    onset: float
+    offset: float
+    duration: float | None
+    keys: Mapping[str, str]
+    where: str
+
+
+def read_tsv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a tab-separated table, as text.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the table cannot be read or a row has more cells than the header.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            "A table is not UTF-8 text.",
+            where=path,
+            found=error,
+            wanted="tab-separated UTF-8 text",
+            remedy="save it as a tab-separated text file",
+        ) from error
+    reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    columns = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = columns
+    rows = []
+    for row in reader:
+        if row.get(None):
+            raise InvalidInputError(
+                "A row of a table has more cells than the header.",
+                where=f"{path}, line {reader.line_num}",
+                found=f"{len(columns) + len(row[None])} cells",
+                wanted=f"{len(columns)} tab-separated cells",
+                remedy="correct the line",
+            )
+        rows.append({key: (value or "").strip() for key, value in row.items()})
+    return columns, rows
+
+
+def _is_absent(cell: str | None) -> bool:
+    return cell is None or cell.strip().lower() in _ABSENT
+
+
+def _number(row: Mapping[str, str], column: str, where: str, default: float | None) -> float | None:
+    cell = row.get(column)
+    if cell is None or _is_absent(cell):
+        return default
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (column in ("duration", "offset") and value < 0):
+        raise InvalidInputError(
+            f"The {column} of a stimulus is not a number of seconds.",
+            where=where,
+            found=repr(cell),
+            wanted="seconds, such as 12.5" + (", not negative" if column != "onset" else ""),
+            remedy="correct the table",
+        )
+    return value
+
+
+def read_stimulus_table(path: Path) -> list[StimulusRow]:
+    """Rows of a ``--stimuli`` table; audio files are relative to the table.
+
+    Parameters
+    ----------
+    path : Path
+        Table with the columns task, stim_file, onset, and optionally participant_id, session, run,
+        offset, duration.
+
+    Returns
+    -------
+    list of StimulusRow
+
+    Raises
+    ------
+    MissingInputError
+        Where the table is not there.
+    InvalidInputError
+        Where a column or an onset is missing, or a cell is no number.
+    """
+    path = Path(path)
+    problem = content_problem(path)
+    if problem:
+        raise MissingInputError(
+            "The table of stimuli cannot be read.",
+            where=path,
+            found=problem,
+            wanted="a tab-separated table with the columns task, stim_file and onset",
+            remedy="check the path given with --stimuli",
+        )
+    columns, rows = read_tsv(path)
+    missing = [name for name in ("task", "stim_file", "onset") if name not in columns]
+    if missing:
+        what = "no onset" if missing == ["onset"] else "no column " + ", ".join(missing)
+        raise InvalidInputError(
+            f"The table of stimuli has {what}.",
+            where=path,
+            found=", ".join(columns) or "an empty file",
+            wanted="tab-separated columns task, stim_file, onset "
+            "(optional: participant_id, session, run, offset, duration)",
+            remedy=HOW_TO_GIVE_ONSETS if missing == ["onset"] else "add the columns",
+        )
+    result = []
+    for line, row in enumerate(rows, start=2):
+        where = f"{path}, line {line}"
+        if _is_absent(row["stim_file"]):
+            continue
+        keys = {
+            key: strip_prefix(row[column], key)
+            for column, key in (
+                ("participant_id", "sub"),
+                ("session", "ses"),
+                ("task", "task"),
+                ("run", "run"),
+            )
+            if not _is_absent(row.get(column))
+        }
+        onset = _required_onset(row, where)
+        offset = _number(row, "offset", where, 0.0) or 0.0
+        duration = _number(row, "duration", where, None)
+        # Not resolved: the target of a git-annex link has another name.
+        audio = path.absolute().parent / row["stim_file"]
+        result.append(StimulusRow(audio, onset, offset, duration, keys, where))
+    return result
+
+
+def _required_onset(row: Mapping[str, str], where: str) -> float:
+    onset = _number(row, "onset", where, None)
+    if onset is None:
+        raise InvalidInputError(
+            "A stimulus has no onset.",
+            where=where,
+            found=f"{row.get('onset', '')!r} in the column onset",
+            wanted="seconds after the acquisition of the first volume",
+            remedy=HOW_TO_GIVE_ONSETS,
+        )
+    return onset
+
+
+def rows_of_run(rows: Iterable[StimulusRow], entities: Mapping[str, str]) -> list[StimulusRow]:
+    """Rows of a table that apply to a run.
+
+    A row applies where each of its labels is the run's. Where some rows are more specific than
+    others (they name the participant, the session or the run), only those count, so that an
+    exception for one participant can stand beside the rule for all.
+    """
+    matching = [
+        row
+        for row in rows
+        if all(
+            key in entities and same_label(key, value, entities[key])
+            for key, value in row.keys.items()
+        )
+    ]
+
+    def specificity(row: StimulusRow) -> tuple[bool, ...]:
+        return tuple(key in row.keys for key in ("sub", "ses", "run"))
+
+    best = max(map(specificity, matching), default=())
+    return [row for row in matching if specificity(row) == best]
+
+
+def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
+    """Stimuli named in an events.tsv by ``stim_file`` or ``stim_id``.
+
+    Returns
+    -------
+    list of StimulusRow
+        Empty where the table names no audio file.
+
+    Raises
+    ------
+    InvalidInputError
+        Where an onset is missing or a file lies outside the dataset.
+    MissingInputError
+        Where a ``stim_id`` has no file.
+    """
+    _, rows = read_tsv(path)
+    result = []
+    for line, row in enumerate(rows, start=2):
+        where = f"{path}, line {line}"
+        if not _is_absent(row.get("stim_file")):
+            audio = _inside(raw_dir, row["stim_file"], where)
+        elif not _is_absent(row.get("stim_id")):
+            audio = _file_of_id(raw_dir, row["stim_id"], where)
+        else:
+            continue
+        if not _may_be_audio(audio):
+            continue
+        onset = _required_onset(row, where)
+        duration = _number(row, "duration", where, None)
+        # BIDS uses 0 for events without extent; a piece of music has one.
+        result.append(StimulusRow(audio, onset, 0.0, duration or None, {}, where))
+    return result
+
+
+def _may_be_audio(path: Path) -> bool:
+    images = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".txt", ".svg", ".webp")
+    return path.suffix.lower() not in images
+
+
+def _inside(raw_dir: Path, name: str, where: str) -> Path:
+    folder = raw_dir / "stimuli"
+    path = folder / name.removeprefix("stimuli/")
+    # Lexically, not resolved: git-annex content lives behind links that lead elsewhere.
+    parts: list[str] = []
+    for part in Path(name).parts:
+        if part == "..":
+            if not parts:
+                break
+            parts.pop()
+        else:
+            parts.append(part)
+    else:
+        if not Path(name).is_absolute():
+            return path
+    raise InvalidInputError(
+        "A stimulus file lies outside the dataset.",
+        where=where,
+        found=name,
+        wanted=f"a path below {folder}",
+        remedy="move the file into stimuli/, or give the files with --stimuli TABLE.tsv",
+    )
+
+
+def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
+    label = strip_prefix(stim_id, "stim")
+    folder = raw_dir / "stimuli"
+    found = [
+        path
+        for suffix in AUDIO_SUFFIXES
+        for path in sorted(folder.glob(f"**/stim-{label}_{suffix}.*"))
+        if path.suffix not in (".json", ".tsv")
+    ]
+    if not found:
+        raise MissingInputError(
+            f"There is no audio file for the stim_id {stim_id!r}.",
+            where=where,
+            found=f"no stim-{label}_audio.* in {folder}",
+            wanted=f"{folder / f'stim-{label}_audio.wav'}",
+            remedy="add the file, or " + HOW_TO_GIVE_STIMULI,
+        )
+    return found[0]
