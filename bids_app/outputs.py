@@ -65,6 +65,8 @@ STAT_DESCRIPTIONS = {
     "argmax": "layer of highest accuracy (1-based; for display only)",
     "max": "highest accuracy over layers",
     "t": "t of the participants' values against zero",
+    "n": "participants with a result at the vertex",
+    "value": "value of a reference map",
 }
 
 
@@ -151,8 +153,9 @@ class OutputTree:
         return self.root / "tpl-fsaverage" / "func" / f"{join_entities(named)}_statmap.func.gii"
 
     def group_table(self, suffix: str, **entities: str) -> Path:
-        """``group_model-vggish_desc-alignment_statmap.tsv`` and its kind."""
-        return self.root / f"group_{join_entities(entities)}_{suffix}"
+        """``group_model-vggish_desc-alignment_statmap.tsv``; a `suffix` of ``.tsv`` adds no more."""
+        joint = "" if suffix.startswith(".") else "_"
+        return self.root / f"group_{join_entities(entities)}{joint}{suffix}"
 
     @property
     def group_report(self) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bids_app import errors
 from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
@@ -66,7 +66,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
         workflow = init_participant_level_wf(
             plan, records, config=config, weights=weights, n_threads=n_threads
         )
-        failures = _run_workflow(workflow, config, run_id)
+        failures = run_workflow(workflow, config, run_id)
         _judge(status, tree, records, failures)
     status.write(tree.status(run_id))
     return status
@@ -170,7 +170,7 @@ class Failure:
     crash_file: Path
 
 
-def _run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
+def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     """Run a workflow to its end; whatever crashes does not stop the rest."""
     crash_dir = config.output_dir / "logs" / run_id
     with _work_dir(config) as work_dir:
@@ -239,7 +239,7 @@ def _judge(
     """
     for failure in failures:
         if failure.node.endswith(".features"):
-            raise _as_error(failure)
+            raise_failure(failure)
     for record in records:
         own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]
         if own:
@@ -253,10 +253,10 @@ def _judge(
         status.add(record.participant, "", "failed", reason)
 
 
-def _as_error(failure: Failure) -> MusencError:
-    """The error a worker raised, from its crash file."""
+def raise_failure(failure: Failure) -> NoReturn:
+    """Raise the error a worker raised, from its crash file."""
     kind = getattr(errors, failure.error, MusencError)
     if not (isinstance(kind, type) and issubclass(kind, MusencError)):
         kind = MusencError
     found = "" if kind is not MusencError else f"{failure.error}: "
-    return kind(f"{found}{failure.text}", where=f"crash file {failure.crash_file}")
+    raise kind(f"{found}{failure.text}", where=f"crash file {failure.crash_file}")

@@ -1,0 +1,127 @@
+"""Group accuracy and layer preference from the participants' accuracy maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding import benjamini_hochberg, fisher_z
+from bids_app.group import sign_flip_max_t
+from bids_app.preference import centroid, group_residual_slopes, layer_depth, preferred_layer
+
+from .aggregate import GroupData
+from .preference import MIN_REFERENCE_VERTICES, SIGNIFICANCE
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GroupAccuracy:
+    """Accuracy over participants.
+
+    Attributes
+    ----------
+    mean_r, t, p_max_t, q : array of shape (n_layers, n_vertices)
+        Back-transformed mean Fisher z; one-sample t; one-sided sign-flip p, corrected over layers
+        and vertices together; Benjamini-Hochberg q per layer.
+    layer_mean_r, layer_mean_p : array of shape (n_vertices,)
+        The layer-averaged accuracy and its one-sided max-T p.
+    mask : array of shape (n_vertices,), bool
+        Vertices the preference is judged on.
+    mask_kind : str
+        ``significant``, or ``cortex`` where fewer than 200 vertices are significant.
+    n : array of shape (n_vertices,)
+        Participants per vertex.
+    n_permutations : int
+        Sign flips used (all of them when there are fewer).
+    """
+
+    mean_r: FloatArray
+    t: FloatArray
+    p_max_t: FloatArray
+    q: FloatArray
+    layer_mean_r: FloatArray
+    layer_mean_p: FloatArray
+    mask: NDArray[np.bool_]
+    mask_kind: str
+    n: NDArray[np.int64]
+    n_permutations: int
+
+
+@dataclass(frozen=True)
+class GroupPreference:
+    """Layer preference over participants.
+
+    Attributes
+    ----------
+    slopes : array of shape (n_participants, n_vertices)
+        Residual slope of each participant, leave-one-participant-out reference.
+    mean, t, p : array of shape (n_vertices,)
+        Mean slope, its t, and the two-sided sign-flip max-T p.
+    centroid, argmax, maximum : array of shape (n_vertices,)
+        Of the group-mean profile.
+    """
+
+    slopes: FloatArray
+    mean: FloatArray
+    t: FloatArray
+    p: FloatArray
+    centroid: FloatArray
+    argmax: FloatArray
+    maximum: FloatArray
+
+
+def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
+    """Vertices where every participant has a result, (n_vertices,)."""
+    return np.asarray(data.n_per_vertex == len(data.participants))
+
+
+def group_accuracy(data: GroupData, *, n_permutations: int, seed: int) -> GroupAccuracy:
+    """Test accuracy over participants and choose the mask of the preference.
+
+    The mask rests on the layer average, which knows nothing of differences between layers.
+    """
+    z = fisher_z(data.r)
+    z[:, :, ~usable_vertices(data)] = np.nan
+    averaged = z.mean(axis=1)
+    joint = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed, alternative="greater")
+    mean_test = sign_flip_max_t(
+        averaged, n_permutations=n_permutations, seed=seed, alternative="greater"
+    )
+    significant = mean_test.p < SIGNIFICANCE
+    enough = int(significant.sum()) >= MIN_REFERENCE_VERTICES
+    return GroupAccuracy(
+        mean_r=np.tanh(z.mean(axis=0)),
+        t=joint.t,
+        p_max_t=joint.p,
+        q=np.stack([benjamini_hochberg(p) for p in joint.p_uncorrected]),
+        layer_mean_r=np.tanh(averaged.mean(axis=0)),
+        layer_mean_p=mean_test.p,
+        mask=significant if enough else usable_vertices(data),
+        mask_kind="significant" if enough else "cortex",
+        n=data.n_per_vertex,
+        n_permutations=joint.n_permutations,
+    )
+
+
+def group_preference(
+    data: GroupData, accuracy: GroupAccuracy, *, n_permutations: int, seed: int
+) -> GroupPreference:
+    """Residual slopes of all participants and the group's preference maps."""
+    profiles = data.r.astype(np.float64)
+    profiles[:, :, ~usable_vertices(data)] = np.nan
+    slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
+    test = sign_flip_max_t(
+        slopes, n_permutations=n_permutations, seed=seed, alternative="two-sided"
+    )
+    return GroupPreference(
+        slopes=slopes,
+        mean=slopes.mean(axis=0),
+        t=test.t,
+        p=test.p,
+        centroid=centroid(accuracy.mean_r),
+        argmax=preferred_layer(accuracy.mean_r),
+        maximum=accuracy.mean_r.max(axis=0),
+    )

@@ -1,0 +1,199 @@
+"""Collect what participants left in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.config import MODEL_LABEL, SPACE, Selection, settings_difference
+from bids_app.errors import (
+    BadDataError,
+    InvalidInputError,
+    MissingInputError,
+    NothingSelectedError,
+)
+from bids_app.files import read_json, sha256_of_file
+from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.surface.gifti import read_gifti
+
+MIN_PARTICIPANTS = 2
+
+
+@dataclass(frozen=True)
+class GroupData:
+    """Accuracy maps of all participants.
+
+    Attributes
+    ----------
+    participants : list of str
+        Labels without prefix, sorted.
+    r : array of shape (n_participants, n_layers, n_vertices)
+        Accuracy; NaN at degenerate vertices.
+    layer_names : list of str
+    settings : dict
+        Settings all participants share.
+    rows : list of dict
+        One row per participant: what went in.
+    """
+
+    participants: list[str]
+    r: NDArray[np.float32]
+    layer_names: list[str]
+    settings: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def n_per_vertex(self) -> NDArray[np.int64]:
+        """Participants with finite accuracy in all layers, (n_vertices,)."""
+        return np.asarray(np.isfinite(self.r).all(axis=1).sum(axis=0))
+
+
+def select_participants(tree: OutputTree, selection: Selection) -> list[str]:
+    """Participants with complete maps that pass the filters.
+
+    Raises
+    ------
+    MissingInputError, NothingSelectedError, InvalidInputError
+        If there are none, the filters leave none, or there is only one.
+    """
+    there = tree.participants_of(MODEL_LABEL)
+    if not there:
+        raise MissingInputError(
+            "The output folder holds no participant maps.",
+            where=tree.root,
+            wanted=f"sub-*/func/*_model-{MODEL_LABEL}_settings.json",
+            remedy="run the participant level into this folder first",
+        )
+    unknown = sorted(set(selection.participants) - set(there))
+    if unknown:
+        raise NothingSelectedError(
+            "Participants were asked for that have no complete maps.",
+            where=tree.root,
+            found=f"complete: {', '.join(there)}",
+            wanted=", ".join(unknown),
+            remedy="run the participant level for them, or leave them out",
+        )
+    chosen = [p for p in there if p in selection.participants or not selection.participants]
+    if len(chosen) < MIN_PARTICIPANTS:
+        raise InvalidInputError(
+            "A group needs at least two participants.",
+            where=tree.root,
+            found=", ".join(chosen),
+            remedy="run the participant level for more participants",
+        )
+    return chosen
+
+
+def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
+    """Read the accuracy maps of `participants` and check that they belong together.
+
+    Raises
+    ------
+    InvalidInputError
+        If settings or held-out stimuli differ between participants.
+    BadDataError
+        If maps differ in shape or layers.
+    """
+    settings = [read_json(tree.participant_settings(p, MODEL_LABEL)) for p in participants]
+    _check_same_settings(tree, participants, settings)
+    maps, rows = [], []
+    names: list[str] = []
+    for participant, own in zip(participants, settings, strict=True):
+        paths = [
+            tree.participant_map(participant, hemi, SPACE, model=MODEL_LABEL, stat="r")
+            for hemi in HEMISPHERES
+        ]
+        layers = read_json(sidecar_of(paths[0]))["DataArrays"]
+        names = names or layers
+        profile = np.hstack([read_gifti(path) for path in paths])
+        if layers != names or (maps and profile.shape != maps[0].shape):
+            raise BadDataError(
+                "The maps of a participant do not match the others'.",
+                where=paths[0],
+                found=f"{len(layers)} layers, shape {profile.shape}",
+                wanted=f"{len(names)} layers" + (f", shape {maps[0].shape}" if maps else ""),
+                remedy="run the participant level again for this participant",
+            )
+        maps.append(profile)
+        rows.append(_row(participant, own, paths, profile))
+    return GroupData(list(participants), np.stack(maps), names, settings[0]["Settings"], rows)
+
+
+def load_fold_maps(tree: OutputTree, data: GroupData) -> tuple[list[str], NDArray[np.float32]]:
+    """Accuracy per held-out stimulus.
+
+    Returns
+    -------
+    stimuli : list of n_folds str
+    r : array of shape (n_participants, n_folds, n_layers, n_vertices)
+    """
+    first = read_json(tree.participant_settings(data.participants[0], MODEL_LABEL))
+    stimuli = first["HeldOutStimuli"]
+    stacked = [
+        [
+            np.hstack(
+                [
+                    read_gifti(
+                        tree.participant_map(
+                            participant,
+                            hemi,
+                            SPACE,
+                            model=MODEL_LABEL,
+                            stat="r",
+                            stim=safe_label(stimulus),
+                        )
+                    )
+                    for hemi in HEMISPHERES
+                ]
+            )
+            for stimulus in stimuli
+        ]
+        for participant in data.participants
+    ]
+    return stimuli, np.asarray(stacked)
+
+
+def _check_same_settings(
+    tree: OutputTree, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+) -> None:
+    first = settings[0]
+    for participant, own in zip(participants, settings, strict=True):
+        where = tree.participant_settings(participant, MODEL_LABEL)
+        if own["SettingsHash"] != first["SettingsHash"]:
+            raise InvalidInputError(
+                "Participants were analyzed with different settings.",
+                where=where,
+                found="; ".join(settings_difference(first["Settings"], own["Settings"])),
+                wanted=f"the settings of sub-{participants[0]}",
+                remedy="run the participant level again with the same settings for everybody",
+            )
+        if own["HeldOutStimuli"] != first["HeldOutStimuli"]:
+            raise InvalidInputError(
+                "Participants were tested on different stimuli.",
+                where=where,
+                found=", ".join(own["HeldOutStimuli"]),
+                wanted=", ".join(first["HeldOutStimuli"]),
+                remedy="leave this participant out with --participant-label",
+            )
+
+
+def _row(
+    participant: str, settings: dict[str, Any], paths: Sequence[Path], r: NDArray[np.float32]
+) -> dict[str, Any]:
+    finite = r[:, np.isfinite(r).all(axis=0)]
+    return {
+        "participant_id": f"sub-{participant}",
+        "status": "used",
+        "settings_hash": settings["SettingsHash"],
+        "sha256_left": sha256_of_file(paths[0]),
+        "sha256_right": sha256_of_file(paths[1]),
+        "mean_r": float(finite.mean()) if finite.size else float("nan"),
+        "max_r": float(finite.max()) if finite.size else float("nan"),
+        "reference_vertices": settings["ReferenceVertices"],
+        "n_degenerate": settings["DegenerateVertices"],
+    }

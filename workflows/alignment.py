@@ -1,0 +1,164 @@
+"""Does layer preference run along a cortical gradient?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.config import SPACE
+from bids_app.errors import BadDataError
+from bids_app.files import sha256_of_file
+from bids_app.group import (
+    AlignmentResult,
+    GradientBins,
+    GroupAlignment,
+    gradient_bins,
+    group_alignment,
+    spin_alignment,
+)
+from bids_app.resources import fslr_spheres, gradient_files
+from bids_app.surface.gifti import read_gifti
+from bids_app.surface.mesh import load_mesh
+
+from .accuracy import GroupAccuracy, GroupPreference
+from .aggregate import GroupData
+
+CLAIM_LEVEL = 0.05
+MIN_VERTICES = 100  # fewer say nothing about one hemisphere
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A gradient on the analysis mesh.
+
+    Attributes
+    ----------
+    values : array of shape (n_vertices,)
+        NaN on the medial wall.
+    record : dict
+        Name, files with checksums, and how it came onto the mesh.
+    """
+
+    values: NDArray[np.float64]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """Plain and partial alignment of the participants' residual slopes with the gradient.
+
+    Attributes
+    ----------
+    plain, partial : GroupAlignment
+        Over the whole mask; `partial` given each participant's layer-averaged accuracy.
+    left, right : GroupAlignment or None
+        Within one hemisphere; None where the mask holds too little of it.
+    bins : GradientBins
+        Group accuracy of every layer along the gradient.
+    n_redrawn, n_spins, n_mask : int
+    """
+
+    plain: GroupAlignment
+    partial: GroupAlignment
+    left: GroupAlignment | None
+    right: GroupAlignment | None
+    bins: GradientBins
+    n_redrawn: int
+    n_spins: int
+    n_mask: int
+
+    @property
+    def claimed(self) -> bool:
+        """Alignment is claimed only where the plain and the partial spin p both pass."""
+        return self.plain.p < CLAIM_LEVEL and self.partial.p < CLAIM_LEVEL
+
+    @property
+    def statement(self) -> str:
+        """What may be said, graded by the tests."""
+        numbers = f"mean rho {self.plain.r:.3f}, spin p {self.plain.p:.4g}"
+        given = f"given accuracy {self.partial.r:.3f}, spin p {self.partial.p:.4g}"
+        if self.claimed:
+            return f"Layer preference is aligned with the gradient ({numbers}; {given})."
+        if self.plain.p < CLAIM_LEVEL:
+            return (
+                f"No alignment shown: the correlation may come from accuracy ({numbers}; {given})."
+            )
+        return f"No alignment shown ({numbers}; {given})."
+
+
+def load_gradient(option: str) -> Gradient:
+    """Read a gradient and bring it onto the analysis mesh.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If its files are not there or fit neither the mesh nor fsLR 32k.
+    """
+    files, space = gradient_files(option)
+    values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
+    record: dict[str, Any] = {
+        "Name": option if space == "fsLR" else "file",
+        "Files": {path.name: sha256_of_file(path) for path in files},
+    }
+    mesh = load_mesh(SPACE)
+    if len(values) == mesh.n_vertices:
+        values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
+        return Gradient(values, record | {"Resampling": "none"})
+    if len(values) != 2 * 32492:
+        raise BadDataError(
+            "The gradient is on a mesh that is not known.",
+            where=", ".join(map(str, files)),
+            found=f"{len(values)} vertices in all",
+            wanted=f"{mesh.n_vertices} ({SPACE}) or 64984 (fsLR 32k), both hemispheres",
+            remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
+        )
+    from bids_app.surface.resample import resample_fslr
+
+    resampled = resample_fslr(values, fslr_spheres(), SPACE)
+    return Gradient(
+        resampled, record | {"Resampling": "barycentric from fsLR 32k, medial wall excluded"}
+    )
+
+
+def align(
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    gradient: NDArray[np.float64],
+    *,
+    n_spins: int,
+    seed: int,
+    n_threads: int = 1,
+) -> AlignmentReport:
+    """Spin test of the mean alignment over participants, plain and given accuracy."""
+    def spin(mask: NDArray[np.bool_]) -> AlignmentResult:
+        return spin_alignment(
+            preference.slopes,
+            gradient,
+            mask,
+            covariates=data.r.mean(axis=1),
+            n_spins=n_spins,
+            seed=seed,
+            n_threads=n_threads,
+        )
+
+    whole = spin(accuracy.mask)
+    is_left = np.arange(len(gradient)) < len(gradient) // 2
+    left, right = (
+        group_alignment(spin(mask), seed=seed) if mask.sum() >= MIN_VERTICES else None
+        for mask in (accuracy.mask & is_left, accuracy.mask & ~is_left)
+    )
+    return AlignmentReport(
+        plain=group_alignment(whole, seed=seed),
+        partial=group_alignment(whole, partial=True, seed=seed),
+        left=left,
+        right=right,
+        bins=gradient_bins(accuracy.mean_r, gradient, accuracy.mask),
+        n_redrawn=whole.n_redrawn,
+        n_spins=whole.n_spins,
+        n_mask=whole.n_vertices,
+    )

@@ -1,0 +1,135 @@
+"""The group level: builder and run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nipype.pipeline import engine as pe
+
+from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
+from bids_app.errors import InvalidInputError
+from bids_app.files import read_json
+from bids_app.outputs import OutputTree
+from bids_app.resources import gradient_files
+from bids_app.status import Status
+
+from .aggregate import select_participants
+from .base import raise_failure, run_workflow
+from .interfaces.group import AggregateParticipants, AlignWithGradient, TestAccuracy, WriteGroup
+
+
+def run_group_level(config: Config, run_id: str) -> Status:
+    """Combine the participants of the output folder.
+
+    Raises
+    ------
+    MusencError
+        If a step failed.
+    """
+    tree = OutputTree(config.output_dir)
+    participants = select_participants(tree, config.selection)
+    gradient_files(config.statistics.gradient)  # absent files are told before work begins
+    settings = config.group_settings()
+    _check_settings(tree, settings)
+    workflow = init_group_level_wf(participants, settings, config=config)
+    failures = run_workflow(workflow, config, run_id)
+    if failures:
+        raise_failure(failures[0])
+    status = Status(run_id, "group")
+    for participant in participants:
+        status.add(participant, "", "done")
+    status.write(tree.status(run_id))
+    return status
+
+
+def init_group_level_wf(
+    participants: Sequence[str], settings: dict[str, Any], *, config: Config
+) -> pe.Workflow:
+    """Aggregate -> accuracy and preference -> alignment -> derivatives and report.
+
+    Parameters
+    ----------
+    participants : sequence of str
+        Labels of participants with complete maps.
+    settings : dict
+        Group settings, stored with the results.
+    config : Config
+
+    Outputs
+    -------
+    None; the results are in ``config.output_dir``.
+    """
+    tree = OutputTree(config.output_dir)
+    statistics, verbosity = config.statistics, config.running.verbosity
+    output_dir = str(config.output_dir)
+    aggregate = pe.Node(
+        AggregateParticipants(
+            output_dir=output_dir,
+            participants=list(participants),
+            files=[str(tree.participant_settings(p, MODEL_LABEL)) for p in participants],
+            verbosity=verbosity,
+        ),
+        name="aggregate",
+    )
+    accuracy = pe.Node(
+        TestAccuracy(
+            n_permutations=statistics.n_permutations,
+            seed=statistics.random_seed,
+            verbosity=verbosity,
+        ),
+        name="accuracy",
+    )
+    alignment = pe.Node(
+        AlignWithGradient(
+            gradient=statistics.gradient,
+            n_spins=statistics.n_spins,
+            seed=statistics.random_seed,
+            n_threads=config.running.n_procs,
+            verbosity=verbosity,
+        ),
+        name="alignment",
+        n_procs=config.running.n_procs,
+    )
+    write = pe.Node(
+        WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"
+    )
+    workflow = pe.Workflow(name="group_level_wf")
+    both = [("accuracy_file", "accuracy_file"), ("preference_file", "preference_file")]
+    workflow.connect(
+        [
+            (aggregate, accuracy, [("data_file", "data_file")]),
+            (aggregate, alignment, [("data_file", "data_file")]),
+            (aggregate, write, [("data_file", "data_file")]),
+            (accuracy, alignment, both),
+            (accuracy, write, both),
+            (
+                alignment,
+                write,
+                [("alignment_file", "alignment_file"), ("gradient_file", "gradient_file")],
+            ),
+        ]
+    )
+    return workflow
+
+
+def _check_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
+    """Refuse to mix group results of other settings in one folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If group results made with other settings are there.
+    """
+    path = tree.group_table("settings.json", model=MODEL_LABEL)
+    if not path.exists():
+        return
+    known = read_json(path)
+    if known["SettingsHash"] != settings_hash(settings):
+        raise InvalidInputError(
+            "The output folder holds a group result made with other settings.",
+            where=path,
+            found="; ".join(settings_difference(known["Settings"], settings)),
+            wanted="the same settings",
+            remedy="delete group_* and tpl-fsaverage, or copy the participants to another folder",
+        )

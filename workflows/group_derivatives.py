@@ -1,0 +1,293 @@
+"""What the group level leaves in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_app.config import MODEL_LABEL, SPACE, settings_hash
+from bids_app.files import atomic_path, write_json
+from bids_app.group import GroupAlignment
+from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
+from bids_app.surface.gifti import write_gifti
+
+from .accuracy import GroupAccuracy, GroupPreference
+from .aggregate import GroupData
+from .alignment import AlignmentReport, Gradient
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_group(
+    tree: OutputTree,
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    gradient: Gradient,
+    alignment: AlignmentReport,
+    settings: Mapping[str, Any],
+) -> list[Path]:
+    """Write group maps and tables; the settings file comes last and marks completion."""
+    writer = _GroupWriter(tree, data, settings)
+    tree.group_table("settings.json", model=MODEL_LABEL).unlink(missing_ok=True)
+    _write_accuracy(writer, data, accuracy)
+    _write_preference(writer, accuracy, preference)
+    writer.statmap(
+        "value",
+        gradient.values[None],
+        ["gradient"],
+        desc="gradient",
+        description="cortical gradient on this mesh",
+        **{"Gradient": gradient.record},
+    )
+    _write_alignment(writer, data, gradient, alignment, accuracy)
+    writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
+    writer.finish()
+    return writer.written
+
+
+class _GroupWriter:
+    """Writes group files with what they share."""
+
+    def __init__(self, tree: OutputTree, data: GroupData, settings: Mapping[str, Any]) -> None:
+        self.tree = tree
+        self.settings = dict(settings)
+        self.participants = [f"sub-{label}" for label in data.participants]
+        self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
+        self.written: list[Path] = []
+
+    def statmap(
+        self,
+        stat: str,
+        values: NDArray[np.floating],
+        names: Sequence[str],
+        *,
+        desc: str | None = None,
+        **fields: Any,
+    ) -> None:
+        entities = {"model": MODEL_LABEL, "stat": stat} | ({"desc": desc} if desc else {})
+        for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
+            path = self.tree.group_map(hemi, SPACE, **entities)
+            write_gifti(path, half, hemi=hemi, names=list(names))
+            content = map_sidecar(
+                stat,
+                SPACE,
+                list(names),
+                Participants=self.participants,
+                SettingsHash=settings_hash(self.settings),
+                **fields,
+            )
+            write_json(sidecar_of(path), content)
+            self.written += [path, sidecar_of(path)]
+
+    def table(
+        self,
+        suffix: str,
+        columns: Mapping[str, str],
+        rows: Rows,
+        *,
+        desc: str,
+        **extra: Any,
+    ) -> None:
+        path = self.tree.group_table(f"{suffix}.tsv", model=MODEL_LABEL, desc=desc)
+        with atomic_path(path) as temporary:
+            frame = pd.DataFrame(list(rows), columns=list(columns))
+            frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+        dictionary = {name: {"Description": text} for name, text in columns.items()}
+        write_json(path.with_suffix(".json"), extra | dictionary)
+        self.written += [path, path.with_suffix(".json")]
+
+    def finish(self) -> None:
+        path = self.tree.group_table("settings.json", model=MODEL_LABEL)
+        content = {
+            "SettingsHash": settings_hash(self.settings),
+            "Settings": self.settings,
+            "Participants": self.participants,
+            "InputsSHA256": self.inputs,
+            "Outputs": sorted(str(p.relative_to(self.tree.root)) for p in self.written),
+        }
+        write_json(path, content)
+        self.written.append(path)
+
+
+def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
+    names = data.layer_names
+    writer.statmap(
+        "r", accuracy.mean_r, names, description="back-transformed mean Fisher z of participants"
+    )
+    writer.statmap("t", accuracy.t, names)
+    writer.statmap(
+        "p",
+        accuracy.p_max_t,
+        names,
+        desc="maxt",
+        description="one-sided sign-flip p, corrected over layers and vertices (max-T)",
+        Permutations=accuracy.n_permutations,
+    )
+    writer.statmap("q", accuracy.q, names)
+    writer.statmap("r", accuracy.layer_mean_r[None], ["layer mean"], desc="layermean")
+    writer.statmap(
+        "p",
+        accuracy.layer_mean_p[None],
+        ["layer mean"],
+        desc="layermean",
+        description="one-sided sign-flip max-T p of the layer-averaged accuracy",
+    )
+    writer.statmap("n", accuracy.n[None].astype(np.float32), ["participants"])
+    rows = [
+        {
+            "layer": index + 1,
+            "name": name,
+            "mean_r": float(np.nanmean(accuracy.mean_r[index, accuracy.mask])),
+            "max_r": float(np.nanmax(accuracy.mean_r[index])),
+            "n_significant": int((accuracy.p_max_t[index] < 0.05).sum()),
+        }
+        for index, name in enumerate(names)
+    ]
+    writer.table("summary", LAYER_COLUMNS, rows, desc="layers")
+
+
+def _write_preference(
+    writer: _GroupWriter, accuracy: GroupAccuracy, preference: GroupPreference
+) -> None:
+    for stat, values, text in (
+        ("slope", preference.mean, "mean residual slope over participants"),
+        ("t", preference.t, "t of the residual slope over participants"),
+        ("p", preference.p, "two-sided sign-flip max-T p of the residual slope"),
+        ("centroid", preference.centroid, "center of mass of the positive group-mean profile"),
+        ("argmax", preference.argmax, "best layer of the group-mean profile (display only)"),
+        ("max", preference.maximum, "highest group-mean accuracy over layers"),
+    ):
+        writer.statmap(
+            stat,
+            values[None],
+            [stat],
+            desc="layerpref",
+            description=text,
+            ReferenceMask=accuracy.mask_kind,
+            ReferenceVertices=int(accuracy.mask.sum()),
+        )
+
+
+def _write_alignment(
+    writer: _GroupWriter,
+    data: GroupData,
+    gradient: Gradient,
+    alignment: AlignmentReport,
+    accuracy: GroupAccuracy,
+) -> None:
+    nothing = np.full(len(data.participants), np.nan)
+    columns = {
+        "rho": np.tanh(alignment.plain.participants_z),
+        "z": alignment.plain.participants_z,
+        "rho_partial": np.tanh(alignment.partial.participants_z),
+        "rho_left": np.tanh(alignment.left.participants_z) if alignment.left else nothing,
+        "rho_right": np.tanh(alignment.right.participants_z) if alignment.right else nothing,
+        "rho_without": alignment.plain.leave_one_out_r,
+        "p_without": alignment.plain.leave_one_out_p,
+    }
+    rows = [
+        {"participant_id": label} | {name: float(values[index]) for name, values in columns.items()}
+        for index, label in enumerate(writer.participants)
+    ]
+    group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
+    writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc="alignment", Group=group)
+    nulls = [
+        {"statistic": float(plain), "statistic_partial": float(partial)}
+        for plain, partial in zip(alignment.plain.null, alignment.partial.null, strict=True)
+    ]
+    writer.table("", NULL_COLUMNS, nulls, desc="nulls")
+    bins = alignment.bins
+    bin_rows = [
+        {
+            "bin": index + 1,
+            "gradient_low": float(bins.edges[index]),
+            "gradient_high": float(bins.edges[index + 1]),
+            "n_vertices": int(bins.count[index]),
+            "layer": layer + 1,
+            "name": name,
+            "r": float(bins.mean[index, layer]),
+        }
+        for index in range(len(bins.count))
+        for layer, name in enumerate(data.layer_names)
+    ]
+    writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
+
+
+def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:
+    """The group's numbers, as the table's sidecar and the report give them."""
+    plain, partial = alignment.plain, alignment.partial
+    return {
+        "statement": alignment.statement,
+        "claimed": alignment.claimed,
+        "statistic": plain.statistic,
+        "rho_mean": plain.r,
+        "p_spin": plain.p,
+        "statistic_partial": partial.statistic,
+        "rho_mean_partial": partial.r,
+        "p_spin_partial": partial.p,
+        "t": plain.t,
+        "p_t": plain.t_p,
+        "df": plain.df,
+        "ci_low": plain.ci_low,
+        "ci_high": plain.ci_high,
+        "cohen_d": plain.cohen_d,
+        "left": _side(alignment.left),
+        "right": _side(alignment.right),
+        "n_spins": alignment.n_spins,
+        "n_redrawn": alignment.n_redrawn,
+        "mask": accuracy.mask_kind,
+        "n_mask": alignment.n_mask,
+    }
+
+
+def _side(side: GroupAlignment | None) -> dict[str, float] | None:
+    return None if side is None else {"rho_mean": side.r, "p_spin": side.p}
+
+
+PARTICIPANT_COLUMNS = {
+    "participant_id": "participant",
+    "status": "used, or why not",
+    "settings_hash": "hash of the settings behind the maps",
+    "sha256_left": "checksum of the left accuracy map",
+    "sha256_right": "checksum of the right accuracy map",
+    "mean_r": "mean accuracy over layers and vertices",
+    "max_r": "highest accuracy",
+    "reference_vertices": "significant vertices behind the participant's own reference profile",
+    "n_degenerate": "vertices without a result",
+}
+LAYER_COLUMNS = {
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "mean_r": "mean group accuracy inside the mask",
+    "max_r": "highest group accuracy",
+    "n_significant": "vertices with max-T p < .05, corrected over layers and vertices",
+}
+ALIGNMENT_COLUMNS = {
+    "participant_id": "participant",
+    "rho": "Spearman correlation of residual slope and gradient inside the mask",
+    "z": "atanh(rho)",
+    "rho_partial": "the same given the participant's layer-averaged accuracy",
+    "rho_left": "left hemisphere only",
+    "rho_right": "right hemisphere only",
+    "rho_without": "group mean rho without this participant",
+    "p_without": "spin p without this participant",
+}
+NULL_COLUMNS = {
+    "statistic": "mean atanh(rho) for one rotation of the gradient",
+    "statistic_partial": "the same given accuracy",
+}
+BIN_COLUMNS = {
+    "bin": "equal-count bin of the gradient inside the mask, 1 is lowest",
+    "gradient_low": "smallest gradient value of the bin",
+    "gradient_high": "smallest gradient value of the next bin (largest of all for the last)",
+    "n_vertices": "vertices in the bin",
+    "layer": "number of the layer",
+    "name": "name of the layer",
+    "r": "mean group accuracy",
+}

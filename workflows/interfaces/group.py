@@ -1,0 +1,165 @@
+"""Steps of the group level."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+
+from bids_app.outputs import OutputTree
+from bids_app.report import write_group_report
+
+from ..accuracy import group_accuracy, group_preference
+from ..aggregate import load_group
+from ..alignment import align, load_gradient
+from ..group_derivatives import write_group
+from .base import Step, StepInputSpec
+
+LOGGER = logging.getLogger("bids_app.workflows")
+
+
+def _save(folder: str, name: str, content: object) -> str:
+    """Hand arrays to the next step through this call's own work directory."""
+    path = Path(folder) / f"{name}.pkl"
+    with path.open("wb") as stream:
+        pickle.dump(content, stream, protocol=5)
+    return str(path)
+
+
+def _load(path: str) -> Any:
+    with Path(path).open("rb") as stream:
+        return pickle.load(stream)
+
+
+class _AggregateInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    participants = traits.List(traits.Str, mandatory=True)
+    files = InputMultiObject(File(exists=True), desc="settings files, for their content")
+
+
+class _DataOutputSpec(TraitedSpec):
+    data_file = File(exists=True)
+
+
+class AggregateParticipants(Step):
+    """Accuracy maps of all participants."""
+
+    input_spec = _AggregateInputSpec
+    output_spec = _DataOutputSpec
+    _always_run = True  # maps may have changed behind the same settings
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("group: reading %d participants", len(inputs.participants))
+        data = load_group(OutputTree(Path(inputs.output_dir)), inputs.participants)
+        return {"data_file": _save(folder, "data", data)}
+
+
+class _AccuracyInputSpec(StepInputSpec):
+    data_file = File(exists=True, mandatory=True)
+    n_permutations = traits.Int(mandatory=True)
+    seed = traits.Int(mandatory=True)
+
+
+class _AccuracyOutputSpec(TraitedSpec):
+    accuracy_file = File(exists=True)
+    preference_file = File(exists=True)
+
+
+class TestAccuracy(Step):
+    """Group accuracy and layer preference."""
+
+    input_spec = _AccuracyInputSpec
+    output_spec = _AccuracyOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("group: accuracy and layer preference")
+        data = _load(inputs.data_file)
+        options = {"n_permutations": inputs.n_permutations, "seed": inputs.seed}
+        accuracy = group_accuracy(data, **options)
+        return {
+            "accuracy_file": _save(folder, "accuracy", accuracy),
+            "preference_file": _save(
+                folder, "preference", group_preference(data, accuracy, **options)
+            ),
+        }
+
+
+class _AlignmentInputSpec(StepInputSpec):
+    data_file = File(exists=True, mandatory=True)
+    accuracy_file = File(exists=True, mandatory=True)
+    preference_file = File(exists=True, mandatory=True)
+    gradient = traits.Str(mandatory=True)
+    n_spins = traits.Int(mandatory=True)
+    seed = traits.Int(mandatory=True)
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class _AlignmentOutputSpec(TraitedSpec):
+    alignment_file = File(exists=True)
+    gradient_file = File(exists=True)
+
+
+class AlignWithGradient(Step):
+    """Alignment of layer preference with the gradient."""
+
+    input_spec = _AlignmentInputSpec
+    output_spec = _AlignmentOutputSpec
+    _always_run = True  # the gradient file may have changed under the same name
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("group: alignment with the gradient, %d rotations", inputs.n_spins)
+        gradient = load_gradient(inputs.gradient)
+        report = align(
+            _load(inputs.data_file),
+            _load(inputs.accuracy_file),
+            _load(inputs.preference_file),
+            gradient.values,
+            n_spins=inputs.n_spins,
+            seed=inputs.seed,
+            n_threads=inputs.n_threads,
+        )
+        LOGGER.info("group: %s", report.statement)
+        return {
+            "alignment_file": _save(folder, "alignment", report),
+            "gradient_file": _save(folder, "gradient", gradient),
+        }
+
+
+class _WriteInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    settings = traits.Dict(mandatory=True)
+    data_file = File(exists=True, mandatory=True)
+    accuracy_file = File(exists=True, mandatory=True)
+    preference_file = File(exists=True, mandatory=True)
+    alignment_file = File(exists=True, mandatory=True)
+    gradient_file = File(exists=True, mandatory=True)
+
+
+class _WriteOutputSpec(TraitedSpec):
+    files = traits.List(traits.Str)
+
+
+class WriteGroup(Step):
+    """Group maps, tables and report."""
+
+    input_spec = _WriteInputSpec
+    output_spec = _WriteOutputSpec
+    _always_run = True  # the outputs may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        output_dir = Path(inputs.output_dir)
+        files = write_group(
+            OutputTree(output_dir),
+            _load(inputs.data_file),
+            _load(inputs.accuracy_file),
+            _load(inputs.preference_file),
+            _load(inputs.gradient_file),
+            _load(inputs.alignment_file),
+            inputs.settings,
+        )
+        LOGGER.info("group: %d files written, drawing the report", len(files))
+        files.append(write_group_report(output_dir))
+        return {"files": [str(path) for path in files]}
