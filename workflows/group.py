@@ -9,14 +9,14 @@ from nipype.pipeline import engine as pe
 
 from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError
-from bids_app.files import read_json
+from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
 from bids_app.resources import gradient_files
 from bids_app.status import Status
 
 from .aggregate import select_participants
 from .base import raise_failure, run_workflow
-from .interfaces.group import AggregateParticipants, AlignWithGradient, TestAccuracy, WriteGroup
+from .interfaces.group import AggregateParticipants, AlignWithGradient, InferAccuracy, WriteGroup
 
 
 def run_group_level(config: Config, run_id: str) -> Status:
@@ -29,8 +29,11 @@ def run_group_level(config: Config, run_id: str) -> Status:
     """
     tree = OutputTree(config.output_dir)
     participants = select_participants(tree, config.selection)
-    gradient_files(config.statistics.gradient)  # absent files are told before work begins
-    settings = config.group_settings()
+    # The gradient counts by content, and absent files are told before work begins.
+    files, _ = gradient_files(config.statistics.gradient)
+    settings = config.group_settings() | {
+        "gradient": {path.name: sha256_of_file(path) for path in files}
+    }
     _check_settings(tree, settings)
     workflow = init_group_level_wf(participants, settings, config=config)
     failures = run_workflow(workflow, config, run_id)
@@ -73,7 +76,7 @@ def init_group_level_wf(
         name="aggregate",
     )
     accuracy = pe.Node(
-        TestAccuracy(
+        InferAccuracy(
             n_permutations=statistics.n_permutations,
             seed=statistics.random_seed,
             verbosity=verbosity,

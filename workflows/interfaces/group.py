@@ -68,7 +68,7 @@ class _AccuracyOutputSpec(TraitedSpec):
     preference_file = File(exists=True)
 
 
-class TestAccuracy(Step):
+class InferAccuracy(Step):
     """Group accuracy and layer preference."""
 
     input_spec = _AccuracyInputSpec
