@@ -13,7 +13,7 @@ eigenvectors, layers with similar features respond similarly to the same x.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,6 @@ from scipy.stats import gamma
 from bids_app.errors import BadDataError
 
 FloatArray = NDArray[np.float64]
-Floats = TypeVar("Floats", bound=NDArray[np.floating])
 
 HRF_SECONDS = 32.0
 
@@ -188,7 +187,7 @@ def autocorrelated(
     return noise
 
 
-def standardize(series: Floats) -> Floats:
+def standardize(series: NDArray[Any]) -> NDArray[Any]:
     """Remove the mean over time and scale to unit variance; constant columns become zero.
 
     Parameters

@@ -1,0 +1,91 @@
+"""Continuous ratings of felt emotion that follow known layers of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.ndimage import gaussian_filter1d
+
+from bids_app.testing.responses import FloatArray, standardize
+
+RATING_RATE = 5.0
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """How one scale is made.
+
+    Attributes
+    ----------
+    name : str
+        Column of the ratings.
+    layer : int
+        Layer that the ratings follow.
+    lag : float
+        Seconds from the music to the slider.
+    explained : float
+        Share of the variance that listeners have in common; the rest is smooth and their own.
+    """
+
+    name: str
+    layer: int
+    lag: float = 2.5
+    explained: float = 0.6
+
+
+SCALES = (RatingScale("Emotionality", layer=21), RatingScale("Enjoyment", layer=6))
+
+
+def draw_ratings(
+    components: Mapping[int, tuple[FloatArray, FloatArray]],
+    patch_times: Sequence[ArrayLike],
+    durations: Sequence[float],
+    *,
+    participant: int,
+    seed: int = 0,
+    scales: Sequence[RatingScale] = SCALES,
+) -> list[FloatArray]:
+    """Draw the ratings of one participant.
+
+    Parameters
+    ----------
+    components : mapping from layer to (vectors (n_patches, k), values (k,))
+        Leading components of each scale's layer over all stimuli.
+    patch_times : sequence of (n_patches_i,) arrays
+        Seconds into the music, per stimulus.
+    durations : sequence of float
+        Seconds of music, per stimulus.
+    participant, seed : int
+        Which draw.
+    scales : sequence of RatingScale
+        What is rated.
+
+    Returns
+    -------
+    list of (n_samples_i, n_scales) float64
+        0 to 100, sampled at 5 Hz from the start of the music to its end.
+    """
+    rng = np.random.default_rng([seed, 21, participant])
+    grids = [np.arange(int(d * RATING_RATE) + 1) / RATING_RATE for d in durations]
+    ends = np.cumsum([len(np.asarray(times)) for times in patch_times])[:-1]
+    columns = []
+    for scale in scales:
+        vectors, _ = components[scale.layer]
+        leading = vectors[:, :5]
+        # The same weights for everybody and every stimulus.
+        weights = np.random.default_rng([seed, 22, scale.layer]).standard_normal(leading.shape[1])
+        pieces = np.split(leading @ weights, ends)
+        common = [
+            gaussian_filter1d(np.interp(grid - scale.lag, np.asarray(times, float), piece), 5.0)
+            for grid, times, piece in zip(grids, patch_times, pieces, strict=True)
+        ]
+        own = [gaussian_filter1d(rng.standard_normal(len(grid)), 25.0) for grid in grids]
+        shared = standardize(np.concatenate(common)[:, None])[:, 0]
+        private = standardize(np.concatenate(own)[:, None])[:, 0]
+        mixed = np.sqrt(scale.explained) * shared + np.sqrt(1.0 - scale.explained) * private
+        columns.append(np.clip(50.0 + 16.0 * mixed, 0.0, 100.0))
+    cuts = np.cumsum([len(grid) for grid in grids])[:-1]
+    return np.split(np.stack(columns, axis=1), cuts)

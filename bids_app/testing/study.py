@@ -1,0 +1,314 @@
+"""A simulated study as arrays: the truth on the cortex and what each participant's scanner saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.stats import rankdata
+
+from bids_app.errors import BadDataError
+from bids_app.surface.mesh import SurfaceMesh
+from bids_app.testing.confounds import Nuisance
+from bids_app.testing.cortex import (
+    N_LAYERS,
+    BoolArray,
+    cortex_mask,
+    layer_depth,
+    layers_along,
+    responding_patches,
+    sensory_transmodal_gradient,
+    smooth_basis,
+)
+from bids_app.testing.noise import NoiseShares, NoiseSource, combine
+from bids_app.testing.responses import (
+    FloatArray,
+    hemodynamic_operator,
+    leading_components,
+    plant_responses,
+)
+
+Effect = Literal["layers", "one-layer", "none"]
+
+# Seeds of what must not change when another part draws more or fewer numbers.
+_PATCHES, _BASIS, _DRIVE, _BASELINE = 11, 12, 13, 14
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What was planted; every array has one value per vertex, left hemisphere first.
+
+    Attributes
+    ----------
+    cortex : (n_vertices,) bool
+        False on the medial wall, where the BOLD is zero.
+    gradient : (n_vertices,) float64
+        The axis that the layers follow.
+    layers : (n_vertices,) int64
+        Planted layer, 1 to 23; 0 where nothing responds.
+    depth : (n_vertices,) float64
+        Depth of that layer, 0 to 1; NaN where nothing responds.
+    share : (n_vertices,) float64
+        Share of the signal in the variance of the BOLD.
+    """
+
+    cortex: BoolArray
+    gradient: FloatArray
+    layers: NDArray[np.int64]
+    depth: FloatArray
+    share: FloatArray
+
+    @property
+    def active(self) -> BoolArray:
+        """Vertices that respond, (n_vertices,) bool."""
+        return self.layers > 0
+
+    def recovery(self, recovered: ArrayLike) -> float:
+        """Pearson correlation of a recovered map with the planted depth, over planted vertices.
+
+        Parameters
+        ----------
+        recovered : (n_vertices,) array
+            Such as the group's residual slope; NaN is left out.
+
+        Returns
+        -------
+        float
+            NaN where fewer than three vertices remain or one of both is constant.
+        """
+        values = np.asarray(recovered, float)
+        use = self.active & np.isfinite(values)
+        if use.sum() < 3 or np.ptp(values[use]) == 0 or np.ptp(self.depth[use]) == 0:
+            return float("nan")
+        return float(np.corrcoef(values[use], self.depth[use])[0, 1])
+
+
+def plan_truth(
+    mesh: SurfaceMesh,
+    *,
+    seed: int = 0,
+    effect: Effect = "layers",
+    active_share: float = 0.3,
+    max_variance: float = 0.2,
+    layer: int = 12,
+    gradient: ArrayLike | None = None,
+    cortex: ArrayLike | None = None,
+) -> Truth:
+    """Decide where the cortex responds, to which layer, and how much.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Where.
+    seed : int
+        Places the patches.
+    effect : {"layers", "one-layer", "none"}
+        Layers that follow the gradient in patches; one layer everywhere with a share of variance
+        that follows the gradient; nothing.
+    active_share : float
+        Share of cortical vertices that respond, for "layers".
+    max_variance : float
+        Largest share of the signal in a vertex' variance.
+    layer : int
+        The layer of "one-layer".
+    gradient : (n_vertices,) array or None
+        Default: `sensory_transmodal_gradient`.
+    cortex : (n_vertices,) bool array or None
+        Default: `cortex_mask`, without vertices where the given gradient is not finite.
+
+    Returns
+    -------
+    Truth
+
+    Raises
+    ------
+    BadDataError
+        If an array does not fit the mesh or a number is out of range.
+    """
+    n_vertices = mesh.n_vertices
+    axis = sensory_transmodal_gradient(mesh) if gradient is None else np.asarray(gradient, float)
+    if axis.shape != (n_vertices,):
+        raise BadDataError(
+            "The gradient does not fit the mesh.",
+            where="gradient",
+            found=f"shape {axis.shape}",
+            wanted=f"({n_vertices},)",
+        )
+    if not (0.0 <= max_variance < 1.0 and 1 <= layer <= N_LAYERS):
+        raise BadDataError(
+            "Variance share or layer out of range.", found=f"{max_variance}, layer {layer}"
+        )
+    mask = cortex_mask(mesh) if cortex is None else np.asarray(cortex, bool)
+    mask = mask & np.isfinite(axis)
+    along = layers_along(axis, mask)
+    if effect == "layers":
+        rng = np.random.default_rng([seed, _PATCHES])
+        active, strength = responding_patches(mesh, mask, active_share, rng)
+        layers, share = np.where(active, along, 0), max_variance * strength
+    elif effect == "one-layer":
+        layers, share = np.where(mask, layer, 0), np.zeros(n_vertices)
+        share[mask] = max_variance * rankdata(axis[mask]) / mask.sum()
+    else:
+        layers, share = np.zeros(n_vertices, np.int64), np.zeros(n_vertices)
+    return Truth(mask, axis, layers.astype(np.int64), layer_depth(layers), share)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a piece of music and the volumes around it.
+
+    Attributes
+    ----------
+    task, stimulus : str
+        Label of the task, and of the music (file stem).
+    n_volumes : int
+        Volumes.
+    tr, start_time : float
+        Volume k is taken at ``start_time + k * tr`` seconds.
+    onset, duration : float
+        Start of the music in the run, and its length, seconds.
+    """
+
+    task: str
+    stimulus: str
+    n_volumes: int
+    tr: float
+    start_time: float
+    onset: float
+    duration: float
+
+    @property
+    def music_times(self) -> FloatArray:
+        """When each volume was taken, seconds into the music, (n_volumes,)."""
+        return self.start_time + self.tr * np.arange(self.n_volumes) - self.onset
+
+
+@dataclass(frozen=True)
+class SignalSettings:
+    """How responses are drawn.
+
+    Attributes
+    ----------
+    n_components : int
+        Leading components of a layer that responses are made of.
+    spectral_power : float
+        0: equal weights of the components (see `bids_app.testing.responses`).
+    fwhm : float
+        Smoothness of the functionals over cortex, mm.
+    individual : float
+        Share of the functional's variance that is the participant's own.
+    """
+
+    n_components: int = 20
+    spectral_power: float = 0.0
+    fwhm: float = 15.0
+    individual: float = 0.5
+
+
+class SimulatedResponses:
+    """Draws BOLD series of one participant after the other.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Where.
+    truth : Truth
+        What responds to what.
+    runs : sequence of Run
+        Same for all participants; one per stimulus.
+    patch_times : sequence of (n_patches_i,) arrays
+        Seconds into the music, per run.
+    gram : callable
+        ``gram(layer)`` gives the joint Gram matrix over the patches of all runs' stimuli, in the
+        order of `runs`.
+    seed : int
+        Of everything that is drawn.
+    signal : SignalSettings
+        Of the responses.
+    noise : NoiseShares
+        Of the rest.
+    """
+
+    def __init__(
+        self,
+        mesh: SurfaceMesh,
+        truth: Truth,
+        runs: Sequence[Run],
+        patch_times: Sequence[ArrayLike],
+        gram: Callable[[int], ArrayLike],
+        *,
+        seed: int = 0,
+        signal: SignalSettings | None = None,
+        noise: NoiseShares | None = None,
+    ) -> None:
+        self.mesh, self.truth, self.runs, self.seed = mesh, truth, tuple(runs), seed
+        self.settings = signal or SignalSettings()
+        self.shares = noise or NoiseShares()
+        self._operator = sparse.block_diag(
+            [
+                hemodynamic_operator(times, run.music_times, run.duration)
+                for times, run in zip(patch_times, self.runs, strict=True)
+            ],
+            format="csr",
+        )
+        planted = [int(layer) for layer in np.unique(truth.layers) if layer > 0]
+        self.components = {
+            layer: leading_components(gram(layer), self.settings.n_components) for layer in planted
+        }
+        self._basis = smooth_basis(mesh, self.settings.fwhm, np.random.default_rng([seed, _BASIS]))
+        self._common_drive = self._drive([seed, _DRIVE])
+        lengths = [run.n_volumes for run in self.runs]
+        self._noise = NoiseSource(mesh, lengths, self.runs[0].tr, self.shares, seed)
+
+    def _drive(self, seed: list[int]) -> FloatArray:
+        shape = (self._operator.shape[1], self._basis.shape[0])
+        return np.asarray(np.random.default_rng(seed).standard_normal(shape))
+
+    def signal(self, participant: int) -> FloatArray:
+        """Noise-free responses of a participant, (n_times of all runs, n_vertices)."""
+        own = self.settings.individual
+        drive = np.sqrt(1.0 - own) * self._common_drive
+        if own:
+            drive += np.sqrt(own) * self._drive([self.seed, _DRIVE, participant])
+        return plant_responses(
+            self.components,
+            self._operator,
+            self.truth.layers,
+            drive,
+            self._basis,
+            spectral_power=self.settings.spectral_power,
+        )
+
+    def series(self, participant: int) -> tuple[list[FloatArray], list[Nuisance]]:
+        """Standardized BOLD series and nuisance series of a participant, run by run.
+
+        Parameters
+        ----------
+        participant : int
+            Number of the participant; the same number gives the same series.
+
+        Returns
+        -------
+        series : list of (n_volumes, n_vertices) float32
+            Unit variance over all runs; zero on the medial wall.
+        nuisance : list of Nuisance
+            Motion and physiology that leak into the series.
+        """
+        parts, nuisance = self._noise.draw(participant)
+        mixed = combine(self.signal(participant), self.truth.share, parts, self.shares)
+        mixed[:, ~self.truth.cortex] = 0.0
+        ends = np.cumsum([run.n_volumes for run in self.runs])
+        return np.split(mixed, ends[:-1]), nuisance
+
+    def bold(self, participant: int) -> tuple[list[FloatArray], list[Nuisance]]:
+        """As `series`, on the scale of scanner units: mean about 10,000, tSNR about 70."""
+        series, nuisance = self.series(participant)
+        rng = np.random.default_rng([self.seed, _BASELINE, participant])
+        basis = self._basis
+        relief = np.clip(rng.standard_normal(basis.shape[0]) @ basis, -2.5, 2.5)
+        level = (10000.0 * (1.0 + 0.15 * relief) * self.truth.cortex).astype(np.float32)
+        return [level * (1.0 + run / np.float32(70.0)) for run in series], nuisance
