@@ -103,9 +103,7 @@ def pybids_config() -> dict[str, Any]:
     names = ("stim", "model", "feature", "stat")
     return {
         "name": "musenc",
-        "entities": [
-            {"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9]+)"} for name in names
-        ],
+        "entities": [{"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9]+)"} for name in names],
     }
 
 

@@ -145,7 +145,7 @@ def _installed(files: list[Path], what: str) -> list[Path]:
             what,
             where=", ".join(map(str, missing)),
             wanted="the files as neuromaps.datasets downloads them",
-            remedy="on a machine with network run `python -c \"from neuromaps.datasets import "
+            remedy='on a machine with network run `python -c "from neuromaps.datasets import '
             "fetch_annotation as a, fetch_atlas as t; a(source='margulies2016', "
             "desc='fcgradient01'); t('fsLR', '32k')\"` and copy its folder (NEUROMAPS_DATA), "
             "or give a gradient on fsaverage5 with --gradient LEFT.func.gii,RIGHT.func.gii",

@@ -22,7 +22,12 @@ LAYERS = [
 ]
 NUMERIC = LAYERS[3]
 # Neighbors in one layer that may see each other.
-ALLOWED = {("__main__", "cli"), ("testing", "workflows"), ("inputs", "config"), ("inputs", "outputs")}
+ALLOWED = {
+    ("__main__", "cli"),
+    ("testing", "workflows"),
+    ("inputs", "config"),
+    ("inputs", "outputs"),
+}
 
 
 def _python_files():

@@ -16,7 +16,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def _packages_on_disk() -> set[str]:
     found = set()
-    for init in [*(ROOT / "bids_app").rglob("__init__.py"), *(ROOT / "workflows").rglob("__init__.py")]:
+    for init in [
+        *(ROOT / "bids_app").rglob("__init__.py"),
+        *(ROOT / "workflows").rglob("__init__.py"),
+    ]:
         parts = init.parent.relative_to(ROOT).parts
         found.add(".".join(("bids_app", *parts) if parts[0] == "workflows" else parts))
     return found

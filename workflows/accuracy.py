@@ -86,10 +86,8 @@ def group_accuracy(data: GroupData, *, n_permutations: int, seed: int) -> GroupA
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
-    joint = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed, alternative="greater")
-    mean_test = sign_flip_max_t(
-        averaged, n_permutations=n_permutations, seed=seed, alternative="greater"
-    )
+    joint = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed, tail="greater")
+    mean_test = sign_flip_max_t(averaged, n_permutations=n_permutations, seed=seed, tail="greater")
     significant = mean_test.p < SIGNIFICANCE
     enough = int(significant.sum()) >= MIN_REFERENCE_VERTICES
     return GroupAccuracy(
@@ -113,9 +111,7 @@ def group_preference(
     profiles = data.r.astype(np.float64)
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
-    test = sign_flip_max_t(
-        slopes, n_permutations=n_permutations, seed=seed, alternative="two-sided"
-    )
+    test = sign_flip_max_t(slopes, n_permutations=n_permutations, seed=seed, tail="two-sided")
     return GroupPreference(
         slopes=slopes,
         mean=slopes.mean(axis=0),

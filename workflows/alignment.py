@@ -135,6 +135,7 @@ def align(
     n_threads: int = 1,
 ) -> AlignmentReport:
     """Spin test of the mean alignment over participants, plain and given accuracy."""
+
     def spin(mask: NDArray[np.bool_]) -> AlignmentResult:
         return spin_alignment(
             preference.slopes,

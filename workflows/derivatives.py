@@ -192,9 +192,7 @@ def _write_responses(writer: _Writer, blocks: Sequence[Block]) -> None:
         if labels.count(block.stimulus) > 1:
             entities["run"] = str(labels[: index + 1].count(block.stimulus))
         for hemi, half in zip(HEMISPHERES, np.split(block.values, 2, axis=1), strict=True):
-            path = writer.tree.participant_bold(
-                writer.record.participant, hemi, SPACE, **entities
-            )
+            path = writer.tree.participant_bold(writer.record.participant, hemi, SPACE, **entities)
             names = [f"{t:.4f} s" for t in block.times]
             write_gifti(path, half, hemi=hemi, names=names, tr=block.tr)
             write_json(

@@ -266,7 +266,7 @@ class SimulatedResponses:
 
     def _drive(self, seed: list[int]) -> FloatArray:
         shape = (self._operator.shape[1], self._basis.shape[0])
-        return np.asarray(np.random.default_rng(seed).standard_normal(shape))
+        return np.random.default_rng(seed).standard_normal(shape)
 
     def signal(self, participant: int) -> FloatArray:
         """Noise-free responses of a participant, (n_times of all runs, n_vertices)."""
