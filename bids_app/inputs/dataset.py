@@ -339,9 +339,7 @@ def _raise_all_unusable(skipped: list[SkippedRun], where: Path) -> None:
     raise kind(
         "No run can be used.",
         where=where,
-        found="\n    "
-        + "\n    ".join(lines[:40])
-        + (f"\n    and {len(lines) - 40} more" if len(lines) > 40 else ""),
+        found="".join(f"\n    {line}" for line in shown),
         wanted="at least one run with readable files",
         remedy="fetch the content (datalad get), or repair the files named above",
     )
