@@ -37,7 +37,7 @@ class MusencError(Exception):
         self.found = found
         self.wanted = wanted
         self.remedy = remedy
-        # The full text is the only argument, so that the exception survives pickling between processes.
+        # The full text is the only argument: so the exception survives pickling.
         super().__init__(self._text())
 
     def _text(self) -> str:

@@ -137,7 +137,7 @@ class OutputTree:
         return self.participant_dir(participant) / f"{stem}_summary.tsv"
 
     def participant_settings(self, participant: str, model: str) -> Path:
-        """Settings and inputs behind a participant's maps; written last, so it marks completion."""
+        """Settings and inputs behind the maps; written last, so it marks completion."""
         stem = join_entities({"sub": participant, "model": model})
         return self.participant_dir(participant) / f"{stem}_settings.json"
 

@@ -47,8 +47,8 @@ def find_weights(option: str | None) -> str:
                 "The pretrained VGGish weights are not installed.",
                 where=path,
                 wanted=f"the torchvggish state dict {VGGISH_FILE}",
-                remedy="give the file with --vggish-weights FILE or put it into the folder named by "
-                "MUSENC_RESOURCES; for a control with an untrained network use "
+                remedy="give the file with --vggish-weights FILE or put it into the folder named "
+                "by MUSENC_RESOURCES; for a control with an untrained network use "
                 "--vggish-weights random:0",
             )
         return str(path)
@@ -70,13 +70,13 @@ def find_weights(option: str | None) -> str:
 
 
 def gradient_files(option: str) -> tuple[list[Path], str]:
-    """Resolve ``--gradient`` to one file per hemisphere (or one for both) and the mesh they are on.
+    """Resolve ``--gradient`` to files (one per hemisphere, or one for both) and their mesh.
 
     Parameters
     ----------
     option : str
-        ``margulies2016`` (gradient 1), ``margulies2016_fcgradient02`` and so on, or one or two files
-        (``LEFT,RIGHT``).
+        ``margulies2016`` (gradient 1), ``margulies2016_fcgradient02`` and so on, or one or two
+        files (``LEFT,RIGHT``).
 
     Returns
     -------

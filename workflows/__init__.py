@@ -1,1 +1,1 @@
-"""Nipype wiring, the only folder that imports nipype. Installed and imported as ``bids_app.workflows``."""
+"""Nipype wiring, the only folder that imports nipype; imported as ``bids_app.workflows``."""

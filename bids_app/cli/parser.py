@@ -22,11 +22,11 @@ from bids_app.config import (
 DESCRIPTION = """\
 Encoding maps of an audio network's layers from music-listening fMRI that went through fMRIPrep.
 
-participant  cleans the surface BOLD of every run, computes VGGish's 23 layers for every piece of music,
-             fits one cross-validated ridge model per layer and vertex, and writes accuracy and
-             layer-preference maps (GIFTI on fsaverage5).
-group        combines the participants in output_dir: group maps, layer preference, and its alignment
-             with a cortical gradient (spin test). Needs nothing but output_dir.
+participant  cleans the surface BOLD of every run, computes VGGish's 23 layers for every piece of
+             music, fits one cross-validated ridge model per layer and vertex, and writes accuracy
+             and layer-preference maps (GIFTI on fsaverage5).
+group        combines the participants in output_dir: group maps, layer preference, and its
+             alignment with a cortical gradient (spin test). Needs nothing but output_dir.
 """
 
 EXAMPLES = """\
@@ -99,8 +99,8 @@ def _add_positional(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bids_dir",
         type=Path,
-        help="raw BIDS dataset with fMRIPrep in derivatives/fmriprep, its derivatives folder, or the "
-        "fMRIPrep folder itself (the group level does not read it)",
+        help="raw BIDS dataset with fMRIPrep in derivatives/fmriprep, its derivatives folder, or "
+        "the fMRIPrep folder itself (the group level does not read it)",
     )
     parser.add_argument("output_dir", type=Path, help="folder of the results")
     parser.add_argument("analysis_level", choices=("participant", "group"), help="what to do")
@@ -139,8 +139,8 @@ def _add_stimuli(parser: argparse.ArgumentParser) -> None:
         "--stimuli",
         type=Path,
         metavar="TABLE.tsv",
-        help="which file was heard in which task and when (columns task, stim_file, onset; optional "
-        "session, run, participant_id, offset, duration); files relative to the table",
+        help="which file was heard in which task and when (columns task, stim_file, onset; "
+        "optional session, run, participant_id, offset, duration); files relative to the table",
     )
     group.add_argument(
         "--missing",
@@ -157,8 +157,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--vggish-weights",
         "--vggish_weights",
         metavar="FILE|random:SEED",
-        help="torchvggish state dict, or an untrained network as a control (default: the file among "
-        "the resources)",
+        help="torchvggish state dict, or an untrained network as a control (default: the file "
+        "among the resources)",
     )
     group.add_argument(
         "--delays",
@@ -182,8 +182,8 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
         "--confounds",
         default=Responses.confounds,
         metavar="NAME|FILE|none",
-        help="confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, or a "
-        "YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
+        help="confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, "
+        "or a YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
     )
 
 
@@ -193,8 +193,8 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         "--gradient",
         default=Statistics.gradient,
         metavar="NAME|LEFT,RIGHT",
-        help="cortical gradient: margulies2016, margulies2016_fcgradient02, ..., or two GIFTI files "
-        "(default: %(default)s)",
+        help="cortical gradient: margulies2016, margulies2016_fcgradient02, ..., or two GIFTI "
+        "files (default: %(default)s)",
     )
     group.add_argument(
         "--n-spins",
