@@ -44,7 +44,7 @@ class Model:
     delays: tuple[float, float] = (3.0, 9.0)
     crop: float = 15.0
     alphas: tuple[float, ...] = tuple(float(a) for a in np.logspace(-3, 5, 20))
-    selection: str = "r"
+    selection: Literal["r", "sse"] = "r"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Responses:
 class Statistics:
     """Inference within and over participants."""
 
-    null: str = "analytic"
+    null: Literal["analytic", "none"] = "analytic"
     gradient: str = "margulies2016"
     n_spins: int = 1000
     n_permutations: int = 10_000

@@ -151,7 +151,7 @@ class OutputTree:
         return self.root / "tpl-fsaverage" / "func" / f"{join_entities(named)}_statmap.func.gii"
 
     def group_table(self, suffix: str, **entities: str) -> Path:
-        """``group_model-vggish_desc-alignment_statmap.tsv``; a `suffix` of ``.tsv`` adds no more."""
+        """``group_model-vggish_desc-alignment_statmap.tsv``; the suffix may be ``.tsv`` alone."""
         joint = "" if suffix.startswith(".") else "_"
         return self.root / f"group_{join_entities(entities)}{joint}{suffix}"
 

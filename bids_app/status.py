@@ -9,6 +9,7 @@ from typing import Literal
 from bids_app.files import write_json
 
 State = Literal["done", "skipped", "failed"]
+STATES: tuple[State, ...] = ("done", "skipped", "failed")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Status:
     @property
     def closing_line(self) -> str:
         """The last log line; it agrees with the exit code."""
-        counts = ", ".join(f"{self.count(s)} {s}" for s in ("done", "skipped", "failed"))  # type: ignore[arg-type]
+        counts = ", ".join(f"{self.count(s)} {s}" for s in STATES)
         verdict = "finished" if self.exit_code == 0 else "FAILED"
         return f"{self.level} level {verdict}: {counts}"
 

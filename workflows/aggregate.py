@@ -101,7 +101,8 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
     """
     settings = [read_json(tree.participant_settings(p, MODEL_LABEL)) for p in participants]
     _check_same_settings(tree, participants, settings)
-    maps, rows = [], []
+    maps: list[NDArray[np.float32]] = []
+    rows: list[dict[str, Any]] = []
     names: list[str] = []
     for participant, own in zip(participants, settings, strict=True):
         paths = [

@@ -70,9 +70,9 @@ def write_participant(
     for stat in ("r", "z", "p", "q"):
         writer.statmap(stat, getattr(fits, stat), fits.layer_names)
     for fold, stimulus in enumerate(fits.fold_stimuli):
-        held = {"stim": safe_label(stimulus)}
-        writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, **held)
-        writer.statmap("alpha", fits.alpha[:, fold], fits.layer_names, **held)
+        held = safe_label(stimulus)
+        writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, stim=held)
+        writer.statmap("alpha", fits.alpha[:, fold], fits.layer_names, stim=held)
     reference = {
         "ReferenceProfile": preference.reference,
         "ReferenceVertices": preference.n_reference,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +79,8 @@ def fit_layers(
     delays: tuple[float, float],
     crop: float,
     alphas: Sequence[float],
-    selection: str,
-    null: str,
+    selection: Literal["r", "sse"],
+    null: Literal["analytic", "none"],
     high_pass: float,
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,

@@ -78,7 +78,9 @@ def prepare_responses(
     summary: list[dict[str, Any]] = []
     for run in runs:
         bold = read_bold(run)
-        selected = select_confounds(run.confounds_file, run.confounds_json, confounds, len(bold))
+        selected = select_confounds(
+            run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
+        )
         drift = high_pass_basis(len(bold), run.tr, high_pass)
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
         kept = 0

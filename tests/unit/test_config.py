@@ -1,0 +1,84 @@
+"""Settings: their hash changes with what changes results, and with nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bids_app.cli.parser import parse_config
+from bids_app.config import Config, Model, Running, settings_difference, settings_hash
+
+BASE = Config(Path("/data"), Path("/out"), "participant")
+
+
+def _hash(config):
+    return settings_hash(config.participant_settings("abc"))
+
+
+def test_hash_ignores_how_the_work_is_done():
+    other = replace(
+        BASE,
+        bids_dir=Path("/elsewhere"),
+        running=Running(work_dir=Path("/w"), n_procs=8, verbosity=1),
+        model=Model(weights="/another/path.pth"),
+    )
+    assert _hash(other) == _hash(BASE)
+
+
+@pytest.mark.parametrize(
+    "model", [Model(delays=(2.0, 9.0)), Model(crop=10.0), Model(hop=0.96), Model(selection="sse")]
+)
+def test_hash_follows_what_changes_results(model):
+    assert _hash(replace(BASE, model=model)) != _hash(BASE)
+
+
+def test_hash_follows_the_weights():
+    assert settings_hash(BASE.participant_settings("x")) != _hash(BASE)
+
+
+def test_settings_difference_names_what_differs():
+    old = BASE.participant_settings("abc")
+    new = replace(BASE, model=Model(crop=10.0)).participant_settings("abc")
+    assert settings_difference(old, new) == ["crop: 15.0 -> 10.0"]
+    assert settings_difference(old, old) == []
+
+
+def test_parser_defaults_are_the_configuration_defaults():
+    parsed = parse_config(["/data", "/out", "participant"])
+    assert parsed == BASE
+
+
+def test_parser_reads_every_option():
+    parsed = parse_config(
+        "/data /out group --participant-label sub-01 02 --task-id task-happy -d fmriprep=/x "
+        "--stimuli s.tsv --missing use --vggish-weights random:1 --delays -2:4.5 --crop 5 "
+        "--confounds 24P --gradient a.gii,b.gii --n-spins 50 --random-seed 3 -w /w --cache-dir /c "
+        "--n_cpus 3 --dry-run -v".replace("--delays -2:4.5", "--delays=-2:4.5").split()
+    )
+    assert parsed.selection.participants == ("01", "02")
+    assert parsed.selection.tasks == ("happy",)
+    assert parsed.derivatives == ("fmriprep=/x",)
+    assert parsed.stimuli.table == Path("s.tsv").absolute()
+    assert parsed.stimuli.missing == "use"
+    assert parsed.model == Model(weights="random:1", delays=(-2.0, 4.5), crop=5.0)
+    assert parsed.responses.confounds == "24P"
+    assert parsed.statistics.gradient == "a.gii,b.gii"
+    assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
+    assert parsed.running == Running(Path("/w"), Path("/c"), 3, True, 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--delays", "9:3"],
+        ["--delays", "x"],
+        ["--crop", "-1"],
+        ["--nprocs", "0"],
+        ["--missing", "no"],
+    ],
+)
+def test_parser_refuses_with_code_2(options, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_config(["/data", "/out", "participant", *options])
+    assert stop.value.code == 2
+    assert options[0] in capsys.readouterr().err

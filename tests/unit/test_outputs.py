@@ -1,0 +1,88 @@
+"""Names, entities and dataset files of the output folder."""
+
+import json
+
+import pytest
+from bids.layout import parse_file_entities
+from bids.layout.models import Config as PybidsConfig
+
+from bids_app.errors import CannotWriteError
+from bids_app.outputs import (
+    OutputTree,
+    join_entities,
+    parse_entities,
+    pybids_config,
+    safe_label,
+    sidecar_of,
+    write_dataset_files,
+)
+
+
+def test_participant_map_has_the_documented_name(tmp_path):
+    tree = OutputTree(tmp_path)
+    path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="r", stim="happy")
+    assert str(path.relative_to(tmp_path)) == (
+        "sub-01/func/sub-01_stim-happy_hemi-L_space-fsaverage5_model-vggish_stat-r_statmap.func.gii"
+    )
+    assert sidecar_of(path).name.endswith("_stat-r_statmap.json")
+
+
+def test_group_names(tmp_path):
+    tree = OutputTree(tmp_path)
+    assert str(
+        tree.group_map("R", "fsaverage5", model="vggish", stat="t").relative_to(tmp_path)
+    ) == ("tpl-fsaverage/func/tpl-fsaverage_hemi-R_den-10k_model-vggish_stat-t_statmap.func.gii")
+    name = tree.group_table("statmap.tsv", model="vggish", desc="alignment").name
+    assert name == "group_model-vggish_desc-alignment_statmap.tsv"
+    assert tree.group_table(".tsv", model="vggish", desc="nulls").name == (
+        "group_model-vggish_desc-nulls.tsv"
+    )
+
+
+def test_entities_round_trip_in_the_fixed_order():
+    entities = {"desc": "x", "sub": "01", "stat": "r", "hemi": "L", "model": "m", "stim": "a"}
+    name = join_entities(entities)
+    assert name == "sub-01_stim-a_hemi-L_model-m_stat-r_desc-x"
+    assert parse_entities(f"{name}_statmap.func.gii") == entities
+
+
+def test_unknown_entities_are_refused():
+    with pytest.raises(KeyError, match="contrast"):
+        join_entities({"sub": "01", "contrast": "a"})
+
+
+def test_pybids_keeps_every_entity_with_our_configuration(tmp_path):
+    path = OutputTree(tmp_path).participant_map(
+        "01", "L", "fsaverage5", model="vggish", stat="slope", stim="happy", desc="layerpref"
+    )
+    config = [
+        PybidsConfig.load("bids"),
+        PybidsConfig.load("derivatives"),
+        PybidsConfig.load(pybids_config()),
+    ]
+    found = parse_file_entities(f"/{path.relative_to(tmp_path)}", config=config)
+    assert found["stat"] == "slope"
+    assert found["stim"] == "happy"
+    assert found["model"] == "vggish"
+    assert found["desc"] == "layerpref"
+    assert found["hemi"] == "L"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"), [("Let's Go!", "LetsGo"), ("___", "x"), ("a_b-c", "abc")]
+)
+def test_safe_label(text, label):
+    assert safe_label(text) == label
+
+
+def test_write_dataset_files_and_refuse_a_foreign_folder(tmp_path):
+    sources = [{"Name": "fmriprep", "URL": "file:///data/fmriprep"}]
+    write_dataset_files(OutputTree(tmp_path), sources=sources)
+    description = json.loads((tmp_path / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative"
+    assert description["DatasetLinks"]["fmriprep"] == "file:///data/fmriprep"
+    assert "*_statmap.*" in (tmp_path / ".bidsignore").read_text().splitlines()
+    write_dataset_files(OutputTree(tmp_path), sources=sources)
+    (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
+    with pytest.raises(CannotWriteError, match="another dataset"):
+        write_dataset_files(OutputTree(tmp_path), sources=sources)
