@@ -20,6 +20,7 @@ from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import read_json, sha256_of_file, shared_lock, write_json
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
+from bids_app.report import write_participant_report
 from bids_app.resources import find_weights
 from bids_app.status import Status
 
@@ -251,6 +252,13 @@ def _judge(
             continue
         LOGGER.error("sub-%s failed: %s", record.participant, reason)
         status.add(record.participant, "", "failed", reason)
+        rows = [row for row in status.rows if row.participant == record.participant]
+        write_participant_report(
+            tree.root,
+            record.participant,
+            status_rows=rows,
+            crash_files=[failure.crash_file for failure in own],
+        )
 
 
 def raise_failure(failure: Failure) -> NoReturn:

@@ -11,7 +11,13 @@ from bids_app.config import Config
 from bids_app.inputs.records import BoldRun, StudyPlan
 
 from .derivatives import ParticipantRecord
-from .interfaces.participant import ComputeFeatures, FitLayers, PrepareResponses, WriteDerivatives
+from .interfaces.participant import (
+    ComputeFeatures,
+    DrawReport,
+    FitLayers,
+    PrepareResponses,
+    WriteDerivatives,
+)
 
 
 def init_participant_level_wf(
@@ -62,7 +68,7 @@ def init_participant_level_wf(
 def init_participant_wf(
     runs: Sequence[BoldRun], record: ParticipantRecord, *, config: Config, n_threads: int
 ) -> pe.Workflow:
-    """Responses -> encoding -> derivatives of one participant.
+    """Responses -> encoding -> derivatives -> report of one participant.
 
     Inputs
     ------
@@ -100,6 +106,12 @@ def init_participant_wf(
         WriteDerivatives(output_dir=str(config.output_dir), record=record, verbosity=verbosity),
         name="derivatives",
     )
+    report = pe.Node(
+        DrawReport(
+            output_dir=str(config.output_dir), participant=record.participant, verbosity=verbosity
+        ),
+        name="report",
+    )
     workflow = pe.Workflow(name=f"sub_{record.participant}_wf")
     workflow.connect(
         [
@@ -110,6 +122,7 @@ def init_participant_wf(
                 [("blocks_file", "blocks_file"), ("summary_file", "summary_file")],
             ),
             (encoding, derivatives, [("fits_file", "fits_file")]),
+            (derivatives, report, [("files", "files")]),
         ]
     )
     return workflow

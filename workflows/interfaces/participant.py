@@ -11,6 +11,7 @@ from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.outputs import OutputTree
+from bids_app.report import write_participant_report
 
 from ..derivatives import ParticipantRecord, write_participant
 from ..encoding import LayerFits, fit_layers
@@ -155,3 +156,26 @@ class WriteDerivatives(Step):
         )
         LOGGER.info("sub-%s: %d files written", record.participant, len(written))
         return {"files": [str(path) for path in written]}
+
+
+class _ReportInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    participant = traits.Str(mandatory=True)
+    files = traits.List(traits.Str, desc="derivatives the page draws")
+
+
+class _ReportOutputSpec(TraitedSpec):
+    report_file = File(exists=True)
+
+
+class DrawReport(Step):
+    """The participant's page."""
+
+    input_spec = _ReportInputSpec
+    output_spec = _ReportOutputSpec
+    _always_run = True  # the page may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("sub-%s: drawing the report", inputs.participant)
+        page = write_participant_report(Path(inputs.output_dir), inputs.participant)
+        return {"report_file": str(page)}
