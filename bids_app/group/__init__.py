@@ -9,15 +9,38 @@ from bids_app.group.alignment_summary import (
     group_alignment,
     omnibus_alignment,
 )
+from bids_app.group.clusters import Cluster, cluster_table
+from bids_app.group.enhancement import TfceResult, tfce_sign_flip
+from bids_app.group.inference import SignFlipResult, false_discovery_rate, sign_flip_max_t
+from bids_app.group.isc import IscResult, isc
+from bids_app.group.reliability import (
+    SplitHalf,
+    StimulusReliability,
+    split_half,
+    stimulus_reliability,
+)
 
 __all__ = [
     "AlignmentResult",
+    "Cluster",
     "GradientBins",
     "GroupAlignment",
+    "IscResult",
     "OmnibusAlignment",
+    "SignFlipResult",
+    "SplitHalf",
+    "StimulusReliability",
+    "TfceResult",
+    "cluster_table",
+    "false_discovery_rate",
     "gradient_bins",
     "group_alignment",
+    "isc",
     "omnibus_alignment",
+    "sign_flip_max_t",
     "spin_alignment",
+    "split_half",
+    "stimulus_reliability",
+    "tfce_sign_flip",
     "two_sided_p",
 ]

@@ -7,17 +7,16 @@ Rotating masked maps instead leaves a median overlap of nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
-from threadpoolctl import threadpool_limits
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
+from bids_app.group.threads import ordered_map
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -237,15 +236,13 @@ class _Spinner:
     ) -> list[tuple[FloatArray, FloatArray | None, FloatArray]]:
         parts = [rotations[i : i + _BLOCK] for i in range(0, len(rotations), _BLOCK)]
         done = []
-        with (
-            threadpool_limits(limits=1 if self._n_threads > 1 else None),
-            ThreadPoolExecutor(max_workers=self._n_threads) as pool,
+        for block in ordered_map(
+            lambda part: self._block(part, min_coverage), parts, self._n_threads
         ):
-            for block in pool.map(lambda part: self._block(part, min_coverage), parts):
-                done.append(block)
-                n_before += len(block[2])
-                if progress is not None:
-                    progress(n_before)
+            done.append(block)
+            n_before += len(block[2])
+            if progress is not None:
+                progress(n_before)
         return done
 
     def _block(

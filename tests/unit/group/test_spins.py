@@ -48,7 +48,7 @@ def test_mirrored_rotation_commutes_with_reflection():
 def test_nearest_vertex_equals_a_tree(cells_per_spacing):
     sphere = load_mesh().right.sphere
     lookup = NearestVertex(sphere, cells_per_spacing)
-    points = np.random.default_rng(4).normal(size=(30_000, 3))
+    points = np.random.default_rng(4).normal(size=(10_000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     _, wanted = cKDTree(lookup.directions).query(points)
     np.testing.assert_array_equal(lookup.query(points), wanted)

@@ -1,0 +1,202 @@
+"""Inter-subject correlation of responses to the same stimuli."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError
+
+FloatArray = npt.NDArray[np.float64]
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class IscResult:
+    """Inter-subject correlation, Fisher-z averaged over stimuli.
+
+    Attributes
+    ----------
+    leave_one_out : (n_participants, n_vertices) float64
+        Correlation of each participant with the mean of the others (each z-scored); NaN where the
+        participant or all the others are missing.
+    leave_one_out_mean : (n_vertices,) float64
+        Fisher-z mean of these over participants, back-transformed.
+    pairwise : (n_vertices,) float64
+        Fisher-z mean over pairs of participants, back-transformed.
+    ci_low, ci_high : (n_vertices,) float64
+        Bootstrap interval of `pairwise`, participants resampled, pairs of a participant with
+        itself left out.
+    p : (n_vertices,) float64
+        One-sided p of a positive pairwise mean: the bootstrap distribution moved to zero.
+    n_pairs : (n_vertices,) int
+        Pairs that count.
+    """
+
+    leave_one_out: FloatArray
+    leave_one_out_mean: FloatArray
+    pairwise: FloatArray
+    ci_low: FloatArray
+    ci_high: FloatArray
+    p: FloatArray
+    n_pairs: npt.NDArray[np.int64]
+
+
+def isc(
+    responses: npt.ArrayLike | Sequence[npt.ArrayLike],
+    *,
+    n_bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> IscResult:
+    """Leave-one-out and pairwise inter-subject correlation with a participant bootstrap.
+
+    Parameters
+    ----------
+    responses : (n_participants, n_times, n_vertices) array, or one such array per stimulus
+        Cleaned responses on the stimulus' clock. A participant with a value that is not finite, or
+        with a constant response, is missing at that vertex for that stimulus. Memory-mapped arrays
+        are read in pieces.
+    n_bootstrap : int
+        Resamples of participants.
+    confidence : float
+        Level of the interval.
+    seed : int
+        Seed of the bootstrap; all vertices share the resamples.
+
+    Returns
+    -------
+    IscResult
+        Correlations, interval, p.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree or there are fewer than three participants.
+
+    Notes
+    -----
+    Hasson et al. 2004, doi:10.1126/science.1089506; bootstrap of Chen et al. 2016,
+    doi:10.1016/j.neuroimage.2016.05.023. Leave-one-out values are not independent of one another:
+    they describe, the bootstrap tests.
+    """
+    stimuli = _check(responses)
+    n_participants, _, n_vertices = stimuli[0].shape
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(
+        n_participants, np.full(n_participants, 1 / n_participants), size=n_bootstrap
+    )
+    pairs = np.triu_indices(n_participants, 1)
+    weights = (draws[:, pairs[0]] * draws[:, pairs[1]]).astype(np.float64)
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    leave_one_out = np.empty((n_participants, n_vertices))
+    rows = np.empty((4, n_vertices))
+    n_pairs = np.empty(n_vertices, dtype=np.int64)
+    for start in range(0, n_vertices, _CHUNK):
+        part = slice(start, min(start + _CHUNK, n_vertices))
+        loo_z, pair_z = _average_stimuli(stimuli, part, pairs)
+        leave_one_out[:, part] = np.tanh(loo_z)
+        rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights, tails)
+    return IscResult(
+        leave_one_out=leave_one_out,
+        leave_one_out_mean=np.tanh(_mean_finite(_fisher(leave_one_out))),
+        pairwise=np.tanh(rows[0]),
+        ci_low=np.tanh(rows[1]),
+        ci_high=np.tanh(rows[2]),
+        p=rows[3],
+        n_pairs=n_pairs,
+    )
+
+
+def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArray]:
+    single = isinstance(responses, np.ndarray) and responses.ndim == 3
+    arrays = [responses] if single else list(responses)  # type: ignore[arg-type]
+    stimuli = [array if isinstance(array, np.ndarray) else np.asarray(array) for array in arrays]
+    for index, array in enumerate(stimuli):
+        first = stimuli[0]
+        if array.ndim != 3 or array.shape[::2] != first.shape[::2] or array.shape[1] < 3:
+            raise BadDataError(
+                "Responses have the wrong shape.",
+                where=f"responses[{index}]",
+                found=f"shape {array.shape}",
+                wanted="(n_participants, n_times >= 3, n_vertices), the same participants and "
+                "vertices for every stimulus",
+            )
+    if not stimuli or len(stimuli[0]) < 3:
+        raise BadDataError(
+            "Inter-subject correlation needs at least three participants.",
+            where="responses",
+            found=f"{len(stimuli[0]) if stimuli else 0}",
+            wanted="three or more",
+        )
+    return stimuli
+
+
+def _average_stimuli(
+    stimuli: list[npt.NDArray], part: slice, pairs: tuple[npt.NDArray, npt.NDArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Fisher z of leave-one-out and pairwise correlations, averaged over stimuli."""
+    loo, pair = [], []
+    for responses in stimuli:
+        unit, missing = _unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
+        total = unit.sum(axis=0)
+        with_total = np.einsum("stv,tv->sv", unit, total)
+        total_square = np.einsum("tv,tv->v", total, total)
+        # Correlation with the sum of the others, from inner products of unit vectors.
+        rest_square = total_square - 2 * with_total + 1
+        missing_loo = missing | (rest_square < 1e-9)
+        r = (with_total - 1) / np.sqrt(np.where(missing_loo, 1, rest_square))
+        loo.append(_fisher(np.where(missing_loo, np.nan, r)))
+        products = np.moveaxis(unit, 2, 0)
+        gram = products @ products.transpose(0, 2, 1)
+        r = gram[:, pairs[0], pairs[1]].T
+        r[missing[pairs[0]] | missing[pairs[1]]] = np.nan
+        pair.append(_fisher(r))
+    return _mean_finite(np.stack(loo)), _mean_finite(np.stack(pair))
+
+
+def _unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Center and scale each series to length 1; zero where missing."""
+    missing = np.asarray(~np.isfinite(series).all(axis=1))
+    series = np.where(missing[:, np.newaxis], 0.0, series)
+    largest = np.abs(series).max(axis=1)
+    series = series - series.mean(axis=1, keepdims=True)
+    norm = np.sqrt(np.einsum("stv,stv->sv", series, series))
+    missing = missing | (norm <= 1e-10 * largest * np.sqrt(series.shape[1]))
+    series /= np.where(missing, 1.0, norm)[:, np.newaxis]
+    series[np.broadcast_to(missing[:, np.newaxis], series.shape)] = 0.0
+    return series, missing
+
+
+def _bootstrap(
+    pair_z: FloatArray, weights: FloatArray, tails: tuple[float, float]
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Mean, interval and p of the pairwise Fisher z: (4, n_vertices), and pairs that count."""
+    finite = np.isfinite(pair_z)
+    z = np.where(finite, pair_z, 0.0)
+    n_pairs = finite.sum(axis=0)
+    mean = np.where(n_pairs > 0, z.sum(axis=0) / np.maximum(n_pairs, 1), np.nan)
+    total = weights.sum(axis=1, keepdims=True) if finite.all() else weights @ finite
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = weights @ z / total
+    usable = np.isfinite(drawn)
+    p = (1.0 + (usable & (drawn - mean >= mean)).sum(axis=0)) / (1.0 + usable.sum(axis=0))
+    low, high = np.full((2, z.shape[1]), np.nan)
+    some = usable.any(axis=0)
+    low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
+    return np.stack([mean, low, high, np.where(n_pairs > 0, p, np.nan)]), n_pairs
+
+
+def _mean_finite(values: FloatArray) -> FloatArray:
+    finite = np.isfinite(values)
+    count = finite.sum(axis=0)
+    total = np.where(finite, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _fisher(r: FloatArray) -> FloatArray:
+    return np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))

@@ -1,0 +1,163 @@
+"""One-sample t-values under flips of sign, as matrix products.
+
+A flip leaves a vertex' sum of squares alone, so that t is a monotone function of the flipped sum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError, UsageError
+
+FloatArray = npt.NDArray[np.float64]
+
+TAILS = ("greater", "two-sided")
+_FLIP_CHUNK = 64
+
+
+def sign_flips(
+    n_participants: int, n_permutations: int, seed: int
+) -> tuple[npt.NDArray[np.int8], bool]:
+    """Signs for every permutation.
+
+    Parameters
+    ----------
+    n_participants : int
+        Number of participants.
+    n_permutations : int
+        Random flips; all 2**n_participants are made instead when they are not more than that.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    signs : (n_flips, n_participants) int8
+        1 or -1.
+    exact : bool
+        Whether these are all flips (the first is the identity).
+    """
+    if n_participants < 63 and 2**n_participants <= n_permutations:
+        codes = np.arange(2**n_participants)[:, np.newaxis]
+        bits = (codes >> np.arange(n_participants)) & 1
+        return (1 - 2 * bits).astype(np.int8), True
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2, size=(n_permutations, n_participants), dtype=np.int8)
+    return 1 - 2 * bits, False
+
+
+class OneSample:
+    """Data as one column per test, scaled so that a flipped sum gives t."""
+
+    def __init__(self, data: npt.ArrayLike, tail: str) -> None:
+        if tail not in TAILS:
+            raise UsageError(
+                "Unknown alternative.", where="tail", found=tail, wanted=" or ".join(TAILS)
+            )
+        data = np.asarray(data)
+        if data.ndim < 2 or len(data) < 2:
+            raise BadDataError(
+                "A test over participants needs at least two of them.",
+                where="data",
+                found=f"shape {data.shape}",
+                wanted="(n_participants, ..., n_vertices) with two participants or more",
+            )
+        self.tail = tail
+        self._shape = data.shape[1:]
+        columns = data.reshape(len(data), -1).astype(np.float64)
+        finite = np.isfinite(columns)
+        columns[~finite] = 0.0
+        n = finite.sum(axis=0)
+        self.n = n.reshape(self._shape)
+        squares = np.einsum("ij,ij->j", columns, columns)
+        self._is_test = (n >= 2) & (squares > 0)
+        if not self._is_test.any():
+            raise BadDataError(
+                "Nothing can be tested: every vertex has fewer than two finite values or only "
+                "zeros.",
+                where="data",
+                found=f"shape {data.shape}",
+            )
+        self._columns = columns[:, self._is_test] / np.sqrt(squares[self._is_test])
+        self._n = n[self._is_test].astype(np.float64)
+        self.n_tests = int(self._is_test.sum())
+        self.n_participants = len(data)
+        self.t = self.spread(_t_from_sum(self._columns.sum(axis=0), self._n))
+
+    def spread(self, values: FloatArray) -> FloatArray:
+        """Put values of the tests back in the data's shape, NaN elsewhere."""
+        full = np.full(self._is_test.shape, np.nan)
+        full[self._is_test] = values
+        return full.reshape(self._shape)
+
+    def tested(self, values: FloatArray) -> FloatArray:
+        """Values of the tests, absolute if the test is two-sided."""
+        values = values.ravel()[self._is_test]
+        return np.abs(values) if self.tail == "two-sided" else values
+
+    def flipped_t(self, signs: FloatArray) -> FloatArray:
+        """t-values of some flips, (n_flips, *shape), NaN where there is no test."""
+        full = np.full((len(signs), len(self._is_test)), np.nan)
+        full[:, self._is_test] = _t_from_sum(signs @ self._columns, self._n)
+        return full.reshape(len(signs), *self._shape)
+
+    def flip(
+        self, part: slice, signs: npt.NDArray, exact: bool
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Largest t per flip, and how many flips reach each test's own t, of some tests."""
+        columns = self._columns[:, part].astype(signs.dtype)
+        n = self._n[part]
+        observed = self._columns[:, part].sum(axis=0)
+        if self.tail == "two-sided":
+            observed = np.abs(observed)
+        # Sums are at most sqrt(n); single precision is good to about 1e-6 there.
+        threshold = (observed - (1e-9 if exact else 4e-6)).astype(signs.dtype)
+        groups = [(value, np.flatnonzero(n == value)) for value in np.unique(n)]
+        largest = np.full(len(signs), -np.inf)
+        count = np.zeros(len(n), dtype=np.int64)
+        for start in range(0, len(signs), _FLIP_CHUNK):
+            block = slice(start, start + _FLIP_CHUNK)
+            sums = signs[block] @ columns
+            if self.tail == "two-sided":
+                np.abs(sums, out=sums)
+            count += np.count_nonzero(sums >= threshold, axis=0)
+            for value, members in groups:
+                chosen = sums if len(groups) == 1 else sums[:, members]
+                t = _t_from_sum(chosen.max(axis=1).astype(np.float64), value)
+                np.maximum(largest[block], t, out=largest[block])
+        return largest, count
+
+
+def choose_flips(
+    columns: OneSample, n_permutations: int, seed: int, signs: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.int8], bool]:
+    """Signs to use, and whether they are all there are."""
+    if signs is None:
+        if n_permutations < 1:
+            raise UsageError(
+                "Too few permutations.", where="n_permutations", found=n_permutations, wanted="1 up"
+            )
+        return sign_flips(columns.n_participants, n_permutations, seed)
+    given = np.asarray(signs, dtype=np.int8)
+    if given.ndim != 2 or given.shape[1] != columns.n_participants or (np.abs(given) != 1).any():
+        raise BadDataError(
+            "Signs do not match the data.",
+            where="signs",
+            found=f"shape {given.shape}",
+            wanted=f"(n_flips, {columns.n_participants}) of 1 and -1",
+        )
+    return given, False
+
+
+def _t_from_sum(total: FloatArray, n: FloatArray | float) -> FloatArray:
+    """One-sample t from the sum of values whose squares sum to 1; infinite if all are equal."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(total * np.sqrt((n - 1) / np.maximum(n - total**2, 0.0)))
+
+
+def count_at_least(null: FloatArray, observed: FloatArray, exact: bool) -> npt.NDArray[np.int64]:
+    """How many draws reach each observed value; equal up to rounding counts."""
+    ordered = np.sort(null)
+    slack = (1e-9 if exact else 1e-5) * (1 + np.abs(observed))
+    threshold = np.where(np.isfinite(observed), observed - slack, observed)
+    return len(ordered) - np.searchsorted(ordered, threshold, side="left")

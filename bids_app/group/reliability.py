@@ -1,0 +1,157 @@
+"""Do maps repeat over halves of the participants and over stimuli."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError
+from bids_app.group.moments import MaskedMaps
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitHalf:
+    """Split-half reliability of a group map.
+
+    Attributes
+    ----------
+    r : (n_splits,) float64
+        Spatial correlation of the two halves' mean maps.
+    mean : float
+        Fisher-z mean of r, back-transformed.
+    spearman_brown : float
+        Reliability of the whole group's map, 2 r / (1 + r).
+    odd_even : float
+        Correlation of the split into odd and even participants.
+    """
+
+    r: FloatArray
+    mean: float
+    spearman_brown: float
+    odd_even: float
+
+
+@dataclass(frozen=True, eq=False)
+class StimulusReliability:
+    """How far the group map with one stimulus held out repeats.
+
+    Attributes
+    ----------
+    r_others : (n_stimuli,) float64
+        Spatial correlation of the map of each stimulus with the mean of the others.
+    r_matrix : (n_stimuli, n_stimuli) float64
+        Correlations between stimuli.
+    without : (n_stimuli, n_vertices) float64
+        Group map without each stimulus.
+    """
+
+    r_others: FloatArray
+    r_matrix: FloatArray
+    without: FloatArray
+
+
+def split_half(
+    maps: npt.ArrayLike, mask: npt.ArrayLike, *, n_splits: int = 200, seed: int = 0
+) -> SplitHalf:
+    """Correlate the mean maps of random halves of the participants.
+
+    Parameters
+    ----------
+    maps : (n_participants, n_vertices) array
+        One map per participant; NaN are left out of the means.
+    mask : (n_vertices,) bool array
+        Vertices to correlate over.
+    n_splits : int
+        Random splits.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    SplitHalf
+        Correlations and the reliability of the whole group.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree or there are fewer than four participants.
+    """
+    maps, mask = _check(maps, mask, 2, "(n_participants, n_vertices)")
+    n = len(maps)
+    if n < 4:
+        raise BadDataError(
+            "Splitting in halves needs at least four participants.",
+            where="maps",
+            found=n,
+            wanted="four or more",
+        )
+    rng = np.random.default_rng(seed)
+    inside = maps[:, mask]
+    splits = [np.arange(n) % 2 == 0]
+    splits += [rng.permutation(n) < n // 2 for _ in range(n_splits)]
+    r = np.array([_correlate(_mean(inside[half]), _mean(inside[~half])) for half in splits])
+    mean = float(np.tanh(np.nanmean(np.arctanh(np.clip(r[1:], -1 + 1e-15, 1 - 1e-15)))))
+    return SplitHalf(r=r[1:], mean=mean, spearman_brown=2 * mean / (1 + mean), odd_even=float(r[0]))
+
+
+def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> StimulusReliability:
+    """Compare group maps between held-out stimuli, leaving one stimulus out at a time.
+
+    Parameters
+    ----------
+    maps : (n_stimuli, n_participants, n_vertices) array
+        Maps of each participant with each stimulus held out.
+    mask : (n_vertices,) bool array
+        Vertices to correlate over.
+
+    Returns
+    -------
+    StimulusReliability
+        Correlations, and the group map without each stimulus.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree or there is only one stimulus.
+    """
+    maps, mask = _check(maps, mask, 3, "(n_stimuli, n_participants, n_vertices)")
+    if len(maps) < 2:
+        raise BadDataError(
+            "Comparing stimuli needs at least two of them.", where="maps", found=len(maps)
+        )
+    group = np.stack([_mean(one) for one in maps])
+    without = np.stack([_mean(np.delete(group, index, axis=0)) for index in range(len(group))])
+    matrix, _ = MaskedMaps(group[:, mask]).correlate(group[:, mask])
+    others = [_correlate(one[mask], rest[mask]) for one, rest in zip(group, without, strict=True)]
+    return StimulusReliability(np.array(others), matrix, without)
+
+
+def _check(
+    maps: npt.ArrayLike, mask: npt.ArrayLike, n_dims: int, wanted: str
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    maps = np.asarray(maps, dtype=np.float64)
+    mask = np.asarray(mask, dtype=bool)
+    if maps.ndim != n_dims or mask.shape != maps.shape[-1:]:
+        raise BadDataError(
+            "Maps and mask have the wrong shape.",
+            where="maps",
+            found=f"{maps.shape} and mask {mask.shape}",
+            wanted=f"{wanted} and (n_vertices,)",
+        )
+    return np.where(np.isfinite(maps), maps, np.nan), mask
+
+
+def _mean(maps: FloatArray) -> FloatArray:
+    count = np.isfinite(maps).sum(axis=0)
+    return np.where(count > 0, np.nansum(maps, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _correlate(x: FloatArray, y: FloatArray) -> float:
+    if np.isfinite(x).sum() < 3 or np.isfinite(y).sum() < 3:
+        return float("nan")
+    r, _ = MaskedMaps(x[np.newaxis]).correlate(y[np.newaxis])
+    return float(r[0, 0])
