@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.encoding import benjamini_hochberg, fisher_z
-from bids_app.group import sign_flip_max_t
+from bids_app.config import SPACE
+from bids_app.encoding import fisher_z
+from bids_app.group import (
+    Cluster,
+    cluster_table,
+    false_discovery_rate,
+    sign_flip_max_t,
+    tfce_sign_flip,
+)
 from bids_app.preference import centroid, group_residual_slopes, layer_depth, preferred_layer
+from bids_app.surface.mesh import load_mesh
 
 from .aggregate import GroupData
 from .preference import MIN_REFERENCE_VERTICES, SIGNIFICANCE
@@ -26,6 +35,9 @@ class GroupAccuracy:
     mean_r, t, p_max_t, q : array of shape (n_layers, n_vertices)
         Back-transformed mean Fisher z; one-sample t; one-sided sign-flip p, corrected over layers
         and vertices together; Benjamini-Hochberg q per layer.
+    tfce_p : array of shape (n_layers, n_vertices)
+        One-sided sign-flip p of threshold-free cluster enhancement, corrected over layers and
+        vertices together.
     layer_mean_r, layer_mean_p : array of shape (n_vertices,)
         The layer-averaged accuracy and its one-sided max-T p.
     mask : array of shape (n_vertices,), bool
@@ -36,18 +48,22 @@ class GroupAccuracy:
         Participants per vertex.
     n_permutations : int
         Sign flips used (all of them when there are fewer).
+    clusters : list of Cluster
+        Connected regions of significant layer-averaged accuracy.
     """
 
     mean_r: FloatArray
     t: FloatArray
     p_max_t: FloatArray
     q: FloatArray
+    tfce_p: FloatArray
     layer_mean_r: FloatArray
     layer_mean_p: FloatArray
     mask: NDArray[np.bool_]
     mask_kind: str
     n: NDArray[np.int64]
     n_permutations: int
+    clusters: list[Cluster]
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,9 @@ class GroupPreference:
         Mean slope, its t, and the two-sided sign-flip max-T p.
     centroid, argmax, maximum : array of shape (n_vertices,)
         Of the group-mean profile.
+    split_half_r, split_half_reliability : float
+        Mean correlation of the slope maps of random halves, and stepped up to the whole group
+        (Spearman-Brown); NaN below four participants.
     """
 
     slopes: FloatArray
@@ -71,6 +90,8 @@ class GroupPreference:
     centroid: FloatArray
     argmax: FloatArray
     maximum: FloatArray
+    split_half_r: float
+    split_half_reliability: float
 
 
 def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
@@ -78,7 +99,9 @@ def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
     return np.asarray(data.n_per_vertex == len(data.participants))
 
 
-def group_accuracy(data: GroupData, *, n_permutations: int, seed: int) -> GroupAccuracy:
+def group_accuracy(
+    data: GroupData, *, n_permutations: int, seed: int, n_threads: int = 1
+) -> GroupAccuracy:
     """Test accuracy over participants and choose the mask of the preference.
 
     The mask rests on the layer average, which knows nothing of differences between layers.
@@ -86,26 +109,43 @@ def group_accuracy(data: GroupData, *, n_permutations: int, seed: int) -> GroupA
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
-    joint = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed, tail="greater")
-    mean_test = sign_flip_max_t(averaged, n_permutations=n_permutations, seed=seed, tail="greater")
+    mesh = load_mesh(SPACE)
+    options: dict[str, Any] = {
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "tail": "greater",
+        "n_threads": n_threads,
+    }
+    joint = sign_flip_max_t(z, **options)
+    enhanced = tfce_sign_flip(z, mesh.adjacency, **options)
+    mean_test = sign_flip_max_t(averaged, **options)
     significant = mean_test.p < SIGNIFICANCE
     enough = int(significant.sum()) >= MIN_REFERENCE_VERTICES
     return GroupAccuracy(
         mean_r=np.tanh(z.mean(axis=0)),
         t=joint.t,
         p_max_t=joint.p,
-        q=np.stack([benjamini_hochberg(p) for p in joint.p_uncorrected]),
+        q=false_discovery_rate(joint.p_uncorrected),
+        tfce_p=enhanced.p,
         layer_mean_r=np.tanh(averaged.mean(axis=0)),
         layer_mean_p=mean_test.p,
         mask=significant if enough else usable_vertices(data),
         mask_kind="significant" if enough else "cortex",
         n=data.n_per_vertex,
         n_permutations=joint.n_permutations,
+        clusters=cluster_table(
+            mean_test.t, significant, mesh.adjacency, mesh.areas, n_left=mesh.left.n_vertices
+        ),
     )
 
 
 def group_preference(
-    data: GroupData, accuracy: GroupAccuracy, *, n_permutations: int, seed: int
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    *,
+    n_permutations: int,
+    seed: int,
+    n_threads: int = 1,
 ) -> GroupPreference:
     """Residual slopes of all participants and the group's preference maps."""
     profiles = data.r.astype(np.float64)
@@ -120,4 +160,6 @@ def group_preference(
         centroid=centroid(accuracy.mean_r),
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
+        split_half_r=float("nan") if halves is None else halves.mean,
+        split_half_reliability=float("nan") if halves is None else halves.spearman_brown,
     )

@@ -79,9 +79,11 @@ def init_group_level_wf(
         InferAccuracy(
             n_permutations=statistics.n_permutations,
             seed=statistics.random_seed,
+            n_threads=config.running.n_procs,
             verbosity=verbosity,
         ),
         name="accuracy",
+        n_procs=config.running.n_procs,
     )
     alignment = pe.Node(
         AlignWithGradient(

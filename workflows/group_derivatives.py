@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,14 @@ def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccura
         Permutations=accuracy.n_permutations,
     )
     writer.statmap("q", accuracy.q, names)
+    writer.statmap(
+        "p",
+        accuracy.tfce_p,
+        names,
+        desc="tfce",
+        description="one-sided sign-flip p of TFCE (E = 1, H = 2), corrected over layers and vertices",
+        Permutations=accuracy.n_permutations,
+    )
     writer.statmap("r", accuracy.layer_mean_r[None], ["layer mean"], desc="layermean")
     writer.statmap(
         "p",
@@ -150,6 +159,11 @@ def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccura
         for index, name in enumerate(names)
     ]
     writer.table("summary", LAYER_COLUMNS, rows, desc="layers")
+    clusters = [
+        {"cluster": index, **asdict(cluster)}
+        for index, cluster in enumerate(accuracy.clusters, start=1)
+    ]
+    writer.table("statmap", CLUSTER_COLUMNS, clusters, desc="clusters")
 
 
 def _write_preference(
@@ -171,6 +185,8 @@ def _write_preference(
             description=text,
             ReferenceMask=accuracy.mask_kind,
             ReferenceVertices=int(accuracy.mask.sum()),
+            SplitHalfCorrelation=preference.split_half_r,
+            SplitHalfReliability=preference.split_half_reliability,
         )
 
 
@@ -267,6 +283,17 @@ LAYER_COLUMNS = {
     "mean_r": "mean group accuracy inside the mask",
     "max_r": "highest group accuracy",
     "n_significant": "vertices with max-T p < .05, corrected over layers and vertices",
+}
+CLUSTER_COLUMNS = {
+    "cluster": "number, largest area first",
+    "hemisphere": "L or R",
+    "n_vertices": "vertices",
+    "area": "mm2",
+    "peak_vertex": "vertex of the largest t, counted within its hemisphere from 0",
+    "peak_value": "t of the layer-averaged accuracy there",
+    "mean_value": "mean t, weighted by area",
+    "peak_label": "atlas region of the peak",
+    "main_label": "atlas region with the largest share of the cluster",
 }
 ALIGNMENT_COLUMNS = {
     "participant_id": "participant",

@@ -61,6 +61,7 @@ class _AccuracyInputSpec(StepInputSpec):
     data_file = File(exists=True, mandatory=True)
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
 class _AccuracyOutputSpec(TraitedSpec):
@@ -77,7 +78,11 @@ class InferAccuracy(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: accuracy and layer preference")
         data = _load(inputs.data_file)
-        options = {"n_permutations": inputs.n_permutations, "seed": inputs.seed}
+        options = {
+            "n_permutations": inputs.n_permutations,
+            "seed": inputs.seed,
+            "n_threads": inputs.n_threads,
+        }
         accuracy = group_accuracy(data, **options)
         return {
             "accuracy_file": _save(folder, "accuracy", accuracy),
