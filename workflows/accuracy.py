@@ -15,6 +15,7 @@ from bids_app.group import (
     cluster_table,
     false_discovery_rate,
     sign_flip_max_t,
+    split_half,
     tfce_sign_flip,
 )
 from bids_app.preference import centroid, group_residual_slopes, layer_depth, preferred_layer
@@ -151,7 +152,10 @@ def group_preference(
     profiles = data.r.astype(np.float64)
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
-    test = sign_flip_max_t(slopes, n_permutations=n_permutations, seed=seed, tail="two-sided")
+    test = sign_flip_max_t(
+        slopes, n_permutations=n_permutations, seed=seed, tail="two-sided", n_threads=n_threads
+    )
+    halves = split_half(slopes, accuracy.mask, seed=seed) if len(slopes) >= 4 else None
     return GroupPreference(
         slopes=slopes,
         mean=slopes.mean(axis=0),

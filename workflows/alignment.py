@@ -20,8 +20,9 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.resources import fslr_spheres, gradient_files
-from bids_app.surface.gifti import read_gifti
+from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import load_mesh
+from bids_app.surface.resample import resample_barycentric
 
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
@@ -115,12 +116,16 @@ def load_gradient(option: str) -> Gradient:
             wanted=f"{mesh.n_vertices} ({SPACE}) or 64984 (fsLR 32k), both hemispheres",
             remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
         )
-    from bids_app.surface.resample import resample_fslr
-
-    resampled = resample_fslr(values, fslr_spheres(), SPACE)
-    return Gradient(
-        resampled, record | {"Resampling": "barycentric from fsLR 32k, medial wall excluded"}
-    )
+    halves = [
+        resample_barycentric(
+            half, *read_surface(path), target, mask=np.isfinite(half) & (half != 0)
+        )
+        for half, path, target in zip(
+            np.split(values, 2), fslr_spheres(), mesh.spheres, strict=True
+        )
+    ]
+    resampling = "barycentric from fsLR 32k over registered spheres, medial wall excluded"
+    return Gradient(np.concatenate(halves), record | {"Resampling": resampling})
 
 
 def align(

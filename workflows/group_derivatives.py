@@ -136,7 +136,7 @@ def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccura
         accuracy.tfce_p,
         names,
         desc="tfce",
-        description="one-sided sign-flip p of TFCE (E = 1, H = 2), corrected over layers and vertices",
+        description="one-sided sign-flip p of TFCE (E = 1, H = 2), joint over layers and vertices",
         Permutations=accuracy.n_permutations,
     )
     writer.statmap("r", accuracy.layer_mean_r[None], ["layer mean"], desc="layermean")

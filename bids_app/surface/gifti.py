@@ -32,7 +32,7 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
         arrays = [array.data for array in image.darrays]  # type: ignore[attr-defined]
     except FileNotFoundError as error:
         raise MissingInputError("A surface file is missing.", where=path) from error
-    except Exception as error:  # noqa: BLE001  (expat, zlib, base64 and nibabel raise their own kinds)
+    except Exception as error:
         raise BadDataError(
             "A surface file cannot be read.",
             where=path,
@@ -45,6 +45,33 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     if len(arrays) == 1 and arrays[0].ndim == 2:
         return np.ascontiguousarray(arrays[0].T, dtype=np.float32)
     return np.stack(arrays).astype(np.float32, copy=False)
+
+
+def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Read a mesh.
+
+    Returns
+    -------
+    points : array of shape (n_vertices, 3)
+    faces : array of shape (n_faces, 3)
+
+    Raises
+    ------
+    BadDataError
+        If the file holds no mesh.
+    """
+    import nibabel as nib
+
+    try:
+        points, faces = nib.load(path).agg_data(("pointset", "triangle"))  # type: ignore[attr-defined]
+        return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int64)
+    except Exception as error:
+        raise BadDataError(
+            "A surface mesh cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="a GIFTI file with points and triangles",
+        ) from error
 
 
 def write_gifti(
