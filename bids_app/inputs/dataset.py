@@ -29,6 +29,7 @@ from bids_app.inputs.selection import (
     check_participants,
     find_candidates,
     make_selection,
+    unknown_labels,
 )
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.inputs.stimuli import (
@@ -117,6 +118,7 @@ def plan_study(
     table = None if stimuli_table is None else read_stimulus_table(Path(stimuli_table))
     candidates = find_candidates(located, selection, space, kinds, bids_filters, database_dir)
     raw = Inheritance(located.raw_dir) if located.raw_dir else None
+    unknown = unknown_labels(selection, candidates)
     chosen, rows, skipped = _with_stimuli(candidates, selection, table, raw, space)
     stimuli = StimulusSet()
     stimuli.check(row for of_run in rows.values() for row in of_run)
@@ -155,7 +157,7 @@ def plan_study(
         skipped=tuple(
             sorted(skipped, key=lambda run: sort_key(parse_name(Path(run.label)).entities))
         ),
-        warnings=(*stimuli.warnings, *warnings),
+        warnings=(*unknown, *stimuli.warnings, *warnings),
         dataset_links=tuple(links),
     )
 

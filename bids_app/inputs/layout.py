@@ -90,13 +90,15 @@ def index_files(
             wanted="a folder that can be written",
             remedy="give another --bids-database-dir",
         ) from error
-    # The database may have been made where the dataset was mounted elsewhere.
-    root = Path(str(layout.root))
-    files = [
-        parse_name(folder / Path(path).relative_to(root))
-        for path in paths
-        if path.endswith(_WANTED)
-    ]
+    if Path(str(layout.root)) != folder:
+        raise UsageError(
+            "The pybids database is about another folder.",
+            where=database,
+            found=layout.root,
+            wanted=folder,
+            remedy="remove the database, or give another --bids-database-dir",
+        )
+    files = [parse_name(Path(path)) for path in paths if path.endswith(_WANTED)]
     if chosen:
         files = [file for file in files if file.entities.get("sub") in chosen]
     return sorted(files, key=lambda file: str(file.path))

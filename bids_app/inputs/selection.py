@@ -51,6 +51,21 @@ def _labels(values: Iterable[str], key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(strip_prefix(value, key) for value in values))
 
 
+def unknown_labels(selection: Selection, runs: Iterable[RunFiles]) -> list[str]:
+    """Warnings about labels that no run has."""
+    runs = list(runs)
+    warnings = []
+    for key, labels in (
+        ("ses", selection.sessions),
+        ("task", selection.tasks),
+        ("run", selection.runs),
+    ):
+        for label in labels:
+            if not any(contains_label(key, [label], run.entities.get(key)) for run in runs):
+                warnings.append(f"{key}-{label} is in no run of the participants chosen")
+    return warnings
+
+
 def make_selection(
     participants: Iterable[str],
     sessions: Iterable[str],

@@ -1,0 +1,242 @@
+"""Continuous ratings stored the BIDS way: ``_stim.tsv.gz`` and ``_beh.tsv`` with their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import NamedFile, entities_agree, parse_name, strip_prefix
+from bids_app.inputs.ratings import (
+    STIMULUS_COLUMNS,
+    TIME_COLUMNS,
+    Rating,
+    RatingSet,
+    match_stimulus,
+    ratings_of_frame,
+)
+from bids_app.inputs.records import BoldRun
+from bids_app.inputs.sidecars import Inheritance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PATTERNS = ("*_stim.tsv.gz", "*_stim.tsv", "*_beh.tsv.gz", "*_beh.tsv")
+_FOLDERS = ("func", "beh")
+# Columns of stimulus files that nobody rated.
+_NOT_SCALES = ("audio", "envelope", "env", "trigger", "stim_file", "trial_type")
+
+
+def find_rating_files(root: Path, participants: Sequence[str]) -> tuple[Path, ...]:
+    """Files of the dataset that may hold continuous ratings, sorted.
+
+    Parameters
+    ----------
+    root : Path
+        The raw dataset.
+    participants : sequence of str
+        Labels; files at the top of the dataset (a group's mean) are found too.
+    """
+    found: set[Path] = set()
+    for pattern in _PATTERNS:
+        found.update(Path(root).glob(f"task-{pattern}"))
+        for participant in participants:
+            base = Path(root) / f"sub-{strip_prefix(participant, 'sub')}"
+            for folder in _FOLDERS:
+                found.update(base.glob(f"{folder}/{pattern}"))
+                found.update(base.glob(f"ses-*/{folder}/{pattern}"))
+    return tuple(sorted(found))
+
+
+def read_rating_files(
+    paths: Sequence[Path],
+    root: Path,
+    runs: Sequence[BoldRun],
+    durations: Mapping[str, float],
+    *,
+    scales: Sequence[str] = (),
+) -> RatingSet:
+    """Ratings of BIDS files.
+
+    Times come from ``StartTime`` and ``SamplingFrequency``, or from a time column. In ``func/`` they
+    count from the start of the run that the file belongs to, so the onset of the music is
+    subtracted; in ``beh/`` and at the top of the dataset (a group's mean) they count from the start
+    of the audio file. The music is that of a column ``stimulus`` or ``stim_file``, of the entity
+    ``stim-``, of the file's run or task, or, where these say nothing, the stimulus called like the
+    task.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        From `find_rating_files`.
+    root : Path
+        The raw dataset.
+    runs : sequence of BoldRun
+        Runs of the study: which music a task stands for, and when it began.
+    durations : mapping from str to float
+        Seconds of every stimulus, by label.
+    scales : sequence of str
+        Columns to read; default: every column that can be a scale.
+
+    Returns
+    -------
+    RatingSet
+        Empty where no file holds ratings; files that are left out are named in the warnings.
+
+    Raises
+    ------
+    MissingInputError
+        If the content of a file is not there.
+    InvalidInputError
+        If ``Columns`` is missing or does not fit, a cell is no number, or a scale was rated twice.
+    BadDataError
+        If ratings do not overlap the music.
+    """
+    inheritance = Inheritance(Path(root))
+    ratings: list[Rating] = []
+    warnings: list[str] = []
+    for path in paths:
+        problem = content_problem(path)
+        if problem:
+            raise MissingInputError(
+                "A file of ratings cannot be read.",
+                where=path,
+                found=problem,
+                remedy="fetch the file, or take it out of the dataset",
+            )
+        named = parse_name(path)
+        metadata = inheritance.metadata(path.parent, named.entities, named.suffix or "stim")
+        frame = _read_samples(path, named, metadata)
+        found, reason = _ratings_of(frame, named, metadata, runs, durations, scales)
+        ratings += found
+        if reason:
+            warnings.append(f"{path.name}: {reason}; left out")
+    return RatingSet(tuple(ratings), tuple(warnings))
+
+
+def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    headless = named.suffix == "stim" and path.name.endswith(".gz")
+    frame = pd.read_csv(
+        path, sep="\t", dtype=str, na_values=["n/a"], header=None if headless else 0
+    )
+    if headless:
+        columns = metadata.get("Columns")
+        if not isinstance(columns, list) or len(columns) != frame.shape[1]:
+            raise InvalidInputError(
+                "The JSON of a file of ratings does not name its columns.",
+                where=path,
+                found=f"Columns: {columns}",
+                wanted=f"a list of {frame.shape[1]} names in its JSON sidecar",
+                remedy="add Columns, SamplingFrequency and StartTime to the JSON",
+            )
+        frame.columns = pd.Index([str(name) for name in columns])
+    return frame
+
+
+def _ratings_of(
+    frame: pd.DataFrame,
+    named: NamedFile,
+    metadata: Mapping[str, Any],
+    runs: Sequence[BoldRun],
+    durations: Mapping[str, float],
+    scales: Sequence[str],
+) -> tuple[list[Rating], str | None]:
+    """Records of one file, or why there are none."""
+    times = _times(frame, named, metadata)
+    if times is None:
+        return [], "neither SamplingFrequency nor a time column, so these are no continuous ratings"
+    chosen = scales or _scale_columns(frame)
+    if not set(chosen) & set(frame.columns):
+        return [], f"no scale among its columns ({', '.join(map(str, frame.columns))})"
+    in_scanner = named.path.parent.name == "func"
+    result: list[Rating] = []
+    pieces = _pieces(frame, named, runs, durations, in_scanner)
+    for label, rows, shift, start, duration in pieces:
+        own = times[rows] + shift
+        keep = own >= start - 1e-6
+        result += ratings_of_frame(
+            frame.iloc[rows][keep],
+            scales=chosen,
+            participant=named.entities.get("sub"),
+            stimulus=label,
+            duration=duration,
+            source=named.path,
+            times=own[keep],
+        )
+    if not pieces:
+        return [], f"its music is not known (stimuli: {', '.join(durations)})"
+    return result, None
+
+
+def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -> np.ndarray | None:
+    import pandas as pd
+
+    column = next((name for name in frame.columns if str(name).lower() in TIME_COLUMNS), None)
+    if column is not None:
+        return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
+    rate = metadata.get("SamplingFrequency")
+    if rate is None:
+        return None
+    try:
+        rate, start = float(rate), float(metadata.get("StartTime", 0.0))
+    except (TypeError, ValueError):
+        rate = start = float("nan")
+    if not (rate > 0 and np.isfinite(start)):
+        raise InvalidInputError(
+            "The sampling of a file of ratings cannot be used.",
+            where=named.path,
+            found=f"SamplingFrequency {metadata.get('SamplingFrequency')}, "
+            f"StartTime {metadata.get('StartTime')}",
+            wanted="samples per second, and seconds",
+            remedy="correct the JSON sidecar",
+        )
+    return start + np.arange(len(frame)) / rate
+
+
+def _scale_columns(frame: pd.DataFrame) -> list[str]:
+    reserved = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *_NOT_SCALES, "onset", "duration"}
+    return [str(name) for name in frame.columns if str(name).lower() not in reserved]
+
+
+_Piece = tuple[str, np.ndarray, float, float, float]
+
+
+def _pieces(
+    frame: pd.DataFrame,
+    named: NamedFile,
+    runs: Sequence[BoldRun],
+    durations: Mapping[str, float],
+    in_scanner: bool,
+) -> list[_Piece]:
+    """Label, rows, seconds to add, first and last second in the audio file, per piece of music."""
+    everything = np.arange(len(frame))
+    column = next((name for name in frame.columns if str(name).lower() in STIMULUS_COLUMNS), None)
+    if column is not None:
+        cells = frame[column].astype(str)
+        found = {name: match_stimulus(name, durations) for name in cells.unique()}
+        return [
+            (label, np.flatnonzero((cells == name).to_numpy()), 0.0, 0.0, durations[label])
+            for name, label in found.items()
+            if label is not None
+        ]
+    own = {k: v for k, v in named.entities.items() if k in ("sub", "ses", "task", "run")}
+    heard = [run for run in runs if entities_agree(own, run.entities)]
+    if in_scanner:
+        return [
+            (p.stimulus, everything, p.offset - p.onset, p.offset, p.offset + p.duration)
+            for run in heard[:1]
+            for p in run.presentations
+        ]
+    labels = {p.stimulus for run in heard for p in run.presentations}
+    # A session of ratings has its own label; the task is what it shares with the scan.
+    task = named.entities.get("task")
+    labels = labels or {p.stimulus for r in runs if r.task == task for p in r.presentations}
+    named_by = named.entities.get("stim") or (task if len(labels) != 1 else None)
+    label = next(iter(labels)) if named_by is None else match_stimulus(named_by, durations)
+    return [] if label is None else [(label, everything, 0.0, 0.0, durations[label])]

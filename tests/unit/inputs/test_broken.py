@@ -1,0 +1,428 @@
+"""Broken inputs: exit code and message, or the reason for which a run is skipped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from bids_app.errors import MusencError
+from bids_app.inputs.dataset import plan_study
+
+
+def left(tree, sub="01", task="a"):
+    return tree.func(tree.fmriprep, sub=sub) / (
+        f"sub-{sub}_task-{task}_hemi-L_space-fsaverage5_bold.func.gii"
+    )
+
+
+def annexed(path):
+    path.unlink()
+    path.symlink_to(f"../../.git/annex/objects/Xx/Yy/MD5E-s1--0/{path.name}")
+
+
+def annexed_unlocked(path):
+    path.write_bytes(b"/annex/objects/MD5E-s8000000--0123456789.func.gii\n")
+
+
+def lfs_pointer(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+
+
+def broken_link(path):
+    path.unlink()
+    path.symlink_to("/scratch/gone.func.gii")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def truncated_header(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def not_xml(path):
+    path.write_bytes(b"\x1f\x8b" + bytes(2000))
+
+
+def other_mesh(path):
+    path.write_bytes(path.read_bytes().replace(b'Dim0="10242"', b'Dim0="10000"'))
+
+
+def other_side(path):
+    path.write_bytes(path.read_bytes().replace(b"CortexLeft", b"CortexRight"))
+
+
+def gone(path):
+    path.unlink()
+
+
+FILES = [
+    (annexed, "content not present: datalad get sub-01/func/sub-01_task-a_hemi-L"),
+    (annexed_unlocked, "content not present: datalad get sub-01/func/"),
+    (lfs_pointer, "content not present: git lfs pull --include"),
+    (broken_link, "broken link: sub-01/func/"),
+    (empty, "empty file: sub-01/func/"),
+    (truncated, "truncated GIFTI file: sub-01/func/"),
+    (truncated_header, "truncated GIFTI file: sub-01/func/"),
+    (not_xml, "not a GIFTI file: sub-01/func/"),
+    (other_mesh, "10000 vertices instead of the 10242 of fsaverage5"),
+    (other_side, "named hemi-L, but its header says CortexRight"),
+    (gone, "hemi-L is missing in fsaverage5"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), FILES, ids=[f[0].__name__ for f in FILES])
+def test_run_with_an_unusable_file_is_skipped(tree, spoil, reason):
+    tree.simple()
+    spoil(left(tree))
+    plan = plan_study(tree.root, missing="use")
+    assert [run.label for run in plan.runs] == ["sub-01_task-b", "sub-02_task-a", "sub-02_task-b"]
+    assert [run.label for run in plan.skipped] == ["sub-01_task-a"]
+    assert reason in plan.skipped[0].reason
+    assert plan.has_problems
+
+
+def shorter_right(tree):
+    tree.bold(sub="01", task="a", n_volumes=11, hemispheres="R", confounds=False)
+
+
+def shorter_confounds(tree):
+    tree.confounds(sub="01", task="a", n_rows=10)
+
+
+def no_confounds(tree):
+    for path in tree.func(tree.fmriprep, sub="01").glob("*task-a*confounds*"):
+        path.unlink()
+
+
+def annexed_confounds(tree):
+    annexed(tree.func(tree.fmriprep, sub="01") / "sub-01_task-a_desc-confounds_timeseries.tsv")
+
+
+def no_tr(tree):
+    for path in tree.func(tree.fmriprep, sub="01").glob("*task-a*bold.json"):
+        path.write_text("{}")
+
+
+def annexed_events(tree):
+    annexed(tree.raw(sub="01") / "sub-01_task-a_events.tsv")
+
+
+def other_space(tree):
+    for path in tree.func(tree.fmriprep, sub="01").glob("*task-a*bold*"):
+        path.unlink()
+    tree.bold(sub="01", task="a", space="fsnative")
+
+
+def music_after_the_end(tree):
+    tree.events("100\tn/a\tpiece_a.wav", sub="01", task="a")
+
+
+def all_dummies(tree):
+    tree.confounds(sub="01", task="a", n_dummy=12)
+
+
+RUNS = [
+    (shorter_right, "the hemispheres differ in length: 12 volumes left, 11 right"),
+    (shorter_confounds, "the confounds table has 10 rows, the BOLD file 12 volumes"),
+    (no_confounds, "no confounds table"),
+    (
+        annexed_confounds,
+        "content not present: datalad get sub-01/func/sub-01_task-a_desc-confounds",
+    ),
+    (no_tr, "no repetition time in any sidecar: give --repetition-time"),
+    (annexed_events, "content not present: datalad get"),
+    (other_space, "no surface BOLD in fsaverage5 (there: fsnative)"),
+    (music_after_the_end, "plays from 100.0 to 116.0 s, outside the run (24.0 s)"),
+    (all_dummies, "12 dummy scans, but only 12 volumes"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), RUNS, ids=[case[0].__name__ for case in RUNS])
+def test_run_that_does_not_fit_together_is_skipped(tree, spoil, reason):
+    tree.simple()
+    spoil(tree)
+    plan = plan_study(tree.root, missing="use")
+    assert [run.label for run in plan.runs] == ["sub-01_task-b", "sub-02_task-a", "sub-02_task-b"]
+    assert reason in plan.skipped[0].reason
+    assert plan.has_problems
+
+
+def test_all_problems_of_a_run_are_named_at_once(tree):
+    tree.simple()
+    annexed(left(tree))
+    truncated(left(tree, task="b"))
+    no_confounds(tree)
+    plan = plan_study(tree.root, missing="use")
+    reasons = {run.label: run.reason for run in plan.skipped}
+    assert "datalad get" in reasons["sub-01_task-a"]
+    assert "no confounds table" in reasons["sub-01_task-a"]
+    assert "truncated" in reasons["sub-01_task-b"]
+
+
+def test_confounds_are_not_needed_for_the_strategy_none(tree):
+    tree.simple()
+    no_confounds(tree)
+    plan = plan_study(tree.root, need_confounds=False)
+    assert plan.runs[0].confounds_file is None
+    assert "no confounds table" in plan.runs[0].warnings[0]
+
+
+def nothing(tree):
+    return tree.root / "typo"
+
+
+def a_file(tree):
+    return tree.audio("x.wav")
+
+
+def unrelated_folder(tree):
+    folder = tree.root / "papers"
+    folder.mkdir()
+    (folder / "draft.docx").touch()
+    return folder
+
+
+def raw_only(tree):
+    (tree.fmriprep / "dataset_description.json").unlink()
+    tree.fmriprep.rmdir()
+    tree.raw(sub="01")
+
+
+def two_pipelines(tree):
+    tree.simple()
+    tree.fmriprep.rename(tree.fmriprep.with_name("fmriprep-22"))
+    folder = tree.root / "derivatives"
+    shutil.copytree(folder / "fmriprep-22", folder / "fmriprep-23")
+
+
+def simple(tree):
+    tree.simple()
+
+
+def no_surfaces(tree):
+    tree.simple(space="fsnative")
+    (
+        tree.func(tree.fmriprep, sub="01") / "sub-01_task-a_space-T1w_desc-preproc_bold.nii.gz"
+    ).touch()
+
+
+def fsaverage6_only(tree):
+    tree.simple(participants=("01",), space="fsaverage6", n_volumes=2)
+
+
+def no_events(tree):
+    tree.simple()
+    for path in tree.root.glob("sub-*/func/*_events.tsv"):
+        path.unlink()
+
+
+def no_raw(tree):
+    no_events(tree)
+    for path in tree.root.glob("sub-*"):
+        shutil.rmtree(path)
+    return tree.fmriprep
+
+
+def events_without_stimuli(tree):
+    tree.simple()
+    for path in tree.root.glob("sub-*/func/*_events.tsv"):
+        path.write_text("onset\tduration\ttrial_type\n1\t2\tmusic\n")
+
+
+def no_onset(tree):
+    tree.simple()
+    tree.events("n/a\tn/a\tpiece_a.wav", sub="01", task="a")
+
+
+def bad_onset(tree):
+    tree.simple()
+    tree.events("soon\tn/a\tpiece_a.wav", sub="01", task="a")
+
+
+def outside(tree):
+    tree.simple()
+    tree.events("1\tn/a\t../../secret.wav", sub="01", task="a")
+
+
+def absolute(tree):
+    tree.simple()
+    tree.events("1\tn/a\t/etc/secret.wav", sub="01", task="a")
+
+
+def no_audio(tree):
+    tree.simple()
+    for path in (tree.root / "stimuli").iterdir():
+        annexed(path)
+
+
+def not_audio(tree):
+    tree.simple()
+    (tree.root / "stimuli" / "piece_a.wav").write_text("la la la" * 200)
+
+
+def same_label(tree):
+    tree.simple()
+    tree.audio("piece-b.wav", seed=3)
+    tree.events("1\tn/a\tpiece-b.wav", sub="01", task="a")
+
+
+def unknown_stim_id(tree):
+    tree.simple()
+    tree.events("1\t1\topera", header="onset\tduration\tstim_id", sub="01", task="a")
+
+
+def all_annexed(tree):
+    tree.simple()
+    for path in tree.fmriprep.glob("sub-*/func/*.func.gii"):
+        annexed(path)
+
+
+def all_truncated(tree):
+    tree.simple()
+    for path in tree.fmriprep.glob("sub-*/func/*.func.gii"):
+        truncated(path)
+
+
+def lacking(tree):
+    tree.simple()
+    for path in tree.fmriprep.glob("sub-02/func/*task-b*"):
+        path.unlink()
+
+
+def reconstructions(tree):
+    tree.audio("x.wav")
+    for rec in ("norm", "raw"):
+        tree.bold(sub="01", task="a", rec=rec)
+    tree.events("1\tn/a\tx.wav", sub="01", task="a")
+
+
+def single_echoes(tree):
+    tree.audio("x.wav")
+    for echo in ("1", "2"):
+        tree.bold(sub="01", task="a", echo=echo)
+    tree.events("1\tn/a\tx.wav", sub="01", task="a")
+
+
+def bad_json(tree):
+    tree.simple()
+    next(tree.fmriprep.glob("sub-01/func/*task-a_hemi-L*.json")).write_text("{'TR': 1}")
+
+
+def list_json(tree):
+    tree.simple()
+    next(tree.fmriprep.glob("sub-01/func/*task-a_hemi-L*.json")).write_text(json.dumps([1]))
+
+
+ERRORS = [
+    (nothing, {}, 66, ["dataset folder does not exist", "found: nothing", "mounted"]),
+    (a_file, {}, 66, ["dataset folder does not exist", "found: a file"]),
+    (unrelated_folder, {}, 66, ["neither a BIDS dataset nor fMRIPrep", "draft.docx"]),
+    (raw_only, {}, 66, ["raw dataset without fMRIPrep outputs", "--derivatives PATH"]),
+    (two_pipelines, {}, 16, ["several fMRIPrep output folders", "fmriprep-22, fmriprep-23"]),
+    (simple, {"derivatives": ["x=/nowhere"]}, 66, ["--derivatives does not exist", "/nowhere"]),
+    (simple, {"participants": ["01", "31"]}, 18, ["not found: 31", "participants 01, 02"]),
+    (simple, {"tasks": ["c"]}, 18, ["options select no run", "tasks: a, b", "--task-id"]),
+    (simple, {"exclude_runs": ["task-a", "task-b"]}, 18, ["options select no run"]),
+    (simple, {"bids_filters": {"bold": {"echo": "*"}}}, 18, ["--bids-filter-file"]),
+    (simple, {"bids_filters": {"bold": "01"}}, 2, ["another form"]),
+    (simple, {"exclude_runs": ["happy"]}, 2, ["--exclude-run names no entity", "happy"]),
+    (simple, {"space": "fsaverge5"}, 2, ["Unknown surface space", "fsaverge5"]),
+    (simple, {"missing": "maybe"}, 2, ["Unknown policy", "maybe"]),
+    (simple, {"dummy_scans": "few"}, 2, ["--dummy-scans", "few"]),
+    (no_surfaces, {}, 66, ["no surface BOLD in fsaverage5", "`--output-spaces fsaverage5`"]),
+    (no_surfaces, {}, 66, ["4 runs in the spaces T1w (volume), fsnative"]),
+    (fsaverage6_only, {}, 66, ["no surface BOLD in fsaverage5", "--space fsaverage6"]),
+    (no_events, {}, 66, ["no stimulus", "task a, task b", "stim_file", "--stimuli TABLE.tsv"]),
+    (no_raw, {}, 66, ["no stimulus", "no raw dataset", "--derivatives raw=PATH"]),
+    (events_without_stimuli, {}, 66, ["no stimulus", "no events.tsv names a stim_file"]),
+    (no_onset, {}, 16, ["has no onset", "line 2", "never guessed"]),
+    (bad_onset, {}, 16, ["onset of a stimulus is not a number", "'soon'"]),
+    (outside, {}, 16, ["outside the dataset", "../../secret.wav", "--stimuli"]),
+    (absolute, {}, 16, ["outside the dataset", "/etc/secret.wav"]),
+    (no_audio, {}, 66, ["audio files of 2 stimuli", "datalad get", "piece_b.wav"]),
+    (not_audio, {}, 16, ["not audio that can be read", "piece_a.wav"]),
+    (same_label, {}, 16, ["same label", "pieceb", "rename"]),
+    (unknown_stim_id, {}, 66, ["no audio file for the stim_id", "stim-opera_audio"]),
+    (all_annexed, {}, 66, ["No run can be used", "sub-02_task-b: content not present"]),
+    (all_truncated, {}, 65, ["No run can be used", "sub-02_task-b: truncated"]),
+    (lacking, {"missing": "error"}, 16, ["lack a stimulus", "sub-02 lacks pieceb"]),
+    (reconstructions, {}, 16, ["several versions", "rec-norm or rec-raw", "--bids-filter-file"]),
+    (single_echoes, {}, 16, ["several versions", "echo-1 or echo-2", '{"bold": {"echo"']),
+    (bad_json, {}, 16, ["JSON sidecar cannot be read", "hemi-L"]),
+    (list_json, {}, 16, ["does not hold an object"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "code", "messages"),
+    ERRORS,
+    ids=[f"{case[0].__name__}-{'-'.join(case[1]) or 'default'}" for case in ERRORS],
+)
+def test_error_has_code_and_remedy(tree, spoil, options, code, messages):
+    folder = spoil(tree) or tree.root
+    with pytest.raises(MusencError) as caught:
+        plan_study(folder, **options)
+    assert caught.value.exit_code == code
+    assert caught.value.remedy or code == 2
+    for message in messages:
+        assert message in str(caught.value)
+
+
+TABLES = [
+    ("task\tstim_file", ["a\tp.wav"], 16, "has no onset", "never guessed"),
+    ("task\tonset", ["a\t3"], 16, "no column stim_file", "add the columns"),
+    ("task\tstim_file\tonset", ["a\tp.wav\tn/a"], 16, "has no onset", "line 2"),
+    ("task\tstim_file\tonset", ["a\tp.wav\t1\t2"], 16, "more cells", "4 cells"),
+    ("task\tstim_file\tonset\tduration", ["a\tp.wav\t1\t-2"], 16, "duration", "'-2'"),
+    ("task\tstim_file\tonset\toffset", ["a\tp.wav\t1\t99"], 16, "behind the end", "16.00 s"),
+    ("task\tstim_file\tonset", ["c\tp.wav\t1"], 66, "no stimulus", "no row of the table"),
+    ("task\tstim_file\tonset", ["a\tq.wav\t1"], 66, "cannot be read", "not found"),
+]
+
+
+@pytest.mark.parametrize(("header", "rows", "code", "first", "second"), TABLES)
+def test_table_of_stimuli_with_an_error(tree, header, rows, code, first, second):
+    tree.audio("p.wav", folder=".")
+    tree.bold(sub="01", task="a")
+    with pytest.raises(MusencError) as caught:
+        plan_study(tree.root, stimuli_table=tree.table(*rows, header=header))
+    assert caught.value.exit_code == code
+    assert first in str(caught.value)
+    assert second in str(caught.value)
+
+
+def test_missing_table_of_stimuli(tree):
+    tree.simple()
+    with pytest.raises(MusencError, match="table of stimuli cannot be read") as caught:
+        plan_study(tree.root, stimuli_table=tree.root / "typo.tsv")
+    assert caught.value.exit_code == 66
+
+
+def test_task_asked_for_without_stimulus(tree):
+    tree.simple()
+    tree.bold(sub="01", task="rest")
+    with pytest.raises(MusencError, match="task rest") as caught:
+        plan_study(tree.root, tasks=["a", "rest"])
+    assert caught.value.exit_code == 66
+
+
+def test_label_that_is_nowhere_is_a_warning(tree):
+    tree.simple()
+    plan = plan_study(tree.root, tasks=["a", "resting"], sessions=["1"])
+    assert {run.task for run in plan.runs} == {"a"}
+    assert any("task-resting is in no run" in warning for warning in plan.warnings)
+    assert any("ses-1 is in no run" in warning for warning in plan.warnings)
+
+
+def test_filter_chooses_between_versions(tree):
+    reconstructions(tree)
+    plan = plan_study(tree.root, bids_filters={"bold": {"reconstruction": ["norm"]}})
+    assert [run.label for run in plan.runs] == ["sub-01_task-a_rec-norm"]
