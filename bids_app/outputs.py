@@ -65,6 +65,7 @@ STAT_DESCRIPTIONS = {
     "argmax": "layer of highest accuracy (1-based; for display only)",
     "max": "highest accuracy over layers",
     "t": "t of the participants' values against zero",
+    "isc": "inter-subject correlation of the cleaned responses",
     "n": "participants with a result at the vertex",
     "value": "value of a reference map",
 }

@@ -35,6 +35,8 @@ class GroupData:
     r : array of shape (n_participants, n_layers, n_vertices)
         Accuracy; NaN at degenerate vertices.
     layer_names : list of str
+    stimuli : list of str
+        Stimuli held out in turn.
     settings : dict
         Settings all participants share.
     rows : list of dict
@@ -44,6 +46,7 @@ class GroupData:
     participants: list[str]
     r: NDArray[np.float32]
     layer_names: list[str]
+    stimuli: list[str]
     settings: dict[str, Any]
     rows: list[dict[str, Any]]
 
@@ -122,7 +125,14 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
             )
         maps.append(profile)
         rows.append(_row(participant, own, paths, profile))
-    return GroupData(list(participants), np.stack(maps), names, settings[0]["Settings"], rows)
+    return GroupData(
+        participants=list(participants),
+        r=np.stack(maps),
+        layer_names=names,
+        stimuli=settings[0]["HeldOutStimuli"],
+        settings=settings[0]["Settings"],
+        rows=rows,
+    )
 
 
 def load_fold_maps(tree: OutputTree, data: GroupData) -> tuple[list[str], NDArray[np.float32]]:

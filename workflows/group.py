@@ -16,7 +16,13 @@ from bids_app.status import Status
 
 from .aggregate import select_participants
 from .base import raise_failure, run_workflow
-from .interfaces.group import AggregateParticipants, AlignWithGradient, InferAccuracy, WriteGroup
+from .interfaces.group import (
+    AggregateParticipants,
+    AlignWithGradient,
+    CorrelateParticipants,
+    InferAccuracy,
+    WriteGroup,
+)
 
 
 def run_group_level(config: Config, run_id: str) -> Status:
@@ -96,6 +102,12 @@ def init_group_level_wf(
         name="alignment",
         n_procs=config.running.n_procs,
     )
+    synchrony = pe.Node(
+        CorrelateParticipants(
+            output_dir=output_dir, seed=statistics.random_seed, verbosity=verbosity
+        ),
+        name="isc",
+    )
     write = pe.Node(
         WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"
     )
@@ -105,7 +117,9 @@ def init_group_level_wf(
         [
             (aggregate, accuracy, [("data_file", "data_file")]),
             (aggregate, alignment, [("data_file", "data_file")]),
+            (aggregate, synchrony, [("data_file", "data_file")]),
             (aggregate, write, [("data_file", "data_file")]),
+            (synchrony, write, [("isc_file", "isc_file")]),
             (accuracy, alignment, both),
             (accuracy, write, both),
             (

@@ -20,6 +20,7 @@ from bids_app.surface.gifti import write_gifti
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
+from .isc import IscOutcome
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -31,6 +32,7 @@ def write_group(
     preference: GroupPreference,
     gradient: Gradient,
     alignment: AlignmentReport,
+    synchrony: IscOutcome,
     settings: Mapping[str, Any],
 ) -> list[Path]:
     """Write group maps and tables; the settings file comes last and marks completion."""
@@ -47,6 +49,7 @@ def write_group(
         **{"Gradient": gradient.record},
     )
     _write_alignment(writer, data, gradient, alignment, accuracy)
+    _write_isc(writer, synchrony)
     writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
     writer.finish()
     return writer.written
@@ -68,10 +71,11 @@ class _GroupWriter:
         values: NDArray[np.floating],
         names: Sequence[str],
         *,
-        desc: str | None = None,
+        desc: str = "",
+        model: str = MODEL_LABEL,
         **fields: Any,
     ) -> None:
-        entities = {"model": MODEL_LABEL, "stat": stat} | ({"desc": desc} if desc else {})
+        entities = {"model": model, "stat": stat, "desc": desc}
         for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
             path = self.tree.group_map(hemi, SPACE, **entities)
             write_gifti(path, half, hemi=hemi, names=list(names))
@@ -233,6 +237,19 @@ def _write_alignment(
         for layer, name in enumerate(data.layer_names)
     ]
     writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
+
+
+def _write_isc(writer: _GroupWriter, synchrony: IscOutcome) -> None:
+    result = synchrony.result
+    if result is None:
+        return
+    fields = {"Stimuli": synchrony.stimuli, "LeftOut": synchrony.reasons}
+    for stat, desc, values, text in (
+        ("isc", "pairwise", result.pairwise, "mean over pairs of participants"),
+        ("isc", "leaveoneout", result.leave_one_out_mean, "each participant with the others' mean"),
+        ("p", "isc", result.p, "one-sided p of the pairwise mean, participant bootstrap"),
+    ):
+        writer.statmap(stat, values[None], [desc], desc=desc, model="", description=text, **fields)
 
 
 def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:

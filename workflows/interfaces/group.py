@@ -16,6 +16,7 @@ from ..accuracy import group_accuracy, group_preference
 from ..aggregate import load_group
 from ..alignment import align, load_gradient
 from ..group_derivatives import write_group
+from ..isc import group_isc
 from .base import Step, StepInputSpec
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -133,6 +134,37 @@ class AlignWithGradient(Step):
         }
 
 
+class _IscInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    data_file = File(exists=True, mandatory=True)
+    seed = traits.Int(mandatory=True)
+
+
+class _IscOutputSpec(TraitedSpec):
+    isc_file = File(exists=True)
+
+
+class CorrelateParticipants(Step):
+    """Inter-subject correlation of the cleaned responses."""
+
+    input_spec = _IscInputSpec
+    output_spec = _IscOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("group: inter-subject correlation")
+        data = _load(inputs.data_file)
+        outcome = group_isc(
+            OutputTree(Path(inputs.output_dir)),
+            data.participants,
+            data.stimuli,
+            Path(folder),
+            seed=inputs.seed,
+        )
+        for reason in outcome.reasons:
+            LOGGER.warning("group: inter-subject correlation without %s", reason)
+        return {"isc_file": _save(folder, "isc", outcome)}
+
+
 class _WriteInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     settings = traits.Dict(mandatory=True)
@@ -141,6 +173,7 @@ class _WriteInputSpec(StepInputSpec):
     preference_file = File(exists=True, mandatory=True)
     alignment_file = File(exists=True, mandatory=True)
     gradient_file = File(exists=True, mandatory=True)
+    isc_file = File(exists=True, mandatory=True)
 
 
 class _WriteOutputSpec(TraitedSpec):
@@ -163,6 +196,7 @@ class WriteGroup(Step):
             _load(inputs.preference_file),
             _load(inputs.gradient_file),
             _load(inputs.alignment_file),
+            _load(inputs.isc_file),
             inputs.settings,
         )
         LOGGER.info("group: %d files written, drawing the report", len(files))

@@ -1,0 +1,103 @@
+"""Inter-subject correlation from the cleaned responses in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.config import SPACE
+from bids_app.files import read_json
+from bids_app.group import IscResult, isc
+from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.surface.gifti import read_gifti
+
+# Responses on clocks that differ by more than this share of a volume are not compared.
+CLOCK_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class IscOutcome:
+    """Inter-subject correlation, or why there is none.
+
+    Attributes
+    ----------
+    result : IscResult or None
+    stimuli : list of str
+        Stimuli that went in.
+    reasons : list of str
+        What was left out and why.
+    """
+
+    result: IscResult | None
+    stimuli: list[str]
+    reasons: list[str]
+
+
+def group_isc(
+    tree: OutputTree,
+    participants: Sequence[str],
+    stimuli: Sequence[str],
+    folder: Path,
+    *,
+    seed: int,
+) -> IscOutcome:
+    """Correlate participants' responses to each stimulus.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participants, stimuli : sequence of str
+    folder : Path
+        For memory-mapped stacks of responses, which may exceed the memory.
+    seed : int
+        Of the bootstrap over participants.
+    """
+    stacks, used, reasons = [], [], []
+    if len(participants) < 3:
+        return IscOutcome(None, [], ["fewer than three participants"])
+    for stimulus in stimuli:
+        stacked = _stack(tree, participants, stimulus, folder)
+        if isinstance(stacked, str):
+            reasons.append(f"{stimulus}: {stacked}")
+        else:
+            stacks.append(stacked)
+            used.append(stimulus)
+    if not stacks:
+        return IscOutcome(None, [], reasons)
+    return IscOutcome(isc(stacks, seed=seed), used, reasons)
+
+
+def _stack(
+    tree: OutputTree, participants: Sequence[str], stimulus: str, folder: Path
+) -> NDArray[np.float32] | str:
+    """Responses (n_participants, n_times, n_vertices), or why they cannot be compared."""
+    stacked: NDArray[np.float32] | None = None
+    first: NDArray[np.float64] | None = None
+    for index, participant in enumerate(participants):
+        paths = [
+            tree.participant_bold(participant, hemi, SPACE, stim=safe_label(stimulus))
+            for hemi in HEMISPHERES
+        ]
+        if not all(path.exists() for path in paths):
+            return f"no single cleaned response of sub-{participant} was saved"
+        sidecar = read_json(sidecar_of(paths[0]))
+        times = np.asarray(sidecar["StimulusTimes"])
+        if first is None:
+            first = times
+        limit = CLOCK_TOLERANCE * sidecar["RepetitionTime"]
+        if len(times) != len(first) or np.abs(times - first).max() > limit:
+            return f"sub-{participant} was sampled at other times than sub-{participants[0]}"
+        values = np.hstack([read_gifti(path) for path in paths])
+        if stacked is None:
+            stacked = np.lib.format.open_memmap(
+                folder / f"{safe_label(stimulus)}.npy",
+                mode="w+",
+                dtype=np.float32,
+                shape=(len(participants), *values.shape),
+            )
+        stacked[index] = values
+    return "no participants" if stacked is None else stacked
