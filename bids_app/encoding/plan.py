@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bids_app.encoding.gram import (
     kept_rows,
     mean_diagonal,
 )
+from bids_app.encoding.nulls import AnalyticNull
+from bids_app.encoding.resolution import Resolution
 from bids_app.errors import BadDataError, UsageError
 
 DEFAULT_ALPHAS: tuple[float, ...] = tuple(np.logspace(-3, 5, 20).tolist())
@@ -131,6 +134,8 @@ class EncodingPlan:
         Sum of eigenvalue / (eigenvalue + penalty) of every outer training set.
     ddof : int
         Divisor of the responses' standard deviation is n - ddof.
+    plain_mean : bool
+        Average r over folds as it is instead of Fisher's z.
     trainings, evaluations, fold_plans
         Decompositions and how the folds use them.
     """
@@ -149,6 +154,7 @@ class EncodingPlan:
     effective_rank: float
     degrees_of_freedom: NDArray[np.float64]
     ddof: int
+    plain_mean: bool
     trainings: tuple[Training, ...]
     evaluations: tuple[Evaluation, ...]
     fold_plans: tuple[FoldPlan, ...]
@@ -162,6 +168,16 @@ class EncodingPlan:
     def dtype(self) -> np.dtype[Any]:
         """Precision of the matrix products."""
         return self.trainings[0].projector.dtype
+
+    @cached_property
+    def resolution(self) -> Resolution:
+        """Resolution matrices of the outer folds, filled when first used (about 40 MB)."""
+        return Resolution(self)
+
+    @cached_property
+    def analytic_null(self) -> AnalyticNull:
+        """Closed-form null, shared by everybody who shares the plan."""
+        return AnalyticNull(self.resolution)
 
 
 def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
@@ -233,7 +249,9 @@ def alpha_nodes(
     mix : ndarray, shape (n_alphas, n_nodes)
         Weights of the nodes.
     """
-    pick = np.unique(np.linspace(0, eigenvalues.size - 1, 48).round().astype(int))
+    # The largest eigenvalues one by one: a response may have all its energy in few of them.
+    spread = np.linspace(0, eigenvalues.size - 1, 40).round().astype(int)
+    pick = np.union1d(spread, np.arange(max(eigenvalues.size - 12, 0), eigenvalues.size))
     profile = column_norms[pick, None] / (eigenvalues[pick, None] + alphas)
     size = np.sqrt((profile**2).sum(axis=0))
     if np.any(size == 0):
@@ -367,6 +385,7 @@ def plan_from_kernel(
     alphas: NDArray[np.float64],
     scale: float = 1.0,
     ddof: int = 0,
+    plain_mean: bool = False,
     leave_one_out: bool = False,
     dtype: DTypeLike = np.float32,
 ) -> EncodingPlan:
@@ -376,7 +395,7 @@ def plan_from_kernel(
     ----------
     kernel : ndarray, shape (n_kept, n_kept)
         Delayed kernel over the kept rows of all presentations, in their order.
-    lengths, rows, stimuli, shifts, tr, alphas, scale, ddof
+    lengths, rows, stimuli, shifts, tr, alphas, scale, ddof, plain_mean
         As in the attributes of :class:`EncodingPlan`.
     leave_one_out : bool
         One fold per stimulus, however many there are.
@@ -421,6 +440,7 @@ def plan_from_kernel(
         effective_rank=float(np.trace(kernel) ** 2 / (kernel**2).sum()),
         degrees_of_freedom=freedom,
         ddof=ddof,
+        plain_mean=plain_mean,
         trainings=tuple(builder.trainings),
         evaluations=tuple(builder.evaluations),
         fold_plans=fold_plans,

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from bids_app.encoding.nulls import AnalyticNull, gaussian_p
+from bids_app.encoding.nulls import gaussian_p
 from bids_app.encoding.plan import EncodingPlan, Evaluation
+from bids_app.encoding.resolution import (
+    fourier_coefficients,
+    held_out_statistics,
+    run_tasks,
+)
 from bids_app.encoding.scores import benjamini_hochberg, fisher_mean
 from bids_app.errors import BadDataError, UsageError
 
 # Vertices per task. Fixed, so that results do not depend on the number of threads.
 BLOCK = 1024
+# Vertices whose outer folds are done together: many share a penalty, memory stays bounded.
+GROUP = 24 * BLOCK
+# Rows of a triangular factor multiplied at a time: the zeros on their left are left out.
+PANEL = 96
 # Penalties whose inner scores are this close count as tied.
 TIE = 1e-6
 _CONSTANT = 1e-10
@@ -83,15 +91,35 @@ class EncodingResult:
 
 
 @dataclass(frozen=True)
-class _BlockFit:
-    """Sufficient statistics of one block of vertices; last axis is vertices."""
+class Chosen:
+    """Penalties of a set of vertices, and what the outer folds need of their responses.
 
-    chosen: NDArray[np.intp]  # (n_folds, v)
-    inner: NDArray[np.float64]  # (n_folds, v)
-    product: NDArray[np.float64]  # (n_segments, v): response times prediction
-    energy: NDArray[np.float64]  # (n_segments, v): squared norm of the prediction
-    total: NDArray[np.float64]  # (n_segments, v): squared norm of the response
-    degenerate: NDArray[np.bool_]  # (v,)
+    Attributes
+    ----------
+    alpha : ndarray of int, shape (n_folds, n_vertices)
+        Index of the penalty.
+    inner : ndarray, shape (n_folds, n_vertices)
+        Inner score at that penalty.
+    degenerate : ndarray of bool, shape (n_vertices,)
+        Constant or not finite in some segment.
+    coefficients : ndarray, shape (n_vertices, n_coefficients)
+        Fourier coefficients of the standardized responses, all segments in turn.
+    """
+
+    alpha: NDArray[np.intp]
+    inner: NDArray[np.float64]
+    degenerate: NDArray[np.bool_]
+    coefficients: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """Per held-out segment and vertex: y'p, p'p, y'y; and the null's standard deviation."""
+
+    product: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    total: NDArray[np.float64]
+    null_sd: NDArray[np.float64]
 
 
 def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]) -> int:
@@ -109,9 +137,9 @@ def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]
             found=f"{len(responses)} arrays",
             wanted=f"{len(plan.lengths)}",
         )
-    n_vertices = responses[0].shape[-1] if responses[0].ndim == 2 else 0
+    n_vertices = responses[0].shape[-1] if responses and responses[0].ndim == 2 else 0
     for i, (response, length) in enumerate(zip(responses, plan.lengths, strict=True)):
-        if response.ndim != 2 or response.shape != (length, n_vertices):
+        if response.shape != (length, n_vertices) or n_vertices == 0:
             raise BadDataError(
                 "responses do not fit the features",
                 where=f"responses[{i}]",
@@ -161,6 +189,15 @@ def standardize(
     return out, bad
 
 
+def _squared_norms(factor: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
+    """Squared column norms of an upper trapezoidal matrix times columns."""
+    out = np.zeros(columns.shape[1])
+    for start in range(0, factor.shape[0], PANEL):
+        part = factor[start : start + PANEL, start:] @ columns[start:]
+        out += np.einsum("ij,ij->j", part, part)
+    return out
+
+
 def _inner_statistics(
     evaluation: Evaluation, shrinkage: NDArray[Any], spectrum: NDArray[Any], y: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -172,8 +209,7 @@ def _inner_statistics(
     norms = np.empty((evaluation.nodes.size, y.shape[1]))
     for i, node in enumerate(evaluation.nodes):
         np.multiply(spectrum, shrinkage[:, node, None], out=back)
-        predicted = evaluation.factor @ back
-        norms[i] = np.einsum("ij,ij->j", predicted, predicted)
+        norms[i] = _squared_norms(evaluation.factor, back)
     total = np.einsum("ij,ij->j", target, target)
     return product.astype(np.float64), evaluation.mix @ norms, total.astype(np.float64)
 
@@ -216,85 +252,68 @@ def _inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[N
     return scores
 
 
-def _fit_block(
+def _choose_block(
     plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice, selection: str
-) -> _BlockFit:
+) -> Chosen:
     exact, degenerate = standardize(plan, responses, columns)
-    y = exact.astype(plan.dtype)
-    picks = [_choose(score, selection) for score in _inner_scores(plan, y, selection)]
-    shape = (len(plan.segments), y.shape[1])
-    product, energy, total = np.empty(shape), np.empty(shape), np.empty(shape)
-    for fold, fold_plan, (chosen, _) in zip(plan.folds, plan.fold_plans, picks, strict=True):
-        for segment, index in zip(fold.segments, fold_plan.outer, strict=True):
-            predicted, target = predict_block(plan, index, y, chosen), exact[fold_rows(plan, index)]
-            product[segment] = np.einsum("ij,ij->j", predicted, target)
-            energy[segment] = np.einsum("ij,ij->j", predicted, predicted)
-            total[segment] = np.einsum("ij,ij->j", target, target)
-    return _BlockFit(
+    picks = [
+        _choose(score, selection)
+        for score in _inner_scores(plan, exact.astype(plan.dtype), selection)
+    ]
+    coefficients = [
+        fourier_coefficients(exact[s.offset : s.offset + s.size]) for s in plan.segments
+    ]
+    return Chosen(
         np.stack([chosen for chosen, _ in picks]),
         np.stack([best for _, best in picks]),
-        product,
-        energy,
-        total,
         degenerate,
+        np.concatenate(coefficients, axis=1).astype(plan.dtype),
     )
 
 
-def fold_rows(plan: EncodingPlan, evaluation: int) -> NDArray[np.intp]:
-    """Held-out rows of an evaluation."""
-    return plan.evaluations[evaluation].rows
-
-
-def predict_block(
-    plan: EncodingPlan, evaluation: int, y: NDArray[Any], chosen: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Predict one held-out block at every vertex's own penalty.
+def choose_penalties(
+    plan: EncodingPlan,
+    responses: Sequence[NDArray[np.floating]],
+    columns: slice,
+    selection: str,
+    n_threads: int = 1,
+    after_block: Callable[[], None] = lambda: None,
+) -> Chosen:
+    """Penalties of a range of vertices by the inner folds, in blocks of 1024.
 
     Parameters
     ----------
     plan : EncodingPlan
         Stimulus side.
-    evaluation : int
-        Index of the held-out block among the plan's evaluations.
-    y : ndarray, shape (n_kept, n_vertices)
-        Standardized responses in the plan's precision.
-    chosen : ndarray of int, shape (n_vertices,)
-        Index of the penalty.
+    responses : list of ndarray, each (n_times, n_vertices)
+        One array per presentation.
+    columns : slice
+        Vertices.
+    selection : {"r", "sse"}
+        What chooses the penalty.
+    n_threads : int
+        Blocks worked on at a time.
+    after_block : callable
+        Called after every block.
 
     Returns
     -------
-    ndarray, shape (n_test, n_vertices)
+    Chosen
     """
-    held_out = plan.evaluations[evaluation]
-    training = plan.trainings[held_out.training]
-    spectrum = training.projector @ y[training.rows]
-    spectrum *= training.shrinkage[:, chosen]
-    return (held_out.cross @ spectrum).astype(np.float64)
 
+    def task(start: int) -> Chosen:
+        block = slice(start, min(start + BLOCK, columns.stop))
+        out = _choose_block(plan, responses, block, selection)
+        after_block()
+        return out
 
-def vertex_blocks(n_vertices: int) -> Iterator[slice]:
-    """Fixed blocks of vertices."""
-    for start in range(0, n_vertices, BLOCK):
-        yield slice(start, min(start + BLOCK, n_vertices))
-
-
-def map_blocks(
-    task: Callable[[slice], Any],
-    n_vertices: int,
-    n_threads: int,
-    progress: Progress | None = None,
-) -> list[Any]:
-    """Run a task over the vertex blocks, each with one BLAS thread, and keep their order."""
-    if n_threads < 1:
-        raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
-    blocks = list(vertex_blocks(n_vertices))
-    out = []
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for done, result in enumerate(pool.map(task, blocks), start=1):
-            out.append(result)
-            if progress is not None:
-                progress(done, len(blocks))
-    return out
+    blocks = run_tasks(task, range(columns.start, columns.stop, BLOCK), n_threads)
+    return Chosen(
+        np.concatenate([b.alpha for b in blocks], axis=1),
+        np.concatenate([b.inner for b in blocks], axis=1),
+        np.concatenate([b.degenerate for b in blocks]),
+        np.concatenate([b.coefficients for b in blocks]),
+    )
 
 
 def _check_options(selection: str, null: str) -> None:
@@ -347,57 +366,76 @@ def fit_encoding(
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(plan, responses)
-    fits = map_blocks(
-        lambda columns: _fit_block(plan, responses, columns, selection),
-        n_vertices,
-        n_threads,
-        progress,
+    n_blocks, finished = -(-n_vertices // BLOCK), itertools.count(1)
+
+    def after_block() -> None:
+        if progress is not None:
+            progress(next(finished), n_blocks)
+
+    picks, statistics = [], []
+    for start in range(0, n_vertices, GROUP):
+        columns = slice(start, min(start + GROUP, n_vertices))
+        picked = choose_penalties(plan, responses, columns, selection, n_threads, after_block)
+        statistics.append(_outer_scores(plan, picked, null, n_threads))
+        picks.append((picked.alpha, picked.inner, picked.degenerate))
+    chosen, inner, degenerate = (
+        np.concatenate(parts, axis=-1) for parts in zip(*picks, strict=True)
     )
-    fit = _BlockFit(
+    joined = _Statistics(
         *(
-            np.concatenate([getattr(f, name) for f in fits], axis=-1)
-            for name in _BlockFit.__dataclass_fields__
+            np.concatenate([getattr(s, name) for s in statistics], axis=-1)
+            for name in ("product", "energy", "total", "null_sd")
         )
     )
-    sd = np.full(n_vertices, np.nan)
+    return _summarize(plan, chosen, inner, degenerate, joined)
+
+
+def _outer_scores(plan: EncodingPlan, picked: Chosen, null: str, n_threads: int) -> _Statistics:
+    product, energy, total = held_out_statistics(
+        plan.resolution, picked.coefficients, picked.alpha, n_threads
+    )
+    sd = np.full(picked.degenerate.size, np.nan)
     if null == "analytic":
-        sd = AnalyticNull(plan).standard_deviation(responses, fit.chosen, fit.degenerate, n_threads)
-    return _summarize(plan, fit, sd, plain_mean=False)
+        sd = plan.analytic_null.standard_deviation(
+            picked.coefficients, picked.alpha, total, n_threads
+        )
+        sd[picked.degenerate] = np.nan
+    return _Statistics(product, energy, total, sd)
 
 
 def _summarize(
-    plan: EncodingPlan, fit: _BlockFit, null_sd: NDArray[np.float64], *, plain_mean: bool
+    plan: EncodingPlan,
+    chosen: NDArray[np.intp],
+    inner: NDArray[np.float64],
+    degenerate: NDArray[np.bool_],
+    found: _Statistics,
 ) -> EncodingResult:
-    mean = np.mean if plain_mean else fisher_mean
+    mean = np.mean if plan.plain_mean else fisher_mean
+    groups = [list(fold.segments) for fold in plan.folds]
     with np.errstate(invalid="ignore", divide="ignore"):
-        r_block = fit.product / np.sqrt(fit.energy * fit.total)
-        concatenated = fit.product.sum(axis=0) / np.sqrt(fit.energy.sum(axis=0) * fit.total.sum(0))
-        groups = [list(fold.segments) for fold in plan.folds]
-        residual = fit.total - 2 * fit.product + fit.energy
-        r2 = np.stack([1 - residual[g].sum(axis=0) / fit.total[g].sum(axis=0) for g in groups])
-    r_block[:, fit.degenerate] = np.nan
-    r2[:, fit.degenerate] = np.nan
-    concatenated[fit.degenerate] = np.nan
+        r_block = found.product / np.sqrt(found.energy * found.total)
+        concatenated = found.product.sum(axis=0) / np.sqrt(
+            found.energy.sum(axis=0) * found.total.sum(axis=0)
+        )
+        residual = found.total - 2 * found.product + found.energy
+        r2 = np.stack([1 - residual[g].sum(axis=0) / found.total[g].sum(axis=0) for g in groups])
     r = np.stack([r_block[g[0]] if len(g) == 1 else mean(r_block[g], axis=0) for g in groups])
+    alpha, inner = plan.alphas[chosen], inner.copy()
+    for array in (r_block, r2, concatenated, r, alpha, inner):
+        array[..., degenerate] = np.nan
     mean_r = mean(r, axis=0)
-    usable = ~fit.degenerate
-    alpha = plan.alphas[fit.chosen]
-    alpha[:, fit.degenerate] = np.nan
-    inner = fit.inner.copy()
-    inner[:, fit.degenerate] = np.nan
-    p = gaussian_p(mean_r, null_sd)
+    p = gaussian_p(mean_r, found.null_sd)
+    usable = chosen[:, ~degenerate]
     return EncodingResult(
         r=r,
         alpha=alpha,
         mean_r=mean_r,
-        null_sd=null_sd,
+        null_sd=found.null_sd,
         p=p,
         q=benjamini_hochberg(p),
-        edge_low=float(np.mean(fit.chosen[:, usable] == 0)) if usable.any() else float("nan"),
-        edge_high=float(np.mean(fit.chosen[:, usable] == plan.alphas.size - 1))
-        if usable.any()
-        else float("nan"),
-        n_degenerate=int(fit.degenerate.sum()),
+        edge_low=float(np.mean(usable == 0)) if usable.size else float("nan"),
+        edge_high=float(np.mean(usable == plan.alphas.size - 1)) if usable.size else float("nan"),
+        n_degenerate=int(degenerate.sum()),
         fold_stimuli=tuple(fold.held_out for fold in plan.folds),
         r_block=r_block,
         block_stimuli=tuple(s.label for s in plan.segments),

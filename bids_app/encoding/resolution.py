@@ -1,0 +1,225 @@
+"""Held-out predictions at every vertex's own penalty, in the Fourier basis of each stimulus.
+
+An outer fold predicts its held-out block as M y, with one resolution matrix M per penalty. In the
+orthonormal basis of cosines and sines correlations are the same, the constant drops out, and a
+rotation of Fourier phases is a rotation in the plane of each frequency: the same matrices serve
+the scores, their closed-form null and its refits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+if TYPE_CHECKING:
+    from bids_app.encoding.plan import EncodingPlan
+
+
+def fourier_basis(n_times: int) -> NDArray[np.float64]:
+    """Orthonormal cosines and sines without the constant.
+
+    Parameters
+    ----------
+    n_times : int
+        Samples.
+
+    Returns
+    -------
+    ndarray, shape (n_times, 2 * (n_times // 2))
+        First all cosines, then all sines. At even lengths the last sine, of the Nyquist
+        frequency, is zero.
+    """
+    n_freq = n_times // 2
+    phase = 2 * np.pi / n_times * np.outer(np.arange(n_times), np.arange(1, n_freq + 1))
+    basis = np.sqrt(2 / n_times) * np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
+    if n_times % 2 == 0:
+        basis[:, n_freq - 1] /= np.sqrt(2)
+        basis[:, -1] = 0
+    return basis
+
+
+def fourier_coefficients(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of series in :func:`fourier_basis`.
+
+    Parameters
+    ----------
+    series : ndarray, shape (n_times, n_vertices)
+        Responses of one stimulus.
+
+    Returns
+    -------
+    ndarray, shape (n_vertices, 2 * (n_times // 2))
+    """
+    n_times = series.shape[0]
+    transformed = np.fft.rfft(series.T, norm="ortho")[:, 1:] * np.sqrt(2)
+    if n_times % 2 == 0:
+        transformed[:, -1] = transformed[:, -1].real / np.sqrt(2)
+    return np.concatenate([transformed.real, -transformed.imag], axis=1)
+
+
+class Resolution:
+    """Resolution matrices of the outer folds, made per penalty when first needed.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+
+    Attributes
+    ----------
+    fold_of : list of int
+        Fold in which each segment is held out.
+    sources : list of list of int
+        Segments that train that fold.
+    n_freq : list of int
+        Frequencies of each segment.
+    columns : list of slice
+        Where each segment's coefficients lie among those of all.
+    """
+
+    def __init__(self, plan: EncodingPlan) -> None:
+        self.plan = plan
+        self.n_freq = [s.size // 2 for s in plan.segments]
+        ends = np.cumsum([2 * n for n in self.n_freq]).tolist()
+        self.columns = [slice(e - 2 * n, e) for e, n in zip(ends, self.n_freq, strict=True)]
+        self.fold_of: list[int] = []
+        self.sources: list[list[int]] = []
+        self._left: list[NDArray[Any]] = []
+        self._right: dict[tuple[int, int], NDArray[Any]] = {}
+        self._made: dict[tuple[int, int], list[NDArray[Any]]] = {}
+        bases = [fourier_basis(s.size) for s in plan.segments]
+        for segment in range(len(plan.segments)):
+            self._prepare(segment, bases)
+
+    def _prepare(self, segment: int, bases: list[NDArray[np.float64]]) -> None:
+        fold = next(k for k, f in enumerate(self.plan.folds) if segment in f.segments)
+        position = self.plan.folds[fold].segments.index(segment)
+        held_out = self.plan.evaluations[self.plan.fold_plans[fold].outer[position]]
+        training = self.plan.trainings[held_out.training]
+        self._left.append((bases[segment].T @ held_out.cross).astype(self.plan.dtype))
+        sources = []
+        for i, source in enumerate(self.plan.segments):
+            low, high = np.searchsorted(training.rows, [source.offset, source.offset + source.size])
+            if low == high:
+                continue
+            sources.append(i)
+            if (held_out.training, i) not in self._right:
+                rows = training.rows[low:high] - source.offset
+                product = training.projector[:, low:high] @ bases[i][rows]
+                self._right[held_out.training, i] = product.astype(self.plan.dtype)
+        self.fold_of.append(fold)
+        self.sources.append(sources)
+
+    def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
+        """Resolution matrices of a held-out segment at one penalty.
+
+        Parameters
+        ----------
+        segment : int
+            Held-out segment.
+        alpha : int
+            Index of the penalty.
+
+        Returns
+        -------
+        list of ndarray, each (2 * n_freq of the segment, 2 * n_freq of the source)
+            One per training segment, in the order of ``sources[segment]``.
+        """
+        key = (segment, alpha)
+        if key not in self._made:
+            fold = self.plan.fold_plans[self.fold_of[segment]]
+            index = self.plan.evaluations[fold.outer[0]].training
+            left = self._left[segment] * self.plan.trainings[index].shrinkage[:, alpha]
+            self._made[key] = [left @ self._right[index, i] for i in self.sources[segment]]
+        return self._made[key]
+
+    def predict(
+        self, segment: int, alpha: int, coefficients: NDArray[Any]
+    ) -> NDArray[np.floating[Any]]:
+        """Predicted coefficients of a held-out segment.
+
+        Parameters
+        ----------
+        segment : int
+            Held-out segment.
+        alpha : int
+            Index of the penalty.
+        coefficients : ndarray, shape (n_vertices, n_coefficients)
+            Coefficients of all segments.
+
+        Returns
+        -------
+        ndarray, shape (n_vertices, 2 * n_freq)
+        """
+        matrices = self.matrices(segment, alpha)
+        parts = [
+            coefficients[:, self.columns[i]] @ m.T
+            for i, m in zip(self.sources[segment], matrices, strict=True)
+        ]
+        out = parts[0]
+        for part in parts[1:]:
+            out += part
+        return out
+
+
+def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
+    """Vertices of every label, labels ascending."""
+    order = np.argsort(labels, kind="stable")
+    values, starts = np.unique(labels[order], return_index=True)
+    return list(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) -> list[Any]:
+    """Results of a task over items, in their order, with one BLAS thread each."""
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(task, items))
+
+
+def held_out_statistics(
+    resolution: Resolution,
+    coefficients: NDArray[Any],
+    chosen: NDArray[np.intp],
+    n_threads: int = 1,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Products of held-out responses and predictions.
+
+    Parameters
+    ----------
+    resolution : Resolution
+        Of the plan.
+    coefficients : ndarray, shape (n_vertices, n_coefficients)
+        Fourier coefficients of the standardized responses.
+    chosen : ndarray of int, shape (n_folds, n_vertices)
+        Index of the penalty.
+    n_threads : int
+        Groups of vertices worked on at a time.
+
+    Returns
+    -------
+    product, energy, total : ndarray, shape (n_segments, n_vertices)
+        y'p, p'p and y'y.
+    """
+    shape = (len(resolution.fold_of), chosen.shape[1])
+    product, energy, total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+
+    def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
+        segment, alpha, vertices = item
+        picked = coefficients[vertices]
+        predicted = resolution.predict(segment, alpha, picked).astype(np.float64)
+        target = picked[:, resolution.columns[segment]].astype(np.float64)
+        product[segment, vertices] = np.einsum("vf,vf->v", predicted, target)
+        energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)
+        total[segment, vertices] = np.einsum("vf,vf->v", target, target)
+
+    items = [
+        (segment, alpha, vertices)
+        for segment, fold in enumerate(resolution.fold_of)
+        for alpha, vertices in groups(chosen[fold])
+    ]
+    run_tasks(task, items, n_threads)
+    return product, energy, total
