@@ -46,7 +46,7 @@ def write_group(
         ["gradient"],
         desc="gradient",
         description="cortical gradient on this mesh",
-        **{"Gradient": gradient.record},
+        Gradient=gradient.record,
     )
     _write_alignment(writer, data, gradient, alignment, accuracy)
     _write_isc(writer, synchrony)
