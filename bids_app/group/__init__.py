@@ -13,6 +13,8 @@ from bids_app.group.clusters import Cluster, cluster_table
 from bids_app.group.enhancement import TfceResult, tfce_sign_flip
 from bids_app.group.inference import SignFlipResult, false_discovery_rate, sign_flip_max_t
 from bids_app.group.isc import IscResult, isc
+from bids_app.group.orientation import GradientOrientation, orient_gradient
+from bids_app.group.parcels import ParcelTable, parcel_table
 from bids_app.group.reliability import (
     SplitHalf,
     StimulusReliability,
@@ -24,9 +26,11 @@ __all__ = [
     "AlignmentResult",
     "Cluster",
     "GradientBins",
+    "GradientOrientation",
     "GroupAlignment",
     "IscResult",
     "OmnibusAlignment",
+    "ParcelTable",
     "SignFlipResult",
     "SplitHalf",
     "StimulusReliability",
@@ -37,6 +41,8 @@ __all__ = [
     "group_alignment",
     "isc",
     "omnibus_alignment",
+    "orient_gradient",
+    "parcel_table",
     "sign_flip_max_t",
     "spin_alignment",
     "split_half",

@@ -1,0 +1,133 @@
+"""Which way round a gradient is: transmodal cortex should be high."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError
+
+FloatArray = npt.NDArray[np.float64]
+
+# Centers in mm (right-anterior-superior, left hemisphere; mirrored for the right), close to the
+# surface of FreeSurfer's average brain: posterior cingulate, medial prefrontal, angular, middle
+# temporal against primary visual, hand and mouth area of the central sulcus.
+TRANSMODAL_CENTERS = (
+    (-7.0, -50.0, 28.0),
+    (-7.0, 50.0, 10.0),
+    (-46.0, -66.0, 32.0),
+    (-60.0, -22.0, -14.0),
+)
+SENSORY_CENTERS = ((-9.0, -88.0, 2.0), (-38.0, -26.0, 56.0), (-54.0, -8.0, 32.0))
+_RADIUS = 12.0
+
+
+@dataclass(frozen=True)
+class GradientOrientation:
+    """How a gradient was oriented.
+
+    Attributes
+    ----------
+    flipped : bool
+        Whether its sign was changed.
+    method : str
+        "labels" or "coordinates".
+    transmodal_mean, sensory_mean : float
+        Means after orienting: default-mode against visual and somatomotor cortex.
+    n_transmodal, n_sensory : int
+        Vertices that went into the means.
+    """
+
+    flipped: bool
+    method: str
+    transmodal_mean: float
+    sensory_mean: float
+    n_transmodal: int
+    n_sensory: int
+
+
+def orient_gradient(
+    gradient: npt.ArrayLike,
+    *,
+    transmodal: npt.ArrayLike | None = None,
+    sensory: npt.ArrayLike | None = None,
+    coordinates: npt.ArrayLike | None = None,
+) -> tuple[FloatArray, GradientOrientation]:
+    """Turn a gradient so that transmodal cortex is above sensory cortex.
+
+    Parameters
+    ----------
+    gradient : (n_vertices,) array
+        Gradient; its sign is arbitrary. NaN on the medial wall.
+    transmodal, sensory : (n_vertices,) bool arrays, optional
+        Default-mode network; visual and somatomotor networks, from an atlas.
+    coordinates : (n_vertices, 3) array, optional
+        Vertex coordinates on the pial or white surface of fsaverage, mm. Used without networks:
+        vertices within 12 mm of fixed anatomical centers stand for them.
+
+    Returns
+    -------
+    gradient : (n_vertices,) float64
+        The gradient, its sign changed if need be.
+    orientation : GradientOrientation
+        The decision, for the record.
+
+    Raises
+    ------
+    BadDataError
+        If neither networks nor coordinates are given, shapes disagree, either side has no vertex
+        with a value, or the means are equal.
+    """
+    values = np.asarray(gradient, dtype=np.float64)
+    method = "labels"
+    if transmodal is None or sensory is None:
+        if coordinates is None:
+            raise BadDataError(
+                "Nothing says which end of the gradient is transmodal.",
+                where="coordinates",
+                wanted="network masks or vertex coordinates",
+            )
+        method = "coordinates"
+        points = np.asarray(coordinates, dtype=np.float64)
+        if points.shape != (*values.shape, 3):
+            raise BadDataError(
+                "Coordinates and gradient do not have the same vertices.",
+                where="coordinates",
+                found=f"shape {points.shape}",
+                wanted=f"{(*values.shape, 3)}",
+            )
+        transmodal, sensory = _near(points, TRANSMODAL_CENTERS), _near(points, SENSORY_CENTERS)
+    means, counts = [], []
+    for name, network in (("transmodal", transmodal), ("sensory", sensory)):
+        network = np.asarray(network, dtype=bool)
+        if network.shape != values.shape:
+            raise BadDataError(
+                "A network and the gradient do not have the same vertices.",
+                where=name,
+                found=f"shape {network.shape}",
+                wanted=f"{values.shape}",
+            )
+        inside = values[network & np.isfinite(values)]
+        if not len(inside):
+            raise BadDataError("A network has no vertex with a gradient value.", where=name)
+        means.append(float(inside.mean()))
+        counts.append(len(inside))
+    if means[0] == means[1]:
+        raise BadDataError(
+            "The gradient does not tell transmodal from sensory cortex.", where="gradient"
+        )
+    flipped = means[0] < means[1]
+    sign = -1.0 if flipped else 1.0
+    return sign * values, GradientOrientation(
+        flipped, method, sign * means[0], sign * means[1], counts[0], counts[1]
+    )
+
+
+def _near(points: FloatArray, centers: tuple[tuple[float, ...], ...]) -> npt.NDArray[np.bool_]:
+    # Folding the hemispheres together lets one list of centers serve both.
+    folded = points * np.array([1.0, 1.0, 1.0])
+    folded[:, 0] = -np.abs(points[:, 0])
+    distances = np.linalg.norm(folded[:, np.newaxis] - np.array(centers), axis=2)
+    return distances.min(axis=1) < _RADIUS
