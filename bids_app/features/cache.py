@@ -1,0 +1,353 @@
+"""Patch-rate Gram matrices on disk, shared by participants and by concurrent processes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from bids_app.errors import BadDataError, CannotWriteError, MusencError, TryAgainError, UsageError
+from bids_app.features.audio import audio_duration, file_sha256, load_audio
+from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches
+from bids_app.features.vggish import load_vggish, random_seed
+
+if TYPE_CHECKING:
+    from bids_app.features.gram import LayerGram
+
+_FORMAT = 1
+"""Raised whenever the same input would give other numbers."""
+_LOCK_SECONDS = 4 * 3600.0
+_META = "features.json"
+
+Stimuli = Sequence[tuple[str, str | Path]]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class FeatureGrams:
+    """Gram matrices of all layers of one feature space over all stimuli.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the matrices.
+    key : str
+        Hash of everything the matrices depend on.
+    features : str
+        Name of the feature space.
+    hop : float
+        Seconds between patches.
+    labels, checksums : tuple of str
+        Of the stimuli, in the order of the rows; SHA-256 of the audio files.
+    patch_times : tuple of arrays of shape (n_patches_i,)
+        Seconds in the audio at the center of each patch.
+    durations : tuple of float
+        Seconds of each audio file.
+    layer_names : tuple of str
+        Layer n has the name ``layer_names[n - 1]``.
+    n_units, n_constant : tuple of int
+        Units per layer, and how many of them are constant in every stimulus.
+    weights_sha256, weights_label : str
+        Of the network, empty for other feature spaces.
+    """
+
+    path: Path
+    key: str
+    features: str
+    hop: float
+    labels: tuple[str, ...]
+    checksums: tuple[str, ...]
+    patch_times: tuple[np.ndarray, ...]
+    durations: tuple[float, ...]
+    layer_names: tuple[str, ...]
+    n_units: tuple[int, ...]
+    n_constant: tuple[int, ...]
+    weights_sha256: str
+    weights_label: str
+
+    def gram(self, layer: int) -> np.ndarray:
+        """Memory-mapped inner products of one layer.
+
+        Parameters
+        ----------
+        layer : int
+            From 1.
+
+        Returns
+        -------
+        gram : array of shape (n_patches, n_patches)
+            float32, read-only; rows are the patches of the stimuli in order.
+
+        Raises
+        ------
+        UsageError
+            There is no such layer.
+        """
+        if not 1 <= layer <= len(self.layer_names):
+            raise UsageError(
+                f"The feature space {self.features} has no such layer.",
+                where="layer",
+                found=layer,
+                wanted=f"1 to {len(self.layer_names)}",
+            )
+        return np.load(self.path / _matrix_name(layer), mmap_mode="r")
+
+    @classmethod
+    def load(cls, path: str | Path) -> FeatureGrams:
+        """Open a folder that :func:`load_or_compute_grams` wrote.
+
+        Raises
+        ------
+        BadDataError
+            The folder is not complete.
+        """
+        path = Path(path)
+        try:
+            meta = json.loads((path / _META).read_text(encoding="utf-8"))
+            times = np.load(path / "patch_times.npy")
+            lengths = meta.pop("n_patches")
+            for layer in range(1, len(meta["layer_names"]) + 1):
+                (path / _matrix_name(layer)).stat()
+        except (OSError, ValueError, KeyError) as error:
+            raise BadDataError(
+                "This folder of stimulus features is not complete.",
+                where=path,
+                found=str(error),
+                remedy="delete the folder: it is computed again",
+            ) from error
+        patch_times = tuple(np.split(times, np.cumsum(lengths)[:-1]))
+        frozen: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in meta.items()
+        }
+        return cls(path=path, patch_times=patch_times, **frozen)
+
+
+def load_or_compute_grams(
+    stimuli: Stimuli,
+    weights: str | Path | None = None,
+    *,
+    cache_dir: str | Path,
+    hop: float = 0.48,
+    features: str = "vggish",
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> FeatureGrams:
+    """Patch-rate Gram matrices of a feature space, from the cache if they are there.
+
+    The key is made of the content of the audio files in the order given, the feature space, the
+    hop and the weights, not of names or dates. One process computes while others wait for it;
+    a folder appears complete or not at all. A complete folder is used even where the cache
+    cannot be written.
+
+    Parameters
+    ----------
+    stimuli : sequence of (str, str or Path)
+        Label and audio file. Give them in the same order for every participant.
+    weights : str or Path, optional
+        For ``vggish``: see :func:`bids_app.features.vggish.load_vggish`.
+    cache_dir : str or Path
+        Created if it does not exist.
+    hop : float
+        Seconds between patches.
+    features : str
+        ``vggish``, or a space of :mod:`bids_app.features.spaces`.
+    device : str
+        torch device for the network.
+    progress : callable, optional
+        Called with the share done and what is being computed.
+
+    Returns
+    -------
+    grams : FeatureGrams
+
+    Raises
+    ------
+    UsageError
+        No stimulus, repeated labels, an unknown feature space, or weights that do not belong.
+    MissingInputError, BadDataError
+        An audio or weights file is missing or unusable; names it.
+    CannotWriteError
+        The cache cannot be written.
+    TryAgainError
+        Another process kept the lock for hours.
+    """
+    _check_stimuli(stimuli)
+    checksums = tuple(file_sha256(path) for _, path in stimuli)
+    key = _cache_key(stimuli, checksums, weights, hop, features)
+    cache_dir = Path(cache_dir)
+    folder = cache_dir / f"{_folder_prefix(features)}-{key[:20]}"
+    if not (folder / _META).is_file():
+        with _locked(cache_dir, folder):
+            # Another process may have finished while this one waited.
+            if not (folder / _META).is_file():
+                source = _layers(stimuli, weights, cache_dir, hop, features, device, progress)
+                meta = {
+                    "key": key,
+                    "features": features,
+                    "hop": hop,
+                    "labels": [label for label, _ in stimuli],
+                    "checksums": list(checksums),
+                    "durations": [audio_duration(path) for _, path in stimuli],
+                }
+                _write(folder, meta, source)
+    return replace(FeatureGrams.load(folder), labels=tuple(label for label, _ in stimuli))
+
+
+def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, np.ndarray]:
+    """Log-mel patches (n_patches, 96, 64) and their times (n_patches,) of an audio file.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        The file is missing or unusable or shorter than one patch; names it.
+    """
+    try:
+        return log_mel_patches(load_audio(path, SAMPLE_RATE), SAMPLE_RATE, hop)
+    except BadDataError as error:
+        raise BadDataError(
+            error.what, where=path, found=error.found, wanted=error.wanted, remedy=error.remedy
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Layers still to be computed, with what is known beforehand."""
+
+    grams: Iterable[LayerGram]
+    patch_times: Sequence[np.ndarray]
+    weights_sha256: str = ""
+    weights_label: str = ""
+
+
+def _layers(
+    stimuli: Stimuli,
+    weights: str | Path | None,
+    cache_dir: Path,
+    hop: float,
+    features: str,
+    device: str,
+    progress: Progress | None,
+) -> _Source:
+    from bids_app.features.stream import layer_grams
+
+    assert weights is not None
+    model = load_vggish(weights)
+    prepared = [stimulus_patches(path, hop) for _, path in stimuli]
+    grams = layer_grams(
+        model, [patches for patches, _ in prepared], device=device, progress=progress
+    )
+    return _Source(
+        grams, [times for _, times in prepared], model.weights_sha256, model.weights_label
+    )
+
+
+def _check_stimuli(stimuli: Stimuli) -> None:
+    labels = [label for label, _ in stimuli]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not labels or repeated:
+        raise UsageError(
+            "Stimuli must have labels of their own.",
+            where="stimuli",
+            found=f"repeated: {', '.join(repeated)}" if repeated else "no stimulus",
+        )
+
+
+def _cache_key(
+    stimuli: Stimuli,
+    checksums: Sequence[str],
+    weights: str | Path | None,
+    hop: float,
+    features: str,
+) -> str:
+    if features != "vggish":
+        raise UsageError("Unknown feature space.", where="features", found=features)
+    if weights is None:
+        raise UsageError(
+            "VGGish needs weights.",
+            where="weights",
+            remedy="give the weights file, or random:SEED for an untrained network",
+        )
+    known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
+    parts = [_FORMAT, features, round(hop, 6), list(checksums), known]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _folder_prefix(features: str) -> str:
+    name = features.split(":")[0] if features.startswith("precomputed") else features
+    return "".join(character if character.isalnum() else "-" for character in name)
+
+
+def _matrix_name(layer: int) -> str:
+    return f"layer-{layer:02d}.npy"
+
+
+@contextlib.contextmanager
+def _locked(cache_dir: Path, folder: Path) -> Iterator[None]:
+    lock = FileLock(cache_dir / f".{folder.name}.lock", timeout=_LOCK_SECONDS)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise TryAgainError(
+            "Another process has been computing these stimulus features for hours.",
+            where=lock.lock_file,
+            remedy="see whether it is alive; start again when it has ended",
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise CannotWriteError(
+            "The cache of stimulus features cannot be written.",
+            where=cache_dir,
+            found=str(error),
+            remedy="give a folder you may write to with --cache-dir",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(folder: Path, meta: Mapping[str, Any], source: _Source) -> None:
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            layers: dict[str, list[Any]] = {"layer_names": [], "n_units": [], "n_constant": []}
+            for number, layer in enumerate(source.grams, start=1):
+                # Rounding to float32 (6e-8) is below that of the float32 forward pass.
+                np.save(temporary / _matrix_name(number), layer.gram.astype(np.float32))
+                layers["layer_names"].append(layer.name)
+                layers["n_units"].append(layer.n_units)
+                layers["n_constant"].append(layer.n_constant)
+            np.save(temporary / "patch_times.npy", np.concatenate(source.patch_times))
+            content = {
+                **meta,
+                **layers,
+                "n_patches": [len(times) for times in source.patch_times],
+                "weights_sha256": source.weights_sha256,
+                "weights_label": source.weights_label,
+            }
+            text = json.dumps(content, indent=1, ensure_ascii=False)
+            (temporary / _META).write_text(text, encoding="utf-8")
+            temporary.chmod(0o755)
+            # A folder without its description was left by a process that was killed.
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, MusencError):
+            raise
+        raise CannotWriteError(
+            "Stimulus features cannot be written.",
+            where=folder,
+            found=str(error),
+            remedy="see whether the disk is full; 23 layers take 350 MB for 16 minutes of music",
+        ) from error

@@ -1,0 +1,172 @@
+"""Inner products between patches, summed over units that arrive in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy.linalg.blas import dsyrk, ssyrk
+
+from bids_app.errors import BadDataError
+
+# A float32 unit that varies by less than this share of its mean varies by rounding only.
+_CONSTANT_SHARE = 1e-6
+
+Transform = Callable[[torch.Tensor, torch.Tensor], int]
+"""Fill the second tensor (n_rows, n_units) from the first; returns the number of dead units."""
+
+
+@dataclass(frozen=True)
+class LayerGram:
+    """Inner products between all patches in one layer.
+
+    Attributes
+    ----------
+    layer : int
+        1 to 23.
+    name : str
+        As in ``LAYER_NAMES``.
+    gram : array of shape (n_patches, n_patches)
+        float64, over the z-scored units; not divided by their number.
+    n_units : int
+        Units of the layer.
+    n_constant : int
+        Units that are constant in every stimulus, and so contribute nothing.
+    """
+
+    layer: int
+    name: str
+    gram: np.ndarray
+    n_units: int
+    n_constant: int
+
+
+class StimulusScaler:
+    """Z-score units within each stimulus (population standard deviation).
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Patches of each stimulus, in order.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        borders = np.cumsum([0, *lengths])
+        self.segments = [slice(a, b) for a, b in pairwise(borders)]
+        self.n_rows = int(borders[-1])
+
+    def __call__(self, values: torch.Tensor, out: torch.Tensor) -> int:
+        """Write z-scores to ``out``; a unit constant in a stimulus becomes zero there.
+
+        Returns the number of units that are constant in every stimulus.
+        """
+        alive = torch.zeros(values.shape[1], dtype=torch.bool, device=values.device)
+        for segment in self.segments:
+            mean = values[segment].mean(dim=0)
+            centered = torch.sub(values[segment], mean, out=out[segment])
+            spread = torch.linalg.vector_norm(centered, dim=0) / np.sqrt(len(centered))
+            varies = spread > _CONSTANT_SHARE * mean.abs()
+            # Division by infinity also clears the rounding left in constant units.
+            centered /= torch.where(varies, spread, torch.inf)
+            alive |= varies
+        return int((~alive).sum())
+
+
+class GramSum:
+    """Gram matrix of transformed units, float64 sum of products in the units' own precision.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows and columns of the matrix.
+    transform : callable
+        What is done to a chunk before its inner products; see :data:`Transform`.
+    device : str
+        Where chunks live.
+    dtype : torch.dtype
+        Of the chunks.
+    """
+
+    def __init__(
+        self, n_rows: int, transform: Transform, device: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.n_units = 0
+        self.n_constant = 0
+        self._transform = transform
+        self._on_cpu = device == "cpu"
+        self._syrk = ssyrk if dtype == torch.float32 else dsyrk
+        self._total: np.ndarray | torch.Tensor
+        if self._on_cpu:
+            self._total = np.zeros((n_rows, n_rows), order="F")
+        else:
+            self._total = torch.zeros((n_rows, n_rows), dtype=torch.float64, device=device)
+
+    def add(self, values: torch.Tensor, scratch: torch.Tensor) -> None:
+        """Add units, without changing them.
+
+        Parameters
+        ----------
+        values : tensor of shape (n_rows, n_units)
+            Row-major.
+        scratch : tensor with at least as many elements and the same type
+            Overwritten.
+        """
+        out = scratch.flatten()[: values.numel()].view(values.shape)
+        self.n_constant += self._transform(values, out)
+        self.n_units += values.shape[1]
+        if self._on_cpu:
+            # Row-major (rows, units) is what BLAS calls (units, rows): no copy. Lower half only.
+            self._total += self._syrk(1.0, out.numpy().T, trans=1, lower=1)
+        else:
+            self._total += out @ out.T
+
+    def result(self) -> np.ndarray:
+        """Symmetric float64 matrix of shape (n_rows, n_rows); nothing can be added after it."""
+        if isinstance(self._total, torch.Tensor):
+            return self._total.cpu().numpy()
+        # In place: at this point the matrices of several layers are in memory.
+        self._total += np.tril(self._total, -1).T
+        return self._total.T
+
+
+def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Gram matrix of explicit features, scaled as the layers of the network are.
+
+    Parameters
+    ----------
+    values : sequence of arrays of shape (n_patches_i, n_units)
+        One per stimulus.
+
+    Returns
+    -------
+    gram : array of shape (n_patches, n_patches)
+        float64 inner products of units z-scored within each stimulus; constant units are zero.
+    n_constant : int
+        Units that are constant in every stimulus.
+
+    Raises
+    ------
+    BadDataError
+        Arrays without a common number of units, empty, or not finite.
+    """
+    arrays = [np.asarray(array, dtype=np.float64) for array in values]
+    shapes = [array.shape for array in arrays]
+    if not arrays or any(len(shape) != 2 or 0 in shape for shape in shapes):
+        raise BadDataError(
+            "values must be arrays of shape (n_patches, n_units).", where="values", found=shapes
+        )
+    if len({shape[1] for shape in shapes}) != 1:
+        raise BadDataError("Stimuli differ in their number of units.", where="values", found=shapes)
+    for number, array in enumerate(arrays):
+        if not np.isfinite(array).all():
+            raise BadDataError(
+                "values are not finite.", where=f"values[{number}]", wanted="finite numbers"
+            )
+    stacked = torch.from_numpy(np.concatenate(arrays))
+    scaler = StimulusScaler([len(array) for array in arrays])
+    total = GramSum(scaler.n_rows, scaler, "cpu", torch.float64)
+    total.add(stacked, torch.empty_like(stacked))
+    return total.result(), total.n_constant

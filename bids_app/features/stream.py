@@ -1,0 +1,291 @@
+"""Every layer of VGGish over every patch, a few rows of time at a time.
+
+A layer such as conv1 has 393,216 units per patch, 3 GB for 2,000 patches, yet its z-scores and
+inner products need all patches of a unit at once. So all patches are carried together through the
+network one pair of time rows after another: each convolution keeps just the rows that its 3 x 3
+kernel still needs, what a row contributes to the Gram matrix of its layer is added at once, and
+only what enters conv3_1, conv4_1 and fc1_1 is ever held whole (490 MB for 20 minutes at most).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from bids_app.errors import BadDataError, UsageError
+from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
+from bids_app.features.network import VGGish
+from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
+
+Progress = Callable[[float, str], None]
+"""Called with the share of the work that is done (0 to 1) and what was finished."""
+
+
+class Sink(Protocol):
+    """What receives the units of one layer, in the order (time, mel, channel)."""
+
+    def add(self, values: torch.Tensor, scratch: torch.Tensor) -> None:
+        """Take (n_patches, n_units) values without changing them; scratch may be overwritten."""
+
+
+SinkType = TypeVar("SinkType", bound=Sink)
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    place: int
+    height: int
+    layer: int
+    pooled: bool
+
+    @property
+    def last_layer(self) -> int:
+        return self.layer + (2 if self.pooled else 1)
+
+
+# Convolutions that run interleaved; what leaves a group is held whole.
+_GROUPS = (
+    (_Convolution(0, 96, 2, True), _Convolution(3, 48, 5, True)),
+    (_Convolution(6, 24, 8, False), _Convolution(8, 24, 10, True)),
+    (_Convolution(11, 12, 13, False), _Convolution(13, 12, 15, True)),
+)
+_DENSE = ((0, 18), (2, 20), (4, 22))
+_UNITS_PER_PRODUCT = 4096
+_PATCHES_PER_CONVOLUTION = 256
+
+
+def layer_grams(
+    model: VGGish,
+    patches: Sequence[np.ndarray],
+    *,
+    layers: Sequence[int | str] | None = None,
+    device: str = "cpu",
+    chunk_rows: int = 2,
+    progress: Progress | None = None,
+) -> Iterator[LayerGram]:
+    """Patch-rate Gram matrices of the layers of VGGish over all stimuli.
+
+    Units are z-scored over the patches of each stimulus (population standard deviation); where a
+    unit is constant it is zero. So the trace of a stimulus' block is its number of patches times
+    the number of units that vary in it. Products are float32, their sum float64.
+
+    Parameters
+    ----------
+    model : VGGish
+        From :func:`bids_app.features.vggish.load_vggish`.
+    patches : sequence of arrays of shape (n_patches_i, 96, 64)
+        Log-mel patches, one array per stimulus.
+    layers : sequence of int or str, optional
+        Numbers or names of the wanted layers, all 23 unless told; layers above the highest wanted
+        one are not computed.
+    device : str
+        torch device of the forward pass and the products.
+    chunk_rows : int
+        Time rows per step, even. More rows take more memory and give the same matrices up to the
+        rounding of float32 products.
+    progress : callable, optional
+        Called with the share done and the name of a stage.
+
+    Yields
+    ------
+    LayerGram
+        In the order of the layers.
+
+    Raises
+    ------
+    BadDataError
+        Patches of another shape, empty or not finite.
+    UsageError
+        A layer that does not exist, or an odd number of rows.
+    """
+    if not len(patches):
+        raise BadDataError("There is no stimulus.", where="patches", wanted="at least one array")
+    wanted = resolve_layers(layers)
+    stacked = np.concatenate([check_patches(array) for array in patches])
+    scaler = StimulusScaler([len(array) for array in patches])
+
+    def new_sink() -> GramSum:
+        return GramSum(scaler.n_rows, scaler, device)
+
+    streamed = stream_layers(model, stacked, wanted, new_sink, device, chunk_rows, progress)
+    del stacked
+    for layer, total in streamed:
+        yield LayerGram(
+            layer, LAYER_NAMES[layer - 1], total.result(), total.n_units, total.n_constant
+        )
+
+
+def stream_layers(
+    model: VGGish,
+    patches: np.ndarray,
+    layers: Sequence[int],
+    new_sink: Callable[[], SinkType],
+    device: str = "cpu",
+    chunk_rows: int = 2,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, SinkType]]:
+    """Feed every chunk of every wanted layer to a sink of its own.
+
+    Yields ``(layer, sink)`` once the layer is complete; parameters as in :func:`layer_grams`,
+    ``patches`` of shape (n_patches, 96, 64) over all stimuli.
+    """
+    if chunk_rows < 2 or chunk_rows % 2:
+        raise UsageError(
+            "Rows are taken in pairs.", where="chunk_rows", found=chunk_rows, wanted="2, 4, 6, ..."
+        )
+    top = max(layers)
+    groups = [[conv for conv in group if conv.layer <= top] for group in _GROUPS]
+    n_steps = sum(-(-conv.height // chunk_rows) for group in groups for conv in group)
+    stream: _Stream[SinkType] = _Stream(model, len(patches), device, chunk_rows, n_steps, progress)
+    inputs = torch.from_numpy(patches).to(device)
+    del patches
+
+    stream.open({1} & set(layers), new_sink)
+    stream.emit(1, inputs)
+    yield from stream.close()
+    rows = _consume(deque(inputs[..., None].unbind(dim=1)))
+    del inputs
+    for group in groups:
+        if not group:
+            return
+        members = range(group[0].layer, group[-1].last_layer + 1)
+        stream.open(set(members) & set(layers), new_sink)
+        for convolution in group:
+            rows = stream.convolve(rows, convolution)
+        # Past the highest wanted layer the rows are only run through, not kept.
+        rows = _consume(deque(rows, maxlen=None if top > members[-1] else 0))
+        yield from stream.close()
+    if top < _DENSE[0][1]:
+        return
+    values = torch.stack(list(rows), dim=1).flatten(1)
+    del rows
+    for place, layer in _DENSE:
+        if layer > top:
+            return
+        stream.open({layer, layer + 1} & set(layers), new_sink)
+        values = stream.connect(values, place, layer)
+        yield from stream.close()
+
+
+class _Stream(Generic[SinkType]):
+    """Forward steps for all patches, with the sinks of the layers that are being computed."""
+
+    def __init__(
+        self,
+        model: VGGish,
+        n_patches: int,
+        device: str,
+        chunk_rows: int,
+        n_steps: int,
+        progress: Progress | None,
+    ) -> None:
+        self._model = model
+        self._device = device
+        self._chunk_rows = chunk_rows
+        self._n_steps = n_steps
+        self._n_done = 0
+        self._progress = progress
+        self._sinks: dict[int, SinkType] = {}
+        self._scratch = torch.empty(n_patches * _UNITS_PER_PRODUCT, device=device)
+
+    def open(self, layers: set[int], new_sink: Callable[[], SinkType]) -> None:
+        self._sinks = {layer: new_sink() for layer in sorted(layers)}
+
+    def close(self) -> Iterator[tuple[int, SinkType]]:
+        while self._sinks:
+            layer = min(self._sinks)
+            yield layer, self._sinks.pop(layer)
+
+    def emit(self, layer: int, values: torch.Tensor) -> None:
+        if layer in self._sinks:
+            for units in values.flatten(1).split(_UNITS_PER_PRODUCT, dim=1):
+                self._sinks[layer].add(units, self._scratch)
+
+    def convolve(
+        self, rows: Iterator[torch.Tensor], convolution: _Convolution
+    ) -> Iterator[torch.Tensor]:
+        """Yield output rows (n_patches, mel, channel), pulling input rows as they are needed."""
+        weight, bias = self._model.weights(f"features.{convolution.place}", self._device)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        held: dict[int, torch.Tensor] = {}
+        for start in range(0, convolution.height, self._chunk_rows):
+            stop = min(start + self._chunk_rows, convolution.height)
+            strip = _strip(rows, held, start - 1, stop, convolution.height)
+            outputs = self._step(strip, weight, bias, convolution)
+            # Copies: one row that is still needed must not keep its neighbors in memory.
+            ready = deque(row.contiguous() for row in outputs.unbind(dim=1))
+            for number in [number for number in held if number < stop - 1]:
+                del held[number]
+            del strip, outputs  # this generator sleeps below while others need the memory
+            yield from _consume(ready)
+
+    def _step(
+        self,
+        strip: list[torch.Tensor],
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        convolution: _Convolution,
+    ) -> torch.Tensor:
+        n_patches, n_mel, _ = strip[0].shape
+        values = strip[0].new_empty((n_patches, len(strip) - 2, n_mel, len(bias)))
+        with exact_float32(self._device):
+            # A part of the patches at a time, since stacked rows would double what is held.
+            for start in range(0, n_patches, _PATCHES_PER_CONVOLUTION):
+                part = slice(start, start + _PATCHES_PER_CONVOLUTION)
+                stacked = torch.stack([row[part] for row in strip], dim=1).permute(0, 3, 1, 2)
+                images = functional.conv2d(stacked, weight, bias, padding=(0, 1))
+                values[part] = images.permute(0, 2, 3, 1)
+            self.emit(convolution.layer, values)
+            values.relu_()
+            self.emit(convolution.layer + 1, values)
+            if convolution.pooled:
+                images = functional.max_pool2d(values.permute(0, 3, 1, 2), 2)
+                values = images.permute(0, 2, 3, 1).contiguous()
+                self.emit(convolution.layer + 2, values)
+        self._n_done += 1
+        if self._progress is not None:
+            self._progress(self._n_done / self._n_steps, LAYER_NAMES[convolution.layer - 1])
+        return values
+
+    def connect(self, values: torch.Tensor, place: int, layer: int) -> torch.Tensor:
+        """Dense layer of shape (n_patches, n_units) and its ReLU."""
+        weight, bias = self._model.weights(f"embeddings.{place}", self._device)
+        with exact_float32(self._device):
+            values = functional.linear(values, weight, bias)
+            self.emit(layer, values)
+            values.relu_()
+            self.emit(layer + 1, values)
+        return values
+
+
+def exact_float32(device: str) -> AbstractContextManager[None]:
+    """Full float32 products in convolutions: on CUDA, cuDNN would take 10-bit mantissas."""
+    if not device.startswith("cuda"):
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
+def _consume(rows: deque[torch.Tensor]) -> Iterator[torch.Tensor]:
+    while rows:
+        yield rows.popleft()
+
+
+def _strip(
+    rows: Iterator[torch.Tensor],
+    held: dict[int, torch.Tensor],
+    first: int,
+    last: int,
+    height: int,
+) -> list[torch.Tensor]:
+    """Rows first to last, both included, each (n_patches, mel, channel); zeros outside."""
+    for number in range(max(held, default=-1) + 1, min(last, height - 1) + 1):
+        held[number] = next(rows)
+    blank = torch.zeros_like(next(iter(held.values()))[:1]).expand_as(next(iter(held.values())))
+    return [held.get(number, blank) for number in range(first, last + 1)]

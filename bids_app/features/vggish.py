@@ -1,0 +1,269 @@
+"""VGGish (Hershey et al. 2017): names of its layers, weights, and a plain forward pass.
+
+The network has the state-dict keys of torchvggish: ``features.{0,3,6,8,11,13}`` and
+``embeddings.{0,2,4}``, each with ``weight`` and ``bias``. Layers are numbered 1 to 23 from the
+input patch to the embedding after its ReLU; layer 22 is the embedding before it. The optional
+PCA and 8-bit quantization that some distributions apply to the embedding are not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_app.errors import BadDataError, UsageError
+from bids_app.features.audio import file_sha256
+from bids_app.features.logmel import log_mel, log_mel_patches
+
+if TYPE_CHECKING:
+    import torch
+
+    from bids_app.features.network import VGGish
+
+__all__ = [
+    "LAYER_NAMES",
+    "N_PARAMETERS",
+    "layer_activations",
+    "layer_sizes",
+    "load_vggish",
+    "log_mel",
+    "log_mel_patches",
+    "random_seed",
+    "resolve_device",
+    "resolve_layers",
+]
+
+LAYER_NAMES = (
+    "InputBatch",
+    "conv1",
+    "relu1",
+    "pool1",
+    "conv2",
+    "relu2",
+    "pool2",
+    "conv3_1",
+    "relu3_1",
+    "conv3_2",
+    "relu3_2",
+    "pool3",
+    "conv4_1",
+    "relu4_1",
+    "conv4_2",
+    "relu4_2",
+    "pool4",
+    "fc1_1",
+    "relu5_1",
+    "fc1_2",
+    "relu5_2",
+    "fc2",
+    "EmbeddingBatch",
+)
+"""Layers 1 to 23; the place in the tuple is the number minus one."""
+
+N_PARAMETERS = 72_141_184
+
+_SHAPES = (
+    (96, 64, 1),
+    *[(96, 64, 64)] * 2,
+    (48, 32, 64),
+    *[(48, 32, 128)] * 2,
+    (24, 16, 128),
+    *[(24, 16, 256)] * 4,
+    (12, 8, 256),
+    *[(12, 8, 512)] * 4,
+    (6, 4, 512),
+    *[(4096,)] * 4,
+    *[(128,)] * 2,
+)
+
+
+def layer_sizes() -> tuple[tuple[int, ...], ...]:
+    """Shape of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
+    return _SHAPES
+
+
+def resolve_layers(layers: Iterable[int | str] | None = None) -> tuple[int, ...]:
+    """Turn layer numbers or names into sorted, unique numbers from 1 to 23.
+
+    Parameters
+    ----------
+    layers : iterable of int or str, or None
+        Numbers (1-based; digits as text too) or names; None is all of them.
+
+    Returns
+    -------
+    numbers : tuple of int
+
+    Raises
+    ------
+    UsageError
+        A layer does not exist.
+    """
+    if layers is None:
+        return tuple(range(1, len(LAYER_NAMES) + 1))
+    numbers = set()
+    for layer in layers:
+        if layer in LAYER_NAMES:
+            numbers.add(LAYER_NAMES.index(layer) + 1)
+        elif str(layer).isdigit() and 1 <= int(layer) <= len(LAYER_NAMES):
+            numbers.add(int(layer))
+        else:
+            raise UsageError(
+                "VGGish has no such layer.",
+                where="layers",
+                found=layer,
+                wanted=f"1 to {len(LAYER_NAMES)} or one of {', '.join(LAYER_NAMES)}",
+            )
+    return tuple(sorted(numbers))
+
+
+def random_seed(weights: str | Path) -> int | None:
+    """Seed of a ``"random:SEED"`` specification, None where it names a file.
+
+    Raises
+    ------
+    UsageError
+        What follows ``random:`` is not a whole number.
+    """
+    text = str(weights)
+    if not text.startswith("random:"):
+        return None
+    seed = text.removeprefix("random:")
+    if not seed.isdigit():
+        raise UsageError(
+            "An untrained network needs a seed.",
+            where="weights",
+            found=text,
+            wanted="random:SEED with a whole number, for example random:0",
+        )
+    return int(seed)
+
+
+def load_vggish(weights: str | Path) -> VGGish:
+    """Build VGGish with given weights.
+
+    Parameters
+    ----------
+    weights : str or Path
+        A torch state dict, such as ``vggish-10086976.pth`` or what ``musenc convert-weights``
+        writes; or ``"random:SEED"`` for an untrained network: He-normal weights from a seeded
+        generator, zero biases. A file is read without running any code in it.
+
+    Returns
+    -------
+    model : VGGish
+        In evaluation mode, float32, on the CPU. ``model.weights_label`` is the file's name or the
+        specification; ``model.weights_sha256`` is the checksum of the file, or of the drawn
+        numbers in the order of the keys.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such file.
+    BadDataError
+        The file is not a state dict of VGGish; says which keys are missing, unexpected or
+        misshapen.
+    UsageError
+        ``random:`` without a whole number.
+    """
+    from bids_app.features import network
+
+    seed = random_seed(weights)
+    if seed is not None:
+        state = network.random_state(seed)
+        digest = hashlib.sha256()
+        for tensor in state.values():
+            digest.update(tensor.numpy().data)
+        return network.build(state, label=str(weights), sha256=digest.hexdigest())
+    path = Path(weights)
+    checksum = file_sha256(path)
+    state = network.read_state(path)
+    return network.build(state, label=path.name, sha256=checksum)
+
+
+def resolve_device(device: str = "auto") -> str:
+    """Name of the torch device to use: ``auto`` is CUDA where there is one.
+
+    Raises
+    ------
+    UsageError
+        CUDA was asked for and torch sees none.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if device == "auto" else device
+    if device == "auto":
+        return "cpu"
+    raise UsageError(
+        "No CUDA device can be used.",
+        where="device",
+        found=f"{device}, but torch {torch.__version__} sees no CUDA device",
+        remedy="use --device cpu, or install torch with CUDA and check the driver",
+    )
+
+
+def check_patches(patches: np.ndarray) -> np.ndarray:
+    """Return patches as contiguous float32 after checking shape and values.
+
+    Raises
+    ------
+    BadDataError
+        Not of shape (n_patches, 96, 64), empty, or not finite.
+    """
+    patches = np.ascontiguousarray(patches, dtype=np.float32)
+    if patches.ndim != 3 or patches.shape[1:] != (96, 64) or len(patches) == 0:
+        raise BadDataError(
+            "patches do not fit VGGish.",
+            where="patches",
+            found=f"shape {patches.shape}",
+            wanted="(n_patches, 96, 64) with at least one patch",
+        )
+    if not np.isfinite(patches).all():
+        raise BadDataError("patches have values that are not finite.", where="patches")
+    return patches
+
+
+def layer_activations(model: VGGish, patches: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Plain forward pass that yields every layer whole.
+
+    For a few patches, and as the reference for the streamed computation: conv1 alone takes
+    1.6 MB per patch.
+
+    Parameters
+    ----------
+    model : VGGish
+        From :func:`load_vggish`.
+    patches : array of shape (n_patches, 96, 64)
+        Log-mel patches.
+
+    Yields
+    ------
+    name : str
+        In the order of :data:`LAYER_NAMES`.
+    activations : array of shape (n_patches, n_units)
+        float32; units in the order (time, mel, channel), the last fastest.
+
+    Raises
+    ------
+    BadDataError
+        Patches of another shape or not finite.
+    """
+    import torch
+
+    checked = check_patches(patches)
+    layers = model.layers(torch.from_numpy(checked).to(next(model.parameters()).device))
+    for name, values in zip(LAYER_NAMES, layers, strict=True):
+        yield name, _units_last(values).cpu().numpy()
+
+
+def _units_last(values: torch.Tensor) -> torch.Tensor:
+    if values.ndim == 4:
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(len(values), -1)
