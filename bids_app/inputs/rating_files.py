@@ -62,12 +62,12 @@ def read_rating_files(
 ) -> RatingSet:
     """Ratings of BIDS files.
 
-    Times come from ``StartTime`` and ``SamplingFrequency``, or from a time column. In ``func/`` they
-    count from the start of the run that the file belongs to, so the onset of the music is
-    subtracted; in ``beh/`` and at the top of the dataset (a group's mean) they count from the start
-    of the audio file. The music is that of a column ``stimulus`` or ``stim_file``, of the entity
-    ``stim-``, of the file's run or task, or, where these say nothing, the stimulus called like the
-    task.
+    Times come from ``StartTime`` and ``SamplingFrequency``, or from a time column. In ``func/``
+    they count from the start of the run that the file belongs to, so the onset of the music is
+    subtracted; in ``beh/`` and at the top of the dataset (a group's mean) they count from the
+    start of the audio file. The music is that of a column ``stimulus`` or ``stim_file``, of the
+    entity ``stim-``, of the file's run or task, or, where these say nothing, the stimulus called
+    like the task.
 
     Parameters
     ----------
