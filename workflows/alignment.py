@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from bids_app.group import (
     GroupAlignment,
     gradient_bins,
     group_alignment,
+    orient_gradient,
     spin_alignment,
 )
 from bids_app.resources import fslr_spheres, gradient_files
@@ -28,6 +29,7 @@ from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 
 CLAIM_LEVEL = 0.05
+FIRST_GRADIENT = ("margulies2016", "margulies2016_fcgradient01")
 MIN_VERTICES = 100  # fewer say nothing about one hemisphere
 
 
@@ -93,6 +95,9 @@ class AlignmentReport:
 def load_gradient(option: str) -> Gradient:
     """Read a gradient and bring it onto the analysis mesh.
 
+    The first Margulies gradient is turned so that transmodal cortex is high; other maps stay as
+    they are, since nothing says which end of them is which.
+
     Raises
     ------
     MissingInputError, BadDataError
@@ -107,7 +112,7 @@ def load_gradient(option: str) -> Gradient:
     mesh = load_mesh(SPACE)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
-        return Gradient(values, record | {"Resampling": "none"})
+        return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"})
     if len(values) != 2 * 32492:
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
@@ -124,8 +129,13 @@ def load_gradient(option: str) -> Gradient:
             np.split(values, 2), fslr_spheres(), mesh.spheres, strict=True
         )
     ]
-    resampling = "barycentric from fsLR 32k over registered spheres, medial wall excluded"
-    return Gradient(np.concatenate(halves), record | {"Resampling": resampling})
+    record["Resampling"] = "barycentric from fsLR 32k over registered spheres, medial wall excluded"
+    values = np.concatenate(halves)
+    if option not in FIRST_GRADIENT:
+        return Gradient(values, record | {"Orientation": "as given"})
+    pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
+    values, orientation = orient_gradient(values, coordinates=pial)
+    return Gradient(values, record | {"Orientation": asdict(orientation)})
 
 
 def align(
