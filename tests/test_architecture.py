@@ -17,7 +17,7 @@ LAYERS = [
     {"report"},
     {"group", "emotion", "preference", "encoding", "features", "surface"},
     {"inputs", "outputs", "resources", "config", "status", "log"},
-    {"files"},
+    {"files", "limits"},
     {"errors"},
 ]
 NUMERIC = LAYERS[3]
