@@ -1,0 +1,55 @@
+# musenc-bidsapp: docker build --tag musenc-bidsapp .
+#
+#   --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128   CUDA instead of CPU
+#   --build-arg RESOURCES=FOLDER     weights, gradient and meshes from a folder of the build context
+#                                    (laid out by `musenc prefetch`) instead of a download
+#   --build-arg WEIGHTS=none         there are no pretrained VGGish weights in that folder
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS dependencies
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY containers/install.sh containers/requirements.lock /opt/source/containers/
+RUN /opt/source/containers/install.sh dependencies
+
+FROM dependencies AS resources
+ARG RESOURCES=
+ARG WEIGHTS=pretrained
+COPY bids_app/*.py /opt/source/bids_app/
+COPY bids_app/cli /opt/source/bids_app/cli/
+COPY ${RESOURCES:-containers/install.sh} /opt/source/resources/
+RUN RESOURCES="${RESOURCES:+/opt/source/resources}" WEIGHTS="${WEIGHTS}" \
+    /opt/source/containers/install.sh resources
+
+FROM dependencies AS application
+COPY . /opt/source/
+RUN DESTDIR=/opt/stage /opt/source/containers/install.sh application system
+
+FROM ${BASE}
+ARG WEIGHTS=pretrained
+ARG REVISION=
+LABEL org.opencontainers.image.title="musenc-bidsapp" \
+      org.opencontainers.image.description="BIDS-App: music-listening fMRI to surface encoding maps" \
+      org.opencontainers.image.url="https://github.com/musenc/musenc-bidsapp" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND LicenseRef-NOTICE" \
+      org.musenc.notice="/opt/musenc/share/NOTICE" \
+      org.musenc.vggish-weights="${WEIGHTS}"
+COPY --from=dependencies /opt/musenc/venv /opt/musenc/venv
+COPY --from=resources /opt/musenc/resources /opt/musenc/resources
+COPY --from=application /opt/stage/ /
+
+# Caches for those who start a program without the entry point, which gives every user their own.
+ENV PATH=/opt/musenc/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8 \
+    PYTHONNOUSERSITE=1 \
+    PYTHONUNBUFFERED=1 \
+    NO_ET=1 \
+    MUSENC_RESOURCES=/opt/musenc/resources \
+    NEUROMAPS_DATA=/opt/musenc/resources/neuromaps \
+    TEMPLATEFLOW_HOME=/opt/musenc/resources/templateflow \
+    HOME=/tmp/musenc \
+    XDG_CACHE_HOME=/tmp/musenc/cache \
+    MPLCONFIGDIR=/tmp/musenc/matplotlib \
+    NUMBA_CACHE_DIR=/tmp/musenc/numba
+WORKDIR /tmp
+ENTRYPOINT ["/opt/musenc/entrypoint.sh"]

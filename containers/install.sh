@@ -1,0 +1,71 @@
+#!/bin/sh
+# What is installed in the image, for Dockerfile and Singularity.def alike.
+#
+#   install.sh dependencies   the locked packages, into /opt/musenc/venv
+#   install.sh application    this project, from the sources beside this script
+#   install.sh resources      weights, gradient and meshes, into /opt/musenc/resources
+#   install.sh system         entry point, licences, mount points
+#
+# TORCH_INDEX   extra package index for torch; empty: the default index
+# RESOURCES     folder to take the resources from; empty: download them
+# DESTDIR       folder that stands for / in the steps application and system
+# WEIGHTS       "pretrained" or "none": what the image's label says, held against what was found
+set -eu
+
+source=$(cd "$(dirname "$0")/.." && pwd)
+prefix=/opt/musenc
+python=$prefix/venv/bin/python
+export PYTHONNOUSERSITE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+# The base image's pip fills the environment, which therefore needs no pip of its own.
+pip() { python3 -m pip --python "$python" "$@"; }
+
+dependencies() {
+    python3 -m venv --without-pip "$prefix/venv"
+    pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+        --requirement "$source/containers/requirements.lock"
+    pip check
+}
+
+application() {
+    pip install --no-deps ${DESTDIR:+--root "$DESTDIR"} "$source"
+    rm -rf "$source/build" "$source"/*.egg-info
+}
+
+resources() {
+    mkdir -p "$prefix/resources"
+    MUSENC_RESOURCES=$prefix/resources
+    TEMPLATEFLOW_HOME=$prefix/resources/templateflow
+    NEUROMAPS_DATA=$prefix/resources/neuromaps
+    PYTHONPATH=$source
+    export MUSENC_RESOURCES TEMPLATEFLOW_HOME NEUROMAPS_DATA PYTHONPATH
+    # From sources: so that a change elsewhere in the project does not download everything again.
+    if [ -n "${RESOURCES:-}" ]; then
+        "$python" -m bids_app.cli.tools prefetch --partial --from "$RESOURCES"
+    else
+        "$python" -m bids_app.cli.tools prefetch
+    fi
+    found=none
+    [ -e "$prefix/resources/vggish-10086976.pth" ] && found=pretrained
+    if [ "$found" != "${WEIGHTS:-pretrained}" ]; then
+        echo "VGGish weights: $found; build with WEIGHTS=$found, which is what the label will say" >&2
+        exit 1
+    fi
+    chmod -R a+rX "$prefix/resources"
+}
+
+system() {
+    root=${DESTDIR:-}
+    mkdir -p "$root/data" "$root/out" "$root$prefix/share"
+    install -m 755 "$source/containers/entrypoint.sh" "$root$prefix/entrypoint.sh"
+    install -m 644 "$source/NOTICE" "$source/LICENSE" "$source/containers/requirements.lock" \
+        "$root$prefix/share/"
+    "$python" "$source/containers/licenses.py" >"$root$prefix/share/LICENSES.tsv"
+}
+
+for step in "$@"; do
+    case $step in
+        dependencies | application | resources | system) "$step" ;;
+        *) sed -n '2,12p' "$0" >&2; exit 2 ;;
+    esac
+done
