@@ -1,1 +1,16 @@
-"""Figures and HTML pages."""
+"""Figures and HTML pages, drawn from the files of an output folder."""
+
+from bids_app.report.group import write_group_report
+from bids_app.report.methods import citation_bib, citation_md
+from bids_app.report.participant import write_participant_report
+from bids_app.report.sources import stimulus_figure_path
+from bids_app.report.stimuli import stimulus_figure
+
+__all__ = [
+    "citation_bib",
+    "citation_md",
+    "stimulus_figure",
+    "stimulus_figure_path",
+    "write_group_report",
+    "write_participant_report",
+]

@@ -1,0 +1,266 @@
+"""The part of the group page about layer preference and the cortical gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.config import MODEL_LABEL
+from bids_app.errors import BadDataError, MissingInputError
+from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.group_charts import (
+    bins_figure,
+    hexbin_figure,
+    participants_figure,
+    ridgeline_figure,
+    spin_figure,
+)
+from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, number, picture
+from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
+from bids_app.surface.mesh import SurfaceMesh
+
+LEVEL = 0.05
+_NO_CLAIM = "No alignment shown"
+
+
+def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+    """Test, participants, null, and what it looks like."""
+    section = Section("alignment", "Alignment with the cortical gradient")
+    section.add("statement", lambda: claim(files.alignment))
+    section.add("numbers of the alignment", lambda: alignment_facts(files))
+    section.add("spin null", lambda: spin_picture(files))
+    section.add("participants", lambda: participants_picture(files))
+    section.add("participants in numbers", lambda: participants_table(files))
+    section.add("the gradient", lambda: gradient_picture(files, mesh))
+    section.add("preference against gradient", lambda: hexbin_picture(files))
+    section.add("accuracy along the gradient", lambda: bins_picture(files))
+    section.add("gradient by preferred layer", lambda: ridgeline_picture(files))
+    return section
+
+
+def claim(group: Mapping[str, Any]) -> Verdict:
+    """The statement, claimed only where both spin p-values support it.
+
+    The page does not trust the file's sentence alone: a claim needs both tests in the same file.
+    """
+    p, partial = to_float(group.get("p_spin")), to_float(group.get("p_spin_partial"))
+    supported = bool(group.get("claimed")) and p < LEVEL and partial < LEVEL
+    statement = str(group.get("statement", ""))
+    if supported:
+        return Verdict(statement or "Layer preference is aligned with the gradient.", "good")
+    if not statement.startswith(_NO_CLAIM):
+        statement = f"{_NO_CLAIM} (spin p {number(p)}; given accuracy {number(partial)})."
+    return Verdict(statement, "warning")
+
+
+def alignment_facts(files: GroupFiles) -> list[Block]:
+    """Every number of the test, with what it means."""
+    group = files.alignment
+    mask = {
+        "significant": "vertices of significant layer-averaged accuracy",
+        "cortex": "the whole cortex (too few vertices are significant)",
+    }.get(str(group.get("mask")), str(group.get("mask", "n/a")))
+    facts = [
+        ("Mean correlation (Spearman)", _pair(group, "rho_mean", "p_spin", "spin p")),
+        (
+            "The same given accuracy",
+            _pair(group, "rho_mean_partial", "p_spin_partial", "spin p")
+            if "rho_mean_partial" in group
+            else f"spin p = {_value(group, 'p_spin_partial')}",
+        ),
+        (
+            "Interval over participants",
+            f"{_value(group, 'ci_low')} to {_value(group, 'ci_high')} (95 %, bootstrap)",
+        ),
+        (
+            "t over participants",
+            f"{_value(group, 't')}, p = {_value(group, 'p_t')} (do people agree; not a test of"
+            " alignment)",
+        ),
+        ("Rotations", f"{_value(group, 'n_spins')} ({_value(group, 'n_redrawn')} drawn again)"),
+        ("Mask", f"{mask}: {_value(group, 'n_mask')} vertices"),
+    ]
+    for side in ("left", "right"):
+        own = group.get(side)
+        told = (
+            _pair(own, "rho_mean", "p_spin", "spin p")
+            if isinstance(own, Mapping)
+            else "not computed: the mask holds too little of it"
+        )
+        facts.append((f"{side.capitalize()} hemisphere", told))
+    if group.get("mask") == "cortex":
+        note = "Too few vertices are significant, so the whole cortex was used."
+        return [Facts(facts), Verdict(note, "warning")]
+    return [Facts(facts)]
+
+
+def spin_picture(files: GroupFiles) -> Block:
+    """Null distributions with the observed value."""
+    group = files.alignment
+    rows = files.table(_nulls_file(files))
+    panels = [
+        ("plain", "statistic", "p_spin"),
+        ("given accuracy", "statistic_partial", "p_spin_partial"),
+    ]
+    drawn = [
+        (title, column(rows, name), to_float(group.get(name)), to_float(group.get(p)))
+        for title, name, p in panels
+        if name in rows[0]
+    ]
+    return picture(
+        spin_figure(drawn),
+        alt="Distribution of the alignment statistic over rotations of the gradient with the"
+        " observed value as a line; "
+        + "; ".join(f"{title}: observed {x:.3f}, p = {p:.3g}" for title, _, x, p in drawn),
+        caption="What alignment a rotated gradient reaches, and what was observed (line). Rotations"
+        " keep the smoothness of the gradient and move it away from where it belongs.",
+        source=files.name(_nulls_file(files)),
+    )
+
+
+def participants_picture(files: GroupFiles) -> Block:
+    """One point per participant."""
+    group, rows = files.alignment, files.rows("statmap.tsv", desc="alignment")
+    rho = column(rows, "rho")
+    interval = (to_float(group.get("ci_low")), to_float(group.get("ci_high")))
+    mean = to_float(group.get("rho_mean"))
+    return picture(
+        participants_figure(
+            [row["participant_id"] for row in rows],
+            rho,
+            column(rows, "rho_partial"),
+            mean,
+            interval,
+        ),
+        alt=f"Correlation of layer preference and gradient of {len(rows)} participants, mean"
+        f" {mean:.3f}, interval {interval[0]:.3f} to {interval[1]:.3f}",
+        caption="Each participant's correlation (filled) and the same given accuracy (open), the"
+        " mean and its 95 % bootstrap interval over participants. Participants share what the"
+        " cortex looks like, so agreement between them is no evidence of alignment; the spin null"
+        " is.",
+        source=files.name(files.file("statmap.tsv", desc="alignment")),
+    )
+
+
+def participants_table(files: GroupFiles) -> Block:
+    """The alignment table as it is in the derivatives."""
+    shown = {
+        "participant_id": "participant",
+        "rho": "rho",
+        "rho_partial": "given accuracy",
+        "rho_left": "left",
+        "rho_right": "right",
+        "rho_without": "group without",
+        "p_without": "spin p without",
+    }
+    rows = files.rows("statmap.tsv", desc="alignment")
+    names = [name for name in shown if name in rows[0]]
+    return Table(
+        "Alignment per participant, and of the group without that participant",
+        [shown[name] for name in names],
+        [[row[names[0]], *(number(to_float(row[name])) for name in names[1:])] for row in rows],
+        numeric=range(1, len(names)),
+    )
+
+
+def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """The gradient as it was used."""
+    values = files.map("value", desc="gradient")[0]
+    low, high = (float(v) for v in np.nanquantile(values, [0.01, 0.99]))
+    return picture(
+        surface_figure(values, ColorScale("gradient (no unit)", low, high, "viridis"), mesh=mesh),
+        alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
+        " hemispheres",
+        caption="The gradient on this mesh, oriented so that high values are transmodal. Gray:"
+        " medial wall, left out.",
+        source=files.map_label("value", desc="gradient"),
+    )
+
+
+def hexbin_picture(files: GroupFiles) -> Block:
+    """Mean preference against the gradient inside the mask."""
+    gradient, mask = _gradient_and_mask(files)
+    slope = files.map("slope", desc="layerpref")[0]
+    inside = mask & np.isfinite(slope)
+    if not inside.any():
+        raise BadDataError("No vertex has both a slope and a gradient value")
+    return picture(
+        hexbin_figure(gradient[inside], slope[inside]),
+        alt=f"Mean residual slope against the gradient at {int(inside.sum())} vertices, as counts"
+        " in hexagons",
+        caption=f"Mean residual slope against the gradient at the {int(inside.sum())} vertices of"
+        " the mask. Neighboring vertices are not independent: only the spin null above says"
+        " whether there is alignment.",
+        source=f"{files.map_label('slope', desc='layerpref')},"
+        f" {files.map_label('value', desc='gradient')}",
+    )
+
+
+def bins_picture(files: GroupFiles) -> Block:
+    """Accuracy of every layer in equal-count bins of the gradient."""
+    rows = files.rows("statmap.tsv", desc="bins")
+    bins, layers = column(rows, "bin").astype(int), column(rows, "layer").astype(int)
+    table = np.full((layers.max(), bins.max()), np.nan)
+    table[layers - 1, bins - 1] = column(rows, "r")
+    names = {int(row["layer"]): row["name"] for row in rows}
+    return picture(
+        bins_figure(table, [names[k] for k in sorted(names)]),
+        alt=f"Heat map of accuracy: {len(names)} layers by {bins.max()} bins of the gradient, and"
+        " the same standardized within each bin",
+        caption="Mean accuracy of every layer in bins of the gradient that hold equally many"
+        " vertices; left as it is, right standardized over the layers of each bin. For"
+        " description only: neighboring bins are not independent.",
+        source=files.name(files.file("statmap.tsv", desc="bins")),
+    )
+
+
+def ridgeline_picture(files: GroupFiles) -> list[Block]:
+    """Where along the gradient the vertices lie that prefer each layer."""
+    gradient, mask = _gradient_and_mask(files)
+    layer = files.map("argmax", desc="layerpref")[0]
+    inside = mask & np.isfinite(layer)
+    if not inside.any():
+        raise BadDataError("No vertex has both a best layer and a gradient value")
+    return [
+        picture(
+            ridgeline_figure(gradient[inside], layer[inside], files.layer_names),
+            alt="Distribution of the gradient over the vertices that prefer each layer, one ridge"
+            " per layer",
+            caption="Where along the gradient the vertices lie whose group profile is highest in"
+            " each layer (number of vertices in brackets; black: median; fewer than ten vertices"
+            " as ticks).",
+            source=f"{files.map_label('argmax', desc='layerpref')},"
+            f" {files.map_label('value', desc='gradient')}",
+        ),
+        Text("The best layer follows accuracy too, so this picture describes and does not test."),
+    ]
+
+
+def _gradient_and_mask(files: GroupFiles) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """The gradient, and the vertices the alignment was computed on."""
+    gradient = files.map("value", desc="gradient")[0]
+    mask = np.isfinite(gradient)
+    if files.alignment.get("mask") == "significant":
+        mask &= np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+    return gradient, mask
+
+
+def _nulls_file(files: GroupFiles) -> Path:
+    found = sorted(files.root.glob(f"group_model-{MODEL_LABEL}*nulls*.tsv"))
+    if not found:
+        raise MissingInputError(
+            "The output folder does not hold it", where=f"group_model-{MODEL_LABEL}_*nulls.tsv"
+        )
+    return found[0]
+
+
+def _value(group: Mapping[str, Any], name: str) -> str:
+    return number(group.get(name))
+
+
+def _pair(group: Mapping[str, Any], first: str, second: str, label: str) -> str:
+    return f"{_value(group, first)}, {label} = {_value(group, second)}"

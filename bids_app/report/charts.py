@@ -1,0 +1,241 @@
+"""Figures of the participant page other than brains. Each returns a matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+
+# Okabe and Ito's colors, told apart by everybody.
+BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
+_N_CARPET_ROWS = 400
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of `width` x `height` inches that lays itself out."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def tidy(ax: Axes) -> None:
+    """Drop the frame's upper and right line."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def layer_axis(ax: Axes, names: Sequence[str], *, axis: str = "x") -> None:
+    """Label an axis of layers 1..n with number and name."""
+    positions = np.arange(1, len(names) + 1)
+    labels = [f"{k} {name}" for k, name in zip(positions, names, strict=True)]
+    if axis == "x":
+        ax.set_xticks(positions, labels, rotation=60, ha="right", rotation_mode="anchor")
+        ax.set_xlim(0.4, len(names) + 0.6)
+    else:
+        ax.set_yticks(positions, labels)
+    ax.tick_params(axis=axis, labelsize=9)
+
+
+def carpet_figure(
+    presentations: Sequence[tuple[str, FloatArray, FloatArray]], order: npt.NDArray[np.intp]
+) -> Figure:
+    """Cleaned responses as a carpet: rows are vertices, columns volumes, z-scored per row.
+
+    Parameters
+    ----------
+    presentations : sequence of (label, times (n_times,) in seconds, values (n_times, n_vertices))
+    order : (n_shown,) int array
+        Vertices from top to bottom.
+    """
+    rows = order[:: max(1, len(order) // _N_CARPET_ROWS)]
+    figure = new_figure(9.5, 2.5 * len(presentations) + 0.6)
+    axes = np.atleast_2d(
+        figure.subplots(
+            2 * len(presentations), 1, gridspec_kw={"height_ratios": [1, 3] * len(presentations)}
+        )
+    ).reshape(-1, 2)
+    image = None
+    for (label, times, values), (top, bottom) in zip(presentations, axes, strict=True):
+        shown = values[:, rows]
+        z = (shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-12)
+        top.plot(times, z.mean(axis=1), color=BLUE, linewidth=1)
+        top.set_xlim(times[0], times[-1])
+        top.set_xticks([])
+        top.set_ylabel("mean", fontsize=10)
+        top.set_title(label, fontsize=11, loc="left")
+        tidy(top)
+        image = bottom.imshow(
+            z.T,
+            aspect="auto",
+            cmap="gray",
+            vmin=-2,
+            vmax=2,
+            interpolation="none",
+            extent=(float(times[0]), float(times[-1]), len(rows), 0),
+        )
+        bottom.set_yticks([])
+        bottom.set_ylabel("vertices", fontsize=10)
+    axes[-1, 1].set_xlabel("second of the stimulus", fontsize=11)
+    if image is not None:
+        bar = figure.colorbar(image, ax=list(axes.ravel()), shrink=0.4, aspect=25, pad=0.01)
+        bar.set_label("response (SD of the vertex)", fontsize=10)
+    return figure
+
+
+def series_figure(series: Mapping[str, Mapping[str, FloatArray]], unit: str) -> Figure:
+    """Lines over volumes, one panel per run.
+
+    Parameters
+    ----------
+    series : mapping of run to mapping of name to (n_times,) array
+    unit : str
+        Label of the y axis.
+    """
+    figure = new_figure(9.5, 1.9 * len(series) + 0.4)
+    axes = np.atleast_1d(figure.subplots(len(series), 1))
+    for ax, (run, lines) in zip(axes, series.items(), strict=True):
+        for name, values in lines.items():
+            ax.plot(values, linewidth=1, label=name)
+        ax.set_title(run, fontsize=11, loc="left")
+        ax.set_ylabel(unit, fontsize=10)
+        ax.margins(x=0)
+        tidy(ax)
+    axes[0].legend(fontsize=9, ncols=4, frameon=False)
+    axes[-1].set_xlabel("volume", fontsize=11)
+    return figure
+
+
+def profile_figure(profiles: FloatArray, names: Sequence[str], reference: FloatArray) -> Figure:
+    """Accuracy per layer of some vertices: median, middle half, middle 90 %, and the reference.
+
+    Parameters
+    ----------
+    profiles : (n_layers, n_vertices) array
+    names : sequence of n_layers str
+    reference : (n_layers,) array
+        Reference profile of the residual slope; NaN where there is none.
+    """
+    layers = np.arange(1, len(names) + 1)
+    low, lower, median, upper, high = np.nanquantile(
+        profiles, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1
+    )
+    figure = new_figure(9.5, 4.6)
+    ax = figure.subplots()
+    ax.fill_between(layers, low, high, color=BLUE, alpha=0.15, linewidth=0, label="middle 90 %")
+    ax.fill_between(layers, lower, upper, color=BLUE, alpha=0.3, linewidth=0, label="middle 50 %")
+    ax.plot(layers, median, color=BLUE, marker="o", markersize=4, label="median")
+    if np.isfinite(reference).any():
+        ax.plot(layers, reference, color=ORANGE, linestyle="--", label="reference profile")
+    ax.axhline(0, color=GRAY, linewidth=0.8)
+    layer_axis(ax, names)
+    ax.set_ylabel("prediction accuracy (Pearson r)", fontsize=11)
+    ax.legend(fontsize=10, frameon=False, ncols=4)
+    tidy(ax)
+    return figure
+
+
+def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -> Figure:
+    """Three looks at the null: the best vertex, all z, all p.
+
+    Parameters
+    ----------
+    observed : float
+        Accuracy of the best vertex and layer.
+    null_sd : float
+        Standard deviation of its null.
+    z, p : (n_vertices,) arrays
+        Of the best layer.
+    """
+    figure = new_figure(9.5, 3.5)
+    first, second, third = figure.subplots(1, 3)
+    span = max(4 * null_sd, abs(observed) * 1.15)
+    grid = np.linspace(-span, span, 400)
+    first.fill_between(grid, _normal(grid, null_sd), color=GRAY, alpha=0.45, linewidth=0)
+    first.axvline(observed, color=ORANGE, linewidth=2)
+    first.set_title(f"best vertex: r = {observed:.3f}", fontsize=11)
+    first.set_xlabel("accuracy under the null (r)", fontsize=10)
+    z = z[np.isfinite(z)]
+    edges = np.linspace(min(-4.0, z.min()), max(4.0, z.max()), 60)
+    second.hist(z, edges, density=True, color=BLUE, alpha=0.55, label="vertices")
+    second.plot(edges, _normal(edges, 1.0), color="black", linewidth=1.3, label="no encoding")
+    second.set_title("all vertices, best layer", fontsize=11)
+    second.set_xlabel("z of the accuracy", fontsize=10)
+    second.legend(fontsize=9, frameon=False)
+    third.hist(p[np.isfinite(p)], np.linspace(0, 1, 41), density=True, color=BLUE, alpha=0.55)
+    third.axhline(1.0, color="black", linewidth=1.3)
+    third.set_title("p: flat without encoding", fontsize=11)
+    third.set_xlabel("one-sided p", fontsize=10)
+    for ax in (first, second, third):
+        ax.set_ylabel("density", fontsize=10)
+        tidy(ax)
+    return figure
+
+
+def layer_checks_figure(
+    names: Sequence[str], edge_low: FloatArray, edge_high: FloatArray, rank: FloatArray
+) -> Figure:
+    """Share of penalties at both ends of the grid, and effective rank, per layer."""
+    layers = np.arange(1, len(names) + 1)
+    figure = new_figure(9.5, 5.6)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    top.bar(layers - 0.2, 100 * edge_low, 0.4, color=BLUE, label="smallest penalty")
+    top.bar(layers + 0.2, 100 * edge_high, 0.4, color=ORANGE, label="largest penalty")
+    top.set_ylim(0, max(5.0, 115 * float(np.nanmax([edge_low, edge_high]))))
+    top.set_ylabel("vertices and folds (%)", fontsize=10)
+    top.set_title("penalty chosen at an end of the grid", fontsize=11, loc="left")
+    top.legend(fontsize=10, frameon=False, ncols=2)
+    bottom.bar(layers, rank, 0.6, color=GREEN)
+    bottom.set_ylabel("effective rank", fontsize=10)
+    bottom.set_title("independent dimensions of the features", fontsize=11, loc="left")
+    layer_axis(bottom, names)
+    for ax in (top, bottom):
+        tidy(ax)
+    return figure
+
+
+def reliability_figure(pairs: Sequence[tuple[str, FloatArray, str, FloatArray, float]]) -> Figure:
+    """Accuracy with one stimulus held out against that with another, per pair.
+
+    Parameters
+    ----------
+    pairs : sequence of (label, (n,) array, label, (n,) array, correlation)
+    """
+    n_columns = min(3, len(pairs))
+    n_rows = -(-len(pairs) // n_columns)
+    figure = new_figure(3.25 * n_columns, 3.2 * n_rows)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for ax in axes.flat[len(pairs) :]:
+        ax.set_axis_off()
+    for ax, (label_x, x, label_y, y, r) in zip(axes.flat, pairs, strict=False):
+        ax.hexbin(x, y, gridsize=40, mincnt=1, cmap="viridis", bins="log", linewidths=0.1)
+        ax.axhline(0, color=GRAY, linewidth=0.8)
+        ax.axvline(0, color=GRAY, linewidth=0.8)
+        ax.set_xlabel(f"r, {label_x} held out", fontsize=10)
+        ax.set_ylabel(f"r, {label_y} held out", fontsize=10)
+        ax.set_title(f"correlation over vertices {r:.2f}", fontsize=10)
+        tidy(ax)
+    return figure
+
+
+def lag_figure(shift: FloatArray, accuracy: FloatArray) -> Figure:
+    """Accuracy when the music is shifted against the brain."""
+    figure = new_figure(7.0, 3.2)
+    ax = figure.subplots()
+    ax.plot(shift, accuracy, color=BLUE, marker="o", markersize=4)
+    ax.axvline(0, color=ORANGE, linewidth=1.5, label="as analyzed")
+    ax.set_xlabel("shift of the music (seconds; positive: later)", fontsize=10)
+    ax.set_ylabel("mean accuracy (r)", fontsize=10)
+    ax.legend(fontsize=10, frameon=False)
+    tidy(ax)
+    return figure
+
+
+def _normal(x: FloatArray, sd: float) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * (x / sd) ** 2) / (sd * np.sqrt(2 * np.pi)))

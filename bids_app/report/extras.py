@@ -1,0 +1,176 @@
+"""Parts of the group page whose analyses are optional: ISC, emotion, clusters.
+
+An analysis that was not run leaves no files; the page then says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import MissingInputError
+from bids_app.outputs import parse_entities
+from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.group_charts import profile_lines_figure
+from bids_app.report.page import Block, Section, Table, picture
+from bids_app.report.sources import FloatArray, GroupFiles, column
+from bids_app.surface.mesh import SurfaceMesh
+
+LEVEL = 0.05
+_MAX_ROWS = 60
+
+
+def isc_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+    """Correlation of responses between participants."""
+    section = Section("isc", "Correlation between participants")
+    section.add("intersubject correlation", lambda: isc_pictures(files, mesh))
+    return section
+
+
+def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
+    """One map per stimulus or kind."""
+    found = _maps(files, "*desc-isc*_statmap.func.gii")
+    if not found:
+        raise MissingInputError("No intersubject correlation was computed", where="desc-isc")
+    blocks: list[Block] = []
+    for path in found:
+        entities = parse_entities(path)
+        if entities.get("stat") != "r":
+            continue
+        values = _both(files, path)
+        which = entities.get("stim", "all stimuli")
+        inside = _significant(files, path)
+        top = max(0.05, float(np.nanquantile(values, 0.999)))
+        blocks.append(
+            picture(
+                surface_figure(
+                    values,
+                    ColorScale("correlation between participants (r)", 0.0, top),
+                    mesh=mesh,
+                    outline=inside,
+                ),
+                alt=f"Intersubject correlation, {which}, on the inflated cortex, lateral and"
+                " medial views of both hemispheres",
+                caption=f"Intersubject correlation of the cleaned responses, {which}: how much of a"
+                " participant's response the others share. What is not shared, no model of the"
+                f" music can predict. {_outline_words(inside)}",
+                source=files.name(path),
+            )
+        )
+    return blocks
+
+
+def emotion_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+    """Ratings and the brain; layers and ratings."""
+    section = Section("emotion", "Felt emotion and enjoyment")
+    section.add("maps of the rating GLM", lambda: emotion_pictures(files, mesh))
+    section.add("layers that predict the ratings", lambda: rating_blocks(files))
+    return section
+
+
+def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
+    """One map per scale."""
+    found = [p for p in _maps(files, "*model-emotion_*_statmap.func.gii") if "stat-t_" in p.name]
+    if not found:
+        raise MissingInputError("No rating analysis was run", where="model-emotion")
+    blocks: list[Block] = []
+    for path in found:
+        scale_name = parse_entities(path).get("feature", "rating")
+        values = _both(files, path)
+        inside = _significant(files, path)
+        top = max(1.0, float(np.nanquantile(np.abs(values), 0.995)))
+        blocks.append(
+            picture(
+                surface_figure(
+                    values,
+                    ColorScale(f"{scale_name} (t)", -top, top, "coolwarm"),
+                    mesh=mesh,
+                    outline=inside,
+                ),
+                alt=f"t map of changes of {scale_name} on the inflated cortex, lateral and medial"
+                " views of both hemispheres",
+                caption=f"Responses to changes of {scale_name} (size of its derivative), t over"
+                " participants. Red: more activity when the rating changes. "
+                f"{_outline_words(inside)}",
+                source=files.name(path),
+            )
+        )
+    return blocks
+
+
+def rating_blocks(files: GroupFiles) -> list[Block]:
+    """Accuracy per layer and scale."""
+    found = sorted(files.root.glob("group_*desc-ratings_scores.tsv"))
+    if not found:
+        raise MissingInputError(
+            "No prediction of ratings was run", where="group_*_desc-ratings_scores.tsv"
+        )
+    rows = files.table(found[0])
+    scales = list(dict.fromkeys(row["scale"] for row in rows))
+    series = []
+    for scale in scales:
+        own = [row for row in rows if row["scale"] == scale]
+        series.append((scale, column(own, "r")))
+    names = [row["name"] for row in rows if row["scale"] == scales[0]]
+    return [
+        picture(
+            profile_lines_figure(series, names, "prediction accuracy of the rating (r)"),
+            alt=f"Accuracy of predicting {' and '.join(scales)} from each layer",
+            caption="How well each layer predicts the ratings of music it was not fitted to.",
+            source=files.name(found[0]),
+        )
+    ]
+
+
+def clusters_section(files: GroupFiles) -> Section:
+    """Cluster tables as they are in the derivatives."""
+    section = Section("clusters", "Clusters")
+    section.add("cluster tables", lambda: cluster_tables(files))
+    return section
+
+
+def cluster_tables(files: GroupFiles) -> list[Block]:
+    """Every cluster table of the folder."""
+    found = sorted(files.root.glob("group_*desc-clusters*.tsv"))
+    if not found:
+        raise MissingInputError("No cluster table was written", where="group_*_desc-clusters*.tsv")
+    blocks: list[Block] = []
+    for path in found:
+        rows = files.table(path)
+        names = list(rows[0])
+        more = f" (first {_MAX_ROWS} of {len(rows)})" if len(rows) > _MAX_ROWS else ""
+        blocks.append(
+            Table(
+                f"{files.name(path)}{more}",
+                names,
+                [[row[name] for name in names] for row in rows[:_MAX_ROWS]],
+            )
+        )
+    return blocks
+
+
+def _maps(files: GroupFiles, pattern: str) -> list[Path]:
+    """Left hemispheres of matching group maps."""
+    found = sorted((files.root / "tpl-fsaverage" / "func").glob(pattern))
+    return [path for path in found if "_hemi-L_" in path.name]
+
+
+def _both(files: GroupFiles, left: Path) -> FloatArray:
+    return files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
+
+
+def _significant(files: GroupFiles, left: Path) -> FloatArray | None:
+    """Vertices of p < .05 in the p map beside a map; None without one."""
+    stat = parse_entities(left)["stat"]
+    beside = left.with_name(left.name.replace(f"_stat-{stat}_", "_stat-p_"))
+    if not beside.is_file():
+        return None
+    inside = np.nan_to_num(_both(files, beside), nan=1.0) < LEVEL
+    return inside if inside.any() else None
+
+
+def _outline_words(inside: FloatArray | None) -> str:
+    if inside is None:
+        return "Nothing is outlined: no corrected p-value is below .05, or none was computed."
+    return f"Outlined: {int(inside.sum())} vertices with corrected p < .05."

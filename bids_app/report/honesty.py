@@ -1,0 +1,153 @@
+"""The part of a participant's page that asks whether the result can be believed."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from bids_app.config import MODEL_LABEL
+from bids_app.errors import BadDataError
+from bids_app.report.charts import (
+    lag_figure,
+    layer_checks_figure,
+    null_figure,
+    reliability_figure,
+)
+from bids_app.report.page import Block, Facts, Section, Text, Verdict, number, percent, picture
+from bids_app.report.sources import History, ParticipantFiles, column, to_float
+
+_EDGE_WARNING = 0.5
+
+
+def honesty_section(files: ParticipantFiles, history: History) -> Section:
+    """Null, penalties, lag, reliability, effective rank, and what was dropped."""
+    section = Section("honesty", "Can it be believed?")
+    section.add("null distribution", lambda: null_picture(files))
+    section.add("penalties and effective rank per layer", lambda: checks_blocks(files))
+    section.add("reliability across held-out stimuli", lambda: reliability_blocks(files))
+    section.add("lag check", lambda: lag_picture(files))
+    section.add("what was dropped", lambda: dropped_facts(files, history))
+    return section
+
+
+def null_picture(files: ParticipantFiles) -> Block:
+    """Best vertex against its null, and z and p of all vertices."""
+    z, p = files.map("z"), files.map("p")
+    accuracy = files.accuracy
+    if not np.isfinite(z).any():
+        raise BadDataError(
+            "No null distribution was computed", where=f"null: {files.sidecar.get('Null')}"
+        )
+    layer, vertex = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
+    observed = float(accuracy[layer, vertex])
+    null_sd = abs(observed / float(z[layer, vertex]))
+    name = files.layer_names[int(layer)]
+    best = int(np.nanargmax(np.nanmean(accuracy, axis=1)))
+    share = float(np.nanmean(p[best][np.isfinite(p[best])] < 0.05))
+    return picture(
+        null_figure(observed, null_sd, z[best], p[best]),
+        alt="Three panels: the null distribution of the best vertex with the observed accuracy, the"
+        " distribution of z over vertices against the standard normal, and the distribution of p",
+        caption=f"Left: the best vertex (layer {layer + 1}, {name}), r = {observed:.3f}, against"
+        f" its null (SD {null_sd:.3f}: phase-rotated responses). It was picked as the best of"
+        f" {int(np.isfinite(accuracy).sum())}, so the line lies far out even by chance. Middle and"
+        f" right: all vertices for layer {best + 1} ({files.layer_names[best]}), the layer of"
+        f" highest mean accuracy; {percent(share)} have p < .05, of which 5 % are expected"
+        " without any encoding.",
+        source=f"{files.map_label('r')}, {files.map_label('z')}, {files.map_label('p')}",
+    )
+
+
+def checks_blocks(files: ParticipantFiles) -> list[Block]:
+    """Penalty-edge shares and effective rank, with words where they are alarming."""
+    rows = files.layers
+    low, high, rank = (column(rows, name) for name in ("edge_low", "edge_high", "effective_rank"))
+    names = [row["name"] for row in rows]
+    blocks: list[Block] = [
+        picture(
+            layer_checks_figure(names, low, high, rank),
+            alt="Bars per layer: share of penalties at the smallest and largest value of the grid,"
+            " and effective rank of the features",
+            caption="Above: how often the penalty at an end of the grid was chosen. Vertices that"
+            " follow nothing in the music choose the largest one; many at the smallest one say"
+            " that the grid should go lower. Below: effective rank (participation ratio of the"
+            " kernel's eigenvalues), the number of independent dimensions a layer offers.",
+            source=files.name(files.tree.model_summary(files.participant, MODEL_LABEL)),
+        )
+    ]
+    if np.nanmax(low) > _EDGE_WARNING:
+        blocks.append(
+            Verdict(
+                f"In layer {int(np.nanargmax(low)) + 1}, {percent(float(np.nanmax(low)))} of"
+                " vertices and folds chose the smallest penalty: the grid ends too early.",
+                "warning",
+            )
+        )
+    return blocks
+
+
+def reliability_blocks(files: ParticipantFiles) -> list[Block]:
+    """Does the map come out alike whichever stimulus is held out?"""
+    labels = files.held_out
+    if len(labels) < 2:
+        raise BadDataError("It takes two held-out stimuli", found=f"{len(labels)}")
+    maps = {label: files.held_out_accuracy(label).mean(axis=0) for label in labels}
+    pairs = []
+    for first, second in combinations(labels, 2):
+        finite = np.isfinite(maps[first]) & np.isfinite(maps[second])
+        x, y = maps[first][finite], maps[second][finite]
+        pairs.append((first, x, second, y, float(np.corrcoef(x, y)[0, 1])))
+    return [
+        picture(
+            reliability_figure(pairs),
+            alt="Layer-averaged accuracy with one stimulus held out against another, one point"
+            " per vertex; "
+            + "; ".join(f"{a} and {b}: correlation {r:.2f}" for a, _, b, _, r in pairs),
+            caption="Layer-averaged accuracy of every vertex with one stimulus held out, against"
+            " another. Maps of real encoding agree. The two share training music and smooth"
+            " maps agree more easily, so this describes and does not test.",
+            source=", ".join(files.map_label("r", stim=label) for label in labels),
+        )
+    ]
+
+
+def lag_picture(files: ParticipantFiles) -> Block:
+    """Accuracy as the music is shifted, where it was computed."""
+    path = files.own_table("summary.tsv", model=MODEL_LABEL, desc="lag")
+    rows = files.table(path)
+    shift, accuracy = column(rows, "shift_s"), column(rows, "mean_r")
+    peak = float(shift[int(np.nanargmax(accuracy))])
+    return picture(
+        lag_figure(shift, accuracy),
+        alt=f"Mean accuracy against a shift of the music; highest at {peak:g} s",
+        caption="Accuracy when the music is shifted in time against the brain. A peak away from"
+        f" zero (here {peak:g} s) says that the onset of the music may be wrong.",
+        source=files.name(path),
+    )
+
+
+def dropped_facts(files: ParticipantFiles, history: History) -> list[Block]:
+    """Everything that did not enter the result."""
+    runs, layers = files.runs, files.layers
+    volumes = column(runs, "n_volumes").sum()
+    kept = column(runs, "n_volumes_with_music").sum()
+    constant = column(layers, "n_constant_units")
+    skipped = [row for row in history.rows if row.run and row.state != "done"]
+    facts = [
+        ("Runs", f"{len(skipped)} not used" if skipped else "none skipped in the log"),
+        ("Volumes at the start", number(column(runs, "n_dummy").sum())),
+        ("Volumes without music", f"{number(volumes - kept)} of {number(volumes)}"),
+        (
+            "Crop",
+            f"{number(to_float(files.sidecar['Crop']), 1)} s at both ends of every presentation",
+        ),
+        ("Vertices without a result", number(files.sidecar["DegenerateVertices"])),
+        (
+            "Units that do not vary",
+            f"{number(constant.sum())} over all layers and stimuli; at most"
+            f" {number(np.nanmax(constant))} in one layer (layer"
+            f" {int(np.nanargmax(constant)) + 1})",
+        ),
+    ]
+    return [Text("What did not enter the result:"), Facts(facts)]

@@ -1,0 +1,193 @@
+"""The methods text: what a paper may copy, written from the settings that were used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bids_app import __version__
+from bids_app.report.citations import CitedText, bibliography, number_citations
+
+_INTRODUCTION = (
+    f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
+    " built on Nipype [@gorgolewski2011], after the approach of Kim, Overath and Sammler"
+    " [@kim2024]. It reads functional series that fMRIPrep [@esteban2019] projected to the"
+    " fsaverage5 surface [@fischl1999], organized as a BIDS dataset [@gorgolewski2016]."
+)
+
+
+def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> CitedText:
+    """Methods of a participant's maps.
+
+    Parameters
+    ----------
+    settings : mapping
+        Content of the participant's settings file.
+    sidecar : mapping
+        Sidecar of the accuracy map.
+
+    Returns
+    -------
+    CitedText
+        Paragraphs with numbered citations, and the references.
+    """
+    return number_citations(_participant_paragraphs(settings, sidecar))
+
+
+def group_methods(settings: Mapping[str, Any], alignment: Mapping[str, Any]) -> CitedText:
+    """Methods of the group level.
+
+    Parameters
+    ----------
+    settings : mapping
+        Content of the group's settings file.
+    alignment : mapping
+        Group statistics of the alignment; empty where it was not computed.
+    """
+    return number_citations(_group_paragraphs(settings, alignment))
+
+
+def citation_md() -> str:
+    """Content of ``CITATION.md``: the methods in general terms, and how to cite."""
+    text = number_citations([*_participant_paragraphs({}, {}), *_group_paragraphs({}, {})])
+    references = "\n".join(f"{n}. {line}" for n, line in enumerate(text.references, start=1))
+    return "\n\n".join(
+        [
+            "# How to describe and cite this analysis",
+            "The reports hold this text with the settings of each analysis filled in. It may be"
+            " copied into a paper without change (CC0). `CITATION.bib` has the references.",
+            *text.paragraphs,
+            "## References",
+            references + "\n",
+        ]
+    )
+
+
+def citation_bib() -> str:
+    """Content of ``CITATION.bib``: every reference of `citation_md`."""
+    paragraphs = [*_participant_paragraphs({}, {}), *_group_paragraphs({}, {})]
+    return bibliography(number_citations(paragraphs).keys)
+
+
+def _participant_paragraphs(content: Mapping[str, Any], sidecar: Mapping[str, Any]) -> list[str]:
+    settings = content.get("Settings", {})
+    return [
+        _INTRODUCTION,
+        _features_paragraph(settings, content.get("Features", {})),
+        _responses_paragraph(settings),
+        _encoding_paragraph(settings, sidecar),
+        _null_paragraph(settings),
+        _preference_paragraph(content),
+    ]
+
+
+def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]) -> str:
+    hop = f" every {settings['hop']:g} s" if "hop" in settings else ""
+    untrained = (
+        f" The network was not trained (weights drawn at random, {features.get('Weights')}), as a"
+        " control."
+        if features.get("Untrained")
+        else ""
+    )
+    return (
+        "Stimulus features were the activations of all 23 layers of VGGish [@hershey2017], an"
+        f" audio network, for log-mel patches of 0.96 s{hop} of the monaural sound at 16 kHz. All"
+        " units were kept and z-scored within each stimulus; they enter the model through one"
+        " kernel (Gram) matrix per layer, interpolated linearly to the sampling times of the"
+        f" volumes and filtered as the responses.{untrained}"
+    )
+
+
+def _responses_paragraph(settings: Mapping[str, Any]) -> str:
+    confounds = settings.get("confounds")
+    cutoff = settings.get("high_pass")
+    names = f" ({confounds})" if confounds else ""
+    drift = f" with a cutoff of {cutoff:g} s" if cutoff is not None else ""
+    return (
+        f"Confounds{names} as estimated by fMRIPrep [@esteban2019], which may include anatomical"
+        f" CompCor components [@behzadi2007], and slow drifts (discrete cosine basis{drift}) were"
+        " removed from every vertex in one projection. Only volumes acquired while music played"
+        " entered the model."
+    )
+
+
+def _encoding_paragraph(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> str:
+    delays, crop, alphas = (settings.get(name) for name in ("delays", "crop", "alphas"))
+    tr = sidecar.get("RepetitionTime")
+    held_out = sidecar.get("HeldOutStimuli")
+    span = f" from {delays[0]:g} to {delays[1]:g} s" if delays else ""
+    spacing = f" in steps of the repetition time ({tr:g} s)" if tr else ""
+    ends = f"; {crop:g} s at both ends of each stimulus were left out" if crop is not None else ""
+    grid = f" ({len(alphas)} values from {alphas[0]:g} to {alphas[-1]:g})" if alphas else ""
+    names = f" ({', '.join(held_out)})" if held_out else ""
+    return (
+        "For every layer, responses of each vertex were predicted by kernel ridge regression"
+        f" [@hoerl1970] from the features at delays{span}{spacing}{ends}. Models were fitted to"
+        f" all stimuli but one and tested on the one left out{names}; the penalty{grid} was chosen"
+        " per vertex by the same scheme within the training stimuli only. Accuracy is the Pearson"
+        " correlation of predicted and measured responses, averaged over held-out stimuli after"
+        " Fisher's z-transform."
+    )
+
+
+def _null_paragraph(settings: Mapping[str, Any]) -> str:
+    kind = settings.get("null")
+    if kind == "none":
+        return "No null distribution was computed."
+    how = {
+        "analytic": " The standard deviation of this null was computed in closed form.",
+        "phase": " The null was sampled by refitting at the chosen penalties.",
+    }.get(str(kind), "")
+    return (
+        "Accuracies were compared with those of responses whose Fourier phases were rotated at"
+        " random, with one set of phases for all vertices and layers [@prichard1994], which keeps"
+        f" their spectrum and their correlations.{how} P-values are one-sided; the false discovery"
+        " rate over vertices was controlled per layer [@benjamini1995]."
+    )
+
+
+def _preference_paragraph(content: Mapping[str, Any]) -> str:
+    count = content.get("ReferenceVertices")
+    vertices = f" ({count} vertices)" if count else ""
+    return (
+        "Layer preference is the residual slope: a vertex's accuracy profile over layers was"
+        " regressed on a constant and a reference profile, and the slope of the residual on depth"
+        " (first layer 0, last layer 1) was taken. The reference is the mean profile of vertices"
+        f" whose layer-averaged accuracy was significant{vertices}. Unlike the best layer, this"
+        " measure does not follow the accuracy itself."
+    )
+
+
+def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) -> list[str]:
+    settings = content.get("Settings", {})
+    n_permutations = settings.get("n_permutations")
+    flips = f" (up to {n_permutations}; all when fewer exist)" if n_permutations else ""
+    n_spins = alignment.get("n_spins", settings.get("n_spins"))
+    spins = f" by {n_spins} random rotations" if n_spins else " by random rotations"
+    record = alignment.get("gradient")
+    gradient = record.get("Name") if isinstance(record, Mapping) else "margulies2016"
+    which = (
+        "the principal gradient of functional connectivity [@margulies2016], taken from"
+        " neuromaps [@markello2022],"
+        if gradient == "margulies2016"
+        else "a gradient given as a file"
+    )
+    mask = alignment.get("mask")
+    where = (
+        ", over the whole cortex since too few vertices were significant,"
+        if mask == "cortex"
+        else " within vertices of significant layer-averaged accuracy"
+    )
+    return [
+        "At the group level, participants' Fisher-z accuracies were tested against zero by"
+        f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
+        " [@nichols2002]; residual slopes, with a group reference profile that leaves the"
+        " participant out, by two-sided ones. P-values of drawn permutations count the observed"
+        " value as one draw [@phipson2010].",
+        f"Alignment with {which} is the Spearman correlation"
+        f" of a participant's residual slope with the gradient{where}, averaged over participants"
+        " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"
+        f" the sphere{spins} [@alexanderbloch2018; @markello2021], mirrored between hemispheres,"
+        " while maps and mask stay in place. Alignment is claimed only where this test and the one"
+        " of the partial correlation given accuracy both pass.",
+    ]

@@ -1,0 +1,274 @@
+"""A self-contained page from sections, tables and figures; nothing in it points outside the file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from bids_app import __version__
+from bids_app.errors import MusencError
+from bids_app.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_BYTES = 8_000_000
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_PICTURE_BYTES = 600_000
+
+
+@dataclass(frozen=True)
+class Text:
+    """One paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A statement that a test supports (or not); `tone` is good, neutral or warning."""
+
+    kind: ClassVar[str] = "verdict"
+    text: str
+    tone: str = "neutral"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values, in order."""
+
+    kind: ClassVar[str] = "facts"
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; cells are text already, `numeric` columns are set right."""
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as PNG, its caption, and the words that stand for it."""
+
+    kind: ClassVar[str] = "picture"
+    png: bytes
+    alt: str
+    caption: str
+    width: int
+    height: int
+    source: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data address."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that cannot be shown, and why."""
+
+    kind: ClassVar[str] = "missing"
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Text as it is, folded away under a summary line."""
+
+    kind: ClassVar[str] = "verbatim"
+    summary: str
+    text: str
+    opened: bool = False
+
+
+@dataclass(frozen=True)
+class References:
+    """A numbered list of references."""
+
+    kind: ClassVar[str] = "references"
+    items: Sequence[str]
+
+
+Block = Text | Verdict | Facts | Table | Picture | Missing | Verbatim | References
+
+
+@dataclass
+class Section:
+    """A heading with blocks below it; `anchor` names it in the contents list."""
+
+    anchor: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+    def add(self, what: str, build: Callable[[], Block | Sequence[Block]]) -> None:
+        """Add what `build` returns; if it fails, say so in its place.
+
+        Parameters
+        ----------
+        what : str
+            Name of the part, for the reader.
+        build : callable
+            Returns one block or several.
+        """
+        try:
+            built = build()
+        except Exception as error:  # noqa: BLE001  (one broken part must not cost the page)
+            self.blocks.append(Missing(what, reason_of(error)))
+            return
+        self.blocks.extend([built] if not isinstance(built, (list, tuple)) else built)
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception says, in one line."""
+    if isinstance(error, MusencError):
+        details = [str(part) for part in (error.where, error.found) if part is not None]
+        return " · ".join([error.what.rstrip("."), *details])
+    return f"it could not be drawn ({type(error).__name__}: {error})"
+
+
+def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: int = 110) -> Picture:
+    """Render a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        What the figure shows, for those who cannot see it.
+    caption : str
+        What it shows and how to read it.
+    source : str
+        Files its numbers are in.
+    dpi : int
+        Dots per inch.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    png = _smaller(buffer.getvalue())
+    width, height = _size_of(png)
+    return Picture(png, alt, caption, width, height, source)
+
+
+def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
+    """Take a PNG file into the page.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a PNG, or larger than a page can afford.
+    """
+    png = Path(path).read_bytes()
+    if not png.startswith(_PNG_SIGNATURE):
+        raise ValueError(f"{path.name} is not a PNG file")
+    if len(png) > _MAX_PICTURE_BYTES:
+        raise ValueError(f"{path.name} has {len(png)} bytes, more than {_MAX_PICTURE_BYTES}")
+    width, height = _size_of(png)
+    return Picture(png, alt, caption, width, height, path.name)
+
+
+def write_page(
+    path: Path, *, title: str, subtitle: str, banner: str, sections: Sequence[Section]
+) -> Path:
+    """Render the sections to one HTML file.
+
+    Parameters
+    ----------
+    path : Path
+    title, subtitle : str
+    banner : str
+        A warning above everything; empty for none.
+    sections : sequence of Section
+
+    Returns
+    -------
+    Path
+        `path`, written atomically.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("bids_app.report", "."),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html.j2")
+    html = template.render(
+        title=title,
+        subtitle=subtitle,
+        banner=banner,
+        sections=_within_budget(sections),
+        version=__version__,
+    )
+    return write_text(path, html)
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number as a reader wants it; ``n/a`` where there is none."""
+    if value is None or isinstance(value, str):
+        return value or "n/a"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    value = float(value)
+    if not np.isfinite(value):
+        return "n/a"
+    if value == int(value) and abs(value) < 1e9:
+        return str(int(value))
+    if abs(value) >= 1000 or abs(value) < 10.0**-digits:
+        return f"{value:.{max(digits - 1, 1)}e}"
+    return f"{value:.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """A share as percent."""
+    return "n/a" if not np.isfinite(share) else f"{100 * share:.1f} %"
+
+
+def _within_budget(sections: Sequence[Section]) -> list[Section]:
+    """Leave the last pictures out, saying so, where the file would grow over `MAX_BYTES`."""
+    # Base64 makes three bytes four; a tenth is kept for text.
+    budget = int(MAX_BYTES * 0.9 * 3 / 4)
+    kept = []
+    for section in sections:
+        blocks: list[Block] = []
+        for block in section.blocks:
+            if isinstance(block, Picture):
+                if len(block.png) > budget:
+                    blocks.append(Missing(block.caption, "the page would be larger than 8 MB"))
+                    continue
+                budget -= len(block.png)
+            blocks.append(block)
+        kept.append(Section(section.anchor, section.title, blocks))
+    return kept
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture in 256 colors, which the eye cannot tell apart here, at a third the size."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    buffer = io.BytesIO()
+    image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        buffer, format="PNG", optimize=True
+    )
+    return min(png, buffer.getvalue(), key=len)
+
+
+def _size_of(png: bytes) -> tuple[int, int]:
+    # Width and height are the first two fields of the first chunk.
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")

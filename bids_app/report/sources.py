@@ -1,0 +1,328 @@
+"""Reading an output folder for its pages. Whatever is absent raises with the name of the file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.config import MODEL_LABEL, SPACE
+from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.files import read_json
+from bids_app.outputs import HEMISPHERES, OutputTree, join_entities, safe_label, sidecar_of
+from bids_app.status import StatusRow
+from bids_app.surface.gifti import read_gifti
+
+FloatArray = npt.NDArray[np.float64]
+Rows = list[dict[str, str]]
+
+_CRASH_LIMIT = 20_000
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Name and text of a crash file."""
+
+    name: str
+    text: str
+
+
+class Folder:
+    """Files below one output folder, each read once.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.tree = OutputTree(self.root)
+
+    def name(self, path: Path) -> str:
+        """Path as the reader may see it: relative to the output folder."""
+        path = Path(path)
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
+
+    def need(self, path: Path) -> Path:
+        """The path itself.
+
+        Raises
+        ------
+        MissingInputError
+            If it does not exist.
+        """
+        if not path.is_file():
+            raise MissingInputError("The output folder does not hold it", where=self.name(path))
+        return path
+
+    def json(self, path: Path) -> dict[str, Any]:
+        """Content of a JSON file."""
+        return dict(read_json(self.need(path)))
+
+    def table(self, path: Path) -> Rows:
+        """Rows of a TSV file, every cell as its text.
+
+        Raises
+        ------
+        MissingInputError, BadDataError
+            If it is absent or has no rows.
+        """
+        with self.need(path).open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+        if not rows:
+            raise BadDataError("A table is empty", where=self.name(path))
+        return rows
+
+    def both(self, left: Path, right: Path) -> FloatArray:
+        """Maps of both hemispheres, (n_arrays, n_vertices), left first."""
+        halves = [read_gifti(self.need(path)) for path in (left, right)]
+        if len(halves[0]) != len(halves[1]):
+            raise BadDataError(
+                "The hemispheres hold different numbers of maps", where=self.name(left)
+            )
+        return np.hstack(halves).astype(np.float64)
+
+
+class ParticipantFiles(Folder):
+    """What a participant's run left.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder.
+    participant : str
+        Label without prefix.
+    """
+
+    def __init__(self, root: Path, participant: str) -> None:
+        super().__init__(root)
+        self.participant = participant
+
+    def map(self, stat: str, **entities: str) -> FloatArray:
+        """A map, (n_arrays, n_vertices)."""
+        left, right = (self.map_path(hemi, stat, **entities) for hemi in HEMISPHERES)
+        return self.both(left, right)
+
+    def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
+        """File of one hemisphere of a map."""
+        return self.tree.participant_map(
+            self.participant, hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities
+        )
+
+    def map_label(self, stat: str, **entities: str) -> str:
+        """Names of both files of a map, for a caption."""
+        return self.name(self.map_path("L", stat, **entities)).replace("hemi-L", "hemi-{L,R}")
+
+    @cached_property
+    def accuracy(self) -> FloatArray:
+        """Mean accuracy per layer, (n_layers, n_vertices)."""
+        return self.map("r")
+
+    @cached_property
+    def sidecar(self) -> dict[str, Any]:
+        """Sidecar of the accuracy map."""
+        return self.json(sidecar_of(self.map_path("L", "r")))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Content of the file that marks completion."""
+        return self.json(self.tree.participant_settings(self.participant, MODEL_LABEL))
+
+    @cached_property
+    def runs(self) -> Rows:
+        """One row per run."""
+        return self.table(self.tree.runs_summary(self.participant))
+
+    @cached_property
+    def layers(self) -> Rows:
+        """One row per layer."""
+        return self.table(self.tree.model_summary(self.participant, MODEL_LABEL))
+
+    @cached_property
+    def layer_names(self) -> list[str]:
+        """Names of the layers, as the accuracy map's sidecar has them."""
+        return [str(name) for name in self.sidecar["DataArrays"]]
+
+    @property
+    def held_out(self) -> list[str]:
+        """Labels of the held-out stimuli."""
+        return [str(label) for label in self.sidecar["HeldOutStimuli"]]
+
+    def held_out_accuracy(self, stimulus: str) -> FloatArray:
+        """Accuracy with one stimulus held out, (n_layers, n_vertices)."""
+        return self.map("r", stim=safe_label(stimulus))
+
+    def responses(self) -> list[tuple[dict[str, Any], FloatArray]]:
+        """Cleaned responses, (n_times, n_vertices) per presentation, with their sidecars.
+
+        Raises
+        ------
+        MissingInputError
+            If none was saved.
+        """
+        folder = self.tree.participant_dir(self.participant)
+        pattern = f"sub-{self.participant}_*hemi-L_space-{SPACE}_*desc-clean_bold.func.gii"
+        found = sorted(folder.glob(pattern))
+        if not found:
+            raise MissingInputError(
+                "No cleaned responses were saved", where=self.name(folder / pattern)
+            )
+        return [
+            (
+                self.json(sidecar_of(left)),
+                self.both(left, left.with_name(left.name.replace("hemi-L", "hemi-R"))),
+            )
+            for left in found
+        ]
+
+    def own_table(self, suffix: str, **entities: str) -> Path:
+        """A table in the participant's folder."""
+        stem = join_entities({"sub": self.participant, **entities})
+        return self.tree.participant_dir(self.participant) / f"{stem}_{suffix}"
+
+    def figure_file(self, stimulus: str) -> Path:
+        """Where a drawing of a stimulus is looked for."""
+        return stimulus_figure_path(self.root, self.participant, stimulus)
+
+
+def stimulus_figure_path(output_dir: Path, participant: str, stimulus: str) -> Path:
+    """Where a participant's page looks for the drawing of a stimulus."""
+    stem = join_entities({"sub": participant, "stim": safe_label(stimulus), "desc": "features"})
+    return Path(output_dir) / f"sub-{participant}" / "figures" / f"{stem}_stimulus.png"
+
+
+class GroupFiles(Folder):
+    """What the group level left."""
+
+    def map(self, stat: str, **entities: str) -> FloatArray:
+        """A group map, (n_arrays, n_vertices)."""
+        left, right = (
+            self.tree.group_map(hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities)
+            for hemi in HEMISPHERES
+        )
+        return self.both(left, right)
+
+    def map_label(self, stat: str, **entities: str) -> str:
+        """Names of both files of a map, for a caption."""
+        path = self.tree.group_map("L", SPACE, model=MODEL_LABEL, stat=stat, **entities)
+        return self.name(path).replace("hemi-L", "hemi-{L,R}")
+
+    def file(self, suffix: str, **entities: str) -> Path:
+        """A group table or JSON file."""
+        return self.tree.group_table(suffix, model=MODEL_LABEL, **entities)
+
+    def rows(self, suffix: str, **entities: str) -> Rows:
+        """Rows of a group table."""
+        return self.table(self.file(suffix, **entities))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the group level."""
+        return self.json(self.file("settings.json"))
+
+    @cached_property
+    def alignment(self) -> dict[str, Any]:
+        """The alignment's group statistics."""
+        content = self.json(self.file("statmap.json", desc="alignment"))
+        if not isinstance(content.get("Group"), dict):
+            raise BadDataError(
+                "The alignment's group statistics are not in the file",
+                where=self.name(self.file("statmap.json", desc="alignment")),
+            )
+        return dict(content["Group"])
+
+    @cached_property
+    def accuracy(self) -> FloatArray:
+        """Mean accuracy per layer, (n_layers, n_vertices)."""
+        return self.map("r")
+
+    @cached_property
+    def layer_names(self) -> list[str]:
+        """Names of the layers."""
+        path = self.tree.group_map("L", SPACE, model=MODEL_LABEL, stat="r")
+        return [str(name) for name in self.json(sidecar_of(path))["DataArrays"]]
+
+
+@dataclass(frozen=True)
+class History:
+    """What became of a participant in the last call that touched it.
+
+    Attributes
+    ----------
+    run_id : str
+        Name of the call; empty if no log says so.
+    rows : sequence of StatusRow
+    crashes : sequence of Crash
+    """
+
+    run_id: str = ""
+    rows: Sequence[StatusRow] = ()
+    crashes: Sequence[Crash] = field(default_factory=tuple)
+
+
+def read_history(
+    folder: Folder,
+    participant: str,
+    status_rows: Sequence[StatusRow] = (),
+    crash_files: Sequence[Path] = (),
+) -> History:
+    """Rows and crashes given by the caller, else those of the newest log with this participant."""
+    own = [row for row in status_rows if row.participant == participant]
+    if own or crash_files:
+        return History("", own, [_read_crash(folder, Path(path)) for path in crash_files])
+    for path in sorted((folder.root / "logs").glob("status_*.json"), reverse=True):
+        try:
+            content = read_json(path)
+            rows = [StatusRow(**row) for row in content["rows"]]
+            run_id = str(content["run_id"])
+        except (MusencError, KeyError, TypeError):
+            continue  # a log of another version or half a file says nothing about this participant
+        own = [row for row in rows if row.participant == participant]
+        if own and content.get("level") == "participant":
+            found = sorted((folder.root / "logs" / run_id).glob("crash-*.txt"))
+            crashes = [_read_crash(folder, crash) for crash in found]
+            mine = [crash for crash in crashes if f"sub_{participant}_wf" in crash.text]
+            return History(run_id, own, mine)
+    return History()
+
+
+def _read_crash(folder: Folder, path: Path) -> Crash:
+    try:
+        text = _ANSI.sub("", path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        text = f"the crash file cannot be read: {error.strerror}"
+    if len(text) > _CRASH_LIMIT:
+        # The exception is at the end.
+        text = f"[the first {len(text) - _CRASH_LIMIT} characters are left out]\n{text[-_CRASH_LIMIT:]}"
+    return Crash(folder.name(path), text)
+
+
+def column(rows: Rows, name: str) -> FloatArray:
+    """A numeric column; ``n/a`` becomes NaN.
+
+    Raises
+    ------
+    BadDataError
+        If there is no such column.
+    """
+    if name not in rows[0]:
+        raise BadDataError("A table lacks a column", where=name, found=", ".join(rows[0]))
+    return np.array([to_float(row[name]) for row in rows])
+
+
+def to_float(text: Any) -> float:
+    """A number from a cell; NaN where it is none."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return float("nan")
