@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int]) -> int:
     """Run `work`; a user's error becomes a message and an exit code, never a traceback."""
+    os.environ["NIPYPE_NO_ET"] = "1"  # nipype's version ping: nothing is ever sent
     signal.signal(signal.SIGTERM, _on_termination)
     try:
         return work()
@@ -38,6 +40,14 @@ def guarded(work: Callable[[], int]) -> int:
         print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        return 1
+    except Exception as error:
+        print(
+            f"\nerror: this is a defect of the program: {type(error).__name__}: {error}\n"
+            "  do this: run the same command with -v and report what it prints",
+            file=sys.stderr,
+        )
+        LOGGER.debug("traceback", exc_info=True)
         return 1
 
 
@@ -54,7 +64,6 @@ def run(config: Config) -> int:
         status = run_group_level(config, run_id)
     else:
         from bids_app.inputs.dataset import plan_study
-        from bids_app.inputs.plan_text import format_plan
 
         plan = plan_study(
             config.bids_dir,
@@ -69,6 +78,8 @@ def run(config: Config) -> int:
         for warning in plan.warnings:
             LOGGER.warning("%s", warning)
         if config.running.dry_run:
+            from bids_app.inputs.plan_text import format_plan
+
             print(format_plan(plan))
             return 0
         from bids_app.workflows.base import run_participant_level
