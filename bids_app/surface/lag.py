@@ -1,0 +1,238 @@
+"""Is the music where the table says: auditory cortex against the sound's envelope, over lags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError, UsageError
+from bids_app.surface.mesh import SurfaceMesh
+
+FloatArray = npt.NDArray[np.float64]
+
+EXPECTED_LAGS = (-2.0, 10.0)
+"""Seconds within which auditory cortex can follow the envelope if the onset is right."""
+
+# Heschl's gyrus (MNI, mm), mirrored for the right hemisphere.
+_AUDITORY_CENTER = (-48.0, -20.0, 7.0)
+_MIN_TIMES = 10
+
+
+@dataclass(frozen=True)
+class LagSummary:
+    """Where the curve of a group of runs has its maximum.
+
+    Attributes
+    ----------
+    lag : float
+        Seconds by which the responses follow the envelope, NaN where no curve is finite.
+    low, high : float
+        95 % interval of the lag over bootstrap draws of the curves; NaN for a single curve.
+    curve : (n_lags,) float64
+        Mean curve (over Fisher z).
+    warning : str or None
+        Where the lag lies outside `EXPECTED_LAGS`.
+    """
+
+    lag: float
+    low: float
+    high: float
+    curve: FloatArray
+    warning: str | None
+
+
+def lag_curve(
+    responses: npt.ArrayLike, envelope: npt.ArrayLike, tr: float, lags: npt.ArrayLike
+) -> FloatArray:
+    """Correlation of a region's mean response with an envelope, for every lag.
+
+    At lag h, the response at time t meets the envelope at t - h. A right onset gives a maximum at
+    the hemodynamic delay, about 5 s; a maximum at 17 s says that the music started 12 s later than
+    was said.
+
+    Parameters
+    ----------
+    responses : (n_times, n_vertices) array
+        Responses of one presentation in auditory cortex, from the onset that is to be checked.
+        Vertices that are constant or not finite are left out.
+    envelope : (n_times,) array
+        Loudness of the music at the same times. NaN where there is none.
+    tr : float
+        Seconds between times.
+    lags : (n_lags,) array
+        Seconds; between samples the envelope is interpolated linearly.
+
+    Returns
+    -------
+    (n_lags,) float64
+        Pearson r; NaN where fewer than 10 times overlap or one side is constant.
+
+    Raises
+    ------
+    BadDataError
+        If the shapes do not fit.
+    UsageError
+        If `tr` is not positive.
+    """
+    bold = np.asarray(responses, dtype=np.float64)
+    sound = np.asarray(envelope, dtype=np.float64)
+    if bold.ndim != 2 or sound.shape != bold.shape[:1]:
+        raise BadDataError(
+            "Responses and envelope do not fit.",
+            where="responses, envelope",
+            found=f"{bold.shape} and {sound.shape}",
+            wanted="(n_times, n_vertices) and (n_times,)",
+        )
+    if not tr > 0:
+        raise UsageError("The repetition time is not positive.", where="tr", found=tr)
+    signal = _region_mean(bold)
+    times = np.arange(sound.size) * tr
+    heard = np.isfinite(sound)
+    curve = []
+    for lag in np.asarray(lags, dtype=np.float64):
+        then = times - lag
+        use = (then >= -1e-9) & (then <= times[-1] + 1e-9) & np.isfinite(signal)
+        shifted = np.interp(then, times[heard], sound[heard]) if heard.any() else then
+        # Interpolating across a gap would invent sound.
+        use &= np.interp(then, times, heard.astype(float)) > 1 - 1e-9
+        curve.append(_correlation(signal[use], shifted[use]))
+    return np.array(curve)
+
+
+def _region_mean(bold: FloatArray) -> FloatArray:
+    """Mean of the standardized vertices; all NaN where no vertex is usable."""
+    times = np.isfinite(bold).any(axis=1)
+    series = bold[times]
+    good = np.isfinite(series).all(axis=0)
+    spread = np.where(good, np.std(np.where(good, series, 0.0), axis=0), 0.0)
+    good &= spread > 1e-9 * np.maximum(1e-300, np.abs(np.where(good, series, 0.0)).max(axis=0))
+    mean = np.full(len(bold), np.nan)
+    if good.any():
+        kept = series[:, good]
+        mean[times] = np.mean((kept - kept.mean(axis=0)) / kept.std(axis=0), axis=1)
+    return mean
+
+
+def _correlation(first: FloatArray, second: FloatArray) -> float:
+    if first.size < _MIN_TIMES:
+        return float("nan")
+    first, second = first - first.mean(), second - second.mean()
+    norm = np.sqrt((first @ first) * (second @ second))
+    return float(first @ second / norm) if norm > 0 else float("nan")
+
+
+def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
+    """Lag of the maximum, refined by a parabola through its neighbors; NaN without a finite value.
+
+    Parameters
+    ----------
+    curve : (n_lags,) array
+    lags : (n_lags,) array
+        Increasing, equally spaced.
+    """
+    values, at = np.asarray(curve, dtype=np.float64), np.asarray(lags, dtype=np.float64)
+    if not np.isfinite(values).any():
+        return float("nan")
+    top = int(np.nanargmax(values))
+    if 0 < top < values.size - 1 and np.isfinite(values[top - 1 : top + 2]).all():
+        left, middle, right = values[top - 1 : top + 2]
+        bend = left - 2 * middle + right
+        if bend < 0:
+            return float(at[top] + 0.5 * (left - right) / bend * (at[1] - at[0]))
+    return float(at[top])
+
+
+def summarize_lags(
+    curves: npt.ArrayLike, lags: npt.ArrayLike, *, n_draws: int = 1000, seed: int = 0
+) -> LagSummary:
+    """Mean curve, its maximum, and an interval over runs or participants.
+
+    Parameters
+    ----------
+    curves : (n_curves, n_lags) array
+        What `lag_curve` returns, one row per participant (or run).
+    lags : (n_lags,) array
+        Seconds, increasing, equally spaced.
+    n_draws : int
+        Bootstrap draws of the rows.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    LagSummary
+
+    Raises
+    ------
+    BadDataError
+        If the shapes do not fit.
+    """
+    rows, at = np.atleast_2d(np.asarray(curves, dtype=np.float64)), np.asarray(lags)
+    if rows.shape[1:] != at.shape:
+        raise BadDataError(
+            "Curves and lags do not fit.",
+            where="curves, lags",
+            found=f"{rows.shape} and {at.shape}",
+            wanted="(n_curves, n_lags) and (n_lags,)",
+        )
+    z = np.arctanh(np.clip(rows, -0.999999, 0.999999))
+    z = z[np.isfinite(z).any(axis=1)]
+    if not len(z):
+        empty = np.full(at.size, np.nan)
+        return LagSummary(np.nan, np.nan, np.nan, empty, "the lag of the music is not defined")
+    curve = _mean_curve(z)
+    lag = peak_lag(curve, at)
+    low = high = float("nan")
+    if len(z) > 1:
+        rng = np.random.default_rng(seed)
+        draws = [
+            peak_lag(_mean_curve(z[rng.integers(0, len(z), len(z))]), at) for _ in range(n_draws)
+        ]
+        low, high = (float(value) for value in np.nanpercentile(draws, [2.5, 97.5]))
+    return LagSummary(lag, low, high, curve, lag_warning(lag))
+
+
+def _mean_curve(z: FloatArray) -> FloatArray:
+    count = np.isfinite(z).sum(axis=0)
+    total = np.where(np.isfinite(z), z, 0.0).sum(axis=0)
+    return np.tanh(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def lag_warning(lag: float) -> str | None:
+    """What to tell the user about a lag, or None where it is plausible."""
+    low, high = EXPECTED_LAGS
+    if not np.isfinite(lag):
+        return "the lag of the music is not defined"
+    if low <= lag <= high:
+        return None
+    return (
+        f"auditory cortex follows the music by {lag:.1f} s, outside {low:g} to {high:g} s: "
+        "check the onset (`musenc onset` shows the curve)"
+    )
+
+
+def auditory_vertices(mesh: SurfaceMesh, radius: float = 14.0) -> npt.NDArray[np.int64]:
+    """Vertices around Heschl's gyrus of both hemispheres, without an atlas.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        A template of the fsaverage family.
+    radius : float
+        In mm around (48, -20, 7) on the mid-thickness surface.
+
+    Returns
+    -------
+    (n,) int array
+        Stacked numbering: left, then right.
+    """
+    chosen = []
+    offset = 0
+    for side, hemi in zip((1.0, -1.0), mesh.hemispheres, strict=True):
+        center = np.array(_AUDITORY_CENTER) * [side, 1.0, 1.0]
+        distance = np.linalg.norm((hemi.white + hemi.pial) / 2 - center, axis=1)
+        chosen.append(offset + np.flatnonzero(distance <= radius))
+        offset += hemi.n_vertices
+    return np.concatenate(chosen)
