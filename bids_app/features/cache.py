@@ -29,7 +29,7 @@ _LOCK_SECONDS = 4 * 3600.0
 _META = "features.json"
 
 Stimuli = Sequence[tuple[str, str | Path]]
-Progress = Callable[[float, str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def load_or_compute_grams(
     device : str
         torch device for the network.
     progress : callable, optional
-        Called with the share done and what is being computed.
+        Called with a few words on what is being computed.
 
     Returns
     -------

@@ -24,8 +24,8 @@ from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
 from bids_app.features.network import VGGish
 from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
 
-Progress = Callable[[float, str], None]
-"""Called with the share of the work that is done (0 to 1) and what was finished."""
+Progress = Callable[[str], None]
+"""Called about ten times with a few words on what is being computed and how far it is."""
 
 
 class Sink(Protocol):
@@ -91,7 +91,7 @@ def layer_grams(
         Time rows per step, even. More rows take more memory and give the same matrices up to the
         rounding of float32 products.
     progress : callable, optional
-        Called with the share done and the name of a stage.
+        Called about ten times with the name of a layer and the share done.
 
     Yields
     ------
@@ -249,10 +249,14 @@ class _Stream(Generic[SinkType]):
                 images = functional.max_pool2d(values.permute(0, 3, 1, 2), 2)
                 values = images.permute(0, 2, 3, 1).contiguous()
                 self.emit(convolution.layer + 2, values)
-        self._n_done += 1
-        if self._progress is not None:
-            self._progress(self._n_done / self._n_steps, LAYER_NAMES[convolution.layer - 1])
+        self._report(convolution)
         return values
+
+    def _report(self, convolution: _Convolution) -> None:
+        self._n_done += 1
+        tenths, before = (10 * done // self._n_steps for done in (self._n_done, self._n_done - 1))
+        if self._progress is not None and tenths > before:
+            self._progress(f"{LAYER_NAMES[convolution.layer - 1]}, {10 * tenths} %")
 
     def connect(self, values: torch.Tensor, place: int, layer: int) -> torch.Tensor:
         """Dense layer of shape (n_patches, n_units) and its ReLU."""

@@ -1,0 +1,139 @@
+"""What happens to features in time, done to their Gram matrix instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.fft
+from scipy.interpolate import interp1d
+
+from bids_app.errors import BadDataError, UsageError
+from bids_app.features.timing import (
+    coverage_problem,
+    high_pass_basis,
+    interpolation_matrix,
+    sample_gram,
+    stimulus_rows,
+)
+
+
+def test_rows_of_the_study():
+    # 183 volumes of 1 s, 168 s of music, volumes sampled half a TR after their start.
+    rows, times = stimulus_rows(183, 1.0, 0.5, onset=10.0, duration=168.0)
+    assert rows[0] == 10
+    assert rows[-1] == 177
+    np.testing.assert_allclose(times, np.arange(168) + 0.5)
+
+
+def test_both_ends_of_the_music_count():
+    rows, times = stimulus_rows(100, 0.1, 0.0, onset=0.3, duration=0.6)
+    assert rows.tolist() == [3, 4, 5, 6, 7, 8, 9]
+    np.testing.assert_allclose(times, np.arange(7) * 0.1, atol=1e-12)
+
+
+def test_an_offset_moves_the_audio_not_the_rows():
+    rows, times = stimulus_rows(50, 2.0, 1.0, onset=20.0, duration=30.0)
+    moved, later = stimulus_rows(50, 2.0, 1.0, onset=20.0, duration=30.0, offset=12.5)
+    np.testing.assert_array_equal(rows, moved)
+    np.testing.assert_allclose(later, times + 12.5)
+
+
+def test_music_that_starts_before_the_run_or_ends_after_it():
+    rows, times = stimulus_rows(10, 1.0, 0.0, onset=-5.0, duration=100.0)
+    assert rows.tolist() == list(range(10))
+    assert times[0] == 5.0
+
+
+def test_rows_refuse_what_makes_no_sense():
+    with pytest.raises(
+        BadDataError, match=r"(?s)No volume.*music from 500 to 510.*volumes from 0 to 9"
+    ):
+        stimulus_rows(10, 1.0, 0.0, onset=500.0, duration=10.0)
+    for name in ("tr", "duration"):
+        with pytest.raises(UsageError, match=name):
+            stimulus_rows(**{**dict(n_volumes=9, tr=1, start_time=0, onset=0, duration=5), name: 0})
+    with pytest.raises(UsageError, match="onset"):
+        stimulus_rows(10, 1.0, 0.0, onset=np.nan, duration=5.0)
+
+
+def test_short_audio_is_reported_with_both_lengths():
+    assert coverage_problem(168.0, 168.0) is None
+    problem = coverage_problem(160.0, 165.0, offset=2.0)
+    assert "158.00 s" in problem
+    assert "165.00 s" in problem
+
+
+def test_interpolation_agrees_with_scipy_and_holds_the_ends(rng):
+    centers = 0.4875 + 0.48 * np.arange(30)
+    times = rng.uniform(-2, 18, 50)
+    values = rng.normal(size=(30, 4))
+    matrix = interpolation_matrix(centers, times)
+    line = interp1d(centers, values, axis=0, bounds_error=False, fill_value=(values[0], values[-1]))
+    np.testing.assert_allclose(matrix @ values, line(times), atol=1e-12)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1)
+    assert (np.count_nonzero(matrix, axis=1) <= 2).all()
+    np.testing.assert_array_equal(interpolation_matrix(centers, centers), np.eye(30))
+    np.testing.assert_array_equal(interpolation_matrix([1.0], [0.0, 5.0]), [[1.0], [1.0]])
+
+
+def test_interpolation_refuses_bad_times():
+    with pytest.raises(BadDataError, match="increase"):
+        interpolation_matrix([0.0, 0.0], [1.0])
+    with pytest.raises(BadDataError, match="finite"):
+        interpolation_matrix([0.0, 1.0], [np.nan])
+    with pytest.raises(BadDataError, match="finite"):
+        interpolation_matrix([], [1.0])
+
+
+def test_high_pass_is_the_cosine_basis_of_scipy_and_nilearn():
+    from nilearn.glm.first_level.design_matrix import create_cosine_drift
+
+    basis = high_pass_basis(183, 1.0, 128.0)
+    assert basis.shape == (183, 2)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(2), atol=1e-12)
+    dct = scipy.fft.dct(np.eye(183), norm="ortho", axis=0)[1:3]
+    np.testing.assert_allclose(basis, dct.T, atol=1e-12)
+    drift = create_cosine_drift(1 / 128, np.arange(183.0))[:, :-1]
+    np.testing.assert_allclose(basis, drift / np.linalg.norm(drift, axis=0), atol=1e-12)
+    assert high_pass_basis(50, 1.0, 128.0).shape == (50, 0)
+    assert high_pass_basis(4, 1.0, 0.1).shape == (4, 3)
+    with pytest.raises(UsageError):
+        high_pass_basis(10, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("high_pass", [None, 40.0])
+def test_sampled_gram_equals_explicit_features(rng, high_pass):
+    tr, lengths = 1.5, (70, 90, 120)
+    centers = [0.4875 + 0.48 * np.arange(n) for n in lengths]
+    features = [rng.normal(size=(n, 300)) * 10 for n in lengths]
+    whole = np.concatenate(features)
+    # One stimulus twice, another not at all, sampled off the patches and past their ends.
+    index = [2, 0, 2]
+    times = [0.3 + tr * np.arange(39), 2.1 + tr * np.arange(20), tr * np.arange(30)]
+    explicit = []
+    for stimulus, sampled in zip(index, times, strict=True):
+        block = np.column_stack(
+            [np.interp(sampled, centers[stimulus], unit) for unit in features[stimulus].T]
+        )
+        if high_pass is not None:
+            n = len(sampled)
+            cosines = [
+                np.cos(np.pi * k * (2 * np.arange(n) + 1) / (2 * n))
+                for k in range(1, int(2 * n * tr / high_pass) + 1)
+            ]
+            design = np.column_stack(cosines)
+            block = block - design @ np.linalg.lstsq(design, block, rcond=None)[0]
+        explicit.append(block)
+    explicit = np.concatenate(explicit)
+    sampled = sample_gram(whole @ whole.T, centers, index, times, tr, high_pass)
+    expected = explicit @ explicit.T
+    assert sampled.dtype == np.float64
+    np.testing.assert_array_equal(sampled, sampled.T)
+    np.testing.assert_allclose(sampled, expected, atol=1e-10 * np.abs(expected).max())
+
+
+def test_sample_gram_refuses_what_does_not_fit():
+    with pytest.raises(BadDataError, match=r"\(5, 5\)"):
+        sample_gram(np.eye(4), [np.arange(5.0)], [0], [np.arange(3.0)], 1.0, None)
+    with pytest.raises(BadDataError, match="2 and 1"):
+        sample_gram(np.eye(5), [np.arange(5.0)], [0, 0], [np.arange(3.0)], 1.0, None)
