@@ -21,6 +21,13 @@ from bids_app.group.reliability import (
     split_half,
     stimulus_reliability,
 )
+from bids_app.group.stimulus_null import (
+    StimulusNull,
+    median_penalty,
+    refit_stimulus_null,
+    stimulus_null,
+)
+from bids_app.group.stimulus_weights import PredictionModel
 
 __all__ = [
     "AlignmentResult",
@@ -31,8 +38,10 @@ __all__ = [
     "IscResult",
     "OmnibusAlignment",
     "ParcelTable",
+    "PredictionModel",
     "SignFlipResult",
     "SplitHalf",
+    "StimulusNull",
     "StimulusReliability",
     "TfceResult",
     "cluster_table",
@@ -40,12 +49,15 @@ __all__ = [
     "gradient_bins",
     "group_alignment",
     "isc",
+    "median_penalty",
     "omnibus_alignment",
     "orient_gradient",
     "parcel_table",
+    "refit_stimulus_null",
     "sign_flip_max_t",
     "spin_alignment",
     "split_half",
+    "stimulus_null",
     "stimulus_reliability",
     "tfce_sign_flip",
     "two_sided_p",

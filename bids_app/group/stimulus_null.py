@@ -1,0 +1,248 @@
+"""The group's accuracy against chance alignment with the music: one null for everybody.
+
+Participants heard the same few pieces, so that an accident of these pieces is shared and flipping
+participants' signs does not see it. Here the responses' Fourier phases are rotated, the same
+rotation for all participants, vertices and layers, with the model refit at the chosen penalties.
+The standard deviation of the group mean follows in closed form from spectra crossed between the
+stimuli and summed over participants; the mean is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from bids_app.errors import BadDataError
+from bids_app.group.inference import false_discovery_rate
+from bids_app.group.stimulus_weights import (
+    LayerWeights,
+    PredictionModel,
+    chunk_variance,
+    spectra_of,
+)
+from bids_app.group.threads import ordered_map
+
+FloatArray = npt.NDArray[np.float64]
+ComplexArray = npt.NDArray[np.complex64]
+IntArray = npt.NDArray[np.intp]
+
+_CHUNK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class StimulusNull:
+    """Null of the group's mean accuracy over music.
+
+    Attributes
+    ----------
+    sd : (n_layers, n_vertices) float64
+        Standard deviation of the group mean under shared phase rotation; NaN where no
+        participant has responses.
+    p : (n_layers, n_vertices) float64
+        One-sided p of the group mean; Gaussian.
+    q : (n_layers, n_vertices) float64
+        Benjamini-Hochberg over vertices, layer by layer.
+    n : (n_vertices,) int
+        Participants with responses.
+    """
+
+    sd: FloatArray
+    p: FloatArray
+    q: FloatArray
+    n: npt.NDArray[np.int64]
+
+
+def median_penalty(alphas: npt.ArrayLike, grid: npt.ArrayLike) -> IntArray:
+    """Index of the median penalty per vertex.
+
+    Parameters
+    ----------
+    alphas : (n_values, ..., n_vertices) array
+        Penalties over participants (and folds, if they come first too); NaN are left out.
+    grid : (n_alphas,) array
+        Penalties to choose from, ascending.
+
+    Returns
+    -------
+    (..., n_vertices) int
+        Nearest entry of the grid on a logarithmic scale; 0 where all are NaN.
+    """
+    logs = np.log(np.asarray(alphas, dtype=np.float64))
+    ordered = np.sort(logs, axis=0)
+    count = np.isfinite(logs).sum(axis=0)
+    middle = np.maximum(count - 1, 0) // 2
+    median = np.take_along_axis(ordered, middle[np.newaxis], axis=0)[0]
+    points = np.log(np.asarray(grid, dtype=np.float64))
+    borders = (points[1:] + points[:-1]) / 2
+    return np.searchsorted(borders, np.where(count > 0, median, -np.inf)).astype(np.intp)
+
+
+def stimulus_null(
+    responses: Sequence[npt.NDArray],
+    models: Sequence[PredictionModel],
+    penalty: npt.ArrayLike,
+    mean_r: npt.ArrayLike,
+    *,
+    n_threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> StimulusNull:
+    """Closed-form null of the mean accuracy over participants, phases shared.
+
+    Parameters
+    ----------
+    responses : sequence of (n_participants, n_times, n_vertices) arrays
+        Cleaned responses at the rows each segment is scored on; z-scored here. They may be memory
+        mapped. A participant is missing at a vertex that is constant or not finite in any segment.
+    models : sequence of PredictionModel
+        One per layer; the same segments for all.
+    penalty : (n_layers, n_vertices) int array
+        Index of the penalty that stands for all participants and folds (`median_penalty`).
+    mean_r : (n_layers, n_vertices) array
+        Group mean accuracy.
+    n_threads : int
+        Chunks of vertices worked on at a time; results do not depend on it.
+    progress : callable, optional
+        Called with chunks done and their number.
+
+    Returns
+    -------
+    StimulusNull
+        Standard deviation, p, q.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree.
+
+    Notes
+    -----
+    First order: r is scaled by the expected norm of its prediction, averaged over participants.
+    `refit_stimulus_null` draws the same null without these approximations.
+    """
+    penalty, mean_r = np.asarray(penalty), np.asarray(mean_r, dtype=np.float64)
+    _check(responses, models, penalty, mean_r)
+    weights = [
+        LayerWeights(model, np.unique(row)) for model, row in zip(models, penalty, strict=True)
+    ]
+    n_vertices = responses[0].shape[2]
+    starts = range(0, n_vertices, _CHUNK)
+
+    def run(start: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        part = slice(start, min(start + _CHUNK, n_vertices))
+        spectra, valid = spectra_of(responses, part)
+        return chunk_variance(spectra, valid, weights, penalty[:, part])
+
+    sd, n = np.empty(mean_r.shape), np.empty(n_vertices, dtype=np.int64)
+    for index, (variance, count) in enumerate(ordered_map(run, starts, n_threads)):
+        part = slice(starts[index], starts[index] + len(count))
+        sd[:, part], n[part] = np.sqrt(variance), count
+        if progress is not None:
+            progress(index + 1, len(starts))
+    sd[:, n < 1] = np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = special.ndtr(-mean_r / sd)
+    return StimulusNull(sd=sd, p=p, q=false_discovery_rate(p), n=n)
+
+
+def refit_stimulus_null(
+    responses: Sequence[npt.NDArray],
+    model: PredictionModel,
+    penalty: npt.ArrayLike,
+    *,
+    n_draws: int = 200,
+    seed: int = 0,
+    vertices: npt.ArrayLike | None = None,
+) -> FloatArray:
+    """Draw the same null by refits, every participant with its own penalties.
+
+    Parameters
+    ----------
+    responses : sequence of (n_participants, n_times, n_vertices) arrays
+        As for `stimulus_null`.
+    model : PredictionModel
+        One layer.
+    penalty : (n_participants, n_folds, n_vertices) int array
+        Index of each participant's penalty, over all vertices of `responses`.
+    n_draws : int
+        Draws of phases.
+    seed : int
+        Seed.
+    vertices : int array, optional
+        Vertices to do; all without it.
+
+    Returns
+    -------
+    (n_draws, n_chosen) float64
+        Group mean of Fisher z over folds and participants, under shared random phases.
+    """
+    chosen = np.arange(responses[0].shape[2]) if vertices is None else np.asarray(vertices)
+    picked = [np.asarray(array[:, :, chosen]) for array in responses]
+    spectra, valid = spectra_of(picked, slice(0, len(chosen)))
+    penalty = np.asarray(penalty)[:, :, chosen]
+    n_participants = len(valid)
+    rng = np.random.default_rng(seed)
+    draws = np.zeros((n_draws, len(chosen)))
+    shares = model.shares
+    # Each group of participants, vertices and penalty is one matrix product per draw.
+    for draw in range(n_draws):
+        turned = [_rotate(one, size, rng) for one, size in zip(spectra, model.n_times, strict=True)]
+        real = [np.concatenate([one.real, one.imag], axis=2) for one in turned]
+        z = np.zeros((n_participants, len(chosen)))
+        for segment, fold in enumerate(model.fold_of):
+            target = real[segment]
+            for alpha in np.unique(penalty[:, fold]):
+                who, where = np.nonzero(penalty[:, fold] == alpha)
+                parts = zip(model.sources[segment], model.matrices(segment, alpha), strict=True)
+                predicted = sum(real[i][who, where] @ matrix.T for i, matrix in parts)
+                y = target[who, where]
+                product = np.einsum("kf,kf->k", predicted, y)
+                norm = np.linalg.norm(predicted, axis=1) * np.linalg.norm(y, axis=1)
+                r = product / np.where(norm > 0, norm, 1.0)
+                z[who, where] += shares[segment] * np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
+        draws[draw] = (z * valid).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
+    return draws
+
+
+def _rotate(spectrum: ComplexArray, n_times: int, rng: np.random.Generator) -> ComplexArray:
+    phases = np.asarray(rng.uniform(0, 2 * np.pi, spectrum.shape[2]))
+    if n_times % 2 == 0:
+        phases[-1] = 0
+    return (spectrum * np.exp(1j * phases)).astype(np.complex64)
+
+
+def _check(
+    responses: Sequence[npt.NDArray],
+    models: Sequence[PredictionModel],
+    penalty: npt.NDArray,
+    mean_r: npt.NDArray,
+) -> None:
+    lengths = [array.shape[1] if array.ndim == 3 else -1 for array in responses]
+    for index, model in enumerate(models):
+        if list(model.n_times) != lengths:
+            raise BadDataError(
+                "Responses do not have the lengths of the model's segments.",
+                where=f"models[{index}]",
+                found=f"{lengths} samples",
+                wanted=f"{list(model.n_times)}",
+                remedy="Cut the responses to the rows that the model keeps.",
+            )
+    shapes = {array.shape[::2] for array in responses}
+    wanted = (len(models), responses[0].shape[2]) if responses else (0, 0)
+    if len(shapes) != 1 or not models:
+        raise BadDataError(
+            "Segments have different participants or vertices.",
+            where="responses",
+            found=f"{sorted(shapes)}",
+        )
+    for name, shape in (("penalty", penalty.shape), ("mean_r", mean_r.shape)):
+        if shape != wanted:
+            raise BadDataError(
+                f"The {name} does not match models and responses.",
+                where=name,
+                found=f"shape {shape}",
+                wanted=f"{wanted}",
+            )
