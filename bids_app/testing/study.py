@@ -165,6 +165,8 @@ class Run:
     ----------
     task, stimulus : str
         Label of the task, and of the music (file stem).
+    stim_file : str
+        Name of the audio file.
     n_volumes : int
         Volumes.
     tr, start_time : float
@@ -175,6 +177,7 @@ class Run:
 
     task: str
     stimulus: str
+    stim_file: str
     n_volumes: int
     tr: float
     start_time: float
@@ -184,7 +187,8 @@ class Run:
     @property
     def music_times(self) -> FloatArray:
         """When each volume was taken, seconds into the music, (n_volumes,)."""
-        return self.start_time + self.tr * np.arange(self.n_volumes) - self.onset
+        volumes = np.arange(self.n_volumes, dtype=np.float64)
+        return self.start_time + self.tr * volumes - self.onset
 
 
 @dataclass(frozen=True)
@@ -203,10 +207,10 @@ class SignalSettings:
         Share of the functional's variance that is the participant's own.
     """
 
-    n_components: int = 20
+    n_components: int = 15
     spectral_power: float = 0.0
-    fwhm: float = 15.0
-    individual: float = 0.5
+    fwhm: float = 12.0
+    individual: float = 0.6
 
 
 class SimulatedResponses:

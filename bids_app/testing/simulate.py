@@ -1,0 +1,236 @@
+"""A whole simulated study on disk: music, dataset, fMRIPrep derivatives, truth."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bids_app.errors import BadDataError, MissingInputError
+from bids_app.surface.mesh import load_mesh
+from bids_app.testing import dataset
+from bids_app.testing.confounds import confounds_table
+from bids_app.testing.music import DEFAULT_PIECES, Piece, write_music
+from bids_app.testing.noise import NoiseShares
+from bids_app.testing.ratings import SCALES, draw_ratings
+from bids_app.testing.responses import leading_components
+from bids_app.testing.study import (
+    Effect,
+    Run,
+    SignalSettings,
+    SimulatedResponses,
+    Truth,
+    plan_truth,
+)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedStudy:
+    """Where the parts of a simulated study are.
+
+    Attributes
+    ----------
+    root, bids_dir, fmriprep_dir, truth_dir : Path
+        Everything; the raw dataset; its derivatives; what was planted.
+    participants : tuple of str
+        Labels.
+    runs : tuple of Run
+        One per piece of music, the same for everybody, sorted by the label of the music.
+    truth : Truth
+        What was planted, as arrays.
+    gradient_files : (Path, Path)
+        The axis that the layers follow, left and right.
+    """
+
+    root: Path
+    bids_dir: Path
+    fmriprep_dir: Path
+    truth_dir: Path
+    participants: tuple[str, ...]
+    runs: tuple[Run, ...]
+    truth: Truth
+    gradient_files: tuple[Path, Path]
+
+
+def simulate_study(
+    root: Path,
+    *,
+    n_participants: int = 6,
+    seed: int = 0,
+    weights: str = "random:0",
+    pieces: Sequence[Piece] | Sequence[Path] | None = None,
+    effect: Effect = "layers",
+    active_share: float = 0.3,
+    max_variance: float = 0.2,
+    layer: int = 12,
+    gradient: ArrayLike | None = None,
+    signal: SignalSettings | None = None,
+    noise: NoiseShares | None = None,
+    participants: Sequence[str] | None = None,
+    space: str = "fsaverage5",
+    onset: float = 6.0,
+    tail: float = 9.0,
+    tr: float = 1.0,
+    feature_cache: Path | None = None,
+    progress: Progress | None = None,
+) -> SimulatedStudy:
+    """Simulate a music-listening study with a known layer map.
+
+    Parameters
+    ----------
+    root : Path
+        Gets the folders ``bids`` (with ``derivatives/fmriprep``) and ``truth``.
+    n_participants : int
+        Listeners.
+    seed : int
+        Of music, truth and noise.
+    weights : str
+        Of the network whose layers respond: a file, or ``random:SEED``.
+    pieces : sequence of Piece or of Path, optional
+        Music to compose, or audio files to use, which are copied. Default: three pieces of
+        532 s in all.
+    effect, active_share, max_variance, layer, gradient
+        See `bids_app.testing.study.plan_truth`.
+    signal : SignalSettings, optional
+        How responses are drawn.
+    noise : NoiseShares, optional
+        What noise is made of.
+    participants : sequence of str, optional
+        Labels; default 01, 02, ...
+    space : {"fsaverage5", "fsaverage4", "fsaverage3"}
+        Mesh; the small ones are for tests.
+    onset, tail : float
+        Seconds of scanning before and after the music.
+    tr : float
+        Repetition time in seconds.
+    feature_cache : Path, optional
+        Where the Gram matrices are kept; give the folder that the analysis will use, and they are
+        computed once. Default: ``root/cache``.
+    progress : callable, optional
+        Called with a few words on what is being done.
+
+    Returns
+    -------
+    SimulatedStudy
+
+    Raises
+    ------
+    BadDataError
+        If there are no pieces, or a piece is shorter than its network needs.
+    MissingInputError
+        If an audio file or the weights are missing.
+    """
+    root, say = Path(root), progress or (lambda _: None)
+    bids_dir, fmriprep_dir = root / "bids", root / "bids" / "derivatives" / "fmriprep"
+    labels = tuple(participants or (f"{k:02d}" for k in range(1, n_participants + 1)))
+    mesh = load_mesh(space)
+    truth = plan_truth(
+        mesh,
+        seed=seed,
+        effect=effect,
+        active_share=active_share,
+        max_variance=max_variance,
+        layer=layer,
+        gradient=gradient,
+    )
+    say("composing the music")
+    audio = _provide_audio(bids_dir / "stimuli", pieces, seed)
+    say("features of the music")
+    from bids_app.features.cache import load_or_compute_grams
+
+    grams = load_or_compute_grams(
+        [(path.stem, path) for path in audio],
+        weights,
+        cache_dir=feature_cache or root / "cache",
+        progress=progress,
+    )
+    runs = tuple(
+        _plan_run(path, duration, tr, onset, tail)
+        for path, duration in zip(audio, grams.durations, strict=True)
+    )
+    responses = SimulatedResponses(
+        mesh, truth, runs, grams.patch_times, grams.gram, seed=seed, signal=signal, noise=noise
+    )
+    dataset.write_raw_dataset(bids_dir, labels, runs)
+    dataset.write_fmriprep_description(fmriprep_dir)
+    rated = {
+        scale.layer: leading_components(grams.gram(scale.layer), 5)
+        for scale in SCALES
+        if scale.layer <= len(grams.layer_names)
+    }
+    for number, label in enumerate(labels):
+        say(f"participant {number + 1} of {len(labels)}")
+        ratings = draw_ratings(
+            rated, grams.patch_times, grams.durations, participant=number, seed=seed
+        )
+        dataset.write_ratings(bids_dir, label, runs, ratings, SCALES)
+        write_participant(fmriprep_dir, label, number, responses)
+    settings = {
+        "Description": "What was planted in the simulated responses.",
+        "Effect": effect,
+        "Seed": seed,
+        "Weights": weights,
+        "MaximumSignalShare": max_variance,
+        "Signal": asdict(responses.settings),
+        "Noise": {**asdict(responses.shares), "own": responses.shares.own},
+        "HRF": "double gamma, peak 5 s, undershoot 15 s, ratio 6",
+        "Runs": [asdict(run) for run in runs],
+        "Ratings": [asdict(scale) for scale in SCALES],
+        "Participants": list(labels),
+    }
+    files = dataset.write_truth(root / "truth", mesh, truth, settings)
+    return SimulatedStudy(
+        root, bids_dir, fmriprep_dir, root / "truth", labels, runs, truth, files["gradient"]
+    )
+
+
+def write_participant(
+    fmriprep_dir: Path, label: str, number: int, responses: SimulatedResponses
+) -> None:
+    """Write the derivatives of one participant: surface BOLD and confounds of every run."""
+    bold, nuisance = responses.bold(number)
+    folder = fmriprep_dir / f"sub-{label}" / "func"
+    rng = np.random.default_rng([responses.seed, 31, number])
+    for run, series, leaks in zip(responses.runs, bold, nuisance, strict=True):
+        stem = f"sub-{label}_task-{run.task}"
+        dataset.write_surface_bold(folder, stem, responses.mesh, series, run)
+        dataset.write_confounds(folder, stem, *confounds_table(leaks, run.tr, rng))
+
+
+def _provide_audio(
+    folder: Path, pieces: Sequence[Piece] | Sequence[Path] | None, seed: int
+) -> list[Path]:
+    """Audio files in the dataset's folder, sorted by label."""
+    chosen = DEFAULT_PIECES if pieces is None else pieces
+    composed = [piece for piece in chosen if isinstance(piece, Piece)]
+    given = [Path(piece) for piece in chosen if not isinstance(piece, Piece)]
+    if not chosen:
+        raise BadDataError("A simulated study needs music.", where="pieces", found="none")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = write_music(folder, composed, seed=seed)
+    for source in given:
+        if not source.is_file():
+            raise MissingInputError("An audio file is missing.", where=source)
+        paths.append(Path(shutil.copyfile(source, folder / source.name)))
+    return sorted(paths, key=lambda path: path.stem)
+
+
+def _plan_run(path: Path, duration: float, tr: float, onset: float, tail: float) -> Run:
+    """The run in which a piece is heard; its task is called like the music."""
+    return Run(
+        task="".join(filter(str.isalnum, path.stem)),
+        stimulus=path.stem,
+        stim_file=path.name,
+        n_volumes=int((onset + duration + tail) / tr),
+        tr=tr,
+        # Slices are not aligned in time: on average they are taken in the middle.
+        start_time=(tr - dataset.DELAY_TIME) / 2,
+        onset=onset,
+        duration=duration,
+    )
