@@ -1,0 +1,61 @@
+"""Contrasts of conditions, as people write them: ``dissonant - consonant``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bids_app.errors import UsageError
+
+_TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d+)?)\s*\*\s*)?([^\W\d][\w.]*)\s*")
+
+
+def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
+    """Weights of conditions from a sum such as ``dissonant - 0.5*consonant``.
+
+    Parameters
+    ----------
+    text : str
+        Names joined by plus and minus, each with an optional factor.
+    conditions : iterable of str
+        Names there are.
+
+    Returns
+    -------
+    dict from str to float
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read or names an unknown condition; those there are listed.
+    """
+    known = sorted(set(conditions))
+    weights: dict[str, float] = {}
+    position = 0
+    while position < len(text):
+        match = _TERM.match(text, position)
+        if match is None or (position > 0 and not match.group(1)):
+            raise UsageError(
+                "A contrast cannot be read.",
+                where=text,
+                found=text[position:],
+                wanted="names joined by + and -, such as: " + example(known),
+            )
+        sign, factor, name = match.groups()
+        weights[name] = weights.get(name, 0.0) + (-1.0 if sign == "-" else 1.0) * float(factor or 1)
+        position = match.end()
+    unknown = sorted(set(weights) - set(known))
+    if unknown or not any(weights.values()):
+        raise UsageError(
+            "A contrast names an unknown condition." if unknown else "A contrast is empty.",
+            where=text,
+            found=", ".join(unknown) or "nothing",
+            wanted="conditions: " + (", ".join(known) or "none in the events"),
+            remedy="use names of the column trial_type of the events",
+        )
+    return weights
+
+
+def example(conditions: list[str]) -> str:
+    """A contrast of the first two conditions there are."""
+    return " - ".join(conditions[:2]) if conditions else "dissonant - consonant"

@@ -1,0 +1,102 @@
+"""Psychophysiological interaction: does the coupling with a seed depend on the condition?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bids_app.errors import BadDataError
+
+FloatArray = NDArray[np.float64]
+
+SEED, CONDITION, INTERACTION = "seed", "condition", "interaction"
+
+
+def first_eigenvariate(series: ArrayLike) -> FloatArray:
+    """Leading time course of a region.
+
+    The first left singular vector of the centered series, scaled by ``s / sqrt(n_vertices)``, so
+    that it has the units of the series; its sign is that of the sum of its weights.
+
+    Parameters
+    ----------
+    series : (n_times, n_vertices) array
+        Series of a region's vertices or voxels, nuisance removed; those that are constant or not
+        finite take no part.
+
+    Returns
+    -------
+    (n_times,) float64
+        Of mean zero.
+
+    Raises
+    ------
+    BadDataError
+        If no usable series is left.
+
+    Notes
+    -----
+    As SPM extracts regions (``spm_regions``), after centering.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    if values.ndim != 2:
+        raise BadDataError(
+            "A region needs a series per vertex.",
+            where="series",
+            found=f"shape {values.shape}",
+            wanted="(n_times, n_vertices)",
+        )
+    values = values[:, np.isfinite(values).all(axis=0)]
+    centered = values - values.mean(axis=0)
+    centered = centered[:, np.abs(centered).max(axis=0, initial=0.0) > 0]
+    if centered.shape[1] == 0 or len(centered) < 2:
+        raise BadDataError(
+            "The seed region holds no series that varies.",
+            where="series",
+            found=f"shape {np.shape(series)}",
+            wanted="at least one finite series that varies",
+            remedy="check that the seed lies in the field of view and on this mesh",
+        )
+    left, singular, right = np.linalg.svd(centered, full_matrices=False)
+    sign = 1.0 if right[0].sum() >= 0 else -1.0
+    return np.asarray(sign * left[:, 0] * singular[0] / np.sqrt(centered.shape[1]))
+
+
+def ppi_columns(seed: ArrayLike, condition: ArrayLike) -> dict[str, FloatArray]:
+    """The three regressors ``[phi, X c, phi * (X c)]``.
+
+    The interaction is taken at the level of the BOLD signal, without deconvolution. Its effect
+    does not depend on the means of the other two, which are in the design with the constant; it is
+    made of centered columns all the same, so that the three are well conditioned.
+
+    Parameters
+    ----------
+    seed : (n_times,) array
+        phi, the seed's eigenvariate.
+    condition : (n_times,) array
+        X c: the convolved regressors of the conditions times the contrast.
+
+    Returns
+    -------
+    dict from "seed", "condition", "interaction" to (n_times,) float64
+
+    Raises
+    ------
+    BadDataError
+        If lengths differ or a column is constant or not finite.
+    """
+    phi, c = np.asarray(seed, dtype=np.float64), np.asarray(condition, dtype=np.float64)
+    if phi.ndim != 1 or phi.shape != c.shape:
+        raise BadDataError(
+            "Seed and condition differ in length.",
+            where="seed, condition",
+            found=f"shapes {phi.shape} and {c.shape}",
+            wanted="(n_times,) both",
+        )
+    for name, column in (("seed", phi), ("condition", c)):
+        if not np.isfinite(column).all() or np.ptp(column) == 0:
+            raise BadDataError(
+                "A regressor of the interaction is constant or not finite.", where=name
+            )
+    phi, c = phi - phi.mean(), c - c.mean()
+    return {SEED: phi, CONDITION: c, INTERACTION: phi * c}
