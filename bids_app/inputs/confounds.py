@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ def select_confounds(
         Where rows and volumes differ in number, or a value is missing after the first rows (65).
     """
     chosen = resolve_strategy(strategy)
-    if not _wants_columns(chosen):
+    if not wants_columns(chosen):
         n_rows = n_volumes or 0
         return ConfoundSelection((), np.zeros((n_rows, 0)), "none", ())
     frame, where = _read_table(table)
@@ -129,7 +129,37 @@ def select_confounds(
     )
 
 
-def _wants_columns(strategy: ConfoundStrategy) -> bool:
+def check_columns(
+    names: Iterable[str],
+    sidecar: str | Path | Mapping[str, Any] | None,
+    strategy: ConfoundStrategy,
+    where: str,
+) -> None:
+    """Complain about columns that a strategy wants and a table lacks, from its header alone.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The header.
+    sidecar, strategy
+        As for `select_confounds`.
+    where : str
+        The table, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    import pandas as pd
+
+    empty = pd.DataFrame(columns=[_current_name(name) for name in names])
+    source = _Source(empty, _read_sidecar(sidecar), where)
+    source.columns_of(strategy, own_high_pass=False, warnings=[])
+    source.scrubbed(strategy.scrub)
+
+
+def wants_columns(strategy: ConfoundStrategy) -> bool:
+    """Whether a strategy needs a table at all."""
     s = strategy
     wanted = (s.columns, s.patterns, s.compcor, s.n_tcompcor, s.cosine, s.aroma, s.scrub)
     return any(wanted)
@@ -194,6 +224,12 @@ class _Source:
         self, strategy: ConfoundStrategy, own_high_pass: bool, warnings: list[str]
     ) -> list[str]:
         """Names in the order of the strategy, each once."""
+        aroma = [name for name in self._names if re.fullmatch(r"aroma_motion_\d+", name)]
+        if strategy.aroma and not aroma:
+            self._missing(
+                "aroma_motion_* columns",
+                "fMRIPrep writes them with --use-aroma (up to 23.0); choose another strategy",
+            )
         names = [self._available(name) for name in strategy.columns]
         for pattern in strategy.patterns:
             matches = [name for name in self._names if re.fullmatch(pattern, name)]
@@ -205,12 +241,6 @@ class _Source:
         if strategy.n_tcompcor:
             names += self._numbered("t_comp_cor_", strategy.n_tcompcor, "tCompCor", warnings)
         if strategy.aroma:
-            aroma = [name for name in self._names if re.fullmatch(r"aroma_motion_\d+", name)]
-            if not aroma:
-                self._missing(
-                    "aroma_motion_* columns",
-                    "fMRIPrep writes them with --use-aroma (up to 23.0); choose another strategy",
-                )
             names += aroma
         if strategy.cosine and not own_high_pass:
             names += [name for name in self._names if re.fullmatch(r"cosine\d+", name)]

@@ -39,6 +39,7 @@ from bids_app.inputs.stimuli import (
     rows_of_events,
     rows_of_run,
 )
+from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
 
 __all__ = ["BoldRun", "Presentation", "SkippedRun", "Stimulus", "StudyPlan", "plan_study"]
 
@@ -61,7 +62,7 @@ def plan_study(
     bids_filters: Mapping[str, Any] | None = None,
     database_dir: str | Path | None = None,
     kinds: tuple[str, ...] = ("gifti",),
-    need_confounds: bool = True,
+    confounds: str | Path | ConfoundStrategy = DEFAULT_STRATEGY,
 ) -> StudyPlan:
     """Find out everything that will be read, and everything that is wrong, before computing.
 
@@ -93,8 +94,8 @@ def plan_study(
         pybids database.
     kinds : tuple of {"gifti", "cifti", "volume"}
         BOLD files accepted, in this order.
-    need_confounds : bool
-        Whether runs without a usable confounds table are skipped.
+    confounds : str, Path or ConfoundStrategy
+        Runs whose confounds table lacks the strategy's columns are skipped.
 
     Returns
     -------
@@ -113,6 +114,7 @@ def plan_study(
     """
     selection = make_selection(participants, sessions, tasks, runs, exclude_runs)
     space = _checked_options(space, missing, kinds, dummy_scans)
+    strategy = resolve_strategy(confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
     check_participants(located, selection)
     table = None if stimuli_table is None else read_stimulus_table(Path(stimuli_table))
@@ -130,7 +132,7 @@ def plan_study(
             inheritance[run.dataset],
             raw,
             space=space,
-            need_confounds=need_confounds,
+            strategy=strategy,
             dummy_scans=dummy_scans,
             repetition_time=repetition_time,
             slice_time_ref=slice_time_ref,

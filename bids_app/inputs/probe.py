@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_app.errors import MusencError
+from bids_app.inputs.confounds import check_columns, wants_columns
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.names import N_VERTICES
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
+from bids_app.inputs.strategies import ConfoundStrategy
 
 _HEMISPHERES = {"L": "CortexLeft", "R": "CortexRight"}
 
@@ -42,7 +45,7 @@ def probe_run(
     raw: Inheritance | None,
     *,
     space: str,
-    need_confounds: bool = True,
+    strategy: ConfoundStrategy | None = None,
     dummy_scans: str | int = "auto",
     repetition_time: float | None = None,
     slice_time_ref: float | None = None,
@@ -56,8 +59,8 @@ def probe_run(
         Sidecars of the fMRIPrep folder and of the raw dataset.
     space : str
         Surface space, which decides the number of vertices.
-    need_confounds : bool
-        Whether a missing table is a problem.
+    strategy : ConfoundStrategy or None
+        Its columns must be there; None and strategies without columns need no table.
     dummy_scans : "auto" or int
         Volumes to leave out at the start; ``auto`` counts fMRIPrep's non-steady-state columns.
     repetition_time, slice_time_ref : float or None
@@ -74,7 +77,7 @@ def probe_run(
         n_volumes, time_step = _probe_gifti(run, space, problems)
     else:
         n_volumes, time_step = _probe_nifti(run, problems)
-    n_steady, n_rows, confounds_json = _probe_confounds(run, need_confounds, problems, warnings)
+    n_steady, n_rows, confounds_json = _probe_confounds(run, strategy, problems, warnings)
     if n_volumes and n_rows is not None and n_rows != n_volumes:
         problems.append(
             f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
@@ -156,9 +159,10 @@ def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]
 
 
 def _probe_confounds(
-    run: RunFiles, needed: bool, problems: list[str], warnings: list[str]
+    run: RunFiles, strategy: ConfoundStrategy | None, problems: list[str], warnings: list[str]
 ) -> tuple[int, int | None, Path | None]:
     """Non-steady-state volumes, rows and sidecar of the confounds table."""
+    needed = strategy is not None and wants_columns(strategy)
     complaints = problems if needed else warnings
     if run.confounds is None:
         complaints.append("no confounds table (desc-confounds_timeseries.tsv)")
@@ -171,11 +175,20 @@ def _probe_confounds(
     with path.open("rb") as stream:
         header = stream.readline().decode("utf-8-sig", "replace")
         n_rows = sum(1 for line in stream if line.strip())
-    names = [name.strip().strip('"').lower().replace("_", "") for name in header.split("\t")]
-    n_steady = sum(name.startswith("nonsteadystateoutlier") for name in names)
+    names = [name.strip().strip('"') for name in header.split("\t")]
+    n_steady = sum(
+        name.lower().replace("_", "").startswith("nonsteadystateoutlier") for name in names
+    )
     sidecar = path.with_name(path.name.removesuffix(".tsv") + ".json")
-    usable = content_problem(sidecar) is None
-    return n_steady, n_rows, sidecar if usable else None
+    usable = sidecar if content_problem(sidecar) is None else None
+    if strategy is not None and needed:
+        try:
+            check_columns(names, usable, strategy, str(path))
+        except MusencError as error:
+            problems.append(
+                f"{error.what} Wanted: {error.wanted} ({path}); do this: {error.remedy}"
+            )
+    return n_steady, n_rows, usable
 
 
 def _timing(

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import soundfile
 
+MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 CORTEX = {"L": "CortexLeft", "R": "CortexRight"}
 N_VERTICES = {"fsaverage5": 10242, "fsaverage6": 40962, "fsaverage": 163842, "fsnative": 777}
 
@@ -105,7 +106,10 @@ class Tree:
             "1.0": "_bold_confounds",
         }[style]
         nss = "NonSteadyStateOutlier" if style == "1.0" else "non_steady_state_outlier"
-        names = ["X" if style == "1.0" else "trans_x"] + [f"{nss}{i:02d}" for i in range(n_dummy)]
+        names = ["X", "Y", "Z", "RotX", "RotY", "RotZ"] if style == "1.0" else list(MOTION)
+        component = "aCompCor" if style == "1.0" else "a_comp_cor_"
+        names += [f"{component}{i:02d}" for i in range(6)]
+        names += [f"{nss}{i:02d}" for i in range(n_dummy)]
         lines = ["\t".join(names)] + ["\t".join("0" for _ in names)] * n_rows
         entities.pop("part", None)
         entities.pop("echo", None)

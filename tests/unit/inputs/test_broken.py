@@ -129,6 +129,11 @@ def all_dummies(tree):
     tree.confounds(sub="01", task="a", n_dummy=12)
 
 
+def no_rotation(tree):
+    path = tree.func(tree.fmriprep, sub="01") / "sub-01_task-a_desc-confounds_timeseries.tsv"
+    path.write_text(path.read_text().replace("rot_x", "rotx"))
+
+
 RUNS = [
     (shorter_right, "the hemispheres differ in length: 12 volumes left, 11 right"),
     (shorter_confounds, "the confounds table has 10 rows, the BOLD file 12 volumes"),
@@ -141,6 +146,7 @@ RUNS = [
     (annexed_events, "content not present: datalad get"),
     (other_space, "no surface BOLD in fsaverage5 (there: fsnative)"),
     (music_after_the_end, "plays from 100.0 to 116.0 s, outside the run (24.0 s)"),
+    (no_rotation, "Wanted: a column rot_x (sub-01/func/sub-01_task-a_desc-confounds"),
     (all_dummies, "12 dummy scans, but only 12 volumes"),
 ]
 
@@ -170,7 +176,7 @@ def test_all_problems_of_a_run_are_named_at_once(tree):
 def test_confounds_are_not_needed_for_the_strategy_none(tree):
     tree.simple()
     no_confounds(tree)
-    plan = plan_study(tree.root, need_confounds=False)
+    plan = plan_study(tree.root, confounds="none")
     assert plan.runs[0].confounds_file is None
     assert "no confounds table" in plan.runs[0].warnings[0]
 
@@ -335,6 +341,8 @@ ERRORS = [
     (simple, {"bids_filters": {"bold": "01"}}, 2, ["another form"]),
     (simple, {"exclude_runs": ["happy"]}, 2, ["--exclude-run names no entity", "happy"]),
     (simple, {"space": "fsaverge5"}, 2, ["Unknown surface space", "fsaverge5"]),
+    (simple, {"confounds": "lots"}, 2, ["Unknown confound strategy", "lots"]),
+    (simple, {"confounds": "aroma"}, 65, ["No run can be used", "aroma_motion_* columns"]),
     (simple, {"missing": "maybe"}, 2, ["Unknown policy", "maybe"]),
     (simple, {"dummy_scans": "few"}, 2, ["--dummy-scans", "few"]),
     (no_surfaces, {}, 66, ["no surface BOLD in fsaverage5", "`--output-spaces fsaverage5`"]),

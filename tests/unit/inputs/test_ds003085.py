@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from input_trees import gifti_bytes
+from input_trees import MOTION, gifti_bytes
 
 from bids_app.inputs.dataset import plan_study
 
@@ -57,7 +57,9 @@ def add_content(folder: Path, participant: str, task: str, n_volumes: int) -> No
         path.write_bytes(gifti_bytes(n_volumes, 10242, hemisphere, 1.0))
     path = stem.with_name(f"{stem.name}_desc-confounds_timeseries.tsv")
     path.unlink()
-    path.write_text("trans_x\n" + "0\n" * n_volumes)
+    columns = [*MOTION, *(f"a_comp_cor_{i:02d}" for i in range(6))]
+    row = "\t".join("0" for _ in columns) + "\n"
+    path.write_text("\t".join(columns) + "\n" + row * n_volumes)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,135 @@
+"""The plan as text, for --dry-run and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
+
+
+def format_plan(plan: StudyPlan, *, max_skipped: int = 40) -> str:
+    """Describe what will be read, what is left out and why.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    max_skipped : int
+        Reasons listed one by one; the rest is counted.
+
+    Returns
+    -------
+    str
+        Sentences and tables without a trailing newline.
+    """
+    parts = [plan.found, _stimulus_table(plan), _run_table(plan)]
+    warnings = [f"warning: {text}" for text in plan.warnings]
+    warnings += [f"warning: {run.label}: {text}" for run in plan.runs for text in run.warnings]
+    if warnings:
+        parts.append("\n".join(warnings))
+    if plan.skipped:
+        parts.append(_skipped_text(plan.skipped, max_skipped))
+    parts.append(_summary(plan))
+    return "\n\n".join(parts)
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _stimulus_table(plan: StudyPlan) -> str:
+    rows = []
+    for stimulus in plan.stimuli:
+        heard = [
+            run for run in plan.runs for p in run.presentations if p.stimulus == stimulus.label
+        ]
+        people = len({run.participant for run in heard})
+        rows.append(
+            (
+                stimulus.label,
+                f"{stimulus.duration:.1f} s",
+                str(people),
+                str(len(heard)),
+                str(stimulus.path),
+            )
+        )
+    return _table(("stimulus", "length", "participants", "presentations", "file"), rows)
+
+
+def _run_table(plan: StudyPlan) -> str:
+    header = (
+        "participant",
+        "session",
+        "task",
+        "run",
+        "volumes",
+        "TR",
+        "sampled",
+        "stimulus",
+        "onset",
+        "played",
+    )
+    rows = [row for run in plan.runs for row in _run_rows(run)]
+    return _table(header, rows)
+
+
+def _run_rows(run: BoldRun) -> Iterable[tuple[str, ...]]:
+    others = [
+        f"{key}-{run.entities[key]}" for key in ("acq", "ce", "rec", "dir") if key in run.entities
+    ]
+    dummies = f" (first {run.n_dummy} left out)" if run.n_dummy else ""
+    first = (
+        f"sub-{run.participant}",
+        run.session or "-",
+        "_".join([run.task, *others]),
+        run.run or "-",
+        f"{run.n_volumes}{dummies}",
+        f"{run.tr:g} s",
+        f"+{run.start_time:g} s",
+    )
+    for number, p in enumerate(run.presentations):
+        played = f"{p.duration:.1f} s" + (f" from {p.offset:g} s" if p.offset else "")
+        yield (
+            *(first if number == 0 else ("",) * len(first)),
+            p.stimulus,
+            f"{p.onset:g} s",
+            played,
+        )
+
+
+def _skipped_text(skipped: tuple[SkippedRun, ...], max_skipped: int) -> str:
+    """Problems one by one; choices grouped by reason."""
+    problems = [run for run in skipped if run.problem]
+    lines = [f"skipped: {run.label}: {run.reason}" for run in problems[:max_skipped]]
+    if len(problems) > max_skipped:
+        lines.append(f"skipped: {len(problems) - max_skipped} more runs with unusable files")
+    by_reason: dict[str, list[str]] = {}
+    for run in skipped:
+        if not run.problem:
+            by_reason.setdefault(run.reason, []).append(run.label)
+    for reason, labels in by_reason.items():
+        shown = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
+        lines.append(f"left out: {shown}: {reason}")
+    return "\n".join(lines)
+
+
+def _summary(plan: StudyPlan) -> str:
+    unusable = sum(run.problem for run in plan.skipped)
+    counts = [
+        _count(len(plan.participants), "participant"),
+        _count(len(plan.runs), "run"),
+        _count(len(plan.stimuli), "stimulus", "stimuli"),
+    ]
+    text = ", ".join(counts)
+    if plan.skipped:
+        text += f"; {len(plan.skipped)} runs not used"
+        text += f", {unusable} of them because of their files" if unusable else ""
+    return text
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
