@@ -9,7 +9,7 @@ stimuli and summed over participants; the mean is zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,8 @@ from scipy import special
 from bids_app.errors import BadDataError
 from bids_app.group.inference import false_discovery_rate
 from bids_app.group.stimulus_weights import (
-    LayerWeights,
     PredictionModel,
-    chunk_variance,
+    StackedWeights,
     spectra_of,
 )
 from bids_app.group.threads import ordered_map
@@ -83,7 +82,7 @@ def median_penalty(alphas: npt.ArrayLike, grid: npt.ArrayLike) -> IntArray:
 
 def stimulus_null(
     responses: Sequence[npt.NDArray],
-    models: Sequence[PredictionModel],
+    models: Iterable[PredictionModel],
     penalty: npt.ArrayLike,
     mean_r: npt.ArrayLike,
     *,
@@ -97,8 +96,9 @@ def stimulus_null(
     responses : sequence of (n_participants, n_times, n_vertices) arrays
         Cleaned responses at the rows each segment is scored on; z-scored here. They may be memory
         mapped. A participant is missing at a vertex that is constant or not finite in any segment.
-    models : sequence of PredictionModel
-        One per layer; the same segments for all.
+    models : iterable of PredictionModel
+        One per layer; the same segments, sources and folds for all. A generator saves memory: no
+        model is kept.
     penalty : (n_layers, n_vertices) int array
         Index of the penalty that stands for all participants and folds (`median_penalty`).
     mean_r : (n_layers, n_vertices) array
@@ -124,17 +124,15 @@ def stimulus_null(
     `refit_stimulus_null` draws the same null without these approximations.
     """
     penalty, mean_r = np.asarray(penalty), np.asarray(mean_r, dtype=np.float64)
-    _check(responses, models, penalty, mean_r)
-    weights = [
-        LayerWeights(model, np.unique(row)) for model, row in zip(models, penalty, strict=True)
-    ]
+    _check(responses, penalty, mean_r)
+    weights = StackedWeights(_checked(models, responses), penalty)
     n_vertices = responses[0].shape[2]
     starts = range(0, n_vertices, _CHUNK)
 
     def run(start: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         part = slice(start, min(start + _CHUNK, n_vertices))
         spectra, valid = spectra_of(responses, part)
-        return chunk_variance(spectra, valid, weights, penalty[:, part])
+        return weights.variance(spectra, valid, part), valid.sum(axis=0)
 
     sd, n = np.empty(mean_r.shape), np.empty(n_vertices, dtype=np.int64)
     for index, (variance, count) in enumerate(ordered_map(run, starts, n_threads)):
@@ -214,35 +212,41 @@ def _rotate(spectrum: ComplexArray, n_times: int, rng: np.random.Generator) -> C
     return (spectrum * np.exp(1j * phases)).astype(np.complex64)
 
 
-def _check(
-    responses: Sequence[npt.NDArray],
-    models: Sequence[PredictionModel],
-    penalty: npt.NDArray,
-    mean_r: npt.NDArray,
-) -> None:
-    lengths = [array.shape[1] if array.ndim == 3 else -1 for array in responses]
+def _checked(
+    models: Iterable[PredictionModel], responses: Sequence[npt.NDArray]
+) -> Iterator[PredictionModel]:
+    lengths = [array.shape[1] for array in responses]
+    first = None
     for index, model in enumerate(models):
-        if list(model.n_times) != lengths:
+        layout = ([list(sources) for sources in model.sources], list(model.fold_of))
+        first = first or layout
+        if list(model.n_times) != lengths or layout != first:
             raise BadDataError(
-                "Responses do not have the lengths of the model's segments.",
+                "Responses do not have the lengths of the model's segments, or models differ in "
+                "their folds.",
                 where=f"models[{index}]",
-                found=f"{lengths} samples",
-                wanted=f"{list(model.n_times)}",
+                found=f"responses of {lengths} samples, folds {layout}",
+                wanted=f"{list(model.n_times)}, folds {first}",
                 remedy="Cut the responses to the rows that the model keeps.",
             )
-    shapes = {array.shape[::2] for array in responses}
-    wanted = (len(models), responses[0].shape[2]) if responses else (0, 0)
-    if len(shapes) != 1 or not models:
+        yield model
+
+
+def _check(responses: Sequence[npt.NDArray], penalty: npt.NDArray, mean_r: npt.NDArray) -> None:
+    shapes = {array.shape[::2] if array.ndim == 3 else array.shape for array in responses}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise BadDataError(
             "Segments have different participants or vertices.",
             where="responses",
             found=f"{sorted(shapes)}",
+            wanted="(n_participants, n_times, n_vertices) for every segment",
         )
+    n_vertices = responses[0].shape[2]
     for name, shape in (("penalty", penalty.shape), ("mean_r", mean_r.shape)):
-        if shape != wanted:
+        if len(shape) != 2 or shape[1] != n_vertices or shape != mean_r.shape:
             raise BadDataError(
                 f"The {name} does not match models and responses.",
                 where=name,
-                found=f"shape {shape}",
-                wanted=f"{wanted}",
+                found=f"shape {shape}, mean_r {mean_r.shape}",
+                wanted=f"(n_layers, {n_vertices})",
             )

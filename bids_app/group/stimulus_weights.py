@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
-IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,108 +87,141 @@ def spectra_of(
     return spectra, valid
 
 
-class LayerWeights:
-    """Weights of crossed power spectra in the variance, for the penalties in use."""
+class StackedWeights:
+    """Weights of spectra in the variance, stacked over layers and the penalties in use.
 
-    def __init__(self, model: PredictionModel, alphas: npt.NDArray) -> None:
-        self.shares = model.shares
-        self.pairs = [
-            (b, c)
-            for b, c in combinations(range(len(model.n_times)), 2)
-            if c in model.sources[b] or b in model.sources[c]
-        ]
-        self._model = model
-        self.power = {int(a): [self._pair(b, c, int(a)) for b, c in self.pairs] for a in alphas}
-        self.energy = {int(a): self._energies(int(a)) for a in alphas}
+    Parameters
+    ----------
+    models : iterable of PredictionModel
+        One per layer, with the same segments, sources and folds; each is used once and let go.
+    penalty : (n_layers, n_vertices) int array
+        Index of the penalty of every layer and vertex.
+    """
 
-    def _pair(self, b: int, c: int, alpha: int) -> npt.NDArray[np.float32]:
-        """(2 n_b n_c, 3): y_b'p_b alone, y_c'p_c alone, their shared part."""
-        n_b, n_c = (self._model.n_times[i] // 2 for i in (b, c))
-        forward = np.zeros((2, n_b, n_c), dtype=np.complex128)
-        backward = np.zeros((2, n_b, n_c), dtype=np.complex128)
-        if c in self._model.sources[b]:
-            matrix = self._model.matrices(b, alpha)[list(self._model.sources[b]).index(c)]
-            forward[:] = _turning_and_mirroring(matrix)
-        if b in self._model.sources[c]:
-            matrix = self._model.matrices(c, alpha)[list(self._model.sources[c]).index(b)]
-            turning, mirroring = _turning_and_mirroring(matrix)
-            backward[0], backward[1] = turning.conj().T, mirroring.T
-        # A rotation by a random phase halves squared amplitudes; at the Nyquist frequency, which
-        # has none, nothing is halved on that side and nothing varies if it is on both.
-        scale = np.full((n_b, n_c), 0.5)
-        even = [self._model.n_times[i] % 2 == 0 for i in (b, c)]
-        if even[0]:
-            scale[-1] *= 2
-        if even[1]:
-            scale[:, -1] *= 2
-        if all(even):
-            scale[-1, -1] = 0
-        weights = [
-            scale * np.abs(forward) ** 2,
-            scale * np.abs(backward) ** 2,
-            scale * (forward * backward.conj()).real,
-        ]
-        return np.stack([w.ravel() for w in weights], axis=1).astype(np.float32)
+    def __init__(self, models: Iterable[PredictionModel], penalty: npt.NDArray) -> None:
+        used = [np.unique(row).tolist() for row in penalty]
+        n_columns = sum(len(alphas) for alphas in used)
+        self.columns = np.empty(penalty.shape, dtype=np.intp)
+        column = 0
+        for layer, (model, alphas) in enumerate(zip(models, used, strict=True)):
+            if layer == 0:
+                self._allocate(model, n_columns)
+            for alpha in alphas:
+                self.columns[layer, penalty[layer] == alpha] = column
+                for (b, c), power in self._power.items():
+                    power[3 * column : 3 * column + 3] = _pair_weights(model, b, c, alpha)
+                for segment in range(len(self._sources)):
+                    for i, weight in _energy_weights(model, segment, alpha):
+                        self._energy[segment, i][column] = weight
+                column += 1
 
-    def _energies(self, alpha: int) -> list[list[npt.NDArray[np.float32]]]:
-        """Per held-out segment and source: weights of power in the prediction's energy."""
-        energies = []
-        for segment, sources in enumerate(self._model.sources):
-            found = []
-            for i, matrix in zip(sources, self._model.matrices(segment, alpha), strict=True):
-                squared = (np.asarray(matrix, dtype=np.float64) ** 2).sum(axis=0)
-                n = self._model.n_times[i] // 2
-                weight = (squared[:n] + squared[n:]) / 2
-                if self._model.n_times[i] % 2 == 0:
-                    weight[-1] = squared[n - 1]
-                found.append(weight.astype(np.float32))
-            energies.append(found)
-        return energies
-
-    def scales(
-        self, power: list[npt.NDArray], valid: npt.NDArray[np.bool_], alpha: int, where: IntArray
+    def variance(
+        self, spectra: list[ComplexArray], valid: npt.NDArray[np.bool_], part: slice
     ) -> FloatArray:
-        """What turns y'p into its share of the group mean r: (n_segments, n_where)."""
-        n = np.maximum(valid[:, where].sum(axis=0), 1)
-        out = np.empty((len(self.shares), len(where)))
-        for segment, energies in enumerate(self.energy[alpha]):
-            sources = self._model.sources[segment]
-            energy = sum(
-                power[i][:, where] @ weight for i, weight in zip(sources, energies, strict=True)
+        """Variance of the group mean.
+
+        Parameters
+        ----------
+        spectra : list of (n_participants, n_part, n_freq) complex64
+            Of `spectra_of`.
+        valid : (n_participants, n_part) bool
+            Participants that count.
+        part : slice
+            Which vertices these are.
+
+        Returns
+        -------
+        (n_layers, n_part) float64
+            Variances.
+        """
+        scales = self._scales(spectra, valid)
+        total = np.zeros(scales[0].shape)
+        for (b, c), crossed in _crossed_power(spectra, self._power):
+            own, other, shared = np.moveaxis(
+                (crossed @ self._power[b, c].T).reshape(len(crossed), -1, 3), 2, 0
             )
-            norm = np.sqrt(energy * power[segment][:, where].sum(axis=2), dtype=np.float64)
+            total += scales[b] ** 2 * own + scales[c] ** 2 * other
+            total += 2 * scales[b] * scales[c] * shared
+        chosen = np.take_along_axis(total.T, self.columns[:, part], axis=0)
+        return np.asarray(np.maximum(chosen, 0.0))
+
+    def _allocate(self, model: PredictionModel, n_columns: int) -> None:
+        n_freq = [size // 2 for size in model.n_times]
+        self._sources = [list(sources) for sources in model.sources]
+        self._shares = model.shares
+        self._power = {
+            (b, c): np.empty((3 * n_columns, 2 * n_freq[b] * n_freq[c]), dtype=np.float32)
+            for b, c in combinations(range(len(n_freq)), 2)
+            if c in self._sources[b] or b in self._sources[c]
+        }
+        self._energy = {
+            (segment, i): np.empty((n_columns, n_freq[i]), dtype=np.float32)
+            for segment, sources in enumerate(self._sources)
+            for i in sources
+        }
+
+    def _scales(
+        self, spectra: list[ComplexArray], valid: npt.NDArray[np.bool_]
+    ) -> list[FloatArray]:
+        """What turns y'p into its share of the group mean r: (n_part, n_columns) per segment."""
+        power = [np.abs(one) ** 2 for one in spectra]
+        n = np.maximum(valid.sum(axis=0), 1)[:, np.newaxis]
+        scales = []
+        for segment, sources in enumerate(self._sources):
+            energy = sum(power[i] @ self._energy[segment, i].T for i in sources)
+            norm = np.sqrt(energy * power[segment].sum(axis=2, keepdims=True))
             inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)
-            out[segment] = self.shares[segment] * inverse.sum(axis=0) / n**2
-        return out
+            mean = inverse.sum(axis=0, dtype=np.float64) / n
+            scales.append(self._shares[segment] * mean / n)
+        return scales
 
 
-def chunk_variance(
-    spectra: list[ComplexArray],
-    valid: npt.NDArray[np.bool_],
-    layers: Sequence[LayerWeights],
-    penalty: npt.NDArray,
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Variance of the group mean, (n_layers, n_part), and participants per vertex."""
-    # The power of a real series; |cosine|^2 + |sine|^2 of one frequency.
-    power = [np.abs(one) ** 2 for one in spectra]
-    variance = np.zeros(penalty.shape)
-    groups = [[(int(a), np.flatnonzero(row == a)) for a in np.unique(row)] for row in penalty]
-    scales = [
-        [(alpha, where, layer.scales(power, valid, alpha, where)) for alpha, where in found]
-        for layer, found in zip(layers, groups, strict=True)
-    ]
-    for index, ((b, c), crossed) in enumerate(_crossed_power(spectra, layers[0].pairs)):
-        for row, layer, found in zip(variance, layers, scales, strict=True):
-            for alpha, where, scale in found:
-                own, other, shared = (crossed[where] @ layer.power[alpha][index]).T
-                row[where] += (
-                    scale[b] ** 2 * own + scale[c] ** 2 * other + 2 * scale[b] * scale[c] * shared
-                )
-    return np.maximum(variance, 0.0), valid.sum(axis=0)
+def _pair_weights(model: PredictionModel, b: int, c: int, alpha: int) -> npt.NDArray[np.float64]:
+    """(3, 2 n_b n_c): y_b'p_b alone, y_c'p_c alone, their shared part."""
+    n_b, n_c = (model.n_times[i] // 2 for i in (b, c))
+    forward = np.zeros((2, n_b, n_c), dtype=np.complex128)
+    backward = np.zeros((2, n_b, n_c), dtype=np.complex128)
+    if c in model.sources[b]:
+        matrix = model.matrices(b, alpha)[list(model.sources[b]).index(c)]
+        forward[:] = _turning_and_mirroring(matrix)
+    if b in model.sources[c]:
+        matrix = model.matrices(c, alpha)[list(model.sources[c]).index(b)]
+        turning, mirroring = _turning_and_mirroring(matrix)
+        backward[0], backward[1] = turning.conj().T, mirroring.T
+    # A rotation by a random phase halves squared amplitudes; at the Nyquist frequency, which
+    # has none, nothing is halved on that side and nothing varies if it is on both.
+    scale = np.full((n_b, n_c), 0.5)
+    even = [model.n_times[i] % 2 == 0 for i in (b, c)]
+    if even[0]:
+        scale[-1] *= 2
+    if even[1]:
+        scale[:, -1] *= 2
+    if all(even):
+        scale[-1, -1] = 0
+    weights = (
+        scale * np.abs(forward) ** 2,
+        scale * np.abs(backward) ** 2,
+        scale * (forward * backward.conj()).real,
+    )
+    return np.stack([weight.ravel() for weight in weights])
+
+
+def _energy_weights(
+    model: PredictionModel, segment: int, alpha: int
+) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+    """Weights of each source's power in the expected energy of the prediction."""
+    sources = model.sources[segment]
+    for i, matrix in zip(sources, model.matrices(segment, alpha), strict=True):
+        squared = (np.asarray(matrix, dtype=np.float64) ** 2).sum(axis=0)
+        n = model.n_times[i] // 2
+        weight = (squared[:n] + squared[n:]) / 2
+        if model.n_times[i] % 2 == 0:
+            weight[-1] = squared[n - 1]
+        yield i, weight
 
 
 def _crossed_power(
-    spectra: list[ComplexArray], pairs: Sequence[tuple[int, int]]
+    spectra: list[ComplexArray], pairs: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[tuple[int, int], npt.NDArray[np.float32]]]:
     """Squared sums over participants of crossed coefficients, (n_part, 2 n_b n_c) per pair."""
     for b, c in pairs:
