@@ -170,9 +170,8 @@ def participants_table(files: GroupFiles) -> Block:
 def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """The gradient as it was used."""
     values = files.map("value", desc="gradient")[0]
-    low, high = (float(v) for v in np.nanquantile(values, [0.01, 0.99]))
     return picture(
-        surface_figure(values, ColorScale("gradient (no unit)", low, high, "viridis"), mesh=mesh),
+        surface_figure(values, ColorScale.ordered("gradient (no unit)", values), mesh=mesh),
         alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
         " hemispheres",
         caption="The gradient on this mesh, oriented so that high values are transmodal. Gray:"
@@ -253,7 +252,7 @@ def _nulls_file(files: GroupFiles) -> Path:
     found = sorted(files.root.glob(f"group_model-{MODEL_LABEL}*nulls*.tsv"))
     if not found:
         raise MissingInputError(
-            "The output folder does not hold it", where=f"group_model-{MODEL_LABEL}_*nulls.tsv"
+            "It is not in the output folder", where=f"group_model-{MODEL_LABEL}_*nulls.tsv"
         )
     return found[0]
 

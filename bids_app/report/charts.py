@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ def tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def layer_axis(ax: Axes, names: Sequence[str], *, axis: str = "x") -> None:
+def layer_axis(ax: Axes, names: Sequence[str], *, axis: Literal["x", "y"] = "x") -> None:
     """Label an axis of layers 1..n with number and name."""
     positions = np.arange(1, len(names) + 1)
     labels = [f"{k} {name}" for k, name in zip(positions, names, strict=True)]
@@ -174,6 +174,7 @@ def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -
     third.set_xlabel("one-sided p", fontsize=10)
     for ax in (first, second, third):
         ax.set_ylabel("density", fontsize=10)
+        ax.set_ylim(bottom=0)
         tidy(ax)
     return figure
 

@@ -5,16 +5,17 @@ An analysis that was not run leaves no files; the page then says so.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from bids_app.errors import MissingInputError
-from bids_app.outputs import parse_entities
+from bids_app.outputs import parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
-from bids_app.report.page import Block, Section, Table, picture
-from bids_app.report.sources import FloatArray, GroupFiles, column
+from bids_app.report.page import Block, Section, Table, Text, number, picture
+from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
 LEVEL = 0.05
@@ -29,35 +30,38 @@ def isc_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
 
 
 def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
-    """One map per stimulus or kind."""
-    found = _maps(files, "*desc-isc*_statmap.func.gii")
+    """One map per kind of correlation."""
+    found = _maps(files, "*_stat-isc_*_statmap.func.gii")
     if not found:
-        raise MissingInputError("No intersubject correlation was computed", where="desc-isc")
+        raise MissingInputError("No intersubject correlation was saved", where="stat-isc")
     blocks: list[Block] = []
     for path in found:
-        entities = parse_entities(path)
-        if entities.get("stat") != "r":
-            continue
+        kind = {
+            "pairwise": "mean over pairs of participants",
+            "leaveoneout": "each participant with the mean of the others",
+        }.get(parse_entities(path).get("desc", ""), "")
         values = _both(files, path)
-        which = entities.get("stim", "all stimuli")
-        inside = _significant(files, path)
-        top = max(0.05, float(np.nanquantile(values, 0.999)))
+        stem = path.name.replace("_stat-isc_", "_stat-p_")
+        inside = _significant(files, path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-isc_", stem)))
+        told = files.json(sidecar_of(path))
+        stimuli = ", ".join(told.get("Stimuli") or []) or "all stimuli"
         blocks.append(
             picture(
                 surface_figure(
                     values,
-                    ColorScale("correlation between participants (r)", 0.0, top),
+                    ColorScale.upward("correlation between participants (r)", values),
                     mesh=mesh,
                     outline=inside,
                 ),
-                alt=f"Intersubject correlation, {which}, on the inflated cortex, lateral and"
-                " medial views of both hemispheres",
-                caption=f"Intersubject correlation of the cleaned responses, {which}: how much of a"
-                " participant's response the others share. What is not shared, no model of the"
-                f" music can predict. {_outline_words(inside)}",
-                source=files.name(path),
+                alt=f"Intersubject correlation, {kind}, on the inflated cortex, lateral and medial"
+                f" views of both hemispheres; at most {np.nanmax(values):.2f}",
+                caption=f"Intersubject correlation of the cleaned responses ({kind}; {stimuli}):"
+                " how much of a response participants share. What they do not share, no model of"
+                f" the music can predict for all of them. {_outline_words(inside)}",
+                source=files.name(path).replace("hemi-L", "hemi-{L,R}"),
             )
         )
+        blocks += [Text(f"Left out: {reason}") for reason in told.get("LeftOut") or []]
     return blocks
 
 
@@ -78,13 +82,12 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     for path in found:
         scale_name = parse_entities(path).get("feature", "rating")
         values = _both(files, path)
-        inside = _significant(files, path)
-        top = max(1.0, float(np.nanquantile(np.abs(values), 0.995)))
+        inside = _significant(files, path.with_name(path.name.replace("_stat-t_", "_stat-p_")))
         blocks.append(
             picture(
                 surface_figure(
                     values,
-                    ColorScale(f"{scale_name} (t)", -top, top, "coolwarm"),
+                    ColorScale.diverging(f"{scale_name} (t)", values),
                     mesh=mesh,
                     outline=inside,
                 ),
@@ -135,19 +138,29 @@ def cluster_tables(files: GroupFiles) -> list[Block]:
     found = sorted(files.root.glob("group_*desc-clusters*.tsv"))
     if not found:
         raise MissingInputError("No cluster table was written", where="group_*_desc-clusters*.tsv")
-    blocks: list[Block] = []
-    for path in found:
-        rows = files.table(path)
-        names = list(rows[0])
-        more = f" (first {_MAX_ROWS} of {len(rows)})" if len(rows) > _MAX_ROWS else ""
-        blocks.append(
-            Table(
-                f"{files.name(path)}{more}",
-                names,
-                [[row[name] for name in names] for row in rows[:_MAX_ROWS]],
-            )
-        )
-    return blocks
+    return [cluster_table(files, path) for path in found]
+
+
+def cluster_table(files: GroupFiles, path: Path) -> Block:
+    """One table; an empty one says that nothing survived."""
+    names, rows = files.cells(path)
+    if not rows:
+        return Text(f"No cluster: {files.name(path)} is empty.")
+    more = f", first {_MAX_ROWS} of {len(rows)}" if len(rows) > _MAX_ROWS else ""
+    columns = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
+    told = {name: columns.get(name, {}).get("Description", "") for name in names}
+    words = "; ".join(f"{name}: {text}" for name, text in told.items() if text)
+    return Table(
+        f"{files.name(path)}{more}. {words}",
+        names,
+        [[_cell(row[name]) for name in names] for row in rows[:_MAX_ROWS]],
+        numeric=[k for k, name in enumerate(names) if np.isfinite(to_float(rows[0][name]))],
+    )
+
+
+def _cell(text: str) -> str:
+    """Long decimals shortened, everything else as it is."""
+    return number(to_float(text)) if "." in text and np.isfinite(to_float(text)) else text
 
 
 def _maps(files: GroupFiles, pattern: str) -> list[Path]:
@@ -160,17 +173,15 @@ def _both(files: GroupFiles, left: Path) -> FloatArray:
     return files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
 
 
-def _significant(files: GroupFiles, left: Path) -> FloatArray | None:
-    """Vertices of p < .05 in the p map beside a map; None without one."""
-    stat = parse_entities(left)["stat"]
-    beside = left.with_name(left.name.replace(f"_stat-{stat}_", "_stat-p_"))
-    if not beside.is_file():
+def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
+    """Vertices of p < .05 in a p map; None without one, or without such vertices."""
+    if not left.is_file():
         return None
-    inside = np.nan_to_num(_both(files, beside), nan=1.0) < LEVEL
+    inside = np.nan_to_num(_both(files, left), nan=1.0) < LEVEL
     return inside if inside.any() else None
 
 
-def _outline_words(inside: FloatArray | None) -> str:
+def _outline_words(inside: BoolArray | None) -> str:
     if inside is None:
         return "Nothing is outlined: no corrected p-value is below .05, or none was computed."
     return f"Outlined: {int(inside.sum())} vertices with corrected p < .05."

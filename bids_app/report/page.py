@@ -1,4 +1,4 @@
-"""A self-contained page from sections, tables and figures; nothing in it points outside the file."""
+"""A self-contained page of sections, tables and figures; nothing in it points outside the file."""
 
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ class Section:
         except Exception as error:  # noqa: BLE001  (one broken part must not cost the page)
             self.blocks.append(Missing(what, reason_of(error)))
             return
-        self.blocks.extend([built] if not isinstance(built, (list, tuple)) else built)
+        if isinstance(built, Sequence):
+            self.blocks.extend(built)
+        else:
+            self.blocks.append(built)
 
 
 def reason_of(error: Exception) -> str:
@@ -158,7 +161,7 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    png = _smaller(buffer.getvalue())
+    png = buffer.getvalue()
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, source)
 
@@ -255,18 +258,6 @@ def _within_budget(sections: Sequence[Section]) -> list[Section]:
             blocks.append(block)
         kept.append(Section(section.anchor, section.title, blocks))
     return kept
-
-
-def _smaller(png: bytes) -> bytes:
-    """The same picture in 256 colors, which the eye cannot tell apart here, at a third the size."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    buffer = io.BytesIO()
-    image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        buffer, format="PNG", optimize=True
-    )
-    return min(png, buffer.getvalue(), key=len)
 
 
 def _size_of(png: bytes) -> tuple[int, int]:

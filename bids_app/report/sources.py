@@ -21,6 +21,7 @@ from bids_app.status import StatusRow
 from bids_app.surface.gifti import read_gifti
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Rows = list[dict[str, str]]
 
 _CRASH_LIMIT = 20_000
@@ -62,23 +63,28 @@ class Folder:
             If it does not exist.
         """
         if not path.is_file():
-            raise MissingInputError("The output folder does not hold it", where=self.name(path))
+            raise MissingInputError("It is not in the output folder", where=self.name(path))
         return path
 
     def json(self, path: Path) -> dict[str, Any]:
         """Content of a JSON file."""
         return dict(read_json(self.need(path)))
 
+    def cells(self, path: Path) -> tuple[list[str], Rows]:
+        """Column names and rows of a TSV file, every cell as its text; there may be no rows."""
+        with self.need(path).open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, delimiter="\t")
+            return list(reader.fieldnames or []), list(reader)
+
     def table(self, path: Path) -> Rows:
-        """Rows of a TSV file, every cell as its text.
+        """Rows of a TSV file.
 
         Raises
         ------
         MissingInputError, BadDataError
             If it is absent or has no rows.
         """
-        with self.need(path).open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
+        rows = self.cells(path)[1]
         if not rows:
             raise BadDataError("A table is empty", where=self.name(path))
         return rows
@@ -177,13 +183,16 @@ class ParticipantFiles(Folder):
             raise MissingInputError(
                 "No cleaned responses were saved", where=self.name(folder / pattern)
             )
-        return [
+        order = [str(item["Stimulus"]) for item in self.sidecar["SamplingTimes"]]
+        responses = [
             (
                 self.json(sidecar_of(left)),
                 self.both(left, left.with_name(left.name.replace("hemi-L", "hemi-R"))),
             )
             for left in found
         ]
+        # As they were heard; names sort by letter.
+        return sorted(responses, key=lambda item: order.index(str(item[0]["Stimulus"])))
 
     def own_table(self, suffix: str, **entities: str) -> Path:
         """A table in the participant's folder."""
@@ -303,7 +312,8 @@ def _read_crash(folder: Folder, path: Path) -> Crash:
         text = f"the crash file cannot be read: {error.strerror}"
     if len(text) > _CRASH_LIMIT:
         # The exception is at the end.
-        text = f"[the first {len(text) - _CRASH_LIMIT} characters are left out]\n{text[-_CRASH_LIMIT:]}"
+        left_out = len(text) - _CRASH_LIMIT
+        text = f"[the first {left_out} characters are left out]\n{text[-_CRASH_LIMIT:]}"
     return Crash(folder.name(path), text)
 
 

@@ -6,6 +6,10 @@ import json
 
 import numpy as np
 import pandas as pd
+from bids_app.workflows.derivatives import ParticipantRecord, write_participant
+from bids_app.workflows.encoding import LayerFits
+from bids_app.workflows.preference import PreferenceMaps
+from bids_app.workflows.responses import Block
 from scipy.stats import norm
 
 from bids_app.config import Config
@@ -15,10 +19,6 @@ from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.status import Status
 from bids_app.surface.gifti import write_gifti
 from bids_app.surface.mesh import load_mesh
-from bids_app.workflows.derivatives import ParticipantRecord, write_participant
-from bids_app.workflows.encoding import LayerFits
-from bids_app.workflows.preference import PreferenceMaps
-from bids_app.workflows.responses import Block
 
 STIMULI = ("happy", "sadsh", "sadln")
 NULL_SD = 0.04

@@ -1,0 +1,175 @@
+"""The parts of the group page that show maps: accuracy and layer preference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_app.report.brain import ColorScale, layers_figure, surface_figure
+from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
+from bids_app.report.sources import FloatArray, GroupFiles, to_float
+from bids_app.surface.mesh import SurfaceMesh
+
+LEVEL = 0.05
+
+
+def accuracy_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+    """How well the layers predict, over participants."""
+    section = Section("accuracy", "Accuracy")
+    section.add("accuracy and its significance", lambda: best_layer_picture(files, mesh))
+    section.add("layer-averaged accuracy", lambda: layer_mean_picture(files, mesh))
+    section.add("accuracy of every layer", lambda: every_layer_picture(files, mesh))
+    section.add("layers in numbers", lambda: layers_table(files))
+    section.add("threshold-free cluster enhancement", lambda: tfce_text(files))
+    section.add("participants per vertex", lambda: coverage_text(files))
+    return section
+
+
+def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Highest group accuracy over layers; outlined where it is significant."""
+    best = files.map("max", desc="layerpref")[0]
+    p = files.map("p", desc="maxt")
+    inside = _smallest(p) < LEVEL
+    scale = ColorScale.upward("highest mean accuracy over layers (Pearson r)", best)
+    return picture(
+        surface_figure(best, scale, mesh=mesh, outline=inside if inside.any() else None),
+        alt="Highest mean accuracy over layers on the inflated cortex, lateral and medial views of"
+        f" both hemispheres, {int(inside.sum())} significant vertices outlined",
+        caption="Mean accuracy over participants, highest over layers. "
+        + (
+            f"The black line surrounds the {int(inside.sum())} vertices with p < .05 in some layer"
+            " (one-sided sign flips, corrected for the maximum over layers and vertices)."
+            if inside.any()
+            else "No vertex is significant (sign flips, corrected for the maximum over layers and"
+            " vertices), so there is no outline."
+        ),
+        source=f"{files.map_label('max', desc='layerpref')}, {files.map_label('p', desc='maxt')}",
+    )
+
+
+def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Layer-averaged accuracy, whose significance is the mask of the preference."""
+    mean = files.map("r", desc="layermean")[0]
+    inside = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+    scale = ColorScale.upward("layer-averaged accuracy (Pearson r)", mean)
+    return picture(
+        surface_figure(mean, scale, mesh=mesh, outline=inside if inside.any() else None),
+        alt="Layer-averaged accuracy on the inflated cortex, lateral and medial views of both"
+        f" hemispheres, {int(inside.sum())} significant vertices outlined",
+        caption="Accuracy averaged over layers and participants. It does not look at differences"
+        f" between layers, so its {int(inside.sum())} significant vertices (outlined; max-T"
+        " p < .05) may serve as the mask of the layer preference.",
+        source=f"{files.map_label('r', desc='layermean')},"
+        f" {files.map_label('p', desc='layermean')}",
+    )
+
+
+def every_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Small multiples on one scale."""
+    maps = files.accuracy
+    titles = [
+        f"{k} {name}: {np.nanmax(row):.2f}"
+        for k, (name, row) in enumerate(zip(files.layer_names, maps, strict=True), start=1)
+    ]
+    scale = ColorScale.upward("accuracy (Pearson r)", maps)
+    return picture(
+        layers_figure(maps, titles, scale, mesh=mesh),
+        alt=f"Mean accuracy of each of {len(maps)} layers on lateral views of both hemispheres",
+        caption="Mean accuracy of every layer, all on one scale; lateral views, left and right. The"
+        " number is the highest r of the layer.",
+        source=files.map_label("r"),
+        dpi=90,
+    )
+
+
+def layers_table(files: GroupFiles) -> Block:
+    """The layer summary as it is in the derivatives."""
+    return Table(
+        "Layers (mean inside the mask)",
+        ["layer", "name", "mean r", "highest r", "significant vertices"],
+        [
+            [
+                row["layer"],
+                row["name"],
+                number(to_float(row["mean_r"]), 4),
+                number(to_float(row["max_r"])),
+                number(to_float(row["n_significant"])),
+            ]
+            for row in files.rows("summary.tsv", desc="layers")
+        ],
+        numeric=(2, 3, 4),
+    )
+
+
+def tfce_text(files: GroupFiles) -> Block:
+    """What the test says that looks at extended effects."""
+    p = files.map("p", desc="tfce")
+    return Text(
+        f"Threshold-free cluster enhancement: {int((_smallest(p) < LEVEL).sum())} vertices have"
+        " p < .05 in some layer, corrected for the maximum over layers and vertices. It finds"
+        " extended effects and cannot say which vertex of them is meant."
+    )
+
+
+def coverage_text(files: GroupFiles) -> Block:
+    """How many participants stand behind each vertex."""
+    count = files.map("n")[0]
+    most = int(np.nanmax(count))
+    fewer = int(np.nansum(count < most))
+    return Text(
+        f"Every vertex rests on up to {most} participants; {fewer} of {len(count)} vertices on"
+        " fewer (medial wall, or no signal in somebody)."
+    )
+
+
+def preference_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+    """Which layers a vertex prefers, over participants."""
+    section = Section("preference", "Layer preference")
+    section.add("residual slope", lambda: slope_picture(files, mesh))
+    section.add("center of mass", lambda: centroid_picture(files, mesh))
+    return section
+
+
+def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Mean residual slope; outlined where it differs from zero."""
+    slope = files.map("slope", desc="layerpref")[0]
+    if not np.isfinite(slope).any():
+        return Missing("residual slope", "every vertex is undefined")
+    inside = np.nan_to_num(files.map("p", desc="layerpref")[0], nan=1.0) < LEVEL
+    scale = ColorScale.diverging("mean residual slope (r per network depth)", slope)
+    return picture(
+        surface_figure(slope, scale, mesh=mesh, outline=inside if inside.any() else None),
+        alt="Mean residual slope on the inflated cortex, lateral and medial views of both"
+        f" hemispheres, {int(inside.sum())} significant vertices outlined",
+        caption="Layer preference: mean residual slope over participants. Red prefers deep layers,"
+        " blue shallow ones, relative to the group's reference profile. "
+        + (
+            f"Outlined: {int(inside.sum())} vertices with p < .05 (two-sided sign flips, max-T)."
+            if inside.any()
+            else "No single vertex differs from zero (two-sided sign flips, max-T, p < .05)."
+        ),
+        source=f"{files.map_label('slope', desc='layerpref')},"
+        f" {files.map_label('p', desc='layerpref')}",
+    )
+
+
+def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Center of mass of the group's profile inside the mask."""
+    values = files.map("centroid", desc="layerpref")[0]
+    inside = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+    masked = bool(inside.any())
+    shown = np.where(inside, values, np.nan) if masked else values
+    scale = ColorScale.ordered("center of mass of the profile (layer)", shown)
+    return picture(
+        surface_figure(shown, scale, mesh=mesh),
+        alt="Center of mass of the mean accuracy profile on the inflated cortex, lateral and medial"
+        " views of both hemispheres",
+        caption="Center of mass of the positive group profile, in layers"
+        + (", where the layer-averaged accuracy is significant." if masked else ", unmasked.")
+        + " For description: it follows accuracy as well as preference.",
+        source=files.map_label("centroid", desc="layerpref"),
+    )
+
+
+def _smallest(values: FloatArray) -> FloatArray:
+    """Smallest over layers; 1 where there is no value."""
+    return np.asarray(np.nan_to_num(values, nan=1.0).min(axis=0))

@@ -1,0 +1,161 @@
+"""The parts of a participant's page that show maps: accuracy, layer preference, best vertices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_app.outputs import sidecar_of
+from bids_app.report.brain import ColorScale, layers_figure, surface_figure
+from bids_app.report.charts import profile_figure
+from bids_app.report.page import Block, Missing, Section, Table, Text, number, percent, picture
+from bids_app.report.sources import ParticipantFiles, to_float
+from bids_app.surface.mesh import SurfaceMesh
+
+N_BEST = 100
+
+
+def accuracy_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
+    """How well the layers predict the responses."""
+    section = Section("accuracy", "Accuracy")
+    section.add("highest accuracy over layers", lambda: best_layer_picture(files, mesh))
+    section.add("accuracy of every layer", lambda: every_layer_picture(files, mesh))
+    section.add("layers in numbers", lambda: layers_table(files))
+    return section
+
+
+def best_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
+    """Highest accuracy over layers, with the significant part outlined."""
+    best = files.map("max", desc="layerpref")[0]
+    try:
+        outline, note = (files.map("q") < 0.05).any(axis=0), "q < .05 in some layer"
+    except Exception:  # noqa: BLE001  (an outline is an addition)
+        outline, note = None, ""
+    tested = outline is not None and bool(outline.any())
+    scale = ColorScale.upward("highest accuracy over layers (Pearson r)", best)
+    return picture(
+        surface_figure(best, scale, mesh=mesh, outline=outline if tested else None),
+        alt="Highest prediction accuracy over layers on the inflated cortex, lateral and medial"
+        f" views of both hemispheres; at most r = {np.nanmax(best):.2f}",
+        caption="Highest accuracy over layers: correlation of predicted and measured responses to"
+        " music the model was not fitted to. A maximum over layers is above zero by chance."
+        + (f" The black line surrounds {note} (not corrected over layers)." if tested else ""),
+        source=files.map_label("max", desc="layerpref"),
+    )
+
+
+def every_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
+    """Small multiples on one scale."""
+    maps = files.accuracy
+    titles = [
+        f"{k} {name}: {np.nanmax(row):.2f}"
+        for k, (name, row) in enumerate(zip(files.layer_names, maps, strict=True), start=1)
+    ]
+    scale = ColorScale.upward("accuracy (Pearson r)", maps)
+    return picture(
+        layers_figure(maps, titles, scale, mesh=mesh),
+        alt=f"Accuracy of each of {len(maps)} layers on lateral views of both hemispheres",
+        caption="Accuracy of every layer, all on one scale; lateral views, left and right. The"
+        " number is the highest r of the layer.",
+        source=files.map_label("r"),
+        dpi=90,
+    )
+
+
+def layers_table(files: ParticipantFiles) -> Block:
+    """The layer summary as it is in the derivatives."""
+    return Table(
+        "Layers",
+        ["layer", "name", "units", "mean r", "highest r", "vertices with q < .05"],
+        [
+            [
+                row["layer"],
+                row["name"],
+                number(to_float(row["n_units"])),
+                number(to_float(row["mean_r"]), 4),
+                number(to_float(row["max_r"])),
+                percent(to_float(row["share_q05"])),
+            ]
+            for row in files.layers
+        ],
+        numeric=(2, 3, 4, 5),
+    )
+
+
+def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
+    """Which layers a vertex prefers."""
+    section = Section("preference", "Layer preference")
+    section.blocks.append(
+        Text(
+            "Positive slope: deeper layers predict the vertex better than the reference profile"
+            " would let one expect; negative: shallower layers do. Center of mass and best layer"
+            " follow the accuracy as well and are shown for description only."
+        )
+    )
+    section.add("residual slope", lambda: slope_picture(files, mesh))
+    section.add("center of mass", lambda: centroid_picture(files, mesh, "centroid"))
+    section.add("best layer", lambda: centroid_picture(files, mesh, "argmax"))
+    return section
+
+
+def slope_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
+    """The primary measure of preference."""
+    slope = files.map("slope", desc="layerpref")[0]
+    if not np.isfinite(slope).any():
+        reason = files.settings.get("ReferenceMissing") or "every vertex is undefined"
+        return Missing("residual slope", str(reason))
+    scale = ColorScale.diverging("residual slope (r per network depth)", slope)
+    return picture(
+        surface_figure(slope, scale, mesh=mesh),
+        alt="Residual slope of the layer profile on the inflated cortex, lateral and medial views"
+        " of both hemispheres; positive values prefer deep layers",
+        caption="Layer preference: slope over depth (first layer 0, last layer 1) of what is left"
+        " of the accuracy profile after the reference profile is regressed out. Red prefers deep"
+        " layers, blue shallow ones. Untested and unmasked: only the group level tests it.",
+        source=files.map_label("slope", desc="layerpref"),
+    )
+
+
+def centroid_picture(files: ParticipantFiles, mesh: SurfaceMesh, stat: str) -> Block:
+    """Center of mass or best layer, in layers."""
+    values = files.map(stat, desc="layerpref")[0]
+    n_layers = len(files.layer_names)
+    if stat == "centroid":
+        what = "center of mass of the positive profile"
+        scale = ColorScale.ordered(f"{what} (layer)", values)
+    else:
+        what = "best layer"
+        scale = ColorScale(what, 1.0, float(n_layers), "viridis", whole=True)
+    return picture(
+        surface_figure(values, scale, mesh=mesh),
+        alt=f"{what.capitalize()} per vertex on the inflated cortex, lateral and medial views",
+        caption=f"{what.capitalize()}, in layers from 1 to {n_layers}. For description: it follows"
+        " the accuracy as well as the preference.",
+        source=files.map_label(stat, desc="layerpref"),
+    )
+
+
+def profile_section(files: ParticipantFiles) -> Section:
+    """Accuracy per layer of the best vertices."""
+    section = Section("profile", "Profile of the best vertices")
+    section.add("profile of the best vertices", lambda: profile_picture(files))
+    return section
+
+
+def profile_picture(files: ParticipantFiles) -> Block:
+    """Quantiles over the vertices of highest layer-averaged accuracy."""
+    accuracy = files.accuracy
+    averaged = accuracy.mean(axis=0)
+    usable = np.flatnonzero(np.isfinite(averaged))
+    best = usable[np.argsort(-averaged[usable], kind="stable")[:N_BEST]]
+    names = files.layer_names
+    slope = files.json(sidecar_of(files.map_path("L", "slope", desc="layerpref")))
+    reference = np.array(slope.get("ReferenceProfile") or [np.nan] * len(names), dtype=float)
+    return picture(
+        profile_figure(accuracy[:, best], names, reference),
+        alt=f"Accuracy per layer of the {len(best)} vertices with the highest layer-averaged"
+        " accuracy: median, middle half and middle 90 percent",
+        caption=f"Accuracy per layer of the {len(best)} vertices with the highest layer-averaged"
+        " accuracy. They were chosen by this very accuracy, so its height is too good; its shape"
+        " over layers is hardly affected, since the average over layers made the choice.",
+        source=files.map_label("r"),
+    )

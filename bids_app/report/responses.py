@@ -1,0 +1,152 @@
+"""The parts of a participant's page about what went in: stimuli and responses."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from bids_app.errors import BadDataError
+from bids_app.report.charts import carpet_figure, series_figure
+from bids_app.report.page import (
+    Block,
+    Missing,
+    Section,
+    Table,
+    Verbatim,
+    number,
+    picture,
+    picture_from_file,
+)
+from bids_app.report.sources import FloatArray, ParticipantFiles, column
+
+
+def stimuli_section(files: ParticipantFiles) -> Section:
+    """What was heard, and how the network sees it."""
+    section = Section("stimuli", "Stimuli")
+    section.add("stimuli", lambda: stimuli_table(files))
+    try:
+        stimuli = list(files.settings["Stimuli"])
+    except Exception:  # noqa: BLE001  (the block above says what is missing)
+        return section
+    undrawn = [name for name in stimuli if not files.figure_file(name).is_file()]
+    for stimulus in stimuli:
+        if stimulus not in undrawn:
+            section.add(f"drawing of {stimulus}", partial(stimulus_picture, files, stimulus))
+    if undrawn:
+        section.blocks.append(
+            Missing(
+                f"waveform, log-mel spectrogram and layers of {', '.join(undrawn)}",
+                "Sound and activations are not kept in the derivatives, and no drawing of them was"
+                f" saved ({files.name(files.figure_file(undrawn[0]))}).",
+            )
+        )
+    return section
+
+
+def stimulus_picture(files: ParticipantFiles, stimulus: str) -> Block:
+    """The drawing that was saved when the features were computed."""
+    return picture_from_file(
+        files.figure_file(stimulus),
+        alt=f"Waveform, log-mel spectrogram and layer activations of {stimulus} over time",
+        caption=f"{stimulus}: sound, log-mel spectrogram, and units of some layers over time, each"
+        " in units of its own standard deviation.",
+    )
+
+
+def stimuli_table(files: ParticipantFiles) -> Block:
+    """One row per presentation."""
+    checksums = files.settings["Stimuli"]
+    tr = float(files.sidecar["RepetitionTime"])
+    rows = [
+        [
+            str(item["Stimulus"]),
+            str(item["Run"]),
+            number(item["First"], 2),
+            number(item["First"] + tr * (item["Count"] - 1), 2),
+            number(item["Count"]),
+            str(checksums.get(item["Stimulus"], "n/a"))[:16],
+        ]
+        for item in files.sidecar["SamplingTimes"]
+    ]
+    return Table(
+        "Presentations (seconds of the audio file at the first and last volume)",
+        ["stimulus", "run", "first (s)", "last (s)", "volumes", "SHA-256 (first 16)"],
+        rows,
+        numeric=(2, 3, 4),
+    )
+
+
+def responses_section(files: ParticipantFiles) -> Section:
+    """Confounds, degrees of freedom, motion, and the cleaned responses."""
+    section = Section("responses", "Responses")
+    section.add("confounds and degrees of freedom", lambda: confounds_blocks(files))
+    section.add("motion", lambda: motion_picture(files))
+    section.add("carpet of the cleaned responses", lambda: carpet_picture(files))
+    return section
+
+
+def confounds_blocks(files: ParticipantFiles) -> list[Block]:
+    """Degrees of freedom per run, and the names of the regressors."""
+    shown = {
+        "run": "run",
+        "n_confounds": "confounds",
+        "design_rank": "rank of the design",
+        "degrees_of_freedom": "degrees of freedom",
+        "n_degenerate_vertices": "vertices without signal",
+    }
+    table = Table(
+        "Cleaning per run",
+        list(shown.values()),
+        [[row.get(name) or "n/a" for name in shown] for row in files.runs],
+        numeric=range(1, len(shown)),
+    )
+    names = "\n\n".join(
+        f"{row['run']}\n  {row.get('confounds', 'n/a').replace(',', ', ')}" for row in files.runs
+    )
+    return [table, Verbatim("Names of the confound regressors", names)]
+
+
+def motion_picture(files: ParticipantFiles) -> Block:
+    """Framewise displacement, where the design was saved."""
+    path = files.own_table("timeseries.tsv", desc="design")
+    rows = files.table(path)
+    if "framewise_displacement" not in rows[0]:
+        raise BadDataError("The design holds no framewise displacement", where=files.name(path))
+    series: dict[str, dict[str, FloatArray]] = {}
+    for run in dict.fromkeys(row.get("run", "") for row in rows):
+        own = [row for row in rows if row.get("run", "") == run]
+        series[run] = {"framewise displacement": column(own, "framewise_displacement")}
+    return picture(
+        series_figure(series, "mm"),
+        alt=f"Framewise displacement over volumes in {len(series)} runs",
+        caption="Head motion: framewise displacement from volume to volume, in mm.",
+        source=files.name(path),
+    )
+
+
+def carpet_picture(files: ParticipantFiles) -> Block:
+    """All presentations, well-predicted vertices on top."""
+    responses = files.responses()
+    presentations = [
+        (str(sidecar["Stimulus"]), np.asarray(sidecar["StimulusTimes"], dtype=float), values)
+        for sidecar, values in responses
+    ]
+    finite = np.all([np.isfinite(values).all(axis=0) for _, _, values in presentations], axis=0)
+    # A participant without maps still has responses to show.
+    try:
+        rank, sorting = files.accuracy.max(axis=0), "best predicted on top"
+    except Exception:  # noqa: BLE001  (the accuracy section says what is missing)
+        rank, sorting = np.zeros(len(finite)), "left hemisphere on top"
+    usable = np.flatnonzero(finite)
+    order = usable[np.argsort(-np.nan_to_num(rank[usable], nan=-np.inf), kind="stable")]
+    return picture(
+        carpet_figure(presentations, order),
+        alt=f"Carpet of cleaned responses during {len(presentations)} presentations, one row per"
+        " vertex, with the mean over vertices above each",
+        caption="Responses after confounds and drift were removed, volumes with music only. Every"
+        f" row is a vertex in units of its own standard deviation ({sorting}; evenly spaced among"
+        f" {len(usable)} vertices); the line above is the mean of these rows. Stripes from top to"
+        " bottom are what the whole cortex shares, often motion or breathing.",
+        source=f"sub-{files.participant}/func/*_desc-clean_bold.func.gii",
+    )
