@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
@@ -68,19 +69,21 @@ def spectra_of(
     spectra: list[ComplexArray] = []
     valid = np.ones(responses[0][:, 0, part].shape, dtype=bool)
     for array in responses:
-        series = np.asarray(array[:, :, part], dtype=np.float64)
-        finite = np.asarray(np.isfinite(series).all(axis=1))
-        series = np.where(finite[:, np.newaxis], series, 0.0)
-        largest = np.abs(series).max(axis=1)
-        series -= series.mean(axis=1, keepdims=True)
-        deviation = series.std(axis=1)
+        picked = np.moveaxis(np.asarray(array[:, :, part]), 1, 2)
+        series = np.ascontiguousarray(picked, dtype=np.float64)
+        finite = np.asarray(np.isfinite(series).all(axis=2))
+        series[~finite] = 0.0
+        largest = np.abs(series).max(axis=2)
+        series -= series.mean(axis=2, keepdims=True)
+        n_times = series.shape[2]
+        deviation = np.sqrt(np.einsum("svt,svt->sv", series, series) / n_times)
         usable = finite & (deviation > 1e-10 * largest)
-        series /= np.where(usable, deviation, 1.0)[:, np.newaxis]
-        n_times = series.shape[1]
-        coefficients = np.fft.rfft(series, axis=1, norm="ortho")[:, 1:].conj() * np.sqrt(2)
+        series /= np.where(usable, deviation, 1.0)[:, :, np.newaxis]
+        coefficients = fft.rfft(series.astype(np.float32), axis=2, norm="ortho")[:, :, 1:]
+        coefficients = coefficients.conj() * np.float32(np.sqrt(2))
         if n_times % 2 == 0:
-            coefficients[:, -1] = coefficients[:, -1].real / np.sqrt(2)
-        spectra.append(np.moveaxis(coefficients, 1, 2).astype(np.complex64))
+            coefficients[:, :, -1] = coefficients[:, :, -1].real / np.float32(np.sqrt(2))
+        spectra.append(coefficients)
         valid &= usable
     for one in spectra:
         one[~valid] = 0
