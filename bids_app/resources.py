@@ -6,11 +6,15 @@ Nothing is downloaded at run time.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bids_app.errors import MissingInputError, UsageError
+from bids_app.files import sha256_of_file
 
 VGGISH_FILE = "vggish-10086976.pth"
+CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
 
 
@@ -47,9 +51,9 @@ def find_weights(option: str | None) -> str:
                 "The pretrained VGGish weights are not installed.",
                 where=path,
                 wanted=f"the torchvggish state dict {VGGISH_FILE}",
-                remedy="give the file with --vggish-weights FILE or put it into the folder named "
-                "by MUSENC_RESOURCES; for a control with an untrained network use "
-                "--vggish-weights random:0",
+                remedy="run `musenc prefetch` on a machine with a network (`musenc prefetch --from "
+                "FOLDER` where there is none), or give the file with --vggish-weights FILE; for a "
+                "control with an untrained network use --vggish-weights random:0",
             )
         return str(path)
     if option.startswith("random:"):
@@ -118,11 +122,20 @@ def neuromaps_dir() -> Path:
     return own if own.is_dir() else Path.home() / "neuromaps-data"
 
 
+def templateflow_dir() -> Path:
+    """``$TEMPLATEFLOW_HOME``, else the folder `templateflow` below the resources."""
+    given = os.environ.get("TEMPLATEFLOW_HOME")
+    return Path(given) if given else resources_dir() / "templateflow"
+
+
 def _neuromaps_gradient(description: str) -> list[Path]:
+    return _installed(_gradient_paths(description), "The Margulies gradient is not installed.")
+
+
+def _gradient_paths(description: str) -> list[Path]:
     folder = neuromaps_dir() / "annotations" / "margulies2016" / description / "fsLR"
     stem = f"source-margulies2016_desc-{description}_space-fsLR_den-32k"
-    files = [folder / f"{stem}_hemi-{hemi}_feature.func.gii" for hemi in "LR"]
-    return _installed(files, "The Margulies gradient is not installed.")
+    return [folder / f"{stem}_hemi-{hemi}_feature.func.gii" for hemi in "LR"]
 
 
 def fslr_spheres() -> list[Path]:
@@ -133,9 +146,14 @@ def fslr_spheres() -> list[Path]:
     MissingInputError
         If they are not installed.
     """
+    return _installed(
+        _sphere_paths(), "The fsLR spheres registered to fsaverage are not installed."
+    )
+
+
+def _sphere_paths() -> list[Path]:
     folder = neuromaps_dir() / "atlases" / "fsLR"
-    files = [folder / f"tpl-fsLR_space-fsaverage_den-32k_hemi-{h}_sphere.surf.gii" for h in "LR"]
-    return _installed(files, "The fsLR spheres registered to fsaverage are not installed.")
+    return [folder / f"tpl-fsLR_space-fsaverage_den-32k_hemi-{h}_sphere.surf.gii" for h in "LR"]
 
 
 def _installed(files: list[Path], what: str) -> list[Path]:
@@ -145,9 +163,111 @@ def _installed(files: list[Path], what: str) -> list[Path]:
             what,
             where=", ".join(map(str, missing)),
             wanted="the files as neuromaps.datasets downloads them",
-            remedy='on a machine with network run `python -c "from neuromaps.datasets import '
-            "fetch_annotation as a, fetch_atlas as t; a(source='margulies2016', "
-            "desc='fcgradient01'); t('fsLR', '32k')\"` and copy its folder (NEUROMAPS_DATA), "
-            "or give a gradient on fsaverage5 with --gradient LEFT.func.gii,RIGHT.func.gii",
+            remedy="run `musenc prefetch` on a machine with a network, or give a gradient on "
+            "fsaverage5 with --gradient LEFT.func.gii,RIGHT.func.gii",
         )
     return files
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that is downloaded, not shipped.
+
+    Attributes
+    ----------
+    name : str
+        As ``musenc prefetch`` calls it.
+    title : str
+        For people.
+    files : tuple of Path
+        Where they belong on this machine.
+    license : str
+        Under which the files may be used.
+    required : bool
+        Whether a run with default options needs it.
+    sha256 : dict
+        Known checksums, or their first digits, by file name.
+    """
+
+    name: str
+    title: str
+    files: tuple[Path, ...]
+    license: str
+    required: bool = True
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+FileState = Literal["verified", "unknown", "missing", "damaged"]
+
+
+def catalog() -> list[Resource]:
+    """Everything the program can use that is not shipped with it."""
+    gradient = _gradient_paths("fcgradient01")
+    neuromaps = "CC BY-NC-SA 4.0 (neuromaps)"
+    return [
+        Resource(
+            "vggish",
+            "pretrained VGGish weights",
+            (resources_dir() / VGGISH_FILE,),
+            "Apache-2.0",
+            # PyTorch's convention: the name carries the beginning of the checksum.
+            sha256={VGGISH_FILE: VGGISH_FILE.removeprefix("vggish-").removesuffix(".pth")},
+        ),
+        Resource(
+            "gradient",
+            "Margulies gradient 1",
+            tuple(gradient),
+            neuromaps,
+            sha256={
+                gradient[0].name: "0874d25a73db8845c780f89549b758c8"
+                "dd8d4956acc68be5878a5a659e477c9a",
+                gradient[1].name: "b229aecd63235f26e5f7ca23115399f0"
+                "96c645f6abb525a213d4582f6856173c",
+            },
+        ),
+        Resource("spheres", "fsLR spheres", tuple(_sphere_paths()), neuromaps),
+        Resource(
+            "gradients",
+            "Margulies gradients 2 to 10",
+            tuple(path for n in range(2, 11) for path in _gradient_paths(f"fcgradient{n:02d}")),
+            neuromaps,
+            required=False,
+        ),
+        Resource(
+            "meshes",
+            "fsaverage6 surfaces",
+            tuple(
+                templateflow_dir() / "tpl-fsaverage" / f"tpl-fsaverage_hemi-{hemi}_den-41k_{what}"
+                for hemi in "LR"
+                for what in ("sphere.surf.gii", "white.surf.gii", "pial.surf.gii", "sulc.shape.gii")
+            ),
+            "FreeSurfer Software License",
+            required=False,
+        ),
+    ]
+
+
+def recorded_checksums() -> dict[str, str]:
+    """Checksums that ``musenc prefetch`` wrote down, by file name."""
+    record = resources_dir() / CHECKSUMS_FILE
+    if not record.is_file():
+        return {}
+    pairs = (line.split(maxsplit=1) for line in record.read_text().splitlines() if line.strip())
+    return {Path(name).name: checksum for checksum, name in pairs}
+
+
+def file_state(path: Path, resource: Resource) -> FileState:
+    """Hold a file's checksum against the known one, else the one recorded when it was fetched.
+
+    Returns
+    -------
+    {"verified", "unknown", "missing", "damaged"}
+        ``unknown``: the file is there, and there is nothing to compare it with.
+    """
+    # TemplateFlow puts empty files in place of what was not downloaded.
+    if not path.is_file() or path.stat().st_size == 0:
+        return "missing"
+    wanted = resource.sha256.get(path.name) or recorded_checksums().get(path.name)
+    if wanted is None:
+        return "unknown"
+    return "verified" if sha256_of_file(path).startswith(wanted) else "damaged"

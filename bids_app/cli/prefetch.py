@@ -1,0 +1,281 @@
+"""``musenc prefetch``: fill the folder of resources once, so that no run needs a network."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.resources import (
+    CHECKSUMS_FILE,
+    VGGISH_FILE,
+    Resource,
+    catalog,
+    file_state,
+    neuromaps_dir,
+    recorded_checksums,
+    resources_dir,
+    templateflow_dir,
+)
+
+LOGGER = logging.getLogger("bids_app")
+VGGISH_URL = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{VGGISH_FILE}"
+
+
+def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``musenc prefetch``."""
+    names = ", ".join(resource.name for resource in catalog())
+    parser = commands.add_parser(
+        "prefetch",
+        help="download weights, gradient and meshes once, so that runs need no network",
+        description="Fills the folder named by MUSENC_RESOURCES (default: ~/.cache/musenc), checks "
+        "the checksums, and records them. What is there and sound is left alone. Licences: see "
+        "`musenc doctor`.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        type=_name,
+        help=f"what to fetch: {names} (default: what a run with default options needs)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="DIR",
+        help="take the files from this folder (searched by name) instead of downloading them",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="with --from: say what the folder lacks, and succeed",
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+    parser.set_defaults(work=_run_prefetch)
+
+
+def _name(text: str) -> str:
+    if text not in (names := [resource.name for resource in catalog()]):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
+    return text
+
+
+def _run_prefetch(options: argparse.Namespace) -> int:
+    prefetch(options.names, source=options.source, allow_missing=options.allow_missing)
+    return 0
+
+
+def prefetch(
+    names: list[str], *, source: Path | None = None, allow_missing: bool = False
+) -> list[Resource]:
+    """Put resources in place and record their checksums.
+
+    Parameters
+    ----------
+    names : list of str
+        Names from the catalog; empty: all that are required.
+    source : Path or None
+        Folder to copy from; None: download.
+    allow_missing : bool
+        Whether a file that `source` lacks is no error.
+
+    Returns
+    -------
+    list of Resource
+        Those that are complete now.
+
+    Raises
+    ------
+    MissingInputError
+        If a file is not in `source` or cannot be downloaded.
+    BadDataError
+        If a file has another checksum than it should.
+    CannotWriteError
+        If the folder of resources cannot be written.
+    """
+    if "NEUROMAPS_DATA" not in os.environ and _can_create(resources_dir() / "neuromaps"):
+        (resources_dir() / "neuromaps").mkdir(parents=True, exist_ok=True)
+    wanted = [r for r in catalog() if (r.name in names if names else r.required)]
+    complete = []
+    for resource in wanted:
+        absent = [p for p in resource.files if file_state(p, resource) in ("missing", "damaged")]
+        if absent:
+            LOGGER.info("%s: fetching %d files", resource.title, len(absent))
+            try:
+                _fetch(resource, absent, source)
+            except MissingInputError as error:
+                if not allow_missing:
+                    raise
+                LOGGER.warning("%s", error)
+                continue
+        LOGGER.info("%s: complete (%s)", resource.title, resource.license)
+        complete.append(resource)
+    _record(complete)
+    return complete
+
+
+def _can_create(folder: Path) -> bool:
+    return folder.is_dir() or os.access(_first_existing(folder), os.W_OK)
+
+
+def _first_existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
+    if resource.name == "meshes":
+        _prepare_templateflow()
+    if source is not None:
+        for path in files:
+            _copy(path, resource, source)
+    else:
+        _download(resource)
+    for path in files:
+        state = file_state(path, resource)
+        if state in ("missing", "damaged"):
+            raise BadDataError(
+                f"The download of the {resource.title} is {state}.",
+                where=path,
+                wanted=f"SHA-256 {resource.sha256.get(path.name, 'of any value')}",
+                remedy="delete the file and run `musenc prefetch` again",
+            )
+
+
+def _copy(target: Path, resource: Resource, source: Path) -> None:
+    """Copy the first file of that name whose checksum is right."""
+    if not source.is_dir():
+        raise MissingInputError("The folder of --from is not there.", where=source)
+    wanted = resource.sha256.get(target.name, "")
+    found = [p for p in sorted(source.rglob(target.name)) if p.is_file() and p.stat().st_size]
+    if not found:
+        raise MissingInputError(
+            f"A file of the {resource.title} is not in the folder.",
+            where=source,
+            wanted=target.name,
+            remedy="run `musenc prefetch` on a machine with a network and give its folder "
+            "(MUSENC_RESOURCES) to --from",
+        )
+    for candidate in found:
+        if sha256_of_file(candidate).startswith(wanted):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(candidate, temporary)
+            return
+    raise BadDataError(
+        f"A file of the {resource.title} has the wrong content.",
+        where=found[0],
+        found=f"SHA-256 {sha256_of_file(found[0])}",
+        wanted=f"SHA-256 {wanted}",
+        remedy="fetch the file again",
+    )
+
+
+def _download(resource: Resource) -> None:
+    """Download through the libraries that own the files.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no network, or the server has no such file.
+    """
+    downloads: dict[str, Callable[[], None]] = {
+        "vggish": _download_vggish,
+        "gradient": lambda: _download_gradients(["fcgradient01"]),
+        "gradients": lambda: _download_gradients([f"fcgradient{n:02d}" for n in range(2, 11)]),
+        "spheres": _download_spheres,
+        "meshes": _download_meshes,
+    }
+    try:
+        downloads[resource.name]()
+    except MusencError:
+        raise
+    # What a library raises when the network fails differs: OSError of requests and urllib,
+    # RuntimeError (wrong checksum) of torch, ValueError of nilearn.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _no_download(resource.title, resource.files[0].name, error) from error
+
+
+def _no_download(title: str, name: str, error: Exception) -> MissingInputError:
+    return MissingInputError(
+        f"The {title} cannot be downloaded.",
+        where=name,
+        found=f"{type(error).__name__}: {error}",
+        remedy="run `musenc prefetch` on a machine with a network and copy its folder "
+        "(MUSENC_RESOURCES), or `musenc prefetch --from FOLDER`",
+    )
+
+
+def _download_vggish() -> None:
+    from torch.hub import download_url_to_file
+
+    target = resources_dir() / VGGISH_FILE
+    prefix = VGGISH_FILE.removeprefix("vggish-").removesuffix(".pth")
+    with atomic_path(target) as temporary:
+        try:
+            download_url_to_file(VGGISH_URL, str(temporary), hash_prefix=prefix, progress=False)
+        # Here, or the failing network would be told as a file that cannot be written.
+        except (OSError, RuntimeError) as error:
+            raise _no_download("pretrained VGGish weights", VGGISH_URL, error) from error
+
+
+def _download_gradients(descriptions: list[str]) -> None:
+    from neuromaps.datasets import fetch_annotation
+
+    for description in descriptions:
+        fetch_annotation(
+            source="margulies2016",
+            desc=description,
+            space="fsLR",
+            den="32k",
+            data_dir=str(neuromaps_dir()),
+            verbose=0,
+        )
+
+
+def _download_spheres() -> None:
+    from neuromaps.datasets import fetch_atlas
+
+    # The archive of the mesh holds the registered spheres too.
+    fetch_atlas("fsLR", "32k", data_dir=str(neuromaps_dir()), verbose=0)
+
+
+def _prepare_templateflow() -> None:
+    """Let TemplateFlow lay out its folder, without which it finds nothing that lies there."""
+    # It reads the folder's name when it is imported.
+    os.environ["TEMPLATEFLOW_HOME"] = str(templateflow_dir())
+    import_module("templateflow.conf")
+
+
+def _download_meshes() -> None:
+    from templateflow import api
+
+    for suffix, extension in (
+        ("sphere", ".surf.gii"),
+        ("white", ".surf.gii"),
+        ("pial", ".surf.gii"),
+        ("sulc", ".shape.gii"),
+    ):
+        api.get(
+            "fsaverage",
+            density="41k",
+            suffix=suffix,
+            extension=extension,
+            desc=None,
+            raise_empty=True,
+        )
+
+
+def _record(resources: list[Resource]) -> None:
+    """Write down the checksums of what is in place, beside what was recorded before."""
+    paths = [path for resource in resources for path in resource.files]
+    if not paths:
+        return
+    sums = recorded_checksums() | {path.name: sha256_of_file(path) for path in paths}
+    lines = [f"{checksum}  {name}\n" for name, checksum in sorted(sums.items())]
+    write_text(resources_dir() / CHECKSUMS_FILE, "".join(lines))
