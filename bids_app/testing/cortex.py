@@ -90,8 +90,9 @@ def smooth_basis(mesh: SurfaceMesh, fwhm: float, rng: np.random.Generator) -> sp
     for hemi in mesh.hemispheres:
         centers = rng.standard_normal((n_bumps, 3))
         centers *= 100.0 / np.linalg.norm(centers, axis=1, keepdims=True)
+        reach = 200.0 * np.sin(min(2.0 * sigma / 100.0, np.pi / 2))
         near = KDTree(centers).sparse_distance_matrix(
-            KDTree(hemi.sphere), 200.0 * np.sin(min(2.0 * sigma / 100.0, np.pi / 2))
+            KDTree(hemi.sphere), reach, output_type="coo_matrix"
         )
         bumps = sparse.csr_matrix(near)
         arc = 200.0 * np.arcsin(np.minimum(1.0, bumps.data / 200.0))
