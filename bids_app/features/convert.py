@@ -1,0 +1,178 @@
+"""Convert VGGish's TensorFlow variables to the torch state dict."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bids_app.errors import BadDataError, CannotWriteError, MissingInputError
+from bids_app.features import network
+from bids_app.features.tf_checkpoint import is_checkpoint, read_checkpoint
+from bids_app.features.vggish import layer_activations
+
+TENSORFLOW_NAMES = {
+    "vggish/conv1": "features.0",
+    "vggish/conv2": "features.3",
+    "vggish/conv3/conv3_1": "features.6",
+    "vggish/conv3/conv3_2": "features.8",
+    "vggish/conv4/conv4_1": "features.11",
+    "vggish/conv4/conv4_2": "features.13",
+    "vggish/fc1/fc1_1": "embeddings.0",
+    "vggish/fc1/fc1_2": "embeddings.2",
+    "vggish/fc2": "embeddings.4",
+}
+"""Variable scope in TensorFlow to module in torch."""
+
+_TOLERANCE = 1e-5
+
+
+def convert_weights(source: str | Path, target: str | Path) -> None:
+    """Convert TensorFlow weights of VGGish to a torch state dict and check the result.
+
+    The check runs a test sound through both: once in NumPy with the TensorFlow arrays in
+    TensorFlow's layout, once through the torch network with the converted ones. Every layer must
+    agree to 1e-5 of its largest value.
+
+    Parameters
+    ----------
+    source : str or Path
+        The published checkpoint ``vggish_model.ckpt`` (V1, read without TensorFlow), or an
+        ``.npz`` file of variable names (``vggish/conv1/weights``, ...) and arrays.
+    target : str or Path
+        State dict to write; replaced if it exists.
+
+    Raises
+    ------
+    MissingInputError
+        There is no source.
+    BadDataError
+        The source cannot be read, lacks variables, or has them in other shapes.
+    CannotWriteError
+        The target cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    if not target.parent.is_dir():
+        raise CannotWriteError(
+            "The converted weights cannot be written.", where=target, found="no such folder"
+        )
+    variables = _read(source)
+    state = convert_variables(variables, where=source)
+    difference = conversion_error(variables, state)
+    if not difference < _TOLERANCE:
+        raise BadDataError(
+            "The converted network does not compute what the source does.",
+            where=source,
+            found=f"relative difference {difference:.2g}",
+            wanted=f"below {_TOLERANCE:g}",
+        )
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        torch.save(state, temporary)
+        temporary.replace(target)
+    except (OSError, RuntimeError) as error:
+        raise CannotWriteError(
+            "The converted weights cannot be written.", where=target, found=str(error)
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def convert_variables(
+    variables: Mapping[str, np.ndarray], where: object = "variables"
+) -> dict[str, torch.Tensor]:
+    """State dict from TensorFlow variables.
+
+    Kernels go from (time, mel, in, out) to (out, in, time, mel), dense weights from (in, out) to
+    (out, in). Variables of other names are left out.
+
+    Raises
+    ------
+    BadDataError
+        Variables are missing or misshapen; says which.
+    """
+    state: dict[str, torch.Tensor] = {}
+    missing = []
+    for scope, module in TENSORFLOW_NAMES.items():
+        for theirs, ours in (("weights", "weight"), ("biases", "bias")):
+            array = variables.get(f"{scope}/{theirs}")
+            if array is None:
+                missing.append(f"{scope}/{theirs}")
+                continue
+            if array.ndim == 4:
+                array = array.transpose(3, 2, 0, 1)
+            elif array.ndim == 2:
+                array = array.T
+            copy = np.array(array, dtype=np.float32, order="C")
+            state[f"{module}.{ours}"] = torch.from_numpy(copy)
+    if missing:
+        raise BadDataError(
+            "These are not the variables of VGGish.",
+            where=where,
+            found=f"missing: {', '.join(missing)}",
+            wanted="the variables of the published vggish_model.ckpt",
+        )
+    network.check_state(state, where)
+    return state
+
+
+def conversion_error(
+    variables: Mapping[str, np.ndarray], state: Mapping[str, torch.Tensor]
+) -> float:
+    """Largest difference between both networks in any layer, relative to its largest value."""
+    patch = np.random.default_rng(0).normal(-2.0, 1.5, (1, 96, 64)).astype(np.float32)
+    model = network.build(state, label="converted", sha256="")
+    theirs = _tensorflow_layers(variables, patch)
+    worst = 0.0
+    for (_, ours), expected in zip(layer_activations(model, patch), theirs, strict=True):
+        scale = np.abs(expected).max()
+        if scale > 0:
+            worst = max(worst, float(np.abs(ours - expected.reshape(1, -1)).max() / scale))
+    return worst
+
+
+def _tensorflow_layers(
+    variables: Mapping[str, np.ndarray], patches: np.ndarray
+) -> list[np.ndarray]:
+    """Layers 1 to 23 in TensorFlow's layout: maps (patch, time, mel, channel), kernels as saved."""
+    values = patches[..., np.newaxis].astype(np.float64)
+    layers = [values]
+    for scope, module in TENSORFLOW_NAMES.items():
+        weights = variables[f"{scope}/weights"]
+        biases = variables[f"{scope}/biases"]
+        if weights.ndim == 4:
+            padded = np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+            values = np.einsum("ptmiab,abio->ptmo", windows, weights, optimize=True) + biases
+        else:
+            values = values.reshape(len(values), -1) @ weights.astype(np.float64) + biases
+        layers.append(values)
+        values = np.maximum(values, 0)
+        layers.append(values)
+        if weights.ndim == 4 and module not in ("features.6", "features.11"):
+            n_patches, n_times, n_mels, n_channels = values.shape
+            pairs = values.reshape(n_patches, n_times // 2, 2, n_mels // 2, 2, n_channels)
+            values = pairs.max(axis=(2, 4))
+            layers.append(values)
+    return layers
+
+
+def _read(source: Path) -> dict[str, np.ndarray]:
+    if not source.is_file():
+        raise MissingInputError("There is no such file.", where=source)
+    if is_checkpoint(source):
+        return read_checkpoint(source)
+    try:
+        with np.load(source, allow_pickle=False) as archive:
+            return {name.removesuffix(":0"): archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise BadDataError(
+            "This file holds no TensorFlow variables that can be read.",
+            where=source,
+            found=str(error),
+            wanted="the published vggish_model.ckpt, or an .npz of variable names and arrays",
+        ) from error
