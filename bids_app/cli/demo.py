@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from bids_app.cli.run import run
 from bids_app.config import MODEL_LABEL, SPACE, Config, Model, Running, Statistics
 from bids_app.files import read_json
 from bids_app.outputs import HEMISPHERES, OutputTree
+
+if TYPE_CHECKING:
+    from bids_app.testing.study import Truth
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -57,58 +61,46 @@ def run_demo(output_dir: Path, *, n_participants: int, n_procs: int, seed: int) 
         feature_cache=cache_dir,
         progress=lambda message: LOGGER.info("simulation: %s", message),
     )
-    common = {
-        "bids_dir": study.bids_dir,
-        "output_dir": results,
-        "model": Model(weights=weights),
-        "statistics": Statistics(gradient=",".join(map(str, study.gradient_files))),
-        "running": Running(cache_dir=cache_dir, n_procs=n_procs),
-    }
+    config = Config(
+        bids_dir=study.bids_dir,
+        output_dir=results,
+        level="participant",
+        model=Model(weights=weights),
+        statistics=Statistics(gradient=",".join(map(str, study.gradient_files))),
+        running=Running(cache_dir=cache_dir, n_procs=n_procs),
+    )
     LOGGER.info("demo 2 of 4: participant level")
-    code = run(Config(level="participant", **common))
+    code = run(config)
     if code == 0:
         LOGGER.info("demo 3 of 4: group level")
-        code = run(Config(level="group", **common))
+        code = run(replace(config, level="group"))
     if code != 0:
         return code
     LOGGER.info("demo 4 of 4: comparing with the truth")
-    recovery = compare_with_truth(results, study.truth_dir)
+    recovery = compare_with_truth(results, study.truth)
     print(_summary(results, recovery, time.monotonic() - started))
     return 0
 
 
-def compare_with_truth(results: Path, truth_dir: Path) -> Recovery:
+def compare_with_truth(results: Path, truth: Truth) -> Recovery:
     """Correlate the recovered layer preference with the planted one."""
     from bids_app.surface.gifti import read_gifti
 
     tree = OutputTree(results)
-
-    def both(paths: list[Path]) -> np.ndarray:
-        return np.concatenate([read_gifti(path)[0] for path in paths]).astype(float)
-
-    slope = both(
-        [
-            tree.group_map(h, SPACE, model=MODEL_LABEL, stat="slope", desc="layerpref")
-            for h in HEMISPHERES
-        ]
-    )
-    depth = both(truth_files(truth_dir, "depth"))
-    planted = both(truth_files(truth_dir, "active")) > 0
-    usable = planted & np.isfinite(slope) & np.isfinite(depth)
+    maps = [
+        tree.group_map(hemi, SPACE, model=MODEL_LABEL, stat="slope", desc="layerpref")
+        for hemi in HEMISPHERES
+    ]
+    slope = np.concatenate([read_gifti(path)[0] for path in maps])
     table = tree.group_table("statmap.json", model=MODEL_LABEL, desc="alignment")
     group = read_json(table)["Group"]
     return Recovery(
-        r=float(np.corrcoef(slope[usable], depth[usable])[0, 1]),
-        n_vertices=int(usable.sum()),
+        r=truth.recovery(slope),
+        n_vertices=int((truth.active & np.isfinite(slope)).sum()),
         rho=group["rho_mean"],
         p_spin=group["p_spin"],
         statement=group["statement"],
     )
-
-
-def truth_files(truth_dir: Path, what: str) -> list[Path]:
-    """The planted maps of both hemispheres: depth, active, layer, snr or gradient."""
-    return [truth_dir / f"hemi-{hemi}_space-{SPACE}_desc-{what}.func.gii" for hemi in HEMISPHERES]
 
 
 def _summary(results: Path, recovery: Recovery, seconds: float) -> str:

@@ -46,7 +46,7 @@ class ComputeFeatures(Step):
             inputs.weights,
             hop=inputs.hop,
             cache_dir=Path(inputs.cache_dir),
-            progress=lambda share, what: LOGGER.info("features: %3.0f %% %s", 100 * share, what),
+            progress=lambda message: LOGGER.info("features: %s", message),
         )
         return {"grams_dir": str(grams.path)}
 
