@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from bids_app.errors import InvalidInputError
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import parse_name
+from bids_app.inputs.presentations import StimulusSet
 from bids_app.inputs.records import BoldRun, SkippedRun
+from bids_app.inputs.selection import Selection
+from bids_app.inputs.stimuli import rows_of_events
+
+MAX_OTHERS = 50
+"""Participants whose events are looked at when others than they are analyzed."""
 
 
 def apply_missing_policy(
@@ -83,3 +92,51 @@ def apply_missing_policy(
         if run.participant in lacking
     ]
     return [run for run in runs if run.participant not in lacking], dropped, warnings
+
+
+def stimuli_of_others(
+    raw_dir: Path, selection: Selection, stimuli: StimulusSet
+) -> dict[str, set[str]]:
+    """What participants who are not chosen heard, by their events.tsv files.
+
+    One participant analyzed alone, as on a cluster, is thus held to the same set of stimuli as in
+    a run over all. What cannot be read is passed over: it is the others' business.
+
+    Parameters
+    ----------
+    raw_dir : Path
+    selection : Selection
+        With the participants chosen; sessions, tasks and runs apply to the others too.
+    stimuli : StimulusSet
+        Gives the labels.
+
+    Returns
+    -------
+    dict of str to set of str
+        Labels by participant, of at most `MAX_OTHERS`.
+    """
+    heard: dict[str, set[str]] = {}
+    folders = [
+        path
+        for path in sorted(raw_dir.glob("sub-*"))
+        if path.name.removeprefix("sub-") not in selection.participants
+    ]
+    for folder in folders[:MAX_OTHERS]:
+        files = [*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv")]
+        labels = set()
+        for path in sorted(files):
+            entities = parse_name(path).entities
+            if not selection.accepts(entities) or selection.excludes(entities):
+                continue
+            try:
+                rows = [] if content_problem(path) else rows_of_events(path, raw_dir)
+                labels |= {
+                    stimuli.add(row.path, row.where).label
+                    for row in rows
+                    if not content_problem(row.path)
+                }
+            except MusencError:
+                continue
+        if labels:
+            heard[folder.name.removeprefix("sub-")] = labels
+    return heard

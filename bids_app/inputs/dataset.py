@@ -11,7 +11,7 @@ from bids_app.errors import (
     MissingInputError,
     UsageError,
 )
-from bids_app.inputs.completeness import apply_missing_policy
+from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.locate import Located, locate_dataset
 from bids_app.inputs.names import (
@@ -145,7 +145,12 @@ def plan_study(
     if not accepted:
         _raise_all_unusable(skipped, Path(bids_dir))
     expected = _expected(table, stimuli, selection, located)
-    kept, dropped, warnings = apply_missing_policy(accepted, missing, expected=expected)
+    others = {}
+    if table is None and located.raw_dir and selection.participants:
+        others = stimuli_of_others(located.raw_dir, selection, stimuli)
+    kept, dropped, warnings = apply_missing_policy(
+        accepted, missing, others=others, expected=expected
+    )
     skipped += dropped
     labels = {p.stimulus for run in kept for p in run.presentations}
     links = [*located.derivatives] + ([("raw", located.raw_dir)] if located.raw_dir else [])

@@ -16,6 +16,14 @@ _IGNORED = re.compile(
     r"|(dseg|probseg|mask|boldref|sbref|xfm|mixing|T1w|T2w|components|ICs)\.[a-z.0-9]+$"
     r"|\.(json|html|svg|md|h5|txt|csv)$"
 )
+# Entities are read from the names (see index_files): pybids need not match its forty patterns.
+_CONFIG = {
+    "name": "musenc",
+    "entities": [
+        {"name": "subject", "pattern": "[/\\\\]+sub-([a-zA-Z0-9+]+)"},
+        {"name": "extension", "pattern": "[^./\\\\](\\.[^/\\\\]+)$"},
+    ],
+}
 _WANTED = (".gii", ".tsv", ".nii", ".nii.gz")
 
 
@@ -67,6 +75,7 @@ def index_files(
             folder,
             validate=False,
             is_derivative=True,
+            config=[_CONFIG],
             database_path=database,
             indexer=BIDSLayoutIndexer(validate=False, ignore=ignore, index_metadata=False),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def group_runs(
     space: str,
     kinds: tuple[str, ...] = ("gifti",),
     query: Mapping[str, Any] | None = None,
+    accepts: Callable[[Mapping[str, str]], bool] | None = None,
 ) -> list[RunFiles]:
     """Runs of one fMRIPrep folder.
 
@@ -131,6 +132,8 @@ def group_runs(
         Kinds of files accepted.
     query : mapping
         What `bold_filter` returns.
+    accepts : callable
+        Whether the user chose a run, by its entities; others may have twins.
 
     Returns
     -------
@@ -159,7 +162,8 @@ def group_runs(
                 group, dict(key), dataset, root, space, kinds, query or {}, surfaces
             )
         except _Twins as twins:
-            ambiguous.append(str(twins))
+            if accepts is None or accepts(dict(key)):
+                ambiguous.append(str(twins))
             continue
         if run is not None:
             runs.append(run)

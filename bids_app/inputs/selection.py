@@ -146,7 +146,15 @@ def find_candidates(
             participants=selection.participants,
             database_dir=None if database_dir is None else Path(database_dir),
         )
-        found += group_runs(files, dataset=name, root=path, space=space, kinds=kinds, query=query)
+        found += group_runs(
+            files,
+            dataset=name,
+            root=path,
+            space=space,
+            kinds=kinds,
+            query=query,
+            accepts=lambda e: selection.accepts(e) and not selection.excludes(e),
+        )
     folders = ", ".join(str(path) for _, path in located.derivatives)
     if found and all(run.kind is None and not run.filtered for run in found):
         _raise_no_surface(found, space, folders)

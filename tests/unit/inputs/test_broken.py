@@ -430,6 +430,15 @@ def test_label_that_is_nowhere_is_a_warning(tree):
     assert any("ses-1 is in no run" in warning for warning in plan.warnings)
 
 
+def test_versions_of_runs_that_are_not_chosen_do_not_matter(tree):
+    reconstructions(tree)
+    tree.bold(sub="01", task="b")
+    tree.events("1\tn/a\tx.wav", sub="01", task="b")
+    for options in ({"tasks": ["b"]}, {"exclude_runs": ["sub-01_task-a"]}):
+        plan = plan_study(tree.root, **options)
+        assert [run.label for run in plan.runs] == ["sub-01_task-b"]
+
+
 def test_filter_chooses_between_versions(tree):
     reconstructions(tree)
     plan = plan_study(tree.root, bids_filters={"bold": {"reconstruction": ["norm"]}})

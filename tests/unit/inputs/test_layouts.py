@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 
+import nibabel as nib
+import numpy as np
 import pytest
 
-from bids_app.errors import UsageError
+from bids_app.errors import MissingInputError, UsageError
 from bids_app.inputs.dataset import plan_study
 
 
@@ -352,6 +355,85 @@ def test_participant_who_lacks_a_stimulus(tree):
     kept = plan_study(tree.root, missing="use")
     assert kept.participants == ("01", "02", "03")
     assert "sub-02 lacks pieceb" in kept.warnings[0]
+
+
+def test_lone_participant_is_held_to_what_others_heard(tree):
+    tree.simple(("01", "02", "03"))
+    for path in tree.root.glob("**/sub-02/func/*task-b*"):
+        path.unlink()
+    tree.events("not a number\tn/a\tpiece_a.wav", sub="03", task="a")
+    assert plan_study(tree.root, participants=["01"]).participants == ("01",)
+    assert plan_study(tree.root, participants=["02"], missing="use").participants == ("02",)
+    assert plan_study(tree.root, participants=["02"], tasks=["a"]).participants == ("02",)
+    with pytest.raises(ValueError, match="sub-02 lacks pieceb"):
+        plan_study(tree.root, participants=["02"])
+
+
+def surfaces_of(tree, participant, registered=True):
+    anat = tree.fmriprep / f"sub-{participant}" / "anat"
+    anat.mkdir(parents=True)
+    names = ["white", "pial"] + (["space-fsaverage_desc-reg_sphere"] if registered else ["sphere"])
+    for hemisphere in "LR":
+        for name in names:
+            (anat / f"sub-{participant}_hemi-{hemisphere}_{name}.surf.gii").touch()
+
+
+def volume(tree, space, participant="01"):
+    entities = {"sub": participant, "task": "a"}
+    image = nib.Nifti1Image(np.zeros((2, 2, 2, 12), "f4"), np.eye(4))
+    image.header.set_zooms((1, 1, 1, 2.0))
+    name = f"{tree.stem(**entities)}_space-{space}_desc-preproc_bold.nii.gz"
+    nib.save(image, tree.func(tree.fmriprep, **entities) / name)
+    sidecar = {"RepetitionTime": 2.0, "StartTime": 0.9}
+    name = f"{tree.stem(**entities)}_space-{space}_desc-preproc_bold.json"
+    (tree.func(tree.fmriprep, **entities) / name).write_text(json.dumps(sidecar))
+    tree.confounds(**entities)
+    tree.audio("x.wav")
+    tree.events("2\tn/a\tx.wav", **entities)
+
+
+def cifti(tree):
+    entities = {"sub": "01", "task": "a"}
+    axis = nib.cifti2.BrainModelAxis.from_mask(np.ones(9, bool), name="CORTEX_LEFT")
+    image = nib.Cifti2Image(np.zeros((12, 9), "f4"), (nib.cifti2.SeriesAxis(0, 2, 12), axis))
+    name = f"{tree.stem(**entities)}_space-fsLR_den-91k_bold"
+    nib.save(image, tree.func(tree.fmriprep, **entities) / f"{name}.dtseries.nii")
+    path = tree.func(tree.fmriprep, **entities) / f"{name}.json"
+    path.write_text('{"RepetitionTime": 2.0, "StartTime": 0.8}')
+
+
+ALL_KINDS = {"kinds": ("gifti", "cifti", "volume")}
+
+
+def test_surfaces_before_cifti_before_own_volume_before_template_volume(tree):
+    volume(tree, "MNI152NLin2009cAsym")
+    (run,) = plan_study(tree.root, **ALL_KINDS).runs
+    assert (run.kind, run.space, run.start_time) == ("volume", "MNI152NLin2009cAsym", 0.9)
+    assert run.surfaces == ()
+    assert (run.n_volumes, run.bold_left) == (12, run.bold_right)
+    volume(tree, "T1w")
+    assert plan_study(tree.root, **ALL_KINDS).runs[0].space == "MNI152NLin2009cAsym"
+    surfaces_of(tree, "01")
+    (run,) = plan_study(tree.root, **ALL_KINDS).runs
+    assert run.space == "T1w"
+    assert [path.name.split("_", 1)[1] for path in run.surfaces] == [
+        f"hemi-{hemisphere}_{name}.surf.gii"
+        for hemisphere in "LR"
+        for name in ("white", "pial", "space-fsaverage_desc-reg_sphere")
+    ]
+    cifti(tree)
+    (run,) = plan_study(tree.root, **ALL_KINDS).runs
+    assert (run.kind, run.space, run.start_time) == ("cifti", "fsLR", 0.8)
+    tree.bold(sub="01", task="a")
+    (run,) = plan_study(tree.root, **ALL_KINDS).runs
+    assert (run.kind, run.space) == ("gifti", "fsaverage5")
+
+
+def test_own_surfaces_without_registered_sphere_do_not_count(tree):
+    volume(tree, "T1w")
+    surfaces_of(tree, "01", registered=False)
+    with pytest.raises(MissingInputError, match="no surface BOLD in fsaverage5"):
+        plan_study(tree.root, **ALL_KINDS)
 
 
 def test_lone_participant_is_held_to_the_table(tree):
