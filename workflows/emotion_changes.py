@@ -1,0 +1,160 @@
+"""Layers and ratings, the earlier form: do they change at the same moments?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.emotion import change_correlation, common_times, sample_course
+from bids_app.encoding import fisher_mean
+from bids_app.errors import BadDataError
+from bids_app.features.cache import FeatureGrams
+from bids_app.inputs.ratings import RatingSet
+
+from .emotion_ratings import need_rating, transformed
+from .emotion_runs import load_record, save_record
+from .emotion_scores import usable_scales
+
+
+def layer_change(
+    grams: FeatureGrams, layer: int, stimulus: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How much a layer changes from patch to patch: the distance between their activations.
+
+    Parameters
+    ----------
+    grams : FeatureGrams
+    layer : int
+        From 1.
+    stimulus : str
+
+    Returns
+    -------
+    times : array of shape (n_patches - 1,)
+        Seconds half way between the patches.
+    change : array of shape (n_patches - 1,)
+        Per second.
+    """
+    index = grams.labels.index(stimulus)
+    centers = np.asarray(grams.patch_times[index])
+    first = sum(len(t) for t in grams.patch_times[:index])
+    block = slice(first, first + len(centers))
+    gram = np.asarray(grams.gram(layer)[block, block], dtype=np.float64)
+    power = np.diag(gram)
+    squared = power[1:] + power[:-1] - 2 * np.diag(gram, 1)
+    steps = np.diff(centers)
+    return (centers[1:] + centers[:-1]) / 2, np.sqrt(np.maximum(squared, 0.0)) / steps
+
+
+@dataclass(frozen=True, eq=False)
+class ChangeScores:
+    """Cross-correlation of changes of layers and ratings (the study's earlier form).
+
+    Attributes
+    ----------
+    lags : array of shape (n_lags,)
+        Seconds by which the rating follows.
+    r : array of shape (n_layers, n_lags, n_scales)
+        Fisher-z mean over stimuli.
+    maximum, best_lag : array of shape (n_layers, n_scales)
+        Largest correlation over the lags, and its lag.
+    scales, layer_names : list of str
+    skipped : dict from scale to str
+    convention : str
+        What a positive lag means.
+    """
+
+    lags: NDArray[np.float64]
+    r: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    best_lag: NDArray[np.float64]
+    scales: list[str]
+    layer_names: list[str]
+    skipped: dict[str, str]
+    convention: str
+
+    def save(self, path: Path) -> Path:
+        """Write to one uncompressed ``.npz`` file."""
+        return save_record(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> ChangeScores:
+        """Read what `save` wrote."""
+        return cls(**load_record(path))
+
+
+def correlate_changes(
+    grams: FeatureGrams,
+    ratings: RatingSet,
+    participant: str,
+    *,
+    stimuli: Sequence[str] | None = None,
+    scales: Sequence[str] | None = None,
+    rate: float = 2.0,
+    max_lag: float = 5.0,
+) -> ChangeScores:
+    """Correlate how much a layer changes with how much a rating changes, at lags from 0 s on.
+
+    Parameters
+    ----------
+    grams, ratings, stimuli, scales
+        As for `fit_rating_scores`.
+    participant : str
+    rate : float
+        Samples per second; the network has about two patches per second.
+    max_lag : float
+        Seconds.
+
+    Returns
+    -------
+    ChangeScores
+
+    Raises
+    ------
+    BadDataError
+        If no scale was rated in all stimuli, or ratings do not overlap the music.
+    """
+    labels = list(stimuli or grams.labels)
+    usable, skipped = usable_scales(ratings, participant, labels, list(scales or ratings.scales))
+    if not usable:
+        raise BadDataError(
+            "No scale can be used.",
+            where=f"sub-{participant}",
+            found="; ".join(f"{scale}: {why}" for scale, why in skipped.items()) or "no scales",
+            remedy="the participant is kept out of this analysis",
+        )
+    r = np.empty((len(labels), len(grams.layer_names), 0, 0))
+    lags = np.empty(0)
+    convention = ""
+    for row, label in enumerate(labels):
+        found = [need_rating(ratings, participant, label, scale) for scale in usable]
+        duration = grams.durations[grams.labels.index(label)]
+        layers = [layer_change(grams, n + 1, label) for n in range(len(grams.layer_names))]
+        clock = common_times([layers[0][0], *(x.times for x in found)], duration, rate)
+        features = np.stack([np.interp(clock, t, v) for t, v in layers], axis=1)
+        for column, rating in enumerate(found):
+            change = transformed(rating, "absolute-change")
+            course = sample_course(rating.times, change, clock, width=1 / rate)
+            profile = change_correlation(features, course, rate=rate, max_lag=max_lag)
+            if lags.size == 0:
+                lags, convention = profile.lags, profile.convention
+                r = np.empty((len(labels), features.shape[1], len(lags), len(usable)))
+            r[row, :, :, column] = profile.r.T
+    mean = fisher_mean(r, axis=0)
+    filled = np.where(np.isfinite(mean), mean, -np.inf)
+    best = filled.argmax(axis=1)
+    maximum = np.take_along_axis(mean, best[:, None, :], axis=1)[:, 0]
+    return ChangeScores(
+        lags=lags,
+        r=mean,
+        maximum=maximum,
+        best_lag=np.where(np.isfinite(maximum), lags[best], np.nan),
+        scales=usable,
+        layer_names=list(grams.layer_names),
+        skipped=skipped,
+        convention=convention,
+    )

@@ -1,0 +1,171 @@
+"""Ratings as features: do responses follow what is felt, or precede it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.emotion import sample_course
+from bids_app.encoding import DEFAULT_ALPHAS, nested_ridge
+from bids_app.errors import BadDataError
+from bids_app.features.timing import high_pass_basis
+from bids_app.inputs.ratings import Rating, RatingSet
+
+from .emotion_ratings import Transform, need_rating, transformed
+from .emotion_runs import load_record, save_record
+from .responses import Block
+
+WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
+"""Delays in seconds: the brain precedes the rating, the brain follows the rating."""
+
+
+@dataclass(frozen=True, eq=False)
+class RatingEncoding:
+    """Accuracy of ratings as features of the encoding engine, for one participant.
+
+    Attributes
+    ----------
+    names : list of n_maps str
+        ``Emotionality precedes``: scale, and whether the brain precedes or follows the rating.
+    r, z, p, q : array of shape (n_maps, n_vertices)
+        As `LayerFits`.
+    fold_stimuli : list of str
+    details : dict
+        Settings, for the sidecar.
+    """
+
+    names: list[str]
+    r: NDArray[np.float32]
+    z: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    fold_stimuli: list[str]
+    details: dict[str, Any]
+
+    def save(self, path: Path) -> Path:
+        """Write to one uncompressed ``.npz`` file."""
+        return save_record(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> RatingEncoding:
+        """Read what `save` wrote."""
+        return cls(**load_record(path))
+
+
+def fit_rating_encoding(
+    blocks: Sequence[Block],
+    ratings: RatingSet,
+    participant: str,
+    *,
+    scales: Sequence[str] | None = None,
+    windows: Mapping[str, tuple[float, float]] = WINDOWS,
+    crop: float = 15.0,
+    alphas: Sequence[float] = DEFAULT_ALPHAS,
+    selection: Literal["r", "sse"] = "r",
+    null: Literal["analytic", "none"] = "analytic",
+    high_pass: float | None = 128.0,
+    transform: Transform = "absolute-change",
+    n_threads: int = 1,
+) -> RatingEncoding:
+    """Predict cleaned responses from one rating at a time, from its past and from its future.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Cleaned responses on the stimuli's clocks.
+    ratings : RatingSet
+    participant : str
+    scales : sequence of str, optional
+        Default: all.
+    windows : mapping from name to (first, last) delay in seconds
+        "follows": the response at t is predicted from ratings before t; "precedes": from later
+        ones.
+    crop, alphas, selection, null, n_threads
+        As for the layers.
+    high_pass : float or None
+        The filter of the responses, applied to the ratings too.
+    transform : {"absolute-change", "change", "value"}
+
+    Returns
+    -------
+    RatingEncoding
+
+    Raises
+    ------
+    BadDataError
+        If a rating is missing or constant, or does not overlap the music.
+    """
+    wanted = tuple(scales or ratings.scales)
+    missing = ratings.missing(participant, [b.stimulus for b in blocks], wanted)
+    if missing:
+        raise BadDataError(
+            "Ratings are missing.",
+            where=f"sub-{participant}",
+            found="no " + ", ".join(missing),
+            remedy="the participant is kept out of this analysis",
+        )
+    names, results = [], []
+    for scale in wanted:
+        features = [
+            _feature(
+                block,
+                need_rating(ratings, participant, block.stimulus, scale),
+                transform,
+                high_pass,
+            )
+            for block in blocks
+        ]
+        for window, delays in windows.items():
+            names.append(f"{scale} {window}")
+            results.append(
+                nested_ridge(
+                    features,
+                    [block.values for block in blocks],
+                    delays=delays,
+                    crop=crop,
+                    tr=blocks[0].tr,
+                    alphas=alphas,
+                    selection=selection,
+                    stimuli=[block.stimulus for block in blocks],
+                    null=null,
+                    dtype=np.float32,
+                    n_threads=n_threads,
+                )
+            )
+
+    def stack(name: str) -> NDArray[np.float32]:
+        return np.stack([getattr(result, name) for result in results]).astype(np.float32)
+
+    return RatingEncoding(
+        names=names,
+        r=stack("mean_r"),
+        z=stack("mean_r") / stack("null_sd"),
+        p=stack("p"),
+        q=stack("q"),
+        fold_stimuli=["+".join(held) for held in results[0].fold_stimuli],
+        details={
+            "Scales": list(wanted),
+            "Transform": transform,
+            "Delays": {name: list(delays) for name, delays in windows.items()},
+            "Crop": crop,
+            "HighPass": high_pass,
+        },
+    )
+
+
+def _feature(
+    block: Block, rating: Rating, transform: Transform, high_pass: float | None
+) -> NDArray[np.float64]:
+    """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
+    values = transformed(rating, transform)
+    course = sample_course(rating.times, values, block.times, width=block.tr)
+    course = np.where(np.isfinite(course), course, np.nanmean(course))
+    if high_pass is not None:
+        basis = high_pass_basis(len(course), block.tr, high_pass)
+        course = course - basis @ (basis.T @ course)
+    return course[:, None]

@@ -1,0 +1,159 @@
+"""What the linear models of emotion share: runs ready to be fitted, maps of a participant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.emotion import GlmEstimate, fixed_effects
+from bids_app.errors import BadDataError
+from bids_app.features.timing import high_pass_basis
+from bids_app.inputs.confounds import select_confounds
+from bids_app.inputs.records import BoldRun
+
+from .responses import read_bold
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """One run without its dummy scans.
+
+    Attributes
+    ----------
+    label : str
+    tr : float
+        Seconds.
+    frame_times : array of shape (n_times,)
+        When the volumes were sampled, in seconds of the run.
+    bold : array of shape (n_times, n_vertices)
+        Percent of each vertex' mean where `percent`, else as in the file.
+    nuisance : tuple of arrays of shape (n_times, n_columns)
+        Confounds and drift.
+    percent : bool
+    """
+
+    label: str
+    tr: float
+    frame_times: NDArray[np.float64]
+    bold: NDArray[np.float32]
+    nuisance: tuple[NDArray[np.float64], ...]
+    percent: bool
+
+
+@dataclass(frozen=True, eq=False)
+class EmotionMaps:
+    """Contrasts of one participant.
+
+    Attributes
+    ----------
+    names : list of n_maps str
+        What each map shows.
+    effect, t, z : array of shape (n_maps, n_vertices)
+        Effect (percent signal change per unit of its regressor), its t and z.
+    degrees_of_freedom : float
+    table : list of dict
+        One row per run: whether it was used, and why not.
+    details : dict
+        Settings of the model, for the sidecar.
+    """
+
+    names: list[str]
+    effect: NDArray[np.float32]
+    t: NDArray[np.float32]
+    z: NDArray[np.float32]
+    degrees_of_freedom: float
+    table: list[dict[str, Any]]
+    details: dict[str, Any]
+
+    def save(self, path: Path) -> Path:
+        """Write to one uncompressed ``.npz`` file."""
+        return save_record(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> EmotionMaps:
+        """Read what `save` wrote."""
+        return cls(**load_record(path))
+
+
+def save_record(record: Any, path: Path) -> Path:
+    """Write a dataclass of arrays and plain values to one ``.npz`` file."""
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    meta = {k: v for k, v in values.items() if not isinstance(v, np.ndarray)}
+    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """Fields of a dataclass that `save_record` wrote."""
+    with np.load(path) as stored:
+        return {
+            **json.loads(str(stored["meta"])),
+            **{k: stored[k] for k in stored.files if k != "meta"},
+        }
+
+
+def prepare_run(run: BoldRun, *, confounds: str, high_pass: float) -> RunData:
+    """Read a run with its confounds and drift, which go into the design.
+
+    The series becomes percent of its mean, so that effects of participants can be compared; a file
+    whose mean was already taken out stays as it is.
+    """
+    bold = read_bold(run)
+    selected = select_confounds(
+        run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
+    )
+    drift = high_pass_basis(len(bold), run.tr, high_pass)
+    kept = slice(run.n_dummy, None)
+    data = bold[kept]
+    mean, sd = data.mean(axis=0, dtype=np.float64), data.std(axis=0, dtype=np.float64)
+    alive = np.isfinite(mean) & (sd > 0)
+    percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > 2.0)
+    if percent:
+        usable = alive & (mean > sd)
+        scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan)
+        data = data * scale.astype(np.float32)
+    frames = run.start_time + run.tr * np.arange(len(bold), dtype=np.float64)
+    return RunData(
+        run.label, run.tr, frames[kept], data, (selected.values[kept], drift[kept]), percent
+    )
+
+
+def combine_runs(
+    estimates: Sequence[GlmEstimate],
+    names: Sequence[str],
+    table: list[dict[str, Any]],
+    details: dict[str, Any],
+    *,
+    analysis: str,
+) -> EmotionMaps:
+    """Fixed effects over the runs that could be fitted.
+
+    Raises
+    ------
+    BadDataError
+        If there is none; the reasons are those of the table.
+    """
+    if not estimates:
+        reasons = dict.fromkeys(f"{row['run']}: {row['reason']}" for row in table)
+        raise BadDataError(
+            f"No run of the participant can be used for {analysis}.",
+            found="; ".join(reasons) or "no runs",
+            remedy="the participant is kept out of this analysis",
+        )
+    joint = fixed_effects(estimates)
+    return EmotionMaps(
+        names=list(names),
+        effect=joint.effect.astype(np.float32),
+        t=joint.t.astype(np.float32),
+        z=joint.z.astype(np.float32),
+        degrees_of_freedom=joint.degrees_of_freedom,
+        table=table,
+        details=details,
+    )
