@@ -10,11 +10,15 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config
 from bids_app.errors import MusencError
 from bids_app.log import set_up_logging
+
+if TYPE_CHECKING:
+    from bids_app.inputs.records import StudyPlan
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -63,20 +67,7 @@ def run(config: Config) -> int:
 
         status = run_group_level(config, run_id)
     else:
-        from bids_app.inputs.dataset import plan_study
-
-        plan = plan_study(
-            config.bids_dir,
-            derivatives=config.derivatives,
-            participants=config.selection.participants,
-            sessions=config.selection.sessions,
-            tasks=config.selection.tasks,
-            stimuli_table=config.stimuli.table,
-            missing=config.stimuli.missing,
-        )
-        LOGGER.info("%s", plan.found)
-        for warning in plan.warnings:
-            LOGGER.warning("%s", warning)
+        plan = make_plan(config)
         if config.running.dry_run:
             from bids_app.inputs.plan_text import format_plan
 
@@ -88,6 +79,25 @@ def run(config: Config) -> int:
     log = LOGGER.info if status.exit_code == 0 else LOGGER.error
     log("%s", status.closing_line)
     return status.exit_code
+
+
+def make_plan(config: Config) -> StudyPlan:
+    """What there is to do in the dataset, told in the log."""
+    from bids_app.inputs.dataset import plan_study
+
+    plan = plan_study(
+        config.bids_dir,
+        derivatives=config.derivatives,
+        participants=config.selection.participants,
+        sessions=config.selection.sessions,
+        tasks=config.selection.tasks,
+        stimuli_table=config.stimuli.table,
+        missing=config.stimuli.missing,
+    )
+    LOGGER.info("%s", plan.found)
+    for warning in plan.warnings:
+        LOGGER.warning("%s", warning)
+    return plan
 
 
 if __name__ == "__main__":

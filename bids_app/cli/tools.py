@@ -10,6 +10,7 @@ from pathlib import Path
 from bids_app import __version__
 from bids_app.cli.boutiques import add_export
 from bids_app.cli.doctor import add_doctor
+from bids_app.cli.features import add_features
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.run import guarded
 from bids_app.log import set_up_logging
@@ -23,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"musenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
+    add_features(commands)
     add_doctor(commands)
     add_prefetch(commands)
     add_export(commands)
