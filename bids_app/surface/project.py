@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
-from bids_app.surface.mesh import Hemisphere
+from bids_app.surface.mesh import Hemisphere, SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
 Series = npt.NDArray[np.float32]
 
+_MNI305_TO_MNI152 = np.array(
+    [
+        [0.9975, -0.0073, 0.0176, -0.0429],
+        [0.0146, 1.0009, -0.0024, 1.5496],
+        [-0.0130, -0.0093, 0.9971, 1.1840],
+    ]
+)
 _CIFTI_NAMES = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 
 
@@ -97,6 +105,82 @@ def project_volume(
         if progress is not None:
             progress(min(start + block, n_times), n_times)
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSurfaces:
+    """Surfaces of one hemisphere of a participant, as fMRIPrep writes them.
+
+    Attributes
+    ----------
+    white, pial : (n_vertices, 3) array
+        mm, in the space of the participant's T1w volume.
+    sphere : (n_vertices, 3) array
+        Registered to fsaverage.
+    faces : (n_faces, 3) int array
+    """
+
+    white: npt.NDArray[np.floating]
+    pial: npt.NDArray[np.floating]
+    sphere: npt.NDArray[np.floating]
+    faces: npt.NDArray[np.integer]
+
+
+def volume_on_template(
+    image: Any,
+    mesh: SurfaceMesh,
+    own: tuple[OwnSurfaces, OwnSurfaces] | None = None,
+    *,
+    n_depths: int = 7,
+) -> Series:
+    """Carry a volume series to both hemispheres of a template.
+
+    Parameters
+    ----------
+    image : 4-D image
+        In ``space-T1w`` with `own`, in an MNI152 space without.
+    mesh : SurfaceMesh
+        The template.
+    own : (left, right) or None
+        The participant's surfaces. Without them the template's are used, moved from MNI305 to
+        MNI152: a group average, so that values of neighboring gyri mix.
+    n_depths : int
+        See `project_volume`.
+
+    Returns
+    -------
+    (n_times, n_vertices) float32
+        Left, then right.
+
+    Raises
+    ------
+    BadDataError
+        If the image is not 4-D or surfaces do not correspond.
+    """
+    sides = []
+    for index, hemi in enumerate(mesh.hemispheres):
+        if own is None:
+            white, pial = mni305_to_mni152(hemi.white), mni305_to_mni152(hemi.pial)
+            sides.append(project_volume(image, white, pial, hemi.faces, n_depths=n_depths))
+        else:
+            side = own[index]
+            onto = registered_map(side.sphere, side.faces, hemi)
+            sides.append(
+                project_volume(
+                    image, side.white, side.pial, side.faces, onto=onto, n_depths=n_depths
+                )
+            )
+    return np.hstack(sides)
+
+
+def mni305_to_mni152(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Coordinates of fsaverage's surfaces (MNI305) in MNI152 space, (n, 3) mm.
+
+    FreeSurfer's affine registration of the two templates (wiki page CoordinateSystems).
+    """
+    return (
+        np.asarray(points, dtype=np.float64) @ _MNI305_TO_MNI152[:, :3].T + _MNI305_TO_MNI152[:, 3]
+    )
 
 
 def registered_map(sphere: npt.ArrayLike, faces: npt.ArrayLike, template: Hemisphere) -> SphereMap:
