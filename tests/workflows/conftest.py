@@ -1,0 +1,55 @@
+"""One small simulated study, analyzed once through the command line; many tests look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bids_app.cli.run import main
+from bids_app.testing.music import Piece
+from bids_app.testing.simulate import SimulatedStudy, simulate_study
+
+PIECES = (
+    Piece("allegro", 48.0, tempo=126.0, minor=False, tonic=60, energy=0.7),
+    Piece("adagio", 56.0, tempo=72.0, minor=True, tonic=57, energy=0.4),
+    Piece("andante", 64.0, tempo=84.0, minor=True, tonic=62, energy=0.5),
+)
+
+
+@dataclass(frozen=True)
+class Analyzed:
+    """A study, where its results are, and how to analyze it again."""
+
+    study: SimulatedStudy
+    output_dir: Path
+    cache_dir: Path
+
+    def arguments(self, level: str, *extra: str, output_dir: Path | None = None) -> list[str]:
+        return [
+            str(self.study.bids_dir),
+            str(output_dir or self.output_dir),
+            level,
+            "--vggish-weights",
+            "random:0",
+            "--cache-dir",
+            str(self.cache_dir),
+            "--gradient",
+            ",".join(map(str, self.study.gradient_files)),
+            "--n-spins",
+            "100",
+            *extra,
+        ]
+
+
+@pytest.fixture(scope="session")
+def analyzed(tmp_path_factory) -> Analyzed:
+    root = tmp_path_factory.mktemp("study with spaces")
+    study = simulate_study(
+        root / "study", n_participants=3, pieces=PIECES, feature_cache=root / "cache"
+    )
+    result = Analyzed(study, root / "results", root / "cache")
+    assert main(result.arguments("participant", "--nprocs", "2")) == 0
+    assert main(result.arguments("group")) == 0
+    return result
