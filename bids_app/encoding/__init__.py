@@ -2,6 +2,7 @@
 
 from bids_app.encoding.gram import delay_samples
 from bids_app.encoding.nested import nested_ridge
+from bids_app.encoding.phases import PhaseNull, phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.encoding.scores import benjamini_hochberg, fisher_mean, fisher_z
@@ -10,11 +11,13 @@ __all__ = [
     "DEFAULT_ALPHAS",
     "EncodingPlan",
     "EncodingResult",
+    "PhaseNull",
     "benjamini_hochberg",
     "delay_samples",
     "fisher_mean",
     "fisher_z",
     "fit_encoding",
     "nested_ridge",
+    "phase_null",
     "plan_encoding",
 ]

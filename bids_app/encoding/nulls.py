@@ -165,15 +165,19 @@ class AnalyticNull:
         """Covariance of y_b'p_b and y_c'p_c, which share y_b'M y_c and y_c'M y_b."""
         n_alphas = self.resolution.plan.alphas.size
         fold_of, sources = self.resolution.fold_of, self.resolution.sources
+        n_b, n_c = self.resolution.n_freq[b], self.resolution.n_freq[c]
         out = np.zeros(chosen.shape[1])
+        used = np.unique(chosen[fold_of[c]]).tolist()
+        matrices = {a: self.resolution.matrices(c, a)[sources[c].index(b)] for a in used}
+        backward = {a: np.ascontiguousarray(m.T) for a, m in matrices.items()}
 
         def task(item: tuple[int, NDArray[np.intp]]) -> None:
             pair, vertices = item
             forward = self.resolution.matrices(b, pair // n_alphas)[sources[b].index(c)]
-            backward = self.resolution.matrices(c, pair % n_alphas)[sources[c].index(b)]
-            weights = np.einsum(
-                "afbg,bgaf->fg", self._planes(forward, b, c), self._planes(backward, c, b)
-            )
+            product = forward * backward[pair % n_alphas]
+            weights = product[:n_b, :n_c] + product[:n_b, n_c:]
+            weights += product[n_b:, :n_c]
+            weights += product[n_b:, n_c:]
             self._drop_nyquist(weights, b, c)
             weighted = power[b][vertices] @ weights
             out[vertices] = np.einsum("vg,vg->v", weighted, power[c][vertices])

@@ -31,6 +31,8 @@ from bids_app.errors import BadDataError, UsageError
 DEFAULT_ALPHAS: tuple[float, ...] = tuple(np.logspace(-3, 5, 20).tolist())
 # Relative error of interpolated squared norms. 1e-4 is not safe: r would be off by up to 2e-2.
 NODE_TOLERANCE = 1e-6
+# Rows of a triangular factor multiplied at a time: the zeros on their left are left out.
+PANEL = 16
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,10 @@ class Evaluation:
         Held-out rows of the kernel.
     cross : ndarray, shape (n_test, rank)
         Centered kernel between held-out and training rows, times the eigenvectors.
-    factor : ndarray, shape (min(n_test, rank), rank)
-        Has the same column products as ``cross``; squared norms of predictions come from it.
-        Empty where norms are not needed for every penalty.
-    nodes : ndarray of int, shape (n_nodes,)
-        Penalties whose norms are computed.
+    panels : tuple of (int, ndarray of shape (n_nodes, n_rows, rank - start))
+        For squared norms of predictions at the node penalties: rows of the triangular factor of
+        ``cross`` from column ``start`` on, shrunken by every node. Empty where only the chosen
+        penalty is needed.
     mix : ndarray, shape (n_alphas, n_nodes)
         The squared norm at every penalty as a mix of those at the nodes.
     """
@@ -79,8 +80,7 @@ class Evaluation:
     training: int
     rows: NDArray[np.intp]
     cross: NDArray[Any]
-    factor: NDArray[Any]
-    nodes: NDArray[np.intp]
+    panels: tuple[tuple[int, NDArray[Any]], ...]
     mix: NDArray[np.float64]
 
 
@@ -168,6 +168,11 @@ class EncodingPlan:
     def dtype(self) -> np.dtype[Any]:
         """Precision of the matrix products."""
         return self.trainings[0].projector.dtype
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether a stimulus was presented more than once."""
+        return len({s.label for s in self.segments}) < len(self.segments)
 
     @cached_property
     def resolution(self) -> Resolution:
@@ -311,8 +316,8 @@ def _evaluation(
     dtype = training.projector.dtype
     cross = kernel[np.ix_(rows, training.rows)] @ vectors
     cross -= cross.mean(axis=0)
-    empty = np.zeros((0, cross.shape[1]), dtype=dtype)
-    nodes, mix, factor = np.arange(0), np.zeros((alphas.size, 0)), empty
+    mix = np.zeros((alphas.size, 0))
+    panels: list[tuple[int, NDArray[Any]]] = []
     if with_norms:
         factor = linalg.qr(cross, mode="r")[0][: cross.shape[1]]
         if dtype == np.float64:
@@ -320,14 +325,12 @@ def _evaluation(
         else:
             norms = np.sqrt((cross**2).sum(axis=0))
             nodes, mix = alpha_nodes(training.eigenvalues, norms, alphas)
-    return Evaluation(
-        index,
-        rows,
-        np.ascontiguousarray(cross, dtype=dtype),
-        np.ascontiguousarray(factor, dtype=dtype),
-        nodes,
-        mix,
-    )
+        shrinkage = 1 / (training.eigenvalues + alphas[nodes, None])
+        for start in range(0, factor.shape[0], PANEL):
+            rows_here = factor[start : start + PANEL, start:]
+            panel = (rows_here * shrinkage[:, None, start:]).astype(dtype)
+            panels.append((start, panel))
+    return Evaluation(index, rows, np.ascontiguousarray(cross, dtype=dtype), tuple(panels), mix)
 
 
 class _Builder:

@@ -43,7 +43,7 @@ def fourier_basis(n_times: int) -> NDArray[np.float64]:
     return basis
 
 
-def fourier_coefficients(series: NDArray[np.float64]) -> NDArray[np.float64]:
+def fourier_coefficients(series: NDArray[Any]) -> NDArray[Any]:
     """Coefficients of series in :func:`fourier_basis`.
 
     Parameters
@@ -56,7 +56,8 @@ def fourier_coefficients(series: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray, shape (n_vertices, 2 * (n_times // 2))
     """
     n_times = series.shape[0]
-    transformed = np.fft.rfft(series.T, norm="ortho")[:, 1:] * np.sqrt(2)
+    transformed = np.fft.rfft(series.T, norm="ortho")[:, 1:]
+    transformed *= np.sqrt(2).astype(series.dtype)
     if n_times % 2 == 0:
         transformed[:, -1] = transformed[:, -1].real / np.sqrt(2)
     return np.concatenate([transformed.real, -transformed.imag], axis=1)
@@ -210,8 +211,8 @@ def held_out_statistics(
     def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
         segment, alpha, vertices = item
         picked = coefficients[vertices]
-        predicted = resolution.predict(segment, alpha, picked).astype(np.float64)
-        target = picked[:, resolution.columns[segment]].astype(np.float64)
+        predicted = resolution.predict(segment, alpha, picked)
+        target = picked[:, resolution.columns[segment]]
         product[segment, vertices] = np.einsum("vf,vf->v", predicted, target)
         energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)
         total[segment, vertices] = np.einsum("vf,vf->v", target, target)

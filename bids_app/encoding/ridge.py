@@ -11,24 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.encoding.nulls import gaussian_p
+from bids_app.encoding.phases import refit_draws
 from bids_app.encoding.plan import EncodingPlan, Evaluation
-from bids_app.encoding.resolution import (
-    fourier_coefficients,
-    held_out_statistics,
-    run_tasks,
-)
+from bids_app.encoding.resolution import held_out_statistics, run_tasks
+from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.scores import benjamini_hochberg, fisher_mean
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import UsageError
 
 # Vertices per task. Fixed, so that results do not depend on the number of threads.
 BLOCK = 1024
 # Vertices whose outer folds are done together: many share a penalty, memory stays bounded.
 GROUP = 24 * BLOCK
-# Rows of a triangular factor multiplied at a time: the zeros on their left are left out.
-PANEL = 96
+# Refits behind the null of a study with repeated stimuli.
+N_REFITS = 200
 # Penalties whose inner scores are this close count as tied.
 TIE = 1e-6
-_CONSTANT = 1e-10
 
 Progress = Callable[[int, int], None]
 
@@ -122,80 +119,15 @@ class _Statistics:
     null_sd: NDArray[np.float64]
 
 
-def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]) -> int:
-    """Check the responses' shapes against a plan and return the number of vertices.
-
-    Raises
-    ------
-    BadDataError
-        When their number, lengths or vertices disagree.
-    """
-    if len(responses) != len(plan.lengths):
-        raise BadDataError(
-            "every presentation needs its responses",
-            where="responses",
-            found=f"{len(responses)} arrays",
-            wanted=f"{len(plan.lengths)}",
-        )
-    n_vertices = responses[0].shape[-1] if responses and responses[0].ndim == 2 else 0
-    for i, (response, length) in enumerate(zip(responses, plan.lengths, strict=True)):
-        if response.shape != (length, n_vertices) or n_vertices == 0:
-            raise BadDataError(
-                "responses do not fit the features",
-                where=f"responses[{i}]",
-                found=f"shape {response.shape}",
-                wanted=f"({length}, {n_vertices or 'n_vertices'})",
-            )
-    return n_vertices
-
-
-def standardize(
-    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Responses at the kept rows, z-scored within every segment.
-
-    Parameters
-    ----------
-    plan : EncodingPlan
-        Stimulus side.
-    responses : list of ndarray, each (n_times, n_vertices)
-        One array per presentation.
-    columns : slice
-        Vertices.
-
-    Returns
-    -------
-    ndarray, shape (n_kept, n_columns)
-        Zero where degenerate.
-    ndarray of bool, shape (n_columns,)
-        Vertices that are constant or not finite in some segment.
-    """
-    parts, bad = [], np.zeros(responses[0][:1, columns].shape[1], dtype=bool)
-    for segment in plan.segments:
-        part = responses[segment.block][segment.start : segment.stop, columns]
-        y = np.array(part, dtype=np.float64)
-        finite = np.isfinite(y).all(axis=0)
-        y[:, ~finite] = 0
-        size = np.abs(y).max(axis=0, initial=0)
-        y -= y.mean(axis=0)
-        sd = np.sqrt((y**2).sum(axis=0) / (segment.size - plan.ddof))
-        usable = finite & (sd > _CONSTANT * size) & np.isfinite(sd)
-        y /= np.where(usable, sd, 1)
-        y[:, ~usable] = 0
-        bad |= ~usable
-        parts.append(y)
-    out = np.concatenate(parts)
-    out[:, bad] = 0
-    return out, bad
-
-
-def _squared_norms(factor: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
-    """Squared column norms of an upper trapezoidal matrix times columns."""
-    out = np.zeros(columns.shape[1])
-    for start in range(0, factor.shape[0], PANEL):
-        part = factor[start : start + PANEL, start:] @ columns[start:]
-        out += np.einsum("ij,ij->j", part, part)
-    return out
+def _squared_norms(evaluation: Evaluation, spectrum: NDArray[Any]) -> NDArray[np.float64]:
+    """Squared norms of predictions at every penalty, (n_alphas, v)."""
+    out = np.zeros((evaluation.mix.shape[1], spectrum.shape[1]))
+    for start, panel in evaluation.panels:
+        # All nodes in one product, so that the spectrum is packed for the processor once.
+        part = panel.reshape(-1, panel.shape[2]) @ spectrum[start:]
+        part = part.reshape(*panel.shape[:2], -1)
+        out += np.einsum("nij,nij->nj", part, part)
+    return evaluation.mix @ out
 
 
 def _inner_statistics(
@@ -206,12 +138,9 @@ def _inner_statistics(
     target = target - target.mean(axis=0)
     back = evaluation.cross.T @ target
     product = shrinkage.T @ np.multiply(back, spectrum, out=back)
-    norms = np.empty((evaluation.nodes.size, y.shape[1]))
-    for i, node in enumerate(evaluation.nodes):
-        np.multiply(spectrum, shrinkage[:, node, None], out=back)
-        norms[i] = _squared_norms(evaluation.factor, back)
     total = np.einsum("ij,ij->j", target, target)
-    return product.astype(np.float64), evaluation.mix @ norms, total.astype(np.float64)
+    norms = _squared_norms(evaluation, spectrum)
+    return product.astype(np.float64), norms, total.astype(np.float64)
 
 
 def _choose(
@@ -256,18 +185,13 @@ def _choose_block(
     plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice, selection: str
 ) -> Chosen:
     exact, degenerate = standardize(plan, responses, columns)
-    picks = [
-        _choose(score, selection)
-        for score in _inner_scores(plan, exact.astype(plan.dtype), selection)
-    ]
-    coefficients = [
-        fourier_coefficients(exact[s.offset : s.offset + s.size]) for s in plan.segments
-    ]
+    y = exact.astype(plan.dtype)
+    picks = [_choose(score, selection) for score in _inner_scores(plan, y, selection)]
     return Chosen(
         np.stack([chosen for chosen, _ in picks]),
         np.stack([best for _, best in picks]),
         degenerate,
-        np.concatenate(coefficients, axis=1).astype(plan.dtype),
+        response_coefficients(plan, y),
     )
 
 
@@ -348,7 +272,8 @@ def fit_encoding(
     selection : {"r", "sse"}
         What chooses the penalty.
     null : {"analytic", "none"}
-        Closed-form phase-rotation null, or none.
+        Phase-rotation null in closed form (by 200 refits where a stimulus was presented more
+        than once), or none.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
     progress : callable, optional
@@ -395,7 +320,20 @@ def _outer_scores(plan: EncodingPlan, picked: Chosen, null: str, n_threads: int)
         plan.resolution, picked.coefficients, picked.alpha, n_threads
     )
     sd = np.full(picked.degenerate.size, np.nan)
-    if null == "analytic":
+    if null == "analytic" and plan.has_repeats:
+        # Repeats of a stimulus share their phases, which the closed form does not cover.
+        draws = refit_draws(
+            plan,
+            picked.coefficients,
+            picked.alpha,
+            labels=[s.label for s in plan.segments],
+            n_draws=N_REFITS,
+            seed=0,
+            n_threads=n_threads,
+        )
+        sd = np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0))
+        sd[picked.degenerate] = np.nan
+    elif null == "analytic":
         sd = plan.analytic_null.standard_deviation(
             picked.coefficients, picked.alpha, total, n_threads
         )

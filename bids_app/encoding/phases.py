@@ -1,0 +1,328 @@
+"""Refits under random Fourier phases of the responses, with max-statistic p values.
+
+Phases come from the seed, the stimulus and the number of the draw, never from the participant:
+draw b is the same for everybody, so that a group analysis can pair the draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding.plan import EncodingPlan
+from bids_app.encoding.resolution import Resolution, groups, run_tasks
+from bids_app.encoding.responses import check_responses, response_coefficients, standardize
+from bids_app.encoding.scores import fisher_mean
+from bids_app.errors import BadDataError, UsageError
+
+# Vertices refitted together; bounds memory.
+GROUP = 24 * 1024
+# Share of the draws that the Pareto tail is fitted to.
+TAIL = 0.25
+
+
+@dataclass(frozen=True)
+class PhaseNull:
+    """Mean r under random phases of the responses.
+
+    Attributes
+    ----------
+    draws : ndarray of float32, shape (n_draws, n_vertices)
+        Mean r over folds of every draw; NaN at degenerate vertices.
+    sd : ndarray, shape (n_vertices,)
+        Root mean square over draws (the mean under the null is zero).
+    p : ndarray, shape (n_vertices,)
+        One-sided, (1 + b) / (1 + m).
+    max_null : ndarray, shape (n_draws,)
+        Largest scaled mean r over vertices.
+    p_max : ndarray, shape (n_vertices,)
+        Family-wise p over vertices, with a Pareto tail beyond the upper quarter of ``max_null``.
+    """
+
+    draws: NDArray[np.float32]
+    sd: NDArray[np.float64]
+    p: NDArray[np.float64]
+    max_null: NDArray[np.float64]
+    p_max: NDArray[np.float64]
+
+
+def random_phases(seed: int, stimulus: str, draw: int, n_freq: int) -> NDArray[np.float64]:
+    """Phases of one stimulus in one draw.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the analysis.
+    stimulus : str
+        Checksum or label of the stimulus.
+    draw : int
+        Number of the draw.
+    n_freq : int
+        Frequencies; fewer of them are the first of more.
+
+    Returns
+    -------
+    ndarray, shape (n_freq,)
+        Uniform in 0..2 pi. They multiply the discrete Fourier transform at the frequencies
+        1, 2, ... of the kept samples as exp(i phase); constant and Nyquist terms stay.
+    """
+    digest = hashlib.sha256(f"{seed}|{stimulus}|{draw}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:16], "little"))
+    return rng.uniform(0, 2 * np.pi, n_freq)
+
+
+def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One-sided p with a generalized Pareto tail.
+
+    Parameters
+    ----------
+    observed : ndarray
+        Statistics.
+    null : ndarray, shape (n_draws,)
+        Statistic under the null.
+
+    Returns
+    -------
+    ndarray
+        (1 + b) / (1 + m) up to the threshold that a quarter of the null exceeds; beyond it the
+        tail fitted by moments. A tail with an end point is taken as exponential, which is
+        conservative. NaN where observed is NaN.
+
+    References
+    ----------
+    Winkler et al. (2016), NeuroImage 141:502.
+    """
+    ordered = np.sort(null)
+    n_draws = ordered.size
+    above = n_draws - np.searchsorted(ordered, observed, side="left")
+    p = (1 + above) / (1 + n_draws)
+    n_tail = int(TAIL * n_draws)
+    if n_tail >= 10:
+        threshold = ordered[-n_tail - 1]
+        excess = ordered[-n_tail:] - threshold
+        mean, variance = excess.mean(), excess.var()
+        shape = max(0.5 * (1 - mean**2 / variance), 0.0) if variance > 0 else 0.0
+        scale = mean * (1 - shape)
+        beyond = np.maximum(observed - threshold, 0)
+        if scale > 0:
+            tail = (
+                np.exp(-beyond / scale)
+                if shape == 0
+                else (1 + shape * beyond / scale) ** (-1 / shape)
+            )
+            p = np.where(beyond > 0, (1 + n_tail) / (1 + n_draws) * tail, p)
+    return np.where(np.isnan(observed), np.nan, p)
+
+
+def _rotate(matrix: NDArray[Any], cosine: NDArray[Any], sine: NDArray[Any]) -> NDArray[Any]:
+    """Columns of a matrix, cosines first and then sines, rotated in the plane of each frequency."""
+    n = cosine.size
+    even, odd = matrix[:, :n], matrix[:, n:]
+    return np.concatenate([even * cosine - odd * sine, odd * cosine + even * sine], axis=1)
+
+
+class _Draws:
+    """Rotations of every segment in every draw."""
+
+    def __init__(self, plan: EncodingPlan, labels: Sequence[str], n_draws: int, seed: int) -> None:
+        self.turns: list[list[tuple[NDArray[Any], NDArray[Any]]]] = []
+        for draw in range(n_draws):
+            turns = []
+            for segment, label in zip(plan.segments, labels, strict=True):
+                phases = random_phases(seed, label, draw, segment.size // 2)
+                if segment.size % 2 == 0:
+                    phases[-1] = 0  # the Nyquist frequency has no phase
+                turns.append((np.cos(phases).astype(plan.dtype), np.sin(phases).astype(plan.dtype)))
+            self.turns.append(turns)
+
+
+def _refit(
+    resolution: Resolution,
+    coefficients: NDArray[Any],
+    chosen: NDArray[np.intp],
+    draws: _Draws,
+    n_threads: int,
+) -> NDArray[np.float32]:
+    """The r of every draw, held-out segment and vertex."""
+    shape = (len(draws.turns), len(resolution.fold_of), chosen.shape[1])
+    out = np.zeros(shape, dtype=np.float32)
+
+    def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
+        segment, alpha, vertices = item
+        sources = resolution.sources[segment]
+        matrices = resolution.matrices(segment, alpha)
+        target = coefficients[vertices, resolution.columns[segment]]
+        picked = np.concatenate(
+            [coefficients[vertices, resolution.columns[i]] for i in sources], axis=1
+        )
+        size = np.sqrt(np.einsum("vf,vf->v", target, target))
+        for number, turns in enumerate(draws.turns):
+            # Rotating both sides of the matrices is rotating the responses of all vertices.
+            turned = [_rotate(m, *turns[i]) for m, i in zip(matrices, sources, strict=True)]
+            joined = _rotate(np.concatenate(turned, axis=1).T, *turns[segment])
+            predicted = picked @ joined
+            product = np.einsum("vf,vf->v", predicted, target)
+            energy = np.sqrt(np.einsum("vf,vf->v", predicted, predicted))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[number, segment, vertices] = product / (size * energy)
+
+    items = [
+        (segment, alpha, vertices)
+        for segment, fold in enumerate(resolution.fold_of)
+        for alpha, vertices in groups(chosen[fold])
+    ]
+    run_tasks(task, items, n_threads)
+    return out
+
+
+def refit_draws(
+    plan: EncodingPlan,
+    coefficients: NDArray[Any],
+    chosen: NDArray[np.intp],
+    *,
+    labels: Sequence[str],
+    n_draws: int,
+    seed: int,
+    n_threads: int,
+) -> NDArray[np.float32]:
+    """Mean r under random phases, penalties fixed.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    coefficients : ndarray, shape (n_vertices, n_coefficients)
+        Fourier coefficients of the standardized responses.
+    chosen : ndarray of int, shape (n_folds, n_vertices)
+        Index of the penalty.
+    labels : sequence of str
+        Source of the phases of every segment.
+    n_draws, seed, n_threads : int
+        As in :func:`phase_null`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_draws, n_vertices)
+    """
+    draws = _Draws(plan, labels, n_draws, seed)
+    blocks = _refit(plan.resolution, coefficients, chosen, draws, n_threads)
+    mean = np.mean if plan.plain_mean else fisher_mean
+    r = [mean(blocks[:, list(fold.segments)], axis=1) for fold in plan.folds]
+    return np.asarray(mean(np.stack(r, axis=1), axis=1), dtype=np.float32)
+
+
+def segment_labels(plan: EncodingPlan, checksums: Sequence[str] | None) -> list[str]:
+    """What the phases of every segment come from: checksum or label of its stimulus."""
+    if checksums is None:
+        return [s.label for s in plan.segments]
+    if len(checksums) != len(plan.stimuli):
+        raise BadDataError(
+            "every presentation needs a checksum",
+            where="checksums",
+            found=f"{len(checksums)}",
+            wanted=f"{len(plan.stimuli)}",
+        )
+    return [checksums[s.block] + s.label.removeprefix(s.stimulus) for s in plan.segments]
+
+
+def phase_null(
+    plan: EncodingPlan,
+    responses: Sequence[NDArray[np.floating]],
+    alpha: NDArray[np.float64],
+    *,
+    mean_r: NDArray[np.float64] | None = None,
+    scale: NDArray[np.float64] | None = None,
+    checksums: Sequence[str] | None = None,
+    n_draws: int = 200,
+    seed: int = 0,
+    n_threads: int = 1,
+) -> PhaseNull:
+    """Refit an encoding model to responses with random Fourier phases, penalties fixed.
+
+    Amplitude spectra stay; the phases of a stimulus are the same for all vertices, in training
+    and testing, so dependence between vertices, folds and layers is kept.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    responses : list of ndarray, each (n_times, n_vertices)
+        As given to :func:`fit_encoding`.
+    alpha : ndarray, shape (n_folds, n_vertices)
+        Penalties of the observed fit (``EncodingResult.alpha``).
+    mean_r : ndarray, shape (n_vertices,), optional
+        Observed mean r; without it the p values are NaN.
+    scale : ndarray, shape (n_vertices,), optional
+        Divisor of the mean r in the max-statistic, for example ``EncodingResult.null_sd``, so
+        that vertices with a wide null do not set the threshold for all. Default: none.
+    checksums : sequence of str, optional
+        One per presentation: the source of the phases. Default: the stimulus labels.
+    n_draws : int
+        Refits.
+    seed : int
+        Seed of the analysis.
+    n_threads : int
+        Groups of vertices worked on at a time; results do not depend on it.
+
+    Returns
+    -------
+    PhaseNull
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors: shapes that disagree, penalties outside the plan's grid, no draws.
+
+    References
+    ----------
+    Prichard & Theiler (1994), Phys Rev Lett 73:951.
+    """
+    if n_draws < 1:
+        raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
+    n_vertices = check_responses(plan, responses)
+    if alpha.shape != (len(plan.folds), n_vertices):
+        raise BadDataError(
+            "the penalties do not fit the responses",
+            where="alpha",
+            found=f"shape {alpha.shape}",
+            wanted=f"({len(plan.folds)}, {n_vertices})",
+        )
+    usable = ~np.isnan(alpha).any(axis=0)
+    chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
+    chosen[:, ~usable] = 0
+    if not np.allclose(plan.alphas[chosen[:, usable]], alpha[:, usable], rtol=1e-6):
+        raise UsageError("penalties that are not in the plan's grid", where="alpha")
+    labels = segment_labels(plan, checksums)
+    draws = np.empty((n_draws, n_vertices), dtype=np.float32)
+    for start in range(0, n_vertices, GROUP):
+        columns = slice(start, min(start + GROUP, n_vertices))
+        y, _ = standardize(plan, responses, columns)
+        draws[:, columns] = refit_draws(
+            plan,
+            response_coefficients(plan, y.astype(plan.dtype)),
+            chosen[:, columns],
+            labels=labels,
+            n_draws=n_draws,
+            seed=seed,
+            n_threads=n_threads,
+        )
+    draws[:, ~usable] = np.nan
+    observed = np.full(n_vertices, np.nan) if mean_r is None else np.asarray(mean_r, float)
+    divisor = np.ones(n_vertices) if scale is None else np.asarray(scale, float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        exceed = (draws >= observed).sum(axis=0)
+        scaled = draws / divisor
+    any_left = usable & np.isfinite(scaled).all(axis=0)
+    max_null = scaled[:, any_left].max(axis=1, initial=-np.inf).astype(np.float64)
+    return PhaseNull(
+        draws=draws,
+        sd=np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0)),
+        p=np.where(np.isnan(observed) | ~usable, np.nan, (1 + exceed) / (1 + n_draws)),
+        max_null=max_null,
+        p_max=pareto_tail_p(np.where(any_left, observed / divisor, np.nan), max_null),
+    )

@@ -1,0 +1,100 @@
+"""Responses on the rows of a plan: checked, cropped, z-scored, in the Fourier basis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding.plan import EncodingPlan
+from bids_app.encoding.resolution import fourier_coefficients
+from bids_app.errors import BadDataError
+
+_CONSTANT = 1e-10
+
+
+def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]) -> int:
+    """Check the responses' shapes against a plan and return the number of vertices.
+
+    Raises
+    ------
+    BadDataError
+        When their number, lengths or vertices disagree.
+    """
+    if len(responses) != len(plan.lengths):
+        raise BadDataError(
+            "every presentation needs its responses",
+            where="responses",
+            found=f"{len(responses)} arrays",
+            wanted=f"{len(plan.lengths)}",
+        )
+    n_vertices = responses[0].shape[-1] if responses and responses[0].ndim == 2 else 0
+    for i, (response, length) in enumerate(zip(responses, plan.lengths, strict=True)):
+        if response.shape != (length, n_vertices) or n_vertices == 0:
+            raise BadDataError(
+                "responses do not fit the features",
+                where=f"responses[{i}]",
+                found=f"shape {response.shape}",
+                wanted=f"({length}, {n_vertices or 'n_vertices'})",
+            )
+    return n_vertices
+
+
+def standardize(
+    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Responses at the kept rows, z-scored within every segment.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    responses : list of ndarray, each (n_times, n_vertices)
+        One array per presentation.
+    columns : slice
+        Vertices.
+
+    Returns
+    -------
+    ndarray, shape (n_kept, n_columns)
+        Zero where degenerate.
+    ndarray of bool, shape (n_columns,)
+        Vertices that are constant or not finite in some segment.
+    """
+    parts, bad = [], np.zeros(responses[0][:1, columns].shape[1], dtype=bool)
+    for segment in plan.segments:
+        part = responses[segment.block][segment.start : segment.stop, columns]
+        y = np.array(part, dtype=np.float64)
+        finite = np.isfinite(y).all(axis=0)
+        y[:, ~finite] = 0
+        size = np.abs(y).max(axis=0, initial=0)
+        y -= y.mean(axis=0)
+        sd = np.sqrt((y**2).sum(axis=0) / (segment.size - plan.ddof))
+        usable = finite & (sd > _CONSTANT * size) & np.isfinite(sd)
+        y /= np.where(usable, sd, 1)
+        y[:, ~usable] = 0
+        bad |= ~usable
+        parts.append(y)
+    out = np.concatenate(parts)
+    out[:, bad] = 0
+    return out, bad
+
+
+def response_coefficients(plan: EncodingPlan, standardized: NDArray[Any]) -> NDArray[Any]:
+    """Fourier coefficients of standardized responses, all segments in turn.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    standardized : ndarray, shape (n_kept, n_vertices)
+        From :func:`standardize`, in the plan's precision.
+
+    Returns
+    -------
+    ndarray, shape (n_vertices, n_coefficients)
+    """
+    parts = [standardized[s.offset : s.offset + s.size] for s in plan.segments]
+    return np.concatenate([fourier_coefficients(part) for part in parts], axis=1)
