@@ -153,8 +153,9 @@ def is_fmriprep(folder: Path) -> bool:
     pipeline = description.get("PipelineDescription")
     if isinstance(pipeline, dict):
         names.append(pipeline.get("Name", ""))
-    if any("prep" in str(name).lower() for name in names):
-        return True
+    if names:
+        # The first is the program that wrote the folder; later ones made its input.
+        return any(word in str(names[0]).lower() for word in ("prep", "nibabies"))
     if description.get("DatasetType") == "raw":
         return False
     # Copies without a description, or with another's: the first participant's files tell.

@@ -261,6 +261,27 @@ def test_every_way_to_name_the_dataset_gives_the_same_runs(tree, tmp_path):
     assert "is an fMRIPrep output folder" in plans[5].found
 
 
+def test_outputs_of_other_programs_are_not_taken_for_fmriprep(tree):
+    tree.simple()
+    tree.fmriprep.rename(tree.fmriprep.with_name("preprocessed"))
+    for name in ("XCP-D", "musenc-bidsapp"):
+        folder = tree.root / "derivatives" / name
+        shutil.copytree(tree.root / "derivatives" / "preprocessed", folder)
+        generated = [{"Name": name}, {"Name": "fMRIPrep"}]
+        description = {"DatasetType": "derivative", "GeneratedBy": generated}
+        (folder / "dataset_description.json").write_text(json.dumps(description))
+    plan = plan_study(tree.root)
+    assert summary(plan) == SIMPLE
+    assert plan.derivatives == (tree.root / "derivatives" / "preprocessed",)
+
+
+def test_folder_without_description_is_known_by_its_files(tree):
+    tree.simple()
+    (tree.fmriprep / "dataset_description.json").unlink()
+    assert summary(plan_study(tree.root)) == SIMPLE
+    assert summary(plan_study(tree.fmriprep)) == SIMPLE
+
+
 def test_two_fmriprep_folders_are_one_study(tree, tmp_path):
     tree.simple()
     second = tmp_path / "second"
