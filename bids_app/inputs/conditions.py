@@ -1,0 +1,167 @@
+"""Conditions of an experiment from events, and a number per participant from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import strip_prefix
+from bids_app.inputs.records import BoldRun
+from bids_app.inputs.sidecars import Inheritance
+from bids_app.inputs.stimuli import read_tsv
+
+_ABSENT = ("", "n/a", "nan", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Trials of one run.
+
+    Attributes
+    ----------
+    names : tuple of n_trials str
+        Condition of each trial.
+    onsets, durations : ndarray of shape (n_trials,)
+        Seconds of the run.
+    source : str
+        File.
+    """
+
+    names: tuple[str, ...]
+    onsets: np.ndarray
+    durations: np.ndarray
+    source: str
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Different conditions, sorted."""
+        return tuple(sorted(set(self.names)))
+
+    def trials(self, condition: str) -> tuple[np.ndarray, np.ndarray]:
+        """Onsets and durations of one condition's trials; empty where there are none."""
+        use = np.array([name == condition for name in self.names], dtype=bool)
+        return self.onsets[use], self.durations[use]
+
+
+def find_events(run: BoldRun, raw_dir: Path) -> Path | None:
+    """The events file of a run by the BIDS inheritance principle; None without any."""
+    folder = Path(raw_dir) / f"sub-{run.participant}"
+    folder = folder / f"ses-{run.session}" if run.session else folder
+    found = Inheritance(Path(raw_dir)).applying(
+        folder / "func", run.entities, "events", (".tsv",), ignore=("echo", "part")
+    )
+    return found[0] if found else None
+
+
+def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
+    """Read trials and their conditions from an events file.
+
+    Parameters
+    ----------
+    path : Path
+    column : str
+        Which column names the condition; rows without one are left out.
+
+    Returns
+    -------
+    Conditions
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there.
+    InvalidInputError
+        If a column is missing, a time is no number, or no row has a condition.
+    """
+    path = Path(path)
+    problem = content_problem(path)
+    if problem:
+        raise MissingInputError("An events file cannot be read.", where=path, found=problem)
+    columns, rows = read_tsv(path)
+    missing = [name for name in ("onset", "duration", column) if name not in columns]
+    named = [row for row in rows if row.get(column, "").lower() not in _ABSENT]
+    if missing or not named:
+        raise InvalidInputError(
+            "The events name no conditions.",
+            where=path,
+            found=("columns " + ", ".join(columns)) if missing else f"no value in {column}",
+            wanted=f"the columns onset, duration and {column}",
+            remedy="add them, or name another column",
+        )
+    try:
+        onsets = np.array([float(row["onset"]) for row in named])
+        durations = np.array([float(row["duration"]) for row in named])
+    except ValueError as error:
+        raise InvalidInputError(
+            "An onset or duration of a trial is no number.", where=path, found=error
+        ) from error
+    if not np.isfinite(onsets).all() or not (durations >= 0).all():
+        raise InvalidInputError(
+            "An onset or duration of a trial cannot be used.",
+            where=path,
+            wanted="seconds; durations of zero or more",
+        )
+    return Conditions(tuple(row[column] for row in named), onsets, durations, str(path))
+
+
+def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
+    """A number per participant, such as the rating of dissonant minus that of consonant music.
+
+    Parameters
+    ----------
+    path : Path
+        ``participants.tsv`` or any table with a column participant_id.
+    column : str
+
+    Returns
+    -------
+    mapping from label to float
+        Participants with ``n/a`` are left out.
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there.
+    InvalidInputError
+        If there is no such column (those there are listed), a cell is no number, or somebody has
+        two rows.
+    """
+    path = Path(path)
+    problem = content_problem(path)
+    if problem:
+        raise MissingInputError(
+            "A table of participants cannot be read.", where=path, found=problem
+        )
+    columns, rows = read_tsv(path)
+    missing = [name for name in ("participant_id", column) if name not in columns]
+    if missing:
+        raise InvalidInputError(
+            "A table of participants lacks a column.",
+            where=path,
+            found=", ".join(columns),
+            wanted=", ".join(missing),
+            remedy="name one of the columns there are",
+        )
+    result: dict[str, float] = {}
+    for line, row in enumerate(rows, start=2):
+        if row[column].lower() in _ABSENT:
+            continue
+        label = strip_prefix(row["participant_id"], "sub")
+        try:
+            value = float(row[column])
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value) or label in result:
+            raise InvalidInputError(
+                "A participant has two rows." if label in result else "A rating is no number.",
+                where=f"{path}, line {line}",
+                found=f"sub-{label}: {row[column]!r}",
+                wanted="one number per participant, n/a where there is none",
+            )
+        result[label] = value
+    return result

@@ -1,0 +1,233 @@
+"""Seed regions: a surface label, a coordinate, or a mask of the MNI volumes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import parse_name, run_entities
+from bids_app.inputs.records import BoldRun
+
+_COORDINATE = re.compile(
+    r"(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:@(\d+(?:\.\d+)?))?"
+)
+DEFAULT_RADIUS = 6.0
+
+
+@dataclass(frozen=True)
+class SeedRegion:
+    """Where a series is taken from.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it.
+    kind : str
+        ``label``, ``coordinate`` or ``volume``.
+    path : Path or None
+        Of a label or a mask.
+    label : str or None
+        Name within a GIFTI label file.
+    hemi : str or None
+        ``L`` or ``R``, for labels.
+    center : tuple of float or None
+        x, y, z in mm.
+    radius : float
+        mm around the center.
+    """
+
+    text: str
+    kind: str
+    path: Path | None = None
+    label: str | None = None
+    hemi: str | None = None
+    center: tuple[float, float, float] | None = None
+    radius: float = DEFAULT_RADIUS
+
+
+def parse_seed(text: str) -> SeedRegion:
+    """Understand a seed as it is given on a command line.
+
+    ``lh.aSTG.label``, ``atlas_hemi-L.label.gii:aSTG`` (label files; the hemisphere is in the name),
+    ``-52,4,-8@6`` (x,y,z in mm and radius; on the surface), ``ic_mask.nii.gz`` (a mask in MNI
+    space).
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    match = _COORDINATE.fullmatch(text.replace(" ", ""))
+    if match:
+        x, y, z, radius = match.groups()
+        center = (float(x), float(y), float(z))
+        return SeedRegion(text, "coordinate", center=center, radius=float(radius or DEFAULT_RADIUS))
+    file, _, label = text.partition(":") if text.count(":") == 1 else (text, "", "")
+    path = Path(file)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return SeedRegion(text, "volume", path=path)
+    if path.name.endswith((".label", ".label.gii", ".func.gii", ".shape.gii")):
+        hemi = _hemisphere(path.name)
+        if hemi is None:
+            raise UsageError(
+                "The hemisphere of a label is not in its name.",
+                where=text,
+                wanted="lh. or rh. at the start, or hemi-L or hemi-R",
+                remedy="rename the file",
+            )
+        return SeedRegion(text, "label", path=path, label=label or None, hemi=hemi)
+    raise UsageError(
+        "A seed region cannot be understood.",
+        where=text,
+        wanted="a .label or .label.gii file, x,y,z[@radius] in mm, or a .nii.gz mask",
+    )
+
+
+def _hemisphere(name: str) -> str | None:
+    if name.startswith(("lh.", "L.")) or "hemi-L" in name:
+        return "L"
+    return "R" if name.startswith(("rh.", "R.")) or "hemi-R" in name else None
+
+
+def read_label(seed: SeedRegion, n_vertices: int) -> np.ndarray:
+    """Vertices of a surface label.
+
+    Parameters
+    ----------
+    seed : SeedRegion
+        Of kind ``label``.
+    n_vertices : int
+        Vertices of its hemisphere.
+
+    Returns
+    -------
+    ndarray of int
+        Within the hemisphere, sorted.
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there.
+    BadDataError
+        If it is on another mesh, has no such label (those there are listed), or is empty.
+    """
+    import nibabel as nib
+
+    path = seed.path or Path()
+    problem = content_problem(path)
+    if problem:
+        raise MissingInputError("A seed region cannot be read.", where=path, found=problem)
+    if path.name.endswith(".label"):
+        vertices = np.asarray(nib.freesurfer.read_label(path))
+        if vertices.size and vertices.max() >= n_vertices:
+            _wrong_mesh(path, f"vertex {vertices.max()}", n_vertices)
+        return _not_empty(np.sort(vertices), seed)
+    image = nib.load(path)
+    data = np.asarray(image.darrays[0].data)  # type: ignore[attr-defined]
+    if data.shape != (n_vertices,):
+        _wrong_mesh(path, f"shape {data.shape}", n_vertices)
+    if seed.label is None:
+        return _not_empty(np.flatnonzero(np.nan_to_num(data) > 0), seed)
+    names = image.labeltable.get_labels_as_dict()  # type: ignore[attr-defined]
+    keys = [key for key, name in names.items() if name == seed.label]
+    if not keys:
+        raise BadDataError(
+            "A label file has no such label.",
+            where=seed.text,
+            found=", ".join(sorted(str(name) for name in names.values())[:40]) or "no names",
+            wanted=seed.label,
+        )
+    return _not_empty(np.flatnonzero(np.isin(data, keys)), seed)
+
+
+def _wrong_mesh(path: Path, found: str, n_vertices: int) -> None:
+    raise BadDataError(
+        "A seed region is on another mesh.",
+        where=path,
+        found=found,
+        wanted=f"{n_vertices} vertices per hemisphere",
+        remedy="resample the label to the space of the analysis",
+    )
+
+
+def _not_empty(vertices: np.ndarray, seed: SeedRegion) -> np.ndarray:
+    if vertices.size == 0:
+        raise BadDataError("A seed region is empty.", where=seed.text)
+    return vertices
+
+
+def find_volume(run: BoldRun) -> Path:
+    """FMRIPrep's preprocessed volume of a run in an MNI space, beside the surface files.
+
+    Raises
+    ------
+    MissingInputError
+        If there is none; the file that is wanted is described.
+    """
+    folder = run.bold_left.parent
+    wanted = run_entities(run.entities)
+    found = [
+        (not file.entities["space"].startswith("MNI152NLin2009c"), file.path.name, file.path)
+        for file in map(parse_name, sorted(folder.glob("*_bold.nii*")))
+        if file.entities.get("space", "").startswith("MNI")
+        and file.entities.get("desc", "preproc") == "preproc"
+        and run_entities(file.entities) == wanted
+    ]
+    if not found:
+        raise MissingInputError(
+            "A seed in the volume needs the run's volume in MNI space.",
+            where=folder,
+            found="no such file",
+            wanted=f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz",
+            remedy="run fMRIPrep with --output-spaces MNI152NLin2009cAsym, or give a surface seed",
+        )
+    return min(found)[2]
+
+
+def read_volume_seed(volume: Path, mask: Path) -> np.ndarray:
+    """Series of the voxels of a mask, which may have other voxels than the volume.
+
+    Parameters
+    ----------
+    volume : Path
+        4-D image.
+    mask : Path
+        3-D image in the same space; voxels above 0.5 count, after nearest-neighbor resampling.
+
+    Returns
+    -------
+    ndarray of shape (n_times, n_voxels)
+
+    Raises
+    ------
+    MissingInputError
+        If a file is not there.
+    BadDataError
+        If the mask covers no voxel of the volume.
+    """
+    import nibabel as nib
+    from nilearn.image import resample_to_img
+
+    for path in (volume, mask):
+        problem = content_problem(path)
+        if problem:
+            raise MissingInputError("A seed region cannot be read.", where=path, found=problem)
+    image, region = nib.load(volume), nib.load(mask)
+    first = image.slicer[..., 0]  # type: ignore[attr-defined]
+    moved = resample_to_img(
+        region, first, interpolation="nearest", force_resample=True, copy_header=True
+    )
+    inside = np.asarray(moved.dataobj) > 0.5
+    if not inside.any():
+        raise BadDataError(
+            "A seed mask covers no voxel of the volume.",
+            where=mask,
+            found=f"volume {volume.name} of shape {first.shape}",
+            wanted="a mask in the same MNI space",
+        )
+    return np.asarray(image.dataobj)[inside].T.astype(np.float64)  # type: ignore[attr-defined]
