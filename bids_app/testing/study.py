@@ -277,7 +277,8 @@ class SimulatedResponses:
         own = self.settings.individual
         drive = np.sqrt(1.0 - own) * self._common_drive
         if own:
-            drive += np.sqrt(own) * self._drive([self.seed, _DRIVE, participant])
+            # Not 0: a trailing zero does not change a seed, and this would be the common drive.
+            drive += np.sqrt(own) * self._drive([self.seed, _DRIVE, participant + 1])
         return plant_responses(
             self.components,
             self._operator,

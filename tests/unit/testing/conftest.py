@@ -1,59 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter1d
+from fake_grams import DURATIONS, FakeGrams, make_runs
 
 from bids_app.surface.mesh import load_mesh
-from bids_app.testing.study import Run, SimulatedResponses, plan_truth
-
-N_LAYERS = 23
-HOP = 0.48
-
-
-class FakeGrams:
-    """Features of a made-up network: what layers have in common changes slowly with depth."""
-
-    def __init__(self, labels, durations, seed=0, n_units=60):
-        rng = np.random.default_rng(seed)
-        self.labels, self.durations = tuple(labels), tuple(durations)
-        self.layer_names = tuple(f"layer{k}" for k in range(1, N_LAYERS + 1))
-        self.patch_times = tuple(np.arange(0.4875, d - 0.48, HOP) for d in durations)
-        n_patches = [len(times) for times in self.patch_times]
-        self.features = []
-        state = rng.standard_normal((sum(n_patches), n_units))
-        for _ in range(N_LAYERS):
-            state = 0.8 * state + 0.6 * rng.standard_normal(state.shape)
-            parts = np.split(gaussian_filter1d(state, 3.0, axis=0), np.cumsum(n_patches)[:-1])
-            parts = [(p - p.mean(0)) / p.std(0) for p in parts]
-            self.features.append(np.concatenate(parts))
-
-    def gram(self, layer):
-        return self.features[layer - 1] @ self.features[layer - 1].T
-
-
-def make_runs(durations, tr=1.0):
-    return [
-        Run(
-            task=f"piece{k}",
-            stimulus=f"piece{k}",
-            stim_file=f"piece{k}.wav",
-            n_volumes=int((6 + duration + 9) / tr),
-            tr=tr,
-            start_time=0.4,
-            onset=6.0,
-            duration=duration,
-        )
-        for k, duration in enumerate(durations)
-    ]
-
-
-DURATIONS = (90.0, 120.0, 150.0)
+from bids_app.testing.study import SimulatedResponses, plan_truth
 
 
 @pytest.fixture(scope="session")
 def mesh():
-    return load_mesh("fsaverage4")
+    return load_mesh("fsaverage3")
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,8 @@ def test_gradient_runs_from_sensory_to_transmodal(mesh):
         assert max(heschl, calcarine) < 0 < medial_frontal
 
 
-def test_patches_cover_the_share_in_contiguous_pieces(mesh):
+def test_patches_cover_the_share_in_contiguous_pieces():
+    mesh = load_mesh("fsaverage4")
     cortex = cortex_mask(mesh)
     active, strength = responding_patches(mesh, cortex, 0.3, np.random.default_rng(0))
     assert active.sum() == round(0.3 * cortex.sum())
