@@ -160,7 +160,7 @@ def _purged(
                 low, high = segments[j].start - purge, segments[j].stop - 1 + purge
                 keep &= (rows < low) | (rows > high)
         kept.append(segments[i].rows[keep])
-    return np.concatenate(kept)
+    return np.sort(np.concatenate(kept))
 
 
 def _piece_splits(segments: Sequence[Segment], purge: int) -> tuple[Split, ...]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bids_app.encoding.gram import feature_gram
-from bids_app.encoding.plan import DEFAULT_ALPHAS, plan_encoding
+from bids_app.encoding.lea import lea_series, plan_lea
+from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, Progress, fit_encoding
+from bids_app.encoding.weights import dual_weights, impulse_responses, predict
 from bids_app.errors import BadDataError, UsageError
 
 
@@ -80,6 +83,11 @@ def nested_ridge(
     preset: Literal["lea"] | None = None,
     stimuli: Sequence[str] | None = None,
     null: Literal["analytic", "none"] = "analytic",
+    weights: bool = False,
+    predictions: bool = False,
+    feature_times: Sequence[ArrayLike] | None = None,
+    response_times: Sequence[ArrayLike] | None = None,
+    high_pass: float | None = None,
     dtype: DTypeLike = np.float64,
     n_threads: int = 1,
     progress: Progress | None = None,
@@ -103,12 +111,23 @@ def nested_ridge(
         Default: 20 values from 1e-3 to 1e5.
     selection : {"r", "sse"}
         Penalty by mean inner r, or by summed inner squared error.
-    preset : None
-        Reserved for named sets of choices.
+    preset : {"lea"}, optional
+        The choices of the LEA toolbox instead: features and responses may differ in length and
+        may miss values (zero), delayed columns and responses are z-scored per stimulus, raw
+        penalties 10^(-5:0.5:5), ``selection="sse"`` whatever is given, leave one stimulus out,
+        plain mean of r, float64. Its own null is :func:`bids_app.encoding.lea.lea_null`.
     stimuli : sequence of str, optional
         Stimulus of every presentation; repeats share a fold. Default: all differ.
     null : {"analytic", "none"}
-        Closed-form phase-rotation null, or none.
+        Phase-rotation null of the responses in closed form, or none.
+    weights : bool
+        Return the impulse responses of every unit (with ``lea``: of the z-scored columns).
+    predictions : bool
+        Return the held-out predictions.
+    feature_times, response_times : list of array_like, optional
+        With ``lea``: seconds of the samples; default 0, tr, 2 tr, ...
+    high_pass : float, optional
+        With ``lea``: cutoff in seconds of a discrete cosine high-pass of both.
     dtype : dtype
         Precision of the products; float32 is about three times faster.
     n_threads : int
@@ -125,19 +144,59 @@ def nested_ridge(
     BadDataError, UsageError
         Both ValueErrors, naming the argument.
     """
-    if preset is not None:
-        raise UsageError("unknown preset", where="preset", found=preset, wanted="None")
-    x, y = check_features(features, responses)
-    plan = plan_encoding(
-        feature_gram(x),
-        [f.shape[0] for f in x],
-        stimuli=stimuli,
-        delays=delays,
-        crop=crop,
-        tr=tr,
-        alphas=DEFAULT_ALPHAS if alphas is None else alphas,
-        dtype=dtype,
-    )
-    return fit_encoding(
+    if preset not in (None, "lea"):
+        raise UsageError("unknown preset", where="preset", found=preset, wanted="None or lea")
+    x, y = check_features(features, responses, same_length=preset is None)
+    designs: list[NDArray[np.float64]] | None = None
+    if preset == "lea":
+        selection = "sse"
+        x, y = lea_series(
+            x,
+            y,
+            tr=tr,
+            feature_times=feature_times,
+            response_times=response_times,
+            high_pass=high_pass,
+        )
+        plan, designs = plan_lea(x, stimuli=stimuli, delays=delays, crop=crop, tr=tr, alphas=alphas)
+    else:
+        if feature_times is not None or response_times is not None or high_pass is not None:
+            raise UsageError(
+                "times and a high-pass belong to the lea preset",
+                where="feature_times, response_times, high_pass",
+                remedy='resample before, or use preset="lea"',
+            )
+        plan = plan_encoding(
+            feature_gram(x),
+            [f.shape[0] for f in x],
+            stimuli=stimuli,
+            delays=delays,
+            crop=crop,
+            tr=tr,
+            alphas=DEFAULT_ALPHAS if alphas is None else alphas,
+            dtype=dtype,
+        )
+    result = fit_encoding(
         plan, y, selection=selection, null=null, n_threads=n_threads, progress=progress
     )
+    if weights:
+        result = replace(result, weights=_weights(plan, x, designs, y, result.alpha))
+    if predictions:
+        result = replace(result, predictions=predict(plan, y, result.alpha))
+    return result
+
+
+def _weights(
+    plan: EncodingPlan,
+    features: Sequence[NDArray[Any]],
+    designs: Sequence[NDArray[np.float64]] | None,
+    responses: Sequence[NDArray[Any]],
+    alpha: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], ...]:
+    """Impulse responses per fold, (n_delays, n_units, n_vertices)."""
+    duals = dual_weights(plan, responses, alpha)
+    if designs is None:
+        return tuple(impulse_responses(plan, features, dual) for dual in duals)
+    columns = np.concatenate(designs)
+    shape = (features[0].shape[1], plan.shifts.size, -1)
+    return tuple((columns.T @ dual).reshape(shape).transpose(1, 0, 2) for dual in duals)

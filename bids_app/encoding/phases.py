@@ -18,6 +18,7 @@ from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import Resolution, groups, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.scores import fisher_mean
+from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import BadDataError, UsageError
 
 # Vertices refitted together; bounds memory.
@@ -293,10 +294,7 @@ def phase_null(
             wanted=f"({len(plan.folds)}, {n_vertices})",
         )
     usable = ~np.isnan(alpha).any(axis=0)
-    chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
-    chosen[:, ~usable] = 0
-    if not np.allclose(plan.alphas[chosen[:, usable]], alpha[:, usable], rtol=1e-6):
-        raise UsageError("penalties that are not in the plan's grid", where="alpha")
+    chosen = penalty_indices(plan, alpha)
     labels = segment_labels(plan, checksums)
     draws = np.empty((n_draws, n_vertices), dtype=np.float32)
     for start in range(0, n_vertices, GROUP):

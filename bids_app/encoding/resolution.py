@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bids_app.errors import UsageError
+
 if TYPE_CHECKING:
     from bids_app.encoding.plan import EncodingPlan
 
@@ -177,6 +179,8 @@ def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
 
 def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) -> list[Any]:
     """Results of a task over items, in their order, with one BLAS thread each."""
+    if n_threads < 1:
+        raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(task, items))
 

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.encoding.decompose import Evaluation
 from bids_app.encoding.nulls import gaussian_p
 from bids_app.encoding.phases import refit_draws
-from bids_app.encoding.plan import EncodingPlan, Evaluation
+from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import held_out_statistics, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.scores import benjamini_hochberg, fisher_mean

@@ -1,0 +1,140 @@
+"""Alarms for stimuli that are not independent of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding.gram import center_blocks
+from bids_app.encoding.phases import random_phases
+from bids_app.encoding.plan import check_stimuli
+from bids_app.errors import BadDataError
+
+
+@dataclass(frozen=True)
+class FeatureSimilarity:
+    """How alike one stimulus' features are to those of the others of the same length.
+
+    Attributes
+    ----------
+    stimulus : str
+        Label.
+    others : tuple of str
+        Stimuli of the same length.
+    r : float
+        Correlation over samples, pooled over units, with the sum of the others.
+    p : float
+        One-sided, by rotating the phases of the stimulus (all units alike), (1 + b) / (1 + m).
+    """
+
+    stimulus: str
+    others: tuple[str, ...]
+    r: float
+    p: float
+
+
+def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
+    """Refuse the same audio under two labels: it would train the model that it tests.
+
+    Parameters
+    ----------
+    stimuli : sequence of str
+        Label of every presentation.
+    checksums : sequence of str
+        Checksum of its audio.
+
+    Raises
+    ------
+    BadDataError
+        When one checksum has two labels, so that it lands in two folds, or one label has two
+        checksums.
+    """
+    if len(stimuli) != len(checksums):
+        raise BadDataError(
+            "every presentation needs a checksum",
+            where="checksums",
+            found=len(checksums),
+            wanted=len(stimuli),
+        )
+    label_of: dict[str, str] = {}
+    checksum_of: dict[str, str] = {}
+    for label, checksum in zip(stimuli, checksums, strict=True):
+        if label_of.setdefault(checksum, label) != label:
+            raise BadDataError(
+                "the same audio would be in two folds",
+                where="stimuli",
+                found=f"{label_of[checksum]} and {label} have the checksum {checksum}",
+                wanted="one label per recording",
+                remedy="give both presentations the same stimulus label",
+            )
+        if checksum_of.setdefault(label, checksum) != checksum:
+            raise BadDataError(
+                "one stimulus label has two recordings",
+                where="stimuli",
+                found=f"{label}: {checksum_of[label]} and {checksum}",
+                wanted="one label per recording",
+            )
+
+
+def feature_similarity(
+    gram: NDArray[np.floating],
+    lengths: Sequence[int],
+    *,
+    stimuli: Sequence[str] | None = None,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> list[FeatureSimilarity]:
+    """Leave-one-out correlation of features between stimuli of equal length.
+
+    Stimuli that share their course (a common fade, the same beat grid) let a model that learned
+    one of them predict the response to the other without having learned anything about music.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (sum(lengths), sum(lengths))
+        Gram matrix of the undelayed features.
+    lengths : sequence of int
+        Samples of every presentation.
+    stimuli : sequence of str, optional
+        Labels; of several presentations of a stimulus the first counts.
+    n_draws : int
+        Phase rotations.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    list of FeatureSimilarity
+        One per stimulus that has another of the same length; none when all lengths differ.
+    """
+    labels = check_stimuli(stimuli, len(lengths))
+    kernel = center_blocks(np.asarray(gram, dtype=np.float64), lengths)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    first = {label: i for i, label in reversed(list(enumerate(labels)))}
+    out = []
+    for label in dict.fromkeys(labels):
+        i, length = first[label], lengths[first[label]]
+        others = [a for a in dict.fromkeys(labels) if a != label and lengths[first[a]] == length]
+        if not others:
+            continue
+        blocks = [slice(starts[first[a]], starts[first[a]] + length) for a in others]
+        mine = slice(starts[i], starts[i] + length)
+        cross = sum(kernel[mine, b] for b in blocks)
+        rest = sum(np.trace(kernel[a, b]) for a in blocks for b in blocks)
+        scale = np.sqrt(np.trace(kernel[mine, mine]) * rest)
+        if not scale > 0:
+            continue
+        # Rotating phases turns the trace into a sum over the diagonal in the Fourier domain.
+        diagonal = np.diag(np.fft.ifft(np.fft.fft(cross, axis=0), axis=1)) / scale
+        n_free = (length - 1) // 2
+        fixed = diagonal[0].real + (diagonal[length // 2].real if length % 2 == 0 else 0.0)
+        free = 2 * diagonal[1 : n_free + 1]
+        phases = np.stack([random_phases(seed, label, draw, n_free) for draw in range(n_draws)])
+        null = fixed + (np.exp(1j * phases) @ free).real
+        r = float(np.trace(cross) / scale)
+        p = float((1 + np.count_nonzero(null >= r)) / (1 + n_draws))
+        out.append(FeatureSimilarity(label, tuple(others), r, p))
+    return out

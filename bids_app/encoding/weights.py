@@ -1,0 +1,149 @@
+"""Weights and held-out predictions, made only on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.encoding.plan import EncodingPlan
+from bids_app.encoding.responses import check_responses, standardize
+from bids_app.errors import BadDataError, UsageError
+
+
+def penalty_indices(plan: EncodingPlan, alpha: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Positions of penalties in the plan's grid; 0 where NaN.
+
+    Raises
+    ------
+    UsageError
+        When a penalty is not in the grid.
+    """
+    usable = ~np.isnan(alpha)
+    chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
+    chosen[~usable] = 0
+    if not np.allclose(plan.alphas[chosen[usable]], alpha[usable], rtol=1e-6):
+        raise UsageError("penalties that are not in the plan's grid", where="alpha")
+    return chosen
+
+
+def _prepare(
+    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], alpha: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.bool_]]:
+    n_vertices = check_responses(plan, responses)
+    if alpha.shape != (len(plan.folds), n_vertices):
+        raise BadDataError(
+            "the penalties do not fit the responses",
+            where="alpha",
+            found=f"shape {alpha.shape}",
+            wanted=f"({len(plan.folds)}, {n_vertices})",
+        )
+    y, bad = standardize(plan, responses, slice(0, n_vertices))
+    return y.astype(plan.dtype), penalty_indices(plan, alpha), bad
+
+
+def predict(
+    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], alpha: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Held-out predictions of the z-scored responses.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    responses : list of ndarray, each (n_times, n_vertices)
+        As given to :func:`fit_encoding`.
+    alpha : ndarray, shape (n_folds, n_vertices)
+        Penalties of that fit.
+
+    Returns
+    -------
+    tuple of ndarray, each (n_kept, n_vertices)
+        One per presentation, at its kept rows, centered; NaN at degenerate vertices.
+    """
+    y, chosen, bad = _prepare(plan, responses, alpha)
+    out = np.empty((plan.n_rows, y.shape[1]))
+    for k, fold in enumerate(plan.fold_plans):
+        for index in fold.outer:
+            held_out = plan.evaluations[index]
+            training = plan.trainings[held_out.training]
+            spectrum = training.projector @ y[training.rows]
+            spectrum *= training.shrinkage[:, chosen[k]]
+            out[held_out.rows] = held_out.cross @ spectrum
+    out[:, bad] = np.nan
+    sizes = np.cumsum([stop - start for start, stop in plan.rows])[:-1]
+    return tuple(np.split(out, sizes))
+
+
+def dual_weights(
+    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], alpha: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Weights of the training rows, per fold.
+
+    Parameters
+    ----------
+    plan, responses, alpha
+        As in :func:`predict`.
+
+    Returns
+    -------
+    tuple of ndarray, each (n_kept, n_vertices)
+        Over the kept rows of all presentations; zero at rows that do not train the fold.
+    """
+    y, chosen, bad = _prepare(plan, responses, alpha)
+    out = []
+    for k, fold in enumerate(plan.fold_plans):
+        training = plan.trainings[plan.evaluations[fold.outer[0]].training]
+        spectrum = training.projector @ y[training.rows]
+        spectrum *= training.shrinkage[:, chosen[k]]
+        weights = np.zeros((plan.n_rows, y.shape[1]))
+        weights[training.rows] = training.projector.T @ spectrum
+        weights[:, bad] = np.nan
+        out.append(weights)
+    return tuple(out)
+
+
+def impulse_responses(
+    plan: EncodingPlan,
+    features: Sequence[NDArray[np.floating]],
+    dual: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Back-project dual weights of one fold to the units of the features.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Stimulus side.
+    features : list of ndarray, each (n_times, n_units)
+        The features behind the plan's Gram matrix, or some of their units.
+    dual : ndarray, shape (n_kept, n_vertices)
+        From :func:`dual_weights`.
+
+    Returns
+    -------
+    ndarray, shape (n_delays, n_units, n_vertices)
+        Change of the z-scored response per unit of the feature, at every delay.
+
+    Raises
+    ------
+    BadDataError
+        When the features' samples are not those of the plan.
+    """
+    found = [f.shape[0] for f in features]
+    if found != list(plan.lengths):
+        raise BadDataError(
+            "features do not fit the plan",
+            where="features",
+            found=f"samples {found}",
+            wanted=f"{list(plan.lengths)}",
+        )
+    out = np.zeros((plan.shifts.size, features[0].shape[1], dual.shape[1]))
+    for segment in plan.segments:
+        x = np.asarray(features[segment.block], dtype=np.float64)
+        part = dual[segment.offset : segment.offset + segment.size]
+        for i, shift in enumerate(plan.shifts):
+            delayed = x[segment.start - shift : segment.stop - shift]
+            out[i] += (delayed - delayed.mean(axis=0)).T @ part
+    return out / plan.scale
