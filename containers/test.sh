@@ -72,11 +72,10 @@ check_demo() {
 one_participant() {
     local out=$1
     shift
-    "$engine" run --rm "${strict[@]}" "$@" -v "$(bids_dir):/data:ro" -v "$out:/out" -v "$cache:/cache:ro" \
+    "$engine" run --rm "${strict[@]}" "$@" -v "$study/bids:/data:ro" -v "$out:/out" -v "$cache:/cache:ro" \
         "$image" /data /out participant --participant-label sub-01 --vggish-weights random:0 \
         --cache-dir /cache -w /tmp/work
 }
-bids_dir() { dirname "$(find "$study" -maxdepth 2 -name dataset_description.json | sort | head -n 1)"; }
 
 same_maps() {  # $1, $2: folders of derivatives with sub-01
     local name
@@ -106,7 +105,7 @@ check_like_singularity() {
 check_signal() {
     local name=musenc-test-$$ started seconds code
     "$engine" run --detach --name "$name" "${strict[@]}" "${scratch[@]}" \
-        -v "$(bids_dir):/data:ro" -v "$work/stopped:/out" \
+        -v "$study/bids:/data:ro" -v "$work/stopped:/out" \
         "$image" /data /out participant --vggish-weights random:1 >/dev/null
     trap '"$engine" rm --force "'"$name"'" >/dev/null 2>&1' EXIT
     for _ in $(seq 120); do

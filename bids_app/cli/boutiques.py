@@ -9,11 +9,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from bids_app import __version__
 
-OUTPUT_FOLDERS = {"output_dir", "work_dir", "cache_dir"}
 NOT_FOR_MACHINES = ("help", "version")
 
 
@@ -113,19 +112,25 @@ def _input(action: argparse.Action) -> dict[str, Any]:
     if action.choices is not None:
         entry["value-choices"] = list(action.choices)
     if entry["type"] == "Number":
-        entry["integer"] = isinstance(action.default, int)
+        entry["integer"] = _value_type(action) is int
     return entry
 
 
 def _type(action: argparse.Action) -> str:
-    """Boutiques' type: a flag takes no value, a number is known by its default."""
+    """Boutiques' type; a folder that need not exist is a string, since `File` means an input."""
     if action.nargs == 0:
         return "Flag"
-    if action.type is Path and action.dest not in OUTPUT_FOLDERS:
+    kind = _value_type(action)
+    if kind is Path and (action.dest == "bids_dir" or not action.dest.endswith("_dir")):
         return "File"
-    if isinstance(action.default, (int, float)):
-        return "Number"
-    return "String"
+    return "Number" if kind in (int, float) else "String"
+
+
+def _value_type(action: argparse.Action) -> object:
+    """What an option's text is turned into."""
+    if action.type is None or isinstance(action.type, type):
+        return action.type
+    return get_type_hints(action.type).get("return")
 
 
 def _error_codes() -> list[dict[str, Any]]:

@@ -89,7 +89,8 @@ def _run_doctor(options: argparse.Namespace) -> int:
             findings.append(finding)
             print(_line(finding), flush=True)
     problems = [finding for finding in findings if finding.state == "problem"]
-    print(f"\n{len(problems)} problems" if problems else "\nready; runs need no network")
+    found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    print(f"\n{found}" if problems else "\nready; runs need no network")
     return problems[0].exit_code if problems else 0
 
 
