@@ -25,7 +25,7 @@ from bids_app.emotion.ratings import (
     is_constant,
     sample_course,
 )
-from bids_app.emotion.recognition import Recognition, quadrant, recognize
+from bids_app.emotion.recognition import Recognition, recognize
 
 __all__ = [
     "CHANGE_CONVENTION",
@@ -51,7 +51,6 @@ __all__ = [
     "lagged_correlation",
     "parse_contrast",
     "ppi_columns",
-    "quadrant",
     "recognize",
     "sample_course",
 ]

@@ -54,22 +54,6 @@ class Recognition:
     n_folds: int
 
 
-def quadrant(valence: ArrayLike, arousal: ArrayLike) -> NDArray[np.str_]:
-    """Quadrant of the circumplex: Q1 (+, +), Q2 (-, +), Q3 (-, -), Q4 (+, -) in (valence, arousal).
-
-    Parameters
-    ----------
-    valence, arousal : (n_clips,) array
-        Around their neutral point 0, which counts as positive.
-
-    Returns
-    -------
-    (n_clips,) str
-    """
-    v, a = np.asarray(valence, dtype=np.float64), np.asarray(arousal, dtype=np.float64)
-    return np.where(a >= 0, np.where(v >= 0, "Q1", "Q2"), np.where(v >= 0, "Q4", "Q3"))
-
-
 def recognize(
     features: Mapping[str, ArrayLike],
     labels: Sequence[str],

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bids_app.emotion import quadrant, recognize
+from bids_app.emotion import recognize
 from bids_app.errors import BadDataError, UsageError
 
 
@@ -68,10 +68,6 @@ def test_clips_of_one_song_stay_together():
     assert leaky.accuracy > 0.95
     assert fair.accuracy < 0.85
     assert fair.p > 0.05
-
-
-def test_quadrants():
-    assert quadrant([1, -1, -1, 1, 0], [1, 1, -1, -1, 0]).tolist() == ["Q1", "Q2", "Q3", "Q4", "Q1"]
 
 
 def test_bad_input():

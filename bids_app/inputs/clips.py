@@ -1,0 +1,238 @@
+"""Features and emotion labels of short clips, for music emotion recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
+from bids_app.inputs.files import content_problem
+
+CLIP_COLUMNS = ("clip", "stim_file", "stimulus", "file")
+LABEL_COLUMNS = ("label", "quadrant", "emotion")
+GROUP_COLUMNS = ("group", "song", "artist")
+_ABSENT = ("", "n/a", "nan", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFeatures:
+    """Feature spaces of clips.
+
+    Attributes
+    ----------
+    clips : tuple of n_clips str
+        File names without folder and ending.
+    spaces : mapping from name to ndarray of shape (n_clips, n_features)
+        Such as one entry per layer.
+    """
+
+    clips: tuple[str, ...]
+    spaces: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClipLabel:
+    """What a clip expresses, and what it must not be separated from."""
+
+    label: str
+    group: str | None = None
+
+
+def read_clip_features(path: Path) -> ClipFeatures:
+    """Read features of clips.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` with an array ``clips`` (names) and one (n_clips, n_features) array per feature
+        space, or a table (``.tsv``, ``.csv``) with a column ``clip`` and one per feature; columns
+        called ``layer:feature`` make up the feature space ``layer``.
+
+    Returns
+    -------
+    ClipFeatures
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there.
+    InvalidInputError
+        If it has no clips or features, a clip is there twice, or a cell is no number.
+    """
+    path = Path(path)
+    _check_there(path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        names = arrays.pop("clips", np.empty(0, dtype=str))
+        spaces = {name: np.atleast_2d(a.T).T for name, a in arrays.items()}
+    else:
+        columns, rows = _read_table(path)
+        column = _pick(columns, CLIP_COLUMNS)
+        names = np.array([row[column] for row in rows] if column else [], dtype=str)
+        features = [name for name in columns if name != column]
+        spaces = {}
+        for space in dict.fromkeys(_space_of(name) for name in features):
+            own = [name for name in features if _space_of(name) == space]
+            spaces[space] = _numbers(rows, own, path)
+    clips = tuple(clip_name(name) for name in names.tolist())
+    wrong = [name for name, a in spaces.items() if a.ndim != 2 or len(a) != len(clips)]
+    if not clips or not spaces or wrong or len(set(clips)) < len(clips):
+        raise InvalidInputError(
+            "The features of clips cannot be used.",
+            where=path,
+            found=f"{len(clips)} clips ({len(set(clips))} different); feature spaces: "
+            + (", ".join(f"{k} {v.shape}" for k, v in list(spaces.items())[:30]) or "none"),
+            wanted="names of clips, each once, and one row of features for each",
+        )
+    return ClipFeatures(clips, spaces)
+
+
+def read_clip_labels(path: Path) -> dict[str, ClipLabel]:
+    """Read the emotion of clips.
+
+    Parameters
+    ----------
+    path : Path
+        Table with a column ``clip`` and a column ``label``, or ``valence`` and ``arousal`` around
+        their neutral point 0, which make quadrants Q1 (+, +), Q2 (-, +), Q3 (-, -), Q4 (+, -).
+        Clips with the same ``group`` (or ``song``, ``artist``) are kept together.
+
+    Returns
+    -------
+    dict from clip to ClipLabel
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there.
+    InvalidInputError
+        If a column is missing (those there are listed), or a clip is there twice.
+    """
+    path = Path(path)
+    _check_there(path)
+    columns, rows = _read_table(path)
+    clip, label = _pick(columns, CLIP_COLUMNS), _pick(columns, LABEL_COLUMNS)
+    group = _pick(columns, GROUP_COLUMNS)
+    plane = [_pick(columns, (name,)) for name in ("valence", "arousal")]
+    if clip is None or (label is None and None in plane):
+        raise InvalidInputError(
+            "A table of labels lacks a column.",
+            where=path,
+            found=", ".join(columns) or "an empty file",
+            wanted="clip, and label or valence and arousal",
+            remedy="add or rename columns",
+        )
+    if label is None:
+        values = _numbers(rows, [str(name) for name in plane], path)
+        texts = [quadrant(v, a) for v, a in values]
+    else:
+        texts = [row[label] for row in rows]
+    result: dict[str, ClipLabel] = {}
+    for row, text in zip(rows, texts, strict=True):
+        if text.lower() in _ABSENT:
+            continue
+        name = clip_name(row[clip])
+        if name in result:
+            raise InvalidInputError(
+                "A clip has two labels.", where=path, found=name, wanted="one line per clip"
+            )
+        result[name] = ClipLabel(text, row[group] if group else None)
+    return result
+
+
+def match_clips(
+    features: ClipFeatures, labels: Mapping[str, ClipLabel]
+) -> tuple[dict[str, np.ndarray], list[str], list[str] | None, tuple[str, ...]]:
+    """Clips that have both features and a label.
+
+    Returns
+    -------
+    spaces : dict from name to ndarray of shape (n_clips, n_features)
+    texts : list of n_clips str
+        Labels.
+    groups : list of n_clips str, or None
+        None where no clip has one.
+    left_out : tuple of str
+        Clips with only one of both.
+
+    Raises
+    ------
+    BadDataError
+        If there is none.
+    """
+    rows = [k for k, clip in enumerate(features.clips) if clip in labels]
+    chosen = [labels[features.clips[k]] for k in rows]
+    both = {features.clips[k] for k in rows}
+    left_out = tuple(sorted((set(features.clips) | set(labels)) - both))
+    if not rows:
+        raise BadDataError(
+            "No clip has both features and a label.",
+            found=f"features of {', '.join(features.clips[:5])}; labels of "
+            + ", ".join(list(labels)[:5]),
+            wanted="the same names in both files",
+        )
+    grouped = any(item.group is not None for item in chosen)
+    groups = [item.group or features.clips[k] for item, k in zip(chosen, rows, strict=True)]
+    spaces = {name: values[rows] for name, values in features.spaces.items()}
+    return spaces, [item.label for item in chosen], groups if grouped else None, left_out
+
+
+def clip_name(text: str) -> str:
+    """File name without folder and ending."""
+    return Path(text.strip()).stem
+
+
+def _space_of(column: str) -> str:
+    space, colon, _ = column.partition(":")
+    return space if colon else "features"
+
+
+def quadrant(valence: float, arousal: float) -> str:
+    """Quadrant of the circumplex; the neutral point 0 counts as positive."""
+    if not np.isfinite([valence, arousal]).all():
+        return "n/a"
+    if arousal >= 0:
+        return "Q1" if valence >= 0 else "Q2"
+    return "Q4" if valence >= 0 else "Q3"
+
+
+def _check_there(path: Path) -> None:
+    problem = content_problem(path)
+    if problem:
+        raise MissingInputError("A file about clips cannot be read.", where=path, found=problem)
+
+
+def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    import csv
+
+    separator = "," if path.suffix == ".csv" else "\t"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    reader = csv.DictReader(lines, delimiter=separator)
+    columns = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = columns
+    return columns, [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+
+
+def _pick(columns: list[str], names: tuple[str, ...]) -> str | None:
+    by_name = {column.lower(): column for column in columns}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _numbers(rows: list[dict[str, str]], columns: list[str], path: Path) -> np.ndarray:
+    values = np.empty((len(rows), len(columns)))
+    for k, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            cell = row[column]
+            try:
+                values[k, j] = float("nan") if cell.lower() in _ABSENT else float(cell)
+            except ValueError as error:
+                raise InvalidInputError(
+                    "A cell is no number.",
+                    where=f"{path}, line {k + 2}, column {column}",
+                    found=repr(cell),
+                ) from error
+    return values
