@@ -25,6 +25,9 @@ class Selection:
     participants: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    exclude_runs: tuple[str, ...] = ()
+    filter_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Responses:
-    """How the BOLD series become responses. High-pass cutoff in seconds."""
+    """How the BOLD series become responses. Cutoff in seconds, smoothing in mm (FWHM)."""
 
     confounds: str = "motion6+acompcor6+cosine"
     high_pass: float = 128.0
+    smoothing: float = 6.0
+    dummy_scans: str = "auto"
+    repetition_time: float | None = None
+    slice_time_ref: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Running:
 
     work_dir: Path | None = None
     cache_dir: Path | None = None
+    database_dir: Path | None = None
     n_procs: int = 1
     dry_run: bool = False
     verbosity: int = 0
@@ -113,6 +121,8 @@ class Config:
             "missing": self.stimuli.missing,
             "sessions": self.selection.sessions,
             "tasks": self.selection.tasks,
+            "runs": self.selection.runs,
+            "exclude_runs": self.selection.exclude_runs,
         }
 
     def group_settings(self) -> dict[str, Any]:

@@ -172,6 +172,7 @@ def _common_fields(
         "HeldOutStimuli": fits.fold_stimuli,
         "Confounds": settings["confounds"],
         "HighPassCutoff": settings["high_pass"],
+        "SmoothingFWHM": settings["smoothing"],
         "Null": settings["null"],
         "SamplingTimes": [
             {"Stimulus": b.stimulus, "Run": b.run, "First": b.times[0], "Count": len(b.times)}
@@ -219,6 +220,9 @@ RUNS_COLUMNS = {
     "repetition_time_s": "repetition time in seconds",
     "repetition_time_source": "where the repetition time comes from",
     "sampling_time_s": "second of each repetition its volume stands for",
+    "sampling_time_source": "where the sampling time comes from",
+    "bold": "kind of BOLD file and its space",
+    "smoothing_mm": "full width at half maximum of the smoothing on the surface, in mm",
     "n_confounds": "confound regressors",
     "confounds": "names of the confound regressors",
     "design_rank": "rank of constant, confounds and drift together",

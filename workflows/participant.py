@@ -83,6 +83,7 @@ def init_participant_wf(
             files=[str(path) for path in input_files(runs)],
             confounds=config.responses.confounds,
             high_pass=config.responses.high_pass,
+            smoothing=config.responses.smoothing,
             verbosity=verbosity,
         ),
         name="responses",
@@ -133,4 +134,5 @@ def input_files(runs: Sequence[BoldRun]) -> list[Path]:
     files = []
     for run in runs:
         files += [run.bold_left, run.bold_right, run.confounds_file, run.confounds_json]
+        files += run.surfaces
     return sorted({path for path in files if path is not None})

@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.config import SPACE
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.dataset import BoldRun
-from bids_app.surface.gifti import read_gifti
+from bids_app.resources import fslr_spheres
+from bids_app.surface.gifti import read_gifti, read_surface
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
+from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
+from bids_app.surface.resample import resample_barycentric
 from bids_app.surface.responses import clean_responses
+from bids_app.surface.smooth import smooth_surface
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,30 @@ class Block:
     values: NDArray[np.float32]
 
 
-def read_bold(run: BoldRun) -> NDArray[np.float32]:
-    """Both hemispheres of a run, left first.
+def read_bold(run: BoldRun, mesh: SurfaceMesh | None = None) -> NDArray[np.float32]:
+    """BOLD of a run on the analysis mesh (default fsaverage5), both hemispheres, left first.
+
+    Surface GIFTI is read as it is, fsLR CIFTI is resampled over registered spheres, volumes are
+    sampled between the participant's own (or the template's) white and pial surfaces.
 
     Returns
     -------
     array of shape (n_times, n_vertices)
+
+    Raises
+    ------
+    BadDataError
+        If hemispheres differ in length or the mesh is another one.
     """
+    mesh = load_mesh(SPACE) if mesh is None else mesh
+    if run.kind == "cifti":
+        return _cifti_on_mesh(run, mesh)
+    if run.kind == "volume":
+        import nibabel as nib
+
+        return np.asarray(
+            volume_on_template(nib.load(run.bold_left), mesh, _own_surfaces(run.surfaces))
+        )
     left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
     if len(left) != len(right):
         raise BadDataError(
@@ -59,13 +82,72 @@ def read_bold(run: BoldRun) -> NDArray[np.float32]:
             found=f"{len(left)} volumes left, {len(right)} right",
             remedy="run fMRIPrep again for this run",
         )
-    return np.hstack([left, right])
+    bold = np.hstack([left, right])
+    if bold.shape[1] != mesh.n_vertices:
+        raise BadDataError(
+            "The BOLD is on another mesh.",
+            where=run.label,
+            found=f"{bold.shape[1]} vertices",
+            wanted=f"{mesh.n_vertices} ({mesh.space})",
+        )
+    return bold
+
+
+def _cifti_on_mesh(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
+    halves = [
+        resample_barycentric(half, *read_surface(path), target, mask=np.isfinite(half).all(axis=0))
+        for half, path, target in zip(
+            read_cifti(run.bold_left), fslr_spheres(), mesh.spheres, strict=True
+        )
+    ]
+    return np.hstack(halves).astype(np.float32)
+
+
+def _own_surfaces(files: Sequence[Path]) -> tuple[OwnSurfaces, OwnSurfaces] | None:
+    """A participant's surfaces: white, pial, registered sphere, left then right."""
+    if not files:
+        return None
+    sides = []
+    for white, pial, sphere in (files[:3], files[3:]):
+        points, faces = read_surface(white)
+        sides.append(OwnSurfaces(points, read_surface(pial)[0], read_surface(sphere)[0], faces))
+    return sides[0], sides[1]
+
+
+def _smooth(
+    values: NDArray[np.float32], mesh: SurfaceMesh, fwhm: float, cortex: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Smooth rows on both hemispheres; vertices outside `cortex` take no part."""
+    if fwhm == 0:
+        return values
+    halves = [
+        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, fwhm, mask=inside)
+        for half, hemi, inside in zip(
+            np.split(values, 2, axis=1), mesh.hemispheres, np.split(cortex, 2), strict=True
+        )
+    ]
+    return np.hstack(halves).astype(np.float32)
 
 
 def prepare_responses(
-    runs: Sequence[BoldRun], *, confounds: str, high_pass: float
+    runs: Sequence[BoldRun],
+    *,
+    confounds: str,
+    high_pass: float,
+    smoothing: float = 0.0,
+    space: str = SPACE,
 ) -> tuple[list[Block], list[dict[str, Any]]]:
-    """Clean every run and cut out the music.
+    """Clean every run, smooth it on the surface and cut out the music.
+
+    Parameters
+    ----------
+    runs : sequence of BoldRun
+    confounds : str
+        Strategy.
+    high_pass, smoothing : float
+        Cutoff in seconds; full width at half maximum in mm, 0 for none.
+    space : str
+        Analysis mesh.
 
     Returns
     -------
@@ -76,13 +158,15 @@ def prepare_responses(
     """
     blocks: list[Block] = []
     summary: list[dict[str, Any]] = []
+    mesh = load_mesh(space)
     for run in runs:
-        bold = read_bold(run)
+        bold = read_bold(run, mesh)
         selected = select_confounds(
             run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
         )
         drift = high_pass_basis(len(bold), run.tr, high_pass)
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
+        responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
         kept = 0
         for presentation in run.presentations:
             rows, times = stimulus_rows(
@@ -96,9 +180,7 @@ def prepare_responses(
             steady = rows >= run.n_dummy
             rows, times = rows[steady], times[steady]
             kept += len(rows)
-            blocks.append(
-                Block(presentation.stimulus, run.label, run.tr, times, cleaned.values[rows])
-            )
+            blocks.append(Block(presentation.stimulus, run.label, run.tr, times, responses[rows]))
         summary.append(
             {
                 "run": run.label,
@@ -110,6 +192,9 @@ def prepare_responses(
                 "repetition_time_s": run.tr,
                 "repetition_time_source": run.tr_source,
                 "sampling_time_s": run.start_time,
+                "sampling_time_source": run.start_time_source,
+                "bold": f"{run.kind} in {run.space}",
+                "smoothing_mm": smoothing,
                 "n_confounds": len(selected.names),
                 "confounds": ",".join(selected.names),
                 "design_rank": cleaned.rank,

@@ -74,16 +74,27 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             tuple(options.participant_label),
             tuple(options.session_label),
             tuple(options.task_id),
+            tuple(options.run_id),
+            tuple(options.exclude_run),
+            _absolute(options.bids_filter_file),
         ),
         stimuli=Stimuli(_absolute(options.stimuli), options.missing),
         model=Model(weights=options.vggish_weights, delays=options.delays, crop=options.crop),
-        responses=Responses(confounds=options.confounds),
+        responses=Responses(
+            confounds=options.confounds,
+            high_pass=options.high_pass,
+            smoothing=options.smoothing,
+            dummy_scans=options.dummy_scans,
+            repetition_time=options.repetition_time,
+            slice_time_ref=options.slice_time_ref,
+        ),
         statistics=Statistics(
             gradient=options.gradient, n_spins=options.n_spins, random_seed=options.random_seed
         ),
         running=Running(
             work_dir=_absolute(options.work_dir),
             cache_dir=_absolute(options.cache_dir),
+            database_dir=_absolute(options.bids_database_dir),
             n_procs=options.nprocs,
             dry_run=options.dry_run,
             verbosity=options.verbose,
@@ -112,6 +123,29 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     _add_labels(group, "participant", "sub", "--participant-label", "--participant_label")
     _add_labels(group, "session", "ses", "--session-label", "--session_label")
     _add_labels(group, "task", "task", "-t", "--task-id", "--task_id")
+    _add_labels(group, "run", "run", "--run-id", "--run_id")
+    group.add_argument(
+        "--exclude-run",
+        "--exclude_run",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="runs to leave out, such as sub-01_task-happy_run-1; fewer entities exclude more",
+    )
+    group.add_argument(
+        "--bids-filter-file",
+        "--bids_filter_file",
+        type=Path,
+        metavar="FILE.json",
+        help="fMRIPrep's filter file; its part `bold` chooses among several files of a run",
+    )
+    group.add_argument(
+        "--bids-database-dir",
+        "--bids_database_dir",
+        type=Path,
+        metavar="DIR",
+        help="where the index of the dataset is kept for the next call",
+    )
     group.add_argument(
         "-d",
         "--derivatives",
@@ -184,6 +218,43 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE|none",
         help="confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, "
         "or a YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
+    )
+    group.add_argument(
+        "--high-pass",
+        "--high_pass",
+        type=_non_negative,
+        default=Responses.high_pass,
+        metavar="SECONDS",
+        help="slower drifts are removed, from responses and features (default: %(default)g)",
+    )
+    group.add_argument(
+        "--smoothing",
+        type=_non_negative,
+        default=Responses.smoothing,
+        metavar="MM",
+        help="smoothing on the surface, full width at half maximum; 0 for none "
+        "(default: %(default)g)",
+    )
+    group.add_argument(
+        "--dummy-scans",
+        "--dummy_scans",
+        default=Responses.dummy_scans,
+        metavar="auto|N",
+        help="volumes to drop at the start; auto: those fMRIPrep marked (default: %(default)s)",
+    )
+    group.add_argument(
+        "--repetition-time",
+        "--repetition_time",
+        type=_non_negative,
+        metavar="SECONDS",
+        help="where no sidecar gives it",
+    )
+    group.add_argument(
+        "--slice-time-ref",
+        "--slice_time_ref",
+        type=_non_negative,
+        metavar="0..1",
+        help="moment of a volume that slice timing was corrected to (default: from the sidecars)",
     )
 
 

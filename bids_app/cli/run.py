@@ -9,12 +9,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config
-from bids_app.errors import MusencError
+from bids_app.errors import MusencError, UsageError
+from bids_app.files import read_json
 from bids_app.log import set_up_logging
 
 if TYPE_CHECKING:
@@ -93,11 +95,44 @@ def make_plan(config: Config) -> StudyPlan:
         tasks=config.selection.tasks,
         stimuli_table=config.stimuli.table,
         missing=config.stimuli.missing,
+        runs=config.selection.runs,
+        exclude_runs=config.selection.exclude_runs,
+        bids_filters=_read_filters(config.selection.filter_file),
+        repetition_time=config.responses.repetition_time,
+        slice_time_ref=config.responses.slice_time_ref,
+        dummy_scans=_dummy_scans(config.responses.dummy_scans),
+        database_dir=config.running.database_dir,
+        kinds=("gifti", "cifti", "volume"),
+        confounds=config.responses.confounds,
     )
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
     return plan
+
+
+def _read_filters(path: Path | None) -> dict[str, Any] | None:
+    """Content of ``--bids-filter-file``."""
+    if path is None:
+        return None
+    filters = read_json(path)
+    if not isinstance(filters, dict):
+        raise UsageError(
+            "The filter file is not a JSON object.",
+            where=path,
+            wanted='{"bold": {"acquisition": "..."}}',
+        )
+    return filters
+
+
+def _dummy_scans(text: str) -> str | int:
+    if text == "auto":
+        return text
+    if not text.isdigit():
+        raise UsageError(
+            "--dummy-scans is neither auto nor a number.", found=text, wanted="auto, 0, 1, ..."
+        )
+    return int(text)
 
 
 if __name__ == "__main__":

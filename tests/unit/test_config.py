@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bids_app.cli.parser import parse_config
-from bids_app.config import Config, Model, Running, settings_difference, settings_hash
+from bids_app.config import Config, Model, Responses, Running, settings_difference, settings_hash
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
 
@@ -53,7 +53,11 @@ def test_parser_reads_every_option():
         "/data /out group --participant-label sub-01 02 --task-id task-happy -d fmriprep=/x "
         "--stimuli s.tsv --missing use --vggish-weights random:1 --delays -2:4.5 --crop 5 "
         "--confounds 24P --gradient a.gii,b.gii --n-spins 50 --random-seed 3 -w /w --cache-dir /c "
-        "--n_cpus 3 --dry-run -v".replace("--delays -2:4.5", "--delays=-2:4.5").split()
+        "--run-id run-1 --exclude-run sub-01_task-x --bids-filter-file f.json --high-pass 100 "
+        "--smoothing 0 --dummy-scans 4 --repetition-time 1.2 --slice-time-ref 0.5 "
+        "--bids-database-dir /db --n_cpus 3 --dry-run -v".replace(
+            "--delays -2:4.5", "--delays=-2:4.5"
+        ).split()
     )
     assert parsed.selection.participants == ("01", "02")
     assert parsed.selection.tasks == ("happy",)
@@ -61,10 +65,13 @@ def test_parser_reads_every_option():
     assert parsed.stimuli.table == Path("s.tsv").absolute()
     assert parsed.stimuli.missing == "use"
     assert parsed.model == Model(weights="random:1", delays=(-2.0, 4.5), crop=5.0)
-    assert parsed.responses.confounds == "24P"
+    assert parsed.responses == Responses("24P", 100.0, 0.0, "4", 1.2, 0.5)
+    assert parsed.selection.runs == ("1",)
+    assert parsed.selection.exclude_runs == ("sub-01_task-x",)
+    assert parsed.selection.filter_file == Path("f.json").absolute()
     assert parsed.statistics.gradient == "a.gii,b.gii"
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
-    assert parsed.running == Running(Path("/w"), Path("/c"), 3, True, 1)
+    assert parsed.running == Running(Path("/w"), Path("/c"), Path("/db"), 3, True, 1)
 
 
 @pytest.mark.parametrize(

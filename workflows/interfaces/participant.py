@@ -57,6 +57,7 @@ class _ResponsesInputSpec(StepInputSpec):
     files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
     confounds = traits.Str(mandatory=True, desc="strategy")
     high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
+    smoothing = traits.Float(mandatory=True, desc="mm")
 
 
 class _ResponsesOutputSpec(TraitedSpec):
@@ -73,7 +74,10 @@ class PrepareResponses(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("sub-%s: cleaning %d runs", inputs.participant, len(inputs.runs))
         blocks, summary = prepare_responses(
-            inputs.runs, confounds=inputs.confounds, high_pass=inputs.high_pass
+            inputs.runs,
+            confounds=inputs.confounds,
+            high_pass=inputs.high_pass,
+            smoothing=inputs.smoothing,
         )
         summary_file = Path(folder) / "summary.json"
         summary_file.write_text(json.dumps(summary))
