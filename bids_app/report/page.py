@@ -61,7 +61,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as PNG, its caption, and the words that stand for it."""
+    """A figure as PNG, its caption, and the words that stand for it.
+
+    Where not everything fits into a page, pictures that are not `essential` give way first.
+    """
 
     kind: ClassVar[str] = "picture"
     png: bytes
@@ -70,6 +73,7 @@ class Picture:
     width: int
     height: int
     source: str = ""
+    essential: bool = True
 
     @property
     def uri(self) -> str:
@@ -180,7 +184,7 @@ def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
     if len(png) > _MAX_PICTURE_BYTES:
         raise ValueError(f"{path.name} has {len(png)} bytes, more than {_MAX_PICTURE_BYTES}")
     width, height = _size_of(png)
-    return Picture(png, alt, caption, width, height, path.name)
+    return Picture(png, alt, caption, width, height, path.name, essential=False)
 
 
 def write_page(
@@ -243,21 +247,29 @@ def percent(share: float) -> str:
 
 
 def _within_budget(sections: Sequence[Section]) -> list[Section]:
-    """Leave the last pictures out, saying so, where the file would grow over `MAX_BYTES`."""
+    """Leave pictures out, saying so, where the file would grow over `MAX_BYTES`."""
     # Base64 makes three bytes four; a tenth is kept for text.
     budget = int(MAX_BYTES * 0.9 * 3 / 4)
-    kept = []
-    for section in sections:
-        blocks: list[Block] = []
-        for block in section.blocks:
-            if isinstance(block, Picture):
-                if len(block.png) > budget:
-                    blocks.append(Missing(block.caption, "the page would be larger than 8 MB"))
-                    continue
-                budget -= len(block.png)
-            blocks.append(block)
-        kept.append(Section(section.anchor, section.title, blocks))
-    return kept
+    pictures = [b for section in sections for b in section.blocks if isinstance(b, Picture)]
+    left_out = set()
+    for block in sorted(pictures, key=lambda block: not block.essential):
+        if len(block.png) > budget:
+            left_out.add(id(block))
+        else:
+            budget -= len(block.png)
+    return [
+        Section(
+            section.anchor,
+            section.title,
+            [
+                Missing(block.caption, "The page would be larger than 8 MB.")
+                if isinstance(block, Picture) and id(block) in left_out
+                else block
+                for block in section.blocks
+            ],
+        )
+        for section in sections
+    ]
 
 
 def _size_of(png: bytes) -> tuple[int, int]:

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from bids_app.errors import BadDataError
+from bids_app.report.brain import ColorScale, layers_figure, surface_figure, view_image
+
+SCALE = ColorScale("r", 0.0, 1.0, "viridis")
+YELLOW = np.array([0.993248, 0.906157, 0.143936])
+
+
+@pytest.fixture(scope="module")
+def white(mesh):
+    return np.vstack([mesh.left.white, mesh.right.white])
+
+
+def painted(mesh, chosen, side, aspect):
+    """Rows and columns (0 to 1) of the pixels that show chosen vertices."""
+    image = view_image(np.where(chosen, 1.0, np.nan), SCALE, mesh, side, aspect)
+    colored = np.ptp(image, axis=2) > 0.2
+    rows, columns = np.nonzero(colored)
+    return rows / image.shape[0], columns / image.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("side", "aspect", "front_is_left"),
+    [
+        ("left", "lateral", True),
+        ("left", "medial", False),
+        ("right", "lateral", False),
+        ("right", "medial", True),
+    ],
+)
+def test_front_and_top_are_where_an_anatomist_expects_them(
+    mesh, white, side, aspect, front_is_left
+):
+    front = white[:, 1] > 40
+    _, columns = painted(mesh, front, side, aspect)
+    assert len(columns) > 500
+    assert (np.median(columns) < 0.3) if front_is_left else (np.median(columns) > 0.7)
+    rows, _ = painted(mesh, white[:, 2] > 55, side, aspect)
+    assert np.median(rows) < 0.3
+
+
+@pytest.mark.parametrize(("side", "sign"), [("left", -1), ("right", 1)])
+def test_lateral_shows_the_outer_and_medial_the_inner_side(mesh, white, side, sign):
+    own = np.sign(white[:, 0]) == sign
+    outer = own & (np.abs(white[:, 0]) > 58)
+    inner = own & (np.abs(white[:, 0]) < 6) & (white[:, 2] > 0)
+    assert len(painted(mesh, outer, side, "lateral")[0]) > 1000
+    assert len(painted(mesh, outer, side, "medial")[0]) == 0
+    assert len(painted(mesh, inner, side, "medial")[0]) > 1000
+    assert len(painted(mesh, inner, side, "lateral")[0]) == 0
+
+
+def test_each_hemisphere_shows_its_own_half_of_the_values(mesh):
+    left_only = np.arange(mesh.n_vertices) < mesh.left.n_vertices
+    assert len(painted(mesh, left_only, "left", "lateral")[0]) > 10_000
+    assert len(painted(mesh, left_only, "right", "lateral")[0]) == 0
+
+
+def test_undefined_vertices_are_gray_and_the_background_white(mesh):
+    image = view_image(np.full(mesh.n_vertices, np.nan), SCALE, mesh, "left", "lateral")
+    assert np.ptp(image, axis=2).max() == pytest.approx(0, abs=1e-12)
+    np.testing.assert_array_equal(image[0, 0], 1.0)
+    assert image[image.shape[0] // 2, image.shape[1] // 2, 0] < 0.95
+
+
+def test_value_at_the_top_of_the_scale_has_the_last_color_up_to_shading(mesh):
+    image = view_image(np.ones(mesh.n_vertices), SCALE, mesh, "right", "lateral")
+    pixel = image[image.shape[0] // 2, image.shape[1] // 2]
+    np.testing.assert_allclose(pixel / pixel[0], YELLOW / YELLOW[0], rtol=1e-3)
+
+
+def test_fading_shows_the_cortex_below_and_the_color_above():
+    scale = ColorScale("r", 0.0, 1.0, "viridis", fade=0.5)
+    ground = np.array([0.7, 0.7])
+    colors = scale.colors(np.array([0.0, 1.0]), ground)
+    np.testing.assert_allclose(colors[0], 0.7)
+    np.testing.assert_allclose(colors[1], YELLOW, atol=1e-5)
+
+
+def test_outline_blackens_its_border_only(mesh, white):
+    chosen = np.linalg.norm(white - [-50, -22, 8], axis=1) < 25
+    bare = np.full(mesh.n_vertices, np.nan)
+    plain = view_image(bare, SCALE, mesh, "left", "lateral")
+    drawn = view_image(bare, SCALE, mesh, "left", "lateral", outline=chosen)
+    changed = (plain != drawn).any(axis=2)
+    assert 200 < changed.sum() < 0.05 * changed.size
+    assert drawn[changed].max() == 0
+    other = view_image(bare, SCALE, mesh, "right", "lateral", outline=chosen)
+    np.testing.assert_array_equal(other, view_image(bare, SCALE, mesh, "right", "lateral"))
+
+
+def test_figure_has_four_labeled_views_and_a_labeled_color_bar(mesh):
+    figure = surface_figure(
+        np.zeros(mesh.n_vertices), ColorScale("accuracy (r)", 0, 0.3), mesh=mesh
+    )
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[:4] == ["left lateral", "right lateral", "left medial", "right medial"]
+    assert figure.axes[4].get_xlabel() == "accuracy (r)"
+
+
+def test_small_multiples_name_every_map(mesh):
+    maps = np.random.default_rng(0).random((3, mesh.n_vertices))
+    figure = layers_figure(maps, ["a", "b", "c"], SCALE, mesh=mesh, n_columns=2)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b", "c"]
+
+
+def test_wrong_number_of_vertices_is_refused(mesh):
+    with pytest.raises(BadDataError, match=r"(?s)shape \(100,\).*20484"):
+        surface_figure(np.zeros(100), SCALE, mesh=mesh)

@@ -1,0 +1,167 @@
+import fake_outputs
+import numpy as np
+import pandas as pd
+import pytest
+from page_parser import read_page
+
+from bids_app.outputs import OutputTree
+from bids_app.report import write_group_report
+from bids_app.report.alignment import claim
+from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
+from bids_app.report.group import accuracy_verdict, participants_table
+from bids_app.report.sources import GroupFiles
+
+PARTS = [
+    "Summary",
+    "Participants",
+    "Accuracy",
+    "Layer preference",
+    "Alignment with the cortical gradient",
+    "Correlation between participants",
+    "Felt emotion and enjoyment",
+    "Clusters",
+    "What the signs mean",
+    "Methods",
+    "Settings, inputs and versions",
+]
+
+
+def table_of(folder, name):
+    path = OutputTree(folder).group_table("statmap.tsv", model="vggish", desc=name)
+    return pd.read_csv(path, sep="\t")
+
+
+def test_every_part_is_there(group_page):
+    assert group_page.headings == ["Music encoding: group", "Contents", *PARTS]
+    # 3 accuracy, 2 preference, null, participants, gradient, hexbin, bins, ridgeline
+    assert len(group_page.pictures) == 11
+    assert all(len(shown["alt"]) > 20 for shown in group_page.pictures)
+
+
+def test_analyses_that_were_not_run_are_named(group_page):
+    told = "\n".join(group_page.missing)
+    for name in ("intersubject correlation", "rating GLM", "predict the ratings", "cluster tables"):
+        assert name in told
+    assert len(group_page.missing) == 5
+
+
+def test_alignment_numbers_are_those_of_the_derivatives(folder, group_page):
+    rows = table_of(folder, "alignment")
+    shown = group_page.table("Alignment per participant")
+    assert [row[0] for row in shown[1:]] == list(rows["participant_id"])
+    np.testing.assert_allclose([float(row[1]) for row in shown[1:]], rows["rho"], atol=5e-4)
+    np.testing.assert_allclose([float(row[2]) for row in shown[1:]], rows["rho_partial"], atol=5e-4)
+    path = OutputTree(folder).group_table("statmap.json", model="vggish", desc="alignment")
+    group = fake_outputs.read(path)["Group"]
+    assert group_page.facts["Mean correlation (Spearman)"] == (
+        f"{group['rho_mean']:.3f}, spin p = {group['p_spin']:.3f}"
+    )
+    assert group_page.facts["Right hemisphere"].startswith("not computed")
+    alts = " ".join(shown["alt"] for shown in group_page.pictures)
+    assert f"plain: observed {group['statistic']:.3f}, p = {group['p_spin']:.3g}" in alts
+
+
+def test_participants_and_layers_are_those_of_the_derivatives(folder, group_page):
+    tree = OutputTree(folder)
+    path = tree.group_table("summary.tsv", model="vggish", desc="participants")
+    people = pd.read_csv(path, sep="\t")
+    shown = group_page.table("Participants")
+    assert [row[0] for row in shown[1:]] == list(people["participant_id"])
+    np.testing.assert_allclose([float(row[3]) for row in shown[1:]], people["max_r"], atol=5e-4)
+    path = tree.group_table("summary.tsv", model="vggish", desc="layers")
+    layers = pd.read_csv(path, sep="\t")
+    shown = group_page.table("Layers")
+    assert [int(row[4]) for row in shown[1:]] == list(layers["n_significant"])
+
+
+def test_no_alignment_is_said_where_the_partial_test_fails(group_page):
+    tones = {text: tone for tone, text in group_page.verdicts}
+    said = [text for text in tones if text.startswith("No alignment shown")]
+    assert said
+    assert all(tones[text] == "warning" for text in said)
+    assert not any(text.startswith("Layer preference is aligned") for text in tones)
+
+
+GOOD = {"claimed": True, "p_spin": 0.01, "p_spin_partial": 0.02, "statement": "Aligned."}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"claimed": False},
+        {"p_spin": 0.2},
+        {"p_spin_partial": 0.05},
+        {"p_spin_partial": None},
+        {"p_spin": float("nan")},
+    ],
+)
+def test_a_claim_needs_both_tests_whatever_the_file_says(change):
+    assert claim(GOOD).tone == "good"
+    assert claim(GOOD).text == "Aligned."
+    refused = claim(GOOD | change)
+    assert refused.tone == "warning"
+    assert refused.text.startswith("No alignment shown")
+
+
+def test_nothing_significant_is_said_in_words(own_folder):
+    path = OutputTree(own_folder).group_table("summary.tsv", model="vggish", desc="layers")
+    layers = pd.read_csv(path, sep="\t").assign(n_significant=0)
+    layers.to_csv(path, sep="\t", index=False)
+    verdict = accuracy_verdict(GroupFiles(own_folder))
+    assert verdict.tone == "warning"
+    assert verdict.text.startswith("No vertex is predicted significantly over participants")
+
+
+def test_different_settings_of_participants_are_flagged(own_folder):
+    path = OutputTree(own_folder).group_table("summary.tsv", model="vggish", desc="participants")
+    people = pd.read_csv(path, sep="\t")
+    people.loc[0, "settings_hash"] = "another"
+    people.to_csv(path, sep="\t", index=False)
+    assert "different settings" in participants_table(GroupFiles(own_folder))[-1].text
+
+
+def test_empty_folder_gives_a_page_of_reasons(tmp_path):
+    found = read_page(write_group_report(tmp_path))
+    assert found.headings[2:] == PARTS
+    assert found.pictures == []
+    assert len(found.missing) > 15
+    assert "No alignment shown" not in found.text
+
+
+def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, mesh):
+    writer = fake_outputs.GroupWriter(own_folder)
+    r = np.random.default_rng(3).random(20484)
+    writer.statmap("isc", r, ["pairwise"], model="", desc="pairwise")
+    writer.statmap("p", np.where(r > 0.9, 0.01, 0.5), ["p"], model="", desc="isc")
+    (block,) = isc_pictures(GroupFiles(own_folder), mesh)
+    assert "mean over pairs of participants" in block.alt
+    assert f"Outlined: {(r > 0.9).sum()} vertices" in block.caption
+
+
+def test_emotion_is_shown_when_it_is_there(own_folder, mesh):
+    writer = fake_outputs.GroupWriter(own_folder)
+    r = np.random.default_rng(3).random(20484)
+    writer.statmap("t", r - 0.5, ["t"], model="emotion", feature="enjoyment")
+    (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
+    assert block.alt.startswith("t map of changes of enjoyment")
+    ratings = [
+        {"scale": scale, "layer": k, "name": f"layer{k}", "r": 0.1 * k}
+        for scale in ("enjoyment", "emotionality")
+        for k in (1, 2, 3)
+    ]
+    writer.table("scores.tsv", ratings, desc="ratings")
+    (block,) = rating_blocks(GroupFiles(own_folder))
+    assert "enjoyment and emotionality" in block.alt
+
+
+def test_clusters_are_shown_or_said_to_be_none(own_folder):
+    writer = fake_outputs.GroupWriter(own_folder)
+    clusters = [{"cluster": 1, "hemisphere": "L", "area": 123.4567, "main_label": "<aud>"}]
+    writer.table("statmap.tsv", clusters, desc="clusters", area={"Description": "mm2"})
+    (table,) = cluster_tables(GroupFiles(own_folder))
+    assert table.rows == [["1", "L", "123.457", "<aud>"]]
+    assert table.caption.endswith("area: mm2")
+    path = OutputTree(own_folder).group_table("statmap.tsv", model="vggish", desc="clusters")
+    path.write_text("cluster\tarea\n")
+    (text,) = cluster_tables(GroupFiles(own_folder))
+    assert text.text == "No cluster: group_model-vggish_desc-clusters_statmap.tsv is empty."

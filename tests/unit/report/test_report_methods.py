@@ -1,0 +1,89 @@
+import re
+
+import fake_outputs
+import pytest
+
+from bids_app.outputs import OutputTree
+from bids_app.report import citation_bib, citation_md
+from bids_app.report.citations import REFERENCES, bibliography, number_citations
+from bids_app.report.methods import group_methods, participant_methods
+
+
+def test_citations_are_numbered_in_order_of_appearance():
+    text = number_citations(
+        ["b [@kim2024; @hershey2017].", "again [@hershey2017], new [@fischl1999]"]
+    )
+    assert text.paragraphs == ["b [1, 2].", "again [2], new [3]"]
+    assert list(text.keys) == ["kim2024", "hershey2017", "fischl1999"]
+    assert text.references[2].startswith("Fischl, Bruce et al. (1999). High-resolution")
+
+
+def test_unknown_citation_is_an_error():
+    with pytest.raises(KeyError, match="nobody1900"):
+        number_citations(["[@nobody1900]"])
+
+
+def test_bibtex_has_one_whole_entry_per_key():
+    text = bibliography(REFERENCES)
+    assert re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE) == list(REFERENCES)
+    assert text.count("{") == text.count("}")
+    for key, reference in REFERENCES.items():
+        assert reference.year in key
+        assert not reference.doi.startswith("http")
+
+
+def test_citation_files_agree():
+    markdown, bib = citation_md(), citation_bib()
+    listed = re.findall(r"^\d+\. ", markdown, re.MULTILINE)
+    assert len(listed) == bib.count("\n@") + bib.startswith("@")
+    assert "[@" not in markdown
+    assert "None" not in markdown
+
+
+def test_methods_say_the_settings_that_were_used(folder):
+    tree = OutputTree(folder)
+    settings = fake_outputs.read(tree.participant_settings("01", "vggish"))
+    path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="r")
+    sidecar = fake_outputs.read(path.with_name(path.name.split(".")[0] + ".json"))
+    text = " ".join(participant_methods(settings, sidecar).paragraphs)
+    for words in (
+        "every 0.48 s",
+        "from 3 to 9 s in steps of the repetition time (1 s)",
+        "15 s at both ends",
+        "20 values from 0.001 to 100000",
+        "motion6+acompcor6+cosine",
+        "cutoff of 128 s",
+        "happy, sadsh, sadln",
+        "closed form",
+        "random:3",
+        "1234 vertices",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("null", "words", "absent"),
+    [
+        ("none", "No null distribution was computed.", "rotated"),
+        ("phase", "sampled by refitting", "closed form"),
+    ],
+)
+def test_methods_follow_the_null(null, words, absent):
+    text = " ".join(participant_methods({"Settings": {"null": null}}, {}).paragraphs)
+    assert words in text
+    assert absent not in text
+
+
+def test_group_methods_name_the_gradient_and_the_mask():
+    text = " ".join(
+        group_methods(
+            {"Settings": {"n_permutations": 64}},
+            {"n_spins": 1000, "mask": "cortex", "gradient": {"Name": "margulies2016"}},
+        ).paragraphs
+    )
+    assert "(up to 64; all when fewer exist)" in text
+    assert "by 1000 random rotations" in text
+    assert "principal gradient" in text
+    assert "over the whole cortex since too few vertices were significant" in text
+    other = " ".join(group_methods({}, {"gradient": {"Name": "file"}}).paragraphs)
+    assert "a gradient given as a file" in other

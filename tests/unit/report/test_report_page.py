@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from page_parser import read_page
+
+from bids_app.errors import BadDataError
+from bids_app.report import page
+from bids_app.report.charts import new_figure
+from bids_app.report.page import (
+    Facts,
+    Missing,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Verbatim,
+    number,
+    percent,
+    picture,
+    picture_from_file,
+    write_page,
+)
+
+HOSTILE = '<script>alert("x")</script> & <img src="http://example.org/x.png">'
+
+
+def written(tmp_path, *blocks, **fields):
+    section = Section("one", "One", list(blocks))
+    fields = {"title": "T", "subtitle": "S", "banner": ""} | fields
+    return write_page(tmp_path / "page.html", sections=[section], **fields)
+
+
+def test_every_text_is_escaped(tmp_path):
+    path = written(
+        tmp_path,
+        Text(HOSTILE),
+        Facts([(HOSTILE, HOSTILE)]),
+        Table(HOSTILE, [HOSTILE], [[HOSTILE]]),
+        Missing(HOSTILE, HOSTILE),
+        Verbatim(HOSTILE, HOSTILE),
+        title=HOSTILE,
+        banner=HOSTILE,
+    )
+    found = read_page(path)
+    assert "script" not in found.tags
+    assert found.pictures == []
+    assert found.headings[0] == HOSTILE
+    assert found.verbatim == [HOSTILE]
+
+
+def test_a_part_that_fails_is_shown_as_missing_with_its_reason():
+    section = Section("a", "A")
+
+    def broken():
+        raise BadDataError("The table is empty.", where="sub-01.tsv", found="0 rows")
+
+    section.add("the table", broken)
+    section.add("a figure", lambda: 1 / 0)
+    section.add("words", lambda: Text("fine"))
+    assert section.blocks[0] == Missing("the table", "The table is empty · sub-01.tsv · 0 rows")
+    assert "ZeroDivisionError: division by zero" in section.blocks[1].reason
+    assert section.blocks[2] == Text("fine")
+
+
+def test_contents_list_leads_to_every_section(tmp_path):
+    found = read_page(written(tmp_path, Text("words")))
+    assert found.links == ["#main", "#one"]
+    assert {"main", "one"} <= found.anchors
+
+
+def test_pictures_are_inside_the_page_with_their_words(tmp_path):
+    figure = new_figure(2, 1)
+    figure.subplots().plot([0, 1])
+    block = picture(figure, alt="a line", caption="It rises.", dpi=50)
+    found = read_page(written(tmp_path, block))
+    (shown,) = found.pictures
+    assert shown["src"].startswith("data:image/png;base64,")
+    assert (shown["alt"], shown["width"], shown["height"]) == ("a line", "100", "50")
+
+
+def test_drawing_twice_gives_the_same_bytes():
+    def draw():
+        figure = new_figure(2, 1)
+        figure.subplots().plot([0, 1])
+        return picture(figure, alt="a", caption="b").png
+
+    assert draw() == draw()
+
+
+def test_page_stays_below_its_limit_and_says_what_was_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MAX_BYTES", 60_000)
+    blocks = [Picture(b"\x89PNG" + bytes(15_000), "alt", f"figure {k}", 1, 1) for k in range(5)]
+    path = written(tmp_path, *blocks)
+    found = read_page(path)
+    assert path.stat().st_size < 60_000
+    assert len(found.pictures) == 2
+    assert found.missing[0] == "Missing: figure 2. The page would be larger than 8 MB."
+    assert len(found.missing) == 3
+
+
+def test_a_file_that_is_no_png_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(b"<svg/>")
+    with pytest.raises(ValueError, match=r"x\.png is not a PNG"):
+        picture_from_file(path, alt="a", caption="b")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.12345, 3, "0.123"),
+        (12.0, 3, "12"),
+        (np.float32(0.5), 2, "0.50"),
+        (0.00012, 3, "1.20e-04"),
+        (float("nan"), 3, "n/a"),
+        (None, 3, "n/a"),
+        (True, 3, "yes"),
+        ("", 3, "n/a"),
+        (1e12, 3, "1.00e+12"),
+        (-0.25, 2, "-0.25"),
+    ],
+)
+def test_numbers_as_text(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_shares_as_percent():
+    assert percent(0.123) == "12.3 %"
+    assert percent(float("nan")) == "n/a"

@@ -1,0 +1,253 @@
+import fake_outputs
+import numpy as np
+import pandas as pd
+import pytest
+from page_parser import read_page
+
+from bids_app.errors import BadDataError
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree
+from bids_app.report import stimulus_figure_path, write_participant_report
+from bids_app.report.charts import new_figure
+from bids_app.report.honesty import lag_picture, null_picture
+from bids_app.report.layer_maps import preference_section, slope_picture
+from bids_app.report.page import Missing, Table
+from bids_app.report.participant import summary_section
+from bids_app.report.responses import motion_picture, stimuli_section
+from bids_app.report.sources import ParticipantFiles, read_history
+from bids_app.status import Status, StatusRow
+from bids_app.surface.gifti import read_gifti, write_gifti
+
+PARTS = [
+    "Summary",
+    "Stimuli",
+    "Responses",
+    "Accuracy",
+    "Layer preference",
+    "Profile of the best vertices",
+    "Can it be believed?",
+    "Methods",
+    "Errors",
+    "Settings, inputs and versions",
+]
+
+
+def accuracy(folder):
+    tree = OutputTree(folder)
+    halves = [
+        read_gifti(tree.participant_map("01", hemi, "fsaverage5", model="vggish", stat="r"))
+        for hemi in "LR"
+    ]
+    return np.hstack(halves)
+
+
+def test_every_part_is_there(participant_page):
+    assert participant_page.headings == ["Music encoding: sub-01", "Contents", *PARTS]
+    # carpet, 2 accuracy, 3 preference, profile, null, penalties, reliability
+    assert len(participant_page.pictures) == 10
+    assert all(len(shown["alt"]) > 20 for shown in participant_page.pictures)
+
+
+def test_what_the_folder_lacks_is_named_with_its_file(participant_page):
+    told = "\n".join(participant_page.missing)
+    assert len(participant_page.missing) == 3
+    for name in (
+        "desc-design_timeseries.tsv",
+        "desc-lag_summary.tsv",
+        "desc-features_stimulus.png",
+    ):
+        assert name in told
+
+
+def test_numbers_on_the_page_are_those_of_the_derivatives(folder, participant_page):
+    tree = OutputTree(folder)
+    layers = pd.read_csv(tree.model_summary("01", "vggish"), sep="\t")
+    shown = participant_page.table("Layers")
+    assert [row[1] for row in shown[1:]] == list(layers["name"])
+    np.testing.assert_allclose([float(row[3]) for row in shown[1:]], layers["mean_r"], atol=5e-5)
+    np.testing.assert_allclose([float(row[4]) for row in shown[1:]], layers["max_r"], atol=5e-4)
+    shares = [float(row[5].removesuffix(" %")) for row in shown[1:]]
+    np.testing.assert_allclose(shares, 100 * layers["share_q05"], atol=0.051)
+
+    best = layers.loc[layers["max_r"].idxmax()]
+    assert participant_page.facts["Highest accuracy"] == (
+        f"r = {best['max_r']:.3f} in layer {best['layer']} ({best['name']})"
+    )
+    runs = pd.read_csv(tree.runs_summary("01"), sep="\t")
+    used = participant_page.table("Runs used")
+    assert [row[0] for row in used[1:]] == list(runs["run"])
+    assert [int(row[5]) for row in used[1:]] == list(runs["n_volumes_with_music"])
+    cleaning = participant_page.table("Cleaning per run")
+    assert [int(row[3]) for row in cleaning[1:]] == list(runs["degrees_of_freedom"])
+
+    r = accuracy(folder)
+    assert r.max(initial=-1, where=np.isfinite(r)) == pytest.approx(layers["max_r"].max(), abs=1e-6)
+    alts = " ".join(shown["alt"] for shown in participant_page.pictures)
+    assert f"at most r = {np.nanmax(r):.2f}" in alts
+
+
+def test_null_panel_tells_the_best_vertex_and_its_null(folder, participant_page):
+    r = accuracy(folder)
+    layer, _ = np.unravel_index(np.nanargmax(r), r.shape)
+    sd = fake_outputs.NULL_SD / np.sqrt(3)
+    assert f"(layer {layer + 1}, " in participant_page.text
+    assert f"r = {np.nanmax(r):.3f}, against its null (SD {sd:.3f}" in participant_page.text
+    assert f"the best of {np.isfinite(r).sum()}" in participant_page.text
+
+
+def test_reliability_is_the_correlation_of_the_held_out_maps(folder, participant_page):
+    tree = OutputTree(folder)
+    maps = {}
+    for stimulus in ("happy", "sadsh"):
+        halves = [
+            read_gifti(
+                tree.participant_map(
+                    "01", hemi, "fsaverage5", model="vggish", stat="r", stim=stimulus
+                )
+            )
+            for hemi in "LR"
+        ]
+        maps[stimulus] = np.hstack(halves).mean(axis=0)
+    finite = np.isfinite(maps["happy"])
+    expected = np.corrcoef(maps["happy"][finite], maps["sadsh"][finite])[0, 1]
+    alts = " ".join(shown["alt"] for shown in participant_page.pictures)
+    assert f"happy and sadsh: correlation {expected:.2f}" in alts
+
+
+def test_runs_used_and_skipped_and_why(participant_page):
+    assert participant_page.table("Runs not used")[1:] == [
+        ["task-rest", "skipped", "no stimulus was heard in it"]
+    ]
+    noticed = participant_page.table("What was noticed")
+    assert noticed[1] == ["task-happy", "the run is short"]
+
+
+def test_dropped_volumes_are_counted(participant_page):
+    assert participant_page.facts["Volumes at the start"] == "6"
+    assert participant_page.facts["Volumes without music"] == "45 of 135"
+    assert participant_page.facts["Crop"] == "15 s at both ends of every presentation"
+
+
+def test_untrained_network_is_announced_at_the_top(participant_page):
+    tone, text = participant_page.verdicts[0]
+    assert tone == "warning"
+    assert "not trained (random:3)" in text
+
+
+def test_settings_seeds_and_checksums_are_shown(folder, participant_page):
+    tree = OutputTree(folder)
+    stored = fake_outputs.read(tree.participant_settings("01", "vggish"))
+    assert participant_page.facts["Settings hash"] == stored["SettingsHash"]
+    assert participant_page.facts["Seeds"] == "network weights: 3"
+    shown = dict(participant_page.table("Settings that change")[1:])
+    assert shown["delays"] == "3, 9"
+    assert shown["alphas"] == "20 values from 0.001 to 100000"
+    assert "ab" * 32 in "\n".join(participant_page.verbatim)
+
+
+def test_page_points_nowhere_outside_and_is_small(folder):
+    text = (folder / "sub-01.html").read_text()
+    assert len(text) < 8_000_000
+    for mark in (
+        "http://",
+        "https://",
+        'src="//',
+        "url(",
+        "@import",
+        "<script",
+        '<link rel="style',
+    ):
+        assert mark not in text, mark
+
+
+def test_failed_participant_gets_a_page_with_the_crash(tmp_path):
+    fake_outputs.make_status(tmp_path, "02", failed="<b>no</b> & nothing")
+    found = read_page(write_participant_report(tmp_path, "02"))
+    assert found.headings[2:] == PARTS
+    assert found.pictures == []
+    assert ("warning", "sub-02 failed: <b>no</b> & nothing") in found.verdicts
+    assert "ValueError: <b>no</b> & nothing" in found.verbatim[-1]
+    assert any("settings.json" in text for text in found.missing)
+    first = (tmp_path / "sub-02.html").read_bytes()
+    assert write_participant_report(tmp_path, "02").read_bytes() == first
+
+
+def test_given_rows_and_crash_files_come_before_the_logs(folder, tmp_path):
+    crash = tmp_path / "crash-x.txt"
+    crash.write_text("\x1b[31mBoom\x1b[0m " + "x" * 30_000 + " the end")
+    rows = [
+        StatusRow("01", "task-happy", "failed", "too short"),
+        StatusRow("99", "", "failed", "somebody else"),
+    ]
+    files = ParticipantFiles(folder, "01")
+    history = read_history(files, "01", rows, [crash])
+    assert list(history.rows) == rows[:1]
+    (told,) = history.crashes
+    assert told.name == "crash-x.txt"
+    assert told.text.startswith("[the first ")
+    assert told.text.endswith(" the end")
+    assert len(told.text) < 21_000
+    table = next(b for b in summary_section(files, history).blocks if isinstance(b, Table))
+    assert table.caption == "Runs used"
+    skipped = [b for b in summary_section(files, history).blocks if isinstance(b, Table)][-1]
+    assert skipped.rows == [["task-happy", "failed", "too short"]]
+
+
+def test_newest_participant_log_is_read_and_group_logs_are_not(own_folder):
+    status = Status("20270101-000000-bbbbbbbb", "group")
+    status.add("01", "", "done")
+    status.write(OutputTree(own_folder).status(status.run_id))
+    fake_outputs.make_status(own_folder, run_id="20260601-000000-cccccccc", failed="no disk")
+    (own_folder / "logs" / "status_20280101.json").write_text("{")
+    history = read_history(ParticipantFiles(own_folder, "01"), "01")
+    assert history.run_id == "20260601-000000-cccccccc"
+    assert "ValueError: no disk" in history.crashes[0].text
+
+
+def test_without_a_null_the_panel_says_so(tmp_path):
+    fake_outputs.make_participant(tmp_path, n_layers=2, n_times=4, null=False)
+    with pytest.raises(BadDataError, match="No null distribution was computed"):
+        null_picture(ParticipantFiles(tmp_path, "01"))
+
+
+def test_missing_slope_gives_the_reason_of_the_derivatives(own_folder, mesh):
+    tree = OutputTree(own_folder)
+    for hemi in "LR":
+        path = tree.participant_map(
+            "01", hemi, "fsaverage5", model="vggish", stat="slope", desc="layerpref"
+        )
+        write_gifti(path, np.full((1, 10242), np.nan), hemi=hemi, names=["slope"])
+    settings = tree.participant_settings("01", "vggish")
+    content = fake_outputs.read(settings) | {"ReferenceMissing": "only 12 vertices, 200 wanted"}
+    write_json(settings, content)
+    block = slope_picture(ParticipantFiles(own_folder, "01"), mesh)
+    assert block == Missing("residual slope", "only 12 vertices, 200 wanted")
+
+
+def test_half_a_file_costs_one_figure_and_not_the_page(own_folder, mesh):
+    files = ParticipantFiles(own_folder, "01")
+    path = files.map_path("R", "centroid", desc="layerpref")
+    path.write_bytes(path.read_bytes()[:2000])
+    section = preference_section(files, mesh)
+    kinds = [block.kind for block in section.blocks]
+    assert kinds == ["text", "picture", "missing", "picture"]
+    assert section.blocks[2].what == "center of mass"
+    assert "centroid" in section.blocks[2].reason
+
+
+def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
+    stem = own_folder / "sub-01" / "func" / "sub-01"
+    design = pd.DataFrame({"run": ["a"] * 5 + ["b"] * 5, "framewise_displacement": [0.1] * 10})
+    design.to_csv(f"{stem}_desc-design_timeseries.tsv", sep="\t", index=False)
+    lag = pd.DataFrame({"shift_s": [-2, 0, 2], "mean_r": [0.01, 0.03, 0.02]})
+    lag.to_csv(f"{stem}_model-vggish_desc-lag_summary.tsv", sep="\t", index=False)
+    drawing = stimulus_figure_path(own_folder, "01", "happy")
+    drawing.parent.mkdir(parents=True)
+    new_figure(1, 1).savefig(drawing)
+    files = ParticipantFiles(own_folder, "01")
+    assert motion_picture(files).alt == "Framewise displacement over volumes in 2 runs"
+    assert lag_picture(files).alt.endswith("highest at 0 s")
+    blocks = stimuli_section(files).blocks
+    assert [block.kind for block in blocks] == ["table", "picture", "missing"]
+    assert "of sadsh, sadln" in blocks[2].what
+    assert not blocks[1].essential
