@@ -7,29 +7,31 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from bids_app.errors import BadDataError, CannotWriteError, MusencError, TryAgainError, UsageError
-from bids_app.features.audio import audio_duration, file_sha256, load_audio
-from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches
+from bids_app.features.audio import audio_duration, file_sha256
+from bids_app.features.sources import (
+    Progress,
+    Source,
+    Stimuli,
+    change_grams,
+    explicit_source,
+    network_source,
+)
+from bids_app.features.spaces import CHANGE, PRECOMPUTED, check_space, file_of
 from bids_app.features.vggish import load_vggish, random_seed
-
-if TYPE_CHECKING:
-    from bids_app.features.gram import LayerGram
 
 _FORMAT = 1
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 _META = "features.json"
-
-Stimuli = Sequence[tuple[str, str | Path]]
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,14 @@ def load_or_compute_grams(
     stimuli : sequence of (str, str or Path)
         Label and audio file. Give them in the same order for every participant.
     weights : str or Path, optional
-        For ``vggish``: see :func:`bids_app.features.vggish.load_vggish`.
+        For ``vggish`` and ``change:vggish``: see :func:`bids_app.features.vggish.load_vggish`.
     cache_dir : str or Path
         Created if it does not exist.
     hop : float
         Seconds between patches.
     features : str
-        ``vggish``, or a space of :mod:`bids_app.features.spaces`.
+        ``vggish``, ``envelope``, ``cochleagram``, ``modulation``, ``descriptors``,
+        ``precomputed:PATH``, or ``change:`` before one of these.
     device : str
         torch device for the network.
     progress : callable, optional
@@ -202,32 +205,6 @@ def load_or_compute_grams(
     return replace(FeatureGrams.load(folder), labels=tuple(label for label, _ in stimuli))
 
 
-def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, np.ndarray]:
-    """Log-mel patches (n_patches, 96, 64) and their times (n_patches,) of an audio file.
-
-    Raises
-    ------
-    MissingInputError, BadDataError
-        The file is missing or unusable or shorter than one patch; names it.
-    """
-    try:
-        return log_mel_patches(load_audio(path, SAMPLE_RATE), SAMPLE_RATE, hop)
-    except BadDataError as error:
-        raise BadDataError(
-            error.what, where=path, found=error.found, wanted=error.wanted, remedy=error.remedy
-        ) from error
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Layers still to be computed, with what is known beforehand."""
-
-    grams: Iterable[LayerGram]
-    patch_times: Sequence[np.ndarray]
-    weights_sha256: str = ""
-    weights_label: str = ""
-
-
 def _layers(
     stimuli: Stimuli,
     weights: str | Path | None,
@@ -236,18 +213,22 @@ def _layers(
     features: str,
     device: str,
     progress: Progress | None,
-) -> _Source:
-    from bids_app.features.stream import layer_grams
-
-    assert weights is not None
-    model = load_vggish(weights)
-    prepared = [stimulus_patches(path, hop) for _, path in stimuli]
-    grams = layer_grams(
-        model, [patches for patches, _ in prepared], device=device, progress=progress
-    )
-    return _Source(
-        grams, [times for _, times in prepared], model.weights_sha256, model.weights_label
-    )
+) -> Source:
+    if features.startswith(CHANGE):
+        inner = load_or_compute_grams(
+            stimuli,
+            weights,
+            cache_dir=cache_dir,
+            hop=hop,
+            features=features.removeprefix(CHANGE),
+            device=device,
+            progress=progress,
+        )
+        grams = change_grams(inner.patch_times, inner.layer_names, inner.gram, hop)
+        return Source(grams, inner.patch_times, inner.weights_sha256, inner.weights_label)
+    if features == "vggish":
+        return network_source(stimuli, load_vggish(str(weights)), hop, device, progress)
+    return explicit_source(stimuli, features, hop, progress)
 
 
 def _check_stimuli(stimuli: Stimuli) -> None:
@@ -268,22 +249,31 @@ def _cache_key(
     hop: float,
     features: str,
 ) -> str:
-    if features != "vggish":
-        raise UsageError("Unknown feature space.", where="features", found=features)
-    if weights is None:
-        raise UsageError(
-            "VGGish needs weights.",
-            where="weights",
-            remedy="give the weights file, or random:SEED for an untrained network",
-        )
-    known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
-    parts = [_FORMAT, features, round(hop, 6), list(checksums), known]
+    check_space(features)
+    known: object = None
+    # Where precomputed features lie does not matter, what they are does.
+    name = features.partition(PRECOMPUTED)[0] + PRECOMPUTED if PRECOMPUTED in features else features
+    if features.removeprefix(CHANGE) == "vggish":
+        if weights is None:
+            raise UsageError(
+                "VGGish needs weights.",
+                where="weights",
+                remedy="give the weights file, or random:SEED for an untrained network",
+            )
+        known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
+    elif PRECOMPUTED in features:
+        files = [file_of(features, label) for label, _ in stimuli]
+        # One file with a group per stimulus is told apart by the labels.
+        known = [(file_sha256(f), label) for f, (label, _) in zip(files, stimuli, strict=True) if f]
+    parts = [_FORMAT, name, round(hop, 6), list(checksums), known]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _folder_prefix(features: str) -> str:
-    name = features.split(":")[0] if features.startswith("precomputed") else features
-    return "".join(character if character.isalnum() else "-" for character in name)
+    name = (
+        features.partition(PRECOMPUTED)[0] + "precomputed" if PRECOMPUTED in features else features
+    )
+    return name.replace(":", "-")
 
 
 def _matrix_name(layer: int) -> str:
@@ -315,7 +305,7 @@ def _locked(cache_dir: Path, folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _write(folder: Path, meta: Mapping[str, Any], source: _Source) -> None:
+def _write(folder: Path, meta: Mapping[str, Any], source: Source) -> None:
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:

@@ -16,7 +16,8 @@ from bids_app.errors import BadDataError
 _CONSTANT_SHARE = 1e-6
 
 Transform = Callable[[torch.Tensor, torch.Tensor], int]
-"""Fill the second tensor (n_rows, n_units) from the first; returns the number of dead units."""
+"""Fill the second tensor (n_rows, n_units) from the first (n_patches, n_units); return the number
+of units that are dead."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class GramSum:
     ) -> None:
         self.n_units = 0
         self.n_constant = 0
+        self._n_rows = n_rows
         self._transform = transform
         self._on_cpu = device == "cpu"
         self._syrk = ssyrk if dtype == torch.float32 else dsyrk
@@ -109,12 +111,15 @@ class GramSum:
 
         Parameters
         ----------
-        values : tensor of shape (n_rows, n_units)
-            Row-major.
-        scratch : tensor with at least as many elements and the same type
-            Overwritten.
+        values : tensor of shape (n_patches, n_units)
+            As many rows as the transform takes.
+        scratch : tensor of the same type
+            Overwritten where it is large enough.
         """
-        out = scratch.flatten()[: values.numel()].view(values.shape)
+        shape = (self._n_rows, values.shape[1])
+        if scratch.numel() < shape[0] * shape[1]:
+            scratch = values.new_empty(shape)
+        out = scratch.flatten()[: shape[0] * shape[1]].view(shape)
         self.n_constant += self._transform(values, out)
         self.n_units += values.shape[1]
         if self._on_cpu:

@@ -1,0 +1,205 @@
+"""Music descriptors through librosa: loudness, timbre, tonality, rhythm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_app.features.logmel import SAMPLE_RATE
+from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+
+_FFT_SIZE = 2048
+_HOP = 512
+_FRAME_SECONDS = _HOP / SAMPLE_RATE
+# Key, pulse and tempo are properties of seconds of music, not of one patch.
+_CONTEXT_SECONDS = 6.0
+_N_PARTIALS = 20
+_FRAMES_PER_BLOCK = 2000
+_TEMPO_RANGE = (40.0, 240.0)
+
+UNITS = {
+    "loudness": (Unit("rms", "Root mean square of the waveform", "a.u."),),
+    "timbre": (
+        Unit("centroid", "Spectral centroid: mean of the spectrum as a distribution", "Hz"),
+        Unit("spread", "Spectral spread: standard deviation around the centroid", "Hz"),
+        Unit("flux", "Spectral flux: distance between successive normalized spectra", "a.u."),
+        Unit("roughness", "Sensory dissonance of the 20 strongest partials (Sethares)", "a.u."),
+    ),
+    "tonality": (
+        *[
+            Unit(f"chroma_{n:02d}", f"Chroma: share of pitch class {name}", "a.u.")
+            for n, name in enumerate(
+                ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
+            )
+        ],
+        Unit("key_clarity", "Highest correlation with a key profile (Krumhansl-Kessler)", "r"),
+    ),
+    "rhythm": (
+        Unit("pulse_clarity", "Highest autocorrelation of the onset strength", "r"),
+        Unit("tempo", "Tempo of the strongest pulse", "beats/min"),
+        Unit("onset_rate", "Onsets per second", "Hz"),
+    ),
+}
+
+# Krumhansl and Kessler 1982.
+_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+
+
+def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[FeatureSeries]:
+    """Descriptors at the patch rate in four groups, and all of them together.
+
+    Parameters
+    ----------
+    audio : array of shape (n_samples,)
+        At 16 kHz.
+    patch_times : array of shape (n_patches,)
+        Centers of the patches in seconds.
+
+    Returns
+    -------
+    layers : list of FeatureSeries
+        ``loudness``, ``timbre``, ``tonality``, ``rhythm`` and ``all``. Key and rhythm are measured
+        over 6 s around the patch, everything else over the patch.
+    """
+    import librosa
+
+    audio = audio.astype(np.float32)
+    spectrum = np.abs(librosa.stft(audio, n_fft=_FFT_SIZE, hop_length=_HOP))
+    times = np.arange(spectrum.shape[1]) * _FRAME_SECONDS
+    rms = librosa.feature.rms(y=audio, frame_length=_FFT_SIZE, hop_length=_HOP)[0]
+    chroma = librosa.feature.chroma_stft(S=spectrum**2, sr=SAMPLE_RATE, n_fft=_FFT_SIZE).T
+    onset = librosa.onset.onset_strength(S=librosa.amplitude_to_db(spectrum), sr=SAMPLE_RATE)
+    onsets = librosa.onset.onset_detect(
+        onset_envelope=onset, sr=SAMPLE_RATE, hop_length=_HOP, units="frames"
+    )
+    timbre = np.column_stack(
+        [
+            librosa.feature.spectral_centroid(S=spectrum, sr=SAMPLE_RATE)[0],
+            librosa.feature.spectral_bandwidth(S=spectrum, sr=SAMPLE_RATE)[0],
+            spectral_flux(spectrum),
+            roughness(spectrum),
+        ]
+    )
+    wide = patch_means(times, chroma, patch_times, _CONTEXT_SECONDS)
+    struck = np.bincount(onsets, minlength=times.size)[: times.size]
+    rate = patch_means(times, struck, patch_times, _CONTEXT_SECONDS) / _FRAME_SECONDS
+    values = {
+        "loudness": patch_means(times, rms[:, np.newaxis], patch_times),
+        "timbre": patch_means(times, timbre, patch_times),
+        "tonality": np.column_stack([patch_means(times, chroma, patch_times), key_clarity(wide)]),
+        "rhythm": np.column_stack([pulse(times, onset, patch_times), rate]),
+    }
+    layers = [FeatureSeries(name, array, UNITS[name]) for name, array in values.items()]
+    together = tuple(unit for series in layers for unit in series.units)
+    return [*layers, FeatureSeries("all", np.column_stack(list(values.values())), together)]
+
+
+def spectral_flux(spectrum: np.ndarray) -> np.ndarray:
+    """Euclidean distance between successive spectra of unit length.
+
+    Parameters
+    ----------
+    spectrum : array of shape (n_bins, n_frames)
+        Magnitudes.
+
+    Returns
+    -------
+    flux : array of shape (n_frames,)
+        0 for the first frame and wherever a frame is silent.
+    """
+    norms = np.linalg.norm(spectrum, axis=0)
+    sounding = norms > 0
+    unit = spectrum / np.where(sounding, norms, 1)
+    distance = np.linalg.norm(np.diff(unit, axis=1), axis=0)
+    return np.concatenate([[0.0], distance * (sounding[1:] & sounding[:-1])])
+
+
+def roughness(spectrum: np.ndarray) -> np.ndarray:
+    """Sensory dissonance of the strongest partials (Plomp and Levelt 1965; Sethares 1993).
+
+    Parameters
+    ----------
+    spectrum : array of shape (n_bins, n_frames)
+        Magnitudes of a 2,048-point transform at 16 kHz.
+
+    Returns
+    -------
+    roughness : array of shape (n_frames,)
+        Sum over pairs of the smaller amplitude times the dissonance of their distance.
+    """
+    inner = spectrum[1:-1]
+    peaks = np.where((inner > spectrum[:-2]) & (inner >= spectrum[2:]), inner, 0).T
+    n_frames = len(peaks)
+    result = np.empty(n_frames)
+    for start in range(0, n_frames, _FRAMES_PER_BLOCK):
+        block = peaks[start : start + _FRAMES_PER_BLOCK]
+        strongest = np.argpartition(-block, _N_PARTIALS, axis=1)[:, :_N_PARTIALS]
+        amplitude = np.take_along_axis(block, strongest, axis=1)
+        frequency = (strongest + 1) * SAMPLE_RATE / _FFT_SIZE
+        distance = np.abs(frequency[:, :, np.newaxis] - frequency[:, np.newaxis])
+        lower = np.minimum(frequency[:, :, np.newaxis], frequency[:, np.newaxis])
+        weaker = np.minimum(amplitude[:, :, np.newaxis], amplitude[:, np.newaxis])
+        scaled = 0.24 * distance / (0.0207 * lower + 18.96)
+        pairs = weaker * (np.exp(-3.51 * scaled) - np.exp(-5.75 * scaled))
+        result[start : start + len(block)] = pairs.sum(axis=(1, 2)) / 2
+    return result
+
+
+def key_clarity(chroma: np.ndarray) -> np.ndarray:
+    """Highest correlation of a chroma vector with the 24 key profiles.
+
+    Parameters
+    ----------
+    chroma : array of shape (n_patches, 12)
+        From C upward.
+
+    Returns
+    -------
+    clarity : array of shape (n_patches,)
+        0 where the chroma is flat.
+    """
+    profiles = np.stack([np.roll(profile, k) for profile in (_MAJOR, _MINOR) for k in range(12)])
+    profiles = profiles - profiles.mean(axis=1, keepdims=True)
+    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    centered = chroma - chroma.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centered, axis=1)
+    best = (centered @ profiles.T).max(axis=1)
+    return np.divide(best, norms, out=np.zeros(len(chroma)), where=norms > 1e-12)
+
+
+def pulse(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
+    """Pulse clarity and tempo from the autocorrelation of the onset strength.
+
+    Parameters
+    ----------
+    times : array of shape (n_frames,)
+        Seconds.
+    onset : array of shape (n_frames,)
+        Onset strength.
+    patch_times : array of shape (n_patches,)
+        Seconds.
+
+    Returns
+    -------
+    curves : array of shape (n_patches, 2)
+        Highest normalized autocorrelation between 40 and 240 beats/min in 6 s, and its beats/min;
+        where nothing is struck, 0 and the tempo before it.
+    """
+    step = times[1] - times[0]
+    lags = np.arange(
+        int(np.ceil(60 / _TEMPO_RANGE[1] / step)), int(60 / _TEMPO_RANGE[0] / step) + 1
+    )
+    curves = np.zeros((len(patch_times), 2))
+    tempo = 60 / (np.sqrt(lags[0] * lags[-1]) * step)
+    for n, center in enumerate(patch_times):
+        near = onset[np.abs(times - center) <= _CONTEXT_SECONDS / 2]
+        near = near - near.mean()
+        usable = lags[lags < near.size - 1]
+        power = near @ near
+        if power > 0 and usable.size:
+            products = np.array([near[lag:] @ near[:-lag] for lag in usable]) / power
+            best = int(np.argmax(products))
+            tempo = 60 / (usable[best] * step)
+            curves[n, 0] = max(products[best], 0.0)
+        curves[n, 1] = tempo
+    return curves

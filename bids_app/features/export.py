@@ -1,0 +1,305 @@
+"""Feature time series as files: tables or HDF5, with sidecars, and a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_app.errors import CannotWriteError, UsageError
+from bids_app.features.audio import audio_duration, file_sha256
+from bids_app.features.pooling import FeatureSeries, Unit
+from bids_app.features.sources import Progress, stimulus_layers, stimulus_patches
+from bids_app.features.spaces import CHANGE, check_space
+from bids_app.features.vggish import load_vggish
+
+FORMATS = ("tsv", "h5")
+PRESETS = ("musenc", "lea")
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Layers of one stimulus: number (1-based in its space), series."""
+
+    label: str
+    path: Path
+    times: np.ndarray
+    layers: list[tuple[int, FeatureSeries]]
+
+
+def export_features(
+    audio_paths: Sequence[str | Path],
+    output_dir: str | Path,
+    *,
+    weights: str | Path | None = None,
+    layers: Sequence[int | str] | None = None,
+    features: str = "vggish",
+    hop: float = 0.48,
+    preset: str = "musenc",
+    variance: float = 0.99,
+    n_components: int | None = None,
+    file_format: str = "tsv",
+    picture: bool = True,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Compute features of audio files and write them as time series.
+
+    Layers of VGGish are written as principal components over all the files given, since conv1
+    alone has 393,216 units; other feature spaces are written unit by unit.
+
+    Parameters
+    ----------
+    audio_paths : sequence of str or Path
+        Audio files; their names without ending are the labels.
+    output_dir : str or Path
+        Created if it does not exist.
+    weights : str or Path, optional
+        For VGGish.
+    layers : sequence of int or str, optional
+        Layers of VGGish, all 23 unless told; other spaces are always written whole.
+    features : str
+        ``vggish``, ``envelope``, ``cochleagram``, ``modulation``, ``descriptors``,
+        ``precomputed:PATH``, or ``change:`` before one of these.
+    hop : float
+        Seconds between samples.
+    preset : str
+        ``musenc``: components of the activations; ``lea``: of the rectified activations.
+    variance : float
+        Keep the fewest components that explain more than this share.
+    n_components : int, optional
+        Keep this many components instead.
+    file_format : str
+        ``tsv``: a table per layer; ``h5``: one file per stimulus with an array per layer.
+    picture : bool
+        Also draw layers 1, 2, 18 and 23 of VGGish over time.
+    device : str
+        torch device.
+    progress : callable, optional
+        Called with a few words about ten times.
+
+    Returns
+    -------
+    files : list of Path
+        What was written.
+
+    Raises
+    ------
+    UsageError
+        Unknown format, preset, layer or feature space, repeated labels, or no weights.
+    MissingInputError, BadDataError
+        A file is missing or unusable; names it.
+    CannotWriteError
+        The folder cannot be written.
+    """
+    stimuli = _labelled(audio_paths)
+    _check_options(features, preset, file_format, weights)
+    output_dir = Path(output_dir)
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWriteError(
+            "The output folder cannot be created.", where=output_dir, found=str(error)
+        ) from error
+    common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
+    written: list[Path] = []
+    results: Iterable[_Result]
+    if "vggish" in features:
+        model = load_vggish(str(weights))
+        common |= {"Weights": model.weights_label, "WeightsSHA256": model.weights_sha256}
+        prepared = {label: stimulus_patches(path, hop) for label, path in stimuli.items()}
+        if features == "vggish":
+            results = _component_results(
+                model, stimuli, prepared, layers, preset, variance, n_components, device, progress
+            )
+        else:
+            results = _network_change(model, stimuli, prepared, layers, hop, device, progress)
+        if picture:
+            from bids_app.features.picture import draw_layers
+
+            for label, (patches, times) in prepared.items():
+                target = output_dir / f"{label}_vggish.png"
+                draw_layers(model, patches, times, target, title=label, device=device)
+                written.append(target)
+    else:
+        results = _explicit_results(stimuli, features, hop)
+    for result in results:
+        written += _write(result, output_dir, _name(features), common, hop, file_format)
+    return written
+
+
+def _labelled(audio_paths: Sequence[str | Path]) -> dict[str, Path]:
+    paths = [Path(path) for path in audio_paths]
+    labels = [path.stem for path in paths]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not paths or repeated:
+        raise UsageError(
+            "Audio files must have names of their own.",
+            where="audio",
+            found=f"repeated: {', '.join(repeated)}" if repeated else "no file",
+        )
+    return dict(zip(labels, paths, strict=True))
+
+
+def _check_options(
+    features: str, preset: str, file_format: str, weights: str | Path | None
+) -> None:
+    check_space(features)
+    for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
+        if value not in choices:
+            raise UsageError(
+                f"Unknown {name}.", where=name, found=value, wanted=" or ".join(choices)
+            )
+    if "vggish" in features and weights is None:
+        raise UsageError(
+            "VGGish needs weights.",
+            where="weights",
+            remedy="give the weights file, or random:SEED for an untrained network",
+        )
+
+
+def _component_results(
+    model: Any,
+    stimuli: Mapping[str, Path],
+    prepared: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    layers: Sequence[int | str] | None,
+    preset: str,
+    variance: float,
+    n_components: int | None,
+    device: str,
+    progress: Progress | None,
+) -> list[_Result]:
+    from bids_app.features.components import layer_components
+
+    results = [_Result(label, path, prepared[label][1], []) for label, path in stimuli.items()]
+    computed = layer_components(
+        model,
+        [patches for patches, _ in prepared.values()],
+        rectify=preset == "lea",
+        layers=layers,
+        variance=variance,
+        n_components=n_components,
+        device=device,
+        progress=progress,
+    )
+    for layer in computed:
+        units = tuple(
+            Unit(
+                f"pc{n:03d}",
+                f"Principal component {n} of {layer.name}, {100 * share:.3g} % of its variance",
+                "a.u.",
+            )
+            for n, share in enumerate(layer.explained, start=1)
+        )
+        for result, scores in zip(results, layer.scores, strict=True):
+            result.layers.append((layer.layer, FeatureSeries(layer.name, scores, units)))
+    return results
+
+
+def _network_change(
+    model: Any,
+    stimuli: Mapping[str, Path],
+    prepared: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    layers: Sequence[int | str] | None,
+    hop: float,
+    device: str,
+    progress: Progress | None,
+) -> list[_Result]:
+    from bids_app.features.change import UNITS, change_curves
+    from bids_app.features.stream import layer_grams
+
+    results = []
+    for label, path in stimuli.items():
+        patches, times = prepared[label]
+        grams = layer_grams(model, [patches], layers=layers, device=device, progress=progress)
+        series = [
+            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS)) for g in grams
+        ]
+        results.append(_Result(label, path, times, series))
+    return results
+
+
+def _explicit_results(stimuli: Mapping[str, Path], features: str, hop: float) -> Iterator[_Result]:
+    from bids_app.features.change import UNITS, change_curves
+    from bids_app.features.gram import values_gram
+
+    for label, path in stimuli.items():
+        times, layers = stimulus_layers(label, path, features.removeprefix(CHANGE), hop)
+        if features.startswith(CHANGE):
+            layers = [
+                FeatureSeries(s.name, change_curves(values_gram([s.values])[0], hop), UNITS)
+                for s in layers
+            ]
+        yield _Result(label, path, times, list(enumerate(layers, start=1)))
+
+
+def _name(features: str) -> str:
+    """Part of file names that says which space it is."""
+    head, mark, _ = features.partition("precomputed:")
+    return (head + "precomputed" if mark else features).replace(":", "-")
+
+
+def _write(
+    result: _Result,
+    folder: Path,
+    space: str,
+    common: Mapping[str, Any],
+    hop: float,
+    file_format: str,
+) -> list[Path]:
+    about = {
+        **common,
+        "Stimulus": result.path.name,
+        "StimulusSHA256": file_sha256(result.path),
+        "StimulusDuration": audio_duration(result.path),
+        "SamplingFrequency": 1 / hop,
+        "StartTime": float(result.times[0]),
+    }
+    time = {"LongName": "Time in the audio at the center of the 0.975 s of a patch", "Units": "s"}
+    stem = f"{result.label}_{space}"
+    try:
+        if file_format == "h5":
+            return _write_hdf5(result, folder / f"{stem}.h5", about, time)
+        files = []
+        for number, series in result.layers:
+            target = folder / f"{stem}_{number:02d}-{series.name}.tsv"
+            header = ["time", *(unit.name for unit in series.units)]
+            rows = np.column_stack([result.times, series.values])
+            formats = ["%.4f"] + ["%.7g"] * series.values.shape[1]
+            np.savetxt(target, rows, formats, "\t", header="\t".join(header), comments="")
+            sidecar = {**about, "Layer": number, "LayerName": series.name, "Columns": header}
+            sidecar |= {"time": time, **_described(series)}
+            files += [target, _write_json(target.with_suffix(".json"), sidecar)]
+        return files
+    except OSError as error:
+        raise CannotWriteError(
+            "Features cannot be written.", where=folder, found=str(error)
+        ) from error
+
+
+def _write_hdf5(
+    result: _Result, target: Path, about: Mapping[str, Any], time: Mapping[str, str]
+) -> list[Path]:
+    import h5py
+
+    layers = {}
+    with h5py.File(target, "w") as file:
+        file["time"] = result.times
+        for number, series in result.layers:
+            file.create_dataset(series.name, data=series.values, compression="gzip")
+            layers[series.name] = {"Layer": number, "Columns": _described(series)}
+    sidecar = {**about, "time": time, "Layers": layers}
+    return [target, _write_json(target.with_suffix(".json"), sidecar)]
+
+
+def _described(series: FeatureSeries) -> dict[str, dict[str, str]]:
+    return {unit.name: {"LongName": unit.long_name, "Units": unit.units} for unit in series.units}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> Path:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path

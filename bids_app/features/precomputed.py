@@ -1,0 +1,178 @@
+"""Feature time series that were computed elsewhere (OpenL3, annotations, ...)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import BadDataError, MissingInputError
+from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+from bids_app.features.timing import interpolation_matrix
+
+_TABLES = (".tsv", ".tsv.gz")
+_ARRAYS = (".h5", ".hdf5")
+
+
+def find_precomputed(path: str | Path, label: str) -> Path:
+    """File with the features of one stimulus.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder with ``LABEL.tsv``, ``LABEL.tsv.gz``, ``LABEL.h5`` or ``LABEL.hdf5`` per stimulus,
+        or one HDF5 file with a group per stimulus.
+    label : str
+        Of the stimulus.
+
+    Returns
+    -------
+    file : Path
+
+    Raises
+    ------
+    MissingInputError
+        There is none.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix in _ARRAYS:
+        return path
+    candidates = [path / f"{label}{suffix}" for suffix in (*_TABLES, *_ARRAYS)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise MissingInputError(
+        "There are no precomputed features for a stimulus.",
+        where=path,
+        found=f"nothing for {label}",
+        wanted=" or ".join(candidate.name for candidate in candidates),
+        remedy="name the files after the stimuli, or give one HDF5 file with a group for each",
+    )
+
+
+def load_precomputed(
+    path: str | Path, label: str, patch_times: np.ndarray, hop: float
+) -> list[FeatureSeries]:
+    """Read precomputed features and bring them to the patches.
+
+    A table has a column ``time`` (seconds in the audio file) and one column per unit. An HDF5
+    file has ``time`` (n_frames,) and one array (n_frames, n_units) per layer, at its root or in
+    a group named as the stimulus. Frames closer than the patches are averaged over each patch,
+    others interpolated.
+
+    Parameters
+    ----------
+    path : str or Path
+        See :func:`find_precomputed`.
+    label : str
+        Of the stimulus.
+    patch_times : array of shape (n_patches,)
+        Centers of the patches in seconds.
+    hop : float
+        Seconds between them.
+
+    Returns
+    -------
+    layers : list of FeatureSeries
+        In alphabetical order of the layers; a table is one layer named ``precomputed``.
+
+    Raises
+    ------
+    MissingInputError
+        No file for the stimulus.
+    BadDataError
+        Names the file: no time column, times that do not increase or do not cover the audio,
+        values that are not numbers or not finite.
+    """
+    file = find_precomputed(path, label)
+    if file.suffix in _ARRAYS:
+        times, arrays, columns = _read_arrays(file, label, shared=file == Path(path))
+    else:
+        times, arrays, columns = _table(file)
+    _check_times(times, patch_times, file)
+    step = float(np.median(np.diff(times)))
+    layers = []
+    for name, values in arrays.items():
+        if values.ndim != 2 or len(values) != len(times) or not np.isfinite(values).all():
+            raise BadDataError(
+                "Precomputed features cannot be used.",
+                where=file,
+                found=f"{name}: shape {values.shape}, "
+                f"{np.count_nonzero(~np.isfinite(values))} values are not finite",
+                wanted=f"finite numbers of shape ({len(times)}, n_units)",
+                remedy="fill or leave out missing values before",
+            )
+        if step < hop:
+            pooled = patch_means(times, values, patch_times)
+        else:
+            pooled = interpolation_matrix(times, patch_times) @ values
+        names = columns.get(name) or [f"{name}_{n:04d}" for n in range(values.shape[1])]
+        units = tuple(Unit(unit, f"{unit} of {file.name}", "n/a") for unit in names)
+        layers.append(FeatureSeries(name, pooled, units))
+    return layers
+
+
+def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(file, sep="\t", na_values=["n/a"])
+        times = table.pop("time").to_numpy(dtype=float)
+        values = table.to_numpy(dtype=float)
+    except (KeyError, ValueError, OSError) as error:
+        raise _unreadable(file, error) from error
+    if not table.columns.size:
+        raise _unreadable(file, "no column beside time")
+    return times, {"precomputed": values}, {"precomputed": [str(name) for name in table.columns]}
+
+
+def _read_arrays(
+    file: Path, label: str, shared: bool
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
+    import h5py
+
+    try:
+        with h5py.File(file) as content:
+            # A file for all stimuli must say which is which.
+            group = content[label] if shared or label in content else content
+            times = np.asarray(group["time"], dtype=float)
+            arrays = {
+                name: np.asarray(item, dtype=float)
+                for name, item in sorted(group.items())
+                if name != "time" and isinstance(item, h5py.Dataset)
+            }
+    except (KeyError, ValueError, OSError, TypeError) as error:
+        raise _unreadable(file, f"{label}: {error}") from error
+    if not arrays:
+        raise _unreadable(file, "no array beside time")
+    return times, arrays, {}
+
+
+def _unreadable(file: Path, problem: object) -> BadDataError:
+    return BadDataError(
+        "Precomputed features cannot be read.",
+        where=file,
+        found=str(problem),
+        wanted="a column or array `time` in seconds, and numbers beside it",
+        remedy="see docs/features.md for the layout",
+    )
+
+
+def _check_times(times: np.ndarray, patch_times: np.ndarray, file: Path) -> None:
+    if times.ndim != 1 or times.size < 2 or not np.all(np.diff(times) > 0):
+        raise BadDataError(
+            "Times of precomputed features must increase.",
+            where=file,
+            found=f"{times.size} times",
+            remedy="sort the rows by time and remove repeated ones",
+        )
+    # A series may begin or end one of its own steps inside the first or last patch.
+    slack = float(np.median(np.diff(times)))
+    if times[0] > patch_times[0] + slack or times[-1] < patch_times[-1] - slack:
+        raise BadDataError(
+            "Precomputed features do not cover the stimulus.",
+            where=file,
+            found=f"times from {times[0]:g} to {times[-1]:g} s",
+            wanted=f"{patch_times[0]:g} to {patch_times[-1]:g} s",
+            remedy="compute them for the whole audio file; times count from its start",
+        )
