@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bids_app.cli.parser import parse_config
+from bids_app.cli.stopping import stops_on_sigterm
 from bids_app.config import Config
 from bids_app.errors import MusencError, UsageError
 from bids_app.files import read_json
@@ -35,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(work: Callable[[], int]) -> int:
     """Run `work`; a user's error becomes a message and an exit code, never a traceback."""
     os.environ["NIPYPE_NO_ET"] = "1"  # nipype's version ping: nothing is ever sent
-    signal.signal(signal.SIGTERM, _on_termination)
     try:
-        return work()
+        with stops_on_sigterm():
+            return work()
     except MusencError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         LOGGER.debug("traceback", exc_info=True)
@@ -55,10 +54,6 @@ def guarded(work: Callable[[], int]) -> int:
         )
         LOGGER.debug("traceback", exc_info=True)
         return 1
-
-
-def _on_termination(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def run(config: Config) -> int:
