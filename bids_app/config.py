@@ -118,6 +118,7 @@ class Config:
             **asdict(self.responses),
             "space": SPACE,
             "null": self.statistics.null,
+            "random_seed": self.statistics.random_seed,
             "missing": self.stimuli.missing,
             "sessions": self.selection.sessions,
             "tasks": self.selection.tasks,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,13 +197,17 @@ def map_sidecar(stat: str, space: str, names: list[str], **fields: Any) -> dict[
     }
 
 
-def write_dataset_files(tree: OutputTree, *, sources: list[dict[str, str]]) -> None:
+def write_dataset_files(
+    tree: OutputTree, *, sources: list[dict[str, str]], authors: Sequence[str] = ()
+) -> None:
     """Write ``dataset_description.json``, ``.bidsignore`` and ``README`` where they are missing.
 
     Parameters
     ----------
     sources : list of dict
         ``SourceDatasets`` entries, and ``DatasetLinks`` through their ``Name`` and ``URL`` keys.
+    authors : sequence of str
+        Authors of the source dataset.
 
     Raises
     ------
@@ -222,18 +226,21 @@ def write_dataset_files(tree: OutputTree, *, sources: list[dict[str, str]]) -> N
                     wanted="an empty folder or an earlier output of musenc-bidsapp",
                     remedy="give another output_dir",
                 )
-        write_json(description, dataset_description(sources))
+        write_json(description, dataset_description(sources, authors))
         write_text(tree.root / ".bidsignore", BIDSIGNORE)
         write_text(tree.root / "README", README)
 
 
-def dataset_description(sources: list[dict[str, str]]) -> dict[str, Any]:
+def dataset_description(
+    sources: list[dict[str, str]], authors: Sequence[str] = ()
+) -> dict[str, Any]:
     """Content of ``dataset_description.json``."""
     return {
         "Name": "musenc-bidsapp: music encoding maps",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "License": "see the source datasets",
+        **({"Authors": list(authors)} if authors else {}),
         "GeneratedBy": [
             {
                 "Name": "musenc-bidsapp",

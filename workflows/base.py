@@ -48,7 +48,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
 
     tree = OutputTree(config.output_dir)
     weights = find_weights(config.model.weights)
-    write_dataset_files(tree, sources=_source_datasets(plan))
+    write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
     settings = config.participant_settings(_weights_checksum(weights))
     _claim_settings(tree, settings)
     status = Status(run_id, "participant")
@@ -75,6 +75,17 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
 
 def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
     return [{"Name": name, "URL": path.resolve().as_uri()} for name, path in plan.dataset_links]
+
+
+def _authors(plan: StudyPlan) -> list[str]:
+    """Authors of the first source dataset that names any."""
+    for folder in (plan.raw_dir, *plan.derivatives):
+        description = None if folder is None else folder / "dataset_description.json"
+        if description is not None and description.is_file():
+            authors = read_json(description).get("Authors")
+            if isinstance(authors, list) and authors:
+                return [str(author) for author in authors]
+    return []
 
 
 def _weights_checksum(weights: str) -> str:

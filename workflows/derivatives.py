@@ -149,6 +149,7 @@ class _Writer:
             "Features": self.record.features,
             "HeldOutStimuli": fits.fold_stimuli,
             "DegenerateVertices": fits.n_degenerate,
+            "LayerAverageSDRatio": fits.average_sd_ratio,
             "ReferenceVertices": preference.n_reference,
             "ReferenceMissing": preference.reason,
             "Outputs": sorted(str(p.relative_to(root)) for p in self.written),
@@ -174,6 +175,7 @@ def _common_fields(
         "HighPassCutoff": settings["high_pass"],
         "SmoothingFWHM": settings["smoothing"],
         "Null": settings["null"],
+        "RandomSeed": settings["random_seed"],
         "SamplingTimes": [
             {"Stimulus": b.stimulus, "Run": b.run, "First": b.times[0], "Count": len(b.times)}
             for b in blocks

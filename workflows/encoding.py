@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.encoding import EncodingPlan, fit_encoding, phase_null, plan_encoding
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
@@ -40,6 +40,9 @@ class LayerFits:
         Per layer: units, effective rank, penalty-edge shares, accuracy.
     n_degenerate : int
         Vertices without a result.
+    average_sd_ratio : float
+        Null standard deviation of the layer average over the layers' mean standard deviation:
+        below 1, since layers are not perfectly correlated. NaN without a null.
     """
 
     r: NDArray[np.float32]
@@ -53,6 +56,7 @@ class LayerFits:
     layer_names: list[str]
     table: list[dict[str, Any]]
     n_degenerate: int
+    average_sd_ratio: float
 
     def save(self, path: Path) -> Path:
         """Write to one uncompressed ``.npz`` file."""
@@ -82,10 +86,13 @@ def fit_layers(
     selection: Literal["r", "sse"],
     null: Literal["analytic", "none"],
     high_pass: float,
+    seed: int,
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer.
+
+    `seed` draws the vertices and phases of the refits behind `LayerFits.average_sd_ratio`.
 
     Raises
     ------
@@ -96,6 +103,8 @@ def fit_layers(
     labels = [block.stimulus for block in blocks]
     index = [grams.labels.index(label) for label in labels]
     times = [block.times for block in blocks]
+    responses = [block.values for block in blocks]
+    average = _LayerAverageNull(responses, seed) if null != "none" else None
     results = []
     table: list[dict[str, Any]] = []
     for layer, name in enumerate(grams.layer_names, start=1):
@@ -113,16 +122,67 @@ def fit_layers(
             tr=tr,
             alphas=alphas,
         )
-        result = fit_encoding(
+        result = fit_encoding(plan, responses, selection=selection, null=null, n_threads=n_threads)
+        results.append(result)
+        if average is not None:
+            average.add(plan, result.alpha, [grams.checksums[i] for i in index], n_threads)
+        table.append(_layer_row(layer, name, grams, plan, result))
+    ratio = float("nan") if average is None else average.sd_ratio
+    return _stack(results, grams.layer_names, table, ratio)
+
+
+class _LayerAverageNull:
+    """Null standard deviation of the layer average, by refits at a sample of vertices.
+
+    All layers see the same phases, so the draws of their average keep the layers' dependence.
+    """
+
+    N_VERTICES = 128
+    N_DRAWS = 50
+
+    def __init__(self, responses: Sequence[NDArray[np.float32]], seed: int) -> None:
+        usable = np.flatnonzero(
+            np.all(
+                [np.isfinite(y).all(axis=0) & (np.ptp(y, axis=0) > 0) for y in responses], axis=0
+            )
+        )
+        size = min(self.N_VERTICES, len(usable))
+        chosen = np.random.default_rng(seed).choice(usable, size=size, replace=False)
+        self._chosen = np.sort(chosen)
+        self._responses = [y[:, self._chosen] for y in responses]
+        self._seed = seed
+        self._sum = np.zeros((self.N_DRAWS, size))
+        self._rms = 0.0
+
+    def add(
+        self,
+        plan: EncodingPlan,
+        alpha: NDArray[np.float64],
+        checksums: Sequence[str],
+        n_threads: int,
+    ) -> None:
+        """Refit one layer to responses with random phases."""
+        if not len(self._chosen):
+            return
+        null = phase_null(
             plan,
-            [block.values for block in blocks],
-            selection=selection,
-            null=null,
+            self._responses,
+            alpha[:, self._chosen],
+            checksums=checksums,
+            n_draws=self.N_DRAWS,
+            seed=self._seed,
             n_threads=n_threads,
         )
-        results.append(result)
-        table.append(_layer_row(layer, name, grams, plan, result))
-    return _stack(results, grams.layer_names, table)
+        draws = null.draws.astype(np.float64)
+        self._sum += draws
+        self._rms += float(np.sqrt((draws**2).mean()))
+
+    @property
+    def sd_ratio(self) -> float:
+        """SD of the average over the mean SD; at most 1."""
+        if self._rms == 0:
+            return 1.0
+        return min(1.0, float(np.sqrt((self._sum**2).mean())) / self._rms)
 
 
 def _common_tr(blocks: Sequence[Block]) -> float:
@@ -155,7 +215,9 @@ def _layer_row(
     }
 
 
-def _stack(results: list[Any], names: Sequence[str], table: list[dict[str, Any]]) -> LayerFits:
+def _stack(
+    results: list[Any], names: Sequence[str], table: list[dict[str, Any]], ratio: float
+) -> LayerFits:
     def stack(name: str) -> NDArray[np.float32]:
         return np.stack([getattr(result, name) for result in results]).astype(np.float32)
 
@@ -172,4 +234,5 @@ def _stack(results: list[Any], names: Sequence[str], table: list[dict[str, Any]]
         layer_names=list(names),
         table=table,
         n_degenerate=int(results[0].n_degenerate),
+        average_sd_ratio=ratio,
     )

@@ -96,6 +96,7 @@ def init_participant_wf(
             alphas=list(config.model.alphas),
             selection=config.model.selection,
             null=config.statistics.null,
+            seed=config.statistics.random_seed,
             high_pass=config.responses.high_pass,
             n_threads=n_threads,
             verbosity=verbosity,

@@ -53,13 +53,13 @@ class PreferenceMaps:
 def derive_preference(fits: LayerFits) -> PreferenceMaps:
     """Residual slope, centroid and argmax of every vertex's layer profile.
 
-    The layer average is tested with the mean of the layers' null standard deviations, which is the
-    standard deviation of their average if the layers were perfectly correlated under the null:
-    never too small, and nearly exact, since neighboring layers share almost everything.
+    The null standard deviation of the layer average is the layers' mean standard deviation (closed
+    form, per vertex) times a ratio that refits give for the participant: the layers' dependence.
     """
     profiles = fits.r.astype(np.float64)
     averaged = profiles.mean(axis=0)
-    p = norm.sf(averaged / fits.null_sd.astype(np.float64).mean(axis=0))
+    null_sd = fits.null_sd.astype(np.float64).mean(axis=0) * fits.average_sd_ratio
+    p = norm.sf(averaged / null_sd)
     mean_q = benjamini_hochberg(p)
     reference = reference_profile(
         profiles, mean_q < SIGNIFICANCE, min_vertices=MIN_REFERENCE_VERTICES

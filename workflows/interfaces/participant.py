@@ -96,6 +96,7 @@ class _EncodingInputSpec(StepInputSpec):
     alphas = traits.List(traits.Float, mandatory=True)
     selection = traits.Str(mandatory=True)
     null = traits.Str(mandatory=True)
+    seed = traits.Int(mandatory=True)
     high_pass = traits.Float(mandatory=True, desc="seconds")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -119,6 +120,7 @@ class FitLayers(Step):
             alphas=inputs.alphas,
             selection=inputs.selection,
             null=inputs.null,
+            seed=inputs.seed,
             high_pass=inputs.high_pass,
             n_threads=inputs.n_threads,
             progress=lambda layer, n_layers, name: LOGGER.info(
