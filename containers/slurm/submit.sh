@@ -25,7 +25,7 @@ count=$(wc -l <"$participants")
 ((count)) || { echo "no sub- folders in $BIDS_DIR" >&2; exit 16; }
 
 submit() {
-    sbatch --parsable --output "$logs/%x_%A_%a.log" --cpus-per-task "$CPUS" --mem "$MEMORY" \
+    sbatch --parsable --output "$logs/%x_%j.log" --cpus-per-task "$CPUS" --mem "$MEMORY" \
         --export "ALL,MUSENC_SETTINGS=$settings,MUSENC_SLURM=$here" \
         "${SBATCH_OPTIONS[@]}" "$@"
 }
