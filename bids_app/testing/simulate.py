@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bids_app.errors import BadDataError, MissingInputError
+from bids_app.inputs.presentations import stimulus_label
 from bids_app.surface.mesh import load_mesh
 from bids_app.testing import dataset
 from bids_app.testing.confounds import confounds_table
@@ -145,7 +146,7 @@ def simulate_study(
     from bids_app.features.cache import load_or_compute_grams
 
     grams = load_or_compute_grams(
-        [(path.stem, path) for path in audio],
+        [(stimulus_label(path), path) for path in audio],
         weights,
         cache_dir=feature_cache or root / "cache",
         progress=progress,
@@ -218,14 +219,14 @@ def _provide_audio(
         if not source.is_file():
             raise MissingInputError("An audio file is missing.", where=source)
         paths.append(Path(shutil.copyfile(source, folder / source.name)))
-    return sorted(paths, key=lambda path: path.stem)
+    return sorted(paths, key=stimulus_label)
 
 
 def _plan_run(path: Path, duration: float, tr: float, onset: float, tail: float) -> Run:
     """The run in which a piece is heard; its task is called like the music."""
     return Run(
-        task="".join(filter(str.isalnum, path.stem)),
-        stimulus=path.stem,
+        task=stimulus_label(path),
+        stimulus=stimulus_label(path),
         stim_file=path.name,
         n_volumes=int((onset + duration + tail) / tr),
         tr=tr,
