@@ -15,6 +15,7 @@ from .interfaces.participant import (
     ComputeFeatures,
     DrawReport,
     FitLayers,
+    MeasureLoudness,
     PrepareResponses,
     WriteDerivatives,
 )
@@ -58,10 +59,24 @@ def init_participant_level_wf(
         name="features",
         n_procs=config.running.n_procs,
     )
+    loudness = pe.Node(
+        MeasureLoudness(
+            stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
+            verbosity=config.running.verbosity,
+        ),
+        name="loudness",
+    )
     for record in records:
         runs = [run for run in plan.runs if run.participant == record.participant]
         participant_wf = init_participant_wf(runs, record, config=config, n_threads=n_threads)
-        workflow.connect(features, "grams_dir", participant_wf, "encoding.grams_dir")
+        workflow.connect(
+            features,
+            "grams_dir",
+            participant_wf,
+            "encoding.grams_dir",
+        )
+        workflow.connect(features, "grams_dir", participant_wf, "report.grams_dir")
+        workflow.connect(loudness, "loudness_file", participant_wf, "responses.loudness_file")
     return workflow
 
 
@@ -72,8 +87,10 @@ def init_participant_wf(
 
     Inputs
     ------
-    encoding.grams_dir
+    encoding.grams_dir, report.grams_dir
         Folder of the Gram matrices of all layers.
+    responses.loudness_file
+        Loudness of all stimuli.
     """
     verbosity = config.running.verbosity
     responses = pe.Node(
@@ -110,7 +127,10 @@ def init_participant_wf(
     )
     report = pe.Node(
         DrawReport(
-            output_dir=str(config.output_dir), participant=record.participant, verbosity=verbosity
+            output_dir=str(config.output_dir),
+            participant=record.participant,
+            stimuli=sorted(record.stimuli),
+            verbosity=verbosity,
         ),
         name="report",
     )
@@ -121,7 +141,11 @@ def init_participant_wf(
             (
                 responses,
                 derivatives,
-                [("blocks_file", "blocks_file"), ("summary_file", "summary_file")],
+                [
+                    ("blocks_file", "blocks_file"),
+                    ("summary_file", "summary_file"),
+                    ("lags_file", "lags_file"),
+                ],
             ),
             (encoding, derivatives, [("fits_file", "fits_file")]),
             (derivatives, report, [("files", "files")]),

@@ -9,12 +9,15 @@ from typing import Any
 
 from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
+from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.outputs import OutputTree
 from bids_app.report import write_participant_report
 
 from ..derivatives import ParticipantRecord, write_participant
 from ..encoding import LayerFits, fit_layers
+from ..figures import copy_stimulus_figures, draw_stimuli
+from ..lags import load_loudness, read_loudness, save_loudness
 from ..preference import derive_preference
 from ..responses import load_blocks, prepare_responses, save_blocks
 from .base import Step, StepInputSpec
@@ -48,13 +51,37 @@ class ComputeFeatures(Step):
             cache_dir=Path(inputs.cache_dir),
             progress=lambda message: LOGGER.info("features: %s", message),
         )
+        try:
+            draw_stimuli(grams, [(label, Path(path)) for label, path in inputs.stimuli])
+        except CannotWriteError as error:
+            LOGGER.warning("the pictures of the stimuli are left out: %s", error)
         return {"grams_dir": str(grams.path)}
+
+
+class _LoudnessInputSpec(StepInputSpec):
+    stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
+
+
+class _LoudnessOutputSpec(TraitedSpec):
+    loudness_file = File(exists=True)
+
+
+class MeasureLoudness(Step):
+    """Loudness of every stimulus over time, for the check of the onsets."""
+
+    input_spec = _LoudnessInputSpec
+    output_spec = _LoudnessOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        sounds = read_loudness([(label, Path(path)) for label, path in inputs.stimuli])
+        return {"loudness_file": str(save_loudness(Path(folder) / "loudness.npz", sounds))}
 
 
 class _ResponsesInputSpec(StepInputSpec):
     participant = traits.Str(mandatory=True)
     runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
     files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
+    loudness_file = File(exists=True, mandatory=True)
     confounds = traits.Str(mandatory=True, desc="strategy")
     high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
     smoothing = traits.Float(mandatory=True, desc="mm")
@@ -63,6 +90,7 @@ class _ResponsesInputSpec(StepInputSpec):
 class _ResponsesOutputSpec(TraitedSpec):
     blocks_file = File(exists=True)
     summary_file = File(exists=True)
+    lags_file = File(exists=True)
 
 
 class PrepareResponses(Step):
@@ -73,17 +101,24 @@ class PrepareResponses(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("sub-%s: cleaning %d runs", inputs.participant, len(inputs.runs))
-        blocks, summary = prepare_responses(
+        blocks, summary, lags = prepare_responses(
             inputs.runs,
             confounds=inputs.confounds,
             high_pass=inputs.high_pass,
             smoothing=inputs.smoothing,
+            sounds=load_loudness(Path(inputs.loudness_file)),
         )
+        for row in summary:
+            if row["warnings"]:
+                LOGGER.warning("%s: %s", row["run"], row["warnings"])
         summary_file = Path(folder) / "summary.json"
         summary_file.write_text(json.dumps(summary))
+        lags_file = Path(folder) / "lags.json"
+        lags_file.write_text(json.dumps(lags))
         return {
             "blocks_file": str(save_blocks(Path(folder) / "blocks.npz", blocks)),
             "summary_file": str(summary_file),
+            "lags_file": str(lags_file),
         }
 
 
@@ -136,6 +171,7 @@ class _DerivativesInputSpec(StepInputSpec):
     fits_file = File(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
     summary_file = File(exists=True, mandatory=True)
+    lags_file = File(exists=True, mandatory=True)
 
 
 class _DerivativesOutputSpec(TraitedSpec):
@@ -159,6 +195,7 @@ class WriteDerivatives(Step):
             derive_preference(fits),
             load_blocks(Path(inputs.blocks_file)),
             json.loads(Path(inputs.summary_file).read_text()),
+            lags=json.loads(Path(inputs.lags_file).read_text()),
         )
         LOGGER.info("sub-%s: %d files written", record.participant, len(written))
         return {"files": [str(path) for path in written]}
@@ -167,6 +204,8 @@ class WriteDerivatives(Step):
 class _ReportInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     participant = traits.Str(mandatory=True)
+    stimuli = traits.List(traits.Str, mandatory=True, desc="labels of what was heard")
+    grams_dir = traits.Directory(exists=True, mandatory=True)
     files = traits.List(traits.Str, desc="derivatives the page draws")
 
 
@@ -183,5 +222,11 @@ class DrawReport(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("sub-%s: drawing the report", inputs.participant)
+        copy_stimulus_figures(
+            FeatureGrams.load(Path(inputs.grams_dir)),
+            Path(inputs.output_dir),
+            inputs.participant,
+            inputs.stimuli,
+        )
         page = write_participant_report(Path(inputs.output_dir), inputs.participant)
         return {"report_file": str(page)}

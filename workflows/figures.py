@@ -1,0 +1,76 @@
+"""Pictures of the stimuli, drawn once and shared by all participants' pages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.features.audio import load_audio
+from bids_app.features.cache import FeatureGrams
+from bids_app.features.vggish import log_mel
+from bids_app.files import atomic_path
+from bids_app.outputs import safe_label
+from bids_app.report import stimulus_figure, stimulus_figure_path
+
+SAMPLE_RATE = 16000
+LAYERS_SHOWN = (1, 2, 18, 23)
+N_COMPONENTS = 24
+
+
+def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> None:
+    """Draw every stimulus into the folder of its Gram matrices, unless it is there.
+
+    Layers are shown by their leading principal components over time, which the Gram matrix holds.
+    """
+    starts = np.cumsum([0, *(len(times) for times in grams.patch_times)])
+    for index, (label, path) in enumerate(stimuli):
+        target = drawn_stimulus(grams, label)
+        if target.exists():
+            continue
+        audio = load_audio(path, SAMPLE_RATE)
+        rows = slice(starts[index], starts[index + 1])
+        layers = [
+            (
+                f"layer {layer} ({grams.layer_names[layer - 1]}), principal components",
+                _components(grams.gram(layer)[rows, rows]),
+            )
+            for layer in LAYERS_SHOWN
+            if layer <= len(grams.layer_names)
+        ]
+        with atomic_path(target) as temporary:
+            stimulus_figure(
+                temporary,
+                label=label,
+                audio=audio,
+                sample_rate=SAMPLE_RATE,
+                log_mel=log_mel(audio, SAMPLE_RATE),
+                patch_times=grams.patch_times[index],
+                layers=layers,
+            )
+
+
+def copy_stimulus_figures(
+    grams: FeatureGrams, output_dir: Path, participant: str, stimuli: Iterable[str]
+) -> None:
+    """Put the pictures of the stimuli a participant heard where the page looks for them."""
+    for label in stimuli:
+        source = drawn_stimulus(grams, label)
+        if source.exists():
+            with atomic_path(stimulus_figure_path(output_dir, participant, label)) as temporary:
+                shutil.copyfile(source, temporary)
+
+
+def drawn_stimulus(grams: FeatureGrams, label: str) -> Path:
+    """Where the picture of a stimulus is kept."""
+    return grams.path / "figures" / f"{safe_label(label)}.png"
+
+
+def _components(gram: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores of the leading principal components, (n_patches, n_components), strongest first."""
+    values, vectors = np.linalg.eigh(np.asarray(gram, dtype=np.float64))
+    order = np.argsort(values)[::-1][:N_COMPONENTS]
+    return vectors[:, order] * np.sqrt(np.maximum(values[order], 0.0))
