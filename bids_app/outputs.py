@@ -132,6 +132,10 @@ class OutputTree:
         """One row per run: volumes kept, confounds, degrees of freedom, warnings."""
         return self.participant_dir(participant) / f"sub-{participant}_desc-runs_summary.tsv"
 
+    def lag_curves(self, participant: str) -> Path:
+        """Auditory cortex against the loudness of the music, over lags."""
+        return self.participant_dir(participant) / f"sub-{participant}_desc-lag_timeseries.tsv"
+
     def model_summary(self, participant: str, model: str) -> Path:
         """One row per layer: what the report shows of the model fit."""
         stem = join_entities({"sub": participant, "model": model, "desc": "layers"})

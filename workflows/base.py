@@ -267,7 +267,7 @@ def _judge(
         If the stimulus side failed: no participant could be worked on, and the cause is one.
     """
     for failure in failures:
-        if failure.node.endswith(".features"):
+        if failure.node.endswith((".features", ".loudness")):
             raise_failure(failure)
     for record in records:
         own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]

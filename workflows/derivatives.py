@@ -56,6 +56,8 @@ def write_participant(
     preference: PreferenceMaps,
     blocks: Sequence[Block],
     summary: Sequence[Mapping[str, Any]],
+    *,
+    lags: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
     """Write maps, cleaned responses and tables; the settings file comes last and marks completion.
 
@@ -89,6 +91,8 @@ def write_participant(
     _write_responses(writer, blocks)
     participant = record.participant
     writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
+    if lags:
+        writer.table(tree.lag_curves(participant), lags, LAG_COLUMNS)
     writer.table(tree.model_summary(participant, MODEL_LABEL), fits.table, LAYERS_COLUMNS)
     writer.settings(fits, preference)
     return writer.written
@@ -230,7 +234,16 @@ RUNS_COLUMNS = {
     "design_rank": "rank of constant, confounds and drift together",
     "degrees_of_freedom": "volumes kept minus rank",
     "n_degenerate_vertices": "vertices that are constant or not finite",
+    "lag_s": "seconds by which auditory cortex follows the loudness of each stimulus: about 5 "
+    "where the onset is right",
+    "lag_r": "correlation at that lag",
     "warnings": "what was noticed",
+}
+LAG_COLUMNS = {
+    "run": "label of the run",
+    "stimulus": "label of the stimulus",
+    "lag_s": "seconds by which the response is taken after the sound",
+    "r": "correlation of the mean response around Heschl's gyrus with the loudness of the music",
 }
 LAYERS_COLUMNS = {
     "layer": "number of the layer (1-based)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 
 from bids_app.config import SPACE
 from bids_app.errors import BadDataError
+from bids_app.features.loudness import Loudness
 from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.dataset import BoldRun
 from bids_app.resources import fslr_spheres
 from bids_app.surface.gifti import read_gifti, read_surface
+from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
 from bids_app.surface.resample import resample_barycentric
 from bids_app.surface.responses import clean_responses
 from bids_app.surface.smooth import smooth_surface
+
+from .lags import LagCheck, check_lag
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,8 @@ def prepare_responses(
     high_pass: float,
     smoothing: float = 0.0,
     space: str = SPACE,
-) -> tuple[list[Block], list[dict[str, Any]]]:
+    sounds: Mapping[str, Loudness] | None = None,
+) -> tuple[list[Block], list[dict[str, Any]], list[dict[str, Any]]]:
     """Clean every run, smooth it on the surface and cut out the music.
 
     Parameters
@@ -148,17 +153,24 @@ def prepare_responses(
         Cutoff in seconds; full width at half maximum in mm, 0 for none.
     space : str
         Analysis mesh.
+    sounds : mapping of str to Loudness, optional
+        Loudness of the stimuli by label; without it the lag of the music is not checked.
 
     Returns
     -------
     blocks : list of Block
         One per presentation, in the order of the runs.
     summary : list of dict
-        One row per run: volumes, confounds, degrees of freedom, degenerate vertices, warnings.
+        One row per run: volumes, confounds, degrees of freedom, degenerate vertices, lag,
+        warnings.
+    lags : list of dict
+        Curves of the lag check: run, stimulus, lag_s, r.
     """
     blocks: list[Block] = []
     summary: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
     mesh = load_mesh(space)
+    auditory = auditory_vertices(mesh)
     for run in runs:
         bold = read_bold(run, mesh)
         selected = select_confounds(
@@ -168,6 +180,7 @@ def prepare_responses(
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
         responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
         kept = 0
+        checks: list[LagCheck] = []
         for presentation in run.presentations:
             rows, times = stimulus_rows(
                 len(bold),
@@ -180,7 +193,12 @@ def prepare_responses(
             steady = rows >= run.n_dummy
             rows, times = rows[steady], times[steady]
             kept += len(rows)
-            blocks.append(Block(presentation.stimulus, run.label, run.tr, times, responses[rows]))
+            block = Block(presentation.stimulus, run.label, run.tr, times, responses[rows])
+            blocks.append(block)
+            if sounds is not None:
+                checks.append(_check_lag(block, auditory, sounds, high_pass))
+        curves += [row for check in checks for row in check.rows(run.label)]
+        noticed = [check.warning for check in checks if check.warning]
         summary.append(
             {
                 "run": run.label,
@@ -200,10 +218,25 @@ def prepare_responses(
                 "design_rank": cleaned.rank,
                 "degrees_of_freedom": cleaned.degrees_of_freedom,
                 "n_degenerate_vertices": int(cleaned.degenerate.sum()),
-                "warnings": "; ".join([*run.warnings, *selected.warnings]),
+                "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
+                "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
+                "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed]),
             }
         )
-    return blocks, summary
+    return blocks, summary, curves
+
+
+def _check_lag(
+    block: Block, auditory: NDArray[np.int64], sounds: Mapping[str, Loudness], high_pass: float
+) -> LagCheck:
+    return check_lag(
+        block.stimulus,
+        block.values[:, auditory],
+        block.times,
+        sounds[block.stimulus],
+        tr=block.tr,
+        high_pass=high_pass,
+    )
 
 
 def save_blocks(path: Path, blocks: Sequence[Block]) -> Path:

@@ -1,0 +1,50 @@
+"""The lag between auditory cortex and the music of every presentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bids_app.workflows.lags import LAGS, load_loudness, read_loudness, save_loudness
+from bids_app.workflows.responses import prepare_responses
+from listeners import HEMODYNAMIC, write_listeners, write_table
+
+from bids_app.features.audio import load_audio
+from bids_app.features.loudness import loudness
+from bids_app.inputs.dataset import plan_study
+
+
+@pytest.mark.parametrize(("said", "late"), [(20.0, 0.0), (8.0, 12.0)])
+def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
+    table = write_table(root, f"song\tstimuli/song.wav\t{said:g}")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
+    blocks, (row,), curves = prepare_responses(
+        plan.runs, confounds="none", high_pass=128.0, sounds=sounds
+    )
+    assert len(blocks) == 1
+    assert float(row["lag_s"]) == pytest.approx(HEMODYNAMIC + late, abs=1.0)
+    assert float(row["lag_r"]) > 0.5
+    assert ("musenc onset" in row["warnings"]) == (late > 0)
+    assert [curve["lag_s"] for curve in curves] == list(LAGS)
+    assert max(curve["r"] for curve in curves) == pytest.approx(float(row["lag_r"]), abs=1e-3)
+
+
+def test_without_loudness_there_is_no_lag(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
+    table = write_table(root, "song\tstimuli/song.wav\t20")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    _, (row,), curves = prepare_responses(plan.runs, confounds="none", high_pass=128.0)
+    assert row["lag_s"] == ""
+    assert curves == []
+
+
+def test_loudness_survives_its_file(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=())
+    path = root / "stimuli" / "song.wav"
+    stored = load_loudness(
+        save_loudness(tmp_path / "loudness.npz", read_loudness([("song", path)]))
+    )
+    expected = loudness(load_audio(path, 8000), 8000)
+    np.testing.assert_array_equal(stored["song"].values, expected.values)
+    assert stored["song"].frame == expected.frame

@@ -1,0 +1,118 @@
+"""Was the music where the table says? Auditory cortex against loudness, over lags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.features.audio import load_audio
+from bids_app.features.loudness import Loudness, loudness
+from bids_app.features.timing import high_pass_basis
+from bids_app.surface.lag import lag_curve, lag_warning, peak_lag
+
+LAGS = np.arange(-15.0, 25.5, 0.5)
+_SAMPLE_RATE = 8000
+
+
+@dataclass(frozen=True)
+class LagCheck:
+    """Correlation of auditory cortex with the loudness of one presentation.
+
+    Attributes
+    ----------
+    stimulus : str
+    lags, curve : arrays of shape (n_lags,)
+        Seconds by which the response comes after the sound, and Pearson r.
+    """
+
+    stimulus: str
+    lags: NDArray[np.float64]
+    curve: NDArray[np.float64]
+
+    @property
+    def lag(self) -> float:
+        """Lag of the maximum, NaN where there is none."""
+        return peak_lag(self.curve, self.lags)
+
+    @property
+    def r(self) -> float:
+        """Highest correlation, NaN where there is none."""
+        return float(np.nanmax(self.curve)) if np.isfinite(self.curve).any() else float("nan")
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user, or None where the lag is plausible."""
+        text = lag_warning(self.lag)
+        return None if text is None else f"{self.stimulus}: {text} (highest r {self.r:.2f})"
+
+    def rows(self, run: str) -> list[dict[str, Any]]:
+        """The curve as rows of a table."""
+        return [
+            {"run": run, "stimulus": self.stimulus, "lag_s": float(lag), "r": float(r)}
+            for lag, r in zip(self.lags, self.curve, strict=True)
+        ]
+
+
+def read_loudness(stimuli: Sequence[tuple[str, Path]]) -> dict[str, Loudness]:
+    """Loudness of audio files, by label."""
+    return {
+        label: loudness(load_audio(path, _SAMPLE_RATE), _SAMPLE_RATE) for label, path in stimuli
+    }
+
+
+def check_lag(
+    stimulus: str,
+    responses: NDArray[np.floating],
+    times: NDArray[np.float64],
+    sound: Loudness,
+    *,
+    tr: float,
+    high_pass: float,
+    lags: NDArray[np.float64] = LAGS,
+) -> LagCheck:
+    """Compare responses in auditory cortex with the loudness of what was played.
+
+    Parameters
+    ----------
+    stimulus : str
+        Label.
+    responses : array of shape (n_times, n_vertices)
+        Cleaned responses in auditory cortex.
+    times : array of shape (n_times,)
+        Second of the audio file of each volume; outside the file nothing is heard.
+    sound : Loudness
+    tr, high_pass : float
+        Seconds; the sound is filtered like the responses (0: not at all).
+    lags : array of shape (n_lags,)
+        Seconds.
+    """
+    heard = sound.at(times, tr)
+    inside = np.isfinite(heard)
+    if high_pass > 0 and inside.any():
+        basis = high_pass_basis(int(inside.sum()), tr, high_pass)
+        part = heard[inside] - heard[inside].mean()
+        heard[inside] = part - basis @ (basis.T @ part)
+    return LagCheck(stimulus, lags, lag_curve(responses, heard, tr, lags))
+
+
+def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:
+    """Write to one ``.npz`` file."""
+    arrays: dict[str, Any] = {f"values_{label}": sound.values for label, sound in sounds.items()}
+    frames = {f"frame_{label}": np.array(sound.frame) for label, sound in sounds.items()}
+    np.savez(path, **arrays, **frames)
+    return path
+
+
+def load_loudness(path: Path) -> dict[str, Loudness]:
+    """Read what `save_loudness` wrote."""
+    with np.load(path) as stored:
+        labels = [name.removeprefix("values_") for name in stored.files if name[:7] == "values_"]
+        return {
+            label: Loudness(stored[f"values_{label}"], float(stored[f"frame_{label}"]))
+            for label in labels
+        }
