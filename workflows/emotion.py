@@ -21,6 +21,7 @@ from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
+from bids_app.surface.mesh import SurfaceMesh
 
 from .emotion_ratings import Transform, need_rating, transformed
 from .emotion_runs import EmotionMaps, RunData, combine_runs, prepare_run
@@ -33,6 +34,8 @@ def fit_rating_glm(
     scales: Sequence[str] | None = None,
     confounds: str,
     high_pass: float,
+    smoothing: float = 0.0,
+    mesh: SurfaceMesh | None = None,
     hrf: Literal["spm", "glover", "fir"] = "spm",
     delays: tuple[float, float] = (-10.0, 10.0),
     noise: Literal["ar1", "ols"] = "ar1",
@@ -53,8 +56,10 @@ def fit_rating_glm(
         Of everybody.
     scales : sequence of str, optional
         Default: all.
-    confounds, high_pass
+    confounds, high_pass, smoothing
         As for the responses of the encoding models.
+    mesh : SurfaceMesh, optional
+        Of the analysis; default: fsaverage5.
     hrf : {"spm", "glover", "fir"}
         Canonical response, or one coefficient per delay.
     delays : (float, float)
@@ -88,7 +93,9 @@ def fit_rating_glm(
         row["reason"] = _why_not(run, ratings, participant, wanted, spread)
         if row["reason"]:
             continue
-        data = prepare_run(run, confounds=confounds, high_pass=high_pass)
+        data = prepare_run(
+            run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
+        )
         courses = _courses(run.presentations, ratings, participant, wanted, transform, spread)
         try:
             effects, contrasts = _effects(courses, data, run.presentations, hrf, delays)

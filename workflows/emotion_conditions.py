@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,8 @@ def fit_condition_contrast(
     *,
     confounds: str,
     high_pass: float,
+    smoothing: float = 0.0,
+    mesh: SurfaceMesh | None = None,
     hrf: str = "spm",
     noise: Noise = "ar1",
 ) -> EmotionMaps:
@@ -63,8 +66,10 @@ def fit_condition_contrast(
         Runs without an entry are left out.
     contrast : str
         As for `parse_contrast`; all other conditions of a run are in its design too.
-    confounds, high_pass
+    confounds, high_pass, smoothing
         As for the responses of the encoding models.
+    mesh : SurfaceMesh, optional
+        Of the analysis; default: fsaverage5.
     hrf : {"spm", "glover"}
     noise : {"ar1", "ols"}
 
@@ -91,8 +96,9 @@ def fit_condition_contrast(
         weights,
         contrast,
         effects,
-        confounds=confounds,
-        high_pass=high_pass,
+        partial(
+            prepare_run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
+        ),
         noise=noise,
         details={"Contrast": contrast, "HemodynamicModel": hrf, "NoiseModel": noise},
     )
@@ -107,6 +113,7 @@ def fit_ppi(
     *,
     confounds: str,
     high_pass: float,
+    smoothing: float = 0.0,
     hrf: str = "spm",
     noise: Noise = "ar1",
 ) -> EmotionMaps:
@@ -116,7 +123,7 @@ def fit_ppi(
 
     Parameters
     ----------
-    runs, conditions, contrast, confounds, high_pass, hrf, noise
+    runs, conditions, contrast, confounds, high_pass, smoothing, hrf, noise
         As for `fit_condition_contrast`.
     seed : SeedRegion
         On the surface, or in the volume (the maps stay cortical).
@@ -147,8 +154,9 @@ def fit_ppi(
         weights,
         INTERACTION,
         effects,
-        confounds=confounds,
-        high_pass=high_pass,
+        partial(
+            prepare_run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
+        ),
         noise=noise,
         details={
             "Contrast": contrast,
@@ -174,9 +182,8 @@ def _fit(
     weights: Mapping[str, float],
     name: str,
     effects: _Effects,
+    prepare: Callable[[BoldRun], RunData],
     *,
-    confounds: str,
-    high_pass: float,
     noise: Noise,
     details: dict[str, Any],
 ) -> EmotionMaps:
@@ -192,7 +199,7 @@ def _fit(
                 ", ".join(there) or "none"
             ) + ")"  # fmt: skip
             continue
-        data = prepare_run(run, confounds=confounds, high_pass=high_pass)
+        data = prepare(run)
         columns, chosen = effects(run, data)
         design = build_design(columns, data.nuisance, len(data.frame_times))
         try:
@@ -240,7 +247,7 @@ def seed_series(
                 found=f"{len(series)} and {run.n_volumes} volumes",
             )
     else:
-        series = read_bold(run)[:, seed_vertices(seed, mesh)]
+        series = read_bold(run, mesh)[:, seed_vertices(seed, mesh)]
     selected = select_confounds(
         run.confounds_file, run.confounds_json, confounds, len(series), own_high_pass=True
     )

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.config import SPACE
 from bids_app.emotion import GlmEstimate, fixed_effects
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.records import BoldRun
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
+from bids_app.surface.smooth import smooth_surface
 
 from .responses import read_bold
 
@@ -99,13 +102,31 @@ def load_record(path: Path) -> dict[str, Any]:
         }
 
 
-def prepare_run(run: BoldRun, *, confounds: str, high_pass: float) -> RunData:
+def prepare_run(
+    run: BoldRun,
+    *,
+    confounds: str,
+    high_pass: float,
+    smoothing: float = 0.0,
+    mesh: SurfaceMesh | None = None,
+) -> RunData:
     """Read a run with its confounds and drift, which go into the design.
 
     The series becomes percent of its mean, so that effects of participants can be compared; a file
     whose mean was already taken out stays as it is.
+
+    Parameters
+    ----------
+    run : BoldRun
+    confounds : str
+        Strategy.
+    high_pass, smoothing : float
+        Cutoff in seconds; full width at half maximum in mm, 0 for none.
+    mesh : SurfaceMesh, optional
+        Of the analysis; default: fsaverage5.
     """
-    bold = read_bold(run)
+    mesh = load_mesh(SPACE) if mesh is None else mesh
+    bold = read_bold(run, mesh)
     selected = select_confounds(
         run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
     )
@@ -119,10 +140,25 @@ def prepare_run(run: BoldRun, *, confounds: str, high_pass: float) -> RunData:
         usable = alive & (mean > sd)
         scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan)
         data = data * scale.astype(np.float32)
+    if smoothing > 0:
+        data = _smoothed(data, mesh, smoothing, alive & np.isfinite(data).all(axis=0))
     frames = run.start_time + run.tr * np.arange(len(bold), dtype=np.float64)
     return RunData(
         run.label, run.tr, frames[kept], data, (selected.values[kept], drift[kept]), percent
     )
+
+
+def _smoothed(
+    values: NDArray[np.float32], mesh: SurfaceMesh, fwhm: float, usable: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    cut = mesh.left.n_vertices
+    halves = [
+        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, fwhm, mask=inside)
+        for half, hemi, inside in zip(
+            np.split(values, [cut], axis=1), mesh.hemispheres, np.split(usable, [cut]), strict=True
+        )
+    ]
+    return np.hstack(halves).astype(np.float32)
 
 
 def combine_runs(

@@ -12,9 +12,11 @@ from scipy.ndimage import gaussian_filter1d
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.gifti import write_gifti
+from bids_app.surface.mesh import Hemisphere, SurfaceMesh
 
 DURATIONS = {"happy": 120.0, "sadsh": 140.0, "sadln": 160.0}
 RATE = 5.0
+N_HALF = 20
 
 
 def smooth(rng: np.random.Generator, n: int, width: float) -> np.ndarray:
@@ -37,6 +39,19 @@ def ratings() -> RatingSet:
             times, values = walk(10 * i + j, duration)
             found.append(Rating(None, stimulus, scale, times, values, "ratings.tsv"))
     return RatingSet(tuple(found))
+
+
+@pytest.fixture
+def mesh() -> SurfaceMesh:
+    """Two rows of twenty vertices, 5 mm apart, in a ribbon of triangles."""
+    sides = []
+    for structure, x in (("CortexLeft", -30.0), ("CortexRight", 30.0)):
+        step = np.arange(N_HALF)
+        points = np.stack([x + 2.0 * (step % 2), 5.0 * step, np.zeros(N_HALF)], axis=1)
+        faces = np.stack([step[:-2], step[1:-1], step[2:]], axis=1).astype(np.int32)
+        flat = np.zeros(N_HALF)
+        sides.append(Hemisphere(structure, points, points, points, points, faces, flat))
+    return SurfaceMesh("fsaverage5", *sides)
 
 
 @pytest.fixture

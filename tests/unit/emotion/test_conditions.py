@@ -17,27 +17,11 @@ from bids_app.emotion import SIGN_CONVENTION, convolved
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
 from bids_app.inputs.conditions import find_events, read_conditions, read_rating_differences
 from bids_app.inputs.seeds import find_volume, parse_seed, read_label, read_volume_seed
-from bids_app.surface.mesh import Hemisphere, SurfaceMesh
 
-from .conftest import noise
+from .conftest import N_HALF, noise
 
-N_HALF = 20
 N_TIMES = 330
 CONTRAST = "dissonant - consonant"
-
-
-@pytest.fixture
-def mesh():
-    sides = []
-    for structure, x in (("CortexLeft", -30.0), ("CortexRight", 30.0)):
-        points = np.stack([np.full(N_HALF, x), 5.0 * np.arange(N_HALF), np.zeros(N_HALF)], axis=1)
-        sides.append(
-            Hemisphere(
-                structure, points, points, points, points, np.zeros((0, 3), np.int32),
-                np.zeros(N_HALF),
-            )
-        )  # fmt: skip
-    return SurfaceMesh("fsaverage5", *sides)
 
 
 def trials():
@@ -85,14 +69,14 @@ def label(tmp_path, name, vertices):
 OPTIONS = {"confounds": "none", "high_pass": 128.0}
 
 
-def test_contrast_of_conditions(make_run, conditions):
+def test_contrast_of_conditions(make_run, conditions, mesh):
     values = bold()
     x = columns()
     values[:, :6] += 2.0 * x["dissonant"][:, None]
     # What both conditions do is no difference between them.
     values[:, 6:12] += 2.0 * (x["dissonant"] + x["consonant"])[:, None]
     run = make_run("happy", 1000 + 10 * values)
-    found = fit_condition_contrast([run], {run.label: conditions}, CONTRAST, **OPTIONS)
+    found = fit_condition_contrast([run], {run.label: conditions}, CONTRAST, mesh=mesh, **OPTIONS)
     assert found.names == [CONTRAST]
     assert found.t[0, :6].min() > 4
     assert np.abs(found.t[0, 6:]).mean() < 1.3

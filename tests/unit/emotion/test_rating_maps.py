@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from bids_app.workflows.emotion import fit_rating_glm
@@ -42,11 +44,12 @@ def planted_bold(ratings, seed=0, size=0.8, lag=None):
     return result
 
 
-def fit(runs, ratings, **options):
-    return fit_rating_glm(runs, ratings, confounds="none", high_pass=128.0, **options)
+@pytest.fixture
+def fit(mesh):
+    return partial(fit_rating_glm, confounds="none", high_pass=128.0, mesh=mesh)
 
 
-def test_changes_are_found_where_they_were_planted(make_run, ratings, tmp_path):
+def test_changes_are_found_where_they_were_planted(fit, make_run, ratings, tmp_path):
     bold = planted_bold(ratings)
     runs = [make_run(stimulus, values) for stimulus, values in bold.items()]
     found = fit(runs, ratings)
@@ -65,7 +68,7 @@ def test_changes_are_found_where_they_were_planted(make_run, ratings, tmp_path):
     assert again.details == found.details
 
 
-def test_effects_are_percent_of_the_mean_per_standard_deviation(make_run, ratings):
+def test_effects_are_percent_of_the_mean_per_standard_deviation(fit, make_run, ratings):
     bold = planted_bold(ratings)
     runs = [make_run(s, v) for s, v in bold.items()]
     louder = RatingSet(
@@ -80,7 +83,17 @@ def test_effects_are_percent_of_the_mean_per_standard_deviation(make_run, rating
     np.testing.assert_allclose(fit(scaled, ratings).effect, first.effect, rtol=1e-3, atol=1e-4)
 
 
-def test_dummy_scans_take_no_part(make_run, ratings):
+def test_smoothing_spreads_an_effect_to_neighbors(fit, make_run, ratings):
+    bold = planted_bold(ratings, size=1.5)
+    runs = [make_run(s, v) for s, v in bold.items()]
+    rough, soft = fit(runs, ratings), fit(runs, ratings, smoothing=12.0)
+    assert soft.effect[0, 10] > rough.effect[0, 10] + 0.1
+    assert soft.t[0, 4] > rough.t[0, 4]
+    # Nothing spreads into the other hemisphere.
+    assert np.abs(soft.t[0, 20:]).mean() < 1.8
+
+
+def test_dummy_scans_take_no_part(fit, make_run, ratings):
     bold = planted_bold(ratings)
     spoiled = {s: np.vstack([np.full((4, N_VERTICES), 9e4), v[4:]]) for s, v in bold.items()}
     clean = fit([make_run(s, v, n_dummy=4) for s, v in bold.items()], ratings)
@@ -89,7 +102,7 @@ def test_dummy_scans_take_no_part(make_run, ratings):
 
 
 @pytest.mark.parametrize(("lag", "window"), [(5.0, "follows"), (-5.0, "precedes")])
-def test_delays_tell_whether_the_brain_follows_or_precedes(make_run, ratings, lag, window):
+def test_delays_tell_whether_the_brain_follows_or_precedes(fit, make_run, ratings, lag, window):
     bold = planted_bold(ratings, lag=lag, size=1.0)
     runs = [make_run(s, v) for s, v in bold.items()]
     found = fit(runs, ratings, hrf="fir", delays=(-8, 8))
@@ -101,7 +114,7 @@ def test_delays_tell_whether_the_brain_follows_or_precedes(make_run, ratings, la
     assert t[f"Emotionality {window}"] > t[f"Emotionality {other}"] + 2
 
 
-def test_runs_without_ratings_are_left_out_and_said_so(make_run, ratings):
+def test_runs_without_ratings_are_left_out_and_said_so(fit, make_run, ratings):
     bold = planted_bold(ratings)
     runs = [make_run(s, v) for s, v in bold.items()]
     fewer = RatingSet(
@@ -116,7 +129,7 @@ def test_runs_without_ratings_are_left_out_and_said_so(make_run, ratings):
     assert fit(runs, only).names == ["Emotionality"]
 
 
-def test_constant_ratings_are_left_out_and_said_so(make_run, ratings):
+def test_constant_ratings_are_left_out_and_said_so(fit, make_run, ratings):
     bold = planted_bold(ratings)
     runs = [make_run(s, v) for s, v in bold.items()]
 
@@ -136,7 +149,7 @@ def test_constant_ratings_are_left_out_and_said_so(make_run, ratings):
         fit(runs, still(list(DURATIONS)))
 
 
-def test_ratings_outside_what_was_played(make_run, ratings):
+def test_ratings_outside_what_was_played(fit, make_run, ratings):
     run = make_run("happy", planted_bold(ratings)["happy"])
     late = RatingSet(
         tuple(
