@@ -1,45 +1,123 @@
-"""``musenc features``: compute the stimulus side before the participants."""
+"""``musenc features``: feature time series of audio files, or the stimulus side of a study."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 LOGGER = logging.getLogger("bids_app")
+
+DESCRIPTION = """\
+musenc features AUDIO... -o DIR
+    writes the features of audio files as time series (TSV or HDF5 with a JSON sidecar) and draws
+    layers 1, 2, 18 and 23 of the network over time.
+
+musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]
+    computes the network's features of all the music of a study into the cache (--cache-dir) and
+    stops. Run it once before many participants run at the same time: they find them there.
+"""
 
 
 def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``musenc features``."""
     parser = commands.add_parser(
         "features",
-        help="compute the features of the music, before the participants run",
-        usage="musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]",
-        description="Computes the audio network's features of all the music of a study into the "
-        "cache (--cache-dir) and stops. Run it once before many participants run at the same "
-        "time; they find the features there. Takes the options of musenc-bidsapp, which decide "
-        "what the music is (--task-id, --stimuli, ...) and by which network it is described.",
+        help="feature time series of audio files; or fill a study's cache before its participants",
+        usage="musenc features AUDIO... -o DIR [options]\n"
+        "       musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bids_dir", help="as of musenc-bidsapp")
-    parser.add_argument("output_dir", help="as of musenc-bidsapp; gets the cache by default")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of musenc-bidsapp")
-    parser.set_defaults(work=_run_features, verbose=0)
+    parser.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="audio files")
+    parser.add_argument(
+        "-o", "--output-dir", type=Path, required=True, metavar="DIR", help="folder of the results"
+    )
+    parser.add_argument(
+        "--features",
+        default="vggish",
+        metavar="SPACE",
+        help="vggish, envelope, cochleagram, modulation, descriptors, precomputed:PATH, or change: "
+        "before one of these (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--layers", nargs="+", metavar="LAYER", help="numbers or names (default: all 23)"
+    )
+    parser.add_argument(
+        "--vggish-weights",
+        metavar="FILE|random:SEED",
+        help="state dict, or an untrained network (default: the file among the resources)",
+    )
+    parser.add_argument(
+        "--hop", type=float, default=0.48, help="seconds between samples (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("musenc", "lea"),
+        default="musenc",
+        help="components of the activations, or of the rectified activations "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--n-components",
+        type=int,
+        metavar="N",
+        help="components per layer (default: as many as explain 99 %% of the variance)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("tsv", "h5"),
+        default="tsv",
+        help="a table per layer, or a file per piece (default: %(default)s)",
+    )
+    parser.add_argument("--no-picture", action="store_true", help="draw nothing")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+    parser.set_defaults(work=_export)
 
 
-def _run_features(options: argparse.Namespace) -> int:
+def is_dataset_call(argv: Sequence[str]) -> bool:
+    """Whether a command line is ``features BIDS_DIR ...`` rather than ``features AUDIO ...``."""
+    return len(argv) > 1 and argv[0] == "features" and Path(argv[1]).is_dir()
+
+
+def fill_cache(argv: Sequence[str]) -> int:
+    """Compute the stimulus side of a study; `argv` is ``BIDS_DIR OUTPUT_DIR [options]``."""
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan
     from bids_app.features.cache import load_or_compute_grams
     from bids_app.resources import find_weights
 
-    config = parse_config([options.bids_dir, options.output_dir, "participant", *options.options])
+    config = parse_config([*argv[:2], "participant", *argv[2:]])
     plan = make_plan(config)
     grams = load_or_compute_grams(
-        [(stimulus.label, Path(stimulus.path)) for stimulus in plan.stimuli],
+        [(stimulus.label, stimulus.path) for stimulus in plan.stimuli],
         find_weights(config.model.weights),
         hop=config.model.hop,
         cache_dir=config.cache_dir,
         progress=lambda message: LOGGER.info("features: %s", message),
     )
     print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from bids_app.features.export import export_features
+    from bids_app.resources import find_weights
+
+    needs_network = options.features.removeprefix("change:") == "vggish"
+    files = export_features(
+        options.audio,
+        options.output_dir,
+        weights=find_weights(options.vggish_weights) if needs_network else None,
+        layers=[int(x) if x.isdigit() else x for x in options.layers] if options.layers else None,
+        features=options.features,
+        hop=options.hop,
+        preset=options.preset,
+        n_components=options.n_components,
+        file_format=options.format,
+        picture=not options.no_picture,
+        progress=lambda message: LOGGER.info("features: %s", message),
+    )
+    print(f"{len(files)} files written to {options.output_dir}")
     return 0

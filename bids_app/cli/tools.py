@@ -10,7 +10,7 @@ from pathlib import Path
 from bids_app import __version__
 from bids_app.cli.boutiques import add_export
 from bids_app.cli.doctor import add_doctor
-from bids_app.cli.features import add_features
+from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.run import guarded
 from bids_app.log import set_up_logging
@@ -25,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     add_features(commands)
+    _add_convert(commands)
     add_doctor(commands)
     add_prefetch(commands)
     add_export(commands)
@@ -33,6 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one tool; returns its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if is_dataset_call(argv):
+        set_up_logging()
+        return guarded(lambda: fill_cache(argv[1:]))
     options = build_parser().parse_args(argv)
     set_up_logging(options.verbose)
     return guarded(lambda: int(options.work(options)))
@@ -56,6 +61,28 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_demo)
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "convert-weights",
+        help="turn TensorFlow's VGGish checkpoint into the state dict used here",
+        description="Converts the published TensorFlow checkpoint (vggish_model.ckpt), or an .npz "
+        "file of its variables, to a torch state dict, and checks every layer numerically.",
+    )
+    parser.add_argument("source", type=Path, help="vggish_model.ckpt or variables.npz")
+    parser.add_argument("target", type=Path, help="state dict to write, such as vggish.pth")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+    parser.set_defaults(work=_convert)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from bids_app.features.convert import convert_weights
+    from bids_app.files import sha256_of_file
+
+    convert_weights(options.source, options.target)
+    print(f"{options.target} written and checked; SHA-256 {sha256_of_file(options.target)}")
+    return 0
 
 
 def _run_demo(options: argparse.Namespace) -> int:
