@@ -10,11 +10,14 @@ from bids_app.features.pooling import FeatureSeries, Unit, patch_means
 _FFT_SIZE = 2048
 _HOP = 512
 _FRAME_SECONDS = _HOP / SAMPLE_RATE
+# librosa looks for peaks within 30 ms, so frames must be closer than that.
+_ONSET_HOP = 256
 # Key, pulse and tempo are properties of seconds of music, not of one patch.
 _CONTEXT_SECONDS = 6.0
 _N_PARTIALS = 20
 _FRAMES_PER_BLOCK = 2000
 _TEMPO_RANGE = (40.0, 240.0)
+_NEARLY = 0.85
 
 UNITS = {
     "loudness": (Unit("rms", "Root mean square of the waveform", "a.u."),),
@@ -68,9 +71,9 @@ def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[Featur
     times = np.arange(spectrum.shape[1]) * _FRAME_SECONDS
     rms = librosa.feature.rms(y=audio, frame_length=_FFT_SIZE, hop_length=_HOP)[0]
     chroma = librosa.feature.chroma_stft(S=spectrum**2, sr=SAMPLE_RATE, n_fft=_FFT_SIZE).T
-    onset = librosa.onset.onset_strength(S=librosa.amplitude_to_db(spectrum), sr=SAMPLE_RATE)
+    onset = librosa.onset.onset_strength(y=audio, sr=SAMPLE_RATE, hop_length=_ONSET_HOP)
     onsets = librosa.onset.onset_detect(
-        onset_envelope=onset, sr=SAMPLE_RATE, hop_length=_HOP, units="frames"
+        onset_envelope=onset, sr=SAMPLE_RATE, hop_length=_ONSET_HOP, units="frames"
     )
     timbre = np.column_stack(
         [
@@ -81,13 +84,15 @@ def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[Featur
         ]
     )
     wide = patch_means(times, chroma, patch_times, _CONTEXT_SECONDS)
-    struck = np.bincount(onsets, minlength=times.size)[: times.size]
-    rate = patch_means(times, struck, patch_times, _CONTEXT_SECONDS) / _FRAME_SECONDS
+    onset_times = np.arange(onset.size) * _ONSET_HOP / SAMPLE_RATE
+    struck = np.bincount(onsets, minlength=onset.size)
+    rate = patch_means(onset_times, struck, patch_times, _CONTEXT_SECONDS)
+    rate *= SAMPLE_RATE / _ONSET_HOP
     values = {
         "loudness": patch_means(times, rms[:, np.newaxis], patch_times),
         "timbre": patch_means(times, timbre, patch_times),
         "tonality": np.column_stack([patch_means(times, chroma, patch_times), key_clarity(wide)]),
-        "rhythm": np.column_stack([pulse(times, onset, patch_times), rate]),
+        "rhythm": np.column_stack([pulse(onset_times, onset, patch_times), rate]),
     }
     layers = [FeatureSeries(name, array, UNITS[name]) for name, array in values.items()]
     together = tuple(unit for series in layers for unit in series.units)
@@ -198,8 +203,12 @@ def pulse(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.n
         power = near @ near
         if power > 0 and usable.size:
             products = np.array([near[lag:] @ near[:-lag] for lag in usable]) / power
-            best = int(np.argmax(products))
+            # Multiples of the beat repeat as well as the beat itself: the shortest one counts.
+            strong = products >= _NEARLY * products.max()
+            best = int(np.argmax(strong))
+            while best + 1 < usable.size and products[best + 1] > products[best]:
+                best += 1
             tempo = 60 / (usable[best] * step)
-            curves[n, 0] = max(products[best], 0.0)
+            curves[n, 0] = max(products.max(), 0.0)
         curves[n, 1] = tempo
     return curves

@@ -12,7 +12,8 @@ import torch
 
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, UsageError
 from bids_app.features import cache
-from bids_app.features.cache import FeatureGrams, load_or_compute_grams, stimulus_patches
+from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.sources import stimulus_patches
 from bids_app.features.stream import layer_grams
 
 

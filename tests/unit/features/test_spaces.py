@@ -1,0 +1,305 @@
+"""Feature spaces beside the network: planted sounds must show where they belong."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.signal
+from feature_sounds import melody
+
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.features import auditory
+from bids_app.features.cache import load_or_compute_grams
+from bids_app.features.change import change_curves
+from bids_app.features.descriptors import key_clarity, music_descriptors, roughness
+from bids_app.features.gram import values_gram
+from bids_app.features.logmel import patch_centers, patch_count
+from bids_app.features.pooling import patch_means
+from bids_app.features.precomputed import load_precomputed
+from bids_app.features.sources import stimulus_layers
+from bids_app.features.spaces import SPACES, check_space, space_layers
+
+
+def tone(hertz, seconds=3.0, amplitude=0.5):
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(int(seconds * 16000)) / 16000)
+
+
+def centers(audio, hop=0.48):
+    return patch_centers(patch_count(audio.size, hop), hop)
+
+
+# Cochleagram
+
+
+def test_channels_are_24_per_octave_from_180_to_7040_hz():
+    assert auditory.CENTERS_HZ.shape == (128,)
+    assert auditory.CENTERS_HZ[[0, 31, 127]] == pytest.approx([179.7, 440, 7040], rel=1e-3)
+    np.testing.assert_allclose(auditory.CENTERS_HZ[24:] / auditory.CENTERS_HZ[:-24], 2)
+
+
+@pytest.mark.parametrize("channel", [0, 40, 90, 127])
+def test_a_tone_gives_its_amplitude_in_its_channel(channel):
+    _, values = auditory.cochleagram(tone(auditory.CENTERS_HZ[channel], 1.0))
+    steady = values[30:-10].mean(axis=0)
+    assert steady[channel] == pytest.approx(0.5**0.3, rel=0.02)
+    assert np.argmax(steady) == pytest.approx(channel, abs=1)
+
+
+def test_skirts_agree_with_scipys_gammatone():
+    channel = 60
+    center = auditory.CENTERS_HZ[channel]
+    b, a = scipy.signal.gammatone(center, "iir", fs=16000)
+    for ratio in (0.8, 0.95, 1.1, 1.3):
+        _, values = auditory.cochleagram(tone(center * ratio, 1.0))
+        ours = values[30:-10, channel].mean() ** (1 / 0.3)
+        _, response = scipy.signal.freqz(b, a, [center * ratio, center], fs=16000)
+        gain = np.abs(response[0]) / np.abs(response[1])
+        assert 20 * np.log10(ours / 0.5) == pytest.approx(20 * np.log10(gain), abs=1.5)
+
+
+def test_blocks_leave_no_seam(rng):
+    audio = melody(rng, 5.0)
+    shift = 1280
+    _, whole = auditory.cochleagram(audio)
+    _, later = auditory.cochleagram(np.concatenate([np.zeros(shift), audio]))
+    np.testing.assert_allclose(later[shift // 128 :], whole, atol=2e-3)
+
+
+def test_envelope_follows_loudness():
+    audio = tone(500, 6.0) * (1 + 0.8 * np.sin(2 * np.pi * 0.25 * np.arange(96000) / 16000))
+    times, (series,) = space_layers("envelope", audio, "x", 0.48)
+    expected = np.sin(2 * np.pi * 0.25 * times)
+    assert series.values.shape == (len(times), 1)
+    assert np.corrcoef(series.values[:, 0], expected)[0, 1] > 0.98
+
+
+# Modulation
+
+
+@pytest.mark.parametrize("rate", [2.0, 8.0])
+def test_amplitude_modulation_peaks_at_its_rate(rate):
+    audio = tone(1000, 6.0) * (1 + 0.9 * np.sin(2 * np.pi * rate * np.arange(96000) / 16000))
+    times, frames = auditory.cochleagram(audio)
+    values = auditory.modulation(times, frames, centers(audio))
+    assert values.shape == (len(centers(audio)), 6, 6, 128)
+    profile = values[3:-3].mean(axis=(0, 3)).mean(axis=1)
+    assert auditory.RATES_HZ[np.argmax(profile)] == rate
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_spectral_ripples_peak_at_their_scale(scale):
+    octave = np.log2(auditory.CENTERS_HZ / auditory.CENTERS_HZ[0])
+    times = (np.arange(750) + 0.5) * 0.008
+    moving = 1 + np.sin(2 * np.pi * (4.0 * times[:, np.newaxis] + scale * octave))
+    values = auditory.modulation(times, moving, np.arange(1, 5.0, 0.48))
+    profile = values[..., 30:-30].mean(axis=(0, 3))
+    rate, best = np.unravel_index(np.argmax(profile), profile.shape)
+    assert (auditory.RATES_HZ[rate], auditory.SCALES_PER_OCTAVE[best]) == (4.0, scale)
+    upward = auditory.modulation(times, moving[:, ::-1], np.arange(1, 5.0, 0.48))
+    np.testing.assert_allclose(upward[..., ::-1], values, atol=0.02 * values.max())
+
+
+# Descriptors
+
+
+@pytest.fixture(scope="module")
+def clicks():
+    """Short bursts at 120 beats per minute."""
+    audio = np.zeros(16000 * 20)
+    rng = np.random.default_rng(0)
+    for start in range(0, audio.size, 8000):
+        audio[start : start + 400] = rng.standard_normal(400) * np.linspace(0.5, 0, 400)
+    return audio + 1e-3 * rng.standard_normal(audio.size)
+
+
+def test_descriptors_of_known_sounds(clicks):
+    audio = tone(1000, 8.0, amplitude=0.4)
+    layers = {series.name: series for series in music_descriptors(audio, centers(audio))}
+    assert list(layers) == ["loudness", "timbre", "tonality", "rhythm", "all"]
+    for series in layers.values():
+        assert series.values.shape == (len(centers(audio)), len(series.units))
+    middle = slice(3, -3)
+    np.testing.assert_allclose(layers["loudness"].values[middle], 0.4 / np.sqrt(2), rtol=0.01)
+    np.testing.assert_allclose(layers["timbre"].values[middle, 0], 1000, rtol=0.05)
+    rhythm = {s.name: s for s in music_descriptors(clicks, centers(clicks))}["rhythm"].values
+    assert np.median(rhythm[8:-8, 0]) > 0.4
+    assert np.median(rhythm[8:-8, 1]) == pytest.approx(120, abs=5)
+    np.testing.assert_allclose(rhythm[8:-8, 2], 2.0, atol=0.3)
+
+
+def test_loudness_scales_and_timbre_does_not(rng):
+    audio = melody(rng, 4.0)
+    plain = {s.name: s.values for s in music_descriptors(audio, centers(audio))}
+    soft = {s.name: s.values for s in music_descriptors(audio / 2, centers(audio))}
+    np.testing.assert_allclose(soft["loudness"], plain["loudness"] / 2, rtol=1e-4)
+    np.testing.assert_allclose(soft["timbre"][:, :3], plain["timbre"][:, :3], rtol=1e-3)
+
+
+def test_key_clarity_knows_a_scale_from_noise():
+    scale = np.array([1.0, 0, 0.5, 0, 0.7, 0.4, 0, 0.9, 0, 0.4, 0, 0.3])
+    clarity = key_clarity(
+        np.stack([scale, np.roll(scale, 5), np.ones(12), np.r_[1:0:-6j, 1:0:-6j]])
+    )
+    assert clarity[0] > 0.9
+    assert clarity[1] == pytest.approx(clarity[0])
+    assert clarity[2] == 0
+    assert clarity[3] < 0.8
+
+
+def test_a_semitone_is_rougher_than_an_octave():
+    import librosa
+
+    def rough(ratio):
+        audio = (tone(440, 1.0) + tone(440 * ratio, 1.0)).astype(np.float32)
+        return np.median(roughness(np.abs(librosa.stft(audio, n_fft=2048, hop_length=512))))
+
+    assert rough(2 ** (1 / 12)) > 5 * rough(2.0)
+
+
+# Change
+
+
+def test_change_and_boundaries_are_where_they_were_put(rng):
+    features = 0.1 * rng.normal(size=(120, 30))
+    features[60:] += 2 * rng.normal(size=30)
+    curves = change_curves(features @ features.T, 0.48)
+    distance = np.linalg.norm(np.diff(features, axis=0), axis=1)
+    np.testing.assert_allclose(curves[1:, 0], distance, atol=1e-10)
+    assert curves[0, 0] == curves[1, 0]
+    assert np.argmax(curves[:, 0]) == 60
+    for curve in curves[:, 1:].T:
+        assert np.argmax(curve) in (59, 60)
+    assert (curves >= 0).all()
+
+
+def test_change_needs_time_and_survives_stillness():
+    with pytest.raises(BadDataError, match="three patches"):
+        change_curves(np.eye(2), 0.48)
+    assert not change_curves(np.zeros((5, 5)), 0.48).any()
+
+
+# Precomputed
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    times = np.arange(0, 12, 0.1)
+    frame = pd.DataFrame({"time": times, "ramp": times, "noise": rng.normal(size=times.size)})
+    frame.to_csv(tmp_path / "happy.tsv", sep="\t", index=False)
+    return frame
+
+
+def test_tables_are_averaged_over_patches_or_interpolated(table, tmp_path):
+    times = patch_centers(20, 0.48)
+    (series,) = load_precomputed(tmp_path, "happy", times, 0.48)
+    assert [unit.name for unit in series.units] == ["ramp", "noise"]
+    np.testing.assert_allclose(series.values[:, 0], times, atol=0.05)
+    assert series.values[:, 1].std() < 0.6 * table["noise"].std()
+    table[::10].to_csv(tmp_path / "slow.tsv", sep="\t", index=False)
+    (series,) = load_precomputed(tmp_path, "slow", times, 0.48)
+    np.testing.assert_allclose(series.values[:, 0], times, atol=1e-9)
+
+
+def test_arrays_by_stimulus_and_layer(tmp_path, rng):
+    times = patch_centers(20, 0.48)
+    path = tmp_path / "openl3.h5"
+    with h5py.File(path, "w") as file:
+        for label in ("happy", "sad"):
+            file[f"{label}/time"] = np.arange(0, 12, 0.5)
+            file[f"{label}/late"] = rng.normal(size=(24, 3))
+            file[f"{label}/early"] = rng.normal(size=(24, 2))
+    layers = load_precomputed(path, "sad", times, 0.48)
+    assert [(s.name, s.values.shape) for s in layers] == [("early", (20, 2)), ("late", (20, 3))]
+    with pytest.raises(BadDataError, match=r"(?s)openl3\.h5.*other"):
+        load_precomputed(path, "other", times, 0.48)
+
+
+def test_unusable_precomputed_features_are_named(table, tmp_path):
+    with pytest.raises(BadDataError, match=r"(?s)do not cover.*happy\.tsv.*0 to 11\.9 s.*28\.8"):
+        load_precomputed(tmp_path, "happy", patch_centers(60, 0.48), 0.48)
+    with pytest.raises(MissingInputError, match="nothing for sad"):
+        load_precomputed(tmp_path, "sad", patch_centers(5, 0.48), 0.48)
+    for frame, words in (
+        (table.rename(columns={"time": "seconds"}), "time"),
+        (table[["time"]], "no column beside time"),
+        (table.iloc[::-1], "must increase"),
+        (table.assign(noise=np.nan), "120 values are not finite"),
+        (table.assign(noise="loud"), "cannot be read"),
+    ):
+        frame.to_csv(tmp_path / "bad.tsv", sep="\t", index=False)
+        with pytest.raises(BadDataError, match=rf"(?s)bad\.tsv.*{words}|{words}.*bad\.tsv"):
+            load_precomputed(tmp_path, "bad", patch_centers(5, 0.48), 0.48)
+
+
+# All of them
+
+
+@pytest.mark.parametrize("features", [*SPACES, "change:envelope"])
+def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
+    stimuli = [("a", make_wav("a.wav", 3.0)), ("b", make_wav("b.wav", 4.0))]
+    grams = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
+    again = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
+    assert again.path == grams.path
+    assert grams.weights_sha256 == ""
+    computed = [
+        stimulus_layers(label, path, features.removeprefix("change:")) for label, path in stimuli
+    ]
+    for times, (expected, _) in zip(grams.patch_times, computed, strict=True):
+        np.testing.assert_array_equal(times, expected)
+    for number, name in enumerate(grams.layer_names, start=1):
+        values = [layers[number - 1].values for _, layers in computed]
+        if features.startswith("change:"):
+            values = [
+                change_curves(array @ array.T, 0.48)
+                for array in np.split(_zscored(values), np.cumsum([len(v) for v in values])[:-1])
+            ]
+        expected, _ = values_gram(values)
+        assert grams.n_units[number - 1] == values[0].shape[1]
+        assert computed[0][1][number - 1].name == name
+        np.testing.assert_allclose(grams.gram(number), expected, atol=1e-3 * np.abs(expected).max())
+
+
+def _zscored(blocks):
+    return np.concatenate([(b - b.mean(axis=0)) / b.std(axis=0) for b in blocks])
+
+
+def test_change_of_the_network_has_its_layers(make_wav, tmp_path):
+    stimuli = [("a", make_wav("a.wav", 3.0))]
+    grams = load_or_compute_grams(stimuli, "random:7", cache_dir=tmp_path, features="change:vggish")
+    assert len(grams.layer_names) == 23
+    assert set(grams.n_units) == {3}
+    assert grams.weights_label == "random:7"
+
+
+def test_precomputed_features_are_known_by_content(make_wav, tmp_path, table):
+    stimuli = [("happy", make_wav("a.wav", 5.0))]
+    first = load_or_compute_grams(
+        stimuli, cache_dir=tmp_path / "c", features=f"precomputed:{tmp_path}"
+    )
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "happy.tsv").write_bytes((tmp_path / "happy.tsv").read_bytes())
+    moved = load_or_compute_grams(
+        stimuli, cache_dir=tmp_path / "c", features=f"precomputed:{tmp_path / 'moved'}"
+    )
+    assert moved.path == first.path
+    table.assign(ramp=0.5 * table["ramp"] ** 2).to_csv(
+        tmp_path / "happy.tsv", sep="\t", index=False
+    )
+    changed = load_or_compute_grams(
+        stimuli, cache_dir=tmp_path / "c", features=f"precomputed:{tmp_path}"
+    )
+    assert changed.path != first.path
+
+
+def test_unknown_spaces_are_refused():
+    check_space("change:precomputed:/somewhere")
+    for wrong in ("mfcc", "precomputed:", "change:", "change:change:envelope"):
+        with pytest.raises(UsageError, match="no such feature space"):
+            check_space(wrong)
+
+
+def test_patches_without_frames_are_refused():
+    with pytest.raises(BadDataError, match="no frame"):
+        patch_means(np.arange(5.0), np.ones((5, 1)), np.array([9.0]))
