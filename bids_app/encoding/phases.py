@@ -127,6 +127,26 @@ def _rotate(matrix: NDArray[Any], cosine: NDArray[Any], sine: NDArray[Any]) -> N
     return np.concatenate([even * cosine - odd * sine, odd * cosine + even * sine], axis=1)
 
 
+def _predict_turned(
+    turns: list[tuple[NDArray[Any], NDArray[Any]]],
+    own: tuple[NDArray[Any], NDArray[Any]],
+    matrices: list[NDArray[Any]],
+    joined: NDArray[Any],
+    picked: NDArray[Any],
+) -> NDArray[Any]:
+    """Prediction from turned responses, turned back by the held-out segment's own phases.
+
+    Either the responses are turned or, for many vertices, both sides of the matrices.
+    """
+    if picked.shape[0] >= joined.shape[1]:
+        turned = [_rotate(m, *t) for m, t in zip(matrices, turns, strict=True)]
+        return picked @ _rotate(np.concatenate(turned, axis=1).T, *own)
+    ends = np.cumsum([m.shape[1] for m in matrices])[:-1]
+    parts = np.split(picked, ends, axis=1)
+    turned = [_rotate(y, c, -s) for y, (c, s) in zip(parts, turns, strict=True)]
+    return _rotate(np.concatenate(turned, axis=1) @ joined, *own)
+
+
 class _Draws:
     """Rotations of every segment in every draw."""
 
@@ -162,11 +182,11 @@ def _refit(
             [coefficients[vertices, resolution.columns[i]] for i in sources], axis=1
         )
         size = np.sqrt(np.einsum("vf,vf->v", target, target))
+        joined = np.concatenate(matrices, axis=1).T
         for number, turns in enumerate(draws.turns):
-            # Rotating both sides of the matrices is rotating the responses of all vertices.
-            turned = [_rotate(m, *turns[i]) for m, i in zip(matrices, sources, strict=True)]
-            joined = _rotate(np.concatenate(turned, axis=1).T, *turns[segment])
-            predicted = picked @ joined
+            predicted = _predict_turned(
+                [turns[i] for i in sources], turns[segment], matrices, joined, picked
+            )
             product = np.einsum("vf,vf->v", predicted, target)
             energy = np.sqrt(np.einsum("vf,vf->v", predicted, predicted))
             with np.errstate(invalid="ignore", divide="ignore"):

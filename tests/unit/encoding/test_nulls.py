@@ -213,3 +213,22 @@ def test_benjamini_hochberg_equals_scipy():
     np.testing.assert_allclose(q[rest], stats.false_discovery_control(p[rest]))
     with pytest.raises(ValueError, match="between 0 and 1"):
         benjamini_hochberg([0.5, 1.2])
+
+
+@pytest.mark.slow
+def test_both_nulls_are_calibrated():
+    """Share of p below .05 on noise that has nothing to do with the features, over 20 draws."""
+    lengths = (130, 161, 210)
+    analytic, refit = [], []
+    for draw in range(20):
+        rng = np.random.default_rng([11, draw])
+        plan = make_plan(rng, lengths)
+        responses = [autoregressive(rng, n, 300, 0.8) for n in lengths]
+        result = fit_encoding(plan, responses)
+        null = phase_null(
+            plan, responses, result.alpha, mean_r=result.mean_r, n_draws=99, seed=draw
+        )
+        analytic.append(np.mean(result.p < 0.05))
+        refit.append(np.mean(null.p <= 0.05))
+    assert 0.035 < np.mean(analytic) < 0.065
+    assert 0.035 < np.mean(refit) < 0.065
