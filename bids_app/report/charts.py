@@ -136,7 +136,7 @@ def profile_figure(profiles: FloatArray, names: Sequence[str], reference: FloatA
     ax.axhline(0, color=GRAY, linewidth=0.8)
     layer_axis(ax, names)
     ax.set_ylabel("prediction accuracy (Pearson r)", fontsize=11)
-    ax.legend(fontsize=10, frameon=False, ncols=4)
+    ax.legend(fontsize=10, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     tidy(ax)
     return figure
 
@@ -167,12 +167,14 @@ def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -
     second.plot(edges, _normal(edges, 1.0), color="black", linewidth=1.3, label="no encoding")
     second.set_title("all vertices, best layer", fontsize=11)
     second.set_xlabel("z of the accuracy", fontsize=10)
-    second.legend(fontsize=9, frameon=False)
+    second.legend(fontsize=9, frameon=False, loc="upper right")
+    second.set_ylim(top=1.3 * second.get_ylim()[1])
     third.hist(p[np.isfinite(p)], np.linspace(0, 1, 41), density=True, color=BLUE, alpha=0.55)
     third.axhline(1.0, color="black", linewidth=1.3)
     third.set_title("p: flat without encoding", fontsize=11)
     third.set_xlabel("one-sided p", fontsize=10)
     for ax in (first, second, third):
+        ax.locator_params(axis="x", nbins=5)
         ax.set_ylabel("density", fontsize=10)
         ax.set_ylim(bottom=0)
         tidy(ax)
@@ -188,10 +190,10 @@ def layer_checks_figure(
     top, bottom = figure.subplots(2, 1, sharex=True)
     top.bar(layers - 0.2, 100 * edge_low, 0.4, color=BLUE, label="smallest penalty")
     top.bar(layers + 0.2, 100 * edge_high, 0.4, color=ORANGE, label="largest penalty")
-    top.set_ylim(0, max(5.0, 115 * float(np.nanmax([edge_low, edge_high]))))
+    top.set_ylim(0, max(5.0, 105 * float(np.nanmax([edge_low, edge_high]))))
     top.set_ylabel("vertices and folds (%)", fontsize=10)
     top.set_title("penalty chosen at an end of the grid", fontsize=11, loc="left")
-    top.legend(fontsize=10, frameon=False, ncols=2)
+    top.legend(fontsize=10, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.99))
     bottom.bar(layers, rank, 0.6, color=GREEN)
     bottom.set_ylabel("effective rank", fontsize=10)
     bottom.set_title("independent dimensions of the features", fontsize=11, loc="left")
@@ -225,15 +227,25 @@ def reliability_figure(pairs: Sequence[tuple[str, FloatArray, str, FloatArray, f
     return figure
 
 
-def lag_figure(shift: FloatArray, accuracy: FloatArray) -> Figure:
-    """Accuracy when the music is shifted against the brain."""
-    figure = new_figure(7.0, 3.2)
+def lag_figure(curves: Sequence[tuple[str, FloatArray, FloatArray]]) -> Figure:
+    """Correlation of the response and the loudness of the music over lags.
+
+    Parameters
+    ----------
+    curves : sequence of (label, lag (n_lags,) in seconds, correlation (n_lags,))
+    """
+    figure = new_figure(8.0, 3.6)
     ax = figure.subplots()
-    ax.plot(shift, accuracy, color=BLUE, marker="o", markersize=4)
-    ax.axvline(0, color=ORANGE, linewidth=1.5, label="as analyzed")
-    ax.set_xlabel("shift of the music (seconds; positive: later)", fontsize=10)
-    ax.set_ylabel("mean accuracy (r)", fontsize=10)
-    ax.legend(fontsize=10, frameon=False)
+    for label, lag, correlation in curves:
+        (line,) = ax.plot(lag, correlation, linewidth=1.6, label=label)
+        if np.isfinite(correlation).any():
+            best = int(np.nanargmax(correlation))
+            ax.plot(lag[best], correlation[best], "o", color=line.get_color(), markersize=7)
+    ax.axvline(5, color=GRAY, linestyle="--", linewidth=1.2, label="expected, about 5 s")
+    ax.axhline(0, color=GRAY, linewidth=0.8)
+    ax.set_xlabel("lag of the response behind the sound (seconds)", fontsize=10)
+    ax.set_ylabel("correlation with loudness (r)", fontsize=10)
+    ax.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     tidy(ax)
     return figure
 

@@ -42,7 +42,8 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         }.get(parse_entities(path).get("desc", ""), "")
         values = _both(files, path)
         stem = path.name.replace("_stat-isc_", "_stat-p_")
-        inside = _significant(files, path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-isc_", stem)))
+        p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-isc_", stem))
+        inside = _significant(files, p_path)
         told = files.json(sidecar_of(path))
         stimuli = ", ".join(told.get("Stimuli") or []) or "all stimuli"
         blocks.append(
@@ -57,7 +58,8 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                 f" views of both hemispheres; at most {np.nanmax(values):.2f}",
                 caption=f"Intersubject correlation of the cleaned responses ({kind}; {stimuli}):"
                 " how much of a response participants share. What they do not share, no model of"
-                f" the music can predict for all of them. {_outline_words(inside)}",
+                " the music can predict for all of them. "
+                + _outline_words(inside, _description(files, p_path)),
                 source=files.name(path).replace("hemi-L", "hemi-{L,R}"),
             )
         )
@@ -82,7 +84,8 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     for path in found:
         scale_name = parse_entities(path).get("feature", "rating")
         values = _both(files, path)
-        inside = _significant(files, path.with_name(path.name.replace("_stat-t_", "_stat-p_")))
+        p_path = path.with_name(path.name.replace("_stat-t_", "_stat-p_"))
+        inside = _significant(files, p_path)
         blocks.append(
             picture(
                 surface_figure(
@@ -95,7 +98,7 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                 " views of both hemispheres",
                 caption=f"Responses to changes of {scale_name} (size of its derivative), t over"
                 " participants. Red: more activity when the rating changes. "
-                f"{_outline_words(inside)}",
+                + _outline_words(inside, _description(files, p_path)),
                 source=files.name(path),
             )
         )
@@ -181,7 +184,14 @@ def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
     return inside if inside.any() else None
 
 
-def _outline_words(inside: BoolArray | None) -> str:
+def _outline_words(inside: BoolArray | None, told: str) -> str:
     if inside is None:
-        return "Nothing is outlined: no corrected p-value is below .05, or none was computed."
-    return f"Outlined: {int(inside.sum())} vertices with corrected p < .05."
+        return "Nothing is outlined: no p-value is below .05, or none was computed."
+    return f"Outlined: {int(inside.sum())} vertices with p < .05 ({told})."
+
+
+def _description(files: GroupFiles, path: Path) -> str:
+    """What a map's sidecar says it is."""
+    if not sidecar_of(path).is_file():
+        return "not described"
+    return str(files.json(sidecar_of(path)).get("Description", "not described"))

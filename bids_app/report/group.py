@@ -45,7 +45,7 @@ def write_group_report(output_dir: Path) -> Path:
         If the page cannot be written.
     """
     files = GroupFiles(Path(output_dir))
-    mesh = load_mesh()
+    mesh = load_mesh(files.space)
     sections = [
         summary_section(files),
         participants_section(files),
@@ -106,12 +106,23 @@ def accuracy_verdict(files: GroupFiles) -> Block:
             "warning",
         )
     best = rows[int(np.nanargmax(count))]
+    most = int(np.nanmax(count))
+    few = _whole_cortex(files)
     return Verdict(
-        f"Responses are predicted over participants: {number(np.nanmax(count))} vertices in layer"
-        f" {best['layer']} ({best['name']}) have p < .05, corrected for the maximum over layers"
-        " and vertices. This generalizes over people, not over music.",
-        "good",
+        f"Responses are predicted over participants: {most} {'vertex' if most == 1 else 'vertices'}"
+        f" in layer {best['layer']} ({best['name']}) with p < .05, corrected for the maximum over"
+        " layers and vertices. This generalizes over people, not over music."
+        + (" These are too few to look at layer preference in them alone." if few else ""),
+        "neutral" if few else "good",
     )
+
+
+def _whole_cortex(files: GroupFiles) -> bool:
+    """Whether too few vertices were significant for a mask of their own."""
+    try:
+        return files.alignment.get("mask") == "cortex"
+    except Exception:  # noqa: BLE001  (the alignment's section says what is missing)
+        return False
 
 
 def summary_facts(files: GroupFiles) -> Block:
@@ -122,6 +133,7 @@ def summary_facts(files: GroupFiles) -> Block:
     return Facts(
         [
             ("Participants in the tables", number(len(participants))),
+            ("Smallest possible p", smallest_p(files, len(participants))),
             ("Layers", number(len(rows))),
             (
                 "Highest mean accuracy",
@@ -130,6 +142,14 @@ def summary_facts(files: GroupFiles) -> Block:
             ),
         ]
     )
+
+
+def smallest_p(files: GroupFiles, n_participants: int) -> str:
+    """What a sign-flip test of so many participants can reach at best."""
+    drawn = int(files.settings.get("Settings", {}).get("n_permutations", 0))
+    if drawn == 0 or 2**n_participants <= drawn:
+        return f"{number(0.5**n_participants, 4)} (all sign flips of {n_participants} participants)"
+    return f"{number(1 / (drawn + 1), 4)} ({drawn} sign flips drawn)"
 
 
 def participants_section(files: GroupFiles) -> Section:

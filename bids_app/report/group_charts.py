@@ -22,12 +22,14 @@ def hexbin_figure(gradient: FloatArray, slope: FloatArray) -> Figure:
     """Layer preference against the gradient, one count per vertex."""
     figure = new_figure(6.5, 4.8)
     ax = figure.subplots()
-    image = ax.hexbin(gradient, slope, gridsize=45, mincnt=1, cmap="viridis", linewidths=0.1)
+    image = ax.hexbin(
+        gradient, slope, gridsize=45, mincnt=1, cmap="viridis", bins="log", linewidths=0.1
+    )
     ax.axhline(0, color=GRAY, linewidth=0.8)
     ax.set_xlabel("gradient (low: sensory, high: transmodal)", fontsize=11)
     ax.set_ylabel("mean residual slope (r per depth)", fontsize=11)
     bar = figure.colorbar(image, ax=ax, shrink=0.8)
-    bar.set_label("vertices", fontsize=10)
+    bar.set_label("vertices (log scale)", fontsize=10)
     tidy(ax)
     return figure
 

@@ -113,16 +113,24 @@ def reliability_blocks(files: ParticipantFiles) -> list[Block]:
 
 
 def lag_picture(files: ParticipantFiles) -> Block:
-    """Accuracy as the music is shifted, where it was computed."""
-    path = files.own_table("summary.tsv", model=MODEL_LABEL, desc="lag")
+    """By how many seconds auditory cortex follows the loudness of the music."""
+    path = files.tree.lag_curves(files.participant)
     rows = files.table(path)
-    shift, accuracy = column(rows, "shift_s"), column(rows, "mean_r")
-    peak = float(shift[int(np.nanargmax(accuracy))])
+    curves, peaks = [], []
+    for run, stimulus in dict.fromkeys((row["run"], row["stimulus"]) for row in rows):
+        own = [row for row in rows if (row["run"], row["stimulus"]) == (run, stimulus)]
+        lag, correlation = column(own, "lag_s"), column(own, "r")
+        curves.append((f"{run}, {stimulus}", lag, correlation))
+        if np.isfinite(correlation).any():
+            peaks.append(f"{stimulus} {lag[int(np.nanargmax(correlation))]:.1f} s")
+    told = ", ".join(peaks) or "none, since no correlation is defined"
     return picture(
-        lag_figure(shift, accuracy),
-        alt=f"Mean accuracy against a shift of the music; highest at {peak:g} s",
-        caption="Accuracy when the music is shifted in time against the brain. A peak away from"
-        f" zero (here {peak:g} s) says that the onset of the music may be wrong.",
+        lag_figure(curves),
+        alt="Correlation of auditory cortex with the loudness of the music over lags; peaks:"
+        f" {told}",
+        caption="Correlation of the mean response around Heschl's gyrus with the loudness of the"
+        " music, for responses taken so many seconds after the sound. Where the onset of the music"
+        f" in the run is right, it peaks at about 5 s. Peaks: {told}.",
         source=files.name(path),
     )
 

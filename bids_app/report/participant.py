@@ -70,7 +70,7 @@ def write_participant_report(
     """
     files = ParticipantFiles(Path(output_dir), participant)
     history = read_history(files, participant, status_rows, crash_files)
-    mesh = load_mesh()
+    mesh = load_mesh(files.space)
     sections = [
         summary_section(files, history),
         stimuli_section(files),

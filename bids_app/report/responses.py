@@ -49,8 +49,8 @@ def stimulus_picture(files: ParticipantFiles, stimulus: str) -> Block:
     return picture_from_file(
         files.figure_file(stimulus),
         alt=f"Waveform, log-mel spectrogram and layer activations of {stimulus} over time",
-        caption=f"{stimulus}: sound, log-mel spectrogram, and units of some layers over time, each"
-        " in units of its own standard deviation.",
+        caption=f"{stimulus}: sound, log-mel spectrogram, and some layers over time. Every row of a"
+        " layer is a unit or a component, as its title says, scaled to its own standard deviation.",
     )
 
 
@@ -94,6 +94,7 @@ def confounds_blocks(files: ParticipantFiles) -> list[Block]:
         "design_rank": "rank of the design",
         "degrees_of_freedom": "degrees of freedom",
         "n_degenerate_vertices": "vertices without signal",
+        "smoothing_mm": "smoothing (mm)",
     }
     table = Table(
         "Cleaning per run",

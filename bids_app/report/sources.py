@@ -49,6 +49,15 @@ class Folder:
         self.root = Path(root)
         self.tree = OutputTree(self.root)
 
+    @cached_property
+    def space(self) -> str:
+        """Mesh of the maps, as the settings say."""
+        participants = self.root.glob(f"sub-*/func/*_model-{MODEL_LABEL}_settings.json")
+        for path in (self.tree.model_settings(MODEL_LABEL), *sorted(participants)):
+            if path.is_file():
+                return str(read_json(path)["Settings"].get("space", SPACE))
+        return SPACE
+
     def name(self, path: Path) -> str:
         """Path as the reader may see it: relative to the output folder."""
         path = Path(path)
@@ -122,7 +131,7 @@ class ParticipantFiles(Folder):
     def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
         """File of one hemisphere of a map."""
         return self.tree.participant_map(
-            self.participant, hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities
+            self.participant, hemi, self.space, model=MODEL_LABEL, stat=stat, **entities
         )
 
     def map_label(self, stat: str, **entities: str) -> str:
@@ -177,7 +186,7 @@ class ParticipantFiles(Folder):
             If none was saved.
         """
         folder = self.tree.participant_dir(self.participant)
-        pattern = f"sub-{self.participant}_*hemi-L_space-{SPACE}_*desc-clean_bold.func.gii"
+        pattern = f"sub-{self.participant}_*hemi-L_space-{self.space}_*desc-clean_bold.func.gii"
         found = sorted(folder.glob(pattern))
         if not found:
             raise MissingInputError(
@@ -216,14 +225,14 @@ class GroupFiles(Folder):
     def map(self, stat: str, **entities: str) -> FloatArray:
         """A group map, (n_arrays, n_vertices)."""
         left, right = (
-            self.tree.group_map(hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities)
+            self.tree.group_map(hemi, self.space, model=MODEL_LABEL, stat=stat, **entities)
             for hemi in HEMISPHERES
         )
         return self.both(left, right)
 
     def map_label(self, stat: str, **entities: str) -> str:
         """Names of both files of a map, for a caption."""
-        path = self.tree.group_map("L", SPACE, model=MODEL_LABEL, stat=stat, **entities)
+        path = self.tree.group_map("L", self.space, model=MODEL_LABEL, stat=stat, **entities)
         return self.name(path).replace("hemi-L", "hemi-{L,R}")
 
     def file(self, suffix: str, **entities: str) -> Path:
@@ -258,7 +267,7 @@ class GroupFiles(Folder):
     @cached_property
     def layer_names(self) -> list[str]:
         """Names of the layers."""
-        path = self.tree.group_map("L", SPACE, model=MODEL_LABEL, stat="r")
+        path = self.tree.group_map("L", self.space, model=MODEL_LABEL, stat="r")
         return [str(name) for name in self.json(sidecar_of(path))["DataArrays"]]
 
 

@@ -71,7 +71,7 @@ def stimulus_figure(
             )
     duration = len(audio) / sample_rate
     heights = [0.8, 1.2, *[0.9] * len(layers)]
-    figure = new_figure(9.5, 1.0 + 1.15 * len(heights))
+    figure = new_figure(9.5, 1.0 + 1.25 * len(heights))
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
     _draw_wave(axes[0], audio, duration)
     axes[0].set_title(label, fontsize=12, loc="left")
@@ -97,7 +97,7 @@ def stimulus_figure(
             extent=(*span, 0, 1),
         )
         ax.set_yticks([])
-        ax.set_ylabel(name, fontsize=10, rotation=0, ha="right", va="center")
+        ax.set_title(name, fontsize=10, loc="left", pad=2)
     axes[-1].set_xlim(0, duration)
     axes[-1].set_xlabel("seconds", fontsize=11)
     with atomic_path(path) as temporary:

@@ -82,6 +82,7 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
             for k, name in enumerate(names)
         ],
         n_degenerate=int(planted["wall"].sum()),
+        average_sd_ratio=0.9,
     )
     preference = PreferenceMaps(
         slope=r[-1] - r[0],

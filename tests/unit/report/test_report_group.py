@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 from page_parser import read_page
 
+from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
 from bids_app.report.alignment import claim
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
-from bids_app.report.group import accuracy_verdict, participants_table
+from bids_app.report.group import accuracy_verdict, participants_table, smallest_p
 from bids_app.report.sources import GroupFiles
 
 PARTS = [
@@ -110,6 +111,30 @@ def test_nothing_significant_is_said_in_words(own_folder):
     verdict = accuracy_verdict(GroupFiles(own_folder))
     assert verdict.tone == "warning"
     assert verdict.text.startswith("No vertex is predicted significantly over participants")
+
+
+def test_few_significant_vertices_make_no_green_statement(own_folder):
+    path = OutputTree(own_folder).group_table("statmap.json", model="vggish", desc="alignment")
+    assert accuracy_verdict(GroupFiles(own_folder)).tone == "good"
+    content = fake_outputs.read(path)
+    content["Group"]["mask"] = "cortex"
+    write_json(path, content)
+    verdict = accuracy_verdict(GroupFiles(own_folder))
+    assert verdict.tone == "neutral"
+    assert "too few" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("n", "drawn", "text"),
+    [
+        (6, 10_000, "0.0156 (all sign flips of 6 participants)"),
+        (37, 10_000, "9.999e-05 (10000 sign flips drawn)"),
+    ],
+)
+def test_smallest_possible_p_is_told(own_folder, n, drawn, text):
+    files = GroupFiles(own_folder)
+    files.settings["Settings"]["n_permutations"] = drawn
+    assert smallest_p(files, n) == text
 
 
 def test_different_settings_of_participants_are_flagged(own_folder):
