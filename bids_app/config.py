@@ -60,6 +60,8 @@ class Responses:
     dummy_scans: str = "auto"
     repetition_time: float | None = None
     slice_time_ref: float | None = None
+    space: str = SPACE
+    cortex_mask: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,6 @@ class Config:
             "weights_sha256": weights_sha256,
             **model,
             **asdict(self.responses),
-            "space": SPACE,
             "null": self.statistics.null,
             "random_seed": self.statistics.random_seed,
             "missing": self.stimuli.missing,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import SPACE
 from bids_app.encoding import fisher_z
 from bids_app.group import (
     Cluster,
@@ -110,7 +109,7 @@ def group_accuracy(
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
-    mesh = load_mesh(SPACE)
+    mesh = load_mesh(data.space)
     options: dict[str, Any] = {
         "n_permutations": n_permutations,
         "seed": seed,

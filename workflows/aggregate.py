@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, SPACE, Selection, settings_difference
+from bids_app.config import MODEL_LABEL, Selection, settings_difference
 from bids_app.errors import (
     BadDataError,
     InvalidInputError,
@@ -36,7 +36,9 @@ class GroupData:
         Accuracy; NaN at degenerate vertices.
     layer_names : list of str
     stimuli : list of str
-        Stimuli held out in turn.
+        What was heard.
+    held_out : list of str
+        Stimuli held out in turn; those of one fold joined by ``+``.
     settings : dict
         Settings all participants share.
     rows : list of dict
@@ -47,8 +49,14 @@ class GroupData:
     r: NDArray[np.float32]
     layer_names: list[str]
     stimuli: list[str]
+    held_out: list[str]
     settings: dict[str, Any]
     rows: list[dict[str, Any]]
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps."""
+        return str(self.settings["space"])
 
     @property
     def n_per_vertex(self) -> NDArray[np.int64]:
@@ -109,7 +117,9 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
     names: list[str] = []
     for participant, own in zip(participants, settings, strict=True):
         paths = [
-            tree.participant_map(participant, hemi, SPACE, model=MODEL_LABEL, stat="r")
+            tree.participant_map(
+                participant, hemi, own["Settings"]["space"], model=MODEL_LABEL, stat="r"
+            )
             for hemi in HEMISPHERES
         ]
         layers = read_json(sidecar_of(paths[0]))["DataArrays"]
@@ -129,7 +139,8 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
         participants=list(participants),
         r=np.stack(maps),
         layer_names=names,
-        stimuli=settings[0]["HeldOutStimuli"],
+        stimuli=sorted(settings[0]["Stimuli"]),
+        held_out=settings[0]["HeldOutStimuli"],
         settings=settings[0]["Settings"],
         rows=rows,
     )
@@ -153,7 +164,7 @@ def load_fold_maps(tree: OutputTree, data: GroupData) -> tuple[list[str], NDArra
                         tree.participant_map(
                             participant,
                             hemi,
-                            SPACE,
+                            data.space,
                             model=MODEL_LABEL,
                             stat="r",
                             stim=safe_label(stimulus),

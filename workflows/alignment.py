@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import SPACE
 from bids_app.errors import BadDataError
 from bids_app.files import sha256_of_file
 from bids_app.group import (
@@ -92,8 +91,8 @@ class AlignmentReport:
         return f"No alignment shown ({numbers}; {given})."
 
 
-def load_gradient(option: str) -> Gradient:
-    """Read a gradient and bring it onto the analysis mesh.
+def load_gradient(option: str, space: str) -> Gradient:
+    """Read a gradient and bring it onto the analysis mesh, that of `space`.
 
     The first Margulies gradient is turned so that transmodal cortex is high; other maps stay as
     they are, since nothing says which end of them is which.
@@ -109,7 +108,7 @@ def load_gradient(option: str) -> Gradient:
         "Name": option if space == "fsLR" else "file",
         "Files": {path.name: sha256_of_file(path) for path in files},
     }
-    mesh = load_mesh(SPACE)
+    mesh = load_mesh(space)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
         return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"})
@@ -118,7 +117,7 @@ def load_gradient(option: str) -> Gradient:
             "The gradient is on a mesh that is not known.",
             where=", ".join(map(str, files)),
             found=f"{len(values)} vertices in all",
-            wanted=f"{mesh.n_vertices} ({SPACE}) or 64984 (fsLR 32k), both hemispheres",
+            wanted=f"{mesh.n_vertices} ({space}) or 64984 (fsLR 32k), both hemispheres",
             remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
         )
     halves = [
@@ -149,6 +148,7 @@ def align(
     n_threads: int = 1,
 ) -> AlignmentReport:
     """Spin test of the mean alignment over participants, plain and given accuracy."""
+    spheres = load_mesh(data.space).spheres
 
     def spin(mask: NDArray[np.bool_]) -> AlignmentResult:
         return spin_alignment(
@@ -156,6 +156,7 @@ def align(
             gradient,
             mask,
             covariates=data.r.mean(axis=1),
+            spheres=spheres,
             n_spins=n_spins,
             seed=seed,
             n_threads=n_threads,

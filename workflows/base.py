@@ -23,6 +23,8 @@ from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import write_participant_report
 from bids_app.resources import find_weights
 from bids_app.status import Status
+from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.mesh import load_mesh
 
 from .derivatives import ParticipantRecord
 
@@ -49,7 +51,9 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     tree = OutputTree(config.output_dir)
     weights = find_weights(config.model.weights)
     write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
-    settings = config.participant_settings(_weights_checksum(weights))
+    settings = config.participant_settings(_weights_checksum(weights)) | {
+        "cortex_mask": _mask_checksums(config)
+    }
     _claim_settings(tree, settings)
     status = Status(run_id, "participant")
     for skipped in plan.skipped:
@@ -92,6 +96,14 @@ def _weights_checksum(weights: str) -> str:
     if weights.startswith("random:"):
         return weights
     return sha256_of_file(Path(weights))
+
+
+def _mask_checksums(config: Config) -> list[str]:
+    """The mask counts by content; one that cannot be used is told before work begins."""
+    files = config.responses.cortex_mask
+    if files:
+        read_cortex_mask(files, load_mesh(config.responses.space).n_vertices)
+    return [sha256_of_file(path) for path in files]
 
 
 def _claim_settings(tree: OutputTree, settings: dict[str, Any]) -> None:

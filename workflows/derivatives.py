@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, SPACE, settings_hash
+from bids_app.config import MODEL_LABEL, settings_hash
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, safe_label, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -107,6 +107,7 @@ class _Writer:
         self.tree = tree
         self.record = record
         self.common = common
+        self.space = str(record.settings["space"])
         self.written: list[Path] = []
 
     def statmap(
@@ -121,12 +122,12 @@ class _Writer:
         """Both hemispheres of one map with their sidecars."""
         for hemi, half in zip(HEMISPHERES, np.split(data, 2, axis=-1), strict=True):
             path = self.tree.participant_map(
-                self.record.participant, hemi, SPACE, model=MODEL_LABEL, stat=stat, **entities
+                self.record.participant, hemi, self.space, model=MODEL_LABEL, stat=stat, **entities
             )
             write_gifti(path, half, hemi=hemi, names=list(names))
             write_json(
                 sidecar_of(path),
-                map_sidecar(stat, SPACE, list(names), **self.common, **(sidecar or {})),
+                map_sidecar(stat, self.space, list(names), **self.common, **(sidecar or {})),
             )
             self.written += [path, sidecar_of(path)]
 
@@ -151,6 +152,7 @@ class _Writer:
             "Inputs": self.record.inputs,
             "Stimuli": self.record.stimuli,
             "Features": self.record.features,
+            "FeaturesFolder": fits.features_folder,
             "HeldOutStimuli": fits.fold_stimuli,
             "DegenerateVertices": fits.n_degenerate,
             "LayerAverageSDRatio": fits.average_sd_ratio,
@@ -199,7 +201,9 @@ def _write_responses(writer: _Writer, blocks: Sequence[Block]) -> None:
         if labels.count(block.stimulus) > 1:
             entities["run"] = str(labels[: index + 1].count(block.stimulus))
         for hemi, half in zip(HEMISPHERES, np.split(block.values, 2, axis=1), strict=True):
-            path = writer.tree.participant_bold(writer.record.participant, hemi, SPACE, **entities)
+            path = writer.tree.participant_bold(
+                writer.record.participant, hemi, writer.space, **entities
+            )
             names = [f"{t:.4f} s" for t in block.times]
             write_gifti(path, half, hemi=hemi, names=names, tr=block.tr)
             write_json(

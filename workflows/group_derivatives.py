@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, SPACE, settings_hash
+from bids_app.config import MODEL_LABEL, settings_hash
 from bids_app.files import atomic_path, write_json
 from bids_app.group import GroupAlignment
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
@@ -61,6 +61,7 @@ class _GroupWriter:
     def __init__(self, tree: OutputTree, data: GroupData, settings: Mapping[str, Any]) -> None:
         self.tree = tree
         self.settings = dict(settings)
+        self.space = data.space
         self.participants = [f"sub-{label}" for label in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
@@ -77,11 +78,11 @@ class _GroupWriter:
     ) -> None:
         entities = {"model": model, "stat": stat, "desc": desc}
         for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
-            path = self.tree.group_map(hemi, SPACE, **entities)
+            path = self.tree.group_map(hemi, self.space, **entities)
             write_gifti(path, half, hemi=hemi, names=list(names))
             content = map_sidecar(
                 stat,
-                SPACE,
+                self.space,
                 list(names),
                 Participants=self.participants,
                 SettingsHash=settings_hash(self.settings),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import SPACE
 from bids_app.files import read_json
 from bids_app.group import IscResult, isc
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
@@ -43,6 +42,7 @@ def group_isc(
     stimuli: Sequence[str],
     folder: Path,
     *,
+    space: str,
     seed: int,
 ) -> IscOutcome:
     """Correlate participants' responses to each stimulus.
@@ -53,6 +53,8 @@ def group_isc(
     participants, stimuli : sequence of str
     folder : Path
         For memory-mapped stacks of responses, which may exceed the memory.
+    space : str
+        Mesh of the responses.
     seed : int
         Of the bootstrap over participants.
     """
@@ -60,26 +62,46 @@ def group_isc(
     if len(participants) < 3:
         return IscOutcome(None, [], ["fewer than three participants"])
     for stimulus in stimuli:
-        stacked = _stack(tree, participants, stimulus, folder)
+        stacked = stack_responses(tree, participants, stimulus, space, folder)
         if isinstance(stacked, str):
             reasons.append(f"{stimulus}: {stacked}")
         else:
-            stacks.append(stacked)
+            stacks.append(stacked.values)
             used.append(stimulus)
     if not stacks:
         return IscOutcome(None, [], reasons)
     return IscOutcome(isc(stacks, seed=seed), used, reasons)
 
 
-def _stack(
-    tree: OutputTree, participants: Sequence[str], stimulus: str, folder: Path
-) -> NDArray[np.float32] | str:
-    """Responses (n_participants, n_times, n_vertices), or why they cannot be compared."""
+@dataclass(frozen=True)
+class Stack:
+    """All participants' responses to one stimulus, on one clock.
+
+    Attributes
+    ----------
+    values : array of shape (n_participants, n_times, n_vertices), float32
+        Memory-mapped.
+    times : array of shape (n_times,)
+        Second of the audio file of each sample, of the first participant.
+    tr : float
+        Seconds between samples.
+    """
+
+    values: NDArray[np.float32]
+    times: NDArray[np.float64]
+    tr: float
+
+
+def stack_responses(
+    tree: OutputTree, participants: Sequence[str], stimulus: str, space: str, folder: Path
+) -> Stack | str:
+    """Collect responses to a stimulus in one memory-mapped file, or say why that cannot be done."""
     stacked: NDArray[np.float32] | None = None
     first: NDArray[np.float64] | None = None
+    tr = 0.0
     for index, participant in enumerate(participants):
         paths = [
-            tree.participant_bold(participant, hemi, SPACE, stim=safe_label(stimulus))
+            tree.participant_bold(participant, hemi, space, stim=safe_label(stimulus))
             for hemi in HEMISPHERES
         ]
         if not all(path.exists() for path in paths):
@@ -87,9 +109,8 @@ def _stack(
         sidecar = read_json(sidecar_of(paths[0]))
         times = np.asarray(sidecar["StimulusTimes"])
         if first is None:
-            first = times
-        limit = CLOCK_TOLERANCE * sidecar["RepetitionTime"]
-        if len(times) != len(first) or np.abs(times - first).max() > limit:
+            first, tr = times, float(sidecar["RepetitionTime"])
+        if len(times) != len(first) or np.abs(times - first).max() > CLOCK_TOLERANCE * tr:
             return f"sub-{participant} was sampled at other times than sub-{participants[0]}"
         values = np.hstack([read_gifti(path) for path in paths])
         if stacked is None:
@@ -100,4 +121,6 @@ def _stack(
                 shape=(len(participants), *values.shape),
             )
         stacked[index] = values
-    return "no participants" if stacked is None else stacked
+    if stacked is None or first is None:
+        return "no participants"
+    return Stack(stacked, first, tr)

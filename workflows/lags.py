@@ -103,8 +103,10 @@ def check_lag(
 def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:
     """Write to one ``.npz`` file."""
     arrays: dict[str, Any] = {f"values_{label}": sound.values for label, sound in sounds.items()}
-    frames = {f"frame_{label}": np.array(sound.frame) for label, sound in sounds.items()}
-    np.savez(path, **arrays, **frames)
+    frames: dict[str, Any] = {
+        f"frame_{label}": np.array(sound.frame) for label, sound in sounds.items()
+    }
+    np.savez(path, **(arrays | frames))
     return path
 
 

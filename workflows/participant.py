@@ -98,6 +98,8 @@ def init_participant_wf(
             participant=record.participant,
             runs=list(runs),
             files=[str(path) for path in input_files(runs)],
+            space=config.responses.space,
+            cortex_mask=[str(path) for path in config.responses.cortex_mask],
             confounds=config.responses.confounds,
             high_pass=config.responses.high_pass,
             smoothing=config.responses.smoothing,

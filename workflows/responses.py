@@ -18,6 +18,7 @@ from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.dataset import BoldRun
 from bids_app.resources import fslr_spheres
+from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
@@ -140,6 +141,7 @@ def prepare_responses(
     high_pass: float,
     smoothing: float = 0.0,
     space: str = SPACE,
+    cortex_mask: Sequence[Path] = (),
     sounds: Mapping[str, Loudness] | None = None,
 ) -> tuple[list[Block], list[dict[str, Any]], list[dict[str, Any]]]:
     """Clean every run, smooth it on the surface and cut out the music.
@@ -153,6 +155,8 @@ def prepare_responses(
         Cutoff in seconds; full width at half maximum in mm, 0 for none.
     space : str
         Analysis mesh.
+    cortex_mask : sequence of Path
+        Files that say which vertices are cortex; the others become NaN. Empty: all that vary.
     sounds : mapping of str to Loudness, optional
         Loudness of the stimuli by label; without it the lag of the music is not checked.
 
@@ -171,8 +175,11 @@ def prepare_responses(
     curves: list[dict[str, Any]] = []
     mesh = load_mesh(space)
     auditory = auditory_vertices(mesh)
+    cortex = read_cortex_mask(cortex_mask, mesh.n_vertices) if cortex_mask else None
     for run in runs:
         bold = read_bold(run, mesh)
+        if cortex is not None:
+            bold[:, ~cortex] = np.nan
         selected = select_confounds(
             run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
         )

@@ -18,13 +18,14 @@ from bids_app.config import (
     Statistics,
     Stimuli,
 )
+from bids_app.outputs import DENSITIES
 
 DESCRIPTION = """\
 Encoding maps of an audio network's layers from music-listening fMRI that went through fMRIPrep.
 
 participant  cleans the surface BOLD of every run, computes VGGish's 23 layers for every piece of
              music, fits one cross-validated ridge model per layer and vertex, and writes accuracy
-             and layer-preference maps (GIFTI on fsaverage5).
+             and layer-preference maps (GIFTI on --space).
 group        combines the participants in output_dir: group maps, layer preference, and its
              alignment with a cortical gradient (spin test). Needs nothing but output_dir.
 """
@@ -81,6 +82,8 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         stimuli=Stimuli(_absolute(options.stimuli), options.missing),
         model=Model(weights=options.vggish_weights, delays=options.delays, crop=options.crop),
         responses=Responses(
+            space=options.space,
+            cortex_mask=options.cortex_mask,
             confounds=options.confounds,
             high_pass=options.high_pass,
             smoothing=options.smoothing,
@@ -213,6 +216,22 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_responses(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("responses")
     group.add_argument(
+        "--space",
+        choices=tuple(DENSITIES),
+        default=Responses.space,
+        help="mesh of BOLD and maps, as in fMRIPrep's --output-spaces (default: %(default)s; the "
+        "finer ones need their surfaces in TemplateFlow's folder)",
+    )
+    group.add_argument(
+        "--cortex-mask",
+        "--cortex_mask",
+        type=_paths,
+        default=Responses.cortex_mask,
+        metavar="LEFT,RIGHT",
+        help="label or shape GIFTI, or tables of 0 and 1; vertices outside get no result (default: "
+        "vertices with a signal)",
+    )
+    group.add_argument(
         "--confounds",
         default=Responses.confounds,
         metavar="NAME|FILE|none",
@@ -313,6 +332,10 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         "--dry-run", "--dry_run", action="store_true", help="print the plan and do nothing"
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).absolute() for part in text.split(",") if part)
 
 
 def _span(text: str) -> tuple[float, float]:

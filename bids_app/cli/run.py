@@ -90,6 +90,7 @@ def make_plan(config: Config) -> StudyPlan:
         tasks=config.selection.tasks,
         stimuli_table=config.stimuli.table,
         missing=config.stimuli.missing,
+        space=config.responses.space,
         runs=config.selection.runs,
         exclude_runs=config.selection.exclude_runs,
         bids_filters=_read_filters(config.selection.filter_file),

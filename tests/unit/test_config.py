@@ -55,6 +55,7 @@ def test_parser_reads_every_option():
         "--confounds 24P --gradient a.gii,b.gii --n-spins 50 --random-seed 3 -w /w --cache-dir /c "
         "--run-id run-1 --exclude-run sub-01_task-x --bids-filter-file f.json --high-pass 100 "
         "--smoothing 0 --dummy-scans 4 --repetition-time 1.2 --slice-time-ref 0.5 "
+        "--space fsaverage6 --cortex-mask /l.gii,/r.gii "
         "--bids-database-dir /db --n_cpus 3 --dry-run -v".replace(
             "--delays -2:4.5", "--delays=-2:4.5"
         ).split()
@@ -65,7 +66,9 @@ def test_parser_reads_every_option():
     assert parsed.stimuli.table == Path("s.tsv").absolute()
     assert parsed.stimuli.missing == "use"
     assert parsed.model == Model(weights="random:1", delays=(-2.0, 4.5), crop=5.0)
-    assert parsed.responses == Responses("24P", 100.0, 0.0, "4", 1.2, 0.5)
+    assert parsed.responses == Responses(
+        "24P", 100.0, 0.0, "4", 1.2, 0.5, "fsaverage6", (Path("/l.gii"), Path("/r.gii"))
+    )
     assert parsed.selection.runs == ("1",)
     assert parsed.selection.exclude_runs == ("sub-01_task-x",)
     assert parsed.selection.filter_file == Path("f.json").absolute()

@@ -117,9 +117,10 @@ class AlignWithGradient(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: alignment with the gradient, %d rotations", inputs.n_spins)
-        gradient = load_gradient(inputs.gradient)
+        data = _load(inputs.data_file)
+        gradient = load_gradient(inputs.gradient, data.space)
         report = align(
-            _load(inputs.data_file),
+            data,
             _load(inputs.accuracy_file),
             _load(inputs.preference_file),
             gradient.values,
@@ -158,6 +159,7 @@ class CorrelateParticipants(Step):
             data.participants,
             data.stimuli,
             Path(folder),
+            space=data.space,
             seed=inputs.seed,
         )
         for reason in outcome.reasons:

@@ -82,6 +82,8 @@ class _ResponsesInputSpec(StepInputSpec):
     runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
     files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
     loudness_file = File(exists=True, mandatory=True)
+    space = traits.Str(mandatory=True, desc="mesh")
+    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
     confounds = traits.Str(mandatory=True, desc="strategy")
     high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
     smoothing = traits.Float(mandatory=True, desc="mm")
@@ -106,6 +108,8 @@ class PrepareResponses(Step):
             confounds=inputs.confounds,
             high_pass=inputs.high_pass,
             smoothing=inputs.smoothing,
+            space=inputs.space,
+            cortex_mask=[Path(path) for path in inputs.cortex_mask],
             sounds=load_loudness(Path(inputs.loudness_file)),
         )
         for row in summary:

@@ -1,0 +1,237 @@
+"""``musenc onset``: what the data say about when the music started, for the user to decide."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_app.errors import InvalidInputError, MissingInputError, UsageError
+
+if TYPE_CHECKING:
+    from bids_app.config import Config
+    from bids_app.workflows.onsets import OnsetEstimate
+
+LOGGER = logging.getLogger("bids_app")
+WIDTH, HEIGHT = 64, 10
+
+
+def add_onset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``musenc onset``."""
+    parser = commands.add_parser(
+        "onset",
+        help="find out when the music started in the runs, where nothing says so",
+        usage="musenc onset BIDS_DIR (--stimuli TABLE | --stim TASK=FILE ...) [--output-dir DIR] "
+        "[options of musenc-bidsapp]",
+        description="Correlates auditory cortex of all participants with the loudness of the music "
+        "over lags, shows the mean curve of each task with its 95% interval over participants, "
+        "and prints the line of the stimuli table that follows from it. Nothing is applied: look "
+        "at the curve, and copy the line if you believe it. The table needs the columns task and "
+        "stim_file; without onset, the music is first taken to start with the first volume.",
+        epilog="--stim TASK=FILE: which file was heard in a task, instead of a table (several). "
+        "--output-dir DIR: folder for the curves (one PNG and TSV per task). All other options are "
+        "those of musenc-bidsapp (--participant-label, --task-id, --derivatives, ...).",
+    )
+    parser.add_argument("bids_dir", help="as of musenc-bidsapp")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="see above")
+    parser.set_defaults(work=_run_onset, verbose=0)
+
+
+def _run_onset(options: argparse.Namespace) -> int:
+    from bids_app.cli.parser import parse_config
+    from bids_app.cli.run import make_plan
+    from bids_app.workflows.onsets import estimate_onsets
+
+    own = argparse.ArgumentParser(prog="musenc onset", add_help=False, allow_abbrev=False)
+    own.add_argument("--stim", nargs="+", default=[])
+    own.add_argument("--output-dir", "--output_dir", type=Path)
+    chosen, rest = own.parse_known_args(options.options)
+    # The results' folder is not used.
+    config = parse_config([options.bids_dir, options.bids_dir, "participant", *rest])
+    rows = _rows(chosen.stim, config.stimuli.table)
+    with tempfile.TemporaryDirectory(prefix="musenc-") as folder:
+        plan = make_plan(_with_rows(config, rows, Path(folder)))
+    for skipped in plan.skipped:
+        if skipped.problem:
+            LOGGER.warning("%s: %s", skipped.label, skipped.reason)
+    estimates = estimate_onsets(
+        plan,
+        confounds=config.responses.confounds,
+        high_pass=config.responses.high_pass,
+        space=config.responses.space,
+        seed=config.statistics.random_seed,
+        progress=lambda label: LOGGER.info("%s", label),
+    )
+    paths = {stimulus.label: str(stimulus.path) for stimulus in plan.stimuli}
+    names = {str(row["path"]): str(row["stim_file"]) for row in rows}
+    for estimate in estimates:
+        print(describe(estimate, names.get(paths[estimate.stimulus], paths[estimate.stimulus])))
+        if chosen.output_dir is not None:
+            _write(estimate, chosen.output_dir)
+    return 0
+
+
+def _rows(pairs: Sequence[str], table: Path | None) -> list[dict[str, str]]:
+    """Rows of the table, or of the pairs, with an onset everywhere."""
+    if pairs and table is not None:
+        raise UsageError("--stim and --stimuli exclude each other.", remedy="give one of them")
+    rows: list[dict[str, str]] = []
+    for pair in pairs:
+        task, separator, name = pair.partition("=")
+        if not (separator and task and name):
+            raise UsageError(
+                "--stim does not say which file was heard.", found=pair, wanted="TASK=FILE"
+            )
+        path = str(Path(name).absolute())
+        rows.append({"task": task.removeprefix("task-"), "stim_file": name, "path": path})
+    if table is not None:
+        rows = _table_rows(table)
+    return [row | {"onset": row.get("onset") or "0"} for row in rows]
+
+
+def _table_rows(table: Path) -> list[dict[str, str]]:
+    from bids_app.inputs.files import content_problem
+    from bids_app.inputs.stimuli import read_tsv
+
+    problem = content_problem(table)
+    if problem:
+        raise MissingInputError(
+            "The table of stimuli cannot be read.",
+            where=table,
+            found=problem,
+            remedy="check the path given with --stimuli",
+        )
+    columns, rows = read_tsv(table)
+    if not {"task", "stim_file"} <= set(columns):
+        raise InvalidInputError(
+            "The table of stimuli lacks a column.",
+            where=table,
+            found=", ".join(columns),
+            wanted="task, stim_file",
+            remedy="add the columns",
+        )
+    named = [row for row in rows if row["stim_file"].lower() not in ("", "n/a")]
+    for row in named:
+        row["path"] = str(table.absolute().parent / row["stim_file"])
+        if row.get("onset", "").lower() == "n/a":
+            row["onset"] = ""
+    return named
+
+
+def _with_rows(config: Config, rows: Sequence[Mapping[str, str]], folder: Path) -> Config:
+    """The configuration with a complete table; participants without a piece still count."""
+    if not rows:
+        return replace(config, stimuli=replace(config.stimuli, missing="use"))
+    columns = [name for name in rows[0] if name not in ("stim_file", "path")]
+    path = folder / "stimuli.tsv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow([*columns, "stim_file"])
+        writer.writerows([*(row[name] for name in columns), row["path"]] for row in rows)
+    return replace(config, stimuli=replace(config.stimuli, table=path, missing="use"))
+
+
+def describe(estimate: OnsetEstimate, stim_file: str) -> str:
+    """Curve, lag and table row as text.
+
+    Parameters
+    ----------
+    estimate : OnsetEstimate
+    stim_file : str
+        As the table is to name it.
+    """
+    from bids_app.workflows.onsets import HEMODYNAMIC_DELAY
+
+    summary, people = estimate.summary, len(estimate.participants)
+    assumed = ", ".join(f"{onset:g}" for onset in estimate.onsets)
+    lines = [
+        "",
+        f"task {estimate.task}, {estimate.stimulus}: {people} participants, "
+        f"music assumed to start at {assumed} s",
+        "",
+    ]
+    if not np.isfinite(summary.lag):
+        return "\n".join([*lines, "the lag is not defined: no correlation can be computed"])
+    interval = (
+        f"95% interval {summary.low:.1f} to {summary.high:.1f} s"
+        if np.isfinite(summary.low)
+        else "no interval from one participant"
+    )
+    lines += [
+        text_plot(estimate),
+        "",
+        f"auditory cortex follows the assumed start by {summary.lag:.1f} s ({interval}), "
+        f"mean r {np.nanmax(summary.curve):.2f}",
+        f"minus {HEMODYNAMIC_DELAY:g} s of expected hemodynamic delay: the music starts "
+        f"{abs(estimate.shift):.1f} s {'later' if estimate.shift >= 0 else 'earlier'} than assumed",
+        "",
+    ]
+    if len(estimate.onsets) > 1:
+        return "\n".join([*lines, f"if you agree, add {estimate.shift:.1f} to each of the onsets"])
+    onset = estimate.onsets[0] + estimate.shift
+    row = "\t".join((estimate.task, stim_file, f"{onset:.1f}"))
+    return "\n".join([*lines, "if you agree, the stimuli table is", "task\tstim_file\tonset", row])
+
+
+def text_plot(estimate: OnsetEstimate) -> str:
+    """Mean curve (``*``) in its interval (``:``) over lags, and the interval of the lag below."""
+    columns = np.linspace(estimate.lags[0], estimate.lags[-1], WIDTH)
+    curves = [estimate.summary.curve, estimate.low, estimate.high]
+    mean, low, high = (np.interp(columns, estimate.lags, np.nan_to_num(c)) for c in curves)
+    top, bottom = max(high.max(), 0.05), min(low.min(), 0.0)
+    levels = np.linspace(top, bottom, HEIGHT)
+    half = (levels[0] - levels[1]) / 2
+    lines = []
+    for level in levels:
+        cells = np.where((low - half <= level) & (level <= high + half), ":", " ")
+        cells[np.abs(mean - level) <= half] = "*"
+        lines.append(f"{level:6.2f} |{''.join(cells)}".rstrip())
+    summary = estimate.summary
+    ends = (summary.low, summary.high) if np.isfinite(summary.low) else (summary.lag,) * 2
+    marks = np.where((columns >= ends[0]) & (columns <= ends[1]), "-", " ")
+    marks[int(np.argmin(np.abs(columns - summary.lag)))] = "^"
+    first, last = f"{columns[0]:g}", f"{columns[-1]:g} s"
+    axis = first + " " * (WIDTH - len(first) - len(last)) + last
+    return "\n".join([*lines, f"   r   |{''.join(marks)}".rstrip(), f"  lag   {axis}"])
+
+
+def _write(estimate: OnsetEstimate, folder: Path) -> None:
+    """The curve as a table and as a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from bids_app.files import atomic_path
+    from bids_app.outputs import safe_label
+
+    stem = f"task-{estimate.task}_stim-{safe_label(estimate.stimulus)}_desc-onset_timeseries"
+    lags, summary = estimate.lags, estimate.summary
+    table = np.column_stack([lags, summary.curve, estimate.low, estimate.high])
+    with atomic_path(folder / f"{stem}.tsv") as path:
+        np.savetxt(
+            path,
+            table,
+            fmt=("%.1f", "%.5f", "%.5f", "%.5f"),
+            delimiter="\t",
+            header="lag_s\tr\tlow\thigh",
+            comments="",
+        )
+    figure = Figure(figsize=(7.0, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.fill_between(lags, estimate.low, estimate.high, alpha=0.3, label="95% interval")
+    axes.plot(lags, summary.curve, label="mean over participants")
+    axes.axvline(summary.lag, color="black", linewidth=1, label=f"maximum at {summary.lag:.1f} s")
+    axes.axhline(0, color="gray", linewidth=0.8)
+    axes.set_xlabel("lag behind the assumed start of the music (s)")
+    axes.set_ylabel("r of auditory cortex with loudness")
+    axes.set_title(f"task {estimate.task}, {estimate.stimulus}", fontsize=10)
+    axes.legend(frameon=False)
+    with atomic_path(folder / f"{stem}.png") as path:
+        figure.savefig(path, dpi=120, format="png")

@@ -1,0 +1,71 @@
+"""``musenc onset``: the curve, the row, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from listeners import write_listeners, write_table
+
+from bids_app.cli.tools import main
+
+ONSET = 17.0
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return write_listeners(tmp_path_factory.mktemp("onset") / "study", onset=ONSET)
+
+
+def printed_row(text: str) -> list[str]:
+    lines = text.splitlines()
+    return lines[lines.index("task\tstim_file\tonset") + 1].split("\t")
+
+
+@pytest.mark.parametrize("column", ["", "\tonset"])
+def test_onset_is_found_from_a_table_without_it(study, tmp_path, capsys, column):
+    row = "song\tstimuli/song.wav" + ("\t10" if column else "")
+    table = write_table(study, row, columns="task\tstim_file" + column)
+    out = tmp_path / "out"
+    options = ["--stimuli", str(table), "--confounds", "none", "--output-dir", str(out)]
+    assert main(["onset", str(study), *options]) == 0
+    text = capsys.readouterr().out
+    task, stim_file, onset = printed_row(text)
+    assert (task, stim_file) == ("song", "stimuli/song.wav")
+    assert float(onset) == pytest.approx(ONSET, abs=1.0)
+    assert "3 participants" in text
+    assert "minus 5 s of expected hemodynamic delay" in text
+    assert text.count(" |") >= 10
+    low, high = map(float, re.search(r"interval ([\d.]+) to ([\d.]+) s", text).groups())
+    assert low <= high
+    curve = pd.read_csv(out / "task-song_stim-song_desc-onset_timeseries.tsv", sep="\t")
+    peak = curve.lag_s[np.argmax(curve.r)]
+    assert peak == pytest.approx(ONSET - (10 if column else 0) + 5, abs=1.0)
+    assert (curve.low <= curve.r + 1e-5).all()
+    assert (out / "task-song_stim-song_desc-onset_timeseries.png").stat().st_size > 5000
+
+
+def test_file_can_be_given_without_a_table(study, capsys):
+    pair = f"song={study / 'stimuli' / 'song.wav'}"
+    options = ["--stim", pair, "--confounds", "none", "--participant-label", "02"]
+    assert main(["onset", str(study), *options]) == 0
+    text = capsys.readouterr().out
+    assert float(printed_row(text)[2]) == pytest.approx(ONSET, abs=1.5)
+    assert "no interval from one participant" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--stim", "song"], 2, "TASK=FILE"),
+        (["--stim", "song=a.wav", "--stimuli", "b.tsv"], 2, "exclude each other"),
+        (["--stimuli", "/no/table.tsv"], 66, "/no/table.tsv"),
+        (["--stim", "song=/no/song.wav"], 66, "/no/song.wav"),
+        ([], 66, "no stimulus"),
+    ],
+)
+def test_what_cannot_be_is_refused(study, capsys, options, code, words):
+    assert main(["onset", str(study), "--confounds", "none", *options]) == code
+    assert words in capsys.readouterr().err
