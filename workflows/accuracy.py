@@ -15,6 +15,7 @@ from bids_app.group import (
     false_discovery_rate,
     sign_flip_max_t,
     split_half,
+    stimulus_reliability,
     tfce_sign_flip,
 )
 from bids_app.preference import centroid, group_residual_slopes, layer_depth, preferred_layer
@@ -78,6 +79,9 @@ class GroupPreference:
         Mean slope, its t, and the two-sided sign-flip max-T p.
     centroid, argmax, maximum : array of shape (n_vertices,)
         Of the group-mean profile.
+    held_out_r : list of float
+        Correlation of the mean slope map of each held-out stimulus with that of the others;
+        empty with a single one.
     split_half_r, split_half_reliability : float
         Mean correlation of the slope maps of random halves, and stepped up to the whole group
         (Spearman-Brown); NaN below four participants.
@@ -90,6 +94,7 @@ class GroupPreference:
     centroid: FloatArray
     argmax: FloatArray
     maximum: FloatArray
+    held_out_r: list[float]
     split_half_r: float
     split_half_reliability: float
 
@@ -141,18 +146,36 @@ def group_accuracy(
 
 def group_preference(
     data: GroupData,
+    fold_r: NDArray[np.float32],
     accuracy: GroupAccuracy,
     *,
     n_permutations: int,
     seed: int,
     n_threads: int = 1,
 ) -> GroupPreference:
-    """Residual slopes of all participants and the group's preference maps."""
+    """Residual slopes of all participants and the group's preference maps.
+
+    `fold_r` (n_participants, n_folds, n_layers, n_vertices) is the accuracy per held-out stimulus.
+    """
     profiles = data.r.astype(np.float64)
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
     test = sign_flip_max_t(
         slopes, n_permutations=n_permutations, seed=seed, tail="two-sided", n_threads=n_threads
+    )
+    depth = layer_depth(profiles.shape[1])
+    held_out_r = (
+        stimulus_reliability(
+            np.stack(
+                [
+                    group_residual_slopes(fold_r[:, fold], accuracy.mask, depth)
+                    for fold in range(fold_r.shape[1])
+                ]
+            ),
+            accuracy.mask,
+        ).r_others.tolist()
+        if fold_r.shape[1] > 1
+        else []
     )
     halves = split_half(slopes, accuracy.mask, seed=seed) if len(slopes) >= 4 else None
     return GroupPreference(
@@ -163,6 +186,7 @@ def group_preference(
         centroid=centroid(accuracy.mean_r),
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
+        held_out_r=held_out_r,
         split_half_r=float("nan") if halves is None else halves.mean,
         split_half_reliability=float("nan") if halves is None else halves.spearman_brown,
     )

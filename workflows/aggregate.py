@@ -146,38 +146,32 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
     )
 
 
-def load_fold_maps(tree: OutputTree, data: GroupData) -> tuple[list[str], NDArray[np.float32]]:
-    """Accuracy per held-out stimulus.
+def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.float32]:
+    """Maps per held-out stimulus, in the order of ``data.held_out``.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+    stat : {"r", "alpha"}
 
     Returns
     -------
-    stimuli : list of n_folds str
-    r : array of shape (n_participants, n_folds, n_layers, n_vertices)
+    array of shape (n_participants, n_folds, n_layers, n_vertices)
     """
-    first = read_json(tree.participant_settings(data.participants[0], MODEL_LABEL))
-    stimuli = first["HeldOutStimuli"]
-    stacked = [
-        [
-            np.hstack(
-                [
-                    read_gifti(
-                        tree.participant_map(
-                            participant,
-                            hemi,
-                            data.space,
-                            model=MODEL_LABEL,
-                            stat="r",
-                            stim=safe_label(stimulus),
-                        )
-                    )
-                    for hemi in HEMISPHERES
-                ]
+
+    def read(participant: str, held: str) -> NDArray[np.float32]:
+        paths = [
+            tree.participant_map(
+                participant, hemi, data.space, model=MODEL_LABEL, stat=stat, stim=safe_label(held)
             )
-            for stimulus in stimuli
+            for hemi in HEMISPHERES
         ]
-        for participant in data.participants
-    ]
-    return stimuli, np.asarray(stacked)
+        return np.hstack([read_gifti(path) for path in paths])
+
+    return np.stack(
+        [np.stack([read(person, held) for held in data.held_out]) for person in data.participants]
+    )
 
 
 def _check_same_settings(

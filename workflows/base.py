@@ -57,7 +57,15 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     _claim_settings(tree, settings)
     status = Status(run_id, "participant")
     for skipped in plan.skipped:
-        status.add(skipped.participant, skipped.label, "skipped", skipped.reason)
+        status.add(
+            skipped.participant,
+            skipped.label,
+            "skipped",
+            skipped.reason,
+            problem=skipped.problem,
+        )
+        if skipped.problem:
+            LOGGER.warning("%s is skipped: %s", skipped.label, skipped.reason)
     records = []
     for participant in plan.participants:
         record = _record(plan, participant, settings, weights)

@@ -36,6 +36,8 @@ class LayerFits:
     fold_stimuli : list of n_folds str
         Labels of the stimuli held out, joined by ``+``.
     layer_names : list of n_layers str
+    features_folder : str
+        Name of the folder of the Gram matrices in the cache.
     table : list of n_layers dict
         Per layer: units, effective rank, penalty-edge shares, accuracy.
     n_degenerate : int
@@ -54,6 +56,7 @@ class LayerFits:
     alpha: NDArray[np.float32]
     fold_stimuli: list[str]
     layer_names: list[str]
+    features_folder: str
     table: list[dict[str, Any]]
     n_degenerate: int
     average_sd_ratio: float
@@ -128,7 +131,7 @@ def fit_layers(
             average.add(plan, result.alpha, [grams.checksums[i] for i in index], n_threads)
         table.append(_layer_row(layer, name, grams, plan, result))
     ratio = float("nan") if average is None else average.sd_ratio
-    return _stack(results, grams.layer_names, table, ratio)
+    return _stack(results, grams, table, ratio)
 
 
 class _LayerAverageNull:
@@ -216,7 +219,7 @@ def _layer_row(
 
 
 def _stack(
-    results: list[Any], names: Sequence[str], table: list[dict[str, Any]], ratio: float
+    results: list[Any], grams: FeatureGrams, table: list[dict[str, Any]], ratio: float
 ) -> LayerFits:
     def stack(name: str) -> NDArray[np.float32]:
         return np.stack([getattr(result, name) for result in results]).astype(np.float32)
@@ -231,7 +234,8 @@ def _stack(
         fold_r=stack("r"),
         alpha=stack("alpha"),
         fold_stimuli=["+".join(np.atleast_1d(held)) for held in results[0].fold_stimuli],
-        layer_names=list(names),
+        layer_names=list(grams.layer_names),
+        features_folder=grams.path.name,
         table=table,
         n_degenerate=int(results[0].n_degenerate),
         average_sd_ratio=ratio,

@@ -21,6 +21,7 @@ from .interfaces.group import (
     AlignWithGradient,
     CorrelateParticipants,
     InferAccuracy,
+    InferOverMusic,
     WriteGroup,
 )
 
@@ -83,6 +84,7 @@ def init_group_level_wf(
     )
     accuracy = pe.Node(
         InferAccuracy(
+            output_dir=output_dir,
             n_permutations=statistics.n_permutations,
             seed=statistics.random_seed,
             n_threads=config.running.n_procs,
@@ -108,6 +110,16 @@ def init_group_level_wf(
         ),
         name="isc",
     )
+    music = pe.Node(
+        InferOverMusic(
+            output_dir=output_dir,
+            cache_dir=str(config.cache_dir),
+            n_threads=config.running.n_procs,
+            verbosity=verbosity,
+        ),
+        name="music",
+        n_procs=config.running.n_procs,
+    )
     write = pe.Node(
         WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"
     )
@@ -120,6 +132,9 @@ def init_group_level_wf(
             (aggregate, synchrony, [("data_file", "data_file")]),
             (aggregate, write, [("data_file", "data_file")]),
             (synchrony, write, [("isc_file", "isc_file")]),
+            (aggregate, music, [("data_file", "data_file")]),
+            (accuracy, music, [("accuracy_file", "accuracy_file")]),
+            (music, write, [("music_file", "music_file")]),
             (accuracy, alignment, both),
             (accuracy, write, both),
             (

@@ -21,6 +21,8 @@ from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
 from .isc import IscOutcome
+from .music_null import MusicNull
+from .preference import SIGNIFICANCE
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -33,12 +35,14 @@ def write_group(
     gradient: Gradient,
     alignment: AlignmentReport,
     synchrony: IscOutcome,
+    music: MusicNull,
     settings: Mapping[str, Any],
 ) -> list[Path]:
     """Write group maps and tables; the settings file comes last and marks completion."""
     writer = _GroupWriter(tree, data, settings)
     tree.group_table("settings.json", model=MODEL_LABEL).unlink(missing_ok=True)
     _write_accuracy(writer, data, accuracy)
+    _write_music_null(writer, data, accuracy, music)
     _write_preference(writer, accuracy, preference)
     writer.statmap(
         "value",
@@ -171,6 +175,27 @@ def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccura
     writer.table("statmap", CLUSTER_COLUMNS, clusters, desc="clusters")
 
 
+def _write_music_null(
+    writer: _GroupWriter, data: GroupData, accuracy: GroupAccuracy, music: MusicNull
+) -> None:
+    """The claim over music, and where both claims hold."""
+    result = music.result
+    if result is None:
+        return
+    names = data.layer_names
+    text = "null over music: phases of the responses rotated alike in all participants"
+    writer.statmap("p", result.p, names, desc="music", description=f"one-sided p, {text}")
+    writer.statmap("q", result.q, names, desc="music", description=f"q per layer, {text}")
+    predicted = (accuracy.p_max_t < SIGNIFICANCE) & (result.q < SIGNIFICANCE)
+    writer.statmap(
+        "n",
+        np.where(np.isfinite(accuracy.t[0]), predicted.sum(axis=0), np.nan)[None],
+        ["layers"],
+        desc="predicted",
+        description="number of layers that predict the vertex: max-T p < .05 and q over music < .05",
+    )
+
+
 def _write_preference(
     writer: _GroupWriter, accuracy: GroupAccuracy, preference: GroupPreference
 ) -> None:
@@ -190,6 +215,7 @@ def _write_preference(
             description=text,
             ReferenceMask=accuracy.mask_kind,
             ReferenceVertices=int(accuracy.mask.sum()),
+            HeldOutStimulusCorrelation=preference.held_out_r,
             SplitHalfCorrelation=preference.split_half_r,
             SplitHalfReliability=preference.split_half_reliability,
         )

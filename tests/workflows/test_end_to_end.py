@@ -28,6 +28,8 @@ PARTICIPANT_MAPS = {
 }
 GROUP_MAPS = {
     *((stat, "") for stat in ("r", "t", "q", "n")),
+    *((stat, "music") for stat in ("p", "q")),
+    ("n", "predicted"),
     *((stat, "layerpref") for stat in ("slope", "t", "p", "centroid", "argmax", "max")),
     *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc")),
     ("r", "layermean"),

@@ -13,10 +13,11 @@ from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
 
 from ..accuracy import group_accuracy, group_preference
-from ..aggregate import load_group
+from ..aggregate import load_fold_maps, load_group
 from ..alignment import align, load_gradient
 from ..group_derivatives import write_group
 from ..isc import group_isc
+from ..music_null import group_music_null
 from .base import Step, StepInputSpec
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -59,6 +60,7 @@ class AggregateParticipants(Step):
 
 
 class _AccuracyInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
     data_file = File(exists=True, mandatory=True)
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
@@ -85,10 +87,11 @@ class InferAccuracy(Step):
             "n_threads": inputs.n_threads,
         }
         accuracy = group_accuracy(data, **options)
+        fold_r = load_fold_maps(OutputTree(Path(inputs.output_dir)), data, "r")
         return {
             "accuracy_file": _save(folder, "accuracy", accuracy),
             "preference_file": _save(
-                folder, "preference", group_preference(data, accuracy, **options)
+                folder, "preference", group_preference(data, fold_r, accuracy, **options)
             ),
         }
 
@@ -167,6 +170,39 @@ class CorrelateParticipants(Step):
         return {"isc_file": _save(folder, "isc", outcome)}
 
 
+class _MusicInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    cache_dir = traits.Str(mandatory=True, nohash=True)
+    data_file = File(exists=True, mandatory=True)
+    accuracy_file = File(exists=True, mandatory=True)
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class _MusicOutputSpec(TraitedSpec):
+    music_file = File(exists=True)
+
+
+class InferOverMusic(Step):
+    """Null of the group accuracy over music."""
+
+    input_spec = _MusicInputSpec
+    output_spec = _MusicOutputSpec
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        LOGGER.info("group: null over music")
+        outcome = group_music_null(
+            OutputTree(Path(inputs.output_dir)),
+            _load(inputs.data_file),
+            _load(inputs.accuracy_file).mean_r,
+            Path(inputs.cache_dir),
+            Path(folder),
+            n_threads=inputs.n_threads,
+        )
+        for reason in outcome.reasons:
+            LOGGER.warning("group: no null over music: %s", reason)
+        return {"music_file": _save(folder, "music", outcome)}
+
+
 class _WriteInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     settings = traits.Dict(mandatory=True)
@@ -176,6 +212,7 @@ class _WriteInputSpec(StepInputSpec):
     alignment_file = File(exists=True, mandatory=True)
     gradient_file = File(exists=True, mandatory=True)
     isc_file = File(exists=True, mandatory=True)
+    music_file = File(exists=True, mandatory=True)
 
 
 class _WriteOutputSpec(TraitedSpec):
@@ -199,6 +236,7 @@ class WriteGroup(Step):
             _load(inputs.gradient_file),
             _load(inputs.alignment_file),
             _load(inputs.isc_file),
+            _load(inputs.music_file),
             inputs.settings,
         )
         LOGGER.info("group: %d files written, drawing the report", len(files))
