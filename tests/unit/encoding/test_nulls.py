@@ -232,3 +232,14 @@ def test_both_nulls_are_calibrated():
         refit.append(np.mean(null.p <= 0.05))
     assert 0.035 < np.mean(analytic) < 0.065
     assert 0.035 < np.mean(refit) < 0.065
+
+
+def test_draws_do_not_depend_on_how_many_vertices_are_refitted_together():
+    rng = np.random.default_rng(12)
+    lengths = (50, 60, 70)
+    plan = make_plan(rng, lengths)
+    responses = [autoregressive(rng, n, 150, 0.7) for n in lengths]
+    alpha = np.full((3, 150), ALPHAS[1])
+    many = phase_null(plan, responses, alpha, n_draws=4).draws
+    few = phase_null(plan, [r[:, :9] for r in responses], alpha[:, :9], n_draws=4).draws
+    np.testing.assert_allclose(many[:, :9], few, atol=2e-6)
