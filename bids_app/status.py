@@ -14,12 +14,24 @@ STATES: tuple[State, ...] = ("done", "skipped", "failed")
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One participant, or one run of a participant (`run` empty: the participant as a whole)."""
+    """One participant, or one run of a participant.
+
+    Attributes
+    ----------
+    participant, run : str
+        Labels; `run` is empty for the participant as a whole.
+    state : {"done", "skipped", "failed"}
+    reason : str
+        Why it is not done.
+    problem : bool
+        Skipped because its files cannot be used, and not because the user left it out.
+    """
 
     participant: str
     run: str
     state: State
     reason: str = ""
+    problem: bool = False
 
 
 @dataclass
@@ -30,9 +42,11 @@ class Status:
     level: str
     rows: list[StatusRow] = field(default_factory=list)
 
-    def add(self, participant: str, run: str, state: State, reason: str = "") -> None:
+    def add(
+        self, participant: str, run: str, state: State, reason: str = "", *, problem: bool = False
+    ) -> None:
         """Add one row."""
-        self.rows.append(StatusRow(participant, run, state, reason))
+        self.rows.append(StatusRow(participant, run, state, reason, problem))
 
     def count(self, state: State) -> int:
         """Number of rows in `state`."""
@@ -40,14 +54,26 @@ class Status:
 
     @property
     def exit_code(self) -> int:
-        """0 when nothing failed and something was done, else 1."""
-        return 0 if self.count("failed") == 0 and self.count("done") > 0 else 1
+        """0 when something was done, nothing failed and no run had unusable files, else 1."""
+        return 0 if self.count("done") > 0 and not self._failed and not self.n_problems else 1
+
+    @property
+    def _failed(self) -> bool:
+        return self.count("failed") > 0 or self.count("done") == 0
+
+    @property
+    def n_problems(self) -> int:
+        """Runs that were skipped because their files cannot be used."""
+        return sum(row.problem for row in self.rows)
 
     @property
     def closing_line(self) -> str:
         """The last log line; it agrees with the exit code."""
         counts = ", ".join(f"{self.count(s)} {s}" for s in STATES)
-        verdict = "finished" if self.exit_code == 0 else "FAILED"
+        verdict = "FAILED" if self._failed else "finished"
+        if self.n_problems:
+            counts += f" ({self.n_problems} skipped because of their files)"
+            verdict += "" if self._failed else " INCOMPLETE"
         return f"{self.level} level {verdict}: {counts}"
 
     def write(self, path: Path) -> Path:

@@ -7,6 +7,22 @@ import pytest
 from bids_app.status import Status
 
 
+
+def test_runs_with_unusable_files_are_in_the_exit_code(tmp_path):
+    status = Status("id", "participant")
+    status.add("01", "", "done")
+    status.add("02", "sub-02_task-x", "skipped", "left out by --exclude-run")
+    assert status.exit_code == 0
+    status.add("03", "sub-03_task-x", "skipped", "empty file", problem=True)
+    assert status.exit_code == 1
+    assert status.closing_line == (
+        "participant level finished INCOMPLETE: 1 done, 2 skipped, 0 failed "
+        "(1 skipped because of their files)"
+    )
+    stored = json.loads(status.write(tmp_path / "s.json").read_text())
+    assert [row["problem"] for row in stored["rows"]] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("states", "code", "word"),
     [
