@@ -40,8 +40,9 @@ examples:
 A stimuli table has the columns task, stim_file and onset (seconds after the first volume); without
 it the events.tsv files must name the music (stim_file). The onset is never guessed.
 
-exit codes: 0 done, 1 something failed, 2 wrong usage, 16 input invalid, 18 nothing selected,
-            65 bad data, 66 input missing, 73 cannot write, 75 try again
+exit codes: 0 done, 1 something failed or a run was skipped because of its files, 2 wrong usage,
+            16 input invalid, 18 nothing selected, 65 bad data, 66 input missing,
+            73 cannot write, 75 try again
 """
 
 
@@ -329,7 +330,10 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help="processes (default: %(default)d)",
     )
     group.add_argument(
-        "--dry-run", "--dry_run", action="store_true", help="print the plan and do nothing"
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="print the plan, what it costs and what it leaves, and do nothing",
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
 

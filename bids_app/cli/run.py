@@ -66,10 +66,9 @@ def run(config: Config) -> int:
     else:
         plan = make_plan(config)
         if config.running.dry_run:
-            from bids_app.inputs.plan_text import format_plan
+            from bids_app.cli.dry_run import show_plan
 
-            print(format_plan(plan))
-            return 0
+            return show_plan(config, plan)
         from bids_app.workflows.base import run_participant_level
 
         status = run_participant_level(config, plan, run_id)

@@ -209,7 +209,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(analyzed, tmp_path, capsys):
     arguments = analyzed.arguments("participant", "--dry-run", output_dir=tmp_path / "none")
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    for word in ("01", "02", "03", *STIMULI):
+    for word in ("01", "02", "03", *STIMULI, "memory", "disk", "stat-{r,z,p,q}_statmap.func.gii"):
         assert word in printed
     assert not (tmp_path / "none").exists()
 

@@ -1,0 +1,93 @@
+"""``--dry-run``: the plan, what it will cost, and what it will leave."""
+
+from __future__ import annotations
+
+from bids_app.config import MODEL_LABEL, Config
+from bids_app.inputs.estimate import Estimate, estimate_costs
+from bids_app.inputs.plan_text import format_plan
+from bids_app.inputs.records import StudyPlan
+from bids_app.limits import cpu_limit, format_bytes, memory_limit
+from bids_app.outputs import OutputTree, safe_label
+
+
+def show_plan(config: Config, plan: StudyPlan) -> int:
+    """Print everything a participant-level call would do.
+
+    Returns
+    -------
+    int
+        The exit code the call would have if nothing failed: 1 where runs are skipped because of
+        their files, else 0.
+    """
+    costs = estimate_costs(
+        plan,
+        space=config.responses.space,
+        hop=config.model.hop,
+        n_procs=config.running.n_procs,
+    )
+    print(
+        "\n\n".join([format_plan(plan), _costs_text(config, plan, costs), _outputs(config, plan)])
+    )
+    return 1 if plan.has_problems else 0
+
+
+def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:
+    memory, cpus = memory_limit(), cpu_limit()
+    n_procs, people = config.running.n_procs, len(plan.participants)
+    lines = [
+        "estimates, good to about a factor of 2 (features not yet in the cache)",
+        f"memory  {format_bytes(costs.memory)} with --nprocs {n_procs}; "
+        f"there are {format_bytes(memory.value)} ({memory.source})",
+        f"time    {_minutes(costs.total_seconds)} in all: {_minutes(costs.feature_seconds)} for "
+        f"the music, {_minutes(costs.participant_seconds)} for each participant, over {n_procs} of "
+        f"{cpus.value} processors",
+        f"disk    {format_bytes(costs.total_bytes)} in all: {format_bytes(costs.cache_bytes)} in "
+        f"the cache, {format_bytes(costs.participant_bytes)} for each of {people} participants",
+    ]
+    if costs.memory > memory.value:
+        lines.append("warning: this is more memory than there is; lower --nprocs")
+    return "\n".join(lines)
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _outputs(config: Config, plan: StudyPlan) -> str:
+    """Names of everything the first participant gets."""
+    tree, space = OutputTree(config.output_dir), config.responses.space
+    complete = set(tree.participants_of(MODEL_LABEL)) & set(plan.participants)
+    who = plan.participants[0]
+    runs = [run for run in plan.runs if run.participant == who]
+    heard = [p.stimulus for run in runs for p in run.presentations]
+    labels = [safe_label(label) for label in dict.fromkeys(heard)]
+    stimuli = labels[0] if len(labels) == 1 else f"{{{','.join(labels)}}}"
+    repeats = {"run": "*"} if len(heard) > len(labels) else {}
+
+    def map_name(stat: str, **entities: str) -> str:
+        path = tree.participant_map(who, "{L,R}", space, model=MODEL_LABEL, stat=stat, **entities)
+        return str(path.relative_to(tree.root))
+
+    bold = tree.participant_bold(who, "{L,R}", space, stim=stimuli, **repeats)
+    tables = [
+        tree.runs_summary(who),
+        tree.lag_curves(who),
+        tree.model_summary(who, MODEL_LABEL),
+        tree.participant_settings(who, MODEL_LABEL),
+        tree.participant_report(who),
+    ]
+    names = [
+        map_name("{r,z,p,q}"),
+        map_name("{r,alpha}", stim=stimuli),
+        map_name("{slope,centroid,argmax,max}", desc="layerpref"),
+        str(bold.relative_to(tree.root)),
+        *(str(path.relative_to(tree.root)) for path in tables),
+    ]
+    text = f"outputs below {tree.root}, for example of sub-{who} (maps with a .json beside each)"
+    if complete:
+        text += (
+            f"\nmaps of {len(complete)} participants are there; redone only if something changed"
+        )
+    return "\n".join([text, *(f"  {name}" for name in names)])

@@ -1,0 +1,100 @@
+"""What a plan will take in memory, time and disk, to about a factor of 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bids_app.inputs.names import N_VERTICES
+from bids_app.inputs.records import StudyPlan
+
+N_LAYERS = 23
+_FLOAT = 4
+_PATCH_SECONDS = 0.96
+_MAPS_PER_PARTICIPANT = 4
+_MAPS_PER_FOLD = 2
+
+# Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
+_REFERENCE_VOLUMES = 939
+_REFERENCE_VERTICES = 2 * 10242
+_LAYER_SECONDS = 5.0
+_FEATURE_SECONDS_PER_SECOND = 0.25
+_RUN_SECONDS_PER_VOLUME = 0.05
+_BASE_MEMORY = 700_000_000
+_FEATURE_MEMORY = 2_000_000_000
+# Copies of the responses that are there at once: read, cleaned, smoothed (float64), standardized.
+_RESPONSE_COPIES = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run over all participants will take.
+
+    Attributes
+    ----------
+    memory : float
+        Bytes at the worst moment, all processes together.
+    feature_seconds, participant_seconds : float
+        Processor time of the stimulus side, which is shared, and of one participant.
+    total_seconds : float
+        Of everything, spread over the processes.
+    cache_bytes, participant_bytes, total_bytes : float
+        Disk: the stimulus side, one participant's outputs, and everything.
+    """
+
+    memory: float
+    feature_seconds: float
+    participant_seconds: float
+    total_seconds: float
+    cache_bytes: float
+    participant_bytes: float
+    total_bytes: float
+
+
+def estimate_costs(
+    plan: StudyPlan, *, space: str = "fsaverage5", hop: float = 0.48, n_procs: int = 1
+) -> Estimate:
+    """Estimate memory, time and disk of a plan, features not yet computed.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    space : str
+        Mesh of the maps.
+    hop : float
+        Seconds between patches.
+    n_procs : int
+        Processes.
+
+    Returns
+    -------
+    Estimate
+    """
+    n_vertices = 2 * N_VERTICES[space]
+    n_patches = sum(max(0, int((s.duration - _PATCH_SECONDS) / hop) + 1) for s in plan.stimuli)
+    played = {who: 0.0 for who in plan.participants}
+    longest = 0
+    for run in plan.runs:
+        played[run.participant] += sum(p.duration for p in run.presentations) / run.tr
+        longest = max(longest, run.n_volumes)
+    n_rows = max(played.values())
+    n_folds = len(plan.stimuli) if len(plan.stimuli) <= 6 else 5
+    n_maps = _MAPS_PER_PARTICIPANT + _MAPS_PER_FOLD * n_folds
+    cache = N_LAYERS * n_patches**2 * _FLOAT
+    maps = n_maps * N_LAYERS * n_vertices * _FLOAT
+    outputs = maps + n_rows * n_vertices * _FLOAT
+    responses = _RESPONSE_COPIES * max(n_rows, longest) * n_vertices * _FLOAT
+    at_once = min(n_procs, len(played))
+    scale = (n_rows / _REFERENCE_VOLUMES) ** 2 * n_vertices / _REFERENCE_VERTICES
+    volumes = sum(run.n_volumes for run in plan.runs) / len(played)
+    own = N_LAYERS * _LAYER_SECONDS * scale
+    own += volumes * _RUN_SECONDS_PER_VOLUME * n_vertices / _REFERENCE_VERTICES
+    features = _FEATURE_SECONDS_PER_SECOND * sum(s.duration for s in plan.stimuli)
+    return Estimate(
+        memory=max(_FEATURE_MEMORY, at_once * (_BASE_MEMORY + responses + 2 * maps)),
+        feature_seconds=features,
+        participant_seconds=own,
+        total_seconds=(features + own * len(played)) / n_procs,
+        cache_bytes=cache,
+        participant_bytes=outputs,
+        total_bytes=cache + outputs * len(played),
+    )
