@@ -36,17 +36,21 @@ def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:
     n_procs, people = config.running.n_procs, len(plan.participants)
     lines = [
         "estimates, good to about a factor of 2 (features not yet in the cache)",
-        f"memory  {format_bytes(costs.memory)} with --nprocs {n_procs}; "
+        f"memory  {_size(costs.memory)} with --nprocs {n_procs}; "
         f"there are {format_bytes(memory.value)} ({memory.source})",
         f"time    {_minutes(costs.total_seconds)} in all: {_minutes(costs.feature_seconds)} for "
         f"the music, {_minutes(costs.participant_seconds)} for each participant, over {n_procs} of "
         f"{cpus.value} processors",
-        f"disk    {format_bytes(costs.total_bytes)} in all: {format_bytes(costs.cache_bytes)} in "
-        f"the cache, {format_bytes(costs.participant_bytes)} for each of {people} participants",
+        f"disk    {_size(costs.total_bytes)} in all: {_size(costs.cache_bytes)} in "
+        f"the cache, {_size(costs.participant_bytes)} for each of {people} participants",
     ]
     if costs.memory > memory.value:
         lines.append("warning: this is more memory than there is; lower --nprocs")
     return "\n".join(lines)
+
+
+def _size(n_bytes: float) -> str:
+    return format_bytes(int(n_bytes)) if n_bytes >= 1 << 30 else f"{n_bytes / (1 << 20):.0f} MiB"
 
 
 def _minutes(seconds: float) -> str:
