@@ -102,10 +102,10 @@ def load_gradient(option: str, space: str) -> Gradient:
     MissingInputError, BadDataError
         If its files are not there or fit neither the mesh nor fsLR 32k.
     """
-    files, space = gradient_files(option)
+    files, kind = gradient_files(option)
     values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
     record: dict[str, Any] = {
-        "Name": option if space == "fsLR" else "file",
+        "Name": option if kind == "fsLR" else "file",
         "Files": {path.name: sha256_of_file(path) for path in files},
     }
     mesh = load_mesh(space)
@@ -122,13 +122,19 @@ def load_gradient(option: str, space: str) -> Gradient:
         )
     halves = [
         resample_barycentric(
-            half, *read_surface(path), target, mask=np.isfinite(half) & (half != 0)
+            half,
+            *read_surface(path),
+            hemi.sphere,
+            hemi.faces,
+            mask=np.isfinite(half) & (half != 0),
         )
-        for half, path, target in zip(
-            np.split(values, 2), fslr_spheres(), mesh.spheres, strict=True
+        for half, path, hemi in zip(
+            np.split(values, 2), fslr_spheres(), mesh.hemispheres, strict=True
         )
     ]
-    record["Resampling"] = "barycentric from fsLR 32k over registered spheres, medial wall excluded"
+    record["Resampling"] = (
+        "adaptive barycentric from fsLR 32k over registered spheres, medial wall excluded"
+    )
     values = np.concatenate(halves)
     if option not in FIRST_GRADIENT:
         return Gradient(values, record | {"Orientation": "as given"})

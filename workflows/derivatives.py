@@ -241,6 +241,7 @@ RUNS_COLUMNS = {
     "lag_s": "seconds by which auditory cortex follows the loudness of each stimulus: about 5 "
     "where the onset is right",
     "lag_r": "correlation at that lag",
+    "lag_p": "how often random phases of the response reach it; no warning from .01 on",
     "warnings": "what was noticed",
 }
 LAG_COLUMNS = {

@@ -192,7 +192,7 @@ def _write_music_null(
         np.where(np.isfinite(accuracy.t[0]), predicted.sum(axis=0), np.nan)[None],
         ["layers"],
         desc="predicted",
-        description="number of layers that predict the vertex: max-T p < .05 and q over music < .05",
+        description="layers that predict the vertex: max-T p < .05 and q over music < .05",
     )
 
 

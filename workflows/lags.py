@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import high_pass_basis
-from bids_app.surface.lag import lag_curve, lag_warning, peak_lag
+from bids_app.surface.lag import lag_curve, lag_warning, peak_lag, peak_p
 
 LAGS = np.arange(-15.0, 25.5, 0.5)
+CLEAR_PEAK = 0.01  # a peak that chance reaches more often says nothing about the onset
 _SAMPLE_RATE = 8000
 
 
@@ -28,11 +29,14 @@ class LagCheck:
     stimulus : str
     lags, curve : arrays of shape (n_lags,)
         Seconds by which the response comes after the sound, and Pearson r.
+    p : float
+        Of the highest correlation, against random phases of the response.
     """
 
     stimulus: str
     lags: NDArray[np.float64]
     curve: NDArray[np.float64]
+    p: float
 
     @property
     def lag(self) -> float:
@@ -46,8 +50,8 @@ class LagCheck:
 
     @property
     def warning(self) -> str | None:
-        """What to tell the user, or None where the lag is plausible."""
-        text = lag_warning(self.lag)
+        """What to tell the user; None where the lag is plausible or the curve has no clear peak."""
+        text = lag_warning(self.lag) if self.p < CLEAR_PEAK else None
         return None if text is None else f"{self.stimulus}: {text} (highest r {self.r:.2f})"
 
     def rows(self, run: str) -> list[dict[str, Any]]:
@@ -97,7 +101,8 @@ def check_lag(
         basis = high_pass_basis(int(inside.sum()), tr, high_pass)
         part = heard[inside] - heard[inside].mean()
         heard[inside] = part - basis @ (basis.T @ part)
-    return LagCheck(stimulus, lags, lag_curve(responses, heard, tr, lags))
+    curve = lag_curve(responses, heard, tr, lags)
+    return LagCheck(stimulus, lags, curve, peak_p(responses, heard, tr, lags))
 
 
 def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:

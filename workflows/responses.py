@@ -227,6 +227,7 @@ def prepare_responses(
                 "n_degenerate_vertices": int(cleaned.degenerate.sum()),
                 "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
                 "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
+                "lag_p": ",".join(f"{check.p:.3f}" for check in checks),
                 "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed]),
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,17 +89,77 @@ def lag_curve(
     if not tr > 0:
         raise UsageError("The repetition time is not positive.", where="tr", found=tr)
     signal = _region_mean(bold)
+    curve = [
+        _correlation(signal[use], shifted)
+        for use, shifted in _shifted(sound, np.isfinite(signal), tr, lags)
+    ]
+    return np.array(curve)
+
+
+def peak_p(
+    responses: npt.ArrayLike,
+    envelope: npt.ArrayLike,
+    tr: float,
+    lags: npt.ArrayLike,
+    *,
+    n_draws: int = 499,
+    seed: int = 0,
+) -> float:
+    """How often the highest correlation over lags is reached with random phases of the response.
+
+    Parameters
+    ----------
+    responses, envelope, tr, lags
+        As of `lag_curve`.
+    n_draws : int
+        Phase rotations of the region's mean response.
+    seed : int
+        Of the phases.
+
+    Returns
+    -------
+    float
+        (1 + b) / (1 + n_draws); NaN where the curve is not defined.
+    """
+    signal = _region_mean(np.asarray(responses, dtype=np.float64))
+    there = np.isfinite(signal)
+    observed = lag_curve(responses, envelope, tr, lags)
+    if there.sum() < _MIN_TIMES or not np.isfinite(observed).any():
+        return float("nan")
+    draws = np.full((n_draws, signal.size), np.nan)
+    draws[:, there] = _random_phases(signal[there], n_draws, np.random.default_rng(seed))
+    highest = np.full(n_draws, -np.inf)
+    for use, shifted in _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags):
+        if len(shifted) < _MIN_TIMES or np.ptp(shifted) == 0:
+            continue
+        centered = draws[:, use] - draws[:, use].mean(axis=1, keepdims=True)
+        sound = shifted - shifted.mean()
+        norms = np.linalg.norm(centered, axis=1) * np.linalg.norm(sound)
+        np.maximum(highest, centered @ sound / norms, out=highest)
+    return float((1 + (highest >= np.nanmax(observed)).sum()) / (1 + n_draws))
+
+
+def _random_phases(signal: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
+    """Series with the amplitude spectrum of `signal` and random phases, (n_draws, n_times)."""
+    spectrum = np.fft.rfft(signal)
+    turns = np.exp(2j * np.pi * rng.random((n_draws, spectrum.size)))
+    turns[:, 0] = 1
+    return np.fft.irfft(spectrum * turns, n=signal.size, axis=1)
+
+
+def _shifted(
+    sound: FloatArray, there: npt.NDArray[np.bool_], tr: float, lags: npt.ArrayLike
+) -> Iterator[tuple[npt.NDArray[np.bool_], FloatArray]]:
+    """Per lag, the times to use and the sound heard that much earlier."""
     times = np.arange(sound.size) * tr
     heard = np.isfinite(sound)
-    curve = []
     for lag in np.asarray(lags, dtype=np.float64):
         then = times - lag
-        use = (then >= -1e-9) & (then <= times[-1] + 1e-9) & np.isfinite(signal)
-        shifted = np.interp(then, times[heard], sound[heard]) if heard.any() else then
+        use = (then >= -1e-9) & (then <= times[-1] + 1e-9) & there
+        earlier = np.interp(then, times[heard], sound[heard]) if heard.any() else then
         # Interpolating across a gap would invent sound.
         use &= np.interp(then, times, heard.astype(float)) > 1 - 1e-9
-        curve.append(_correlation(signal[use], shifted[use]))
-    return np.array(curve)
+        yield use, earlier[use]
 
 
 def _region_mean(bold: FloatArray) -> FloatArray:

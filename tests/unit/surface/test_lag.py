@@ -7,7 +7,14 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import pearsonr
 
-from bids_app.surface.lag import auditory_vertices, lag_curve, lag_warning, peak_lag, summarize_lags
+from bids_app.surface.lag import (
+    auditory_vertices,
+    lag_curve,
+    lag_warning,
+    peak_lag,
+    peak_p,
+    summarize_lags,
+)
 from bids_app.surface.mesh import load_mesh
 
 LAGS = np.arange(-20.0, 25.0, 0.5)
@@ -127,3 +134,17 @@ def test_bad_input(responses, envelope, tr, message):
 def test_curves_and_lags_must_fit():
     with pytest.raises(ValueError, match="do not fit"):
         summarize_lags(np.zeros((2, 3)), LAGS)
+
+
+def test_peak_p_finds_a_planted_lag_and_keeps_its_level():
+    rng = np.random.default_rng(5)
+    lags = np.arange(-15, 25.5, 1.0)
+    envelope = np.convolve(rng.standard_normal(240), np.ones(4), "same")
+    follows = np.roll(envelope, 12)[:, None] + 0.5 * rng.standard_normal((240, 6))
+    assert peak_p(follows, envelope, 1.0, lags, n_draws=199) == 1 / 200
+    unrelated = [
+        np.convolve(rng.standard_normal(240), np.ones(4), "same")[:, None] for _ in range(100)
+    ]
+    p = np.array([peak_p(y, envelope, 1.0, lags, n_draws=99) for y in unrelated])
+    assert (p <= 0.05).mean() <= 0.12
+    assert 0.35 < p.mean() < 0.65
