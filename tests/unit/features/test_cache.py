@@ -84,6 +84,7 @@ def test_the_key_is_content_not_names(stimuli, tmp_path, vggish):
     assert len(different) == 6
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_share_one_result(stimuli, tmp_path):
     code = (
         "import sys; from bids_app.features.cache import load_or_compute_grams as f;"

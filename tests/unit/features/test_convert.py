@@ -68,6 +68,7 @@ def test_conversion_gives_the_torch_layout_and_loads(variables, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".pth"] == ["torch.pth"]
 
 
+@pytest.mark.slow
 def test_the_numerical_check_notices_swapped_kernel_axes(variables):
     state = convert_variables(variables)
     assert conversion_error(variables, state) < 1e-5

@@ -171,6 +171,7 @@ def test_code_in_a_weights_file_is_not_run(tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
+@pytest.mark.slow
 def test_older_files_with_the_optional_pca_load(state, tmp_path, weights_file):
     path = tmp_path / "with_pca.pth"
     state["pproc.pca_means"] = torch.zeros(128, 1)
