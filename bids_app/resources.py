@@ -61,7 +61,8 @@ def find_weights(option: str | None) -> str:
             raise UsageError(
                 "--vggish-weights has no valid seed.",
                 found=option,
-                wanted="random: followed by a whole number, for example random:0",
+                wanted="random: followed by a whole number",
+                remedy="write, for example, --vggish-weights random:0",
             )
         return option
     if not Path(option).is_file():

@@ -86,9 +86,9 @@ class Piece:
 
 
 DEFAULT_PIECES = (
-    Piece("happy", 128.0, tempo=126.0, minor=False, tonic=60, energy=0.7),
-    Piece("sadshort", 176.0, tempo=72.0, minor=True, tonic=57, energy=0.4),
-    Piece("sadlong", 228.0, tempo=84.0, minor=True, tonic=62, energy=0.5),
+    Piece("happy", 112.0, tempo=126.0, minor=False, tonic=60, energy=0.7),
+    Piece("sadshort", 160.0, tempo=72.0, minor=True, tonic=57, energy=0.4),
+    Piece("sadlong", 208.0, tempo=84.0, minor=True, tonic=62, energy=0.5),
 )
 
 

@@ -95,7 +95,7 @@ def simulate_study(
         Of the network whose layers respond: a file, or ``random:SEED``.
     pieces : sequence of Piece or of Path, optional
         Music to compose, or audio files to use, which are copied. Default: three pieces of
-        532 s in all.
+        480 s in all.
     effect, active_share, max_variance, layer, gradient
         See `bids_app.testing.study.plan_truth`.
     signal : SignalSettings, optional
