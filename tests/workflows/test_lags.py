@@ -48,3 +48,21 @@ def test_loudness_survives_its_file(tmp_path):
     expected = loudness(load_audio(path, 8000), 8000)
     np.testing.assert_array_equal(stored["song"].values, expected.values)
     assert stored["song"].frame == expected.frame
+
+
+def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), tr=10.0)
+    table = write_table(root, "song\tstimuli/song.wav\t20")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    inside = np.ones(20484, dtype=int)
+    inside[5000:5300] = inside[15000:15100] = 0
+    files = [tmp_path / "left.csv", tmp_path / "right.csv"]
+    for path, half in zip(files, np.split(inside, 2), strict=True):
+        np.savetxt(path, half, fmt="%d")
+    (block,), (row,), _ = prepare_responses(
+        plan.runs, confounds="none", high_pass=128.0, smoothing=6.0, cortex_mask=files
+    )
+    inside[:20] = 0  # constant in the data
+    np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
+    np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
+    assert row["n_degenerate_vertices"] == 420
