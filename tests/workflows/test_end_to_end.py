@@ -214,6 +214,31 @@ def test_dry_run_prints_the_plan_and_writes_nothing(analyzed, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+def test_dry_run_names_what_the_run_leaves(analyzed, capsys):
+    assert main(analyzed.arguments("participant", "--dry-run")) == 0
+    printed = capsys.readouterr().out
+    assert "maps of 3 participants are there" in printed
+    announced = printed.partition("outputs below")[2].splitlines()[2:]
+    names = [name for line in announced for name in _expanded(line.strip())]
+    assert len(names) > 30
+    written = {
+        str(path.relative_to(analyzed.output_dir))
+        for path in analyzed.output_dir.rglob("sub-01*")
+        if path.is_file() and path.parent.name != "figures"
+        if path.suffix != ".json" or "settings" in path.name
+    }
+    assert set(names) == written
+
+
+def _expanded(text: str) -> list[str]:
+    """``a{b,c}`` to ``ab`` and ``ac``."""
+    before, brace, rest = text.partition("{")
+    if not brace:
+        return [text]
+    inside, _, after = rest.partition("}")
+    return [name for part in inside.split(",") for name in _expanded(before + part + after)]
+
+
 @pytest.mark.parametrize(
     ("extra", "code", "words"),
     [
