@@ -11,12 +11,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.encoding import EncodingPlan, fit_encoding, phase_null, plan_encoding
+from bids_app.encoding import (
+    EncodingPlan,
+    check_checksums,
+    feature_similarity,
+    fit_encoding,
+    phase_null,
+    plan_encoding,
+)
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
 
 from .responses import Block
+
+SIMILARITY_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,9 @@ def fit_layers(
     tr = _common_tr(blocks)
     labels = [block.stimulus for block in blocks]
     index = [grams.labels.index(label) for label in labels]
+    check_checksums(labels, [grams.checksums[i] for i in index])
     times = [block.times for block in blocks]
+    lengths = [len(t) for t in times]
     responses = [block.values for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     results = []
@@ -118,7 +129,7 @@ def fit_layers(
         )
         plan = plan_encoding(
             gram,
-            [len(t) for t in times],
+            lengths,
             stimuli=labels,
             delays=delays,
             crop=crop,
@@ -129,7 +140,16 @@ def fit_layers(
         results.append(result)
         if average is not None:
             average.add(plan, result.alpha, [grams.checksums[i] for i in index], n_threads)
-        table.append(_layer_row(layer, name, grams, plan, result))
+        similar = feature_similarity(
+            gram, lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
+        )
+        table.append(
+            _layer_row(layer, name, grams, plan, result)
+            | {
+                "similarity_r": max((s.r for s in similar), default=float("nan")),
+                "similarity_p": min((s.p for s in similar), default=float("nan")),
+            }
+        )
     ratio = float("nan") if average is None else average.sd_ratio
     return _stack(results, grams, table, ratio)
 

@@ -1,6 +1,7 @@
 """Kernel ridge encoding, scores and nulls."""
 
 from bids_app.encoding.gram import delay_samples
+from bids_app.encoding.leakage import FeatureSimilarity, check_checksums, feature_similarity
 from bids_app.encoding.nested import nested_ridge
 from bids_app.encoding.phases import PhaseNull, phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
@@ -11,9 +12,12 @@ __all__ = [
     "DEFAULT_ALPHAS",
     "EncodingPlan",
     "EncodingResult",
+    "FeatureSimilarity",
     "PhaseNull",
     "benjamini_hochberg",
+    "check_checksums",
     "delay_samples",
+    "feature_similarity",
     "fisher_mean",
     "fisher_z",
     "fit_encoding",
