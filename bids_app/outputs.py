@@ -39,6 +39,7 @@ STATMAP = ("statmap", ".func.gii")
 
 BIDSIGNORE = """\
 *.html
+CITATION.*
 figures
 log
 **/log
@@ -131,6 +132,10 @@ class OutputTree:
     def runs_summary(self, participant: str) -> Path:
         """One row per run: volumes kept, confounds, degrees of freedom, warnings."""
         return self.participant_dir(participant) / f"sub-{participant}_desc-runs_summary.tsv"
+
+    def design(self, participant: str) -> Path:
+        """Confounds and head motion, one row per volume."""
+        return self.participant_dir(participant) / f"sub-{participant}_desc-design_timeseries.tsv"
 
     def lag_curves(self, participant: str) -> Path:
         """Auditory cortex against the loudness of the music, over lags."""

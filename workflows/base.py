@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 from bids_app import errors
 from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError, MusencError
-from bids_app.files import read_json, sha256_of_file, shared_lock, write_json
+from bids_app.files import read_json, sha256_of_file, shared_lock, write_json, write_text
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
-from bids_app.report import write_participant_report
+from bids_app.report import citation_bib, citation_md, write_participant_report
 from bids_app.resources import find_weights
 from bids_app.status import Status
 from bids_app.surface.cortex import read_cortex_mask
@@ -51,6 +51,8 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     tree = OutputTree(config.output_dir)
     weights = find_weights(config.model.weights)
     write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
+    write_text(tree.root / "CITATION.md", citation_md())
+    write_text(tree.root / "CITATION.bib", citation_bib())
     settings = config.participant_settings(_weights_checksum(weights)) | {
         "cortex_mask": _mask_checksums(config)
     }

@@ -58,6 +58,7 @@ def write_participant(
     summary: Sequence[Mapping[str, Any]],
     *,
     lags: Sequence[Mapping[str, Any]] = (),
+    design: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
     """Write maps, cleaned responses and tables; the settings file comes last and marks completion.
 
@@ -91,6 +92,9 @@ def write_participant(
     _write_responses(writer, blocks)
     participant = record.participant
     writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
+    if design:
+        names = {name: "confound regressor" for row in design for name in row}
+        writer.table(tree.design(participant), design, names | DESIGN_COLUMNS)
     if lags:
         writer.table(tree.lag_curves(participant), lags, LAG_COLUMNS)
     writer.table(tree.model_summary(participant, MODEL_LABEL), fits.table, LAYERS_COLUMNS)
@@ -249,6 +253,11 @@ LAG_COLUMNS = {
     "stimulus": "label of the stimulus",
     "lag_s": "seconds by which the response is taken after the sound",
     "r": "correlation of the mean response around Heschl's gyrus with the loudness of the music",
+}
+DESIGN_COLUMNS = {
+    "run": "label of the run",
+    "volume": "number of the volume, from 0",
+    "framewise_displacement": "head motion since the volume before, in mm",
 }
 LAYERS_COLUMNS = {
     "layer": "number of the layer (1-based)",

@@ -117,7 +117,8 @@ def fit_layers(
     check_checksums(labels, [grams.checksums[i] for i in index])
     times = [block.times for block in blocks]
     lengths = [len(t) for t in times]
-    responses = [block.values for block in blocks]
+    usable = _usable_vertices(blocks)
+    responses = [block.values[:, usable] for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     results = []
     table: list[dict[str, Any]] = []
@@ -151,7 +152,7 @@ def fit_layers(
             }
         )
     ratio = float("nan") if average is None else average.sd_ratio
-    return _stack(results, grams, table, ratio)
+    return _stack(results, usable, grams, table, ratio)
 
 
 class _LayerAverageNull:
@@ -160,17 +161,13 @@ class _LayerAverageNull:
     All layers see the same phases, so the draws of their average keep the layers' dependence.
     """
 
-    N_VERTICES = 128
-    N_DRAWS = 50
+    N_VERTICES = 64
+    N_DRAWS = 40
 
     def __init__(self, responses: Sequence[NDArray[np.float32]], seed: int) -> None:
-        usable = np.flatnonzero(
-            np.all(
-                [np.isfinite(y).all(axis=0) & (np.ptp(y, axis=0) > 0) for y in responses], axis=0
-            )
-        )
-        size = min(self.N_VERTICES, len(usable))
-        chosen = np.random.default_rng(seed).choice(usable, size=size, replace=False)
+        n_vertices = responses[0].shape[1]
+        size = min(self.N_VERTICES, n_vertices)
+        chosen = np.random.default_rng(seed).choice(n_vertices, size=size, replace=False)
         self._chosen = np.sort(chosen)
         self._responses = [y[:, self._chosen] for y in responses]
         self._seed = seed
@@ -185,8 +182,6 @@ class _LayerAverageNull:
         n_threads: int,
     ) -> None:
         """Refit one layer to responses with random phases."""
-        if not len(self._chosen):
-            return
         null = phase_null(
             plan,
             self._responses,
@@ -238,11 +233,27 @@ def _layer_row(
     }
 
 
+def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
+    """Vertices with a finite, varying response in every presentation, (n_vertices,)."""
+    return np.all(
+        [np.isfinite(b.values).all(axis=0) & (np.ptp(b.values, axis=0) > 0) for b in blocks],
+        axis=0,
+    )
+
+
 def _stack(
-    results: list[Any], grams: FeatureGrams, table: list[dict[str, Any]], ratio: float
+    results: list[Any],
+    usable: NDArray[np.bool_],
+    grams: FeatureGrams,
+    table: list[dict[str, Any]],
+    ratio: float,
 ) -> LayerFits:
     def stack(name: str) -> NDArray[np.float32]:
-        return np.stack([getattr(result, name) for result in results]).astype(np.float32)
+        """Values of all layers on the whole mesh, NaN where a vertex has no response."""
+        found = np.stack([getattr(result, name) for result in results])
+        whole = np.full((*found.shape[:-1], len(usable)), np.nan, dtype=np.float32)
+        whole[..., usable] = found
+        return whole
 
     r, null_sd = stack("mean_r"), stack("null_sd")
     return LayerFits(
@@ -257,6 +268,6 @@ def _stack(
         layer_names=list(grams.layer_names),
         features_folder=grams.path.name,
         table=table,
-        n_degenerate=int(results[0].n_degenerate),
+        n_degenerate=int((~usable).sum()) + int(results[0].n_degenerate),
         average_sd_ratio=ratio,
     )

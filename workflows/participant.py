@@ -145,8 +145,7 @@ def init_participant_wf(
                 derivatives,
                 [
                     ("blocks_file", "blocks_file"),
-                    ("summary_file", "summary_file"),
-                    ("lags_file", "lags_file"),
+                    ("notes_file", "notes_file"),
                 ],
             ),
             (encoding, derivatives, [("fits_file", "fits_file")]),

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.config import SPACE
 from bids_app.errors import BadDataError
 from bids_app.features.loudness import Loudness
 from bids_app.features.timing import high_pass_basis, stimulus_rows
-from bids_app.inputs.confounds import select_confounds
-from bids_app.inputs.dataset import BoldRun
+from bids_app.inputs.confounds import ConfoundSelection, select_confounds
+from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.resources import fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.gifti import read_gifti, read_surface
@@ -24,7 +25,7 @@ from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
 from bids_app.surface.resample import resample_barycentric
-from bids_app.surface.responses import clean_responses
+from bids_app.surface.responses import CleanedResponses, clean_responses
 from bids_app.surface.smooth import smooth_surface
 
 from .lags import LagCheck, check_lag
@@ -134,6 +135,28 @@ def _smooth(
     return np.hstack(halves).astype(np.float32)
 
 
+@dataclass
+class Prepared:
+    """A participant's responses and what is to be told about them.
+
+    Attributes
+    ----------
+    blocks : list of Block
+        One per presentation, in the order of the runs.
+    summary : list of dict
+        One row per run: volumes, confounds, degrees of freedom, degenerate vertices, lag, warnings.
+    lags : list of dict
+        Curves of the lag check: run, stimulus, lag_s, r.
+    design : list of dict
+        One row per volume: run, volume, framewise_displacement, confounds; None where unknown.
+    """
+
+    blocks: list[Block] = field(default_factory=list)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    lags: list[dict[str, Any]] = field(default_factory=list)
+    design: list[dict[str, Any]] = field(default_factory=list)
+
+
 def prepare_responses(
     runs: Sequence[BoldRun],
     *,
@@ -143,7 +166,7 @@ def prepare_responses(
     space: str = SPACE,
     cortex_mask: Sequence[Path] = (),
     sounds: Mapping[str, Loudness] | None = None,
-) -> tuple[list[Block], list[dict[str, Any]], list[dict[str, Any]]]:
+) -> Prepared:
     """Clean every run, smooth it on the surface and cut out the music.
 
     Parameters
@@ -159,20 +182,8 @@ def prepare_responses(
         Files that say which vertices are cortex; the others become NaN. Empty: all that vary.
     sounds : mapping of str to Loudness, optional
         Loudness of the stimuli by label; without it the lag of the music is not checked.
-
-    Returns
-    -------
-    blocks : list of Block
-        One per presentation, in the order of the runs.
-    summary : list of dict
-        One row per run: volumes, confounds, degrees of freedom, degenerate vertices, lag,
-        warnings.
-    lags : list of dict
-        Curves of the lag check: run, stimulus, lag_s, r.
     """
-    blocks: list[Block] = []
-    summary: list[dict[str, Any]] = []
-    curves: list[dict[str, Any]] = []
+    prepared = Prepared()
     mesh = load_mesh(space)
     auditory = auditory_vertices(mesh)
     cortex = read_cortex_mask(cortex_mask, mesh.n_vertices) if cortex_mask else None
@@ -186,52 +197,78 @@ def prepare_responses(
         drift = high_pass_basis(len(bold), run.tr, high_pass)
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
         responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
-        kept = 0
-        checks: list[LagCheck] = []
-        for presentation in run.presentations:
-            rows, times = stimulus_rows(
-                len(bold),
-                run.tr,
-                run.start_time,
-                presentation.onset,
-                presentation.duration,
-                presentation.offset,
-            )
-            steady = rows >= run.n_dummy
-            rows, times = rows[steady], times[steady]
-            kept += len(rows)
-            block = Block(presentation.stimulus, run.label, run.tr, times, responses[rows])
-            blocks.append(block)
-            if sounds is not None:
-                checks.append(_check_lag(block, auditory, sounds, high_pass))
-        curves += [row for check in checks for row in check.rows(run.label)]
-        noticed = [check.warning for check in checks if check.warning]
-        summary.append(
-            {
-                "run": run.label,
-                "stimuli": ",".join(p.stimulus for p in run.presentations),
-                "onsets_s": ",".join(f"{p.onset:g}" for p in run.presentations),
-                "n_volumes": len(bold),
-                "n_dummy": run.n_dummy,
-                "n_volumes_with_music": kept,
-                "repetition_time_s": run.tr,
-                "repetition_time_source": run.tr_source,
-                "sampling_time_s": run.start_time,
-                "sampling_time_source": run.start_time_source,
-                "bold": f"{run.kind} in {run.space}",
-                "smoothing_mm": smoothing,
-                "n_confounds": len(selected.names),
-                "confounds": ",".join(selected.names),
-                "design_rank": cleaned.rank,
-                "degrees_of_freedom": cleaned.degrees_of_freedom,
-                "n_degenerate_vertices": int(cleaned.degenerate.sum()),
-                "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
-                "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
-                "lag_p": ",".join(f"{check.p:.3f}" for check in checks),
-                "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed]),
-            }
+        blocks = [_cut(run, presentation, responses) for presentation in run.presentations]
+        checks = [
+            _check_lag(block, auditory, sounds, high_pass) for block in blocks if sounds is not None
+        ]
+        prepared.blocks += blocks
+        prepared.lags += [row for check in checks for row in check.rows(run.label)]
+        prepared.design += _design_rows(run, selected, len(bold))
+        prepared.summary.append(
+            {"smoothing_mm": smoothing, **_summary_row(run, blocks, selected, cleaned, checks)}
         )
-    return blocks, summary, curves
+    return prepared
+
+
+def _cut(run: BoldRun, presentation: Presentation, responses: NDArray[np.float32]) -> Block:
+    """The volumes of a run in which a presentation was heard."""
+    rows, times = stimulus_rows(
+        len(responses),
+        run.tr,
+        run.start_time,
+        presentation.onset,
+        presentation.duration,
+        presentation.offset,
+    )
+    steady = rows >= run.n_dummy
+    return Block(presentation.stimulus, run.label, run.tr, times[steady], responses[rows[steady]])
+
+
+def _summary_row(
+    run: BoldRun,
+    blocks: Sequence[Block],
+    selected: ConfoundSelection,
+    cleaned: CleanedResponses,
+    checks: Sequence[LagCheck],
+) -> dict[str, Any]:
+    noticed = [check.warning for check in checks if check.warning]
+    return {
+        "run": run.label,
+        "stimuli": ",".join(p.stimulus for p in run.presentations),
+        "onsets_s": ",".join(f"{p.onset:g}" for p in run.presentations),
+        "n_volumes": len(cleaned.values),
+        "n_dummy": run.n_dummy,
+        "n_volumes_with_music": sum(len(block.times) for block in blocks),
+        "repetition_time_s": run.tr,
+        "repetition_time_source": run.tr_source,
+        "sampling_time_s": run.start_time,
+        "sampling_time_source": run.start_time_source,
+        "bold": f"{run.kind} in {run.space}",
+        "n_confounds": len(selected.names),
+        "confounds": ",".join(selected.names),
+        "design_rank": cleaned.rank,
+        "degrees_of_freedom": cleaned.degrees_of_freedom,
+        "n_degenerate_vertices": int(cleaned.degenerate.sum()),
+        "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
+        "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
+        "lag_p": ",".join(f"{check.p:.3f}" for check in checks),
+        "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed]),
+    }
+
+
+def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> list[dict[str, Any]]:
+    """Confounds as they went into the design, and head motion for the reader."""
+    motion: list[float | None] = [None] * n_volumes
+    if run.confounds_file is not None:
+        table = pd.read_csv(run.confounds_file, sep="\t", na_values="n/a")
+        for name in ("framewise_displacement", "FramewiseDisplacement"):
+            if name in table and len(table) == n_volumes:
+                motion = [None if np.isnan(v) else float(v) for v in table[name]]
+    return [
+        {"run": run.label, "volume": volume, "framewise_displacement": motion[volume]}
+        | dict(zip(selected.names, map(float, selected.values[volume]), strict=True))
+        for volume in range(n_volumes)
+    ]
 
 
 def _check_lag(

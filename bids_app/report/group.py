@@ -90,6 +90,7 @@ def summary_section(files: GroupFiles) -> Section:
     """The result in a few graded sentences."""
     section = Section("summary", "Summary")
     section.add("accuracy over participants", lambda: accuracy_verdict(files))
+    section.add("accuracy over music", lambda: music_verdict(files))
     section.add("alignment with the gradient", lambda: claim(files.alignment))
     section.add("summary of the result", lambda: summary_facts(files))
     return section
@@ -111,10 +112,23 @@ def accuracy_verdict(files: GroupFiles) -> Block:
     return Verdict(
         f"Responses are predicted over participants: {most} {'vertex' if most == 1 else 'vertices'}"
         f" in layer {best['layer']} ({best['name']}) with p < .05, corrected for the maximum over"
-        " layers and vertices. This generalizes over people, not over music."
+        " layers and vertices. This generalizes over people."
         + (" These are too few to look at layer preference in them alone." if few else ""),
         "neutral" if few else "good",
     )
+
+
+def music_verdict(files: GroupFiles) -> Block:
+    """Is any vertex predicted, over the music too? Predicted needs both claims."""
+    both = files.map("n", desc="predicted")[0]
+    count = int(np.nansum(both > 0))
+    text = (
+        "in some layer over people (p < .05, corrected for the maximum) and over music (q < .05,"
+        " phases of the responses rotated alike in all participants)"
+    )
+    if not count:
+        return Verdict(f"No vertex is predicted {text}.", "warning")
+    return Verdict(f"Predicted {text}: {count} vertices.", "good")
 
 
 def _whole_cortex(files: GroupFiles) -> bool:

@@ -7,7 +7,6 @@ import pytest
 from bids_app.status import Status
 
 
-
 def test_runs_with_unusable_files_are_in_the_exit_code(tmp_path):
     status = Status("id", "participant")
     status.add("01", "", "done")

@@ -19,24 +19,25 @@ def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
     table = write_table(root, f"song\tstimuli/song.wav\t{said:g}")
     plan = plan_study(root, stimuli_table=table, confounds="none")
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
-    blocks, (row,), curves = prepare_responses(
-        plan.runs, confounds="none", high_pass=128.0, sounds=sounds
-    )
-    assert len(blocks) == 1
+    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0, sounds=sounds)
+    (row,) = prepared.summary
+    assert len(prepared.blocks) == 1
     assert float(row["lag_s"]) == pytest.approx(HEMODYNAMIC + late, abs=1.0)
     assert float(row["lag_r"]) > 0.5
     assert ("musenc onset" in row["warnings"]) == (late > 0)
-    assert [curve["lag_s"] for curve in curves] == list(LAGS)
-    assert max(curve["r"] for curve in curves) == pytest.approx(float(row["lag_r"]), abs=1e-3)
+    assert [curve["lag_s"] for curve in prepared.lags] == list(LAGS)
+    assert max(curve["r"] for curve in prepared.lags) == pytest.approx(
+        float(row["lag_r"]), abs=1e-3
+    )
 
 
 def test_without_loudness_there_is_no_lag(tmp_path):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
     table = write_table(root, "song\tstimuli/song.wav\t20")
     plan = plan_study(root, stimuli_table=table, confounds="none")
-    _, (row,), curves = prepare_responses(plan.runs, confounds="none", high_pass=128.0)
-    assert row["lag_s"] == ""
-    assert curves == []
+    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0)
+    assert prepared.summary[0]["lag_s"] == ""
+    assert prepared.lags == []
 
 
 def test_loudness_survives_its_file(tmp_path):
@@ -59,9 +60,10 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     files = [tmp_path / "left.csv", tmp_path / "right.csv"]
     for path, half in zip(files, np.split(inside, 2), strict=True):
         np.savetxt(path, half, fmt="%d")
-    (block,), (row,), _ = prepare_responses(
+    prepared = prepare_responses(
         plan.runs, confounds="none", high_pass=128.0, smoothing=6.0, cortex_mask=files
     )
+    (block,), (row,) = prepared.blocks, prepared.summary
     inside[:20] = 0  # constant in the data
     np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
     np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)

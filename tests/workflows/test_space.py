@@ -75,10 +75,11 @@ def test_responses_are_on_the_mesh_asked_for(finer_mesh, tmp_path):
     plan = plan_study(root, stimuli_table=table, confounds="none", space=SPACE)
     assert plan.runs[0].space == SPACE
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
-    blocks, (row,), _ = prepare_responses(
+    prepared = prepare_responses(
         plan.runs, confounds="none", high_pass=128.0, space=SPACE, sounds=sounds
     )
-    assert blocks[0].values.shape[1] == N_VERTICES == finer_mesh.n_vertices
+    (row,) = prepared.summary
+    assert prepared.blocks[0].values.shape[1] == N_VERTICES == finer_mesh.n_vertices
     assert row["bold"] == "gifti in fsaverage6"
     assert float(row["lag_s"]) == pytest.approx(HEMODYNAMIC, abs=2.0)
 

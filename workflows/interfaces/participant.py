@@ -91,8 +91,7 @@ class _ResponsesInputSpec(StepInputSpec):
 
 class _ResponsesOutputSpec(TraitedSpec):
     blocks_file = File(exists=True)
-    summary_file = File(exists=True)
-    lags_file = File(exists=True)
+    notes_file = File(exists=True, desc="summary, lag curves and design")
 
 
 class PrepareResponses(Step):
@@ -103,7 +102,7 @@ class PrepareResponses(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("sub-%s: cleaning %d runs", inputs.participant, len(inputs.runs))
-        blocks, summary, lags = prepare_responses(
+        prepared = prepare_responses(
             inputs.runs,
             confounds=inputs.confounds,
             high_pass=inputs.high_pass,
@@ -112,17 +111,15 @@ class PrepareResponses(Step):
             cortex_mask=[Path(path) for path in inputs.cortex_mask],
             sounds=load_loudness(Path(inputs.loudness_file)),
         )
-        for row in summary:
+        for row in prepared.summary:
             if row["warnings"]:
                 LOGGER.warning("%s: %s", row["run"], row["warnings"])
-        summary_file = Path(folder) / "summary.json"
-        summary_file.write_text(json.dumps(summary))
-        lags_file = Path(folder) / "lags.json"
-        lags_file.write_text(json.dumps(lags))
+        notes = {name: getattr(prepared, name) for name in ("summary", "lags", "design")}
+        notes_file = Path(folder) / "notes.json"
+        notes_file.write_text(json.dumps(notes))
         return {
-            "blocks_file": str(save_blocks(Path(folder) / "blocks.npz", blocks)),
-            "summary_file": str(summary_file),
-            "lags_file": str(lags_file),
+            "blocks_file": str(save_blocks(Path(folder) / "blocks.npz", prepared.blocks)),
+            "notes_file": str(notes_file),
         }
 
 
@@ -174,8 +171,7 @@ class _DerivativesInputSpec(StepInputSpec):
     record = traits.Any(mandatory=True, desc="ParticipantRecord")
     fits_file = File(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
-    summary_file = File(exists=True, mandatory=True)
-    lags_file = File(exists=True, mandatory=True)
+    notes_file = File(exists=True, mandatory=True)
 
 
 class _DerivativesOutputSpec(TraitedSpec):
@@ -198,8 +194,7 @@ class WriteDerivatives(Step):
             fits,
             derive_preference(fits),
             load_blocks(Path(inputs.blocks_file)),
-            json.loads(Path(inputs.summary_file).read_text()),
-            lags=json.loads(Path(inputs.lags_file).read_text()),
+            **json.loads(Path(inputs.notes_file).read_text()),
         )
         LOGGER.info("sub-%s: %d files written", record.participant, len(written))
         return {"files": [str(path) for path in written]}

@@ -66,6 +66,7 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         alpha=rng.choice(alphas, fold_r.shape).astype(np.float32),
         fold_stimuli=list(STIMULI),
         layer_names=names,
+        features_folder="vggish-0",
         table=[
             {
                 "layer": k + 1,
