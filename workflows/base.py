@@ -209,7 +209,9 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     crash_dir = config.output_dir / "logs" / run_id
     with _work_dir(config) as work_dir:
         workflow.base_dir = str(work_dir)
-        _quiet_nipype(work_dir, verbose=config.running.verbosity > 0)
+        _quiet_nipype(
+            config.output_dir / ".musenc" / "nipype", verbose=config.running.verbosity > 0
+        )
         workflow.config["execution"] = {
             "hash_method": "content",
             "crashdump_dir": str(crash_dir),
@@ -237,17 +239,16 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]
 
 
-def _quiet_nipype(work_dir: Path, *, verbose: bool) -> None:
+def _quiet_nipype(folder: Path, *, verbose: bool) -> None:
     """Keep nipype's own log lines, and the tracebacks in them, from the user.
 
-    Workers start afresh and read a configuration folder; so nothing is written to HOME either.
+    Workers start afresh and read this configuration folder; so nothing is written to HOME either.
+    It outlives the call, because the server that starts workers remembers it.
     """
     level = "INFO" if verbose else "CRITICAL"
-    folder = work_dir / "nipype"
-    folder.mkdir(exist_ok=True)
     names = ("workflow", "interface", "utils")
     lines = ["[logging]", *(f"{name}_level = {level}" for name in names)]
-    (folder / "nipype.cfg").write_text("\n".join(lines) + "\n")
+    write_text(folder / "nipype.cfg", "\n".join(lines) + "\n")
     os.environ["NIPYPE_CONFIG_DIR"] = str(folder)
     for name in names:
         logging.getLogger(f"nipype.{name}").setLevel(level)
