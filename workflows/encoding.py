@@ -126,7 +126,7 @@ def fit_layers(
         if progress is not None:
             progress(layer, len(grams.layer_names), name)
         gram = sample_gram(
-            grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass
+            grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass or None
         )
         plan = plan_encoding(
             gram,

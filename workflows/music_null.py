@@ -95,7 +95,7 @@ def _plans(grams: FeatureGrams, data: GroupData, stacks: Sequence[Stack]) -> Ite
             index,
             times,
             stacks[0].tr,
-            high_pass=settings["high_pass"],
+            high_pass=settings["high_pass"] or None,
         )
         yield plan_encoding(
             gram,

@@ -194,7 +194,7 @@ def prepare_responses(
         selected = select_confounds(
             run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
         )
-        drift = high_pass_basis(len(bold), run.tr, high_pass)
+        drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else None
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
         responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
         blocks = [_cut(run, presentation, responses) for presentation in run.presentations]

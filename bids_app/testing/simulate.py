@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from bids_app.testing.study import (
 )
 
 Progress = Callable[[str], None]
+WRITERS = 2  # participants simulated at a time; each takes about 0.5 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +167,18 @@ def simulate_study(
         for scale in SCALES
         if scale.layer <= len(grams.layer_names)
     }
-    for number, label in enumerate(labels):
-        say(f"participant {number + 1} of {len(labels)}")
+
+    def simulate_participant(number: int) -> None:
         ratings = draw_ratings(
             rated, grams.patch_times, grams.durations, participant=number, seed=seed
         )
-        dataset.write_ratings(bids_dir, label, runs, ratings, SCALES)
-        write_participant(fmriprep_dir, label, number, responses)
+        dataset.write_ratings(bids_dir, labels[number], runs, ratings, SCALES)
+        write_participant(fmriprep_dir, labels[number], number, responses)
+        say(f"participant {number + 1} of {len(labels)}")
+
+    # Every participant has seeds of its own, so the order does not matter.
+    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+        list(pool.map(simulate_participant, range(len(labels))))
     settings = {
         "Description": "What was planted in the simulated responses.",
         "Effect": effect,
