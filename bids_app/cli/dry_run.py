@@ -77,6 +77,7 @@ def _outputs(config: Config, plan: StudyPlan) -> str:
     bold = tree.participant_bold(who, "{L,R}", space, stim=stimuli, **repeats)
     tables = [
         tree.runs_summary(who),
+        tree.design(who),
         tree.lag_curves(who),
         tree.model_summary(who, MODEL_LABEL),
         tree.participant_settings(who, MODEL_LABEL),
