@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from nipype.interfaces.base import BaseInterface, BaseInterfaceInputSpec, traits
+from threadpoolctl import threadpool_limits
 
 from bids_app.log import set_up_logging
 
@@ -20,8 +21,11 @@ class Step(BaseInterface):
     """An interface that keeps its outputs in `self.results`.
 
     Subclasses implement ``_run_step(inputs, folder) -> dict`` in a few lines: load, call one
-    function, save.
+    function, save. Steps work side by side and thread over vertices themselves, so each gets one
+    BLAS thread; two would wait for each other and double the processor time.
     """
+
+    blas_threads: int | None = 1
 
     input_spec = StepInputSpec
 
@@ -29,7 +33,8 @@ class Step(BaseInterface):
         # Worker processes start without the command line's logging.
         if not logging.getLogger("bids_app").handlers and not logging.getLogger().handlers:
             set_up_logging(self.inputs.verbosity)
-        self.results = self._run_step(self.inputs, runtime.cwd)
+        with threadpool_limits(limits=self.blas_threads, user_api="blas"):
+            self.results = self._run_step(self.inputs, runtime.cwd)
         return runtime
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class _FeaturesOutputSpec(TraitedSpec):
 class ComputeFeatures(Step):
     """Gram matrix of every layer over all stimuli, from the cache where it is there."""
 
+    blas_threads = None  # it works alone, before the participants
+
     input_spec = _FeaturesInputSpec
     output_spec = _FeaturesOutputSpec
     _always_run = True  # the cache may be gone although this node's own result is kept
