@@ -9,11 +9,12 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS dependencies
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY containers/install.sh containers/requirements.lock /opt/source/containers/
-RUN /opt/source/containers/install.sh dependencies
+RUN /opt/source/containers/install.sh dependencies && rm -rf /opt/source
 
 FROM dependencies AS resources
 ARG RESOURCES=
 ARG WEIGHTS=pretrained
+COPY containers/install.sh /opt/source/containers/
 COPY bids_app/*.py /opt/source/bids_app/
 COPY bids_app/cli /opt/source/bids_app/cli/
 COPY ${RESOURCES:-containers/install.sh} /opt/source/resources/
@@ -24,7 +25,8 @@ FROM dependencies AS application
 COPY . /opt/source/
 RUN DESTDIR=/opt/stage /opt/source/containers/install.sh application system
 
-FROM ${BASE}
+# The dependencies lie where they were installed: copying them would store them twice.
+FROM dependencies
 ARG WEIGHTS=pretrained
 ARG REVISION=
 LABEL org.opencontainers.image.title="musenc-bidsapp" \
@@ -34,7 +36,6 @@ LABEL org.opencontainers.image.title="musenc-bidsapp" \
       org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND LicenseRef-NOTICE" \
       org.musenc.notice="/opt/musenc/share/NOTICE" \
       org.musenc.vggish-weights="${WEIGHTS}"
-COPY --from=dependencies /opt/musenc/venv /opt/musenc/venv
 COPY --from=resources /opt/musenc/resources /opt/musenc/resources
 COPY --from=application /opt/stage/ /
 

@@ -84,6 +84,7 @@ class Running:
     database_dir: Path | None = None
     n_procs: int = 1
     dry_run: bool = False
+    reports_only: bool = False
     verbosity: int = 0
 
 

@@ -101,6 +101,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             database_dir=_absolute(options.bids_database_dir),
             n_procs=options.nprocs,
             dry_run=options.dry_run,
+            reports_only=options.reports_only,
             verbosity=options.verbose,
         ),
     )
@@ -334,6 +335,12 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         "--dry_run",
         action="store_true",
         help="print the plan, what it costs and what it leaves, and do nothing",
+    )
+    group.add_argument(
+        "--reports-only",
+        "--reports_only",
+        action="store_true",
+        help="draw the pages again from the derivatives in output_dir and compute nothing",
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
 

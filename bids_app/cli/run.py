@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from bids_app.cli.parser import parse_config
 from bids_app.cli.stopping import stops_on_sigterm
-from bids_app.config import Config
-from bids_app.errors import MusencError, UsageError
+from bids_app.config import MODEL_LABEL, Config
+from bids_app.errors import (
+    MissingInputError,
+    MusencError,
+    NothingSelectedError,
+    UsageError,
+)
 from bids_app.files import read_json
 from bids_app.log import set_up_logging
+from bids_app.outputs import OutputTree
 
 if TYPE_CHECKING:
     from bids_app.inputs.records import StudyPlan
@@ -59,6 +65,8 @@ def guarded(work: Callable[[], int]) -> int:
 def run(config: Config) -> int:
     """Run one level and return the exit code."""
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    if config.running.reports_only:
+        return redraw_reports(config)
     if config.level == "group":
         from bids_app.workflows.group import run_group_level
 
@@ -75,6 +83,42 @@ def run(config: Config) -> int:
     log = LOGGER.info if status.exit_code == 0 else LOGGER.error
     log("%s", status.closing_line)
     return status.exit_code
+
+
+def redraw_reports(config: Config) -> int:
+    """Draw the pages of a level from existing derivatives; returns the exit code.
+
+    Raises
+    ------
+    MissingInputError, NothingSelectedError
+        If there are no derivatives, or none of the participants asked for.
+    """
+    from bids_app.report import write_group_report, write_participant_report
+
+    tree = OutputTree(config.output_dir)
+    there = tree.participants_of(MODEL_LABEL)
+    if not there:
+        raise MissingInputError(
+            "There are no derivatives to draw.",
+            where=config.output_dir,
+            wanted="the output of a participant level",
+            remedy="run the participant level first, without --reports-only",
+        )
+    if config.level == "group":
+        LOGGER.info("%s drawn", write_group_report(config.output_dir))
+        return 0
+    wanted = config.selection.participants or tuple(there)
+    if missing := sorted(set(wanted) - set(there)):
+        raise NothingSelectedError(
+            "Participants were asked for that have no derivatives.",
+            where=config.output_dir,
+            found=", ".join(there),
+            wanted=", ".join(missing),
+            remedy="leave them out of --participant-label",
+        )
+    for participant in wanted:
+        LOGGER.info("%s drawn", write_participant_report(config.output_dir, participant))
+    return 0
 
 
 def make_plan(config: Config) -> StudyPlan:

@@ -56,7 +56,7 @@ def test_parser_reads_every_option():
         "--run-id run-1 --exclude-run sub-01_task-x --bids-filter-file f.json --high-pass 100 "
         "--smoothing 0 --dummy-scans 4 --repetition-time 1.2 --slice-time-ref 0.5 "
         "--space fsaverage6 --cortex-mask /l.gii,/r.gii "
-        "--bids-database-dir /db --n_cpus 3 --dry-run -v".replace(
+        "--bids-database-dir /db --n_cpus 3 --dry-run --reports-only -v".replace(
             "--delays -2:4.5", "--delays=-2:4.5"
         ).split()
     )
@@ -74,7 +74,7 @@ def test_parser_reads_every_option():
     assert parsed.selection.filter_file == Path("f.json").absolute()
     assert parsed.statistics.gradient == "a.gii,b.gii"
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
-    assert parsed.running == Running(Path("/w"), Path("/c"), Path("/db"), 3, True, 1)
+    assert parsed.running == Running(Path("/w"), Path("/c"), Path("/db"), 3, True, True, 1)
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,26 @@ def test_a_broken_participant_does_not_stop_the_others(analyzed, tmp_path, capfd
     assert OutputTree(out).participants_of("vggish") == ["01"]
 
 
+def test_reports_only_draws_the_pages_again_and_computes_nothing(analyzed, capsys, tmp_path):
+    pages = [analyzed.output_dir / name for name in ("sub-01.html", "sub-02.html", "group.html")]
+    maps = OutputTree(analyzed.output_dir).participant_map(
+        "01", "L", "fsaverage5", model="vggish", stat="r"
+    )
+    before = maps.stat().st_mtime_ns
+    other = pages[1].stat().st_mtime_ns
+    pages[0].unlink()
+    pages[2].unlink()
+    only = ["--reports-only", "--participant-label", "01"]
+    assert main(analyzed.arguments("participant", *only)) == 0
+    assert main(analyzed.arguments("group", "--reports-only")) == 0
+    assert pages[0].stat().st_size > 10_000
+    assert pages[2].stat().st_size > 10_000
+    assert maps.stat().st_mtime_ns == before
+    assert pages[1].stat().st_mtime_ns == other
+    assert main(analyzed.arguments("group", "--reports-only", output_dir=tmp_path)) == 66
+    assert "without --reports-only" in capsys.readouterr().err
+
+
 def test_dry_run_prints_the_plan_and_writes_nothing(analyzed, tmp_path, capsys):
     arguments = analyzed.arguments("participant", "--dry-run", output_dir=tmp_path / "none")
     assert main(arguments) == 0
