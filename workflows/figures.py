@@ -18,7 +18,7 @@ from bids_app.report import stimulus_figure, stimulus_figure_path
 
 SAMPLE_RATE = 16000
 LAYERS_SHOWN = (1, 2, 18, 23)
-N_COMPONENTS = 24
+N_COMPONENTS = 16
 
 
 def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> None:

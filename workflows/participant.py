@@ -68,7 +68,12 @@ def init_participant_level_wf(
     )
     for record in records:
         runs = [run for run in plan.runs if run.participant == record.participant]
-        participant_wf = init_participant_wf(runs, record, config=config, n_threads=n_threads)
+        skipped = [
+            (run.label, run.reason) for run in plan.skipped if run.participant == record.participant
+        ]
+        participant_wf = init_participant_wf(
+            runs, record, skipped=skipped, config=config, n_threads=n_threads
+        )
         workflow.connect(
             features,
             "grams_dir",
@@ -81,7 +86,12 @@ def init_participant_level_wf(
 
 
 def init_participant_wf(
-    runs: Sequence[BoldRun], record: ParticipantRecord, *, config: Config, n_threads: int
+    runs: Sequence[BoldRun],
+    record: ParticipantRecord,
+    *,
+    skipped: Sequence[tuple[str, str]],
+    config: Config,
+    n_threads: int,
 ) -> pe.Workflow:
     """Responses -> encoding -> derivatives -> report of one participant.
 
@@ -132,6 +142,7 @@ def init_participant_wf(
             output_dir=str(config.output_dir),
             participant=record.participant,
             stimuli=sorted(record.stimuli),
+            skipped=list(skipped),
             verbosity=verbosity,
         ),
         name="report",

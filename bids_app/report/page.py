@@ -182,6 +182,8 @@ def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
     if not png.startswith(_PNG_SIGNATURE):
         raise ValueError(f"{path.name} is not a PNG file")
     if len(png) > _MAX_PICTURE_BYTES:
+        png = _fewer_colors(png)
+    if len(png) > _MAX_PICTURE_BYTES:
         raise ValueError(f"{path.name} has {len(png)} bytes, more than {_MAX_PICTURE_BYTES}")
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, path.name, essential=False)

@@ -13,6 +13,7 @@ from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.outputs import OutputTree
 from bids_app.report import write_participant_report
+from bids_app.status import StatusRow
 
 from ..derivatives import ParticipantRecord, write_participant
 from ..encoding import LayerFits, fit_layers
@@ -206,6 +207,7 @@ class _ReportInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     participant = traits.Str(mandatory=True)
     stimuli = traits.List(traits.Str, mandatory=True, desc="labels of what was heard")
+    skipped = traits.List(traits.Tuple(traits.Str, traits.Str), desc="run left out, and why")
     grams_dir = traits.Directory(exists=True, mandatory=True)
     files = traits.List(traits.Str, desc="derivatives the page draws")
 
@@ -229,5 +231,8 @@ class DrawReport(Step):
             inputs.participant,
             inputs.stimuli,
         )
-        page = write_participant_report(Path(inputs.output_dir), inputs.participant)
+        label = inputs.participant
+        rows = [StatusRow(label, run, "skipped", reason) for run, reason in inputs.skipped]
+        rows.append(StatusRow(label, "", "done"))
+        page = write_participant_report(Path(inputs.output_dir), label, status_rows=rows)
         return {"report_file": str(page)}
