@@ -101,7 +101,7 @@ def stimulus_figure(
     axes[-1].set_xlim(0, duration)
     axes[-1].set_xlabel("seconds", fontsize=11)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=70, metadata={"Software": None})
+        figure.savefig(temporary, dpi=85, metadata={"Software": None})
     return path
 
 
