@@ -60,7 +60,7 @@ def podman():
 def image(podman, tmp_path_factory):
     """An image made by the sections of Singularity.def."""
     context = tmp_path_factory.mktemp("context")
-    recipe = ["FROM docker.io/library/python:3.11-slim-bookworm"]
+    recipe = ["FROM python:3.11-slim-bookworm"]
     for line in section("files").splitlines():
         if line.strip():
             source, target = line.split()
