@@ -60,11 +60,11 @@ def test_a_pool_that_waits_for_its_workers_at_exit_is_ended():
 
 def test_workers_are_ended_too():
     before = "p = fork.Process(target=time.sleep, args=(60,)); p.start()"
-    work = "print(p.pid, flush=True); p.join()"
-    code, output, seconds = terminate(work, before=before, answer="p.join()")
+    answer = "print(p.pid, flush=True); p.join()"
+    code, output, seconds = terminate("p.join()", before=before, answer=answer)
     assert code == EXIT_CODE
     assert seconds < 50
-    worker = int(output.split()[0])
+    worker = int(output.split()[-1])
     for _ in range(100):
         try:
             os.kill(worker, 0)
