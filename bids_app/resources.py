@@ -12,10 +12,20 @@ from typing import Literal
 
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.files import sha256_of_file
+from bids_app.outputs import DENSITIES, HEMISPHERES
 
 VGGISH_FILE = "vggish-10086976.pth"
 CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
+
+# Names of `musenc prefetch` for the meshes that nilearn does not bring along.
+FINE_MESHES = {"meshes": "fsaverage6", "meshes-164k": "fsaverage"}
+MESH_FILES = (
+    ("sphere", ".surf.gii"),
+    ("white", ".surf.gii"),
+    ("pial", ".surf.gii"),
+    ("sulc", ".shape.gii"),
+)
 
 
 def resources_dir() -> Path:
@@ -157,6 +167,29 @@ def _sphere_paths() -> list[Path]:
     return [folder / f"tpl-fsLR_space-fsaverage_den-32k_hemi-{h}_sphere.surf.gii" for h in "LR"]
 
 
+def cortex_mask_paths(option: str, space: str) -> tuple[Path, ...]:
+    """Files that ``--cortex-mask`` means, whether they are there or not.
+
+    Parameters
+    ----------
+    option : str
+        ``neuromaps`` (its label of all but the medial wall), ``templateflow`` (the Desikan
+        parcels, whose unknown and corpus callosum are no cortex), or ``LEFT,RIGHT``.
+    space : str
+        Mesh of the analysis.
+    """
+    den = DENSITIES[space]
+    if option == "neuromaps":
+        folder = neuromaps_dir() / "atlases" / "fsaverage"
+        stem = f"tpl-fsaverage_den-{den}_hemi-{{}}_desc-nomedialwall_dparc.label.gii"
+    elif option == "templateflow":
+        folder = templateflow_dir() / "tpl-fsaverage"
+        stem = f"tpl-fsaverage_hemi-{{}}_den-{den}_atlas-Desikan2006_seg-aparc_dseg.label.gii"
+    else:
+        return tuple(Path(part).absolute() for part in option.split(",") if part)
+    return tuple(folder / stem.format(hemi) for hemi in HEMISPHERES)
+
+
 def _installed(files: list[Path], what: str) -> list[Path]:
     missing = [path for path in files if not path.is_file()]
     if missing:
@@ -235,17 +268,36 @@ def catalog() -> list[Resource]:
             required=False,
         ),
         Resource(
-            "meshes",
-            "fsaverage6 surfaces",
-            tuple(
-                templateflow_dir() / "tpl-fsaverage" / f"tpl-fsaverage_hemi-{hemi}_den-41k_{what}"
-                for hemi in "LR"
-                for what in ("sphere.surf.gii", "white.surf.gii", "pial.surf.gii", "sulc.shape.gii")
-            ),
+            "cortex",
+            "fsaverage5 cortex labels",
+            cortex_mask_paths("neuromaps", "fsaverage5"),
+            neuromaps,
+            required=False,
+        ),
+        Resource(
+            "parcels",
+            "fsaverage5 Desikan parcels",
+            cortex_mask_paths("templateflow", "fsaverage5"),
             "FreeSurfer Software License",
             required=False,
         ),
+        *(_surfaces(name, space) for name, space in FINE_MESHES.items()),
     ]
+
+
+def _surfaces(name: str, space: str) -> Resource:
+    folder, den = templateflow_dir() / "tpl-fsaverage", DENSITIES[space]
+    return Resource(
+        name,
+        f"{space} surfaces",
+        tuple(
+            folder / f"tpl-fsaverage_hemi-{hemi}_den-{den}_{suffix}{extension}"
+            for hemi in HEMISPHERES
+            for suffix, extension in MESH_FILES
+        ),
+        "FreeSurfer Software License",
+        required=False,
+    )
 
 
 def recorded_checksums() -> dict[str, str]:

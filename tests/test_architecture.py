@@ -27,6 +27,7 @@ ALLOWED = {
     ("testing", "workflows"),
     ("inputs", "config"),
     ("inputs", "outputs"),
+    ("resources", "outputs"),
 }
 
 

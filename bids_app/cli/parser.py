@@ -19,6 +19,7 @@ from bids_app.config import (
     Stimuli,
 )
 from bids_app.outputs import DENSITIES
+from bids_app.resources import cortex_mask_paths
 
 DESCRIPTION = """\
 Encoding maps of an audio network's layers from music-listening fMRI that went through fMRIPrep.
@@ -84,7 +85,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         model=Model(weights=options.vggish_weights, delays=options.delays, crop=options.crop),
         responses=Responses(
             space=options.space,
-            cortex_mask=options.cortex_mask,
+            cortex_mask=cortex_mask_paths(options.cortex_mask, options.space),
             confounds=options.confounds,
             high_pass=options.high_pass,
             smoothing=options.smoothing,
@@ -227,11 +228,11 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cortex-mask",
         "--cortex_mask",
-        type=_paths,
-        default=Responses.cortex_mask,
-        metavar="LEFT,RIGHT",
-        help="label or shape GIFTI, or tables of 0 and 1; vertices outside get no result (default: "
-        "vertices with a signal)",
+        default="",
+        metavar="LEFT,RIGHT|neuromaps|templateflow",
+        help="label or shape GIFTI, or tables of 0 and 1; or the fetched label of all but the "
+        "medial wall (neuromaps) or Desikan parcels (templateflow); vertices outside get no result "
+        "(default: vertices with a signal)",
     )
     group.add_argument(
         "--confounds",
@@ -343,10 +344,6 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help="draw the pages again from the derivatives in output_dir and compute nothing",
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part).absolute() for part in text.split(",") if part)
 
 
 def _span(text: str) -> tuple[float, float]:

@@ -7,13 +7,17 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.outputs import DENSITIES
 from bids_app.resources import (
     CHECKSUMS_FILE,
+    FINE_MESHES,
+    MESH_FILES,
     VGGISH_FILE,
     Resource,
     catalog,
@@ -130,7 +134,7 @@ def _first_existing(path: Path) -> Path:
 
 
 def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
-    if resource.name == "meshes":
+    if templateflow_dir() in resource.files[0].parents:
         _prepare_templateflow()
     if source is not None:
         for path in files:
@@ -188,8 +192,13 @@ def _download(resource: Resource) -> None:
         "vggish": _download_vggish,
         "gradient": lambda: _download_gradients(["fcgradient01"]),
         "gradients": lambda: _download_gradients([f"fcgradient{n:02d}" for n in range(2, 11)]),
-        "spheres": _download_spheres,
-        "meshes": _download_meshes,
+        # The archive of the mesh holds the registered spheres too.
+        "spheres": lambda: _download_atlas("fsLR", "32k"),
+        "cortex": lambda: _download_atlas("fsaverage", "10k"),
+        "parcels": lambda: _download_template(
+            "fsaverage5", "dseg", ".label.gii", atlas="Desikan2006", segmentation="aparc", desc=None
+        ),
+        **{name: partial(_download_mesh, space) for name, space in FINE_MESHES.items()},
     }
     try:
         downloads[resource.name]()
@@ -238,11 +247,10 @@ def _download_gradients(descriptions: list[str]) -> None:
         )
 
 
-def _download_spheres() -> None:
+def _download_atlas(name: str, density: str) -> None:
     from neuromaps.datasets import fetch_atlas
 
-    # The archive of the mesh holds the registered spheres too.
-    fetch_atlas("fsLR", "32k", data_dir=str(neuromaps_dir()), verbose=0)
+    fetch_atlas(name, density, data_dir=str(neuromaps_dir()), verbose=0)
 
 
 def _prepare_templateflow() -> None:
@@ -252,23 +260,22 @@ def _prepare_templateflow() -> None:
     import_module("templateflow.conf")
 
 
-def _download_meshes() -> None:
+def _download_mesh(space: str) -> None:
+    for suffix, extension in MESH_FILES:
+        _download_template(space, suffix, extension, desc=None)
+
+
+def _download_template(space: str, suffix: str, extension: str, **entities: str | None) -> None:
     from templateflow import api
 
-    for suffix, extension in (
-        ("sphere", ".surf.gii"),
-        ("white", ".surf.gii"),
-        ("pial", ".surf.gii"),
-        ("sulc", ".shape.gii"),
-    ):
-        api.get(
-            "fsaverage",
-            density="41k",
-            suffix=suffix,
-            extension=extension,
-            desc=None,
-            raise_empty=True,
-        )
+    api.get(
+        "fsaverage",
+        density=DENSITIES[space],
+        suffix=suffix,
+        extension=extension,
+        raise_empty=True,
+        **entities,
+    )
 
 
 def _record(resources: list[Resource]) -> None:

@@ -68,7 +68,7 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
         raise MissingInputError(
             "The file of --cortex-mask is not there.",
             where=path,
-            remedy="give existing files: --cortex-mask LEFT,RIGHT",
+            remedy="give existing files, or fetch the named ones: `musenc prefetch cortex parcels`",
         )
     try:
         return _read_gifti(path, side) if path.name.endswith(".gii") else _read_numbers(path)

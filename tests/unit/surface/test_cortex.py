@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_app.cli.parser import parse_config
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.surface.cortex import read_cortex_mask
 
@@ -79,3 +80,32 @@ def test_the_masks_of_fsaverage5():
         pytest.skip(f"no test data in {data}")
     mask = read_cortex_mask(files, 20484)
     assert 18000 < mask.sum() < 19500
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "file"),
+    [
+        (
+            "neuromaps",
+            "NEUROMAPS_DATA",
+            "atlases/fsaverage/tpl-fsaverage_den-41k_hemi-{}_desc-nomedialwall_dparc.label.gii",
+        ),
+        (
+            "templateflow",
+            "TEMPLATEFLOW_HOME",
+            "tpl-fsaverage/tpl-fsaverage_hemi-{}_den-41k_atlas-Desikan2006_seg-aparc_dseg.label.gii",
+        ),
+    ],
+)
+def test_a_named_mask_on_the_mesh_of_the_command_line(tmp_path, monkeypatch, name, variable, file):
+    monkeypatch.setenv(variable, str(tmp_path))
+    options = ["/data", "/out", "participant", "--space", "fsaverage6", "--cortex-mask", name]
+    responses = parse_config(options).responses
+    with pytest.raises(MissingInputError, match="musenc prefetch cortex parcels"):
+        read_cortex_mask(responses.cortex_mask, 4)
+    for hemi, structure, keys in (("L", "CortexLeft", [0, 1]), ("R", "CortexRight", [1, 1])):
+        path = tmp_path / file.format(hemi)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gifti(path, keys, structure)
+    found = read_cortex_mask(responses.cortex_mask, 4)
+    assert found.tolist() == [False, True, True, True]
