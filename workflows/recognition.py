@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from bids_app import __version__
 from bids_app.emotion import Recognition, recognize
 from bids_app.emotion.recognition import Classifier
+from bids_app.files import atomic_path, write_json
+from bids_app.inputs.clip_folders import read_clip_folder
 from bids_app.inputs.clips import match_clips, read_clip_features, read_clip_labels
+from bids_app.outputs import sidecar_of
 
 
 def recognize_files(
@@ -25,8 +31,10 @@ def recognize_files(
 
     Parameters
     ----------
-    features, labels : Path
-        As for `read_clip_features` and `read_clip_labels`.
+    features : Path
+        As for `read_clip_features`, or a folder as for `read_clip_folder`.
+    labels : Path
+        As for `read_clip_labels`.
     classifier, n_folds, n_permutations, seed, progress
         As for `recognize`.
 
@@ -38,9 +46,8 @@ def recognize_files(
     left_out : tuple of str
         Clips with features or a label only.
     """
-    spaces, texts, groups, left_out = match_clips(
-        read_clip_features(features), read_clip_labels(labels)
-    )
+    read = read_clip_folder if Path(features).is_dir() else read_clip_features
+    spaces, texts, groups, left_out = match_clips(read(features), read_clip_labels(labels))
     results = recognize(
         spaces,
         texts,
@@ -67,3 +74,61 @@ def recognize_files(
         for name, found in results.items()
     ]
     return results, rows, left_out
+
+
+COLUMNS = {
+    "features": "layer or feature space",
+    "classifier": "svm: support vectors, radial kernel, C = 1; forest: 200 trees; logistic",
+    "n_clips": "clips with features and a label",
+    "n_features": "features per clip",
+    "n_folds": "folds of the cross-validation",
+    "accuracy": "share of held-out clips whose class is predicted",
+    "balanced_accuracy": "mean of that share over classes",
+    "chance": "mean accuracy with permuted labels",
+    "p": "share of permutations that reach the accuracy, (1 + b) / (1 + m)",
+    "p_corrected": "the same for the best of all feature spaces: corrected for their number",
+}
+
+
+def write_recognition(
+    folder: Path,
+    results: Mapping[str, Recognition],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    settings: Mapping[str, Any],
+    left_out: Sequence[str],
+) -> list[Path]:
+    """Write ``recognition.tsv`` and ``recognition.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        Created if it does not exist.
+    results, rows, left_out
+        From `recognize_files`.
+    settings : mapping
+        Of the call.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    CannotWriteError
+        If the folder cannot be written.
+    """
+    table = Path(folder) / "recognition.tsv"
+    with atomic_path(table) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+    about = {
+        **{name: {"Description": text} for name, text in COLUMNS.items()},
+        "Settings": dict(settings),
+        "ClipsLeftOut": list(left_out),
+        "Confusion": {
+            name: {"Classes": found.classes, "TrueByPredicted": found.confusion}
+            for name, found in results.items()
+        },
+        "SoftwareVersion": __version__,
+    }
+    return [table, write_json(sidecar_of(table), about)]

@@ -13,6 +13,7 @@ from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.onset import add_onset
 from bids_app.cli.prefetch import add_prefetch
+from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
 from bids_app.log import set_up_logging
 
@@ -26,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     add_features(commands)
+    add_recognise(commands)
     add_onset(commands)
     _add_convert(commands)
     add_doctor(commands)

@@ -49,7 +49,8 @@ def read_clip_features(path: Path) -> ClipFeatures:
     path : Path
         ``.npz`` with an array ``clips`` (names) and one (n_clips, n_features) array per feature
         space, or a table (``.tsv``, ``.csv``) with a column ``clip`` and one per feature; columns
-        called ``layer:feature`` make up the feature space ``layer``.
+        called ``layer:feature`` make up the feature space ``layer``. For the folder of ``musenc
+        features`` see `clip_folders.read_clip_folder`.
 
     Returns
     -------
