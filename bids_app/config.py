@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bids_app.errors import UsageError
+from bids_app.outputs import model_label, safe_label
+
 Level = Literal["participant", "group"]
 Missing = Literal["error", "skip", "use"]
 
 DEFAULT_SEED = 20240626
-MODEL_LABEL = "vggish"
+DEFAULT_FEATURES = "vggish"
 SPACE = "fsaverage5"
 
 
@@ -39,15 +42,64 @@ class Stimuli:
 
 
 @dataclass(frozen=True)
-class Model:
-    """The encoding model. Delays and crop in seconds, hop in seconds, penalties without unit."""
+class FeatureSpace:
+    """A feature space; it becomes a model of its own.
 
+    Attributes
+    ----------
+    features : str
+        ``vggish``, ``envelope``, ``change:vggish``, ``precomputed:PATH``, ...
+    label : str
+        The ``model-`` entity of its maps.
+    """
+
+    features: str
+    label: str
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it rests on VGGish's weights."""
+        return self.features.removeprefix("change:") == "vggish"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The encoding models. Delays, crop and hop in seconds, penalties without unit.
+
+    No `features` means VGGish at the participant level, and every model found at the group level;
+    `labels` are those of the features, made from their names where empty.
+    """
+
+    features: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     weights: str | None = None
     hop: float = 0.48
     delays: tuple[float, float] = (3.0, 9.0)
     crop: float = 15.0
     alphas: tuple[float, ...] = tuple(float(a) for a in np.logspace(-3, 5, 20))
     selection: Literal["r", "sse"] = "r"
+
+    @property
+    def spaces(self) -> tuple[FeatureSpace, ...]:
+        """Feature spaces with their model labels.
+
+        Raises
+        ------
+        UsageError
+            If labels are repeated, are not letters and digits, or are not one per feature space.
+        """
+        features = self.features or (DEFAULT_FEATURES,)
+        labels = self.labels or tuple(model_label(name) for name in features)
+        valid = all(safe_label(label) == label for label in labels)
+        if len(set(labels)) != len(features) or len(labels) != len(features) or not valid:
+            raise UsageError(
+                "Every feature space needs a model label of its own.",
+                where="--model-label",
+                found=f"{' '.join(labels)} for {' '.join(features)}",
+                wanted=f"{len(features)} different labels of letters and digits",
+                remedy="give one --model-label per entry of --features, in their order",
+            )
+        return tuple(map(FeatureSpace, features, labels))
 
 
 @dataclass(frozen=True)
@@ -108,14 +160,19 @@ class Config:
         """Folder of the stimulus side, shared by participants and jobs."""
         return self.running.cache_dir or self.output_dir / ".musenc"
 
-    def participant_settings(self, weights_sha256: str) -> dict[str, Any]:
-        """Settings that change a participant's maps, by name.
+    def participant_settings(
+        self, weights_sha256: str, features: str = DEFAULT_FEATURES
+    ) -> dict[str, Any]:
+        """Settings that change a participant's maps of one feature space, by name.
 
-        The weights count by content: another path to the same network is the same setting.
+        Weights and precomputed features count by content: another path is the same setting.
         """
         model = asdict(self.model)
-        model.pop("weights")
+        for name in ("features", "labels", "weights"):
+            del model[name]
+        before, precomputed, _ = features.partition("precomputed:")
         return {
+            "features": before + precomputed if precomputed else features,
             "weights_sha256": weights_sha256,
             **model,
             **asdict(self.responses),

@@ -77,6 +77,12 @@ def safe_label(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]", "", text) or "x"
 
 
+def model_label(features: str) -> str:
+    """Model label of a feature space: its name, or the name of the file of precomputed features."""
+    before, precomputed, path = features.partition("precomputed:")
+    return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
+
+
 def join_entities(entities: Mapping[str, str | None]) -> str:
     """``sub-01_hemi-L_...`` in the fixed order; empty entities are left out.
 
@@ -177,6 +183,11 @@ class OutputTree:
     def model_settings(self, model: str) -> Path:
         """The settings every participant of a model label shares."""
         return self.root / "logs" / f"model-{model}_settings.json"
+
+    def models(self) -> list[str]:
+        """Labels of the models with complete maps of at least one participant, sorted."""
+        found = self.root.glob("sub-*/func/sub-*_model-*_settings.json")
+        return sorted({parse_entities(path)["model"] for path in found})
 
     def participants_of(self, model: str) -> list[str]:
         """Participants whose maps of `model` are complete, sorted."""

@@ -28,6 +28,7 @@ ALLOWED = {
     ("inputs", "config"),
     ("inputs", "outputs"),
     ("resources", "outputs"),
+    ("config", "outputs"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, Selection, settings_difference
+from bids_app.config import Selection, settings_difference
 from bids_app.errors import (
     BadDataError,
     InvalidInputError,
@@ -30,6 +30,8 @@ class GroupData:
 
     Attributes
     ----------
+    model : str
+        Model label.
     participants : list of str
         Labels without prefix, sorted.
     r : array of shape (n_participants, n_layers, n_vertices)
@@ -45,6 +47,7 @@ class GroupData:
         One row per participant: what went in.
     """
 
+    model: str
     participants: list[str]
     r: NDArray[np.float32]
     layer_names: list[str]
@@ -64,7 +67,7 @@ class GroupData:
         return np.asarray(np.isfinite(self.r).all(axis=1).sum(axis=0))
 
 
-def select_participants(tree: OutputTree, selection: Selection) -> list[str]:
+def select_participants(tree: OutputTree, model: str, selection: Selection) -> list[str]:
     """Participants with complete maps that pass the filters.
 
     Raises
@@ -72,12 +75,12 @@ def select_participants(tree: OutputTree, selection: Selection) -> list[str]:
     MissingInputError, NothingSelectedError, InvalidInputError
         If there are none, the filters leave none, or there is only one.
     """
-    there = tree.participants_of(MODEL_LABEL)
+    there = tree.participants_of(model)
     if not there:
         raise MissingInputError(
             "The output folder holds no participant maps.",
             where=tree.root,
-            wanted=f"sub-*/func/*_model-{MODEL_LABEL}_settings.json",
+            wanted=f"sub-*/func/*_model-{model}_settings.json",
             remedy="run the participant level into this folder first",
         )
     unknown = sorted(set(selection.participants) - set(there))
@@ -100,8 +103,8 @@ def select_participants(tree: OutputTree, selection: Selection) -> list[str]:
     return chosen
 
 
-def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
-    """Read the accuracy maps of `participants` and check that they belong together.
+def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> GroupData:
+    """Read the accuracy maps of one model of `participants` and check that they belong together.
 
     Raises
     ------
@@ -110,16 +113,14 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
     BadDataError
         If maps differ in shape or layers.
     """
-    settings = [read_json(tree.participant_settings(p, MODEL_LABEL)) for p in participants]
-    _check_same_settings(tree, participants, settings)
+    settings = [read_json(tree.participant_settings(p, model)) for p in participants]
+    _check_same_settings(tree, model, participants, settings)
     maps: list[NDArray[np.float32]] = []
     rows: list[dict[str, Any]] = []
     names: list[str] = []
     for participant, own in zip(participants, settings, strict=True):
         paths = [
-            tree.participant_map(
-                participant, hemi, own["Settings"]["space"], model=MODEL_LABEL, stat="r"
-            )
+            tree.participant_map(participant, hemi, own["Settings"]["space"], model=model, stat="r")
             for hemi in HEMISPHERES
         ]
         layers = read_json(sidecar_of(paths[0]))["DataArrays"]
@@ -136,6 +137,7 @@ def load_group(tree: OutputTree, participants: Sequence[str]) -> GroupData:
         maps.append(profile)
         rows.append(_row(participant, own, paths, profile))
     return GroupData(
+        model=model,
         participants=list(participants),
         r=np.stack(maps),
         layer_names=names,
@@ -163,7 +165,7 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
     def read(participant: str, held: str) -> NDArray[np.float32]:
         paths = [
             tree.participant_map(
-                participant, hemi, data.space, model=MODEL_LABEL, stat=stat, stim=safe_label(held)
+                participant, hemi, data.space, model=data.model, stat=stat, stim=safe_label(held)
             )
             for hemi in HEMISPHERES
         ]
@@ -175,11 +177,11 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
 
 
 def _check_same_settings(
-    tree: OutputTree, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+    tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
 ) -> None:
     first = settings[0]
     for participant, own in zip(participants, settings, strict=True):
-        where = tree.participant_settings(participant, MODEL_LABEL)
+        where = tree.participant_settings(participant, model)
         if own["SettingsHash"] != first["SettingsHash"]:
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",

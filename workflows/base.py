@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_app import errors
-from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
+from bids_app.config import Config, FeatureSpace, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError, MusencError
+from bids_app.features.spaces import file_of
 from bids_app.files import read_json, sha256_of_file, shared_lock, write_json, write_text
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
@@ -49,14 +50,12 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     from .participant import init_participant_level_wf
 
     tree = OutputTree(config.output_dir)
-    weights = find_weights(config.model.weights)
+    models = [_EncodingModel.of(space, config) for space in config.model.spaces]
     write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
     write_text(tree.root / "CITATION.md", citation_md())
     write_text(tree.root / "CITATION.bib", citation_bib())
-    settings = config.participant_settings(_weights_checksum(weights)) | {
-        "cortex_mask": _mask_checksums(config)
-    }
-    _claim_settings(tree, settings)
+    for model in models:
+        _claim_settings(tree, model.label, model.settings)
     status = Status(run_id, "participant")
     for skipped in plan.skipped:
         status.add(
@@ -68,21 +67,25 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
         )
         if skipped.problem:
             LOGGER.warning("%s is skipped: %s", skipped.label, skipped.reason)
-    records = []
+    jobs = []
     for participant in plan.participants:
-        record = _record(plan, participant, settings, weights)
-        if _is_current(tree, record):
+        records = [_record(plan, participant, model) for model in models]
+        open_records = [record for record in records if not _is_current(tree, record)]
+        if open_records:
+            jobs.append(open_records)
+        else:
             status.add(participant, "", "done", "already there, with these settings and inputs")
             LOGGER.info("sub-%s: already done", participant)
-        else:
-            records.append(record)
-    if records:
-        n_threads = max(1, config.running.n_procs // len(records))
+    if jobs:
         workflow = init_participant_level_wf(
-            plan, records, config=config, weights=weights, n_threads=n_threads
+            plan,
+            jobs,
+            config=config,
+            weights={model.label: model.weights for model in models},
+            n_threads=max(1, config.running.n_procs // len(jobs)),
         )
         failures = run_workflow(workflow, config, run_id)
-        _judge(status, tree, records, failures)
+        _judge(status, tree, jobs, failures)
     status.write(tree.status(run_id))
     return status
 
@@ -102,6 +105,46 @@ def _authors(plan: StudyPlan) -> list[str]:
     return []
 
 
+@dataclass(frozen=True)
+class _EncodingModel:
+    """A feature space with the weights behind it and the settings of its maps."""
+
+    space: FeatureSpace
+    weights: str
+    settings: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        return self.space.label
+
+    @classmethod
+    def of(cls, space: FeatureSpace, config: Config) -> _EncodingModel:
+        weights = find_weights(config.model.weights) if space.is_network else ""
+        settings = config.participant_settings(
+            _weights_checksum(weights) if weights else "", space.features
+        )
+        return cls(space, weights, settings | {"cortex_mask": _mask_checksums(config)})
+
+    def files(self, stimuli: Sequence[str]) -> list[Path]:
+        """Files of precomputed features of these stimuli."""
+        found = {file_of(self.space.features, label) for label in stimuli}
+        return sorted(path for path in found if path is not None)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What sidecars say of the features."""
+        if not self.weights:
+            return {"Features": self.settings["features"], "Untrained": False}
+        untrained = self.weights.startswith("random:")
+        return {
+            "Features": self.settings["features"],
+            "Network": "VGGish",
+            "Weights": self.weights if untrained else Path(self.weights).name,
+            "WeightsSHA256": self.settings["weights_sha256"],
+            "Untrained": untrained,
+        }
+
+
 def _weights_checksum(weights: str) -> str:
     if weights.startswith("random:"):
         return weights
@@ -116,7 +159,7 @@ def _mask_checksums(config: Config) -> list[str]:
     return [sha256_of_file(path) for path in files]
 
 
-def _claim_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
+def _claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
     """Record the settings of a model label, or refuse other ones.
 
     Raises
@@ -124,7 +167,7 @@ def _claim_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
     InvalidInputError
         If the output folder holds maps of the same label made with other settings.
     """
-    path = tree.model_settings(MODEL_LABEL)
+    path = tree.model_settings(model)
     with shared_lock(path):
         if path.exists():
             known = read_json(path)
@@ -140,26 +183,23 @@ def _claim_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
         write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})
 
 
-def _record(
-    plan: StudyPlan, participant: str, settings: dict[str, Any], weights: str
-) -> ParticipantRecord:
+def _record(plan: StudyPlan, participant: str, model: _EncodingModel) -> ParticipantRecord:
     from .participant import input_files
 
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
     return ParticipantRecord(
         participant=participant,
-        settings=settings,
+        model=model.label,
+        settings=model.settings,
         sources=sorted({source for run in runs for source in run.sources}),
-        inputs={path.name: sha256_of_file(path) for path in input_files(runs)}
+        inputs={
+            path.name: sha256_of_file(path)
+            for path in (*input_files(runs), *model.files(sorted(heard)))
+        }
         | {"plan": _timing_checksum(runs)},
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
-        features={
-            "Network": "VGGish",
-            "Weights": weights if weights.startswith("random:") else Path(weights).name,
-            "WeightsSHA256": settings["weights_sha256"],
-            "Untrained": weights.startswith("random:"),
-        },
+        features=model.description,
     )
 
 
@@ -171,7 +211,7 @@ def _timing_checksum(runs: Sequence[BoldRun]) -> str:
 
 def _is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
     """Whether the outputs are complete and were made from these inputs and settings."""
-    path = tree.participant_settings(record.participant, MODEL_LABEL)
+    path = tree.participant_settings(record.participant, record.model)
     if not path.exists():
         return False
     stored = read_json(path)
@@ -280,7 +320,10 @@ def _read_crash(path: Path) -> Failure:
 
 
 def _judge(
-    status: Status, tree: OutputTree, records: Sequence[ParticipantRecord], failures: list[Failure]
+    status: Status,
+    tree: OutputTree,
+    jobs: Sequence[Sequence[ParticipantRecord]],
+    failures: list[Failure],
 ) -> None:
     """One row per participant worked on.
 
@@ -290,13 +333,14 @@ def _judge(
         If the stimulus side failed: no participant could be worked on, and the cause is one.
     """
     for failure in failures:
-        if failure.node.endswith((".features", ".loudness")):
+        if failure.node.split(".")[-1].startswith(("features_", "loudness")):
             raise_failure(failure)
-    for record in records:
+    for records in jobs:
+        record = records[0]
         own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]
         if own:
             reason = f"{own[0].text} (crash file: {own[0].crash_file})"
-        elif not _is_current(tree, record):
+        elif not all(_is_current(tree, each) for each in records):
             reason = "the work stopped before its maps were complete"
         else:
             status.add(record.participant, "", "done")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, settings_hash
+from bids_app.config import Responses, settings_hash
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, safe_label, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -29,6 +29,8 @@ class ParticipantRecord:
     ----------
     participant : str
         Label without prefix.
+    model : str
+        Model label.
     settings : mapping
         Settings that change the maps; their hash goes into the sidecars.
     sources : list of str
@@ -42,6 +44,7 @@ class ParticipantRecord:
     """
 
     participant: str
+    model: str
     settings: Mapping[str, Any]
     sources: Sequence[str]
     inputs: Mapping[str, str]
@@ -55,21 +58,22 @@ def write_participant(
     fits: LayerFits,
     preference: PreferenceMaps,
     blocks: Sequence[Block],
-    summary: Sequence[Mapping[str, Any]],
     *,
-    lags: Sequence[Mapping[str, Any]] = (),
-    design: Sequence[Mapping[str, Any]] = (),
+    shared: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write maps, cleaned responses and tables; the settings file comes last and marks completion.
+    """Write a model's maps and table; the settings file comes last and marks completion.
+
+    `shared` are the files of `write_responses`, without which a model is not complete.
 
     Returns
     -------
     list of Path
-        Every file written.
+        Every file of the model.
     """
     # A half-finished rewrite must not look complete.
-    tree.participant_settings(record.participant, MODEL_LABEL).unlink(missing_ok=True)
+    tree.participant_settings(record.participant, record.model).unlink(missing_ok=True)
     writer = _Writer(tree, record, _common_fields(record, fits, blocks))
+    writer.written += shared
     for stat in ("r", "z", "p", "q"):
         writer.statmap(stat, getattr(fits, stat), fits.layer_names)
     for fold, stimulus in enumerate(fits.fold_stimuli):
@@ -89,7 +93,31 @@ def write_participant(
     ):
         extra = reference if stat == "slope" else {}
         writer.statmap(stat, values[None], [stat], desc="layerpref", sidecar=extra)
-    _write_responses(writer, blocks)
+    path = tree.model_summary(record.participant, record.model)
+    writer.table(path, fits.table, LAYERS_COLUMNS)
+    writer.settings(fits, preference)
+    return writer.written
+
+
+def write_responses(
+    tree: OutputTree,
+    record: ParticipantRecord,
+    blocks: Sequence[Block],
+    summary: Sequence[Mapping[str, Any]],
+    *,
+    lags: Sequence[Mapping[str, Any]] = (),
+    design: Sequence[Mapping[str, Any]] = (),
+) -> list[Path]:
+    """Write cleaned responses and the tables of the runs, which all models share.
+
+    Returns
+    -------
+    list of Path
+        Every file written.
+    """
+    settings = {f.name: record.settings[f.name] for f in fields(Responses)}
+    writer = _Writer(tree, record, {"SettingsHash": settings_hash(settings)})
+    _write_blocks(writer, blocks)
     participant = record.participant
     writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
     if design:
@@ -97,8 +125,6 @@ def write_participant(
         writer.table(tree.design(participant), design, names | DESIGN_COLUMNS)
     if lags:
         writer.table(tree.lag_curves(participant), lags, LAG_COLUMNS)
-    writer.table(tree.model_summary(participant, MODEL_LABEL), fits.table, LAYERS_COLUMNS)
-    writer.settings(fits, preference)
     return writer.written
 
 
@@ -124,10 +150,9 @@ class _Writer:
         **entities: str,
     ) -> None:
         """Both hemispheres of one map with their sidecars."""
+        entities |= {"model": self.record.model, "stat": stat}
         for hemi, half in zip(HEMISPHERES, np.split(data, 2, axis=-1), strict=True):
-            path = self.tree.participant_map(
-                self.record.participant, hemi, self.space, model=MODEL_LABEL, stat=stat, **entities
-            )
+            path = self.tree.participant_map(self.record.participant, hemi, self.space, **entities)
             write_gifti(path, half, hemi=hemi, names=list(names))
             write_json(
                 sidecar_of(path),
@@ -148,7 +173,7 @@ class _Writer:
 
     def settings(self, fits: LayerFits, preference: PreferenceMaps) -> None:
         """The file that marks a participant as complete."""
-        path = self.tree.participant_settings(self.record.participant, MODEL_LABEL)
+        path = self.tree.participant_settings(self.record.participant, self.record.model)
         root = self.tree.root
         content = {
             "SettingsHash": settings_hash(dict(self.record.settings)),
@@ -197,7 +222,7 @@ def _common_fields(
     }
 
 
-def _write_responses(writer: _Writer, blocks: Sequence[Block]) -> None:
+def _write_blocks(writer: _Writer, blocks: Sequence[Block]) -> None:
     """Cleaned responses per presentation; repeats of a stimulus are numbered."""
     labels = [block.stimulus for block in blocks]
     for index, block in enumerate(blocks):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
-from bids_app.config import MODEL_LABEL, Config, settings_difference, settings_hash
+from bids_app.config import Config, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError
 from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
@@ -35,14 +35,15 @@ def run_group_level(config: Config, run_id: str) -> Status:
         If a step failed.
     """
     tree = OutputTree(config.output_dir)
-    participants = select_participants(tree, config.selection)
+    model = config.model.spaces[0].label
+    participants = select_participants(tree, model, config.selection)
     # The gradient counts by content, and absent files are told before work begins.
     files, _ = gradient_files(config.statistics.gradient)
     settings = config.group_settings() | {
         "gradient": {path.name: sha256_of_file(path) for path in files}
     }
-    _check_settings(tree, settings)
-    workflow = init_group_level_wf(participants, settings, config=config)
+    _check_settings(tree, model, settings)
+    workflow = init_group_level_wf(model, participants, settings, config=config)
     failures = run_workflow(workflow, config, run_id)
     if failures:
         raise_failure(failures[0])
@@ -54,12 +55,14 @@ def run_group_level(config: Config, run_id: str) -> Status:
 
 
 def init_group_level_wf(
-    participants: Sequence[str], settings: dict[str, Any], *, config: Config
+    model: str, participants: Sequence[str], settings: dict[str, Any], *, config: Config
 ) -> pe.Workflow:
     """Aggregate -> accuracy and preference -> alignment -> derivatives and report.
 
     Parameters
     ----------
+    model : str
+        Model label.
     participants : sequence of str
         Labels of participants with complete maps.
     settings : dict
@@ -76,8 +79,9 @@ def init_group_level_wf(
     aggregate = pe.Node(
         AggregateParticipants(
             output_dir=output_dir,
+            model=model,
             participants=list(participants),
-            files=[str(tree.participant_settings(p, MODEL_LABEL)) for p in participants],
+            files=[str(tree.participant_settings(p, model)) for p in participants],
             verbosity=verbosity,
         ),
         name="aggregate",
@@ -147,7 +151,7 @@ def init_group_level_wf(
     return workflow
 
 
-def _check_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
+def _check_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
     """Refuse to mix group results of other settings in one folder.
 
     Raises
@@ -155,7 +159,7 @@ def _check_settings(tree: OutputTree, settings: dict[str, Any]) -> None:
     InvalidInputError
         If group results made with other settings are there.
     """
-    path = tree.group_table("settings.json", model=MODEL_LABEL)
+    path = tree.group_table("settings.json", model=model)
     if not path.exists():
         return
     known = read_json(path)

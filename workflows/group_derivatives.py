@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL, settings_hash
+from bids_app.config import settings_hash
 from bids_app.files import atomic_path, write_json
 from bids_app.group import GroupAlignment
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
@@ -40,7 +40,7 @@ def write_group(
 ) -> list[Path]:
     """Write group maps and tables; the settings file comes last and marks completion."""
     writer = _GroupWriter(tree, data, settings)
-    tree.group_table("settings.json", model=MODEL_LABEL).unlink(missing_ok=True)
+    tree.group_table("settings.json", model=data.model).unlink(missing_ok=True)
     _write_accuracy(writer, data, accuracy)
     _write_music_null(writer, data, accuracy, music)
     _write_preference(writer, accuracy, preference)
@@ -65,7 +65,7 @@ class _GroupWriter:
     def __init__(self, tree: OutputTree, data: GroupData, settings: Mapping[str, Any]) -> None:
         self.tree = tree
         self.settings = dict(settings)
-        self.space = data.space
+        self.model, self.space = data.model, data.space
         self.participants = [f"sub-{label}" for label in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
@@ -77,10 +77,10 @@ class _GroupWriter:
         names: Sequence[str],
         *,
         desc: str = "",
-        model: str = MODEL_LABEL,
+        model: str | None = None,
         **fields: Any,
     ) -> None:
-        entities = {"model": model, "stat": stat, "desc": desc}
+        entities = {"model": self.model if model is None else model, "stat": stat, "desc": desc}
         for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
             path = self.tree.group_map(hemi, self.space, **entities)
             write_gifti(path, half, hemi=hemi, names=list(names))
@@ -104,7 +104,7 @@ class _GroupWriter:
         desc: str,
         **extra: Any,
     ) -> None:
-        path = self.tree.group_table(f"{suffix}.tsv", model=MODEL_LABEL, desc=desc)
+        path = self.tree.group_table(f"{suffix}.tsv", model=self.model, desc=desc)
         with atomic_path(path) as temporary:
             frame = pd.DataFrame(list(rows), columns=list(columns))
             frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a")
@@ -113,7 +113,7 @@ class _GroupWriter:
         self.written += [path, path.with_suffix(".json")]
 
     def finish(self) -> None:
-        path = self.tree.group_table("settings.json", model=MODEL_LABEL)
+        path = self.tree.group_table("settings.json", model=self.model)
         content = {
             "SettingsHash": settings_hash(self.settings),
             "Settings": self.settings,

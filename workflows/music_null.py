@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import MODEL_LABEL
 from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
@@ -60,7 +59,7 @@ def group_music_null(
         For memory-mapped stacks of responses.
     n_threads : int
     """
-    stored = read_json(tree.participant_settings(data.participants[0], MODEL_LABEL))
+    stored = read_json(tree.participant_settings(data.participants[0], data.model))
     grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
     if not (grams_dir / "features.json").is_file():
         reason = f"the features of the music are not in {cache_dir}; give --cache-dir"
@@ -88,9 +87,9 @@ def _plans(grams: FeatureGrams, data: GroupData, stacks: Sequence[Stack]) -> Ite
     settings: dict[str, Any] = data.settings
     index = [grams.labels.index(label) for label in data.stimuli]
     times = [stack.times for stack in stacks]
-    for layer in range(1, len(grams.layer_names) + 1):
+    for name in data.layer_names:
         gram = sample_gram(
-            grams.gram(layer),
+            grams.gram(grams.layer_names.index(name) + 1),
             grams.patch_times,
             index,
             times,

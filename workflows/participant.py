@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.config import Config
@@ -18,28 +19,29 @@ from .interfaces.participant import (
     MeasureLoudness,
     PrepareResponses,
     WriteDerivatives,
+    WriteResponses,
 )
 
 
 def init_participant_level_wf(
     plan: StudyPlan,
-    records: Sequence[ParticipantRecord],
+    jobs: Sequence[Sequence[ParticipantRecord]],
     *,
     config: Config,
-    weights: str,
+    weights: Mapping[str, str],
     n_threads: int,
 ) -> pe.Workflow:
-    """Stimulus side once, then every participant of `records`.
+    """Stimulus side of every model once, then every participant of `jobs`.
 
     Parameters
     ----------
     plan : StudyPlan
         Runs and stimuli.
-    records : sequence of ParticipantRecord
-        Participants to work on.
+    jobs : sequence of sequence of ParticipantRecord
+        Per participant, the models to fit.
     config : Config
-    weights : str
-        File of the network's weights, or ``random:SEED``.
+    weights : mapping
+        Model label to file of the network's weights or ``random:SEED``; empty without a network.
     n_threads : int
         Threads of each participant's encoding.
 
@@ -48,17 +50,21 @@ def init_participant_level_wf(
     None; the derivatives are in ``config.output_dir``.
     """
     workflow = pe.Workflow(name="participant_level_wf")
-    features = pe.Node(
-        ComputeFeatures(
-            stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
-            weights=weights,
-            hop=config.model.hop,
-            cache_dir=str(config.cache_dir),
-            verbosity=config.running.verbosity,
-        ),
-        name="features",
-        n_procs=config.running.n_procs,
-    )
+    features = {
+        space.label: pe.Node(
+            ComputeFeatures(
+                stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
+                features=space.features,
+                weights=weights[space.label],
+                hop=config.model.hop,
+                cache_dir=str(config.cache_dir),
+                verbosity=config.running.verbosity,
+            ),
+            name=f"features_{space.label}",
+            n_procs=config.running.n_procs,
+        )
+        for space in config.model.spaces
+    }
     loudness = pe.Node(
         MeasureLoudness(
             stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
@@ -66,46 +72,46 @@ def init_participant_level_wf(
         ),
         name="loudness",
     )
-    for record in records:
-        runs = [run for run in plan.runs if run.participant == record.participant]
-        skipped = [
-            (run.label, run.reason) for run in plan.skipped if run.participant == record.participant
-        ]
+    for records in jobs:
+        who = records[0].participant
         participant_wf = init_participant_wf(
-            runs, record, skipped=skipped, config=config, n_threads=n_threads
+            [run for run in plan.runs if run.participant == who],
+            records,
+            skipped=[(run.label, run.reason) for run in plan.skipped if run.participant == who],
+            config=config,
+            n_threads=n_threads,
         )
-        workflow.connect(
-            features,
-            "grams_dir",
-            participant_wf,
-            "encoding.grams_dir",
-        )
-        workflow.connect(features, "grams_dir", participant_wf, "report.grams_dir")
+        for record in records:
+            target = f"encoding_{record.model}.grams_dir"
+            workflow.connect(features[record.model], "grams_dir", participant_wf, target)
+        first = config.model.spaces[0].label
+        workflow.connect(features[first], "grams_dir", participant_wf, "report.grams_dir")
         workflow.connect(loudness, "loudness_file", participant_wf, "responses.loudness_file")
     return workflow
 
 
 def init_participant_wf(
     runs: Sequence[BoldRun],
-    record: ParticipantRecord,
+    records: Sequence[ParticipantRecord],
     *,
     skipped: Sequence[tuple[str, str]],
     config: Config,
     n_threads: int,
 ) -> pe.Workflow:
-    """Responses -> encoding -> derivatives -> report of one participant.
+    """Responses -> encoding and derivatives of every model -> report of one participant.
 
     Inputs
     ------
-    encoding.grams_dir, report.grams_dir
-        Folder of the Gram matrices of all layers.
+    encoding_MODEL.grams_dir, report.grams_dir
+        Folder of the Gram matrices of all layers of a model, and of the first.
     responses.loudness_file
         Loudness of all stimuli.
     """
     verbosity = config.running.verbosity
+    participant = records[0].participant
     responses = pe.Node(
         PrepareResponses(
-            participant=record.participant,
+            participant=participant,
             runs=list(runs),
             files=[str(path) for path in input_files(runs)],
             space=config.responses.space,
@@ -117,6 +123,43 @@ def init_participant_wf(
         ),
         name="responses",
     )
+    shared = pe.Node(
+        WriteResponses(output_dir=str(config.output_dir), record=records[0], verbosity=verbosity),
+        name="write_responses",
+    )
+    gather = pe.Node(Merge(len(records)), name="gather")
+    report = pe.Node(
+        DrawReport(
+            output_dir=str(config.output_dir),
+            participant=participant,
+            stimuli=sorted(records[0].stimuli),
+            skipped=list(skipped),
+            verbosity=verbosity,
+        ),
+        name="report",
+    )
+    workflow = pe.Workflow(name=f"sub_{participant}_wf")
+    handed_on = [("blocks_file", "blocks_file"), ("notes_file", "notes_file")]
+    workflow.connect([(responses, shared, handed_on), (gather, report, [("out", "files")])])
+    for number, record in enumerate(records, start=1):
+        encoding, derivatives = _model_nodes(record, config, n_threads)
+        workflow.connect(
+            [
+                (responses, encoding, [("blocks_file", "blocks_file")]),
+                (responses, derivatives, [("blocks_file", "blocks_file")]),
+                (shared, derivatives, [("files", "shared_files")]),
+                (encoding, derivatives, [("fits_file", "fits_file")]),
+                (derivatives, gather, [("files", f"in{number}")]),
+            ]
+        )
+    return workflow
+
+
+def _model_nodes(
+    record: ParticipantRecord, config: Config, n_threads: int
+) -> tuple[pe.Node, pe.Node]:
+    """Fit of one model, and its maps."""
+    verbosity = config.running.verbosity
     encoding = pe.Node(
         FitLayers(
             participant=record.participant,
@@ -130,40 +173,14 @@ def init_participant_wf(
             n_threads=n_threads,
             verbosity=verbosity,
         ),
-        name="encoding",
+        name=f"encoding_{record.model}",
         n_procs=n_threads,
     )
     derivatives = pe.Node(
         WriteDerivatives(output_dir=str(config.output_dir), record=record, verbosity=verbosity),
-        name="derivatives",
+        name=f"derivatives_{record.model}",
     )
-    report = pe.Node(
-        DrawReport(
-            output_dir=str(config.output_dir),
-            participant=record.participant,
-            stimuli=sorted(record.stimuli),
-            skipped=list(skipped),
-            verbosity=verbosity,
-        ),
-        name="report",
-    )
-    workflow = pe.Workflow(name=f"sub_{record.participant}_wf")
-    workflow.connect(
-        [
-            (responses, encoding, [("blocks_file", "blocks_file")]),
-            (
-                responses,
-                derivatives,
-                [
-                    ("blocks_file", "blocks_file"),
-                    ("notes_file", "notes_file"),
-                ],
-            ),
-            (encoding, derivatives, [("fits_file", "fits_file")]),
-            (derivatives, report, [("files", "files")]),
-        ]
-    )
-    return workflow
+    return encoding, derivatives
 
 
 def input_files(runs: Sequence[BoldRun]) -> list[Path]:

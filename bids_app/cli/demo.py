@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.cli.run import run
-from bids_app.config import MODEL_LABEL, SPACE, Config, Model, Running, Statistics
+from bids_app.config import DEFAULT_FEATURES, SPACE, Config, Model, Running, Statistics
 from bids_app.files import read_json
 from bids_app.outputs import HEMISPHERES, OutputTree
 
@@ -88,11 +88,11 @@ def compare_with_truth(results: Path, truth: Truth) -> Recovery:
 
     tree = OutputTree(results)
     maps = [
-        tree.group_map(hemi, SPACE, model=MODEL_LABEL, stat="slope", desc="layerpref")
+        tree.group_map(hemi, SPACE, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
         for hemi in HEMISPHERES
     ]
     slope = np.concatenate([read_gifti(path)[0] for path in maps])
-    table = tree.group_table("statmap.json", model=MODEL_LABEL, desc="alignment")
+    table = tree.group_table("statmap.json", model=DEFAULT_FEATURES, desc="alignment")
     group = read_json(table)["Group"]
     return Recovery(
         r=truth.recovery(slope),
@@ -105,7 +105,7 @@ def compare_with_truth(results: Path, truth: Truth) -> Recovery:
 
 def _summary(results: Path, recovery: Recovery, seconds: float) -> str:
     tree = OutputTree(results)
-    first = tree.participants_of(MODEL_LABEL)[0]
+    first = tree.participants_of(DEFAULT_FEATURES)[0]
     return f"""
 The demo is complete after {seconds:.0f} s.
 

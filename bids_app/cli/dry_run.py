@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bids_app.config import MODEL_LABEL, Config
+from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, estimate_costs
 from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.records import StudyPlan
@@ -62,7 +62,8 @@ def _minutes(seconds: float) -> str:
 def _outputs(config: Config, plan: StudyPlan) -> str:
     """Names of everything the first participant gets."""
     tree, space = OutputTree(config.output_dir), config.responses.space
-    complete = set(tree.participants_of(MODEL_LABEL)) & set(plan.participants)
+    models = [space.label for space in config.model.spaces]
+    complete = set(plan.participants).intersection(*map(tree.participants_of, models))
     who = plan.participants[0]
     runs = [run for run in plan.runs if run.participant == who]
     heard = [p.stimulus for run in runs for p in run.presentations]
@@ -71,7 +72,7 @@ def _outputs(config: Config, plan: StudyPlan) -> str:
     repeats = {"run": "*"} if len(heard) > len(labels) else {}
 
     def map_name(stat: str, **entities: str) -> str:
-        path = tree.participant_map(who, "{L,R}", space, model=MODEL_LABEL, stat=stat, **entities)
+        path = tree.participant_map(who, "{L,R}", space, model=models[0], stat=stat, **entities)
         return str(path.relative_to(tree.root))
 
     bold = tree.participant_bold(who, "{L,R}", space, stim=stimuli, **repeats)
@@ -79,8 +80,8 @@ def _outputs(config: Config, plan: StudyPlan) -> str:
         tree.runs_summary(who),
         tree.design(who),
         tree.lag_curves(who),
-        tree.model_summary(who, MODEL_LABEL),
-        tree.participant_settings(who, MODEL_LABEL),
+        *(tree.model_summary(who, model) for model in models),
+        *(tree.participant_settings(who, model) for model in models),
         tree.participant_report(who),
     ]
     names = [

@@ -82,7 +82,13 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             _absolute(options.bids_filter_file),
         ),
         stimuli=Stimuli(_absolute(options.stimuli), options.missing),
-        model=Model(weights=options.vggish_weights, delays=options.delays, crop=options.crop),
+        model=Model(
+            features=tuple(options.features),
+            labels=tuple(options.model_label),
+            weights=options.vggish_weights,
+            delays=options.delays,
+            crop=options.crop,
+        ),
         responses=Responses(
             space=options.space,
             cortex_mask=cortex_mask_paths(options.cortex_mask, options.space),
@@ -193,6 +199,22 @@ def _add_stimuli(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("encoding model")
+    group.add_argument(
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="SPACE",
+        help="vggish, envelope, cochleagram, modulation, descriptors, precomputed:PATH, or change: "
+        "before one of these; each becomes a model of its own (default: vggish)",
+    )
+    group.add_argument(
+        "--model-label",
+        "--model_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="names of the models, one per feature space (default: made from their names)",
+    )
     group.add_argument(
         "--vggish-weights",
         "--vggish_weights",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_app.cli.parser import parse_config
 from bids_app.cli.stopping import stops_on_sigterm
-from bids_app.config import MODEL_LABEL, Config
+from bids_app.config import Config
 from bids_app.errors import (
     MissingInputError,
     MusencError,
@@ -96,7 +96,7 @@ def redraw_reports(config: Config) -> int:
     from bids_app.report import write_group_report, write_participant_report
 
     tree = OutputTree(config.output_dir)
-    there = tree.participants_of(MODEL_LABEL)
+    there = sorted({who for model in tree.models() for who in tree.participants_of(model)})
     if not there:
         raise MissingInputError(
             "There are no derivatives to draw.",

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.config import MODEL_LABEL
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import (
@@ -249,10 +248,10 @@ def _gradient_and_mask(files: GroupFiles) -> tuple[FloatArray, npt.NDArray[np.bo
 
 
 def _nulls_file(files: GroupFiles) -> Path:
-    found = sorted(files.root.glob(f"group_model-{MODEL_LABEL}*nulls*.tsv"))
+    found = sorted(files.root.glob(f"group_model-{files.model}*nulls*.tsv"))
     if not found:
         raise MissingInputError(
-            "It is not in the output folder", where=f"group_model-{MODEL_LABEL}_*nulls.tsv"
+            "It is not in the output folder", where=f"group_model-{files.model}_*nulls.tsv"
         )
     return found[0]
 

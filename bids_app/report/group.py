@@ -259,7 +259,7 @@ def settings_section(files: GroupFiles) -> Section:
     section = Section("settings", "Settings, inputs and versions")
 
     def build() -> list[Block]:
-        path = files.tree.group_map("L", "fsaverage5", model="vggish", stat="r")
+        path = files.tree.group_map("L", files.space, model=files.model, stat="r")
         sidecar = files.json(path.with_name(path.name.split(".")[0] + ".json"))
         return settings_blocks(files.settings, sidecar)
 

@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 
-from bids_app.config import MODEL_LABEL
 from bids_app.errors import BadDataError
 from bids_app.report.charts import (
     lag_figure,
@@ -73,7 +72,7 @@ def checks_blocks(files: ParticipantFiles) -> list[Block]:
             " follow nothing in the music choose the largest one; many at the smallest one say"
             " that the grid should go lower. Below: effective rank (participation ratio of the"
             " kernel's eigenvalues), the number of independent dimensions a layer offers.",
-            source=files.name(files.tree.model_summary(files.participant, MODEL_LABEL)),
+            source=files.name(files.tree.model_summary(files.participant, files.model)),
         )
     ]
     if np.nanmax(low) > _EDGE_WARNING:

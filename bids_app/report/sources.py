@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.config import MODEL_LABEL, SPACE
+from bids_app.config import DEFAULT_FEATURES, SPACE
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.outputs import HEMISPHERES, OutputTree, join_entities, safe_label, sidecar_of
@@ -43,17 +43,20 @@ class Folder:
     ----------
     root : Path
         The output folder.
+    model : str
+        Label of the model shown.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, model: str = DEFAULT_FEATURES) -> None:
         self.root = Path(root)
         self.tree = OutputTree(self.root)
+        self.model = model
 
     @cached_property
     def space(self) -> str:
         """Mesh of the maps, as the settings say."""
-        participants = self.root.glob(f"sub-*/func/*_model-{MODEL_LABEL}_settings.json")
-        for path in (self.tree.model_settings(MODEL_LABEL), *sorted(participants)):
+        participants = self.root.glob(f"sub-*/func/*_model-{self.model}_settings.json")
+        for path in (self.tree.model_settings(self.model), *sorted(participants)):
             if path.is_file():
                 return str(read_json(path)["Settings"].get("space", SPACE))
         return SPACE
@@ -117,10 +120,12 @@ class ParticipantFiles(Folder):
         The output folder.
     participant : str
         Label without prefix.
+    model : str
+        Label of the model shown.
     """
 
-    def __init__(self, root: Path, participant: str) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, participant: str, *, model: str = DEFAULT_FEATURES) -> None:
+        super().__init__(root, model=model)
         self.participant = participant
 
     def map(self, stat: str, **entities: str) -> FloatArray:
@@ -131,7 +136,7 @@ class ParticipantFiles(Folder):
     def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
         """File of one hemisphere of a map."""
         return self.tree.participant_map(
-            self.participant, hemi, self.space, model=MODEL_LABEL, stat=stat, **entities
+            self.participant, hemi, self.space, model=self.model, stat=stat, **entities
         )
 
     def map_label(self, stat: str, **entities: str) -> str:
@@ -151,7 +156,7 @@ class ParticipantFiles(Folder):
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Content of the file that marks completion."""
-        return self.json(self.tree.participant_settings(self.participant, MODEL_LABEL))
+        return self.json(self.tree.participant_settings(self.participant, self.model))
 
     @cached_property
     def runs(self) -> Rows:
@@ -161,7 +166,7 @@ class ParticipantFiles(Folder):
     @cached_property
     def layers(self) -> Rows:
         """One row per layer."""
-        return self.table(self.tree.model_summary(self.participant, MODEL_LABEL))
+        return self.table(self.tree.model_summary(self.participant, self.model))
 
     @cached_property
     def layer_names(self) -> list[str]:
@@ -225,19 +230,19 @@ class GroupFiles(Folder):
     def map(self, stat: str, **entities: str) -> FloatArray:
         """A group map, (n_arrays, n_vertices)."""
         left, right = (
-            self.tree.group_map(hemi, self.space, model=MODEL_LABEL, stat=stat, **entities)
+            self.tree.group_map(hemi, self.space, model=self.model, stat=stat, **entities)
             for hemi in HEMISPHERES
         )
         return self.both(left, right)
 
     def map_label(self, stat: str, **entities: str) -> str:
         """Names of both files of a map, for a caption."""
-        path = self.tree.group_map("L", self.space, model=MODEL_LABEL, stat=stat, **entities)
+        path = self.tree.group_map("L", self.space, model=self.model, stat=stat, **entities)
         return self.name(path).replace("hemi-L", "hemi-{L,R}")
 
     def file(self, suffix: str, **entities: str) -> Path:
         """A group table or JSON file."""
-        return self.tree.group_table(suffix, model=MODEL_LABEL, **entities)
+        return self.tree.group_table(suffix, model=self.model, **entities)
 
     def rows(self, suffix: str, **entities: str) -> Rows:
         """Rows of a group table."""
@@ -267,7 +272,7 @@ class GroupFiles(Folder):
     @cached_property
     def layer_names(self) -> list[str]:
         """Names of the layers."""
-        path = self.tree.group_map("L", self.space, model=MODEL_LABEL, stat="r")
+        path = self.tree.group_map("L", self.space, model=self.model, stat="r")
         return [str(name) for name in self.json(sidecar_of(path))["DataArrays"]]
 
 

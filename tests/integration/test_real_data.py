@@ -9,7 +9,7 @@ import ds003085
 import numpy as np
 import pytest
 
-from bids_app.config import MODEL_LABEL, SPACE
+from bids_app.config import DEFAULT_FEATURES, SPACE
 from bids_app.files import read_json
 from bids_app.outputs import HEMISPHERES, OutputTree
 from bids_app.surface.gifti import read_gifti
@@ -53,12 +53,13 @@ def arrays(study):
 
 
 def both_hemispheres(tree, **entities):
-    paths = [tree.group_map(hemi, SPACE, model=MODEL_LABEL, **entities) for hemi in HEMISPHERES]
+    entities["model"] = DEFAULT_FEATURES
+    paths = [tree.group_map(hemi, SPACE, **entities) for hemi in HEMISPHERES]
     return np.concatenate([read_gifti(path)[0] for path in paths]).astype(float)
 
 
 def test_all_six_participants_are_analyzed(results):
-    assert tuple(results.participants_of(MODEL_LABEL)) == ds003085.PARTICIPANTS
+    assert tuple(results.participants_of(DEFAULT_FEATURES)) == ds003085.PARTICIPANTS
 
 
 def test_planted_depth_is_recovered(study, results):
@@ -67,7 +68,7 @@ def test_planted_depth_is_recovered(study, results):
 
 
 def test_layer_preference_aligns_with_the_real_gradient(results):
-    table = results.group_table("statmap.json", model=MODEL_LABEL, desc="alignment")
+    table = results.group_table("statmap.json", model=DEFAULT_FEATURES, desc="alignment")
     group = read_json(table)["Group"]
     assert group["p_spin"] < 0.05
     assert group["rho_mean"] > 0

@@ -90,6 +90,7 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
     slopes = depth + 20 * rng.standard_normal((4, N_VERTICES))
     r = rng.uniform(0, 0.3, (4, 2, N_VERTICES))
     data = GroupData(
+        model="vggish",
         participants=list("abcd"),
         r=r,
         layer_names=["x", "y"],

@@ -38,6 +38,7 @@ def _load(path: str) -> Any:
 
 class _AggregateInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
+    model = traits.Str(mandatory=True, desc="model label")
     participants = traits.List(traits.Str, mandatory=True)
     files = InputMultiObject(File(exists=True), desc="settings files, for their content")
 
@@ -55,7 +56,7 @@ class AggregateParticipants(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: reading %d participants", len(inputs.participants))
-        data = load_group(OutputTree(Path(inputs.output_dir)), inputs.participants)
+        data = load_group(OutputTree(Path(inputs.output_dir)), inputs.model, inputs.participants)
         return {"data_file": _save(folder, "data", data)}
 
 

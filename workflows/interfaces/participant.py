@@ -15,7 +15,7 @@ from bids_app.outputs import OutputTree
 from bids_app.report import write_participant_report
 from bids_app.status import StatusRow
 
-from ..derivatives import ParticipantRecord, write_participant
+from ..derivatives import ParticipantRecord, write_participant, write_responses
 from ..encoding import LayerFits, fit_layers
 from ..figures import copy_stimulus_figures, draw_stimuli
 from ..lags import load_loudness, read_loudness, save_loudness
@@ -28,7 +28,8 @@ LOGGER = logging.getLogger("bids_app.workflows")
 
 class _FeaturesInputSpec(StepInputSpec):
     stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
-    weights = traits.Str(mandatory=True, desc="file of the network's weights, or random:SEED")
+    features = traits.Str(mandatory=True, desc="feature space")
+    weights = traits.Str(desc="file of the network's weights, or random:SEED; empty without one")
     hop = traits.Float(mandatory=True, desc="seconds between patches")
     cache_dir = traits.Str(mandatory=True, nohash=True, desc="folder of the stimulus side")
 
@@ -49,7 +50,8 @@ class ComputeFeatures(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         grams = load_or_compute_grams(
             [(label, Path(path)) for label, path in inputs.stimuli],
-            inputs.weights,
+            inputs.weights or None,
+            features=inputs.features,
             hop=inputs.hop,
             cache_dir=Path(inputs.cache_dir),
             progress=lambda message: LOGGER.info("features: %s", message),
@@ -169,16 +171,40 @@ class FitLayers(Step):
         return {"fits_file": str(fits.save(Path(folder) / "fits.npz"))}
 
 
-class _DerivativesInputSpec(StepInputSpec):
+class _SharedInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     record = traits.Any(mandatory=True, desc="ParticipantRecord")
-    fits_file = File(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
     notes_file = File(exists=True, mandatory=True)
 
 
 class _DerivativesOutputSpec(TraitedSpec):
     files = traits.List(traits.Str)
+
+
+class WriteResponses(Step):
+    """Cleaned responses and tables of the runs, which all models share."""
+
+    input_spec = _SharedInputSpec
+    output_spec = _DerivativesOutputSpec
+    _always_run = True  # the outputs may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        written = write_responses(
+            OutputTree(Path(inputs.output_dir)),
+            inputs.record,
+            load_blocks(Path(inputs.blocks_file)),
+            **json.loads(Path(inputs.notes_file).read_text()),
+        )
+        return {"files": [str(path) for path in written]}
+
+
+class _DerivativesInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+    fits_file = File(exists=True, mandatory=True)
+    blocks_file = File(exists=True, mandatory=True)
+    shared_files = traits.List(traits.Str, desc="written for all models")
 
 
 class WriteDerivatives(Step):
@@ -197,9 +223,11 @@ class WriteDerivatives(Step):
             fits,
             derive_preference(fits),
             load_blocks(Path(inputs.blocks_file)),
-            **json.loads(Path(inputs.notes_file).read_text()),
+            shared=[Path(path) for path in inputs.shared_files],
         )
-        LOGGER.info("sub-%s: %d files written", record.participant, len(written))
+        LOGGER.info(
+            "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model
+        )
         return {"files": [str(path) for path in written]}
 
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
-from bids_app.workflows.derivatives import ParticipantRecord, write_participant
+from bids_app.workflows.derivatives import ParticipantRecord, write_participant, write_responses
 from bids_app.workflows.encoding import LayerFits
 from bids_app.workflows.preference import PreferenceMaps
 from bids_app.workflows.responses import Block
@@ -127,7 +127,9 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         }
         for stimulus in STIMULI
     ]
-    write_participant(OutputTree(root), record(root, label), fits, preference, blocks, summary)
+    tree, own = OutputTree(root), record(root, label)
+    shared = write_responses(tree, own, blocks, summary)
+    write_participant(tree, own, fits, preference, blocks, shared=shared)
     return fits
 
 
@@ -138,6 +140,7 @@ def record(root, label):
     )
     return ParticipantRecord(
         participant=label,
+        model="vggish",
         settings=settings,
         sources=["bids:fmriprep:sub-01/func/bold.func.gii"],
         inputs={"bold.func.gii": "ab" * 32},
