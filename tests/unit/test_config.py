@@ -7,6 +7,7 @@ import pytest
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config, Model, Responses, Running, settings_difference, settings_hash
+from bids_app.errors import UsageError
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
 
@@ -92,3 +93,24 @@ def test_parser_refuses_with_code_2(options, capsys):
         parse_config(["/data", "/out", "participant", *options])
     assert stop.value.code == 2
     assert options[0] in capsys.readouterr().err
+
+
+def test_each_feature_space_gets_a_model_label():
+    model = Model(("vggish", "change:vggish", "precomputed:/x/openl3.h5", "envelope"))
+    labels = [space.label for space in model.spaces]
+    assert labels == ["vggish", "changevggish", "openl3", "envelope"]
+    assert [space.is_network for space in model.spaces] == [True, True, False, False]
+    assert [space.features for space in Model().spaces] == ["vggish"]
+
+
+@pytest.mark.parametrize("labels", [("a", "a"), ("a",), ("a", "b_c")])
+def test_model_labels_must_be_one_per_feature_space(labels):
+    with pytest.raises(UsageError, match="label of its own"):
+        _ = Model(("vggish", "envelope"), labels).spaces
+
+
+def test_hash_follows_the_features_but_not_the_path_of_precomputed_ones():
+    envelope = BASE.participant_settings("", "envelope")
+    here, there = (BASE.participant_settings("", f"precomputed:/{x}/l3.h5") for x in "ab")
+    assert settings_hash(here) == settings_hash(there)
+    assert len({settings_hash(envelope), settings_hash(here), _hash(BASE)}) == 3
