@@ -123,7 +123,7 @@ def group_accuracy(
     }
     joint = sign_flip_max_t(z, **options)
     enhanced = tfce_sign_flip(z, mesh.adjacency, **options)
-    mean_test = sign_flip_max_t(averaged, **options)
+    mean_test = sign_flip_max_t(averaged, uncorrected=False, **options)
     significant = mean_test.p < SIGNIFICANCE
     enough = int(significant.sum()) >= MIN_REFERENCE_VERTICES
     return GroupAccuracy(
@@ -161,7 +161,12 @@ def group_preference(
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
     test = sign_flip_max_t(
-        slopes, n_permutations=n_permutations, seed=seed, tail="two-sided", n_threads=n_threads
+        slopes,
+        n_permutations=n_permutations,
+        seed=seed,
+        tail="two-sided",
+        uncorrected=False,
+        n_threads=n_threads,
     )
     depth = layer_depth(profiles.shape[1])
     held_out_r = (

@@ -5,6 +5,8 @@ A flip leaves a vertex' sum of squares alone, so that t is a monotone function o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,8 @@ from bids_app.errors import BadDataError, UsageError
 FloatArray = npt.NDArray[np.float64]
 
 TAILS = ("greater", "two-sided")
-_FLIP_CHUNK = 120
+# A byte counts up to 255; a block of this many sums of 512 tests stays in the second cache.
+_FLIP_CHUNK = 240
 
 
 def sign_flips(
@@ -66,8 +69,11 @@ class OneSample:
         self._shape = data.shape[1:]
         columns = data.reshape(len(data), -1).astype(np.float64)
         finite = np.isfinite(columns)
-        columns[~finite] = 0.0
-        n = finite.sum(axis=0)
+        if finite.all():
+            n = np.full(columns.shape[1], len(columns))
+        else:
+            columns[~finite] = 0.0
+            n = finite.sum(axis=0)
         self.n = n.reshape(self._shape)
         squares = np.einsum("ij,ij->j", columns, columns)
         self._is_test = (n >= 2) & (squares > 0)
@@ -78,13 +84,25 @@ class OneSample:
                 where="data",
                 found=f"shape {data.shape}",
             )
-        self._columns = columns[:, self._is_test] / np.sqrt(squares[self._is_test])
-        self._n = n[self._is_test].astype(np.float64)
         self.n_tests = int(self._is_test.sum())
         self.n_participants = len(data)
-        self.t = self.spread(_t_from_sum(self._columns.sum(axis=0), self._n))
+        if self.n_tests < len(squares):
+            columns = columns[:, self._is_test]
+            squares, n = squares[self._is_test], n[self._is_test]
+        columns /= np.sqrt(squares)
+        self._columns = columns
+        self._n = n.astype(np.float64)
+        # Numbers of participants that occur.
+        self._sizes = self._n[:1] if n.min() == n.max() else np.unique(self._n)
+        self._sum = columns.sum(axis=0)
+        self.t = self.spread(_t_from_sum(self._sum, self._n))
 
-    def spread(self, values: FloatArray) -> FloatArray:
+    @property
+    def n_sizes(self) -> int:
+        """How many different numbers of participants the tests have."""
+        return len(self._sizes)
+
+    def spread(self, values: FloatArray | float) -> FloatArray:
         """Put values of the tests back in the data's shape, NaN elsewhere."""
         full = np.full(self._is_test.shape, np.nan)
         full[self._is_test] = values
@@ -102,19 +120,26 @@ class OneSample:
         return full.reshape(len(signs), *self._shape)
 
     def flip(
-        self, part: slice, signs: npt.NDArray, exact: bool
-    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Largest t per flip, and how many flips reach each test's own t, of some tests."""
+        self, part: slice, signs: npt.NDArray, exact: bool, *, count: bool
+    ) -> tuple[npt.NDArray, npt.NDArray[np.int64]]:
+        """Largest sums per flip, and how many flips reach each test's own, of some tests.
+
+        Sums are the larger the more participants there are, so each number of them has a row;
+        `largest_t` makes one t of the rows. Flips are counted only if asked for.
+        """
         columns = self._columns[:, part].astype(signs.dtype)
         n = self._n[part]
-        observed = self._columns[:, part].sum(axis=0)
+        observed = self._sum[part]
         if self.tail == "two-sided":
             observed = np.abs(observed)
         # Sums are at most sqrt(n); single precision is good to about 1e-6 there.
         threshold = (observed - (1e-9 if exact else 4e-6)).astype(signs.dtype)
-        groups = [(value, np.flatnonzero(n == value)) for value in np.unique(n)]
-        largest = np.full(len(signs), -np.inf)
-        count = np.zeros(len(n), dtype=np.int64)
+        alone = len(self._sizes) == 1
+        groups: list[Any] = (
+            [slice(None)] if alone else [np.flatnonzero(n == size) for size in self._sizes]
+        )
+        largest = np.full((len(groups), len(signs)), -np.inf, dtype=signs.dtype)
+        n_reached = np.zeros(len(n), dtype=np.int64)
         # Results go where earlier ones were: fresh memory would cost as much as the product.
         space = np.empty((_FLIP_CHUNK, columns.shape[1]), dtype=signs.dtype)
         marks = np.empty(space.shape, dtype=bool)
@@ -124,14 +149,20 @@ class OneSample:
             sums = np.matmul(signs[block], columns, out=space[:n_rows])
             if self.tail == "two-sided":
                 np.abs(sums, out=sums)
-            reached = np.greater_equal(sums, threshold, out=marks[:n_rows])
-            # Few enough rows for a byte to hold the count, which is several times faster.
-            count += np.add.reduce(reached.view(np.int8), axis=0, dtype=np.int8)
-            for value, members in groups:
-                chosen = sums if len(groups) == 1 else sums[:, members]
-                t = _t_from_sum(chosen.max(axis=1).astype(np.float64), value)
-                np.maximum(largest[block], t, out=largest[block])
-        return largest, count
+            if count:
+                reached = np.greater_equal(sums, threshold, out=marks[:n_rows])
+                n_reached += np.add.reduce(reached.view(np.uint8), axis=0, dtype=np.uint8)
+            for row, members in zip(largest, groups, strict=True):
+                sums[:, members].max(axis=1, out=row[block], initial=-np.inf)
+        return largest, n_reached
+
+    def largest_t(self, sums: FloatArray) -> FloatArray:
+        """Largest t per flip from the largest sum of every number of participants."""
+        largest = np.full(sums.shape, -np.inf)
+        found = np.isfinite(sums)
+        sizes = np.broadcast_to(self._sizes[:, np.newaxis], sums.shape)
+        largest[found] = _t_from_sum(sums[found].astype(np.float64), sizes[found])
+        return largest.max(axis=0)
 
 
 def choose_flips(

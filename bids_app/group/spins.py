@@ -90,17 +90,19 @@ class NearestVertex:
         if not (np.isfinite(norms).all() and (norms > 0).all()):
             raise BadDataError("A vertex is not finite or at the origin.", where="sphere")
         self.directions: FloatArray = sphere / norms
+        self._columns = np.ascontiguousarray(self.directions.T)
         spacing = np.sqrt(4 * np.pi / len(sphere))
         self._n_cells = min(int(np.ceil(2 * cells_per_spacing / spacing)), 320)
-        self._candidates, self._counts, self._rows = self._build()
+        self._build()
 
     def query(self, points: FloatArray) -> IntArray:
         """Find the nearest vertices.
 
         Parameters
         ----------
-        points : (n_points, 3) float64
-            Points on the unit sphere.
+        points : (3, n_points) float64
+            Points on the unit sphere. Neighbors in space should be neighbors in the array: the
+            table is larger than the processor's cache.
 
         Returns
         -------
@@ -108,31 +110,32 @@ class NearestVertex:
             Index of the nearest vertex of each point.
         """
         cells = ((points + 1.0) * (self._n_cells / 2)).astype(np.int32)
-        np.minimum(cells, self._n_cells - 1, out=cells)
-        flat = (cells[:, 0] * self._n_cells + cells[:, 1]) * self._n_cells + cells[:, 2]
-        rows = self._rows[flat]
-        counts = self._counts[rows]
-        nearest = self._candidates[0][rows]
-        open_points = np.flatnonzero(counts > 1)
+        x, y, z = np.minimum(cells, self._n_cells - 1, out=cells)
+        # `take` is several times faster than indexing.
+        nearest = self._table.take((x * self._n_cells + y) * self._n_cells + z)
+        open_points = np.flatnonzero(nearest < 0)
         if not len(open_points):
             return nearest
-        rows, counts = rows[open_points], counts[open_points]
-        here = points[open_points]
-        best = nearest[open_points]
-        closeness = np.einsum("ij,ij->i", self.directions[best], here)
-        for rank in range(1, len(self._candidates)):
-            rest = np.flatnonzero(counts > rank)
-            if not len(rest):
-                break
-            other = self._candidates[rank][rows[rest]]
-            other_closeness = np.einsum("ij,ij->i", self.directions[other], here[rest])
-            closer = other_closeness > closeness[rest]
-            best[rest[closer]] = other[closer]
-            closeness[rest[closer]] = other_closeness[closer]
+        rows = ~nearest.take(open_points)
+        here = points.take(open_points, axis=1)
+        best = self._candidates[0].take(rows)
+        closeness = self._closeness(best, here)
+        for rank, start in enumerate(self._starts, start=1):
+            rest = np.flatnonzero(rows >= start)
+            other = self._candidates[rank].take(rows.take(rest))
+            other_closeness = self._closeness(other, here.take(rest, axis=1))
+            closer = np.flatnonzero(other_closeness > closeness.take(rest))
+            changed = rest.take(closer)
+            best[changed] = other.take(closer)
+            closeness[changed] = other_closeness.take(closer)
         nearest[open_points] = best
         return nearest
 
-    def _build(self) -> tuple[IntArray, IntArray, IntArray]:
+    def _closeness(self, vertices: IntArray, points: FloatArray) -> FloatArray:
+        x, y, z = self._columns.take(vertices, axis=1)
+        return np.asarray(x * points[0] + y * points[1] + z * points[2])
+
+    def _build(self) -> None:
         n_cells = self._n_cells
         size = 2.0 / n_cells
         centers, flat = self._cubes_on_sphere(n_cells, size)
@@ -155,11 +158,18 @@ class NearestVertex:
         worst = (size / 2) * (1 + 1e-9) * np.abs(offset).sum(axis=2) + 1e-12
         keep = lead <= worst
         order = np.argsort(~keep, axis=1, kind="stable")
-        counts = keep.sum(axis=1).astype(np.int32)
-        ordered = np.take_along_axis(neighbors, order, axis=1)[:, : counts.max()]
-        rows = np.zeros(n_cells**3, dtype=np.int32)
-        rows[flat] = np.arange(len(centers), dtype=np.int32)
-        return np.ascontiguousarray(ordered.T, dtype=np.int32), counts, rows
+        counts = keep.sum(axis=1)
+        candidates = np.take_along_axis(neighbors, order, axis=1).astype(np.int32)
+        # One candidate is the answer; rows of several hide behind negative numbers, those with
+        # more candidates after those with fewer.
+        several = np.flatnonzero(counts > 1)
+        several = several[np.argsort(counts[several], kind="stable")]
+        self._table = np.zeros(n_cells**3, dtype=np.int32)
+        self._table[flat] = candidates[:, 0]
+        self._table[flat[several]] = ~np.arange(len(several), dtype=np.int32)
+        self._candidates = np.ascontiguousarray(candidates[several, : counts.max()].T)
+        # First row with more candidates than 1, 2, ...
+        self._starts = np.searchsorted(counts[several], np.arange(2, counts.max() + 1)).tolist()
 
     @staticmethod
     def _cubes_on_sphere(n_cells: int, size: float) -> tuple[FloatArray, npt.NDArray[np.intp]]:
@@ -194,7 +204,10 @@ class SphereRotator:
     """
 
     def __init__(self, spheres: tuple[npt.ArrayLike, npt.ArrayLike], mask: npt.ArrayLike) -> None:
-        self._lookups = [NearestVertex(sphere) for sphere in spheres]
+        left, right = (np.asarray(sphere, dtype=np.float64) for sphere in spheres)
+        first = NearestVertex(left)
+        # FreeSurfer's average spheres are the same on both sides.
+        self._lookups = [first, first if np.array_equal(left, right) else NearestVertex(right)]
         n_left, n_right = (len(lookup.directions) for lookup in self._lookups)
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != (n_left + n_right,):
@@ -204,12 +217,16 @@ class SphereRotator:
                 found=f"shape {mask.shape}",
                 wanted=f"({n_left + n_right},): {n_left} left, then {n_right} right",
             )
-        self._points = [
-            np.ascontiguousarray(lookup.directions[part])
-            for lookup, part in zip(self._lookups, (mask[:n_left], mask[n_left:]), strict=True)
-        ]
+        self._points, self._order = [], []
+        n_before = 0
+        for lookup, part in zip(self._lookups, (mask[:n_left], mask[n_left:]), strict=True):
+            points = lookup.directions[part]
+            order = _spatial_order(points)
+            self._points.append(np.ascontiguousarray(points[order].T))
+            self._order.append(order + n_before)
+            n_before += len(points)
         self._starts = (0, n_left)
-        self.n_points = int(mask.sum())
+        self.n_points = n_before
 
     def source_vertices(self, rotation: FloatArray) -> IntArray:
         """Vertex whose value each vertex of the mask receives when a map is rotated.
@@ -225,13 +242,24 @@ class SphereRotator:
             For vertex v of the mask, the vertex nearest to rotation @ v (stacked numbering). This
             is what neuromaps' `gen_spinsamples` returns for the same rotation.
         """
-        parts = []
-        for lookup, points, start, turn in zip(
+        sources = np.empty(self.n_points, dtype=np.int32)
+        for lookup, points, order, start, turn in zip(
             self._lookups,
             self._points,
+            self._order,
             self._starts,
             (rotation, mirror_rotations(rotation)),
             strict=True,
         ):
-            parts.append(lookup.query(points @ turn.T) + np.int32(start))
-        return np.concatenate(parts)
+            sources[order] = lookup.query(turn @ points) + np.int32(start)
+        return sources
+
+
+def _spatial_order(points: FloatArray) -> npt.NDArray[np.intp]:
+    """Order in which neighbors on the sphere mostly follow one another (bits interleaved)."""
+    cells = ((points + 1.0) * 15.99).astype(np.int64)
+    code = np.zeros(len(points), dtype=np.int64)
+    for bit in range(5):
+        for axis in range(3):
+            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return np.argsort(code, kind="stable")

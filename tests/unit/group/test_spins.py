@@ -51,7 +51,7 @@ def test_nearest_vertex_equals_a_tree(cells_per_spacing):
     points = np.random.default_rng(4).normal(size=(10_000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     _, wanted = cKDTree(lookup.directions).query(points)
-    np.testing.assert_array_equal(lookup.query(points), wanted)
+    np.testing.assert_array_equal(lookup.query(points.T), wanted)
 
 
 @pytest.mark.parametrize("n_vertices", [1, 2, 5, 30])
@@ -61,14 +61,14 @@ def test_nearest_vertex_of_scattered_points(n_vertices):
     points = rng.normal(size=(4000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     np.testing.assert_array_equal(
-        lookup.query(points), (points @ lookup.directions.T).argmax(axis=1)
+        lookup.query(points.T), (points @ lookup.directions.T).argmax(axis=1)
     )
 
 
 def test_vertices_are_nearest_to_themselves_even_on_cube_borders():
     axes = np.vstack([np.eye(3), -np.eye(3)])
     lookup = NearestVertex(np.vstack([np.random.default_rng(9).normal(size=(500, 3)), axes]))
-    np.testing.assert_array_equal(lookup.query(lookup.directions), np.arange(506))
+    np.testing.assert_array_equal(lookup.query(lookup.directions.T), np.arange(506))
 
 
 def test_identity_maps_each_vertex_of_the_mask_to_itself():
