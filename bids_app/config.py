@@ -117,6 +117,24 @@ class Responses:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """Contrasts of experimental conditions, and regions whose coupling depends on them.
+
+    `seed` and `target` as for `bids_app.inputs.seeds.parse_seed`; `max_lag` in seconds.
+    `rating_difference` (a column of participants.tsv, or ``TABLE.tsv:COLUMN``) and
+    `difference_test` are for the group level.
+    """
+
+    contrasts: tuple[str, ...] = ()
+    column: str = "trial_type"
+    seed: str | None = None
+    target: str | None = None
+    max_lag: float = 20.0
+    rating_difference: str | None = None
+    difference_test: Literal["permutation", "sign-flip"] = "permutation"
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Inference within and over participants."""
 
@@ -152,6 +170,7 @@ class Config:
     stimuli: Stimuli = field(default_factory=Stimuli)
     model: Model = field(default_factory=Model)
     responses: Responses = field(default_factory=Responses)
+    conditions: Conditions = field(default_factory=Conditions)
     statistics: Statistics = field(default_factory=Statistics)
     running: Running = field(default_factory=Running)
 
@@ -179,6 +198,18 @@ class Config:
             "null": self.statistics.null,
             "random_seed": self.statistics.random_seed,
             "missing": self.stimuli.missing,
+            **self._selected_runs(),
+        }
+
+    def condition_settings(self) -> dict[str, Any]:
+        """Settings that change a participant's maps of conditions, by name."""
+        conditions = asdict(self.conditions)
+        for name in ("rating_difference", "difference_test"):
+            del conditions[name]
+        return {**conditions, **asdict(self.responses), **self._selected_runs()}
+
+    def _selected_runs(self) -> dict[str, Any]:
+        return {
             "sessions": self.selection.sessions,
             "tasks": self.selection.tasks,
             "runs": self.selection.runs,

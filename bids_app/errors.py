@@ -89,6 +89,10 @@ class MissingInputError(MusencError, FileNotFoundError):
         return str(self.args[0])
 
 
+class NoStimulusError(MissingInputError):
+    """Nothing says which music was heard."""
+
+
 class CannotWriteError(MusencError, OSError):
     """An output cannot be created."""
 

@@ -35,6 +35,7 @@ DENSITY_TEXT = {
     "fsaverage6": "40962 vertices per hemisphere",
     "fsaverage": "163842 vertices per hemisphere",
 }
+CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
 
 BIDSIGNORE = """\
@@ -65,6 +66,7 @@ STAT_DESCRIPTIONS = {
     "centroid": "center of mass of the positive accuracy profile, in layers",
     "argmax": "layer of highest accuracy (1-based; for display only)",
     "max": "highest accuracy over layers",
+    "effect": "effect of a contrast",
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",
     "n": "participants with a result at the vertex",
@@ -156,6 +158,20 @@ class OutputTree:
         """Settings and inputs behind the maps; written last, so it marks completion."""
         stem = join_entities({"sub": participant, "model": model})
         return self.participant_dir(participant) / f"{stem}_settings.json"
+
+    def condition_table(self, participant: str, suffix: str, **entities: str) -> Path:
+        """A participant's table about conditions."""
+        stem = join_entities({"sub": participant, "model": CONDITIONS_LABEL, **entities})
+        return self.participant_dir(participant) / f"{stem}_{suffix}"
+
+    def condition_settings(self, participant: str) -> Path:
+        """Settings and inputs behind the maps of conditions; marks completion."""
+        return self.condition_table(participant, "summary.json", desc="settings")
+
+    def participants_with_conditions(self) -> list[str]:
+        """Participants whose maps of conditions are complete, sorted."""
+        found = self.root.glob(f"sub-*/func/{self.condition_settings('*').name}")
+        return sorted(parse_entities(path)["sub"] for path in found)
 
     def participant_report(self, participant: str) -> Path:
         """``sub-01.html``."""

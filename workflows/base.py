@@ -51,11 +51,9 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
 
     tree = OutputTree(config.output_dir)
     models = [_EncodingModel.of(space, config) for space in config.model.spaces]
-    write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
-    write_text(tree.root / "CITATION.md", citation_md())
-    write_text(tree.root / "CITATION.bib", citation_bib())
+    write_descriptions(tree, plan)
     for model in models:
-        _claim_settings(tree, model.label, model.settings)
+        claim_settings(tree, model.label, model.settings)
     status = Status(run_id, "participant")
     for skipped in plan.skipped:
         status.add(
@@ -88,6 +86,13 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
         _judge(status, tree, jobs, failures)
     status.write(tree.status(run_id))
     return status
+
+
+def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:
+    """Dataset description, ignore file, README and citations."""
+    write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
+    write_text(tree.root / "CITATION.md", citation_md())
+    write_text(tree.root / "CITATION.bib", citation_bib())
 
 
 def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
@@ -159,7 +164,7 @@ def _mask_checksums(config: Config) -> list[str]:
     return [sha256_of_file(path) for path in files]
 
 
-def _claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
+def claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
     """Record the settings of a model label, or refuse other ones.
 
     Raises

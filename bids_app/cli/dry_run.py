@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, estimate_costs
 from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import cpu_limit, format_bytes, memory_limit
 from bids_app.outputs import OutputTree, safe_label
+
+if TYPE_CHECKING:
+    from bids_app.workflows.condition_plan import ConditionPlan
 
 
 def show_plan(config: Config, plan: StudyPlan) -> int:
@@ -29,6 +34,19 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         "\n\n".join([format_plan(plan), _costs_text(config, plan, costs), _outputs(config, plan)])
     )
     return 1 if plan.has_problems else 0
+
+
+def show_conditions(plan: ConditionPlan) -> str:
+    """What would be done about conditions."""
+    lines = [f"contrasts: {', '.join(plan.contrasts.values())}"]
+    for name, region in (("seed", plan.seed), ("target", plan.target)):
+        lines += [f"{name}: {region.text}"] if region else []
+    for participant in plan.participants:
+        runs = plan.runs_of(participant)
+        lines.append(f"sub-{participant}: {len(runs)} runs with conditions")
+    lines += [f"sub-{who} is left out: {why}" for who, why in plan.left_out.items()]
+    lines += [f"{run} has no conditions: {why}" for run, why in plan.skipped.items()]
+    return "\n".join(lines)
 
 
 def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:

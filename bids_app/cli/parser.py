@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_app import __version__
+from bids_app.cli.condition_options import add_conditions, conditions_of
 from bids_app.config import (
     DEFAULT_SEED,
     Config,
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_stimuli(parser)
     _add_model(parser)
     _add_responses(parser)
+    add_conditions(parser)
     _add_statistics(parser)
     _add_running(parser)
     return parser
@@ -67,7 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def parse_config(argv: Sequence[str] | None = None) -> Config:
     """Turn a command line into a `Config`; exits with code 2 on wrong usage."""
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
     return Config(
         bids_dir=options.bids_dir.absolute(),
         output_dir=options.output_dir.absolute(),
@@ -99,6 +102,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             repetition_time=options.repetition_time,
             slice_time_ref=options.slice_time_ref,
         ),
+        conditions=conditions_of(parser, options),
         statistics=Statistics(
             gradient=options.gradient, n_spins=options.n_spins, random_seed=options.random_seed
         ),

@@ -17,15 +17,18 @@ from bids_app.config import Config
 from bids_app.errors import (
     MissingInputError,
     MusencError,
+    NoStimulusError,
     NothingSelectedError,
     UsageError,
 )
 from bids_app.files import read_json
 from bids_app.log import set_up_logging
 from bids_app.outputs import OutputTree
+from bids_app.status import Status, StatusRow
 
 if TYPE_CHECKING:
     from bids_app.inputs.records import StudyPlan
+    from bids_app.workflows.condition_plan import ConditionPlan
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -72,17 +75,49 @@ def run(config: Config) -> int:
 
         status = run_group_level(config, run_id)
     else:
-        plan = make_plan(config)
-        if config.running.dry_run:
-            from bids_app.cli.dry_run import show_plan
-
-            return show_plan(config, plan)
-        from bids_app.workflows.base import run_participant_level
-
-        status = run_participant_level(config, plan, run_id)
+        status = run_participants(config, run_id)
+        if isinstance(status, int):
+            return status
     log = LOGGER.info if status.exit_code == 0 else LOGGER.error
     log("%s", status.closing_line)
     return status.exit_code
+
+
+def run_participants(config: Config, run_id: str) -> Status | int:
+    """Encoding models where there is music, conditions where contrasts are given.
+
+    Returns
+    -------
+    Status, or the exit code of ``--dry-run``
+    """
+    contrasts = bool(config.conditions.contrasts)
+    found = plan_contrasts(config) if contrasts else None
+    try:
+        plan = make_plan(config)
+    except NoStimulusError as error:
+        if not contrasts:
+            raise
+        plan = None
+        LOGGER.info("no encoding models, only conditions: %s", error.found)
+    if config.running.dry_run:
+        from bids_app.cli.dry_run import show_conditions, show_plan
+
+        if found is not None:
+            print(show_conditions(found), end="\n\n" if plan else "\n")
+        return show_plan(config, plan) if plan else 0
+    rows: list[StatusRow] = []
+    if found is not None:
+        from bids_app.workflows.conditions import run_conditions
+
+        status = run_conditions(config, found, run_id)
+        rows = status.rows
+    if plan is not None:
+        from bids_app.workflows.base import run_participant_level
+
+        status = run_participant_level(config, plan, run_id)
+        status.rows[:0] = rows
+        status.write(OutputTree(config.output_dir).status(run_id))
+    return status
 
 
 def redraw_reports(config: Config) -> int:
@@ -121,7 +156,14 @@ def redraw_reports(config: Config) -> int:
     return 0
 
 
-def make_plan(config: Config) -> StudyPlan:
+def plan_contrasts(config: Config) -> ConditionPlan:
+    """What there is to do about conditions, with or without music."""
+    from bids_app.workflows.condition_plan import plan_conditions
+
+    return plan_conditions(config, make_plan(config, music=False))
+
+
+def make_plan(config: Config, *, music: bool = True) -> StudyPlan:
     """What there is to do in the dataset, told in the log."""
     from bids_app.inputs.dataset import plan_study
 
@@ -131,7 +173,7 @@ def make_plan(config: Config) -> StudyPlan:
         participants=config.selection.participants,
         sessions=config.selection.sessions,
         tasks=config.selection.tasks,
-        stimuli_table=config.stimuli.table,
+        stimuli_table=config.stimuli.table if music else None,
         missing=config.stimuli.missing,
         space=config.responses.space,
         runs=config.selection.runs,
@@ -143,6 +185,7 @@ def make_plan(config: Config) -> StudyPlan:
         database_dir=config.running.database_dir,
         kinds=("gifti", "cifti", "volume"),
         confounds=config.responses.confounds,
+        music=music,
     )
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:

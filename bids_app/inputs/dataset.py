@@ -9,6 +9,7 @@ from typing import Any
 from bids_app.errors import (
     BadDataError,
     MissingInputError,
+    NoStimulusError,
     UsageError,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
@@ -63,6 +64,7 @@ def plan_study(
     database_dir: str | Path | None = None,
     kinds: tuple[str, ...] = ("gifti",),
     confounds: str | Path | ConfoundStrategy = DEFAULT_STRATEGY,
+    music: bool = True,
 ) -> StudyPlan:
     """Find out everything that will be read, and everything that is wrong, before computing.
 
@@ -96,6 +98,8 @@ def plan_study(
         BOLD files accepted, in this order.
     confounds : str, Path or ConfoundStrategy
         Runs whose confounds table lacks the strategy's columns are skipped.
+    music : bool
+        Only runs in which music was heard; else every run, and no audio file is looked at.
 
     Returns
     -------
@@ -121,7 +125,10 @@ def plan_study(
     candidates = find_candidates(located, selection, space, kinds, bids_filters, database_dir)
     raw = Inheritance(located.raw_dir) if located.raw_dir else None
     unknown = unknown_labels(selection, candidates)
-    chosen, rows, skipped = _with_stimuli(candidates, selection, table, raw, space)
+    if music:
+        chosen, rows, skipped = _with_stimuli(candidates, selection, table, raw, space)
+    else:
+        chosen, rows, skipped = _without_stimuli(candidates, selection, space)
     stimuli = StimulusSet()
     stimuli.check(row for of_run in rows.values() for row in of_run)
     accepted: list[BoldRun] = []
@@ -137,7 +144,7 @@ def plan_study(
             repetition_time=repetition_time,
             slice_time_ref=slice_time_ref,
         )
-        record = _record(run, probe, rows[run.label], stimuli, space)
+        record = _record(run, probe, rows[run.label], stimuli, space, music=music)
         if isinstance(record, BoldRun):
             accepted.append(record)
         else:
@@ -146,7 +153,7 @@ def plan_study(
         _raise_all_unusable(skipped, Path(bids_dir))
     expected = _expected(table, stimuli, selection, located)
     others = {}
-    if table is None and located.raw_dir and selection.participants:
+    if music and table is None and located.raw_dir and selection.participants:
         others = stimuli_of_others(located.raw_dir, selection, stimuli)
     kept, dropped, warnings = apply_missing_policy(
         accepted, missing, others=others, expected=expected
@@ -197,6 +204,25 @@ def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:
     return SkippedRun(e["sub"], e.get("ses"), e.get("task"), e.get("run"), reason, problem)
 
 
+def _skip_space(run: RunFiles, space: str) -> SkippedRun:
+    return _skip(run, f"no surface BOLD in {space} (there: {', '.join(run.spaces)})")
+
+
+def _without_stimuli(
+    candidates: list[RunFiles], selection: Selection, space: str
+) -> tuple[list[RunFiles], dict[str, list[StimulusRow]], list[SkippedRun]]:
+    """Every run, whether music was heard in it or not."""
+    left = [run for run in candidates if not selection.excludes(run.entities)]
+    skipped = [
+        _skip(run, "left out by --exclude-run", problem=False)
+        for run in candidates
+        if selection.excludes(run.entities)
+    ]
+    skipped += [_skip_space(run, space) for run in left if run.kind is None]
+    chosen = [run for run in left if run.kind is not None]
+    return chosen, {run.label: [] for run in chosen}, skipped
+
+
 def _with_stimuli(
     candidates: list[RunFiles],
     selection: Selection,
@@ -219,8 +245,7 @@ def _with_stimuli(
         elif not of_run:
             silent.append(run)
         elif run.kind is None:
-            there = ", ".join(run.spaces)
-            skipped.append(_skip(run, f"no surface BOLD in {space} (there: {there})"))
+            skipped.append(_skip_space(run, space))
         else:
             chosen.append(run)
             rows[run.label] = of_run
@@ -263,7 +288,7 @@ def _raise_no_stimulus(tasks: list[str], table: bool, raw: Inheritance | None) -
     else:
         found = "no events.tsv names a stim_file for " + ", ".join(f"task {task}" for task in tasks)
         remedy = HOW_TO_GIVE_STIMULI
-    raise MissingInputError(
+    raise NoStimulusError(
         "There is no stimulus: nothing says which music was heard.",
         where=raw.root if raw else None,
         found=found,
@@ -282,7 +307,13 @@ def _joined(problems: Iterable[str], root: Path) -> str:
 
 
 def _record(
-    run: RunFiles, probe: Probe, rows: list[StimulusRow], stimuli: StimulusSet, space: str
+    run: RunFiles,
+    probe: Probe,
+    rows: list[StimulusRow],
+    stimuli: StimulusSet,
+    space: str,
+    *,
+    music: bool,
 ) -> BoldRun | SkippedRun:
     timing = probe.timing
     if probe.problems or timing is None or timing.tr is None:
@@ -290,7 +321,7 @@ def _record(
     assert run.left is not None
     assert run.right is not None
     presentations, warnings = presentations_of(rows, stimuli, probe.n_volumes * timing.tr)
-    if not presentations:
+    if music and not presentations:
         return _skip(run, "; ".join(warnings))
     files = [run.left, run.right] if run.kind == "gifti" else [run.left]
     files += [run.confounds] if run.confounds else []
