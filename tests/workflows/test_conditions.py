@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from dissonance import CONTRAST, COUPLED, SHIFT, SILENT, write_dissonance
 
 from bids_app.cli.run import main
@@ -114,3 +115,18 @@ def test_errors_before_computing(study, tmp_path, capsys, extra, code, words):
     assert main([*call, *extra]) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_music_and_conditions_are_planned_side_by_side(study, tmp_path, capsys):
+    audio = tmp_path / "song.wav"
+    soundfile.write(audio, np.random.default_rng(0).uniform(-0.1, 0.1, 16000 * 300), 16000)
+    table = tmp_path / "music.tsv"
+    table.write_text(f"task\tstim_file\tonset\nmusic\t{audio}\t10\n")
+    call = [str(study), str(tmp_path / "out"), "participant", *CLEANING, "--dry-run"]
+    assert main([*call, "--stimuli", str(table), "--contrast", "dissonant-consonant"]) == 0
+    printed = capsys.readouterr().out
+    assert "sub-01: 1 runs with conditions" in printed
+    assert "model-vggish" in printed
+    # Without contrasts, a dataset without music is the error it always was.
+    assert main(call) == 66
+    assert "There is no stimulus" in capsys.readouterr().err
