@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -124,7 +124,8 @@ class EncodingPlan:
     @cached_property
     def resolution(self) -> Resolution:
         """Resolution matrices of the outer folds, filled when first used (about 40 MB)."""
-        return Resolution(self)
+        # A copy: in a cycle with its matrices a plan would outlive its use until the next sweep.
+        return Resolution(replace(self))
 
     @cached_property
     def analytic_null(self) -> AnalyticNull:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from bids_app.encoding.plan import EncodingPlan
 
 
+# Vertices of one penalty worked on at a time, so that memory does not grow with their number.
+CHUNK = 2048
+
+
 def fourier_basis(n_times: int) -> NDArray[np.float64]:
     """Orthonormal cosines and sines without the constant.
 
@@ -171,10 +175,14 @@ class Resolution:
 
 
 def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
-    """Vertices of every label, labels ascending."""
+    """Vertices of every label, labels ascending, at most 2048 together."""
     order = np.argsort(labels, kind="stable")
     values, starts = np.unique(labels[order], return_index=True)
-    return list(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
+    return [
+        (value, vertices[start : start + CHUNK])
+        for value, vertices in zip(values.tolist(), np.split(order, starts[1:]), strict=True)
+        for start in range(0, vertices.size, CHUNK)
+    ]
 
 
 def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) -> list[Any]:

@@ -183,17 +183,18 @@ def _inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[N
 
 
 def _choose_block(
-    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice, selection: str
-) -> Chosen:
+    plan: EncodingPlan,
+    responses: Sequence[NDArray[np.floating]],
+    columns: slice,
+    selection: str,
+    coefficients: NDArray[Any],
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
+    """Penalty, inner score, degenerate; the Fourier coefficients go into `coefficients`."""
     exact, degenerate = standardize(plan, responses, columns)
     y = exact.astype(plan.dtype)
     picks = [_choose(score, selection) for score in _inner_scores(plan, y, selection)]
-    return Chosen(
-        np.stack([chosen for chosen, _ in picks]),
-        np.stack([best for _, best in picks]),
-        degenerate,
-        response_coefficients(plan, y),
-    )
+    coefficients[:] = response_coefficients(plan, y)
+    return np.stack([c for c, _ in picks]), np.stack([best for _, best in picks]), degenerate
 
 
 def choose_penalties(
@@ -225,20 +226,21 @@ def choose_penalties(
     -------
     Chosen
     """
+    n_coefficients = sum(2 * (segment.size // 2) for segment in plan.segments)
+    coefficients = np.empty((columns.stop - columns.start, n_coefficients), dtype=plan.dtype)
 
-    def task(start: int) -> Chosen:
+    def task(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
         block = slice(start, min(start + BLOCK, columns.stop))
-        out = _choose_block(plan, responses, block, selection)
+        own = coefficients[start - columns.start : block.stop - columns.start]
+        out = _choose_block(plan, responses, block, selection, own)
         after_block()
         return out
 
     blocks = run_tasks(task, range(columns.start, columns.stop, BLOCK), n_threads)
-    return Chosen(
-        np.concatenate([b.alpha for b in blocks], axis=1),
-        np.concatenate([b.inner for b in blocks], axis=1),
-        np.concatenate([b.degenerate for b in blocks]),
-        np.concatenate([b.coefficients for b in blocks]),
+    alpha, inner, degenerate = (
+        np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)
     )
+    return Chosen(alpha, inner, degenerate, coefficients)
 
 
 def _check_options(selection: str, null: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -175,3 +178,17 @@ def test_flat_scores_take_the_largest_penalty():
     # One unit and one delay: the direction of the prediction does not depend on the penalty.
     result = nested_ridge(features, responses, delays=(2, 2), crop=6, tr=1.0, alphas=ALPHAS)
     assert np.all(result.alpha == ALPHAS[-1])
+
+
+def test_a_plan_is_freed_with_its_last_reference():
+    features, responses = make_data(np.random.default_rng(8), (50, 60, 70))
+    lengths = [len(x) for x in features]
+    plan = plan_encoding(feature_gram(features), lengths, delays=(0.0, 3.0), crop=0.0, tr=1.0)
+    gc.disable()
+    try:
+        fit_encoding(plan, responses)
+        watched = weakref.ref(plan)
+        del plan
+        assert watched() is None
+    finally:
+        gc.enable()
