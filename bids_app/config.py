@@ -153,9 +153,17 @@ class Running:
     cache_dir: Path | None = None
     database_dir: Path | None = None
     n_procs: int = 1
+    omp_nthreads: int | None = None
+    plugin_file: Path | None = None
+    stop_on_first_crash: bool = False
+    boilerplate_only: bool = False
     dry_run: bool = False
     reports_only: bool = False
     verbosity: int = 0
+
+    def n_threads(self, n_jobs: int) -> int:
+        """Threads of each of `n_jobs` steps that work side by side."""
+        return self.omp_nthreads or max(1, self.n_procs // n_jobs)
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from bids_app import errors
 from bids_app.config import Config, FeatureSpace, settings_difference, settings_hash
-from bids_app.errors import InvalidInputError, MusencError
+from bids_app.errors import InvalidInputError
 from bids_app.features.spaces import file_of
 from bids_app.files import read_json, sha256_of_file, shared_lock, write_json, write_text
 from bids_app.inputs.records import BoldRun, StudyPlan
@@ -28,6 +22,7 @@ from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
 from .derivatives import ParticipantRecord
+from .running import Failure, raise_failure, run_workflow
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -80,7 +75,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
             jobs,
             config=config,
             weights={model.label: model.weights for model in models},
-            n_threads=max(1, config.running.n_procs // len(jobs)),
+            n_threads=config.running.n_threads(len(jobs)),
         )
         failures = run_workflow(workflow, config, run_id)
         _judge(status, tree, jobs, failures)
@@ -228,102 +223,6 @@ def _is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Failure:
-    """What a crash file says.
-
-    Attributes
-    ----------
-    node : str
-        Full name of the node.
-    error : str
-        Name of the exception's class.
-    text : str
-        Its message.
-    crash_file : Path
-    """
-
-    node: str
-    error: str
-    text: str
-    crash_file: Path
-
-
-def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
-    """Run a workflow to its end; whatever crashes does not stop the rest."""
-    crash_dir = config.output_dir / "logs" / run_id
-    with _work_dir(config) as work_dir:
-        workflow.base_dir = str(work_dir)
-        _quiet_nipype(
-            config.output_dir / ".musenc" / "nipype", verbose=config.running.verbosity > 0
-        )
-        workflow.config["execution"] = {
-            "hash_method": "content",
-            "crashdump_dir": str(crash_dir),
-            "crashfile_format": "txt",
-            "stop_on_first_crash": "false",
-            "remove_unnecessary_outputs": "false",
-            "keep_inputs": "true",
-            "poll_sleep_duration": "0.1",
-        }
-        n_procs = config.running.n_procs
-        try:
-            if n_procs > 1:
-                workflow.run(
-                    plugin="MultiProc",
-                    plugin_args={
-                        "n_procs": n_procs,
-                        "mp_context": "forkserver",
-                        "raise_insufficient": False,
-                    },
-                )
-            else:
-                workflow.run(plugin="Linear")
-        except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
-            LOGGER.debug("nipype: %s", error)
-    return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]
-
-
-def _quiet_nipype(folder: Path, *, verbose: bool) -> None:
-    """Keep nipype's own log lines, and the tracebacks in them, from the user.
-
-    Workers start afresh and read this configuration folder; so nothing is written to HOME either.
-    It outlives the call, because the server that starts workers remembers it.
-    """
-    level = "INFO" if verbose else "CRITICAL"
-    names = ("workflow", "interface", "utils")
-    lines = ["[logging]", *(f"{name}_level = {level}" for name in names)]
-    write_text(folder / "nipype.cfg", "\n".join(lines) + "\n")
-    os.environ["NIPYPE_CONFIG_DIR"] = str(folder)
-    for name in names:
-        logging.getLogger(f"nipype.{name}").setLevel(level)
-
-
-@contextmanager
-def _work_dir(config: Config) -> Iterator[Path]:
-    """The work directory given, else a temporary one that goes away afterwards."""
-    if config.running.work_dir is not None:
-        config.running.work_dir.mkdir(parents=True, exist_ok=True)
-        yield config.running.work_dir
-        return
-    folder = Path(tempfile.mkdtemp(prefix="musenc-work-", dir=os.environ.get("TMPDIR")))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _read_crash(path: Path) -> Failure:
-    text = path.read_text(errors="replace")
-    node = re.search(r"^Node: (.+)$", text, re.MULTILINE)
-    found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
-    last = found[-1] if found else None
-    if last is None:
-        return Failure(node.group(1) if node else path.name, "", "see the crash file", path)
-    tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
-    return Failure(node.group(1) if node else path.name, last.group(1), tail, path)
-
-
 def _judge(
     status: Status,
     tree: OutputTree,
@@ -359,12 +258,3 @@ def _judge(
             status_rows=rows,
             crash_files=[failure.crash_file for failure in own],
         )
-
-
-def raise_failure(failure: Failure) -> NoReturn:
-    """Raise the error a worker raised, from its crash file."""
-    kind = getattr(errors, failure.error, MusencError)
-    if not (isinstance(kind, type) and issubclass(kind, MusencError)):
-        kind = MusencError
-    found = "" if kind is not MusencError else f"{failure.error}: "
-    raise kind(f"{found}{failure.text}", where=f"crash file {failure.crash_file}")

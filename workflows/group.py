@@ -15,7 +15,6 @@ from bids_app.resources import gradient_files
 from bids_app.status import Status
 
 from .aggregate import select_participants
-from .base import raise_failure, run_workflow
 from .interfaces.group import (
     AggregateParticipants,
     AlignWithGradient,
@@ -24,6 +23,7 @@ from .interfaces.group import (
     InferOverMusic,
     WriteGroup,
 )
+from .running import raise_failure, run_workflow
 
 
 def run_group_level(config: Config, run_id: str) -> Status:
@@ -75,6 +75,7 @@ def init_group_level_wf(
     """
     tree = OutputTree(config.output_dir)
     statistics, verbosity = config.statistics, config.running.verbosity
+    n_threads = config.running.n_threads(1)
     output_dir = str(config.output_dir)
     aggregate = pe.Node(
         AggregateParticipants(
@@ -91,22 +92,22 @@ def init_group_level_wf(
             output_dir=output_dir,
             n_permutations=statistics.n_permutations,
             seed=statistics.random_seed,
-            n_threads=config.running.n_procs,
+            n_threads=n_threads,
             verbosity=verbosity,
         ),
         name="accuracy",
-        n_procs=config.running.n_procs,
+        n_procs=n_threads,
     )
     alignment = pe.Node(
         AlignWithGradient(
             gradient=statistics.gradient,
             n_spins=statistics.n_spins,
             seed=statistics.random_seed,
-            n_threads=config.running.n_procs,
+            n_threads=n_threads,
             verbosity=verbosity,
         ),
         name="alignment",
-        n_procs=config.running.n_procs,
+        n_procs=n_threads,
     )
     synchrony = pe.Node(
         CorrelateParticipants(
@@ -118,11 +119,11 @@ def init_group_level_wf(
         InferOverMusic(
             output_dir=output_dir,
             cache_dir=str(config.cache_dir),
-            n_threads=config.running.n_procs,
+            n_threads=n_threads,
             verbosity=verbosity,
         ),
         name="music",
-        n_procs=config.running.n_procs,
+        n_procs=n_threads,
     )
     write = pe.Node(
         WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"

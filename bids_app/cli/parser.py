@@ -9,12 +9,14 @@ from typing import Any
 
 from bids_app import __version__
 from bids_app.cli.condition_options import add_conditions, conditions_of
+from bids_app.cli.config_file import read_defaults
+from bids_app.cli.option_types import absolute, non_negative, positive, span
+from bids_app.cli.running_options import add_running, running_of
 from bids_app.config import (
     DEFAULT_SEED,
     Config,
     Model,
     Responses,
-    Running,
     Selection,
     Statistics,
     Stimuli,
@@ -63,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_responses(parser)
     add_conditions(parser)
     _add_statistics(parser)
-    _add_running(parser)
+    add_running(parser)
     return parser
 
 
@@ -71,6 +73,9 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
     """Turn a command line into a `Config`; exits with code 2 on wrong usage."""
     parser = build_parser()
     options = parser.parse_args(argv)
+    if options.config_file is not None:
+        parser.set_defaults(**read_defaults(parser, options.config_file))
+        options = parser.parse_args(argv)
     return Config(
         bids_dir=options.bids_dir.absolute(),
         output_dir=options.output_dir.absolute(),
@@ -82,9 +87,9 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             tuple(options.task_id),
             tuple(options.run_id),
             tuple(options.exclude_run),
-            _absolute(options.bids_filter_file),
+            absolute(options.bids_filter_file),
         ),
-        stimuli=Stimuli(_absolute(options.stimuli), options.missing),
+        stimuli=Stimuli(absolute(options.stimuli), options.missing),
         model=Model(
             features=tuple(options.features),
             labels=tuple(options.model_label),
@@ -106,20 +111,8 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         statistics=Statistics(
             gradient=options.gradient, n_spins=options.n_spins, random_seed=options.random_seed
         ),
-        running=Running(
-            work_dir=_absolute(options.work_dir),
-            cache_dir=_absolute(options.cache_dir),
-            database_dir=_absolute(options.bids_database_dir),
-            n_procs=options.nprocs,
-            dry_run=options.dry_run,
-            reports_only=options.reports_only,
-            verbosity=options.verbose,
-        ),
+        running=running_of(options),
     )
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.absolute()
 
 
 def _add_positional(parser: argparse.ArgumentParser) -> None:
@@ -228,14 +221,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--delays",
-        type=_span,
+        type=span,
         default=Model.delays,
         metavar="FIRST:LAST",
         help="delays from music to response, in seconds (default: 3:9)",
     )
     group.add_argument(
         "--crop",
-        type=_non_negative,
+        type=non_negative,
         default=Model.crop,
         metavar="SECONDS",
         help="left out at both ends of every piece (default: %(default)g)",
@@ -270,14 +263,14 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--high-pass",
         "--high_pass",
-        type=_non_negative,
+        type=non_negative,
         default=Responses.high_pass,
         metavar="SECONDS",
         help="slower drifts are removed, from responses and features (default: %(default)g)",
     )
     group.add_argument(
         "--smoothing",
-        type=_non_negative,
+        type=non_negative,
         default=Responses.smoothing,
         metavar="MM",
         help="smoothing on the surface, full width at half maximum; 0 for none "
@@ -293,14 +286,14 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--repetition-time",
         "--repetition_time",
-        type=_non_negative,
+        type=non_negative,
         metavar="SECONDS",
         help="where no sidecar gives it",
     )
     group.add_argument(
         "--slice-time-ref",
         "--slice_time_ref",
-        type=_non_negative,
+        type=non_negative,
         metavar="0..1",
         help="moment of a volume that slice timing was corrected to (default: from the sidecars)",
     )
@@ -318,7 +311,7 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--n-spins",
         "--n_spins",
-        type=_positive,
+        type=positive,
         default=Statistics.n_spins,
         metavar="N",
         help="rotations of the spin test (default: %(default)d)",
@@ -331,68 +324,3 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seed of every random draw (default: %(default)d)",
     )
-
-
-def _add_running(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("running")
-    group.add_argument(
-        "-w",
-        "--work-dir",
-        "--work_dir",
-        type=Path,
-        help="folder of intermediate files; may be deleted (default: a temporary folder)",
-    )
-    group.add_argument(
-        "--cache-dir",
-        "--cache_dir",
-        type=Path,
-        help="stimulus features, shared by participants and jobs (default: output_dir/.musenc)",
-    )
-    group.add_argument(
-        "--nprocs",
-        "--n-cpus",
-        "--n_cpus",
-        type=_positive,
-        default=Running.n_procs,
-        metavar="N",
-        help="processes (default: %(default)d)",
-    )
-    group.add_argument(
-        "--dry-run",
-        "--dry_run",
-        action="store_true",
-        help="print the plan, what it costs and what it leaves, and do nothing",
-    )
-    group.add_argument(
-        "--reports-only",
-        "--reports_only",
-        action="store_true",
-        help="draw the pages again from the derivatives in output_dir and compute nothing",
-    )
-    group.add_argument("-v", "--verbose", action="count", default=0, help="log details")
-
-
-def _span(text: str) -> tuple[float, float]:
-    try:
-        first, last = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
-    if first > last:
-        raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
-    return first, last
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _non_negative(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return value

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the app; returns its exit code."""
     config = parse_config(argv)
     set_up_logging(config.running.verbosity)
+    if config.running.omp_nthreads is not None:
+        limit_threads(config.running.omp_nthreads)
     return guarded(lambda: run(config))
 
 
@@ -68,6 +70,9 @@ def guarded(work: Callable[[], int]) -> int:
 def run(config: Config) -> int:
     """Run one level and return the exit code."""
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    if config.running.boilerplate_only:
+        print(methods_text(config))
+        return 0
     if config.running.reports_only:
         return redraw_reports(config)
     if config.level == "group":
@@ -118,6 +123,26 @@ def run_participants(config: Config, run_id: str) -> Status | int:
         status.rows[:0] = rows
         status.write(OutputTree(config.output_dir).status(run_id))
     return status
+
+
+def limit_threads(n_threads: int) -> None:
+    """Let linear algebra and audio network use at most `n_threads` threads per process."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)  # for libraries and processes still to come
+    threadpool_limits(limits=n_threads)
+
+
+def methods_text(config: Config) -> str:
+    """The methods of both levels with the settings of this call, as Markdown."""
+    from bids_app.report import boilerplate
+
+    weights = config.model.weights or ""
+    features = {"Untrained": weights.startswith("random:"), "Weights": weights}
+    return boilerplate(
+        {"Settings": config.participant_settings(""), "Features": features},
+        {"Settings": config.group_settings()},
+    )
 
 
 def redraw_reports(config: Config) -> int:

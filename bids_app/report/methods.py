@@ -49,18 +49,30 @@ def group_methods(settings: Mapping[str, Any], alignment: Mapping[str, Any]) -> 
 
 def citation_md() -> str:
     """Content of ``CITATION.md``: the methods in general terms, and how to cite."""
-    text = number_citations([*_participant_paragraphs({}, {}), *_group_paragraphs({}, {})])
-    references = "\n".join(f"{n}. {line}" for n, line in enumerate(text.references, start=1))
     return "\n\n".join(
         [
             "# How to describe and cite this analysis",
             "The reports hold this text with the settings of each analysis filled in. It may be"
             " copied into a paper without change (CC0). `CITATION.bib` has the references.",
-            *text.paragraphs,
-            "## References",
-            references + "\n",
+            boilerplate({}, {}),
         ]
     )
+
+
+def boilerplate(participant: Mapping[str, Any], group: Mapping[str, Any]) -> str:
+    """Methods of both levels and the references, as Markdown.
+
+    Parameters
+    ----------
+    participant, group : mapping
+        ``Settings``, and for the participant ``Features``, as in the settings files; what is not
+        there is told in general terms.
+    """
+    text = number_citations(
+        [*_participant_paragraphs(participant, {}), *_group_paragraphs(group, {})]
+    )
+    references = "\n".join(f"{n}. {line}" for n, line in enumerate(text.references, start=1))
+    return "\n\n".join([*text.paragraphs, "## References", references + "\n"])
 
 
 def citation_bib() -> str:
@@ -165,11 +177,11 @@ def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) 
     n_spins = alignment.get("n_spins", settings.get("n_spins"))
     spins = f" by {n_spins} random rotations" if n_spins else " by random rotations"
     record = alignment.get("gradient")
-    gradient = record.get("Name") if isinstance(record, Mapping) else "margulies2016"
+    gradient = record.get("Name") if isinstance(record, Mapping) else settings.get("gradient")
     which = (
         "the principal gradient of functional connectivity [@margulies2016], taken from"
         " neuromaps [@markello2022],"
-        if gradient == "margulies2016"
+        if not isinstance(gradient, str) or gradient == "margulies2016"
         else "a gradient given as a file"
     )
     mask = alignment.get("mask")

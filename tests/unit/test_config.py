@@ -57,7 +57,8 @@ def test_parser_reads_every_option():
         "--run-id run-1 --exclude-run sub-01_task-x --bids-filter-file f.json --high-pass 100 "
         "--smoothing 0 --dummy-scans 4 --repetition-time 1.2 --slice-time-ref 0.5 "
         "--space fsaverage6 --cortex-mask /l.gii,/r.gii "
-        "--bids-database-dir /db --n_cpus 3 --dry-run --reports-only -v".replace(
+        "--bids-database-dir /db --n_cpus 3 --dry-run --reports-only -v --omp-nthreads 2 "
+        "--use-plugin /p.yml --stop-on-first-crash --boilerplate-only".replace(
             "--delays -2:4.5", "--delays=-2:4.5"
         ).split()
     )
@@ -75,7 +76,15 @@ def test_parser_reads_every_option():
     assert parsed.selection.filter_file == Path("f.json").absolute()
     assert parsed.statistics.gradient == "a.gii,b.gii"
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
-    assert parsed.running == Running(Path("/w"), Path("/c"), Path("/db"), 3, True, True, 1)
+    assert parsed.running == Running(
+        Path("/w"), Path("/c"), Path("/db"), 3, 2, Path("/p.yml"), True, True, True, True, 1
+    )
+
+
+def test_threads_are_shared_by_the_jobs_unless_they_are_given():
+    assert Running(n_procs=8).n_threads(3) == 2
+    assert Running(n_procs=2).n_threads(3) == 1
+    assert Running(n_procs=2, omp_nthreads=4).n_threads(3) == 4
 
 
 @pytest.mark.parametrize(

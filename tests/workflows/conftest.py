@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +55,21 @@ def analyzed(tmp_path_factory) -> Analyzed:
     assert main(result.arguments("participant", "--nprocs", "2")) == 0
     assert main(result.arguments("group")) == 0
     return result
+
+
+@pytest.fixture
+def garble(analyzed, tmp_path) -> Callable[[str], Path]:
+    """Copy the dataset and break a run of a participant so that only the analysis notices."""
+
+    def call(participant: str) -> Path:
+        bids = tmp_path / "bids"
+        shutil.copytree(analyzed.study.bids_dir, bids)
+        pattern = f"derivatives/fmriprep/sub-{participant}/func/*adagio*hemi-R*bold.func.gii"
+        (broken,) = bids.glob(pattern)
+        text = broken.read_bytes()
+        # Intact at both ends, so that planning finds nothing, and garbled in between.
+        middle = len(text) // 2
+        broken.write_bytes(text[:middle] + b"!" * 400 + text[middle + 400 :])
+        return bids
+
+    return call

@@ -1,0 +1,40 @@
+"""What the texts of a command line are turned into."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def absolute(path: Path | None) -> Path | None:
+    """A path that outlives a change of the working directory."""
+    return None if path is None else path.absolute()
+
+
+def span(text: str) -> tuple[float, float]:
+    """``FIRST:LAST``, such as delays in seconds."""
+    try:
+        first, last = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
+    if first > last:
+        raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
+    return first, last
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def non_negative(text: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value

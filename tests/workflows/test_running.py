@@ -1,0 +1,70 @@
+"""How the steps are run: plugins, and what a crash stops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bids_app.workflows.running import Plugin, choose_plugin
+
+from bids_app.cli.run import main
+from bids_app.config import Running
+from bids_app.errors import MissingInputError, UsageError
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a plugin file."""
+
+    def call(content):
+        path = tmp_path / "plugin.yml"
+        path.write_text(content)
+        return path
+
+    return call
+
+
+def test_the_plugin_follows_the_number_of_processes():
+    assert choose_plugin(Running()) == Plugin("Linear")
+    several = choose_plugin(Running(n_procs=3))
+    assert (several.name, several.arguments["n_procs"]) == ("MultiProc", 3)
+
+
+def test_a_plugin_file_replaces_it(write):
+    path = write("plugin: SLURM\nplugin_args:\n  sbatch_args: --mem=3G\n")
+    plugin = choose_plugin(Running(n_procs=3, plugin_file=path, work_dir=Path("/shared/w")))
+    assert plugin == Plugin("SLURM", {"sbatch_args": "--mem=3G"})
+    assert not plugin.is_local
+    assert choose_plugin(Running(plugin_file=write("plugin: Linear\n"))) == Plugin("Linear")
+
+
+@pytest.mark.parametrize(
+    "content", ["plugin: Slrum\n", "SLURM\n", "plugin: [", "", "plugin: SLURM\nplugin_args: 3\n"]
+)
+def test_a_file_without_a_plugin_is_refused(write, content):
+    with pytest.raises(UsageError, match="plugin"):
+        choose_plugin(Running(plugin_file=write(content), work_dir=Path("/w")))
+
+
+def test_a_file_that_is_not_there_is_told():
+    with pytest.raises(MissingInputError, match=r"no\.yml"):
+        choose_plugin(Running(plugin_file=Path("/no.yml")))
+
+
+@pytest.mark.parametrize("work_dir", [None, Path("/shared/my work")])
+def test_jobs_of_a_cluster_need_a_folder_to_meet(write, work_dir):
+    with pytest.raises(UsageError, match="--work-dir"):
+        choose_plugin(Running(plugin_file=write("plugin: SLURM\n"), work_dir=work_dir))
+
+
+def test_a_crash_stops_the_others_only_on_request(analyzed, garble, tmp_path, capfd):
+    out = tmp_path / "out"
+    arguments = [str(garble("01")), *analyzed.arguments("participant", output_dir=out)[1:]]
+    only = ["--participant-label", "01", "02", "--stop-on-first-crash"]
+    assert main([*arguments, *only]) == 1
+    assert "Traceback" not in capfd.readouterr().err
+    (status,) = (out / "logs").glob("status_*.json")
+    reasons = {r["participant"]: r["reason"] for r in json.loads(status.read_text())["rows"]}
+    assert "adagio" in reasons["01"]
+    assert reasons["02"] == "the work stopped before its maps were complete"

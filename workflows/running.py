@@ -1,0 +1,214 @@
+"""Run a workflow with one of nipype's plugins, and read what its crash files say."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from nipype.pipeline import plugins
+
+from bids_app import errors
+from bids_app.config import Config, Running
+from bids_app.errors import MissingInputError, MusencError, UsageError
+from bids_app.files import write_text
+
+LOGGER = logging.getLogger("bids_app.workflows")
+LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """How nipype runs the steps.
+
+    Attributes
+    ----------
+    name : str
+        One of nipype's: ``Linear``, ``MultiProc``, ``SLURM``, ``SGE``, ...
+    arguments : dict
+        Its ``plugin_args``.
+    """
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the steps run on this machine; otherwise each becomes a job of a cluster."""
+        return self.name in LOCAL_PLUGINS
+
+
+def choose_plugin(running: Running) -> Plugin:
+    """The plugin file's plugin, else one that fits the number of processes.
+
+    Raises
+    ------
+    MissingInputError, UsageError
+        If the file is not there or names no plugin of nipype, or if the work folder cannot be used
+        by jobs of a cluster.
+    """
+    if running.plugin_file is not None:
+        plugin = _read_plugin(running.plugin_file)
+        if not plugin.is_local:
+            _check_work_dir(plugin, running.work_dir)
+        return plugin
+    if running.n_procs == 1:
+        return Plugin("Linear")
+    arguments = {
+        "n_procs": running.n_procs,
+        "mp_context": "forkserver",
+        "raise_insufficient": False,
+    }
+    return Plugin("MultiProc", arguments)
+
+
+def _read_plugin(path: Path) -> Plugin:
+    if not path.is_file():
+        raise MissingInputError("There is no such plugin file.", where=path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError("The plugin file is not YAML.", where=path, found=error) from error
+    known = sorted(n.removesuffix("Plugin") for n in dir(plugins) if n.endswith("Plugin"))
+    name = content.get("plugin") if isinstance(content, dict) else None
+    arguments = content.get("plugin_args") or {} if isinstance(content, dict) else {}
+    if name not in known or not isinstance(arguments, dict):
+        raise UsageError(
+            "The plugin file names no plugin of nipype.",
+            where=path,
+            found=content,
+            wanted=f"plugin: one of {', '.join(known)}; plugin_args: a mapping",
+            remedy="write, for example: {plugin: SLURM, plugin_args: {sbatch_args: '--mem=8G'}}",
+        )
+    return Plugin(name, arguments)
+
+
+def _check_work_dir(plugin: Plugin, work_dir: Path | None) -> None:
+    """Jobs meet in the work folder, whose name goes unquoted into nipype's command lines."""
+    if work_dir is None or any(character.isspace() for character in str(work_dir)):
+        raise UsageError(
+            f"The plugin {plugin.name} needs a work folder that every node sees.",
+            where="--work-dir",
+            found=work_dir,
+            wanted="a folder on shared storage, without spaces in its name",
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a crash file says.
+
+    Attributes
+    ----------
+    node : str
+        Full name of the node.
+    error : str
+        Name of the exception's class.
+    text : str
+        Its message.
+    crash_file : Path
+    """
+
+    node: str
+    error: str
+    text: str
+    crash_file: Path
+
+
+def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
+    """Run a workflow to its end; whatever crashes stops the rest only with --stop-on-first-crash.
+
+    Raises
+    ------
+    MissingInputError, UsageError
+        If the plugin file cannot be used.
+    """
+    plugin = choose_plugin(config.running)
+    crash_dir = config.output_dir / "logs" / run_id
+    with _work_dir(config) as work_dir:
+        workflow.base_dir = str(work_dir)
+        _quiet_nipype(
+            config.output_dir / ".musenc" / "nipype", verbose=config.running.verbosity > 0
+        )
+        workflow.config["execution"] = {
+            "hash_method": "content",
+            "crashdump_dir": str(crash_dir),
+            "crashfile_format": "txt",
+            "stop_on_first_crash": str(config.running.stop_on_first_crash).lower(),
+            "remove_unnecessary_outputs": "false",
+            "keep_inputs": "true",
+            # A cluster's queue is asked less often.
+            "poll_sleep_duration": "0.1" if plugin.is_local else "2",
+        }
+        if not plugin.is_local:
+            os.environ.setdefault("LOGNAME", _user())  # nipype names its jobs after it
+        try:
+            workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
+        except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
+            LOGGER.debug("nipype: %s", error)
+    return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not be in its list of users
+        return f"uid{os.getuid()}"
+
+
+def _quiet_nipype(folder: Path, *, verbose: bool) -> None:
+    """Keep nipype's own log lines, and the tracebacks in them, from the user.
+
+    Workers start afresh and read this configuration folder; so nothing is written to HOME either.
+    It outlives the call, because the server that starts workers remembers it.
+    """
+    level = "INFO" if verbose else "CRITICAL"
+    names = ("workflow", "interface", "utils")
+    lines = ["[logging]", *(f"{name}_level = {level}" for name in names)]
+    write_text(folder / "nipype.cfg", "\n".join(lines) + "\n")
+    os.environ["NIPYPE_CONFIG_DIR"] = str(folder)
+    for name in names:
+        logging.getLogger(f"nipype.{name}").setLevel(level)
+
+
+@contextmanager
+def _work_dir(config: Config) -> Iterator[Path]:
+    """The work directory given, else a temporary one that goes away afterwards."""
+    if config.running.work_dir is not None:
+        config.running.work_dir.mkdir(parents=True, exist_ok=True)
+        yield config.running.work_dir
+        return
+    folder = Path(tempfile.mkdtemp(prefix="musenc-work-", dir=os.environ.get("TMPDIR")))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_crash(path: Path) -> Failure:
+    text = path.read_text(errors="replace")
+    node = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+    found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
+    last = found[-1] if found else None
+    if last is None:
+        return Failure(node.group(1) if node else path.name, "", "see the crash file", path)
+    tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
+    return Failure(node.group(1) if node else path.name, last.group(1), tail, path)
+
+
+def raise_failure(failure: Failure) -> NoReturn:
+    """Raise the error a worker raised, from its crash file."""
+    kind = getattr(errors, failure.error, MusencError)
+    if not (isinstance(kind, type) and issubclass(kind, MusencError)):
+        kind = MusencError
+    found = "" if kind is not MusencError else f"{failure.error}: "
+    raise kind(f"{found}{failure.text}", where=f"crash file {failure.crash_file}")
