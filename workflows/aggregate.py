@@ -109,7 +109,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
     Raises
     ------
     InvalidInputError
-        If settings or held-out stimuli differ between participants.
+        If settings, held-out stimuli or their audio differ between participants.
     BadDataError
         If maps differ in shape or layers.
     """
@@ -189,6 +189,15 @@ def _check_same_settings(
                 found="; ".join(settings_difference(first["Settings"], own["Settings"])),
                 wanted=f"the settings of sub-{participants[0]}",
                 remedy="run the participant level again with the same settings for everybody",
+            )
+        other = [name for name, sha in own["Stimuli"].items() if first["Stimuli"].get(name) != sha]
+        if own["HeldOutStimuli"] == first["HeldOutStimuli"] and other:
+            raise InvalidInputError(
+                "Participants heard different recordings under one name.",
+                where=where,
+                found=", ".join(other),
+                wanted=f"the audio files of sub-{participants[0]}",
+                remedy="run the participant level again with the same stimuli for everybody",
             )
         if own["HeldOutStimuli"] != first["HeldOutStimuli"]:
             raise InvalidInputError(

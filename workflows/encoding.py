@@ -112,6 +112,8 @@ def fit_layers(
         If the runs differ in repetition time.
     """
     tr = _common_tr(blocks)
+    # Folds are named and ordered alike for everybody, whatever was played first.
+    blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
     index = [grams.labels.index(label) for label in labels]
     check_checksums(labels, [grams.checksums[i] for i in index])
@@ -136,6 +138,7 @@ def fit_layers(
             crop=crop,
             tr=tr,
             alphas=alphas,
+            durations=dict(zip(grams.labels, grams.durations, strict=True)),
         )
         result = fit_encoding(plan, responses, selection=selection, null=null, n_threads=n_threads)
         results.append(result)

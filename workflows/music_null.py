@@ -104,6 +104,7 @@ def _plans(grams: FeatureGrams, data: GroupData, stacks: Sequence[Stack]) -> Ite
             crop=settings["crop"],
             tr=stacks[0].tr,
             alphas=settings["alphas"],
+            durations=dict(zip(grams.labels, grams.durations, strict=True)),
         )
 
 

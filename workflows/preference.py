@@ -21,6 +21,7 @@ from .encoding import LayerFits
 
 SIGNIFICANCE = 0.05
 MIN_REFERENCE_VERTICES = 200
+MIN_LAYERS = 3  # fewer leave no residual slope
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ def derive_preference(fits: LayerFits) -> PreferenceMaps:
     reference = reference_profile(
         profiles, mean_q < SIGNIFICANCE, min_vertices=MIN_REFERENCE_VERTICES
     )
-    if reference.profile is None:
-        slope = np.full(profiles.shape[1], np.nan)
-    else:
+    slope = np.full(profiles.shape[1], np.nan)
+    reason = reference.reason or ""
+    if len(profiles) < MIN_LAYERS:
+        reason = f"{len(profiles)} layers, at least {MIN_LAYERS} are needed"
+    elif reference.profile is not None:
         slope = residual_slope(profiles, layer_depth(len(profiles)), reference.profile)
     return PreferenceMaps(
         slope=slope,
@@ -75,6 +78,6 @@ def derive_preference(fits: LayerFits) -> PreferenceMaps:
         maximum=profiles.max(axis=0),
         mean_q=mean_q,
         n_reference=reference.n_vertices,
-        reason=reference.reason or "",
+        reason=reason,
         reference=[] if reference.profile is None else [float(v) for v in reference.profile],
     )

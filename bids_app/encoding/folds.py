@@ -5,7 +5,7 @@ Folds are whole stimuli. All presentations of a stimulus stay in one fold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -132,14 +132,16 @@ def make_segments(
     return tuple(segments), single
 
 
-def _groups(segments: Sequence[Segment], leave_one_out: bool) -> list[tuple[int, ...]]:
+def _groups(
+    segments: Sequence[Segment], leave_one_out: bool, durations: Mapping[str, float] | None
+) -> list[tuple[int, ...]]:
     """Indices of the segments that are held out together."""
     labels = list(dict.fromkeys(s.label for s in segments))
     if leave_one_out or len(labels) <= MAX_LEAVE_ONE_OUT:
         parts = [[label] for label in labels]
     else:
         # Longest first into the emptiest fold: folds of similar length, whatever the order.
-        weight = {a: sum(s.size for s in segments if s.label == a) for a in labels}
+        weight = durations or {a: sum(s.size for s in segments if s.label == a) for a in labels}
         parts = [[] for _ in range(MAX_FOLDS)]
         for label in sorted(labels, key=lambda a: (-weight[a], a)):
             min(parts, key=lambda part: sum(weight[a] for a in part)).append(label)
@@ -193,7 +195,11 @@ def _check(fold: Fold) -> None:
 
 
 def make_folds(
-    segments: Sequence[Segment], purge: int, *, leave_one_out: bool = False
+    segments: Sequence[Segment],
+    purge: int,
+    *,
+    leave_one_out: bool = False,
+    durations: Mapping[str, float] | None = None,
 ) -> tuple[Fold, ...]:
     """Outer and inner folds.
 
@@ -205,6 +211,9 @@ def make_folds(
         Rows left out of the training set on both sides of a held-out block of the same stimulus.
     leave_one_out : bool
         Leave one stimulus out even when there are more than six.
+    durations : mapping of str to float, optional
+        Length of every stimulus, by which more than six are shared out. Give those of the audio
+        where folds must be the same for everybody: rows differ by jitter. Default: the rows.
 
     Returns
     -------
@@ -216,7 +225,7 @@ def make_folds(
     BadDataError
         When a training set would be empty.
     """
-    groups = _groups(segments, leave_one_out)
+    groups = _groups(segments, leave_one_out, durations)
     folds = []
     for k, group in enumerate(groups):
         rest = [g for i, g in enumerate(groups) if i != k]

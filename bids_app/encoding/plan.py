@@ -7,7 +7,7 @@ same stimuli at the same times shares it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -186,6 +186,7 @@ def plan_from_kernel(
     ddof: int = 0,
     plain_mean: bool = False,
     leave_one_out: bool = False,
+    durations: Mapping[str, float] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> EncodingPlan:
     """Plan from a delayed kernel at the kept rows, centered within every segment.
@@ -198,6 +199,8 @@ def plan_from_kernel(
         As in the attributes of :class:`EncodingPlan`.
     leave_one_out : bool
         One fold per stimulus, however many there are.
+    durations : mapping of str to float, optional
+        As in :func:`bids_app.encoding.folds.make_folds`.
     dtype : dtype
         Precision of the products with responses; norms are interpolated in float32 only.
 
@@ -214,7 +217,7 @@ def plan_from_kernel(
             UserWarning,
             stacklevel=3,
         )
-    folds = make_folds(segments, purge, leave_one_out=leave_one_out)
+    folds = make_folds(segments, purge, leave_one_out=leave_one_out, durations=durations)
     builder = Decomposer(kernel, alphas, dtype)
     fold_plans = tuple(
         FoldPlan(
@@ -276,6 +279,7 @@ def plan_encoding(
     crop: float,
     tr: float,
     alphas: ArrayLike = DEFAULT_ALPHAS,
+    durations: Mapping[str, float] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> EncodingPlan:
     """Prepare nested cross-validated ridge regression on the features behind a Gram matrix.
@@ -296,6 +300,9 @@ def plan_encoding(
         Repetition time in seconds.
     alphas : array_like, shape (n_alphas,)
         Penalties, strictly increasing, relative to the mean diagonal of the delayed kernel.
+    durations : mapping of str to float, optional
+        Length of every stimulus' audio, so that more than six stimuli fall into the same folds
+        for everybody, whatever the jitter of the volumes. Default: the kept rows decide.
     dtype : dtype
         Precision of the products with responses; decompositions are always float64.
 
@@ -329,5 +336,6 @@ def plan_encoding(
         tr=tr,
         alphas=grid,
         scale=scale,
+        durations=durations,
         dtype=dtype,
     )

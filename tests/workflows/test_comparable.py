@@ -1,0 +1,107 @@
+"""Participants who heard the same music get the same folds, whatever the order and the jitter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bids_app.workflows.aggregate import load_group
+from bids_app.workflows.encoding import LayerFits, fit_layers
+from bids_app.workflows.preference import derive_preference
+from bids_app.workflows.responses import Block
+from scipy.ndimage import gaussian_filter1d
+
+from bids_app.errors import InvalidInputError
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree
+
+N_VERTICES = 30
+OPTIONS = {
+    "delays": (2.0, 4.0),
+    "crop": 4.0,
+    "alphas": [0.1, 10.0, 1000.0],
+    "selection": "r",
+    "null": "analytic",
+    "high_pass": 0.0,
+    "seed": 1,
+}
+
+
+def make_grams(durations):
+    rng = np.random.default_rng(0)
+    times = tuple(np.arange(0.5, d, 0.5) for d in durations)
+    features = [gaussian_filter1d(rng.standard_normal((len(t), 5)), 4.0, axis=0) for t in times]
+    stacked = np.concatenate([f - f.mean(axis=0) for f in features])
+    labels = tuple(f"piece{k}" for k in range(len(durations)))
+    return SimpleNamespace(
+        labels=labels,
+        checksums=tuple(f"sum{k}" for k in range(len(durations))),
+        durations=tuple(durations),
+        patch_times=times,
+        layer_names=("layer1",),
+        n_units=(5,),
+        n_constant=(0,),
+        path=SimpleNamespace(name="folder"),
+        gram=lambda layer: stacked @ stacked.T,
+    )
+
+
+def make_blocks(durations, n_times, seed=0):
+    blocks = []
+    for k, n in enumerate(n_times):
+        rng = np.random.default_rng([seed, k])
+        values = rng.standard_normal((n, N_VERTICES)).astype(np.float32)
+        blocks.append(Block(f"piece{k}", "run", 1.0, np.arange(n) + 0.3, values))
+    return blocks
+
+
+def test_the_order_of_the_pieces_does_not_matter():
+    durations = (40.0, 50.0, 60.0)
+    grams, blocks = make_grams(durations), make_blocks(durations, (40, 50, 60))
+    first = fit_layers(grams, blocks, **OPTIONS)
+    second = fit_layers(grams, [blocks[2], blocks[0], blocks[1]], **OPTIONS)
+    assert first.fold_stimuli == second.fold_stimuli == ["piece0", "piece1", "piece2"]
+    np.testing.assert_allclose(first.fold_r, second.fold_r, atol=1e-5)
+    np.testing.assert_allclose(first.null_sd, second.null_sd, rtol=1e-4)
+
+
+def test_folds_of_many_pieces_do_not_follow_jitter():
+    durations = (30.0,) * 8
+    grams = make_grams(durations)
+    rng = np.random.default_rng(3)
+    found = {
+        tuple(fit_layers(grams, make_blocks(durations, n), **OPTIONS).fold_stimuli)
+        for n in 29 + rng.integers(0, 2, (4, 8))
+    }
+    assert len(found) == 1
+
+
+def test_another_recording_under_the_same_name_is_an_error(tmp_path):
+    tree = OutputTree(tmp_path)
+    content = {
+        "SettingsHash": "0",
+        "Settings": {"space": "fsaverage5"},
+        "Stimuli": {"happy": "a", "sad": "b"},
+        "HeldOutStimuli": ["happy", "sad"],
+    }
+    write_json(tree.participant_settings("01", "vggish"), content)
+    write_json(
+        tree.participant_settings("02", "vggish"), content | {"Stimuli": {"happy": "c", "sad": "b"}}
+    )
+    with pytest.raises(InvalidInputError, match="happy"):
+        load_group(tree, "vggish", ["01", "02"])
+
+
+def test_a_model_of_two_layers_has_no_slope_but_a_reason():
+    rng = np.random.default_rng(5)
+    r = (0.5 + 0.1 * rng.random((2, 400))).astype(np.float32)
+    grams = make_grams((40.0, 50.0, 60.0))
+    fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
+    strong = replace(fits, r=r, null_sd=np.full_like(r, 0.05), average_sd_ratio=1.0)
+    assert isinstance(strong, LayerFits)
+    found = derive_preference(strong)
+    assert np.isnan(found.slope).all()
+    assert "layers" in found.reason
+    assert np.isfinite(found.maximum).all()
