@@ -42,7 +42,7 @@ def run_group_level(config: Config, run_id: str) -> Status:
     settings = config.group_settings() | {
         "gradient": {path.name: sha256_of_file(path) for path in files}
     }
-    _check_settings(tree, model, settings)
+    check_settings(tree, model, settings)
     workflow = init_group_level_wf(model, participants, settings, config=config)
     failures = run_workflow(workflow, config, run_id)
     if failures:
@@ -152,7 +152,7 @@ def init_group_level_wf(
     return workflow
 
 
-def _check_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
+def check_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
     """Refuse to mix group results of other settings in one folder.
 
     Raises

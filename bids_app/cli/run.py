@@ -76,16 +76,46 @@ def run(config: Config) -> int:
     if config.running.reports_only:
         return redraw_reports(config)
     if config.level == "group":
-        from bids_app.workflows.group import run_group_level
-
-        status = run_group_level(config, run_id)
+        done: Status | int = run_group(config, run_id)
     else:
-        status = run_participants(config, run_id)
-        if isinstance(status, int):
+        done = run_participants(config, run_id)
+    if isinstance(done, int):
+        return done
+    log = LOGGER.info if done.exit_code == 0 else LOGGER.error
+    log("%s", done.closing_line)
+    return done.exit_code
+
+
+def run_group(config: Config, run_id: str) -> Status:
+    """Conditions and encoding models over participants, whatever of both there is.
+
+    Raises
+    ------
+    MissingInputError
+        If a rating difference is given, but there are no maps of conditions.
+    """
+    from bids_app.workflows.conditions_group import run_conditions_group
+    from bids_app.workflows.group import run_group_level
+
+    tree = OutputTree(config.output_dir)
+    with_conditions, models = tree.participants_with_conditions(), tree.models()
+    rows: list[StatusRow] = []
+    if len(with_conditions) > 1 or (with_conditions and not models):
+        status = run_conditions_group(config, run_id)
+        if not models:
             return status
-    log = LOGGER.info if status.exit_code == 0 else LOGGER.error
-    log("%s", status.closing_line)
-    return status.exit_code
+        rows = status.rows
+    elif config.conditions.rating_difference is not None:
+        raise MissingInputError(
+            "A rating difference needs maps of a contrast of at least four participants.",
+            where=tree.root,
+            found=f"maps of {len(with_conditions)}",
+            remedy="run the participant level with --contrast first",
+        )
+    status = run_group_level(config, run_id)
+    status.rows[:0] = rows
+    status.write(tree.status(run_id))
+    return status
 
 
 def run_participants(config: Config, run_id: str) -> Status | int:
@@ -156,7 +186,10 @@ def redraw_reports(config: Config) -> int:
     from bids_app.report import write_group_report, write_participant_report
 
     tree = OutputTree(config.output_dir)
-    there = sorted({who for model in tree.models() for who in tree.participants_of(model)})
+    there = sorted(
+        {who for model in tree.models() for who in tree.participants_of(model)}
+        | set(tree.participants_with_conditions())
+    )
     if not there:
         raise MissingInputError(
             "There are no derivatives to draw.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.report.alignment import alignment_section, claim
+from bids_app.report.conditions import group_conditions
 from bids_app.report.extras import clusters_section, emotion_section, isc_section
 from bids_app.report.group_maps import accuracy_section, preference_section
 from bids_app.report.methods import group_methods
@@ -54,11 +55,14 @@ def write_group_report(output_dir: Path) -> Path:
         alignment_section(files, mesh),
         isc_section(files, mesh),
         emotion_section(files, mesh),
+        *group_conditions(files, mesh),
         clusters_section(files),
         signs_section(files),
         methods_section(files),
         settings_section(files),
     ]
+    if files.only_conditions:
+        sections = [*group_conditions(files, mesh), signs_section(files)]
     return write_page(
         files.tree.group_report,
         title="Music encoding: group",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_app.report.conditions import participant_conditions
 from bids_app.report.honesty import honesty_section
 from bids_app.report.layer_maps import accuracy_section, preference_section, profile_section
 from bids_app.report.methods import participant_methods
@@ -78,11 +79,14 @@ def write_participant_report(
         accuracy_section(files, mesh),
         preference_section(files, mesh),
         profile_section(files),
+        *participant_conditions(files, mesh),
         honesty_section(files, history),
         methods_section(files),
         errors_section(history),
         settings_section(files),
     ]
+    if files.only_conditions:
+        sections = [*participant_conditions(files, mesh), errors_section(history)]
     return write_page(
         files.tree.participant_report(participant),
         title=f"Music encoding: sub-{participant}",

@@ -16,7 +16,14 @@ import numpy.typing as npt
 from bids_app.config import DEFAULT_FEATURES, SPACE
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
-from bids_app.outputs import HEMISPHERES, OutputTree, join_entities, safe_label, sidecar_of
+from bids_app.outputs import (
+    CONDITIONS_LABEL,
+    HEMISPHERES,
+    OutputTree,
+    join_entities,
+    safe_label,
+    sidecar_of,
+)
 from bids_app.status import StatusRow
 from bids_app.surface.gifti import read_gifti
 
@@ -56,10 +63,17 @@ class Folder:
     def space(self) -> str:
         """Mesh of the maps, as the settings say."""
         participants = self.root.glob(f"sub-*/func/*_model-{self.model}_settings.json")
-        for path in (self.tree.model_settings(self.model), *sorted(participants)):
+        others = (self.tree.model_settings(name) for name in (self.model, CONDITIONS_LABEL))
+        for path in (*others, *sorted(participants)):
             if path.is_file():
                 return str(read_json(path)["Settings"].get("space", SPACE))
         return SPACE
+
+    @property
+    def only_conditions(self) -> bool:
+        """Whether conditions are all that was analyzed."""
+        own = self.tree.model_settings(CONDITIONS_LABEL)
+        return list(own.parent.glob("model-*_settings.json")) == [own]
 
     def name(self, path: Path) -> str:
         """Path as the reader may see it: relative to the output folder."""

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from dissonance import CONTRAST, COUPLED, SHIFT, SILENT, write_dissonance
+import statsmodels.api as sm
+from bids_app.workflows.interfaces import conditions as interfaces
+from dissonance import CONTRAST, COUPLED, RATINGS, SHIFT, SILENT, write_dissonance
 
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -27,10 +29,12 @@ def seeded(root):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Six participants, analyzed at the participant level."""
+    """Six participants, analyzed at the participant level; their pages are drawn by one test."""
     root = write_dissonance(tmp_path_factory.mktemp("music") / "study")
     call = arguments(root, "participant", "--contrast", "dissonant-consonant", *seeded(root))
-    assert main(call) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interfaces, "write_participant_report", lambda *_: root / "no page")
+        assert main(call) == 0
     return root
 
 
@@ -130,3 +134,97 @@ def test_music_and_conditions_are_planned_side_by_side(study, tmp_path, capsys):
     # Without contrasts, a dataset without music is the error it always was.
     assert main(call) == 66
     assert "There is no stimulus" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def group(study):
+    """The group level with the ratings of participants.tsv."""
+    assert main(arguments(study, "group", "--rating-difference", "dislike")) == 0
+    return study
+
+
+def group_map(root, stat, desc):
+    path = OutputTree(root / "out").group_map(
+        "L", "fsaverage5", model="conditions", feature=LABEL, stat=stat, desc=desc
+    )
+    return read_gifti(path)[0], read_json(sidecar_of(path))
+
+
+def test_group_maps_show_what_was_planted(group):
+    effect, told = group_map(group, "effect", "")
+    assert effect[CONTRAST].mean() == pytest.approx(2.0, abs=0.3)
+    assert np.abs(effect[SILENT]).mean() < 0.5
+    assert len(told["Participants"]) == 6
+    interaction, _ = group_map(group, "t", "ppi")
+    assert interaction[COUPLED].min() > 4
+    # Six participants have 64 sign flips: the smallest two-sided p is 2 / 64.
+    assert group_map(group, "p", "ppimaxt")[0][COUPLED].min() == pytest.approx(2 / 64)
+
+
+def test_slope_on_the_rating_difference(group):
+    slope, told = group_map(group, "effect", "rating")
+    assert slope[CONTRAST].mean() == pytest.approx(1.0, abs=0.2)
+    assert np.abs(slope[SILENT]).mean() < 0.3
+    assert told["LeftOut"] == {"sub-06": "no rating difference"}
+    assert len(told["Participants"]) == 5
+    p = group_map(group, "p", "ratingmaxt")[0]
+    assert p[CONTRAST].min() == pytest.approx(2 / 120)  # all orders of five, and their mirror
+    ratings = np.array([v for v in RATINGS.values() if v is not None])
+    maps = np.stack([left(group, "effect", participant=f"0{k}")[CONTRAST] for k in range(1, 6)])
+    fits = [sm.OLS(y, sm.add_constant(ratings)).fit() for y in maps.T.astype(float)]
+    np.testing.assert_allclose(slope[CONTRAST], [f.params[1] for f in fits], rtol=1e-5)
+    t = group_map(group, "t", "rating")[0]
+    np.testing.assert_allclose(t[CONTRAST], [f.tvalues[1] for f in fits], rtol=1e-5)
+
+
+def test_group_tables_have_dictionaries(group):
+    tree = OutputTree(group / "out")
+    for path in (group / "out").glob("group_model-conditions_*.tsv"):
+        told = read_json(path.with_suffix(".json"))
+        assert set(pd.read_csv(path, sep="\t").columns) <= set(told)
+    tests = pd.read_csv(tree.group_table("summary.tsv", model="conditions", desc="tests"), sep="\t")
+    assert list(tests["n_participants"]) == [6, 5, 6, 5]
+    assert tests["n_significant_maxt"].iloc[1] > 0
+    people = pd.read_csv(
+        tree.group_table("summary.tsv", model="conditions", desc="participants"), sep="\t"
+    )
+    assert people["in_regression"].tolist() == [True] * 5 + [False]
+
+
+def test_lags_over_participants(group):
+    path = OutputTree(group / "out").group_table(
+        "summary.tsv", model="conditions", feature=LABEL, desc="lags"
+    )
+    table = pd.read_csv(path, sep="\t").set_index(["condition", "lags"])
+    for condition in ("dissonant", "consonant"):
+        means = table.loc[condition, "mean_r"]
+        assert means["positive"] > means["negative"] + 0.05
+    assert (table["n_rating"] == 5).all()
+    assert table["slope_p"].between(0, 1).all()
+    told = read_json(sidecar_of(path))
+    assert told["SignConvention"] == "positive lag means: target leads seed"
+    assert told["LeftOutOfRegression"] == {"sub-06": "no rating difference"}
+    curves = pd.read_csv(path.with_name(path.name.replace("_summary", "_timeseries")), sep="\t")
+    curve = curves[curves["condition"] == "dissonant"]
+    assert curve.loc[curve["mean_r"].idxmax(), "lag_s"] == SHIFT
+
+
+def test_group_errors(group, study, tmp_path, capsys):
+    assert main(arguments(study, "group", "--rating-difference", "likes")) == 16
+    assert "participant_id, dislike" in capsys.readouterr().err
+    assert main([str(study), str(tmp_path), "group", "--rating-difference", "dislike"]) == 66
+    assert "--contrast" in capsys.readouterr().err
+
+
+def test_pages_show_maps_and_lags(group):
+    page = (group / "out" / "group.html").read_text()
+    assert page.count("<img") == 5  # mean and slope of contrast and interaction, and the lags
+    for words in ("positive lag means: target leads seed", "kept out of its tests: sub-06"):
+        assert words in page
+    redraw = arguments(group, "participant", "--participant-label", "01", "--reports-only")
+    assert main(redraw) == 0
+    own = (group / "out" / "sub-01.html").read_text()
+    assert own.count("<img") == 3
+    for text in (page, own):
+        assert "could not be drawn" not in text
+        assert "is not in the output folder" not in text
