@@ -47,7 +47,12 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
     """
     tree = OutputTree(config.output_dir)
     write_descriptions(tree, plan.study)
-    settings = config.condition_settings() | {"files": _region_checksums(config, plan)}
+    settings = config.condition_settings() | {
+        "seed": plan.seed.name if plan.seed else None,
+        "target": plan.target.name if plan.target else None,
+        "cortex_mask": bool(config.responses.cortex_mask),
+        "files": _region_checksums(config, plan),
+    }
     claim_settings(tree, CONDITIONS_LABEL, settings)
     status = Status(run_id, "participant")
     for run, why in plan.skipped.items():

@@ -160,7 +160,7 @@ def fit_ppi(
         noise=noise,
         details={
             "Contrast": contrast,
-            "Seed": seed.text,
+            "Seed": seed.name,
             "HemodynamicModel": hrf,
             "NoiseModel": noise,
             "Interaction": "product at the level of the BOLD signal, without deconvolution",
@@ -405,8 +405,8 @@ def correlate_regions(
         positive=stacked[:, lags >= 1.0].mean(axis=1),
         convention=first_profile.convention,
         details={
-            "Seed": seed.text,
-            "Target": target.text,
+            "Seed": seed.name,
+            "Target": target.name,
             "Contrast": contrast,
             "MaxLag": max_lag,
             "HemodynamicDelay": hemodynamic_delay,

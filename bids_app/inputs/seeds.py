@@ -49,6 +49,13 @@ class SeedRegion:
     center: tuple[float, float, float] | None = None
     radius: float = DEFAULT_RADIUS
 
+    @property
+    def name(self) -> str:
+        """As the user wrote it, without folders: where a file lies changes no result."""
+        if self.path is None:
+            return self.text
+        return f"{self.path.name}:{self.label}" if self.label else self.path.name
+
 
 def parse_seed(text: str) -> SeedRegion:
     """Understand a seed as it is given on a command line.

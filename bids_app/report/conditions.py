@@ -28,15 +28,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVEL = 0.05
+
+PARTICIPANT_METHODS = (
+    "Each run's BOLD was fitted by one boxcar per condition, convolved with the canonical response,"
+    " confounds, slow drifts and a constant, with AR(1) errors; runs were combined as fixed effects."
+    " With a seed, the model is [phi, Xc, phi * Xc]: phi is the first eigenvariate of the seed's"
+    " series after confounds and drifts are removed, Xc the convolved contrast, and the map shows"
+    " the product, taken at the level of the BOLD signal (Kim et al. 2017,"
+    " doi:10.1038/s41598-017-06105-2)."
+)
+GROUP_METHODS = (
+    "Means over participants were tested by two-sided sign flips. Where a rating difference is"
+    " given, dBOLD = b0 + b1 dRating + e was fitted at every vertex, and b1 tested by permuting (or"
+    " flipping) the residuals of the model without the rating (Freedman and Lane 1983,"
+    " doi:10.1080/07350015.1983.10509354). p is corrected over vertices by the largest |t| and,"
+    " apart from that, by threshold-free cluster enhancement (Smith and Nichols 2009,"
+    " doi:10.1016/j.neuroimage.2008.03.061); every map and table is corrected on its own."
+)
+
 _PARTICIPANT_MAPS = {
     "": "Difference of the conditions",
     "ppi": "Interaction of the seed's course with the difference of the conditions (PPI)",
 }
 _GROUP_MAPS = {
     "": "Mean difference of the conditions over participants",
-    "ppi": "Mean interaction with the seed (PPI) over participants",
     "rating": "Difference of the conditions against the rating difference (slope b1 over"
     " participants)",
+    "ppi": "Mean interaction with the seed (PPI) over participants",
     "ppirating": "Interaction with the seed against the rating difference (slope b1 over"
     " participants)",
 }
@@ -50,6 +68,7 @@ def participant_conditions(files: ParticipantFiles, mesh: SurfaceMesh) -> list[S
     told = files.json(path)
     section = Section("conditions", "Conditions")
     section.add("settings", lambda: _facts(told["Settings"]))
+    section.blocks.append(Text(PARTICIPANT_METHODS))
     for label, contrast in told["Contrasts"].items():
         for desc, text in _PARTICIPANT_MAPS.items():
             if desc == "ppi" and not told["Settings"]["seed"]:
@@ -97,6 +116,7 @@ def group_conditions(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
     if not files.tree.group_table("settings.json", model=CONDITIONS_LABEL).is_file():
         return []
     section = Section("conditions", "Conditions")
+    section.blocks.append(Text(GROUP_METHODS))
     section.add("tests", lambda: tests_table(files))
     section.add("rating differences", lambda: ratings_text(files))
     for path in _t_maps(files):
@@ -112,7 +132,14 @@ def group_conditions(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
 def _t_maps(files: GroupFiles) -> list[Path]:
     """Left hemispheres."""
     folder = files.root / "tpl-fsaverage" / "func"
-    return sorted(folder.glob(f"*_hemi-L_*model-{CONDITIONS_LABEL}_*_stat-t_*statmap.func.gii"))
+    found = folder.glob(f"*_hemi-L_*model-{CONDITIONS_LABEL}_*_stat-t_*statmap.func.gii")
+    order = list(_GROUP_MAPS)
+
+    def place(path: Path) -> tuple[str, int]:
+        entities = parse_entities(path)
+        return entities["feature"], order.index(entities.get("desc", ""))
+
+    return sorted(found, key=place)
 
 
 def group_map(files: GroupFiles, mesh: SurfaceMesh, left: Path) -> Block:

@@ -62,7 +62,7 @@ def write_group_report(output_dir: Path) -> Path:
         settings_section(files),
     ]
     if files.only_conditions:
-        sections = [*group_conditions(files, mesh), signs_section(files)]
+        sections = group_conditions(files, mesh)
     return write_page(
         files.tree.group_report,
         title="Music encoding: group",

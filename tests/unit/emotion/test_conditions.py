@@ -113,7 +113,7 @@ def test_interaction_with_a_surface_seed(make_run, conditions, mesh, tmp_path, c
     assert found.names == ["interaction"]
     inside = found.t[0, 25:35]
     assert inside.min() > 3 if coupling else np.abs(inside).mean() < 1.6
-    assert found.details["Seed"] == seed.text
+    assert found.details["Seed"] == "lh.ic.label"
 
 
 def test_interaction_with_a_seed_in_the_volume(make_run, conditions, mesh, tmp_path):
