@@ -61,7 +61,8 @@ check_doctor() {
 }
 
 check_demo() {
-    in_image -v "$work/demo:/out" "$image" musenc demo --output-dir /out/demo --n-participants 3 ||
+    in_image -v "$work/demo:/out" "$image" musenc demo --output-dir /out/demo --n-participants 2 \
+        --duration 180 ||
         fail "musenc demo"
     study=$work/demo/demo/study cache=$work/demo/demo/cache results=$work/demo/demo/results
     [[ -s $results/group.html ]] || fail "the demo left no group report"

@@ -12,12 +12,14 @@ import numpy as np
 
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, SPACE, Config, Model, Running, Statistics
+from bids_app.errors import UsageError
 from bids_app.files import read_json
 from bids_app.outputs import HEMISPHERES, OutputTree
 
 if TYPE_CHECKING:
     from bids_app.testing.study import Truth
 
+SHORTEST = 180.0  # seconds of music: the shortest piece outlasts what is cropped and delayed
 LOGGER = logging.getLogger("bids_app")
 
 
@@ -44,9 +46,25 @@ class Recovery:
     statement: str
 
 
-def run_demo(output_dir: Path, *, n_participants: int, n_procs: int, seed: int) -> int:
-    """Simulate, analyze both levels, compare with the truth; returns the exit code."""
+def run_demo(
+    output_dir: Path, *, n_participants: int, n_procs: int, seed: int, duration: float
+) -> int:
+    """Simulate, analyze both levels, compare with the truth; returns the exit code.
+
+    Raises
+    ------
+    UsageError
+        If there are too few participants, or too few seconds of music.
+    """
+    from bids_app.testing.music import default_pieces
     from bids_app.testing.simulate import simulate_study
+
+    if n_participants < 2 or duration < SHORTEST:
+        raise UsageError(
+            "The demo is too small to be analyzed.",
+            found=f"--n-participants {n_participants} --duration {duration:g}",
+            wanted=f"at least 2 participants and {SHORTEST:g} s",
+        )
 
     started = time.monotonic()
     results = output_dir / "results"
@@ -57,6 +75,7 @@ def run_demo(output_dir: Path, *, n_participants: int, n_procs: int, seed: int) 
         output_dir / "study",
         n_participants=n_participants,
         seed=seed,
+        pieces=default_pieces(duration),
         weights=weights,
         feature_cache=cache_dir,
         progress=lambda message: LOGGER.info("simulation: %s", message),

@@ -62,6 +62,13 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--n-participants", type=int, default=6, help="listeners (default: %(default)d)"
     )
+    parser.add_argument(
+        "--duration",
+        type=float,
+        default=480.0,
+        metavar="SECONDS",
+        help="music in all; less is faster and recovers less (default: %(default)g)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_demo)
@@ -97,6 +104,7 @@ def _run_demo(options: argparse.Namespace) -> int:
         n_participants=options.n_participants,
         n_procs=options.nprocs,
         seed=options.seed,
+        duration=options.duration,
     )
 
 

@@ -90,6 +90,13 @@ DEFAULT_PIECES = (
     Piece("sadshort", 160.0, tempo=72.0, minor=True, tonic=57, energy=0.4),
     Piece("sadlong", 208.0, tempo=84.0, minor=True, tonic=62, energy=0.5),
 )
+DEFAULT_DURATION = sum(piece.duration for piece in DEFAULT_PIECES)
+
+
+def default_pieces(duration: float = DEFAULT_DURATION) -> tuple[Piece, ...]:
+    """The default pieces, shortened or lengthened to `duration` seconds in all."""
+    share = duration / DEFAULT_DURATION
+    return tuple(replace(piece, duration=share * piece.duration) for piece in DEFAULT_PIECES)
 
 
 @dataclass(frozen=True)
