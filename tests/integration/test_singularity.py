@@ -6,24 +6,21 @@ installed is compared with the image that containers/ci.sh built.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from other_machines import DOCKER_IMAGE, ROOT, TOOLS
 
-ROOT = Path(__file__).parents[2]
-ENGINE = ROOT / ".." / "shared" / "tools" / "container-engine"
+ENGINE = TOOLS / "container-engine"
 DEFINITION = (ROOT / "Singularity.def").read_text()
-DOCKER_IMAGE = "localhost/musenc-bidsapp-test"
 IMAGE = "musenc-singularity-test"
 LISTING = (
     "cd /opt/musenc && find . -type f ! -name '*.pyc' ! -name RECORD ! -name SHA256SUMS | sort"
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def section(name: str, **arguments: str) -> str:
@@ -35,25 +32,6 @@ def section(name: str, **arguments: str) -> str:
         text = text.replace("{{ " + key + " }}", value)
     assert "{{" not in text
     return text
-
-
-@pytest.fixture(scope="module")
-def podman():
-    """Call podman as the engine script has prepared it."""
-    if not ENGINE.exists():
-        pytest.skip("no container engine")
-    subprocess.run([ENGINE, "setup"], check=True, capture_output=True)
-    line = subprocess.run([ENGINE, "env"], check=True, capture_output=True, text=True).stdout
-    name, _, value = line.removeprefix("export ").strip().partition("=")
-    environment = {**os.environ, name: value}
-
-    def call(*arguments):
-        command = ["podman", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-    if call("image", "exists", DOCKER_IMAGE).returncode != 0:
-        pytest.skip(f"there is no image {DOCKER_IMAGE}: run containers/ci.sh first")
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+"""Where the tools of other machines are, and what may differ in derivatives made there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / ".." / "shared" / "tools"
+DOCKER_IMAGE = "localhost/musenc-bidsapp-test"
+RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+
+
+def derivatives(folder: Path, participants_only: bool = False) -> dict[str, bytes]:
+    """Content of every file of results by its name, without when and where it was made.
+
+    Left out are logs, and the caches of the program; replaced are names of runs (date and time),
+    and the folder itself.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if not path.is_file() or name.parts[0] in ("logs", ".musenc"):
+            continue
+        if participants_only and not name.parts[0].startswith("sub-"):
+            continue
+        content = path.read_bytes()
+        if path.suffix in (".json", ".html", ".md", ".tsv", ".svg"):
+            text = RUN_ID.sub("RUN", content.decode()).replace(str(folder), "OUT")
+            content = text.replace(json.dumps(str(folder))[1:-1], "OUT").encode()
+        found[str(name)] = content
+    return found
+
+
+def differences(folder: Path, other: Path, *, participants_only: bool = False) -> list[str]:
+    """Names of files that are in one folder only, or are not the same in both."""
+    ours, theirs = (derivatives(each, participants_only) for each in (folder, other))
+    assert len(ours) > 100, f"{folder} holds {len(ours)} files"
+    return sorted(
+        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    )
