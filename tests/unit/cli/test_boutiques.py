@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from bids_app.cli import tools
 from bids_app.cli.boutiques import descriptor
-from bids_app.cli.parser import build_parser
+from bids_app.cli.parser import build_parser, parse_config
 from bids_app.errors import MissingInputError
 
 
@@ -77,11 +78,44 @@ def test_the_tool_writes_the_descriptor(tmp_path, capsys):
     assert content["container-image"]["image"] == "musenc-bidsapp:1"
 
 
-def test_bosh_validates_it(tmp_path):
-    bosh = shutil.which("bosh")
-    if bosh is None:
+@pytest.fixture
+def bosh(tmp_path):
+    """Call Boutiques' own program with the descriptor's file in place of DESCRIPTOR."""
+    program = Path(sys.executable).with_name("bosh")
+    if not program.exists():
         pytest.skip("bosh is not installed (pip install boutiques)")
     target = tmp_path / "descriptor.json"
     target.write_text(json.dumps(descriptor(build_parser(), image="musenc-bidsapp")))
-    done = subprocess.run([bosh, "validate", str(target)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+
+    def call(*words):
+        command = [program, *(target if word == "DESCRIPTOR" else word for word in words)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return call
+
+
+def test_bosh_validates_it(bosh):
+    assert bosh("validate", "DESCRIPTOR").strip().endswith("OK")
+
+
+def test_bosh_makes_a_command_line_that_the_parser_takes(bosh, tmp_path):
+    values = {
+        "bids_dir": str(tmp_path),
+        "output_dir": "/out",
+        "analysis_level": "participant",
+        "participant_label": ["sub-01", "02"],
+        "delays": "2:8",
+        "nprocs": 3,
+        "dry_run": True,
+    }
+    invocation = tmp_path / "invocation.json"
+    invocation.write_text(json.dumps(values))
+    printed = bosh("exec", "simulate", "-i", str(invocation), "DESCRIPTOR")
+    program, *arguments = printed.splitlines()[-1].split()
+    assert program == "musenc-bidsapp"
+    config = parse_config(arguments)
+    assert config.selection.participants == ("01", "02")
+    assert config.model.delays == (2.0, 8.0)
+    assert (config.running.n_procs, config.running.dry_run) == (3, True)
