@@ -202,9 +202,15 @@ class Config:
             "features": before + precomputed if precomputed else features,
             "weights_sha256": weights_sha256,
             **model,
-            **asdict(self.responses),
+            **self.response_settings(),
             "null": self.statistics.null,
             "random_seed": self.statistics.random_seed,
+        }
+
+    def response_settings(self) -> dict[str, Any]:
+        """Settings that change the cleaned responses, which all models of a folder share."""
+        return {
+            **asdict(self.responses),
             "missing": self.stimuli.missing,
             **self._selected_runs(),
         }

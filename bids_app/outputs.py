@@ -200,6 +200,11 @@ class OutputTree:
         """The settings every participant of a model label shares."""
         return self.root / "logs" / f"model-{model}_settings.json"
 
+    @property
+    def response_settings(self) -> Path:
+        """The settings of the cleaned responses, which all models share."""
+        return self.root / "logs" / "responses_settings.json"
+
     def models(self) -> list[str]:
         """Labels of the models with complete maps of at least one participant, sorted."""
         found = self.root.glob("sub-*/func/sub-*_model-*_settings.json")

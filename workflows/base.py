@@ -47,6 +47,8 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     tree = OutputTree(config.output_dir)
     models = [_EncodingModel.of(space, config) for space in config.model.spaces]
     write_descriptions(tree, plan)
+    mask = {"cortex_mask": _mask_checksums(config)}
+    _claim(tree.response_settings, config.response_settings() | mask)
     for model in models:
         claim_settings(tree, model.label, model.settings)
     status = Status(run_id, "participant")
@@ -167,7 +169,10 @@ def claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> No
     InvalidInputError
         If the output folder holds maps of the same label made with other settings.
     """
-    path = tree.model_settings(model)
+    _claim(tree.model_settings(model), settings)
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
     with shared_lock(path):
         if path.exists():
             known = read_json(path)
@@ -176,7 +181,7 @@ def claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> No
                     "The output folder holds maps made with other settings.",
                     where=path,
                     found="; ".join(settings_difference(known["Settings"], settings)),
-                    wanted="the same settings for every participant of a model",
+                    wanted="the same settings for every participant",
                     remedy="use another output folder, or delete this one's maps",
                 )
             return

@@ -164,6 +164,10 @@ def test_other_settings_into_the_same_folder_are_refused(analyzed, capsys):
     message = capsys.readouterr().err
     assert "crop: 15.0 -> 10.0" in message
     assert "Traceback" not in message
+    # Cleaned responses are shared by the models of a folder.
+    other = ("--features", "envelope", "--smoothing", "0")
+    assert main(analyzed.arguments("participant", *other)) == 16
+    assert "smoothing: 6.0 -> 0.0" in capsys.readouterr().err
     assert main(analyzed.arguments("group", "--n-spins", "50")) == 16
     assert "n_spins: 100 -> 50" in capsys.readouterr().err
 
