@@ -87,11 +87,16 @@ def read_json(source: Path) -> Any:
     MissingInputError, BadDataError
         If the file is not there or is not JSON.
     """
+    source = Path(source)
+    # Opening a named pipe would wait for ever.
+    if not source.is_file():
+        raise MissingInputError("A file is missing.", where=source)
     try:
-        return json.loads(Path(source).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise MissingInputError("A file is missing.", where=source) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return json.loads(source.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise BadDataError("A file cannot be read.", where=source, found=error.strerror) from error
+    # Numbers of thousands of digits and thousands of brackets are refused by the parser.
+    except (ValueError, RecursionError) as error:
         raise BadDataError("A file is not valid JSON.", where=source, found=str(error)) from error
 
 

@@ -18,6 +18,7 @@ from bids_app.features.loudness import Loudness
 from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import ConfoundSelection, select_confounds
 from bids_app.inputs.records import BoldRun, Presentation
+from bids_app.inputs.tables import read_frame
 from bids_app.resources import fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.gifti import read_gifti, read_surface
@@ -87,6 +88,14 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh | None = None) -> NDArray[np.float
             where=run.label,
             found=f"{len(left)} volumes left, {len(right)} right",
             remedy="run fMRIPrep again for this run",
+        )
+    if len(left) != run.n_volumes:
+        raise BadDataError(
+            "The BOLD holds another number of volumes than its header says.",
+            where=run.bold_left,
+            found=f"{len(left)} volumes",
+            wanted=f"{run.n_volumes}",
+            remedy="copy the files again, or run fMRIPrep again for this run",
         )
     bold = np.hstack([left, right])
     if bold.shape[1] != mesh.n_vertices:
@@ -260,10 +269,11 @@ def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> l
     """Confounds as they went into the design, and head motion for the reader."""
     motion: list[float | None] = [None] * n_volumes
     if run.confounds_file is not None:
-        table = pd.read_csv(run.confounds_file, sep="\t", na_values="n/a")
+        table = read_frame(run.confounds_file)
         for name in ("framewise_displacement", "FramewiseDisplacement"):
             if name in table and len(table) == n_volumes:
-                motion = [None if np.isnan(v) else float(v) for v in table[name]]
+                numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
+                motion = [float(v) if np.isfinite(v) else None for v in numbers]
     return [
         {"run": run.label, "volume": volume, "framewise_displacement": motion[volume]}
         | dict(zip(selected.names, map(float, selected.values[volume]), strict=True))

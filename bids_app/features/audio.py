@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError
+from bids_app.inputs.files import audio_problem
 
 if TYPE_CHECKING:
     import soundfile
 
-_BLOCK_SECONDS = 30
+_BLOCK_SAMPLES = 1 << 21
 # Below -100 dB of full scale there is nothing to hear and nothing to standardize.
 _SILENCE = 1e-5
 
@@ -117,24 +118,28 @@ def _open(path: Path) -> soundfile.SoundFile:
 
     _check_exists(path)
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise BadDataError(
-            "This file cannot be read as audio.",
-            where=path,
-            found=str(error),
-            wanted="a format libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF, ...",
-            remedy="convert it, for example with `ffmpeg -i FILE out.wav`",
-        ) from error
+        problem: object = audio_problem(path)
+        if problem is None:
+            return soundfile.SoundFile(path)
+    except (OSError, soundfile.LibsndfileError, TypeError, ValueError) as error:
+        problem = error
+    raise BadDataError(
+        "This file cannot be read as audio.",
+        where=path,
+        found=str(problem),
+        wanted="a format libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF, ...",
+        remedy="copy it again, or convert it, for example with `ffmpeg -i FILE out.wav`",
+    )
 
 
 def _read_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
     import soundfile
 
     try:
-        for block in file.blocks(_BLOCK_SECONDS * file.samplerate, dtype="float64", always_2d=True):
+        n_frames = max(1, _BLOCK_SAMPLES // max(1, file.channels))
+        for block in file.blocks(n_frames, dtype="float64", always_2d=True):
             yield block.mean(axis=1)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, ValueError, MemoryError) as error:
         raise BadDataError(
             "This audio file breaks off or is damaged.",
             where=path,

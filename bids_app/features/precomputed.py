@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.pooling import FeatureSeries, Unit, patch_means
 from bids_app.features.timing import interpolation_matrix
+from bids_app.inputs.tables import read_frame
 
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
@@ -113,13 +114,13 @@ def load_precomputed(
 
 
 def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
-    import pandas as pd
-
     try:
-        table = pd.read_csv(file, sep="\t", na_values=["n/a"])
+        table = read_frame(file)
         times = table.pop("time").to_numpy(dtype=float)
         values = table.to_numpy(dtype=float)
-    except (KeyError, ValueError, OSError) as error:
+    except MusencError as error:
+        raise _unreadable(file, f"{error.what} {error.found or ''}".strip()) from error
+    except (KeyError, ValueError) as error:
         raise _unreadable(file, error) from error
     if not table.columns.size:
         raise _unreadable(file, "no column beside time")

@@ -14,6 +14,7 @@ from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.sidecars import read_json
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
+from bids_app.inputs.tables import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,7 +187,7 @@ def _read_table(table: str | Path | pd.DataFrame | None) -> tuple[pd.DataFrame, 
             wanted="fMRIPrep's desc-confounds_timeseries.tsv",
             remedy="fetch or add it, or give --confounds none",
         )
-    frame = pd.read_csv(table, sep="\t", na_values=["n/a"])
+    frame = read_frame(Path(table))
     # Tables that were saved with their row numbers.
     frame = frame.loc[:, [not str(name).startswith("Unnamed:") for name in frame.columns]]
     return frame.rename(columns=_current_name), str(table)
@@ -217,7 +218,9 @@ class _Source:
     def __init__(self, frame: pd.DataFrame, sidecar: dict[str, Any], where: str) -> None:
         self._frame = frame
         self._names = [str(name) for name in frame.columns]
-        self._sidecar = {_current_name(key): value for key, value in sidecar.items()}
+        self._sidecar = {
+            _current_name(key): value for key, value in sidecar.items() if isinstance(value, dict)
+        }
         self._where = where
 
     def columns_of(

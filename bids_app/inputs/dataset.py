@@ -14,7 +14,7 @@ from bids_app.errors import (
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
-from bids_app.inputs.locate import Located, locate_dataset
+from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
 from bids_app.inputs.names import (
     N_VERTICES,
     normalize_space,
@@ -120,6 +120,7 @@ def plan_study(
     space = _checked_options(space, missing, kinds, dummy_scans)
     strategy = resolve_strategy(confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
+    check_descriptions(located)
     check_participants(located, selection)
     table = None if stimuli_table is None else read_stimulus_table(Path(stimuli_table))
     candidates = find_candidates(located, selection, space, kinds, bids_filters, database_dir)
@@ -256,9 +257,10 @@ def _with_stimuli(
     if asked or not (chosen or any(item.problem for item in skipped)):
         _raise_no_stimulus(asked or silent_tasks, table is not None, raw)
     for run in silent:
-        reason = "no stimulus is given for this " + (
-            "task" if run.entities["task"] in silent_tasks else "run"
-        )
+        whole_task = run.entities["task"] in silent_tasks
+        reason = "no stimulus is given for this " + ("task" if whole_task else "run")
+        if not whole_task and table is None and raw is not None:
+            reason += f" in {_events_file(run, raw) or 'an events.tsv'}"
         skipped.append(_skip(run, reason, problem=run.entities["task"] not in silent_tasks))
     return chosen, rows, skipped
 
@@ -270,12 +272,18 @@ def _rows(
         return rows_of_run(table, run.entities), None
     if raw is None:
         return [], None
-    folder = raw_folder(raw.root, run)
-    events = raw.applying(folder, run.entities, "events", (".tsv",), ignore=("echo", "part"))
-    if not events:
+    events = _events_file(run, raw)
+    if events is None:
         return [], None
-    problem = content_problem(events[0])
-    return ([], problem) if problem else (rows_of_events(events[0], raw.root), None)
+    problem = content_problem(events)
+    return ([], problem) if problem else (rows_of_events(events, raw.root), None)
+
+
+def _events_file(run: RunFiles, raw: Inheritance) -> Path | None:
+    """The nearest events.tsv that applies to a run."""
+    folder = raw_folder(raw.root, run)
+    found = raw.applying(folder, run.entities, "events", (".tsv",), ignore=("echo", "part"))
+    return found[0] if found else None
 
 
 def _raise_no_stimulus(tasks: list[str], table: bool, raw: Inheritance | None) -> None:

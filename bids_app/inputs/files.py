@@ -35,7 +35,7 @@ def content_problem(path: Path) -> str | None:
     """Say why the content of a file cannot be read, or None where it can.
 
     Recognizes git-annex links and pointer files (DataLad datasets whose content was not fetched),
-    git-LFS pointers, broken links, folders and empty files.
+    git-LFS pointers, broken links, folders, empty files and files nobody may read.
     """
     if path.is_symlink() and not path.exists():
         target = str(path.readlink())
@@ -46,11 +46,16 @@ def content_problem(path: Path) -> str | None:
         return f"not found: {path}"
     if not path.is_file():
         return f"not a file: {path}"
-    size = path.stat().st_size
-    if size == 0:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_HEAD_CHUNK)
+    except PermissionError:
+        return f"no permission to read: {path}"
+    except OSError as error:
+        return f"cannot be read: {path} ({error.strerror})"
+    if not start:
         return f"empty file: {path}"
-    if size < 1024:
-        start = path.read_bytes()
+    if len(start) < 1024:
         if start.startswith(b"/annex/objects/"):
             return f"content not present: datalad get {path}"
         if start.startswith(b"version https://git-lfs"):
@@ -140,3 +145,19 @@ def read_gifti_header(path: Path) -> GiftiHeader:
         time_step = None
     structure = parser.metadata.get("AnatomicalStructurePrimary")
     return GiftiHeader(n_volumes, n_vertices, time_step, structure)
+
+
+def audio_problem(path: Path) -> str | None:
+    """Say why an audio file is not whole, or None.
+
+    Decoders take a WAV file that breaks off for a shorter piece of music; its header knows better.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    said, there = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
+    # Programs that write to a pipe leave the size open. One byte of padding may lack.
+    if said - 8 in (0, 0xFFFFFFFF, 0x7FFFFFFF) or said <= there + 1:
+        return None
+    return f"truncated audio file: {path} has {there} of {said} bytes"

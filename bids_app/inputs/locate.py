@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_app.errors import InvalidInputError, MissingInputError, UsageError
+from bids_app.errors import InvalidInputError, MissingInputError, MusencError, UsageError
+from bids_app.files import read_json
+from bids_app.inputs.files import content_problem
 
 _WANTED = (
     "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
@@ -137,10 +138,42 @@ def has_participants(folder: Path) -> bool:
 def read_description(folder: Path) -> dict[str, Any]:
     """Content of dataset_description.json; empty where it is missing or unreadable."""
     try:
-        content = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        content = read_json(folder / "dataset_description.json")
+    except MusencError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def check_descriptions(located: Located) -> None:
+    """Complain about a dataset_description.json that is there and says nothing.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    for folder in (located.raw_dir, *(path for _, path in located.derivatives)):
+        path = None if folder is None else folder / "dataset_description.json"
+        # A link whose content was not fetched is no harm.
+        if path is None or not (path.exists() or path.is_symlink()):
+            continue
+        problem: object = content_problem(path)
+        if problem and "content not present" in str(problem):
+            continue
+        if not problem:
+            try:
+                content = read_json(path)
+            except MusencError as error:
+                problem = error.found
+            else:
+                problem = None if isinstance(content, dict) else f"a {type(content).__name__}"
+        if problem:
+            raise InvalidInputError(
+                "The description of a dataset cannot be read.",
+                where=path,
+                found=problem,
+                wanted='a JSON object such as {"Name": "...", "BIDSVersion": "1.8.0"}',
+                remedy="correct the file",
+            )
 
 
 def is_fmriprep(folder: Path) -> bool:
@@ -149,7 +182,11 @@ def is_fmriprep(folder: Path) -> bool:
         return False
     description = read_description(folder)
     generated = description.get("GeneratedBy")
-    names = [g.get("Name", "") for g in generated] if isinstance(generated, list) else []
+    names = [
+        g.get("Name", "")
+        for g in (generated if isinstance(generated, list) else [])
+        if isinstance(g, dict)
+    ]
     pipeline = description.get("PipelineDescription")
     if isinstance(pipeline, dict):
         names.append(pipeline.get("Name", ""))

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import audio_problem, content_problem
 from bids_app.inputs.records import Presentation, Stimulus
 from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
+
+_LONGEST_AUDIO = 24 * 3600.0
 
 
 def stimulus_label(path: Path) -> str:
@@ -104,17 +106,26 @@ def _sha256(path: Path) -> str:
 def _duration(path: Path, where: str) -> float:
     import soundfile
 
-    try:
-        information = soundfile.info(str(path))
-    except soundfile.SoundFileError as error:
+    problem: object = audio_problem(path)
+    seconds = 0.0
+    if problem is None:
+        try:
+            information = soundfile.info(str(path))
+            seconds = float(information.frames) / float(information.samplerate)
+        # libsndfile lets some headers through that Python cannot represent.
+        except (soundfile.SoundFileError, TypeError, ValueError, ArithmeticError) as error:
+            problem = f"{path}: {error}"
+    if problem is None and not 0 < seconds < _LONGEST_AUDIO:
+        problem = f"{path}: {seconds:g} s of sound"
+    if problem:
         raise InvalidInputError(
             "The file of a stimulus is not audio that can be read.",
             where=where,
-            found=f"{path}: {error}",
+            found=problem,
             wanted="wav, flac, ogg or mp3",
-            remedy="convert it, for example with ffmpeg",
-        ) from error
-    return float(information.frames) / float(information.samplerate)
+            remedy="copy it again, or convert it, for example with ffmpeg",
+        )
+    return seconds
 
 
 def presentations_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy
 
+_SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
 _HEMISPHERES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
@@ -84,6 +85,12 @@ def probe_run(
             f"({run.confounds.path if run.confounds else ''})"
         )
     timing = _timing(run, derivative, raw, repetition_time, slice_time_ref, time_step)
+    problems += _other_hemisphere(run, derivative)
+    if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
+        problems.append(
+            f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
+            "is it in milliseconds? Correct RepetitionTime in the JSON files"
+        )
     if timing.tr is None:
         problems.append(
             "no repetition time in any sidecar: give --repetition-time SECONDS, "
@@ -210,13 +217,33 @@ def _timing(
         raw_metadata = raw.metadata(
             raw_folder(raw.root, run), run.entities, ignore=("echo", "part")
         )
-    return resolve_timing(
+    timing = resolve_timing(
         [(names[run.kind or "gifti"], own), ("volume sidecar", volume)],
         raw_metadata,
         repetition_time=repetition_time,
         slice_time_ref=slice_time_ref,
         header_time_step=time_step,
     )
+    silent = derivative.absent(folder, file.entities)
+    if raw is not None:
+        silent += raw.absent(raw_folder(raw.root, run), run.entities, ignore=("echo", "part"))
+    notes = [f"a JSON sidecar is left out: {problem}" for problem in silent]
+    return replace(timing, warnings=(*timing.warnings, *notes))
+
+
+def _other_hemisphere(run: RunFiles, derivative: Inheritance) -> list[str]:
+    """What the sidecars of both hemispheres do not agree about."""
+    if run.left is None or run.right is None:
+        return []
+    left, right = (
+        derivative.metadata(file.path.parent, file.entities) for file in (run.left, run.right)
+    )
+    return [
+        f"the sidecars of the hemispheres differ: {key} is {left[key]} left, {right[key]} right "
+        f"({run.left.path})"
+        for key in ("RepetitionTime", "StartTime")
+        if key in left and key in right and left[key] != right[key]
+    ]
 
 
 def raw_folder(raw_dir: Path, run: RunFiles) -> Path:

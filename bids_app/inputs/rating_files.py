@@ -21,6 +21,7 @@ from bids_app.inputs.ratings import (
 )
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.sidecars import Inheritance
+from bids_app.inputs.tables import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,9 +123,7 @@ def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> 
     import pandas as pd
 
     headless = named.suffix == "stim" and path.name.endswith(".gz")
-    frame = pd.read_csv(
-        path, sep="\t", dtype=str, na_values=["n/a"], header=None if headless else 0
-    )
+    frame = read_frame(path, dtype=str, header=not headless)
     if headless:
         columns = metadata.get("Columns")
         if not isinstance(columns, list) or len(columns) != frame.shape[1]:

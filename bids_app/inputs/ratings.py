@@ -14,6 +14,7 @@ from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.presentations import stimulus_label
 from bids_app.inputs.rating_records import Rating, RatingSet, crop_ratings, make_ratings
+from bids_app.inputs.tables import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +209,6 @@ def _pick(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
 
     problem = content_problem(path)
     if problem:
@@ -220,17 +220,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
             remedy="check the path given with --ratings and the files named there",
         )
     separator = "," if path.name.endswith((".csv", ".csv.gz")) else "\t"
-    try:
-        # Labels such as 01 must stay text.
-        frame = pd.read_csv(path, sep=separator, dtype=str, na_values=["n/a"], encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        raise InvalidInputError(
-            "A file of ratings is not a table.",
-            where=path,
-            found=error,
-            wanted="tab-separated text (comma-separated in .csv files)",
-        ) from error
-    return frame.rename(columns=lambda name: str(name).strip())
+    return read_frame(path, sep=separator, dtype=str)  # labels such as 01 must stay text
 
 
 def _numbers(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:

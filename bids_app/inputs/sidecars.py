@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from bids_app.errors import InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.files import read_json as read_any_json
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities
+
+_BEYOND = 1e12
+_JSON = (".json", ".func.json", ".dtseries.json")
 
 
 class Inheritance:
@@ -90,10 +93,20 @@ class Inheritance:
     ) -> dict[str, Any]:
         """Merged content of the JSON files that apply; the nearest wins."""
         merged: dict[str, Any] = {}
-        extensions = (".json", ".func.json", ".dtseries.json")
-        for path in reversed(self.applying(folder, entities, suffix, extensions, ignore)):
+        for path in reversed(self.applying(folder, entities, suffix, _JSON, ignore)):
             merged.update(self.read(path))
         return merged
+
+    def absent(
+        self,
+        folder: Path,
+        entities: Mapping[str, str],
+        suffix: str = "bold",
+        ignore: Iterable[str] = (),
+    ) -> list[str]:
+        """Why JSON files that apply say nothing: not fetched, empty, not readable."""
+        paths = self.applying(folder, entities, suffix, _JSON, ignore)
+        return [problem for path in paths if (problem := content_problem(path))]
 
     def volume_metadata(self, folder: Path, entities: Mapping[str, str]) -> dict[str, Any]:
         """Content of the sidecar of a preprocessed volume of the same run, in whichever space."""
@@ -124,12 +137,12 @@ def read_json(path: Path) -> dict[str, Any]:
         Where the file is not JSON or not an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = read_any_json(path)
+    except BadDataError as error:
         raise InvalidInputError(
             "A JSON sidecar cannot be read.",
             where=path,
-            found=error,
+            found=error.found,
             wanted="a JSON object",
             remedy="correct the file",
         ) from error
@@ -156,9 +169,14 @@ class Timing:
 
 
 def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    # JSON knows whole numbers beyond any float, and Python's also NaN and Infinity.
+    return float(value) if 0 < value < _BEYOND else None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND
 
 
 def resolve_timing(
@@ -209,6 +227,12 @@ def resolve_timing(
         warnings.append(
             f"--repetition-time {repetition_time:g} s is not used: the {tr_source} says {tr:g} s"
         )
+    others = [(source, _positive(content.get("RepetitionTime"))) for source, content in ordered]
+    warnings += [
+        f"the {source} says {other:g} s between volumes, the {tr_source} {tr:g} s, which is used"
+        for source, other in others
+        if tr is not None and other is not None and abs(other - tr) > 1e-3
+    ]
     step = header_time_step or 0.0
     if tr is not None and step > 0 and min(abs(step - tr), abs(step / 1000 - tr)) > 0.01 * tr:
         warnings.append(
@@ -228,7 +252,7 @@ def _start_time(
     first, last, basis = _slice_range(merged, tr)
     # A raw StartTime, if any, is about the raw volumes; only fMRIPrep's own counts.
     stated = next((c["StartTime"] for _, c in ordered[:-1] if "StartTime" in c), None)
-    if isinstance(stated, bool) or not isinstance(stated, int | float):
+    if not _is_number(stated):
         stated = None
     if slice_time_ref is not None:
         start = first + slice_time_ref * (last - first)
@@ -252,7 +276,7 @@ def _start_time(
 
 def _slice_range(merged: Mapping[str, Any], tr: float) -> tuple[float, float, str]:
     times = merged.get("SliceTiming")
-    if isinstance(times, list) and times and all(isinstance(t, int | float) for t in times):
+    if isinstance(times, list) and times and all(map(_is_number, times)):
         return float(min(times)), float(max(times)), "the slice times"
     delay = _positive(merged.get("DelayTime")) or 0.0
     if delay < tr:

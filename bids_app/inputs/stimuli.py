@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from bids_app.errors import InvalidInputError, MissingInputError
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import same_label, strip_prefix
+from bids_app.inputs.tables import check_header, read_text
 
 HOW_TO_GIVE_STIMULI = (
     "add a column stim_file (relative to stimuli/) to the events.tsv files, or give "
@@ -60,31 +60,27 @@ def read_tsv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     InvalidInputError
         Where the table cannot be read or a row has more cells than the header.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(
-            "A table is not UTF-8 text.",
-            where=path,
-            found=error,
-            wanted="tab-separated UTF-8 text",
-            remedy="save it as a tab-separated text file",
-        ) from error
-    reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = columns
-    rows = []
-    for row in reader:
-        if row.get(None):
+    # Cells have no quotes and no line breaks in BIDS, so there is nothing to parse.
+    lines = [
+        [cell.strip() for cell in line.split("\t")]
+        for line in read_text(path).split("\n")
+        if line.strip()
+    ]
+    if not lines:
+        return [], []
+    columns, *body = lines
+    check_header(columns, path)
+    for number, cells in enumerate(body, start=2):
+        if any(cells[len(columns) :]):
             raise InvalidInputError(
                 "A row of a table has more cells than the header.",
-                where=f"{path}, line {reader.line_num}",
-                found=f"{len(columns) + len(row[None])} cells",
+                where=f"{path}, line {number}",
+                found=f"{len(cells)} cells",
                 wanted=f"{len(columns)} tab-separated cells",
                 remedy="correct the line",
             )
-        rows.append({key: (value or "").strip() for key, value in row.items()})
-    return columns, rows
+    width = len(columns)
+    return columns, [dict(zip(columns, cells + [""] * width, strict=False)) for cells in body]
 
 
 def _is_absent(cell: str | None) -> bool:

@@ -183,7 +183,17 @@ def read_strategy(path: Path) -> ConfoundStrategy:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return _from_mapping(content, path.stem)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError, re.error) as error:
+    except (
+        yaml.YAMLError,
+        OSError,
+        TypeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        re.error,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise InvalidInputError(
             "The file of a confound strategy is not as it should be.",
             where=path,

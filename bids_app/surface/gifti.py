@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import math
+import zlib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +15,65 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.files import atomic_path
 
+_MAX_BYTES = 1 << 33  # an array with a run of hours on the finest mesh
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+@cache
+def _bounded_gifti() -> Any:
+    """nibabel's GIFTI image, which unpacks no more than a file says it holds.
+
+    Compressed data may grow a thousandfold, and may be said to lie in any file of the machine.
+    """
+    import nibabel as nib
+    from nibabel.gifti.parse_gifti_fast import GiftiImageParser
+    from nibabel.gifti.util import gifti_encoding_codes
+
+    class Parser(GiftiImageParser):
+        """Takes the compressed data; the rest is nibabel's."""
+
+        def flush_chardata(self) -> None:
+            if self.write_to == "Data" and self.da is not None:
+                if self.da.dims != self.img.darrays[0].dims:
+                    raise ValueError(f"arrays of {self.img.darrays[0].dims} and {self.da.dims}")
+                encoding = gifti_encoding_codes.label[self.da.encoding]
+                if encoding == "External":
+                    raise ValueError(f"its data are in another file ({self.da.ext_fname})")
+                if encoding == "B64GZ":
+                    self.da.data = _unpacked(self.da, "".join(self._char_blocks or []))
+                    self._char_blocks = None
+                    return
+            super().flush_chardata()
+
+    class Image(nib.gifti.GiftiImage):
+        parser = Parser
+
+    return Image
+
+
+def _unpacked(array: Any, text: str) -> NDArray[Any]:
+    """Values of a compressed data array, of the size its attributes say.
+
+    Raises
+    ------
+    ValueError
+        Where the data are of another size.
+    """
+    from nibabel.gifti.util import array_index_order_codes, gifti_endian_codes
+    from nibabel.nifti1 import data_type_codes
+
+    dtype = data_type_codes.dtype[array.datatype]
+    dtype = dtype.newbyteorder(gifti_endian_codes.byteorder[array.endian])
+    n_bytes = math.prod(array.dims) * dtype.itemsize
+    if not 0 <= n_bytes <= _MAX_BYTES:
+        raise ValueError(f"an array of {array.dims} numbers")
+    content = zlib.decompressobj().decompress(base64.b64decode(text), n_bytes + 1)
+    if len(content) != n_bytes:
+        more = "more than " if len(content) > n_bytes else ""
+        raise ValueError(f"{more}{len(content)} bytes of data for an array of {n_bytes}")
+    order = array_index_order_codes.npcode[array.ind_ord]
+    values: NDArray[Any] = np.frombuffer(bytearray(content), dtype)
+    return values.reshape(array.dims, order=order)
 
 
 def read_gifti(path: Path) -> NDArray[np.float32]:
@@ -25,11 +88,9 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     MissingInputError, BadDataError
         If the file is absent, unreadable or holds no data.
     """
-    import nibabel as nib
-
     try:
-        image = nib.load(path)
-        arrays = [array.data for array in image.darrays]  # type: ignore[attr-defined]
+        image = _bounded_gifti().from_filename(path)
+        arrays = [array.data for array in image.darrays]
     except FileNotFoundError as error:
         raise MissingInputError("A surface file is missing.", where=path) from error
     except Exception as error:
