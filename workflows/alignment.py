@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.resources import fslr_spheres, gradient_files
-from bids_app.surface.gifti import read_gifti, read_surface
+from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import resample_barycentric
 
@@ -104,6 +106,7 @@ def load_gradient(option: str, space: str) -> Gradient:
     """
     files, kind = gradient_files(option)
     values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
+    _check_halves(values, files)
     record: dict[str, Any] = {
         "Name": option if kind == "fsLR" else "file",
         "Files": {path.name: sha256_of_file(path) for path in files},
@@ -141,6 +144,35 @@ def load_gradient(option: str, space: str) -> Gradient:
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, coordinates=pial)
     return Gradient(values, record | {"Orientation": asdict(orientation)})
+
+
+def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
+    """Refuse hemispheres that are exchanged or hold no map.
+
+    Raises
+    ------
+    BadDataError
+    """
+    sides = ("L", "R")
+    named = [load_gifti(path).meta.get("AnatomicalStructurePrimary") for path in files]
+    if len(files) == 2 and any(
+        name == STRUCTURES[side] for name, side in zip(named, reversed(sides), strict=True)
+    ):
+        raise BadDataError(
+            "The gradient's hemispheres are exchanged.",
+            where=", ".join(map(str, files)),
+            found=", ".join(map(str, named)),
+            remedy="give --gradient LEFT.func.gii,RIGHT.func.gii",
+        )
+    for side, half in zip(sides, np.array_split(values, 2), strict=True):
+        finite = half[np.isfinite(half)]
+        if finite.size == 0 or np.ptp(finite) == 0:
+            raise BadDataError(
+                "The gradient does not vary over a hemisphere.",
+                where=", ".join(map(str, files)),
+                found=f"{finite.size} finite values in hemisphere {side}, all equal",
+                wanted="a map of both hemispheres",
+            )
 
 
 def align(

@@ -31,6 +31,9 @@ from bids_app.surface.smooth import smooth_surface
 
 from .lags import LagCheck, check_lag
 
+# A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
+MAX_SILENT_SHARE = 0.3
+
 
 @dataclass(frozen=True)
 class Block:
@@ -82,13 +85,6 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh | None = None) -> NDArray[np.float
             volume_on_template(nib.load(run.bold_left), mesh, _own_surfaces(run.surfaces))
         )
     left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
-    if len(left) != len(right):
-        raise BadDataError(
-            "The hemispheres differ in length.",
-            where=run.label,
-            found=f"{len(left)} volumes left, {len(right)} right",
-            remedy="run fMRIPrep again for this run",
-        )
     if len(left) != run.n_volumes:
         raise BadDataError(
             "The BOLD holds another number of volumes than its header says.",
@@ -96,6 +92,13 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh | None = None) -> NDArray[np.float
             found=f"{len(left)} volumes",
             wanted=f"{run.n_volumes}",
             remedy="copy the files again, or run fMRIPrep again for this run",
+        )
+    if len(left) != len(right):
+        raise BadDataError(
+            "The hemispheres differ in length.",
+            where=run.label,
+            found=f"{len(left)} volumes left, {len(right)} right",
+            remedy="run fMRIPrep again for this run",
         )
     bold = np.hstack([left, right])
     if bold.shape[1] != mesh.n_vertices:
@@ -200,11 +203,13 @@ def prepare_responses(
         bold = read_bold(run, mesh)
         if cortex is not None:
             bold[:, ~cortex] = np.nan
+        inside = np.ones(mesh.n_vertices, dtype=bool) if cortex is None else cortex
         selected = select_confounds(
             run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
         )
         drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else None
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
+        empty = _without_signal(run, cleaned.degenerate, inside)
         responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
         blocks = [_cut(run, presentation, responses) for presentation in run.presentations]
         checks = [
@@ -214,9 +219,39 @@ def prepare_responses(
         prepared.lags += [row for check in checks for row in check.rows(run.label)]
         prepared.design += _design_rows(run, selected, len(bold))
         prepared.summary.append(
-            {"smoothing_mm": smoothing, **_summary_row(run, blocks, selected, cleaned, checks)}
+            {
+                "smoothing_mm": smoothing,
+                **_summary_row(run, blocks, selected, cleaned, checks, empty),
+            }
         )
     return prepared
+
+
+def _without_signal(
+    run: BoldRun, degenerate: NDArray[np.bool_], inside: NDArray[np.bool_]
+) -> list[str]:
+    """Warn of hemispheres in which much of the cortex has no signal.
+
+    Raises
+    ------
+    BadDataError
+        If no vertex has one.
+    """
+    if (degenerate | ~inside).all():
+        raise BadDataError(
+            "No vertex of a run has a signal.",
+            where=run.bold_left,
+            found=f"{inside.sum()} vertices that are constant or not finite",
+            remedy="see whether these are the right files, or leave the run out with --exclude-run",
+        )
+    warnings = []
+    for side, bad, cortex in zip(
+        ("left", "right"), np.split(degenerate, 2), np.split(inside, 2), strict=True
+    ):
+        share = float(bad[cortex].mean()) if cortex.any() else 0.0
+        if share > MAX_SILENT_SHARE:
+            warnings.append(f"{share:.0%} of the vertices of the {side} hemisphere have no signal")
+    return warnings
 
 
 def _cut(run: BoldRun, presentation: Presentation, responses: NDArray[np.float32]) -> Block:
@@ -239,8 +274,9 @@ def _summary_row(
     selected: ConfoundSelection,
     cleaned: CleanedResponses,
     checks: Sequence[LagCheck],
+    empty: Sequence[str],
 ) -> dict[str, Any]:
-    noticed = [check.warning for check in checks if check.warning]
+    noticed = [*empty, *(check.warning for check in checks if check.warning)]
     return {
         "run": run.label,
         "stimuli": ",".join(p.stimulus for p in run.presentations),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError
-from bids_app.inputs.files import audio_problem
+from bids_app.inputs.files import audio_problem, content_problem
 
 if TYPE_CHECKING:
     import soundfile
@@ -49,17 +49,20 @@ def load_audio(path: str | Path, sample_rate: int = 16000) -> np.ndarray:
 
     path = Path(path)
     blocks: list[np.ndarray] = []
+    lowest, highest = np.inf, -np.inf
     with _open(path) as file:
         rate = file.samplerate
         stream = None
         if rate != sample_rate:
             stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float64", quality="HQ")
         for block in _read_blocks(file, path):
+            lowest, highest = min(lowest, block.min()), max(highest, block.max())
             blocks.append(block if stream is None else stream.resample_chunk(block))
         if stream is not None:
             blocks.append(stream.resample_chunk(np.empty(0), last=True))
     audio = np.concatenate(blocks) if blocks else np.empty(0)
-    _check_samples(audio, path)
+    # A resampled constant swings at its ends.
+    _check_samples(audio, highest - lowest, path)
     return audio
 
 
@@ -100,6 +103,9 @@ def file_sha256(path: str | Path) -> str:
 
 
 def _check_exists(path: Path) -> None:
+    problem = content_problem(path)
+    if problem and "no permission" in problem:
+        raise MissingInputError("A file cannot be read.", where=path, found=problem)
     if path.is_file():
         return
     if path.is_symlink():
@@ -148,7 +154,7 @@ def _read_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
         ) from error
 
 
-def _check_samples(audio: np.ndarray, path: Path) -> None:
+def _check_samples(audio: np.ndarray, spread: float, path: Path) -> None:
     if audio.size == 0:
         raise BadDataError(
             "This audio file has no samples.", where=path, remedy="copy or download it again"
@@ -161,11 +167,11 @@ def _check_samples(audio: np.ndarray, path: Path) -> None:
             found=f"{bad} of {audio.size} samples are NaN or infinite",
             remedy="export it again from its source",
         )
-    if np.ptp(audio) < _SILENCE:
+    if spread < _SILENCE:
         raise BadDataError(
             "This audio file is silent.",
             where=path,
-            found=f"{audio.size} samples within {np.ptp(audio):.2g} of each other",
+            found=f"{audio.size} samples within {spread:.2g} of each other",
             wanted="sound above -100 dB of full scale",
             remedy="check that the right file, and not an empty track, is given",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from bids_app.inputs.tables import read_frame
 
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
+_MAX_BYTES = 1 << 33
 
 
 def find_precomputed(path: str | Path, label: str) -> Path:
@@ -94,7 +96,12 @@ def load_precomputed(
     step = float(np.median(np.diff(times)))
     layers = []
     for name, values in arrays.items():
-        if values.ndim != 2 or len(values) != len(times) or not np.isfinite(values).all():
+        if (
+            values.ndim != 2
+            or not values.shape[1]
+            or len(values) != len(times)
+            or not np.isfinite(values).all()
+        ):
             raise BadDataError(
                 "Precomputed features cannot be used.",
                 where=file,
@@ -136,17 +143,40 @@ def _read_arrays(
         with h5py.File(file) as content:
             # A file for all stimuli must say which is which.
             group = content[label] if shared or label in content else content
-            times = np.asarray(group["time"], dtype=float)
+            if not isinstance(group, h5py.Group):
+                raise TypeError("no group")
+            times = np.asarray(_own_array(group, "time"), dtype=float)
             arrays = {
-                name: np.asarray(item, dtype=float)
-                for name, item in sorted(group.items())
-                if name != "time" and isinstance(item, h5py.Dataset)
+                name: np.asarray(_own_array(group, name), dtype=float)
+                for name in sorted(group)
+                if name != "time" and not isinstance(group.get(name), h5py.Group)
             }
-    except (KeyError, ValueError, OSError, TypeError) as error:
+    except (KeyError, ValueError, OSError, TypeError, RuntimeError, MemoryError) as error:
         raise _unreadable(file, f"{label}: {error}") from error
     if not arrays:
         raise _unreadable(file, "no array beside time")
     return times, arrays, {}
+
+
+def _own_array(group: Any, name: str) -> Any:
+    """An array of this very file, of a size that can be read.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Where it is none: HDF5 may point into any file, and say any size.
+    """
+    import h5py
+
+    found = group[name]
+    if not isinstance(found, h5py.Dataset):
+        raise TypeError(f"{name} is no array")
+    elsewhere = isinstance(group.get(name, getlink=True), h5py.ExternalLink)
+    if elsewhere or found.external or found.is_virtual:
+        raise ValueError(f"{name} is in another file")
+    if found.size * 8 > _MAX_BYTES:
+        raise ValueError(f"{name} has {found.size:,} numbers, more than can be read at once")
+    return found
 
 
 def _unreadable(file: Path, problem: object) -> BadDataError:

@@ -37,13 +37,18 @@ def content_problem(path: Path) -> str | None:
     Recognizes git-annex links and pointer files (DataLad datasets whose content was not fetched),
     git-LFS pointers, broken links, folders, empty files and files nobody may read.
     """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return f"not found: {path}"
+    # A name that is too long, or a folder that may not be entered.
+    except (OSError, ValueError) as error:
+        return f"not found: {path} ({getattr(error, 'strerror', error)})"
     if path.is_symlink() and not path.exists():
         target = str(path.readlink())
         if "annex" in target or ".git" in Path(target).parts:
             return f"content not present: datalad get {path}"
         return f"broken link: {path} points to {target}, which does not exist"
-    if not path.exists():
-        return f"not found: {path}"
     if not path.is_file():
         return f"not a file: {path}"
     try:

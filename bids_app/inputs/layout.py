@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bids_app.errors import CannotWriteError, UsageError
+from bids_app.errors import CannotWriteError, InvalidInputError, UsageError
 from bids_app.inputs.locate import uri_name
 from bids_app.inputs.names import NamedFile, parse_name
 
@@ -56,6 +56,8 @@ def index_files(
 
     Raises
     ------
+    InvalidInputError
+        Where pybids cannot read the folder.
     CannotWriteError
         Where the database cannot be created.
     UsageError
@@ -81,9 +83,15 @@ def index_files(
         )
         paths = layout.get(return_type="filename")
     except Exception as error:
-        # sqlite, sqlalchemy and pybids each raise their own; only a database can be the cause here.
+        # sqlite, sqlalchemy and pybids each raise their own.
         if database is None:
-            raise
+            raise InvalidInputError(
+                "The dataset cannot be indexed.",
+                where=folder / "dataset_description.json",
+                found=f"{type(error).__name__}: {error}",
+                wanted="a description as fMRIPrep writes it, and folders that can be read",
+                remedy="correct the file, or restore it from fMRIPrep's output",
+            ) from error
         if existed:
             raise UsageError(
                 "The pybids database cannot be read.",

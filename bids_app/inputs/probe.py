@@ -179,15 +179,18 @@ def _probe_confounds(
     if problem:
         complaints.append(problem)
         return 0, None, None
-    with path.open("rb") as stream:
-        header = stream.readline().decode("utf-8-sig", "replace")
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        header = stream.readline()
         n_rows = sum(1 for line in stream if line.strip())
     names = [name.strip().strip('"') for name in header.split("\t")]
     n_steady = sum(
         name.lower().replace("_", "").startswith("nonsteadystateoutlier") for name in names
     )
     sidecar = path.with_name(path.name.removesuffix(".tsv") + ".json")
-    usable = sidecar if content_problem(sidecar) is None else None
+    absent = content_problem(sidecar)
+    if absent and (sidecar.exists() or sidecar.is_symlink()):
+        warnings.append(f"the JSON file of the confounds is left out: {absent}")
+    usable = sidecar if absent is None else None
     if strategy is not None and needed:
         try:
             check_columns(names, usable, strategy, str(path))
@@ -242,7 +245,7 @@ def _other_hemisphere(run: RunFiles, derivative: Inheritance) -> list[str]:
         f"the sidecars of the hemispheres differ: {key} is {left[key]} left, {right[key]} right "
         f"({run.left.path})"
         for key in ("RepetitionTime", "StartTime")
-        if key in left and key in right and left[key] != right[key]
+        if key in left and key in right and repr(left[key]) != repr(right[key])
     ]
 
 

@@ -186,7 +186,7 @@ def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -
         rate, start = float(rate), float(metadata.get("StartTime", 0.0))
     except (TypeError, ValueError):
         rate = start = float("nan")
-    if not (rate > 0 and np.isfinite(start)):
+    if not (0 < rate < np.inf and np.isfinite(start)):
         raise InvalidInputError(
             "The sampling of a file of ratings cannot be used.",
             where=named.path,

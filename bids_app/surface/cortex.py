@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.surface.gifti import STRUCTURES
+from bids_app.surface.gifti import STRUCTURES, load_gifti
 
 _NO_CORTEX = ("unknown", "medialwall", "background", "corpuscallosum")
 
@@ -89,9 +89,7 @@ def _read_numbers(path: Path) -> NDArray[np.bool_]:
 
 
 def _read_gifti(path: Path, side: str | None) -> NDArray[np.bool_]:
-    import nibabel as nib
-
-    image: Any = nib.load(path)
+    image: Any = load_gifti(path)
     structure = image.meta.get("AnatomicalStructurePrimary")
     if side is not None and structure in set(STRUCTURES.values()) - {STRUCTURES[side]}:
         raise BadDataError(

@@ -21,7 +21,7 @@ STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 @cache
 def _bounded_gifti() -> Any:
-    """nibabel's GIFTI image, which unpacks no more than a file says it holds.
+    """GIFTI image of nibabel's, which unpacks no more than a file says it holds.
 
     Compressed data may grow a thousandfold, and may be said to lie in any file of the machine.
     """
@@ -34,8 +34,9 @@ def _bounded_gifti() -> Any:
 
         def flush_chardata(self) -> None:
             if self.write_to == "Data" and self.da is not None:
-                if self.da.dims != self.img.darrays[0].dims:
-                    raise ValueError(f"arrays of {self.img.darrays[0].dims} and {self.da.dims}")
+                first = self.img.darrays[0] if self.img is not None else self.da
+                if self.da.dims != first.dims:
+                    raise ValueError(f"arrays of {first.dims} and {self.da.dims}")
                 encoding = gifti_encoding_codes.label[self.da.encoding]
                 if encoding == "External":
                     raise ValueError(f"its data are in another file ({self.da.ext_fname})")
@@ -51,6 +52,11 @@ def _bounded_gifti() -> Any:
     return Image
 
 
+def load_gifti(path: Path) -> Any:
+    """Open a GIFTI file with `nibabel`; whatever is wrong with it raises there."""
+    return _bounded_gifti().from_filename(path)
+
+
 def _unpacked(array: Any, text: str) -> NDArray[Any]:
     """Values of a compressed data array, of the size its attributes say.
 
@@ -62,18 +68,18 @@ def _unpacked(array: Any, text: str) -> NDArray[Any]:
     from nibabel.gifti.util import array_index_order_codes, gifti_endian_codes
     from nibabel.nifti1 import data_type_codes
 
-    dtype = data_type_codes.dtype[array.datatype]
-    dtype = dtype.newbyteorder(gifti_endian_codes.byteorder[array.endian])
+    kind: Any = data_type_codes.dtype[array.datatype]
+    dtype = kind.newbyteorder(gifti_endian_codes.byteorder[array.endian])
     n_bytes = math.prod(array.dims) * dtype.itemsize
     if not 0 <= n_bytes <= _MAX_BYTES:
         raise ValueError(f"an array of {array.dims} numbers")
     content = zlib.decompressobj().decompress(base64.b64decode(text), n_bytes + 1)
     if len(content) != n_bytes:
-        more = "more than " if len(content) > n_bytes else ""
-        raise ValueError(f"{more}{len(content)} bytes of data for an array of {n_bytes}")
-    order = array_index_order_codes.npcode[array.ind_ord]
+        found = f"more than {n_bytes}" if len(content) > n_bytes else f"{len(content)}"
+        raise ValueError(f"{found} bytes of data for an array of {n_bytes}")
+    order: Any = array_index_order_codes.npcode[array.ind_ord]
     values: NDArray[Any] = np.frombuffer(bytearray(content), dtype)
-    return values.reshape(array.dims, order=order)
+    return values.reshape(tuple(array.dims), order=order)
 
 
 def read_gifti(path: Path) -> NDArray[np.float32]:
@@ -89,7 +95,7 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
         If the file is absent, unreadable or holds no data.
     """
     try:
-        image = _bounded_gifti().from_filename(path)
+        image = load_gifti(path)
         arrays = [array.data for array in image.darrays]
     except FileNotFoundError as error:
         raise MissingInputError("A surface file is missing.", where=path) from error

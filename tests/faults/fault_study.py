@@ -294,6 +294,8 @@ def clean(study: Study, options: tuple[str, ...] = ()) -> Outcome:
         for row, block in zip(prepared.summary, prepared.blocks, strict=True):
             told = row["run"], row["n_degenerate_vertices"], row["warnings"], block.times[:3]
             sys.stdout.write(f"{told} {np.nansum(np.abs(block.values), dtype=float)}\n")
+        for skipped in study_plan.skipped:
+            sys.stdout.write(f"{skipped.label}: {skipped.reason}\n")
         return 1 if study_plan.has_problems else 0
 
     return observe(lambda: guarded(work))
