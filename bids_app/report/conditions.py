@@ -32,9 +32,9 @@ LEVEL = 0.05
 PARTICIPANT_METHODS = (
     "Each run's BOLD was fitted by one boxcar per condition, convolved with the canonical response,"
     " confounds, slow drifts and a constant, with AR(1) errors; runs were combined as fixed"
-    " effects. With a seed, the model is [phi, Xc, phi * Xc]: phi is the first eigenvariate of the seed's"
-    " series after confounds and drifts are removed, Xc the convolved contrast, and the map shows"
-    " the product, taken at the level of the BOLD signal (Kim et al. 2017,"
+    " effects. With a seed, the model is [phi, Xc, phi * Xc]: phi is the first eigenvariate of the"
+    " seed's series after confounds and drifts are removed, Xc the convolved contrast, and the map"
+    " shows the product, taken at the level of the BOLD signal (Kim et al. 2017,"
     " doi:10.1038/s41598-017-06105-2)."
 )
 GROUP_METHODS = (
