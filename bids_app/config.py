@@ -67,11 +67,13 @@ class Model:
     """The encoding models. Delays, crop and hop in seconds, penalties without unit.
 
     No `features` means VGGish at the participant level, and every model found at the group level;
-    `labels` are those of the features, made from their names where empty.
+    `labels` are those of the features, made from their names where empty. `layers` (numbers or
+    names) are those of VGGish to fit; empty means all.
     """
 
     features: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     weights: str | None = None
     hop: float = 0.48
     delays: tuple[float, float] = (3.0, 9.0)
@@ -86,7 +88,8 @@ class Model:
         Raises
         ------
         UsageError
-            If labels are repeated, are not letters and digits, or are not one per feature space.
+            If labels are repeated, are not letters and digits, or are not one per feature space,
+            or if layers are chosen without VGGish.
         """
         features = self.features or (DEFAULT_FEATURES,)
         labels = self.labels or tuple(model_label(name) for name in features)
@@ -99,7 +102,20 @@ class Model:
                 wanted=f"{len(features)} different labels of letters and digits",
                 remedy="give one --model-label per entry of --features, in their order",
             )
-        return tuple(map(FeatureSpace, features, labels))
+        spaces = tuple(map(FeatureSpace, features, labels))
+        if self.layers and not any(space.is_network for space in spaces):
+            raise UsageError(
+                "Only VGGish has layers to choose from.",
+                where="--layers",
+                found=f"--features {' '.join(features)}",
+                remedy="leave --layers out",
+            )
+        return spaces
+
+    @property
+    def group_labels(self) -> tuple[str, ...]:
+        """Model labels asked for at the group level, which knows no features."""
+        return self.labels or tuple(space.label for space in self.spaces)
 
 
 @dataclass(frozen=True)

@@ -206,9 +206,19 @@ class OutputTree:
         return self.root / "logs" / "responses_settings.json"
 
     def models(self) -> list[str]:
-        """Labels of the models with complete maps of at least one participant, sorted."""
-        found = self.root.glob("sub-*/func/sub-*_model-*_settings.json")
-        return sorted({parse_entities(path)["model"] for path in found})
+        """Labels of the encoding models with maps of at least one participant, sorted."""
+        return self._models("sub-*/func/sub-*_model-*_desc-layers_summary.tsv")
+
+    def models_of(self, participant: str) -> list[str]:
+        """Labels of the encoding models a participant has maps of, sorted."""
+        return self._models(f"sub-{participant}/func/sub-*_model-*_desc-layers_summary.tsv")
+
+    def group_models(self) -> list[str]:
+        """Labels of the encoding models with a group result, sorted."""
+        return self._models("group_model-*_desc-layers_summary.tsv")
+
+    def _models(self, pattern: str) -> list[str]:
+        return sorted({parse_entities(path)["model"] for path in self.root.glob(pattern)})
 
     def participants_of(self, model: str) -> list[str]:
         """Participants whose maps of `model` are complete, sorted."""

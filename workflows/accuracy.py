@@ -22,7 +22,7 @@ from bids_app.preference import centroid, group_residual_slopes, layer_depth, pr
 from bids_app.surface.mesh import load_mesh
 
 from .aggregate import GroupData
-from .preference import MIN_REFERENCE_VERTICES, SIGNIFICANCE
+from .preference import MIN_REFERENCE_VERTICES, SIGNIFICANCE, preference_missing
 
 FloatArray = NDArray[np.float64]
 
@@ -152,11 +152,13 @@ def group_preference(
     n_permutations: int,
     seed: int,
     n_threads: int = 1,
-) -> GroupPreference:
-    """Residual slopes of all participants and the group's preference maps.
+) -> GroupPreference | None:
+    """Residual slopes of all participants and the group's preference maps; None below 3 layers.
 
     `fold_r` (n_participants, n_folds, n_layers, n_vertices) is the accuracy per held-out stimulus.
     """
+    if preference_missing(len(data.layer_names)):
+        return None
     profiles = data.r.astype(np.float64)
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))

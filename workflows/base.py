@@ -11,7 +11,8 @@ from typing import Any
 
 from bids_app.config import Config, FeatureSpace, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError
-from bids_app.features.spaces import file_of
+from bids_app.features.spaces import check_space, file_of
+from bids_app.features.vggish import LAYER_NAMES, resolve_layers
 from bids_app.files import read_json, sha256_of_file, shared_lock, write_json, write_text
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
@@ -121,11 +122,17 @@ class _EncodingModel:
 
     @classmethod
     def of(cls, space: FeatureSpace, config: Config) -> _EncodingModel:
+        check_space(space.features)
         weights = find_weights(config.model.weights) if space.is_network else ""
+        layers = resolve_layers(config.model.layers or None) if space.is_network else ()
         settings = config.participant_settings(
             _weights_checksum(weights) if weights else "", space.features
         )
-        return cls(space, weights, settings | {"cortex_mask": _mask_checksums(config)})
+        own = {
+            "cortex_mask": _mask_checksums(config),
+            "layers": [LAYER_NAMES[n - 1] for n in layers] if config.model.layers else [],
+        }
+        return cls(space, weights, settings | own)
 
     def files(self, stimuli: Sequence[str]) -> list[Path]:
         """Files of precomputed features of these stimuli."""
@@ -182,7 +189,8 @@ def _claim(path: Path, settings: dict[str, Any]) -> None:
                     where=path,
                     found="; ".join(settings_difference(known["Settings"], settings)),
                     wanted="the same settings for every participant",
-                    remedy="use another output folder, or delete this one's maps",
+                    remedy="use another output folder, or delete this one's maps; another model "
+                    "may have a --model-label of its own",
                 )
             return
         write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})

@@ -17,7 +17,7 @@ from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, safe_label, s
 from bids_app.surface.gifti import write_gifti
 
 from .encoding import LayerFits
-from .preference import PreferenceMaps
+from .preference import PreferenceMaps, preference_missing
 from .responses import Block
 
 
@@ -56,7 +56,7 @@ def write_participant(
     tree: OutputTree,
     record: ParticipantRecord,
     fits: LayerFits,
-    preference: PreferenceMaps,
+    preference: PreferenceMaps | None,
     blocks: Sequence[Block],
     *,
     shared: Sequence[Path] = (),
@@ -80,6 +80,15 @@ def write_participant(
         held = safe_label(stimulus)
         writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, stim=held)
         writer.statmap("alpha", fits.alpha[:, fold], fits.layer_names, stim=held)
+    if preference is not None:
+        _write_preference(writer, preference)
+    path = tree.model_summary(record.participant, record.model)
+    writer.table(path, fits.table, LAYERS_COLUMNS)
+    writer.settings(fits, preference)
+    return writer.written
+
+
+def _write_preference(writer: _Writer, preference: PreferenceMaps) -> None:
     reference = {
         "ReferenceProfile": preference.reference,
         "ReferenceVertices": preference.n_reference,
@@ -93,10 +102,6 @@ def write_participant(
     ):
         extra = reference if stat == "slope" else {}
         writer.statmap(stat, values[None], [stat], desc="layerpref", sidecar=extra)
-    path = tree.model_summary(record.participant, record.model)
-    writer.table(path, fits.table, LAYERS_COLUMNS)
-    writer.settings(fits, preference)
-    return writer.written
 
 
 def write_responses(
@@ -171,7 +176,7 @@ class _Writer:
         )
         self.written += [path, sidecar_of(path)]
 
-    def settings(self, fits: LayerFits, preference: PreferenceMaps) -> None:
+    def settings(self, fits: LayerFits, preference: PreferenceMaps | None) -> None:
         """The file that marks a participant as complete."""
         path = self.tree.participant_settings(self.record.participant, self.record.model)
         root = self.tree.root
@@ -185,8 +190,9 @@ class _Writer:
             "HeldOutStimuli": fits.fold_stimuli,
             "DegenerateVertices": fits.n_degenerate,
             "LayerAverageSDRatio": fits.average_sd_ratio,
-            "ReferenceVertices": preference.n_reference,
-            "ReferenceMissing": preference.reason,
+            "LayerPreferenceMissing": preference_missing(len(fits.r)),
+            "ReferenceVertices": 0 if preference is None else preference.n_reference,
+            "ReferenceMissing": "" if preference is None else preference.reason,
             "Outputs": sorted(str(p.relative_to(root)) for p in self.written),
         }
         write_json(path, content)
@@ -218,6 +224,7 @@ def _common_fields(
         "StimulusSHA256": record.stimuli,
         "Features": record.features,
         "DegenerateVertices": fits.n_degenerate,
+        "LayerPreferenceMissing": preference_missing(len(fits.r)),
         "SettingsHash": settings_hash(dict(settings)),
     }
 

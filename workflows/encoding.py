@@ -92,6 +92,7 @@ def fit_layers(
     grams: FeatureGrams,
     blocks: Sequence[Block],
     *,
+    layers: Sequence[str] = (),
     delays: tuple[float, float],
     crop: float,
     alphas: Sequence[float],
@@ -102,7 +103,7 @@ def fit_layers(
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
-    """Fit one nested leave-one-stimulus-out model per layer.
+    """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
 
     `seed` draws the vertices and phases of the refits behind `LayerFits.average_sd_ratio`.
 
@@ -124,9 +125,11 @@ def fit_layers(
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     results = []
     table: list[dict[str, Any]] = []
-    for layer, name in enumerate(grams.layer_names, start=1):
+    names = [name for name in grams.layer_names if not layers or name in layers]
+    for position, name in enumerate(names, start=1):
+        layer = grams.layer_names.index(name) + 1
         if progress is not None:
-            progress(layer, len(grams.layer_names), name)
+            progress(position, len(names), name)
         gram = sample_gram(
             grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass or None
         )
@@ -268,7 +271,7 @@ def _stack(
         fold_r=stack("r"),
         alpha=stack("alpha"),
         fold_stimuli=["+".join(np.atleast_1d(held)) for held in results[0].fold_stimuli],
-        layer_names=list(grams.layer_names),
+        layer_names=[row["name"] for row in table],
         features_folder=grams.path.name,
         table=table,
         n_degenerate=int((~usable).sum()) + int(results[0].n_degenerate),

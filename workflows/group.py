@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from nipype.pipeline import engine as pe
 
-from bids_app.config import Config, settings_difference, settings_hash
+from bids_app.config import DEFAULT_FEATURES, Config, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError
 from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
@@ -25,9 +26,11 @@ from .interfaces.group import (
 )
 from .running import raise_failure, run_workflow
 
+LOGGER = logging.getLogger("bids_app.workflows")
+
 
 def run_group_level(config: Config, run_id: str) -> Status:
-    """Combine the participants of the output folder.
+    """Combine the participants of the output folder, one model after the other.
 
     Raises
     ------
@@ -35,20 +38,27 @@ def run_group_level(config: Config, run_id: str) -> Status:
         If a step failed.
     """
     tree = OutputTree(config.output_dir)
-    model = config.model.spaces[0].label
-    participants = select_participants(tree, model, config.selection)
+    chosen = bool(config.model.features or config.model.labels)
+    models = list(config.model.group_labels) if chosen else tree.models()
+    people = {
+        model: select_participants(tree, model, config.selection)
+        for model in models or [DEFAULT_FEATURES]
+    }
     # The gradient counts by content, and absent files are told before work begins.
     files, _ = gradient_files(config.statistics.gradient)
     settings = config.group_settings() | {
         "gradient": {path.name: sha256_of_file(path) for path in files}
     }
-    check_settings(tree, model, settings)
-    workflow = init_group_level_wf(model, participants, settings, config=config)
-    failures = run_workflow(workflow, config, run_id)
-    if failures:
-        raise_failure(failures[0])
+    for model in people:
+        check_settings(tree, model, settings)
+    for model, participants in people.items():
+        LOGGER.info("group: model-%s", model)
+        workflow = init_group_level_wf(model, participants, settings, config=config)
+        failures = run_workflow(workflow, config, run_id)
+        if failures:
+            raise_failure(failures[0])
     status = Status(run_id, "group")
-    for participant in participants:
+    for participant in sorted({label for labels in people.values() for label in labels}):
         status.add(participant, "", "done")
     status.write(tree.status(run_id))
     return status

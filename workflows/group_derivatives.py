@@ -22,7 +22,7 @@ from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
 from .isc import IscOutcome
 from .music_null import MusicNull
-from .preference import SIGNIFICANCE
+from .preference import SIGNIFICANCE, preference_missing
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -31,9 +31,9 @@ def write_group(
     tree: OutputTree,
     data: GroupData,
     accuracy: GroupAccuracy,
-    preference: GroupPreference,
+    preference: GroupPreference | None,
     gradient: Gradient,
-    alignment: AlignmentReport,
+    alignment: AlignmentReport | None,
     synchrony: IscOutcome,
     music: MusicNull,
     settings: Mapping[str, Any],
@@ -43,7 +43,8 @@ def write_group(
     tree.group_table("settings.json", model=data.model).unlink(missing_ok=True)
     _write_accuracy(writer, data, accuracy)
     _write_music_null(writer, data, accuracy, music)
-    _write_preference(writer, accuracy, preference)
+    if preference is not None:
+        _write_preference(writer, accuracy, preference)
     writer.statmap(
         "value",
         gradient.values[None],
@@ -52,7 +53,8 @@ def write_group(
         description="cortical gradient on this mesh",
         Gradient=gradient.record,
     )
-    _write_alignment(writer, data, gradient, alignment, accuracy)
+    if alignment is not None:
+        _write_alignment(writer, data, gradient, alignment, accuracy)
     _write_isc(writer, synchrony)
     writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
     writer.finish()
@@ -66,6 +68,7 @@ class _GroupWriter:
         self.tree = tree
         self.settings = dict(settings)
         self.model, self.space = data.model, data.space
+        self.preference_missing = preference_missing(len(data.layer_names))
         self.participants = [f"sub-{label}" for label in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
@@ -119,6 +122,7 @@ class _GroupWriter:
             "Settings": self.settings,
             "Participants": self.participants,
             "InputsSHA256": self.inputs,
+            "LayerPreferenceMissing": self.preference_missing,
             "Outputs": sorted(str(p.relative_to(self.tree.root)) for p in self.written),
         }
         write_json(path, content)

@@ -163,6 +163,7 @@ def _model_nodes(
     encoding = pe.Node(
         FitLayers(
             participant=record.participant,
+            layers=list(record.settings["layers"]),
             delays=config.model.delays,
             crop=config.model.crop,
             alphas=list(config.model.alphas),

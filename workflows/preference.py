@@ -21,7 +21,7 @@ from .encoding import LayerFits
 
 SIGNIFICANCE = 0.05
 MIN_REFERENCE_VERTICES = 200
-MIN_LAYERS = 3  # fewer leave no residual slope
+MIN_LAYERS = 3  # two points have no residual slope, and fewer no order
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,21 @@ class PreferenceMaps:
     reference: list[float]
 
 
-def derive_preference(fits: LayerFits) -> PreferenceMaps:
-    """Residual slope, centroid and argmax of every vertex's layer profile.
+def preference_missing(n_layers: int) -> str:
+    """Why a model has no layer preference; empty where it has one."""
+    if n_layers >= MIN_LAYERS:
+        return ""
+    return f"layer preference needs at least {MIN_LAYERS} layers; this model has {n_layers}"
+
+
+def derive_preference(fits: LayerFits) -> PreferenceMaps | None:
+    """Residual slope, centroid and argmax of every vertex's layer profile; None below 3 layers.
 
     The null standard deviation of the layer average is the layers' mean standard deviation (closed
     form, per vertex) times a ratio that refits give for the participant: the layers' dependence.
     """
+    if preference_missing(len(fits.r)):
+        return None
     profiles = fits.r.astype(np.float64)
     averaged = profiles.mean(axis=0)
     null_sd = fits.null_sd.astype(np.float64).mean(axis=0) * fits.average_sd_ratio
@@ -66,10 +75,7 @@ def derive_preference(fits: LayerFits) -> PreferenceMaps:
         profiles, mean_q < SIGNIFICANCE, min_vertices=MIN_REFERENCE_VERTICES
     )
     slope = np.full(profiles.shape[1], np.nan)
-    reason = reference.reason or ""
-    if len(profiles) < MIN_LAYERS:
-        reason = f"{len(profiles)} layers, at least {MIN_LAYERS} are needed"
-    elif reference.profile is not None:
+    if reference.profile is not None:
         slope = residual_slope(profiles, layer_depth(len(profiles)), reference.profile)
     return PreferenceMaps(
         slope=slope,
@@ -78,6 +84,6 @@ def derive_preference(fits: LayerFits) -> PreferenceMaps:
         maximum=profiles.max(axis=0),
         mean_q=mean_q,
         n_reference=reference.n_vertices,
-        reason=reason,
+        reason=reference.reason or "",
         reference=[] if reference.profile is None else [float(v) for v in reference.profile],
     )

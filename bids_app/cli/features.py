@@ -15,8 +15,8 @@ musenc features AUDIO... -o DIR
     layers 1, 2, 18 and 23 of the network over time.
 
 musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]
-    computes the network's features of all the music of a study into the cache (--cache-dir) and
-    stops. Run it once before many participants run at the same time: they find them there.
+    computes the features of all the music of a study into the cache (--cache-dir) and stops. Run
+    it once before many participants run at the same time: they find them there.
 """
 
 
@@ -90,14 +90,16 @@ def fill_cache(argv: Sequence[str]) -> int:
 
     config = parse_config([*argv[:2], "participant", *argv[2:]])
     plan = make_plan(config)
-    grams = load_or_compute_grams(
-        [(stimulus.label, stimulus.path) for stimulus in plan.stimuli],
-        find_weights(config.model.weights),
-        hop=config.model.hop,
-        cache_dir=config.cache_dir,
-        progress=lambda message: LOGGER.info("features: %s", message),
-    )
-    print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
+    for space in config.model.spaces:
+        grams = load_or_compute_grams(
+            [(stimulus.label, stimulus.path) for stimulus in plan.stimuli],
+            find_weights(config.model.weights) if space.is_network else None,
+            features=space.features,
+            hop=config.model.hop,
+            cache_dir=config.cache_dir,
+            progress=lambda message: LOGGER.info("features: %s", message),
+        )
+        print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
     return 0
 
 

@@ -93,6 +93,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         model=Model(
             features=tuple(options.features),
             labels=tuple(options.model_label),
+            layers=tuple(options.layers),
             weights=options.vggish_weights,
             delays=options.delays,
             crop=options.crop,
@@ -211,6 +212,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="LABEL",
         help="names of the models, one per feature space (default: made from their names)",
+    )
+    group.add_argument(
+        "--layers",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="numbers or names of VGGish's layers to fit (default: all 23)",
     )
     group.add_argument(
         "--vggish-weights",

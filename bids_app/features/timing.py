@@ -79,32 +79,6 @@ def stimulus_rows(
     return rows, played[rows] + offset
 
 
-def coverage_problem(audio_duration: float, duration: float, offset: float = 0.0) -> str | None:
-    """Say so where the audio ends before the music window of the run does.
-
-    Parameters
-    ----------
-    audio_duration : float
-        Length of the audio file in seconds.
-    duration : float
-        Music window of the run in seconds.
-    offset : float
-        Second of the file with which the window starts.
-
-    Returns
-    -------
-    problem : str or None
-        One sentence with both lengths, None where the audio covers the window.
-    """
-    available = audio_duration - offset
-    if available >= duration - _TIME_TOLERANCE:
-        return None
-    return (
-        f"the audio lasts {available:.2f} s from its second {offset:g} on, "
-        f"but the run's music window is {duration:.2f} s"
-    )
-
-
 def interpolation_matrix(patch_times: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Linear interpolation from patch centers to other times, as a matrix.
 

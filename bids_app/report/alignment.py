@@ -18,7 +18,17 @@ from bids_app.report.group_charts import (
     ridgeline_figure,
     spin_figure,
 )
-from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, number, picture
+from bids_app.report.page import (
+    Block,
+    Facts,
+    Missing,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    number,
+    picture,
+)
 from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
@@ -29,6 +39,9 @@ _NO_CLAIM = "No alignment shown"
 def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     """Test, participants, null, and what it looks like."""
     section = Section("alignment", "Alignment with the cortical gradient")
+    if reason := files.preference_missing:
+        section.blocks.append(Missing("alignment of the layer preference", reason))
+        return section
     section.add("statement", lambda: claim(files.alignment))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
     section.add("spin null", lambda: spin_picture(files))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_app.outputs import OutputTree
 from bids_app.report.alignment import alignment_section, claim
 from bids_app.report.conditions import group_conditions
 from bids_app.report.extras import clusters_section, emotion_section, isc_section
@@ -23,8 +24,8 @@ from bids_app.report.page import (
     write_page,
 )
 from bids_app.report.provenance import settings_blocks
-from bids_app.report.sources import GroupFiles, column, to_float
-from bids_app.surface.mesh import load_mesh
+from bids_app.report.sources import GroupFiles, column, shown_models, to_float
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 
 def write_group_report(output_dir: Path) -> Path:
@@ -45,7 +46,8 @@ def write_group_report(output_dir: Path) -> Path:
     CannotWriteError
         If the page cannot be written.
     """
-    files = GroupFiles(Path(output_dir))
+    models = shown_models(OutputTree(Path(output_dir)).group_models())
+    files, *others = (GroupFiles(Path(output_dir), model=model) for model in models)
     mesh = load_mesh(files.space)
     sections = [
         summary_section(files),
@@ -53,6 +55,7 @@ def write_group_report(output_dir: Path) -> Path:
         accuracy_section(files, mesh),
         preference_section(files, mesh),
         alignment_section(files, mesh),
+        *(section for other in others for section in model_sections(other, mesh)),
         isc_section(files, mesh),
         emotion_section(files, mesh),
         *group_conditions(files, mesh),
@@ -70,6 +73,20 @@ def write_group_report(output_dir: Path) -> Path:
         banner=control_banner(files),
         sections=sections,
     )
+
+
+def model_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+    """What the page shows of a further model."""
+    sections = [
+        summary_section(files),
+        participants_section(files),
+        accuracy_section(files, mesh),
+        preference_section(files, mesh),
+        alignment_section(files, mesh),
+        clusters_section(files),
+        settings_section(files),
+    ]
+    return [section.of_model(files.model) for section in sections]
 
 
 def control_banner(files: GroupFiles) -> str:
@@ -95,7 +112,8 @@ def summary_section(files: GroupFiles) -> Section:
     section = Section("summary", "Summary")
     section.add("accuracy over participants", lambda: accuracy_verdict(files))
     section.add("accuracy over music", lambda: music_verdict(files))
-    section.add("alignment with the gradient", lambda: claim(files.alignment))
+    if not files.preference_missing:
+        section.add("alignment with the gradient", lambda: claim(files.alignment))
     section.add("summary of the result", lambda: summary_facts(files))
     return section
 

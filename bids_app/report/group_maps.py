@@ -26,7 +26,7 @@ def accuracy_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
 
 def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Highest group accuracy over layers; outlined where it is significant."""
-    best = files.map("max", desc="layerpref")[0]
+    best = files.accuracy.max(axis=0)
     p = files.map("p", desc="maxt")
     inside = _smallest(p) < LEVEL
     scale = ColorScale.upward("highest mean accuracy over layers (Pearson r)", best)
@@ -42,7 +42,7 @@ def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
             else "No vertex is significant (sign flips, corrected for the maximum over layers and"
             " vertices), so there is no outline."
         ),
-        source=f"{files.map_label('max', desc='layerpref')}, {files.map_label('p', desc='maxt')}",
+        source=f"{files.map_label('r')}, {files.map_label('p', desc='maxt')}",
     )
 
 
@@ -124,6 +124,9 @@ def coverage_text(files: GroupFiles) -> Block:
 def preference_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     """Which layers a vertex prefers, over participants."""
     section = Section("preference", "Layer preference")
+    if reason := files.preference_missing:
+        section.blocks.append(Missing("layer preference", reason))
+        return section
     section.add("residual slope", lambda: slope_picture(files, mesh))
     section.add("center of mass", lambda: centroid_picture(files, mesh))
     return section

@@ -25,7 +25,7 @@ def accuracy_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
 
 def best_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
     """Highest accuracy over layers, with the significant part outlined."""
-    best = files.map("max", desc="layerpref")[0]
+    best = files.accuracy.max(axis=0)
     try:
         outline, note = (files.map("q") < 0.05).any(axis=0), "q < .05 in some layer"
     except Exception:  # noqa: BLE001  (an outline is an addition)
@@ -39,7 +39,7 @@ def best_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
         caption="Highest accuracy over layers: correlation of predicted and measured responses to"
         " music the model was not fitted to. A maximum over layers is above zero by chance."
         + (f" The black line surrounds {note} (not corrected over layers)." if tested else ""),
-        source=files.map_label("max", desc="layerpref"),
+        source=files.map_label("r"),
     )
 
 
@@ -84,6 +84,9 @@ def layers_table(files: ParticipantFiles) -> Block:
 def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
     """Which layers a vertex prefers."""
     section = Section("preference", "Layer preference")
+    if reason := files.preference_missing:
+        section.blocks.append(Missing("layer preference", reason))
+        return section
     section.blocks.append(
         Text(
             "Positive slope: deeper layers predict the vertex better than the reference profile"
@@ -148,8 +151,10 @@ def profile_picture(files: ParticipantFiles) -> Block:
     usable = np.flatnonzero(np.isfinite(averaged))
     best = usable[np.argsort(-averaged[usable], kind="stable")[:N_BEST]]
     names = files.layer_names
-    slope = files.json(sidecar_of(files.map_path("L", "slope", desc="layerpref")))
-    reference = np.array(slope.get("ReferenceProfile") or [np.nan] * len(names), dtype=float)
+    reference = np.full(len(names), np.nan)
+    if not files.preference_missing:
+        slope = files.json(sidecar_of(files.map_path("L", "slope", desc="layerpref")))
+        reference = np.array(slope.get("ReferenceProfile") or reference, dtype=float)
     return picture(
         profile_figure(accuracy[:, best], names, reference),
         alt=f"Accuracy per layer of the {len(best)} vertices with the highest layer-averaged"

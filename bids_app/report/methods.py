@@ -16,6 +16,17 @@ _INTRODUCTION = (
 )
 
 
+_FEATURES = {
+    "vggish": "the activations of {layers} of VGGish [@hershey2017], an audio network with"
+    " log-mel input",
+    "envelope": "the envelope, the mean over 128 compressed gammatone channels",
+    "cochleagram": "the compressed envelopes of 128 gammatone channels (180 to 7,040 Hz)",
+    "modulation": "the spectro-temporal modulations of a gammatone cochleagram (0.5 to 16 Hz, 0.5"
+    " to 16 cycles per octave)",
+    "descriptors": "descriptors of loudness, timbre, tonality and rhythm",
+}
+
+
 def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> CitedText:
     """Methods of a participant's maps.
 
@@ -101,12 +112,17 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
         if features.get("Untrained")
         else ""
     )
+    space = str(features.get("Features", "vggish"))
+    inner = space.removeprefix("change:").split(":")[0]
+    layers = ", ".join(settings.get("layers") or ())
+    which = f"layers {layers}" if layers else "all 23 layers"
+    what = _FEATURES.get(inner, "features computed elsewhere").format(layers=which)
+    change = "the change over time of " if space.startswith("change:") else ""
     return (
-        "Stimulus features were the activations of all 23 layers of VGGish [@hershey2017], an"
-        f" audio network, for log-mel patches of 0.96 s{hop} of the monaural sound at 16 kHz. All"
-        " units were kept and z-scored within each stimulus; they enter the model through one"
-        " kernel (Gram) matrix per layer, interpolated linearly to the sampling times of the"
-        f" volumes and filtered as the responses.{untrained}"
+        f"Stimulus features were {change}{what}, in patches of 0.96 s{hop} of the monaural sound at"
+        " 16 kHz. All units were kept and z-scored within each stimulus; they enter the model"
+        " through one kernel (Gram) matrix per layer, interpolated linearly to the sampling times"
+        f" of the volumes and filtered as the responses.{untrained}"
     )
 
 

@@ -119,6 +119,10 @@ class Section:
     title: str
     blocks: list[Block] = field(default_factory=list)
 
+    def of_model(self, model: str) -> Section:
+        """The section of one model among several on a page."""
+        return Section(f"{self.anchor}-{model}", f"{self.title} ({model})", self.blocks)
+
     def add(self, what: str, build: Callable[[], Block | Sequence[Block]]) -> None:
         """Add what `build` returns; if it fails, say so in its place.
 

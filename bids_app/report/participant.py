@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_app.outputs import OutputTree
 from bids_app.report.conditions import participant_conditions
 from bids_app.report.honesty import honesty_section
 from bids_app.report.layer_maps import accuracy_section, preference_section, profile_section
@@ -32,10 +33,11 @@ from bids_app.report.sources import (
     ParticipantFiles,
     column,
     read_history,
+    shown_models,
     to_float,
 )
 from bids_app.status import StatusRow
-from bids_app.surface.mesh import load_mesh
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 
 def write_participant_report(
@@ -69,7 +71,10 @@ def write_participant_report(
     CannotWriteError
         If the page cannot be written.
     """
-    files = ParticipantFiles(Path(output_dir), participant)
+    models = shown_models(OutputTree(Path(output_dir)).models_of(participant))
+    files, *others = (
+        ParticipantFiles(Path(output_dir), participant, model=model) for model in models
+    )
     history = read_history(files, participant, status_rows, crash_files)
     mesh = load_mesh(files.space)
     sections = [
@@ -81,6 +86,7 @@ def write_participant_report(
         profile_section(files),
         *participant_conditions(files, mesh),
         honesty_section(files, history),
+        *(section for other in others for section in model_sections(other, history, mesh)),
         methods_section(files),
         errors_section(history),
         settings_section(files),
@@ -94,6 +100,22 @@ def write_participant_report(
         banner=control_banner(files),
         sections=sections,
     )
+
+
+def model_sections(files: ParticipantFiles, history: History, mesh: SurfaceMesh) -> list[Section]:
+    """What the page shows of a further model."""
+    summary = Section("summary", "Summary")
+    summary.add("summary of the result", lambda: summary_facts(files))
+    sections = [
+        summary,
+        accuracy_section(files, mesh),
+        preference_section(files, mesh),
+        profile_section(files),
+        honesty_section(files, history),
+        methods_section(files),
+        settings_section(files),
+    ]
+    return [section.of_model(files.model) for section in sections]
 
 
 def control_banner(files: ParticipantFiles) -> str:
@@ -146,7 +168,7 @@ def summary_facts(files: ParticipantFiles) -> Block:
     return Facts(
         [
             ("Held-out stimuli", ", ".join(settings["HeldOutStimuli"])),
-            ("Model", f"VGGish, {len(layers)} layers ({settings['Features'].get('Weights')})"),
+            ("Model", model_text(files)),
             (
                 "Highest accuracy",
                 f"r = {number(to_float(best['max_r']))} in layer {best['layer']} ({best['name']})",
@@ -160,6 +182,14 @@ def summary_facts(files: ParticipantFiles) -> Block:
             ("Vertices behind the reference profile", number(settings["ReferenceVertices"])),
         ]
     )
+
+
+def model_text(files: ParticipantFiles) -> str:
+    """Label, features and layers of the model."""
+    features, n_layers = files.settings["Features"], len(files.layers)
+    weights = f" ({features['Weights']})" if features.get("Weights") else ""
+    what = features.get("Network") or features.get("Features", "")
+    return f"{files.model}: {what}, {n_layers} layer{'' if n_layers == 1 else 's'}{weights}"
 
 
 def runs_table(files: ParticipantFiles) -> list[Block]:

@@ -75,6 +75,19 @@ class Folder:
         own = self.tree.model_settings(CONDITIONS_LABEL)
         return list(own.parent.glob("model-*_settings.json")) == [own]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Content of the file that marks completion."""
+        raise NotImplementedError
+
+    @property
+    def preference_missing(self) -> str:
+        """Why this model has no layer preference; empty where it has one, or nothing says so."""
+        try:
+            return str(self.settings.get("LayerPreferenceMissing", ""))
+        except MusencError:
+            return ""
+
     def name(self, path: Path) -> str:
         """Path as the reader may see it: relative to the output folder."""
         path = Path(path)
@@ -123,6 +136,11 @@ class Folder:
                 "The hemispheres hold different numbers of maps", where=self.name(left)
             )
         return np.hstack(halves).astype(np.float64)
+
+
+def shown_models(found: Sequence[str]) -> list[str]:
+    """Models in the order a page shows them: VGGish first, also where nothing was found."""
+    return sorted(found or [DEFAULT_FEATURES], key=lambda model: model != DEFAULT_FEATURES)
 
 
 class ParticipantFiles(Folder):

@@ -18,6 +18,7 @@ from ..alignment import align, load_gradient
 from ..group_derivatives import write_group
 from ..isc import group_isc
 from ..music_null import group_music_null
+from ..preference import preference_missing
 from .base import Step, StepInputSpec
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -122,11 +123,19 @@ class AlignWithGradient(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: alignment with the gradient, %d rotations", inputs.n_spins)
         data = _load(inputs.data_file)
+        preference = _load(inputs.preference_file)
         gradient = load_gradient(inputs.gradient, data.space)
+        if preference is None:
+            reason = preference_missing(len(data.layer_names))
+            LOGGER.info("group: model-%s is not aligned with the gradient: %s", data.model, reason)
+            return {
+                "alignment_file": _save(folder, "alignment", None),
+                "gradient_file": _save(folder, "gradient", gradient),
+            }
         report = align(
             data,
             _load(inputs.accuracy_file),
-            _load(inputs.preference_file),
+            preference,
             gradient.values,
             n_spins=inputs.n_spins,
             seed=inputs.seed,

@@ -19,7 +19,7 @@ from ..derivatives import ParticipantRecord, write_participant, write_responses
 from ..encoding import LayerFits, fit_layers
 from ..figures import copy_stimulus_figures, draw_stimuli
 from ..lags import load_loudness, read_loudness, save_loudness
-from ..preference import derive_preference
+from ..preference import derive_preference, preference_missing
 from ..responses import load_blocks, prepare_responses, save_blocks
 from .base import Step, StepInputSpec
 
@@ -136,6 +136,7 @@ class _EncodingInputSpec(StepInputSpec):
     crop = traits.Float(mandatory=True, desc="seconds")
     alphas = traits.List(traits.Float, mandatory=True)
     selection = traits.Str(mandatory=True)
+    layers = traits.List(traits.Str, desc="names of the layers to fit; empty: all")
     null = traits.Str(mandatory=True)
     seed = traits.Int(mandatory=True)
     high_pass = traits.Float(mandatory=True, desc="seconds")
@@ -156,6 +157,7 @@ class FitLayers(Step):
         fits = fit_layers(
             FeatureGrams.load(Path(inputs.grams_dir)),
             load_blocks(Path(inputs.blocks_file)),
+            layers=inputs.layers,
             delays=inputs.delays,
             crop=inputs.crop,
             alphas=inputs.alphas,
@@ -217,6 +219,8 @@ class WriteDerivatives(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         record: ParticipantRecord = inputs.record
         fits = LayerFits.load(Path(inputs.fits_file))
+        if reason := preference_missing(len(fits.r)):
+            LOGGER.info("sub-%s: model-%s: %s", record.participant, record.model, reason)
         written = write_participant(
             OutputTree(Path(inputs.output_dir)),
             record,

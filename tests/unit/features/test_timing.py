@@ -9,7 +9,6 @@ from scipy.interpolate import interp1d
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.timing import (
-    coverage_problem,
     high_pass_basis,
     interpolation_matrix,
     sample_gram,
@@ -54,13 +53,6 @@ def test_rows_refuse_what_makes_no_sense():
             stimulus_rows(**{**dict(n_volumes=9, tr=1, start_time=0, onset=0, duration=5), name: 0})
     with pytest.raises(UsageError, match="onset"):
         stimulus_rows(10, 1.0, 0.0, onset=np.nan, duration=5.0)
-
-
-def test_short_audio_is_reported_with_both_lengths():
-    assert coverage_problem(168.0, 168.0) is None
-    problem = coverage_problem(160.0, 165.0, offset=2.0)
-    assert "158.00 s" in problem
-    assert "165.00 s" in problem
 
 
 def test_interpolation_agrees_with_scipy_and_holds_the_ends(rng):

@@ -478,6 +478,15 @@ def test_warnings_about_a_run(tree):
     assert "the music ends at 20.0 s, 8.0 s after" in text
 
 
+def test_audio_shorter_than_its_window_is_reported_with_both_lengths(tree):
+    tree.simple()
+    tree.events("4\t18\tpiece_a.wav", sub="01", task="a")
+    (run, *_) = plan_study(tree.root).runs
+    (warning,) = [text for text in run.warnings if "piecea" in text and "audio file" in text]
+    assert "18.0 s are said to be played, the audio file has 16.0 s" in warning
+    assert run.presentations[0].duration == 16.0
+
+
 def test_sources_of_timing_are_named(tree):
     tree.simple(sidecar={})
     runs = plan_study(tree.root, repetition_time=2.0).runs
