@@ -1,19 +1,25 @@
 """How often the group level claims something when nothing is there, and when something is.
 
-    python benchmarks/calibration_group.py [--simulations 400] [--family-wise 2000] [--only NAME]
+    python benchmarks/calibration_group.py RESULTS.jsonl [--minutes 9] [--only NAME] [--part 0/2]
 
 Maps are simulated on fsaverage4 (the first 2,562 vertices per hemisphere of fsaverage5) with
 smooth, partly bilateral noise; responses as autoregressive series. With real data at
-MUSENC_TEST_DATA the gradient is the Margulies gradient, otherwise a smooth random one. Each case
-prints one line.
+MUSENC_TEST_DATA the gradient is the Margulies gradient, otherwise a smooth random one.
+
+Every simulation appends a line to RESULTS.jsonl and is not done again, so that the script may be
+stopped and called as often as it takes; calls with different parts may run at the same time. At
+the end, and at once when nothing is left, it prints a table of the rates so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +133,7 @@ def align(setting: Setting, data: np.ndarray, seed: int) -> dict[str, float]:
     z = np.arctanh(np.clip(data, -0.999, 0.999))
     mean_accuracy = z.mean(axis=1)
     cortex = np.isfinite(setting.gradient)
-    mask = sign_flip_max_t(mean_accuracy, n_permutations=499, seed=seed).p < 0.05
+    mask = sign_flip_max_t(mean_accuracy, n_permutations=499, seed=seed, uncorrected=False).p < 0.05
     if mask.sum() < 200:
         mask = cortex
     slopes = group_residual_slopes(data, mask, layer_depth(N_LAYERS))
@@ -150,106 +156,91 @@ def align(setting: Setting, data: np.ndarray, seed: int) -> dict[str, float]:
         partial_null=result.partial_null[:-1],
     )
     plain = group_alignment(people, n_bootstrap=10)
-    partial = group_alignment(people, partial=True, n_bootstrap=10)
+    given = group_alignment(people, partial=True, n_bootstrap=10)
     return {
         "plain": plain.p,
-        "partial": partial.p,
-        "claim": max(plain.p, partial.p),
+        "partial": given.p,
+        "claim": max(plain.p, given.p),
         "participants' t alone": plain.t_p,
         "mean argmax": float(result.p[-1]),
     }
 
 
-def alignment_case(
-    setting: Setting, kind: str, n_simulations: int, size: float = 0.0
-) -> dict[str, float]:
-    """Rejection rates at .05 over simulations of one kind."""
-    found: dict[str, list[bool]] = {}
+def alignment_case(setting: Setting, kind: str, seed: int, size: float = 0.0) -> dict[str, float]:
+    """Whether each way of testing rejects at .05 in one simulation of a kind."""
     standard = setting.gradient - np.nanmean(setting.gradient)
     standard = np.nan_to_num(standard / np.nanstd(standard))
-    for seed in range(n_simulations):
-        rng = np.random.default_rng([seed, 17])
-        smooth = setting.fields.draw(rng, 2, 18.0)
-        accuracy, preference = np.clip(0.1 + 0.05 * smooth[0], 0, None), np.zeros(1)
-        if kind == "common topography":
-            preference = 0.05 * smooth[1]
-        elif kind == "accuracy along gradient":
-            accuracy = np.clip(0.1 - 0.05 * standard + 0.02 * smooth[0], 0, None)
-        elif kind == "true preference":
-            preference = size * setting.noise * (standard + smooth[1]) / np.sqrt(2)
-        for name, p in align(
-            setting, profiles(setting, rng, accuracy=accuracy, preference=preference), seed
-        ).items():
-            found.setdefault(name, []).append(p <= 0.05)
-    return {name: float(np.mean(hits)) for name, hits in found.items()}
+    rng = np.random.default_rng([seed, 17])
+    smooth = setting.fields.draw(rng, 2, 18.0)
+    accuracy, preference = np.clip(0.1 + 0.05 * smooth[0], 0, None), np.zeros(1)
+    if kind == "common topography":
+        preference = 0.05 * smooth[1]
+    elif kind == "accuracy along gradient":
+        accuracy = np.clip(0.1 - 0.05 * standard + 0.02 * smooth[0], 0, None)
+    elif kind == "true preference":
+        preference = size * setting.noise * (standard + smooth[1]) / np.sqrt(2)
+    data = profiles(setting, rng, accuracy=accuracy, preference=preference)
+    return {name: float(p <= 0.05) for name, p in align(setting, data, seed).items()}
 
 
-def family_wise_case(setting: Setting, n_simulations: int, tail: str) -> float:
-    """Share of simulations of pure noise in which max-T finds anything."""
-    hits = []
-    for seed in range(n_simulations):
-        rng = np.random.default_rng([seed, 23])
-        maps = setting.fields.draw(rng, setting.n_participants * 4, 6.0)
-        maps = maps.reshape(setting.n_participants, 4, -1)
-        maps[:, 1:] = 0.9 * maps[:, :1] + np.sqrt(1 - 0.81) * maps[:, 1:]
-        result = sign_flip_max_t(maps, n_permutations=199, tail=tail, seed=seed)
-        hits.append(result.p.min() <= 0.05)
-    return float(np.mean(hits))
+def family_wise_case(setting: Setting, seed: int, tail: str) -> dict[str, float]:
+    """Whether max-T finds anything in one simulation of pure noise."""
+    rng = np.random.default_rng([seed, 23])
+    maps = setting.fields.draw(rng, setting.n_participants * 4, 6.0)
+    maps = maps.reshape(setting.n_participants, 4, -1)
+    maps[:, 1:] = 0.9 * maps[:, :1] + np.sqrt(1 - 0.81) * maps[:, 1:]
+    result = sign_flip_max_t(maps, n_permutations=199, tail=tail, seed=seed, uncorrected=False)
+    return {"max-T": float(np.nanmin(result.p) <= 0.05)}
 
 
 def predicted_case(
-    n_simulations: int,
     shared: float,
+    seed: int,
     *,
     n_participants: int = 20,
     n_vertices: int = 100,
     lengths: tuple[int, ...] = (183, 271, 530),
 ) -> dict[str, float]:
-    """Rejection rates at .05 per vertex of both claims, features unrelated to the responses."""
+    """Share of vertices where each claim is made at .05, features unrelated to the responses."""
     from bids_app.encoding import fit_encoding, plan_encoding
 
     alphas = np.logspace(-3, 5, 20)
-    rates: dict[str, list[float]] = {}
-    for seed in range(n_simulations):
-        rng = np.random.default_rng([seed, 31])
-        features = [_colored(rng, (n, 30), 0.9) for n in lengths]
-        stacked = np.vstack([f - f.mean(axis=0) for f in features])
-        plan = plan_encoding(
-            stacked @ stacked.T, lengths, delays=(3, 9), crop=15, tr=1.0, alphas=alphas
-        )
-        responses = []
-        for n in lengths:
-            own = _colored(rng, (n, n_participants, n_vertices), 0.8)
-            common = _colored(rng, (n, 1, n_vertices), 0.8)
-            mixed = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
-            responses.append(np.moveaxis(mixed, 0, 1))
-        fits = [
-            fit_encoding(plan, [y[s] for y in responses], null="none")
-            for s in range(n_participants)
-        ]
-        z = np.arctanh(np.stack([fit.mean_r for fit in fits]))
-        chosen = np.concatenate([fit.alpha for fit in fits])
-        resolution = plan.resolution
-        model = PredictionModel(
-            resolution.matrices,
-            resolution.sources,
-            resolution.fold_of,
-            [segment.size for segment in plan.segments],
-        )
-        kept = [
-            y[:, segment.start : segment.stop]
-            for y, segment in zip(responses, plan.segments, strict=True)
-        ]
-        penalty = median_penalty(chosen, alphas)[np.newaxis]
-        music = stimulus_null(kept, [model], penalty, np.tanh(z.mean(axis=0))[np.newaxis]).p[0]
-        people = sign_flip_max_t(z, n_permutations=999, seed=seed).p_uncorrected
-        for name, hit in (
-            ("people", people <= 0.05),
-            ("music", music <= 0.05),
-            ("both", (people <= 0.05) & (music <= 0.05)),
-        ):
-            rates.setdefault(name, []).append(float(hit.mean()))
-    return {name: float(np.mean(values)) for name, values in rates.items()}
+    rng = np.random.default_rng([seed, 31])
+    features = [_colored(rng, (n, 30), 0.9) for n in lengths]
+    stacked = np.vstack([f - f.mean(axis=0) for f in features])
+    plan = plan_encoding(
+        stacked @ stacked.T, lengths, delays=(3, 9), crop=15, tr=1.0, alphas=alphas
+    )
+    responses = []
+    for n in lengths:
+        own = _colored(rng, (n, n_participants, n_vertices), 0.8)
+        common = _colored(rng, (n, 1, n_vertices), 0.8)
+        mixed = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+        responses.append(np.moveaxis(mixed, 0, 1))
+    # Participants side by side are so many more vertices to the fit.
+    fit = fit_encoding(plan, [np.hstack(list(y)) for y in responses], null="none")
+    z = np.arctanh(fit.mean_r).reshape(n_participants, n_vertices)
+    chosen = fit.alpha.reshape(-1, n_participants, n_vertices)
+    chosen = np.moveaxis(chosen, 1, 0).reshape(-1, n_vertices)
+    resolution = plan.resolution
+    model = PredictionModel(
+        resolution.matrices,
+        resolution.sources,
+        resolution.fold_of,
+        [segment.size for segment in plan.segments],
+    )
+    kept = [
+        y[:, segment.start : segment.stop]
+        for y, segment in zip(responses, plan.segments, strict=True)
+    ]
+    penalty = median_penalty(chosen, alphas)[np.newaxis]
+    music = stimulus_null(kept, [model], penalty, np.tanh(z.mean(axis=0))[np.newaxis]).p[0] <= 0.05
+    people = sign_flip_max_t(z, n_permutations=999, seed=seed).p_uncorrected <= 0.05
+    return {
+        "people": float(people.mean()),
+        "music": float(music.mean()),
+        "both": float((people & music).mean()),
+    }
 
 
 def _colored(rng: np.random.Generator, shape: tuple[int, ...], rho: float) -> np.ndarray:
@@ -260,36 +251,64 @@ def _colored(rng: np.random.Generator, shape: tuple[int, ...], rho: float) -> np
     return series
 
 
-def cases(setting: Setting, n_alignment: int, n_family: int) -> Iterator[tuple[str, Callable]]:
-    """Names and what to run."""
+def cases(setting: Setting) -> Iterator[tuple[str, int, Callable[[int], dict[str, float]]]]:
+    """Names, simulations wanted, and what to run with a seed."""
     for kind in ("common topography", "accuracy along gradient"):
-        yield kind, lambda kind=kind: alignment_case(setting, kind, n_alignment)
+        yield kind, 400, partial(alignment_case, setting, kind)
     for size in (0.05, 0.1, 0.2):
-        yield (
-            f"true preference, SNR {size}",
-            lambda size=size: alignment_case(setting, "true preference", n_alignment // 8, size),
-        )
+        run = partial(alignment_case, setting, "true preference", size=size)
+        yield f"true preference, SNR {size}", 100, run
     for tail in ("greater", "two-sided"):
-        yield (
-            f"family-wise error, {tail}",
-            lambda tail=tail: {"max-T": family_wise_case(setting, n_family, tail)},
-        )
-    for shared in (0.0, 0.1, 0.16, 0.3):
-        yield f"predicted, ISC {shared}", lambda s=shared: predicted_case(n_alignment // 8, s)
+        yield f"family-wise error, {tail}", 2000, partial(family_wise_case, setting, tail=tail)
+    for shared in (0.0, 0.1, 0.2, 0.3):
+        yield f"predicted, ISC {shared}", 200, partial(predicted_case, shared)
+
+
+def read_results(path: Path) -> dict[str, dict[int, dict[str, float]]]:
+    """Results per case and seed."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        row = json.loads(line)
+        found.setdefault(row["case"], {})[row["seed"]] = row["result"]
+    return found
+
+
+def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> str:
+    """Markdown of the rates, with the standard error over simulations."""
+    lines = ["| case | simulations | test | rate (SE) |", "|---|---|---|---|"]
+    for name in names:
+        rows = list(results.get(name, {}).values())
+        for test in rows[0] if rows else ():
+            values = np.array([row[test] for row in rows])
+            error = values.std() / np.sqrt(len(values))
+            lines.append(f"| {name} | {len(rows)} | {test} | {values.mean():.3f} ({error:.3f}) |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run the cases and print a line each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--simulations", type=int, default=400)
-    parser.add_argument("--family-wise", type=int, default=2000)
+    """Run what is missing for some minutes and print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
     options = parser.parse_args()
+    part, n_parts = (int(number) for number in options.part.split("/"))
+    stop = time.monotonic() + 60 * options.minutes
     setting = make_setting()
-    for name, run in cases(setting, options.simulations, options.family_wise):
-        if options.only in name:
-            rates = ", ".join(f"{key} {value:.3f}" for key, value in run().items())
-            print(f"{name}: {rates}", flush=True)
+    wanted = [case for case in cases(setting) if options.only in case[0]]
+    done = read_results(options.results)
+    with options.results.open("a") as stream:
+        for name, n_simulations, run in wanted:
+            for seed in range(part, n_simulations, n_parts):
+                if seed in done.get(name, {}):
+                    continue
+                if time.monotonic() > stop:
+                    break
+                row = {"case": name, "seed": seed, "result": run(seed=seed)}
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+    print(table(read_results(options.results), [name for name, _, _ in wanted]))
 
 
 if __name__ == "__main__":
