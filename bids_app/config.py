@@ -157,6 +157,7 @@ class Statistics:
     null: Literal["analytic", "none"] = "analytic"
     gradient: str = "margulies2016"
     n_spins: int = 1000
+    spin_method: Literal["spearman", "pearson"] = "spearman"
     n_permutations: int = 10_000
     random_seed: int = DEFAULT_SEED
 
@@ -251,6 +252,7 @@ class Config:
         return {
             "gradient": self.statistics.gradient,
             "n_spins": self.statistics.n_spins,
+            "spin_method": self.statistics.spin_method,
             "n_permutations": self.statistics.n_permutations,
             "random_seed": self.statistics.random_seed,
         }

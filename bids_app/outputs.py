@@ -66,6 +66,7 @@ STAT_DESCRIPTIONS = {
     "centroid": "center of mass of the positive accuracy profile, in layers",
     "argmax": "layer of highest accuracy (1-based; for display only)",
     "max": "highest accuracy over layers",
+    "stability": "share of bootstrap samples of participants with the same best layer",
     "effect": "effect of a contrast",
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",

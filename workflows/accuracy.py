@@ -18,13 +18,22 @@ from bids_app.group import (
     stimulus_reliability,
     tfce_sign_flip,
 )
-from bids_app.preference import centroid, group_residual_slopes, layer_depth, preferred_layer
+from bids_app.preference import (
+    argmax_stability,
+    centroid,
+    group_residual_slopes,
+    layer_depth,
+    preferred_layer,
+)
 from bids_app.surface.mesh import load_mesh
 
 from .aggregate import GroupData
 from .preference import MIN_REFERENCE_VERTICES, SIGNIFICANCE, preference_missing
 
 FloatArray = NDArray[np.float64]
+
+N_BOOTSTRAP = 200
+_VERTEX_CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,9 @@ class GroupAccuracy:
         Participants per vertex.
     n_permutations : int
         Sign flips used (all of them when there are fewer).
+    null_max : dict of str to array of shape (n_permutations,)
+        Largest statistic of each flip: ``accuracy`` and ``tfce`` over layers and vertices,
+        ``layer_mean`` over vertices.
     clusters : list of Cluster
         Connected regions of significant layer-averaged accuracy.
     """
@@ -64,6 +76,7 @@ class GroupAccuracy:
     mask_kind: str
     n: NDArray[np.int64]
     n_permutations: int
+    null_max: dict[str, FloatArray]
     clusters: list[Cluster]
 
 
@@ -77,8 +90,12 @@ class GroupPreference:
         Residual slope of each participant, leave-one-participant-out reference.
     mean, t, p : array of shape (n_vertices,)
         Mean slope, its t, and the two-sided sign-flip max-T p.
+    null_max : array of shape (n_permutations,)
+        Largest absolute t of the slope of each flip.
     centroid, argmax, maximum : array of shape (n_vertices,)
         Of the group-mean profile.
+    stability : array of shape (n_vertices,)
+        Share of bootstrap samples of participants with the same best layer.
     held_out_r : list of float
         Correlation of the mean slope map of each held-out stimulus with that of the others;
         empty with a single one.
@@ -91,9 +108,11 @@ class GroupPreference:
     mean: FloatArray
     t: FloatArray
     p: FloatArray
+    null_max: FloatArray
     centroid: FloatArray
     argmax: FloatArray
     maximum: FloatArray
+    stability: FloatArray
     held_out_r: list[float]
     split_half_r: float
     split_half_reliability: float
@@ -138,6 +157,11 @@ def group_accuracy(
         mask_kind="significant" if enough else "cortex",
         n=data.n_per_vertex,
         n_permutations=joint.n_permutations,
+        null_max={
+            "accuracy": joint.null_max,
+            "tfce": enhanced.null_max,
+            "layer_mean": mean_test.null_max,
+        },
         clusters=cluster_table(
             mean_test.t, significant, mesh.adjacency, mesh.areas, n_left=mesh.left.n_vertices
         ),
@@ -190,10 +214,40 @@ def group_preference(
         mean=slopes.mean(axis=0),
         t=test.t,
         p=test.p,
+        null_max=test.null_max,
         centroid=centroid(accuracy.mean_r),
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
+        stability=best_layer_stability(fisher_z(profiles), seed=seed),
         held_out_r=held_out_r,
         split_half_r=float("nan") if halves is None else halves.mean,
         split_half_reliability=float("nan") if halves is None else halves.spearman_brown,
     )
+
+
+def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
+    """How often the best layer of a vertex returns when participants are drawn again.
+
+    Parameters
+    ----------
+    z : array of shape (n_participants, n_layers, n_vertices)
+        Fisher z.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    array of shape (n_vertices,)
+        Share of `N_BOOTSTRAP` samples whose mean profile has the same best layer as the mean of
+        all of them.
+    """
+    n, n_layers, n_vertices = z.shape
+    draws = np.random.default_rng(seed).integers(n, size=(N_BOOTSTRAP, n))
+    weights = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n
+    stability = np.empty(n_vertices)
+    for start in range(0, n_vertices, _VERTEX_CHUNK):
+        part = slice(start, start + _VERTEX_CHUNK)
+        means = weights @ z[:, :, part].reshape(n, -1)
+        profiles = means.reshape(N_BOOTSTRAP, n_layers, -1)
+        stability[part] = argmax_stability(profiles).agreement
+    return stability

@@ -134,6 +134,15 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
                 wanted=f"{len(names)} layers" + (f", shape {maps[0].shape}" if maps else ""),
                 remedy="run the participant level again for this participant",
             )
+        if not np.isfinite(profile).all(axis=0).any():
+            raise BadDataError(
+                f"The accuracy map of sub-{participant} has no value in all layers at any vertex.",
+                where=paths[0],
+                found="NaN",
+                wanted="finite values inside cortex",
+                remedy="run the participant level again, or leave this participant out with "
+                "--participant-label",
+            )
         maps.append(profile)
         rows.append(_row(participant, own, paths, profile))
     return GroupData(

@@ -16,13 +16,16 @@ from bids_app.group import (
     AlignmentResult,
     GradientBins,
     GroupAlignment,
+    OmnibusAlignment,
     gradient_bins,
     group_alignment,
+    omnibus_alignment,
     orient_gradient,
     spin_alignment,
 )
 from bids_app.resources import fslr_spheres, gradient_files
 from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
+from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import resample_barycentric
 
@@ -31,7 +34,8 @@ from .aggregate import GroupData
 
 CLAIM_LEVEL = 0.05
 FIRST_GRADIENT = ("margulies2016", "margulies2016_fcgradient01")
-MIN_VERTICES = 100  # fewer say nothing about one hemisphere
+MIN_VERTICES = 100  # fewer say nothing about a part of the mask
+AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,13 @@ class AlignmentReport:
     ----------
     plain, partial : GroupAlignment
         Over the whole mask; `partial` given each participant's layer-averaged accuracy.
-    left, right : GroupAlignment or None
-        Within one hemisphere; None where the mask holds too little of it.
+    left, right, without_auditory : GroupAlignment or None
+        Within one hemisphere, and without vertices around Heschl's gyrus; None where too little
+        of the mask is left.
+    layers : AlignmentResult
+        Group accuracy of every layer against the gradient.
+    omnibus : OmnibusAlignment
+        The same corrected over layers by the largest absolute correlation of each rotation.
     bins : GradientBins
         Group accuracy of every layer along the gradient.
     n_redrawn, n_spins, n_mask : int
@@ -69,10 +78,18 @@ class AlignmentReport:
     partial: GroupAlignment
     left: GroupAlignment | None
     right: GroupAlignment | None
+    without_auditory: GroupAlignment | None
+    layers: AlignmentResult
+    omnibus: OmnibusAlignment
     bins: GradientBins
     n_redrawn: int
     n_spins: int
     n_mask: int
+
+    @property
+    def method(self) -> str:
+        """Kind of correlation, ``spearman`` or ``pearson``."""
+        return self.layers.method
 
     @property
     def claimed(self) -> bool:
@@ -183,34 +200,39 @@ def align(
     *,
     n_spins: int,
     seed: int,
+    method: str = "spearman",
     n_threads: int = 1,
 ) -> AlignmentReport:
     """Spin test of the mean alignment over participants, plain and given accuracy."""
-    spheres = load_mesh(data.space).spheres
-
-    def spin(mask: NDArray[np.bool_]) -> AlignmentResult:
-        return spin_alignment(
-            preference.slopes,
-            gradient,
-            mask,
-            covariates=data.r.mean(axis=1),
-            spheres=spheres,
-            n_spins=n_spins,
-            seed=seed,
-            n_threads=n_threads,
+    mesh = load_mesh(data.space)
+    options: dict[str, Any] = {
+        "spheres": mesh.spheres,
+        "method": method,
+        "n_spins": n_spins,
+        "seed": seed,
+        "n_threads": n_threads,
+    }
+    slopes, given = preference.slopes, data.r.mean(axis=1)
+    whole = spin_alignment(slopes, gradient, accuracy.mask, covariates=given, **options)
+    left_half = np.arange(len(gradient)) < len(gradient) // 2
+    auditory = np.isin(np.arange(len(gradient)), auditory_vertices(mesh, AUDITORY_RADIUS))
+    left, right, without_auditory = (
+        group_alignment(
+            spin_alignment(slopes, gradient, part, covariates=given, **options), seed=seed
         )
-
-    whole = spin(accuracy.mask)
-    is_left = np.arange(len(gradient)) < len(gradient) // 2
-    left, right = (
-        group_alignment(spin(mask), seed=seed) if mask.sum() >= MIN_VERTICES else None
-        for mask in (accuracy.mask & is_left, accuracy.mask & ~is_left)
+        if (part & np.isfinite(gradient)).sum() >= MIN_VERTICES
+        else None
+        for part in (accuracy.mask & chosen for chosen in (left_half, ~left_half, ~auditory))
     )
+    layers = spin_alignment(accuracy.mean_r, gradient, accuracy.mask, **options)
     return AlignmentReport(
         plain=group_alignment(whole, seed=seed),
         partial=group_alignment(whole, partial=True, seed=seed),
         left=left,
         right=right,
+        without_auditory=without_auditory,
+        layers=layers,
+        omnibus=omnibus_alignment(layers),
         bins=gradient_bins(accuracy.mean_r, gradient, accuracy.mask),
         n_redrawn=whole.n_redrawn,
         n_spins=whole.n_spins,

@@ -53,6 +53,7 @@ def run_group_level(config: Config, run_id: str) -> Status:
         check_settings(tree, model, settings)
     for model, participants in people.items():
         LOGGER.info("group: model-%s", model)
+        _tell_changes(tree, model, participants)
         workflow = init_group_level_wf(model, participants, settings, config=config)
         failures = run_workflow(workflow, config, run_id)
         if failures:
@@ -112,6 +113,7 @@ def init_group_level_wf(
         AlignWithGradient(
             gradient=statistics.gradient,
             n_spins=statistics.n_spins,
+            method=statistics.spin_method,
             seed=statistics.random_seed,
             n_threads=n_threads,
             verbosity=verbosity,
@@ -160,6 +162,20 @@ def init_group_level_wf(
         ]
     )
     return workflow
+
+
+def _tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:
+    """Log who joined and who left since the group result that is there."""
+    path = tree.group_table("settings.json", model=model)
+    if not path.is_file():
+        return
+    before = {label.removeprefix("sub-") for label in read_json(path).get("Participants", [])}
+    for what, labels in (
+        ("new since the last group result", set(participants) - before),
+        ("in the last group result but not in this one", before - set(participants)),
+    ):
+        if labels:
+            LOGGER.info("group: %s: %s", what, ", ".join(sorted(labels)))
 
 
 def check_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:

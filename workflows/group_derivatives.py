@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
-from bids_app.files import atomic_path, write_json
+from bids_app.files import atomic_path, read_json, write_json
 from bids_app.group import GroupAlignment
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -20,6 +20,13 @@ from bids_app.surface.gifti import write_gifti
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
+from .group_tables import (
+    write_analyses,
+    write_flips,
+    write_layer_alignment,
+    write_spins,
+    write_vertices,
+)
 from .isc import IscOutcome
 from .music_null import MusicNull
 from .preference import SIGNIFICANCE, preference_missing
@@ -53,8 +60,13 @@ def write_group(
         description="cortical gradient on this mesh",
         Gradient=gradient.record,
     )
-    if alignment is not None:
+    if preference is not None and alignment is not None:
         _write_alignment(writer, data, gradient, alignment, accuracy)
+        write_spins(writer, data, alignment)
+        write_layer_alignment(writer, data, alignment)
+        write_vertices(writer, accuracy, preference, gradient.values)
+    write_flips(writer, accuracy, preference)
+    write_analyses(writer, synchrony, music, alignment, accuracy)
     _write_isc(writer, synchrony)
     writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
     writer.finish()
@@ -70,6 +82,7 @@ class _GroupWriter:
         self.model, self.space = data.model, data.space
         self.preference_missing = preference_missing(len(data.layer_names))
         self.participants = [f"sub-{label}" for label in data.participants]
+        self.previous = _previous_participants(tree, data.model)
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
 
@@ -121,12 +134,19 @@ class _GroupWriter:
             "SettingsHash": settings_hash(self.settings),
             "Settings": self.settings,
             "Participants": self.participants,
+            "PreviousParticipants": self.previous,
             "InputsSHA256": self.inputs,
             "LayerPreferenceMissing": self.preference_missing,
             "Outputs": sorted(str(p.relative_to(self.tree.root)) for p in self.written),
         }
         write_json(path, content)
         self.written.append(path)
+
+
+def _previous_participants(tree: OutputTree, model: str) -> list[str]:
+    """Who was in the group result that is about to be replaced."""
+    path = tree.group_table("settings.json", model=model)
+    return list(read_json(path).get("Participants", [])) if path.is_file() else []
 
 
 def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
@@ -209,6 +229,11 @@ def _write_preference(
         ("p", preference.p, "two-sided sign-flip max-T p of the residual slope"),
         ("centroid", preference.centroid, "center of mass of the positive group-mean profile"),
         ("argmax", preference.argmax, "best layer of the group-mean profile (display only)"),
+        (
+            "stability",
+            preference.stability,
+            "share of bootstrap samples of participants with the same best layer",
+        ),
         ("max", preference.maximum, "highest group-mean accuracy over layers"),
     ):
         writer.statmap(
@@ -239,6 +264,9 @@ def _write_alignment(
         "rho_partial": np.tanh(alignment.partial.participants_z),
         "rho_left": np.tanh(alignment.left.participants_z) if alignment.left else nothing,
         "rho_right": np.tanh(alignment.right.participants_z) if alignment.right else nothing,
+        "rho_without_auditory": np.tanh(alignment.without_auditory.participants_z)
+        if alignment.without_auditory
+        else nothing,
         "rho_without": alignment.plain.leave_one_out_r,
         "p_without": alignment.plain.leave_one_out_p,
     }
@@ -248,11 +276,6 @@ def _write_alignment(
     ]
     group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
     writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc="alignment", Group=group)
-    nulls = [
-        {"statistic": float(plain), "statistic_partial": float(partial)}
-        for plain, partial in zip(alignment.plain.null, alignment.partial.null, strict=True)
-    ]
-    writer.table("", NULL_COLUMNS, nulls, desc="nulls")
     bins = alignment.bins
     bin_rows = [
         {
@@ -303,6 +326,8 @@ def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> di
         "cohen_d": plain.cohen_d,
         "left": _side(alignment.left),
         "right": _side(alignment.right),
+        "without_auditory": _side(alignment.without_auditory),
+        "method": alignment.method,
         "n_spins": alignment.n_spins,
         "n_redrawn": alignment.n_redrawn,
         "mask": accuracy.mask_kind,
@@ -345,17 +370,14 @@ CLUSTER_COLUMNS = {
 }
 ALIGNMENT_COLUMNS = {
     "participant_id": "participant",
-    "rho": "Spearman correlation of residual slope and gradient inside the mask",
+    "rho": "correlation (Group.method) of residual slope and gradient inside the mask",
     "z": "atanh(rho)",
     "rho_partial": "the same given the participant's layer-averaged accuracy",
     "rho_left": "left hemisphere only",
     "rho_right": "right hemisphere only",
+    "rho_without_auditory": "without the surroundings of Heschl's gyrus",
     "rho_without": "group mean rho without this participant",
     "p_without": "spin p without this participant",
-}
-NULL_COLUMNS = {
-    "statistic": "mean atanh(rho) for one rotation of the gradient",
-    "statistic_partial": "the same given accuracy",
 }
 BIN_COLUMNS = {
     "bin": "equal-count bin of the gradient inside the mask, 1 is lowest",

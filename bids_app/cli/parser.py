@@ -110,7 +110,11 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         ),
         conditions=conditions_of(parser, options),
         statistics=Statistics(
-            gradient=options.gradient, n_spins=options.n_spins, random_seed=options.random_seed
+            gradient=options.gradient,
+            n_spins=options.n_spins,
+            spin_method=options.spin_method,
+            n_permutations=options.n_permutations,
+            random_seed=options.random_seed,
         ),
         running=running_of(options),
     )
@@ -313,8 +317,9 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         "--gradient",
         default=Statistics.gradient,
         metavar="NAME|LEFT,RIGHT",
-        help="cortical gradient: margulies2016, margulies2016_fcgradient02, ..., or two GIFTI "
-        "files (default: %(default)s)",
+        help="cortical gradient: margulies2016 (the first), margulies2016_fcgradient02, ..., or "
+        "two GIFTI files on --space or fsLR 32k (default: %(default)s; the first is turned so that "
+        "transmodal cortex is high, every other stays as it is)",
     )
     group.add_argument(
         "--n-spins",
@@ -323,6 +328,22 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         default=Statistics.n_spins,
         metavar="N",
         help="rotations of the spin test (default: %(default)d)",
+    )
+    group.add_argument(
+        "--spin-method",
+        "--spin_method",
+        choices=("spearman", "pearson"),
+        default=Statistics.spin_method,
+        help="kind of correlation with the gradient (default: %(default)s)",
+    )
+    group.add_argument(
+        "--n-permutations",
+        "--n_permutations",
+        type=positive,
+        default=Statistics.n_permutations,
+        metavar="N",
+        help="sign flips over participants; all of them where there are fewer "
+        "(default: %(default)d)",
     )
     group.add_argument(
         "--random-seed",

@@ -195,6 +195,7 @@ def _t_from_sum(total: FloatArray, n: FloatArray | float) -> FloatArray:
 def count_at_least(null: FloatArray, observed: FloatArray, exact: bool) -> npt.NDArray[np.int64]:
     """How many draws reach each observed value; equal up to rounding counts."""
     ordered = np.sort(null)
-    slack = (1e-9 if exact else 1e-5) * (1 + np.abs(observed))
-    threshold = np.where(np.isfinite(observed), observed - slack, observed)
+    known = np.nan_to_num(observed, nan=0.0, posinf=0.0, neginf=0.0)
+    slack = (1e-9 if exact else 1e-5) * (1 + np.abs(known))
+    threshold = np.where(np.isfinite(observed), known - slack, observed)
     return len(ordered) - np.searchsorted(ordered, threshold, side="left")

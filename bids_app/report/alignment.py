@@ -18,6 +18,7 @@ from bids_app.report.group_charts import (
     ridgeline_figure,
     spin_figure,
 )
+from bids_app.report.group_details import layer_alignment_blocks
 from bids_app.report.page import (
     Block,
     Facts,
@@ -44,6 +45,7 @@ def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
         return section
     section.add("statement", lambda: claim(files.alignment))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
+    section.add("accuracy of every layer", lambda: layer_alignment_blocks(files))
     section.add("spin null", lambda: spin_picture(files))
     section.add("participants", lambda: participants_picture(files))
     section.add("participants in numbers", lambda: participants_table(files))
@@ -76,8 +78,9 @@ def alignment_facts(files: GroupFiles) -> list[Block]:
         "significant": "vertices of significant layer-averaged accuracy",
         "cortex": "the whole cortex (too few vertices are significant)",
     }.get(str(group.get("mask")), str(group.get("mask", "n/a")))
+    method = str(group.get("method", "spearman")).capitalize()
     facts = [
-        ("Mean correlation (Spearman)", _pair(group, "rho_mean", "p_spin", "spin p")),
+        (f"Mean correlation ({method})", _pair(group, "rho_mean", "p_spin", "spin p")),
         (
             "The same given accuracy",
             _pair(group, "rho_mean_partial", "p_spin_partial", "spin p")
@@ -96,14 +99,18 @@ def alignment_facts(files: GroupFiles) -> list[Block]:
         ("Rotations", f"{_value(group, 'n_spins')} ({_value(group, 'n_redrawn')} drawn again)"),
         ("Mask", f"{mask}: {_value(group, 'n_mask')} vertices"),
     ]
-    for side in ("left", "right"):
+    for side, title in (
+        ("left", "Left hemisphere"),
+        ("right", "Right hemisphere"),
+        ("without_auditory", "Without auditory cortex"),
+    ):
         own = group.get(side)
         told = (
             _pair(own, "rho_mean", "p_spin", "spin p")
             if isinstance(own, Mapping)
             else "not computed: the mask holds too little of it"
         )
-        facts.append((f"{side.capitalize()} hemisphere", told))
+        facts.append((title, told))
     if group.get("mask") == "cortex":
         note = "Too few vertices are significant, so the whole cortex was used."
         return [Facts(facts), Verdict(note, "warning")]
@@ -186,9 +193,22 @@ def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         surface_figure(values, ColorScale.ordered("gradient (no unit)", values), mesh=mesh),
         alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
         " hemispheres",
-        caption="The gradient on this mesh, oriented so that high values are transmodal. Gray:"
-        " medial wall, left out.",
+        caption=f"The gradient on this mesh; {gradient_ends(files)}. Gray: medial wall, left out.",
         source=files.map_label("value", desc="gradient"),
+    )
+
+
+def gradient_ends(files: GroupFiles) -> str:
+    """What low and high values of the gradient mean, as far as that is known."""
+    record = files.alignment.get("gradient")
+    told = record.get("Orientation") if isinstance(record, Mapping) else None
+    if not isinstance(told, Mapping):
+        return "its ends are as its file has them"
+    turned = "its sign was changed" if told.get("flipped") else "its sign is that of the file"
+    return (
+        "high values are transmodal (default mode), low values sensory and motor;"
+        f" {turned} (transmodal mean {number(told.get('transmodal_mean'))}, sensory mean"
+        f" {number(told.get('sensory_mean'))})"
     )
 
 

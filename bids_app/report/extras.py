@@ -14,6 +14,7 @@ from bids_app.errors import MissingInputError
 from bids_app.outputs import parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
+from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
@@ -33,7 +34,10 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     """One map per kind of correlation."""
     found = _maps(files, "*_stat-isc_*_statmap.func.gii")
     if not found:
-        raise MissingInputError("No intersubject correlation was saved", where="stat-isc")
+        reasons = "; ".join(left_out(files, "isc"))
+        raise MissingInputError(
+            reasons or "No intersubject correlation was saved", where="stat-isc"
+        )
     blocks: list[Block] = []
     for path in found:
         kind = {

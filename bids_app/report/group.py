@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_app.errors import MusencError
 from bids_app.outputs import OutputTree
-from bids_app.report.alignment import alignment_section, claim
+from bids_app.report.alignment import alignment_section, claim, gradient_ends
 from bids_app.report.conditions import group_conditions
 from bids_app.report.extras import clusters_section, emotion_section, isc_section
+from bids_app.report.group_details import left_out
 from bids_app.report.group_maps import accuracy_section, preference_section
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
@@ -124,7 +126,7 @@ def accuracy_verdict(files: GroupFiles) -> Block:
     count = column(rows, "n_significant")
     if not np.nansum(count):
         return Verdict(
-            "No vertex is predicted significantly over participants (sign flips, corrected for the"
+            "Accuracy is above zero at no vertex over participants (sign flips, corrected for the"
             " maximum over layers and vertices, p < .05).",
             "warning",
         )
@@ -132,9 +134,9 @@ def accuracy_verdict(files: GroupFiles) -> Block:
     most = int(np.nanmax(count))
     few = _whole_cortex(files)
     return Verdict(
-        f"Responses are predicted over participants: {most} {'vertex' if most == 1 else 'vertices'}"
+        f"Accuracy is above zero over participants: {most} {'vertex' if most == 1 else 'vertices'}"
         f" in layer {best['layer']} ({best['name']}) with p < .05, corrected for the maximum over"
-        " layers and vertices. This generalizes over people."
+        " layers and vertices. This generalizes over people, not over music: predicted needs both."
         + (" These are too few to look at layer preference in them alone." if few else ""),
         "neutral" if few else "good",
     )
@@ -142,6 +144,13 @@ def accuracy_verdict(files: GroupFiles) -> Block:
 
 def music_verdict(files: GroupFiles) -> Block:
     """Is any vertex predicted, over the music too? Predicted needs both claims."""
+    reasons = left_out(files, "music")
+    if reasons:
+        return Verdict(
+            f"Not tested over music: {'; '.join(reasons)}. Without this claim no vertex is called"
+            " predicted.",
+            "warning",
+        )
     both = files.map("n", desc="predicted")[0]
     count = int(np.nansum(both > 0))
     text = (
@@ -229,12 +238,10 @@ def participants_table(files: GroupFiles) -> list[Block]:
 def signs_section(files: GroupFiles) -> Section:
     """What plus and minus mean."""
     section = Section("signs", "What the signs mean")
-    orientation = "high values are transmodal (default mode), low values sensory and motor"
     try:
-        record = files.alignment.get("gradient") or {}
-        told = record.get("Orientation") if isinstance(record, dict) else None
-    except Exception:  # noqa: BLE001  (the alignment's section says what is missing)
-        told = None
+        ends = gradient_ends(files)
+    except MusencError:  # the alignment's section says what is missing
+        ends = "not in the output folder"
     section.blocks.append(
         Facts(
             [
@@ -243,11 +250,11 @@ def signs_section(files: GroupFiles) -> Section:
                     "Residual slope",
                     "positive: deeper layers than the reference profile; negative: shallower",
                 ),
-                ("Gradient", f"{orientation}{f'; {told}' if told else ''}"),
+                ("Gradient", ends),
                 (
                     "Alignment",
-                    "positive: deep layers toward the transmodal end, shallow ones toward the"
-                    " sensory end",
+                    "positive: deep layers toward the high end of the gradient, shallow ones"
+                    " toward the low end",
                 ),
                 ("Delays", "positive: the brain follows the music"),
                 (

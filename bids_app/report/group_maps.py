@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.report.brain import ColorScale, layers_figure, surface_figure
+from bids_app.report.group_details import stability_text
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
 from bids_app.report.sources import FloatArray, GroupFiles, to_float
 from bids_app.surface.mesh import SurfaceMesh
@@ -129,6 +130,7 @@ def preference_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
         return section
     section.add("residual slope", lambda: slope_picture(files, mesh))
     section.add("center of mass", lambda: centroid_picture(files, mesh))
+    section.add("stability of the best layer", lambda: stability_text(files))
     return section
 
 

@@ -29,7 +29,10 @@ GROUP_MAPS = {
     *((stat, "") for stat in ("r", "t", "q", "n")),
     *((stat, "music") for stat in ("p", "q")),
     ("n", "predicted"),
-    *((stat, "layerpref") for stat in ("slope", "t", "p", "centroid", "argmax", "max")),
+    *(
+        (stat, "layerpref")
+        for stat in ("slope", "t", "p", "centroid", "argmax", "max", "stability")
+    ),
     *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc")),
     ("r", "layermean"),
     ("value", "gradient"),
@@ -65,11 +68,15 @@ def test_every_group_map_and_table_is_there(analyzed):
     tables = {path.name for path in analyzed.output_dir.glob("group_*.tsv")}
     assert tables == {
         "group_model-vggish_desc-alignment_statmap.tsv",
+        "group_model-vggish_desc-analyses_summary.tsv",
         "group_model-vggish_desc-bins_statmap.tsv",
         "group_model-vggish_desc-clusters_statmap.tsv",
+        "group_model-vggish_desc-flips.tsv",
+        "group_model-vggish_desc-layeralignment_statmap.tsv",
         "group_model-vggish_desc-layers_summary.tsv",
         "group_model-vggish_desc-nulls.tsv",
         "group_model-vggish_desc-participants_summary.tsv",
+        "group_model-vggish_desc-vertices_statmap.tsv",
     }
     for name in tables:
         table = pd.read_csv(analyzed.output_dir / name, sep="\t")

@@ -104,6 +104,7 @@ class _AlignmentInputSpec(StepInputSpec):
     preference_file = File(exists=True, mandatory=True)
     gradient = traits.Str(mandatory=True)
     n_spins = traits.Int(mandatory=True)
+    method = traits.Enum("spearman", "pearson", usedefault=True)
     seed = traits.Int(mandatory=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -138,6 +139,7 @@ class AlignWithGradient(Step):
             preference,
             gradient.values,
             n_spins=inputs.n_spins,
+            method=inputs.method,
             seed=inputs.seed,
             n_threads=inputs.n_threads,
         )

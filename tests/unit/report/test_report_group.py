@@ -1,3 +1,5 @@
+import json
+
 import fake_outputs
 import numpy as np
 import pandas as pd
@@ -7,9 +9,15 @@ from page_parser import read_page
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
-from bids_app.report.alignment import claim
+from bids_app.report.alignment import claim, gradient_ends
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
-from bids_app.report.group import accuracy_verdict, participants_table, smallest_p
+from bids_app.report.group import (
+    accuracy_verdict,
+    music_verdict,
+    participants_table,
+    smallest_p,
+)
+from bids_app.report.group_details import left_out
 from bids_app.report.sources import GroupFiles
 
 PARTS = [
@@ -49,7 +57,7 @@ def test_analyses_that_were_not_run_are_named(group_page):
         "cluster tables",
     ):
         assert name in told
-    assert len(group_page.missing) == 6
+    assert len(group_page.missing) == 8
 
 
 def test_alignment_numbers_are_those_of_the_derivatives(folder, group_page):
@@ -116,7 +124,7 @@ def test_nothing_significant_is_said_in_words(own_folder):
     layers.to_csv(path, sep="\t", index=False)
     verdict = accuracy_verdict(GroupFiles(own_folder))
     assert verdict.tone == "warning"
-    assert verdict.text.startswith("No vertex is predicted significantly over participants")
+    assert verdict.text.startswith("Accuracy is above zero at no vertex over participants")
 
 
 def test_few_significant_vertices_make_no_green_statement(own_folder):
@@ -196,3 +204,34 @@ def test_clusters_are_shown_or_said_to_be_none(own_folder):
     path.write_text("cluster\tarea\n")
     (text,) = cluster_tables(GroupFiles(own_folder))
     assert text.text == "No cluster: group_model-vggish_desc-clusters_statmap.tsv is empty."
+
+
+def test_the_page_says_why_an_analysis_was_left_out(own_folder):
+    files = GroupFiles(own_folder)
+    rows = [
+        {"analysis": "isc", "part": "happy", "state": "left out", "reason": "other times"},
+        {"analysis": "music", "part": "", "state": "left out", "reason": "no features"},
+        {"analysis": "alignment", "part": "left", "state": "done", "reason": ""},
+    ]
+    path = files.file("summary.tsv", desc="analyses")
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+    assert left_out(files, "isc") == ["happy: other times"]
+    assert left_out(files, "alignment") == []
+    verdict = music_verdict(files)
+    assert verdict.tone == "warning"
+    assert "no features" in verdict.text
+    assert "no vertex is called predicted" in verdict.text
+
+
+def test_nothing_is_said_about_the_ends_of_a_gradient_that_was_not_oriented(own_folder):
+    files = GroupFiles(own_folder)
+    path = files.file("statmap.json", desc="alignment")
+    content = json.loads(path.read_text())
+    content["Group"]["gradient"] = {"Orientation": "as given"}
+    path.write_text(json.dumps(content))
+    assert "transmodal" not in gradient_ends(files)
+    content["Group"]["gradient"] = {"Orientation": {"flipped": True, "transmodal_mean": 2.0}}
+    path.write_text(json.dumps(content))
+    told = gradient_ends(GroupFiles(own_folder))
+    assert "high values are transmodal" in told
+    assert "its sign was changed" in told

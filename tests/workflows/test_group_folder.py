@@ -1,0 +1,204 @@
+"""The group level on an output folder that was written by hand: options, arrivals, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_app.cli.run import main
+from bids_app.files import read_json, write_json
+from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.surface.gifti import read_gifti, write_gifti
+from bids_app.surface.mesh import load_mesh
+
+LAYERS = ["conv1", "conv2", "conv3"]
+STIMULI = ["one", "two"]
+SETTINGS = {"space": "fsaverage5", "alphas": [1.0, 10.0], "delays": [3, 9]}
+
+
+def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTINGS) -> None:
+    """Accuracy around the temporal pole, deep layers toward the front; no cleaned responses."""
+    tree, rng = OutputTree(root), np.random.default_rng(int(label))
+    mesh = load_mesh()
+    y = np.vstack([hemi.pial for hemi in mesh.hemispheres])[:, 1] / 100
+    depth = np.linspace(0, 1, len(layers))[:, np.newaxis] - 0.5
+    bump = 0.1 + 0.05 * np.sin(np.arange(len(layers)))[:, np.newaxis]
+    folds = bump + 0.1 * depth * y + 0.02 * rng.standard_normal((2, len(layers), len(y)))
+    for stat, stim, values in (
+        ("r", "", folds.mean(axis=0)),
+        *(("r", name, folds[k]) for k, name in enumerate(STIMULI)),
+        *(("alpha", name, np.ones_like(folds[0])) for name in STIMULI),
+    ):
+        for hemi, half in zip("LR", np.split(values, 2, axis=1), strict=True):
+            path = tree.participant_map(
+                label, hemi, "fsaverage5", model="vggish", stat=stat, stim=stim
+            )
+            write_gifti(path, half, hemi=hemi, names=list(layers))
+            write_json(sidecar_of(path), {"DataArrays": list(layers)})
+    content = {
+        "SettingsHash": json.dumps(settings),
+        "Settings": settings,
+        "Stimuli": {name: f"{k}" * 64 for k, name in enumerate(STIMULI)},
+        "HeldOutStimuli": STIMULI,
+        "DegenerateVertices": 0,
+        "ReferenceVertices": 300,
+    }
+    write_json(tree.participant_settings(label, "vggish"), content)
+
+
+def write_gradient(folder: Path, values: np.ndarray) -> str:
+    """Two files; what --gradient takes."""
+    paths = [folder / f"{hemi}.func.gii" for hemi in "LR"]
+    for path, hemi, half in zip(paths, "LR", np.split(values, 2), strict=True):
+        write_gifti(path, half[np.newaxis], hemi=hemi, names=["gradient"])
+    return ",".join(map(str, paths))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("group") / "results"
+    for label in ("01", "02", "03"):
+        write_participant(root, label)
+    return root
+
+
+@pytest.fixture
+def folder(made, tmp_path) -> Path:
+    """A copy that a test may change."""
+    return shutil.copytree(made, tmp_path / "results")
+
+
+@pytest.fixture
+def gradient(tmp_path) -> str:
+    mesh = load_mesh()
+    return write_gradient(tmp_path, np.vstack([hemi.pial for hemi in mesh.hemispheres])[:, 1])
+
+
+def run(folder: Path, gradient: str, *extra: str) -> int:
+    arguments = ["/nowhere", str(folder), "group", "--gradient", gradient, "--n-spins", "19"]
+    return main([*arguments, *extra])
+
+
+def table(folder: Path, desc: str) -> pd.DataFrame:
+    return pd.read_csv(next(folder.glob(f"group_model-vggish_desc-{desc}*.tsv")), sep="\t")
+
+
+def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
+    options = ("--n-permutations", "5", "--spin-method", "pearson")
+    assert run(folder, gradient, *options, "--participant-label", "01", "02") == 0
+    settings = read_json(folder / "group_model-vggish_settings.json")
+    assert settings["PreviousParticipants"] == []
+    assert settings["Settings"]["n_permutations"] == 5
+    assert run(folder, gradient, *options) == 0
+    settings = read_json(folder / "group_model-vggish_settings.json")
+    assert settings["Participants"] == ["sub-01", "sub-02", "sub-03"]
+    assert settings["PreviousParticipants"] == ["sub-01", "sub-02"]
+    assert "new since the last group result: 03" in capfd.readouterr().err
+
+    alignment = read_json(folder / "group_model-vggish_desc-alignment_statmap.json")["Group"]
+    assert alignment["method"] == "pearson"
+    assert set(alignment["without_auditory"]) == {"rho_mean", "p_spin"}
+    nulls, layers = table(folder, "nulls"), table(folder, "layeralignment")
+    assert nulls.shape == (19, 6 + len(LAYERS))
+    largest = nulls[[f"layer_{k}" for k in (1, 2, 3)]].abs().max(axis=1)
+    np.testing.assert_allclose(nulls["largest_layer"], largest)
+    counted = (1 + (largest.to_numpy() >= abs(layers["rho"][0]) * (1 - 1e-9)).sum()) / 20
+    assert layers["p_corrected"][0] == pytest.approx(counted)
+    assert (layers["p_corrected"] >= layers["p_spin"] - 1e-12).all()
+    assert table(folder, "flips").shape == (5, 4)
+    vertices = table(folder, "vertices")
+    tree = OutputTree(folder)
+    slope = read_gifti(
+        tree.group_map("L", "fsaverage5", model="vggish", stat="slope", desc="layerpref")
+    )[0]
+    left = vertices[vertices["hemisphere"] == "L"]
+    np.testing.assert_allclose(left["slope"], slope[left["vertex"]], rtol=1e-5)
+    assert vertices["stability"].between(0, 1).all()
+    analyses = table(folder, "analyses")
+    reasons = analyses[analyses["state"] == "left out"].set_index("analysis")["reason"]
+    assert "no single cleaned response of sub-01" in str(reasons["isc"])
+    assert "features of the music" in reasons["music"]
+    page = (folder / "group.html").read_text()
+    assert "no single cleaned response of sub-01" in page
+    assert "no vertex is called predicted" in page.lower()
+
+
+def test_one_participant_is_refused(folder, gradient, capsys):
+    assert run(folder, gradient, "--participant-label", "01") == 16
+    assert "two participants" in capsys.readouterr().err
+
+
+def test_participants_with_other_layers_are_refused(folder, gradient, capfd):
+    write_participant(folder, "02", layers=LAYERS[:2])
+    assert run(folder, gradient) == 65
+    message = capfd.readouterr().err
+    assert "sub-02" in message
+    assert "2 layers" in message
+    assert "Traceback" not in message
+
+
+def test_other_settings_are_refused(folder, gradient, capfd):
+    write_participant(folder, "02", settings=SETTINGS | {"delays": [2, 8]})
+    assert run(folder, gradient) == 16
+    message = capfd.readouterr().err
+    assert "sub-02" in message
+    assert "delays: [3, 9] -> [2, 8]" in message
+
+
+def test_a_missing_hemisphere_is_named(folder, gradient, capfd):
+    path = OutputTree(folder).participant_map("03", "R", "fsaverage5", model="vggish", stat="r")
+    path.unlink()
+    assert run(folder, gradient) == 66
+    message = capfd.readouterr().err
+    assert path.name in message
+    assert "Traceback" not in message
+
+
+def test_a_gradient_of_another_density_is_refused(folder, tmp_path, capfd):
+    other = write_gradient(tmp_path, np.arange(2 * 2562.0))
+    assert run(folder, other) == 65
+    message = capfd.readouterr().err
+    assert "5124 vertices" in message
+    assert "20484 (fsaverage5)" in message
+
+
+def test_a_gradient_of_one_hemisphere_is_refused(folder, tmp_path, capfd):
+    values = np.arange(1, 20485.0)
+    values[10242:] = np.nan
+    assert run(folder, write_gradient(tmp_path, values), "--n-permutations", "2") == 65
+    assert "0 finite values in hemisphere R" in capfd.readouterr().err
+
+
+def test_a_map_without_values_is_named(folder, gradient, capfd):
+    tree = OutputTree(folder)
+    for hemi in "LR":
+        path = tree.participant_map("02", hemi, "fsaverage5", model="vggish", stat="r")
+        write_gifti(path, np.full((3, 10242), np.nan), hemi=hemi, names=LAYERS)
+    assert run(folder, gradient) == 65
+    message = capfd.readouterr().err
+    assert "sub-02" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_named(folder, gradient, capfd):
+    folder.chmod(0o555)
+    try:
+        assert run(folder, gradient) == 73
+    finally:
+        folder.chmod(0o755)
+    assert str(folder) in capfd.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_named(folder, gradient, capfd):
+    (folder / "tpl-fsaverage").write_text("a file where a folder should be")
+    assert run(folder, gradient, "--n-permutations", "2") == 73
+    message = capfd.readouterr().err
+    assert "tpl-fsaverage" in message
+    assert "Traceback" not in message
