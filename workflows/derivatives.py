@@ -245,7 +245,8 @@ def _write_blocks(writer: _Writer, blocks: Sequence[Block]) -> None:
             write_json(
                 sidecar_of(path),
                 {
-                    "Description": "confounds and drift regressed out; volumes with music only",
+                    "Description": "confounds and drift regressed out, smoothed on the surface; "
+                    "volumes with music only",
                     "RepetitionTime": block.tr,
                     "Stimulus": block.stimulus,
                     "StimulusTimes": block.times,
@@ -295,7 +296,7 @@ LAYERS_COLUMNS = {
     "layer": "number of the layer (1-based)",
     "name": "name of the layer",
     "n_units": "units per patch",
-    "n_constant_units": "units that do not vary within a stimulus, summed over stimuli",
+    "n_constant_units": "units that do not vary within any stimulus",
     "effective_rank": "participation ratio of the kernel's eigenvalues",
     "edge_low": "share of vertex-folds at the smallest penalty",
     "edge_high": "share of vertex-folds at the largest penalty",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,7 +26,9 @@ from bids_app.features.timing import sample_gram
 
 from .responses import Block
 
+LOGGER = logging.getLogger("bids_app.workflows")
 SIMILARITY_DRAWS = 200
+SHORT = 60  # samples; with fewer p is too small (docs/encoding.md)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def fit_layers(
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
 
-    `seed` draws the vertices and phases of the refits behind `LayerFits.average_sd_ratio`.
+    `seed` draws the vertices and phases of the refits: behind `LayerFits.average_sd_ratio`, and
+    behind the null where a stimulus was heard more than once.
 
     Raises
     ------
@@ -143,7 +147,17 @@ def fit_layers(
             alphas=alphas,
             durations=dict(zip(grams.labels, grams.durations, strict=True)),
         )
-        result = fit_encoding(plan, responses, selection=selection, null=null, n_threads=n_threads)
+        shortest = min(segment.size for segment in plan.segments)
+        if position == 1 and null != "none" and shortest < SHORT:
+            LOGGER.warning(
+                "only %d samples of a presentation are kept: p within participants is too small"
+                " below about %d",
+                shortest,
+                SHORT,
+            )
+        result = fit_encoding(
+            plan, responses, selection=selection, null=null, seed=seed, n_threads=n_threads
+        )
         results.append(result)
         if average is not None:
             average.add(plan, result.alpha, [grams.checksums[i] for i in index], n_threads)

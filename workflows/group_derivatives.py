@@ -301,7 +301,12 @@ def _write_isc(writer: _GroupWriter, synchrony: IscOutcome) -> None:
     for stat, desc, values, text in (
         ("isc", "pairwise", result.pairwise, "mean over pairs of participants"),
         ("isc", "leaveoneout", result.leave_one_out_mean, "each participant with the others' mean"),
-        ("p", "isc", result.p, "one-sided p of the pairwise mean, participant bootstrap"),
+        (
+            "p",
+            "isc",
+            result.p,
+            "one-sided p of the pairwise mean, participant bootstrap, uncorrected",
+        ),
     ):
         writer.statmap(stat, values[None], [desc], desc=desc, model="", description=text, **fields)
 

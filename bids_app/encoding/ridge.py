@@ -256,6 +256,7 @@ def fit_encoding(
     *,
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
+    seed: int = 0,
     n_threads: int = 1,
     progress: Progress | None = None,
 ) -> EncodingResult:
@@ -277,6 +278,8 @@ def fit_encoding(
     null : {"analytic", "none"}
         Phase-rotation null in closed form (by 200 refits where a stimulus was presented more
         than once), or none.
+    seed : int
+        Of these refits; the closed form draws nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
     progress : callable, optional
@@ -304,7 +307,7 @@ def fit_encoding(
     for start in range(0, n_vertices, GROUP):
         columns = slice(start, min(start + GROUP, n_vertices))
         picked = choose_penalties(plan, responses, columns, selection, n_threads, after_block)
-        statistics.append(_outer_scores(plan, picked, null, n_threads))
+        statistics.append(_outer_scores(plan, picked, null, seed, n_threads))
         picks.append((picked.alpha, picked.inner, picked.degenerate))
     chosen, inner, degenerate = (
         np.concatenate(parts, axis=-1) for parts in zip(*picks, strict=True)
@@ -318,7 +321,9 @@ def fit_encoding(
     return _summarize(plan, chosen, inner, degenerate, joined)
 
 
-def _outer_scores(plan: EncodingPlan, picked: Chosen, null: str, n_threads: int) -> _Statistics:
+def _outer_scores(
+    plan: EncodingPlan, picked: Chosen, null: str, seed: int, n_threads: int
+) -> _Statistics:
     product, energy, total = held_out_statistics(
         plan.resolution, picked.coefficients, picked.alpha, n_threads
     )
@@ -331,7 +336,7 @@ def _outer_scores(plan: EncodingPlan, picked: Chosen, null: str, n_threads: int)
             picked.alpha,
             labels=[s.label for s in plan.segments],
             n_draws=N_REFITS,
-            seed=0,
+            seed=seed,
             n_threads=n_threads,
         )
         sd = np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0))

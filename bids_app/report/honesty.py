@@ -152,7 +152,7 @@ def dropped_facts(files: ParticipantFiles, history: History) -> list[Block]:
         ("Vertices without a result", number(files.sidecar["DegenerateVertices"])),
         (
             "Units that do not vary",
-            f"{number(constant.sum())} over all layers and stimuli; at most"
+            f"{number(constant.sum())} over all layers; at most"
             f" {number(np.nanmax(constant))} in one layer (layer"
             f" {int(np.nanargmax(constant)) + 1})",
         ),

@@ -11,8 +11,8 @@ from bids_app.report.citations import CitedText, bibliography, number_citations
 _INTRODUCTION = (
     f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
     " built on Nipype [@gorgolewski2011], after the approach of Kim, Overath and Sammler"
-    " [@kim2024]. It reads functional series that fMRIPrep [@esteban2019] projected to the"
-    " fsaverage5 surface [@fischl1999], organized as a BIDS dataset [@gorgolewski2016]."
+    " [@kim2024]. It reads functional series preprocessed by fMRIPrep [@esteban2019] from a"
+    " BIDS dataset [@gorgolewski2016], on a surface of the fsaverage family [@fischl1999]."
 )
 
 
@@ -131,11 +131,17 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     cutoff = settings.get("high_pass")
     names = f" ({confounds})" if confounds else ""
     drift = f" with a cutoff of {cutoff:g} s" if cutoff is not None else ""
+    width = settings.get("smoothing")
+    smoothed = (
+        f" Responses were smoothed along the surface ({width:g} mm full width at half maximum)."
+        if width
+        else ""
+    )
     return (
         f"Confounds{names} as estimated by fMRIPrep [@esteban2019], which may include anatomical"
         f" CompCor components [@behzadi2007], and slow drifts (discrete cosine basis{drift}) were"
-        " removed from every vertex in one projection. Only volumes acquired while music played"
-        " entered the model."
+        f" removed from every vertex in one projection.{smoothed} Only volumes"
+        " acquired while music played entered the model."
     )
 
 
@@ -148,11 +154,15 @@ def _encoding_paragraph(settings: Mapping[str, Any], sidecar: Mapping[str, Any])
     ends = f"; {crop:g} s at both ends of each stimulus were left out" if crop is not None else ""
     grid = f" ({len(alphas)} values from {alphas[0]:g} to {alphas[-1]:g})" if alphas else ""
     names = f" ({', '.join(held_out)})" if held_out else ""
+    groups = any("+" in name for name in held_out or ())
+    pieces = any("[" in name for name in held_out or ())
+    one = "a group of stimuli" if groups else "one contiguous piece" if pieces else "one stimulus"
+    whole = "the rest of the only stimulus" if pieces else "the others"
     return (
         "For every layer, responses of each vertex were predicted by kernel ridge regression"
-        f" [@hoerl1970] from the features at delays{span}{spacing}{ends}. Models were fitted to"
-        f" all stimuli but one and tested on the one left out{names}; the penalty{grid} was chosen"
-        " per vertex by the same scheme within the training stimuli only. Accuracy is the Pearson"
+        f" [@hoerl1970] from the features at delays{span}{spacing}{ends}. In turn,"
+        f" {one} was left out{names} to test a model fitted to {whole}; the penalty{grid} was"
+        " chosen per vertex by leaving out parts of the training data only. Accuracy is the Pearson"
         " correlation of predicted and measured responses, averaged over held-out stimuli after"
         " Fisher's z-transform."
     )
@@ -210,8 +220,11 @@ def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) 
         "At the group level, participants' Fisher-z accuracies were tested against zero by"
         f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
         " [@nichols2002]; residual slopes, with a group reference profile that leaves the"
-        " participant out, by two-sided ones. P-values of drawn permutations count the observed"
-        " value as one draw [@phipson2010].",
+        " participant out, by two-sided ones. Since everybody heard the same music, the group mean"
+        " was also tested, where all cleaned responses had been kept, against responses whose"
+        " Fourier phases were rotated alike in all participants; a layer predicts a vertex where"
+        " both tests pass. P-values of drawn permutations count the observed value as one"
+        " draw [@phipson2010].",
         f"Alignment with {which} is the Spearman correlation"
         f" of a participant's residual slope with the gradient{where}, averaged over participants"
         " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"

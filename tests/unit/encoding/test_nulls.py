@@ -136,6 +136,9 @@ def test_repeats_share_phases_and_get_a_null():
     assert result.r_block.shape == (4, 200)
     assert np.all(result.null_sd > 0)
     assert 0.01 < np.mean(result.p < 0.05) < 0.11
+    other, again = (fit_encoding(plan, responses, seed=seed).null_sd for seed in (7, 0))
+    np.testing.assert_array_equal(again, result.null_sd)
+    assert np.all(other != result.null_sd)
 
 
 def test_draws_depend_on_seed_and_stimulus_not_on_threads_or_order():

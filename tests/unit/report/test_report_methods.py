@@ -57,8 +57,22 @@ def test_methods_say_the_settings_that_were_used(folder):
         "closed form",
         "random:3",
         "1234 vertices",
+        "one stimulus was left out (happy, sadsh, sadln)",
+        "6 mm full width at half maximum",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [
+        (["a+b", "c"], "a group of stimuli was left out"),
+        (["a[1/2]", "a[2/2]"], "fitted to the rest of the only stimulus"),
+    ],
+)
+def test_methods_say_what_was_held_out(held_out, words):
+    text = " ".join(participant_methods({}, {"HeldOutStimuli": held_out}).paragraphs)
+    assert words in text
 
 
 @pytest.mark.parametrize(
@@ -82,6 +96,7 @@ def test_group_methods_name_the_gradient_and_the_mask():
         ).paragraphs
     )
     assert "(up to 64; all when fewer exist)" in text
+    assert "rotated alike in all participants" in text
     assert "by 1000 random rotations" in text
     assert "principal gradient" in text
     assert "over the whole cortex since too few vertices were significant" in text
