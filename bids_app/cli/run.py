@@ -125,6 +125,8 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     -------
     Status, or the exit code of ``--dry-run``
     """
+    from bids_app.report import write_participant_report
+
     contrasts = bool(config.conditions.contrasts)
     found = plan_contrasts(config) if contrasts else None
     try:
@@ -152,6 +154,10 @@ def run_participants(config: Config, run_id: str) -> Status | int:
         status = run_participant_level(config, plan, run_id)
         status.rows[:0] = rows
         status.write(OutputTree(config.output_dir).status(run_id))
+    for row in rows:
+        if row.state == "failed":
+            # The page that was drawn meanwhile does not know.
+            write_participant_report(config.output_dir, row.participant)
     return status
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from bids_app.errors import UsageError
 
-_TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d+)?)\s*\*\s*)?([^\W\d][\w.]*)\s*")
+_BEFORE = r"\s*([+-]?)\s*(?:(\d+(?:\.\d+)?)\s*\*\s*)?"
+_NAME = r"[^\W\d][\w.]*"
 
 
 def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
@@ -16,7 +17,8 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
     Parameters
     ----------
     text : str
-        Names joined by plus and minus, each with an optional factor.
+        Names joined by plus and minus, each with an optional factor. Where several names of
+        conditions fit, as with ``a``, ``b`` and ``a-b``, the longest is meant.
     conditions : iterable of str
         Names there are.
 
@@ -30,10 +32,13 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
         If it cannot be read or names an unknown condition; those there are listed.
     """
     known = sorted(set(conditions))
+    # Names there are come first, the longest first: they may hold spaces and hyphens.
+    names = [rf"{re.escape(name)}(?![\w.])" for name in sorted(known, key=len, reverse=True)]
+    term = re.compile(rf"{_BEFORE}({'|'.join([*names, _NAME])})\s*")
     weights: dict[str, float] = {}
     position = 0
     while position < len(text):
-        match = _TERM.match(text, position)
+        match = term.match(text, position)
         if match is None or (position > 0 and not match.group(1)):
             raise UsageError(
                 "A contrast cannot be read.",

@@ -75,7 +75,7 @@ def parse_seed(text: str) -> SeedRegion:
         center = (float(x), float(y), float(z))
         return SeedRegion(text, "coordinate", center=center, radius=float(radius or DEFAULT_RADIUS))
     file, _, label = text.partition(":") if text.count(":") == 1 else (text, "", "")
-    path = Path(file)
+    path = Path(file).absolute()
     if path.name.endswith((".nii", ".nii.gz")):
         return SeedRegion(text, "volume", path=path)
     if path.name.endswith((".label", ".label.gii", ".func.gii", ".shape.gii")):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import statsmodels.api as sm
 from bids_app.workflows.interfaces import conditions as interfaces
-from dissonance import CONTRAST, COUPLED, RATINGS, SHIFT, SILENT, write_dissonance
+from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
 
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -31,8 +32,11 @@ def seeded(root):
 def study(tmp_path_factory):
     """Six participants, analyzed at the participant level; their pages are drawn by one test."""
     root = write_dissonance(tmp_path_factory.mktemp("music") / "study")
-    call = arguments(root, "participant", "--contrast", "dissonant-consonant", *seeded(root))
+    # Named without their folder; other calls give the whole path, which is the same setting.
+    regions = ["--seed", "lh.seed.label", "--target", "lh.target.label"]
+    call = arguments(root, "participant", "--contrast", "dissonant-consonant", *regions)
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
         patch.setattr(interfaces, "write_participant_report", lambda *_: root / "no page")
         assert main(call) == 0
     return root
@@ -134,6 +138,32 @@ def test_music_and_conditions_are_planned_side_by_side(study, tmp_path, capsys):
     # Without contrasts, a dataset without music is the error it always was.
     assert main(call) == 66
     assert "There is no stimulus" in capsys.readouterr().err
+
+
+def test_who_lacks_a_condition_is_left_out_and_what_fails_is_told(tmp_path, capsys):
+    root = write_dissonance(tmp_path / "study", participants=("01", "02", "03"))
+    events = root / "sub-02" / "func" / "sub-02_task-music_events.tsv"
+    events.write_text(events.read_text().replace("dissonant", "loud"))
+    rng = np.random.default_rng(0)
+    for participant, n_times in (("01", N_TIMES), ("02", N_TIMES), ("03", N_TIMES - 1)):
+        folder = root / f"derivatives/fmriprep/sub-{participant}/func"
+        name = f"sub-{participant}_task-music_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz"
+        data = rng.standard_normal((2, 2, 2, n_times)).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, np.eye(4)), folder / name)
+    nib.save(nib.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.eye(4)), root / "ic.nii.gz")
+    call = arguments(root, "participant", "--contrast", "dissonant-consonant")
+    assert main([*call, "--seed", str(root / "ic.nii.gz")]) == 1
+    (status,) = (read_json(path) for path in (root / "out" / "logs").glob("status_*.json"))
+    rows = {row["participant"]: row for row in status["rows"]}
+    assert rows["01"]["state"] == "done"
+    assert rows["02"]["state"] == "skipped"
+    assert "no trials of dissonant (there: consonant, loud)" in rows["02"]["reason"]
+    assert rows["03"]["state"] == "failed"
+    assert "differ in length" in rows["03"]["reason"]
+    assert "differ in length" in (root / "out" / "sub-03.html").read_text()
+    capsys.readouterr()
+    assert main(arguments(root, "group")) == 16
+    assert "two participants" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -226,6 +226,15 @@ def test_contrasts_as_people_write_them(text, expected):
     assert parse_contrast(text, ["consonant", "dissonant"]) == expected
 
 
+def test_names_of_conditions_may_hold_spaces_hyphens_and_digits():
+    names = ["low-pitch music", "low", "pitch", "2-back", "2-back hard"]
+    assert parse_contrast("low-pitch music - low", names) == {"low-pitch music": 1.0, "low": -1.0}
+    assert parse_contrast("2-back hard-0.5*2-back", names) == {"2-back hard": 1.0, "2-back": -0.5}
+    assert parse_contrast("low-pitch", names) == {"low": 1.0, "pitch": -1.0}
+    with pytest.raises(UsageError, match="lower"):
+        parse_contrast("lower - low", names)
+
+
 def test_unknown_conditions_list_those_there_are():
     with pytest.raises(UsageError, match=r"loud(.|\n)*conditions: consonant, dissonant"):
         parse_contrast("loud - consonant", ["dissonant", "consonant"])
