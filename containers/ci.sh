@@ -25,7 +25,7 @@ elif engine=$(command -v docker || command -v podman) && "$engine" info >/dev/nu
     image=$tag
     build() { "$engine" build --tag "$tag" "$@" "$context"; }
 else
-    echo "no container engine: the container was NOT tested"
+    echo "container not tested: there is no container engine"
     exit 0
 fi
 
