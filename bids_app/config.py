@@ -164,13 +164,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Running:
-    """How the work is done; nothing here changes a result."""
+    """How the work is done; nothing here changes a result, but for the last digits of a GPU."""
 
     work_dir: Path | None = None
     cache_dir: Path | None = None
     database_dir: Path | None = None
     n_procs: int = 1
     omp_nthreads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     plugin_file: Path | None = None
     stop_on_first_crash: bool = False
     boilerplate_only: bool = False

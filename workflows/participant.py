@@ -58,6 +58,7 @@ def init_participant_level_wf(
                 weights=weights[space.label],
                 hop=config.model.hop,
                 cache_dir=str(config.cache_dir),
+                device=config.running.device,
                 verbosity=config.running.verbosity,
             ),
             name=f"features_{space.label}",

@@ -50,6 +50,12 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="state dict, or an untrained network (default: the file among the resources)",
     )
     parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what the network runs on; auto: a GPU where torch sees one (default: %(default)s)",
+    )
+    parser.add_argument(
         "--hop", type=float, default=0.48, help="seconds between samples (default: %(default)g)"
     )
     parser.add_argument(
@@ -86,6 +92,7 @@ def fill_cache(argv: Sequence[str]) -> int:
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan
     from bids_app.features.cache import load_or_compute_grams
+    from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
 
     config = parse_config([*argv[:2], "participant", *argv[2:]])
@@ -97,6 +104,7 @@ def fill_cache(argv: Sequence[str]) -> int:
             features=space.features,
             hop=config.model.hop,
             cache_dir=config.cache_dir,
+            device=resolve_device(config.running.device) if space.is_network else "cpu",
             progress=lambda message: LOGGER.info("features: %s", message),
         )
         print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
@@ -105,6 +113,7 @@ def fill_cache(argv: Sequence[str]) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from bids_app.features.export import export_features
+    from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
 
     needs_network = options.features.removeprefix("change:") == "vggish"
@@ -114,6 +123,7 @@ def _export(options: argparse.Namespace) -> int:
         weights=find_weights(options.vggish_weights) if needs_network else None,
         layers=[int(x) if x.isdigit() else x for x in options.layers] if options.layers else None,
         features=options.features,
+        device=resolve_device(options.device) if needs_network else "cpu",
         hop=options.hop,
         preset=options.preset,
         n_components=options.n_components,

@@ -42,6 +42,13 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="threads of each process (default: nprocs, shared by the participants worked on)",
     )
     group.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default=Running.device,
+        help="what the audio network runs on; auto: a GPU where torch sees one (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
         "--use-plugin",
         "--use_plugin",
         type=Path,
@@ -92,6 +99,7 @@ def running_of(options: argparse.Namespace) -> Running:
         database_dir=absolute(options.bids_database_dir),
         n_procs=options.nprocs,
         omp_nthreads=options.omp_nthreads,
+        device=options.device,
         plugin_file=absolute(options.use_plugin),
         stop_on_first_crash=options.stop_on_first_crash,
         boilerplate_only=options.boilerplate_only,

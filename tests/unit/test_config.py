@@ -58,7 +58,7 @@ def test_parser_reads_every_option():
         "--smoothing 0 --dummy-scans 4 --repetition-time 1.2 --slice-time-ref 0.5 "
         "--space fsaverage6 --cortex-mask /l.gii,/r.gii "
         "--bids-database-dir /db --n_cpus 3 --dry-run --reports-only -v --omp-nthreads 2 "
-        "--use-plugin /p.yml --stop-on-first-crash --boilerplate-only".replace(
+        "--device cpu --use-plugin /p.yml --stop-on-first-crash --boilerplate-only".replace(
             "--delays -2:4.5", "--delays=-2:4.5"
         ).split()
     )
@@ -77,7 +77,7 @@ def test_parser_reads_every_option():
     assert parsed.statistics.gradient == "a.gii,b.gii"
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
     assert parsed.running == Running(
-        Path("/w"), Path("/c"), Path("/db"), 3, 2, Path("/p.yml"), True, True, True, True, 1
+        Path("/w"), Path("/c"), Path("/db"), 3, 2, "cpu", Path("/p.yml"), True, True, True, True, 1
     )
 
 

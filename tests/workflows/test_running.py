@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from bids_app.workflows.running import Plugin, choose_plugin
 
+from bids_app.cli import tools
 from bids_app.cli.run import main
 from bids_app.config import Running
 from bids_app.errors import MissingInputError, UsageError
@@ -68,3 +70,15 @@ def test_a_crash_stops_the_others_only_on_request(analyzed, garble, tmp_path, ca
     reasons = {r["participant"]: r["reason"] for r in json.loads(status.read_text())["rows"]}
     assert "adagio" in reasons["01"]
     assert reasons["02"] == "the work stopped before its maps were complete"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(analyzed, tmp_path, capsys):
+    arguments = analyzed.arguments("participant", "--device", "cuda", output_dir=tmp_path)
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "sees no CUDA device" in message
+    assert "Traceback" not in message
+    dataset = [arguments[0], arguments[1], *arguments[3:]]
+    assert tools.main(["features", *dataset]) == 2
+    assert "sees no CUDA device" in capsys.readouterr().err

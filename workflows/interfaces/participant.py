@@ -11,6 +11,7 @@ from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
 from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.vggish import resolve_device
 from bids_app.outputs import OutputTree
 from bids_app.report import write_participant_report
 from bids_app.status import StatusRow
@@ -32,6 +33,7 @@ class _FeaturesInputSpec(StepInputSpec):
     weights = traits.Str(desc="file of the network's weights, or random:SEED; empty without one")
     hop = traits.Float(mandatory=True, desc="seconds between patches")
     cache_dir = traits.Str(mandatory=True, nohash=True, desc="folder of the stimulus side")
+    device = traits.Str("cpu", usedefault=True, nohash=True, desc="auto, cpu or cuda")
 
 
 class _FeaturesOutputSpec(TraitedSpec):
@@ -54,6 +56,7 @@ class ComputeFeatures(Step):
             features=inputs.features,
             hop=inputs.hop,
             cache_dir=Path(inputs.cache_dir),
+            device=resolve_device(inputs.device) if inputs.weights else "cpu",
             progress=lambda message: LOGGER.info("features: %s", message),
         )
         try:
