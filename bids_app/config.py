@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bids_app.errors import UsageError
-from bids_app.outputs import model_label, safe_label
+from bids_app.outputs import EMOTION_LABEL, model_label, safe_label
 
 Level = Literal["participant", "group"]
 Missing = Literal["error", "skip", "use"]
@@ -93,13 +93,14 @@ class Model:
         """
         features = self.features or (DEFAULT_FEATURES,)
         labels = self.labels or tuple(model_label(name) for name in features)
-        valid = all(safe_label(label) == label for label in labels)
+        valid = all(safe_label(label) == label != EMOTION_LABEL for label in labels)
         if len(set(labels)) != len(features) or len(labels) != len(features) or not valid:
             raise UsageError(
                 "Every feature space needs a model label of its own.",
                 where="--model-label",
                 found=f"{' '.join(labels)} for {' '.join(features)}",
-                wanted=f"{len(features)} different labels of letters and digits",
+                wanted=f"{len(features)} different labels of letters and digits, "
+                f"none of them {EMOTION_LABEL}",
                 remedy="give one --model-label per entry of --features, in their order",
             )
         spaces = tuple(map(FeatureSpace, features, labels))
@@ -163,6 +164,21 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Emotion:
+    """Ratings and brain, layers and ratings. Delays in seconds, rate in samples per second.
+
+    No `scales` means all; the rates are one per repetition time, and the ratings' own.
+    """
+
+    mode: Literal["auto", "off"] = "auto"
+    ratings: Path | None = None
+    scales: tuple[str, ...] = ()
+    hrf: Literal["spm", "glover", "fir"] = "spm"
+    delays: tuple[float, float] = (-10.0, 10.0)
+    rate: float | Literal["tr", "own"] = "tr"
+
+
+@dataclass(frozen=True)
 class Running:
     """How the work is done; nothing here changes a result, but for the last digits of a GPU."""
 
@@ -198,6 +214,7 @@ class Config:
     responses: Responses = field(default_factory=Responses)
     conditions: Conditions = field(default_factory=Conditions)
     statistics: Statistics = field(default_factory=Statistics)
+    emotion: Emotion = field(default_factory=Emotion)
     running: Running = field(default_factory=Running)
 
     @property
@@ -247,6 +264,25 @@ class Config:
             "runs": self.selection.runs,
             "exclude_runs": self.selection.exclude_runs,
         }
+
+    def rating_map_settings(self) -> dict[str, Any]:
+        """Settings that change a participant's maps of ratings and brain, by name."""
+        shared = self.participant_settings("")
+        for name in ("features", "layers", "weights_sha256", "hop", "delays", "random_seed"):
+            del shared[name]
+        return {
+            **shared,
+            "scales": self.emotion.scales,
+            "hrf": self.emotion.hrf,
+            "fir_delays": self.emotion.delays if self.emotion.hrf == "fir" else None,
+        }
+
+    def rating_score_settings(self, weights_sha256: str, features: str) -> dict[str, Any]:
+        """Settings that change the scores of layers and ratings of one feature space, by name."""
+        shared = self.participant_settings(weights_sha256, features)
+        for name in ("layers", "delays", *asdict(self.responses)):
+            del shared[name]
+        return {**shared, "scales": self.emotion.scales, "rate": self.emotion.rate}
 
     def group_settings(self) -> dict[str, Any]:
         """Settings that change a group result, by name."""

@@ -37,6 +37,10 @@ DENSITY_TEXT = {
 }
 CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
+EMOTION_LABEL = "emotion"
+"""Model label of the maps that relate ratings to the brain."""
+RATINGS_DESC = "ratings"
+"""Description of the tables that relate a model's layers to ratings."""
 
 BIDSIGNORE = """\
 *.html
@@ -155,9 +159,9 @@ class OutputTree:
         stem = join_entities({"sub": participant, "model": model, "desc": "layers"})
         return self.participant_dir(participant) / f"{stem}_summary.tsv"
 
-    def participant_settings(self, participant: str, model: str) -> Path:
+    def participant_settings(self, participant: str, model: str, desc: str = "") -> Path:
         """Settings and inputs behind the maps; written last, so it marks completion."""
-        stem = join_entities({"sub": participant, "model": model})
+        stem = join_entities({"sub": participant, "model": model, "desc": desc})
         return self.participant_dir(participant) / f"{stem}_settings.json"
 
     def condition_table(self, participant: str, suffix: str, **entities: str) -> Path:
@@ -173,6 +177,16 @@ class OutputTree:
         """Participants whose maps of conditions are complete, sorted."""
         found = self.root.glob(f"sub-*/func/{self.condition_settings('*').name}")
         return sorted(parse_entities(path)["sub"] for path in found)
+
+    def scores(self, participant: str, model: str, desc: str) -> Path:
+        """One row per scale and layer: ratings predicted from a model's layers."""
+        stem = join_entities({"sub": participant, "model": model, "desc": desc})
+        return self.participant_dir(participant) / f"{stem}_scores.tsv"
+
+    def rating_runs(self, participant: str) -> Path:
+        """One row per run: whether it took part in the analysis of ratings and brain."""
+        stem = join_entities({"sub": participant, "model": EMOTION_LABEL, "desc": "runs"})
+        return self.participant_dir(participant) / f"{stem}_summary.tsv"
 
     def participant_report(self, participant: str) -> Path:
         """``sub-01.html``."""
@@ -197,9 +211,10 @@ class OutputTree:
         """One row per participant and run of one call."""
         return self.root / "logs" / f"status_{run_id}.json"
 
-    def model_settings(self, model: str) -> Path:
+    def model_settings(self, model: str, desc: str = "") -> Path:
         """The settings every participant of a model label shares."""
-        return self.root / "logs" / f"model-{model}_settings.json"
+        stem = join_entities({"model": model, "desc": desc})
+        return self.root / "logs" / f"{stem}_settings.json"
 
     @property
     def response_settings(self) -> Path:
@@ -221,9 +236,10 @@ class OutputTree:
     def _models(self, pattern: str) -> list[str]:
         return sorted({parse_entities(path)["model"] for path in self.root.glob(pattern)})
 
-    def participants_of(self, model: str) -> list[str]:
-        """Participants whose maps of `model` are complete, sorted."""
-        pattern = f"sub-*/func/sub-*_model-{model}_settings.json"
+    def participants_of(self, model: str, desc: str = "") -> list[str]:
+        """Participants whose maps (or tables) of `model` are complete, sorted."""
+        stem = join_entities({"model": model, "desc": desc})
+        pattern = f"sub-*/func/sub-*_{stem}_settings.json"
         return sorted(parse_entities(path)["sub"] for path in self.root.glob(pattern))
 
 

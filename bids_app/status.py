@@ -36,11 +36,20 @@ class StatusRow:
 
 @dataclass
 class Status:
-    """Collects rows while a command runs; decides its last line and exit code."""
+    """Collects rows while a command runs; decides its last line and exit code.
+
+    Attributes
+    ----------
+    run_id, level : str
+    rows : list of StatusRow
+    notes : list of str
+        About the study as a whole.
+    """
 
     run_id: str
     level: str
     rows: list[StatusRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(
         self, participant: str, run: str, state: State, reason: str = "", *, problem: bool = False
@@ -82,6 +91,7 @@ class Status:
             "run_id": self.run_id,
             "level": self.level,
             "exit_code": self.exit_code,
+            "notes": self.notes,
             "rows": [asdict(row) for row in self.rows],
         }
         return write_json(path, content)

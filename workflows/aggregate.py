@@ -114,7 +114,8 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
         If maps differ in shape or layers.
     """
     settings = [read_json(tree.participant_settings(p, model)) for p in participants]
-    _check_same_settings(tree, model, participants, settings)
+    check_same_settings(tree, model, participants, settings)
+    _check_same_folds(tree, model, participants, settings)
     maps: list[NDArray[np.float32]] = []
     rows: list[dict[str, Any]] = []
     names: list[str] = []
@@ -185,12 +186,24 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
     )
 
 
-def _check_same_settings(
-    tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+def check_same_settings(
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    settings: Sequence[dict[str, Any]],
+    *,
+    desc: str = "",
 ) -> None:
-    first = settings[0]
+    """Refuse to combine participants of different settings.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming what differs.
+    """
     for participant, own in zip(participants, settings, strict=True):
-        where = tree.participant_settings(participant, model)
+        where = tree.participant_settings(participant, model, desc)
+        first = settings[0]
         if own["SettingsHash"] != first["SettingsHash"]:
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",
@@ -199,6 +212,14 @@ def _check_same_settings(
                 wanted=f"the settings of sub-{participants[0]}",
                 remedy="run the participant level again with the same settings for everybody",
             )
+
+
+def _check_same_folds(
+    tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+) -> None:
+    first = settings[0]
+    for participant, own in zip(participants, settings, strict=True):
+        where = tree.participant_settings(participant, model)
         other = [name for name, sha in own["Stimuli"].items() if first["Stimuli"].get(name) != sha]
         if own["HeldOutStimuli"] == first["HeldOutStimuli"] and other:
             raise InvalidInputError(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_app.config import Config, FeatureSpace, settings_difference, settings_hash
-from bids_app.errors import InvalidInputError
+from bids_app.config import Config, FeatureSpace
 from bids_app.features.spaces import check_space, file_of
 from bids_app.features.vggish import LAYER_NAMES, resolve_layers
-from bids_app.files import read_json, sha256_of_file, shared_lock, write_json, write_text
+from bids_app.files import read_json, sha256_of_file, write_text
+from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md, write_participant_report
@@ -22,7 +22,9 @@ from bids_app.status import Status
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
+from .completion import claim, claim_settings, input_files, is_current
 from .derivatives import ParticipantRecord
+from .emotion_plan import EmotionWork, find_ratings, plan_emotion
 from .running import Failure, raise_failure, run_workflow
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -46,10 +48,11 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     from .participant import init_participant_level_wf
 
     tree = OutputTree(config.output_dir)
+    ratings = find_ratings(config, plan)
     models = [_EncodingModel.of(space, config) for space in config.model.spaces]
     write_descriptions(tree, plan)
     mask = {"cortex_mask": _mask_checksums(config)}
-    _claim(tree.response_settings, config.response_settings() | mask)
+    claim(tree.response_settings, config.response_settings() | mask)
     for model in models:
         claim_settings(tree, model.label, model.settings)
     status = Status(run_id, "participant")
@@ -63,25 +66,33 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
         )
         if skipped.problem:
             LOGGER.warning("%s is skipped: %s", skipped.label, skipped.reason)
-    jobs = []
-    for participant in plan.participants:
-        records = [_record(plan, participant, model) for model in models]
-        open_records = [record for record in records if not _is_current(tree, record)]
+    records = {p: [_record(plan, p, model) for model in models] for p in plan.participants}
+    work = plan_emotion(
+        tree, config, ratings, {model.label: model.settings for model in models}, records, plan
+    )
+    _tell(status, work)
+    jobs, pending = [], []
+    for participant, own in records.items():
+        open_records = [record for record in own if not is_current(tree, record)]
         if open_records:
             jobs.append(open_records)
+        if open_records or work.records(participant):
+            pending.append([*open_records, *work.records(participant)])
         else:
             status.add(participant, "", "done", "already there, with these settings and inputs")
             LOGGER.info("sub-%s: already done", participant)
-    if jobs:
+    if pending:
         workflow = init_participant_level_wf(
             plan,
             jobs,
             config=config,
             weights={model.label: model.weights for model in models},
-            n_threads=config.running.n_threads(len(jobs)),
+            work=work,
+            n_threads=config.running.n_threads(len(pending)),
         )
         failures = run_workflow(workflow, config, run_id)
-        _judge(status, tree, jobs, failures)
+        _judge(status, tree, pending, failures)
+    _tell_left_out(status, tree, work)
     status.write(tree.status(run_id))
     return status
 
@@ -91,6 +102,35 @@ def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:
     write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
     write_text(tree.root / "CITATION.md", citation_md())
     write_text(tree.root / "CITATION.bib", citation_bib())
+
+
+def _tell(status: Status, work: EmotionWork) -> None:
+    """Say what is done with ratings, and with whose not."""
+    if work.study.reason:
+        status.notes.append(f"ratings: {work.study.reason}")
+        LOGGER.info("ratings: nothing is done: %s", work.study.reason)
+        return
+    LOGGER.info("ratings: %s (%s)", ", ".join(work.study.scales), work.study.source)
+    warnings = [
+        f"{describe(r.participant, r.stimulus, r.scale)}: {warning}"
+        for r in work.study.ratings.ratings
+        for warning in r.warnings
+    ]
+    for warning in (*work.study.ratings.warnings, *warnings):
+        LOGGER.warning("ratings: %s", warning)
+        status.notes.append(f"ratings: {warning}")
+    for participant, reason in work.left_out.items():
+        LOGGER.warning("sub-%s: nothing is done with ratings: %s", participant, reason)
+        status.add(participant, "ratings", "skipped", reason)
+
+
+def _tell_left_out(status: Status, tree: OutputTree, work: EmotionWork) -> None:
+    """One row per analysis that a participant's ratings did not allow."""
+    for record in work.planned:
+        path = tree.participant_settings(record.participant, record.model, record.desc)
+        if path.exists():
+            for analysis, reason in read_json(path)["LeftOut"].items():
+                status.add(record.participant, analysis, "skipped", reason)
 
 
 def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
@@ -168,37 +208,7 @@ def _mask_checksums(config: Config) -> list[str]:
     return [sha256_of_file(path) for path in files]
 
 
-def claim_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
-    """Record the settings of a model label, or refuse other ones.
-
-    Raises
-    ------
-    InvalidInputError
-        If the output folder holds maps of the same label made with other settings.
-    """
-    _claim(tree.model_settings(model), settings)
-
-
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    with shared_lock(path):
-        if path.exists():
-            known = read_json(path)
-            if known["SettingsHash"] != settings_hash(settings):
-                raise InvalidInputError(
-                    "The output folder holds maps made with other settings.",
-                    where=path,
-                    found="; ".join(settings_difference(known["Settings"], settings)),
-                    wanted="the same settings for every participant",
-                    remedy="use another output folder, or delete this one's maps; another model "
-                    "may have a --model-label of its own",
-                )
-            return
-        write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})
-
-
 def _record(plan: StudyPlan, participant: str, model: _EncodingModel) -> ParticipantRecord:
-    from .participant import input_files
-
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
     return ParticipantRecord(
@@ -222,20 +232,6 @@ def _timing_checksum(runs: Sequence[BoldRun]) -> str:
     return hashlib.sha256(repr(timing).encode()).hexdigest()
 
 
-def _is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
-    """Whether the outputs are complete and were made from these inputs and settings."""
-    path = tree.participant_settings(record.participant, record.model)
-    if not path.exists():
-        return False
-    stored = read_json(path)
-    return (
-        stored["SettingsHash"] == settings_hash(dict(record.settings))
-        and stored["Inputs"] == dict(record.inputs)
-        and stored["Stimuli"] == dict(record.stimuli)
-        and all((tree.root / name).exists() for name in stored["Outputs"])
-    )
-
-
 def _judge(
     status: Status,
     tree: OutputTree,
@@ -250,14 +246,14 @@ def _judge(
         If the stimulus side failed: no participant could be worked on, and the cause is one.
     """
     for failure in failures:
-        if failure.node.split(".")[-1].startswith(("features_", "loudness")):
+        if failure.node.split(".")[-1].startswith(("features_", "loudness", "rating_scores_")):
             raise_failure(failure)
     for records in jobs:
         record = records[0]
         own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]
         if own:
             reason = f"{own[0].text} (crash file: {own[0].crash_file})"
-        elif not all(_is_current(tree, each) for each in records):
+        elif not all(is_current(tree, each) for each in records):
             reason = "the work stopped before its maps were complete"
         else:
             status.add(record.participant, "", "done")

@@ -18,11 +18,11 @@ from bids_app.status import Status
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
-from .base import claim_settings, write_descriptions
+from .base import write_descriptions
+from .completion import claim_settings, input_files
 from .condition_derivatives import ConditionRecord
 from .condition_plan import ConditionPlan
 from .interfaces.conditions import FitConditions, WriteConditions
-from .participant import input_files
 from .running import run_workflow
 
 LOGGER = logging.getLogger("bids_app.workflows")

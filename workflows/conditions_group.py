@@ -19,9 +19,9 @@ from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 
 from .base import raise_failure, run_workflow
+from .completion import check_settings
 from .condition_inference import KINDS, ConditionGroup
 from .conditions import STATUS_ROW
-from .group import check_settings
 from .interfaces.conditions_group import FinishConditions, InferConditionLags, InferConditionMaps
 
 LOGGER = logging.getLogger("bids_app.workflows")

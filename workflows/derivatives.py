@@ -41,6 +41,8 @@ class ParticipantRecord:
         Stimulus label to SHA-256 of its audio.
     features : mapping
         Label, checksum and layer sizes of the network.
+    desc : str
+        What of the model it is about; empty for its maps.
     """
 
     participant: str
@@ -50,6 +52,7 @@ class ParticipantRecord:
     inputs: Mapping[str, str]
     stimuli: Mapping[str, str]
     features: Mapping[str, Any]
+    desc: str = ""
 
 
 def write_participant(
@@ -72,7 +75,7 @@ def write_participant(
     """
     # A half-finished rewrite must not look complete.
     tree.participant_settings(record.participant, record.model).unlink(missing_ok=True)
-    writer = _Writer(tree, record, _common_fields(record, fits, blocks))
+    writer = ParticipantWriter(tree, record, _common_fields(record, fits, blocks))
     writer.written += shared
     for stat in ("r", "z", "p", "q"):
         writer.statmap(stat, getattr(fits, stat), fits.layer_names)
@@ -84,11 +87,19 @@ def write_participant(
         _write_preference(writer, preference)
     path = tree.model_summary(record.participant, record.model)
     writer.table(path, fits.table, LAYERS_COLUMNS)
-    writer.settings(fits, preference)
+    writer.settings(
+        FeaturesFolder=fits.features_folder,
+        HeldOutStimuli=fits.fold_stimuli,
+        DegenerateVertices=fits.n_degenerate,
+        LayerAverageSDRatio=fits.average_sd_ratio,
+        LayerPreferenceMissing=preference_missing(len(fits.r)),
+        ReferenceVertices=0 if preference is None else preference.n_reference,
+        ReferenceMissing="" if preference is None else preference.reason,
+    )
     return writer.written
 
 
-def _write_preference(writer: _Writer, preference: PreferenceMaps) -> None:
+def _write_preference(writer: ParticipantWriter, preference: PreferenceMaps) -> None:
     reference = {
         "ReferenceProfile": preference.reference,
         "ReferenceVertices": preference.n_reference,
@@ -121,7 +132,7 @@ def write_responses(
         Every file written.
     """
     settings = {f.name: record.settings[f.name] for f in fields(Responses)}
-    writer = _Writer(tree, record, {"SettingsHash": settings_hash(settings)})
+    writer = ParticipantWriter(tree, record, {"SettingsHash": settings_hash(settings)})
     _write_blocks(writer, blocks)
     participant = record.participant
     writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
@@ -133,7 +144,7 @@ def write_responses(
     return writer.written
 
 
-class _Writer:
+class ParticipantWriter:
     """Writes a participant's files and remembers which."""
 
     def __init__(
@@ -142,8 +153,12 @@ class _Writer:
         self.tree = tree
         self.record = record
         self.common = common
-        self.space = str(record.settings["space"])
         self.written: list[Path] = []
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps."""
+        return str(self.record.settings["space"])
 
     def statmap(
         self,
@@ -176,23 +191,17 @@ class _Writer:
         )
         self.written += [path, sidecar_of(path)]
 
-    def settings(self, fits: LayerFits, preference: PreferenceMaps | None) -> None:
-        """The file that marks a participant as complete."""
-        path = self.tree.participant_settings(self.record.participant, self.record.model)
-        root = self.tree.root
+    def settings(self, **fields: Any) -> None:
+        """The file that marks a participant as complete, with what `fields` say of the result."""
+        record, root = self.record, self.tree.root
+        path = self.tree.participant_settings(record.participant, record.model, record.desc)
         content = {
-            "SettingsHash": settings_hash(dict(self.record.settings)),
-            "Settings": self.record.settings,
-            "Inputs": self.record.inputs,
-            "Stimuli": self.record.stimuli,
-            "Features": self.record.features,
-            "FeaturesFolder": fits.features_folder,
-            "HeldOutStimuli": fits.fold_stimuli,
-            "DegenerateVertices": fits.n_degenerate,
-            "LayerAverageSDRatio": fits.average_sd_ratio,
-            "LayerPreferenceMissing": preference_missing(len(fits.r)),
-            "ReferenceVertices": 0 if preference is None else preference.n_reference,
-            "ReferenceMissing": "" if preference is None else preference.reason,
+            "SettingsHash": settings_hash(dict(record.settings)),
+            "Settings": record.settings,
+            "Inputs": record.inputs,
+            "Stimuli": record.stimuli,
+            "Features": record.features,
+            **fields,
             "Outputs": sorted(str(p.relative_to(root)) for p in self.written),
         }
         write_json(path, content)
@@ -229,7 +238,7 @@ def _common_fields(
     }
 
 
-def _write_blocks(writer: _Writer, blocks: Sequence[Block]) -> None:
+def _write_blocks(writer: ParticipantWriter, blocks: Sequence[Block]) -> None:
     """Cleaned responses per presentation; repeats of a stimulus are numbered."""
     labels = [block.stimulus for block in blocks]
     for index, block in enumerate(blocks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.mesh import SurfaceMesh
 
-from .emotion_ratings import Transform, need_rating, transformed
+from .emotion_ratings import Transform, need_rating, reason_of, transformed
 from .emotion_runs import EmotionMaps, RunData, combine_runs, prepare_run
 
 
@@ -36,6 +37,7 @@ def fit_rating_glm(
     high_pass: float,
     smoothing: float = 0.0,
     mesh: SurfaceMesh | None = None,
+    cortex_mask: Sequence[Path] = (),
     hrf: Literal["spm", "glover", "fir"] = "spm",
     delays: tuple[float, float] = (-10.0, 10.0),
     noise: Literal["ar1", "ols"] = "ar1",
@@ -60,6 +62,8 @@ def fit_rating_glm(
         As for the responses of the encoding models.
     mesh : SurfaceMesh, optional
         Of the analysis; default: fsaverage5.
+    cortex_mask : sequence of Path
+        Files that say which vertices are cortex. Empty: all that vary.
     hrf : {"spm", "glover", "fir"}
         Canonical response, or one coefficient per delay.
     delays : (float, float)
@@ -94,7 +98,12 @@ def fit_rating_glm(
         if row["reason"]:
             continue
         data = prepare_run(
-            run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
+            run,
+            confounds=confounds,
+            high_pass=high_pass,
+            smoothing=smoothing,
+            mesh=mesh,
+            cortex_mask=cortex_mask,
         )
         courses = _courses(run.presentations, ratings, participant, wanted, transform, spread)
         try:
@@ -105,7 +114,7 @@ def fit_rating_glm(
             weights = np.stack([design.contrast(c) for c in contrasts.values()])
             estimates.append(fit_run(data.bold, design, weights, noise=noise))
         except MusencError as error:
-            row["reason"] = f"{error.what} {error.where or ''} {error.found or ''}".strip()
+            row["reason"] = reason_of(error)
             continue
         names = list(contrasts)
         row |= {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,16 @@ def layer_change(
     return (centers[1:] + centers[:-1]) / 2, np.sqrt(np.maximum(squared, 0.0)) / steps
 
 
+LayerChanges = Mapping[str, Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]]
+"""Per stimulus, what `layer_change` gives for every layer."""
+
+
+def layer_changes(grams: FeatureGrams, stimuli: Sequence[str]) -> LayerChanges:
+    """How much every layer changes during every stimulus; the same for everybody."""
+    layers = range(1, len(grams.layer_names) + 1)
+    return {label: [layer_change(grams, n, label) for n in layers] for label in stimuli}
+
+
 @dataclass(frozen=True, eq=False)
 class ChangeScores:
     """Cross-correlation of changes of layers and ratings (the study's earlier form).
@@ -77,6 +88,15 @@ class ChangeScores:
     skipped: dict[str, str]
     convention: str
 
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per scale, layer and lag, for the table."""
+        return [
+            {"scale": scale, "layer": layer + 1, "name": name, "lag_s": lag, "r": r}
+            for k, scale in enumerate(self.scales)
+            for layer, name in enumerate(self.layer_names)
+            for lag, r in zip(self.lags.tolist(), self.r[layer, :, k].tolist(), strict=True)
+        ]
+
     def save(self, path: Path) -> Path:
         """Write to one uncompressed ``.npz`` file."""
         return save_record(self, path)
@@ -96,6 +116,7 @@ def correlate_changes(
     scales: Sequence[str] | None = None,
     rate: float = 2.0,
     max_lag: float = 5.0,
+    changes: LayerChanges | None = None,
 ) -> ChangeScores:
     """Correlate how much a layer changes with how much a rating changes, at lags from 0 s on.
 
@@ -108,6 +129,8 @@ def correlate_changes(
         Samples per second; the network has about two patches per second.
     max_lag : float
         Seconds.
+    changes : mapping, optional
+        Result of `layer_changes`, where it is there already.
 
     Returns
     -------
@@ -127,13 +150,14 @@ def correlate_changes(
             found="; ".join(f"{scale}: {why}" for scale, why in skipped.items()) or "no scales",
             remedy="the participant is kept out of this analysis",
         )
+    known = layer_changes(grams, labels) if changes is None else changes
     r = np.empty((len(labels), len(grams.layer_names), 0, 0))
     lags = np.empty(0)
     convention = ""
     for row, label in enumerate(labels):
         found = [need_rating(ratings, participant, label, scale) for scale in usable]
         duration = grams.durations[grams.labels.index(label)]
-        layers = [layer_change(grams, n + 1, label) for n in range(len(grams.layer_names))]
+        layers = known[label]
         clock = common_times([layers[0][0], *(x.times for x in found)], duration, rate)
         features = np.stack([np.interp(clock, t, v) for t, v in layers], axis=1)
         for column, rating in enumerate(found):

@@ -165,7 +165,7 @@ def _feature(
     values = transformed(rating, transform)
     course = sample_course(rating.times, values, block.times, width=block.tr)
     course = np.where(np.isfinite(course), course, np.nanmean(course))
-    if high_pass is not None:
+    if high_pass:
         basis = high_pass_basis(len(course), block.tr, high_pass)
         course = course - basis @ (basis.T @ course)
     return course[:, None]

@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.emotion import absolute_change, derivative, is_constant
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, MusencError
 from bids_app.inputs.ratings import Rating, RatingSet
 
 Transform = Literal["value", "change", "absolute-change"]
+
+
+def reason_of(error: MusencError) -> str:
+    """An error in one line, for tables and logs."""
+    return " ".join(str(part) for part in (error.what, error.where, error.found) if part)
 
 
 def need_rating(ratings: RatingSet, participant: str, stimulus: str, scale: str) -> Rating:

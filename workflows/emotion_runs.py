@@ -17,6 +17,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.records import BoldRun
+from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.smooth import smooth_surface
 
@@ -109,6 +110,7 @@ def prepare_run(
     high_pass: float,
     smoothing: float = 0.0,
     mesh: SurfaceMesh | None = None,
+    cortex_mask: Sequence[Path] = (),
 ) -> RunData:
     """Read a run with its confounds and drift, which go into the design.
 
@@ -121,16 +123,20 @@ def prepare_run(
     confounds : str
         Strategy.
     high_pass, smoothing : float
-        Cutoff in seconds; full width at half maximum in mm, 0 for none.
+        Cutoff in seconds, full width at half maximum in mm; 0 for none.
     mesh : SurfaceMesh, optional
         Of the analysis; default: fsaverage5.
+    cortex_mask : sequence of Path
+        Files that say which vertices are cortex; the others become NaN. Empty: all that vary.
     """
     mesh = load_mesh(SPACE) if mesh is None else mesh
     bold = read_bold(run, mesh)
+    if cortex_mask:
+        bold[:, ~read_cortex_mask(cortex_mask, mesh.n_vertices)] = np.nan
     selected = select_confounds(
         run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
     )
-    drift = high_pass_basis(len(bold), run.tr, high_pass)
+    drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else np.empty((len(bold), 0))
     kept = slice(run.n_dummy, None)
     data = bold[kept]
     mean, sd = data.mean(axis=0, dtype=np.float64), data.std(axis=0, dtype=np.float64)

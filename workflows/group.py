@@ -8,14 +8,15 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
-from bids_app.config import DEFAULT_FEATURES, Config, settings_difference, settings_hash
-from bids_app.errors import InvalidInputError
+from bids_app.config import DEFAULT_FEATURES, Config
 from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
 from bids_app.resources import gradient_files
 from bids_app.status import Status
 
 from .aggregate import select_participants
+from .completion import check_settings
+from .emotion_group_nodes import connect_group_emotion, emotion_group_settings
 from .interfaces.group import (
     AggregateParticipants,
     AlignWithGradient,
@@ -51,14 +52,21 @@ def run_group_level(config: Config, run_id: str) -> Status:
     }
     for model in people:
         check_settings(tree, model, settings)
-    for model, participants in people.items():
+    rating_settings = emotion_group_settings(tree, list(people), config)
+    status = Status(run_id, "group")
+    for number, (model, participants) in enumerate(people.items()):
         LOGGER.info("group: model-%s", model)
         _tell_changes(tree, model, participants)
         workflow = init_group_level_wf(model, participants, settings, config=config)
+        notes = connect_group_emotion(
+            workflow, tree, model, participants, rating_settings, config=config, maps=number == 0
+        )
+        for note in notes:
+            LOGGER.info("group: %s", note)
+        status.notes += notes
         failures = run_workflow(workflow, config, run_id)
         if failures:
             raise_failure(failures[0])
-    status = Status(run_id, "group")
     for participant in sorted({label for labels in people.values() for label in labels}):
         status.add(participant, "", "done")
     status.write(tree.status(run_id))
@@ -176,25 +184,3 @@ def _tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> 
     ):
         if labels:
             LOGGER.info("group: %s: %s", what, ", ".join(sorted(labels)))
-
-
-def check_settings(tree: OutputTree, model: str, settings: dict[str, Any]) -> None:
-    """Refuse to mix group results of other settings in one folder.
-
-    Raises
-    ------
-    InvalidInputError
-        If group results made with other settings are there.
-    """
-    path = tree.group_table("settings.json", model=model)
-    if not path.exists():
-        return
-    known = read_json(path)
-    if known["SettingsHash"] != settings_hash(settings):
-        raise InvalidInputError(
-            "The output folder holds a group result made with other settings.",
-            where=path,
-            found="; ".join(settings_difference(known["Settings"], settings)),
-            wanted="the same settings",
-            remedy="delete group_* and tpl-fsaverage, or copy the participants to another folder",
-        )

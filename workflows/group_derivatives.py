@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,8 @@ def write_group(
     settings: Mapping[str, Any],
 ) -> list[Path]:
     """Write group maps and tables; the settings file comes last and marks completion."""
-    writer = _GroupWriter(tree, data, settings)
+    previous = _previous_participants(tree, data.model)
+    writer = GroupWriter(tree, data, settings)
     tree.group_table("settings.json", model=data.model).unlink(missing_ok=True)
     _write_accuracy(writer, data, accuracy)
     _write_music_null(writer, data, accuracy, music)
@@ -69,20 +70,41 @@ def write_group(
     write_analyses(writer, synchrony, music, alignment, accuracy)
     _write_isc(writer, synchrony)
     writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
-    writer.finish()
+    writer.finish(
+        PreviousParticipants=previous,
+        LayerPreferenceMissing=preference_missing(len(data.layer_names)),
+    )
     return writer.written
 
 
-class _GroupWriter:
+class GroupSource(Protocol):
+    """Who a group result is about."""
+
+    @property
+    def model(self) -> str:
+        """Model label."""
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps."""
+
+    @property
+    def participants(self) -> list[str]:
+        """Labels without prefix."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Per participant at least participant_id, and the checksum of an input, sha256_left."""
+
+
+class GroupWriter:
     """Writes group files with what they share."""
 
-    def __init__(self, tree: OutputTree, data: GroupData, settings: Mapping[str, Any]) -> None:
+    def __init__(self, tree: OutputTree, data: GroupSource, settings: Mapping[str, Any]) -> None:
         self.tree = tree
         self.settings = dict(settings)
         self.model, self.space = data.model, data.space
-        self.preference_missing = preference_missing(len(data.layer_names))
         self.participants = [f"sub-{label}" for label in data.participants]
-        self.previous = _previous_participants(tree, data.model)
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
 
@@ -93,10 +115,13 @@ class _GroupWriter:
         names: Sequence[str],
         *,
         desc: str = "",
+        feature: str = "",
         model: str | None = None,
         **fields: Any,
     ) -> None:
-        entities = {"model": self.model if model is None else model, "stat": stat, "desc": desc}
+        """Both hemispheres of one map with their sidecars."""
+        label = self.model if model is None else model
+        entities = {"model": label, "feature": feature, "stat": stat, "desc": desc}
         for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
             path = self.tree.group_map(hemi, self.space, **entities)
             write_gifti(path, half, hemi=hemi, names=list(names))
@@ -120,6 +145,7 @@ class _GroupWriter:
         desc: str,
         **extra: Any,
     ) -> None:
+        """A TSV file and the JSON dictionary of its columns."""
         path = self.tree.group_table(f"{suffix}.tsv", model=self.model, desc=desc)
         with atomic_path(path) as temporary:
             frame = pd.DataFrame(list(rows), columns=list(columns))
@@ -128,15 +154,15 @@ class _GroupWriter:
         write_json(path.with_suffix(".json"), extra | dictionary)
         self.written += [path, path.with_suffix(".json")]
 
-    def finish(self) -> None:
-        path = self.tree.group_table("settings.json", model=self.model)
+    def finish(self, *, desc: str = "", **fields: Any) -> None:
+        """The file that marks a group result as complete, with what `fields` say of it."""
+        path = self.tree.group_table("settings.json", model=self.model, desc=desc)
         content = {
             "SettingsHash": settings_hash(self.settings),
             "Settings": self.settings,
             "Participants": self.participants,
-            "PreviousParticipants": self.previous,
             "InputsSHA256": self.inputs,
-            "LayerPreferenceMissing": self.preference_missing,
+            **fields,
             "Outputs": sorted(str(p.relative_to(self.tree.root)) for p in self.written),
         }
         write_json(path, content)
@@ -149,7 +175,7 @@ def _previous_participants(tree: OutputTree, model: str) -> list[str]:
     return list(read_json(path).get("Participants", [])) if path.is_file() else []
 
 
-def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
+def _write_accuracy(writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
     names = data.layer_names
     writer.statmap(
         "r", accuracy.mean_r, names, description="back-transformed mean Fisher z of participants"
@@ -200,7 +226,7 @@ def _write_accuracy(writer: _GroupWriter, data: GroupData, accuracy: GroupAccura
 
 
 def _write_music_null(
-    writer: _GroupWriter, data: GroupData, accuracy: GroupAccuracy, music: MusicNull
+    writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy, music: MusicNull
 ) -> None:
     """The claim over music, and where both claims hold."""
     result = music.result
@@ -221,7 +247,7 @@ def _write_music_null(
 
 
 def _write_preference(
-    writer: _GroupWriter, accuracy: GroupAccuracy, preference: GroupPreference
+    writer: GroupWriter, accuracy: GroupAccuracy, preference: GroupPreference
 ) -> None:
     for stat, values, text in (
         ("slope", preference.mean, "mean residual slope over participants"),
@@ -251,7 +277,7 @@ def _write_preference(
 
 
 def _write_alignment(
-    writer: _GroupWriter,
+    writer: GroupWriter,
     data: GroupData,
     gradient: Gradient,
     alignment: AlignmentReport,
@@ -293,11 +319,11 @@ def _write_alignment(
     writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
 
 
-def _write_isc(writer: _GroupWriter, synchrony: IscOutcome) -> None:
+def _write_isc(writer: GroupWriter, synchrony: IscOutcome) -> None:
     result = synchrony.result
     if result is None:
         return
-    fields = {"Stimuli": synchrony.stimuli, "LeftOut": synchrony.reasons}
+    fields: dict[str, Any] = {"Stimuli": synchrony.stimuli, "LeftOut": synchrony.reasons}
     for stat, desc, values, text in (
         ("isc", "pairwise", result.pairwise, "mean over pairs of participants"),
         ("isc", "leaveoneout", result.leave_one_out_mean, "each participant with the others' mean"),

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.config import Config
-from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.records import StudyPlan
 
+from .completion import input_files
 from .derivatives import ParticipantRecord
+from .emotion_nodes import connect_emotion
+from .emotion_plan import EmotionWork
 from .interfaces.participant import (
     ComputeFeatures,
-    DrawReport,
     FitLayers,
     MeasureLoudness,
     PrepareResponses,
     WriteDerivatives,
     WriteResponses,
 )
+from .nodes import report_node
 
 
 def init_participant_level_wf(
@@ -29,9 +31,10 @@ def init_participant_level_wf(
     *,
     config: Config,
     weights: Mapping[str, str],
+    work: EmotionWork,
     n_threads: int,
 ) -> pe.Workflow:
-    """Stimulus side of every model once, then every participant of `jobs`.
+    """Stimulus side of every model once, then every participant of `jobs` and of `work`.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def init_participant_level_wf(
     config : Config
     weights : mapping
         Model label to file of the network's weights or ``random:SEED``; empty without a network.
+    work : EmotionWork
+        What is to be done with ratings.
     n_threads : int
         Threads of each participant's encoding.
 
@@ -74,28 +79,21 @@ def init_participant_level_wf(
         name="loudness",
     )
     for records in jobs:
-        who = records[0].participant
-        participant_wf = init_participant_wf(
-            [run for run in plan.runs if run.participant == who],
-            records,
-            skipped=[(run.label, run.reason) for run in plan.skipped if run.participant == who],
-            config=config,
-            n_threads=n_threads,
-        )
+        participant_wf = init_participant_wf(plan, records, config=config, n_threads=n_threads)
         for record in records:
             target = f"encoding_{record.model}.grams_dir"
             workflow.connect(features[record.model], "grams_dir", participant_wf, target)
         first = config.model.spaces[0].label
         workflow.connect(features[first], "grams_dir", participant_wf, "report.grams_dir")
         workflow.connect(loudness, "loudness_file", participant_wf, "responses.loudness_file")
+    connect_emotion(workflow, features, plan, work, config=config, n_threads=n_threads)
     return workflow
 
 
 def init_participant_wf(
-    runs: Sequence[BoldRun],
+    plan: StudyPlan,
     records: Sequence[ParticipantRecord],
     *,
-    skipped: Sequence[tuple[str, str]],
     config: Config,
     n_threads: int,
 ) -> pe.Workflow:
@@ -110,6 +108,7 @@ def init_participant_wf(
     """
     verbosity = config.running.verbosity
     participant = records[0].participant
+    runs = [run for run in plan.runs if run.participant == participant]
     responses = pe.Node(
         PrepareResponses(
             participant=participant,
@@ -129,16 +128,7 @@ def init_participant_wf(
         name="write_responses",
     )
     gather = pe.Node(Merge(len(records)), name="gather")
-    report = pe.Node(
-        DrawReport(
-            output_dir=str(config.output_dir),
-            participant=participant,
-            stimuli=sorted(records[0].stimuli),
-            skipped=list(skipped),
-            verbosity=verbosity,
-        ),
-        name="report",
-    )
+    report = report_node(plan, records[0], config)
     workflow = pe.Workflow(name=f"sub_{participant}_wf")
     handed_on = [("blocks_file", "blocks_file"), ("notes_file", "notes_file")]
     workflow.connect([(responses, shared, handed_on), (gather, report, [("out", "files")])])
@@ -183,12 +173,3 @@ def _model_nodes(
         name=f"derivatives_{record.model}",
     )
     return encoding, derivatives
-
-
-def input_files(runs: Sequence[BoldRun]) -> list[Path]:
-    """Files whose content decides about a participant's results."""
-    files = []
-    for run in runs:
-        files += [run.bold_left, run.bold_right, run.confounds_file, run.confounds_json]
-        files += run.surfaces
-    return sorted({path for path in files if path is not None})

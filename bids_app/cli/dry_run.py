@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_app.config import Config
@@ -9,10 +10,11 @@ from bids_app.inputs.estimate import Estimate, estimate_costs
 from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import cpu_limit, format_bytes, memory_limit
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
 
 if TYPE_CHECKING:
     from bids_app.workflows.condition_plan import ConditionPlan
+    from bids_app.workflows.emotion_plan import StudyRatings
 
 
 def show_plan(config: Config, plan: StudyPlan) -> int:
@@ -24,16 +26,43 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         The exit code the call would have if nothing failed: 1 where runs are skipped because of
         their files, else 0.
     """
+    from bids_app.workflows.emotion_plan import find_ratings
+
+    ratings = find_ratings(config, plan)
     costs = estimate_costs(
         plan,
         space=config.responses.space,
         hop=config.model.hop,
         n_procs=config.running.n_procs,
     )
-    print(
-        "\n\n".join([format_plan(plan), _costs_text(config, plan, costs), _outputs(config, plan)])
-    )
+    parts = [
+        format_plan(plan),
+        _ratings_text(plan, ratings),
+        _costs_text(config, plan, costs),
+        _outputs(config, plan, ratings),
+    ]
+    print("\n\n".join(parts))
     return 1 if plan.has_problems else 0
+
+
+def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
+    """Whose ratings of what are there."""
+    if study.reason:
+        return f"ratings: nothing is done: {study.reason}"
+    lines = [f"ratings: {study.source}"]
+    heard = {
+        who: sorted(
+            {p.stimulus for r in plan.runs if r.participant == who for p in r.presentations}
+        )
+        for who in plan.participants
+    }
+    for scale in study.scales:
+        lacking = {w: study.ratings.missing(w, heard[w], [scale]) for w in plan.participants}
+        named = [f"sub-{w} lacks {', '.join(what)}" for w, what in lacking.items() if what]
+        n_complete = len(plan.participants) - len(named)
+        complete = f"  {scale}: {n_complete} of {len(plan.participants)} participants"
+        lines += [complete, *(f"    {text}" for text in named)]
+    return "\n".join(lines)
 
 
 def show_conditions(plan: ConditionPlan) -> str:
@@ -77,7 +106,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _outputs(config: Config, plan: StudyPlan) -> str:
+def _outputs(config: Config, plan: StudyPlan, ratings: StudyRatings) -> str:
     """Names of everything the first participant gets."""
     tree, space = OutputTree(config.output_dir), config.responses.space
     models = [space.label for space in config.model.spaces]
@@ -109,9 +138,34 @@ def _outputs(config: Config, plan: StudyPlan) -> str:
         str(bold.relative_to(tree.root)),
         *(str(path.relative_to(tree.root)) for path in tables),
     ]
+    stimuli_heard = list(dict.fromkeys(heard))
+    if not ratings.reason and ratings.checksum(who, stimuli_heard):
+        names += _rating_outputs(config, tree, who, ratings)
     text = f"outputs below {tree.root}, for example of sub-{who} (maps with a .json beside each)"
     if complete:
         text += (
             f"\nmaps of {len(complete)} participants are there; redone only if something changed"
         )
     return "\n".join([text, *(f"  {name}" for name in names)])
+
+
+def _rating_outputs(config: Config, tree: OutputTree, who: str, study: StudyRatings) -> list[str]:
+    """Names of what ratings give, if none is missing."""
+    scales = ",".join(safe_label(scale) for scale in study.scales)
+    windows = ["delays", "precedes", "follows"] if config.emotion.hrf == "fir" else [""]
+
+    def maps(stat: str, **entities: str) -> Path:
+        return tree.participant_map(
+            who, "{L,R}", config.responses.space, model=EMOTION_LABEL, stat=stat, **entities
+        )
+
+    paths = [
+        *(maps("{effect,t,z}", feature=f"{{{scales}}}", desc=window) for window in windows),
+        maps("{r,z,p,q}", desc="{past,future}"),
+        tree.rating_runs(who),
+        tree.participant_settings(who, EMOTION_LABEL),
+    ]
+    for space in config.model.spaces:
+        paths.append(tree.scores(who, space.label, "{ratings,changes}"))
+        paths.append(tree.participant_settings(who, space.label, RATINGS_DESC))
+    return [str(path.relative_to(tree.root)) for path in paths]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 
 def absolute(path: Path | None) -> Path | None:
@@ -37,4 +38,14 @@ def non_negative(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def rate(text: str) -> float | Literal["tr", "own"]:
+    """Samples per second, or the name of a rate."""
+    if text == "tr" or text == "own":
+        return "tr" if text == "tr" else "own"
+    value = non_negative(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("a rate must be positive")
     return value

@@ -11,6 +11,7 @@ from bids_app import __version__
 from bids_app.cli.condition_options import add_conditions, conditions_of
 from bids_app.cli.config_file import read_defaults
 from bids_app.cli.option_types import absolute, non_negative, positive, span
+from bids_app.cli.rating_options import add_ratings, ratings_of
 from bids_app.cli.running_options import add_running, running_of
 from bids_app.config import (
     DEFAULT_SEED,
@@ -65,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_responses(parser)
     add_conditions(parser)
     _add_statistics(parser)
+    add_ratings(parser)
     add_running(parser)
     return parser
 
@@ -116,6 +118,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             n_permutations=options.n_permutations,
             random_seed=options.random_seed,
         ),
+        emotion=ratings_of(options),
         running=running_of(options),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bids_app.workflows.aggregate import GroupData
 from bids_app.workflows.alignment import align, load_gradient
-from bids_app.workflows.group_derivatives import _GroupWriter
+from bids_app.workflows.group_derivatives import GroupWriter
 from bids_app.workflows.lags import read_loudness
 from bids_app.workflows.responses import prepare_responses
 from listeners import HEMODYNAMIC, write_listeners, write_table
@@ -111,7 +111,7 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
         data, accuracy, SimpleNamespace(slopes=slopes), gradient.values, n_spins=19, seed=0
     )
     assert report.plain.r > 0.8
-    writer = _GroupWriter(OutputTree(tmp_path / "out"), data, {})
+    writer = GroupWriter(OutputTree(tmp_path / "out"), data, {})
     writer.statmap("value", gradient.values[None], ["gradient"], desc="gradient")
     assert writer.written[0].name == (
         "tpl-fsaverage_hemi-L_den-41k_model-vggish_stat-value_desc-gradient_statmap.func.gii"

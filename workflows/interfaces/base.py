@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from pathlib import Path
 from typing import Any
 
 from nipype.interfaces.base import BaseInterface, BaseInterfaceInputSpec, traits
 from threadpoolctl import threadpool_limits
 
 from bids_app.log import set_up_logging
+
+
+def save_content(folder: str, name: str, content: object) -> str:
+    """Hand arrays to the next step through this call's own work directory."""
+    path = Path(folder) / f"{name}.pkl"
+    with path.open("wb") as stream:
+        pickle.dump(content, stream, protocol=5)
+    return str(path)
+
+
+def load_content(path: str) -> Any:
+    """Read what `save_content` wrote."""
+    with Path(path).open("rb") as stream:
+        return pickle.load(stream)
 
 
 class StepInputSpec(BaseInterfaceInputSpec):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,9 @@ from ..group_derivatives import write_group
 from ..isc import group_isc
 from ..music_null import group_music_null
 from ..preference import preference_missing
-from .base import Step, StepInputSpec
+from .base import Step, StepInputSpec, load_content, save_content
 
 LOGGER = logging.getLogger("bids_app.workflows")
-
-
-def _save(folder: str, name: str, content: object) -> str:
-    """Hand arrays to the next step through this call's own work directory."""
-    path = Path(folder) / f"{name}.pkl"
-    with path.open("wb") as stream:
-        pickle.dump(content, stream, protocol=5)
-    return str(path)
-
-
-def _load(path: str) -> Any:
-    with Path(path).open("rb") as stream:
-        return pickle.load(stream)
 
 
 class _AggregateInputSpec(StepInputSpec):
@@ -58,7 +44,7 @@ class AggregateParticipants(Step):
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: reading %d participants", len(inputs.participants))
         data = load_group(OutputTree(Path(inputs.output_dir)), inputs.model, inputs.participants)
-        return {"data_file": _save(folder, "data", data)}
+        return {"data_file": save_content(folder, "data", data)}
 
 
 class _AccuracyInputSpec(StepInputSpec):
@@ -82,7 +68,7 @@ class InferAccuracy(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: accuracy and layer preference")
-        data = _load(inputs.data_file)
+        data = load_content(inputs.data_file)
         options = {
             "n_permutations": inputs.n_permutations,
             "seed": inputs.seed,
@@ -91,8 +77,8 @@ class InferAccuracy(Step):
         accuracy = group_accuracy(data, **options)
         fold_r = load_fold_maps(OutputTree(Path(inputs.output_dir)), data, "r")
         return {
-            "accuracy_file": _save(folder, "accuracy", accuracy),
-            "preference_file": _save(
+            "accuracy_file": save_content(folder, "accuracy", accuracy),
+            "preference_file": save_content(
                 folder, "preference", group_preference(data, fold_r, accuracy, **options)
             ),
         }
@@ -123,19 +109,19 @@ class AlignWithGradient(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: alignment with the gradient, %d rotations", inputs.n_spins)
-        data = _load(inputs.data_file)
-        preference = _load(inputs.preference_file)
+        data = load_content(inputs.data_file)
+        preference = load_content(inputs.preference_file)
         gradient = load_gradient(inputs.gradient, data.space)
         if preference is None:
             reason = preference_missing(len(data.layer_names))
             LOGGER.info("group: model-%s is not aligned with the gradient: %s", data.model, reason)
             return {
-                "alignment_file": _save(folder, "alignment", None),
-                "gradient_file": _save(folder, "gradient", gradient),
+                "alignment_file": save_content(folder, "alignment", None),
+                "gradient_file": save_content(folder, "gradient", gradient),
             }
         report = align(
             data,
-            _load(inputs.accuracy_file),
+            load_content(inputs.accuracy_file),
             preference,
             gradient.values,
             n_spins=inputs.n_spins,
@@ -145,8 +131,8 @@ class AlignWithGradient(Step):
         )
         LOGGER.info("group: %s", report.statement)
         return {
-            "alignment_file": _save(folder, "alignment", report),
-            "gradient_file": _save(folder, "gradient", gradient),
+            "alignment_file": save_content(folder, "alignment", report),
+            "gradient_file": save_content(folder, "gradient", gradient),
         }
 
 
@@ -168,7 +154,7 @@ class CorrelateParticipants(Step):
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: inter-subject correlation")
-        data = _load(inputs.data_file)
+        data = load_content(inputs.data_file)
         outcome = group_isc(
             OutputTree(Path(inputs.output_dir)),
             data.participants,
@@ -179,7 +165,7 @@ class CorrelateParticipants(Step):
         )
         for reason in outcome.reasons:
             LOGGER.warning("group: inter-subject correlation without %s", reason)
-        return {"isc_file": _save(folder, "isc", outcome)}
+        return {"isc_file": save_content(folder, "isc", outcome)}
 
 
 class _MusicInputSpec(StepInputSpec):
@@ -204,15 +190,15 @@ class InferOverMusic(Step):
         LOGGER.info("group: null over music")
         outcome = group_music_null(
             OutputTree(Path(inputs.output_dir)),
-            _load(inputs.data_file),
-            _load(inputs.accuracy_file).mean_r,
+            load_content(inputs.data_file),
+            load_content(inputs.accuracy_file).mean_r,
             Path(inputs.cache_dir),
             Path(folder),
             n_threads=inputs.n_threads,
         )
         for reason in outcome.reasons:
             LOGGER.warning("group: no null over music: %s", reason)
-        return {"music_file": _save(folder, "music", outcome)}
+        return {"music_file": save_content(folder, "music", outcome)}
 
 
 class _WriteInputSpec(StepInputSpec):
@@ -225,6 +211,7 @@ class _WriteInputSpec(StepInputSpec):
     gradient_file = File(exists=True, mandatory=True)
     isc_file = File(exists=True, mandatory=True)
     music_file = File(exists=True, mandatory=True)
+    rating_files = traits.List(traits.Str, desc="what ratings say, for the page")
 
 
 class _WriteOutputSpec(TraitedSpec):
@@ -242,13 +229,13 @@ class WriteGroup(Step):
         output_dir = Path(inputs.output_dir)
         files = write_group(
             OutputTree(output_dir),
-            _load(inputs.data_file),
-            _load(inputs.accuracy_file),
-            _load(inputs.preference_file),
-            _load(inputs.gradient_file),
-            _load(inputs.alignment_file),
-            _load(inputs.isc_file),
-            _load(inputs.music_file),
+            load_content(inputs.data_file),
+            load_content(inputs.accuracy_file),
+            load_content(inputs.preference_file),
+            load_content(inputs.gradient_file),
+            load_content(inputs.alignment_file),
+            load_content(inputs.isc_file),
+            load_content(inputs.music_file),
             inputs.settings,
         )
         LOGGER.info("group: %d files written, drawing the report", len(files))

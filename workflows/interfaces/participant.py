@@ -245,6 +245,7 @@ class _ReportInputSpec(StepInputSpec):
     skipped = traits.List(traits.Tuple(traits.Str, traits.Str), desc="run left out, and why")
     grams_dir = traits.Directory(exists=True, mandatory=True)
     files = traits.List(traits.Str, desc="derivatives the page draws")
+    rating_files = traits.List(traits.Str, desc="what ratings say, where this call writes it")
 
 
 class _ReportOutputSpec(TraitedSpec):

@@ -1,0 +1,99 @@
+"""Whose settings an output folder has, what its results rest on, and which are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bids_app.config import settings_difference, settings_hash
+from bids_app.errors import InvalidInputError
+from bids_app.files import read_json, shared_lock, write_json
+from bids_app.inputs.records import BoldRun
+from bids_app.outputs import OutputTree
+
+from .derivatives import ParticipantRecord
+
+
+def claim_settings(
+    tree: OutputTree, model: str, settings: Mapping[str, Any], *, desc: str = ""
+) -> None:
+    """Record the settings of a model label, or refuse other ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If the output folder holds maps of the same label made with other settings.
+    """
+    claim(tree.model_settings(model, desc), settings)
+
+
+def claim(path: Path, settings: Mapping[str, Any]) -> None:
+    """Record settings in `path`, or refuse other ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If other settings are there.
+    """
+    with shared_lock(path):
+        if path.exists():
+            known = read_json(path)
+            if known["SettingsHash"] != settings_hash(dict(settings)):
+                raise InvalidInputError(
+                    "The output folder holds maps made with other settings.",
+                    where=path,
+                    found="; ".join(settings_difference(known["Settings"], dict(settings))),
+                    wanted="the same settings for every participant",
+                    remedy="use another output folder, or delete this one's maps; another model "
+                    "may have a --model-label of its own",
+                )
+            return
+        write_json(path, {"SettingsHash": settings_hash(dict(settings)), "Settings": settings})
+
+
+def is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
+    """Whether the outputs are complete and were made from these inputs and settings."""
+    path = tree.participant_settings(record.participant, record.model, record.desc)
+    if not path.exists():
+        return False
+    stored = read_json(path)
+    return (
+        stored["SettingsHash"] == settings_hash(dict(record.settings))
+        and stored["Inputs"] == dict(record.inputs)
+        and stored["Stimuli"] == dict(record.stimuli)
+        and all((tree.root / name).exists() for name in stored["Outputs"])
+    )
+
+
+def input_files(runs: Sequence[BoldRun]) -> list[Path]:
+    """Files whose content decides about a participant's results."""
+    files = []
+    for run in runs:
+        files += [run.bold_left, run.bold_right, run.confounds_file, run.confounds_json]
+        files += run.surfaces
+    return sorted({path for path in files if path is not None})
+
+
+def check_settings(
+    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = ""
+) -> None:
+    """Refuse to mix group results of other settings in one folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If group results made with other settings are there.
+    """
+    path = tree.group_table("settings.json", model=model, desc=desc)
+    if not path.exists():
+        return
+    known = read_json(path)
+    if known["SettingsHash"] != settings_hash(settings):
+        raise InvalidInputError(
+            "The output folder holds a group result made with other settings.",
+            where=path,
+            found="; ".join(settings_difference(known["Settings"], settings)),
+            wanted="the same settings",
+            remedy="delete group_* and tpl-fsaverage, or copy the participants to another folder",
+        )
