@@ -10,10 +10,14 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import SoftFileLock, Timeout
 
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
 
@@ -122,11 +126,25 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def shared_lock(target: Path, *, timeout: float = 60.0) -> Iterator[None]:
+def shared_lock(
+    target: Path, *, timeout: float = 60.0, stale: float = 120.0, remedy: str | None = None
+) -> Iterator[None]:
     """Hold the lock of a file or folder that several processes write.
 
-    A marker file beside `target` names the holder's process and host, so it works on network file
-    systems; the marker of a process that died on this host is taken over.
+    A marker file beside `target` names the holder's process and host. It needs nothing of the file
+    system but exclusive creation, so it works on network file systems. The holder touches it every
+    few seconds; the marker of a process that died, on this host or another, is taken over.
+
+    Parameters
+    ----------
+    target : Path
+        What is written.
+    timeout : float
+        Seconds to wait for somebody else.
+    stale : float
+        Seconds without a sign of life after which a holder is taken for dead.
+    remedy : str or None
+        What to do where the folder cannot be written.
 
     Raises
     ------
@@ -135,29 +153,76 @@ def shared_lock(target: Path, *, timeout: float = 60.0) -> Iterator[None]:
     CannotWriteError
         If the folder cannot be written.
     """
-    from filelock import SoftFileLock, Timeout
-
     target = Path(target)
     marker = target.with_name(f".{target.name}.lock")
-    lock = SoftFileLock(marker, timeout=timeout)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise TryAgainError(
-            "Another process is writing to a shared file.",
-            where=target,
-            found=f"locked by {' on '.join(_marker_lines(marker)) or 'an unknown process'}",
-            remedy=f"wait for it, or delete {marker} if nothing is running any more",
-        ) from error
+        lock = _acquired(marker, target, timeout, stale)
     except OSError as error:
         raise CannotWriteError(
-            "A file cannot be written.", where=target, found=error.strerror or str(error)
+            "A file cannot be written.",
+            where=target,
+            found=error.strerror or str(error),
+            remedy=remedy or "check that the folder is writable and the disk is not full",
         ) from error
+    released = threading.Event()
+    threading.Thread(target=_touch, args=(marker, released, stale / 6), daemon=True).start()
     try:
         yield
     finally:
+        released.set()
         lock.release()
+
+
+def _acquired(marker: Path, target: Path, timeout: float, stale: float) -> SoftFileLock:
+    """The lock, once nobody alive holds it."""
+    lock = SoftFileLock(marker)
+    give_up = time.monotonic() + timeout
+    seen, since = None, time.monotonic()
+    while True:
+        try:
+            lock.acquire(timeout=max(0.0, min(stale / 6, give_up - time.monotonic())))
+            return lock
+        except Timeout as error:
+            now, sign = time.monotonic(), _sign_of_life(marker)
+            if sign != seen:
+                seen, since = sign, now
+            elif sign is not None and now - since > stale:
+                _take_away(marker, sign)
+                continue
+            if now < give_up:
+                continue
+            raise TryAgainError(
+                "Another process is writing to a shared file.",
+                where=target,
+                found=f"locked by {' on '.join(_marker_lines(marker)) or 'an unknown process'}",
+                remedy=f"wait for it, or delete {marker} if nothing is running any more",
+            ) from error
+
+
+def _touch(marker: Path, released: threading.Event, seconds: float) -> None:
+    while not released.wait(seconds):
+        with suppress(OSError):
+            os.utime(marker)
+
+
+def _sign_of_life(marker: Path) -> tuple[int, int] | None:
+    """What changes when a holder touches its marker; clocks of hosts are not compared."""
+    try:
+        found = marker.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+def _take_away(marker: Path, sign: tuple[int, int]) -> None:
+    """Remove the marker of a dead holder, but not that of who was faster."""
+    aside = marker.with_name(f"{marker.name}.{os.getpid()}")
+    with suppress(OSError):
+        marker.rename(aside)
+        if _sign_of_life(aside) != sign:
+            os.link(aside, marker)
+        aside.unlink()
 
 
 def _marker_lines(marker: Path) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from bids_app.errors import BadDataError, CannotWriteError, MusencError, TryAgainError, UsageError
+from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.sources import (
     Progress,
@@ -27,11 +25,13 @@ from bids_app.features.sources import (
 )
 from bids_app.features.spaces import CHANGE, PRECOMPUTED, check_space, file_of
 from bids_app.features.vggish import load_vggish, random_seed
+from bids_app.files import shared_lock
 
 _FORMAT = 1
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 _META = "features.json"
+_HOW_TO_MOVE = "give a folder you may write to with --cache-dir"
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def load_or_compute_grams(
     cache_dir = Path(cache_dir)
     folder = cache_dir / f"{_folder_prefix(features)}-{key[:20]}"
     if not (folder / _META).is_file():
-        with _locked(cache_dir, folder):
+        with shared_lock(folder, timeout=_LOCK_SECONDS, remedy=_HOW_TO_MOVE):
             # Another process may have finished while this one waited.
             if not (folder / _META).is_file():
                 source = _layers(stimuli, weights, cache_dir, hop, features, device, progress)
@@ -278,31 +278,6 @@ def _folder_prefix(features: str) -> str:
 
 def _matrix_name(layer: int) -> str:
     return f"layer-{layer:02d}.npy"
-
-
-@contextlib.contextmanager
-def _locked(cache_dir: Path, folder: Path) -> Iterator[None]:
-    lock = FileLock(cache_dir / f".{folder.name}.lock", timeout=_LOCK_SECONDS)
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise TryAgainError(
-            "Another process has been computing these stimulus features for hours.",
-            where=lock.lock_file,
-            remedy="see whether it is alive; start again when it has ended",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise CannotWriteError(
-            "The cache of stimulus features cannot be written.",
-            where=cache_dir,
-            found=str(error),
-            remedy="give a folder you may write to with --cache-dir",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write(folder: Path, meta: Mapping[str, Any], source: Source) -> None:

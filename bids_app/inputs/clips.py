@@ -10,6 +10,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.inputs.files import content_problem
+from bids_app.inputs.tables import check_header, read_text
 
 CLIP_COLUMNS = ("clip", "stim_file", "stimulus", "file")
 LABEL_COLUMNS = ("label", "quadrant", "emotion")
@@ -66,8 +67,7 @@ def read_clip_features(path: Path) -> ClipFeatures:
     path = Path(path)
     _check_there(path)
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = _read_arrays(path)
         names = arrays.pop("clips", np.empty(0, dtype=str))
         spaces = {name: np.atleast_2d(a.T).T for name, a in arrays.items()}
     else:
@@ -209,13 +209,31 @@ def _check_there(path: Path) -> None:
 
 def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     import csv
+    import io
 
     separator = "," if path.suffix == ".csv" else "\t"
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    reader = csv.DictReader(lines, delimiter=separator)
-    columns = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = columns
-    return columns, [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+    reader = csv.DictReader(io.StringIO(read_text(path)), delimiter=separator)
+    try:
+        columns = [name.strip() for name in reader.fieldnames or []]
+        check_header(columns, path)
+        reader.fieldnames = columns
+        return columns, [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+    except csv.Error as error:
+        raise InvalidInputError("A file is not a table.", where=path, found=error) from error
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    # The bytes decide what numpy and zipfile stumble over.
+    except Exception as error:
+        raise InvalidInputError(
+            "A file of arrays cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="an .npz file without Python objects",
+        ) from error
 
 
 def _pick(columns: list[str], names: tuple[str, ...]) -> str | None:

@@ -126,4 +126,8 @@ def read_frame(path: Path, *, sep: str = "\t", header: bool = True, **options: A
             wanted=f"{'tab' if sep == chr(9) else 'comma'}-separated text",
             remedy="correct the file",
         ) from error
-    return frame.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)
+    # Names that are nothing but space stay: they would all be the same.
+    frame = frame.rename(columns=lambda name: (isinstance(name, str) and name.strip()) or name)
+    if not frame.columns.is_unique:
+        check_header([str(name) for name in frame.columns], path)
+    return frame

@@ -1,0 +1,147 @@
+"""Readers of what people write: any bytes give a value or an error of ours, never another one."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from bids_app.errors import MusencError
+from bids_app.features.precomputed import load_precomputed
+from bids_app.files import read_json
+from bids_app.inputs.clips import read_clip_features, read_clip_labels
+from bids_app.inputs.confounds import select_confounds
+from bids_app.inputs.files import read_gifti_header
+from bids_app.inputs.rating_files import read_rating_files
+from bids_app.inputs.ratings import read_ratings_table
+from bids_app.inputs.sidecars import read_json as read_sidecar
+from bids_app.inputs.sidecars import resolve_timing
+from bids_app.inputs.stimuli import read_stimulus_table, read_tsv, rows_of_events
+from bids_app.inputs.strategies import read_strategy
+from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.gifti import read_gifti
+
+WORDS = st.sampled_from(
+    (
+        *("onset", "duration", "stim_file", "task", "time", "stimulus", "clip", "label", "csf"),
+        *("Enjoyment", "trans_x", "rot_z", "a_comp_cor_00", "a.wav", "../a"),
+        *("1", "-3.5", "1e999", "nan", "inf", "n/a", "0x1", "12345678901234567890", "é", "\x00"),
+        *("\x85", "\u2028", '"', "'", ",", ";", "#", ""),
+    )
+)
+TABLES = st.lists(st.lists(WORDS, max_size=7).map("\t".join), max_size=9).map("\n".join)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+BYTES = st.one_of(
+    st.binary(max_size=300),
+    TABLES.map(lambda text: text.encode("utf-8", "surrogatepass")),
+    TABLES.map(lambda text: text.encode("utf-16")),
+    TABLES.map(lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()),
+    TREES.map(lambda tree: json.dumps(tree).encode()),
+)
+
+
+def _rating_file(path: Path) -> object:
+    path.with_suffix(".json").write_text('{"SamplingFrequency": 5, "StartTime": 0}')
+    return read_rating_files([path], path.parent, [], {"a": 30.0})
+
+
+def _gifti_head(path: Path) -> object:
+    try:
+        return read_gifti_header(path)
+    except ValueError:  # what it is said to raise
+        return None
+
+
+READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "tsv": ("x.tsv", read_tsv),
+    "stimuli": ("x.tsv", read_stimulus_table),
+    "events": ("sub-1_events.tsv", lambda p: rows_of_events(p, p.parent)),
+    "confounds": ("x.tsv", lambda p: select_confounds(p, None, "24P", 3)),
+    "confounds_json": (
+        "x.json",
+        lambda p: select_confounds(_confounds(p.parent), p, "motion6+acompcor6", 3),
+    ),
+    "ratings": ("x.tsv", lambda p: read_ratings_table(p, {"a": 30.0})),
+    "ratings_csv": ("x.csv", lambda p: read_ratings_table(p, {"a": 30.0})),
+    "ratings_beh": ("task-a_beh.tsv", _rating_file),
+    "ratings_stim": ("task-a_stim.tsv.gz", _rating_file),
+    "strategy": ("x.yml", read_strategy),
+    "json": ("x.json", read_json),
+    "sidecar": ("x.json", read_sidecar),
+    "clips": ("x.tsv", read_clip_features),
+    "clips_npz": ("x.npz", read_clip_features),
+    "clip_labels": ("x.csv", read_clip_labels),
+    "features": ("a.tsv", lambda p: load_precomputed(p.parent, "a", np.arange(3.0), 1.0)),
+    "features_gz": ("a.tsv.gz", lambda p: load_precomputed(p.parent, "a", np.arange(3.0), 1.0)),
+    "features_h5": ("x.h5", lambda p: load_precomputed(p, "a", np.arange(3.0), 1.0)),
+    "mask": ("x.txt", lambda p: read_cortex_mask([p], 4)),
+    "mask_gifti": ("x.shape.gii", lambda p: read_cortex_mask([p], 4)),
+    "gifti": ("x.func.gii", read_gifti),
+    "gifti_head": ("x.func.gii", _gifti_head),
+}
+
+
+def _confounds(folder: Path) -> Path:
+    names = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    names += [f"a_comp_cor_{n:02d}" for n in range(8)]
+    path = folder / "table.tsv"
+    path.write_text("\n".join(["\t".join(names)] + ["\t".join("0" for _ in names)] * 3))
+    return path
+
+
+@pytest.mark.parametrize("reader", READERS)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(content=BYTES)
+@example(b"\xff\xfe")
+@example(b"[" * 5000)
+@example(b"\x1f\x8b\x08\x00" + bytes(20))
+@example(b"PK\x03\x04" + bytes(20))
+@example(b'<?xml version="1.0"?><GIFTI NumberOfDataArrays="x"/>')
+@example(gzip.compress(b"1\n2\n3\n", mtime=0))
+@example(gzip.compress(b"\xff\xff\n", mtime=0)[:-4])
+@example(b"time\ta\n0\t1\n1\t2\n2\t3\n")
+def test_any_bytes_give_a_value_or_our_error(tmp_path, reader, content):
+    name, read = READERS[reader]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with contextlib.suppress(MusencError):
+        read(path)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(
+                ["RepetitionTime", "StartTime", "DelayTime", "SliceTiming", "SliceTimingCorrected"]
+            ),
+            TREES,
+            max_size=5,
+        ),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_any_sidecar_gives_times_that_are_numbers(contents):
+    surface, raw = contents
+    timing = resolve_timing([("surface sidecar", surface)], raw)
+    assert timing.tr is None or 0 < timing.tr < np.inf
+    assert np.isfinite(timing.start_time)
