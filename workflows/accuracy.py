@@ -238,8 +238,8 @@ def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
     Returns
     -------
     array of shape (n_vertices,)
-        Share of `N_BOOTSTRAP` samples whose mean profile has the same best layer as the mean of
-        all of them.
+        Share of `N_BOOTSTRAP` samples whose mean profile has the same best layer as that of
+        all participants.
     """
     n, n_layers, n_vertices = z.shape
     draws = np.random.default_rng(seed).integers(n, size=(N_BOOTSTRAP, n))
@@ -249,5 +249,6 @@ def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
         part = slice(start, start + _VERTEX_CHUNK)
         means = weights @ z[:, :, part].reshape(n, -1)
         profiles = means.reshape(N_BOOTSTRAP, n_layers, -1)
-        stability[part] = argmax_stability(profiles).agreement
+        shown = preferred_layer(z[:, :, part].mean(axis=0))
+        stability[part] = argmax_stability(profiles, preferred=shown).agreement
     return stability

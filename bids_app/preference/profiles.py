@@ -23,7 +23,7 @@ class ArgmaxStability:
     Attributes
     ----------
     preferred : (n_vertices,) float64
-        Preferred layer (1-based) of the profile averaged over resamples.
+        Preferred layer (1-based) of the profile averaged over resamples, or the one given.
     agreement : (n_vertices,) float64
         Share of resamples with the same preferred layer; NaN where undefined.
     deviation : (n_vertices,) float64
@@ -124,7 +124,9 @@ def preferred_layer(profiles: npt.ArrayLike) -> FloatArray:
     return result
 
 
-def argmax_stability(profiles: npt.ArrayLike) -> ArgmaxStability:
+def argmax_stability(
+    profiles: npt.ArrayLike, *, preferred: npt.ArrayLike | None = None
+) -> ArgmaxStability:
     """Compare the preferred layer across held-out stimuli or resamples.
 
     Parameters
@@ -132,11 +134,14 @@ def argmax_stability(profiles: npt.ArrayLike) -> ArgmaxStability:
     profiles : (n_resamples, n_layers, n_vertices) array
         One set of profiles per held-out stimulus, participant or bootstrap draw. Where averaging
         should be on Fisher z, pass Fisher z: the order of layers is the same.
+    preferred : (n_vertices,) array, optional
+        Preferred layer (1-based) that the resamples are compared with, such as that of the whole
+        sample; default that of their mean profile.
 
     Returns
     -------
     ArgmaxStability
-        Preferred layer of the mean profile, share of resamples that agree, mean distance.
+        Preferred layer, share of resamples that agree, mean distance.
 
     Raises
     ------
@@ -151,7 +156,9 @@ def argmax_stability(profiles: npt.ArrayLike) -> ArgmaxStability:
             found=f"shape {profiles.shape}",
             wanted="(n_resamples, n_layers, n_vertices)",
         )
-    preferred = preferred_layer(profiles.mean(axis=0))
+    preferred = np.asarray(
+        preferred_layer(profiles.mean(axis=0)) if preferred is None else preferred, dtype=float
+    )
     choices = np.stack([preferred_layer(one) for one in profiles])
     defined = np.isfinite(preferred) & np.isfinite(choices).all(axis=0)
     agreement = np.where(defined, (choices == preferred).mean(axis=0), np.nan)

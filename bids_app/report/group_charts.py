@@ -73,7 +73,7 @@ def participants_figure(
     )
     ax.set_yticks(places, [labels[k] for k in order], fontsize=9)
     ax.set_ylim(-0.7, len(rho) - 0.3)
-    ax.set_xlabel("correlation of layer preference and gradient (Spearman)", fontsize=11)
+    ax.set_xlabel("correlation of layer preference and gradient", fontsize=11)
     ax.legend(fontsize=9, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     tidy(ax)
     return figure

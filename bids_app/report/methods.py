@@ -210,6 +210,7 @@ def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) 
         if not isinstance(gradient, str) or gradient == "margulies2016"
         else "a gradient given as a file"
     )
+    kind = str(alignment.get("method", settings.get("spin_method", "spearman"))).capitalize()
     mask = alignment.get("mask")
     where = (
         ", over the whole cortex since too few vertices were significant,"
@@ -225,7 +226,7 @@ def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) 
         " Fourier phases were rotated alike in all participants; a layer predicts a vertex where"
         " both tests pass. P-values of drawn permutations count the observed value as one"
         " draw [@phipson2010].",
-        f"Alignment with {which} is the Spearman correlation"
+        f"Alignment with {which} is the {kind} correlation"
         f" of a participant's residual slope with the gradient{where}, averaged over participants"
         " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"
         f" the sphere{spins} [@alexanderbloch2018; @markello2021], mirrored between hemispheres,"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bids_app.workflows.accuracy import N_BOOTSTRAP, best_layer_stability
 from bids_app.workflows.aggregate import load_group
 from bids_app.workflows.encoding import fit_layers
 from bids_app.workflows.preference import derive_preference
@@ -16,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from bids_app.errors import InvalidInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
+from bids_app.preference import preferred_layer
 
 N_VERTICES = 30
 OPTIONS = {
@@ -111,3 +113,13 @@ def test_a_model_of_two_layers_has_no_preference():
     fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
     strong = replace(fits, r=r, null_sd=np.full_like(r, 0.05), average_sd_ratio=1.0)
     assert derive_preference(strong) is None
+
+
+def test_stability_is_about_the_layer_that_is_shown():
+    z = np.random.default_rng(0).standard_normal((5, 4, 300))
+    shown = preferred_layer(z.mean(axis=0))
+    draws = np.random.default_rng(9).integers(5, size=(N_BOOTSTRAP, 5))
+    wanted = np.mean([preferred_layer(z[draw].mean(axis=0)) == shown for draw in draws], axis=0)
+    np.testing.assert_allclose(best_layer_stability(z, seed=9), wanted)
+    z[:, :, 0] = np.nan
+    assert np.isnan(best_layer_stability(z, seed=9)[0])

@@ -151,6 +151,7 @@ class CorrelateParticipants(Step):
 
     input_spec = _IscInputSpec
     output_spec = _IscOutputSpec
+    _always_run = True  # what it reads from folders may have come since
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: inter-subject correlation")
@@ -185,6 +186,7 @@ class InferOverMusic(Step):
 
     input_spec = _MusicInputSpec
     output_spec = _MusicOutputSpec
+    _always_run = True  # what it reads from folders may have come since
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
         LOGGER.info("group: null over music")

@@ -102,3 +102,6 @@ def test_group_methods_name_the_gradient_and_the_mask():
     assert "over the whole cortex since too few vertices were significant" in text
     other = " ".join(group_methods({}, {"gradient": {"Name": "file"}}).paragraphs)
     assert "a gradient given as a file" in other
+    assert "is the Spearman correlation" in other
+    pearson = " ".join(group_methods({}, {"method": "pearson"}).paragraphs)
+    assert "is the Pearson correlation" in pearson
