@@ -160,6 +160,7 @@ class Statistics:
     n_spins: int = 1000
     spin_method: Literal["spearman", "pearson"] = "spearman"
     n_permutations: int = 10_000
+    atlases: tuple[str, ...] = ()
     random_seed: int = DEFAULT_SEED
 
 

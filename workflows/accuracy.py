@@ -25,6 +25,7 @@ from bids_app.preference import (
     layer_depth,
     preferred_layer,
 )
+from bids_app.surface.atlas import Atlas
 from bids_app.surface.mesh import load_mesh
 
 from .aggregate import GroupData
@@ -124,11 +125,17 @@ def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
 
 
 def group_accuracy(
-    data: GroupData, *, n_permutations: int, seed: int, n_threads: int = 1
+    data: GroupData,
+    *,
+    n_permutations: int,
+    seed: int,
+    atlas: Atlas | None = None,
+    n_threads: int = 1,
 ) -> GroupAccuracy:
     """Test accuracy over participants and choose the mask of the preference.
 
-    The mask rests on the layer average, which knows nothing of differences between layers.
+    The mask rests on the layer average, which knows nothing of differences between layers. The
+    atlas names the clusters' peaks.
     """
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
@@ -163,7 +170,13 @@ def group_accuracy(
             "layer_mean": mean_test.null_max,
         },
         clusters=cluster_table(
-            mean_test.t, significant, mesh.adjacency, mesh.areas, n_left=mesh.left.n_vertices
+            mean_test.t,
+            significant,
+            mesh.adjacency,
+            mesh.areas,
+            n_left=mesh.left.n_vertices,
+            labels=None if atlas is None else atlas.regions,
+            label_names=None if atlas is None else {0: "none"} | atlas.names,
         ),
     )
 

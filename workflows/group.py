@@ -13,6 +13,7 @@ from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
 from bids_app.resources import gradient_files
 from bids_app.status import Status
+from bids_app.surface.atlas import atlas_files
 
 from .aggregate import select_participants
 from .completion import check_settings
@@ -23,6 +24,7 @@ from .interfaces.group import (
     CorrelateParticipants,
     InferAccuracy,
     InferOverMusic,
+    SummarizeAtlases,
     WriteGroup,
 )
 from .running import raise_failure, run_workflow
@@ -47,6 +49,8 @@ def run_group_level(config: Config, run_id: str) -> Status:
     }
     # The gradient counts by content, and absent files are told before work begins.
     files, _ = gradient_files(config.statistics.gradient)
+    for option in config.statistics.atlases:
+        atlas_files(option)
     settings = config.group_settings() | {
         "gradient": {path.name: sha256_of_file(path) for path in files}
     }
@@ -109,6 +113,7 @@ def init_group_level_wf(
     accuracy = pe.Node(
         InferAccuracy(
             output_dir=output_dir,
+            atlas=next(iter(statistics.atlases), ""),
             n_permutations=statistics.n_permutations,
             seed=statistics.random_seed,
             n_threads=n_threads,
@@ -145,6 +150,15 @@ def init_group_level_wf(
         name="music",
         n_procs=n_threads,
     )
+    atlases = pe.Node(
+        SummarizeAtlases(
+            atlases=list(statistics.atlases),
+            n_permutations=statistics.n_permutations,
+            seed=statistics.random_seed,
+            verbosity=verbosity,
+        ),
+        name="atlases",
+    )
     write = pe.Node(
         WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"
     )
@@ -162,6 +176,9 @@ def init_group_level_wf(
             (music, write, [("music_file", "music_file")]),
             (accuracy, alignment, both),
             (accuracy, write, both),
+            (aggregate, atlases, [("data_file", "data_file")]),
+            (accuracy, atlases, both),
+            (atlases, write, [("atlases_file", "atlases_file")]),
             (
                 alignment,
                 write,

@@ -29,6 +29,7 @@ from .group_tables import (
 )
 from .isc import IscOutcome
 from .music_null import MusicNull
+from .parcels import AtlasSummary, write_atlas
 from .preference import SIGNIFICANCE, preference_missing
 
 Rows = Sequence[Mapping[str, Any]]
@@ -43,6 +44,7 @@ def write_group(
     alignment: AlignmentReport | None,
     synchrony: IscOutcome,
     music: MusicNull,
+    atlases: Sequence[AtlasSummary],
     settings: Mapping[str, Any],
 ) -> list[Path]:
     """Write group maps and tables; the settings file comes last and marks completion."""
@@ -66,6 +68,8 @@ def write_group(
         write_spins(writer, data, alignment)
         write_layer_alignment(writer, data, alignment)
         write_vertices(writer, accuracy, preference, gradient.values)
+    for atlas in atlases:
+        write_atlas(writer, data, atlas)
     write_flips(writer, accuracy, preference)
     write_analyses(writer, synchrony, music, alignment, accuracy)
     _write_isc(writer, synchrony)

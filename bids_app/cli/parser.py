@@ -116,6 +116,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             n_spins=options.n_spins,
             spin_method=options.spin_method,
             n_permutations=options.n_permutations,
+            atlases=tuple(options.atlas),
             random_seed=options.random_seed,
         ),
         emotion=ratings_of(options),
@@ -347,6 +348,14 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="sign flips over participants; all of them where there are fewer "
         "(default: %(default)d)",
+    )
+    group.add_argument(
+        "--atlas",
+        nargs="+",
+        default=[],
+        metavar="[NAME=]LEFT,RIGHT",
+        help="atlases on --space (.annot or .label.gii): accuracy, layer profile and preference "
+        "per region and participant; the first names the peaks of clusters",
     )
     group.add_argument(
         "--random-seed",

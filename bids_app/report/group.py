@@ -25,6 +25,7 @@ from bids_app.report.page import (
     number,
     write_page,
 )
+from bids_app.report.parcels import regions_section
 from bids_app.report.provenance import settings_blocks
 from bids_app.report.sources import GroupFiles, column, shown_models, to_float
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
@@ -57,6 +58,7 @@ def write_group_report(output_dir: Path) -> Path:
         accuracy_section(files, mesh),
         preference_section(files, mesh),
         alignment_section(files, mesh),
+        *regions_section(files),
         *(section for other in others for section in model_sections(other, mesh)),
         isc_section(files, mesh),
         emotion_section(files, mesh),
@@ -85,6 +87,7 @@ def model_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
         accuracy_section(files, mesh),
         preference_section(files, mesh),
         alignment_section(files, mesh),
+        *regions_section(files),
         clusters_section(files),
         settings_section(files),
     ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.surface.gifti import STRUCTURES, load_gifti
 
-_NO_CORTEX = ("unknown", "medialwall", "background", "corpuscallosum")
+NO_CORTEX = ("unknown", "medialwall", "background", "corpuscallosum")
 
 
 def read_cortex_mask(files: Sequence[Path], n_vertices: int) -> NDArray[np.bool_]:
@@ -103,6 +103,6 @@ def _read_gifti(path: Path, side: str | None) -> NDArray[np.bool_]:
     cortex = np.isfinite(values) & (values != 0)
     for label in image.labeltable.labels:
         name = "".join(filter(str.isalpha, (label.label or "").lower()))
-        if any(word in name for word in _NO_CORTEX):
+        if any(word in name for word in NO_CORTEX):
             cortex &= values != label.key
     return np.asarray(cortex)

@@ -60,6 +60,26 @@ def write_gradient(folder: Path, values: np.ndarray) -> str:
     return ",".join(map(str, paths))
 
 
+def write_atlas(folder: Path) -> str:
+    """Three regions per hemisphere, cut along the gradient, and a medial wall."""
+    import nibabel as nib
+
+    paths = []
+    for hemi, one in zip("LR", load_mesh().hemispheres, strict=True):
+        keys = np.digitize(one.pial[:, 1], (-40, 0)) + 1
+        keys[np.abs(one.pial[:, 0]) < 5] = 4
+        table = nib.gifti.GiftiLabelTable()
+        for key, name in enumerate(("???", "back", "middle", "front", "Medial_wall")):
+            label = nib.gifti.GiftiLabel(key)
+            label.label = name
+            table.labels.append(label)
+        array = nib.gifti.GiftiDataArray(keys.astype(np.int32), "NIFTI_INTENT_LABEL")
+        image = nib.gifti.GiftiImage(darrays=[array], labeltable=table)
+        paths.append(folder / f"hemi-{hemi}_three.label.gii")
+        nib.save(image, paths[-1])
+    return ",".join(map(str, paths))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("group") / "results"
@@ -89,8 +109,10 @@ def table(folder: Path, desc: str) -> pd.DataFrame:
     return pd.read_csv(next(folder.glob(f"group_model-vggish_desc-{desc}*.tsv")), sep="\t")
 
 
+@pytest.mark.slow
 def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
-    options = ("--n-permutations", "5", "--spin-method", "pearson")
+    atlas = write_atlas(folder.parent)
+    options = ("--n-permutations", "5", "--spin-method", "pearson", "--atlas", f"mine={atlas}")
     assert run(folder, gradient, *options, "--participant-label", "01", "02") == 0
     settings = read_json(folder / "group_model-vggish_settings.json")
     assert settings["PreviousParticipants"] == []
@@ -124,9 +146,30 @@ def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
     reasons = analyses[analyses["state"] == "left out"].set_index("analysis")["reason"]
     assert "no single cleaned response of sub-01" in str(reasons["isc"])
     assert "features of the music" in reasons["music"]
+    check_regions(folder)
     page = (folder / "group.html").read_text()
+    assert "Regions" in page
     assert "no single cleaned response of sub-01" in page
     assert "no vertex is called predicted" in page.lower()
+
+
+def check_regions(folder: Path) -> None:
+    """Means per region are those of the maps, weighted by area."""
+    regions, values = table(folder, "parcelsmine"), table(folder, "participantsmine")
+    assert list(regions["name"]) == ["back", "middle", "front"] * 2
+    assert list(regions["hemisphere"]) == ["L"] * 3 + ["R"] * 3
+    assert len(values) == 3 * 6
+    mesh = load_mesh()
+    inside = (mesh.left.pial[:, 1] >= 0) & (np.abs(mesh.left.pial[:, 0]) >= 5)
+    path = OutputTree(folder).participant_map("02", "L", "fsaverage5", model="vggish", stat="r")
+    wanted = np.average(read_gifti(path)[:, inside], axis=1, weights=mesh.areas[:10242][inside])
+    row = values[(values["participant_id"] == "sub-02") & (values["region"] == 3)].iloc[0]
+    np.testing.assert_allclose(row[["r_1", "r_2", "r_3"]].astype(float), wanted, rtol=1e-5)
+    front = regions[regions["name"] == "front"]["slope"].to_numpy()
+    back = regions[regions["name"] == "back"]["slope"].to_numpy()
+    assert (front > back).all()
+    clusters = table(folder, "clusters")
+    assert set(clusters["peak_label"]) <= {"back", "middle", "front", "none"}
 
 
 def test_one_participant_is_refused(folder, gradient, capsys):
@@ -166,6 +209,16 @@ def test_a_gradient_of_another_density_is_refused(folder, tmp_path, capfd):
     message = capfd.readouterr().err
     assert "5124 vertices" in message
     assert "20484 (fsaverage5)" in message
+
+
+def test_an_atlas_of_another_mesh_is_refused(folder, gradient, tmp_path, capfd):
+    values = write_gradient(tmp_path, np.ones(2 * 2562))
+    assert run(folder, gradient, "--atlas", values, "--n-permutations", "2") == 65
+    message = capfd.readouterr().err
+    assert "2562 vertices" in message
+    assert "10242 vertices per hemisphere" in message
+    assert run(folder, gradient, "--atlas", "one.annot") == 2
+    assert run(folder, gradient, "--atlas", "one.annot,two.annot") == 66
 
 
 def test_a_gradient_of_one_hemisphere_is_refused(folder, tmp_path, capfd):

@@ -10,6 +10,7 @@ from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
+from bids_app.surface.atlas import read_atlas
 
 from ..accuracy import group_accuracy, group_preference
 from ..aggregate import load_fold_maps, load_group
@@ -17,6 +18,7 @@ from ..alignment import align, load_gradient
 from ..group_derivatives import write_group
 from ..isc import group_isc
 from ..music_null import group_music_null
+from ..parcels import summarize_atlas
 from ..preference import preference_missing
 from .base import Step, StepInputSpec, load_content, save_content
 
@@ -49,6 +51,7 @@ class AggregateParticipants(Step):
 
 class _AccuracyInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
+    atlas = traits.Str("", usedefault=True, desc="names the peaks of clusters")
     data_file = File(exists=True, mandatory=True)
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
@@ -74,7 +77,9 @@ class InferAccuracy(Step):
             "seed": inputs.seed,
             "n_threads": inputs.n_threads,
         }
-        accuracy = group_accuracy(data, **options)
+        n_vertices = data.r.shape[2]
+        atlas = read_atlas(inputs.atlas, n_vertices) if inputs.atlas else None
+        accuracy = group_accuracy(data, atlas=atlas, **options)
         fold_r = load_fold_maps(OutputTree(Path(inputs.output_dir)), data, "r")
         return {
             "accuracy_file": save_content(folder, "accuracy", accuracy),
@@ -203,6 +208,42 @@ class InferOverMusic(Step):
         return {"music_file": save_content(folder, "music", outcome)}
 
 
+class _AtlasInputSpec(StepInputSpec):
+    data_file = File(exists=True, mandatory=True)
+    accuracy_file = File(exists=True, mandatory=True)
+    preference_file = File(exists=True, mandatory=True)
+    atlases = traits.List(traits.Str)
+    n_permutations = traits.Int(mandatory=True)
+    seed = traits.Int(mandatory=True)
+
+
+class _AtlasOutputSpec(TraitedSpec):
+    atlases_file = File(exists=True)
+
+
+class SummarizeAtlases(Step):
+    """Accuracy and preference per region of every atlas."""
+
+    input_spec = _AtlasInputSpec
+    output_spec = _AtlasOutputSpec
+    _always_run = True  # an atlas file may have changed under the same name
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        data = load_content(inputs.data_file)
+        summaries = [
+            summarize_atlas(
+                data,
+                load_content(inputs.accuracy_file),
+                load_content(inputs.preference_file),
+                read_atlas(option, data.r.shape[2]),
+                n_permutations=inputs.n_permutations,
+                seed=inputs.seed,
+            )
+            for option in inputs.atlases or []
+        ]
+        return {"atlases_file": save_content(folder, "atlases", summaries)}
+
+
 class _WriteInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
     settings = traits.Dict(mandatory=True)
@@ -213,6 +254,7 @@ class _WriteInputSpec(StepInputSpec):
     gradient_file = File(exists=True, mandatory=True)
     isc_file = File(exists=True, mandatory=True)
     music_file = File(exists=True, mandatory=True)
+    atlases_file = File(exists=True, mandatory=True)
     rating_files = traits.List(traits.Str, desc="what ratings say, for the page")
 
 
@@ -238,6 +280,7 @@ class WriteGroup(Step):
             load_content(inputs.alignment_file),
             load_content(inputs.isc_file),
             load_content(inputs.music_file),
+            load_content(inputs.atlases_file),
             inputs.settings,
         )
         LOGGER.info("group: %d files written, drawing the report", len(files))

@@ -1,0 +1,75 @@
+"""The part of the group page about regions of an atlas."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.outputs import parse_entities
+from bids_app.report.group_charts import profile_lines_figure
+from bids_app.report.page import Block, Section, Table, number, picture
+from bids_app.report.sources import GroupFiles, column, to_float
+
+_MAX_ROWS = 20
+_MAX_LINES = 6
+
+
+def regions_section(files: GroupFiles) -> list[Section]:
+    """Regions of highest accuracy of every atlas; no section where no atlas was given."""
+    found = sorted(files.root.glob(files.file("summary.tsv", desc="parcels*").name))
+    if not found:
+        return []
+    section = Section("regions", "Regions")
+    for path in found:
+        atlas = parse_entities(path)["desc"].removeprefix("parcels")
+        section.add(f"regions of {atlas}", partial(region_blocks, files, path))
+    return [section]
+
+
+def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
+    """Profiles over layers and numbers of the regions of highest accuracy."""
+    rows = files.table(path)
+    accuracy = column(rows, "accuracy")
+    order = np.argsort(-np.nan_to_num(accuracy, nan=-np.inf), kind="stable")
+    best = [rows[k] for k in order if np.isfinite(accuracy[k])]
+    layers = [name for name in rows[0] if name.startswith("r_")]
+    series = [
+        (
+            f"{row['name']} ({row['hemisphere']})",
+            np.array([to_float(row[name]) for name in layers]),
+        )
+        for row in best[:_MAX_LINES]
+    ]
+    atlas = files.json(path.with_suffix(".json"))["Atlas"]
+    shown = ("accuracy", "accuracy_p", "slope", "slope_p", "centroid")
+    return [
+        picture(
+            profile_lines_figure(series, files.layer_names, "mean accuracy of the region (r)"),
+            alt=f"Accuracy over layers of the {len(series)} regions of {atlas} with the highest"
+            f" accuracy: {', '.join(name for name, _ in series)}",
+            caption=f"Mean accuracy of every layer in the {len(series)} regions of {atlas} where"
+            " it is highest on average. They were chosen by what is shown, so their height is not"
+            " an estimate.",
+            source=files.name(path),
+        ),
+        Table(
+            f"The {min(_MAX_ROWS, len(best))} regions of {atlas} with the highest accuracy, of"
+            f" {len(rows)}; p corrected over regions. Every region, layer and participant is in the"
+            " tables.",
+            ["region", "side", "mean r", "p", "residual slope", "p", "center of mass"],
+            [
+                [
+                    row["name"],
+                    row["hemisphere"],
+                    *(
+                        number(to_float(row[name]), 4 if name == "accuracy" else 3)
+                        for name in shown
+                    ),
+                ]
+                for row in best[:_MAX_ROWS]
+            ],
+            numeric=range(2, 7),
+        ),
+    ]

@@ -1,0 +1,156 @@
+"""Regions of an atlas on the mesh of the maps, from label files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.outputs import HEMISPHERES, safe_label
+from bids_app.surface.cortex import NO_CORTEX
+from bids_app.surface.gifti import STRUCTURES, load_gifti
+
+WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """Regions over both hemispheres.
+
+    Attributes
+    ----------
+    label : str
+        Name for tables, letters and digits.
+    regions : (n_vertices,) int64
+        Region of each vertex, left hemisphere first; 0 for none. Numbers run over both
+        hemispheres: a name that both have is two regions.
+    names, hemispheres : dict of int to str
+        Name and hemisphere ("L" or "R") of each region.
+    files : tuple of Path
+        Left and right file.
+    """
+
+    label: str
+    regions: NDArray[np.int64]
+    names: dict[int, str]
+    hemispheres: dict[int, str]
+    files: tuple[Path, Path]
+
+
+def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
+    """Name and files of ``[NAME=]LEFT,RIGHT``.
+
+    Raises
+    ------
+    UsageError, MissingInputError
+        If it is not of that form, or a file is not there.
+    """
+    name, _, text = option.rpartition("=")
+    paths = [Path(part) for part in text.split(",") if part]
+    if len(paths) != 2:
+        raise UsageError("--atlas takes one file per hemisphere.", found=option, wanted=WANTED)
+    for path in paths:
+        if not path.is_file():
+            raise MissingInputError(
+                "An atlas file is not there.", where=path, remedy="give existing files to --atlas"
+            )
+    return safe_label(name or _stem(paths[0].name)), (paths[0], paths[1])
+
+
+def read_atlas(option: str, n_vertices: int) -> Atlas:
+    """Read the atlas of ``[NAME=]LEFT,RIGHT``.
+
+    Vertices without a region are those of number 0 or below, and those called unknown, medial
+    wall, background or corpus callosum.
+
+    Parameters
+    ----------
+    option : str
+        FreeSurfer annotations (.annot) or GIFTI labels, left file first.
+    n_vertices : int
+        Of both hemispheres together.
+
+    Raises
+    ------
+    UsageError, MissingInputError
+        As `atlas_files`.
+    BadDataError
+        If a file cannot be read, is on another mesh or of the other hemisphere, or has no region.
+    """
+    label, files = atlas_files(option)
+    regions: list[NDArray[np.int64]] = []
+    names: dict[int, str] = {}
+    hemispheres: dict[int, str] = {}
+    for hemi, path in zip(HEMISPHERES, files, strict=True):
+        keys, key_names = _read(path, hemi)
+        if len(keys) != n_vertices // 2:
+            raise BadDataError(
+                "An atlas is on another mesh than the maps.",
+                where=path,
+                found=f"{len(keys)} vertices",
+                wanted=f"{n_vertices // 2} vertices per hemisphere",
+                remedy="give the atlas on the mesh of the maps, or resample it",
+            )
+        used = [key for key in np.unique(keys).tolist() if _is_region(key, key_names.get(key, ""))]
+        if not used:
+            raise BadDataError("An atlas has no region.", where=path)
+        own = np.zeros(len(keys), dtype=np.int64)
+        for number, key in enumerate(used, start=len(names) + 1):
+            own[keys == key] = number
+            names[number] = key_names.get(key) or str(key)
+            hemispheres[number] = hemi
+        regions.append(own)
+    return Atlas(label, np.concatenate(regions), names, hemispheres, files)
+
+
+def _is_region(key: int, name: str) -> bool:
+    letters = "".join(filter(str.isalpha, name.lower()))
+    return key > 0 and name != "???" and not any(word in letters for word in NO_CORTEX)
+
+
+def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """Key of every vertex and names of the keys."""
+    try:
+        if path.name.endswith(".annot"):
+            return _read_annotation(path)
+        image = load_gifti(path)
+        keys = np.asarray(image.darrays[0].data).astype(np.int64)
+        structure = image.meta.get("AnatomicalStructurePrimary")
+        names = {int(one.key): str(one.label or "") for one in image.labeltable.labels}
+    except Exception as error:
+        raise BadDataError(
+            "An atlas file cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="a FreeSurfer annotation or a label GIFTI",
+        ) from error
+    if structure in set(STRUCTURES.values()) - {STRUCTURES[hemi]}:
+        raise BadDataError(
+            "An atlas file is of the other hemisphere.",
+            where=path,
+            found=structure,
+            wanted=STRUCTURES[hemi],
+            remedy="give the left file first: --atlas LEFT,RIGHT",
+        )
+    return keys, names
+
+
+def _read_annotation(path: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
+    import nibabel as nib
+
+    # Numbers are places in the table; the first is a region like others in some atlases.
+    index, _, labels = nib.freesurfer.read_annot(path)
+    return index.astype(np.int64) + 1, {k + 1: one.decode() for k, one in enumerate(labels)}
+
+
+def _stem(name: str) -> str:
+    """What names the atlas in a file name: its atlas and seg entities, or what is left of it."""
+    entities: Sequence[str] = re.findall(r"(?:atlas|seg)-([a-zA-Z0-9]+)", name)
+    if entities:
+        return "".join(entities)
+    return re.sub(r"^(lh|rh|L|R)\.|hemi-[LR]|\.(annot|label\.gii|gii)$", "", name)
