@@ -21,6 +21,11 @@ DEFAULT_FEATURES = "vggish"
 SPACE = "fsaverage5"
 
 
+def penalty_grid(first: float, last: float, n: int) -> tuple[float, ...]:
+    """`n` penalties with equally spaced logarithms."""
+    return tuple(np.logspace(np.log10(first), np.log10(last), n).tolist())
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which part of the dataset to work on; empty means everything."""
@@ -78,7 +83,7 @@ class Model:
     hop: float = 0.48
     delays: tuple[float, float] = (3.0, 9.0)
     crop: float = 15.0
-    alphas: tuple[float, ...] = tuple(float(a) for a in np.logspace(-3, 5, 20))
+    alphas: tuple[float, ...] = penalty_grid(1e-3, 1e5, 20)
     selection: Literal["r", "sse"] = "r"
 
     @property
@@ -155,7 +160,8 @@ class Conditions:
 class Statistics:
     """Inference within and over participants."""
 
-    null: Literal["analytic", "none"] = "analytic"
+    null: Literal["analytic", "phase", "none"] = "analytic"
+    n_nulls: int = 200
     gradient: str = "margulies2016"
     n_spins: int = 1000
     spin_method: Literal["spearman", "pearson"] = "spearman"
@@ -240,6 +246,7 @@ class Config:
             **model,
             **self.response_settings(),
             "null": self.statistics.null,
+            **({"n_nulls": self.statistics.n_nulls} if self.statistics.null == "phase" else {}),
             "random_seed": self.statistics.random_seed,
         }
 

@@ -79,6 +79,10 @@ def write_participant(
     writer.written += shared
     for stat in ("r", "z", "p", "q"):
         writer.statmap(stat, getattr(fits, stat), fits.layer_names)
+    if fits.p_max is not None:
+        text = "p by refits under random phases, corrected for the maximum over vertices and layers"
+        extra = {"description": text, "Draws": record.settings["n_nulls"]}
+        writer.statmap("p", fits.p_max, fits.layer_names, desc="maxt", sidecar=extra)
     for fold, stimulus in enumerate(fits.fold_stimuli):
         held = safe_label(stimulus)
         writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, stim=held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from bids_app.encoding import (
     EncodingPlan,
+    EncodingResult,
+    benjamini_hochberg,
     check_checksums,
     feature_similarity,
     fit_encoding,
+    pareto_tail_p,
     phase_null,
     plan_encoding,
 )
@@ -57,6 +60,8 @@ class LayerFits:
     average_sd_ratio : float
         Null standard deviation of the layer average over the layers' mean standard deviation:
         below 1, since layers are not perfectly correlated. NaN without a null.
+    p_max : array of shape (n_layers, n_vertices), or None
+        By refits only: p corrected for the maximum over vertices and layers.
     """
 
     r: NDArray[np.float32]
@@ -72,6 +77,7 @@ class LayerFits:
     table: list[dict[str, Any]]
     n_degenerate: int
     average_sd_ratio: float
+    p_max: NDArray[np.float32] | None = None
 
     def save(self, path: Path) -> Path:
         """Write to one uncompressed ``.npz`` file."""
@@ -100,7 +106,8 @@ def fit_layers(
     crop: float,
     alphas: Sequence[float],
     selection: Literal["r", "sse"],
-    null: Literal["analytic", "none"],
+    null: Literal["analytic", "phase", "none"],
+    n_nulls: int = 200,
     high_pass: float,
     seed: int,
     n_threads: int = 1,
@@ -108,8 +115,8 @@ def fit_layers(
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
 
-    `seed` draws the vertices and phases of the refits: behind `LayerFits.average_sd_ratio`, and
-    behind the null where a stimulus was heard more than once.
+    `seed` draws the vertices and phases of the refits: behind `LayerFits.average_sd_ratio`, behind
+    the null where a stimulus was heard more than once, and the `n_nulls` of ``null="phase"``.
 
     Raises
     ------
@@ -121,12 +128,15 @@ def fit_layers(
     blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
     index = [grams.labels.index(label) for label in labels]
-    check_checksums(labels, [grams.checksums[i] for i in index])
+    checksums = [grams.checksums[i] for i in index]
+    check_checksums(labels, checksums)
     times = [block.times for block in blocks]
     lengths = [len(t) for t in times]
     usable = _usable_vertices(blocks)
     responses = [block.values[:, usable] for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
+    refits = _PhaseRefits(checksums, n_nulls, seed, n_threads) if null == "phase" else None
+    closed: Literal["analytic", "none"] = "none" if null == "none" else "analytic"
     results = []
     table: list[dict[str, Any]] = []
     names = [name for name in grams.layer_names if not layers or name in layers]
@@ -156,11 +166,13 @@ def fit_layers(
                 SHORT,
             )
         result = fit_encoding(
-            plan, responses, selection=selection, null=null, seed=seed, n_threads=n_threads
+            plan, responses, selection=selection, null=closed, seed=seed, n_threads=n_threads
         )
+        if refits is not None:
+            result = refits.test(plan, responses, result)
         results.append(result)
         if average is not None:
-            average.add(plan, result.alpha, [grams.checksums[i] for i in index], n_threads)
+            average.add(plan, result.alpha, checksums, n_threads)
         similar = feature_similarity(
             gram, lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
         )
@@ -172,7 +184,47 @@ def fit_layers(
             }
         )
     ratio = float("nan") if average is None else average.sd_ratio
-    return _stack(results, usable, grams, table, ratio)
+    p_max = None if refits is None else refits.p_max
+    return _stack(results, usable, grams, table, ratio, p_max)
+
+
+class _PhaseRefits:
+    """Null of every layer by refits under common phases, and the maximum over vertices and layers.
+
+    Accuracies are divided by their null standard deviation in closed form before the maximum is
+    taken, so that vertices and layers with a wide null do not set the threshold for all.
+    """
+
+    def __init__(self, checksums: Sequence[str], n_draws: int, seed: int, n_threads: int) -> None:
+        self._options: dict[str, Any] = {
+            "checksums": checksums,
+            "n_draws": n_draws,
+            "seed": seed,
+            "n_threads": n_threads,
+        }
+        self._maxima: list[NDArray[np.float64]] = []
+        self._observed: list[NDArray[np.float64]] = []
+
+    def test(
+        self, plan: EncodingPlan, responses: Sequence[NDArray[Any]], result: EncodingResult
+    ) -> EncodingResult:
+        """The result with the standard deviation, p and q of the refits."""
+        null = phase_null(
+            plan,
+            responses,
+            result.alpha,
+            mean_r=result.mean_r,
+            scale=result.null_sd,
+            **self._options,
+        )
+        self._maxima.append(null.max_null)
+        self._observed.append(result.mean_r / result.null_sd)
+        return replace(result, null_sd=null.sd, p=null.p, q=benjamini_hochberg(null.p))
+
+    @property
+    def p_max(self) -> NDArray[np.float64]:
+        """Corrected for the maximum over vertices and layers, (n_layers, n_vertices)."""
+        return pareto_tail_p(np.stack(self._observed), np.max(self._maxima, axis=0))
 
 
 class _LayerAverageNull:
@@ -267,10 +319,13 @@ def _stack(
     grams: FeatureGrams,
     table: list[dict[str, Any]],
     ratio: float,
+    p_max: NDArray[np.float64] | None,
 ) -> LayerFits:
     def stack(name: str) -> NDArray[np.float32]:
+        return on_mesh(np.stack([getattr(result, name) for result in results]))
+
+    def on_mesh(found: NDArray[np.float64]) -> NDArray[np.float32]:
         """Values of all layers on the whole mesh, NaN where a vertex has no response."""
-        found = np.stack([getattr(result, name) for result in results])
         whole = np.full((*found.shape[:-1], len(usable)), np.nan, dtype=np.float32)
         whole[..., usable] = found
         return whole
@@ -290,4 +345,5 @@ def _stack(
         table=table,
         n_degenerate=int((~usable).sum()) + int(results[0].n_degenerate),
         average_sd_ratio=ratio,
+        p_max=None if p_max is None else on_mesh(p_max),
     )

@@ -160,6 +160,7 @@ def _model_nodes(
             alphas=list(config.model.alphas),
             selection=config.model.selection,
             null=config.statistics.null,
+            n_nulls=config.statistics.n_nulls,
             seed=config.statistics.random_seed,
             high_pass=config.responses.high_pass,
             n_threads=n_threads,

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
+from bids_app.config import penalty_grid
+
 
 def absolute(path: Path | None) -> Path | None:
     """A path that outlives a change of the working directory."""
@@ -21,6 +23,28 @@ def span(text: str) -> tuple[float, float]:
     if first > last:
         raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
     return first, last
+
+
+def penalties(text: str) -> tuple[float, ...]:
+    """``FIRST:LAST:N``, N positive numbers with equally spaced logarithms."""
+    try:
+        first, last, count = text.split(":")
+        low, high, n = float(first), float(last), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FIRST:LAST:N, for example 1e-3:1e5:20"
+        ) from None
+    if not (0 < low < high < float("inf") and n > 1):
+        raise argparse.ArgumentTypeError(f"{text!r} does not increase from above 0 in N > 1 steps")
+    return penalty_grid(low, high, n)
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0."""
+    value = non_negative(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def positive(text: str) -> int:

@@ -10,13 +10,13 @@ from typing import Any
 from bids_app import __version__
 from bids_app.cli.condition_options import add_conditions, conditions_of
 from bids_app.cli.config_file import read_defaults
-from bids_app.cli.option_types import absolute, non_negative, positive, span
+from bids_app.cli.model_options import add_model, model_of
+from bids_app.cli.option_types import absolute, non_negative, positive
 from bids_app.cli.rating_options import add_ratings, ratings_of
 from bids_app.cli.running_options import add_running, running_of
 from bids_app.config import (
     DEFAULT_SEED,
     Config,
-    Model,
     Responses,
     Selection,
     Statistics,
@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_positional(parser)
     _add_selection(parser)
     _add_stimuli(parser)
-    _add_model(parser)
+    add_model(parser)
     _add_responses(parser)
     add_conditions(parser)
     _add_statistics(parser)
@@ -92,14 +92,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
             absolute(options.bids_filter_file),
         ),
         stimuli=Stimuli(absolute(options.stimuli), options.missing),
-        model=Model(
-            features=tuple(options.features),
-            labels=tuple(options.model_label),
-            layers=tuple(options.layers),
-            weights=options.vggish_weights,
-            delays=options.delays,
-            crop=options.crop,
-        ),
+        model=model_of(options),
         responses=Responses(
             space=options.space,
             cortex_mask=cortex_mask_paths(options.cortex_mask, options.space),
@@ -112,6 +105,8 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         ),
         conditions=conditions_of(parser, options),
         statistics=Statistics(
+            null=options.null,
+            n_nulls=options.n_nulls,
             gradient=options.gradient,
             n_spins=options.n_spins,
             spin_method=options.spin_method,
@@ -203,54 +198,6 @@ def _add_stimuli(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("encoding model")
-    group.add_argument(
-        "--features",
-        nargs="+",
-        default=[],
-        metavar="SPACE",
-        help="vggish, envelope, cochleagram, modulation, descriptors, precomputed:PATH, or change: "
-        "before one of these; each becomes a model of its own (default: vggish)",
-    )
-    group.add_argument(
-        "--model-label",
-        "--model_label",
-        nargs="+",
-        default=[],
-        metavar="LABEL",
-        help="names of the models, one per feature space (default: made from their names)",
-    )
-    group.add_argument(
-        "--layers",
-        nargs="+",
-        default=[],
-        metavar="LAYER",
-        help="numbers or names of VGGish's layers to fit (default: all 23)",
-    )
-    group.add_argument(
-        "--vggish-weights",
-        "--vggish_weights",
-        metavar="FILE|random:SEED",
-        help="torchvggish state dict, or an untrained network as a control (default: the file "
-        "among the resources)",
-    )
-    group.add_argument(
-        "--delays",
-        type=span,
-        default=Model.delays,
-        metavar="FIRST:LAST",
-        help="delays from music to response, in seconds (default: 3:9)",
-    )
-    group.add_argument(
-        "--crop",
-        type=non_negative,
-        default=Model.crop,
-        metavar="SECONDS",
-        help="left out at both ends of every piece (default: %(default)g)",
-    )
-
-
 def _add_responses(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("responses")
     group.add_argument(
@@ -316,7 +263,23 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_statistics(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("statistics of the group level")
+    group = parser.add_argument_group("statistics")
+    group.add_argument(
+        "--null",
+        choices=("analytic", "phase", "none"),
+        default=Statistics.null,
+        help="null of a participant's accuracy under random phases of the responses: its standard "
+        "deviation in closed form, --n-nulls refits, which also give p corrected for the maximum "
+        "over vertices and layers, or none (default: %(default)s)",
+    )
+    group.add_argument(
+        "--n-nulls",
+        "--n_nulls",
+        type=positive,
+        default=Statistics.n_nulls,
+        metavar="N",
+        help="refits of --null phase (default: %(default)d)",
+    )
     group.add_argument(
         "--gradient",
         default=Statistics.gradient,

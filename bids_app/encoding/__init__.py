@@ -3,7 +3,7 @@
 from bids_app.encoding.gram import delay_samples
 from bids_app.encoding.leakage import FeatureSimilarity, check_checksums, feature_similarity
 from bids_app.encoding.nested import nested_ridge
-from bids_app.encoding.phases import PhaseNull, phase_null
+from bids_app.encoding.phases import PhaseNull, pareto_tail_p, phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.encoding.scores import benjamini_hochberg, fisher_mean, fisher_z
@@ -22,6 +22,7 @@ __all__ = [
     "fisher_z",
     "fit_encoding",
     "nested_ridge",
+    "pareto_tail_p",
     "phase_null",
     "plan_encoding",
 ]

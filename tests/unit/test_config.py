@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from bids_app.cli.parser import parse_config
-from bids_app.config import Config, Model, Responses, Running, settings_difference, settings_hash
+from bids_app.config import (
+    Config,
+    Model,
+    Responses,
+    Running,
+    Statistics,
+    settings_difference,
+    settings_hash,
+)
 from bids_app.errors import UsageError
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
@@ -95,6 +103,11 @@ def test_threads_are_shared_by_the_jobs_unless_they_are_given():
         ["--crop", "-1"],
         ["--nprocs", "0"],
         ["--missing", "no"],
+        ["--alphas", "3:1:5"],
+        ["--alphas", "1:2"],
+        ["--hop", "0"],
+        ["--null", "shuffle"],
+        ["--device", "tpu"],
     ],
 )
 def test_parser_refuses_with_code_2(options, capsys):
@@ -123,3 +136,31 @@ def test_hash_follows_the_features_but_not_the_path_of_precomputed_ones():
     here, there = (BASE.participant_settings("", f"precomputed:/{x}/l3.h5") for x in "ab")
     assert settings_hash(here) == settings_hash(there)
     assert len({settings_hash(envelope), settings_hash(here), _hash(BASE)}) == 3
+
+
+def test_layers_need_the_network():
+    with pytest.raises(UsageError, match="layers to choose"):
+        _ = Model(("envelope",), layers=("conv1",)).spaces
+
+
+def test_options_of_model_and_null_become_settings():
+    model = "--features envelope vggish --model-label a b --layers 1 fc2 --hop 0.96"
+    rest = "--alphas 0.1:10:3 --selection sse --null phase --n-nulls 99 --device cpu"
+    parsed = parse_config(["/data", "/out", "participant", *model.split(), *rest.split()])
+    assert parsed.model == Model(
+        ("envelope", "vggish"),
+        ("a", "b"),
+        ("1", "fc2"),
+        hop=0.96,
+        alphas=(0.1, 1.0, 10.0),
+        selection="sse",
+    )
+    assert (parsed.statistics.null, parsed.statistics.n_nulls) == ("phase", 99)
+    assert parsed.running.device == "cpu"
+
+
+def test_the_number_of_refits_counts_only_where_there_are_refits():
+    few = replace(BASE, statistics=Statistics(n_nulls=5))
+    assert _hash(few) == _hash(BASE)
+    refits = [replace(BASE, statistics=Statistics(null="phase", n_nulls=n)) for n in (5, 6)]
+    assert len({_hash(BASE), *map(_hash, refits)}) == 3

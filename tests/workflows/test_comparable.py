@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from bids_app.workflows.accuracy import N_BOOTSTRAP, best_layer_stability
 from bids_app.workflows.aggregate import load_group
-from bids_app.workflows.encoding import fit_layers
-from bids_app.workflows.preference import derive_preference
+from bids_app.workflows.encoding import LayerFits, fit_layers
+from bids_app.workflows.preference import derive_preference, preference_missing
 from bids_app.workflows.responses import Block
 from scipy.ndimage import gaussian_filter1d
 
@@ -106,13 +105,37 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
         load_group(tree, "vggish", ["01", "02"])
 
 
-def test_a_model_of_two_layers_has_no_preference():
-    rng = np.random.default_rng(5)
-    r = (0.5 + 0.1 * rng.random((2, 400))).astype(np.float32)
+def test_a_model_of_fewer_than_three_layers_has_no_preference_and_a_reason():
     grams = make_grams((40.0, 50.0, 60.0))
     fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
-    strong = replace(fits, r=r, null_sd=np.full_like(r, 0.05), average_sd_ratio=1.0)
-    assert derive_preference(strong) is None
+    assert derive_preference(fits) is None
+    assert preference_missing(2) == "layer preference needs at least 3 layers; this model has 2"
+    assert preference_missing(3) == ""
+
+
+def test_refits_agree_with_the_closed_form_and_correct_for_the_maximum(tmp_path):
+    durations = (60.0, 70.0, 80.0)
+    grams, blocks = make_grams(durations), make_blocks(durations, (60, 70, 80))
+    closed = fit_layers(grams, blocks, **OPTIONS)
+    refits = fit_layers(grams, blocks, **OPTIONS | {"null": "phase", "n_nulls": 300})
+    np.testing.assert_array_equal(refits.r, closed.r)
+    assert np.median(refits.null_sd / closed.null_sd) == pytest.approx(1, abs=0.1)
+    assert closed.p_max is None
+    assert (refits.p_max >= refits.p - 0.02).all()
+    best = np.argmax(closed.z[0])
+    assert np.argmin(refits.p_max[0]) == best
+    stored = LayerFits.load(refits.save(tmp_path / "fits.npz"))
+    np.testing.assert_array_equal(stored.p_max, refits.p_max)
+
+
+def test_chosen_layers_are_fitted_alone():
+    grams = make_grams((40.0, 50.0, 60.0))
+    grams.layer_names, grams.n_units, grams.n_constant = ("a", "b", "c"), (5,) * 3, (0,) * 3
+    whole, asked = grams.gram, []
+    grams.gram = lambda layer: asked.append(layer) or whole(layer)
+    fits = fit_layers(grams, make_blocks((), (40, 50, 60)), layers=("c", "a"), **OPTIONS)
+    assert fits.layer_names == ["a", "c"]
+    assert [row["layer"] for row in fits.table] == asked == [1, 3]
 
 
 def test_stability_is_about_the_layer_that_is_shown():

@@ -141,6 +141,7 @@ class _EncodingInputSpec(StepInputSpec):
     selection = traits.Str(mandatory=True)
     layers = traits.List(traits.Str, desc="names of the layers to fit; empty: all")
     null = traits.Str(mandatory=True)
+    n_nulls = traits.Int(mandatory=True, desc="refits of the phase null")
     seed = traits.Int(mandatory=True)
     high_pass = traits.Float(mandatory=True, desc="seconds")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
@@ -166,6 +167,7 @@ class FitLayers(Step):
             alphas=inputs.alphas,
             selection=inputs.selection,
             null=inputs.null,
+            n_nulls=inputs.n_nulls,
             seed=inputs.seed,
             high_pass=inputs.high_pass,
             n_threads=inputs.n_threads,
