@@ -40,6 +40,7 @@ examples:
   musenc-bidsapp /data /out participant --participant-label 01 02
   musenc-bidsapp /data /out participant --stimuli music.tsv --nprocs 4 -w /scratch
   musenc-bidsapp /data /out participant --vggish-weights random:0     (untrained control)
+  musenc-bidsapp /data /out participant --contrast dissonant-consonant --seed lh.seed.label
   musenc-bidsapp /data /out group --gradient left.func.gii,right.func.gii
 
 A stimuli table has the columns task, stim_file and onset (seconds after the first volume); without

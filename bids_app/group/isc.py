@@ -187,7 +187,8 @@ def _bootstrap(
     p = (1.0 + (usable & (drawn - mean >= mean)).sum(axis=0)) / (1.0 + usable.sum(axis=0))
     low, high = np.full((2, z.shape[1]), np.nan)
     some = usable.any(axis=0)
-    low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
+    if some.any():
+        low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
     return np.stack([mean, low, high, np.where(n_pairs > 0, p, np.nan)]), n_pairs
 
 

@@ -78,6 +78,14 @@ def test_missing_participants_are_left_out(responses):
     assert nothing.n_pairs[3] == 0
 
 
+def test_a_chunk_of_vertices_without_responses(responses, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("bids_app.group.isc"), "_CHUNK", 2)
+    responses[:, :, 2:4] = np.nan
+    found = isc(responses, n_bootstrap=20)
+    assert np.isnan(found.pairwise[2:4]).all()
+    assert np.isfinite(np.delete(found.pairwise, [2, 3])).all()
+
+
 def test_stimuli_of_different_length_are_averaged_on_fisher_z(responses):
     parts = [responses[:, :30], responses[:, 30:]]
     both = isc(parts, n_bootstrap=10)
