@@ -1,0 +1,66 @@
+"""``musenc features`` on what cannot be used: the error names the file and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from bids_app.cli.tools import main
+
+RATE = 16000
+
+
+def call(*arguments):
+    return main(["features", *map(str, arguments)])
+
+
+def write(path, samples):
+    soundfile.write(path, np.asarray(samples, dtype=np.float32), RATE, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture
+def sound(tmp_path):
+    return write(tmp_path / "song.wav", np.random.default_rng(0).normal(0, 0.1, 3 * RATE))
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros(0), "no samples"),
+        (np.zeros(2 * RATE), "silent"),
+        (np.sin(np.arange(RATE // 2)), "0.5"),
+        (np.r_[np.ones(RATE), np.nan, -np.ones(RATE)], "finite"),
+    ],
+    ids=["empty", "silent", "short", "nan"],
+)
+def test_useless_audio(samples, words, tmp_path, capsys):
+    path = write(tmp_path / "song.wav", samples)
+    assert call(path, "-o", tmp_path / "out", "--features", "envelope") == 65
+    message = capsys.readouterr().err
+    assert str(path) in message
+    assert words in message
+    assert "Traceback" not in message
+
+
+def test_weights_of_something_else(sound, tmp_path, capsys):
+    path = tmp_path / "weights.pth"
+    torch.save({"features.0.weight": torch.zeros(64, 1, 5, 5)}, path)
+    assert call(sound, "-o", tmp_path / "out", "--vggish-weights", path) == 65
+    message = capsys.readouterr().err
+    assert str(path) in message
+    assert "embeddings.4.bias" in message
+    assert "features.0.weight" in message
+
+
+def test_precomputed_times_that_do_not_cover_the_audio(sound, tmp_path, capsys):
+    table = tmp_path / "own" / "song.tsv"
+    table.parent.mkdir()
+    table.write_text("time\tx\n0.2\t1\n0.4\t2\n0.6\t1\n")
+    assert call(sound, "-o", tmp_path / "out", "--features", f"precomputed:{table.parent}") == 65
+    message = capsys.readouterr().err
+    assert str(table) in message
+    assert "0.2 to 0.6 s" in message
+    assert "whole audio file" in message
