@@ -117,8 +117,8 @@ def coverage_text(files: GroupFiles) -> Block:
     most = int(np.nanmax(count))
     fewer = int(np.nansum(count < most))
     return Text(
-        f"Every vertex rests on up to {most} participants; {fewer} of {len(count)} vertices on"
-        " fewer (medial wall, or no signal in somebody)."
+        f"Every result rests on all {most} participants; {fewer} of {len(count)} vertices are left"
+        " out, since somebody has none there (medial wall, or no signal)."
     )
 
 

@@ -18,6 +18,7 @@ from bids_app.report.group import (
     smallest_p,
 )
 from bids_app.report.group_details import left_out
+from bids_app.report.group_maps import coverage_text
 from bids_app.report.sources import GroupFiles
 
 PARTS = [
@@ -58,6 +59,12 @@ def test_analyses_that_were_not_run_are_named(group_page):
     ):
         assert name in told
     assert len(group_page.missing) == 8
+
+
+def test_vertices_without_everybody_are_said_to_be_left_out(folder):
+    text = coverage_text(GroupFiles(folder)).text
+    assert text.startswith("Every result rests on all 6 participants")
+    assert "left out" in text
 
 
 def test_alignment_numbers_are_those_of_the_derivatives(folder, group_page):
