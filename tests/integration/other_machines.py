@@ -8,22 +8,33 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".." / "shared" / "tools"
+SINGULARITY = (ROOT / "Singularity.def").read_text()
 DOCKER_IMAGE = "localhost/musenc-bidsapp-test"
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 
 
-def derivatives(folder: Path, participants_only: bool = False) -> dict[str, bytes]:
+def section(name: str, **arguments: str) -> str:
+    """A section of Singularity.def, with the build arguments filled in as `apptainer` does."""
+    found = re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", SINGULARITY, re.MULTILINE | re.DOTALL)
+    assert found is not None, name
+    text = found.group(1)
+    for key, value in arguments.items():
+        text = text.replace("{{ " + key + " }}", value)
+    return text
+
+
+def derivatives(folder: Path, only: str = "") -> dict[str, bytes]:
     """Content of every file of results by its name, without when and where it was made.
 
     Left out are logs, and the caches of the program; replaced are names of runs (date and time),
-    and the folder itself.
+    and the folder itself. `only` is what names begin with.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if not path.is_file() or name.parts[0] in ("logs", ".musenc"):
             continue
-        if participants_only and not name.parts[0].startswith("sub-"):
+        if not name.parts[0].startswith(only):
             continue
         content = path.read_bytes()
         if path.suffix in (".json", ".html", ".md", ".tsv", ".svg"):
@@ -33,10 +44,10 @@ def derivatives(folder: Path, participants_only: bool = False) -> dict[str, byte
     return found
 
 
-def differences(folder: Path, other: Path, *, participants_only: bool = False) -> list[str]:
+def differences(folder: Path, other: Path, *, only: str = "") -> list[str]:
     """Names of files that are in one folder only, or are not the same in both."""
-    ours, theirs = (derivatives(each, participants_only) for each in (folder, other))
-    assert len(ours) > 100, f"{folder} holds {len(ours)} files"
+    ours, theirs = (derivatives(each, only) for each in (folder, other))
+    assert len(ours) > 50, f"{folder} holds {len(ours)} files"
     return sorted(
         name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
     )

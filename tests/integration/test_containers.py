@@ -12,22 +12,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from other_machines import ROOT, SINGULARITY, section
 
-ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "containers"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SINGULARITY = (ROOT / "Singularity.def").read_text()
 STEPS = {"dependencies", "resources", "application", "system"}
-
-
-def section(name: str) -> str:
-    """The lines of a section of Singularity.def."""
-    found = re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", SINGULARITY, re.MULTILINE | re.DOTALL)
-    assert found is not None, name
-    return found.group(1)
 
 
 def locked() -> dict[str, str]:

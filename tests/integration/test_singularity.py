@@ -6,32 +6,19 @@ installed is compared with the image that containers/ci.sh built.
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 
 import pytest
-from other_machines import DOCKER_IMAGE, ROOT, TOOLS
+from other_machines import DOCKER_IMAGE, ROOT, TOOLS, section
 
 ENGINE = TOOLS / "container-engine"
-DEFINITION = (ROOT / "Singularity.def").read_text()
 IMAGE = "musenc-singularity-test"
 LISTING = (
     "cd /opt/musenc && find . -type f ! -name '*.pyc' ! -name RECORD ! -name SHA256SUMS | sort"
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-def section(name: str, **arguments: str) -> str:
-    """A section, with the build arguments filled in as `apptainer build` does."""
-    found = re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", DEFINITION, re.MULTILINE | re.DOTALL)
-    assert found is not None, name
-    text = found.group(1)
-    for key, value in arguments.items():
-        text = text.replace("{{ " + key + " }}", value)
-    assert "{{" not in text
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +39,7 @@ def image(podman, tmp_path_factory):
     podman("rm", IMAGE)
     assert done.returncode == 0, done.stderr
     post = section("post", TORCH_INDEX="", RESOURCES="/mnt", WEIGHTS="none")
+    assert "{{" not in post
     (context / "post.sh").write_text(post)
     (context / "runscript").write_text("#!/bin/sh\n" + section("runscript"))
     (context / "test").write_text("#!/bin/sh\nset -e\n" + section("test"))
