@@ -170,15 +170,23 @@ def limit_threads(n_threads: int) -> None:
 
 
 def methods_text(config: Config) -> str:
-    """The methods of both levels with the settings of this call, as Markdown."""
+    """The methods of both levels with the settings of this call, as Markdown; a text per model."""
     from bids_app.report import boilerplate
 
-    weights = config.model.weights or ""
-    features = {"Untrained": weights.startswith("random:"), "Weights": weights}
-    return boilerplate(
-        {"Settings": config.participant_settings(""), "Features": features},
-        {"Settings": config.group_settings()},
-    )
+    texts = []
+    for space in config.model.spaces:
+        weights = (config.model.weights or "") if space.is_network else ""
+        features = {
+            "Features": space.features,
+            "Untrained": weights.startswith("random:"),
+            "Weights": weights,
+        }
+        text = boilerplate(
+            {"Settings": config.participant_settings("", space.features), "Features": features},
+            {"Settings": config.group_settings()},
+        )
+        texts.append(f"# Model {space.label}\n\n{text}")
+    return "\n".join(texts)
 
 
 def redraw_reports(config: Config) -> int:

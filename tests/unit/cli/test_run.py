@@ -29,6 +29,10 @@ def test_boilerplate_only_prints_the_methods_of_these_settings(tmp_path, capsys)
     other = capsys.readouterr().out
     assert "principal gradient" in other
     assert "not trained" not in other
+    assert main([*call, "--features", "envelope", "vggish"]) == 0
+    envelope, _, network = capsys.readouterr().out.partition("# Model vggish")
+    assert "VGGish" not in envelope
+    assert "VGGish" in network
 
 
 def test_threads_are_limited_here_and_in_what_starts_later(monkeypatch):
