@@ -21,6 +21,8 @@ from filelock import SoftFileLock, Timeout
 
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
 
+_PARTIAL = ".partial-"
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -39,7 +41,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=".partial-", suffix="".join(target.suffixes), dir=target.parent
+            prefix=_PARTIAL, suffix="".join(target.suffixes), dir=target.parent
         )
         os.close(handle)
         temporary = Path(name)
@@ -60,6 +62,21 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None and temporary.exists():
             temporary.unlink()
+
+
+def remove_leftovers(root: Path, *, older_than: float = 3600.0) -> None:
+    """Remove temporary files of processes that were killed while they wrote below `root`.
+
+    Parameters
+    ----------
+    root : Path
+    older_than : float
+        Seconds since a file was last written to; younger ones may be somebody's work.
+    """
+    for path in Path(root).rglob(f"{_PARTIAL}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
 
 
 def _umask() -> int:

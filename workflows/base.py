@@ -12,7 +12,7 @@ from typing import Any
 from bids_app.config import Config, FeatureSpace
 from bids_app.features.spaces import check_space, file_of
 from bids_app.features.vggish import LAYER_NAMES, resolve_layers
-from bids_app.files import read_json, sha256_of_file, write_text
+from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
@@ -100,6 +100,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
 def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:
     """Dataset description, ignore file, README and citations."""
     write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
+    remove_leftovers(tree.root)
     write_text(tree.root / "CITATION.md", citation_md())
     write_text(tree.root / "CITATION.bib", citation_bib())
 
