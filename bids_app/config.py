@@ -194,6 +194,7 @@ class Running:
     database_dir: Path | None = None
     n_procs: int = 1
     omp_nthreads: int | None = None
+    memory: int | None = None  # bytes
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plugin_file: Path | None = None
     stop_on_first_crash: bool = False

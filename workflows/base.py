@@ -13,6 +13,7 @@ from bids_app.config import Config, FeatureSpace
 from bids_app.features.spaces import check_space, file_of
 from bids_app.features.vggish import LAYER_NAMES, resolve_layers
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
+from bids_app.inputs.estimate import Estimate, check_memory, estimate_costs
 from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
@@ -48,6 +49,8 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     from .participant import init_participant_level_wf
 
     tree = OutputTree(config.output_dir)
+    costs = costs_of(config, plan)
+    check_memory(costs, config.running.memory)
     ratings = find_ratings(config, plan)
     models = [_EncodingModel.of(space, config) for space in config.model.spaces]
     write_descriptions(tree, plan)
@@ -89,12 +92,23 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
             weights={model.label: model.weights for model in models},
             work=work,
             n_threads=config.running.n_threads(len(pending)),
+            costs=costs,
         )
         failures = run_workflow(workflow, config, run_id)
         _judge(status, tree, pending, failures)
     _tell_left_out(status, tree, work)
     status.write(tree.status(run_id))
     return status
+
+
+def costs_of(config: Config, plan: StudyPlan) -> Estimate:
+    """What the plan takes with these settings."""
+    return estimate_costs(
+        plan,
+        space=config.responses.space,
+        hop=config.model.hop,
+        n_procs=config.running.n_procs,
+    )
 
 
 def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:

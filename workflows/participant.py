@@ -8,6 +8,7 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.config import Config
+from bids_app.inputs.estimate import Estimate
 from bids_app.inputs.records import StudyPlan
 
 from .completion import input_files
@@ -33,6 +34,7 @@ def init_participant_level_wf(
     weights: Mapping[str, str],
     work: EmotionWork,
     n_threads: int,
+    costs: Estimate,
 ) -> pe.Workflow:
     """Stimulus side of every model once, then every participant of `jobs` and of `work`.
 
@@ -49,6 +51,8 @@ def init_participant_level_wf(
         What is to be done with ratings.
     n_threads : int
         Threads of each participant's encoding.
+    costs : Estimate
+        Memory that steps may take.
 
     Outputs
     -------
@@ -68,6 +72,7 @@ def init_participant_level_wf(
             ),
             name=f"features_{space.label}",
             n_procs=config.running.n_procs,
+            mem_gb=costs.feature_memory / 1e9,
         )
         for space in config.model.spaces
     }
@@ -79,7 +84,13 @@ def init_participant_level_wf(
         name="loudness",
     )
     for records in jobs:
-        participant_wf = init_participant_wf(plan, records, config=config, n_threads=n_threads)
+        participant_wf = init_participant_wf(
+            plan,
+            records,
+            config=config,
+            n_threads=n_threads,
+            mem_gb=costs.participant_memory / 1e9,
+        )
         for record in records:
             target = f"encoding_{record.model}.grams_dir"
             workflow.connect(features[record.model], "grams_dir", participant_wf, target)
@@ -96,6 +107,7 @@ def init_participant_wf(
     *,
     config: Config,
     n_threads: int,
+    mem_gb: float,
 ) -> pe.Workflow:
     """Responses -> encoding and derivatives of every model -> report of one participant.
 
@@ -122,6 +134,7 @@ def init_participant_wf(
             verbosity=verbosity,
         ),
         name="responses",
+        mem_gb=mem_gb,
     )
     shared = pe.Node(
         WriteResponses(output_dir=str(config.output_dir), record=records[0], verbosity=verbosity),
@@ -133,7 +146,7 @@ def init_participant_wf(
     handed_on = [("blocks_file", "blocks_file"), ("notes_file", "notes_file")]
     workflow.connect([(responses, shared, handed_on), (gather, report, [("out", "files")])])
     for number, record in enumerate(records, start=1):
-        encoding, derivatives = _model_nodes(record, config, n_threads)
+        encoding, derivatives = _model_nodes(record, config, n_threads, mem_gb)
         workflow.connect(
             [
                 (responses, encoding, [("blocks_file", "blocks_file")]),
@@ -147,7 +160,7 @@ def init_participant_wf(
 
 
 def _model_nodes(
-    record: ParticipantRecord, config: Config, n_threads: int
+    record: ParticipantRecord, config: Config, n_threads: int, mem_gb: float
 ) -> tuple[pe.Node, pe.Node]:
     """Fit of one model, and its maps."""
     verbosity = config.running.verbosity
@@ -168,9 +181,11 @@ def _model_nodes(
         ),
         name=f"encoding_{record.model}",
         n_procs=n_threads,
+        mem_gb=mem_gb,
     )
     derivatives = pe.Node(
         WriteDerivatives(output_dir=str(config.output_dir), record=record, verbosity=verbosity),
         name=f"derivatives_{record.model}",
+        mem_gb=mem_gb,
     )
     return encoding, derivatives

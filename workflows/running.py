@@ -21,6 +21,9 @@ from bids_app import errors
 from bids_app.config import Config, Running
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
+from bids_app.limits import memory_limit
+
+from .worker_pool import WorkerPool
 
 LOGGER = logging.getLogger("bids_app.workflows")
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")
@@ -66,6 +69,7 @@ def choose_plugin(running: Running) -> Plugin:
     arguments = {
         "n_procs": running.n_procs,
         "mp_context": "forkserver",
+        "memory_gb": (running.memory or memory_limit().value) / 1e9,
         "raise_insufficient": False,
     }
     return Plugin("MultiProc", arguments)
@@ -152,7 +156,10 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
         if not plugin.is_local:
             os.environ.setdefault("LOGNAME", _user())  # nipype names its jobs after it
         try:
-            workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
+            if plugin.name == "MultiProc":
+                workflow.run(plugin=WorkerPool(plugin.arguments))
+            else:
+                workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
         except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
             LOGGER.debug("nipype: %s", error)
     return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_app.config import Config
-from bids_app.inputs.estimate import Estimate, estimate_costs
+from bids_app.inputs.estimate import Estimate, check_memory
 from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.records import StudyPlan
-from bids_app.limits import cpu_limit, format_bytes, memory_limit
+from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
 
 if TYPE_CHECKING:
@@ -26,15 +26,11 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         The exit code the call would have if nothing failed: 1 where runs are skipped because of
         their files, else 0.
     """
+    from bids_app.workflows.base import costs_of
     from bids_app.workflows.emotion_plan import find_ratings
 
     ratings = find_ratings(config, plan)
-    costs = estimate_costs(
-        plan,
-        space=config.responses.space,
-        hop=config.model.hop,
-        n_procs=config.running.n_procs,
-    )
+    costs = costs_of(config, plan)
     parts = [
         format_plan(plan),
         _ratings_text(plan, ratings),
@@ -42,6 +38,7 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         _outputs(config, plan, ratings),
     ]
     print("\n\n".join(parts))
+    check_memory(costs, config.running.memory)
     return 1 if plan.has_problems else 0
 
 
@@ -79,7 +76,8 @@ def show_conditions(plan: ConditionPlan) -> str:
 
 
 def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:
-    memory, cpus = memory_limit(), cpu_limit()
+    given, cpus = config.running.memory, cpu_limit()
+    memory = memory_limit() if given is None else Limit(given, "--mem")
     n_procs, people = config.running.n_procs, len(plan.participants)
     lines = [
         "estimates, good to about a factor of 2 (features not yet in the cache)",
@@ -92,7 +90,9 @@ def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:
         f"the cache, {_size(costs.participant_bytes)} for each of {people} participants",
     ]
     if costs.memory > memory.value:
-        lines.append("warning: this is more memory than there is; lower --nprocs")
+        lines.append(
+            "warning: this is more memory than there is; fewer participants are worked on at once"
+        )
     return "\n".join(lines)
 
 

@@ -65,6 +65,14 @@ def non_negative(text: str) -> float:
     return value
 
 
+def gigabytes(text: str) -> int:
+    """Bytes from gigabytes."""
+    n_bytes = int(1e9 * non_negative(text))
+    if n_bytes == 0:
+        raise argparse.ArgumentTypeError("memory must be positive")
+    return n_bytes
+
+
 def rate(text: str) -> float | Literal["tr", "own"]:
     """Samples per second, or the name of a rate."""
     if text == "tr" or text == "own":

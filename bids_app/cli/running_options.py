@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bids_app.cli.option_types import absolute, positive
+from bids_app.cli.option_types import absolute, gigabytes, positive
 from bids_app.config import Running
 
 
@@ -40,6 +40,15 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         help="threads of each process (default: nprocs, shared by the participants worked on)",
+    )
+    group.add_argument(
+        "--mem",
+        "--mem-gb",
+        "--mem_gb",
+        type=gigabytes,
+        metavar="GB",
+        help="memory that all processes together may take; a run that cannot keep to it is refused "
+        "(default: what the machine, the container or SLURM allows)",
     )
     group.add_argument(
         "--device",
@@ -99,6 +108,7 @@ def running_of(options: argparse.Namespace) -> Running:
         database_dir=absolute(options.bids_database_dir),
         n_procs=options.nprocs,
         omp_nthreads=options.omp_nthreads,
+        memory=options.mem,
         device=options.device,
         plugin_file=absolute(options.use_plugin),
         stop_on_first_crash=options.stop_on_first_crash,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from bids_app.errors import TryAgainError
 from bids_app.inputs.names import N_VERTICES
 from bids_app.inputs.records import StudyPlan
 
@@ -33,6 +35,8 @@ class Estimate:
     ----------
     memory : float
         Bytes at the worst moment, all processes together.
+    feature_memory, participant_memory : float
+        Bytes of the stimulus side, which works alone, and of one participant.
     feature_seconds, participant_seconds : float
         Processor time of the stimulus side, which is shared, and of one participant.
     total_seconds : float
@@ -42,6 +46,8 @@ class Estimate:
     """
 
     memory: float
+    feature_memory: float
+    participant_memory: float
     feature_seconds: float
     participant_seconds: float
     total_seconds: float
@@ -89,8 +95,11 @@ def estimate_costs(
     own = N_LAYERS * _LAYER_SECONDS * scale
     own += volumes * _RUN_SECONDS_PER_VOLUME * n_vertices / _REFERENCE_VERTICES
     features = _FEATURE_SECONDS_PER_SECOND * sum(s.duration for s in plan.stimuli)
+    own_memory = _BASE_MEMORY + responses + 2 * maps
     return Estimate(
-        memory=max(_FEATURE_MEMORY, at_once * (_BASE_MEMORY + responses + 2 * maps)),
+        memory=max(_FEATURE_MEMORY, at_once * own_memory),
+        feature_memory=_FEATURE_MEMORY,
+        participant_memory=own_memory,
         feature_seconds=features,
         participant_seconds=own,
         total_seconds=(features + own * len(played)) / n_procs,
@@ -98,3 +107,28 @@ def estimate_costs(
         participant_bytes=outputs,
         total_bytes=cache + outputs * len(played),
     )
+
+
+def check_memory(costs: Estimate, memory: int | None) -> None:
+    """Refuse a run of which a single step does not fit.
+
+    Parameters
+    ----------
+    costs : Estimate
+    memory : int or None
+        Bytes the user allows; None for no limit.
+
+    Raises
+    ------
+    TryAgainError
+    """
+    needed = max(costs.feature_memory, costs.participant_memory)
+    if memory is not None and needed > memory:
+        what = "the music" if needed == costs.feature_memory else "one participant"
+        raise TryAgainError(
+            "There is not enough memory.",
+            where="--mem",
+            found=f"{memory / 1e9:.1f} GB",
+            wanted=f"{needed / 1e9:.1f} GB for {what}; with it, participants follow one another",
+            remedy=f"give --mem {math.ceil(needed / 1e9)} or more, on a machine that has it",
+        )
