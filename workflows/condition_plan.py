@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
@@ -100,8 +102,8 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
             found="; ".join(f"sub-{p}: {why}" for p, why in list(left_out.items())[:6]),
             wanted=", ".join(sorted(needed)),
         )
-    _check_lags(config, study)
-    return ConditionPlan(study, conditions, labels, seed, target, skipped, left_out)
+    _check_lags(config, plan, needed)
+    return replace(plan, left_out=left_out)
 
 
 def contrast_label(weights: Mapping[str, float]) -> str:
@@ -160,13 +162,26 @@ def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRe
     return region
 
 
-def _check_lags(config: Config, study: StudyPlan) -> None:
-    slowest = max(run.tr for run in study.runs)
-    wanted = max(1.0, slowest)
-    if config.conditions.target is not None and config.conditions.max_lag < wanted:
+def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
+    """Lags reach the next volume, and fit into the longest trial of every condition."""
+    if plan.target is None:
+        return
+    max_lag = config.conditions.max_lag
+    slowest = max(run.tr for run in plan.study.runs)
+    longest = {
+        name: max(
+            float(of_run.trials(name)[1].max(initial=0)) for of_run in plan.conditions.values()
+        )
+        for name in needed
+    }
+    lowest, highest = max(1.0, slowest), min(longest.values()) - 3 * slowest
+    if not lowest <= max_lag <= highest:
         raise UsageError(
-            "The lags do not reach the next volume.",
+            "The lags do not fit the volumes and trials.",
             where="--max-lag",
-            found=f"{config.conditions.max_lag:g} s",
-            wanted=f"at least {wanted:g} s",
+            found=f"{max_lag:g} s; longest trials: "
+            + ", ".join(f"{name} {seconds:g} s" for name, seconds in sorted(longest.items())),
+            wanted=f"{lowest:g} to {highest:g} s: pairs of volumes do not leave a trial"
+            if highest >= lowest
+            else "trials of more than three volumes: pairs of volumes do not leave a trial",
         )

@@ -115,6 +115,8 @@ def test_what_is_done_is_not_done_again_and_other_settings_are_refused(study, ca
         (["--seed", "lh.nowhere.label"], 66, "not found"),
         (["--seed=-500,0,0"], 65, "far from the cortex"),
         (["--condition-column", "emotion"], 16, "emotion"),
+        (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "29"], 2, "consonant 30 s"),
+        (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "2"], 2, "2.5 to 22.5 s"),
     ],
 )
 def test_errors_before_computing(study, tmp_path, capsys, extra, code, words):
