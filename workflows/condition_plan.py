@@ -168,12 +168,11 @@ def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
         return
     max_lag = config.conditions.max_lag
     slowest = max(run.tr for run in plan.study.runs)
-    longest = {
-        name: max(
-            float(of_run.trials(name)[1].max(initial=0)) for of_run in plan.conditions.values()
-        )
+    durations = {
+        name: np.concatenate([of_run.trials(name)[1] for of_run in plan.conditions.values()])
         for name in needed
     }
+    longest = {name: float(seconds.max()) for name, seconds in durations.items()}
     lowest, highest = max(1.0, slowest), min(longest.values()) - 3 * slowest
     if not lowest <= max_lag <= highest:
         raise UsageError(
