@@ -143,6 +143,7 @@ def init_group_level_wf(
     music = pe.Node(
         InferOverMusic(
             output_dir=output_dir,
+            seed=statistics.random_seed,
             cache_dir=str(config.cache_dir),
             n_threads=n_threads,
             verbosity=verbosity,

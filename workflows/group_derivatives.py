@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
 from bids_app.files import atomic_path, read_json, write_json
-from bids_app.group import GroupAlignment
 from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
 from bids_app.surface.gifti import write_gifti
 
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
-from .group_tables import (
-    write_analyses,
-    write_flips,
+from .alignment_tables import (
+    write_alignment,
     write_layer_alignment,
     write_spins,
     write_vertices,
 )
+from .group_tables import write_analyses, write_flips
 from .isc import IscOutcome
 from .music_null import MusicNull
 from .parcels import AtlasSummary, write_atlas
@@ -64,7 +63,7 @@ def write_group(
         Gradient=gradient.record,
     )
     if preference is not None and alignment is not None:
-        _write_alignment(writer, data, gradient, alignment, accuracy)
+        write_alignment(writer, data, gradient, alignment, accuracy)
         write_spins(writer, data, alignment)
         write_layer_alignment(writer, data, alignment)
         write_vertices(writer, accuracy, preference, gradient.values)
@@ -238,7 +237,14 @@ def _write_music_null(
         return
     names = data.layer_names
     text = "null over music: phases of the responses rotated alike in all participants"
-    writer.statmap("p", result.p, names, desc="music", description=f"one-sided p, {text}")
+    writer.statmap(
+        "p",
+        result.p,
+        names,
+        desc="music",
+        description=f"one-sided p, {text}",
+        RefitCheck=None if music.check is None else asdict(music.check),
+    )
     writer.statmap("q", result.q, names, desc="music", description=f"q per layer, {text}")
     predicted = (accuracy.p_max_t < SIGNIFICANCE) & (result.q < SIGNIFICANCE)
     writer.statmap(
@@ -280,49 +286,6 @@ def _write_preference(
         )
 
 
-def _write_alignment(
-    writer: GroupWriter,
-    data: GroupData,
-    gradient: Gradient,
-    alignment: AlignmentReport,
-    accuracy: GroupAccuracy,
-) -> None:
-    nothing = np.full(len(data.participants), np.nan)
-    columns = {
-        "rho": np.tanh(alignment.plain.participants_z),
-        "z": alignment.plain.participants_z,
-        "rho_partial": np.tanh(alignment.partial.participants_z),
-        "rho_left": np.tanh(alignment.left.participants_z) if alignment.left else nothing,
-        "rho_right": np.tanh(alignment.right.participants_z) if alignment.right else nothing,
-        "rho_without_auditory": np.tanh(alignment.without_auditory.participants_z)
-        if alignment.without_auditory
-        else nothing,
-        "rho_without": alignment.plain.leave_one_out_r,
-        "p_without": alignment.plain.leave_one_out_p,
-    }
-    rows = [
-        {"participant_id": label} | {name: float(values[index]) for name, values in columns.items()}
-        for index, label in enumerate(writer.participants)
-    ]
-    group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
-    writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc="alignment", Group=group)
-    bins = alignment.bins
-    bin_rows = [
-        {
-            "bin": index + 1,
-            "gradient_low": float(bins.edges[index]),
-            "gradient_high": float(bins.edges[index + 1]),
-            "n_vertices": int(bins.count[index]),
-            "layer": layer + 1,
-            "name": name,
-            "r": float(bins.mean[index, layer]),
-        }
-        for index in range(len(bins.count))
-        for layer, name in enumerate(data.layer_names)
-    ]
-    writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
-
-
 def _write_isc(writer: GroupWriter, synchrony: IscOutcome) -> None:
     result = synchrony.result
     if result is None:
@@ -339,39 +302,6 @@ def _write_isc(writer: GroupWriter, synchrony: IscOutcome) -> None:
         ),
     ):
         writer.statmap(stat, values[None], [desc], desc=desc, model="", description=text, **fields)
-
-
-def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:
-    """The group's numbers, as the table's sidecar and the report give them."""
-    plain, partial = alignment.plain, alignment.partial
-    return {
-        "statement": alignment.statement,
-        "claimed": alignment.claimed,
-        "statistic": plain.statistic,
-        "rho_mean": plain.r,
-        "p_spin": plain.p,
-        "statistic_partial": partial.statistic,
-        "rho_mean_partial": partial.r,
-        "p_spin_partial": partial.p,
-        "t": plain.t,
-        "p_t": plain.t_p,
-        "df": plain.df,
-        "ci_low": plain.ci_low,
-        "ci_high": plain.ci_high,
-        "cohen_d": plain.cohen_d,
-        "left": _side(alignment.left),
-        "right": _side(alignment.right),
-        "without_auditory": _side(alignment.without_auditory),
-        "method": alignment.method,
-        "n_spins": alignment.n_spins,
-        "n_redrawn": alignment.n_redrawn,
-        "mask": accuracy.mask_kind,
-        "n_mask": alignment.n_mask,
-    }
-
-
-def _side(side: GroupAlignment | None) -> dict[str, float] | None:
-    return None if side is None else {"rho_mean": side.r, "p_spin": side.p}
 
 
 PARTICIPANT_COLUMNS = {
@@ -402,24 +332,4 @@ CLUSTER_COLUMNS = {
     "mean_value": "mean t, weighted by area",
     "peak_label": "atlas region of the peak",
     "main_label": "atlas region with the largest share of the cluster",
-}
-ALIGNMENT_COLUMNS = {
-    "participant_id": "participant",
-    "rho": "correlation (Group.method) of residual slope and gradient inside the mask",
-    "z": "atanh(rho)",
-    "rho_partial": "the same given the participant's layer-averaged accuracy",
-    "rho_left": "left hemisphere only",
-    "rho_right": "right hemisphere only",
-    "rho_without_auditory": "without the surroundings of Heschl's gyrus",
-    "rho_without": "group mean rho without this participant",
-    "p_without": "spin p without this participant",
-}
-BIN_COLUMNS = {
-    "bin": "equal-count bin of the gradient inside the mask, 1 is lowest",
-    "gradient_low": "smallest gradient value of the bin",
-    "gradient_high": "smallest gradient value of the next bin (largest of all for the last)",
-    "n_vertices": "vertices in the bin",
-    "layer": "number of the layer",
-    "name": "name of the layer",
-    "r": "mean group accuracy",
 }

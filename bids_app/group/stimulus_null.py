@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -153,6 +154,7 @@ def refit_stimulus_null(
     *,
     n_draws: int = 200,
     seed: int = 0,
+    phases: Callable[[int, int, int], FloatArray] | None = None,
     vertices: npt.ArrayLike | None = None,
 ) -> FloatArray:
     """Draw the same null by refits, every participant with its own penalties.
@@ -168,7 +170,9 @@ def refit_stimulus_null(
     n_draws : int
         Draws of phases.
     seed : int
-        Seed.
+        Seed of the phases, which depend on it, the draw and the segment.
+    phases : callable, optional
+        (draw, segment, n_freq) -> phases to use instead. The same for all participants.
     vertices : int array, optional
         Vertices to do; all without it.
 
@@ -182,19 +186,28 @@ def refit_stimulus_null(
     spectra, valid = spectra_of(picked, slice(0, len(chosen)))
     penalty = np.asarray(penalty)[:, :, chosen]
     n_participants = len(valid)
-    rng = np.random.default_rng(seed)
     draws = np.zeros((n_draws, len(chosen)))
+
+    def drawn(draw: int, segment: int, n_freq: int) -> FloatArray:
+        rng = np.random.default_rng([seed, draw, segment])
+        return np.asarray(rng.uniform(0, 2 * np.pi, n_freq))
+
+    phases = phases or drawn
+    matrices_of = cache(model.matrices)
     shares = model.shares
     # Each group of participants, vertices and penalty is one matrix product per draw.
     for draw in range(n_draws):
-        turned = [_rotate(one, size, rng) for one, size in zip(spectra, model.n_times, strict=True)]
+        turned = [
+            _rotate(one, size, phases(draw, segment, one.shape[2]))
+            for segment, (one, size) in enumerate(zip(spectra, model.n_times, strict=True))
+        ]
         real = [np.concatenate([one.real, one.imag], axis=2) for one in turned]
         z = np.zeros((n_participants, len(chosen)))
         for segment, fold in enumerate(model.fold_of):
             target = real[segment]
             for alpha in np.unique(penalty[:, fold]):
                 who, where = np.nonzero(penalty[:, fold] == alpha)
-                parts = zip(model.sources[segment], model.matrices(segment, alpha), strict=True)
+                parts = zip(model.sources[segment], matrices_of(segment, int(alpha)), strict=True)
                 predicted = sum(real[i][who, where] @ matrix.T for i, matrix in parts)
                 y = target[who, where]
                 product = np.einsum("kf,kf->k", predicted, y)
@@ -205,11 +218,11 @@ def refit_stimulus_null(
     return draws
 
 
-def _rotate(spectrum: ComplexArray, n_times: int, rng: np.random.Generator) -> ComplexArray:
-    phases = np.asarray(rng.uniform(0, 2 * np.pi, spectrum.shape[2]))
+def _rotate(spectrum: ComplexArray, n_times: int, phases: FloatArray) -> ComplexArray:
+    turn = np.exp(1j * phases)
     if n_times % 2 == 0:
-        phases[-1] = 0
-    return (spectrum * np.exp(1j * phases)).astype(np.complex64)
+        turn[-1] = 1
+    return (spectrum * turn).astype(np.complex64)
 
 
 def _checked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_app.outputs import sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, number
 from bids_app.report.sources import GroupFiles, to_float
 
@@ -69,4 +70,18 @@ def stability_text(files: GroupFiles) -> Block:
         "The best layer of a vertex returns in"
         f" {np.median(values[inside]):.0%} of bootstrap samples of participants (median {where}):"
         " what its map shows beyond that is noise."
+    )
+
+
+def music_check_text(files: GroupFiles) -> Block:
+    """How far the closed form of the null over music agrees with refits."""
+    path = files.tree.group_map("L", files.space, model=files.model, stat="p", desc="music")
+    check = files.json(sidecar_of(path)).get("RefitCheck")
+    if not check:
+        return Text("The null over music was not compared with refits.")
+    return Text(
+        "Null over music: the standard deviation in closed form is"
+        f" {number(check['median'])} of that of {check['n_draws']} refits with other phases"
+        f" (median over {check['n_vertices']} vertices in layer {check['layer']}; 5 to 95 %:"
+        f" {number(check['low'])} to {number(check['high'])})."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.report.brain import ColorScale, layers_figure, surface_figure
-from bids_app.report.group_details import stability_text
+from bids_app.report.group_details import left_out, music_check_text, stability_text
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
 from bids_app.report.sources import FloatArray, GroupFiles, to_float
 from bids_app.surface.mesh import SurfaceMesh
@@ -21,6 +21,8 @@ def accuracy_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     section.add("accuracy of every layer", lambda: every_layer_picture(files, mesh))
     section.add("layers in numbers", lambda: layers_table(files))
     section.add("threshold-free cluster enhancement", lambda: tfce_text(files))
+    if not left_out(files, "music"):
+        section.add("check of the null over music", lambda: music_check_text(files))
     section.add("participants per vertex", lambda: coverage_text(files))
     return section
 

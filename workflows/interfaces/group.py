@@ -176,6 +176,7 @@ class CorrelateParticipants(Step):
 
 class _MusicInputSpec(StepInputSpec):
     output_dir = traits.Str(mandatory=True)
+    seed = traits.Int(mandatory=True)
     cache_dir = traits.Str(mandatory=True, nohash=True)
     data_file = File(exists=True, mandatory=True)
     accuracy_file = File(exists=True, mandatory=True)
@@ -201,6 +202,7 @@ class InferOverMusic(Step):
             load_content(inputs.accuracy_file).mean_r,
             Path(inputs.cache_dir),
             Path(folder),
+            seed=inputs.seed,
             n_threads=inputs.n_threads,
         )
         for reason in outcome.reasons:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.encoding.phases import random_phases
 from bids_app.errors import BadDataError
 from bids_app.group import (
     PredictionModel,
@@ -87,6 +88,36 @@ def test_standard_deviation_agrees_with_refits(shared):
     assert 0.8 < np.quantile(ratio, 0.05) < np.quantile(ratio, 0.95) < 1.25
     assert np.abs(draws.mean(axis=0) / draws.std(axis=0)).mean() < 0.12
     assert 0.035 < (draws > 1.645 * result.sd[0]).mean() < 0.065
+
+
+def test_refits_turn_everybody_by_the_phases_they_are_given():
+    plan, responses = simulate(3, 20, 0.3)
+    model, cut = model_of(plan), kept(plan, responses)
+    index = np.full((3, 3, 20), 3)
+    asked = []
+
+    def phases(draw, segment, n_freq):
+        asked.append((draw, segment, n_freq))
+        return random_phases(5, "abc"[segment], draw, n_freq)
+
+    group = refit_stimulus_null(cut, model, index, n_draws=4, phases=phases)
+    assert asked == [(d, s, segment.size // 2) for d in range(4) for s, segment in _numbered(plan)]
+    # One at a time, and fewer draws: the same phases, hence the same null.
+    alone = [
+        refit_stimulus_null(
+            [y[k : k + 1] for y in cut], model, index[k : k + 1], n_draws=2, phases=phases
+        )
+        for k in range(3)
+    ]
+    np.testing.assert_allclose(np.mean(alone, axis=0), group[:2], rtol=1e-4, atol=1e-6)
+    seeded = refit_stimulus_null(cut, model, index, n_draws=3, seed=1)
+    np.testing.assert_array_equal(
+        seeded[:2], refit_stimulus_null(cut, model, index, n_draws=2, seed=1)
+    )
+
+
+def _numbered(plan):
+    return list(enumerate(plan.segments))
 
 
 def test_a_shared_response_widens_the_null_beyond_independent_participants():
