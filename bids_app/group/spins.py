@@ -6,6 +6,8 @@ A rotation is drawn for the left hemisphere and mirrored for the right one (Alex
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -204,10 +206,10 @@ class SphereRotator:
     """
 
     def __init__(self, spheres: tuple[npt.ArrayLike, npt.ArrayLike], mask: npt.ArrayLike) -> None:
-        left, right = (np.asarray(sphere, dtype=np.float64) for sphere in spheres)
-        first = NearestVertex(left)
-        # FreeSurfer's average spheres are the same on both sides.
-        self._lookups = [first, first if np.array_equal(left, right) else NearestVertex(right)]
+        # FreeSurfer's average spheres are the same on both sides, and one call follows another.
+        self._lookups = [
+            _lookup(np.ascontiguousarray(sphere, dtype=np.float64).tobytes()) for sphere in spheres
+        ]
         n_left, n_right = (len(lookup.directions) for lookup in self._lookups)
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != (n_left + n_right,):
@@ -253,6 +255,11 @@ class SphereRotator:
         ):
             sources[order] = lookup.query(turn @ points) + np.int32(start)
         return sources
+
+
+@lru_cache(maxsize=2)
+def _lookup(coordinates: bytes) -> NearestVertex:
+    return NearestVertex(np.frombuffer(coordinates).reshape(-1, 3))
 
 
 def _spatial_order(points: FloatArray) -> npt.NDArray[np.intp]:

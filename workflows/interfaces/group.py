@@ -170,7 +170,7 @@ class CorrelateParticipants(Step):
             seed=inputs.seed,
         )
         for reason in outcome.reasons:
-            LOGGER.warning("group: inter-subject correlation without %s", reason)
+            LOGGER.warning("group: left out of the inter-subject correlation: %s", reason)
         return {"isc_file": save_content(folder, "isc", outcome)}
 
 
