@@ -33,6 +33,7 @@ from .lags import LagCheck, check_lag
 
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
 MAX_SILENT_SHARE = 0.3
+MEDIAL_WALL_SHARE = 0.09
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,9 @@ def prepare_responses(
         )
         drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else None
         cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
-        empty = _without_signal(run, cleaned.degenerate, inside)
+        noticed = _without_signal(run, cleaned.degenerate, inside)
+        if cortex is None:
+            noticed += _with_signal_everywhere(cleaned.degenerate)
         responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
         blocks = [_cut(run, presentation, responses) for presentation in run.presentations]
         checks = [
@@ -221,7 +224,7 @@ def prepare_responses(
         prepared.summary.append(
             {
                 "smoothing_mm": smoothing,
-                **_summary_row(run, blocks, selected, cleaned, checks, empty),
+                **_summary_row(run, blocks, selected, cleaned, checks, noticed),
             }
         )
     return prepared
@@ -254,6 +257,20 @@ def _without_signal(
     return warnings
 
 
+def _with_signal_everywhere(degenerate: NDArray[np.bool_]) -> list[str]:
+    """Warn where the medial wall has a signal and no mask leaves it out.
+
+    It covers 9 % of a hemisphere of fsaverage.
+    """
+    shares = [half.mean() for half in np.split(degenerate, 2)]
+    if min(shares) >= MEDIAL_WALL_SHARE / 2:
+        return []
+    return [
+        f"only {min(shares):.1%} of a hemisphere has no signal: the medial wall counts as cortex "
+        "unless --cortex-mask leaves it out"
+    ]
+
+
 def _cut(run: BoldRun, presentation: Presentation, responses: NDArray[np.float32]) -> Block:
     """The volumes of a run in which a presentation was heard."""
     rows, times = stimulus_rows(
@@ -274,9 +291,9 @@ def _summary_row(
     selected: ConfoundSelection,
     cleaned: CleanedResponses,
     checks: Sequence[LagCheck],
-    empty: Sequence[str],
+    noticed: Sequence[str],
 ) -> dict[str, Any]:
-    noticed = [*empty, *(check.warning for check in checks if check.warning)]
+    lags = [check.warning for check in checks if check.warning]
     return {
         "run": run.label,
         "stimuli": ",".join(p.stimulus for p in run.presentations),
@@ -297,7 +314,7 @@ def _summary_row(
         "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
         "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
         "lag_p": ",".join(f"{check.p:.3f}" for check in checks),
-        "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed]),
+        "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed, *lags]),
     }
 
 

@@ -68,3 +68,6 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
     np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
     assert row["n_degenerate_vertices"] == 420
+    assert "--cortex-mask" not in row["warnings"]
+    unmasked = prepare_responses(plan.runs, confounds="none", high_pass=128.0).summary[0]
+    assert "only 0.0% of a hemisphere has no signal" in unmasked["warnings"]
