@@ -7,11 +7,13 @@ import random
 import re
 
 import pytest
+from array_cases import array_cases
 from fault_cases import Case, all_matrices
 from fault_study import ROUTES, Study, as_nobody, copy_study, write_study
-from single_cases import all_single
+from file_cases import file_cases
+from table_cases import table_cases
 
-CASES: list[Case] = [*all_matrices(), *all_single()]
+CASES: list[Case] = [*all_matrices(), *table_cases(), *file_cases(), *array_cases()]
 # The same few every day, of every kind.
 FAST = set(random.Random(20).sample([case.name for case in CASES], 60))
 

@@ -19,6 +19,7 @@ FILES = sorted(
 )
 # What steps of one call hand to each other through its own work directory, as nipype does itself.
 MAY_PICKLE = ROOT / "workflows" / "interfaces"
+SHORT = ("--crop", "4", "--delays", "2:6")  # the pieces are
 GUARD = """
 import sys
 def guard(event, arguments):
@@ -114,5 +115,7 @@ def test_a_plan_needs_no_network(study, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_needs_no_network(study, tmp_path):
-    code, text, went_out = guarded_call(study, tmp_path, "--nprocs", "2")
+    code, text, went_out = guarded_call(
+        study, tmp_path, "--nprocs", "2", "--crop", "4", "--delays", "2:6"
+    )
     assert (code, went_out) == (0, ""), text
