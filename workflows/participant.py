@@ -140,7 +140,8 @@ def init_participant_wf(
         WriteResponses(output_dir=str(config.output_dir), record=records[0], verbosity=verbosity),
         name="write_responses",
     )
-    gather = pe.Node(Merge(len(records)), name="gather")
+    # Too little for a job of a cluster.
+    gather = pe.Node(Merge(len(records)), name="gather", run_without_submitting=True)
     report = report_node(plan, records[0], config)
     workflow = pe.Workflow(name=f"sub_{participant}_wf")
     handed_on = [("blocks_file", "blocks_file"), ("notes_file", "notes_file")]
