@@ -85,6 +85,8 @@ class Model:
     crop: float = 15.0
     alphas: tuple[float, ...] = penalty_grid(1e-3, 1e5, 20)
     selection: Literal["r", "sse"] = "r"
+    save_weights: tuple[str, ...] = ()
+    weights_mask: tuple[Path, ...] = ()
 
     @property
     def spaces(self) -> tuple[FeatureSpace, ...]:
@@ -238,7 +240,7 @@ class Config:
         Weights and precomputed features count by content: another path is the same setting.
         """
         model = asdict(self.model)
-        for name in ("features", "labels", "weights"):
+        for name in ("features", "labels", "weights", "save_weights", "weights_mask"):
             del model[name]
         before, precomputed, _ = features.partition("precomputed:")
         return {

@@ -54,6 +54,7 @@ log
 *_scores.*
 *_summary.*
 *_settings.*
+*_weights.*
 *_nulls.*
 group_*
 *.func.gii
@@ -158,6 +159,11 @@ class OutputTree:
         """One row per layer: what the report shows of the model fit."""
         stem = join_entities({"sub": participant, "model": model, "desc": "layers"})
         return self.participant_dir(participant) / f"{stem}_summary.tsv"
+
+    def weights(self, participant: str, space: str, model: str) -> Path:
+        """Weights of single layers, on request."""
+        stem = join_entities({"sub": participant, "space": space, "model": model})
+        return self.participant_dir(participant) / f"{stem}_weights.h5"
 
     def participant_settings(self, participant: str, model: str, desc: str = "") -> Path:
         """Settings and inputs behind the maps; written last, so it marks completion."""

@@ -170,6 +170,8 @@ class _EncodingModel:
     space: FeatureSpace
     weights: str
     settings: dict[str, Any]
+    save_weights: tuple[str, ...] = ()
+    mask: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
@@ -187,7 +189,15 @@ class _EncodingModel:
             "cortex_mask": _mask_checksums(config),
             "layers": [LAYER_NAMES[n - 1] for n in layers] if config.model.layers else [],
         }
-        return cls(space, weights, settings | own)
+        model = config.model
+        return cls(space, weights, settings | own, model.save_weights, model.weights_mask)
+
+    @property
+    def weights_asked(self) -> dict[str, str]:
+        """What is to be saved of the weights: asking for others means doing it again."""
+        if not self.save_weights:
+            return {}
+        return {"save_weights": " ".join([*self.save_weights, *map(sha256_of_file, self.mask)])}
 
     def files(self, stimuli: Sequence[str]) -> list[Path]:
         """Files of precomputed features of these stimuli."""
@@ -235,7 +245,7 @@ def _record(plan: StudyPlan, participant: str, model: _EncodingModel) -> Partici
             path.name: sha256_of_file(path)
             for path in (*input_files(runs), *model.files(sorted(heard)))
         }
-        | {"plan": _timing_checksum(runs)},
+        | {"plan": _timing_checksum(runs), **model.weights_asked},
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
         features=model.description,
     )

@@ -20,6 +20,7 @@ from .interfaces.participant import (
     FitLayers,
     MeasureLoudness,
     PrepareResponses,
+    SaveWeights,
     WriteDerivatives,
     WriteResponses,
 )
@@ -88,12 +89,16 @@ def init_participant_level_wf(
             plan,
             records,
             config=config,
+            weights=weights,
             n_threads=n_threads,
             mem_gb=costs.participant_memory / 1e9,
         )
         for record in records:
             target = f"encoding_{record.model}.grams_dir"
             workflow.connect(features[record.model], "grams_dir", participant_wf, target)
+            if config.model.save_weights:
+                target = f"weights_{record.model}.grams_dir"
+                workflow.connect(features[record.model], "grams_dir", participant_wf, target)
         first = config.model.spaces[0].label
         workflow.connect(features[first], "grams_dir", participant_wf, "report.grams_dir")
         workflow.connect(loudness, "loudness_file", participant_wf, "responses.loudness_file")
@@ -106,6 +111,7 @@ def init_participant_wf(
     records: Sequence[ParticipantRecord],
     *,
     config: Config,
+    weights: Mapping[str, str],
     n_threads: int,
     mem_gb: float,
 ) -> pe.Workflow:
@@ -113,7 +119,7 @@ def init_participant_wf(
 
     Inputs
     ------
-    encoding_MODEL.grams_dir, report.grams_dir
+    encoding_MODEL.grams_dir, weights_MODEL.grams_dir (on request), report.grams_dir
         Folder of the Gram matrices of all layers of a model, and of the first.
     responses.loudness_file
         Loudness of all stimuli.
@@ -157,7 +163,37 @@ def init_participant_wf(
                 (derivatives, gather, [("files", f"in{number}")]),
             ]
         )
+        if config.model.save_weights:
+            saved = _weights_node(plan, record, config, weights[record.model], mem_gb)
+            workflow.connect(
+                [
+                    (responses, saved, [("blocks_file", "blocks_file")]),
+                    (encoding, saved, [("fits_file", "fits_file")]),
+                    (saved, derivatives, [("files", "weights_files")]),
+                ]
+            )
     return workflow
+
+
+def _weights_node(
+    plan: StudyPlan, record: ParticipantRecord, config: Config, weights: str, mem_gb: float
+) -> pe.Node:
+    """Weights of single layers of one model."""
+    (space,) = (space for space in config.model.spaces if space.label == record.model)
+    return pe.Node(
+        SaveWeights(
+            output_dir=str(config.output_dir),
+            record=record,
+            asked=list(config.model.save_weights),
+            mask=[str(path) for path in config.model.weights_mask],
+            stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
+            features=space.features,
+            weights=weights,
+            verbosity=config.running.verbosity,
+        ),
+        name=f"weights_{record.model}",
+        mem_gb=mem_gb,
+    )
 
 
 def _model_nodes(

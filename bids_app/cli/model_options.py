@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bids_app.cli.option_types import non_negative, penalties, positive_number, span
+from bids_app.cli.option_types import non_negative, paths, penalties, positive_number, span
 from bids_app.config import Model
 
 
@@ -77,6 +77,28 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="what chooses the penalty inside the training stimuli: mean correlation, or summed "
         "squared error (default: %(default)s)",
     )
+    _add_weights(group)
+
+
+def _add_weights(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--save-weights",
+        "--save_weights",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="keep weights of every unit and held-out predictions of these layers (names, numbers "
+        "or all), up to 2 GiB, as HDF5",
+    )
+    group.add_argument(
+        "--weights-mask",
+        "--weights_mask",
+        type=paths,
+        default=(),
+        metavar="LEFT,RIGHT",
+        help="label or shape GIFTI, or tables of 0 and 1: vertices whose weights are kept "
+        "(default: all with a result)",
+    )
 
 
 def model_of(options: argparse.Namespace) -> Model:
@@ -91,4 +113,6 @@ def model_of(options: argparse.Namespace) -> Model:
         crop=options.crop,
         alphas=options.alphas,
         selection=options.selection,
+        save_weights=tuple(options.save_weights),
+        weights_mask=options.weights_mask,
     )

@@ -25,6 +25,11 @@ def span(text: str) -> tuple[float, float]:
     return first, last
 
 
+def paths(text: str) -> tuple[Path, ...]:
+    """Files with commas between them."""
+    return tuple(Path(part).absolute() for part in text.split(",") if part)
+
+
 def penalties(text: str) -> tuple[float, ...]:
     """``FIRST:LAST:N``, N positive numbers with equally spaced logarithms."""
     try:

@@ -161,6 +161,33 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
     return np.sqrt(2 / n_times) * np.cos(np.pi / n_times * place * order)
 
 
+def sampling_matrix(
+    patch_times: np.ndarray, times: np.ndarray, tr: float, high_pass: float | None
+) -> np.ndarray:
+    """Interpolation from patches to the samples of one presentation, then high-pass.
+
+    Parameters
+    ----------
+    patch_times : array of shape (n_patches,)
+        Seconds in the audio.
+    times : array of shape (n_times,)
+        Seconds in the audio at which the presentation is sampled.
+    tr : float
+        Seconds between samples.
+    high_pass : float or None
+        Period in seconds of the cosine high-pass; None for none.
+
+    Returns
+    -------
+    matrix : array of shape (n_times, n_patches)
+    """
+    matrix = interpolation_matrix(patch_times, times)
+    if high_pass is not None:
+        basis = high_pass_basis(len(times), tr, high_pass)
+        matrix -= basis @ (basis.T @ matrix)
+    return matrix
+
+
 def sample_gram(
     gram: np.ndarray,
     patch_times: Sequence[np.ndarray],
@@ -213,13 +240,10 @@ def sample_gram(
             where="stimulus_index, times",
             found=f"{len(stimulus_index)} and {len(times)}",
         )
-    operators = []
-    for stimulus, sampled in zip(stimulus_index, times, strict=True):
-        operator = interpolation_matrix(patch_times[stimulus], sampled)
-        if high_pass is not None:
-            basis = high_pass_basis(len(sampled), tr, high_pass)
-            operator -= basis @ (basis.T @ operator)
-        operators.append(operator)
+    operators = [
+        sampling_matrix(patch_times[stimulus], sampled, tr, high_pass)
+        for stimulus, sampled in zip(stimulus_index, times, strict=True)
+    ]
     return _two_sided(gram, ends, list(stimulus_index), operators)
 
 

@@ -29,7 +29,7 @@ def test_hash_ignores_how_the_work_is_done():
         BASE,
         bids_dir=Path("/elsewhere"),
         running=Running(work_dir=Path("/w"), n_procs=8, verbosity=1),
-        model=Model(weights="/another/path.pth"),
+        model=Model(weights="/another/path.pth", save_weights=("fc2",), weights_mask=(Path("m"),)),
     )
     assert _hash(other) == _hash(BASE)
 
@@ -155,6 +155,11 @@ def test_options_of_model_and_null_become_settings():
         alphas=(0.1, 1.0, 10.0),
         selection="sse",
     )
+    saved = parse_config(
+        ["/d", "/o", "participant", "--save-weights", "fc2", "1", "--weights-mask", "/l,/r"]
+    )
+    assert saved.model.save_weights == ("fc2", "1")
+    assert saved.model.weights_mask == (Path("/l"), Path("/r"))
     assert (parsed.statistics.null, parsed.statistics.n_nulls) == ("phase", 99)
     assert parsed.running.device == "cpu"
 

@@ -22,6 +22,7 @@ from ..figures import copy_stimulus_figures, draw_stimuli
 from ..lags import load_loudness, read_loudness, save_loudness
 from ..preference import derive_preference, preference_missing
 from ..responses import load_blocks, prepare_responses, save_blocks
+from ..weights import save_weights
 from .base import Step, StepInputSpec
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -212,6 +213,7 @@ class _DerivativesInputSpec(StepInputSpec):
     fits_file = File(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
     shared_files = traits.List(traits.Str, desc="written for all models")
+    weights_files = traits.List(traits.Str, desc="weights, where they were asked for")
 
 
 class WriteDerivatives(Step):
@@ -232,10 +234,48 @@ class WriteDerivatives(Step):
             fits,
             derive_preference(fits),
             load_blocks(Path(inputs.blocks_file)),
-            shared=[Path(path) for path in inputs.shared_files],
+            shared=[Path(path) for path in (*inputs.shared_files, *inputs.weights_files)],
         )
         LOGGER.info(
             "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model
+        )
+        return {"files": [str(path) for path in written]}
+
+
+class _WeightsInputSpec(StepInputSpec):
+    output_dir = traits.Str(mandatory=True)
+    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+    asked = traits.List(traits.Str, mandatory=True, desc="layers, or all")
+    mask = traits.List(File(exists=True), desc="left and right, or both in one; empty: everywhere")
+    stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
+    features = traits.Str(mandatory=True, desc="feature space")
+    weights = traits.Str(desc="file of the network's weights, or random:SEED; empty without one")
+    grams_dir = traits.Directory(exists=True, mandatory=True)
+    fits_file = File(exists=True, mandatory=True)
+    blocks_file = File(exists=True, mandatory=True)
+
+
+class SaveWeights(Step):
+    """Weights of single layers at their units."""
+
+    input_spec = _WeightsInputSpec
+    output_spec = _DerivativesOutputSpec
+    _always_run = True  # the outputs may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        record: ParticipantRecord = inputs.record
+        LOGGER.info("sub-%s: weights (model-%s)", record.participant, record.model)
+        written = save_weights(
+            OutputTree(Path(inputs.output_dir)),
+            record,
+            inputs.asked,
+            FeatureGrams.load(Path(inputs.grams_dir)),
+            load_blocks(Path(inputs.blocks_file)),
+            LayerFits.load(Path(inputs.fits_file)),
+            stimuli={label: Path(path) for label, path in inputs.stimuli},
+            features=inputs.features,
+            weights=inputs.weights or None,
+            mask=[Path(path) for path in inputs.mask],
         )
         return {"files": [str(path) for path in written]}
 
