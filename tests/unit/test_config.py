@@ -85,7 +85,18 @@ def test_parser_reads_every_option():
     assert parsed.statistics.gradient == "a.gii,b.gii"
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
     assert parsed.running == Running(
-        Path("/w"), Path("/c"), Path("/db"), 3, 2, "cpu", Path("/p.yml"), True, True, True, True, 1
+        work_dir=Path("/w"),
+        cache_dir=Path("/c"),
+        database_dir=Path("/db"),
+        n_procs=3,
+        omp_nthreads=2,
+        device="cpu",
+        plugin_file=Path("/p.yml"),
+        stop_on_first_crash=True,
+        boilerplate_only=True,
+        dry_run=True,
+        reports_only=True,
+        verbosity=1,
     )
 
 
