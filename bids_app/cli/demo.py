@@ -9,18 +9,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, SPACE, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
 from bids_app.files import read_json
-from bids_app.outputs import HEMISPHERES, OutputTree
+from bids_app.outputs import EMOTION_LABEL, HEMISPHERES, OutputTree, safe_label
 
 if TYPE_CHECKING:
     from bids_app.testing.study import Truth
 
 SHORTEST = 180.0  # seconds of music: the shortest piece outlasts what is cropped and delayed
 LOGGER = logging.getLogger("bids_app")
+
+
+@dataclass(frozen=True)
+class Feeling:
+    """How well came back what was planted about one scale of the ratings.
+
+    Attributes
+    ----------
+    scale : str
+    r : float
+        Correlation of the group's effect with the planted one, over the cortex.
+    effect, planted : float
+        Mean recovered and planted effect where one was planted, percent signal change.
+    n_vertices : int
+        Vertices where one was planted.
+    n_found, n_false : int
+        Vertices with corrected p < .05 among them, and elsewhere (smoothing spreads effects).
+    layer, low, high : float
+        Layer that predicts the ratings best (center of mass) and its 95 % interval.
+    planted_layer : int
+        Layer the ratings were made of.
+    """
+
+    scale: str
+    r: float
+    effect: float
+    planted: float
+    n_vertices: int
+    n_found: int
+    n_false: int
+    layer: float
+    low: float
+    high: float
+    planted_layer: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +72,8 @@ class Recovery:
         Mean alignment with the gradient, and its spin p.
     statement : str
         What the group level says of it.
+    feelings : tuple of Feeling
+        One per scale of the ratings.
     """
 
     r: float
@@ -44,6 +81,7 @@ class Recovery:
     rho: float
     p_spin: float
     statement: str
+    feelings: tuple[Feeling, ...]
 
 
 def run_demo(
@@ -119,18 +157,64 @@ def compare_with_truth(results: Path, truth: Truth) -> Recovery:
         rho=group["rho_mean"],
         p_spin=group["p_spin"],
         statement=group["statement"],
+        feelings=tuple(_compare_feeling(tree, truth, scale) for scale in truth.feeling),
+    )
+
+
+def _compare_feeling(tree: OutputTree, truth: Truth, scale: str) -> Feeling:
+    """The group's map of a scale against the planted effect, and its layer."""
+    import pandas as pd
+
+    from bids_app.surface.gifti import read_gifti
+    from bids_app.testing.ratings import SCALES
+
+    def group_map(stat: str) -> NDArray[np.floating]:
+        paths = [
+            tree.group_map(hemi, SPACE, model=EMOTION_LABEL, feature=safe_label(scale), stat=stat)
+            for hemi in HEMISPHERES
+        ]
+        return np.concatenate([read_gifti(path)[0] for path in paths])
+
+    planted, effect, p = truth.feeling[scale], group_map("effect"), group_map("p")
+    known = truth.cortex & np.isfinite(effect)
+    where = known & (planted > 0)
+    significant = np.nan_to_num(p, nan=1.0) < 0.05
+    table = tree.group_table("summary.tsv", model=DEFAULT_FEATURES, desc="preferredlayers")
+    preferred = pd.read_csv(table, sep="\t", index_col="scale").to_dict("index")[scale]
+    return Feeling(
+        scale=scale,
+        r=float(np.corrcoef(effect[known], planted[known])[0, 1]),
+        effect=float(effect[where].mean()),
+        planted=float(planted[where].mean()),
+        n_vertices=int(where.sum()),
+        n_found=int((significant & where).sum()),
+        n_false=int((significant & known & ~where).sum()),
+        layer=float(preferred["preferred_layer"]),
+        low=float(preferred["low"]),
+        high=float(preferred["high"]),
+        planted_layer=next(s.layer for s in SCALES if s.name == scale),
     )
 
 
 def _summary(results: Path, recovery: Recovery, seconds: float) -> str:
     tree = OutputTree(results)
     first = tree.participants_of(DEFAULT_FEATURES)[0]
+    feelings = "\n".join(
+        f"""\
+  {f.scale}: recovered versus planted effect of its changes on the brain: r = {f.r:.2f}
+      ({f.effect:.2f} % signal change where {f.planted:.2f} % was planted, {f.n_vertices} vertices;
+      p < .05 at {f.n_found} of them and at {f.n_false} others)
+      its ratings are predicted best by layer {f.layer:.1f} [{f.low:.1f}, {f.high:.1f}]; planted: \
+{f.planted_layer}"""
+        for f in recovery.feelings
+    )
     return f"""
 The demo is complete after {seconds:.0f} s.
 
   recovered versus planted layer preference: r = {recovery.r:.2f}
       (group residual slope against planted depth, {recovery.n_vertices} planted vertices)
   {recovery.statement}
+{feelings}
 
   group report        {tree.group_report}
   participant report  {tree.participant_report(first)}

@@ -81,12 +81,15 @@ def emotion_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
 
 def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     """One map per scale."""
-    found = [p for p in _maps(files, "*model-emotion_*_statmap.func.gii") if "stat-t_" in p.name]
+    found = _maps(files, "*model-emotion_feature-*_stat-t_*statmap.func.gii")
     if not found:
         raise MissingInputError("No rating analysis was run", where="model-emotion")
     blocks: list[Block] = []
     for path in found:
-        scale_name = parse_entities(path).get("feature", "rating")
+        told = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
+        entities = parse_entities(path)
+        scale_name = (told.get("DataArrays") or [entities.get("feature", "rating")])[0]
+        difference = entities.get("desc") == "contrast"
         values = _both(files, path)
         p_path = path.with_name(path.name.replace("_stat-t_", "_stat-p_"))
         inside = _significant(files, p_path)
@@ -101,7 +104,12 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                 alt=f"t map of changes of {scale_name} on the inflated cortex, lateral and medial"
                 " views of both hemispheres",
                 caption=f"Responses to changes of {scale_name} (size of its derivative), t over"
-                " participants. Red: more activity when the rating changes. "
+                " participants. Red: more activity when "
+                + (
+                    "the first rating changes than when the second does. "
+                    if difference
+                    else "the rating changes. "
+                )
                 + _outline_words(inside, _description(files, p_path)),
                 source=files.name(path),
             )
@@ -129,8 +137,24 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
             alt=f"Accuracy of predicting {' and '.join(scales)} from each layer",
             caption="How well each layer predicts the ratings of music it was not fitted to.",
             source=files.name(found[0]),
-        )
+        ),
+        *_pair_tables(files),
     ]
+
+
+def _pair_tables(files: GroupFiles) -> list[Block]:
+    """Which layer each scale prefers, and whether two scales prefer different ones."""
+    blocks: list[Block] = []
+    for desc, title in (
+        ("preferredlayers", "Center of mass of each profile, in layers, and its 95 % interval"),
+        ("ratingpairs", "Do two scales prefer different layers? The slope decides"),
+    ):
+        path = files.file("summary.tsv", desc=desc)
+        if path.is_file():
+            names, rows = files.cells(path)
+            body = [[_cell(row[name]) for name in names] for row in rows]
+            blocks.append(Table(title, [name.replace("_", " ") for name in names], body))
+    return blocks
 
 
 def clusters_section(files: GroupFiles) -> Section:

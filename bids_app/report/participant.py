@@ -27,6 +27,7 @@ from bids_app.report.page import (
     write_page,
 )
 from bids_app.report.provenance import settings_blocks
+from bids_app.report.ratings import participant_ratings
 from bids_app.report.responses import responses_section, stimuli_section
 from bids_app.report.sources import (
     History,
@@ -85,6 +86,7 @@ def write_participant_report(
         preference_section(files, mesh),
         profile_section(files),
         *participant_conditions(files, mesh),
+        *participant_ratings(files, mesh),
         honesty_section(files, history),
         *(section for other in others for section in model_sections(other, history, mesh)),
         methods_section(files),

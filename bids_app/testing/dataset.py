@@ -248,8 +248,8 @@ def write_truth(
     Returns
     -------
     dict from str to (Path, Path)
-        Left and right GIFTI file of ``gradient``, ``layer``, ``depth``, ``active`` and ``snr``
-        (share of the signal in the variance).
+        Left and right GIFTI file of ``gradient``, ``layer``, ``depth``, ``active``, ``snr`` (share
+        of the signal in the variance) and ``follows<scale>`` (percent signal change).
     """
     gradient = np.where(truth.cortex, truth.gradient, np.nan)
     maps = {
@@ -258,6 +258,7 @@ def write_truth(
         "depth": truth.depth,
         "active": truth.active,
         "snr": truth.share,
+        **{f"follows{scale}": effect for scale, effect in truth.feeling.items()},
     }
     files: dict[str, tuple[Path, Path]] = {}
     for name, values in maps.items():

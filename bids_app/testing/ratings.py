@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
-from bids_app.testing.responses import FloatArray, standardize
+from bids_app.testing.responses import FloatArray, hemodynamic_operator, standardize
 
 RATING_RATE = 5.0
 
@@ -28,12 +28,16 @@ class RatingScale:
         Seconds from the music to the slider.
     explained : float
         Share of the variance that listeners have in common; the rest is smooth and their own.
+    effect : float
+        Percent signal change per standard deviation of the size of its change, where the brain
+        follows it.
     """
 
     name: str
     layer: int
     lag: float = 2.5
     explained: float = 0.6
+    effect: float = 1.0
 
 
 SCALES = (RatingScale("Emotionality", layer=21), RatingScale("Enjoyment", layer=6))
@@ -89,3 +93,39 @@ def draw_ratings(
         columns.append(np.clip(50.0 + 16.0 * mixed, 0.0, 100.0))
     cuts = np.cumsum([len(grid) for grid in grids])[:-1]
     return np.split(np.stack(columns, axis=1), cuts)
+
+
+def felt_courses(
+    ratings: Sequence[FloatArray],
+    music_times: Sequence[FloatArray],
+    durations: Sequence[float],
+    scales: Sequence[RatingScale] = SCALES,
+) -> list[dict[str, FloatArray]]:
+    """What a brain that follows changes of ratings adds to every run.
+
+    Parameters
+    ----------
+    ratings : sequence of (n_samples_i, n_scales) arrays
+        From `draw_ratings`.
+    music_times : sequence of (n_volumes_i,) arrays
+        When the volumes were taken, seconds into the music, per run.
+    durations : sequence of float
+        Seconds of music.
+    scales : sequence of RatingScale
+        Columns of the ratings.
+
+    Returns
+    -------
+    list of dict from scale to (n_volumes_i,) float64
+        Size of the change over its standard deviation in all runs, convolved with the hemodynamic
+        response.
+    """
+    found: list[dict[str, FloatArray]] = [{} for _ in ratings]
+    for column, scale in enumerate(scales):
+        sizes = [np.abs(np.gradient(values[:, column])) * RATING_RATE for values in ratings]
+        spread = float(np.concatenate(sizes).std())
+        for course, size, times, duration in zip(found, sizes, music_times, durations, strict=True):
+            grid = np.arange(len(size)) / RATING_RATE
+            operator = hemodynamic_operator(grid, times, duration)
+            course[scale.name] = np.asarray(operator @ (size / spread))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,14 +18,15 @@ from bids_app.testing import dataset
 from bids_app.testing.confounds import confounds_table
 from bids_app.testing.music import DEFAULT_PIECES, Piece, write_music
 from bids_app.testing.noise import NoiseShares
-from bids_app.testing.ratings import SCALES, draw_ratings
-from bids_app.testing.responses import leading_components
+from bids_app.testing.ratings import SCALES, draw_ratings, felt_courses
+from bids_app.testing.responses import FloatArray, leading_components
 from bids_app.testing.study import (
     Effect,
     Run,
     SignalSettings,
     SimulatedResponses,
     Truth,
+    plan_feeling,
     plan_truth,
 )
 
@@ -142,6 +143,8 @@ def simulate_study(
         layer=layer,
         gradient=gradient,
     )
+    if effect == "layers":
+        truth = plan_feeling(mesh, truth, {scale.name: scale.effect for scale in SCALES}, seed=seed)
     say("composing the music")
     audio = _provide_audio(bids_dir / "stimuli", pieces, seed)
     say("features of the music")
@@ -173,7 +176,8 @@ def simulate_study(
             rated, grams.patch_times, grams.durations, participant=number, seed=seed
         )
         dataset.write_ratings(bids_dir, labels[number], runs, ratings, SCALES)
-        write_participant(fmriprep_dir, labels[number], number, responses)
+        felt = felt_courses(ratings, [run.music_times for run in runs], grams.durations)
+        write_participant(fmriprep_dir, labels[number], number, responses, felt)
         say(f"participant {number + 1} of {len(labels)}")
 
     # Every participant has seeds of its own, so the order does not matter.
@@ -199,10 +203,14 @@ def simulate_study(
 
 
 def write_participant(
-    fmriprep_dir: Path, label: str, number: int, responses: SimulatedResponses
+    fmriprep_dir: Path,
+    label: str,
+    number: int,
+    responses: SimulatedResponses,
+    felt: Sequence[Mapping[str, FloatArray]] = (),
 ) -> None:
     """Write the derivatives of one participant: surface BOLD and confounds of every run."""
-    bold, nuisance = responses.bold(number)
+    bold, nuisance = responses.bold(number, felt)
     folder = fmriprep_dir / f"sub-{label}" / "func"
     rng = np.random.default_rng([responses.seed, 31, number])
     for run, series, leaks in zip(responses.runs, bold, nuisance, strict=True):

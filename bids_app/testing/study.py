@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -35,7 +35,7 @@ from bids_app.testing.responses import (
 Effect = Literal["layers", "one-layer", "none"]
 
 # Seeds of what must not change when another part draws more or fewer numbers.
-_PATCHES, _BASIS, _DRIVE, _BASELINE = 11, 12, 13, 14
+_PATCHES, _BASIS, _DRIVE, _BASELINE, _FEELING = 11, 12, 13, 14, 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,9 @@ class Truth:
         Depth of that layer, 0 to 1; NaN where nothing responds.
     share : (n_vertices,) float64
         Share of the signal in the variance of the BOLD.
+    feeling : dict from scale to (n_vertices,) float64
+        Percent signal change per standard deviation of the size of the rating's change; 0 where
+        the brain does not care.
     """
 
     cortex: BoolArray
@@ -61,6 +64,7 @@ class Truth:
     layers: NDArray[np.int64]
     depth: FloatArray
     share: FloatArray
+    feeling: dict[str, FloatArray] = field(default_factory=dict)
 
     @property
     def active(self) -> BoolArray:
@@ -155,6 +159,44 @@ def plan_truth(
     else:
         layers, share = np.zeros(n_vertices, np.int64), np.zeros(n_vertices)
     return Truth(mask, axis, layers.astype(np.int64), layer_depth(layers), share)
+
+
+def plan_feeling(
+    mesh: SurfaceMesh,
+    truth: Truth,
+    effects: Mapping[str, float],
+    *,
+    seed: int = 0,
+    share: float = 0.06,
+) -> Truth:
+    """Decide where the brain follows changes of ratings: patches that no layer drives.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Where.
+    truth : Truth
+        From `plan_truth`.
+    effects : mapping from scale to float
+        Percent signal change per standard deviation in the middle of a patch.
+    seed : int
+        Places the patches.
+    share : float
+        Share of the vertices left that follow each scale.
+
+    Returns
+    -------
+    Truth
+        With `feeling`; no vertex follows two scales.
+    """
+    rng = np.random.default_rng([seed, _FEELING])
+    free = truth.cortex & ~truth.active
+    feeling = {}
+    for scale, effect in effects.items():
+        patches, strength = responding_patches(mesh, free, share, rng)
+        feeling[scale] = effect * strength
+        free &= ~patches
+    return replace(truth, feeling=feeling)
 
 
 @dataclass(frozen=True)
@@ -309,11 +351,25 @@ class SimulatedResponses:
         ends = np.cumsum([run.n_volumes for run in self.runs])
         return np.split(mixed, ends[:-1]), nuisance
 
-    def bold(self, participant: int) -> tuple[list[FloatArray], list[Nuisance]]:
-        """As `series`, on the scale of scanner units: mean about 10,000, tSNR about 70."""
+    def bold(
+        self, participant: int, felt: Sequence[Mapping[str, FloatArray]] = ()
+    ) -> tuple[list[FloatArray], list[Nuisance]]:
+        """As `series`, on the scale of scanner units: mean about 10,000, tSNR about 70.
+
+        `felt` has, per run and scale, the convolved size of the rating's change, (n_volumes,).
+        """
         series, nuisance = self.series(participant)
         rng = np.random.default_rng([self.seed, _BASELINE, participant])
         basis = self._basis
         relief = np.clip(rng.standard_normal(basis.shape[0]) @ basis, -2.5, 2.5)
         level = (10000.0 * (1.0 + 0.15 * relief) * self.truth.cortex).astype(np.float32)
-        return [level * (1.0 + run / np.float32(70.0)) for run in series], nuisance
+        if not felt:
+            return [level * (1.0 + run / np.float32(70.0)) for run in series], nuisance
+        bold = []
+        for run, courses in zip(series, felt, strict=True):
+            moved = np.float32(1.0) + run / np.float32(70.0)
+            for scale, effect in self.truth.feeling.items():
+                where = np.flatnonzero(effect)
+                moved[:, where] += np.outer(courses[scale], effect[where] / 100.0)
+            bold.append(level * moved)
+        return bold, nuisance

@@ -1,0 +1,87 @@
+"""What a participant's ratings say about brain and layers; absent where none were related."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
+from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.group_charts import profile_lines_figure
+from bids_app.report.page import Block, Section, Table, Text, number, picture
+from bids_app.report.sources import ParticipantFiles, column
+from bids_app.surface.mesh import SurfaceMesh
+
+
+def participant_ratings(files: ParticipantFiles, mesh: SurfaceMesh) -> list[Section]:
+    """Maps, runs and layer profiles of a participant; no section where there are none."""
+    maps = files.tree.participant_settings(files.participant, EMOTION_LABEL)
+    scores = files.tree.participant_settings(files.participant, files.model, RATINGS_DESC)
+    if not maps.is_file() and not scores.is_file():
+        return []
+    section = Section("ratings", "Felt emotion and enjoyment")
+    for path in (maps, scores):
+        if path.is_file():
+            section.add("what was left out", partial(left_out, files, path))
+    for left in _t_maps(files):
+        section.add("ratings and brain", partial(t_map, files, mesh, left))
+    if files.tree.rating_runs(files.participant).is_file():
+        section.add("runs with ratings", partial(runs_table, files))
+    if files.tree.scores(files.participant, files.model, "ratings").is_file():
+        section.add("layers and ratings", partial(profiles, files))
+    return [section]
+
+
+def left_out(files: ParticipantFiles, path: Path) -> list[Block]:
+    """Analyses that the ratings did not allow."""
+    reasons = files.json(path).get("LeftOut", {})
+    return [Text(f"Not done: {analysis}: {reason}") for analysis, reason in reasons.items()]
+
+
+def _t_maps(files: ParticipantFiles) -> list[Path]:
+    """Left hemispheres; maps with many delays are for other programs."""
+    one = files.tree.participant_map(
+        files.participant, "L", files.space, model=EMOTION_LABEL, feature="*", stat="t"
+    )
+    found = one.parent.glob(one.name.replace("_statmap", "*_statmap"))
+    return sorted(path for path in found if parse_entities(path).get("desc") != "delays")
+
+
+def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
+    """One scale's t map."""
+    told = files.json(sidecar_of(left))
+    name = told["DataArrays"][0]
+    values = files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
+    return picture(
+        surface_figure(values, ColorScale.diverging(f"{name} (t)", values), mesh=mesh),
+        alt=f"t map of changes of {name} on the inflated cortex, lateral and medial views of both"
+        " hemispheres",
+        caption=f"Responses to changes of {name} (size of its derivative): t with"
+        f" {number(told['DegreesOfFreedom'], 0)} degrees of freedom, fixed effects over runs, not"
+        " thresholded. Red: more activity when the rating changes.",
+        source=files.name(left).replace("hemi-L", "hemi-{L,R}"),
+    )
+
+
+def runs_table(files: ParticipantFiles) -> Block:
+    """Which runs took part."""
+    rows = files.table(files.tree.rating_runs(files.participant))
+    names = ("run", "used", "n_volumes", "degrees_of_freedom", "reason")
+    body = [["" if row[name] == "n/a" else row[name] for name in names] for row in rows]
+    return Table("Runs with ratings", [name.replace("_", " ") for name in names], body)
+
+
+def profiles(files: ParticipantFiles) -> Block:
+    """How well each layer predicts each scale."""
+    path = files.tree.scores(files.participant, files.model, "ratings")
+    rows = [row for row in files.table(path) if row["held_out"] == "mean"]
+    scales = list(dict.fromkeys(row["scale"] for row in rows))
+    series = [(s, column([row for row in rows if row["scale"] == s], "r")) for s in scales]
+    names = [row["name"] for row in rows if row["scale"] == scales[0]]
+    return picture(
+        profile_lines_figure(series, names, "prediction accuracy of the rating (r)"),
+        alt=f"Accuracy of predicting {' and '.join(scales)} from each layer",
+        caption="How well each layer predicts this participant's ratings of music it was not"
+        " fitted to.",
+        source=files.name(path),
+    )
