@@ -67,7 +67,7 @@ def read_ratings_table(
     MissingInputError
         If a file is not there.
     InvalidInputError
-        If columns are missing or a cell is no number; the columns there are named.
+        If columns or scales are missing or a cell is no number; the columns there are named.
     BadDataError
         If nothing is about the music of the study, or overlaps it.
     """
@@ -88,6 +88,7 @@ def read_ratings_table(
         keys.append(file_column)
     ratings: list[Rating] = []
     unknown: set[str] = set()
+    columns: set[str] = set()
     for values, part in frame.groupby(keys, sort=False, dropna=False):
         named = dict(zip(keys, values, strict=True))
         label = match_stimulus(str(named[stimulus_column]), durations)
@@ -99,6 +100,7 @@ def read_ratings_table(
             # Not resolved: the target of a git-annex link has another name.
             source = path.absolute().parent / str(named[file_column])
             samples = _read_frame(source)
+        columns.update(map(str, samples.columns))
         ratings += ratings_of_frame(
             samples,
             scales=scales,
@@ -106,6 +108,14 @@ def read_ratings_table(
             stimulus=label,
             duration=durations[label],
             source=source,
+        )
+    if not ratings and scales and not columns & set(scales):
+        raise InvalidInputError(
+            "The ratings have no column of the scales asked for.",
+            where=path,
+            found=", ".join(sorted(columns)) or "no lines about the music of the study",
+            wanted=", ".join(scales),
+            remedy="name columns of the ratings",
         )
     if not ratings:
         raise BadDataError(

@@ -58,7 +58,8 @@ def write_felt(root: Path) -> Path:
                 lines.append(f"sub-{participant}\t{name}\t{k / RATE}\t{first:.6f}\t{second}")
     (root / "ratings.tsv").write_text("\n".join(lines) + "\n")
     for hemi in "LR":
-        write_gifti(root / f"{hemi}.func.gii", np.arange(N_HALF)[None], hemi=hemi, names=["gradient"])
+        ramp = np.arange(N_HALF)[None]
+        write_gifti(root / f"{hemi}.func.gii", ramp, hemi=hemi, names=["gradient"])
     return root
 
 
