@@ -187,7 +187,7 @@ def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, 
 def test_emotion_is_shown_when_it_is_there(own_folder, mesh):
     writer = fake_outputs.GroupWriter(own_folder)
     r = np.random.default_rng(3).random(20484)
-    writer.statmap("t", r - 0.5, ["t"], model="emotion", feature="enjoyment")
+    writer.statmap("t", r - 0.5, ["enjoyment"], model="emotion", feature="enjoyment")
     (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
     assert block.alt.startswith("t map of changes of enjoyment")
     ratings = [
