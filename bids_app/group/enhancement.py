@@ -14,6 +14,8 @@ from bids_app.group.one_sample import OneSample, choose_flips, count_at_least
 
 FloatArray = npt.NDArray[np.float64]
 
+_MAPS_AT_ONCE = 256  # each block of flips reads all data once; 170 MB on fsaverage5
+
 
 @dataclass(frozen=True, eq=False)
 class TfceResult:
@@ -117,7 +119,7 @@ def tfce_sign_flip(
     observed = enhance(columns.t).reshape(columns.t.shape)
     flips, exact = choose_flips(columns, n_permutations, seed, signs)
     null_max = np.empty(len(flips))
-    chunk = max(1, 64 // n_layers)
+    chunk = max(1, _MAPS_AT_ONCE // n_layers)
     for start in range(0, len(flips), chunk):
         part = flips[start : start + chunk].astype(np.float64)
         values = enhance(columns.flipped_t(part))

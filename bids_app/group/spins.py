@@ -208,7 +208,8 @@ class SphereRotator:
     def __init__(self, spheres: tuple[npt.ArrayLike, npt.ArrayLike], mask: npt.ArrayLike) -> None:
         # FreeSurfer's average spheres are the same on both sides, and one call follows another.
         self._lookups = [
-            _lookup(np.ascontiguousarray(sphere, dtype=np.float64).tobytes()) for sphere in spheres
+            _lookup(np.ascontiguousarray(sphere, dtype=np.float64).tobytes(), np.shape(sphere))
+            for sphere in spheres
         ]
         n_left, n_right = (len(lookup.directions) for lookup in self._lookups)
         mask = np.asarray(mask, dtype=bool)
@@ -258,8 +259,8 @@ class SphereRotator:
 
 
 @lru_cache(maxsize=2)
-def _lookup(coordinates: bytes) -> NearestVertex:
-    return NearestVertex(np.frombuffer(coordinates).reshape(-1, 3))
+def _lookup(coordinates: bytes, shape: tuple[int, ...]) -> NearestVertex:
+    return NearestVertex(np.frombuffer(coordinates).reshape(shape))
 
 
 def _spatial_order(points: FloatArray) -> npt.NDArray[np.intp]:
