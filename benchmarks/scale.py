@@ -68,6 +68,13 @@ def write_people(root: Path, n_participants: int, n_times: int = 100) -> list[st
         "DegenerateVertices": 0,
     }
     common = rng.uniform(0, 0.15, (N_LAYERS, 10242))
+
+    def maps() -> np.ndarray:
+        return common + 0.05 * rng.standard_normal(common.shape)
+
+    def series() -> np.ndarray:
+        return rng.standard_normal((n_times, 10242))
+
     for index, label in enumerate(people):
         write_json(tree.participant_settings(label, MODEL), settings)
         for hemi in "LR":
@@ -76,14 +83,12 @@ def write_people(root: Path, n_participants: int, n_times: int = 100) -> list[st
                 for stim in ({}, *({"stim": piece} for piece in PIECES))
             ]
             for path in files:
-                values = common + 0.05 * rng.standard_normal(common.shape)
-                _place(tree, path, label, people[index % N_DIFFERENT], hemi, values, names)
+                _place(path, label, people[index % N_DIFFERENT], hemi, maps, names)
                 if not sidecar_of(path).exists():
                     write_json(sidecar_of(path), {"DataArrays": names})
             for piece in PIECES:
                 path = tree.participant_bold(label, hemi, "fsaverage5", stim=piece)
-                values = rng.standard_normal((n_times, 10242))
-                _place(tree, path, label, people[index % N_DIFFERENT], hemi, values, None)
+                _place(path, label, people[index % N_DIFFERENT], hemi, series, None)
                 times = [k + 0.5 for k in range(n_times)]
                 write_json(sidecar_of(path), {"StimulusTimes": times, "RepetitionTime": 1.0})
     mesh_values = np.random.default_rng(1).standard_normal((1, 10242)).cumsum(axis=1)
@@ -92,16 +97,23 @@ def write_people(root: Path, n_participants: int, n_times: int = 100) -> list[st
     return people
 
 
-def _place(tree, path, label, source, hemi, values, names) -> None:
+def _place(
+    path: Path,
+    label: str,
+    source: str,
+    hemi: str,
+    draw: Callable[[], np.ndarray],
+    names: list[str] | None,
+) -> None:
     from bids_app.surface.gifti import write_gifti
 
     if label == source:
+        values = draw()
         tr = None if names else 1.0
         write_gifti(path, values, hemi=hemi, names=names or ["" for _ in values], tr=tr)
     else:
-        model = str(path).replace(f"sub-{label}", f"sub-{source}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(model, path)
+        os.link(str(path).replace(f"sub-{label}", f"sub-{source}"), path)
 
 
 def group(root: Path, people: list[str], n_permutations: int) -> str:

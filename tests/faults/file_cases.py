@@ -182,7 +182,14 @@ def _audio() -> Iterator[Case]:
         "riff_of_terabytes", "audio", _header(4, b"\xf0\xff\xff\xff"), 16, "truncated audio file"
     )
     yield file_case("no_rate", "audio", _header(24, bytes(4)), 16, unusable)
-    yield file_case("rate_of_gigahertz", "audio", _header(24, b"\xff\xff\xff\x7f"), 0)
+    yield file_case(
+        "rate_of_gigahertz",
+        "audio",
+        _header(24, b"\xff\xff\xff\x7f"),
+        65,
+        "ratings do not overlap the music",
+        named=False,
+    )
     yield file_case("no_channels", "audio", _header(22, bytes(2)), 16, unusable)
     yield file_case("65535_channels", "audio", _header(22, b"\xff\xff"), 16, unusable)
     yield file_case("64_bit_samples", "audio", _header(34, b"\x40\x00"), 16, unusable)
