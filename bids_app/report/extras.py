@@ -83,7 +83,9 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     """One map per scale."""
     found = _maps(files, "*model-emotion_feature-*_stat-t_*statmap.func.gii")
     if not found:
-        raise MissingInputError("No rating analysis was run", where="model-emotion")
+        raise MissingInputError(
+            "No rating analysis was run", where="model-emotion", found=_rating_notes(files)
+        )
     blocks: list[Block] = []
     for path in found:
         told = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
@@ -117,12 +119,23 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     return blocks
 
 
+def _rating_notes(files: GroupFiles) -> str | None:
+    """What the newest log that speaks of ratings says."""
+    for path in sorted((files.root / "logs").glob("status_*.json"), reverse=True):
+        notes = [str(n) for n in files.json(path).get("notes", []) if str(n).startswith("rating")]
+        if notes:
+            return "; ".join(notes)
+    return None
+
+
 def rating_blocks(files: GroupFiles) -> list[Block]:
     """Accuracy per layer and scale."""
     found = sorted(files.root.glob("group_*desc-ratings_scores.tsv"))
     if not found:
         raise MissingInputError(
-            "No prediction of ratings was run", where="group_*_desc-ratings_scores.tsv"
+            "No prediction of ratings was run",
+            where="group_*_desc-ratings_scores.tsv",
+            found=_rating_notes(files),
         )
     rows = files.table(found[0])
     scales = list(dict.fromkeys(row["scale"] for row in rows))

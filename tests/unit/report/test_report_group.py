@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from page_parser import read_page
 
+from bids_app.errors import MissingInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
@@ -182,6 +183,14 @@ def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, 
     (block,) = isc_pictures(GroupFiles(own_folder), mesh)
     assert "mean over pairs of participants" in block.alt
     assert f"Outlined: {(r > 0.9).sum()} vertices" in block.caption
+
+
+def test_the_page_says_why_there_are_no_ratings(own_folder):
+    log = own_folder / "logs" / "status_99999999-000000-x.json"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text('{"notes": ["other", "ratings: switched off (--emotion off)"]}')
+    with pytest.raises(MissingInputError, match="switched off"):
+        rating_blocks(GroupFiles(own_folder))
 
 
 def test_emotion_is_shown_when_it_is_there(own_folder, mesh):
