@@ -213,7 +213,9 @@ class _DerivativesInputSpec(StepInputSpec):
     fits_file = File(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
     shared_files = traits.List(traits.Str, desc="written for all models")
-    weights_files = traits.List(traits.Str, desc="weights, where they were asked for")
+    weights_files = traits.List(
+        traits.Str, usedefault=True, desc="weights, where they were asked for"
+    )
 
 
 class WriteDerivatives(Step):
