@@ -40,7 +40,7 @@ class Feeling:
     n_found, n_false : int
         Vertices with corrected p < .05 among them, and elsewhere (smoothing spreads effects).
     layer, low, high : float
-        Layer that predicts the ratings best (center of mass) and its 95 % interval.
+        Center of mass of the profile of layers that predict the ratings, and its 95 % interval.
     planted_layer : int
         Layer the ratings were made of.
     """
@@ -204,7 +204,7 @@ def _summary(results: Path, recovery: Recovery, seconds: float) -> str:
   {f.scale}: recovered versus planted effect of its changes on the brain: r = {f.r:.2f}
       ({f.effect:.2f} % signal change where {f.planted:.2f} % was planted, {f.n_vertices} vertices;
       p < .05 at {f.n_found} of them and at {f.n_false} others)
-      its ratings are predicted best by layer {f.layer:.1f} [{f.low:.1f}, {f.high:.1f}]; planted: \
+      center of its layer profile: {f.layer:.1f} [{f.low:.1f}, {f.high:.1f}]; planted: layer \
 {f.planted_layer}"""
         for f in recovery.feelings
     )
