@@ -37,6 +37,8 @@ DENSITY_TEXT = {
 }
 CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
+# Threads add in another order, which shows in the last digits of a float64.
+TABLE_FORMAT = "%.12g"
 EMOTION_LABEL = "emotion"
 """Model label of the maps that relate ratings to the brain."""
 RATINGS_DESC = "ratings"

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
 from bids_app.files import atomic_path, write_json
-from bids_app.outputs import CONDITIONS_LABEL, HEMISPHERES, OutputTree, map_sidecar, sidecar_of
+from bids_app.outputs import (
+    CONDITIONS_LABEL,
+    HEMISPHERES,
+    TABLE_FORMAT,
+    OutputTree,
+    map_sidecar,
+    sidecar_of,
+)
 from bids_app.surface.gifti import write_gifti
 
 from .condition_results import ConditionResult
@@ -179,6 +186,6 @@ def write_table(
     """A TSV file, and a JSON file with the meaning of its columns and whatever else is known."""
     with atomic_path(path) as temporary:
         frame = pd.DataFrame(list(rows), columns=list(columns))
-        frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+        frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT)
     dictionary = {name: {"Description": text} for name, text in columns.items()}
     return [path, write_json(sidecar_of(path), {**(extra or {}), **dictionary})]

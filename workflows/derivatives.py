@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from bids_app.config import Responses, settings_hash
 from bids_app.files import atomic_path, write_json
-from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.outputs import (
+    HEMISPHERES,
+    TABLE_FORMAT,
+    OutputTree,
+    map_sidecar,
+    safe_label,
+    sidecar_of,
+)
 from bids_app.surface.gifti import write_gifti
 
 from .encoding import LayerFits
@@ -189,7 +196,9 @@ class ParticipantWriter:
     ) -> None:
         """A TSV file and the JSON dictionary of its columns."""
         with atomic_path(path) as temporary:
-            pd.DataFrame(list(rows)).to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+            pd.DataFrame(list(rows)).to_csv(
+                temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT
+            )
         write_json(
             sidecar_of(path), {name: {"Description": text} for name, text in columns.items()}
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
 from bids_app.files import atomic_path, read_json, write_json
-from bids_app.outputs import HEMISPHERES, OutputTree, map_sidecar, sidecar_of
+from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, map_sidecar, sidecar_of
 from bids_app.surface.gifti import write_gifti
 
 from .accuracy import GroupAccuracy, GroupPreference
@@ -152,7 +152,7 @@ class GroupWriter:
         path = self.tree.group_table(f"{suffix}.tsv", model=self.model, desc=desc)
         with atomic_path(path) as temporary:
             frame = pd.DataFrame(list(rows), columns=list(columns))
-            frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+            frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT)
         dictionary = {name: {"Description": text} for name, text in columns.items()}
         write_json(path.with_suffix(".json"), extra | dictionary)
         self.written += [path, path.with_suffix(".json")]

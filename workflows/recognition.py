@@ -14,7 +14,7 @@ from bids_app.emotion.recognition import Classifier
 from bids_app.files import atomic_path, write_json
 from bids_app.inputs.clip_folders import read_clip_folder
 from bids_app.inputs.clips import match_clips, read_clip_features, read_clip_labels
-from bids_app.outputs import sidecar_of
+from bids_app.outputs import TABLE_FORMAT, sidecar_of
 
 
 def recognize_files(
@@ -120,7 +120,9 @@ def write_recognition(
     """
     table = Path(folder) / "recognition.tsv"
     with atomic_path(table) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False, na_rep="n/a")
+        pd.DataFrame(rows).to_csv(
+            temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT
+        )
     about = {
         **{name: {"Description": text} for name, text in COLUMNS.items()},
         "Settings": dict(settings),

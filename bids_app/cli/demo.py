@@ -39,8 +39,8 @@ class Feeling:
         Vertices where one was planted.
     n_found, n_false : int
         Vertices with corrected p < .05 among them, and elsewhere (smoothing spreads effects).
-    layer, low, high : float
-        Center of mass of the profile of layers that predict the ratings, and its 95 % interval.
+    layer, layer_r : int, float
+        Layer that predicts the ratings best over participants, and its accuracy.
     planted_layer : int
         Layer the ratings were made of.
     """
@@ -52,9 +52,8 @@ class Feeling:
     n_vertices: int
     n_found: int
     n_false: int
-    layer: float
-    low: float
-    high: float
+    layer: int
+    layer_r: float
     planted_layer: int
 
 
@@ -179,8 +178,8 @@ def _compare_feeling(tree: OutputTree, truth: Truth, scale: str) -> Feeling:
     known = truth.cortex & np.isfinite(effect)
     where = known & (planted > 0)
     significant = np.nan_to_num(p, nan=1.0) < 0.05
-    table = tree.group_table("summary.tsv", model=DEFAULT_FEATURES, desc="preferredlayers")
-    preferred = pd.read_csv(table, sep="\t", index_col="scale").to_dict("index")[scale]
+    table = tree.group_table("scores.tsv", model=DEFAULT_FEATURES, desc="ratings")
+    profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("layer")["r"]
     return Feeling(
         scale=scale,
         r=float(np.corrcoef(effect[known], planted[known])[0, 1]),
@@ -189,9 +188,8 @@ def _compare_feeling(tree: OutputTree, truth: Truth, scale: str) -> Feeling:
         n_vertices=int(where.sum()),
         n_found=int((significant & where).sum()),
         n_false=int((significant & known & ~where).sum()),
-        layer=float(preferred["preferred_layer"]),
-        low=float(preferred["low"]),
-        high=float(preferred["high"]),
+        layer=int(np.asarray(profile.index)[profile.argmax()]),
+        layer_r=float(profile.max()),
         planted_layer=next(s.layer for s in SCALES if s.name == scale),
     )
 
@@ -204,8 +202,7 @@ def _summary(results: Path, recovery: Recovery, seconds: float) -> str:
   {f.scale}: recovered versus planted effect of its changes on the brain: r = {f.r:.2f}
       ({f.effect:.2f} % signal change where {f.planted:.2f} % was planted, {f.n_vertices} vertices;
       p < .05 at {f.n_found} of them and at {f.n_false} others)
-      center of its layer profile: {f.layer:.1f} [{f.low:.1f}, {f.high:.1f}]; planted: layer \
-{f.planted_layer}"""
+      predicted best by layer {f.layer} (r = {f.layer_r:.2f}); planted: layer {f.planted_layer}"""
         for f in recovery.feelings
     )
     return f"""

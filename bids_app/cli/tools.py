@@ -66,7 +66,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--duration",
         type=float,
-        default=480.0,
+        default=420.0,
         metavar="SECONDS",
         help="music in all; less is faster and recovers less (default: %(default)g)",
     )
