@@ -205,6 +205,7 @@ def test_results_do_not_depend_on_processes_or_order(analyzed, tmp_path):
         assert (ours / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.integration
 def test_a_broken_participant_does_not_stop_the_others(analyzed, garble, tmp_path, capfd):
     out = tmp_path / "out"
     arguments = [str(garble("02")), *analyzed.arguments("participant", output_dir=out)[1:]]
@@ -219,6 +220,7 @@ def test_a_broken_participant_does_not_stop_the_others(analyzed, garble, tmp_pat
     assert OutputTree(out).participants_of("vggish") == ["01"]
 
 
+@pytest.mark.integration
 def test_reports_only_draws_the_pages_again_and_computes_nothing(analyzed, capsys, tmp_path):
     pages = [analyzed.output_dir / name for name in ("sub-01.html", "sub-02.html", "group.html")]
     maps = OutputTree(analyzed.output_dir).participant_map(

@@ -12,6 +12,8 @@ from bids_app.files import read_json
 from bids_app.outputs import OutputTree, parse_entities
 from bids_app.surface.gifti import read_gifti
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def several(analyzed, tmp_path_factory):

@@ -16,6 +16,8 @@ from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
+pytestmark = pytest.mark.integration
+
 CLEANING = ["--confounds", "none", "--smoothing", "0", "--crop", "12", "--features", "envelope"]
 
 
