@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bids_app.cli import tools
-from bids_app.testing.music import DEFAULT_DURATION, DEFAULT_PIECES, default_pieces
+from bids_app.testing.music import DEFAULT_PIECES, default_pieces
 
 
-def test_the_command_line_knows_how_long_the_music_is():
-    assert tools.build_parser().parse_args(["demo"]).duration == DEFAULT_DURATION
+def test_the_music_is_as_long_as_the_command_line_says():
+    seconds = tools.build_parser().parse_args(["demo"]).duration
+    assert sum(piece.duration for piece in default_pieces(seconds)) == pytest.approx(seconds)
 
 
 def test_pieces_keep_their_shares_of_another_duration():
