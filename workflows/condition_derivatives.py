@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from bids_app.config import settings_hash
-from bids_app.files import atomic_path, write_json
-from bids_app.outputs import (
-    CONDITIONS_LABEL,
-    HEMISPHERES,
-    TABLE_FORMAT,
-    OutputTree,
-    map_sidecar,
-    sidecar_of,
-)
-from bids_app.surface.gifti import write_gifti
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
 
 from .condition_results import ConditionResult
 from .emotion_conditions import LagSummary
 from .emotion_runs import EmotionMaps
+from .writing import write_map, write_settings, write_table
 
 CONTRAST_TEXT = {
     "effect": "difference of conditions, percent signal change unless the sidecar says otherwise",
@@ -109,14 +98,8 @@ def write_conditions(
             written += _write_lags(tree, record, result.label, result.lags)
     runs = tree.condition_table(record.participant, "summary.tsv", desc="runs")
     written += write_table(runs, RUNS_COLUMNS, rows)
-    content = {
-        "SettingsHash": settings_hash(dict(record.settings)),
-        "Settings": record.settings,
-        "Contrasts": {result.label: result.contrast for result in results},
-        "Inputs": record.inputs,
-        "Outputs": sorted(str(p.relative_to(tree.root)) for p in written),
-    }
-    write_json(path, content)
+    contrasts = {result.label: result.contrast for result in results}
+    write_settings(tree, path, record.settings, written, Contrasts=contrasts, Inputs=record.inputs)
     return [*written, path]
 
 
@@ -131,34 +114,23 @@ def _write_maps(
     written = []
     space = str(record.settings["space"])
     for stat, text in texts.items():
-        values: NDArray[np.float32] = getattr(maps, stat)
-        for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
-            path = tree.participant_map(
-                record.participant,
-                hemi,
-                space,
-                model=CONDITIONS_LABEL,
-                feature=label,
-                stat=stat,
-                desc=desc,
-            )
-            write_gifti(path, half, hemi=hemi, names=maps.names)
-            sidecar = map_sidecar(
-                stat,
-                space,
-                maps.names,
-                description=text,
-                **maps.details,
-                DegreesOfFreedom=maps.degrees_of_freedom,
-                Runs=maps.table,
-                Confounds=record.settings["confounds"],
-                HighPassCutoff=record.settings["high_pass"],
-                SmoothingFWHM=record.settings["smoothing"],
-                Sources=list(record.sources),
-                SettingsHash=settings_hash(dict(record.settings)),
-            )
-            write_json(sidecar_of(path), sidecar)
-            written += [path, sidecar_of(path)]
+        entities = {"model": CONDITIONS_LABEL, "feature": label, "stat": stat, "desc": desc}
+        sidecar = map_sidecar(
+            stat,
+            space,
+            maps.names,
+            description=text,
+            **maps.details,
+            DegreesOfFreedom=maps.degrees_of_freedom,
+            Runs=maps.table,
+            Confounds=record.settings["confounds"],
+            HighPassCutoff=record.settings["high_pass"],
+            SmoothingFWHM=record.settings["smoothing"],
+            Sources=list(record.sources),
+            SettingsHash=settings_hash(dict(record.settings)),
+        )
+        path_of = partial(tree.participant_map, record.participant, space=space, **entities)
+        written += write_map(path_of, getattr(maps, stat), maps.names, sidecar)
     return written
 
 
@@ -175,17 +147,3 @@ def _write_lags(
         *write_table(curves, LAG_COLUMNS, lags.rows(), lags.details),
         *write_table(means, SUMMARY_COLUMNS, rows, lags.details),
     ]
-
-
-def write_table(
-    path: Path,
-    columns: Mapping[str, str],
-    rows: Sequence[Mapping[str, Any]],
-    extra: Mapping[str, Any] | None = None,
-) -> list[Path]:
-    """A TSV file, and a JSON file with the meaning of its columns and whatever else is known."""
-    with atomic_path(path) as temporary:
-        frame = pd.DataFrame(list(rows), columns=list(columns))
-        frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT)
-    dictionary = {name: {"Description": text} for name, text in columns.items()}
-    return [path, write_json(sidecar_of(path), {**(extra or {}), **dictionary})]

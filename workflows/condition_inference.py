@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
-from bids_app.files import write_json
-from bids_app.outputs import CONDITIONS_LABEL, HEMISPHERES, OutputTree, map_sidecar, sidecar_of
-from bids_app.surface.gifti import read_gifti, write_gifti
+from bids_app.outputs import CONDITIONS_LABEL, HEMISPHERES, OutputTree, map_sidecar
+from bids_app.surface.gifti import read_gifti
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 from .emotion_group import group_emotion_maps, regress_on_ratings
+from .writing import write_map
 
 LEVEL = 0.05
 KINDS = {"": "contrast", "ppi": "interaction"}
@@ -230,23 +231,20 @@ class _Writer:
         fields: Mapping[str, Any],
     ) -> None:
         space = self.group.space
-        for hemi, half in zip(HEMISPHERES, np.split(values, 2), strict=True):
-            path = self.tree.group_map(
-                hemi, space, model=CONDITIONS_LABEL, feature=self.label, stat=stat, desc=desc
-            )
-            write_gifti(path, half[None], hemi=hemi, names=[self.contrast])
-            sidecar = map_sidecar(
-                stat,
-                space,
-                [self.contrast],
-                description=text,
-                Contrast=self.contrast,
-                Participants=list(participants),
-                RandomSeed=self.group.seed,
-                SettingsHash=self.group.settings_hash,
-                **fields,
-            )
-            self.written += [path, write_json(sidecar_of(path), sidecar)]
+        sidecar = map_sidecar(
+            stat,
+            space,
+            [self.contrast],
+            description=text,
+            Contrast=self.contrast,
+            Participants=list(participants),
+            RandomSeed=self.group.seed,
+            SettingsHash=self.group.settings_hash,
+            **fields,
+        )
+        entities = {"model": CONDITIONS_LABEL, "feature": self.label, "stat": stat, "desc": desc}
+        path_of = partial(self.tree.group_map, space=space, **entities)
+        self.written += write_map(path_of, values[None], [self.contrast], sidecar)
 
     def blank(self, test: str) -> dict[str, Any]:
         """A row without a result."""

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from bids_app.emotion import SIGN_CONVENTION
 from bids_app.errors import BadDataError
-from bids_app.files import write_json
 from bids_app.group import sign_flip_max_t
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
-from .condition_derivatives import write_table
 from .condition_inference import TESTS_COLUMNS, ConditionGroup, Outcome
 from .emotion_group import regress_on_ratings
+from .writing import write_settings, write_table
 
 LAGS_COLUMNS = {
     "condition": "condition, or the contrast: the weighted sum of its conditions",
@@ -192,10 +191,5 @@ def finish_group(
     )
     files += write_table(table("participants"), PARTICIPANTS_COLUMNS, people)
     path = tree.group_table("settings.json", model=CONDITIONS_LABEL)
-    content = {
-        "SettingsHash": group.settings_hash,
-        "Settings": dict(settings),
-        "Participants": [f"sub-{p}" for p in group.participants],
-        "Outputs": sorted(str(file.relative_to(tree.root)) for file in files),
-    }
-    return [*files, write_json(path, content)]
+    participants = [f"sub-{p}" for p in group.participants]
+    return [*files, write_settings(tree, path, settings, files, Participants=participants)]

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.config import Responses, settings_hash
-from bids_app.files import atomic_path, write_json
-from bids_app.outputs import (
-    HEMISPHERES,
-    TABLE_FORMAT,
-    OutputTree,
-    map_sidecar,
-    safe_label,
-    sidecar_of,
-)
-from bids_app.surface.gifti import write_gifti
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
 
 from .encoding import LayerFits
 from .preference import PreferenceMaps, preference_missing
 from .responses import Block
+from .writing import Rows, described, write_map, write_rows, write_settings
 
 
 @dataclass(frozen=True)
@@ -182,42 +175,23 @@ class ParticipantWriter:
     ) -> None:
         """Both hemispheres of one map with their sidecars."""
         entities |= {"model": self.record.model, "stat": stat}
-        for hemi, half in zip(HEMISPHERES, np.split(data, 2, axis=-1), strict=True):
-            path = self.tree.participant_map(self.record.participant, hemi, self.space, **entities)
-            write_gifti(path, half, hemi=hemi, names=list(names))
-            write_json(
-                sidecar_of(path),
-                map_sidecar(stat, self.space, list(names), **self.common, **(sidecar or {})),
-            )
-            self.written += [path, sidecar_of(path)]
-
-    def table(
-        self, path: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
-    ) -> None:
-        """A TSV file and the JSON dictionary of its columns."""
-        with atomic_path(path) as temporary:
-            pd.DataFrame(list(rows)).to_csv(
-                temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT
-            )
-        write_json(
-            sidecar_of(path), {name: {"Description": text} for name, text in columns.items()}
+        content = map_sidecar(stat, self.space, list(names), **self.common, **(sidecar or {}))
+        path_of = partial(
+            self.tree.participant_map, self.record.participant, space=self.space, **entities
         )
-        self.written += [path, sidecar_of(path)]
+        self.written += write_map(path_of, data, names, content)
+
+    def table(self, path: Path, rows: Rows, columns: Mapping[str, str]) -> None:
+        """A TSV file of whatever the rows have, and the JSON dictionary of its columns."""
+        write_rows(path, rows)
+        self.written += [path, write_json(sidecar_of(path), described(columns))]
 
     def settings(self, **fields: Any) -> None:
         """The file that marks a participant as complete, with what `fields` say of the result."""
-        record, root = self.record, self.tree.root
+        record = self.record
         path = self.tree.participant_settings(record.participant, record.model, record.desc)
-        content = {
-            "SettingsHash": settings_hash(dict(record.settings)),
-            "Settings": record.settings,
-            "Inputs": record.inputs,
-            "Stimuli": record.stimuli,
-            "Features": record.features,
-            **fields,
-            "Outputs": sorted(str(p.relative_to(root)) for p in self.written),
-        }
-        write_json(path, content)
+        told = {"Inputs": record.inputs, "Stimuli": record.stimuli, "Features": record.features}
+        write_settings(self.tree, path, record.settings, self.written, **told, **fields)
         self.written.append(path)
 
 
@@ -258,25 +232,20 @@ def _write_blocks(writer: ParticipantWriter, blocks: Sequence[Block]) -> None:
         entities = {"stim": safe_label(block.stimulus)}
         if labels.count(block.stimulus) > 1:
             entities["run"] = str(labels[: index + 1].count(block.stimulus))
-        for hemi, half in zip(HEMISPHERES, np.split(block.values, 2, axis=1), strict=True):
-            path = writer.tree.participant_bold(
-                writer.record.participant, hemi, writer.space, **entities
-            )
-            names = [f"{t:.4f} s" for t in block.times]
-            write_gifti(path, half, hemi=hemi, names=names, tr=block.tr)
-            write_json(
-                sidecar_of(path),
-                {
-                    "Description": "confounds and drift regressed out, smoothed on the surface; "
-                    "volumes with music only",
-                    "RepetitionTime": block.tr,
-                    "Stimulus": block.stimulus,
-                    "StimulusTimes": block.times,
-                    "Sources": list(writer.record.sources),
-                    "SettingsHash": writer.common["SettingsHash"],
-                },
-            )
-            writer.written += [path, sidecar_of(path)]
+        path_of = partial(
+            writer.tree.participant_bold, writer.record.participant, space=writer.space, **entities
+        )
+        sidecar = {
+            "Description": "confounds and drift regressed out, smoothed on the surface; "
+            "volumes with music only",
+            "RepetitionTime": block.tr,
+            "Stimulus": block.stimulus,
+            "StimulusTimes": block.times,
+            "Sources": list(writer.record.sources),
+            "SettingsHash": writer.common["SettingsHash"],
+        }
+        names = [f"{t:.4f} s" for t in block.times]
+        writer.written += write_map(path_of, block.values, names, sidecar, tr=block.tr)
 
 
 RUNS_COLUMNS = {

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
-from bids_app.files import atomic_path, read_json, write_json
-from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, map_sidecar, sidecar_of
-from bids_app.surface.gifti import write_gifti
+from bids_app.files import read_json
+from bids_app.outputs import OutputTree, map_sidecar
 
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
@@ -30,8 +29,7 @@ from .isc import IscOutcome
 from .music_null import MusicNull
 from .parcels import AtlasSummary, write_atlas
 from .preference import SIGNIFICANCE, preference_missing
-
-Rows = Sequence[Mapping[str, Any]]
+from .writing import Rows, write_map, write_settings, write_table
 
 
 def write_group(
@@ -125,19 +123,16 @@ class GroupWriter:
         """Both hemispheres of one map with their sidecars."""
         label = self.model if model is None else model
         entities = {"model": label, "feature": feature, "stat": stat, "desc": desc}
-        for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
-            path = self.tree.group_map(hemi, self.space, **entities)
-            write_gifti(path, half, hemi=hemi, names=list(names))
-            content = map_sidecar(
-                stat,
-                self.space,
-                list(names),
-                Participants=self.participants,
-                SettingsHash=settings_hash(self.settings),
-                **fields,
-            )
-            write_json(sidecar_of(path), content)
-            self.written += [path, sidecar_of(path)]
+        sidecar = map_sidecar(
+            stat,
+            self.space,
+            list(names),
+            Participants=self.participants,
+            SettingsHash=settings_hash(self.settings),
+            **fields,
+        )
+        path_of = partial(self.tree.group_map, space=self.space, **entities)
+        self.written += write_map(path_of, values, names, sidecar)
 
     def table(
         self,
@@ -150,25 +145,13 @@ class GroupWriter:
     ) -> None:
         """A TSV file and the JSON dictionary of its columns."""
         path = self.tree.group_table(f"{suffix}.tsv", model=self.model, desc=desc)
-        with atomic_path(path) as temporary:
-            frame = pd.DataFrame(list(rows), columns=list(columns))
-            frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT)
-        dictionary = {name: {"Description": text} for name, text in columns.items()}
-        write_json(path.with_suffix(".json"), extra | dictionary)
-        self.written += [path, path.with_suffix(".json")]
+        self.written += write_table(path, columns, rows, extra)
 
     def finish(self, *, desc: str = "", **fields: Any) -> None:
         """The file that marks a group result as complete, with what `fields` say of it."""
         path = self.tree.group_table("settings.json", model=self.model, desc=desc)
-        content = {
-            "SettingsHash": settings_hash(self.settings),
-            "Settings": self.settings,
-            "Participants": self.participants,
-            "InputsSHA256": self.inputs,
-            **fields,
-            "Outputs": sorted(str(p.relative_to(self.tree.root)) for p in self.written),
-        }
-        write_json(path, content)
+        told = {"Participants": self.participants, "InputsSHA256": self.inputs, **fields}
+        write_settings(self.tree, path, self.settings, self.written, **told)
         self.written.append(path)
 
 

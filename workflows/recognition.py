@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bids_app import __version__
 from bids_app.emotion import Recognition, recognize
 from bids_app.emotion.recognition import Classifier
-from bids_app.files import atomic_path, write_json
+from bids_app.files import write_json
 from bids_app.inputs.clip_folders import read_clip_folder
 from bids_app.inputs.clips import match_clips, read_clip_features, read_clip_labels
-from bids_app.outputs import TABLE_FORMAT, sidecar_of
+from bids_app.outputs import sidecar_of
+
+from .writing import described, write_rows
 
 
 def recognize_files(
@@ -118,13 +118,9 @@ def write_recognition(
     CannotWriteError
         If the folder cannot be written.
     """
-    table = Path(folder) / "recognition.tsv"
-    with atomic_path(table) as temporary:
-        pd.DataFrame(rows).to_csv(
-            temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT
-        )
+    table = write_rows(Path(folder) / "recognition.tsv", rows)
     about = {
-        **{name: {"Description": text} for name, text in COLUMNS.items()},
+        **described(COLUMNS),
         "Settings": dict(settings),
         "ClipsLeftOut": list(left_out),
         "Confusion": {
