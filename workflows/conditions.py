@@ -23,6 +23,7 @@ from .completion import claim_settings, input_files
 from .condition_derivatives import ConditionRecord
 from .condition_plan import ConditionPlan
 from .interfaces.conditions import FitConditions, WriteConditions
+from .nodes import cleaning_inputs
 from .running import run_workflow
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -103,19 +104,12 @@ def init_conditions_wf(
         runs = plan.runs_of(record.participant)
         fit = pe.Node(
             FitConditions(
-                runs=runs,
                 conditions={run.label: plan.conditions[run.label] for run in runs},
-                files=[str(path) for path in input_files(runs)],
                 contrasts=dict(plan.contrasts),
                 seed=plan.seed,
                 target=plan.target,
                 max_lag=config.conditions.max_lag,
-                space=config.responses.space,
-                cortex_mask=[str(path) for path in config.responses.cortex_mask],
-                confounds=config.responses.confounds,
-                high_pass=config.responses.high_pass,
-                smoothing=config.responses.smoothing,
-                verbosity=config.running.verbosity,
+                **cleaning_inputs(runs, config),
             ),
             name=f"fit_{record.participant}",
         )

@@ -11,7 +11,6 @@ from nipype.pipeline import engine as pe
 from bids_app.config import Config
 from bids_app.inputs.records import BoldRun, StudyPlan
 
-from .completion import input_files
 from .derivatives import ParticipantRecord
 from .emotion_participant import ScoreJob
 from .emotion_plan import EmotionWork, StudyRatings
@@ -22,7 +21,7 @@ from .interfaces.emotion import (
     WriteRatingMaps,
     WriteRatingScores,
 )
-from .nodes import report_node
+from .nodes import cleaning_inputs, report_node, ridge_inputs
 
 
 def connect_emotion(
@@ -95,25 +94,17 @@ def _connect_maps(
     n_threads: int,
 ) -> pe.Node:
     """Linear model and predictions from ratings -> maps; returns the node that writes them."""
-    verbosity = config.running.verbosity
     shared = {
         "participant": record.participant,
         "ratings": study.ratings,
         "ratings_sha256": record.inputs["ratings"],
         "scales": list(study.scales),
-        "space": config.responses.space,
-        "high_pass": config.responses.high_pass,
-        "verbosity": verbosity,
     }
     glm = pe.Node(
         RelateRatings(
-            runs=list(runs),
-            files=[str(path) for path in input_files(runs)],
-            cortex_mask=[str(path) for path in config.responses.cortex_mask],
-            confounds=config.responses.confounds,
-            smoothing=config.responses.smoothing,
             hrf=config.emotion.hrf,
             delays=config.emotion.delays,
+            **cleaning_inputs(runs, config),
             **shared,
         ),
         name="rating_glm",
@@ -121,18 +112,18 @@ def _connect_maps(
     ridge = pe.Node(
         PredictFromRatings(
             output_dir=str(config.output_dir),
-            crop=config.model.crop,
-            alphas=list(config.model.alphas),
-            selection=config.model.selection,
-            null=config.statistics.null,
-            n_threads=n_threads,
+            space=config.responses.space,
+            high_pass=config.responses.high_pass,
+            **ridge_inputs(config, n_threads),
             **shared,
         ),
         name="rating_ridge",
         n_procs=n_threads,
     )
     write = pe.Node(
-        WriteRatingMaps(output_dir=str(config.output_dir), record=record, verbosity=verbosity),
+        WriteRatingMaps(
+            output_dir=str(config.output_dir), record=record, verbosity=config.running.verbosity
+        ),
         name="write_rating_maps",
     )
     workflow.connect(
@@ -164,12 +155,7 @@ def _score_node(
             ratings=study.ratings,
             ratings_sha256=" ".join(record.inputs["ratings"] for record in records),
             scales=list(study.scales),
-            crop=config.model.crop,
-            alphas=list(config.model.alphas),
-            selection=config.model.selection,
-            null=config.statistics.null,
-            n_threads=config.running.n_procs,
-            verbosity=config.running.verbosity,
+            **ridge_inputs(config, config.running.n_procs),
         ),
         name=f"rating_scores_{label}",
         n_procs=config.running.n_procs,

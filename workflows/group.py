@@ -96,29 +96,26 @@ def init_group_level_wf(
     -------
     None; the results are in ``config.output_dir``.
     """
-    tree = OutputTree(config.output_dir)
-    statistics, verbosity = config.statistics, config.running.verbosity
+    tree, statistics = OutputTree(config.output_dir), config.statistics
     n_threads = config.running.n_threads(1)
-    output_dir = str(config.output_dir)
+    every = {"verbosity": config.running.verbosity}
+    seeded = every | {"seed": statistics.random_seed}
+    folder = {"output_dir": str(config.output_dir)}
+    tested = seeded | {"n_permutations": statistics.n_permutations}
+    threaded = {"n_threads": n_threads}
     aggregate = pe.Node(
         AggregateParticipants(
-            output_dir=output_dir,
             model=model,
             participants=list(participants),
             files=[str(tree.participant_settings(p, model)) for p in participants],
-            verbosity=verbosity,
+            **folder,
+            **every,
         ),
         name="aggregate",
     )
+    atlas = next(iter(statistics.atlases), "")
     accuracy = pe.Node(
-        InferAccuracy(
-            output_dir=output_dir,
-            atlas=next(iter(statistics.atlases), ""),
-            n_permutations=statistics.n_permutations,
-            seed=statistics.random_seed,
-            n_threads=n_threads,
-            verbosity=verbosity,
-        ),
+        InferAccuracy(atlas=atlas, **folder, **tested, **threaded),
         name="accuracy",
         n_procs=n_threads,
     )
@@ -127,64 +124,35 @@ def init_group_level_wf(
             gradient=statistics.gradient,
             n_spins=statistics.n_spins,
             method=statistics.spin_method,
-            seed=statistics.random_seed,
-            n_threads=n_threads,
-            verbosity=verbosity,
+            **seeded,
+            **threaded,
         ),
         name="alignment",
         n_procs=n_threads,
     )
-    synchrony = pe.Node(
-        CorrelateParticipants(
-            output_dir=output_dir, seed=statistics.random_seed, verbosity=verbosity
-        ),
-        name="isc",
-    )
+    synchrony = pe.Node(CorrelateParticipants(**folder, **seeded), name="isc")
     music = pe.Node(
-        InferOverMusic(
-            output_dir=output_dir,
-            seed=statistics.random_seed,
-            cache_dir=str(config.cache_dir),
-            n_threads=n_threads,
-            verbosity=verbosity,
-        ),
+        InferOverMusic(cache_dir=str(config.cache_dir), **folder, **seeded, **threaded),
         name="music",
         n_procs=n_threads,
     )
-    atlases = pe.Node(
-        SummarizeAtlases(
-            atlases=list(statistics.atlases),
-            n_permutations=statistics.n_permutations,
-            seed=statistics.random_seed,
-            verbosity=verbosity,
-        ),
-        name="atlases",
-    )
-    write = pe.Node(
-        WriteGroup(output_dir=output_dir, settings=settings, verbosity=verbosity), name="write"
-    )
+    atlases = pe.Node(SummarizeAtlases(atlases=list(statistics.atlases), **tested), name="atlases")
+    write = pe.Node(WriteGroup(settings=settings, **folder, **every), name="write")
     workflow = pe.Workflow(name="group_level_wf")
+    for node in (accuracy, alignment, synchrony, write, music, atlases):
+        workflow.connect(aggregate, "data_file", node, "data_file")
     both = [("accuracy_file", "accuracy_file"), ("preference_file", "preference_file")]
+    aligned = [("alignment_file", "alignment_file"), ("gradient_file", "gradient_file")]
     workflow.connect(
         [
-            (aggregate, accuracy, [("data_file", "data_file")]),
-            (aggregate, alignment, [("data_file", "data_file")]),
-            (aggregate, synchrony, [("data_file", "data_file")]),
-            (aggregate, write, [("data_file", "data_file")]),
-            (synchrony, write, [("isc_file", "isc_file")]),
-            (aggregate, music, [("data_file", "data_file")]),
             (accuracy, music, [("accuracy_file", "accuracy_file")]),
-            (music, write, [("music_file", "music_file")]),
             (accuracy, alignment, both),
-            (accuracy, write, both),
-            (aggregate, atlases, [("data_file", "data_file")]),
             (accuracy, atlases, both),
+            (accuracy, write, both),
+            (synchrony, write, [("isc_file", "isc_file")]),
+            (music, write, [("music_file", "music_file")]),
             (atlases, write, [("atlases_file", "atlases_file")]),
-            (
-                alignment,
-                write,
-                [("alignment_file", "alignment_file"), ("gradient_file", "gradient_file")],
-            ),
+            (alignment, write, aligned),
         ]
     )
     return workflow

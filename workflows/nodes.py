@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from nipype.pipeline import engine as pe
 
 from bids_app.config import Config
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import BoldRun, StudyPlan
 
+from .completion import input_files
 from .derivatives import ParticipantRecord
 from .interfaces.participant import DrawReport
+
+
+def cleaning_inputs(runs: Sequence[BoldRun], config: Config) -> dict[str, Any]:
+    """Runs of a participant, and how their responses are cleaned."""
+    responses = config.responses
+    return {
+        "runs": list(runs),
+        "files": [str(path) for path in input_files(runs)],
+        "space": responses.space,
+        "cortex_mask": [str(path) for path in responses.cortex_mask],
+        "confounds": responses.confounds,
+        "high_pass": responses.high_pass,
+        "smoothing": responses.smoothing,
+        "verbosity": config.running.verbosity,
+    }
+
+
+def ridge_inputs(config: Config, n_threads: int) -> dict[str, Any]:
+    """How a ridge model is fitted."""
+    return {
+        "crop": config.model.crop,
+        "alphas": list(config.model.alphas),
+        "selection": config.model.selection,
+        "null": config.statistics.null,
+        "n_threads": n_threads,
+        "verbosity": config.running.verbosity,
+    }
 
 
 def report_node(plan: StudyPlan, record: ParticipantRecord, config: Config) -> pe.Node:

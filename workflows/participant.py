@@ -11,7 +11,6 @@ from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate
 from bids_app.inputs.records import StudyPlan
 
-from .completion import input_files
 from .derivatives import ParticipantRecord
 from .emotion_nodes import connect_emotion
 from .emotion_plan import EmotionWork
@@ -24,7 +23,7 @@ from .interfaces.participant import (
     WriteDerivatives,
     WriteResponses,
 )
-from .nodes import report_node
+from .nodes import cleaning_inputs, report_node, ridge_inputs
 
 
 def init_participant_level_wf(
@@ -128,17 +127,7 @@ def init_participant_wf(
     participant = records[0].participant
     runs = [run for run in plan.runs if run.participant == participant]
     responses = pe.Node(
-        PrepareResponses(
-            participant=participant,
-            runs=list(runs),
-            files=[str(path) for path in input_files(runs)],
-            space=config.responses.space,
-            cortex_mask=[str(path) for path in config.responses.cortex_mask],
-            confounds=config.responses.confounds,
-            high_pass=config.responses.high_pass,
-            smoothing=config.responses.smoothing,
-            verbosity=verbosity,
-        ),
+        PrepareResponses(participant=participant, **cleaning_inputs(runs, config)),
         name="responses",
         mem_gb=mem_gb,
     )
@@ -206,15 +195,10 @@ def _model_nodes(
             participant=record.participant,
             layers=list(record.settings["layers"]),
             delays=config.model.delays,
-            crop=config.model.crop,
-            alphas=list(config.model.alphas),
-            selection=config.model.selection,
-            null=config.statistics.null,
             n_nulls=config.statistics.n_nulls,
             seed=config.statistics.random_seed,
             high_pass=config.responses.high_pass,
-            n_threads=n_threads,
-            verbosity=verbosity,
+            **ridge_inputs(config, n_threads),
         ),
         name=f"encoding_{record.model}",
         n_procs=n_threads,

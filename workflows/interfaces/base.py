@@ -7,10 +7,18 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import BaseInterface, BaseInterfaceInputSpec, traits
+from nipype.interfaces.base import (
+    BaseInterface,
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    TraitedSpec,
+    traits,
+)
 from threadpoolctl import threadpool_limits
 
 from bids_app.log import set_up_logging
+from bids_app.outputs import OutputTree
 
 
 def save_content(folder: str, name: str, content: object) -> str:
@@ -31,6 +39,46 @@ class StepInputSpec(BaseInterfaceInputSpec):
     """Inputs every step has."""
 
     verbosity = traits.Int(0, usedefault=True, nohash=True, desc="1 logs details")
+
+
+class CleaningInputSpec(StepInputSpec):
+    """Runs of a participant, and how their responses are cleaned."""
+
+    runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
+    files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
+    space = traits.Str(mandatory=True, desc="mesh")
+    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
+    confounds = traits.Str(mandatory=True, desc="strategy")
+    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
+    smoothing = traits.Float(mandatory=True, desc="mm")
+
+
+class RidgeInputSpec(StepInputSpec):
+    """How a ridge model is fitted."""
+
+    crop = traits.Float(mandatory=True, desc="seconds")
+    alphas = traits.List(traits.Float, mandatory=True)
+    selection = traits.Str(mandatory=True)
+    null = traits.Str(mandatory=True)
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class OutputDirInputSpec(StepInputSpec):
+    """Where derivatives are."""
+
+    output_dir = traits.Str(mandatory=True)
+
+
+class RecordInputSpec(OutputDirInputSpec):
+    """Whose derivatives are written."""
+
+    record = traits.Any(mandatory=True, desc="ParticipantRecord or ConditionRecord")
+
+
+class WrittenOutputSpec(TraitedSpec):
+    """What a step left in the output folder."""
+
+    files = traits.List(traits.Str)
 
 
 class Step(BaseInterface):
@@ -58,3 +106,18 @@ class Step(BaseInterface):
 
     def _list_outputs(self) -> dict[str, Any]:
         return self.results
+
+
+class WritingStep(Step):
+    """A step that leaves files in the output folder; subclasses implement ``_write``."""
+
+    input_spec = OutputDirInputSpec
+    output_spec = WrittenOutputSpec
+    _always_run = True  # the outputs may be gone although the work directory is kept
+
+    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+        written = self._write(inputs, OutputTree(Path(inputs.output_dir)))
+        return {"files": [str(path) for path in written]}
+
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
+        raise TypeError(f"{type(self).__name__} writes nothing")

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+from nipype.interfaces.base import File, TraitedSpec, traits
 
 from bids_app.outputs import OutputTree
 from bids_app.report import write_participant_report
 
 from ..condition_derivatives import write_conditions
 from ..condition_results import analyze_conditions
-from .base import Step, StepInputSpec
+from .base import (
+    CleaningInputSpec,
+    RecordInputSpec,
+    Step,
+    WritingStep,
+    load_content,
+    save_content,
+)
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
 
-class _FitInputSpec(StepInputSpec):
-    runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
+class _FitInputSpec(CleaningInputSpec):
     conditions = traits.Dict(mandatory=True, desc="run label to Conditions")
-    files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
     contrasts = traits.Dict(mandatory=True, desc="label to contrast")
     seed = traits.Any(desc="SeedRegion or None")
     target = traits.Any(desc="SeedRegion or None")
     max_lag = traits.Float(mandatory=True, desc="seconds")
-    space = traits.Str(mandatory=True, desc="mesh")
-    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
-    confounds = traits.Str(mandatory=True, desc="strategy")
-    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
-    smoothing = traits.Float(mandatory=True, desc="mm")
 
 
 class _FitOutputSpec(TraitedSpec):
@@ -59,32 +58,20 @@ class FitConditions(Step):
             high_pass=inputs.high_pass,
             smoothing=inputs.smoothing,
         )
-        path = Path(folder) / "conditions.pkl"
-        path.write_bytes(pickle.dumps(results, protocol=5))
-        return {"results_file": str(path)}
+        return {"results_file": save_content(folder, "conditions", results)}
 
 
-class _WriteInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ConditionRecord")
+class _WriteInputSpec(RecordInputSpec):
     results_file = File(exists=True, mandatory=True)
 
 
-class _WriteOutputSpec(TraitedSpec):
-    files = traits.List(traits.Str)
-
-
-class WriteConditions(Step):
+class WriteConditions(WritingStep):
     """A participant's maps and tables of conditions, and the page."""
 
     input_spec = _WriteInputSpec
-    output_spec = _WriteOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        output_dir, record = Path(inputs.output_dir), inputs.record
-        results = pickle.loads(Path(inputs.results_file).read_bytes())
-        files = write_conditions(OutputTree(output_dir), record, results)
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
+        record = inputs.record
+        files = write_conditions(tree, record, load_content(inputs.results_file))
         LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(files))
-        files.append(write_participant_report(output_dir, record.participant))
-        return {"files": [str(path) for path in files]}
+        return [*files, write_participant_report(tree.root, record.participant)]

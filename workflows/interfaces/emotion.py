@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+from nipype.interfaces.base import File, TraitedSpec, traits
 
 from bids_app.features.cache import FeatureGrams
 from bids_app.outputs import OutputTree
@@ -16,7 +16,16 @@ from ..emotion import fit_rating_glm
 from ..emotion_derivatives import write_rating_maps, write_rating_scores
 from ..emotion_encoding import fit_rating_encoding
 from ..emotion_participant import attempt, read_cleaned, score_layers
-from .base import Step, StepInputSpec, load_content, save_content
+from .base import (
+    CleaningInputSpec,
+    RecordInputSpec,
+    RidgeInputSpec,
+    Step,
+    StepInputSpec,
+    WritingStep,
+    load_content,
+    save_content,
+)
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -27,15 +36,8 @@ class _RatingInputSpec(StepInputSpec):
     scales = traits.List(traits.Str, mandatory=True)
 
 
-class _GlmInputSpec(_RatingInputSpec):
+class _GlmInputSpec(CleaningInputSpec, _RatingInputSpec):
     participant = traits.Str(mandatory=True)
-    runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
-    files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
-    space = traits.Str(mandatory=True, desc="mesh")
-    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
-    confounds = traits.Str(mandatory=True, desc="strategy")
-    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
-    smoothing = traits.Float(mandatory=True, desc="mm")
     hrf = traits.Str(mandatory=True)
     delays = traits.Tuple(traits.Float, traits.Float, desc="seconds, for fir")
 
@@ -68,28 +70,23 @@ class RelateRatings(Step):
         return {"maps_file": save_content(folder, "maps", outcome)}
 
 
-class _RidgeInputSpec(_RatingInputSpec):
+class _EncodingInputSpec(RidgeInputSpec, _RatingInputSpec):
     participant = traits.Str(mandatory=True)
     output_dir = traits.Str(mandatory=True)
     response_files = traits.List(traits.Str, desc="cleaned responses, where this call writes them")
     space = traits.Str(mandatory=True, desc="mesh")
-    crop = traits.Float(mandatory=True, desc="seconds")
-    alphas = traits.List(traits.Float, mandatory=True)
-    selection = traits.Str(mandatory=True)
-    null = traits.Str(mandatory=True)
     high_pass = traits.Float(mandatory=True, desc="seconds")
-    n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
-class _RidgeOutputSpec(TraitedSpec):
+class _EncodingOutputSpec(TraitedSpec):
     accuracy_file = File(exists=True)
 
 
 class PredictFromRatings(Step):
     """Responses predicted from past and from future ratings, of one participant."""
 
-    input_spec = _RidgeInputSpec
-    output_spec = _RidgeOutputSpec
+    input_spec = _EncodingInputSpec
+    output_spec = _EncodingOutputSpec
     _always_run = True  # the responses may have changed under the same name
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
@@ -110,14 +107,9 @@ class PredictFromRatings(Step):
         return {"accuracy_file": save_content(folder, "accuracy", outcome)}
 
 
-class _ScoresInputSpec(_RatingInputSpec):
+class _ScoresInputSpec(RidgeInputSpec, _RatingInputSpec):
     grams_dir = traits.Directory(exists=True, mandatory=True)
     jobs = traits.List(traits.Any, mandatory=True, desc="ScoreJob records")
-    crop = traits.Float(mandatory=True, desc="seconds")
-    alphas = traits.List(traits.Float, mandatory=True)
-    selection = traits.Str(mandatory=True)
-    null = traits.Str(mandatory=True)
-    n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
 class _ScoresOutputSpec(TraitedSpec):
@@ -146,49 +138,34 @@ class ScoreLayers(Step):
         return {"scores_file": save_content(folder, "scores", scores)}
 
 
-class _WrittenOutputSpec(TraitedSpec):
-    files = traits.List(traits.Str)
-
-
-class _WriteMapsInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+class _WriteMapsInputSpec(RecordInputSpec):
     maps_file = File(exists=True, mandatory=True)
     accuracy_file = File(exists=True, mandatory=True)
 
 
-class WriteRatingMaps(Step):
+class WriteRatingMaps(WritingStep):
     """Maps of ratings and brain in the output folder."""
 
     input_spec = _WriteMapsInputSpec
-    output_spec = _WrittenOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        written = write_rating_maps(
-            OutputTree(Path(inputs.output_dir)),
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
+        return write_rating_maps(
+            tree,
             inputs.record,
             *load_content(inputs.maps_file),
             *load_content(inputs.accuracy_file),
         )
-        return {"files": [str(path) for path in written]}
 
 
-class _WriteScoresInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+class _WriteScoresInputSpec(RecordInputSpec):
     scores_file = File(exists=True, mandatory=True)
 
 
-class WriteRatingScores(Step):
+class WriteRatingScores(WritingStep):
     """Tables of layers and ratings in the output folder."""
 
     input_spec = _WriteScoresInputSpec
-    output_spec = _WrittenOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
         scores = load_content(inputs.scores_file)[inputs.record.participant]
-        tree = OutputTree(Path(inputs.output_dir))
-        written = write_rating_scores(tree, inputs.record, scores)
-        return {"files": [str(path) for path in written]}
+        return write_rating_scores(tree, inputs.record, scores)

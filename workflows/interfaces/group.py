@@ -20,13 +20,28 @@ from ..isc import group_isc
 from ..music_null import group_music_null
 from ..parcels import summarize_atlas
 from ..preference import preference_missing
-from .base import Step, StepInputSpec, load_content, save_content
+from .base import (
+    OutputDirInputSpec,
+    Step,
+    StepInputSpec,
+    WritingStep,
+    load_content,
+    save_content,
+)
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
 
-class _AggregateInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
+class _DataInputSpec(StepInputSpec):
+    data_file = File(exists=True, mandatory=True)
+
+
+class _TestedInputSpec(_DataInputSpec):
+    accuracy_file = File(exists=True, mandatory=True)
+    preference_file = File(exists=True, mandatory=True)
+
+
+class _AggregateInputSpec(OutputDirInputSpec):
     model = traits.Str(mandatory=True, desc="model label")
     participants = traits.List(traits.Str, mandatory=True)
     files = InputMultiObject(File(exists=True), desc="settings files, for their content")
@@ -49,10 +64,8 @@ class AggregateParticipants(Step):
         return {"data_file": save_content(folder, "data", data)}
 
 
-class _AccuracyInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
+class _AccuracyInputSpec(OutputDirInputSpec, _DataInputSpec):
     atlas = traits.Str("", usedefault=True, desc="names the peaks of clusters")
-    data_file = File(exists=True, mandatory=True)
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
@@ -89,10 +102,7 @@ class InferAccuracy(Step):
         }
 
 
-class _AlignmentInputSpec(StepInputSpec):
-    data_file = File(exists=True, mandatory=True)
-    accuracy_file = File(exists=True, mandatory=True)
-    preference_file = File(exists=True, mandatory=True)
+class _AlignmentInputSpec(_TestedInputSpec):
     gradient = traits.Str(mandatory=True)
     n_spins = traits.Int(mandatory=True)
     method = traits.Enum("spearman", "pearson", usedefault=True)
@@ -117,33 +127,29 @@ class AlignWithGradient(Step):
         data = load_content(inputs.data_file)
         preference = load_content(inputs.preference_file)
         gradient = load_gradient(inputs.gradient, data.space)
+        report = None
         if preference is None:
             reason = preference_missing(len(data.layer_names))
             LOGGER.info("group: model-%s is not aligned with the gradient: %s", data.model, reason)
-            return {
-                "alignment_file": save_content(folder, "alignment", None),
-                "gradient_file": save_content(folder, "gradient", gradient),
-            }
-        report = align(
-            data,
-            load_content(inputs.accuracy_file),
-            preference,
-            gradient.values,
-            n_spins=inputs.n_spins,
-            method=inputs.method,
-            seed=inputs.seed,
-            n_threads=inputs.n_threads,
-        )
-        LOGGER.info("group: %s", report.statement)
+        else:
+            report = align(
+                data,
+                load_content(inputs.accuracy_file),
+                preference,
+                gradient.values,
+                n_spins=inputs.n_spins,
+                method=inputs.method,
+                seed=inputs.seed,
+                n_threads=inputs.n_threads,
+            )
+            LOGGER.info("group: %s", report.statement)
         return {
             "alignment_file": save_content(folder, "alignment", report),
             "gradient_file": save_content(folder, "gradient", gradient),
         }
 
 
-class _IscInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    data_file = File(exists=True, mandatory=True)
+class _IscInputSpec(OutputDirInputSpec, _DataInputSpec):
     seed = traits.Int(mandatory=True)
 
 
@@ -174,11 +180,9 @@ class CorrelateParticipants(Step):
         return {"isc_file": save_content(folder, "isc", outcome)}
 
 
-class _MusicInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
+class _MusicInputSpec(OutputDirInputSpec, _DataInputSpec):
     seed = traits.Int(mandatory=True)
     cache_dir = traits.Str(mandatory=True, nohash=True)
-    data_file = File(exists=True, mandatory=True)
     accuracy_file = File(exists=True, mandatory=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -210,10 +214,7 @@ class InferOverMusic(Step):
         return {"music_file": save_content(folder, "music", outcome)}
 
 
-class _AtlasInputSpec(StepInputSpec):
-    data_file = File(exists=True, mandatory=True)
-    accuracy_file = File(exists=True, mandatory=True)
-    preference_file = File(exists=True, mandatory=True)
+class _AtlasInputSpec(_TestedInputSpec):
     atlases = traits.List(traits.Str)
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
@@ -246,12 +247,8 @@ class SummarizeAtlases(Step):
         return {"atlases_file": save_content(folder, "atlases", summaries)}
 
 
-class _WriteInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
+class _WriteInputSpec(OutputDirInputSpec, _TestedInputSpec):
     settings = traits.Dict(mandatory=True)
-    data_file = File(exists=True, mandatory=True)
-    accuracy_file = File(exists=True, mandatory=True)
-    preference_file = File(exists=True, mandatory=True)
     alignment_file = File(exists=True, mandatory=True)
     gradient_file = File(exists=True, mandatory=True)
     isc_file = File(exists=True, mandatory=True)
@@ -260,21 +257,14 @@ class _WriteInputSpec(StepInputSpec):
     rating_files = traits.List(traits.Str, desc="what ratings say, for the page")
 
 
-class _WriteOutputSpec(TraitedSpec):
-    files = traits.List(traits.Str)
-
-
-class WriteGroup(Step):
+class WriteGroup(WritingStep):
     """Group maps, tables and report."""
 
     input_spec = _WriteInputSpec
-    output_spec = _WriteOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        output_dir = Path(inputs.output_dir)
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
         files = write_group(
-            OutputTree(output_dir),
+            tree,
             load_content(inputs.data_file),
             load_content(inputs.accuracy_file),
             load_content(inputs.preference_file),
@@ -286,5 +276,4 @@ class WriteGroup(Step):
             inputs.settings,
         )
         LOGGER.info("group: %d files written, drawing the report", len(files))
-        files.append(write_group_report(output_dir))
-        return {"files": [str(path) for path in files]}
+        return [*files, write_group_report(tree.root)]

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+from nipype.interfaces.base import File, TraitedSpec, traits
 
 from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
@@ -23,15 +23,29 @@ from ..lags import load_loudness, read_loudness, save_loudness
 from ..preference import derive_preference, preference_missing
 from ..responses import load_blocks, prepare_responses, save_blocks
 from ..weights import save_weights
-from .base import Step, StepInputSpec
+from .base import (
+    CleaningInputSpec,
+    OutputDirInputSpec,
+    RecordInputSpec,
+    RidgeInputSpec,
+    Step,
+    StepInputSpec,
+    WritingStep,
+)
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
 
-class _FeaturesInputSpec(StepInputSpec):
+class _SoundsInputSpec(StepInputSpec):
     stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
+
+
+class _SpaceInputSpec(_SoundsInputSpec):
     features = traits.Str(mandatory=True, desc="feature space")
     weights = traits.Str(desc="file of the network's weights, or random:SEED; empty without one")
+
+
+class _FeaturesInputSpec(_SpaceInputSpec):
     hop = traits.Float(mandatory=True, desc="seconds between patches")
     cache_dir = traits.Str(mandatory=True, nohash=True, desc="folder of the stimulus side")
     device = traits.Str("cpu", usedefault=True, nohash=True, desc="auto, cpu or cuda")
@@ -67,10 +81,6 @@ class ComputeFeatures(Step):
         return {"grams_dir": str(grams.path)}
 
 
-class _LoudnessInputSpec(StepInputSpec):
-    stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
-
-
 class _LoudnessOutputSpec(TraitedSpec):
     loudness_file = File(exists=True)
 
@@ -78,7 +88,7 @@ class _LoudnessOutputSpec(TraitedSpec):
 class MeasureLoudness(Step):
     """Loudness of every stimulus over time, for the check of the onsets."""
 
-    input_spec = _LoudnessInputSpec
+    input_spec = _SoundsInputSpec
     output_spec = _LoudnessOutputSpec
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
@@ -86,16 +96,9 @@ class MeasureLoudness(Step):
         return {"loudness_file": str(save_loudness(Path(folder) / "loudness.npz", sounds))}
 
 
-class _ResponsesInputSpec(StepInputSpec):
+class _ResponsesInputSpec(CleaningInputSpec):
     participant = traits.Str(mandatory=True)
-    runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
-    files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
     loudness_file = File(exists=True, mandatory=True)
-    space = traits.Str(mandatory=True, desc="mesh")
-    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
-    confounds = traits.Str(mandatory=True, desc="strategy")
-    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
-    smoothing = traits.Float(mandatory=True, desc="mm")
 
 
 class _ResponsesOutputSpec(TraitedSpec):
@@ -132,20 +135,15 @@ class PrepareResponses(Step):
         }
 
 
-class _EncodingInputSpec(StepInputSpec):
+class _EncodingInputSpec(RidgeInputSpec):
     participant = traits.Str(mandatory=True)
     grams_dir = traits.Directory(exists=True, mandatory=True)
     blocks_file = File(exists=True, mandatory=True)
     delays = traits.Tuple(traits.Float, traits.Float, desc="seconds")
-    crop = traits.Float(mandatory=True, desc="seconds")
-    alphas = traits.List(traits.Float, mandatory=True)
-    selection = traits.Str(mandatory=True)
     layers = traits.List(traits.Str, desc="names of the layers to fit; empty: all")
-    null = traits.Str(mandatory=True)
     n_nulls = traits.Int(mandatory=True, desc="refits of the phase null")
     seed = traits.Int(mandatory=True)
     high_pass = traits.Float(mandatory=True, desc="seconds")
-    n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
 class _EncodingOutputSpec(TraitedSpec):
@@ -179,59 +177,44 @@ class FitLayers(Step):
         return {"fits_file": str(fits.save(Path(folder) / "fits.npz"))}
 
 
-class _SharedInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+class _BlocksInputSpec(RecordInputSpec):
     blocks_file = File(exists=True, mandatory=True)
+
+
+class _SharedInputSpec(_BlocksInputSpec):
     notes_file = File(exists=True, mandatory=True)
 
 
-class _DerivativesOutputSpec(TraitedSpec):
-    files = traits.List(traits.Str)
-
-
-class WriteResponses(Step):
+class WriteResponses(WritingStep):
     """Cleaned responses and tables of the runs, which all models share."""
 
     input_spec = _SharedInputSpec
-    output_spec = _DerivativesOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        written = write_responses(
-            OutputTree(Path(inputs.output_dir)),
-            inputs.record,
-            load_blocks(Path(inputs.blocks_file)),
-            **json.loads(Path(inputs.notes_file).read_text()),
-        )
-        return {"files": [str(path) for path in written]}
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
+        notes = json.loads(Path(inputs.notes_file).read_text())
+        return write_responses(tree, inputs.record, load_blocks(Path(inputs.blocks_file)), **notes)
 
 
-class _DerivativesInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+class _DerivativesInputSpec(_BlocksInputSpec):
     fits_file = File(exists=True, mandatory=True)
-    blocks_file = File(exists=True, mandatory=True)
     shared_files = traits.List(traits.Str, desc="written for all models")
     weights_files = traits.List(
         traits.Str, usedefault=True, desc="weights, where they were asked for"
     )
 
 
-class WriteDerivatives(Step):
+class WriteDerivatives(WritingStep):
     """Layer preference, and everything a participant leaves in the output folder."""
 
     input_spec = _DerivativesInputSpec
-    output_spec = _DerivativesOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
         record: ParticipantRecord = inputs.record
         fits = LayerFits.load(Path(inputs.fits_file))
         if reason := preference_missing(len(fits.r)):
             LOGGER.info("sub-%s: model-%s: %s", record.participant, record.model, reason)
         written = write_participant(
-            OutputTree(Path(inputs.output_dir)),
+            tree,
             record,
             fits,
             derive_preference(fits),
@@ -241,34 +224,26 @@ class WriteDerivatives(Step):
         LOGGER.info(
             "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model
         )
-        return {"files": [str(path) for path in written]}
+        return written
 
 
-class _WeightsInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
-    record = traits.Any(mandatory=True, desc="ParticipantRecord")
+class _WeightsInputSpec(_BlocksInputSpec, _SpaceInputSpec):
     asked = traits.List(traits.Str, mandatory=True, desc="layers, or all")
     mask = traits.List(File(exists=True), desc="left and right, or both in one; empty: everywhere")
-    stimuli = traits.List(traits.Tuple(traits.Str, File(exists=True)), desc="label and audio file")
-    features = traits.Str(mandatory=True, desc="feature space")
-    weights = traits.Str(desc="file of the network's weights, or random:SEED; empty without one")
     grams_dir = traits.Directory(exists=True, mandatory=True)
     fits_file = File(exists=True, mandatory=True)
-    blocks_file = File(exists=True, mandatory=True)
 
 
-class SaveWeights(Step):
+class SaveWeights(WritingStep):
     """Weights of single layers at their units."""
 
     input_spec = _WeightsInputSpec
-    output_spec = _DerivativesOutputSpec
-    _always_run = True  # the outputs may be gone although the work directory is kept
 
-    def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
+    def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
         record: ParticipantRecord = inputs.record
         LOGGER.info("sub-%s: weights (model-%s)", record.participant, record.model)
-        written = save_weights(
-            OutputTree(Path(inputs.output_dir)),
+        return save_weights(
+            tree,
             record,
             inputs.asked,
             FeatureGrams.load(Path(inputs.grams_dir)),
@@ -279,11 +254,9 @@ class SaveWeights(Step):
             weights=inputs.weights or None,
             mask=[Path(path) for path in inputs.mask],
         )
-        return {"files": [str(path) for path in written]}
 
 
-class _ReportInputSpec(StepInputSpec):
-    output_dir = traits.Str(mandatory=True)
+class _ReportInputSpec(OutputDirInputSpec):
     participant = traits.Str(mandatory=True)
     stimuli = traits.List(traits.Str, mandatory=True, desc="labels of what was heard")
     skipped = traits.List(traits.Tuple(traits.Str, traits.Str), desc="run left out, and why")
