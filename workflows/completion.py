@@ -55,14 +55,17 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
 def is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
     """Whether the outputs are complete and were made from these inputs and settings."""
     path = tree.participant_settings(record.participant, record.model, record.desc)
+    return holds(tree, path, record.settings, Inputs=record.inputs, Stimuli=record.stimuli)
+
+
+def holds(tree: OutputTree, path: Path, settings: Mapping[str, Any], **fields: Any) -> bool:
+    """Whether a settings file says all this, and every output it names is there."""
     if not path.exists():
         return False
     stored = read_json(path)
-    return (
-        stored["SettingsHash"] == settings_hash(dict(record.settings))
-        and stored["Inputs"] == dict(record.inputs)
-        and stored["Stimuli"] == dict(record.stimuli)
-        and all((tree.root / name).exists() for name in stored["Outputs"])
+    wanted = {"SettingsHash": settings_hash(dict(settings)), **fields}
+    return all(stored[name] == value for name, value in wanted.items()) and all(
+        (tree.root / name).exists() for name in stored["Outputs"]
     )
 
 

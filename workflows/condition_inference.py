@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.emotion import DifferenceResult
 from bids_app.errors import BadDataError
 from bids_app.outputs import CONDITIONS_LABEL, HEMISPHERES, OutputTree, map_sidecar
 from bids_app.surface.gifti import read_gifti
@@ -50,6 +51,19 @@ class ConditionGroup:
     seed: int
     scheme: str
     n_threads: int = 1
+
+    def regress(
+        self, values: Mapping[str, NDArray[np.float64]], mesh: SurfaceMesh | None = None
+    ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
+        """`regress_on_ratings` of values per participant."""
+        return regress_on_ratings(
+            values,
+            self.ratings or {},
+            mesh=mesh,
+            n_permutations=self.n_permutations,
+            scheme=self.scheme,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -134,14 +148,7 @@ def _test_ratings(
 ) -> dict[str, Any]:
     """The regression on the rating difference, or a row that says why there is none."""
     try:
-        found, people, left_out = regress_on_ratings(
-            maps,
-            group.ratings or {},
-            mesh=mesh,
-            n_permutations=group.n_permutations,
-            scheme=group.scheme,
-            seed=group.seed,
-        )
+        found, people, left_out = group.regress(maps, mesh)
     except BadDataError as error:
         return writer.blank("rating difference") | {
             "not_tested": f"{error.what} {error.found}".strip()

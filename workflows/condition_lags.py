@@ -16,7 +16,6 @@ from bids_app.group import sign_flip_max_t
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
 from .condition_inference import TESTS_COLUMNS, ConditionGroup, Outcome
-from .emotion_group import regress_on_ratings
 from .writing import write_settings, write_table
 
 LAGS_COLUMNS = {
@@ -113,13 +112,7 @@ def _add_slope(
     if group.ratings is None:
         return
     try:
-        found, people, left_out = regress_on_ratings(
-            values,
-            group.ratings,
-            n_permutations=group.n_permutations,
-            scheme=group.scheme,
-            seed=group.seed,
-        )
+        found, people, left_out = group.regress(values)
     except BadDataError as error:
         extra["RatingDifferenceNotTested"] = f"{error.what} {error.found}".strip()
         return

@@ -16,7 +16,7 @@ from bids_app.inputs.seeds import SeedRegion, find_volume, parse_seed
 from bids_app.outputs import safe_label
 from bids_app.surface.mesh import load_mesh
 
-from .emotion_conditions import seed_vertices
+from .condition_seeds import seed_vertices
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
-from bids_app.config import Config, settings_hash
-from bids_app.files import read_json, sha256_of_file
+from bids_app.config import Config
+from bids_app.files import sha256_of_file
 from bids_app.inputs.conditions import find_events
 from bids_app.inputs.seeds import SeedRegion, find_volume
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -19,7 +19,7 @@ from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
 from .base import write_descriptions
-from .completion import claim_settings, input_files
+from .completion import claim_settings, holds, input_files
 from .condition_derivatives import ConditionRecord
 from .condition_plan import ConditionPlan
 from .interfaces.conditions import FitConditions, WriteConditions
@@ -164,11 +164,4 @@ def _record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) 
 def _is_current(tree: OutputTree, record: ConditionRecord) -> bool:
     """Whether the outputs are complete and were made from these inputs and settings."""
     path = tree.condition_settings(record.participant)
-    if not path.exists():
-        return False
-    stored = read_json(path)
-    return (
-        stored["SettingsHash"] == settings_hash(dict(record.settings))
-        and stored["Inputs"] == dict(record.inputs)
-        and all((tree.root / name).exists() for name in stored["Outputs"])
-    )
+    return holds(tree, path, record.settings, Inputs=record.inputs)

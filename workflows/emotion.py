@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,16 @@ from bids_app.emotion import (
     convolved,
     convolved_course,
     delayed_course,
-    fit_run,
     is_constant,
 )
-from bids_app.emotion.glm import GlmEstimate
 from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.mesh import SurfaceMesh
 
-from .emotion_ratings import Transform, need_rating, reason_of, transformed
-from .emotion_runs import EmotionMaps, RunData, combine_runs, prepare_run
+from .emotion_ratings import TRANSFORM, change_of, need_rating, reason_of
+from .emotion_runs import NOISE_MODEL, EmotionMaps, RunData, RunFits, prepare_run
 
 
 def fit_rating_glm(
@@ -40,8 +38,6 @@ def fit_rating_glm(
     cortex_mask: Sequence[Path] = (),
     hrf: Literal["spm", "glover", "fir"] = "spm",
     delays: tuple[float, float] = (-10.0, 10.0),
-    noise: Literal["ar1", "ols"] = "ar1",
-    transform: Transform = "absolute-change",
 ) -> EmotionMaps:
     """Fit ``response = sum of b |d scale / dt| + confounds + drift + music + e`` to every run.
 
@@ -68,9 +64,6 @@ def fit_rating_glm(
         Canonical response, or one coefficient per delay.
     delays : (float, float)
         First and last delay in seconds for "fir"; positive where the brain follows the rating.
-    noise : {"ar1", "ols"}
-    transform : {"absolute-change", "change", "value"}
-        What is done with the rating.
 
     Returns
     -------
@@ -87,15 +80,12 @@ def fit_rating_glm(
         raise BadDataError("There is no run to relate to ratings.", where="runs")
     wanted = tuple(scales or ratings.scales)
     participant = runs[0].participant
-    spread = _spreads(runs, ratings, participant, wanted, transform)
-    estimates: list[GlmEstimate] = []
-    table: list[dict[str, Any]] = []
+    spread = _spreads(runs, ratings, participant, wanted)
+    fits = RunFits()
     names: list[str] = []
     for run in runs:
-        row: dict[str, Any] = {"run": run.label, "used": False, "reason": ""}
-        table.append(row)
-        row["reason"] = _why_not(run, ratings, participant, wanted, spread)
-        if row["reason"]:
+        if reason := _why_not(run, ratings, participant, wanted, spread):
+            fits.skip(run, reason)
             continue
         data = prepare_run(
             run,
@@ -105,34 +95,26 @@ def fit_rating_glm(
             mesh=mesh,
             cortex_mask=cortex_mask,
         )
-        courses = _courses(run.presentations, ratings, participant, wanted, transform, spread)
+        courses = _courses(run.presentations, ratings, participant, wanted, spread)
         try:
             effects, contrasts = _effects(courses, data, run.presentations, hrf, delays)
             design = build_design(
                 effects, [_music(run.presentations, data), *data.nuisance], len(data.frame_times)
             )
-            weights = np.stack([design.contrast(c) for c in contrasts.values()])
-            estimates.append(fit_run(data.bold, design, weights, noise=noise))
+            fits.fit(data, design, np.stack([design.contrast(c) for c in contrasts.values()]))
         except MusencError as error:
-            row["reason"] = reason_of(error)
+            fits.skip(run, reason_of(error))
             continue
         names = list(contrasts)
-        row |= {
-            "used": True,
-            "n_volumes": len(data.frame_times),
-            "n_regressors": design.matrix.shape[1],
-            "degrees_of_freedom": estimates[-1].degrees_of_freedom,
-            "percent_signal_change": data.percent,
-        }
     details = {
         "Scales": list(wanted),
-        "Transform": transform,
+        "Transform": TRANSFORM,
         "StandardDeviation": spread,
         "HemodynamicModel": hrf,
-        "NoiseModel": noise,
+        "NoiseModel": NOISE_MODEL,
         **({"Delays": list(delays)} if hrf == "fir" else {}),
     }
-    return combine_runs(estimates, names, table, details, analysis="ratings and brain")
+    return fits.combine(names, details, analysis="ratings and brain")
 
 
 def _spreads(
@@ -140,14 +122,13 @@ def _spreads(
     ratings: RatingSet,
     participant: str,
     scales: Sequence[str],
-    transform: Transform,
 ) -> dict[str, float]:
     """Standard deviation of every scale over the music of a participant; 0 without any."""
     stimuli = sorted({p.stimulus for run in runs for p in run.presentations})
     result = {}
     for scale in scales:
         there = [r for s in stimuli if (r := ratings.find(participant, s, scale)) is not None]
-        values = [transformed(r, transform) for r in there if not is_constant(r.values)]
+        values = [change_of(r) for r in there if not is_constant(r.values)]
         result[scale] = float(np.concatenate(values).std()) if values else 0.0
     return result
 
@@ -183,7 +164,6 @@ def _courses(
     ratings: RatingSet,
     participant: str,
     scales: Sequence[str],
-    transform: Transform,
     spread: Mapping[str, float],
 ) -> Courses:
     """Per scale: times, values and shift to the run's clock, one entry per presentation."""
@@ -197,9 +177,7 @@ def _courses(
             played = (rating.times >= presentation.offset - 1e-6) & (
                 rating.times <= presentation.offset + presentation.duration + 1e-6
             )
-            values = transformed(rating, transform) / spread[scale]
-            if transform != "absolute-change":
-                values = values - values.mean()
+            values = change_of(rating) / spread[scale]
             if played.sum() < 2:
                 raise BadDataError(
                     "The ratings do not overlap the music.",

@@ -16,7 +16,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.ratings import RatingSet
 
-from .emotion_ratings import need_rating, transformed
+from .emotion_ratings import change_of, need_rating
 from .emotion_runs import load_record, save_record
 from .emotion_scores import usable_scales
 
@@ -161,7 +161,7 @@ def correlate_changes(
         clock = common_times([layers[0][0], *(x.times for x in found)], duration, rate)
         features = np.stack([np.interp(clock, t, v) for t, v in layers], axis=1)
         for column, rating in enumerate(found):
-            change = transformed(rating, "absolute-change")
+            change = change_of(rating)
             course = sample_course(rating.times, change, clock, width=1 / rate)
             profile = change_correlation(features, course, rate=rate, max_lag=max_lag)
             if lags.size == 0:

@@ -6,42 +6,38 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.emotion import (
-    GlmEstimate,
     build_design,
     convolved,
-    first_eigenvariate,
-    fit_run,
     lagged_correlation,
     parse_contrast,
     ppi_columns,
 )
 from bids_app.emotion.ppi import INTERACTION
 from bids_app.errors import BadDataError, MusencError
-from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.conditions import Conditions
-from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.records import BoldRun
-from bids_app.inputs.seeds import SeedRegion, find_volume, read_label, read_volume_seed
+from bids_app.inputs.seeds import SeedRegion
 from bids_app.surface.mesh import SurfaceMesh
-from bids_app.surface.responses import clean_responses
 
+from .condition_seeds import seed_series
+from .emotion_ratings import reason_of
 from .emotion_runs import (
+    NOISE_MODEL,
     EmotionMaps,
     RunData,
-    combine_runs,
+    RunFits,
     load_record,
     prepare_run,
     save_record,
 )
-from .responses import read_bold
 
-Noise = Literal["ar1", "ols"]
+MODEL = {"HemodynamicModel": "spm", "NoiseModel": NOISE_MODEL}
 
 
 def fit_condition_contrast(
@@ -53,8 +49,6 @@ def fit_condition_contrast(
     high_pass: float,
     smoothing: float = 0.0,
     mesh: SurfaceMesh | None = None,
-    hrf: str = "spm",
-    noise: Noise = "ar1",
 ) -> EmotionMaps:
     """Contrast of conditions of one participant, such as ``dissonant - consonant``.
 
@@ -70,8 +64,6 @@ def fit_condition_contrast(
         As for the responses of the encoding models.
     mesh : SurfaceMesh, optional
         Of the analysis; default: fsaverage5.
-    hrf : {"spm", "glover"}
-    noise : {"ar1", "ols"}
 
     Returns
     -------
@@ -88,7 +80,7 @@ def fit_condition_contrast(
     weights = _weights(conditions, contrast)
 
     def effects(run: BoldRun, data: RunData) -> tuple[dict[str, NDArray[np.float64]], _Weights]:
-        return condition_columns(conditions[run.label], data.frame_times, hrf), weights
+        return condition_columns(conditions[run.label], data.frame_times), weights
 
     return _fit(
         runs,
@@ -99,8 +91,7 @@ def fit_condition_contrast(
         partial(
             prepare_run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
         ),
-        noise=noise,
-        details={"Contrast": contrast, "HemodynamicModel": hrf, "NoiseModel": noise},
+        details={"Contrast": contrast, **MODEL},
     )
 
 
@@ -114,8 +105,6 @@ def fit_ppi(
     confounds: str,
     high_pass: float,
     smoothing: float = 0.0,
-    hrf: str = "spm",
-    noise: Noise = "ar1",
 ) -> EmotionMaps:
     """Psychophysiological interaction: third effect of ``[phi, X c, phi * (X c)]``.
 
@@ -123,7 +112,7 @@ def fit_ppi(
 
     Parameters
     ----------
-    runs, conditions, contrast, confounds, high_pass, smoothing, hrf, noise
+    runs, conditions, contrast, confounds, high_pass, smoothing
         As for `fit_condition_contrast`.
     seed : SeedRegion
         On the surface, or in the volume (the maps stay cortical).
@@ -143,7 +132,7 @@ def fit_ppi(
     weights = _weights(conditions, contrast)
 
     def effects(run: BoldRun, data: RunData) -> tuple[dict[str, NDArray[np.float64]], _Weights]:
-        columns = condition_columns(conditions[run.label], data.frame_times, hrf)
+        columns = condition_columns(conditions[run.label], data.frame_times)
         contrasted = np.sum([w * columns[name] for name, w in weights.items()], axis=0)
         phi = seed_series(seed, run, mesh, confounds=confounds, high_pass=high_pass)
         return ppi_columns(phi, contrasted), {INTERACTION: 1.0}
@@ -157,12 +146,10 @@ def fit_ppi(
         partial(
             prepare_run, confounds=confounds, high_pass=high_pass, smoothing=smoothing, mesh=mesh
         ),
-        noise=noise,
         details={
             "Contrast": contrast,
             "Seed": seed.name,
-            "HemodynamicModel": hrf,
-            "NoiseModel": noise,
+            **MODEL,
             "Interaction": "product at the level of the BOLD signal, without deconvolution",
         },
     )
@@ -184,101 +171,35 @@ def _fit(
     effects: _Effects,
     prepare: Callable[[BoldRun], RunData],
     *,
-    noise: Noise,
     details: dict[str, Any],
 ) -> EmotionMaps:
-    estimates: list[GlmEstimate] = []
-    table: list[dict[str, Any]] = []
+    fits = RunFits()
     for run in runs:
-        row: dict[str, Any] = {"run": run.label, "used": False, "reason": ""}
-        table.append(row)
         there = conditions[run.label].conditions if run.label in conditions else ()
         lacking = [c for c in weights if c not in there]
         if lacking:
-            row["reason"] = f"no trials: {', '.join(lacking)} (conditions: " + (
-                ", ".join(there) or "none"
-            ) + ")"  # fmt: skip
+            known = ", ".join(there) or "none"
+            fits.skip(run, f"no trials: {', '.join(lacking)} (conditions: {known})")
             continue
         data = prepare(run)
         columns, chosen = effects(run, data)
         design = build_design(columns, data.nuisance, len(data.frame_times))
         try:
-            estimates.append(fit_run(data.bold, design, design.contrast(chosen), noise=noise))
+            fits.fit(data, design, design.contrast(chosen))
         except MusencError as error:
-            row["reason"] = f"{error.what} {error.where or ''} {error.found or ''}".strip()
-            continue
-        row |= {
-            "used": True,
-            "n_volumes": len(data.frame_times),
-            "n_regressors": design.matrix.shape[1],
-            "degrees_of_freedom": estimates[-1].degrees_of_freedom,
-            "percent_signal_change": data.percent,
-        }
-    return combine_runs(estimates, [name], table, details, analysis=f"the contrast {name}")
+            fits.skip(run, reason_of(error))
+    return fits.combine([name], details, analysis=f"the contrast {name}")
 
 
 def condition_columns(
-    conditions: Conditions, frame_times: NDArray[np.float64], hrf: str = "spm"
+    conditions: Conditions, frame_times: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """One convolved boxcar per condition of a run."""
     columns = {}
     for name in conditions.conditions:
         onsets, durations = conditions.trials(name)
-        columns[name] = convolved(onsets, durations, np.ones(len(onsets)), frame_times, hrf=hrf)
+        columns[name] = convolved(onsets, durations, np.ones(len(onsets)), frame_times)
     return columns
-
-
-def seed_series(
-    seed: SeedRegion, run: BoldRun, mesh: SurfaceMesh, *, confounds: str, high_pass: float
-) -> NDArray[np.float64]:
-    """First eigenvariate of a region in one run, without its dummy scans.
-
-    Raises
-    ------
-    BadDataError, MissingInputError
-        If the region is empty or on another mesh, or its volume is missing.
-    """
-    if seed.kind == "volume":
-        series = read_volume_seed(find_volume(run), seed.path or Path())
-        if len(series) != run.n_volumes:
-            raise BadDataError(
-                "The volume and the surface series of a run differ in length.",
-                where=run.label,
-                found=f"{len(series)} and {run.n_volumes} volumes",
-            )
-    else:
-        series = read_bold(run, mesh)[:, seed_vertices(seed, mesh)]
-    selected = select_confounds(
-        run.confounds_file, run.confounds_json, confounds, len(series), own_high_pass=True
-    )
-    drift = high_pass_basis(len(series), run.tr, high_pass)
-    cleaned = clean_responses(series, selected.values, drift, n_dummy=run.n_dummy)
-    return first_eigenvariate(cleaned.values[run.n_dummy :])
-
-
-def seed_vertices(seed: SeedRegion, mesh: SurfaceMesh) -> NDArray[np.intp]:
-    """Vertices of a surface seed in stacked numbering (left hemisphere first).
-
-    A coordinate means the vertices of its hemisphere (the sign of x) whose mid-thickness point lies
-    within the radius, or the nearest vertex where none does.
-    """
-    if seed.kind == "label":
-        side = mesh.left if seed.hemi == "L" else mesh.right
-        found = read_label(seed, side.n_vertices)
-        return np.asarray(found + (0 if seed.hemi == "L" else mesh.left.n_vertices), dtype=np.intp)
-    x, *_ = center = seed.center or (0.0, 0.0, 0.0)
-    side = mesh.left if x < 0 else mesh.right
-    distance = np.linalg.norm((side.white + side.pial) / 2 - np.asarray(center), axis=1)
-    if distance.min() > 20.0:
-        raise BadDataError(
-            "A seed coordinate is far from the cortex.",
-            where=seed.text,
-            found=f"{distance.min():.1f} mm from the nearest vertex",
-            wanted="a point of the cortex, in mm of the template",
-        )
-    found = np.flatnonzero(distance <= seed.radius)
-    found = found if found.size else np.array([distance.argmin()])
-    return np.asarray(found + (0 if x < 0 else mesh.left.n_vertices), dtype=np.intp)
 
 
 @dataclass(frozen=True, eq=False)

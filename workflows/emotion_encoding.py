@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,12 @@ from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import Rating, RatingSet
 
-from .emotion_ratings import Transform, need_rating, transformed
+from .emotion_ratings import TRANSFORM, change_of, need_rating
 from .emotion_runs import load_record, save_record
 from .responses import Block
 
 WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
-"""Delays in seconds: the brain precedes the rating, the brain follows the rating."""
+"""Delays in seconds: the response at t is predicted from later ratings, and from earlier ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +63,11 @@ def fit_rating_encoding(
     participant: str,
     *,
     scales: Sequence[str] | None = None,
-    windows: Mapping[str, tuple[float, float]] = WINDOWS,
     crop: float = 15.0,
     alphas: Sequence[float] = DEFAULT_ALPHAS,
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
     high_pass: float | None = 128.0,
-    transform: Transform = "absolute-change",
     n_threads: int = 1,
 ) -> RatingEncoding:
     """Predict cleaned responses from one rating at a time, from its past and from its future.
@@ -82,14 +80,10 @@ def fit_rating_encoding(
     participant : str
     scales : sequence of str, optional
         Default: all.
-    windows : mapping from name to (first, last) delay in seconds
-        "follows": the response at t is predicted from ratings before t; "precedes": from later
-        ones.
     crop, alphas, selection, null, n_threads
         As for the layers.
     high_pass : float or None
         The filter of the responses, applied to the ratings too.
-    transform : {"absolute-change", "change", "value"}
 
     Returns
     -------
@@ -112,15 +106,10 @@ def fit_rating_encoding(
     names, results = [], []
     for scale in wanted:
         features = [
-            _feature(
-                block,
-                need_rating(ratings, participant, block.stimulus, scale),
-                transform,
-                high_pass,
-            )
+            _feature(block, need_rating(ratings, participant, block.stimulus, scale), high_pass)
             for block in blocks
         ]
-        for window, delays in windows.items():
+        for window, delays in WINDOWS.items():
             names.append(f"{scale} {window}")
             results.append(
                 nested_ridge(
@@ -150,20 +139,17 @@ def fit_rating_encoding(
         fold_stimuli=["+".join(held) for held in results[0].fold_stimuli],
         details={
             "Scales": list(wanted),
-            "Transform": transform,
-            "Delays": {name: list(delays) for name, delays in windows.items()},
+            "Transform": TRANSFORM,
+            "Delays": {name: list(delays) for name, delays in WINDOWS.items()},
             "Crop": crop,
             "HighPass": high_pass,
         },
     )
 
 
-def _feature(
-    block: Block, rating: Rating, transform: Transform, high_pass: float | None
-) -> NDArray[np.float64]:
+def _feature(block: Block, rating: Rating, high_pass: float | None) -> NDArray[np.float64]:
     """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
-    values = transformed(rating, transform)
-    course = sample_course(rating.times, values, block.times, width=block.tr)
+    course = sample_course(rating.times, change_of(rating), block.times, width=block.tr)
     course = np.where(np.isfinite(course), course, np.nanmean(course))
     if high_pass:
         basis = high_pass_basis(len(course), block.tr, high_pass)

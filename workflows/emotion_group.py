@@ -316,7 +316,6 @@ def regress_on_ratings(
     n_permutations: int = 10_000,
     scheme: str = "permutation",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
     """Group map of b1 in ``dBOLD = b0 + b1 dRating + e``.
 
@@ -330,7 +329,7 @@ def regress_on_ratings(
         From `read_rating_differences`.
     mesh : SurfaceMesh, optional
         For threshold-free cluster enhancement.
-    n_permutations, scheme, seed, progress
+    n_permutations, scheme, seed
         As for `difference_glm`.
 
     Returns
@@ -363,6 +362,5 @@ def regress_on_ratings(
         n_permutations=n_permutations,
         scheme=scheme,  # type: ignore[arg-type]
         seed=seed,
-        progress=progress,
     )
     return result, kept, left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +108,14 @@ def write_score_tests(
     done.unlink(missing_ok=True)
     rows = [
         {
-            "scale": scale,
-            "layer": layer + 1,
-            "name": name,
+            **cell,
             "r": scores.r[layer, k],
             "low": scores.low[layer, k],
             "high": scores.high[layer, k],
             "t": scores.t[layer, k],
             "p": scores.p[layer, k],
         }
-        for k, scale in enumerate(scores.scales)
-        for layer, name in enumerate(scores.layer_names)
+        for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
     ]
     writer.table("scores", PROFILE_COLUMNS, rows, desc="ratings")
     preferred = [
@@ -144,15 +141,8 @@ def write_score_tests(
     ]
     writer.table("summary", PAIR_COLUMNS, pairs, desc="ratingpairs")
     interaction = [
-        {
-            "pair": pair,
-            "layer": layer + 1,
-            "name": name,
-            "t": scores.interaction_t[k, layer],
-            "p": scores.interaction_p[k, layer],
-        }
-        for k, pair in enumerate(scores.pairs)
-        for layer, name in enumerate(scores.layer_names)
+        {**cell, "t": scores.interaction_t[k, layer], "p": scores.interaction_p[k, layer]}
+        for cell, k, layer in _cells("pair", scores.pairs, scores.layer_names)
         if len(scores.interaction_p)
     ]
     writer.table("scores", INTERACTION_COLUMNS, interaction, desc="interaction")
@@ -162,22 +152,28 @@ def write_score_tests(
     return writer.written
 
 
+def _cells(
+    what: str, labels: Sequence[str], layer_names: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """First columns of a row per label and layer, and the positions of both."""
+    for k, label in enumerate(labels):
+        for layer, name in enumerate(layer_names):
+            yield {what: label, "layer": layer + 1, "name": name}, k, layer
+
+
 def _change_rows(tests: ScoreTests) -> list[dict[str, Any]]:
     scores, tested = tests.scores, tests.changes
     if tested is None:
         return []
     return [
         {
-            "scale": scale,
-            "layer": layer + 1,
-            "name": name,
+            **cell,
             "lag_s": lag,
             "r": tests.change_r[layer, h, k],
             "t": tested.t[layer, h, k],
             "p": tested.p[layer, h, k],
         }
-        for k, scale in enumerate(scores.scales)
-        for layer, name in enumerate(scores.layer_names)
+        for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
         for h, lag in enumerate(tests.lags.tolist())
     ]
 

@@ -1,17 +1,16 @@
-"""Ratings as the analyses of emotion use them: found or missed, transformed, never constant."""
+"""Ratings as the analyses of emotion use them: found or missed, their changes, never constant."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.emotion import absolute_change, derivative, is_constant
+from bids_app.emotion import absolute_change, is_constant
 from bids_app.errors import BadDataError, MusencError
 from bids_app.inputs.ratings import Rating, RatingSet
 
-Transform = Literal["value", "change", "absolute-change"]
+TRANSFORM = "absolute-change"
+"""What `change_of` takes of a rating, as sidecars say it."""
 
 
 def reason_of(error: MusencError) -> str:
@@ -35,8 +34,8 @@ def need_rating(ratings: RatingSet, participant: str, stimulus: str, scale: str)
     return rating
 
 
-def transformed(rating: Rating, transform: Transform) -> NDArray[np.float64]:
-    """A rating's values, their change per second, or its size.
+def change_of(rating: Rating) -> NDArray[np.float64]:
+    """Size of a rating's change per second.
 
     Raises
     ------
@@ -52,8 +51,4 @@ def transformed(rating: Rating, transform: Transform) -> NDArray[np.float64]:
             wanted="a rating that moves",
             remedy="leave the participant or the scale out",
         )
-    if transform == "value":
-        return rating.values
-    if transform == "change":
-        return derivative(rating.times, rating.values)
     return absolute_change(rating.times, rating.values)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.config import SPACE
-from bids_app.emotion import GlmEstimate, fixed_effects
+from bids_app.emotion import Design, GlmEstimate, fit_run, fixed_effects
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.confounds import select_confounds
@@ -22,6 +22,9 @@ from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.smooth import smooth_surface
 
 from .responses import read_bold
+
+NOISE_MODEL = "ar1"
+"""Of every fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,35 +170,57 @@ def _smoothed(
     return np.hstack(halves).astype(np.float32)
 
 
-def combine_runs(
-    estimates: Sequence[GlmEstimate],
-    names: Sequence[str],
-    table: list[dict[str, Any]],
-    details: dict[str, Any],
-    *,
-    analysis: str,
-) -> EmotionMaps:
-    """Fixed effects over the runs that could be fitted.
+class RunFits:
+    """Linear models of a participant's runs, with a row per run: used, or why not."""
 
-    Raises
-    ------
-    BadDataError
-        If there is none; the reasons are those of the table.
-    """
-    if not estimates:
-        reasons = dict.fromkeys(f"{row['run']}: {row['reason']}" for row in table)
-        raise BadDataError(
-            f"No run of the participant can be used for {analysis}.",
-            found="; ".join(reasons) or "no runs",
-            remedy="the participant is kept out of this analysis",
+    def __init__(self) -> None:
+        self.estimates: list[GlmEstimate] = []
+        self.table: list[dict[str, Any]] = []
+
+    def skip(self, run: BoldRun, reason: str) -> None:
+        """Leave a run out."""
+        self.table.append({"run": run.label, "used": False, "reason": reason})
+
+    def fit(self, data: RunData, design: Design, weights: NDArray[np.float64]) -> None:
+        """Fit a run, as for `fit_run`."""
+        estimate = fit_run(data.bold, design, weights)
+        self.estimates.append(estimate)
+        self.table.append(
+            {
+                "run": data.label,
+                "used": True,
+                "reason": "",
+                "n_volumes": len(data.frame_times),
+                "n_regressors": design.matrix.shape[1],
+                "degrees_of_freedom": estimate.degrees_of_freedom,
+                "percent_signal_change": data.percent,
+            }
         )
-    joint = fixed_effects(estimates)
-    return EmotionMaps(
-        names=list(names),
-        effect=joint.effect.astype(np.float32),
-        t=joint.t.astype(np.float32),
-        z=joint.z.astype(np.float32),
-        degrees_of_freedom=joint.degrees_of_freedom,
-        table=table,
-        details=details,
-    )
+
+    def combine(
+        self, names: Sequence[str], details: dict[str, Any], *, analysis: str
+    ) -> EmotionMaps:
+        """Fixed effects over the runs that could be fitted.
+
+        Raises
+        ------
+        BadDataError
+            If there is none; the reasons are those of the table.
+        """
+        if not self.estimates:
+            reasons = dict.fromkeys(f"{row['run']}: {row['reason']}" for row in self.table)
+            raise BadDataError(
+                f"No run of the participant can be used for {analysis}.",
+                found="; ".join(reasons) or "no runs",
+                remedy="the participant is kept out of this analysis",
+            )
+        joint = fixed_effects(self.estimates)
+        return EmotionMaps(
+            names=list(names),
+            effect=joint.effect.astype(np.float32),
+            t=joint.t.astype(np.float32),
+            z=joint.z.astype(np.float32),
+            degrees_of_freedom=joint.degrees_of_freedom,
+            table=self.table,
+            details=details,
+        )

@@ -21,7 +21,7 @@ from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import high_pass_basis, sample_gram
 from bids_app.inputs.ratings import RatingSet
 
-from .emotion_ratings import Transform, need_rating, transformed
+from .emotion_ratings import need_rating
 from .emotion_runs import load_record, save_record
 
 
@@ -135,7 +135,6 @@ def fit_rating_scores(
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
     high_pass: float | None = None,
-    transform: Transform = "value",
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, RatingScores]:
@@ -163,7 +162,6 @@ def fit_rating_scores(
         As for the brain.
     high_pass : float or None
         Period in seconds of a cosine high-pass of features and ratings.
-    transform : {"value", "change", "absolute-change"}
     progress : callable, optional
         Called with fits done, their number and the layer's name.
 
@@ -183,7 +181,7 @@ def fit_rating_scores(
         "SamplingFrequency": rate,
         "Delays": list(delays),
         "Crop": crop,
-        "Transform": transform,
+        "Transform": "value",
         "HighPass": high_pass,
         "Null": null,
         "Selection": selection,
@@ -195,7 +193,7 @@ def fit_rating_scores(
         if not usable:
             empty[participant] = _no_scores(grams, labels, skipped, details)
             continue
-        job = _job(grams, ratings, participant, labels, usable, skipped, rate, transform, high_pass)
+        job = _job(grams, ratings, participant, labels, usable, skipped, rate, high_pass)
         jobs.setdefault(np.concatenate(job.times).tobytes(), []).append(job)
     done: dict[str, RatingScores] = {}
     n_fits = len(jobs) * len(grams.layer_names)
@@ -243,7 +241,6 @@ def _job(
     scales: list[str],
     skipped: dict[str, str],
     rate: float,
-    transform: Transform,
     high_pass: float | None,
 ) -> _Job:
     """One participant's ratings on a common clock per stimulus."""
@@ -253,11 +250,7 @@ def _job(
         duration = grams.durations[grams.labels.index(label)]
         clock = common_times([r.times for r in found], duration, rate)
         sampled = np.stack(
-            [
-                sample_course(r.times, transformed(r, transform), clock, width=1 / rate)
-                for r in found
-            ],
-            axis=1,
+            [sample_course(r.times, r.values, clock, width=1 / rate) for r in found], axis=1
         )
         if high_pass is not None:
             basis = high_pass_basis(len(clock), 1.0 / rate, high_pass)

@@ -53,12 +53,7 @@ def write_group_report(output_dir: Path) -> Path:
     files, *others = (GroupFiles(Path(output_dir), model=model) for model in models)
     mesh = load_mesh(files.space)
     sections = [
-        summary_section(files),
-        participants_section(files),
-        accuracy_section(files, mesh),
-        preference_section(files, mesh),
-        alignment_section(files, mesh),
-        *regions_section(files),
+        *result_sections(files, mesh),
         *(section for other in others for section in model_sections(other, mesh)),
         isc_section(files, mesh),
         emotion_section(files, mesh),
@@ -79,15 +74,22 @@ def write_group_report(output_dir: Path) -> Path:
     )
 
 
-def model_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
-    """What the page shows of a further model."""
-    sections = [
+def result_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+    """What was found about a model."""
+    return [
         summary_section(files),
         participants_section(files),
         accuracy_section(files, mesh),
         preference_section(files, mesh),
         alignment_section(files, mesh),
         *regions_section(files),
+    ]
+
+
+def model_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+    """What the page shows of a further model."""
+    sections = [
+        *result_sections(files, mesh),
         clusters_section(files),
         settings_section(files),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,7 +44,7 @@ class Crash:
     text: str
 
 
-class Folder:
+class Folder(ABC):
     """Files below one output folder, each read once.
 
     Parameters
@@ -76,9 +77,9 @@ class Folder:
         return list(own.parent.glob("model-*_settings.json")) == [own]
 
     @property
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Content of the file that marks completion."""
-        raise NotImplementedError
 
     @property
     def preference_missing(self) -> str:

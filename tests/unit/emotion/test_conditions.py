@@ -5,12 +5,12 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from bids_app.workflows.condition_seeds import seed_vertices
 from bids_app.workflows.emotion_conditions import (
     LagSummary,
     correlate_regions,
     fit_condition_contrast,
     fit_ppi,
-    seed_vertices,
 )
 
 from bids_app.emotion import SIGN_CONVENTION, convolved
