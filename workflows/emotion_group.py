@@ -186,7 +186,6 @@ class GroupScores:
 def summarize_scores(
     scores: Mapping[str, RatingScores],
     *,
-    scales: Sequence[str] | None = None,
     n_permutations: int = 10_000,
     n_bootstrap: int = 2000,
     seed: int = 0,
@@ -194,13 +193,11 @@ def summarize_scores(
     """Profile per scale with its interval, and whether scales prefer different layers.
 
     Participants were predicted from the same few stimuli: these tests speak about people, not
-    about other music.
+    about other music. Whoever lacks a scale that somebody has is left out, and said so.
 
     Parameters
     ----------
     scores : mapping from participant to RatingScores
-    scales : sequence of str, optional
-        Default: all that somebody has. Participants who lack one are left out, and said so.
     n_permutations, n_bootstrap, seed
 
     Returns
@@ -212,7 +209,7 @@ def summarize_scores(
     BadDataError
         If fewer than two participants have all scales; the reasons are listed.
     """
-    wanted = list(scales or dict.fromkeys(s for score in scores.values() for s in score.scales))
+    wanted = list(dict.fromkeys(s for score in scores.values() for s in score.scales))
     kept, left_out = _complete(scores, wanted)
     first = scores[kept[0]]
     z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])

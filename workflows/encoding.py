@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bids_app.encoding import (
     EncodingPlan,
     EncodingResult,
+    FeatureSimilarity,
     benjamini_hochberg,
     check_checksums,
     feature_similarity,
@@ -157,14 +158,8 @@ def fit_layers(
             alphas=alphas,
             durations=dict(zip(grams.labels, grams.durations, strict=True)),
         )
-        shortest = min(segment.size for segment in plan.segments)
-        if position == 1 and null != "none" and shortest < SHORT:
-            LOGGER.warning(
-                "only %d samples of a presentation are kept: p within participants is too small"
-                " below about %d",
-                shortest,
-                SHORT,
-            )
+        if position == 1 and null != "none":
+            _warn_if_short(plan)
         result = fit_encoding(
             plan, responses, selection=selection, null=closed, seed=seed, n_threads=n_threads
         )
@@ -176,13 +171,7 @@ def fit_layers(
         similar = feature_similarity(
             gram, lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
         )
-        table.append(
-            _layer_row(layer, name, grams, plan, result)
-            | {
-                "similarity_r": max((s.r for s in similar), default=float("nan")),
-                "similarity_p": min((s.p for s in similar), default=float("nan")),
-            }
-        )
+        table.append(_layer_row(layer, name, grams, plan, result, similar))
     ratio = float("nan") if average is None else average.sd_ratio
     p_max = None if refits is None else refits.p_max
     return _stack(results, usable, grams, table, ratio, p_max)
@@ -288,7 +277,12 @@ def _common_tr(blocks: Sequence[Block]) -> float:
 
 
 def _layer_row(
-    layer: int, name: str, grams: FeatureGrams, plan: Any, result: Any
+    layer: int,
+    name: str,
+    grams: FeatureGrams,
+    plan: EncodingPlan,
+    result: EncodingResult,
+    similar: Sequence[FeatureSimilarity],
 ) -> dict[str, Any]:
     finite = result.mean_r[np.isfinite(result.mean_r)]
     return {
@@ -302,7 +296,20 @@ def _layer_row(
         "mean_r": float(finite.mean()) if finite.size else float("nan"),
         "max_r": float(finite.max()) if finite.size else float("nan"),
         "share_q05": float((result.q < 0.05).sum() / finite.size) if finite.size else 0.0,
+        "similarity_r": max((s.r for s in similar), default=float("nan")),
+        "similarity_p": min((s.p for s in similar), default=float("nan")),
     }
+
+
+def _warn_if_short(plan: EncodingPlan) -> None:
+    shortest = min(segment.size for segment in plan.segments)
+    if shortest < SHORT:
+        LOGGER.warning(
+            "only %d samples of a presentation are kept: p within participants is too small"
+            " below about %d",
+            shortest,
+            SHORT,
+        )
 
 
 def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:

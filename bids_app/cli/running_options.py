@@ -12,6 +12,12 @@ from bids_app.config import Running
 def add_running(parser: argparse.ArgumentParser) -> None:
     """Add the options to the app's parser."""
     group = parser.add_argument_group("running")
+    _add_resources(group)
+    _add_modes(group)
+
+
+def _add_resources(group: argparse._ArgumentGroup) -> None:
+    """Folders, processes, memory, device."""
     group.add_argument(
         "-w",
         "--work-dir",
@@ -65,6 +71,10 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="nipype plugin and its plugin_args, to make every step a job of a cluster; replaces "
         "--nprocs and needs --work-dir on shared storage",
     )
+
+
+def _add_modes(group: argparse._ArgumentGroup) -> None:
+    """What is done of the work, and how much is told."""
     group.add_argument(
         "--stop-on-first-crash",
         "--stop_on_first_crash",

@@ -174,9 +174,7 @@ def _integral(t: FloatArray, v: FloatArray, at: FloatArray) -> FloatArray:
     return whole[left] + ahead * (v[left] + slope * ahead / 2)
 
 
-def common_times(
-    courses: list[FloatArray], duration: float, rate: float, start: float = 0.0
-) -> FloatArray:
+def common_times(courses: list[FloatArray], duration: float, rate: float) -> FloatArray:
     """A regular clock over the seconds that all courses of one piece of music cover.
 
     Parameters
@@ -186,9 +184,7 @@ def common_times(
     duration : float
         Seconds of music.
     rate : float
-        Samples per second.
-    start : float
-        The clock is ``start + k / rate``.
+        Samples per second; the clock is ``k / rate``.
 
     Returns
     -------
@@ -199,10 +195,10 @@ def common_times(
     BadDataError
         If fewer than two samples are left.
     """
-    first = max(start, *(float(times[0]) for times in courses))
+    first = max(0.0, *(float(times[0]) for times in courses))
     last = min(duration, *(float(times[-1]) for times in courses))
-    lowest = np.ceil((first - start) * rate - _TOLERANCE)
-    highest = np.floor((last - start) * rate + _TOLERANCE)
+    lowest = np.ceil(first * rate - _TOLERANCE)
+    highest = np.floor(last * rate + _TOLERANCE)
     if highest - lowest < 1:
         raise BadDataError(
             "The ratings do not overlap the music, or each other.",
@@ -211,4 +207,4 @@ def common_times(
             wanted="at least two samples in common",
             remedy="check the times: they count from the start of the audio file",
         )
-    return start + np.arange(lowest, highest + 1) / rate
+    return np.asarray(np.arange(lowest, highest + 1) / rate)

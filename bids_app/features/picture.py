@@ -48,11 +48,12 @@ def draw_layers(
     times: np.ndarray,
     target: str | Path,
     *,
-    layers: Sequence[int] = PICTURED,
     title: str = "",
     device: str = "cpu",
 ) -> None:
-    """Draw activations of some layers over time, one panel each.
+    """Draw activations of the layers `PICTURED` over time, one panel each.
+
+    About 256 units of each are shown, in the layer's order (time, mel, channel).
 
     Parameters
     ----------
@@ -63,9 +64,6 @@ def draw_layers(
         Seconds.
     target : str or Path
         PNG file.
-    layers : sequence of int
-        Panels from top to bottom; about 256 units of each are shown, in the layer's order
-        (time, mel, channel).
     title : str
         Above the panels.
     device : str
@@ -79,12 +77,12 @@ def draw_layers(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    samples = dict(_samples(model, check_patches(patches), layers, device))
-    figure = Figure(figsize=(9, 1.9 * len(layers) + 0.6), layout="constrained")
+    samples = dict(_samples(model, check_patches(patches), PICTURED, device))
+    figure = Figure(figsize=(9, 1.9 * len(PICTURED) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
+    panels = figure.subplots(len(PICTURED), 1, sharex=True, squeeze=False)[:, 0]
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.48
-    for panel, layer in zip(panels, layers, strict=True):
+    for panel, layer in zip(panels, PICTURED, strict=True):
         shown = samples[layer].values()
         # The brightest percent would otherwise leave the rest black.
         low, high = np.percentile(shown, [1, 99])

@@ -88,7 +88,6 @@ def stimulus_null(
     mean_r: npt.ArrayLike,
     *,
     n_threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> StimulusNull:
     """Closed-form null of the mean accuracy over participants, phases shared.
 
@@ -106,8 +105,6 @@ def stimulus_null(
         Group mean accuracy.
     n_threads : int
         Chunks of vertices worked on at a time; results do not depend on it.
-    progress : callable, optional
-        Called with chunks done and their number.
 
     Returns
     -------
@@ -139,8 +136,6 @@ def stimulus_null(
     for index, (variance, count) in enumerate(ordered_map(run, starts, n_threads)):
         part = slice(starts[index], starts[index] + len(count))
         sd[:, part], n[part] = np.sqrt(variance), count
-        if progress is not None:
-            progress(index + 1, len(starts))
     sd[:, n < 1] = np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
         p = special.ndtr(-mean_r / sd)
@@ -155,7 +150,6 @@ def refit_stimulus_null(
     n_draws: int = 200,
     seed: int = 0,
     phases: Callable[[int, int, int], FloatArray] | None = None,
-    vertices: npt.ArrayLike | None = None,
 ) -> FloatArray:
     """Draw the same null by refits, every participant with its own penalties.
 
@@ -166,27 +160,24 @@ def refit_stimulus_null(
     model : PredictionModel
         One layer.
     penalty : (n_participants, n_folds, n_vertices) int array
-        Index of each participant's penalty, over all vertices of `responses`.
+        Index of each participant's penalty.
     n_draws : int
         Draws of phases.
     seed : int
         Seed of the phases, which depend on it, the draw and the segment.
     phases : callable, optional
         (draw, segment, n_freq) -> phases to use instead. The same for all participants.
-    vertices : int array, optional
-        Vertices to do; all without it.
 
     Returns
     -------
-    (n_draws, n_chosen) float64
+    (n_draws, n_vertices) float64
         Group mean of Fisher z over folds and participants, under shared random phases.
     """
-    chosen = np.arange(responses[0].shape[2]) if vertices is None else np.asarray(vertices)
-    picked = [np.asarray(array[:, :, chosen]) for array in responses]
-    spectra, valid = spectra_of(picked, slice(0, len(chosen)))
-    penalty = np.asarray(penalty)[:, :, chosen]
+    n_vertices = responses[0].shape[2]
+    spectra, valid = spectra_of(responses, slice(0, n_vertices))
+    penalty = np.asarray(penalty)
     n_participants = len(valid)
-    draws = np.zeros((n_draws, len(chosen)))
+    draws = np.zeros((n_draws, n_vertices))
 
     def drawn(draw: int, segment: int, n_freq: int) -> FloatArray:
         rng = np.random.default_rng([seed, draw, segment])
@@ -202,7 +193,7 @@ def refit_stimulus_null(
             for segment, (one, size) in enumerate(zip(spectra, model.n_times, strict=True))
         ]
         real = [np.concatenate([one.real, one.imag], axis=2) for one in turned]
-        z = np.zeros((n_participants, len(chosen)))
+        z = np.zeros((n_participants, n_vertices))
         for segment, fold in enumerate(model.fold_of):
             target = real[segment]
             for alpha in np.unique(penalty[:, fold]):

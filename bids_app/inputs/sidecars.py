@@ -101,11 +101,10 @@ class Inheritance:
         self,
         folder: Path,
         entities: Mapping[str, str],
-        suffix: str = "bold",
         ignore: Iterable[str] = (),
     ) -> list[str]:
-        """Why JSON files that apply say nothing: not fetched, empty, not readable."""
-        paths = self.applying(folder, entities, suffix, _JSON, ignore)
+        """Why JSON files that apply to BOLD say nothing: not fetched, empty, not readable."""
+        paths = self.applying(folder, entities, "bold", _JSON, ignore)
         return [problem for path in paths if (problem := content_problem(path))]
 
     def volume_metadata(self, folder: Path, entities: Mapping[str, str]) -> dict[str, Any]:

@@ -76,10 +76,10 @@ class ColorScale:
         return cls(label, -top, top, "coolwarm")
 
     @classmethod
-    def ordered(cls, label: str, values: FloatArray, *, whole: bool = False) -> ColorScale:
+    def ordered(cls, label: str, values: FloatArray) -> ColorScale:
         """Scale over the middle 96 % of the values."""
         low, high = (float(v) for v in np.nanquantile(values, [0.02, 0.98]))
-        return cls(label, low, high, "viridis", whole=whole)
+        return cls(label, low, high, "viridis")
 
     def colors(self, values: FloatArray, ground: FloatArray) -> FloatArray:
         """Colors of values on a ground of grays, (n, 3).
@@ -135,7 +135,6 @@ def surface_figure(
     *,
     mesh: SurfaceMesh | None = None,
     outline: npt.ArrayLike | None = None,
-    title: str = "",
 ) -> Figure:
     """Draw a map on the inflated surface: lateral and medial views of both hemispheres.
 
@@ -149,8 +148,6 @@ def surface_figure(
         fsaverage5 without it.
     outline : (n_vertices,) bool array, optional
         Vertices to draw a black line around.
-    title : str
-        Title of the figure.
 
     Returns
     -------
@@ -172,8 +169,6 @@ def surface_figure(
         ax.set_axis_off()
         ax.set_title(f"{side} {aspect}", fontsize=11)
     _color_bar(figure, list(axes.flat), scale, aspect=40)
-    if title:
-        figure.suptitle(title, fontsize=13)
     return figure
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError
 from bids_app.testing.synthesis import Note, render
 
+SAMPLE_RATE = 16000
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 
@@ -261,7 +262,7 @@ def compose(piece: Piece, seed: int) -> list[Note]:
 
 
 def synthesize(
-    piece: Piece, seed: int = 0, *, sample_rate: int = 16000, stereo: bool = False
+    piece: Piece, seed: int = 0, *, sample_rate: int = SAMPLE_RATE, stereo: bool = False
 ) -> NDArray[np.float32]:
     """Compose and render one piece.
 
@@ -300,8 +301,6 @@ def write_music(
     pieces: Sequence[Piece] = DEFAULT_PIECES,
     *,
     seed: int = 0,
-    sample_rate: int = 16000,
-    stereo: bool = False,
 ) -> list[Path]:
     """Write one 16-bit WAV file per piece, named after its label; return their paths."""
     import soundfile
@@ -310,7 +309,6 @@ def write_music(
     paths = []
     for piece in pieces:
         path = folder / f"{piece.label}.wav"
-        sound = synthesize(piece, seed, sample_rate=sample_rate, stereo=stereo)
-        soundfile.write(path, sound, sample_rate, subtype="PCM_16")
+        soundfile.write(path, synthesize(piece, seed), SAMPLE_RATE, subtype="PCM_16")
         paths.append(path)
     return paths

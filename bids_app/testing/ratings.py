@@ -50,9 +50,8 @@ def draw_ratings(
     *,
     participant: int,
     seed: int = 0,
-    scales: Sequence[RatingScale] = SCALES,
 ) -> list[FloatArray]:
-    """Draw the ratings of one participant.
+    """Draw the ratings of one participant on `SCALES`.
 
     Parameters
     ----------
@@ -64,8 +63,6 @@ def draw_ratings(
         Seconds of music, per stimulus.
     participant, seed : int
         Which draw.
-    scales : sequence of RatingScale
-        What is rated.
 
     Returns
     -------
@@ -76,7 +73,7 @@ def draw_ratings(
     grids = [np.arange(int(d * RATING_RATE) + 1) / RATING_RATE for d in durations]
     ends = np.cumsum([len(np.asarray(times)) for times in patch_times])[:-1]
     columns = []
-    for scale in scales:
+    for scale in SCALES:
         vectors, _ = components[scale.layer]
         leading = vectors[:, :5]
         # The same weights for everybody and every stimulus.
@@ -99,7 +96,6 @@ def felt_courses(
     ratings: Sequence[FloatArray],
     music_times: Sequence[FloatArray],
     durations: Sequence[float],
-    scales: Sequence[RatingScale] = SCALES,
 ) -> list[dict[str, FloatArray]]:
     """What a brain that follows changes of ratings adds to every run.
 
@@ -111,8 +107,6 @@ def felt_courses(
         When the volumes were taken, seconds into the music, per run.
     durations : sequence of float
         Seconds of music.
-    scales : sequence of RatingScale
-        Columns of the ratings.
 
     Returns
     -------
@@ -121,7 +115,7 @@ def felt_courses(
         response.
     """
     found: list[dict[str, FloatArray]] = [{} for _ in ratings]
-    for column, scale in enumerate(scales):
+    for column, scale in enumerate(SCALES):
         sizes = [np.abs(np.gradient(values[:, column])) * RATING_RATE for values in ratings]
         spread = float(np.concatenate(sizes).std())
         for course, size, times, duration in zip(found, sizes, music_times, durations, strict=True):

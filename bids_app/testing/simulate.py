@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,9 @@ from bids_app.testing.study import (
     plan_feeling,
     plan_truth,
 )
+
+if TYPE_CHECKING:
+    from bids_app.features.cache import FeatureGrams
 
 Progress = Callable[[str], None]
 WRITERS = 2  # participants simulated at a time; each takes about 0.5 GB
@@ -165,24 +169,7 @@ def simulate_study(
     )
     dataset.write_raw_dataset(bids_dir, labels, runs)
     dataset.write_fmriprep_description(fmriprep_dir)
-    rated = {
-        scale.layer: leading_components(grams.gram(scale.layer), 5)
-        for scale in SCALES
-        if scale.layer <= len(grams.layer_names)
-    }
-
-    def simulate_participant(number: int) -> None:
-        ratings = draw_ratings(
-            rated, grams.patch_times, grams.durations, participant=number, seed=seed
-        )
-        dataset.write_ratings(bids_dir, labels[number], runs, ratings, SCALES)
-        felt = felt_courses(ratings, [run.music_times for run in runs], grams.durations)
-        write_participant(fmriprep_dir, labels[number], number, responses, felt)
-        say(f"participant {number + 1} of {len(labels)}")
-
-    # Every participant has seeds of its own, so the order does not matter.
-    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
-        list(pool.map(simulate_participant, range(len(labels))))
+    _write_participants(bids_dir, fmriprep_dir, labels, responses, grams, say)
     settings = {
         "Description": "What was planted in the simulated responses.",
         "Effect": effect,
@@ -200,6 +187,36 @@ def simulate_study(
     return SimulatedStudy(
         root, bids_dir, fmriprep_dir, root / "truth", labels, runs, truth, files["gradient"]
     )
+
+
+def _write_participants(
+    bids_dir: Path,
+    fmriprep_dir: Path,
+    labels: Sequence[str],
+    responses: SimulatedResponses,
+    grams: FeatureGrams,
+    say: Progress,
+) -> None:
+    """Ratings and derivatives of everybody."""
+    runs, seed = responses.runs, responses.seed
+    rated = {
+        scale.layer: leading_components(grams.gram(scale.layer), 5)
+        for scale in SCALES
+        if scale.layer <= len(grams.layer_names)
+    }
+
+    def simulate(number: int) -> None:
+        ratings = draw_ratings(
+            rated, grams.patch_times, grams.durations, participant=number, seed=seed
+        )
+        dataset.write_ratings(bids_dir, labels[number], runs, ratings, SCALES)
+        felt = felt_courses(ratings, [run.music_times for run in runs], grams.durations)
+        write_participant(fmriprep_dir, labels[number], number, responses, felt)
+        say(f"participant {number + 1} of {len(labels)}")
+
+    # Every participant has seeds of its own, so the order does not matter.
+    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+        list(pool.map(simulate, range(len(labels))))
 
 
 def write_participant(

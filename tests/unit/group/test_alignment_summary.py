@@ -11,7 +11,7 @@ from bids_app.group import (
     omnibus_alignment,
     spin_alignment,
 )
-from bids_app.surface.mesh import icosahedral_mesh
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(2)
 

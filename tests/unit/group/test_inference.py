@@ -9,7 +9,7 @@ from scipy import sparse, stats
 from bids_app.errors import BadDataError, UsageError
 from bids_app.group import false_discovery_rate, sign_flip_max_t, tfce_sign_flip
 from bids_app.group.one_sample import sign_flips
-from bids_app.surface.mesh import icosahedral_mesh
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(2)
 

@@ -11,7 +11,8 @@ from bids_app.group.spins import (
     mirror_rotations,
     random_rotations,
 )
-from bids_app.surface.mesh import icosahedral_mesh, load_mesh
+from bids_app.surface.mesh import load_mesh
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 def test_rotations_are_proper_and_come_from_one_stream():

@@ -7,11 +7,11 @@ from scipy.spatial import ConvexHull
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.surface.mesh import (
     adjacency_matrix,
-    icosahedral_mesh,
     load_mesh,
     normalize_sphere,
     vertex_areas,
 )
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from bids_app.surface.mesh import icosahedral_mesh, load_mesh
+from bids_app.surface.mesh import load_mesh
 from bids_app.surface.project import (
     OwnSurfaces,
     mni305_to_mni152,
@@ -19,6 +19,7 @@ from bids_app.surface.project import (
     registered_map,
     volume_on_template,
 )
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SLOPES = np.array([[1.0, 0.5, -0.25], [0.0, 2.0, 1.0], [-1.0, 0.0, 0.5]])

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError
-from bids_app.surface.mesh import icosahedral_mesh, load_mesh
+from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import (
     adaptive_sphere_map,
     resample_barycentric,
     resample_nearest,
     sphere_map,
 )
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 COARSE, FINE = icosahedral_mesh(2).left, icosahedral_mesh(4).left
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[4] / "shared/data"))

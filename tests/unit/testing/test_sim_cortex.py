@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
 
-from bids_app.surface.mesh import icosahedral_mesh, load_mesh
+from bids_app.surface.mesh import load_mesh
 from bids_app.testing.cortex import (
     cortex_mask,
     layer_depth,
@@ -15,6 +15,7 @@ from bids_app.testing.cortex import (
     smooth_field,
     smoothing_operator,
 )
+from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 def test_medial_wall_is_one_medial_piece_per_hemisphere():
