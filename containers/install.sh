@@ -62,7 +62,9 @@ system() {
     install -m 755 "$source/containers/entrypoint.sh" "$root$prefix/entrypoint.sh"
     install -m 644 "$source/NOTICE" "$source/LICENSE" "$source/containers/requirements.lock" \
         "$root$prefix/share/"
-    "$python" "$source/containers/licenses.py" >"$root$prefix/share/LICENSES.tsv"
+    # Under DESTDIR the application is not among the packages that Python finds by itself.
+    packages=$root$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    PYTHONPATH=$packages "$python" "$source/containers/licenses.py" >"$root$prefix/share/LICENSES.tsv"
 }
 
 for step in "$@"; do
