@@ -256,17 +256,18 @@ def _within_budget(sections: Sequence[Section]) -> list[Section]:
     """Keep the file below `MAX_BYTES`: fewer colors first, then fewer pictures, saying so."""
     # Base64 makes three bytes four; a tenth is kept for text.
     budget = int(MAX_BYTES * 0.9 * 3 / 4)
-    pictures = [b for section in sections for b in section.blocks if isinstance(b, Picture)]
-    shown: dict[int, Block] = {id(block): block for block in pictures}
-    if sum(len(block.png) for block in pictures) > budget:
-        for block in sorted(pictures, key=lambda block: not block.essential):
-            smaller = replace(block, png=_fewer_colors(block.png))
-            if len(smaller.png) <= budget:
-                budget -= len(smaller.png)
-                shown[id(block)] = smaller
-            else:
-                too_big = "The page would be larger than 8 MB."
-                shown[id(block)] = Missing(block.caption, too_big)
+    pictures = {id(b): b for s in sections for b in s.blocks if isinstance(b, Picture)}
+    excess = sum(len(block.png) for block in pictures.values()) - budget
+    shown: dict[int, Block] = {}
+    for key, block in sorted(pictures.items(), key=lambda item: -len(item[1].png)):
+        if excess > 0:
+            pictures[key] = replace(block, png=_fewer_colors(block.png))
+            excess -= len(block.png) - len(pictures[key].png)
+    for key, block in sorted(pictures.items(), key=lambda i: (i[1].essential, -len(i[1].png))):
+        shown[key] = block
+        if excess > 0:
+            excess -= len(block.png)
+            shown[key] = Missing(block.caption, "The page would be larger than 8 MB.")
     return [
         Section(s.anchor, s.title, [shown.get(id(block), block) for block in s.blocks])
         for s in sections

@@ -115,6 +115,19 @@ def test_colors_are_kept_where_there_is_room(tmp_path):
     assert base64.b64decode(shown["src"].partition(",")[2]) == noise(1)
 
 
+def test_no_more_pictures_lose_colors_than_must(tmp_path, monkeypatch):
+    sides = (160, 40, 100)  # 77, 5 and 30 kB; in 256 colors the largest has about 27
+    monkeypatch.setattr(page, "MAX_BYTES", 110_000)  # 74 kB for pictures
+    blocks = [Picture(noise(s, s), "alt", f"figure {s}", s, s) for s in sides]
+    found = read_page(written(tmp_path, *blocks))
+    shown = [base64.b64decode(p["src"].partition(",")[2]) for p in found.pictures]
+    assert [png == block.png for png, block in zip(shown, blocks, strict=True)] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_a_file_that_is_no_png_is_refused(tmp_path):
     path = tmp_path / "x.png"
     path.write_bytes(b"<svg/>")
