@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 NPROCS ?= 2
+TEST_NPROCS ?= 2
+# One thread for each process of tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS) --dist loadgroup
 DEMO_DIR ?= demo
 
 .PHONY: demo test test-all lint format clean
@@ -11,10 +14,10 @@ demo: $(VENV)/.installed
 	$(BIN)/musenc demo --output-dir $(DEMO_DIR) --nprocs $(NPROCS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "" $(PYTEST_ARGS)
+	$(PYTEST) -m "" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
