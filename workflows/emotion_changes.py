@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.ratings import RatingSet
 
 from .emotion_ratings import change_of, need_rating
-from .emotion_runs import load_record, save_record
+from .emotion_runs import Saved
 from .emotion_scores import usable_scales
 
 
@@ -62,7 +61,7 @@ def layer_changes(grams: FeatureGrams, stimuli: Sequence[str]) -> LayerChanges:
 
 
 @dataclass(frozen=True, eq=False)
-class ChangeScores:
+class ChangeScores(Saved):
     """Cross-correlation of changes of layers and ratings (the study's earlier form).
 
     Attributes
@@ -96,15 +95,6 @@ class ChangeScores:
             for layer, name in enumerate(self.layer_names)
             for lag, r in zip(self.lags.tolist(), self.r[layer, :, k].tolist(), strict=True)
         ]
-
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        return save_record(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> ChangeScores:
-        """Read what `save` wrote."""
-        return cls(**load_record(path))
 
 
 def correlate_changes(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +31,8 @@ from .emotion_runs import (
     EmotionMaps,
     RunData,
     RunFits,
-    load_record,
+    Saved,
     prepare_run,
-    save_record,
 )
 
 MODEL = {"HemodynamicModel": "spm", "NoiseModel": NOISE_MODEL}
@@ -203,7 +201,7 @@ def condition_columns(
 
 
 @dataclass(frozen=True, eq=False)
-class LagSummary:
+class LagSummary(Saved):
     """Lagged correlation of two regions per condition, for one participant.
 
     Attributes
@@ -229,15 +227,6 @@ class LagSummary:
     positive: NDArray[np.float64]
     convention: str
     details: dict[str, Any]
-
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        return save_record(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> LagSummary:
-        """Read what `save` wrote."""
-        return cls(**load_record(path))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per profile and lag, with the convention in every row."""

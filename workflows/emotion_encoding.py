@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import Rating, RatingSet
 
 from .emotion_ratings import TRANSFORM, change_of, need_rating
-from .emotion_runs import load_record, save_record
+from .emotion_runs import Saved
 from .responses import Block
 
 WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
@@ -25,7 +24,7 @@ WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows":
 
 
 @dataclass(frozen=True, eq=False)
-class RatingEncoding:
+class RatingEncoding(Saved):
     """Accuracy of ratings as features of the encoding engine, for one participant.
 
     Attributes
@@ -46,15 +45,6 @@ class RatingEncoding:
     q: NDArray[np.float32]
     fold_stimuli: list[str]
     details: dict[str, Any]
-
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        return save_record(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> RatingEncoding:
-        """Read what `save` wrote."""
-        return cls(**load_record(path))
 
 
 def fit_rating_encoding(

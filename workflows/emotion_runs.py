@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,27 @@ class RunData:
     percent: bool
 
 
+class Saved:
+    """A dataclass of arrays and plain values that can be kept in one ``.npz`` file."""
+
+    def save(self, path: Path) -> Path:
+        """Write it, uncompressed."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+        meta = {k: v for k, v in values.items() if not isinstance(v, np.ndarray)}
+        np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        with np.load(path) as stored:
+            arrays = {k: stored[k] for k in stored.files if k != "meta"}
+            return cls(**json.loads(str(stored["meta"])), **arrays)
+
+
 @dataclass(frozen=True, eq=False)
-class EmotionMaps:
+class EmotionMaps(Saved):
     """Contrasts of one participant.
 
     Attributes
@@ -77,33 +96,6 @@ class EmotionMaps:
     degrees_of_freedom: float
     table: list[dict[str, Any]]
     details: dict[str, Any]
-
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        return save_record(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> EmotionMaps:
-        """Read what `save` wrote."""
-        return cls(**load_record(path))
-
-
-def save_record(record: Any, path: Path) -> Path:
-    """Write a dataclass of arrays and plain values to one ``.npz`` file."""
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
-    meta = {k: v for k, v in values.items() if not isinstance(v, np.ndarray)}
-    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
-    return path
-
-
-def load_record(path: Path) -> dict[str, Any]:
-    """Fields of a dataclass that `save_record` wrote."""
-    with np.load(path) as stored:
-        return {
-            **json.loads(str(stored["meta"])),
-            **{k: stored[k] for k in stored.files if k != "meta"},
-        }
 
 
 def prepare_run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +21,11 @@ from bids_app.features.timing import high_pass_basis, sample_gram
 from bids_app.inputs.ratings import RatingSet
 
 from .emotion_ratings import need_rating
-from .emotion_runs import load_record, save_record
+from .emotion_runs import Saved
 
 
 @dataclass(frozen=True, eq=False)
-class RatingScores:
+class RatingScores(Saved):
     """How well each layer predicts each scale of one participant.
 
     Attributes
@@ -60,15 +59,6 @@ class RatingScores:
     alpha: NDArray[np.float64]
     skipped: dict[str, str]
     details: dict[str, Any]
-
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        return save_record(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> RatingScores:
-        """Read what `save` wrote."""
-        return cls(**load_record(path))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per layer, scale and held-out stimulus (``mean``: over them), for the table."""
