@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,12 @@ class WrittenOutputSpec(TraitedSpec):
     files = traits.List(traits.Str)
 
 
-class Step(BaseInterface):
+class Step(BaseInterface, ABC):
     """An interface that keeps its outputs in `self.results`.
 
-    Subclasses implement ``_run_step(inputs, folder) -> dict`` in a few lines: load, call one
-    function, save. Steps work side by side and thread over vertices themselves, so each gets one
-    BLAS thread; two would wait for each other and double the processor time.
+    Subclasses implement ``_run_step`` in a few lines: load, call one function, save. Steps work
+    side by side and thread over vertices themselves, so each gets one BLAS thread; two would wait
+    for each other and double the processor time.
     """
 
     blas_threads: int | None = 1
@@ -101,8 +102,9 @@ class Step(BaseInterface):
             self.results = self._run_step(self.inputs, runtime.cwd)
         return runtime
 
+    @abstractmethod
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        raise TypeError(f"{type(self).__name__} has no step")
+        """Outputs by name."""
 
     def _list_outputs(self) -> dict[str, Any]:
         return self.results
@@ -119,5 +121,6 @@ class WritingStep(Step):
         written = self._write(inputs, OutputTree(Path(inputs.output_dir)))
         return {"files": [str(path) for path in written]}
 
+    @abstractmethod
     def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
-        raise TypeError(f"{type(self).__name__} writes nothing")
+        """Files written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ class _InferenceStep(WritingStep):
             LOGGER.warning("group: %s is left out: %s", self.what, reason_of(error))
             return []
 
+    @abstractmethod
     def _infer(self, inputs: Any, tree: OutputTree) -> list[Path]:
-        raise TypeError(f"{type(self).__name__} infers nothing")
+        """Files written."""
 
 
 class InferRatingMaps(_InferenceStep):
