@@ -164,7 +164,7 @@ class Statistics:
 
     null: Literal["analytic", "phase", "none"] = "analytic"
     n_nulls: int = 200
-    gradient: str = "margulies2016"
+    gradients: tuple[str, ...] = ("margulies2016",)
     n_spins: int = 1000
     spin_method: Literal["spearman", "pearson"] = "spearman"
     n_permutations: int = 10_000
@@ -295,13 +295,18 @@ class Config:
             del shared[name]
         return {**shared, "scales": self.emotion.scales, "rate": self.emotion.rate}
 
-    def group_settings(self) -> dict[str, Any]:
-        """Settings that change a group result, by name."""
+    def inference_settings(self) -> dict[str, Any]:
+        """Settings that change what is inferred over participants, by name."""
         return {
-            "gradient": self.statistics.gradient,
+            "n_permutations": self.statistics.n_permutations,
+            "random_seed": self.statistics.random_seed,
+        }
+
+    def alignment_settings(self) -> dict[str, Any]:
+        """Settings that change the alignment with any gradient, by name."""
+        return {
             "n_spins": self.statistics.n_spins,
             "spin_method": self.statistics.spin_method,
-            "n_permutations": self.statistics.n_permutations,
             "random_seed": self.statistics.random_seed,
         }
 

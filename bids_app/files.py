@@ -248,3 +248,11 @@ def _marker_lines(marker: Path) -> list[str]:
         return marker.read_text().split()[:2]
     except OSError:
         return []
+
+
+def named_files(option: str) -> tuple[str, tuple[Path, ...]]:
+    """Name, which may be empty, and absolute paths of ``[NAME=]FILE,FILE``."""
+    name, equals, paths = option.partition("=")
+    if not equals or "/" in name or "," in name:
+        name, paths = "", option
+    return name, tuple(Path(part).absolute() for part in paths.split(",") if part)

@@ -39,6 +39,8 @@ CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
 # Threads add in another order, which shows in the last digits of a float64.
 TABLE_FORMAT = "%.12g"
+ALIGNMENT_DESC, PARCELS_DESC = "alignment", "parcels"
+"""Descriptions of group results that there is one of per gradient, and per atlas."""
 EMOTION_LABEL = "emotion"
 """Model label of the maps that relate ratings to the brain."""
 RATINGS_DESC = "ratings"
@@ -91,6 +93,31 @@ def model_label(features: str) -> str:
     """Model label of a feature space: its name, or the name of the file of precomputed features."""
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
+
+
+def files_label(name: str, entities: Sequence[str]) -> str:
+    """Label of a gradient or atlas from the name of a file of it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file of one hemisphere, or of both.
+    entities : sequence of str
+        BIDS entities that name it; without them it is the name without hemisphere and extension.
+    """
+    found = re.findall(rf"(?:^|_)(?:{'|'.join(entities)})-([a-zA-Z0-9]+)", name)
+    stem = re.sub(r"\.(annot|(label|func|shape)\.gii|gii)$", "", name)
+    words = [
+        word
+        for word in re.split(r"[^a-zA-Z0-9]+", stem)
+        if word not in ("hemi", "L", "R", "lh", "rh", "left", "right")
+    ]
+    return "".join(found or words) or "file"
+
+
+def labeled(desc: str, label: str) -> str:
+    """Description of what belongs to one gradient or atlas; the default gradient has no label."""
+    return f"{desc}{label}"
 
 
 def join_entities(entities: Mapping[str, str | None]) -> str:
@@ -240,6 +267,11 @@ class OutputTree:
     def group_models(self) -> list[str]:
         """Labels of the encoding models with a group result, sorted."""
         return self._models("group_model-*_desc-layers_summary.tsv")
+
+    def group_labels(self, model: str, desc: str) -> list[str]:
+        """Labels of the gradients or atlases that `desc` is complete for, sorted."""
+        found = self.root.glob(f"group_model-{model}_desc-{desc}*_settings.json")
+        return sorted(parse_entities(path)["desc"].removeprefix(desc) for path in found)
 
     def _models(self, pattern: str) -> list[str]:
         return sorted({parse_entities(path)["model"] for path in self.root.glob(pattern)})

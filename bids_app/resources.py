@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from bids_app.errors import MissingInputError, UsageError
-from bids_app.files import sha256_of_file
-from bids_app.outputs import DENSITIES, HEMISPHERES
+from bids_app.files import named_files, sha256_of_file
+from bids_app.outputs import DENSITIES, HEMISPHERES, files_label, safe_label
 
 VGGISH_FILE = "vggish-10086976.pth"
 CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
+FIRST_GRADIENT = "margulies2016_fcgradient01"
+"""The default, which claims of alignment are about."""
+GRADIENT_NAMES = (
+    "margulies2016 (which is fcgradient01), fcgradient01 to fcgradient10, or the same as "
+    "margulies2016_fcgradient01 and so on"
+)
+GRADIENT_FILES = "[NAME=]LEFT.func.gii,RIGHT.func.gii"
 
 # Names of `musenc prefetch` for the meshes that nilearn does not bring along.
 FINE_MESHES = {"meshes": "fsaverage6", "meshes-164k": "fsaverage"}
@@ -84,44 +92,92 @@ def find_weights(option: str | None) -> str:
     return str(Path(option).resolve())
 
 
-def gradient_files(option: str) -> tuple[list[Path], str]:
-    """Resolve ``--gradient`` to files (one per hemisphere, or one for both) and their mesh.
+@dataclass(frozen=True)
+class GradientChoice:
+    """What ``--gradient`` means.
+
+    Attributes
+    ----------
+    name : str
+        ``margulies2016_fcgradient02`` and so on; ``file`` for files.
+    label : str
+        Distinguishes its results from those of other gradients; empty for the default.
+    paths : tuple of Path
+        One file per hemisphere, or one for both.
+    """
+
+    name: str
+    label: str
+    paths: tuple[Path, ...]
+
+    @property
+    def option(self) -> str:
+        """What means the same from any folder."""
+        files = ",".join(map(str, self.paths))
+        return f"{self.label}={files}" if self.name == "file" else self.name
+
+
+def choose_gradient(option: str) -> GradientChoice:
+    """Resolve ``--gradient`` without looking for its files.
 
     Parameters
     ----------
     option : str
-        ``margulies2016`` (gradient 1), ``margulies2016_fcgradient02`` and so on, or one or two
-        files (``LEFT,RIGHT``).
+        ``margulies2016`` (gradient 1), ``margulies2016_fcgradient02`` or ``fcgradient02`` and so
+        on, or one or two files, ``[NAME=]LEFT,RIGHT``.
 
-    Returns
-    -------
-    files : list of Path
-    space : str
-        ``fsLR`` for the named gradients, ``file`` for files: the number of vertices decides.
+    Raises
+    ------
+    UsageError
+        If it is neither a known name nor one or two files.
+    """
+    name = "fcgradient01" if option == "margulies2016" else option.removeprefix("margulies2016_")
+    known = f"margulies2016_{name}"
+    if known in GRADIENTS:
+        label = "" if known == FIRST_GRADIENT else name
+        return GradientChoice(known, label, tuple(_gradient_paths(name)))
+    given, paths = named_files(option)
+    if not (given or len(paths) > 1 or Path(option).suffix or Path(option).exists()):
+        names = ("margulies2016", *GRADIENTS, *GRADIENTS.values())
+        close = get_close_matches(option, names, n=1)
+        raise UsageError(
+            "There is no gradient of this name.",
+            where="--gradient",
+            found=option,
+            wanted=f"{GRADIENT_NAMES}; or {GRADIENT_FILES}",
+            remedy=f"did you mean {close[0]}?" if close else "give one of these names, or files",
+        )
+    if len(paths) not in (1, 2):
+        raise UsageError(
+            "--gradient takes names, or one or two files for each gradient.",
+            found=option,
+            wanted=GRADIENT_FILES,
+        )
+    label = safe_label(given) if given else files_label(paths[0].name, ("desc",))
+    return GradientChoice("file", label, paths)
+
+
+def gradient_files(option: str) -> GradientChoice:
+    """Resolve ``--gradient`` to files that are there.
 
     Raises
     ------
     MissingInputError, UsageError
+        As `choose_gradient`, and if a file is not there.
     """
-    name = "margulies2016_fcgradient01" if option == "margulies2016" else option
-    if name in GRADIENTS:
-        return _neuromaps_gradient(GRADIENTS[name]), "fsLR"
-    files = [Path(part) for part in option.split(",") if part]
-    missing = [str(path) for path in files if not path.is_file()]
+    chosen = choose_gradient(option)
+    if chosen.name != "file":
+        _installed(list(chosen.paths), "The Margulies gradient is not installed.")
+        return chosen
+    missing = [str(path) for path in chosen.paths if not path.is_file()]
     if missing:
         raise MissingInputError(
             "A gradient file is not there.",
             where=", ".join(missing),
-            wanted="margulies2016, or LEFT.func.gii,RIGHT.func.gii",
-            remedy="give existing files with --gradient",
+            wanted=f"{GRADIENT_FILES}; or {GRADIENT_NAMES}",
+            remedy="give existing files, or one of these names, with --gradient",
         )
-    if len(files) not in (1, 2):
-        raise UsageError(
-            "--gradient takes one name, or one or two files.",
-            found=option,
-            wanted="LEFT.func.gii,RIGHT.func.gii",
-        )
-    return files, "file"
+    return chosen
 
 
 def neuromaps_dir() -> Path:
@@ -137,10 +193,6 @@ def templateflow_dir() -> Path:
     """``$TEMPLATEFLOW_HOME``, else the folder `templateflow` below the resources."""
     given = os.environ.get("TEMPLATEFLOW_HOME")
     return Path(given) if given else resources_dir() / "templateflow"
-
-
-def _neuromaps_gradient(description: str) -> list[Path]:
-    return _installed(_gradient_paths(description), "The Margulies gradient is not installed.")
 
 
 def _gradient_paths(description: str) -> list[Path]:
@@ -197,8 +249,9 @@ def _installed(files: list[Path], what: str) -> list[Path]:
             what,
             where=", ".join(map(str, missing)),
             wanted="the files as neuromaps.datasets downloads them",
-            remedy="run `musenc prefetch` on a machine with a network, or give a gradient on "
-            "fsaverage5 with --gradient LEFT.func.gii,RIGHT.func.gii",
+            remedy="run `musenc prefetch` (`musenc prefetch gradients` for those after the first) "
+            "on a machine with a network, or give a gradient on fsaverage5 with --gradient "
+            "LEFT.func.gii,RIGHT.func.gii",
         )
     return files
 

@@ -23,7 +23,7 @@ from bids_app.group import (
     orient_gradient,
     spin_alignment,
 )
-from bids_app.resources import fslr_spheres, gradient_files
+from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
 from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
@@ -33,7 +33,6 @@ from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 
 CLAIM_LEVEL = 0.05
-FIRST_GRADIENT = ("margulies2016", "margulies2016_fcgradient01")
 MIN_VERTICES = 100  # fewer say nothing about a part of the mask
 AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
 
@@ -48,10 +47,13 @@ class Gradient:
         NaN on the medial wall.
     record : dict
         Name, files with checksums, and how it came onto the mesh.
+    label : str
+        Distinguishes its results; empty for the default gradient.
     """
 
     values: NDArray[np.float64]
     record: dict[str, Any]
+    label: str
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,19 @@ def load_gradient(option: str, space: str) -> Gradient:
     MissingInputError, BadDataError
         If its files are not there or fit neither the mesh nor fsLR 32k.
     """
-    files, kind = gradient_files(option)
+    chosen = gradient_files(option)
+    files, label = chosen.paths, chosen.label
     values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
     _check_halves(values, files)
     record: dict[str, Any] = {
-        "Name": option if kind == "fsLR" else "file",
+        "Name": chosen.name,
+        "Label": label,
         "Files": {path.name: sha256_of_file(path) for path in files},
     }
     mesh = load_mesh(space)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
-        return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"})
+        return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"}, label)
     if len(values) != 2 * 32492:
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
@@ -156,11 +160,11 @@ def load_gradient(option: str, space: str) -> Gradient:
         "adaptive barycentric from fsLR 32k over registered spheres, medial wall excluded"
     )
     values = np.concatenate(halves)
-    if option not in FIRST_GRADIENT:
-        return Gradient(values, record | {"Orientation": "as given"})
+    if chosen.name != FIRST_GRADIENT:
+        return Gradient(values, record | {"Orientation": "as given"}, label)
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, coordinates=pial)
-    return Gradient(values, record | {"Orientation": asdict(orientation)})
+    return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
 
 
 def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_app.group import GroupAlignment
+from bids_app.outputs import ALIGNMENT_DESC, labeled
 
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
-from .alignment import AUDITORY_RADIUS, AlignmentReport, Gradient
+from .alignment import AUDITORY_RADIUS, MIN_VERTICES, AlignmentReport, Gradient
 from .group_tables import TableWriter, table_rows
 
 
@@ -42,7 +42,13 @@ def write_alignment(
         for index, label in enumerate(data.participants)
     ]
     group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
-    writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc="alignment", Group=group)
+    writer.table(
+        "statmap",
+        ALIGNMENT_COLUMNS,
+        rows,
+        desc=labeled(ALIGNMENT_DESC, gradient.label),
+        Group=group,
+    )
     bins = alignment.bins
     bin_rows = [
         {
@@ -57,10 +63,23 @@ def write_alignment(
         for index in range(len(bins.count))
         for layer, name in enumerate(data.layer_names)
     ]
-    writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
+    writer.table("statmap", BIN_COLUMNS, bin_rows, desc=labeled("bins", gradient.label))
 
 
-def write_spins(writer: TableWriter, data: GroupData, alignment: AlignmentReport) -> None:
+def left_out(alignment: AlignmentReport) -> dict[str, str]:
+    """Parts of the cortex that were not looked at by themselves, and why."""
+    parts = {
+        "left": alignment.left,
+        "right": alignment.right,
+        "without auditory cortex": alignment.without_auditory,
+    }
+    few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
+    return {part: few for part, result in parts.items() if result is None}
+
+
+def write_spins(
+    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
+) -> None:
     """One row per rotation of the gradient."""
     spins = {
         "statistic": alignment.plain.null,
@@ -77,10 +96,14 @@ def write_spins(writer: TableWriter, data: GroupData, alignment: AlignmentReport
         "gradient"
         for k, name in enumerate(data.layer_names, start=1)
     }
-    writer.table("", columns, table_rows(spins | layers, alignment.n_spins), desc="nulls")
+    writer.table(
+        "", columns, table_rows(spins | layers, alignment.n_spins), desc=labeled("nulls", label)
+    )
 
 
-def write_layer_alignment(writer: TableWriter, data: GroupData, alignment: AlignmentReport) -> None:
+def write_layer_alignment(
+    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
+) -> None:
     """Every layer's accuracy against the gradient."""
     layers, omnibus = alignment.layers, alignment.omnibus
     rows = [
@@ -101,19 +124,20 @@ def write_layer_alignment(writer: TableWriter, data: GroupData, alignment: Align
         "n_spins": alignment.n_spins,
         "method": alignment.method,
     }
-    writer.table("statmap", LAYER_COLUMNS, rows, desc="layeralignment", Group=group)
+    desc = labeled("layeralignment", label)
+    writer.table("statmap", LAYER_COLUMNS, rows, desc=desc, Group=group)
 
 
 def write_vertices(
     writer: TableWriter,
     accuracy: GroupAccuracy,
     preference: GroupPreference,
-    gradient: NDArray[np.float64],
+    gradient: Gradient,
 ) -> None:
     """The vertices of the mask, which the figures of the page are drawn from."""
-    n_left = len(gradient) // 2
+    n_left = len(gradient.values) // 2
     values = {
-        "gradient": gradient,
+        "gradient": gradient.values,
         "accuracy": accuracy.layer_mean_r,
         "slope": preference.mean,
         "slope_p": preference.p,
@@ -129,7 +153,7 @@ def write_vertices(
         | {name: float(one[vertex]) for name, one in values.items()}
         for vertex in np.flatnonzero(accuracy.mask)
     ]
-    writer.table("statmap", VERTEX_COLUMNS, rows, desc="vertices")
+    writer.table("statmap", VERTEX_COLUMNS, rows, desc=labeled("vertices", gradient.label))
 
 
 def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:

@@ -79,9 +79,18 @@ def input_files(runs: Sequence[BoldRun]) -> list[Path]:
 
 
 def check_settings(
-    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = ""
+    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = "", remedy: str = ""
 ) -> None:
     """Refuse to mix group results of other settings in one folder.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    model, desc : str
+        Which group analysis.
+    settings : dict
+    remedy : str
+        What else may be done than to give the known settings or to do the analysis anew.
 
     Raises
     ------
@@ -98,5 +107,6 @@ def check_settings(
             where=path,
             found="; ".join(settings_difference(known["Settings"], settings)),
             wanted="the same settings",
-            remedy="delete group_* and tpl-fsaverage, or copy the participants to another folder",
+            remedy="give the settings of before; or delete this file, and the analysis is done "
+            f"again with the new ones{remedy}",
         )

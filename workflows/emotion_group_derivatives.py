@@ -22,7 +22,7 @@ def write_rating_map_tests(
 ) -> list[Path]:
     """Write group maps of ratings and brain; the settings file comes last."""
     writer = GroupWriter(tree, tests.group, settings)
-    tree.group_table("settings.json", model=tests.group.model).unlink(missing_ok=True)
+    writer.begin()
     effects = tests.effects
     scales = _scales(effects.names)
     for k, name in enumerate(effects.names):
@@ -102,10 +102,9 @@ def write_score_tests(
     tree: OutputTree, tests: ScoreTests, settings: Mapping[str, Any]
 ) -> list[Path]:
     """Write group tables of layers and ratings; the settings file comes last."""
-    writer = GroupWriter(tree, tests.group, settings)
-    model, scores = tests.group.model, tests.scores
-    done = tree.group_table("settings.json", model=model, desc=RATINGS_DESC)
-    done.unlink(missing_ok=True)
+    writer = GroupWriter(tree, tests.group, settings, desc=RATINGS_DESC)
+    writer.begin()
+    scores = tests.scores
     rows = [
         {
             **cell,
@@ -148,7 +147,7 @@ def write_score_tests(
     writer.table("scores", INTERACTION_COLUMNS, interaction, desc="interaction")
     if tests.changes is not None:
         writer.table("scores", CHANGE_COLUMNS, _change_rows(tests), desc="changes")
-    writer.finish(desc=RATINGS_DESC, LeftOut=_left_out(tests.group.left_out))
+    writer.finish(LeftOut=_left_out(tests.group.left_out))
     return writer.written
 
 

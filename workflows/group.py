@@ -9,18 +9,18 @@ from typing import Any
 from nipype.pipeline import engine as pe
 
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.files import read_json, sha256_of_file
+from bids_app.files import read_json
 from bids_app.outputs import OutputTree
-from bids_app.resources import gradient_files
+from bids_app.resources import choose_gradient
 from bids_app.status import Status
-from bids_app.surface.atlas import atlas_files
+from bids_app.surface.atlas import absolute_atlas
 
 from .aggregate import select_participants
-from .completion import check_settings
 from .emotion_group_nodes import connect_group_emotion, emotion_group_settings
+from .group_settings import check_group_settings, group_settings, left_behind
 from .interfaces.group import (
     AggregateParticipants,
-    AlignWithGradient,
+    AlignWithGradients,
     CorrelateParticipants,
     InferAccuracy,
     InferOverMusic,
@@ -47,20 +47,16 @@ def run_group_level(config: Config, run_id: str) -> Status:
         model: select_participants(tree, model, config.selection)
         for model in models or [DEFAULT_FEATURES]
     }
-    # The gradient counts by content, and absent files are told before work begins.
-    files, _ = gradient_files(config.statistics.gradient)
-    for option in config.statistics.atlases:
-        atlas_files(option)
-    settings = config.group_settings() | {
-        "gradient": {path.name: sha256_of_file(path) for path in files}
-    }
+    settings = group_settings(config)
     for model in people:
-        check_settings(tree, model, settings)
+        check_group_settings(tree, model, settings)
     rating_settings = emotion_group_settings(tree, list(people), config)
     status = Status(run_id, "group")
     for number, (model, participants) in enumerate(people.items()):
         LOGGER.info("group: model-%s", model)
         _tell_changes(tree, model, participants)
+        for desc, before in left_behind(tree, model, participants, settings).items():
+            LOGGER.warning("group: desc-%s stays as it is, of %s only", desc, before)
         workflow = init_group_level_wf(model, participants, settings, config=config)
         notes = connect_group_emotion(
             workflow, tree, model, participants, rating_settings, config=config, maps=number == 0
@@ -89,7 +85,7 @@ def init_group_level_wf(
     participants : sequence of str
         Labels of participants with complete maps.
     settings : dict
-        Group settings, stored with the results.
+        From `group_settings`, stored with the results.
     config : Config
 
     Outputs
@@ -113,15 +109,16 @@ def init_group_level_wf(
         ),
         name="aggregate",
     )
-    atlas = next(iter(statistics.atlases), "")
+    # A step runs in a folder of its own.
+    regions = [absolute_atlas(option) for option in statistics.atlases]
     accuracy = pe.Node(
-        InferAccuracy(atlas=atlas, **folder, **tested, **threaded),
+        InferAccuracy(atlas=next(iter(regions), ""), **folder, **tested, **threaded),
         name="accuracy",
         n_procs=n_threads,
     )
     alignment = pe.Node(
-        AlignWithGradient(
-            gradient=statistics.gradient,
+        AlignWithGradients(
+            gradients=[choose_gradient(option).option for option in statistics.gradients],
             n_spins=statistics.n_spins,
             method=statistics.spin_method,
             **seeded,
@@ -136,13 +133,12 @@ def init_group_level_wf(
         name="music",
         n_procs=n_threads,
     )
-    atlases = pe.Node(SummarizeAtlases(atlases=list(statistics.atlases), **tested), name="atlases")
+    atlases = pe.Node(SummarizeAtlases(atlases=regions, **tested), name="atlases")
     write = pe.Node(WriteGroup(settings=settings, **folder, **every), name="write")
     workflow = pe.Workflow(name="group_level_wf")
     for node in (accuracy, alignment, synchrony, write, music, atlases):
         workflow.connect(aggregate, "data_file", node, "data_file")
     both = [("accuracy_file", "accuracy_file"), ("preference_file", "preference_file")]
-    aligned = [("alignment_file", "alignment_file"), ("gradient_file", "gradient_file")]
     workflow.connect(
         [
             (accuracy, music, [("accuracy_file", "accuracy_file")]),
@@ -152,7 +148,7 @@ def init_group_level_wf(
             (synchrony, write, [("isc_file", "isc_file")]),
             (music, write, [("music_file", "music_file")]),
             (atlases, write, [("atlases_file", "atlases_file")]),
-            (alignment, write, aligned),
+            (alignment, write, [("alignment_file", "alignment_file")]),
         ]
     )
     return workflow

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
 from bids_app.files import read_json
-from bids_app.outputs import OutputTree, map_sidecar
+from bids_app.outputs import ALIGNMENT_DESC, PARCELS_DESC, OutputTree, labeled, map_sidecar
+from bids_app.surface.atlas import Atlas
 
 from .accuracy import GroupAccuracy, GroupPreference
 from .aggregate import GroupData
 from .alignment import AlignmentReport, Gradient
 from .alignment_tables import (
+    left_out,
     write_alignment,
     write_layer_alignment,
     write_spins,
@@ -27,7 +29,7 @@ from .alignment_tables import (
 from .group_tables import write_analyses, write_flips
 from .isc import IscOutcome
 from .music_null import MusicNull
-from .parcels import AtlasSummary, write_atlas
+from .parcels import AtlasSummary, atlas_record, write_atlas
 from .preference import SIGNIFICANCE, preference_missing
 from .writing import Rows, write_map, write_settings, write_table
 
@@ -37,44 +39,73 @@ def write_group(
     data: GroupData,
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
-    gradient: Gradient,
-    alignment: AlignmentReport | None,
+    alignments: Sequence[tuple[Gradient, AlignmentReport]],
     synchrony: IscOutcome,
     music: MusicNull,
     atlases: Sequence[AtlasSummary],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
 ) -> list[Path]:
-    """Write group maps and tables; the settings file comes last and marks completion."""
+    """Write group maps and tables.
+
+    Every gradient and every atlas is an analysis of its own, by its description among `settings`,
+    which the results of other gradients and atlases stay beside; what is inferred over
+    participants has none. The settings file of each comes last and marks completion.
+    """
     previous = _previous_participants(tree, data.model)
-    writer = GroupWriter(tree, data, settings)
-    tree.group_table("settings.json", model=data.model).unlink(missing_ok=True)
-    _write_accuracy(writer, data, accuracy)
+    writer = GroupWriter(tree, data, settings[""])
+    writer.begin()
+    _write_accuracy(writer, data, accuracy, atlases[0].atlas if atlases else None)
     _write_music_null(writer, data, accuracy, music)
     if preference is not None:
         _write_preference(writer, accuracy, preference)
-    writer.statmap(
-        "value",
-        gradient.values[None],
-        ["gradient"],
-        desc="gradient",
-        description="cortical gradient on this mesh",
-        Gradient=gradient.record,
-    )
-    if preference is not None and alignment is not None:
-        write_alignment(writer, data, gradient, alignment, accuracy)
-        write_spins(writer, data, alignment)
-        write_layer_alignment(writer, data, alignment)
-        write_vertices(writer, accuracy, preference, gradient.values)
-    for atlas in atlases:
-        write_atlas(writer, data, atlas)
     write_flips(writer, accuracy, preference)
-    write_analyses(writer, synchrony, music, alignment, accuracy)
+    write_analyses(writer, synchrony, music, accuracy)
     _write_isc(writer, synchrony)
     writer.table("summary", PARTICIPANT_COLUMNS, data.rows, desc="participants")
     writer.finish(
         PreviousParticipants=previous,
         LayerPreferenceMissing=preference_missing(len(data.layer_names)),
     )
+    files = list(writer.written)
+    if preference is not None:
+        for aligned in alignments:
+            files += _write_gradient(tree, data, accuracy, preference, aligned, settings)
+    for summary in atlases:
+        desc = labeled(PARCELS_DESC, summary.atlas.label)
+        own = GroupWriter(tree, data, settings[desc], desc=desc)
+        own.begin()
+        write_atlas(own, data, summary)
+        own.finish(Inference=settings_hash(dict(settings[""])))
+        files += own.written
+    return files
+
+
+def _write_gradient(
+    tree: OutputTree,
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    aligned: tuple[Gradient, AlignmentReport],
+    settings: Mapping[str, Mapping[str, Any]],
+) -> list[Path]:
+    """The alignment with one gradient, and the gradient."""
+    gradient, alignment = aligned
+    desc = labeled(ALIGNMENT_DESC, gradient.label)
+    writer = GroupWriter(tree, data, settings[desc], desc=desc)
+    writer.begin()
+    writer.statmap(
+        "value",
+        gradient.values[None],
+        ["gradient"],
+        desc=labeled("gradient", gradient.label),
+        description="cortical gradient on this mesh",
+        Gradient=gradient.record,
+    )
+    write_alignment(writer, data, gradient, alignment, accuracy)
+    write_spins(writer, data, alignment, gradient.label)
+    write_layer_alignment(writer, data, alignment, gradient.label)
+    write_vertices(writer, accuracy, preference, gradient)
+    writer.finish(Inference=settings_hash(dict(settings[""])), LeftOut=left_out(alignment))
     return writer.written
 
 
@@ -99,10 +130,23 @@ class GroupSource(Protocol):
 
 
 class GroupWriter:
-    """Writes group files with what they share."""
+    """Writes the files of one group analysis with what they share.
 
-    def __init__(self, tree: OutputTree, data: GroupSource, settings: Mapping[str, Any]) -> None:
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupSource
+    settings : mapping
+        Of this analysis.
+    desc : str
+        Description of the file that marks it as complete.
+    """
+
+    def __init__(
+        self, tree: OutputTree, data: GroupSource, settings: Mapping[str, Any], *, desc: str = ""
+    ) -> None:
         self.tree = tree
+        self.done = tree.group_table("settings.json", model=data.model, desc=desc)
         self.settings = dict(settings)
         self.model, self.space = data.model, data.space
         self.participants = [f"sub-{label}" for label in data.participants]
@@ -147,12 +191,15 @@ class GroupWriter:
         path = self.tree.group_table(f"{suffix}.tsv", model=self.model, desc=desc)
         self.written += write_table(path, columns, rows, extra)
 
-    def finish(self, *, desc: str = "", **fields: Any) -> None:
-        """The file that marks a group result as complete, with what `fields` say of it."""
-        path = self.tree.group_table("settings.json", model=self.model, desc=desc)
+    def begin(self) -> None:
+        """From here to `finish` the analysis is not complete."""
+        self.done.unlink(missing_ok=True)
+
+    def finish(self, **fields: Any) -> None:
+        """The file that marks the analysis as complete, with what `fields` say of it."""
         told = {"Participants": self.participants, "InputsSHA256": self.inputs, **fields}
-        write_settings(self.tree, path, self.settings, self.written, **told)
-        self.written.append(path)
+        write_settings(self.tree, self.done, self.settings, self.written, **told)
+        self.written.append(self.done)
 
 
 def _previous_participants(tree: OutputTree, model: str) -> list[str]:
@@ -161,7 +208,9 @@ def _previous_participants(tree: OutputTree, model: str) -> list[str]:
     return list(read_json(path).get("Participants", [])) if path.is_file() else []
 
 
-def _write_accuracy(writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
+def _write_accuracy(
+    writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy, atlas: Atlas | None
+) -> None:
     names = data.layer_names
     writer.statmap(
         "r", accuracy.mean_r, names, description="back-transformed mean Fisher z of participants"
@@ -208,7 +257,8 @@ def _write_accuracy(writer: GroupWriter, data: GroupData, accuracy: GroupAccurac
         {"cluster": index, **asdict(cluster)}
         for index, cluster in enumerate(accuracy.clusters, start=1)
     ]
-    writer.table("statmap", CLUSTER_COLUMNS, clusters, desc="clusters")
+    record = {} if atlas is None else atlas_record(atlas)
+    writer.table("statmap", CLUSTER_COLUMNS, clusters, desc="clusters", **record)
 
 
 def _write_music_null(

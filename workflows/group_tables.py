@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from .accuracy import GroupAccuracy, GroupPreference
-from .alignment import MIN_VERTICES, AlignmentReport
 from .isc import IscOutcome
 from .music_null import MusicNull
 
@@ -45,7 +44,6 @@ def write_analyses(
     writer: TableWriter,
     synchrony: IscOutcome,
     music: MusicNull,
-    alignment: AlignmentReport | None,
     accuracy: GroupAccuracy,
 ) -> None:
     """What was computed, and what was not and why."""
@@ -61,22 +59,6 @@ def write_analyses(
         {"analysis": "music", "part": "", "state": "left out", "reason": reason}
         for reason in music.reasons
     ] or [{"analysis": "music", "part": "", "state": "done", "reason": ""}]
-    parts = {
-        "left": alignment and alignment.left,
-        "right": alignment and alignment.right,
-        "without auditory cortex": alignment and alignment.without_auditory,
-    }
-    few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
-    rows += [
-        {
-            "analysis": "alignment",
-            "part": part,
-            "state": "done" if result else "left out",
-            "reason": "" if result else few,
-        }
-        for part, result in parts.items()
-        if alignment is not None
-    ]
     rows.append(
         {
             "analysis": "mask",
@@ -104,7 +86,7 @@ FLIP_COLUMNS = {
     "slope": "largest absolute t of the residual slope",
 }
 ANALYSIS_COLUMNS = {
-    "analysis": "isc, music (null over music), alignment or mask",
+    "analysis": "isc, music (null over music) or mask",
     "part": "stimulus, or part of the analysis",
     "state": "done or left out",
     "reason": "why it was left out",

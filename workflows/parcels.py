@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bids_app.encoding import fisher_z
 from bids_app.files import sha256_of_file
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
+from bids_app.outputs import PARCELS_DESC, labeled
 from bids_app.preference import centroid, preferred_layer
 from bids_app.surface.atlas import Atlas
 from bids_app.surface.mesh import load_mesh
@@ -95,16 +96,13 @@ def write_atlas(writer: TableWriter, data: GroupData, summary: AtlasSummary) -> 
         "best_layer": preferred_layer(group),
         **_layers(group),
     }
-    record = {
-        "Atlas": atlas.label,
-        "Files": {path.name: sha256_of_file(path) for path in atlas.files},
-    }
+    record = atlas_record(atlas)
     columns = _columns(data.layer_names)
     writer.table(
         "summary",
         REGION_COLUMNS | columns,
         _rows(atlas, described),
-        desc=f"parcels{atlas.label}",
+        desc=labeled(PARCELS_DESC, atlas.label),
         **record,
     )
     rows = []
@@ -117,8 +115,16 @@ def write_atlas(writer: TableWriter, data: GroupData, summary: AtlasSummary) -> 
             **_layers(own),
         }
         rows += [{"participant_id": f"sub-{label}"} | row for row in _rows(atlas, values)]
-    desc = f"participants{atlas.label}"
+    desc = labeled("participants", atlas.label)
     writer.table("summary", VALUE_COLUMNS | columns, rows, desc=desc, **record)
+
+
+def atlas_record(atlas: Atlas) -> dict[str, Any]:
+    """Name and checksums of an atlas, for sidecars."""
+    return {
+        "Atlas": atlas.label,
+        "Files": {path.name: sha256_of_file(path) for path in atlas.files},
+    }
 
 
 def _layers(values: FloatArray) -> dict[str, FloatArray]:

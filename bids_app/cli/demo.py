@@ -15,7 +15,14 @@ from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, SPACE, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
 from bids_app.files import read_json
-from bids_app.outputs import EMOTION_LABEL, HEMISPHERES, OutputTree, safe_label
+from bids_app.outputs import (
+    ALIGNMENT_DESC,
+    EMOTION_LABEL,
+    HEMISPHERES,
+    OutputTree,
+    labeled,
+    safe_label,
+)
 
 if TYPE_CHECKING:
     from bids_app.testing.study import Truth
@@ -117,12 +124,13 @@ def run_demo(
         feature_cache=cache_dir,
         progress=lambda message: LOGGER.info("simulation: %s", message),
     )
+    gradient = f"simulated={','.join(map(str, study.gradient_files))}"
     config = Config(
         bids_dir=study.bids_dir,
         output_dir=results,
         level="participant",
         model=Model(weights=weights),
-        statistics=Statistics(gradient=",".join(map(str, study.gradient_files))),
+        statistics=Statistics(gradients=(gradient,)),
         running=Running(cache_dir=cache_dir, n_procs=n_procs),
     )
     LOGGER.info("demo 2 of 4: participant level")
@@ -148,7 +156,9 @@ def compare_with_truth(results: Path, truth: Truth) -> Recovery:
         for hemi in HEMISPHERES
     ]
     slope = np.concatenate([read_gifti(path)[0] for path in maps])
-    table = tree.group_table("statmap.json", model=DEFAULT_FEATURES, desc="alignment")
+    (label,) = tree.group_labels(DEFAULT_FEATURES, ALIGNMENT_DESC)
+    desc = labeled(ALIGNMENT_DESC, label)
+    table = tree.group_table("statmap.json", model=DEFAULT_FEATURES, desc=desc)
     group = read_json(table)["Group"]
     return Recovery(
         r=truth.recovery(slope),

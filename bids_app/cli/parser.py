@@ -108,7 +108,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         statistics=Statistics(
             null=options.null,
             n_nulls=options.n_nulls,
-            gradient=options.gradient,
+            gradients=tuple(options.gradient),
             n_spins=options.n_spins,
             spin_method=options.spin_method,
             n_permutations=options.n_permutations,
@@ -283,10 +283,12 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--gradient",
-        default=Statistics.gradient,
-        metavar="NAME|LEFT,RIGHT",
-        help="cortical gradient: margulies2016 (the first), margulies2016_fcgradient02, ..., or "
-        "two GIFTI files on --space or fsLR 32k (default: %(default)s; the first is turned so that "
+        nargs="+",
+        default=list(Statistics.gradients),
+        metavar="NAME|[NAME=]LEFT,RIGHT",
+        help="cortical gradients, each with results of its own beside those of earlier calls: "
+        "margulies2016 (the first), fcgradient02 to fcgradient10, or two GIFTI files on --space or "
+        f"fsLR 32k (default: {' '.join(Statistics.gradients)}; the first is turned so that "
         "transmodal cortex is high, every other stays as it is)",
     )
     group.add_argument(
@@ -319,7 +321,8 @@ def _add_statistics(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[NAME=]LEFT,RIGHT",
         help="atlases on --space (.annot or .label.gii): accuracy, layer profile and preference "
-        "per region and participant; the first names the peaks of clusters",
+        "per region and participant, beside those of atlases of earlier calls; the first names the "
+        "peaks of clusters",
     )
     group.add_argument(
         "--random-seed",

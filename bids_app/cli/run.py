@@ -24,6 +24,7 @@ from bids_app.errors import (
 from bids_app.files import read_json
 from bids_app.log import set_up_logging
 from bids_app.outputs import OutputTree
+from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
 
 if TYPE_CHECKING:
@@ -173,6 +174,15 @@ def methods_text(config: Config) -> str:
     """The methods of both levels with the settings of this call, as Markdown; a text per model."""
     from bids_app.report import boilerplate
 
+    gradients = [choose_gradient(option) for option in config.statistics.gradients]
+    alignments = [
+        {
+            "gradient": {"Name": chosen.name, "Label": chosen.label},
+            "n_spins": config.statistics.n_spins,
+            "method": config.statistics.spin_method,
+        }
+        for chosen in gradients
+    ]
     texts = []
     for space in config.model.spaces:
         weights = (config.model.weights or "") if space.is_network else ""
@@ -183,7 +193,8 @@ def methods_text(config: Config) -> str:
         }
         text = boilerplate(
             {"Settings": config.participant_settings("", space.features), "Features": features},
-            {"Settings": config.group_settings()},
+            {"Settings": config.inference_settings()},
+            alignments,
         )
         texts.append(f"# Model {space.label}\n\n{text}")
     return "\n".join(texts)

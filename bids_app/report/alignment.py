@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError
+from bids_app.outputs import ALIGNMENT_DESC
+from bids_app.report.analyses import analysis_blocks
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import (
     bins_figure,
@@ -39,11 +40,16 @@ _NO_CLAIM = "No alignment shown"
 
 def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     """Test, participants, null, and what it looks like."""
-    section = Section("alignment", "Alignment with the cortical gradient")
+    name = files.gradient
+    section = Section(
+        f"alignment-{name}" if name else "alignment",
+        f"Alignment with the cortical gradient{f': {name}' if name else ''}",
+    )
     if reason := files.preference_missing:
         section.blocks.append(Missing("alignment of the layer preference", reason))
         return section
-    section.add("statement", lambda: claim(files.alignment))
+    section.add("statement", lambda: claim(files.alignment, files.n_tested))
+    section.add("settings of the alignment", lambda: analysis_blocks(files, ALIGNMENT_DESC, name))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
     section.add("accuracy of every layer", lambda: layer_alignment_blocks(files))
     section.add("spin null", lambda: spin_picture(files))
@@ -56,17 +62,26 @@ def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     return section
 
 
-def claim(group: Mapping[str, Any]) -> Verdict:
+def claim(group: Mapping[str, Any], n_tested: int = 1) -> Verdict:
     """The statement, claimed only where both spin p-values support it.
 
-    The page does not trust the file's sentence alone: a claim needs both tests in the same file.
+    The page does not trust the file's sentence alone: a claim needs both tests in the same file,
+    and both p-values times the number of gradients tested.
     """
     p, partial = to_float(group.get("p_spin")), to_float(group.get("p_spin_partial"))
     supported = bool(group.get("claimed")) and p < LEVEL and partial < LEVEL
     statement = str(group.get("statement", ""))
+    larger = min(1.0, n_tested * max(p, partial))
+    if supported and larger < LEVEL:
+        held = f" It is one of {n_tested} gradients tested: p times {n_tested} = {number(larger)}."
+        text = statement or "Layer preference is aligned with the gradient."
+        return Verdict(text + (held if n_tested > 1 else ""), "good")
     if supported:
-        return Verdict(statement or "Layer preference is aligned with the gradient.", "good")
-    if not statement.startswith(_NO_CLAIM):
+        statement = (
+            f"{_NO_CLAIM} for one of {n_tested} gradients tested (spin p {number(p)}; given"
+            f" accuracy {number(partial)}; the larger times {n_tested} = {number(larger)})."
+        )
+    elif not statement.startswith(_NO_CLAIM):
         statement = f"{_NO_CLAIM} (spin p {number(p)}; given accuracy {number(partial)})."
     return Verdict(statement, "warning")
 
@@ -120,7 +135,8 @@ def alignment_facts(files: GroupFiles) -> list[Block]:
 def spin_picture(files: GroupFiles) -> Block:
     """Null distributions with the observed value."""
     group = files.alignment
-    rows = files.table(_nulls_file(files))
+    path = files.file(".tsv", desc=files.of_gradient("nulls"))
+    rows = files.table(path)
     panels = [
         ("plain", "statistic", "p_spin"),
         ("given accuracy", "statistic_partial", "p_spin_partial"),
@@ -137,13 +153,13 @@ def spin_picture(files: GroupFiles) -> Block:
         + "; ".join(f"{title}: observed {x:.3f}, p = {p:.3g}" for title, _, x, p in drawn),
         caption="What alignment a rotated gradient reaches, and what was observed (line). Rotations"
         " keep the smoothness of the gradient and move it away from where it belongs.",
-        source=files.name(_nulls_file(files)),
+        source=files.name(path),
     )
 
 
 def participants_picture(files: GroupFiles) -> Block:
     """One point per participant."""
-    group, rows = files.alignment, files.rows("statmap.tsv", desc="alignment")
+    group, rows = files.alignment, files.rows("statmap.tsv", desc=files.of_gradient(ALIGNMENT_DESC))
     rho = column(rows, "rho")
     interval = (to_float(group.get("ci_low")), to_float(group.get("ci_high")))
     mean = to_float(group.get("rho_mean"))
@@ -161,7 +177,7 @@ def participants_picture(files: GroupFiles) -> Block:
         " mean and its 95 % bootstrap interval over participants. Participants share what the"
         " cortex looks like, so agreement between them is no evidence of alignment; the spin null"
         " is.",
-        source=files.name(files.file("statmap.tsv", desc="alignment")),
+        source=files.name(files.file("statmap.tsv", desc=files.of_gradient(ALIGNMENT_DESC))),
     )
 
 
@@ -176,7 +192,7 @@ def participants_table(files: GroupFiles) -> Block:
         "rho_without": "group without",
         "p_without": "spin p without",
     }
-    rows = files.rows("statmap.tsv", desc="alignment")
+    rows = files.rows("statmap.tsv", desc=files.of_gradient(ALIGNMENT_DESC))
     names = [name for name in shown if name in rows[0]]
     return Table(
         "Alignment per participant, and of the group without that participant",
@@ -188,13 +204,13 @@ def participants_table(files: GroupFiles) -> Block:
 
 def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """The gradient as it was used."""
-    values = files.map("value", desc="gradient")[0]
+    values = files.map("value", desc=files.of_gradient("gradient"))[0]
     return picture(
         surface_figure(values, ColorScale.ordered("gradient (no unit)", values), mesh=mesh),
         alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
         " hemispheres",
         caption=f"The gradient on this mesh; {gradient_ends(files)}. Gray: medial wall, left out.",
-        source=files.map_label("value", desc="gradient"),
+        source=_gradient_label(files),
     )
 
 
@@ -226,14 +242,13 @@ def hexbin_picture(files: GroupFiles) -> Block:
         caption=f"Mean residual slope against the gradient at the {int(inside.sum())} vertices of"
         " the mask. Neighboring vertices are not independent: only the spin null above says"
         " whether there is alignment.",
-        source=f"{files.map_label('slope', desc='layerpref')},"
-        f" {files.map_label('value', desc='gradient')}",
+        source=f"{files.map_label('slope', desc='layerpref')}, {_gradient_label(files)}",
     )
 
 
 def bins_picture(files: GroupFiles) -> Block:
     """Accuracy of every layer in equal-count bins of the gradient."""
-    rows = files.rows("statmap.tsv", desc="bins")
+    rows = files.rows("statmap.tsv", desc=files.of_gradient("bins"))
     bins, layers = column(rows, "bin").astype(int), column(rows, "layer").astype(int)
     table = np.full((layers.max(), bins.max()), np.nan)
     table[layers - 1, bins - 1] = column(rows, "r")
@@ -245,7 +260,7 @@ def bins_picture(files: GroupFiles) -> Block:
         caption="Mean accuracy of every layer in bins of the gradient that hold equally many"
         " vertices; left as it is, right standardized over the layers of each bin. For"
         " description only: neighboring bins are not independent.",
-        source=files.name(files.file("statmap.tsv", desc="bins")),
+        source=files.name(files.file("statmap.tsv", desc=files.of_gradient("bins"))),
     )
 
 
@@ -264,8 +279,7 @@ def ridgeline_picture(files: GroupFiles) -> list[Block]:
             caption="Where along the gradient the vertices lie whose group profile is highest in"
             " each layer (number of vertices in brackets; black: median; fewer than ten vertices"
             " as ticks).",
-            source=f"{files.map_label('argmax', desc='layerpref')},"
-            f" {files.map_label('value', desc='gradient')}",
+            source=f"{files.map_label('argmax', desc='layerpref')}, {_gradient_label(files)}",
         ),
         Text("The best layer follows accuracy too, so this picture describes and does not test."),
     ]
@@ -273,20 +287,15 @@ def ridgeline_picture(files: GroupFiles) -> list[Block]:
 
 def _gradient_and_mask(files: GroupFiles) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """The gradient, and the vertices the alignment was computed on."""
-    gradient = files.map("value", desc="gradient")[0]
+    gradient = files.map("value", desc=files.of_gradient("gradient"))[0]
     mask = np.isfinite(gradient)
     if files.alignment.get("mask") == "significant":
         mask &= np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
     return gradient, mask
 
 
-def _nulls_file(files: GroupFiles) -> Path:
-    found = sorted(files.root.glob(f"group_model-{files.model}*nulls*.tsv"))
-    if not found:
-        raise MissingInputError(
-            "It is not in the output folder", where=f"group_model-{files.model}_*nulls.tsv"
-        )
-    return found[0]
+def _gradient_label(files: GroupFiles) -> str:
+    return files.map_label("value", desc=files.of_gradient("gradient"))
 
 
 def _value(group: Mapping[str, Any], name: str) -> str:

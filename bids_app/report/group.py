@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from bids_app.errors import MusencError
 from bids_app.outputs import OutputTree
 from bids_app.report.alignment import alignment_section, claim, gradient_ends
+from bids_app.report.analyses import PRINCIPAL, gradients_section
 from bids_app.report.conditions import group_conditions
 from bids_app.report.extras import clusters_section, emotion_section, isc_section
 from bids_app.report.group_details import left_out
@@ -81,7 +84,7 @@ def result_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
         participants_section(files),
         accuracy_section(files, mesh),
         preference_section(files, mesh),
-        alignment_section(files, mesh),
+        *alignment_sections(files, mesh),
         *regions_section(files),
     ]
 
@@ -119,10 +122,33 @@ def summary_section(files: GroupFiles) -> Section:
     section = Section("summary", "Summary")
     section.add("accuracy over participants", lambda: accuracy_verdict(files))
     section.add("accuracy over music", lambda: music_verdict(files))
-    if not files.preference_missing:
-        section.add("alignment with the gradient", lambda: claim(files.alignment))
+    for own in () if files.preference_missing else each_gradient(files):
+        section.add("alignment with the gradient", partial(short_claim, own))
     section.add("summary of the result", lambda: summary_facts(files))
     return section
+
+
+def each_gradient(files: GroupFiles) -> list[GroupFiles]:
+    """The same files seen with each gradient that there are results of."""
+    root, model = files.root, files.model
+    return [GroupFiles(root, model=model, gradient=label) for label in files.gradients]
+
+
+def short_claim(files: GroupFiles) -> Block:
+    """What may be said about one gradient, with its name where there are several."""
+    verdict = claim(files.alignment, files.n_tested)
+    if len(files.gradients) < 2:
+        return verdict
+    name = f"{files.gradient or PRINCIPAL}, one of {len(files.gradients)} tested"
+    return Verdict(f"Gradient ({name}): {verdict.text}", verdict.tone)
+
+
+def alignment_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+    """One section per gradient, after a summary where there are several."""
+    if files.preference_missing:
+        return [alignment_section(files, mesh)]
+    own = [alignment_section(one, mesh) for one in each_gradient(files)]
+    return [*gradients_section(files), *own]
 
 
 def accuracy_verdict(files: GroupFiles) -> Block:
@@ -243,10 +269,6 @@ def participants_table(files: GroupFiles) -> list[Block]:
 def signs_section(files: GroupFiles) -> Section:
     """What plus and minus mean."""
     section = Section("signs", "What the signs mean")
-    try:
-        ends = gradient_ends(files)
-    except MusencError:  # the alignment's section says what is missing
-        ends = "not in the output folder"
     section.blocks.append(
         Facts(
             [
@@ -255,7 +277,7 @@ def signs_section(files: GroupFiles) -> Section:
                     "Residual slope",
                     "positive: deeper layers than the reference profile; negative: shallower",
                 ),
-                ("Gradient", ends),
+                *((gradient_name(own), told_ends(own)) for own in each_gradient(files)),
                 (
                     "Alignment",
                     "positive: deep layers toward the high end of the gradient, shallow ones"
@@ -272,16 +294,29 @@ def signs_section(files: GroupFiles) -> Section:
     return section
 
 
+def gradient_name(files: GroupFiles) -> str:
+    """How the page calls the gradient."""
+    return f"Gradient {files.gradient}" if files.gradient else "Gradient"
+
+
+def told_ends(files: GroupFiles) -> str:
+    """What the ends of the gradient mean, or that nothing says so."""
+    try:
+        return gradient_ends(files)
+    except MusencError:  # the alignment's section says what is missing
+        return "not in the output folder"
+
+
 def methods_section(files: GroupFiles) -> Section:
     """What a paper would say."""
     section = Section("methods", "Methods")
 
     def build() -> list[Block]:
-        try:
-            alignment = files.alignment
-        except Exception:  # noqa: BLE001  (the alignment's section says what is missing)
-            alignment = {}
-        text = group_methods(files.settings, alignment)
+        alignments = []
+        for own in each_gradient(files):
+            with suppress(Exception):  # the alignment's section says what is missing
+                alignments.append(own.alignment)
+        text = group_methods(files.settings, alignments)
         return [*(Text(paragraph) for paragraph in text.paragraphs), References(text.references)]
 
     section.add("methods text", build)

@@ -24,8 +24,9 @@ def left_out(files: GroupFiles, analysis: str) -> list[str]:
 
 def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
     """Every layer's accuracy against the gradient, corrected over layers."""
-    path = files.file("statmap.json", desc="layeralignment")
-    group, rows = files.json(path)["Group"], files.rows("statmap.tsv", desc="layeralignment")
+    desc = files.of_gradient("layeralignment")
+    group = files.json(files.file("statmap.json", desc=desc))["Group"]
+    rows = files.rows("statmap.tsv", desc=desc)
     passed = sum(to_float(row["p_corrected"]) < LEVEL for row in rows)
     return [
         Facts(

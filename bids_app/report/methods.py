@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bids_app import __version__
 from bids_app.report.citations import CitedText, bibliography, number_citations
+from bids_app.resources import FIRST_GRADIENT, GRADIENTS
 
 _INTRODUCTION = (
     f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
@@ -15,7 +16,18 @@ _INTRODUCTION = (
     " BIDS dataset [@gorgolewski2016], on a surface of the fsaverage family [@fischl1999]."
 )
 
-
+_ORDINALS = (
+    "principal",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+)
 _FEATURES = {
     "vggish": "the activations of {layers} of VGGish [@hershey2017], an audio network with"
     " log-mel input",
@@ -45,17 +57,19 @@ def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any])
     return number_citations(_participant_paragraphs(settings, sidecar))
 
 
-def group_methods(settings: Mapping[str, Any], alignment: Mapping[str, Any]) -> CitedText:
+def group_methods(
+    settings: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
+) -> CitedText:
     """Methods of the group level.
 
     Parameters
     ----------
     settings : mapping
         Content of the group's settings file.
-    alignment : mapping
-        Group statistics of the alignment; empty where it was not computed.
+    alignments : sequence of mapping
+        Group statistics of the alignment with each gradient; none where it was not computed.
     """
-    return number_citations(_group_paragraphs(settings, alignment))
+    return number_citations(_group_paragraphs(settings, alignments))
 
 
 def citation_md() -> str:
@@ -65,12 +79,16 @@ def citation_md() -> str:
             "# How to describe and cite this analysis",
             "The reports hold this text with the settings of each analysis filled in. It may be"
             " copied into a paper without change (CC0). `CITATION.bib` has the references.",
-            boilerplate({}, {}),
+            boilerplate({}, {}, ()),
         ]
     )
 
 
-def boilerplate(participant: Mapping[str, Any], group: Mapping[str, Any]) -> str:
+def boilerplate(
+    participant: Mapping[str, Any],
+    group: Mapping[str, Any],
+    alignments: Sequence[Mapping[str, Any]],
+) -> str:
     """Methods of both levels and the references, as Markdown.
 
     Parameters
@@ -78,9 +96,11 @@ def boilerplate(participant: Mapping[str, Any], group: Mapping[str, Any]) -> str
     participant, group : mapping
         ``Settings``, and for the participant ``Features``, as in the settings files; what is not
         there is told in general terms.
+    alignments : sequence of mapping
+        As for `group_methods`.
     """
     text = number_citations(
-        [*_participant_paragraphs(participant, {}), *_group_paragraphs(group, {})]
+        [*_participant_paragraphs(participant, {}), *_group_paragraphs(group, alignments)]
     )
     references = "\n".join(f"{n}. {line}" for n, line in enumerate(text.references, start=1))
     return "\n\n".join([*text.paragraphs, "## References", references + "\n"])
@@ -88,7 +108,7 @@ def boilerplate(participant: Mapping[str, Any], group: Mapping[str, Any]) -> str
 
 def citation_bib() -> str:
     """Content of ``CITATION.bib``: every reference of `citation_md`."""
-    paragraphs = [*_participant_paragraphs({}, {}), *_group_paragraphs({}, {})]
+    paragraphs = [*_participant_paragraphs({}, {}), *_group_paragraphs({}, ())]
     return bibliography(number_citations(paragraphs).keys)
 
 
@@ -196,27 +216,11 @@ def _preference_paragraph(content: Mapping[str, Any]) -> str:
     )
 
 
-def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) -> list[str]:
-    settings = content.get("Settings", {})
-    n_permutations = settings.get("n_permutations")
+def _group_paragraphs(
+    content: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    n_permutations = content.get("Settings", {}).get("n_permutations")
     flips = f" (up to {n_permutations}; all when fewer exist)" if n_permutations else ""
-    n_spins = alignment.get("n_spins", settings.get("n_spins"))
-    spins = f" by {n_spins} random rotations" if n_spins else " by random rotations"
-    record = alignment.get("gradient")
-    gradient = record.get("Name") if isinstance(record, Mapping) else settings.get("gradient")
-    which = (
-        "the principal gradient of functional connectivity [@margulies2016], taken from"
-        " neuromaps [@markello2022],"
-        if not isinstance(gradient, str) or gradient == "margulies2016"
-        else "a gradient given as a file"
-    )
-    kind = str(alignment.get("method", settings.get("spin_method", "spearman"))).capitalize()
-    mask = alignment.get("mask")
-    where = (
-        ", over the whole cortex since too few vertices were significant,"
-        if mask == "cortex"
-        else " within vertices of significant layer-averaged accuracy"
-    )
     return [
         "At the group level, participants' Fisher-z accuracies were tested against zero by"
         f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
@@ -226,10 +230,56 @@ def _group_paragraphs(content: Mapping[str, Any], alignment: Mapping[str, Any]) 
         " Fourier phases were rotated alike in all participants; a layer predicts a vertex where"
         " both tests pass. P-values of drawn permutations count the observed value as one"
         " draw [@phipson2010].",
-        f"Alignment with {which} is the {kind} correlation"
-        f" of a participant's residual slope with the gradient{where}, averaged over participants"
-        " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"
-        f" the sphere{spins} [@alexanderbloch2018; @markello2021], mirrored between hemispheres,"
-        " while maps and mask stay in place. Alignment is claimed only where this test and the one"
-        " of the partial correlation given accuracy both pass.",
+        _alignment_paragraph(alignments or [{}]),
     ]
+
+
+def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
+    spins = _distinct([str(one["n_spins"]) for one in alignments if "n_spins" in one])
+    kinds = [str(one.get("method", "spearman")).capitalize() for one in alignments]
+    whole = any(one.get("mask") == "cortex" for one in alignments)
+    where = (
+        ", over the whole cortex since too few vertices were significant,"
+        if whole
+        else " within vertices of significant layer-averaged accuracy"
+    )
+    several = len(alignments) > 1
+    each = (
+        f" The {len(alignments)} gradients were tested one by one; for any but the principal one,"
+        f" both p-values are multiplied by {len(alignments)} before."
+        if several
+        else ""
+    )
+    return (
+        f"Alignment with {_gradients_text(alignments)} is the"
+        f" {_distinct(kinds)} correlation of a participant's residual slope with"
+        f" {'each' if several else 'the'} gradient{where}, averaged over participants"
+        " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"
+        f" the sphere by {f'{spins} ' if spins else ''}random rotations"
+        " [@alexanderbloch2018; @markello2021], mirrored between hemispheres, while maps and mask"
+        " stay in place. Alignment is claimed only where this test and the one of the partial"
+        f" correlation given accuracy both pass.{each}"
+    )
+
+
+def _gradients_text(alignments: Sequence[Mapping[str, Any]]) -> str:
+    """Which gradients, from their records; the principal one where there is none."""
+    records = [one.get("gradient") for one in alignments]
+    named = [record if isinstance(record, Mapping) else {} for record in records]
+    names = [str(record.get("Name", FIRST_GRADIENT)) for record in named]
+    which = [_ORDINALS[int(name[-2:]) - 1] for name in names if name in GRADIENTS]
+    files = [
+        f"a gradient given as a file{f' ({label})' if (label := record.get('Label')) else ''}"
+        for record, name in zip(named, names, strict=True)
+        if name not in GRADIENTS
+    ]
+    order = " and ".join(filter(None, (", ".join(which[:-1]), *which[-1:])))
+    fetched = [
+        f"the {order} gradient of functional connectivity [@margulies2016], taken"
+        " from neuromaps [@markello2022],"
+    ]
+    return " and ".join([*(fetched if which else []), *files])
+
+
+def _distinct(values: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(values))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.outputs import parse_entities
+from bids_app.outputs import PARCELS_DESC, labeled
+from bids_app.report.analyses import analysis_blocks
 from bids_app.report.group_charts import profile_lines_figure
-from bids_app.report.page import Block, Section, Table, number, picture
+from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import GroupFiles, column, to_float
 
 _MAX_ROWS = 20
@@ -18,13 +19,24 @@ _MAX_LINES = 6
 
 def regions_section(files: GroupFiles) -> list[Section]:
     """Regions of highest accuracy of every atlas; no section where no atlas was given."""
-    found = sorted(files.root.glob(files.file("summary.tsv", desc="parcels*").name))
+    found = files.tree.group_labels(files.model, PARCELS_DESC)
     if not found:
         return []
     section = Section("regions", "Regions")
-    for path in found:
-        atlas = parse_entities(path)["desc"].removeprefix("parcels")
-        section.add(f"regions of {atlas}", partial(region_blocks, files, path))
+    if len(found) > 1:
+        section.blocks.append(
+            Text(
+                f"There are results of {len(found)} atlases ({', '.join(found)}). P-values are"
+                " corrected over the regions of each, not over atlases."
+            )
+        )
+    for label in found:
+        path = files.file("summary.tsv", desc=labeled(PARCELS_DESC, label))
+        section.add(f"regions of {label}", partial(region_blocks, files, path))
+        section.add(
+            f"settings of the regions of {label}",
+            partial(analysis_blocks, files, PARCELS_DESC, label),
+        )
     return [section]
 
 

@@ -18,10 +18,12 @@ from bids_app.config import DEFAULT_FEATURES, SPACE
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.outputs import (
+    ALIGNMENT_DESC,
     CONDITIONS_LABEL,
     HEMISPHERES,
     OutputTree,
     join_entities,
+    labeled,
     safe_label,
     sidecar_of,
 )
@@ -258,7 +260,40 @@ def stimulus_figure_path(output_dir: Path, participant: str, stimulus: str) -> P
 
 
 class GroupFiles(Folder):
-    """What the group level left."""
+    """What the group level left.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder.
+    model : str
+        Label of the model shown.
+    gradient : str or None
+        Label of the gradient whose alignment is shown; None for the first that is there.
+    """
+
+    def __init__(
+        self, root: Path, *, model: str = DEFAULT_FEATURES, gradient: str | None = None
+    ) -> None:
+        super().__init__(root, model=model)
+        self.gradient = self.gradients[0] if gradient is None else gradient
+
+    @cached_property
+    def gradients(self) -> list[str]:
+        """Labels of the gradients with results; the default, without a label, where none has."""
+        return self.tree.group_labels(self.model, ALIGNMENT_DESC) or [""]
+
+    def of_gradient(self, desc: str) -> str:
+        """Description of what belongs to the gradient shown."""
+        return labeled(desc, self.gradient)
+
+    @property
+    def n_tested(self) -> int:
+        """By how many tests a claim about this gradient is to be corrected.
+
+        The default gradient is the one that the claim rule was made for before any result.
+        """
+        return 1 if not self.gradient else len(self.gradients)
 
     def map(self, stat: str, **entities: str) -> FloatArray:
         """A group map, (n_arrays, n_vertices)."""
@@ -286,14 +321,19 @@ class GroupFiles(Folder):
         """Settings of the group level."""
         return self.json(self.file("settings.json"))
 
+    def analysis(self, desc: str) -> dict[str, Any]:
+        """Settings and participants of an analysis that the folder may have several of."""
+        return self.json(self.file("settings.json", desc=desc))
+
     @cached_property
     def alignment(self) -> dict[str, Any]:
         """The alignment's group statistics."""
-        content = self.json(self.file("statmap.json", desc="alignment"))
+        path = self.file("statmap.json", desc=self.of_gradient(ALIGNMENT_DESC))
+        content = self.json(path)
         if not isinstance(content.get("Group"), dict):
             raise BadDataError(
                 "The alignment's group statistics are not in the file",
-                where=self.name(self.file("statmap.json", desc="alignment")),
+                where=self.name(path),
             )
         return dict(content["Group"])
 

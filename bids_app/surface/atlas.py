@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.outputs import HEMISPHERES, safe_label
+from bids_app.files import named_files
+from bids_app.outputs import HEMISPHERES, files_label, safe_label
 from bids_app.surface.cortex import NO_CORTEX
 from bids_app.surface.gifti import STRUCTURES, load_gifti
 
@@ -50,8 +49,7 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
     UsageError, MissingInputError
         If it is not of that form, or a file is not there.
     """
-    name, _, text = option.rpartition("=")
-    paths = [Path(part) for part in text.split(",") if part]
+    name, paths = named_files(option)
     if len(paths) != 2:
         raise UsageError("--atlas takes one file per hemisphere.", found=option, wanted=WANTED)
     for path in paths:
@@ -59,7 +57,14 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
             raise MissingInputError(
                 "An atlas file is not there.", where=path, remedy="give existing files to --atlas"
             )
-    return safe_label(name or _stem(paths[0].name)), (paths[0], paths[1])
+    label = safe_label(name) if name else files_label(paths[0].name, ("atlas", "seg"))
+    return label, (paths[0], paths[1])
+
+
+def absolute_atlas(option: str) -> str:
+    """What means the atlas of ``[NAME=]LEFT,RIGHT`` from any folder."""
+    label, files = atlas_files(option)
+    return f"{label}={','.join(map(str, files))}"
 
 
 def read_atlas(option: str, n_vertices: int) -> Atlas:
@@ -146,11 +151,3 @@ def _read_annotation(path: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
     # Numbers are places in the table; the first is a region like others in some atlases.
     index, _, labels = nib.freesurfer.read_annot(path)
     return index.astype(np.int64) + 1, {k + 1: one.decode() for k, one in enumerate(labels)}
-
-
-def _stem(name: str) -> str:
-    """What names the atlas in a file name: its atlas and seg entities, or what is left of it."""
-    entities: Sequence[str] = re.findall(r"(?:atlas|seg)-([a-zA-Z0-9]+)", name)
-    if entities:
-        return "".join(entities)
-    return re.sub(r"^(lh|rh|L|R)\.|hemi-[LR]|\.(annot|label\.gii|gii)$", "", name)

@@ -11,7 +11,7 @@ import pytest
 
 from bids_app.config import DEFAULT_FEATURES, SPACE
 from bids_app.files import read_json
-from bids_app.outputs import HEMISPHERES, OutputTree
+from bids_app.outputs import ALIGNMENT_DESC, HEMISPHERES, OutputTree, labeled
 from bids_app.surface.gifti import read_gifti
 from bids_app.testing.study import plan_truth
 
@@ -68,7 +68,9 @@ def test_planted_depth_is_recovered(study, results):
 
 
 def test_layer_preference_aligns_with_the_real_gradient(results):
-    table = results.group_table("statmap.json", model=DEFAULT_FEATURES, desc="alignment")
+    (label,) = results.group_labels(DEFAULT_FEATURES, ALIGNMENT_DESC)
+    desc = labeled(ALIGNMENT_DESC, label)
+    table = results.group_table("statmap.json", model=DEFAULT_FEATURES, desc=desc)
     group = read_json(table)["Group"]
     assert group["p_spin"] < 0.05
     assert group["rho_mean"] > 0

@@ -82,7 +82,7 @@ def test_parser_reads_every_option():
     assert parsed.selection.runs == ("1",)
     assert parsed.selection.exclude_runs == ("sub-01_task-x",)
     assert parsed.selection.filter_file == Path("f.json").absolute()
-    assert parsed.statistics.gradient == "a.gii,b.gii"
+    assert parsed.statistics.gradients == ("a.gii,b.gii",)
     assert (parsed.statistics.n_spins, parsed.statistics.random_seed) == (50, 3)
     assert parsed.running == Running(
         work_dir=Path("/w"),

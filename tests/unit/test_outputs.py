@@ -8,7 +8,10 @@ from bids.layout.models import Config as PybidsConfig
 
 from bids_app.errors import CannotWriteError
 from bids_app.outputs import (
+    ALIGNMENT_DESC,
+    PARCELS_DESC,
     OutputTree,
+    files_label,
     join_entities,
     parse_entities,
     pybids_config,
@@ -37,6 +40,33 @@ def test_group_names(tmp_path):
     assert tree.group_table(".tsv", model="vggish", desc="nulls").name == (
         "group_model-vggish_desc-nulls.tsv"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        (
+            "source-margulies2016_desc-fcgradient02_space-fsLR_hemi-L_feature.func.gii",
+            "fcgradient02",
+        ),
+        ("lh.my-own.map.func.gii", "myownmap"),
+        ("gradient_hemi-L.shape.gii", "gradient"),
+        ("both.gii", "both"),
+        ("left.func.gii", "file"),
+    ],
+)
+def test_files_are_labeled_by_their_entity_else_their_name(name, label):
+    assert files_label(name, ("desc",)) == label
+
+
+def test_labels_of_a_group_are_those_of_complete_analyses(tmp_path):
+    tree = OutputTree(tmp_path)
+    for desc in ("alignment", "alignmentmine", "parcelsmine", ""):
+        tree.group_table("settings.json", model="vggish", desc=desc).touch()
+    tree.group_table("statmap.tsv", model="vggish", desc="alignmentother").touch()
+    tree.group_table("settings.json", model="vggish2", desc="alignmentx").touch()
+    assert tree.group_labels("vggish", ALIGNMENT_DESC) == ["", "mine"]
+    assert tree.group_labels("vggish", PARCELS_DESC) == ["mine"]
 
 
 def test_entities_round_trip_in_the_fixed_order():

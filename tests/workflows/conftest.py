@@ -38,7 +38,7 @@ class Analyzed:
             "--cache-dir",
             str(self.cache_dir),
             "--gradient",
-            ",".join(map(str, self.study.gradient_files)),
+            f"truth={','.join(map(str, self.study.gradient_files))}",
             "--n-spins",
             "100",
             *extra,

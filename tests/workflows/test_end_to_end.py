@@ -35,7 +35,7 @@ GROUP_MAPS = {
     ),
     *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc")),
     ("r", "layermean"),
-    ("value", "gradient"),
+    ("value", "gradienttruth"),
     ("isc", "pairwise"),
     ("isc", "leaveoneout"),
 }
@@ -78,16 +78,16 @@ def test_every_group_map_and_table_is_there(analyzed):
         assert kinds == GROUP_MAPS
     tables = {path.name for path in analyzed.output_dir.glob("group_*.tsv")} - RATING_TABLES
     assert tables == {
-        "group_model-vggish_desc-alignment_statmap.tsv",
+        "group_model-vggish_desc-alignmenttruth_statmap.tsv",
         "group_model-vggish_desc-analyses_summary.tsv",
-        "group_model-vggish_desc-bins_statmap.tsv",
+        "group_model-vggish_desc-binstruth_statmap.tsv",
         "group_model-vggish_desc-clusters_statmap.tsv",
         "group_model-vggish_desc-flips.tsv",
-        "group_model-vggish_desc-layeralignment_statmap.tsv",
+        "group_model-vggish_desc-layeralignmenttruth_statmap.tsv",
         "group_model-vggish_desc-layers_summary.tsv",
-        "group_model-vggish_desc-nulls.tsv",
+        "group_model-vggish_desc-nullstruth.tsv",
         "group_model-vggish_desc-participants_summary.tsv",
-        "group_model-vggish_desc-vertices_statmap.tsv",
+        "group_model-vggish_desc-verticestruth_statmap.tsv",
     }
     for name in tables | RATING_TABLES:
         table = pd.read_csv(analyzed.output_dir / name, sep="\t")

@@ -103,7 +103,7 @@ class InferAccuracy(Step):
 
 
 class _AlignmentInputSpec(_TestedInputSpec):
-    gradient = traits.Str(mandatory=True)
+    gradients = traits.List(traits.Str, mandatory=True)
     n_spins = traits.Int(mandatory=True)
     method = traits.Enum("spearman", "pearson", usedefault=True)
     seed = traits.Int(mandatory=True)
@@ -112,29 +112,29 @@ class _AlignmentInputSpec(_TestedInputSpec):
 
 class _AlignmentOutputSpec(TraitedSpec):
     alignment_file = File(exists=True)
-    gradient_file = File(exists=True)
 
 
-class AlignWithGradient(Step):
-    """Alignment of layer preference with the gradient."""
+class AlignWithGradients(Step):
+    """Alignment of layer preference with every gradient."""
 
     input_spec = _AlignmentInputSpec
     output_spec = _AlignmentOutputSpec
     _always_run = True  # the gradient file may have changed under the same name
 
     def _run_step(self, inputs: Any, folder: str) -> dict[str, Any]:
-        LOGGER.info("group: alignment with the gradient, %d rotations", inputs.n_spins)
         data = load_content(inputs.data_file)
-        preference = load_content(inputs.preference_file)
-        gradient = load_gradient(inputs.gradient, data.space)
-        report = None
+        accuracy, preference = map(load_content, (inputs.accuracy_file, inputs.preference_file))
         if preference is None:
             reason = preference_missing(len(data.layer_names))
-            LOGGER.info("group: model-%s is not aligned with the gradient: %s", data.model, reason)
-        else:
+            LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
+            return {"alignment_file": save_content(folder, "alignment", [])}
+        aligned = []
+        for option in inputs.gradients:
+            LOGGER.info("group: alignment with %s, %d rotations", option, inputs.n_spins)
+            gradient = load_gradient(option, data.space)
             report = align(
                 data,
-                load_content(inputs.accuracy_file),
+                accuracy,
                 preference,
                 gradient.values,
                 n_spins=inputs.n_spins,
@@ -143,10 +143,8 @@ class AlignWithGradient(Step):
                 n_threads=inputs.n_threads,
             )
             LOGGER.info("group: %s", report.statement)
-        return {
-            "alignment_file": save_content(folder, "alignment", report),
-            "gradient_file": save_content(folder, "gradient", gradient),
-        }
+            aligned.append((gradient, report))
+        return {"alignment_file": save_content(folder, "alignment", aligned)}
 
 
 class _IscInputSpec(OutputDirInputSpec, _DataInputSpec):
@@ -250,7 +248,6 @@ class SummarizeAtlases(Step):
 class _WriteInputSpec(OutputDirInputSpec, _TestedInputSpec):
     settings = traits.Dict(mandatory=True)
     alignment_file = File(exists=True, mandatory=True)
-    gradient_file = File(exists=True, mandatory=True)
     isc_file = File(exists=True, mandatory=True)
     music_file = File(exists=True, mandatory=True)
     atlases_file = File(exists=True, mandatory=True)
@@ -268,7 +265,6 @@ class WriteGroup(WritingStep):
             load_content(inputs.data_file),
             load_content(inputs.accuracy_file),
             load_content(inputs.preference_file),
-            load_content(inputs.gradient_file),
             load_content(inputs.alignment_file),
             load_content(inputs.isc_file),
             load_content(inputs.music_file),

@@ -128,9 +128,8 @@ def test_real_gradient_and_spheres(resources):
     if not DATA.is_dir():
         pytest.skip(f"no test data at {DATA}")
     prefetch(["gradient", "spheres"], source=DATA)
-    files, space = gradient_files("margulies2016")
-    assert space == "fsLR"
-    assert {file_state(path, by_name("gradient")) for path in files} == {"verified"}
+    chosen = gradient_files("margulies2016")
+    assert {file_state(path, by_name("gradient")) for path in chosen.paths} == {"verified"}
 
 
 def test_files_in_place_are_what_neuromaps_would_have_put_there(resources, no_network):
@@ -145,7 +144,7 @@ def test_files_in_place_are_what_neuromaps_would_have_put_there(resources, no_ne
         data_dir=str(resources / "neuromaps"),
         verbose=0,
     )
-    assert [Path(path) for path in found] == gradient_files("margulies2016")[0]
+    assert tuple(map(Path, found)) == gradient_files("margulies2016").paths
 
 
 @pytest.fixture

@@ -258,12 +258,12 @@ def make_group(root, *, n_participants=6, n_layers=4, p_spin=0.003, p_partial=0.
         else "No alignment shown: the correlation may come from accuracy (made up).",
         "left": {"rho_mean": 0.42, "p_spin": 0.013},
         "right": None,
-        "gradient": {"Name": "margulies2016"},
+        "gradient": {"Name": "margulies2016_fcgradient01", "Label": ""},
     }
     writer.table("statmap.tsv", rows, desc="alignment", Group=group)
     null = 0.15 * rng.standard_normal((n_spins, 2))
     nulls = [{"statistic": float(a), "statistic_partial": float(b)} for a, b in null]
-    writer.table("nulls.tsv", nulls)
+    writer.table(".tsv", nulls, desc="nulls")
     order = np.flatnonzero(inside)[np.argsort(gradient[inside], kind="stable")]
     bins = [
         {
@@ -279,10 +279,21 @@ def make_group(root, *, n_participants=6, n_layers=4, p_spin=0.003, p_partial=0.
         for layer, name in enumerate(names)
     ]
     writer.table("statmap.tsv", bins, desc="bins")
-    settings = {"gradient": {"g.gii": "e" * 64}, "n_spins": n_spins, "random_seed": 20240626}
+    shared = {"Participants": labels, "InputsSHA256": {}}
+    settings = {"n_permutations": 10_000, "random_seed": 20240626}
     write_json(
         writer.tree.group_table("settings.json", model="vggish"),
-        {"SettingsHash": "feedbeefcafe0123", "Settings": settings, "Participants": labels},
+        {"SettingsHash": "feedbeefcafe0123", "Settings": settings, **shared},
+    )
+    settings = {"gradient": ["e" * 64], "n_spins": n_spins, "random_seed": 20240626}
+    write_json(
+        writer.tree.group_table("settings.json", model="vggish", desc="alignment"),
+        {
+            "SettingsHash": "0a11f00d0a11f00d",
+            "Settings": settings,
+            "Inference": "feedbeefcafe0123",
+            **shared,
+        },
     )
 
 

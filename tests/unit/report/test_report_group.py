@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import fake_outputs
 import numpy as np
@@ -11,6 +12,7 @@ from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
 from bids_app.report.alignment import claim, gradient_ends
+from bids_app.report.analyses import outdated
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
 from bids_app.report.group import (
     accuracy_verdict,
@@ -126,6 +128,60 @@ def test_a_claim_needs_both_tests_whatever_the_file_says(change):
     refused = claim(GOOD | change)
     assert refused.tone == "warning"
     assert refused.text.startswith("No alignment shown")
+
+
+def test_a_claim_is_corrected_for_the_number_of_gradients():
+    passed = claim(GOOD, 2)
+    assert passed.tone == "good"
+    assert passed.text.startswith("Aligned. It is one of 2 gradients tested")
+    refused = claim(GOOD, 3)
+    assert refused.tone == "warning"
+    assert refused.text.startswith("No alignment shown for one of 3 gradients tested")
+    assert "times 3 = 0.060" in refused.text
+
+
+def test_every_gradient_is_shown_and_only_the_principal_one_is_not_corrected(own_folder):
+    add_gradient(own_folder, "other", claimed=True, p_spin=0.03, p_spin_partial=0.02)
+    page = read_page(write_group_report(own_folder))
+    assert "2 gradients" in page.headings
+    assert "Alignment with the cortical gradient: other" in page.headings
+    rows = {row[0]: row for row in page.table("Gradients")[1:]}
+    assert rows["the principal gradient"][5] == "0.200"
+    assert rows["the principal gradient"][-1] == "0a11f00d0a11f00d"
+    assert rows["other"][5] == "0.060"
+    assert rows["other"][-1] == "0ddba110ddba1100"
+    said = [text for _, text in page.verdicts if "other, one of 2 tested" in text]
+    assert len(said) == 1
+    assert "No alignment shown for one of 2 gradients tested" in said[0]
+    files = GroupFiles(own_folder)
+    assert (files.gradients, files.n_tested) == (["", "other"], 1)
+    assert GroupFiles(own_folder, gradient="other").n_tested == 2
+
+
+def test_an_alignment_of_other_people_or_maps_is_called_outdated(own_folder):
+    files = GroupFiles(own_folder)
+    content = files.analysis("alignment")
+    assert outdated(files, content) == ""
+    fewer = content | {"Participants": content["Participants"][:-1]}
+    assert "of 5 participants and not 6: sub-06 are in one of the two" in outdated(files, fewer)
+    assert "other maps" in outdated(files, content | {"InputsSHA256": {"sub-01": "x"}})
+    assert "other settings" in outdated(files, content | {"Inference": "x"})
+
+
+def add_gradient(folder, label, **changes):
+    """The results of the principal gradient once more, under another label."""
+    for path in [*folder.glob("group_*"), *folder.glob("tpl-fsaverage/func/*")]:
+        for kind in ("alignment", "layeralignment", "nulls", "bins", "gradient"):
+            name = path.name.replace(f"desc-{kind}.", f"desc-{kind}{label}.")
+            name = name.replace(f"desc-{kind}_", f"desc-{kind}{label}_")
+            if name != path.name:
+                shutil.copy(path, path.with_name(name))
+    files = GroupFiles(folder)
+    path = files.file("settings.json", desc=f"alignment{label}")
+    write_json(path, files.json(path) | {"SettingsHash": "0ddba110ddba1100"})
+    path = files.file("statmap.json", desc=f"alignment{label}")
+    content = files.json(path)
+    write_json(path, content | {"Group": content["Group"] | changes})
 
 
 def test_nothing_significant_is_said_in_words(own_folder):

@@ -7,6 +7,7 @@ from bids_app.outputs import OutputTree
 from bids_app.report import citation_bib, citation_md
 from bids_app.report.citations import REFERENCES, bibliography, number_citations
 from bids_app.report.methods import group_methods, participant_methods
+from bids_app.resources import FIRST_GRADIENT
 
 
 def test_citations_are_numbered_in_order_of_appearance():
@@ -92,7 +93,7 @@ def test_group_methods_name_the_gradient_and_the_mask():
     text = " ".join(
         group_methods(
             {"Settings": {"n_permutations": 64}},
-            {"n_spins": 1000, "mask": "cortex", "gradient": {"Name": "margulies2016"}},
+            [{"n_spins": 1000, "mask": "cortex", "gradient": {"Name": FIRST_GRADIENT}}],
         ).paragraphs
     )
     assert "(up to 64; all when fewer exist)" in text
@@ -100,8 +101,22 @@ def test_group_methods_name_the_gradient_and_the_mask():
     assert "by 1000 random rotations" in text
     assert "principal gradient" in text
     assert "over the whole cortex since too few vertices were significant" in text
-    other = " ".join(group_methods({}, {"gradient": {"Name": "file"}}).paragraphs)
+    other = " ".join(group_methods({}, [{"gradient": {"Name": "file"}}]).paragraphs)
     assert "a gradient given as a file" in other
     assert "is the Spearman correlation" in other
-    pearson = " ".join(group_methods({}, {"method": "pearson"}).paragraphs)
+    pearson = " ".join(group_methods({}, [{"method": "pearson"}]).paragraphs)
     assert "is the Pearson correlation" in pearson
+
+
+def test_group_methods_name_every_gradient_and_how_many_were_tested():
+    names = ("margulies2016_fcgradient01", "margulies2016_fcgradient03", "file")
+    alignments = [
+        {"n_spins": n, "gradient": {"Name": name, "Label": "myown"}}
+        for name, n in zip(names, (1000, 1000, 100), strict=True)
+    ]
+    text = " ".join(group_methods({}, alignments).paragraphs)
+    assert "the principal and third gradient of functional connectivity" in text
+    assert "a gradient given as a file (myown)" in text
+    assert "by 1000 or 100 random rotations" in text
+    assert "multiplied by 3" in text
+    assert "multiplied" not in " ".join(group_methods({}, alignments[:1]).paragraphs)

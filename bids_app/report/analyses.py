@@ -1,0 +1,118 @@
+"""Group analyses that a folder may have several of: one per gradient, one per atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from bids_app.errors import MusencError
+from bids_app.outputs import ALIGNMENT_DESC, labeled
+from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, number
+from bids_app.report.provenance import shown
+from bids_app.report.sources import GroupFiles, to_float
+
+PRINCIPAL = "the principal gradient"
+
+
+def analysis_blocks(files: GroupFiles, start: str, label: str) -> list[Block]:
+    """Settings of an analysis with their hash, and whether it belongs to the rest of the page."""
+    content = files.analysis(labeled(start, label))
+    settings = {
+        name: ", ".join(checksum[:12] for checksum in value)
+        if name in ("gradient", "atlas")
+        else shown(value)
+        for name, value in content.get("Settings", {}).items()
+    }
+    told = "; ".join(f"{name}: {value}" for name, value in settings.items())
+    blocks: list[Block] = [
+        Facts(
+            [("Settings hash", str(content.get("SettingsHash", "n/a"))), ("Settings of it", told)]
+        )
+    ]
+    if reason := outdated(files, content):
+        blocks.append(Verdict(reason, "warning"))
+    return blocks
+
+
+def outdated(files: GroupFiles, content: Mapping[str, Any]) -> str:
+    """Why an analysis does not fit the group result on this page; empty where it does."""
+    try:
+        result = files.settings
+    except MusencError:  # the section on settings says so
+        return ""
+    again = "Ask for it again to bring it up to date."
+    people, now = set(content.get("Participants", ())), set(result.get("Participants", ()))
+    if people != now:
+        return (
+            f"This rests on an earlier group result, of {len(people)} participants and not"
+            f" {len(now)}: {', '.join(sorted(people ^ now))} are in one of the two. {again}"
+        )
+    same = content.get("InputsSHA256") == result.get("InputsSHA256")
+    if not same or content.get("Inference") != result.get("SettingsHash"):
+        return f"This rests on an earlier group result, of other maps or other settings. {again}"
+    return ""
+
+
+def gradients_section(files: GroupFiles) -> list[Section]:
+    """All gradients that were tested; no section where there is one at most."""
+    if len(files.gradients) < 2:
+        return []
+    section = Section("gradients", f"{len(files.gradients)} gradients")
+    section.add("the number of gradients", partial(gradients_text, files))
+    section.add("gradients in numbers", partial(gradients_table, files))
+    return [section]
+
+
+def gradients_text(files: GroupFiles) -> Block:
+    """That several tests are several tests."""
+    count = len(files.gradients)
+    rule = (
+        f"The claim rule was made for {PRINCIPAL} alone, whose p-values stand as they are; for"
+        " every other gradient"
+        if "" in files.gradients
+        else f"The claim rule was made for {PRINCIPAL}, which is not among them; for every one"
+    )
+    return Text(
+        f"Alignment was tested with {count} gradients in this folder. {rule} both p-values are"
+        f" multiplied by {count} before anything is claimed. Gradients that were tested elsewhere"
+        " are not counted here."
+    )
+
+
+def gradients_table(files: GroupFiles) -> Block:
+    """One row per gradient."""
+    rows = []
+    for label in files.gradients:
+        own = GroupFiles(files.root, model=files.model, gradient=label)
+        group, content = own.alignment, own.analysis(labeled(ALIGNMENT_DESC, label))
+        names = ("rho_mean", "p_spin", "rho_mean_partial", "p_spin_partial")
+        values = [to_float(group.get(name)) for name in names]
+        larger = min(1.0, own.n_tested * max(values[1], values[3]))
+        rows.append(
+            [
+                label or PRINCIPAL,
+                *map(number, values),
+                number(larger),
+                str(group.get("n_spins", "n/a")),
+                number(len(content.get("Participants", ()))),
+                str(content.get("SettingsHash", "n/a")),
+            ]
+        )
+    return Table(
+        "Gradients (corrected p: the larger of both, times the number of gradients except for"
+        f" {PRINCIPAL})",
+        [
+            "gradient",
+            "mean correlation",
+            "spin p",
+            "given accuracy",
+            "spin p",
+            "corrected p",
+            "rotations",
+            "participants",
+            "settings hash",
+        ],
+        rows,
+        numeric=range(1, 8),
+    )

@@ -1,0 +1,74 @@
+"""An output folder written by hand, and gradients and atlases for the group level."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.surface.gifti import write_gifti
+from bids_app.surface.mesh import load_mesh
+
+LAYERS = ["conv1", "conv2", "conv3"]
+STIMULI = ["one", "two"]
+SETTINGS = {"space": "fsaverage5", "alphas": [1.0, 10.0], "delays": [3, 9]}
+
+
+def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTINGS) -> None:
+    """Accuracy around the temporal pole, deep layers toward the front; no cleaned responses."""
+    tree, rng = OutputTree(root), np.random.default_rng(int(label))
+    mesh = load_mesh()
+    y = np.vstack([hemi.pial for hemi in mesh.hemispheres])[:, 1] / 100
+    depth = np.linspace(0, 1, len(layers))[:, np.newaxis] - 0.5
+    bump = 0.1 + 0.05 * np.sin(np.arange(len(layers)))[:, np.newaxis]
+    folds = bump + 0.1 * depth * y + 0.02 * rng.standard_normal((2, len(layers), len(y)))
+    for stat, stim, values in (
+        ("r", "", folds.mean(axis=0)),
+        *(("r", name, folds[k]) for k, name in enumerate(STIMULI)),
+        *(("alpha", name, np.ones_like(folds[0])) for name in STIMULI),
+    ):
+        for hemi, half in zip("LR", np.split(values, 2, axis=1), strict=True):
+            path = tree.participant_map(
+                label, hemi, "fsaverage5", model="vggish", stat=stat, stim=stim
+            )
+            write_gifti(path, half, hemi=hemi, names=list(layers))
+            write_json(sidecar_of(path), {"DataArrays": list(layers)})
+    content = {
+        "SettingsHash": json.dumps(settings),
+        "Settings": settings,
+        "Stimuli": {name: f"{k}" * 64 for k, name in enumerate(STIMULI)},
+        "HeldOutStimuli": STIMULI,
+        "DegenerateVertices": 0,
+        "ReferenceVertices": 300,
+    }
+    write_json(tree.participant_settings(label, "vggish"), content)
+
+
+def write_gradient(folder: Path, values: np.ndarray, name: str = "") -> str:
+    """Two files; what --gradient takes."""
+    paths = [folder / f"{hemi}{name and '.' + name}.func.gii" for hemi in "LR"]
+    for path, hemi, half in zip(paths, "LR", np.split(values, 2), strict=True):
+        write_gifti(path, half[np.newaxis], hemi=hemi, names=["gradient"])
+    return ",".join(map(str, paths))
+
+
+def write_atlas(folder: Path, cuts: tuple[float, float] = (-40, 0)) -> str:
+    """Three regions per hemisphere, cut from back to front, and a medial wall."""
+    paths = []
+    for hemi, one in zip("LR", load_mesh().hemispheres, strict=True):
+        keys = np.digitize(one.pial[:, 1], cuts) + 1
+        keys[np.abs(one.pial[:, 0]) < 5] = 4
+        table = nib.gifti.GiftiLabelTable()
+        for key, name in enumerate(("???", "back", "middle", "front", "Medial_wall")):
+            label = nib.gifti.GiftiLabel(key)
+            label.label = name
+            table.labels.append(label)
+        array = nib.gifti.GiftiDataArray(keys.astype(np.int32), "NIFTI_INTENT_LABEL")
+        image = nib.gifti.GiftiImage(darrays=[array], labeltable=table)
+        paths.append(folder / f"hemi-{hemi}_three.label.gii")
+        nib.save(image, paths[-1])
+    return ",".join(map(str, paths))
