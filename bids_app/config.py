@@ -171,6 +171,11 @@ class Statistics:
     atlases: tuple[str, ...] = ()
     random_seed: int = DEFAULT_SEED
 
+    @property
+    def closed_null(self) -> Literal["analytic", "none"]:
+        """The null without refits, which ratings have also beside ``null="phase"``."""
+        return "none" if self.null == "none" else "analytic"
+
 
 @dataclass(frozen=True)
 class Emotion:

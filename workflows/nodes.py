@@ -31,12 +31,11 @@ def cleaning_inputs(runs: Sequence[BoldRun], config: Config) -> dict[str, Any]:
 
 
 def ridge_inputs(config: Config, n_threads: int) -> dict[str, Any]:
-    """How a ridge model is fitted."""
+    """How a ridge model is fitted, save its null."""
     return {
         "crop": config.model.crop,
         "alphas": list(config.model.alphas),
         "selection": config.model.selection,
-        "null": config.statistics.null,
         "n_threads": n_threads,
         "verbosity": config.running.verbosity,
     }

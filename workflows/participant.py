@@ -195,6 +195,7 @@ def _model_nodes(
             participant=record.participant,
             layers=list(record.settings["layers"]),
             delays=config.model.delays,
+            null=config.statistics.null,
             n_nulls=config.statistics.n_nulls,
             seed=config.statistics.random_seed,
             high_pass=config.responses.high_pass,

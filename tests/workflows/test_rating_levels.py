@@ -93,6 +93,16 @@ def test_the_brain_follows_the_rating_at_the_planted_delay(study):
     assert future[scale, FOLLOWS].mean() < past[scale, FOLLOWS].mean() - 0.2
 
 
+def test_refits_of_the_encoding_leave_ratings_to_the_closed_form(study):
+    phase = ["--null", "phase", "--n-nulls", "2", "--participant-label", "01"]
+    assert main(arguments(study, "refits", *rated(study), *phase)) == 0
+    tree = OutputTree(study / "refits")
+    told = read_json(tree.participant_settings("01", "envelope", "ratings"))["Details"]
+    assert told["Null"] == "analytic"
+    (z, *_), _ = left(study, "z", out="refits", desc="past")
+    assert np.isfinite(z[FOLLOWS]).all()
+
+
 def test_who_lacks_a_scale_is_kept_out_and_told(study):
     with_ratings = statuses(study, "out")[1]
     reasons = [r["reason"] for r in with_ratings["rows"] if r["participant"] == LACKING]
