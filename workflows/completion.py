@@ -79,7 +79,7 @@ def input_files(runs: Sequence[BoldRun]) -> list[Path]:
 
 
 def check_settings(
-    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = "", remedy: str = ""
+    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = "", option: str = ""
 ) -> None:
     """Refuse to mix group results of other settings in one folder.
 
@@ -89,8 +89,8 @@ def check_settings(
     model, desc : str
         Which group analysis.
     settings : dict
-    remedy : str
-        What else may be done than to give the known settings or to do the analysis anew.
+    option : str
+        What gave the analysis its files, ``[NAME=]FILE,FILE``; empty where nothing did.
 
     Raises
     ------
@@ -102,11 +102,14 @@ def check_settings(
         return
     known = read_json(path)
     if known["SettingsHash"] != settings_hash(settings):
+        differs = settings_difference(known["Settings"], settings)
+        other = any(line.startswith(f"{option.removeprefix('--')}:") for line in differs)
+        rename = f"; or give these files a name of their own: {option} NAME=LEFT,RIGHT"
         raise InvalidInputError(
             "The output folder holds a group result made with other settings.",
             where=path,
-            found="; ".join(settings_difference(known["Settings"], settings)),
+            found="; ".join(differs),
             wanted="the same settings",
             remedy="give the settings of before; or delete this file, and the analysis is done "
-            f"again with the new ones{remedy}",
+            f"again with the new ones{rename if other else ''}",
         )

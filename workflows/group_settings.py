@@ -53,8 +53,7 @@ def check_group_settings(
     """
     for desc, own in settings.items():
         kind = next((option for start, option in OPTIONS.items() if desc.startswith(start)), "")
-        remedy = f"; or give other files a name of their own: {kind} NAME=LEFT,RIGHT"
-        check_settings(tree, model, own, desc=desc, remedy=remedy if kind else "")
+        check_settings(tree, model, own, desc=desc, option=kind)
 
 
 def left_behind(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bids_app.errors import MusencError
-from bids_app.outputs import ALIGNMENT_DESC, labeled
+from bids_app.outputs import ALIGNMENT_DESC, PARCELS_DESC, labeled
 from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, number
 from bids_app.report.provenance import shown
 from bids_app.report.sources import GroupFiles, to_float
@@ -25,9 +25,13 @@ def analysis_blocks(files: GroupFiles, start: str, label: str) -> list[Block]:
         for name, value in content.get("Settings", {}).items()
     }
     told = "; ".join(f"{name}: {value}" for name, value in settings.items())
+    of = f" of {label}" if start == PARCELS_DESC else ""
     blocks: list[Block] = [
         Facts(
-            [("Settings hash", str(content.get("SettingsHash", "n/a"))), ("Settings of it", told)]
+            [
+                (f"Settings hash{of}", str(content.get("SettingsHash", "n/a"))),
+                (f"Settings{of}", told),
+            ]
         )
     ]
     if reason := outdated(files, content):

@@ -239,14 +239,14 @@ def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
     kinds = [str(one.get("method", "spearman")).capitalize() for one in alignments]
     whole = any(one.get("mask") == "cortex" for one in alignments)
     where = (
-        ", over the whole cortex since too few vertices were significant,"
+        ", over the whole cortex since too few vertices were significant"
         if whole
         else " within vertices of significant layer-averaged accuracy"
     )
     several = len(alignments) > 1
     each = (
         f" The {len(alignments)} gradients were tested one by one; for any but the principal one,"
-        f" both p-values are multiplied by {len(alignments)} before."
+        f" both p-values are multiplied by {len(alignments)} before that."
         if several
         else ""
     )

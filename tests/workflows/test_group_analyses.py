@@ -127,6 +127,7 @@ def test_the_same_gradient_with_other_settings_is_refused(several, capfd, option
     message = capfd.readouterr().err
     assert f"found: {found}\n" in message
     assert "delete this file" in message
+    assert "NAME=" not in message
     assert contents(several.folder) == before
 
 

@@ -100,7 +100,7 @@ def test_group_methods_name_the_gradient_and_the_mask():
     assert "rotated alike in all participants" in text
     assert "by 1000 random rotations" in text
     assert "principal gradient" in text
-    assert "over the whole cortex since too few vertices were significant" in text
+    assert "over the whole cortex since too few vertices were significant, averaged" in text
     other = " ".join(group_methods({}, [{"gradient": {"Name": "file"}}]).paragraphs)
     assert "a gradient given as a file" in other
     assert "is the Spearman correlation" in other
