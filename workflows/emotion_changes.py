@@ -16,7 +16,6 @@ from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.ratings import RatingSet
 
 from .emotion_ratings import change_of, need_rating
-from .emotion_runs import Saved
 from .emotion_scores import usable_scales
 
 
@@ -61,7 +60,7 @@ def layer_changes(grams: FeatureGrams, stimuli: Sequence[str]) -> LayerChanges:
 
 
 @dataclass(frozen=True, eq=False)
-class ChangeScores(Saved):
+class ChangeScores:
     """Cross-correlation of changes of layers and ratings (the study's earlier form).
 
     Attributes

@@ -31,7 +31,6 @@ from .emotion_runs import (
     EmotionMaps,
     RunData,
     RunFits,
-    Saved,
     prepare_run,
 )
 
@@ -201,7 +200,7 @@ def condition_columns(
 
 
 @dataclass(frozen=True, eq=False)
-class LagSummary(Saved):
+class LagSummary:
     """Lagged correlation of two regions per condition, for one participant.
 
     Attributes

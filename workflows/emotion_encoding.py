@@ -16,7 +16,6 @@ from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import Rating, RatingSet
 
 from .emotion_ratings import TRANSFORM, change_of, need_rating
-from .emotion_runs import Saved
 from .responses import Block
 
 WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
@@ -24,7 +23,7 @@ WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows":
 
 
 @dataclass(frozen=True, eq=False)
-class RatingEncoding(Saved):
+class RatingEncoding:
     """Accuracy of ratings as features of the encoding engine, for one participant.
 
     Attributes

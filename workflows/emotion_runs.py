@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,27 +52,8 @@ class RunData:
     percent: bool
 
 
-class Saved:
-    """A dataclass of arrays and plain values that can be kept in one ``.npz`` file."""
-
-    def save(self, path: Path) -> Path:
-        """Write it, uncompressed."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
-        meta = {k: v for k, v in values.items() if not isinstance(v, np.ndarray)}
-        np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
-        return path
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        with np.load(path) as stored:
-            arrays = {k: stored[k] for k in stored.files if k != "meta"}
-            return cls(**json.loads(str(stored["meta"])), **arrays)
-
-
 @dataclass(frozen=True, eq=False)
-class EmotionMaps(Saved):
+class EmotionMaps:
     """Contrasts of one participant.
 
     Attributes

@@ -21,11 +21,10 @@ from bids_app.features.timing import high_pass_basis, sample_gram
 from bids_app.inputs.ratings import RatingSet
 
 from .emotion_ratings import need_rating
-from .emotion_runs import Saved
 
 
 @dataclass(frozen=True, eq=False)
-class RatingScores(Saved):
+class RatingScores:
     """How well each layer predicts each scale of one participant.
 
     Attributes

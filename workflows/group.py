@@ -13,7 +13,7 @@ from bids_app.files import read_json
 from bids_app.outputs import OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
-from bids_app.surface.atlas import absolute_atlas
+from bids_app.surface.atlas import absolute_atlas, atlas_files
 
 from .aggregate import select_participants
 from .emotion_group_nodes import connect_group_emotion, emotion_group_settings
@@ -112,7 +112,13 @@ def init_group_level_wf(
     # A step runs in a folder of its own.
     regions = [absolute_atlas(option) for option in statistics.atlases]
     accuracy = pe.Node(
-        InferAccuracy(atlas=next(iter(regions), ""), **folder, **tested, **threaded),
+        InferAccuracy(
+            atlas=next(iter(regions), ""),
+            files=[str(path) for option in regions[:1] for path in atlas_files(option)[1]],
+            **folder,
+            **tested,
+            **threaded,
+        ),
         name="accuracy",
         n_procs=n_threads,
     )

@@ -261,41 +261,6 @@ def resample_barycentric(
     ).apply(values, mask)
 
 
-def resample_nearest(
-    labels: npt.ArrayLike, source_sphere: npt.ArrayLike, target_sphere: npt.ArrayLike
-) -> npt.NDArray:
-    """Resample labels or masks of one hemisphere: each target vertex takes the nearest source's.
-
-    Parameters
-    ----------
-    labels : (..., n_source) array
-        Labels.
-    source_sphere, target_sphere : (n, 3) arrays
-        Registered spheres.
-
-    Returns
-    -------
-    (..., n_target) array of the same type
-        Labels of the nearest source vertices.
-
-    Raises
-    ------
-    BadDataError
-        If the number of vertices differs from the source sphere.
-    """
-    labels = np.asarray(labels)
-    source = normalize_sphere(source_sphere)
-    if labels.shape[-1:] != (len(source),):
-        raise BadDataError(
-            "The labels and the source sphere have different numbers of vertices.",
-            where="labels",
-            found=f"shape {labels.shape}",
-            wanted=f"{len(source)} in the last axis",
-        )
-    _, nearest = cKDTree(source).query(normalize_sphere(target_sphere))
-    return labels[..., nearest]
-
-
 def _best_triangle(
     corners: FloatArray, near: npt.NDArray, points: FloatArray
 ) -> tuple[FloatArray, npt.NDArray]:

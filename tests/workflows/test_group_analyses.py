@@ -10,8 +10,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from bids_app.workflows.group import init_group_level_wf
 from written_group import write_atlas, write_gradient, write_participant
 
+from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main
 from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import OutputTree
@@ -261,3 +263,15 @@ def put_gradients(data: Path, target: Path) -> None:
         sphere = f"tpl-fsLR_space-fsaverage_den-32k_hemi-{hemi}_sphere.surf.gii"
         (target / "atlases" / "fsLR").mkdir(parents=True, exist_ok=True)
         shutil.copy(data / "surfaces" / sphere, target / "atlases" / "fsLR" / sphere)
+
+
+def test_peaks_are_named_again_when_the_atlas_changes_under_its_name(tmp_path):
+    arguments = [str(tmp_path), str(tmp_path / "out"), "group", "--atlas"]
+
+    def content(cuts: tuple[float, float]) -> str:
+        config = parse_config([*arguments, write_atlas(tmp_path, cuts)])
+        workflow = init_group_level_wf("vggish", [], {}, config=config)
+        inputs = workflow.get_node("accuracy").inputs
+        return str(inputs.get_hashval(hash_method="content")[1])
+
+    assert content((-40, 0)) == content((-40, 0)) != content((-20, 20))

@@ -66,6 +66,7 @@ class AggregateParticipants(Step):
 
 class _AccuracyInputSpec(OutputDirInputSpec, _DataInputSpec):
     atlas = traits.Str("", usedefault=True, desc="names the peaks of clusters")
+    files = InputMultiObject(File(exists=True), desc="files of the atlas, for their content")
     n_permutations = traits.Int(mandatory=True)
     seed = traits.Int(mandatory=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)

@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 from bids_app.workflows.emotion import fit_rating_glm
-from bids_app.workflows.emotion_encoding import RatingEncoding, fit_rating_encoding
+from bids_app.workflows.emotion_encoding import fit_rating_encoding
 from bids_app.workflows.emotion_group import group_emotion_maps
-from bids_app.workflows.emotion_runs import EmotionMaps
 from bids_app.workflows.responses import Block
 
 from bids_app.emotion import absolute_change, convolved_course
@@ -63,9 +62,6 @@ def test_changes_are_found_where_they_were_planted(fit, make_run, ratings, tmp_p
     assert np.abs(found.t[:, 30:]).mean() < 1.3
     assert [row["used"] for row in found.table] == [True] * 3
     assert found.degrees_of_freedom == sum(row["degrees_of_freedom"] for row in found.table)
-    again = EmotionMaps.load(found.save(tmp_path / "maps.npz"))
-    np.testing.assert_array_equal(again.t, found.t)
-    assert again.details == found.details
 
 
 def test_effects_are_percent_of_the_mean_per_standard_deviation(fit, make_run, ratings):
@@ -189,8 +185,6 @@ def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
     assert r[f"Emotionality {window}"][:6].mean() > r[f"Emotionality {other}"][:6].mean() + 0.15
     assert abs(r[f"Enjoyment {window}"].mean()) < 0.2
     assert abs(r[f"Emotionality {window}"][6:].mean()) < 0.2
-    again = RatingEncoding.load(found.save(tmp_path / "x.npz"))
-    np.testing.assert_array_equal(again.r, found.r)
 
 
 def test_ridge_names_what_is_missing(ratings):

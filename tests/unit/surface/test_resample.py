@@ -11,7 +11,6 @@ from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import (
     adaptive_sphere_map,
     resample_barycentric,
-    resample_nearest,
     sphere_map,
 )
 from bids_app.testing.icosahedron import icosahedral_mesh
@@ -92,14 +91,6 @@ def test_the_medial_wall_does_not_bleed_into_cortex():
     np.testing.assert_allclose(missing[np.isfinite(missing)], 7)
 
 
-def test_labels_come_from_the_nearest_vertex():
-    labels = np.arange(FINE.n_vertices)
-    np.testing.assert_array_equal(
-        resample_nearest(labels, FINE.sphere, FINE.sphere[::-1]), labels[::-1]
-    )
-    assert resample_nearest(labels > 3, FINE.sphere, COARSE.sphere).dtype == bool
-
-
 def test_bad_input_is_named():
     with pytest.raises(BadDataError, match="values"):
         resample_barycentric(np.ones(5), FINE.sphere, FINE.faces, COARSE.sphere)
@@ -111,8 +102,6 @@ def test_bad_input_is_named():
         sphere_map(COARSE.sphere, FINE.faces, FINE.sphere)
     with pytest.raises(BadDataError, match="no source triangle"):
         sphere_map(COARSE.sphere, COARSE.faces[:40], FINE.sphere)
-    with pytest.raises(BadDataError, match="labels"):
-        resample_nearest(np.ones(3), FINE.sphere, COARSE.sphere)
     with pytest.raises(BadDataError, match="areas"):
         adaptive_sphere_map(
             FINE.sphere,
