@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPROCS ?= 2
 TEST_NPROCS ?= 2
 # One thread for each process of tests.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS) --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS)
 DEMO_DIR ?= demo
 
 .PHONY: demo test test-all lint format clean

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Tests of a module together, and all that share the analyzed study: it is made once."""
-    for item in items:
-        shared = "analyzed" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("analyzed" if shared else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Those of a file together, and all of tests/workflows, which share one analyzed study."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0]
+            return "workflows" if "workflows/" in path else path
+
+    return ByFile(config, log)
