@@ -80,6 +80,10 @@ class BadDataError(MusencError, ValueError):
     exit_code = 65
 
 
+class TooFewError(BadDataError):
+    """Nothing is wrong with the files, but an analysis needs more participants than there are."""
+
+
 class MissingInputError(MusencError, FileNotFoundError):
     """A file or folder that is needed is not there."""
 

@@ -210,8 +210,7 @@ class OutputTree:
 
     def participants_with_conditions(self) -> list[str]:
         """Participants whose maps of conditions are complete, sorted."""
-        found = self.root.glob(f"sub-*/func/{self.condition_settings('*').name}")
-        return sorted(parse_entities(path)["sub"] for path in found)
+        return self._owners(f"sub-*/func/{self.condition_settings('*').name}")
 
     def scores(self, participant: str, model: str, desc: str) -> Path:
         """One row per scale and layer: ratings predicted from a model's layers."""
@@ -280,7 +279,23 @@ class OutputTree:
         """Participants whose maps (or tables) of `model` are complete, sorted."""
         stem = join_entities({"model": model, "desc": desc})
         pattern = f"sub-*/func/sub-*_{stem}_settings.json"
-        return sorted(parse_entities(path)["sub"] for path in self.root.glob(pattern))
+        return self._owners(pattern)
+
+    def unfinished(self, model: str) -> list[str]:
+        """Participants with maps of `model` that no settings file calls complete, sorted."""
+        if model == CONDITIONS_LABEL:
+            table, done = (
+                self.condition_table("*", "summary.tsv", desc="runs"),
+                self.participants_with_conditions(),
+            )
+        else:
+            table, done = self.model_summary("*", model), self.participants_of(model)
+        return sorted(set(self._owners(f"sub-*/func/{table.name}")) - set(done))
+
+    def _owners(self, pattern: str) -> list[str]:
+        """Whose files these are; copies in folders of other names do not count."""
+        found = {(path, parse_entities(path).get("sub", "")) for path in self.root.glob(pattern)}
+        return sorted({sub for path, sub in found if path.parent.parent.name == f"sub-{sub}"})
 
 
 def sidecar_of(path: Path) -> Path:

@@ -17,9 +17,10 @@ from bids_app.errors import (
     MissingInputError,
     NothingSelectedError,
 )
-from bids_app.files import read_json, sha256_of_file
+from bids_app.files import sha256_of_file
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
-from bids_app.surface.gifti import read_gifti
+
+from .stored import CORRELATION, POSITIVE, read_maps, read_participant, read_record
 
 MIN_PARTICIPANTS = 2
 
@@ -103,6 +104,22 @@ def select_participants(tree: OutputTree, model: str, selection: Selection) -> l
     return chosen
 
 
+def read_encoding(tree: OutputTree, participant: str, model: str) -> dict[str, Any]:
+    """The settings file of a participant's encoding model.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    return read_participant(
+        tree.participant_settings(participant, model),
+        Stimuli=dict,
+        HeldOutStimuli=list,
+        DegenerateVertices=int,
+        ReferenceVertices=int,
+    )
+
+
 def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> GroupData:
     """Read the accuracy maps of one model of `participants` and check that they belong together.
 
@@ -113,7 +130,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
     BadDataError
         If maps differ in shape or layers.
     """
-    settings = [read_json(tree.participant_settings(p, model)) for p in participants]
+    settings = [read_encoding(tree, p, model) for p in participants]
     check_same_settings(tree, model, participants, settings)
     _check_same_folds(tree, model, participants, settings)
     maps: list[NDArray[np.float32]] = []
@@ -124,15 +141,17 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
             tree.participant_map(participant, hemi, own["Settings"]["space"], model=model, stat="r")
             for hemi in HEMISPHERES
         ]
-        layers = read_json(sidecar_of(paths[0]))["DataArrays"]
+        layers = read_record(sidecar_of(paths[0]), DataArrays=list)["DataArrays"]
         names = names or layers
-        profile = np.hstack([read_gifti(path) for path in paths])
-        if layers != names or (maps and profile.shape != maps[0].shape):
+        profile = read_maps(
+            paths[0], own["Settings"]["space"], n_arrays=len(layers), bounds=CORRELATION
+        )
+        if layers != names:
             raise BadDataError(
                 "The maps of a participant do not match the others'.",
                 where=paths[0],
-                found=f"{len(layers)} layers, shape {profile.shape}",
-                wanted=f"{len(names)} layers" + (f", shape {maps[0].shape}" if maps else ""),
+                found=f"{len(layers)} layers: {', '.join(map(str, layers))}",
+                wanted=f"{len(names)} layers, as of sub-{participants[0]}: {', '.join(names)}",
                 remedy="run the participant level again for this participant",
             )
         if not np.isfinite(profile).all(axis=0).any():
@@ -173,13 +192,11 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
     """
 
     def read(participant: str, held: str) -> NDArray[np.float32]:
-        paths = [
-            tree.participant_map(
-                participant, hemi, data.space, model=data.model, stat=stat, stim=safe_label(held)
-            )
-            for hemi in HEMISPHERES
-        ]
-        return np.hstack([read_gifti(path) for path in paths])
+        left = tree.participant_map(
+            participant, "L", data.space, model=data.model, stat=stat, stim=safe_label(held)
+        )
+        bounds = POSITIVE if stat == "alpha" else CORRELATION
+        return read_maps(left, data.space, n_arrays=len(data.layer_names), bounds=bounds)
 
     return np.stack(
         [np.stack([read(person, held) for held in data.held_out]) for person in data.participants]
@@ -208,7 +225,8 @@ def check_same_settings(
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",
                 where=where,
-                found="; ".join(settings_difference(first["Settings"], own["Settings"])),
+                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
+                or f"the same settings, but SettingsHash {own['SettingsHash']}",
                 wanted=f"the settings of sub-{participants[0]}",
                 remedy="run the participant level again with the same settings for everybody",
             )

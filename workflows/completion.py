@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bids_app.config import settings_difference, settings_hash
-from bids_app.errors import InvalidInputError
-from bids_app.files import read_json, shared_lock, write_json
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.files import shared_lock, write_json
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
 
 from .derivatives import ParticipantRecord
+from .stored import RECORD, read_record
+
+LOGGER = logging.getLogger("bids_app.workflows")
 
 
 def claim_settings(
@@ -38,7 +42,7 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
     """
     with shared_lock(path):
         if path.exists():
-            known = read_json(path)
+            known = read_record(path, **RECORD)
             if known["SettingsHash"] != settings_hash(dict(settings)):
                 raise InvalidInputError(
                     "The output folder holds maps made with other settings.",
@@ -59,13 +63,20 @@ def is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
 
 
 def holds(tree: OutputTree, path: Path, settings: Mapping[str, Any], **fields: Any) -> bool:
-    """Whether a settings file says all this, and every output it names is there."""
+    """Whether a settings file says all this, and every output it names is there.
+
+    One that is damaged says nothing: what it was about is done again.
+    """
     if not path.exists():
         return False
-    stored = read_json(path)
+    try:
+        stored = read_record(path, **RECORD, Outputs=list)
+    except MusencError as error:
+        LOGGER.warning("%s is not what it was, and is made again: %s", path, error.found)
+        return False
     wanted = {"SettingsHash": settings_hash(dict(settings)), **fields}
-    return all(stored[name] == value for name, value in wanted.items()) and all(
-        (tree.root / name).exists() for name in stored["Outputs"]
+    return all(stored.get(name) == value for name, value in wanted.items()) and all(
+        (tree.root / str(name)).exists() for name in stored["Outputs"]
     )
 
 
@@ -100,7 +111,7 @@ def check_settings(
     path = tree.group_table("settings.json", model=model, desc=desc)
     if not path.exists():
         return
-    known = read_json(path)
+    known = read_record(path, **RECORD)
     if known["SettingsHash"] != settings_hash(settings):
         differs = settings_difference(known["Settings"], settings)
         other = any(line.startswith(f"{option.removeprefix('--')}:") for line in differs)

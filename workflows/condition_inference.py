@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from bids_app.emotion import DifferenceResult
 from bids_app.errors import BadDataError
-from bids_app.outputs import CONDITIONS_LABEL, HEMISPHERES, OutputTree, map_sidecar
-from bids_app.surface.gifti import read_gifti
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 from .emotion_group import group_emotion_maps, regress_on_ratings
+from .stored import read_maps
 from .writing import write_map
 
 LEVEL = 0.05
@@ -173,21 +173,9 @@ def read_effect(
     tree: OutputTree, participant: str, space: str, label: str, desc: str
 ) -> NDArray[np.float64]:
     """Effect map of a participant, (n_vertices,)."""
-    halves = [
-        read_gifti(
-            tree.participant_map(
-                participant,
-                hemi,
-                space,
-                model=CONDITIONS_LABEL,
-                feature=label,
-                stat="effect",
-                desc=desc,
-            )
-        )[0]
-        for hemi in HEMISPHERES
-    ]
-    return np.concatenate(halves).astype(np.float64)
+    entities = {"model": CONDITIONS_LABEL, "feature": label, "stat": "effect", "desc": desc}
+    left = tree.participant_map(participant, "L", space, **entities)
+    return read_maps(left, space, n_arrays=1)[0].astype(np.float64)
 
 
 class _Writer:

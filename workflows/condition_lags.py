@@ -16,6 +16,7 @@ from bids_app.group import sign_flip_max_t
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
 from .condition_inference import TESTS_COLUMNS, ConditionGroup, Outcome
+from .stored import damaged, read_rows
 from .writing import write_settings, write_table
 
 LAGS_COLUMNS = {
@@ -58,12 +59,19 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str, contrast: st
         Its rows stay empty: the table is a file of its own.
     """
 
-    def read(participant: str, suffix: str) -> pd.DataFrame:
-        path = tree.condition_table(participant, suffix, feature=label, desc="lags")
-        return pd.read_csv(path, sep="\t", dtype={"condition": str})
+    def table_of(participant: str, suffix: str) -> Path:
+        return tree.condition_table(participant, suffix, feature=label, desc="lags")
 
-    means = {p: read(p, "summary.tsv") for p in group.participants}
+    def read(participant: str, suffix: str, *columns: str) -> pd.DataFrame:
+        path = table_of(participant, suffix)
+        return read_rows(path, ("condition", *columns), condition=str)
+
+    means = {p: read(p, "summary.tsv", "r_negative", "r_positive") for p in group.participants}
     names = list(means[group.participants[0]]["condition"])
+    for p, table in means.items():
+        if sorted(table["condition"]) != sorted(set(names)):
+            found = ", ".join(map(str, table["condition"]))
+            raise damaged(table_of(p, "summary.tsv"), found, ", ".join(names))
     values = {
         p: table.set_index("condition").loc[names, ["r_negative", "r_positive"]].to_numpy(float)
         for p, table in means.items()
@@ -84,7 +92,12 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str, contrast: st
     _add_slope(rows, usable, group, extra)
     summary = tree.group_table("summary.tsv", model=CONDITIONS_LABEL, feature=label, desc="lags")
     curves = tree.group_table("timeseries.tsv", model=CONDITIONS_LABEL, feature=label, desc="lags")
-    everybody = pd.concat([read(p, "timeseries.tsv") for p in group.participants])
+    all_curves = {p: read(p, "timeseries.tsv", "lag_s", "r") for p in group.participants}
+    length = len(all_curves[group.participants[0]])
+    for p, table in all_curves.items():
+        if len(table) != length or set(table["condition"]) != set(names):
+            raise damaged(table_of(p, "timeseries.tsv"), f"{len(table)} rows", f"{length} rows")
+    everybody = pd.concat(list(all_curves.values()))
     files = write_table(summary, LAGS_COLUMNS, rows, extra)
     files += write_table(curves, CURVES_COLUMNS, _mean_curves(everybody), extra)
     return Outcome(files, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bids_app.emotion import parse_contrast
 from bids_app.errors import InvalidInputError, MusencError, UsageError
 from bids_app.inputs.conditions import Conditions, find_events, read_conditions
 from bids_app.inputs.records import BoldRun, StudyPlan
-from bids_app.inputs.seeds import SeedRegion, find_volume, parse_seed
+from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.outputs import safe_label
 from bids_app.surface.mesh import load_mesh
 
@@ -155,6 +156,7 @@ def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRe
         return None
     region = parse_seed(text)
     if region.kind == "volume":
+        check_mask(region.path or Path())
         for run in runs:
             find_volume(run)
     else:

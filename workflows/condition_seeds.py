@@ -12,7 +12,8 @@ from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.records import BoldRun
-from bids_app.inputs.seeds import SeedRegion, find_volume, read_label, read_volume_seed
+from bids_app.inputs.seeds import SeedRegion, find_volume, read_volume_seed
+from bids_app.surface.labels import read_label
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.responses import clean_responses
 

@@ -12,7 +12,6 @@ from nipype.pipeline import engine as pe
 
 from bids_app.config import Config, settings_difference, settings_hash
 from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.files import read_json
 from bids_app.inputs.conditions import read_rating_differences
 from bids_app.inputs.locate import locate_dataset
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -23,6 +22,7 @@ from .completion import check_settings
 from .condition_inference import KINDS, ConditionGroup
 from .conditions import STATUS_ROW
 from .interfaces.conditions_group import FinishConditions, InferConditionLags, InferConditionMaps
+from .stored import check_outputs, damaged, read_participant
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -38,6 +38,11 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     tree = OutputTree(config.output_dir)
     participants = choose_participants(config)
     stored = _same_settings(tree, participants)
+    status = Status(run_id, "group")
+    for label in tree.unfinished(CONDITIONS_LABEL):
+        reason = "its maps of conditions are not complete: there is no settings file"
+        LOGGER.warning("sub-%s is left out: %s", label, reason)
+        status.add(label, STATUS_ROW, "skipped", reason)
     ratings = read_ratings(config)
     settings = {
         "participants": {p: stored[p]["SettingsHash"] for p in participants},
@@ -66,7 +71,6 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     failures = run_workflow(workflow, config, run_id)
     if failures:
         raise_failure(failures[0])
-    status = Status(run_id, "group")
     for participant in participants:
         status.add(participant, STATUS_ROW, "done")
     status.write(tree.status(run_id))
@@ -174,14 +178,21 @@ def read_ratings(config: Config) -> Mapping[str, float] | None:
 
 
 def _same_settings(tree: OutputTree, participants: Sequence[str]) -> dict[str, dict[str, Any]]:
-    stored = {p: read_json(tree.condition_settings(p)) for p in participants}
+    stored = {p: read_participant(tree.condition_settings(p), Contrasts=dict) for p in participants}
+    for participant, own in stored.items():
+        lacking = {"seed", "target"} - set(own["Settings"])
+        if lacking or not own["Contrasts"]:
+            wanted = ", ".join(sorted(lacking)) or "contrasts"
+            raise damaged(tree.condition_settings(participant), "settings without", wanted)
+        check_outputs(tree, own)
     first = stored[participants[0]]
     for participant, own in stored.items():
         if own["SettingsHash"] != first["SettingsHash"]:
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",
                 where=tree.condition_settings(participant),
-                found="; ".join(settings_difference(first["Settings"], own["Settings"])),
+                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
+                or f"the same settings, but SettingsHash {own['SettingsHash']}",
                 wanted="the same settings for everybody",
                 remedy="run the participant level again for this participant",
             )

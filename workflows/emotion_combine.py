@@ -8,27 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.encoding import fisher_z
-from bids_app.errors import BadDataError
-from bids_app.files import read_json, sha256_of_file
+from bids_app.errors import TooFewError
+from bids_app.files import sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
 from bids_app.outputs import (
     EMOTION_LABEL,
-    HEMISPHERES,
     RATINGS_DESC,
     OutputTree,
     parse_entities,
     sidecar_of,
 )
-from bids_app.surface.gifti import read_gifti
 from bids_app.surface.mesh import load_mesh
 
 from .aggregate import check_same_settings
 from .emotion_group import GroupEmotion, GroupScores, group_emotion_maps, summarize_scores
 from .emotion_scores import RatingScores
+from .stored import CORRELATION, damaged, read_maps, read_participant, read_record, read_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +80,7 @@ def infer_rating_maps(
 
     Raises
     ------
-    BadDataError
+    TooFewError
         If fewer than two participants have maps of all scales.
     InvalidInputError
         If their settings differ.
@@ -107,7 +105,9 @@ def infer_rating_maps(
         "seed": seed,
         "n_threads": n_threads,
     }
-    effects = np.stack([[_read(found[p][name])[0] for name in names] for p in kept])
+    effects = np.stack(
+        [[read_maps(found[p][name], space, n_arrays=1)[0] for name in names] for p in kept]
+    )
     tests = group_emotion_maps(effects, names, mesh=load_mesh(space), **options)
     accuracy = {}
     for window in ("past", "future"):
@@ -123,7 +123,9 @@ def _stored(
 ) -> dict[str, dict[str, Any]]:
     """Settings files of those who have one; they must agree."""
     there = [p for p in participants if p in tree.participants_of(model, desc)]
-    found = {p: read_json(tree.participant_settings(p, model, desc)) for p in there}
+    found = {
+        p: read_participant(tree.participant_settings(p, model, desc), LeftOut=dict) for p in there
+    }
     check_same_settings(tree, model, there, list(found.values()), desc=desc)
     return found
 
@@ -140,7 +142,7 @@ def _rows(tree: OutputTree, participants: Sequence[str], model: str, desc: str) 
 
 def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -> None:
     if len(kept) < 2:
-        raise BadDataError(
+        raise TooFewError(
             f"Fewer than two participants have {what}.",
             found="; ".join(f"sub-{p}: {why}" for p, why in left_out.items()) or "no participants",
         )
@@ -154,13 +156,9 @@ def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[str, P
     found = {}
     for path in sorted(one.parent.glob(one.name.replace("_statmap", "*_statmap"))):
         if parse_entities(path).get("desc") != "delays":
-            found[str(read_json(sidecar_of(path))["DataArrays"][0])] = path
+            names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
+            found[str(names[0] if names else "")] = path
     return found
-
-
-def _read(left: Path) -> NDArray[np.float32]:
-    paths = [left.with_name(left.name.replace("_hemi-L_", f"_hemi-{h}_")) for h in HEMISPHERES]
-    return np.hstack([read_gifti(path) for path in paths])
 
 
 def _accuracies(
@@ -173,10 +171,11 @@ def _accuracies(
     ]
     if not all(path.is_file() for path in paths):
         return None
-    names = [read_json(sidecar_of(path))["DataArrays"] for path in paths]
+    names = [read_record(sidecar_of(path), DataArrays=list)["DataArrays"] for path in paths]
     if any(own != names[0] for own in names):
         return None
-    return np.stack([fisher_z(_read(path)) for path in paths]), names[0]
+    read = [read_maps(path, space, n_arrays=len(names[0]), bounds=CORRELATION) for path in paths]
+    return np.stack([fisher_z(maps) for maps in read]), names[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +214,7 @@ def infer_rating_scores(
 
     Raises
     ------
-    BadDataError
+    TooFewError
         If fewer than two participants have scores of all scales.
     InvalidInputError
         If their settings differ.
@@ -224,6 +223,11 @@ def infer_rating_scores(
     left_out = {p: "no scores in the output folder" for p in participants if p not in stored}
     _check_enough(list(stored), left_out, "scores of layers and ratings")
     own = {p: _read_scores(tree, p, model, told) for p, told in stored.items()}
+    told = {p: score.layer_names for p, score in own.items() if score.scales}
+    wanted = next(iter(told.values()), [])
+    for p, names in told.items():
+        if names != wanted:
+            raise damaged(tree.scores(p, model, "ratings"), ", ".join(names), ", ".join(wanted))
     scores = summarize_scores(own, n_permutations=n_permutations, seed=seed)
     kept = scores.participants
     group = RatingGroup(
@@ -244,14 +248,18 @@ def _read_scores(
 ) -> RatingScores:
     """Means over held-out stimuli; without a table no scale, and why."""
     path = tree.scores(participant, model, "ratings")
-    skipped = {str(scale): str(why) for scale, why in told["Skipped"].items()}
+    skipped = {str(scale): str(why) for scale, why in dict(told.get("Skipped", {})).items()}
     empty = np.zeros((0, 0))
     if not path.is_file():
         return RatingScores([], [], [], [], empty, empty, empty, empty, empty, empty, skipped, {})
-    table = pd.read_csv(path, sep="\t", dtype={"scale": str, "name": str, "held_out": str})
+    texts = {"scale": str, "name": str, "held_out": str}
+    table = read_rows(path, (*texts, "r", "z", "p", "q"), **texts)
     means = table[table["held_out"] == "mean"]
     scales = list(dict.fromkeys(means["scale"]))
-    names = list(means.loc[means["scale"] == scales[0], "name"])
+    layers = [list(means.loc[means["scale"] == scale, "name"]) for scale in scales]
+    if not scales or any(own != layers[0] for own in layers):
+        raise damaged(path, f"{len(scales)} scales of {[len(own) for own in layers]} layers", "all")
+    names = layers[0]
     columns = {
         stat: np.stack([means.loc[means["scale"] == s, stat].to_numpy(float) for s in scales], 1)
         for stat in ("r", "z", "p", "q")
@@ -275,11 +283,18 @@ def _read_changes(
     """Correlations (n_layers, n_lags, n_scales) and lags of one participant."""
     if not path.is_file():
         return None
-    table = pd.read_csv(path, sep="\t", dtype={"scale": str, "name": str})
+    texts = {"scale": str, "name": str}
+    table = read_rows(path, (*texts, "layer", "lag_s", "r"), **texts)
     if not set(scores.scales) <= set(table["scale"]):
         return None
+    if table.duplicated(["scale", "layer", "lag_s"]).any():
+        raise damaged(path, "a layer and lag twice", "every one once")
     cube = [
         table[table["scale"] == scale].pivot(index="layer", columns="lag_s", values="r")
         for scale in scores.scales
     ]
+    shape = (len(scores.layer_names), cube[0].shape[1])
+    rows = [int((table["scale"] == scale).sum()) for scale in scores.scales]
+    if any(part.shape != shape for part in cube) or set(rows) != {shape[0] * shape[1]}:
+        raise damaged(path, f"layers and lags {[part.shape for part in cube]}", shape)
     return np.stack([part.to_numpy(float) for part in cube], 2), cube[0].columns.to_numpy(float)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bids_app.emotion import DifferenceResult, difference_glm
 from bids_app.encoding import fisher_z
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, TooFewError
 from bids_app.group import SignFlipResult, TfceResult, sign_flip_max_t, tfce_sign_flip
 from bids_app.preference import centroid, layer_depth, residual_slope
 from bids_app.surface.mesh import SurfaceMesh
@@ -258,7 +258,7 @@ def _complete(
         else:
             kept.append(participant)
     if len(kept) < 2 or not scales:
-        raise BadDataError(
+        raise TooFewError(
             "Too few participants have ratings of all scales.",
             found=f"{len(kept)} of {len(scores)}"
             + "".join(f"; sub-{p}: {why}" for p, why in left_out.items()),

@@ -138,7 +138,7 @@ def fit_layers(
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     refits = _PhaseRefits(checksums, n_nulls, seed, n_threads) if null == "phase" else None
     closed: Literal["analytic", "none"] = "none" if null == "none" else "analytic"
-    results = []
+    results: list[_LayerMaps] = []
     table: list[dict[str, Any]] = []
     names = [name for name in grams.layer_names if not layers or name in layers]
     for position, name in enumerate(names, start=1):
@@ -165,7 +165,7 @@ def fit_layers(
         )
         if refits is not None:
             result = refits.test(plan, responses, result)
-        results.append(result)
+        results.append(_LayerMaps.of(result))
         if average is not None:
             average.add(plan, result.alpha, checksums, n_threads)
         similar = feature_similarity(
@@ -175,6 +175,26 @@ def fit_layers(
     ratio = float("nan") if average is None else average.sd_ratio
     p_max = None if refits is None else refits.p_max
     return _stack(results, usable, grams, table, ratio, p_max)
+
+
+@dataclass(frozen=True)
+class _LayerMaps:
+    """What is kept of one layer, in the precision of the maps: on fine meshes it is a lot."""
+
+    mean_r: NDArray[np.float32]
+    null_sd: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    r: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    fold_stimuli: tuple[tuple[str, ...], ...]
+    n_degenerate: int
+
+    @classmethod
+    def of(cls, result: EncodingResult) -> _LayerMaps:
+        names = ("mean_r", "null_sd", "p", "q", "r", "alpha")
+        arrays = {name: getattr(result, name).astype(np.float32) for name in names}
+        return cls(**arrays, fold_stimuli=result.fold_stimuli, n_degenerate=result.n_degenerate)
 
 
 class _PhaseRefits:
@@ -321,7 +341,7 @@ def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
 
 
 def _stack(
-    results: list[Any],
+    results: Sequence[_LayerMaps],
     usable: NDArray[np.bool_],
     grams: FeatureGrams,
     table: list[dict[str, Any]],

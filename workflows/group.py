@@ -9,13 +9,12 @@ from typing import Any
 from nipype.pipeline import engine as pe
 
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.files import read_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
 from bids_app.surface.atlas import absolute_atlas, atlas_files
 
-from .aggregate import select_participants
+from .aggregate import read_encoding, select_participants
 from .emotion_group_nodes import connect_group_emotion, emotion_group_settings
 from .group_settings import check_group_settings, group_settings, left_behind
 from .interfaces.group import (
@@ -28,6 +27,7 @@ from .interfaces.group import (
     WriteGroup,
 )
 from .running import raise_failure, run_workflow
+from .stored import RECORD, check_outputs, read_record
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -52,6 +52,12 @@ def run_group_level(config: Config, run_id: str) -> Status:
         check_group_settings(tree, model, settings)
     rating_settings = emotion_group_settings(tree, list(people), config)
     status = Status(run_id, "group")
+    for model, participants in people.items():
+        _check_files(tree, model, participants, ratings=config.emotion.mode != "off")
+        for label in tree.unfinished(model):
+            reason = f"its maps of model-{model} are not complete: there is no settings file"
+            LOGGER.warning("sub-%s is left out: %s", label, reason)
+            status.add(label, f"model-{model}", "skipped", reason)
     for number, (model, participants) in enumerate(people.items()):
         LOGGER.info("group: model-%s", model)
         _tell_changes(tree, model, participants)
@@ -160,12 +166,30 @@ def init_group_level_wf(
     return workflow
 
 
+def _check_files(
+    tree: OutputTree, model: str, participants: Sequence[str], *, ratings: bool
+) -> None:
+    """Whether every file that will be read is there.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    for participant in participants:
+        check_outputs(tree, read_encoding(tree, participant, model))
+    for label, desc in ((EMOTION_LABEL, ""), (model, RATINGS_DESC)) if ratings else ():
+        for participant in sorted(set(tree.participants_of(label, desc)) & set(participants)):
+            path = tree.participant_settings(participant, label, desc)
+            check_outputs(tree, read_record(path, **RECORD, LeftOut=dict))
+
+
 def _tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:
     """Log who joined and who left since the group result that is there."""
     path = tree.group_table("settings.json", model=model)
     if not path.is_file():
         return
-    before = {label.removeprefix("sub-") for label in read_json(path).get("Participants", [])}
+    known = read_record(path, Participants=list)["Participants"]
+    before = {str(label).removeprefix("sub-") for label in known}
     for what, labels in (
         ("new since the last group result", set(participants) - before),
         ("in the last group result but not in this one", before - set(participants)),

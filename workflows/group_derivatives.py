@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
-from bids_app.files import read_json
 from bids_app.outputs import ALIGNMENT_DESC, PARCELS_DESC, OutputTree, labeled, map_sidecar
 from bids_app.surface.atlas import Atlas
 
@@ -31,6 +30,7 @@ from .isc import IscOutcome
 from .music_null import MusicNull
 from .parcels import AtlasSummary, atlas_record, write_atlas
 from .preference import SIGNIFICANCE, preference_missing
+from .stored import read_record
 from .writing import Rows, write_map, write_settings, write_table
 
 
@@ -205,7 +205,7 @@ class GroupWriter:
 def _previous_participants(tree: OutputTree, model: str) -> list[str]:
     """Who was in the group result that is about to be replaced."""
     path = tree.group_table("settings.json", model=model)
-    return list(read_json(path).get("Participants", [])) if path.is_file() else []
+    return read_record(path, Participants=list)["Participants"] if path.is_file() else []
 
 
 def _write_accuracy(

@@ -8,12 +8,13 @@ from typing import Any
 
 from bids_app.config import Config
 from bids_app.errors import UsageError
-from bids_app.files import read_json, sha256_of_file
+from bids_app.files import sha256_of_file
 from bids_app.outputs import ALIGNMENT_DESC, PARCELS_DESC, OutputTree, labeled
 from bids_app.resources import gradient_files
 from bids_app.surface.atlas import atlas_files
 
 from .completion import check_settings
+from .stored import need_content, read_record
 
 Settings = dict[str, dict[str, Any]]
 OPTIONS = {ALIGNMENT_DESC: "--gradient", PARCELS_DESC: "--atlas"}
@@ -33,10 +34,12 @@ def group_settings(config: Config) -> Settings:
     settings: Settings = {"": inference}
     for option in config.statistics.gradients:
         chosen = gradient_files(option)
+        need_content("A gradient file is not there.", chosen.paths)
         own = {"gradient": _checksums(chosen.paths), **config.alignment_settings()}
         _add(settings, ALIGNMENT_DESC, chosen.label, own)
     for option in config.statistics.atlases:
         label, paths = atlas_files(option)
+        need_content("An atlas file is not there.", paths)
         _add(settings, PARCELS_DESC, label, {"atlas": _checksums(paths), **inference})
     return settings
 
@@ -72,7 +75,7 @@ def left_behind(
         for label in tree.group_labels(model, start):
             desc = labeled(start, label)
             path = tree.group_table("settings.json", model=model, desc=desc)
-            before = read_json(path).get("Participants", [])
+            before = read_record(path, Participants=list)["Participants"]
             if desc not in settings and sorted(before) != sorted(wanted):
                 found[desc] = ", ".join(before)
     return found

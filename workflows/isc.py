@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.files import read_json
 from bids_app.group import IscResult, isc
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
-from bids_app.surface.gifti import read_gifti
+
+from .stored import damaged, read_maps, read_record
 
 # Responses on clocks that differ by more than this share of a volume are not compared.
 CLOCK_TOLERANCE = 0.1
@@ -106,13 +106,12 @@ def stack_responses(
         ]
         if not all(path.exists() for path in paths):
             return f"no single cleaned response of sub-{participant} was saved"
-        sidecar = read_json(sidecar_of(paths[0]))
-        times = np.asarray(sidecar["StimulusTimes"])
+        times, own_tr = _clock(sidecar_of(paths[0]))
         if first is None:
-            first, tr = times, float(sidecar["RepetitionTime"])
+            first, tr = times, own_tr
         if len(times) != len(first) or np.abs(times - first).max() > CLOCK_TOLERANCE * tr:
             return f"sub-{participant} was sampled at other times than sub-{participants[0]}"
-        values = np.hstack([read_gifti(path) for path in paths])
+        values = read_maps(paths[0], space, n_arrays=len(times))
         if stacked is None:
             stacked = np.lib.format.open_memmap(
                 folder / f"{safe_label(stimulus)}.npy",
@@ -124,3 +123,22 @@ def stack_responses(
     if stacked is None or first is None:
         return "no participants"
     return Stack(stacked, first, tr)
+
+
+def _clock(sidecar: Path) -> tuple[NDArray[np.float64], float]:
+    """Sampling times of cleaned responses and their distance.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    told = read_record(sidecar, StimulusTimes=list, RepetitionTime=(int, float))
+    try:
+        times = np.asarray(told["StimulusTimes"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise damaged(sidecar, error, "numbers in StimulusTimes") from error
+    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
+        raise damaged(sidecar, f"StimulusTimes of shape {times.shape}", "seconds")
+    if not told["RepetitionTime"] > 0:
+        raise damaged(sidecar, f"RepetitionTime {told['RepetitionTime']}", "seconds")
+    return times, float(told["RepetitionTime"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.phases import random_phases, segment_labels
+from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
-from bids_app.files import read_json
 from bids_app.group import (
     PredictionModel,
     StimulusNull,
@@ -24,7 +24,7 @@ from bids_app.group import (
 )
 from bids_app.outputs import OutputTree
 
-from .aggregate import GroupData, load_fold_maps
+from .aggregate import GroupData, load_fold_maps, read_encoding
 from .isc import Stack, stack_responses
 
 N_CHECK_VERTICES = 60
@@ -97,7 +97,7 @@ def group_music_null(
         Of the refits that check the closed form.
     n_threads : int
     """
-    stored = read_json(tree.participant_settings(data.participants[0], data.model))
+    stored = read_encoding(tree, data.participants[0], data.model)
     grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
     if not (grams_dir / "features.json").is_file():
         reason = f"the features of the music are not in {cache_dir}; give --cache-dir"
@@ -109,6 +109,7 @@ def group_music_null(
             return MusicNull(None, [f"{stimulus}: {stacked}"])
         stacks.append(stacked)
     grams = FeatureGrams.load(grams_dir)
+    _check_grams(grams, data, stored["Stimuli"])
     layers = range(len(data.layer_names))
     first = _plan(grams, data, stacks, 0)
     cut = [
@@ -123,6 +124,26 @@ def group_music_null(
     checksums = [str(stored["Stimuli"][stimulus]) for stimulus in data.stimuli]
     check = check_null(result, plan, cut, alphas[:, :, layer], data, layer, checksums, seed)
     return MusicNull(result, [], check)
+
+
+def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:
+    """Whether the features are those of the music and the layers of the maps.
+
+    Raises
+    ------
+    BadDataError
+    """
+    there = dict(zip(grams.labels, grams.checksums, strict=False))
+    other = [name for name in data.stimuli if there.get(name) != checksums.get(name)]
+    lacking = [name for name in data.layer_names if name not in grams.layer_names]
+    if other or lacking:
+        raise BadDataError(
+            "The features in the cache are not those of the maps.",
+            where=grams.path,
+            found=f"stimuli {', '.join(there)}; layers {', '.join(grams.layer_names)}",
+            wanted=", ".join([*other, *lacking]),
+            remedy="delete the folder, or give another one with --cache-dir",
+        )
 
 
 def check_null(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ def span(text: str) -> tuple[float, float]:
     """``FIRST:LAST``, such as delays in seconds."""
     try:
         first, last = (float(part) for part in text.split(":"))
+        if not (math.isfinite(first) and math.isfinite(last)):
+            raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
     if first > last:

@@ -101,7 +101,14 @@ class FeatureGrams:
                 found=layer,
                 wanted=f"1 to {len(self.layer_names)}",
             )
-        return np.load(self.path / _matrix_name(layer), mmap_mode="r")
+        n_patches = sum(map(len, self.patch_times))
+        try:
+            matrix = np.load(self.path / _matrix_name(layer), mmap_mode="r")
+            if matrix.shape != (n_patches, n_patches) or matrix.dtype != np.float32:
+                raise ValueError(f"{matrix.dtype} of shape {matrix.shape}, {n_patches} patches")
+        except (OSError, ValueError, EOFError) as error:
+            raise _incomplete(self.path, f"{_matrix_name(layer)}: {error}") from error
+        return matrix
 
     @classmethod
     def load(cls, path: str | Path) -> FeatureGrams:
@@ -118,19 +125,26 @@ class FeatureGrams:
             times = np.load(path / "patch_times.npy")
             lengths = meta.pop("n_patches")
             for layer in range(1, len(meta["layer_names"]) + 1):
-                (path / _matrix_name(layer)).stat()
-        except (OSError, ValueError, KeyError) as error:
-            raise BadDataError(
-                "This folder of stimulus features is not complete.",
-                where=path,
-                found=str(error),
-                remedy="delete the folder: it is computed again",
-            ) from error
-        patch_times = tuple(np.split(times, np.cumsum(lengths)[:-1]))
-        frozen: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in meta.items()
-        }
-        return cls(path=path, patch_times=patch_times, **frozen)
+                if not (path / _matrix_name(layer)).is_file():
+                    raise ValueError(f"no {_matrix_name(layer)}")
+            patch_times = tuple(np.split(times, np.cumsum(lengths)[:-1]))
+            if times.ndim != 1 or [len(part) for part in patch_times] != lengths:
+                raise ValueError(f"patch_times.npy: {times.shape} times for {lengths} patches")
+            frozen: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in meta.items()
+            }
+            return cls(path=path, patch_times=patch_times, **frozen)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            raise _incomplete(path, str(error)) from error
+
+
+def _incomplete(folder: Path, problem: str) -> BadDataError:
+    return BadDataError(
+        "This folder of stimulus features is not complete.",
+        where=folder,
+        found=problem,
+        remedy="delete the folder: the participant level computes it again where it needs it",
+    )
 
 
 def load_or_compute_grams(

@@ -100,7 +100,7 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
         raise InvalidInputError(
             "An onset or duration of a trial is no number.", where=path, found=error
         ) from error
-    if not np.isfinite(onsets).all() or not (durations >= 0).all():
+    if not (np.isfinite(onsets) & np.isfinite(durations) & (durations >= 0)).all():
         raise InvalidInputError(
             "An onset or duration of a trial cannot be used.",
             where=path,

@@ -33,6 +33,7 @@ TIME_COLUMNS = ("time", "sec", "second", "seconds", "t")
 STIMULUS_COLUMNS = ("stimulus", "stim_file", "stim_id", "stim")
 FILE_COLUMNS = ("ratings_file", "rating_file")
 _OTHER_COLUMNS = ("participant_id", "task", "session", "run", "onset", "duration", "sample")
+_RESERVED = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_OTHER_COLUMNS}
 _COLUMNS_WANTED = (
     "columns stimulus (or stim_file), time (seconds into the music) and one per scale, optionally "
     "participant_id; or columns stimulus and ratings_file, one file per line"
@@ -100,7 +101,7 @@ def read_ratings_table(
             # Not resolved: the target of a git-annex link has another name.
             source = path.absolute().parent / str(named[file_column])
             samples = _read_frame(source)
-        columns.update(map(str, samples.columns))
+        columns.update(_possible_scales(samples))
         ratings += ratings_of_frame(
             samples,
             scales=scales,
@@ -121,7 +122,7 @@ def read_ratings_table(
         raise BadDataError(
             "No rating is about the music of this study.",
             where=path,
-            found=", ".join(sorted(unknown)) or "no samples",
+            found=", ".join(sorted(unknown)) or "no numbers in " + ", ".join(sorted(columns)),
             wanted="stimuli " + ", ".join(durations),
             remedy="name the stimuli as their audio files",
         )
@@ -173,8 +174,7 @@ def ratings_of_frame(
                 remedy="add seconds into the music",
             )
         times = _numbers(frame, column, source)
-    reserved = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_OTHER_COLUMNS}
-    there = [str(name) for name in frame.columns if str(name).lower() not in reserved]
+    there = _possible_scales(frame)
     columns = [name for name in (scales or there) if name in there]
     if not columns and not scales:
         raise InvalidInputError(
@@ -204,6 +204,10 @@ def match_stimulus(name: str, labels: Iterable[str]) -> str | None:
     if own in known:
         return own
     return next((label for label in known if label.lower() == own.lower()), None)
+
+
+def _possible_scales(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame.columns if str(name).lower() not in _RESERVED]
 
 
 def _participant(cell: Any) -> str | None:

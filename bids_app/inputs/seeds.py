@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,71 +103,49 @@ def _hemisphere(name: str) -> str | None:
     return "R" if name.startswith(("rh.", "R.")) or "hemi-R" in name else None
 
 
-def read_label(seed: SeedRegion, n_vertices: int) -> np.ndarray:
-    """Vertices of a surface label.
-
-    Parameters
-    ----------
-    seed : SeedRegion
-        Of kind ``label``.
-    n_vertices : int
-        Vertices of its hemisphere.
-
-    Returns
-    -------
-    ndarray of int
-        Within the hemisphere, sorted.
+def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
+    """What `load` makes of a file that is there.
 
     Raises
     ------
-    MissingInputError
-        If the file is not there.
-    BadDataError
-        If it is on another mesh, has no such label (those there are listed), or is empty.
+    MissingInputError, BadDataError
     """
-    import nibabel as nib
-
-    path = seed.path or Path()
     problem = content_problem(path)
     if problem:
         raise MissingInputError("A seed region cannot be read.", where=path, found=problem)
-    if path.name.endswith(".label"):
-        vertices = np.asarray(nib.freesurfer.read_label(path))
-        if vertices.size and vertices.max() >= n_vertices:
-            _wrong_mesh(path, f"vertex {vertices.max()}", n_vertices)
-        return _not_empty(np.sort(vertices), seed)
-    image = nib.load(path)
-    data = np.asarray(image.darrays[0].data)  # type: ignore[attr-defined]
-    if data.shape != (n_vertices,):
-        _wrong_mesh(path, f"shape {data.shape}", n_vertices)
-    if seed.label is None:
-        return _not_empty(np.flatnonzero(np.nan_to_num(data) > 0), seed)
-    names = image.labeltable.get_labels_as_dict()  # type: ignore[attr-defined]
-    keys = [key for key, name in names.items() if name == seed.label]
-    if not keys:
+    try:
+        return load(path)
+    except Exception as error:
         raise BadDataError(
-            "A label file has no such label.",
-            where=seed.text,
-            found=", ".join(sorted(str(name) for name in names.values())[:40]) or "no names",
-            wanted=seed.label,
+            "A seed region cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="a FreeSurfer label, a GIFTI file, or a NIfTI mask",
+            remedy="write or fetch the file again",
+        ) from error
+
+
+def check_mask(path: Path) -> None:
+    """Refuse a mask in the volume that cannot be read.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    mask = loaded(path, _volume)
+    if mask.ndim != 3 or not (np.nan_to_num(mask) > 0.5).any():
+        raise BadDataError(
+            "A seed mask cannot be used.",
+            where=path,
+            found=f"shape {mask.shape}, highest value {np.nan_to_num(mask).max(initial=0):g}",
+            wanted="one volume with ones inside the region",
         )
-    return _not_empty(np.flatnonzero(np.isin(data, keys)), seed)
 
 
-def _wrong_mesh(path: Path, found: str, n_vertices: int) -> None:
-    raise BadDataError(
-        "A seed region is on another mesh.",
-        where=path,
-        found=found,
-        wanted=f"{n_vertices} vertices per hemisphere",
-        remedy="resample the label to the space of the analysis",
-    )
+def _volume(path: Path) -> np.ndarray:
+    import nibabel as nib
 
-
-def _not_empty(vertices: np.ndarray, seed: SeedRegion) -> np.ndarray:
-    if vertices.size == 0:
-        raise BadDataError("A seed region is empty.", where=seed.text)
-    return vertices
+    return np.asarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
 
 
 def find_volume(run: BoldRun) -> Path:

@@ -124,7 +124,10 @@ def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
         if path.name.endswith(".annot"):
             return _read_annotation(path)
         image = load_gifti(path)
-        keys = np.asarray(image.darrays[0].data).astype(np.int64)
+        keys = np.asarray(image.darrays[0].data)
+        if keys.ndim != 1 or not (keys == np.rint(keys)).all():
+            raise ValueError(f"shape {keys.shape}, or values that are no whole numbers")
+        keys = keys.astype(np.int64)
         structure = image.meta.get("AnatomicalStructurePrimary")
         names = {int(one.key): str(one.label or "") for one in image.labeltable.labels}
     except Exception as error:

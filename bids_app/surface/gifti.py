@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.files import atomic_path
+from bids_app.inputs.files import content_problem
 
 _MAX_BYTES = 1 << 33  # an array with a run of hours on the finest mesh
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
@@ -94,11 +95,13 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     MissingInputError, BadDataError
         If the file is absent, unreadable or holds no data.
     """
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise MissingInputError("A surface file is missing.", where=path, found=_absence(path))
     try:
         image = load_gifti(path)
-        arrays = [array.data for array in image.darrays]
-    except FileNotFoundError as error:
-        raise MissingInputError("A surface file is missing.", where=path) from error
+        arrays = [np.asarray(array.data) for array in image.darrays]
+        if any(array.shape != arrays[0].shape for array in arrays):
+            raise ValueError(f"arrays of shapes {sorted({array.shape for array in arrays})}")
     except Exception as error:
         raise BadDataError(
             "A surface file cannot be read.",
@@ -112,6 +115,10 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     if len(arrays) == 1 and arrays[0].ndim == 2:
         return np.ascontiguousarray(arrays[0].T, dtype=np.float32)
     return np.stack(arrays).astype(np.float32, copy=False)
+
+
+def _absence(path: Path) -> str:
+    return content_problem(path) or "not a file"
 
 
 def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

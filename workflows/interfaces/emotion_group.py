@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nipype.interfaces.base import File, InputMultiObject, traits
 
-from bids_app.errors import BadDataError
+from bids_app.errors import TooFewError
 from bids_app.outputs import OutputTree
 
 from ..emotion_combine import infer_rating_maps, infer_rating_scores
@@ -45,9 +46,13 @@ class _InferenceStep(WritingStep):
         LOGGER.info("group: %s", self.what)
         try:
             return self._infer(inputs, tree)
-        except BadDataError as error:
+        except TooFewError as error:
             LOGGER.warning("group: %s is left out: %s", self.what, reason_of(error))
             return []
+
+    def _tell(self, left_out: Mapping[str, str]) -> None:
+        for label, why in left_out.items():
+            LOGGER.warning("group: %s without sub-%s: %s", self.what, label, why)
 
     @abstractmethod
     def _infer(self, inputs: Any, tree: OutputTree) -> list[Path]:
@@ -68,6 +73,7 @@ class InferRatingMaps(_InferenceStep):
             seed=inputs.seed,
             n_threads=inputs.n_threads,
         )
+        self._tell(tests.group.left_out)
         return write_rating_map_tests(tree, tests, inputs.settings)
 
 
@@ -85,4 +91,5 @@ class InferRatingScores(_InferenceStep):
             n_permutations=inputs.n_permutations,
             seed=inputs.seed,
         )
+        self._tell(tests.group.left_out)
         return write_score_tests(tree, tests, inputs.settings)

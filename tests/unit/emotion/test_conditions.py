@@ -15,7 +15,8 @@ from bids_app.workflows.emotion_conditions import (
 from bids_app.emotion import SIGN_CONVENTION, convolved
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
 from bids_app.inputs.conditions import find_events, read_conditions, read_rating_differences
-from bids_app.inputs.seeds import find_volume, parse_seed, read_label, read_volume_seed
+from bids_app.inputs.seeds import find_volume, parse_seed, read_volume_seed
+from bids_app.surface.labels import read_label
 
 from .conftest import N_HALF, noise
 

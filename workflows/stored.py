@@ -1,0 +1,180 @@
+"""Reading back what earlier steps left in the output folder, which may have suffered since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.files import read_json
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.names import N_VERTICES
+from bids_app.inputs.tables import read_frame
+from bids_app.outputs import HEMISPHERES, OutputTree
+from bids_app.surface.gifti import read_gifti
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORD = {"SettingsHash": str, "Settings": dict}
+"""What every settings file holds."""
+ANY = (-np.inf, np.inf)
+CORRELATION = (-1.0001, 1.0001)
+POSITIVE = (1e-30, np.inf)
+"""Bounds of the values of maps."""
+AGAIN = "delete the file and run the participant level again for this participant"
+
+
+def read_record(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, Any]:
+    """A JSON object that an earlier step wrote.
+
+    Parameters
+    ----------
+    path : Path
+    **wanted
+        Kind of the values that are needed, by key.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If its content is not there, is no JSON object, or lacks a key.
+    """
+    if problem := content_problem(path):
+        raise MissingInputError(
+            "A file of an earlier step is missing.", where=path, found=problem, remedy=AGAIN
+        )
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise damaged(path, type(content).__name__, "a JSON object")
+    lacking = [key for key, kind in wanted.items() if not isinstance(content.get(key), kind)]
+    if lacking:
+        raise damaged(path, "keys " + ", ".join(content), ", ".join(lacking))
+    return content
+
+
+def read_participant(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, Any]:
+    """A participant's settings file, with the mesh of the maps.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        As `read_record`, and if the mesh is not known.
+    """
+    content = read_record(path, **RECORD, **wanted)
+    space = content["Settings"].get("space")
+    if space not in N_VERTICES:
+        raise damaged(path, f"space {space}", "one of " + ", ".join(N_VERTICES))
+    return content
+
+
+def need_content(what: str, paths: Sequence[Path]) -> None:
+    """Whether files that the user named can be read.
+
+    Raises
+    ------
+    MissingInputError
+    """
+    for path in paths:
+        if problem := content_problem(path):
+            raise MissingInputError(what, where=path, found=problem)
+
+
+def check_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> None:
+    """Whether the files that a settings file names have a content.
+
+    Cleaned responses may have been deleted to save space: what needs them says so.
+
+    Raises
+    ------
+    MissingInputError
+    """
+    for name in stored.get("Outputs", []):
+        path = tree.root / str(name)
+        problem = content_problem(path)
+        if problem and (path.is_symlink() or path.exists() or "_desc-clean_" not in path.name):
+            raise MissingInputError(
+                "A file of a participant is missing.",
+                where=path,
+                found=problem,
+                remedy="run the participant level again for this participant, or leave the "
+                "participant out with --participant-label",
+            )
+
+
+def read_maps(
+    left: Path, space: str, *, n_arrays: int | None = None, bounds: tuple[float, float] = ANY
+) -> NDArray[np.float32]:
+    """Both hemispheres of a map, (n_arrays, n_vertices), left first.
+
+    Parameters
+    ----------
+    left : Path
+        File of the left hemisphere.
+    space : str
+        Mesh.
+    n_arrays : int, optional
+        How many there must be; default: as many as the left one has.
+    bounds : (float, float)
+        Values outside are damage.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If a file cannot be read, is of another shape, holds infinity or nothing but NaN.
+    """
+    halves: list[NDArray[np.float32]] = []
+    for hemi in HEMISPHERES:
+        path = left.with_name(left.name.replace("_hemi-L_", f"_hemi-{hemi}_"))
+        values = read_gifti(path)
+        wanted = (len(values) if n_arrays is None else n_arrays, N_VERTICES[space])
+        n_arrays = wanted[0]
+        if values.shape != wanted:
+            raise damaged(path, f"shape {values.shape}", f"{wanted}: maps and vertices of {space}")
+        low, high = bounds
+        if np.isinf(values).any() or (values < low).any() or (values > high).any():
+            found = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+            raise damaged(path, found, f"finite values from {low:g} to {high:g}")
+        halves.append(values)
+    both = np.hstack(halves)
+    if not np.isfinite(both).any():
+        raise damaged(left, "nothing but NaN", "finite values inside cortex")
+    return both
+
+
+def read_rows(path: Path, columns: Sequence[str], **kinds: type) -> pd.DataFrame:
+    """A table that an earlier step wrote; `kinds` are those of columns of text.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If it cannot be read, lacks a column, has no rows, or text where numbers should be.
+    """
+    if problem := content_problem(path):
+        raise MissingInputError("A table is missing.", where=path, found=problem, remedy=AGAIN)
+    try:
+        table = read_frame(path, dtype=dict(kinds))
+    except MusencError as error:
+        raise damaged(path, f"{error.what} {error.found or ''}".strip(), "a table") from error
+    lacking = [name for name in columns if name not in table]
+    numbers = [name for name in columns if name in table and name not in kinds]
+    text = [name for name in numbers if table[name].dtype.kind not in "if"]
+    if lacking or text or not len(table):
+        found = f"{len(table)} rows, columns " + ", ".join(map(str, table.columns))[:200]
+        wanted = ", ".join(lacking) or ("numbers in " + ", ".join(text) if text else "rows")
+        raise damaged(path, found, wanted)
+    return table
+
+
+def damaged(path: Path, found: object, wanted: object) -> BadDataError:
+    """The error about a file that is not as an earlier step wrote it."""
+    return BadDataError(
+        "A file of an earlier step is not as it was written.",
+        where=path,
+        found=found,
+        wanted=wanted,
+        remedy=AGAIN,
+    )
