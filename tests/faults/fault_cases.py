@@ -35,13 +35,15 @@ class Case:
     code : int
         Exit code it must give.
     says : tuple of str
-        What the user must be told; by default that includes the file's name.
+        What the user must be told.
     route : str
         What is run; see `fault_study.ROUTES`.
     options : tuple of str
         Command line; ``{table}`` stands for that file of the study.
     same : bool
         Whether the outcome must be that of the intact study, word for word.
+    names : str
+        The file whose name must be told, as the study calls it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Case:
     route: str = "plan"
     options: tuple[str, ...] = ()
     same: bool = False
+    names: str = ""
 
 
 def at(attribute: str, spoil: Callable[[Path], object]) -> Callable[[Study], object]:
@@ -69,9 +72,8 @@ def file_case(
     options: tuple[str, ...] = (),
 ) -> Case:
     """A case about one file, which must be named."""
-    file = getattr(Study(Path("/")), attribute).name
-    told = (*says, file) if named and code else says
-    return Case(f"{attribute}-{name}", at(attribute, spoil), code, told, route, options)
+    told = attribute if named and code else ""
+    return Case(f"{attribute}-{name}", at(attribute, spoil), code, says, route, options, names=told)
 
 
 def accepted(

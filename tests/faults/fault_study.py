@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -117,6 +118,10 @@ class Study:
         return self.bids / "participants.tsv"
 
     @property
+    def extra(self) -> Path:
+        return self.root / "extra"
+
+    @property
     def rating(self) -> Path:
         return self.bids / "sub-01" / "beh" / "sub-01_task-calm_stim.tsv.gz"
 
@@ -155,6 +160,9 @@ class Study:
     @property
     def filters(self) -> Path:
         return self.root / "extra" / "filters.json"
+
+
+AnyStudy = TypeVar("AnyStudy", bound=Study)
 
 
 def write_study(root: Path) -> Study:
@@ -220,13 +228,13 @@ def _write_extras(study: Study, rng: np.random.Generator) -> None:
     study.filters.write_text(json.dumps({"bold": {"task": ["calm", "lively"]}}))
 
 
-def copy_study(study: Study, root: Path) -> Study:
+def copy_study(study: AnyStudy, root: Path) -> AnyStudy:
     """A copy to break: hard links, since most files stay as they are.
 
     Nothing may write into a file that is there; see `put`.
     """
     shutil.copytree(study.root, root, copy_function=os.link, symlinks=True)
-    return Study(root)
+    return type(study)(root)
 
 
 def put(path: Path, content: bytes | str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bids_app.errors import MusencError
+from bids_app.errors import BadDataError, MusencError
 from bids_app.features.precomputed import load_precomputed
 from bids_app.files import read_json
 from bids_app.inputs.clips import read_clip_features, read_clip_labels
@@ -60,8 +59,8 @@ def _rating_file(path: Path) -> object:
 def _gifti_head(path: Path) -> object:
     try:
         return read_gifti_header(path)
-    except ValueError:  # what it is said to raise
-        return None
+    except ValueError as error:  # what it is said to raise
+        raise BadDataError("No head of a GIFTI file.", where=path, found=error) from error
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -122,8 +121,16 @@ def test_any_bytes_give_a_value_or_our_error(tmp_path, reader, content):
     name, read = READERS[reader]
     path = tmp_path / name
     path.write_bytes(content)
-    with contextlib.suppress(MusencError):
-        read(path)
+    try:
+        value, error = read(path), None
+    except MusencError as raised:  # any other exception fails the test
+        value, error = None, raised
+    if error is None:
+        assert value is not None or content.strip() == b"null"
+    else:
+        assert error.exit_code in (16, 65, 66)
+        assert str(tmp_path) in str(error)
+        assert "Traceback" not in str(error)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

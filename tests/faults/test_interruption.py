@@ -185,7 +185,13 @@ def test_locks_need_nothing_that_network_file_systems_lack(tmp_path, monkeypatch
     for name in ("flock", "lockf"):
         monkeypatch.setattr(fcntl, name, unsupported)
     with shared_lock(tmp_path / "a"):
-        load_or_compute_grams(_sounds(tmp_path), cache_dir=tmp_path / "c", features="envelope")
+        assert (tmp_path / ".a.lock").read_text().split()[0] == str(os.getpid())
+        grams = load_or_compute_grams(
+            _sounds(tmp_path), cache_dir=tmp_path / "c", features="envelope"
+        )
+    assert np.isfinite(grams.gram(1)).all()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == [grams.path.name]
+    assert not (tmp_path / ".a.lock").exists()
 
 
 # The whole program; the pieces are short.
