@@ -9,7 +9,8 @@ from typing import Any
 from nipype.pipeline import engine as pe
 
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
+from bids_app.inputs.estimate import check_group_memory, group_memory
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, sidecar_of
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
 from bids_app.surface.atlas import absolute_atlas, atlas_files
@@ -54,6 +55,8 @@ def run_group_level(config: Config, run_id: str) -> Status:
     status = Status(run_id, "group")
     for model, participants in people.items():
         _check_files(tree, model, participants, ratings=config.emotion.mode != "off")
+        needed = _memory(tree, model, participants)
+        check_group_memory(needed, config.running.memory, len(participants))
         for label in tree.unfinished(model):
             reason = f"its maps of model-{model} are not complete: there is no settings file"
             LOGGER.warning("sub-%s is left out: %s", label, reason)
@@ -164,6 +167,14 @@ def init_group_level_wf(
         ]
     )
     return workflow
+
+
+def _memory(tree: OutputTree, model: str, participants: Sequence[str]) -> float:
+    """Bytes that the maps of these participants will take."""
+    space = str(read_encoding(tree, participants[0], model)["Settings"]["space"])
+    left = tree.participant_map(participants[0], "L", space, model=model, stat="r")
+    layers = read_record(sidecar_of(left), DataArrays=list)["DataArrays"]
+    return group_memory(len(participants), len(layers), space)
 
 
 def _check_files(

@@ -25,6 +25,9 @@ _BASE_MEMORY = 700_000_000
 _FEATURE_MEMORY = 2_000_000_000
 # Copies of the responses that are there at once: read, cleaned, smoothed (float64), standardized.
 _RESPONSE_COPIES = 6
+# Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
+_GROUP_BASE = 450_000_000
+_GROUP_COPIES = 10.1
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,34 @@ def check_memory(costs: Estimate, memory: int | None) -> None:
     TryAgainError
     """
     needed = max(costs.feature_memory, costs.participant_memory)
+    what = "the music" if needed == costs.feature_memory else "one participant"
+    _need(needed, memory, f"for {what}; with it, participants follow one another")
+
+
+def group_memory(n_participants: int, n_layers: int, space: str) -> float:
+    """Bytes that the group level of one model takes, in one process.
+
+    It is linear in the participants: their maps are held at once, some of them in double precision.
+    """
+    return _GROUP_BASE + _GROUP_COPIES * n_participants * n_layers * 2 * N_VERTICES[space] * _FLOAT
+
+
+def check_group_memory(needed: float, memory: int | None, n_participants: int) -> None:
+    """Refuse a group that does not fit.
+
+    Raises
+    ------
+    TryAgainError
+    """
+    _need(needed, memory, f"for the maps of {n_participants} participants")
+
+
+def _need(needed: float, memory: int | None, what: str) -> None:
     if memory is not None and needed > memory:
-        what = "the music" if needed == costs.feature_memory else "one participant"
         raise TryAgainError(
             "There is not enough memory.",
             where="--mem",
             found=f"{memory / 1e9:.1f} GB",
-            wanted=f"{needed / 1e9:.1f} GB for {what}; with it, participants follow one another",
+            wanted=f"{needed / 1e9:.1f} GB {what}",
             remedy=f"give --mem {math.ceil(needed / 1e9)} or more, on a machine that has it",
         )

@@ -263,6 +263,14 @@ def _folders() -> Iterator[Case]:
         study.out.chmod(0o555)
 
     cannot = "cannot be written"
+    yield group_case(
+        "option-too_little_memory",
+        lambda s: None,
+        75,
+        "There is not enough memory",
+        "0.5 GB for the maps of 3 participants",
+        options=("--mem", "0.2"),
+    )
     yield group_case("folder-unreadable_for_writing", forbid, 73, cannot)
     yield group_case(
         "folder-tpl_is_a_file", lambda s: (s.out / "tpl-fsaverage").write_text("x"), 73

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bids_app.cli.run import main
+from bids_app.errors import TryAgainError
 from bids_app.inputs.dataset import plan_study
-from bids_app.inputs.estimate import estimate_costs
+from bids_app.inputs.estimate import check_group_memory, estimate_costs, group_memory
 
 
 def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
@@ -69,3 +70,12 @@ def test_costs_grow_with_people_mesh_and_processes(tree):
     assert parallel.memory >= usual.memory
     half = estimate_costs(replace(plan, runs=plan.runs[:4]))
     assert half.total_bytes < usual.total_bytes
+
+
+@pytest.mark.parametrize(("n_participants", "measured"), [(39, 1.00), (100, 2.17), (200, 4.07)])
+def test_the_estimate_of_a_group_is_above_what_was_measured_and_near(n_participants, measured):
+    estimate = group_memory(n_participants, 23, "fsaverage5") / 1e9
+    assert measured < estimate < 1.2 * measured
+    check_group_memory(1e9 * estimate, int(1e10), n_participants)
+    with pytest.raises(TryAgainError, match=f"the maps of {n_participants} participants"):
+        check_group_memory(1e9 * estimate, int(1e9), n_participants)
