@@ -13,8 +13,9 @@ from bids_app.report.charts import (
     null_figure,
     reliability_figure,
 )
+from bids_app.report.history import History
 from bids_app.report.page import Block, Facts, Section, Text, Verdict, number, percent, picture
-from bids_app.report.sources import History, ParticipantFiles, column, to_float
+from bids_app.report.sources import ParticipantFiles, column, to_float
 
 _EDGE_WARNING = 0.5
 

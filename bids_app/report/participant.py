@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_app.outputs import OutputTree
 from bids_app.report.conditions import participant_conditions
+from bids_app.report.history import History, read_history
 from bids_app.report.honesty import honesty_section
 from bids_app.report.layer_maps import accuracy_section, preference_section, profile_section
 from bids_app.report.methods import participant_methods
@@ -30,10 +31,8 @@ from bids_app.report.provenance import settings_blocks
 from bids_app.report.ratings import participant_ratings
 from bids_app.report.responses import responses_section, stimuli_section
 from bids_app.report.sources import (
-    History,
     ParticipantFiles,
     column,
-    read_history,
     shown_models,
     to_float,
 )

@@ -9,12 +9,13 @@ from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import stimulus_figure_path, write_participant_report
 from bids_app.report.charts import new_figure
+from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import preference_section, slope_picture
 from bids_app.report.page import Missing, Table
 from bids_app.report.participant import summary_section
 from bids_app.report.responses import motion_picture, stimuli_section
-from bids_app.report.sources import ParticipantFiles, read_history
+from bids_app.report.sources import ParticipantFiles
 from bids_app.status import Status, StatusRow
 from bids_app.surface.gifti import read_gifti, write_gifti
 

@@ -1,0 +1,79 @@
+"""What became of a participant: rows of the status log and crash files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_app.errors import MusencError
+from bids_app.files import read_json
+from bids_app.report.sources import Folder
+from bids_app.status import StatusRow
+
+_CRASH_LIMIT = 20_000
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Name and text of a crash file."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class History:
+    """What became of a participant in the last call that touched it.
+
+    Attributes
+    ----------
+    run_id : str
+        Name of the call; empty if no log says so.
+    rows : sequence of StatusRow
+    crashes : sequence of Crash
+    """
+
+    run_id: str = ""
+    rows: Sequence[StatusRow] = ()
+    crashes: Sequence[Crash] = field(default_factory=tuple)
+
+
+def read_history(
+    folder: Folder,
+    participant: str,
+    status_rows: Sequence[StatusRow] = (),
+    crash_files: Sequence[Path] = (),
+) -> History:
+    """Rows and crashes given by the caller, else those of the newest log with this participant."""
+    own = [row for row in status_rows if row.participant == participant]
+    if own or crash_files:
+        return History("", own, [_read_crash(folder, Path(path)) for path in crash_files])
+    for path in sorted((folder.root / "logs").glob("status_*.json"), reverse=True):
+        try:
+            content = read_json(path)
+            rows = [StatusRow(**row) for row in content["rows"]]
+            run_id = str(content["run_id"])
+        except (MusencError, KeyError, TypeError):
+            continue  # a log of another version or half a file says nothing about this participant
+        own = [row for row in rows if row.participant == participant]
+        if own and content.get("level") == "participant":
+            found = sorted((folder.root / "logs" / run_id).glob("crash-*.txt"))
+            crashes = [_read_crash(folder, crash) for crash in found]
+            mine = [crash for crash in crashes if f"sub_{participant}_wf" in crash.text]
+            return History(run_id, own, mine)
+    return History()
+
+
+def _read_crash(folder: Folder, path: Path) -> Crash:
+    try:
+        text = _ANSI.sub("", path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        text = f"the crash file cannot be read: {error.strerror}"
+    if len(text) > _CRASH_LIMIT:
+        # The exception is at the end.
+        left_out = len(text) - _CRASH_LIMIT
+        text = f"[the first {left_out} characters are left out]\n{text[-_CRASH_LIMIT:]}"
+    return Crash(folder.name(path), text)
