@@ -26,7 +26,15 @@ from bids_app.surface.mesh import load_mesh
 from .aggregate import check_same_settings
 from .emotion_group import GroupEmotion, GroupScores, group_emotion_maps, summarize_scores
 from .emotion_scores import RatingScores
-from .stored import CORRELATION, damaged, read_maps, read_participant, read_record, read_rows
+from .stored import (
+    CORRELATION,
+    RECORD,
+    damaged,
+    read_maps,
+    read_participant,
+    read_record,
+    read_rows,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +131,15 @@ def _stored(
 ) -> dict[str, dict[str, Any]]:
     """Settings files of those who have one; they must agree."""
     there = [p for p in participants if p in tree.participants_of(model, desc)]
-    found = {
-        p: read_participant(tree.participant_settings(p, model, desc), LeftOut=dict) for p in there
-    }
+    found = {}
+    for p in there:
+        path = tree.participant_settings(p, model, desc)
+        # Tables belong to no mesh.
+        found[p] = (
+            read_record(path, LeftOut=dict, **RECORD)
+            if desc
+            else read_participant(path, LeftOut=dict)
+        )
     check_same_settings(tree, model, there, list(found.values()), desc=desc)
     return found
 

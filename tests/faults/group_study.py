@@ -323,7 +323,8 @@ def _write_ratings(tree: OutputTree, person: str, rng: np.random.Generator) -> N
     ]
     path = tree.participant_settings(person, MODEL, RATINGS_DESC)
     told = {"LeftOut": {}, "Details": {}, "Skipped": {}}
-    write_settings(tree, path, SETTINGS, files, Inputs={}, Stimuli={}, **told)
+    settings = {key: value for key, value in SETTINGS.items() if key not in ("space", "smoothing")}
+    write_settings(tree, path, settings, files, Inputs={}, Stimuli={}, **told)
 
 
 def _write_conditions(tree: OutputTree, person: str, rng: np.random.Generator) -> None:

@@ -96,6 +96,8 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
         "Settings": {"space": "fsaverage5"},
         "Stimuli": {"happy": "a", "sad": "b"},
         "HeldOutStimuli": ["happy", "sad"],
+        "DegenerateVertices": 0,
+        "ReferenceVertices": 0,
     }
     write_json(tree.participant_settings("01", "vggish"), content)
     write_json(
