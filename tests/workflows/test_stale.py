@@ -20,11 +20,11 @@ def test_responses_that_come_later_are_seen(tmp_path):
     data = GroupData(
         model="vggish",
         participants=people,
-        r=np.zeros((3, 3, 10), np.float32),
+        r=np.zeros((3, 3, 1284), np.float32),
         layer_names=["a", "b", "c"],
         stimuli=["happy"],
         held_out=["happy"],
-        settings={"space": "fsaverage5"},
+        settings={"space": "fsaverage3"},
         rows=[],
     )
     data_file = tmp_path / "data.pkl"
@@ -38,11 +38,11 @@ def test_responses_that_come_later_are_seen(tmp_path):
 
     assert run().result is None
     rng = np.random.default_rng(0)
-    shared = rng.standard_normal((30, 10))
+    shared = rng.standard_normal((30, 1284))
     for person in people:
         values = (shared + 0.5 * rng.standard_normal(shared.shape)).astype(np.float32)
         for hemi, half in zip("LR", np.split(values, 2, axis=1), strict=True):
-            path = tree.participant_bold(person, hemi, "fsaverage5", stim="happy")
+            path = tree.participant_bold(person, hemi, "fsaverage3", stim="happy")
             write_gifti(path, half, hemi=hemi, names=[str(k) for k in range(30)], tr=1.0)
             times = {"StimulusTimes": list(range(30)), "RepetitionTime": 1.0}
             write_json(sidecar_of(path), times)
