@@ -118,10 +118,9 @@ def _place(
 
 def group(root: Path, people: list[str], n_permutations: int) -> str:
     """Every step of the group level that grows with participants, in its order."""
-    from bids_app.workflows.accuracy import group_accuracy, group_preference
-    from bids_app.workflows.aggregate import load_fold_maps, load_group
-    from bids_app.workflows.alignment import align, load_gradient
-
+    from bids_app.analyses.group.accuracy import group_accuracy, group_preference
+    from bids_app.analyses.group.alignment import align, load_gradient
+    from bids_app.analyses.group.collect import load_fold_maps, load_group
     from bids_app.outputs import OutputTree
 
     tree, marks = OutputTree(root), [time.process_time()]
@@ -145,8 +144,7 @@ def group(root: Path, people: list[str], n_permutations: int) -> str:
 
 def synchrony(root: Path, people: list[str]) -> str:
     """Inter-subject correlation, which compares everybody with everybody."""
-    from bids_app.workflows.isc import group_isc
-
+    from bids_app.analyses.group.isc import group_isc
     from bids_app.outputs import OutputTree
 
     with tempfile.TemporaryDirectory() as folder:

@@ -110,3 +110,8 @@ class TryAgainError(MusencError, RuntimeError):
     """A lock is held or memory ran out: the same command may succeed later."""
 
     exit_code = 75
+
+
+def reason_of(error: MusencError) -> str:
+    """An error in one line, for tables and logs."""
+    return " ".join(str(part) for part in (error.what, error.where, error.found) if part)

@@ -13,14 +13,15 @@ ROOT = Path(__file__).parents[1]
 # A package may import from layers below its own; the names are first parts after ``bids_app.``.
 LAYERS = [
     {"cli", "__main__"},
-    {"workflows", "testing"},
+    {"workflows", "recognition", "testing"},
+    {"analyses"},
     {"report"},
     {"group", "emotion", "preference", "encoding", "features", "surface"},
     {"inputs", "outputs", "resources", "config", "status", "log"},
     {"files", "limits"},
     {"errors"},
 ]
-NUMERIC = LAYERS[3]
+NUMERIC = LAYERS[4]
 # Neighbors in one layer that may see each other.
 ALLOWED = {
     ("__main__", "cli"),

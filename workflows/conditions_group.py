@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from bids_app.workflows.conditions_participant import STATUS_ROW
+from bids_app.workflows.interfaces.conditions_group import (
+    FinishConditions,
+    InferConditionLags,
+    InferConditionMaps,
+)
+from bids_app.workflows.participant_level import raise_failure, run_workflow
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.config import Config, settings_difference, settings_hash
-from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.conditions import read_rating_differences
-from bids_app.inputs.locate import locate_dataset
+from bids_app.analyses.conditions.group import (
+    KINDS,
+    ConditionGroup,
+    choose_participants,
+    read_ratings,
+    same_condition_settings,
+)
+from bids_app.analyses.folder.claims import check_settings
+from bids_app.config import Config, settings_hash
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
-
-from .base import raise_failure, run_workflow
-from .completion import check_settings
-from .condition_inference import KINDS, ConditionGroup
-from .conditions import STATUS_ROW
-from .interfaces.conditions_group import FinishConditions, InferConditionLags, InferConditionMaps
-from .stored import check_outputs, damaged, read_participant
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -37,7 +41,7 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     """
     tree = OutputTree(config.output_dir)
     participants = choose_participants(config)
-    stored = _same_settings(tree, participants)
+    stored = same_condition_settings(tree, participants)
     status = Status(run_id, "group")
     for label in tree.unfinished(CONDITIONS_LABEL):
         reason = "its maps of conditions are not complete: there is no settings file"
@@ -127,73 +131,3 @@ def init_conditions_group_wf(
         workflow.connect(test, "outcome_file", outcomes, f"in{k}")
     workflow.connect(outcomes, "out", finish, "outcome_files")
     return workflow
-
-
-def choose_participants(config: Config) -> list[str]:
-    """Participants with complete maps of conditions that pass the filters.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are fewer than two.
-    """
-    tree, asked = OutputTree(config.output_dir), config.selection.participants
-    there = tree.participants_with_conditions()
-    for participant in sorted(set(asked) - set(there)):
-        LOGGER.warning("sub-%s has no maps of conditions: kept out of them", participant)
-    chosen = [p for p in there if p in asked or not asked]
-    if len(chosen) < 2:
-        raise InvalidInputError(
-            "A group needs at least two participants with maps of conditions.",
-            where=tree.root,
-            found=", ".join(f"sub-{p}" for p in chosen) or "nobody",
-            remedy="run the participant level with --contrast for more participants",
-        )
-    return chosen
-
-
-def read_ratings(config: Config) -> Mapping[str, float] | None:
-    """The rating difference per participant; None where the option is not given.
-
-    Raises
-    ------
-    MissingInputError, InvalidInputError
-        If the table or its column is not there.
-    """
-    text = config.conditions.rating_difference
-    if text is None:
-        return None
-    table, _, column = text.rpartition(":")
-    if table:
-        return read_rating_differences(Path(table), column=column)
-    raw = locate_dataset(config.bids_dir, config.derivatives).raw_dir
-    if raw is None:
-        raise MissingInputError(
-            "There is no raw dataset to read participants.tsv from.",
-            where=config.bids_dir,
-            wanted=f"participants.tsv with a column {column}",
-            remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
-        )
-    return read_rating_differences(raw / "participants.tsv", column=column)
-
-
-def _same_settings(tree: OutputTree, participants: Sequence[str]) -> dict[str, dict[str, Any]]:
-    stored = {p: read_participant(tree.condition_settings(p), Contrasts=dict) for p in participants}
-    for participant, own in stored.items():
-        lacking = {"seed", "target"} - set(own["Settings"])
-        if lacking or not own["Contrasts"]:
-            wanted = ", ".join(sorted(lacking)) or "contrasts"
-            raise damaged(tree.condition_settings(participant), "settings without", wanted)
-        check_outputs(tree, own)
-    first = stored[participants[0]]
-    for participant, own in stored.items():
-        if own["SettingsHash"] != first["SettingsHash"]:
-            raise InvalidInputError(
-                "Participants were analyzed with different settings.",
-                where=tree.condition_settings(participant),
-                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
-                or f"the same settings, but SettingsHash {own['SettingsHash']}",
-                wanted="the same settings for everybody",
-                remedy="run the participant level again for this participant",
-            )
-    return stored

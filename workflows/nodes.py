@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bids_app.workflows.interfaces.participant import DrawReport
 from nipype.pipeline import engine as pe
 
+from bids_app.analyses.folder.claims import input_files
+from bids_app.analyses.folder.records import ParticipantRecord
 from bids_app.config import Config
 from bids_app.inputs.records import BoldRun, StudyPlan
-
-from .completion import input_files
-from .derivatives import ParticipantRecord
-from .interfaces.participant import DrawReport
 
 
 def cleaning_inputs(runs: Sequence[BoldRun], config: Config) -> dict[str, Any]:

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nipype.interfaces.utility import Merge
-from nipype.pipeline import engine as pe
-
-from bids_app.config import Config
-from bids_app.inputs.estimate import Estimate
-from bids_app.inputs.records import StudyPlan
-
-from .derivatives import ParticipantRecord
-from .emotion_nodes import connect_emotion
-from .emotion_plan import EmotionWork
-from .interfaces.participant import (
+from bids_app.workflows.interfaces.participant import (
     ComputeFeatures,
     FitLayers,
     MeasureLoudness,
@@ -23,7 +13,16 @@ from .interfaces.participant import (
     WriteDerivatives,
     WriteResponses,
 )
-from .nodes import cleaning_inputs, report_node, ridge_inputs
+from bids_app.workflows.nodes import cleaning_inputs, report_node, ridge_inputs
+from bids_app.workflows.ratings_participant import connect_emotion
+from nipype.interfaces.utility import Merge
+from nipype.pipeline import engine as pe
+
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.ratings.plan import EmotionWork
+from bids_app.config import Config
+from bids_app.inputs.estimate import Estimate
+from bids_app.inputs.records import StudyPlan
 
 
 def init_participant_level_wf(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
 
 from bids_app import errors
@@ -22,8 +23,6 @@ from bids_app.config import Config, Running
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
 from bids_app.limits import memory_limit
-
-from .worker_pool import WorkerPool
 
 LOGGER = logging.getLogger("bids_app.workflows")
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")

@@ -13,8 +13,8 @@ from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
 
 if TYPE_CHECKING:
-    from bids_app.workflows.condition_plan import ConditionPlan
-    from bids_app.workflows.emotion_plan import StudyRatings
+    from bids_app.analyses.conditions.plan import ConditionPlan
+    from bids_app.analyses.ratings.plan import StudyRatings
 
 
 def show_plan(config: Config, plan: StudyPlan) -> int:
@@ -26,8 +26,8 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         The exit code the call would have if nothing failed: 1 where runs are skipped because of
         their files, else 0.
     """
-    from bids_app.workflows.base import costs_of
-    from bids_app.workflows.emotion_plan import find_ratings
+    from bids_app.analyses.participant.plan import costs_of
+    from bids_app.analyses.ratings.plan import find_ratings
 
     ratings = find_ratings(config, plan)
     costs = costs_of(config, plan)

@@ -16,8 +16,8 @@ import numpy as np
 from bids_app.errors import InvalidInputError, MissingInputError, UsageError
 
 if TYPE_CHECKING:
+    from bids_app.analyses.participant.onsets import OnsetEstimate
     from bids_app.config import Config
-    from bids_app.workflows.onsets import OnsetEstimate
 
 LOGGER = logging.getLogger("bids_app")
 WIDTH, HEIGHT = 64, 10
@@ -45,9 +45,9 @@ def add_onset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _run_onset(options: argparse.Namespace) -> int:
+    from bids_app.analyses.participant.onsets import estimate_onsets
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan
-    from bids_app.workflows.onsets import estimate_onsets
 
     own = argparse.ArgumentParser(prog="musenc onset", add_help=False, allow_abbrev=False)
     own.add_argument("--stim", nargs="+", default=[])
@@ -147,7 +147,7 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
     stim_file : str
         As the table is to name it.
     """
-    from bids_app.workflows.onsets import HEMODYNAMIC_DELAY
+    from bids_app.analyses.participant.onsets import HEMODYNAMIC_DELAY
 
     summary, people = estimate.summary, len(estimate.participants)
     assumed = ", ".join(f"{onset:g}" for onset in estimate.onsets)

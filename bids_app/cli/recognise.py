@@ -88,7 +88,7 @@ def add_recognise(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _recognise(options: argparse.Namespace) -> int:
-    from bids_app.workflows.recognition import recognize_files, write_recognition
+    from bids_app.recognition.folders import recognize_files, write_recognition
 
     settings = {
         "classifier": options.classifier,

@@ -28,8 +28,8 @@ from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
 
 if TYPE_CHECKING:
+    from bids_app.analyses.conditions.plan import ConditionPlan
     from bids_app.inputs.records import StudyPlan
-    from bids_app.workflows.condition_plan import ConditionPlan
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -96,7 +96,7 @@ def run_group(config: Config, run_id: str) -> Status:
         If a rating difference is given, but there are no maps of conditions.
     """
     from bids_app.workflows.conditions_group import run_conditions_group
-    from bids_app.workflows.group import run_group_level
+    from bids_app.workflows.group_level import run_group_level
 
     tree = OutputTree(config.output_dir)
     with_conditions, models = tree.participants_with_conditions(), tree.models()
@@ -145,12 +145,12 @@ def run_participants(config: Config, run_id: str) -> Status | int:
         return show_plan(config, plan) if plan else 0
     rows: list[StatusRow] = []
     if found is not None:
-        from bids_app.workflows.conditions import run_conditions
+        from bids_app.workflows.conditions_participant import run_conditions
 
         status = run_conditions(config, found, run_id)
         rows = status.rows
     if plan is not None:
-        from bids_app.workflows.base import run_participant_level
+        from bids_app.workflows.participant_level import run_participant_level
 
         status = run_participant_level(config, plan, run_id)
         status.rows[:0] = rows
@@ -241,7 +241,7 @@ def redraw_reports(config: Config) -> int:
 
 def plan_contrasts(config: Config) -> ConditionPlan:
     """What there is to do about conditions, with or without music."""
-    from bids_app.workflows.condition_plan import plan_conditions
+    from bids_app.analyses.conditions.plan import plan_conditions
 
     return plan_conditions(config, make_plan(config, music=False))
 

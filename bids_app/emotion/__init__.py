@@ -25,7 +25,6 @@ from bids_app.emotion.ratings import (
     is_constant,
     sample_course,
 )
-from bids_app.emotion.recognition import Recognition, recognize
 
 __all__ = [
     "CHANGE_CONVENTION",
@@ -34,7 +33,6 @@ __all__ = [
     "DifferenceResult",
     "GlmEstimate",
     "LagProfile",
-    "Recognition",
     "absolute_change",
     "build_design",
     "change_correlation",
@@ -51,6 +49,5 @@ __all__ = [
     "lagged_correlation",
     "parse_contrast",
     "ppi_columns",
-    "recognize",
     "sample_course",
 ]

@@ -21,9 +21,9 @@ from typing import TypeVar
 import h5py
 import numpy as np
 import soundfile
-from bids_app.workflows.alignment import load_gradient
-from bids_app.workflows.responses import prepare_responses
 
+from bids_app.analyses.group.alignment import load_gradient
+from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import guarded, main, make_plan
 from bids_app.features.audio import load_audio

@@ -14,9 +14,9 @@ import h5py
 import nibabel as nib
 import numpy as np
 import soundfile
-from bids_app.workflows.writing import write_map, write_rows, write_settings
 from fault_study import Outcome, Study, observe
 
+from bids_app.analyses.folder.write import write_map, write_rows, write_settings
 from bids_app.cli.run import main
 from bids_app.config import settings_hash
 from bids_app.features.cache import load_or_compute_grams

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from bids_app.errors import BadDataError, MusencError
 from bids_app.features.precomputed import load_precomputed
 from bids_app.files import read_json
-from bids_app.inputs.clips import read_clip_features, read_clip_labels
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.files import read_gifti_header
 from bids_app.inputs.rating_files import read_rating_files
@@ -24,6 +23,7 @@ from bids_app.inputs.sidecars import read_json as read_sidecar
 from bids_app.inputs.sidecars import resolve_timing
 from bids_app.inputs.stimuli import read_stimulus_table, read_tsv, rows_of_events
 from bids_app.inputs.strategies import read_strategy
+from bids_app.recognition.clips import read_clip_features, read_clip_labels
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.gifti import read_gifti
 

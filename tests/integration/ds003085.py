@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from real_data import DATA
 
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
@@ -30,7 +30,6 @@ from bids_app.testing import dataset
 from bids_app.testing.confounds import confounds_table
 from bids_app.testing.study import Run, SimulatedResponses, Truth, plan_truth
 
-DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 # Sidecars of the first, second and fifth are here; the others get those of the first.
 PARTICIPANTS = ("01", "02", "03", "08", "38", "40")
 MUSIC = {

@@ -23,7 +23,7 @@ from bids_app.report import write_group_report, write_participant_report
 pytestmark = pytest.mark.integration
 
 # The writers of the made-up folder are beside the unit tests of the pages.
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_app.workflows.group import init_group_level_wf
+from bids_app.workflows.group_level import init_group_level_wf
+from real_data import DATA
 from written_group import write_atlas, write_gradient, write_participant
 
 from bids_app.cli.parser import parse_config
@@ -202,7 +202,7 @@ def test_deleting_the_settings_allows_other_ones(several, copied):
 @pytest.mark.slow
 def test_named_gradients_and_files_in_one_call(tmp_path, monkeypatch):
     """Real maps where neuromaps has its own, from another folder and by relative paths."""
-    data = Path(os.environ.get("MUSENC_TEST_DATA", "../shared/data")).absolute()
+    data = DATA.absolute()
     if not (data / "gradient").is_dir():
         pytest.skip(f"no test data at {data}")
     monkeypatch.setenv("NEUROMAPS_DATA", str(tmp_path / "neuromaps"))

@@ -6,14 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, TraitedSpec, traits
-
-from bids_app.outputs import OutputTree
-from bids_app.report import write_participant_report
-
-from ..condition_derivatives import write_conditions
-from ..condition_results import analyze_conditions
-from .base import (
+from bids_app.workflows.interfaces.base import (
     CleaningInputSpec,
     RecordInputSpec,
     Step,
@@ -21,6 +14,12 @@ from .base import (
     load_content,
     save_content,
 )
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from bids_app.analyses.conditions.participant import analyze_conditions
+from bids_app.analyses.conditions.write import write_conditions
+from bids_app.outputs import OutputTree
+from bids_app.report import write_participant_report
 
 LOGGER = logging.getLogger("bids_app.workflows")
 

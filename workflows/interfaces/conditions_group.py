@@ -6,14 +6,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from bids_app.workflows.interfaces.base import (
+    OutputDirInputSpec,
+    Step,
+    WritingStep,
+    load_content,
+    save_content,
+)
 from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
+from bids_app.analyses.conditions.group import infer_maps
+from bids_app.analyses.conditions.group_lags import finish_group, infer_lags
 from bids_app.outputs import OutputTree
 from bids_app.report import write_group_report
-
-from ..condition_inference import infer_maps
-from ..condition_lags import finish_group, infer_lags
-from .base import OutputDirInputSpec, Step, WritingStep, load_content, save_content
 
 LOGGER = logging.getLogger("bids_app.workflows")
 

@@ -6,21 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
-
-from bids_app.outputs import OutputTree
-from bids_app.report import write_group_report
-from bids_app.surface.atlas import read_atlas
-
-from ..accuracy import group_accuracy, group_preference
-from ..aggregate import load_fold_maps, load_group
-from ..alignment import align, load_gradient
-from ..group_derivatives import write_group
-from ..isc import group_isc
-from ..music_null import group_music_null
-from ..parcels import summarize_atlas
-from ..preference import preference_missing
-from .base import (
+from bids_app.workflows.interfaces.base import (
     OutputDirInputSpec,
     Step,
     StepInputSpec,
@@ -28,6 +14,19 @@ from .base import (
     load_content,
     save_content,
 )
+from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+
+from bids_app.analyses.group.accuracy import group_accuracy, group_preference
+from bids_app.analyses.group.alignment import align, load_gradient
+from bids_app.analyses.group.collect import load_fold_maps, load_group
+from bids_app.analyses.group.isc import group_isc
+from bids_app.analyses.group.music_null import group_music_null
+from bids_app.analyses.group.parcels import summarize_atlas
+from bids_app.analyses.group.write import write_group
+from bids_app.analyses.participant.preference import preference_missing
+from bids_app.outputs import OutputTree
+from bids_app.report import write_group_report
+from bids_app.surface.atlas import read_atlas
 
 LOGGER = logging.getLogger("bids_app.workflows")
 

@@ -7,23 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import File, TraitedSpec, traits
-
-from bids_app.errors import CannotWriteError
-from bids_app.features.cache import FeatureGrams, load_or_compute_grams
-from bids_app.features.vggish import resolve_device
-from bids_app.outputs import OutputTree
-from bids_app.report import write_participant_report
-from bids_app.status import StatusRow
-
-from ..derivatives import ParticipantRecord, write_participant, write_responses
-from ..encoding import LayerFits, fit_layers
-from ..figures import copy_stimulus_figures, draw_stimuli
-from ..lags import load_loudness, read_loudness, save_loudness
-from ..preference import derive_preference, preference_missing
-from ..responses import load_blocks, prepare_responses, save_blocks
-from ..weights import save_weights
-from .base import (
+from bids_app.workflows.interfaces.base import (
     CleaningInputSpec,
     OutputDirInputSpec,
     RecordInputSpec,
@@ -32,6 +16,22 @@ from .base import (
     StepInputSpec,
     WritingStep,
 )
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.participant.figures import copy_stimulus_figures, draw_stimuli
+from bids_app.analyses.participant.lags import load_loudness, read_loudness, save_loudness
+from bids_app.analyses.participant.layers import LayerFits, fit_layers
+from bids_app.analyses.participant.preference import derive_preference, preference_missing
+from bids_app.analyses.participant.responses import load_blocks, prepare_responses, save_blocks
+from bids_app.analyses.participant.weights import save_weights
+from bids_app.analyses.participant.write import write_participant, write_responses
+from bids_app.errors import CannotWriteError
+from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.vggish import resolve_device
+from bids_app.outputs import OutputTree
+from bids_app.report import write_participant_report
+from bids_app.status import StatusRow
 
 LOGGER = logging.getLogger("bids_app.workflows")
 

@@ -1,0 +1,1 @@
+"""Conditions of an experiment: contrasts, coupling with a seed, lagged correlations."""

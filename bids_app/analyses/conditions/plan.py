@@ -1,0 +1,237 @@
+"""Which runs show which conditions: everything that is wrong is said before computing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_app.analyses.conditions.seeds import seed_vertices
+from bids_app.analyses.folder.claims import holds, input_files
+from bids_app.analyses.folder.records import ConditionRecord
+from bids_app.config import Config
+from bids_app.emotion import parse_contrast
+from bids_app.errors import InvalidInputError, MusencError, UsageError
+from bids_app.files import sha256_of_file
+from bids_app.inputs.conditions import Conditions, find_events, read_conditions
+from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
+from bids_app.outputs import OutputTree, safe_label
+from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.mesh import load_mesh
+
+
+@dataclass(frozen=True)
+class ConditionPlan:
+    """What the analyses of conditions will read.
+
+    Attributes
+    ----------
+    study : StudyPlan
+        Every run of the dataset that the options select.
+    conditions : mapping from run label to Conditions
+        Trials of the runs that have any.
+    contrasts : mapping from label to str
+        Contrasts as the user wrote them, by their label in file names.
+    seed, target : SeedRegion or None
+    skipped : mapping from run label to str
+        Why a run has no trials.
+    left_out : mapping from participant to str
+        Who lacks a condition of a contrast.
+    """
+
+    study: StudyPlan
+    conditions: Mapping[str, Conditions]
+    contrasts: Mapping[str, str]
+    seed: SeedRegion | None
+    target: SeedRegion | None
+    skipped: Mapping[str, str]
+    left_out: Mapping[str, str]
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Labels of those who will be analyzed."""
+        return tuple(p for p in self.study.participants if p not in self.left_out)
+
+    def runs_of(self, participant: str) -> list[BoldRun]:
+        """Runs of a participant that have trials."""
+        return [
+            run
+            for run in self.study.runs
+            if run.participant == participant and run.label in self.conditions
+        ]
+
+
+def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
+    """Read the events of all runs and check contrasts and regions against them.
+
+    Parameters
+    ----------
+    config : Config
+    study : StudyPlan
+        Made without regard to music.
+
+    Returns
+    -------
+    ConditionPlan
+
+    Raises
+    ------
+    UsageError
+        If a contrast names an unknown condition (those there are listed) or two have one label.
+    InvalidInputError
+        If no run's events name conditions, or nobody has all conditions of a contrast.
+    MissingInputError, BadDataError
+        If a region cannot be read.
+    """
+    asked = config.conditions
+    conditions, skipped = _read_all(study, asked.column)
+    known = {name for of_run in conditions.values() for name in of_run.names}
+    weights = {text: parse_contrast(text, known) for text in asked.contrasts}
+    labels = {contrast_label(of_text): text for text, of_text in weights.items()}
+    if len(labels) < len(asked.contrasts):
+        raise UsageError(
+            "Two contrasts are the same.", where="--contrast", found=" ".join(asked.contrasts)
+        )
+    used = [run for run in study.runs if run.label in conditions]
+    seed, target = (_region(text, config, used) for text in (asked.seed, asked.target))
+    plan = ConditionPlan(study, conditions, labels, seed, target, skipped, {})
+    needed = {name for of_text in weights.values() for name in of_text}
+    left_out = {p: why for p in study.participants if (why := _lacks(plan, p, needed))}
+    if len(left_out) == len(study.participants):
+        raise InvalidInputError(
+            "No participant has trials of all conditions of the contrasts.",
+            found="; ".join(f"sub-{p}: {why}" for p, why in list(left_out.items())[:6]),
+            wanted=", ".join(sorted(needed)),
+        )
+    _check_lags(config, plan, needed)
+    return replace(plan, left_out=left_out)
+
+
+def contrast_label(weights: Mapping[str, float]) -> str:
+    """Label for file names: ``dissonant - 0.5*consonant`` is ``dissonantMinus05consonant``."""
+    parts: list[str] = []
+    for name, weight in weights.items():
+        sign = "Minus" if weight < 0 else "Plus" if parts else ""
+        factor = "" if abs(weight) == 1 else safe_label(f"{abs(weight):g}")
+        parts.append(f"{sign}{factor}{safe_label(name)}")
+    return "".join(parts)
+
+
+def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dict[str, str]]:
+    conditions: dict[str, Conditions] = {}
+    skipped: dict[str, str] = {}
+    for run in study.runs:
+        events = find_events(run, study.raw_dir) if study.raw_dir else None
+        if events is None:
+            skipped[run.label] = "no events.tsv"
+            continue
+        try:
+            conditions[run.label] = read_conditions(events, column=column)
+        except MusencError as error:
+            skipped[run.label] = f"{error.what} {error.where}: {error.found}"
+    if not conditions:
+        raise InvalidInputError(
+            "No events name conditions, so there is nothing to contrast.",
+            where=study.raw_dir or study.bids_dir,
+            found="; ".join(f"{run}: {why}" for run, why in list(skipped.items())[:6]),
+            wanted=f"events.tsv with onset, duration and {column} beside the raw runs",
+            remedy="name the raw dataset with --derivatives raw=PATH, or another column with "
+            "--condition-column",
+        )
+    return conditions, skipped
+
+
+def _lacks(plan: ConditionPlan, participant: str, needed: set[str]) -> str:
+    runs = plan.runs_of(participant)
+    there = {name for run in runs for name in plan.conditions[run.label].names}
+    lacking = sorted(needed - there)
+    if not lacking:
+        return ""
+    return f"no trials of {', '.join(lacking)} (there: {', '.join(sorted(there)) or 'none'})"
+
+
+def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRegion | None:
+    """A region whose files are there and fit."""
+    if text is None:
+        return None
+    region = parse_seed(text)
+    if region.kind == "volume":
+        check_mask(region.path or Path())
+        for run in runs:
+            find_volume(run)
+    else:
+        seed_vertices(region, load_mesh(config.responses.space))
+    return region
+
+
+def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
+    """Lags reach the next volume, and fit into the longest trial of every condition."""
+    if plan.target is None:
+        return
+    max_lag = config.conditions.max_lag
+    slowest = max(run.tr for run in plan.study.runs)
+    durations = {
+        name: np.concatenate([of_run.trials(name)[1] for of_run in plan.conditions.values()])
+        for name in needed
+    }
+    longest = {name: float(seconds.max()) for name, seconds in durations.items()}
+    lowest, highest = max(1.0, slowest), min(longest.values()) - 3 * slowest
+    if not lowest <= max_lag <= highest:
+        raise UsageError(
+            "The lags do not fit the volumes and trials.",
+            where="--max-lag",
+            found=f"{max_lag:g} s; longest trials: "
+            + ", ".join(f"{name} {seconds:g} s" for name, seconds in sorted(longest.items())),
+            wanted=f"{lowest:g} to {highest:g} s: pairs of volumes do not leave a trial"
+            if highest >= lowest
+            else "trials of more than three volumes: pairs of volumes do not leave a trial",
+        )
+
+
+def region_checksums(config: Config, plan: ConditionPlan) -> dict[str, str]:
+    """Regions and the cortex mask count by content."""
+    mask = config.responses.cortex_mask
+    if mask:
+        read_cortex_mask(mask, load_mesh(config.responses.space).n_vertices)
+    files = {f"cortex mask {k}": path for k, path in enumerate(mask)}
+    for name, region in (("seed", plan.seed), ("target", plan.target)):
+        if region is not None and region.path is not None:
+            files[name] = region.path
+    return {name: sha256_of_file(path) for name, path in files.items()}
+
+
+def condition_record(
+    plan: ConditionPlan, participant: str, settings: Mapping[str, Any]
+) -> ConditionRecord:
+    """What a participant's maps of conditions rest on."""
+    runs = plan.runs_of(participant)
+    raw = plan.study.raw_dir
+    events = [find_events(run, raw) for run in runs] if raw else []
+    volumes = [
+        find_volume(run)
+        for run in runs
+        for region in (plan.seed, plan.target)
+        if isinstance(region, SeedRegion) and region.kind == "volume"
+    ]
+    files = {*input_files(runs), *volumes, *(path for path in events if path is not None)}
+    return ConditionRecord(
+        participant=participant,
+        settings=dict(settings),
+        sources=sorted({source for run in runs for source in run.sources}),
+        inputs={path.name: sha256_of_file(Path(path)) for path in sorted(files)},
+        skipped={
+            run.label: plan.skipped[run.label]
+            for run in plan.study.runs
+            if run.participant == participant and run.label in plan.skipped
+        },
+    )
+
+
+def is_current(tree: OutputTree, record: ConditionRecord) -> bool:
+    """Whether the outputs are complete and were made from these inputs and settings."""
+    path = tree.condition_settings(record.participant)
+    return holds(tree, path, record.settings, Inputs=record.inputs)

@@ -1,0 +1,1 @@
+"""The output folder: records, what is complete, reading and writing."""

@@ -1,0 +1,125 @@
+"""Whose settings an output folder has, what its results rest on, and which are complete."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bids_app.analyses.folder.read import RECORD, read_record
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.config import settings_difference, settings_hash
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.files import shared_lock, write_json
+from bids_app.inputs.records import BoldRun
+from bids_app.outputs import OutputTree
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+
+def claim_settings(
+    tree: OutputTree, model: str, settings: Mapping[str, Any], *, desc: str = ""
+) -> None:
+    """Record the settings of a model label, or refuse other ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If the output folder holds maps of the same label made with other settings.
+    """
+    claim(tree.model_settings(model, desc), settings)
+
+
+def claim(path: Path, settings: Mapping[str, Any]) -> None:
+    """Record settings in `path`, or refuse other ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If other settings are there.
+    """
+    with shared_lock(path):
+        if path.exists():
+            known = read_record(path, **RECORD)
+            if known["SettingsHash"] != settings_hash(dict(settings)):
+                raise InvalidInputError(
+                    "The output folder holds maps made with other settings.",
+                    where=path,
+                    found="; ".join(settings_difference(known["Settings"], dict(settings))),
+                    wanted="the same settings for every participant",
+                    remedy="use another output folder, or delete this one's maps; another model "
+                    "may have a --model-label of its own",
+                )
+            return
+        write_json(path, {"SettingsHash": settings_hash(dict(settings)), "Settings": settings})
+
+
+def is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
+    """Whether the outputs are complete and were made from these inputs and settings."""
+    path = tree.participant_settings(record.participant, record.model, record.desc)
+    return holds(tree, path, record.settings, Inputs=record.inputs, Stimuli=record.stimuli)
+
+
+def holds(tree: OutputTree, path: Path, settings: Mapping[str, Any], **fields: Any) -> bool:
+    """Whether a settings file says all this, and every output it names is there.
+
+    One that is damaged says nothing: what it was about is done again.
+    """
+    if not path.exists():
+        return False
+    try:
+        stored = read_record(path, **RECORD, Outputs=list)
+    except MusencError as error:
+        LOGGER.warning("%s is not what it was, and is made again: %s", path, error.found)
+        return False
+    wanted = {"SettingsHash": settings_hash(dict(settings)), **fields}
+    return all(stored.get(name) == value for name, value in wanted.items()) and all(
+        (tree.root / str(name)).exists() for name in stored["Outputs"]
+    )
+
+
+def input_files(runs: Sequence[BoldRun]) -> list[Path]:
+    """Files whose content decides about a participant's results."""
+    files = []
+    for run in runs:
+        files += [run.bold_left, run.bold_right, run.confounds_file, run.confounds_json]
+        files += run.surfaces
+    return sorted({path for path in files if path is not None})
+
+
+def check_settings(
+    tree: OutputTree, model: str, settings: dict[str, Any], *, desc: str = "", option: str = ""
+) -> None:
+    """Refuse to mix group results of other settings in one folder.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    model, desc : str
+        Which group analysis.
+    settings : dict
+    option : str
+        What gave the analysis its files, ``[NAME=]FILE,FILE``; empty where nothing did.
+
+    Raises
+    ------
+    InvalidInputError
+        If group results made with other settings are there.
+    """
+    path = tree.group_table("settings.json", model=model, desc=desc)
+    if not path.exists():
+        return
+    known = read_record(path, **RECORD)
+    if known["SettingsHash"] != settings_hash(settings):
+        differs = settings_difference(known["Settings"], settings)
+        other = any(line.startswith(f"{option.removeprefix('--')}:") for line in differs)
+        rename = f"; or give these files a name of their own: {option} NAME=LEFT,RIGHT"
+        raise InvalidInputError(
+            "The output folder holds a group result made with other settings.",
+            where=path,
+            found="; ".join(differs),
+            wanted="the same settings",
+            remedy="give the settings of before; or delete this file, and the analysis is done "
+            f"again with the new ones{rename if other else ''}",
+        )

@@ -1,0 +1,1 @@
+"""Participants' maps over people, music and place."""

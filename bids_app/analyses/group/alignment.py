@@ -1,0 +1,243 @@
+"""Does layer preference run along a cortical gradient?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
+from bids_app.analyses.group.collect import GroupData
+from bids_app.errors import BadDataError
+from bids_app.files import sha256_of_file
+from bids_app.group import (
+    AlignmentResult,
+    GradientBins,
+    GroupAlignment,
+    OmnibusAlignment,
+    gradient_bins,
+    group_alignment,
+    omnibus_alignment,
+    orient_gradient,
+    spin_alignment,
+)
+from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
+from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
+from bids_app.surface.lag import auditory_vertices
+from bids_app.surface.mesh import load_mesh
+from bids_app.surface.resample import resample_barycentric
+
+CLAIM_LEVEL = 0.05
+MIN_VERTICES = 100  # fewer say nothing about a part of the mask
+AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A gradient on the analysis mesh.
+
+    Attributes
+    ----------
+    values : array of shape (n_vertices,)
+        NaN on the medial wall.
+    record : dict
+        Name, files with checksums, and how it came onto the mesh.
+    label : str
+        Distinguishes its results; empty for the default gradient.
+    """
+
+    values: NDArray[np.float64]
+    record: dict[str, Any]
+    label: str
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """Plain and partial alignment of the participants' residual slopes with the gradient.
+
+    Attributes
+    ----------
+    plain, partial : GroupAlignment
+        Over the whole mask; `partial` given each participant's layer-averaged accuracy.
+    left, right, without_auditory : GroupAlignment or None
+        Within one hemisphere, and without vertices around Heschl's gyrus; None where too little
+        of the mask is left.
+    layers : AlignmentResult
+        Group accuracy of every layer against the gradient.
+    omnibus : OmnibusAlignment
+        The same corrected over layers by the largest absolute correlation of each rotation.
+    bins : GradientBins
+        Group accuracy of every layer along the gradient.
+    n_redrawn, n_spins, n_mask : int
+    """
+
+    plain: GroupAlignment
+    partial: GroupAlignment
+    left: GroupAlignment | None
+    right: GroupAlignment | None
+    without_auditory: GroupAlignment | None
+    layers: AlignmentResult
+    omnibus: OmnibusAlignment
+    bins: GradientBins
+    n_redrawn: int
+    n_spins: int
+    n_mask: int
+
+    @property
+    def method(self) -> str:
+        """Kind of correlation, ``spearman`` or ``pearson``."""
+        return self.layers.method
+
+    @property
+    def claimed(self) -> bool:
+        """Alignment is claimed only where the plain and the partial spin p both pass."""
+        return self.plain.p < CLAIM_LEVEL and self.partial.p < CLAIM_LEVEL
+
+    @property
+    def statement(self) -> str:
+        """What may be said, graded by the tests."""
+        numbers = f"mean rho {self.plain.r:.3f}, spin p {self.plain.p:.4g}"
+        given = f"given accuracy {self.partial.r:.3f}, spin p {self.partial.p:.4g}"
+        if self.claimed:
+            return f"Layer preference is aligned with the gradient ({numbers}; {given})."
+        if self.plain.p < CLAIM_LEVEL:
+            return (
+                f"No alignment shown: the correlation may come from accuracy ({numbers}; {given})."
+            )
+        return f"No alignment shown ({numbers}; {given})."
+
+
+def load_gradient(option: str, space: str) -> Gradient:
+    """Read a gradient and bring it onto the analysis mesh, that of `space`.
+
+    The first Margulies gradient is turned so that transmodal cortex is high; other maps stay as
+    they are, since nothing says which end of them is which.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If its files are not there or fit neither the mesh nor fsLR 32k.
+    """
+    chosen = gradient_files(option)
+    files, label = chosen.paths, chosen.label
+    values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
+    _check_halves(values, files)
+    record: dict[str, Any] = {
+        "Name": chosen.name,
+        "Label": label,
+        "Files": {path.name: sha256_of_file(path) for path in files},
+    }
+    mesh = load_mesh(space)
+    if len(values) == mesh.n_vertices:
+        values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
+        return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"}, label)
+    if len(values) != 2 * 32492:
+        raise BadDataError(
+            "The gradient is on a mesh that is not known.",
+            where=", ".join(map(str, files)),
+            found=f"{len(values)} vertices in all",
+            wanted=f"{mesh.n_vertices} ({space}) or 64984 (fsLR 32k), both hemispheres",
+            remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
+        )
+    halves = [
+        resample_barycentric(
+            half,
+            *read_surface(path),
+            hemi.sphere,
+            hemi.faces,
+            mask=np.isfinite(half) & (half != 0),
+        )
+        for half, path, hemi in zip(
+            np.split(values, 2), fslr_spheres(), mesh.hemispheres, strict=True
+        )
+    ]
+    record["Resampling"] = (
+        "adaptive barycentric from fsLR 32k over registered spheres, medial wall excluded"
+    )
+    values = np.concatenate(halves)
+    if chosen.name != FIRST_GRADIENT:
+        return Gradient(values, record | {"Orientation": "as given"}, label)
+    pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
+    values, orientation = orient_gradient(values, coordinates=pial)
+    return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
+
+
+def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
+    """Refuse hemispheres that are exchanged or hold no map.
+
+    Raises
+    ------
+    BadDataError
+    """
+    sides = ("L", "R")
+    named = [load_gifti(path).meta.get("AnatomicalStructurePrimary") for path in files]
+    if len(files) == 2 and any(
+        name == STRUCTURES[side] for name, side in zip(named, reversed(sides), strict=True)
+    ):
+        raise BadDataError(
+            "The gradient's hemispheres are exchanged.",
+            where=", ".join(map(str, files)),
+            found=", ".join(map(str, named)),
+            remedy="give --gradient LEFT.func.gii,RIGHT.func.gii",
+        )
+    for side, half in zip(sides, np.array_split(values, 2), strict=True):
+        finite = half[np.isfinite(half)]
+        if finite.size == 0 or np.ptp(finite) == 0:
+            raise BadDataError(
+                "The gradient does not vary over a hemisphere.",
+                where=", ".join(map(str, files)),
+                found=f"{finite.size} finite values in hemisphere {side}, all equal",
+                wanted="a map of both hemispheres",
+            )
+
+
+def align(
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    gradient: NDArray[np.float64],
+    *,
+    n_spins: int,
+    seed: int,
+    method: str = "spearman",
+    n_threads: int = 1,
+) -> AlignmentReport:
+    """Spin test of the mean alignment over participants, plain and given accuracy."""
+    mesh = load_mesh(data.space)
+    options: dict[str, Any] = {
+        "spheres": mesh.spheres,
+        "method": method,
+        "n_spins": n_spins,
+        "seed": seed,
+        "n_threads": n_threads,
+    }
+    slopes, given = preference.slopes, data.r.mean(axis=1)
+    whole = spin_alignment(slopes, gradient, accuracy.mask, covariates=given, **options)
+    left_half = np.arange(len(gradient)) < len(gradient) // 2
+    auditory = np.isin(np.arange(len(gradient)), auditory_vertices(mesh, AUDITORY_RADIUS))
+    left, right, without_auditory = (
+        group_alignment(
+            spin_alignment(slopes, gradient, part, covariates=given, **options), seed=seed
+        )
+        if (part & np.isfinite(gradient)).sum() >= MIN_VERTICES
+        else None
+        for part in (accuracy.mask & chosen for chosen in (left_half, ~left_half, ~auditory))
+    )
+    layers = spin_alignment(accuracy.mean_r, gradient, accuracy.mask, **options)
+    return AlignmentReport(
+        plain=group_alignment(whole, seed=seed),
+        partial=group_alignment(whole, partial=True, seed=seed),
+        left=left,
+        right=right,
+        without_auditory=without_auditory,
+        layers=layers,
+        omnibus=omnibus_alignment(layers),
+        bins=gradient_bins(accuracy.mean_r, gradient, accuracy.mask),
+        n_redrawn=whole.n_redrawn,
+        n_spins=whole.n_spins,
+        n_mask=whole.n_vertices,
+    )

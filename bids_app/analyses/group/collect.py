@@ -1,0 +1,279 @@
+"""Collect what participants left in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import (
+    CORRELATION,
+    POSITIVE,
+    read_maps,
+    read_participant,
+    read_record,
+)
+from bids_app.config import Selection, settings_difference
+from bids_app.errors import (
+    BadDataError,
+    InvalidInputError,
+    MissingInputError,
+    NothingSelectedError,
+)
+from bids_app.files import sha256_of_file
+from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+
+MIN_PARTICIPANTS = 2
+
+
+@dataclass(frozen=True)
+class GroupData:
+    """Accuracy maps of all participants.
+
+    Attributes
+    ----------
+    model : str
+        Model label.
+    participants : list of str
+        Labels without prefix, sorted.
+    r : array of shape (n_participants, n_layers, n_vertices)
+        Accuracy; NaN at degenerate vertices.
+    layer_names : list of str
+    stimuli : list of str
+        What was heard.
+    held_out : list of str
+        Stimuli held out in turn; those of one fold joined by ``+``.
+    settings : dict
+        Settings all participants share.
+    rows : list of dict
+        One row per participant: what went in.
+    """
+
+    model: str
+    participants: list[str]
+    r: NDArray[np.float32]
+    layer_names: list[str]
+    stimuli: list[str]
+    held_out: list[str]
+    settings: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps."""
+        return str(self.settings["space"])
+
+    @property
+    def n_per_vertex(self) -> NDArray[np.int64]:
+        """Participants with finite accuracy in all layers, (n_vertices,)."""
+        return np.asarray(np.isfinite(self.r).all(axis=1).sum(axis=0))
+
+
+def select_participants(tree: OutputTree, model: str, selection: Selection) -> list[str]:
+    """Participants with complete maps that pass the filters.
+
+    Raises
+    ------
+    MissingInputError, NothingSelectedError, InvalidInputError
+        If there are none, the filters leave none, or there is only one.
+    """
+    there = tree.participants_of(model)
+    if not there:
+        raise MissingInputError(
+            "The output folder holds no participant maps.",
+            where=tree.root,
+            wanted=f"sub-*/func/*_model-{model}_settings.json",
+            remedy="run the participant level into this folder first",
+        )
+    unknown = sorted(set(selection.participants) - set(there))
+    if unknown:
+        raise NothingSelectedError(
+            "Participants were asked for that have no complete maps.",
+            where=tree.root,
+            found=f"complete: {', '.join(there)}",
+            wanted=", ".join(unknown),
+            remedy="run the participant level for them, or leave them out",
+        )
+    chosen = [p for p in there if p in selection.participants or not selection.participants]
+    if len(chosen) < MIN_PARTICIPANTS:
+        raise InvalidInputError(
+            "A group needs at least two participants.",
+            where=tree.root,
+            found=", ".join(chosen),
+            remedy="run the participant level for more participants",
+        )
+    return chosen
+
+
+def read_encoding(tree: OutputTree, participant: str, model: str) -> dict[str, Any]:
+    """The settings file of a participant's encoding model.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    return read_participant(
+        tree.participant_settings(participant, model),
+        Stimuli=dict,
+        HeldOutStimuli=list,
+        DegenerateVertices=int,
+        ReferenceVertices=int,
+    )
+
+
+def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> GroupData:
+    """Read the accuracy maps of one model of `participants` and check that they belong together.
+
+    Raises
+    ------
+    InvalidInputError
+        If settings, held-out stimuli or their audio differ between participants.
+    BadDataError
+        If maps differ in shape or layers.
+    """
+    settings = [read_encoding(tree, p, model) for p in participants]
+    check_same_settings(tree, model, participants, settings)
+    _check_same_folds(tree, model, participants, settings)
+    maps: list[NDArray[np.float32]] = []
+    rows: list[dict[str, Any]] = []
+    names: list[str] = []
+    for participant, own in zip(participants, settings, strict=True):
+        paths = [
+            tree.participant_map(participant, hemi, own["Settings"]["space"], model=model, stat="r")
+            for hemi in HEMISPHERES
+        ]
+        layers = read_record(sidecar_of(paths[0]), DataArrays=list)["DataArrays"]
+        names = names or layers
+        profile = read_maps(
+            paths[0], own["Settings"]["space"], n_arrays=len(layers), bounds=CORRELATION
+        )
+        if layers != names:
+            raise BadDataError(
+                "The maps of a participant do not match the others'.",
+                where=paths[0],
+                found=f"{len(layers)} layers: {', '.join(map(str, layers))}",
+                wanted=f"{len(names)} layers, as of sub-{participants[0]}: {', '.join(names)}",
+                remedy="run the participant level again for this participant",
+            )
+        if not np.isfinite(profile).all(axis=0).any():
+            raise BadDataError(
+                f"The accuracy map of sub-{participant} has no value in all layers at any vertex.",
+                where=paths[0],
+                found="NaN",
+                wanted="finite values inside cortex",
+                remedy="run the participant level again, or leave this participant out with "
+                "--participant-label",
+            )
+        maps.append(profile)
+        rows.append(_row(participant, own, paths, profile))
+    return GroupData(
+        model=model,
+        participants=list(participants),
+        r=np.stack(maps),
+        layer_names=names,
+        stimuli=sorted(settings[0]["Stimuli"]),
+        held_out=settings[0]["HeldOutStimuli"],
+        settings=settings[0]["Settings"],
+        rows=rows,
+    )
+
+
+def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.float32]:
+    """Maps per held-out stimulus, in the order of ``data.held_out``.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+    stat : {"r", "alpha"}
+
+    Returns
+    -------
+    array of shape (n_participants, n_folds, n_layers, n_vertices)
+    """
+
+    def read(participant: str, held: str) -> NDArray[np.float32]:
+        left = tree.participant_map(
+            participant, "L", data.space, model=data.model, stat=stat, stim=safe_label(held)
+        )
+        bounds = POSITIVE if stat == "alpha" else CORRELATION
+        return read_maps(left, data.space, n_arrays=len(data.layer_names), bounds=bounds)
+
+    return np.stack(
+        [np.stack([read(person, held) for held in data.held_out]) for person in data.participants]
+    )
+
+
+def check_same_settings(
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    settings: Sequence[dict[str, Any]],
+    *,
+    desc: str = "",
+) -> None:
+    """Refuse to combine participants of different settings.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming what differs.
+    """
+    for participant, own in zip(participants, settings, strict=True):
+        where = tree.participant_settings(participant, model, desc)
+        first = settings[0]
+        if own["SettingsHash"] != first["SettingsHash"]:
+            raise InvalidInputError(
+                "Participants were analyzed with different settings.",
+                where=where,
+                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
+                or f"the same settings, but SettingsHash {own['SettingsHash']}",
+                wanted=f"the settings of sub-{participants[0]}",
+                remedy="run the participant level again with the same settings for everybody",
+            )
+
+
+def _check_same_folds(
+    tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+) -> None:
+    first = settings[0]
+    for participant, own in zip(participants, settings, strict=True):
+        where = tree.participant_settings(participant, model)
+        other = [name for name, sha in own["Stimuli"].items() if first["Stimuli"].get(name) != sha]
+        if own["HeldOutStimuli"] == first["HeldOutStimuli"] and other:
+            raise InvalidInputError(
+                "Participants heard different recordings under one name.",
+                where=where,
+                found=", ".join(other),
+                wanted=f"the audio files of sub-{participants[0]}",
+                remedy="run the participant level again with the same stimuli for everybody",
+            )
+        if own["HeldOutStimuli"] != first["HeldOutStimuli"]:
+            raise InvalidInputError(
+                "Participants were tested on different stimuli.",
+                where=where,
+                found=", ".join(own["HeldOutStimuli"]),
+                wanted=", ".join(first["HeldOutStimuli"]),
+                remedy="leave this participant out with --participant-label",
+            )
+
+
+def _row(
+    participant: str, settings: dict[str, Any], paths: Sequence[Path], r: NDArray[np.float32]
+) -> dict[str, Any]:
+    finite = r[:, np.isfinite(r).all(axis=0)]
+    return {
+        "participant_id": f"sub-{participant}",
+        "status": "used",
+        "settings_hash": settings["SettingsHash"],
+        "sha256_left": sha256_of_file(paths[0]),
+        "sha256_right": sha256_of_file(paths[1]),
+        "mean_r": float(finite.mean()) if finite.size else float("nan"),
+        "max_r": float(finite.max()) if finite.size else float("nan"),
+        "reference_vertices": settings["ReferenceVertices"],
+        "n_degenerate": settings["DegenerateVertices"],
+    }

@@ -1,0 +1,185 @@
+"""Effects of several maps over participants, and against a number per participant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bids_app.emotion import DifferenceResult, difference_glm
+from bids_app.errors import BadDataError
+from bids_app.group import SignFlipResult, TfceResult, sign_flip_max_t, tfce_sign_flip
+from bids_app.surface.mesh import SurfaceMesh
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEmotion:
+    """Maps of several scales, tested over participants.
+
+    Attributes
+    ----------
+    names : list of n_maps str
+        Scales.
+    mean : array of shape (n_maps, n_vertices)
+        Mean effect.
+    test : SignFlipResult
+        Of shape (n_maps, n_vertices); p is corrected over vertices and scales.
+    contrast_names : list of n_pairs str
+        ``Emotionality - Enjoyment`` for each pair.
+    contrast_mean : array of shape (n_pairs, n_vertices)
+    contrast_test : SignFlipResult or None
+        The same for the differences; None with a single scale.
+    tfce, contrast_tfce : TfceResult or None
+        Threshold-free cluster enhancement, where a mesh was given.
+    """
+
+    names: list[str]
+    mean: NDArray[np.float64]
+    test: SignFlipResult
+    contrast_names: list[str]
+    contrast_mean: NDArray[np.float64]
+    contrast_test: SignFlipResult | None
+    tfce: TfceResult | None
+    contrast_tfce: TfceResult | None
+
+
+def group_emotion_maps(
+    maps: ArrayLike,
+    names: Sequence[str],
+    *,
+    n_permutations: int = 10_000,
+    seed: int = 0,
+    mesh: SurfaceMesh | None = None,
+    tail: str = "two-sided",
+    n_threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> GroupEmotion:
+    """Test effects of several scales against zero, and against each other, by sign flips.
+
+    Parameters
+    ----------
+    maps : array of shape (n_participants, n_maps, n_vertices)
+        Effects (`EmotionMaps.effect`), or accuracies as Fisher z with ``tail="greater"``; NaN where
+        a participant has none.
+    names : sequence of str
+    n_permutations, seed, n_threads, progress
+        As for `sign_flip_max_t`.
+    mesh : SurfaceMesh, optional
+        For threshold-free cluster enhancement too.
+    tail : {"two-sided", "greater"}
+        Of the maps; differences between scales are always two-sided.
+
+    Returns
+    -------
+    GroupEmotion
+
+    Raises
+    ------
+    BadDataError
+        If shapes and names disagree, or there are fewer than two participants.
+    """
+    data = np.asarray(maps, dtype=np.float64)
+    if data.ndim != 3 or data.shape[1] != len(names):
+        raise BadDataError(
+            "Maps and names do not fit together.",
+            where="maps",
+            found=f"shape {data.shape}, {len(names)} names",
+            wanted="(n_participants, n_maps, n_vertices)",
+        )
+    pairs = list(combinations(range(len(names)), 2))
+    differences = np.stack([data[:, a] - data[:, b] for a, b in pairs], 1) if pairs else None
+    options: dict[str, Any] = {
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "n_threads": n_threads,
+        "progress": progress,
+    }
+
+    def flip(values: NDArray[np.float64], side: str) -> tuple[SignFlipResult, TfceResult | None]:
+        test = sign_flip_max_t(values, tail=side, **options)
+        if mesh is None:
+            return test, None
+        return test, tfce_sign_flip(values, mesh.adjacency, tail=side, **options)
+
+    test, tfce = flip(data, tail)
+    contrast_test, contrast_tfce = (None, None)
+    if differences is not None:
+        contrast_test, contrast_tfce = flip(differences, "two-sided")
+    return GroupEmotion(
+        names=list(names),
+        mean=_mean(data),
+        test=test,
+        contrast_names=[f"{names[a]} - {names[b]}" for a, b in pairs],
+        contrast_mean=np.zeros((0, data.shape[2])) if differences is None else _mean(differences),
+        contrast_test=contrast_test,
+        tfce=tfce,
+        contrast_tfce=contrast_tfce,
+    )
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over those participants who have a value."""
+    n = np.isfinite(values).sum(axis=0)
+    return np.asarray(np.where(n > 0, np.nansum(values, axis=0) / np.maximum(n, 1), np.nan))
+
+
+def regress_on_ratings(
+    maps: Mapping[str, NDArray[np.floating]],
+    rating_difference: Mapping[str, float],
+    *,
+    mesh: SurfaceMesh | None = None,
+    n_permutations: int = 10_000,
+    scheme: str = "permutation",
+    seed: int = 0,
+) -> tuple[DifferenceResult, list[str], dict[str, str]]:
+    """Group map of b1 in ``dBOLD = b0 + b1 dRating + e``.
+
+    Also for summaries of lagged correlations: give (n_summaries,) arrays and no mesh.
+
+    Parameters
+    ----------
+    maps : mapping from participant to array of shape (n_vertices,)
+        Condition contrasts, PPI effects, or summaries.
+    rating_difference : mapping from participant to float
+        From `read_rating_differences`.
+    mesh : SurfaceMesh, optional
+        For threshold-free cluster enhancement.
+    n_permutations, scheme, seed
+        As for `difference_glm`.
+
+    Returns
+    -------
+    result : DifferenceResult
+    participants : list of str
+        Who went in.
+    left_out : dict from participant to str
+
+    Raises
+    ------
+    BadDataError
+        If fewer than four participants have both, or ratings are constant.
+    """
+    kept = sorted(p for p in maps if np.isfinite(rating_difference.get(p, np.nan)))
+    left_out = {p: "no rating difference" for p in sorted(maps) if p not in kept}
+    left_out |= {p: "no map" for p in sorted(rating_difference) if p not in maps}
+    if len(kept) < 4:
+        raise BadDataError(
+            "Too few participants have both a map and a rating difference.",
+            found=f"{len(kept)}; left out: "
+            + (", ".join(f"sub-{p} ({why})" for p, why in left_out.items()) or "nobody"),
+            wanted="four or more",
+            remedy="check the labels in the column participant_id",
+        )
+    result = difference_glm(
+        np.stack([maps[p] for p in kept]),
+        [rating_difference[p] for p in kept],
+        adjacency=None if mesh is None else mesh.adjacency,
+        n_permutations=n_permutations,
+        scheme=scheme,  # type: ignore[arg-type]
+        seed=seed,
+    )
+    return result, kept, left_out

@@ -1,0 +1,221 @@
+"""Group accuracy against chance alignment with the music: the second of the two claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
+from bids_app.analyses.group.isc import Stack, stack_responses
+from bids_app.encoding import EncodingPlan, plan_encoding
+from bids_app.encoding.phases import random_phases, segment_labels
+from bids_app.errors import BadDataError
+from bids_app.features.cache import FeatureGrams
+from bids_app.features.timing import sample_gram
+from bids_app.group import (
+    PredictionModel,
+    StimulusNull,
+    median_penalty,
+    refit_stimulus_null,
+    stimulus_null,
+)
+from bids_app.outputs import OutputTree
+
+N_CHECK_VERTICES = 60
+N_CHECK_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class NullCheck:
+    """Standard deviation of the closed form over that of refits, at some vertices of one layer.
+
+    Attributes
+    ----------
+    layer : int
+        Number of the layer (1-based): that of the highest mean accuracy.
+    n_vertices, n_draws : int
+        How many of each.
+    low, median, high : float
+        5 %, 50 % and 95 % quantiles of the ratio over vertices.
+    """
+
+    layer: int
+    n_vertices: int
+    n_draws: int
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
+class MusicNull:
+    """The stimulus null of the group mean, or why there is none.
+
+    Attributes
+    ----------
+    result : StimulusNull or None
+    reasons : list of str
+        Why there is none; empty where there is one.
+    check : NullCheck or None
+        The closed form beside refits; None where there is none.
+    """
+
+    result: StimulusNull | None
+    reasons: list[str]
+    check: NullCheck | None = None
+
+
+def group_music_null(
+    tree: OutputTree,
+    data: GroupData,
+    mean_r: NDArray[np.float64],
+    cache_dir: Path,
+    folder: Path,
+    *,
+    seed: int = 0,
+    n_threads: int = 1,
+) -> MusicNull:
+    """Closed-form null of the group mean with the music's phases shared by all participants.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+    mean_r : array of shape (n_layers, n_vertices)
+        Group accuracy.
+    cache_dir : Path
+        Where the participant level kept the Gram matrices.
+    folder : Path
+        For memory-mapped stacks of responses.
+    seed : int
+        Of the refits that check the closed form.
+    n_threads : int
+    """
+    stored = read_encoding(tree, data.participants[0], data.model)
+    grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
+    if not (grams_dir / "features.json").is_file():
+        reason = f"the features of the music are not in {cache_dir}; give --cache-dir"
+        return MusicNull(None, [reason])
+    stacks = []
+    for stimulus in data.stimuli:
+        stacked = stack_responses(tree, data.participants, stimulus, data.space, folder)
+        if isinstance(stacked, str):
+            return MusicNull(None, [f"{stimulus}: {stacked}"])
+        stacks.append(stacked)
+    grams = FeatureGrams.load(grams_dir)
+    _check_grams(grams, data, stored["Stimuli"])
+    layers = range(len(data.layer_names))
+    first = _plan(grams, data, stacks, 0)
+    cut = [
+        stacks[segment.block].values[:, segment.start : segment.stop] for segment in first.segments
+    ]
+    alphas = load_fold_maps(tree, data, "alpha")
+    penalty = median_penalty(alphas.reshape(-1, *alphas.shape[2:]), data.settings["alphas"])
+    models = (_model(_plan(grams, data, stacks, layer) if layer else first) for layer in layers)
+    result = stimulus_null(cut, models, penalty, mean_r, n_threads=n_threads)
+    layer = int(np.nanargmax(np.nanmean(mean_r, axis=1)))
+    plan = _plan(grams, data, stacks, layer)
+    checksums = [str(stored["Stimuli"][stimulus]) for stimulus in data.stimuli]
+    check = check_null(result, plan, cut, alphas[:, :, layer], data, layer, checksums, seed)
+    return MusicNull(result, [], check)
+
+
+def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:
+    """Whether the features are those of the music and the layers of the maps.
+
+    Raises
+    ------
+    BadDataError
+    """
+    there = dict(zip(grams.labels, grams.checksums, strict=False))
+    other = [name for name in data.stimuli if there.get(name) != checksums.get(name)]
+    lacking = [name for name in data.layer_names if name not in grams.layer_names]
+    if other or lacking:
+        raise BadDataError(
+            "The features in the cache are not those of the maps.",
+            where=grams.path,
+            found=f"stimuli {', '.join(there)}; layers {', '.join(grams.layer_names)}",
+            wanted=", ".join([*other, *lacking]),
+            remedy="delete the folder, or give another one with --cache-dir",
+        )
+
+
+def check_null(
+    result: StimulusNull,
+    plan: EncodingPlan,
+    responses: Sequence[NDArray[np.float32]],
+    alphas: NDArray[np.float32],
+    data: GroupData,
+    layer: int,
+    checksums: Sequence[str],
+    seed: int,
+) -> NullCheck | None:
+    """Compare the closed form with refits, each participant with its own penalties.
+
+    Phases come from the seed, the stimulus' checksum and the draw, so that they are the same for
+    every participant; `alphas` is (n_participants, n_folds, n_vertices). None where the folds are
+    not those of the participants or fewer than two vertices are usable.
+    """
+    held = [frozenset(name.split("+")) for name in data.held_out]
+    folds = [frozenset(fold.held_out) for fold in plan.folds]
+    usable = np.flatnonzero(np.isfinite(result.sd[layer]) & np.isfinite(alphas).all(axis=(0, 1)))
+    if set(held) != set(folds) or len(usable) < 2:
+        return None
+    n_vertices = min(N_CHECK_VERTICES, len(usable))
+    vertices = usable[np.linspace(0, len(usable) - 1, n_vertices).astype(int)]
+    grid = np.log(np.asarray(data.settings["alphas"]))
+    picked = alphas[:, [held.index(fold) for fold in folds]][:, :, vertices]
+    penalty = np.abs(np.log(picked)[..., np.newaxis] - grid).argmin(axis=-1)
+    labels = segment_labels(plan, checksums)
+    draws = refit_stimulus_null(
+        [np.asarray(one[:, :, vertices]) for one in responses],
+        _model(plan),
+        penalty,
+        n_draws=N_CHECK_DRAWS,
+        phases=lambda draw, segment, n_freq: random_phases(seed, labels[segment], draw, n_freq),
+    )
+    ratio = result.sd[layer, vertices] / draws.std(axis=0)
+    low, median, high = (float(value) for value in np.nanquantile(ratio, (0.05, 0.5, 0.95)))
+    return NullCheck(layer + 1, n_vertices, N_CHECK_DRAWS, low, median, high)
+
+
+def _plan(
+    grams: FeatureGrams, data: GroupData, stacks: Sequence[Stack], layer: int
+) -> EncodingPlan:
+    """The stimulus side of a layer, as the participants had it."""
+    settings: dict[str, Any] = data.settings
+    index = [grams.labels.index(label) for label in data.stimuli]
+    times = [stack.times for stack in stacks]
+    gram = sample_gram(
+        grams.gram(grams.layer_names.index(data.layer_names[layer]) + 1),
+        grams.patch_times,
+        index,
+        times,
+        stacks[0].tr,
+        high_pass=settings["high_pass"] or None,
+    )
+    return plan_encoding(
+        gram,
+        [len(t) for t in times],
+        stimuli=data.stimuli,
+        delays=tuple(settings["delays"]),
+        crop=settings["crop"],
+        tr=stacks[0].tr,
+        alphas=settings["alphas"],
+        durations=dict(zip(grams.labels, grams.durations, strict=True)),
+    )
+
+
+def _model(plan: EncodingPlan) -> PredictionModel:
+    resolution = plan.resolution
+    return PredictionModel(
+        resolution.matrices,
+        resolution.sources,
+        resolution.fold_of,
+        [segment.size for segment in plan.segments],
+    )

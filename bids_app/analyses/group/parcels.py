@@ -1,0 +1,169 @@
+"""Accuracy and layer preference per region of an atlas, with every participant's values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.tables import TableWriter
+from bids_app.encoding import fisher_z
+from bids_app.files import sha256_of_file
+from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
+from bids_app.outputs import PARCELS_DESC, labeled
+from bids_app.preference import centroid, preferred_layer
+from bids_app.surface.atlas import Atlas
+from bids_app.surface.mesh import load_mesh
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AtlasSummary:
+    """Means over the regions of one atlas.
+
+    Attributes
+    ----------
+    atlas : Atlas
+    profiles : ParcelTable
+        Accuracy, values of shape (n_participants, n_layers, n_regions).
+    slopes : array of shape (n_participants, n_regions)
+        Residual slope; NaN without a layer preference.
+    n_mask : array of shape (n_regions,)
+        Vertices of the mask of the preference.
+    accuracy_p, slope_p : arrays of shape (n_regions,)
+        Sign flips, corrected over regions: one-sided for the layer-averaged accuracy, two-sided
+        for the slope.
+    """
+
+    atlas: Atlas
+    profiles: ParcelTable
+    slopes: FloatArray
+    n_mask: NDArray[np.int64]
+    accuracy_p: FloatArray
+    slope_p: FloatArray
+
+
+def summarize_atlas(
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference | None,
+    atlas: Atlas,
+    *,
+    n_permutations: int,
+    seed: int,
+) -> AtlasSummary:
+    """Area-weighted means of the participants' maps over an atlas' regions, and their tests."""
+    areas = load_mesh(data.space).areas
+    profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
+    n_regions = len(profiles.labels)
+    options: dict[str, Any] = {
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "uncorrected": False,
+    }
+    tested = sign_flip_max_t(fisher_z(profiles.values).mean(axis=1), tail="greater", **options)
+    slopes = np.full((len(data.participants), n_regions), np.nan)
+    slope_p = np.full(n_regions, np.nan)
+    if preference is not None:
+        slopes = parcel_table(preference.slopes, atlas.regions, areas).values
+        slope_p = sign_flip_max_t(slopes, tail="two-sided", **options).p
+    inside = np.bincount(atlas.regions[accuracy.mask], minlength=max(atlas.names) + 1)
+    return AtlasSummary(
+        atlas, profiles, slopes, inside[profiles.labels], np.asarray(tested.p), np.asarray(slope_p)
+    )
+
+
+def write_atlas(writer: TableWriter, data: GroupData, summary: AtlasSummary) -> None:
+    """One row per region, and one per participant and region."""
+    atlas, profiles = summary.atlas, summary.profiles
+    group = profiles.values.mean(axis=0)
+    described = {
+        "region": profiles.labels,
+        "n_vertices": profiles.n_vertices,
+        "n_mask": summary.n_mask,
+        "area": profiles.area,
+        "accuracy": group.mean(axis=0),
+        "accuracy_p": summary.accuracy_p,
+        "slope": summary.slopes.mean(axis=0),
+        "slope_p": summary.slope_p,
+        "centroid": centroid(group),
+        "best_layer": preferred_layer(group),
+        **_layers(group),
+    }
+    record = atlas_record(atlas)
+    columns = _columns(data.layer_names)
+    writer.table(
+        "summary",
+        REGION_COLUMNS | columns,
+        _rows(atlas, described),
+        desc=labeled(PARCELS_DESC, atlas.label),
+        **record,
+    )
+    rows = []
+    for index, label in enumerate(data.participants):
+        own = profiles.values[index]
+        values = {
+            "region": profiles.labels,
+            "accuracy": own.mean(axis=0),
+            "slope": summary.slopes[index],
+            **_layers(own),
+        }
+        rows += [{"participant_id": f"sub-{label}"} | row for row in _rows(atlas, values)]
+    desc = labeled("participants", atlas.label)
+    writer.table("summary", VALUE_COLUMNS | columns, rows, desc=desc, **record)
+
+
+def atlas_record(atlas: Atlas) -> dict[str, Any]:
+    """Name and checksums of an atlas, for sidecars."""
+    return {
+        "Atlas": atlas.label,
+        "Files": {path.name: sha256_of_file(path) for path in atlas.files},
+    }
+
+
+def _layers(values: FloatArray) -> dict[str, FloatArray]:
+    return {f"r_{layer}": row for layer, row in enumerate(values, start=1)}
+
+
+def _rows(atlas: Atlas, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": atlas.names[int(number)], "hemisphere": atlas.hemispheres[int(number)]}
+        | {name: values[k].item() for name, values in columns.items()}
+        for k, number in enumerate(columns["region"])
+    ]
+
+
+def _columns(layer_names: list[str]) -> dict[str, str]:
+    return {
+        f"r_{layer}": f"mean accuracy of layer {layer} ({name})"
+        for layer, name in enumerate(layer_names, start=1)
+    }
+
+
+REGION_COLUMNS = {
+    "region": "number over both hemispheres",
+    "name": "name in the atlas",
+    "hemisphere": "L or R",
+    "n_vertices": "vertices",
+    "n_mask": "of these, in the mask of the layer preference",
+    "area": "mm2",
+    "accuracy": "mean accuracy over participants, layers and the region (r, weighted by area)",
+    "accuracy_p": "one-sided sign-flip p of the layer-averaged accuracy, corrected over regions",
+    "slope": "mean residual slope over participants and the region",
+    "slope_p": "two-sided sign-flip p of the slope, corrected over regions",
+    "centroid": "center of mass of the region's positive mean profile, in layers",
+    "best_layer": "best layer of the region's mean profile (1-based; display only)",
+}
+VALUE_COLUMNS = {
+    "participant_id": "participant",
+    "region": "number over both hemispheres",
+    "name": "name in the atlas",
+    "hemisphere": "L or R",
+    "accuracy": "accuracy averaged over layers and the region",
+    "slope": "residual slope averaged over the region",
+}

@@ -1,0 +1,243 @@
+"""Tables of the alignment with the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
+from bids_app.analyses.group.alignment import (
+    AUDITORY_RADIUS,
+    MIN_VERTICES,
+    AlignmentReport,
+    Gradient,
+)
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.tables import TableWriter, table_rows
+from bids_app.group import GroupAlignment
+from bids_app.outputs import ALIGNMENT_DESC, labeled
+
+
+def write_alignment(
+    writer: TableWriter,
+    data: GroupData,
+    gradient: Gradient,
+    alignment: AlignmentReport,
+    accuracy: GroupAccuracy,
+) -> None:
+    """Participants, the group's numbers and accuracy along the gradient."""
+    nothing = np.full(len(data.participants), np.nan)
+    columns = {
+        "rho": np.tanh(alignment.plain.participants_z),
+        "z": alignment.plain.participants_z,
+        "rho_partial": np.tanh(alignment.partial.participants_z),
+        "rho_left": np.tanh(alignment.left.participants_z) if alignment.left else nothing,
+        "rho_right": np.tanh(alignment.right.participants_z) if alignment.right else nothing,
+        "rho_without_auditory": np.tanh(alignment.without_auditory.participants_z)
+        if alignment.without_auditory
+        else nothing,
+        "rho_without": alignment.plain.leave_one_out_r,
+        "p_without": alignment.plain.leave_one_out_p,
+    }
+    rows = [
+        {"participant_id": f"sub-{label}"}
+        | {name: float(values[index]) for name, values in columns.items()}
+        for index, label in enumerate(data.participants)
+    ]
+    group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
+    writer.table(
+        "statmap",
+        ALIGNMENT_COLUMNS,
+        rows,
+        desc=labeled(ALIGNMENT_DESC, gradient.label),
+        Group=group,
+    )
+    bins = alignment.bins
+    bin_rows = [
+        {
+            "bin": index + 1,
+            "gradient_low": float(bins.edges[index]),
+            "gradient_high": float(bins.edges[index + 1]),
+            "n_vertices": int(bins.count[index]),
+            "layer": layer + 1,
+            "name": name,
+            "r": float(bins.mean[index, layer]),
+        }
+        for index in range(len(bins.count))
+        for layer, name in enumerate(data.layer_names)
+    ]
+    writer.table("statmap", BIN_COLUMNS, bin_rows, desc=labeled("bins", gradient.label))
+
+
+def left_out(alignment: AlignmentReport) -> dict[str, str]:
+    """Parts of the cortex that were not looked at by themselves, and why."""
+    parts = {
+        "left": alignment.left,
+        "right": alignment.right,
+        "without auditory cortex": alignment.without_auditory,
+    }
+    few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
+    return {part: few for part, result in parts.items() if result is None}
+
+
+def write_spins(
+    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
+) -> None:
+    """One row per rotation of the gradient."""
+    spins = {
+        "statistic": alignment.plain.null,
+        "statistic_partial": alignment.partial.null,
+        "statistic_left": alignment.left and alignment.left.null,
+        "statistic_right": alignment.right and alignment.right.null,
+        "statistic_without_auditory": alignment.without_auditory
+        and alignment.without_auditory.null,
+        "largest_layer": alignment.omnibus.null,
+    }
+    layers = {f"layer_{k}": null for k, null in enumerate(alignment.layers.null, start=1)}
+    columns = SPIN_COLUMNS | {
+        f"layer_{k}": f"correlation of the group accuracy of layer {k} ({name}) with the rotated "
+        "gradient"
+        for k, name in enumerate(data.layer_names, start=1)
+    }
+    writer.table(
+        "", columns, table_rows(spins | layers, alignment.n_spins), desc=labeled("nulls", label)
+    )
+
+
+def write_layer_alignment(
+    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
+) -> None:
+    """Every layer's accuracy against the gradient."""
+    layers, omnibus = alignment.layers, alignment.omnibus
+    rows = [
+        {
+            "layer": index + 1,
+            "name": name,
+            "rho": float(layers.r[index]),
+            "p_spin": float(layers.p[index]),
+            "p_corrected": float(omnibus.p_corrected[index]),
+        }
+        for index, name in enumerate(data.layer_names)
+    ]
+    group = {
+        "largest": omnibus.statistic,
+        "layer": omnibus.index + 1,
+        "name": data.layer_names[omnibus.index],
+        "p_omnibus": omnibus.p,
+        "n_spins": alignment.n_spins,
+        "method": alignment.method,
+    }
+    desc = labeled("layeralignment", label)
+    writer.table("statmap", LAYER_COLUMNS, rows, desc=desc, Group=group)
+
+
+def write_vertices(
+    writer: TableWriter,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    gradient: Gradient,
+) -> None:
+    """The vertices of the mask, which the figures of the page are drawn from."""
+    n_left = len(gradient.values) // 2
+    values = {
+        "gradient": gradient.values,
+        "accuracy": accuracy.layer_mean_r,
+        "slope": preference.mean,
+        "slope_p": preference.p,
+        "centroid": preference.centroid,
+        "best_layer": preference.argmax,
+        "stability": preference.stability,
+    }
+    rows = [
+        {
+            "hemisphere": "L" if vertex < n_left else "R",
+            "vertex": int(vertex if vertex < n_left else vertex - n_left),
+        }
+        | {name: float(one[vertex]) for name, one in values.items()}
+        for vertex in np.flatnonzero(accuracy.mask)
+    ]
+    writer.table("statmap", VERTEX_COLUMNS, rows, desc=labeled("vertices", gradient.label))
+
+
+def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:
+    """The group's numbers, as the table's sidecar and the report give them."""
+    plain, partial = alignment.plain, alignment.partial
+    return {
+        "statement": alignment.statement,
+        "claimed": alignment.claimed,
+        "statistic": plain.statistic,
+        "rho_mean": plain.r,
+        "p_spin": plain.p,
+        "statistic_partial": partial.statistic,
+        "rho_mean_partial": partial.r,
+        "p_spin_partial": partial.p,
+        "t": plain.t,
+        "p_t": plain.t_p,
+        "df": plain.df,
+        "ci_low": plain.ci_low,
+        "ci_high": plain.ci_high,
+        "cohen_d": plain.cohen_d,
+        "left": _side(alignment.left),
+        "right": _side(alignment.right),
+        "without_auditory": _side(alignment.without_auditory),
+        "method": alignment.method,
+        "n_spins": alignment.n_spins,
+        "n_redrawn": alignment.n_redrawn,
+        "mask": accuracy.mask_kind,
+        "n_mask": alignment.n_mask,
+    }
+
+
+def _side(side: GroupAlignment | None) -> dict[str, float] | None:
+    return None if side is None else {"rho_mean": side.r, "p_spin": side.p}
+
+
+ALIGNMENT_COLUMNS = {
+    "participant_id": "participant",
+    "rho": "correlation (Group.method) of residual slope and gradient inside the mask",
+    "z": "atanh(rho)",
+    "rho_partial": "the same given the participant's layer-averaged accuracy",
+    "rho_left": "left hemisphere only",
+    "rho_right": "right hemisphere only",
+    "rho_without_auditory": "without the surroundings of Heschl's gyrus",
+    "rho_without": "group mean rho without this participant",
+    "p_without": "spin p without this participant",
+}
+BIN_COLUMNS = {
+    "bin": "equal-count bin of the gradient inside the mask, 1 is lowest",
+    "gradient_low": "smallest gradient value of the bin",
+    "gradient_high": "smallest gradient value of the next bin (largest of all for the last)",
+    "n_vertices": "vertices in the bin",
+    "layer": "number of the layer",
+    "name": "name of the layer",
+    "r": "mean group accuracy",
+}
+
+SPIN_COLUMNS = {
+    "statistic": "mean atanh(rho) over participants for one rotation of the gradient",
+    "statistic_partial": "the same given accuracy",
+    "statistic_left": "left hemisphere only",
+    "statistic_right": "right hemisphere only",
+    "statistic_without_auditory": f"without vertices within {AUDITORY_RADIUS:g} mm of Heschl's "
+    "gyrus",
+    "largest_layer": "largest absolute correlation over layers for one rotation",
+}
+LAYER_COLUMNS = {
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "rho": "correlation of the layer's group accuracy with the gradient inside the mask",
+    "p_spin": "two-sided spin p, not corrected over layers",
+    "p_corrected": "two-sided spin p, corrected by the largest absolute correlation over layers",
+}
+VERTEX_COLUMNS = {
+    "hemisphere": "L or R",
+    "vertex": "number within the hemisphere, from 0",
+    "gradient": "value of the gradient",
+    "accuracy": "layer-averaged accuracy (r)",
+    "slope": "mean residual slope over participants",
+    "slope_p": "two-sided sign-flip max-T p of the slope",
+    "centroid": "center of mass of the positive group-mean profile, in layers",
+    "best_layer": "best layer of the group-mean profile (1-based; display only)",
+    "stability": "share of bootstrap samples of participants with the same best layer",
+}

@@ -1,0 +1,1 @@
+"""One participant: runs to responses, layers, preference, weights, files."""

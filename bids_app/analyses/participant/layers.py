@@ -1,0 +1,375 @@
+"""Every layer's encoding model for one participant."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.responses import Block
+from bids_app.encoding import (
+    EncodingPlan,
+    EncodingResult,
+    FeatureSimilarity,
+    benjamini_hochberg,
+    check_checksums,
+    feature_similarity,
+    fit_encoding,
+    pareto_tail_p,
+    phase_null,
+    plan_encoding,
+)
+from bids_app.errors import BadDataError
+from bids_app.features.cache import FeatureGrams
+from bids_app.features.timing import sample_gram
+
+LOGGER = logging.getLogger("bids_app.analyses")
+SIMILARITY_DRAWS = 200
+SHORT = 60  # samples; with fewer p is too small (docs/encoding.md)
+
+
+@dataclass(frozen=True)
+class LayerFits:
+    """Encoding results of all layers of one participant.
+
+    Attributes
+    ----------
+    r : array of shape (n_layers, n_vertices)
+        Fisher-z mean over held-out stimuli, back-transformed.
+    z, p, q : array of shape (n_layers, n_vertices)
+        Against the phase-rotation null; NaN where no null was asked for.
+    null_sd : array of shape (n_layers, n_vertices)
+        Standard deviation of the mean accuracy under the null.
+    fold_r, alpha : array of shape (n_layers, n_folds, n_vertices)
+        Accuracy and penalty per held-out stimulus.
+    fold_stimuli : list of n_folds str
+        Labels of the stimuli held out, joined by ``+``.
+    layer_names : list of n_layers str
+    features_folder : str
+        Name of the folder of the Gram matrices in the cache.
+    table : list of n_layers dict
+        Per layer: units, effective rank, penalty-edge shares, accuracy.
+    n_degenerate : int
+        Vertices without a result.
+    average_sd_ratio : float
+        Null standard deviation of the layer average over the layers' mean standard deviation:
+        below 1, since layers are not perfectly correlated. NaN without a null.
+    p_max : array of shape (n_layers, n_vertices), or None
+        By refits only: p corrected for the maximum over vertices and layers.
+    """
+
+    r: NDArray[np.float32]
+    z: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    null_sd: NDArray[np.float32]
+    fold_r: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    fold_stimuli: list[str]
+    layer_names: list[str]
+    features_folder: str
+    table: list[dict[str, Any]]
+    n_degenerate: int
+    average_sd_ratio: float
+    p_max: NDArray[np.float32] | None = None
+
+    def save(self, path: Path) -> Path:
+        """Write to one uncompressed ``.npz`` file."""
+        arrays = {k: v for k, v in self._items() if isinstance(v, np.ndarray)}
+        meta = {k: v for k, v in self._items() if not isinstance(v, np.ndarray)}
+        np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> LayerFits:
+        """Read what `save` wrote."""
+        with np.load(path) as stored:
+            meta = json.loads(str(stored["meta"]))
+            return cls(**meta, **{k: stored[k] for k in stored.files if k != "meta"})
+
+    def _items(self) -> list[tuple[str, Any]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self)]
+
+
+def fit_layers(
+    grams: FeatureGrams,
+    blocks: Sequence[Block],
+    *,
+    layers: Sequence[str] = (),
+    delays: tuple[float, float],
+    crop: float,
+    alphas: Sequence[float],
+    selection: Literal["r", "sse"],
+    null: Literal["analytic", "phase", "none"],
+    n_nulls: int = 200,
+    high_pass: float,
+    seed: int,
+    n_threads: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> LayerFits:
+    """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
+
+    `seed` draws the vertices and phases of the refits: behind `LayerFits.average_sd_ratio`, behind
+    the null where a stimulus was heard more than once, and the `n_nulls` of ``null="phase"``.
+
+    Raises
+    ------
+    BadDataError
+        If the runs differ in repetition time.
+    """
+    tr = _common_tr(blocks)
+    # Folds are named and ordered alike for everybody, whatever was played first.
+    blocks = sorted(blocks, key=lambda block: block.stimulus)
+    labels = [block.stimulus for block in blocks]
+    index = [grams.labels.index(label) for label in labels]
+    checksums = [grams.checksums[i] for i in index]
+    check_checksums(labels, checksums)
+    times = [block.times for block in blocks]
+    lengths = [len(t) for t in times]
+    usable = _usable_vertices(blocks)
+    responses = [block.values[:, usable] for block in blocks]
+    average = _LayerAverageNull(responses, seed) if null != "none" else None
+    refits = _PhaseRefits(checksums, n_nulls, seed, n_threads) if null == "phase" else None
+    closed: Literal["analytic", "none"] = "none" if null == "none" else "analytic"
+    results: list[_LayerMaps] = []
+    table: list[dict[str, Any]] = []
+    names = [name for name in grams.layer_names if not layers or name in layers]
+    for position, name in enumerate(names, start=1):
+        layer = grams.layer_names.index(name) + 1
+        if progress is not None:
+            progress(position, len(names), name)
+        gram = sample_gram(
+            grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass or None
+        )
+        plan = plan_encoding(
+            gram,
+            lengths,
+            stimuli=labels,
+            delays=delays,
+            crop=crop,
+            tr=tr,
+            alphas=alphas,
+            durations=dict(zip(grams.labels, grams.durations, strict=True)),
+        )
+        if position == 1 and null != "none":
+            _warn_if_short(plan)
+        result = fit_encoding(
+            plan, responses, selection=selection, null=closed, seed=seed, n_threads=n_threads
+        )
+        if refits is not None:
+            result = refits.test(plan, responses, result)
+        results.append(_LayerMaps.of(result))
+        if average is not None:
+            average.add(plan, result.alpha, checksums, n_threads)
+        similar = feature_similarity(
+            gram, lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
+        )
+        table.append(_layer_row(layer, name, grams, plan, result, similar))
+    ratio = float("nan") if average is None else average.sd_ratio
+    p_max = None if refits is None else refits.p_max
+    return _stack(results, usable, grams, table, ratio, p_max)
+
+
+@dataclass(frozen=True)
+class _LayerMaps:
+    """What is kept of one layer, in the precision of the maps: on fine meshes it is a lot."""
+
+    mean_r: NDArray[np.float32]
+    null_sd: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    r: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    fold_stimuli: tuple[tuple[str, ...], ...]
+    n_degenerate: int
+
+    @classmethod
+    def of(cls, result: EncodingResult) -> _LayerMaps:
+        names = ("mean_r", "null_sd", "p", "q", "r", "alpha")
+        arrays = {name: getattr(result, name).astype(np.float32) for name in names}
+        return cls(**arrays, fold_stimuli=result.fold_stimuli, n_degenerate=result.n_degenerate)
+
+
+class _PhaseRefits:
+    """Null of every layer by refits under common phases, and the maximum over vertices and layers.
+
+    Accuracies are divided by their null standard deviation in closed form before the maximum is
+    taken, so that vertices and layers with a wide null do not set the threshold for all.
+    """
+
+    def __init__(self, checksums: Sequence[str], n_draws: int, seed: int, n_threads: int) -> None:
+        self._options: dict[str, Any] = {
+            "checksums": checksums,
+            "n_draws": n_draws,
+            "seed": seed,
+            "n_threads": n_threads,
+        }
+        self._maxima: list[NDArray[np.float64]] = []
+        self._observed: list[NDArray[np.float64]] = []
+
+    def test(
+        self, plan: EncodingPlan, responses: Sequence[NDArray[Any]], result: EncodingResult
+    ) -> EncodingResult:
+        """The result with the standard deviation, p and q of the refits."""
+        null = phase_null(
+            plan,
+            responses,
+            result.alpha,
+            mean_r=result.mean_r,
+            scale=result.null_sd,
+            **self._options,
+        )
+        self._maxima.append(null.max_null)
+        self._observed.append(result.mean_r / result.null_sd)
+        return replace(result, null_sd=null.sd, p=null.p, q=benjamini_hochberg(null.p))
+
+    @property
+    def p_max(self) -> NDArray[np.float64]:
+        """Corrected for the maximum over vertices and layers, (n_layers, n_vertices)."""
+        return pareto_tail_p(np.stack(self._observed), np.max(self._maxima, axis=0))
+
+
+class _LayerAverageNull:
+    """Null standard deviation of the layer average, by refits at a sample of vertices.
+
+    All layers see the same phases, so the draws of their average keep the layers' dependence.
+    """
+
+    N_VERTICES = 64
+    N_DRAWS = 40
+
+    def __init__(self, responses: Sequence[NDArray[np.float32]], seed: int) -> None:
+        n_vertices = responses[0].shape[1]
+        size = min(self.N_VERTICES, n_vertices)
+        chosen = np.random.default_rng(seed).choice(n_vertices, size=size, replace=False)
+        self._chosen = np.sort(chosen)
+        self._responses = [y[:, self._chosen] for y in responses]
+        self._seed = seed
+        self._sum = np.zeros((self.N_DRAWS, size))
+        self._rms = 0.0
+
+    def add(
+        self,
+        plan: EncodingPlan,
+        alpha: NDArray[np.float64],
+        checksums: Sequence[str],
+        n_threads: int,
+    ) -> None:
+        """Refit one layer to responses with random phases."""
+        null = phase_null(
+            plan,
+            self._responses,
+            alpha[:, self._chosen],
+            checksums=checksums,
+            n_draws=self.N_DRAWS,
+            seed=self._seed,
+            n_threads=n_threads,
+        )
+        draws = null.draws.astype(np.float64)
+        self._sum += draws
+        self._rms += float(np.sqrt((draws**2).mean()))
+
+    @property
+    def sd_ratio(self) -> float:
+        """SD of the average over the mean SD; at most 1."""
+        if self._rms == 0:
+            return 1.0
+        return min(1.0, float(np.sqrt((self._sum**2).mean())) / self._rms)
+
+
+def _common_tr(blocks: Sequence[Block]) -> float:
+    found = sorted({block.tr for block in blocks})
+    if len(found) != 1:
+        raise BadDataError(
+            "The runs of a participant differ in repetition time.",
+            found=", ".join(f"{b.run}: {b.tr:g} s" for b in blocks),
+            wanted="one repetition time",
+            remedy="select the runs that belong together with --task-id",
+        )
+    return found[0]
+
+
+def _layer_row(
+    layer: int,
+    name: str,
+    grams: FeatureGrams,
+    plan: EncodingPlan,
+    result: EncodingResult,
+    similar: Sequence[FeatureSimilarity],
+) -> dict[str, Any]:
+    finite = result.mean_r[np.isfinite(result.mean_r)]
+    return {
+        "layer": layer,
+        "name": name,
+        "n_units": grams.n_units[layer - 1],
+        "n_constant_units": grams.n_constant[layer - 1],
+        "effective_rank": float(plan.effective_rank),
+        "edge_low": float(result.edge_low),
+        "edge_high": float(result.edge_high),
+        "mean_r": float(finite.mean()) if finite.size else float("nan"),
+        "max_r": float(finite.max()) if finite.size else float("nan"),
+        "share_q05": float((result.q < 0.05).sum() / finite.size) if finite.size else 0.0,
+        "similarity_r": max((s.r for s in similar), default=float("nan")),
+        "similarity_p": min((s.p for s in similar), default=float("nan")),
+    }
+
+
+def _warn_if_short(plan: EncodingPlan) -> None:
+    shortest = min(segment.size for segment in plan.segments)
+    if shortest < SHORT:
+        LOGGER.warning(
+            "only %d samples of a presentation are kept: p within participants is too small"
+            " below about %d",
+            shortest,
+            SHORT,
+        )
+
+
+def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
+    """Vertices with a finite, varying response in every presentation, (n_vertices,)."""
+    return np.all(
+        [np.isfinite(b.values).all(axis=0) & (np.ptp(b.values, axis=0) > 0) for b in blocks],
+        axis=0,
+    )
+
+
+def _stack(
+    results: Sequence[_LayerMaps],
+    usable: NDArray[np.bool_],
+    grams: FeatureGrams,
+    table: list[dict[str, Any]],
+    ratio: float,
+    p_max: NDArray[np.float64] | None,
+) -> LayerFits:
+    def stack(name: str) -> NDArray[np.float32]:
+        return on_mesh(np.stack([getattr(result, name) for result in results]))
+
+    def on_mesh(found: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Values of all layers on the whole mesh, NaN where a vertex has no response."""
+        whole = np.full((*found.shape[:-1], len(usable)), np.nan, dtype=np.float32)
+        whole[..., usable] = found
+        return whole
+
+    r, null_sd = stack("mean_r"), stack("null_sd")
+    return LayerFits(
+        r=r,
+        z=r / null_sd,
+        p=stack("p"),
+        q=stack("q"),
+        null_sd=null_sd,
+        fold_r=stack("r"),
+        alpha=stack("alpha"),
+        fold_stimuli=["+".join(np.atleast_1d(held)) for held in results[0].fold_stimuli],
+        layer_names=[row["name"] for row in table],
+        features_folder=grams.path.name,
+        table=table,
+        n_degenerate=int((~usable).sum()) + int(results[0].n_degenerate),
+        average_sd_ratio=ratio,
+        p_max=None if p_max is None else on_mesh(p_max),
+    )

@@ -1,0 +1,100 @@
+"""What the linear models of emotion share: runs ready to be fitted, maps of a participant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.responses import RunData
+from bids_app.emotion import Design, GlmEstimate, fit_run, fixed_effects
+from bids_app.errors import BadDataError
+from bids_app.inputs.records import BoldRun
+
+NOISE_MODEL = "ar1"
+"""Of every fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmotionMaps:
+    """Contrasts of one participant.
+
+    Attributes
+    ----------
+    names : list of n_maps str
+        What each map shows.
+    effect, t, z : array of shape (n_maps, n_vertices)
+        Effect (percent signal change per unit of its regressor), its t and z.
+    degrees_of_freedom : float
+    table : list of dict
+        One row per run: whether it was used, and why not.
+    details : dict
+        Settings of the model, for the sidecar.
+    """
+
+    names: list[str]
+    effect: NDArray[np.float32]
+    t: NDArray[np.float32]
+    z: NDArray[np.float32]
+    degrees_of_freedom: float
+    table: list[dict[str, Any]]
+    details: dict[str, Any]
+
+
+class RunFits:
+    """Linear models of a participant's runs, with a row per run: used, or why not."""
+
+    def __init__(self) -> None:
+        self.estimates: list[GlmEstimate] = []
+        self.table: list[dict[str, Any]] = []
+
+    def skip(self, run: BoldRun, reason: str) -> None:
+        """Leave a run out."""
+        self.table.append({"run": run.label, "used": False, "reason": reason})
+
+    def fit(self, data: RunData, design: Design, weights: NDArray[np.float64]) -> None:
+        """Fit a run, as for `fit_run`."""
+        estimate = fit_run(data.bold, design, weights)
+        self.estimates.append(estimate)
+        self.table.append(
+            {
+                "run": data.label,
+                "used": True,
+                "reason": "",
+                "n_volumes": len(data.frame_times),
+                "n_regressors": design.matrix.shape[1],
+                "degrees_of_freedom": estimate.degrees_of_freedom,
+                "percent_signal_change": data.percent,
+            }
+        )
+
+    def combine(
+        self, names: Sequence[str], details: dict[str, Any], *, analysis: str
+    ) -> EmotionMaps:
+        """Fixed effects over the runs that could be fitted.
+
+        Raises
+        ------
+        BadDataError
+            If there is none; the reasons are those of the table.
+        """
+        if not self.estimates:
+            reasons = dict.fromkeys(f"{row['run']}: {row['reason']}" for row in self.table)
+            raise BadDataError(
+                f"No run of the participant can be used for {analysis}.",
+                found="; ".join(reasons) or "no runs",
+                remedy="the participant is kept out of this analysis",
+            )
+        joint = fixed_effects(self.estimates)
+        return EmotionMaps(
+            names=list(names),
+            effect=joint.effect.astype(np.float32),
+            t=joint.t.astype(np.float32),
+            z=joint.z.astype(np.float32),
+            degrees_of_freedom=joint.degrees_of_freedom,
+            table=self.table,
+            details=details,
+        )

@@ -1,0 +1,178 @@
+"""When did the music start? Auditory cortex of all participants against loudness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.lags import LAGS, check_lag, read_loudness
+from bids_app.analyses.participant.responses import auditory_responses
+from bids_app.config import DEFAULT_SEED
+from bids_app.features.loudness import Loudness
+from bids_app.inputs.records import BoldRun, Presentation, StudyPlan
+from bids_app.surface.lag import LagSummary, summarize_lags
+from bids_app.surface.mesh import load_mesh
+
+HEMODYNAMIC_DELAY = 5.0
+"""Seconds by which auditory cortex is expected to follow the sound."""
+
+MIN_OVERLAP = 0.5
+"""Share of the music (or of the run, if shorter) that must be in the run for a lag to be tried."""
+
+_STEP = 0.5
+_N_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class OnsetEstimate:
+    """What the data say about one stimulus in one task.
+
+    Attributes
+    ----------
+    task, stimulus : str
+    onsets : tuple of float
+        Onsets that were assumed, in seconds after the first volume; mostly one.
+    lags, low, high : arrays of shape (n_lags,)
+        Seconds, and 95 % interval of the mean curve over participants.
+    summary : LagSummary
+        Mean curve, its maximum and the interval of that.
+    participants : tuple of str
+    """
+
+    task: str
+    stimulus: str
+    onsets: tuple[float, ...]
+    lags: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    summary: LagSummary
+    participants: tuple[str, ...]
+
+    @property
+    def shift(self) -> float:
+        """Seconds to add to the assumed onset."""
+        return self.summary.lag - HEMODYNAMIC_DELAY
+
+
+def estimate_onsets(
+    plan: StudyPlan,
+    *,
+    confounds: str,
+    high_pass: float,
+    space: str,
+    seed: int = DEFAULT_SEED,
+    progress: Callable[[str], None] | None = None,
+) -> list[OnsetEstimate]:
+    """Lag curves of whole runs, averaged over each participant's runs and then over participants.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        With the onsets to start from; all volumes of a run take part wherever the music is.
+    confounds : str
+        Strategy.
+    high_pass : float
+        Cutoff in seconds.
+    space : str
+        Mesh.
+    seed : int
+        Of the bootstrap over participants.
+    progress : callable, optional
+        Called with the label of each run.
+
+    Returns
+    -------
+    list of OnsetEstimate
+        By task and stimulus.
+    """
+    sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
+    mesh = load_mesh(space)
+    curves: dict[tuple[str, str], dict[str, list[NDArray[np.float64]]]] = {}
+    onsets: dict[tuple[str, str], set[float]] = {}
+    lags = {
+        key: _lags_to_try([run for run in plan.runs if _hears(run, key)], sounds[key[1]])
+        for key in sorted({(run.task, p.stimulus) for run in plan.runs for p in run.presentations})
+    }
+    for run in plan.runs:
+        if progress is not None:
+            progress(run.label)
+        responses = auditory_responses(run, mesh, confounds, high_pass)
+        for presentation in run.presentations:
+            key = (run.task, presentation.stimulus)
+            curve = _curve(
+                run, presentation, responses, sounds[key[1]], high_pass=high_pass, lags=lags[key]
+            )
+            curves.setdefault(key, {}).setdefault(run.participant, []).append(curve)
+            onsets.setdefault(key, set()).add(presentation.onset)
+    return [
+        _estimate(key, tuple(sorted(onsets[key])), lags[key], curves[key], seed)
+        for key in sorted(curves)
+    ]
+
+
+def _hears(run: BoldRun, key: tuple[str, str]) -> bool:
+    return run.task == key[0] and key[1] in [p.stimulus for p in run.presentations]
+
+
+def _lags_to_try(runs: Sequence[BoldRun], sound: Loudness) -> NDArray[np.float64]:
+    """From the usual earliest lag to the latest at which enough music is left in the run."""
+    end = max(run.n_volumes * run.tr for run in runs)
+    length = sound.values.size * sound.frame
+    latest = max(LAGS[-1], end - MIN_OVERLAP * min(length, end))
+    return np.arange(LAGS[0], latest + _STEP / 2, _STEP)
+
+
+def _curve(
+    run: BoldRun,
+    presentation: Presentation,
+    responses: NDArray[np.float32],
+    sound: Loudness,
+    *,
+    high_pass: float,
+    lags: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    times = run.start_time + run.tr * np.arange(len(responses)) - presentation.onset
+    # Before the offset and after the end of playing nothing was heard.
+    played = (times >= 0) & (times <= presentation.duration)
+    inside = np.where(played, times + presentation.offset, -1.0)
+    return check_lag(
+        presentation.stimulus,
+        responses,
+        inside,
+        sound,
+        tr=run.tr,
+        high_pass=high_pass,
+        lags=lags,
+    ).curve
+
+
+def _estimate(
+    key: tuple[str, str],
+    onsets: tuple[float, ...],
+    lags: NDArray[np.float64],
+    curves: dict[str, list[NDArray[np.float64]]],
+    seed: int,
+) -> OnsetEstimate:
+    z = np.stack([_mean_z(np.stack(own)) for own in curves.values()])
+    rng = np.random.default_rng(seed)
+    draws = [_mean_z(np.tanh(z[rng.integers(0, len(z), len(z))])) for _ in range(_N_DRAWS)]
+    low, high = np.tanh(np.percentile(draws, [2.5, 97.5], axis=0))
+    return OnsetEstimate(
+        task=key[0],
+        stimulus=key[1],
+        onsets=onsets,
+        lags=lags,
+        low=low,
+        high=high,
+        summary=summarize_lags(np.tanh(z), lags, seed=seed),
+        participants=tuple(curves),
+    )
+
+
+def _mean_z(r: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean Fisher z over rows; NaN where a row is."""
+    return np.asarray(np.arctanh(np.clip(r, -0.999999, 0.999999)).mean(axis=0))

@@ -1,0 +1,155 @@
+"""What is to be done for whom: models, records, and what they rest on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_app.analyses.folder.claims import input_files
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.config import Config, FeatureSpace
+from bids_app.features.spaces import check_space, file_of
+from bids_app.features.vggish import LAYER_NAMES, resolve_layers
+from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
+from bids_app.inputs.estimate import Estimate, estimate_costs
+from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.outputs import OutputTree, write_dataset_files
+from bids_app.report import citation_bib, citation_md
+from bids_app.resources import find_weights
+from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.mesh import load_mesh
+
+
+def costs_of(config: Config, plan: StudyPlan) -> Estimate:
+    """What the plan takes with these settings."""
+    return estimate_costs(
+        plan,
+        space=config.responses.space,
+        hop=config.model.hop,
+        n_procs=config.running.n_procs,
+    )
+
+
+def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:
+    """Dataset description, ignore file, README and citations."""
+    write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
+    remove_leftovers(tree.root)
+    write_text(tree.root / "CITATION.md", citation_md())
+    write_text(tree.root / "CITATION.bib", citation_bib())
+
+
+def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
+    return [{"Name": name, "URL": path.resolve().as_uri()} for name, path in plan.dataset_links]
+
+
+def _authors(plan: StudyPlan) -> list[str]:
+    """Authors of the first source dataset that names any."""
+    for folder in (plan.raw_dir, *plan.derivatives):
+        description = None if folder is None else folder / "dataset_description.json"
+        if description is not None and description.is_file():
+            authors = read_json(description).get("Authors")
+            if isinstance(authors, list) and authors:
+                return [str(author) for author in authors]
+    return []
+
+
+@dataclass(frozen=True)
+class EncodingModel:
+    """A feature space with the weights behind it and the settings of its maps."""
+
+    space: FeatureSpace
+    weights: str
+    settings: dict[str, Any]
+    save_weights: tuple[str, ...] = ()
+    mask: tuple[Path, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Model label."""
+        return self.space.label
+
+    @classmethod
+    def of(cls, space: FeatureSpace, config: Config) -> EncodingModel:
+        """Check the space and find its weights."""
+        check_space(space.features)
+        weights = find_weights(config.model.weights) if space.is_network else ""
+        layers = resolve_layers(config.model.layers or None) if space.is_network else ()
+        settings = config.participant_settings(
+            _weights_checksum(weights) if weights else "", space.features
+        )
+        own = {
+            "cortex_mask": mask_checksums(config),
+            "layers": [LAYER_NAMES[n - 1] for n in layers] if config.model.layers else [],
+        }
+        model = config.model
+        return cls(space, weights, settings | own, model.save_weights, model.weights_mask)
+
+    @property
+    def weights_asked(self) -> dict[str, str]:
+        """What is to be saved of the weights: asking for others means doing it again."""
+        if not self.save_weights:
+            return {}
+        return {"save_weights": " ".join([*self.save_weights, *map(sha256_of_file, self.mask)])}
+
+    def files(self, stimuli: Sequence[str]) -> list[Path]:
+        """Files of precomputed features of these stimuli."""
+        found = {file_of(self.space.features, label) for label in stimuli}
+        return sorted(path for path in found if path is not None)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What sidecars say of the features."""
+        if not self.weights:
+            return {"Features": self.settings["features"], "Untrained": False}
+        untrained = self.weights.startswith("random:")
+        return {
+            "Features": self.settings["features"],
+            "Network": "VGGish",
+            "Weights": self.weights if untrained else Path(self.weights).name,
+            "WeightsSHA256": self.settings["weights_sha256"],
+            "Untrained": untrained,
+        }
+
+
+def _weights_checksum(weights: str) -> str:
+    if weights.startswith("random:"):
+        return weights
+    return sha256_of_file(Path(weights))
+
+
+def mask_checksums(config: Config) -> list[str]:
+    """The mask counts by content; one that cannot be used is told before work begins."""
+    files = config.responses.cortex_mask
+    if files:
+        read_cortex_mask(files, load_mesh(config.responses.space).n_vertices)
+    return [sha256_of_file(path) for path in files]
+
+
+def participant_record(
+    plan: StudyPlan, participant: str, model: EncodingModel
+) -> ParticipantRecord:
+    """What a participant's maps of a model rest on."""
+    runs = [run for run in plan.runs if run.participant == participant]
+    heard = {p.stimulus for run in runs for p in run.presentations}
+    return ParticipantRecord(
+        participant=participant,
+        model=model.label,
+        settings=model.settings,
+        sources=sorted({source for run in runs for source in run.sources}),
+        inputs={
+            path.name: sha256_of_file(path)
+            for path in (*input_files(runs), *model.files(sorted(heard)))
+        }
+        | {"plan": _timing_checksum(runs), **model.weights_asked},
+        stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
+        features=model.description,
+    )
+
+
+def _timing_checksum(runs: Sequence[BoldRun]) -> str:
+    """Checksum of what decides about alignment in time but is in no file named in the runs."""
+    timing = [(r.label, r.tr, r.start_time, r.n_dummy, r.presentations) for r in runs]
+    return hashlib.sha256(repr(timing).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Continuous ratings: brain and ratings, layers and ratings."""

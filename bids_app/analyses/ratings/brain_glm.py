@@ -1,0 +1,235 @@
+"""Ratings and brain (Q1): where do responses follow, or precede, changes of what is felt?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.linear_models import NOISE_MODEL, EmotionMaps, RunFits
+from bids_app.analyses.participant.responses import RunData, prepare_run
+from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.emotion import (
+    build_design,
+    convolved,
+    convolved_course,
+    delayed_course,
+    is_constant,
+)
+from bids_app.encoding import delay_samples
+from bids_app.errors import BadDataError, MusencError, reason_of
+from bids_app.inputs.ratings import RatingSet
+from bids_app.inputs.records import BoldRun, Presentation
+from bids_app.surface.mesh import SurfaceMesh
+
+
+def fit_rating_glm(
+    runs: Sequence[BoldRun],
+    ratings: RatingSet,
+    *,
+    scales: Sequence[str] | None = None,
+    confounds: str,
+    high_pass: float,
+    smoothing: float = 0.0,
+    mesh: SurfaceMesh | None = None,
+    cortex_mask: Sequence[Path] = (),
+    hrf: Literal["spm", "glover", "fir"] = "spm",
+    delays: tuple[float, float] = (-10.0, 10.0),
+) -> EmotionMaps:
+    """Fit ``response = sum of b |d scale / dt| + confounds + drift + music + e`` to every run.
+
+    All scales are in one model. Each change is divided by its standard deviation over all music of
+    the participant, so that effects of different scales can be compared. The music itself is a
+    regressor of no interest: a change is never negative, so without it the effect would also show
+    what responds to music against silence.
+
+    Parameters
+    ----------
+    runs : sequence of BoldRun
+        Of one participant.
+    ratings : RatingSet
+        Of everybody.
+    scales : sequence of str, optional
+        Default: all.
+    confounds, high_pass, smoothing
+        As for the responses of the encoding models.
+    mesh : SurfaceMesh, optional
+        Of the analysis; default: fsaverage5.
+    cortex_mask : sequence of Path
+        Files that say which vertices are cortex. Empty: all that vary.
+    hrf : {"spm", "glover", "fir"}
+        Canonical response, or one coefficient per delay.
+    delays : (float, float)
+        First and last delay in seconds for "fir"; positive where the brain follows the rating.
+
+    Returns
+    -------
+    EmotionMaps
+        One map per scale; with "fir" one per scale and delay, and the means over negative delays
+        (``precedes``) and positive ones (``follows``).
+
+    Raises
+    ------
+    BadDataError
+        If no run has ratings of all scales that vary; the reasons are listed.
+    """
+    if not runs:
+        raise BadDataError("There is no run to relate to ratings.", where="runs")
+    wanted = tuple(scales or ratings.scales)
+    participant = runs[0].participant
+    spread = _spreads(runs, ratings, participant, wanted)
+    fits = RunFits()
+    names: list[str] = []
+    for run in runs:
+        if reason := _why_not(run, ratings, participant, wanted, spread):
+            fits.skip(run, reason)
+            continue
+        data = prepare_run(
+            run,
+            confounds=confounds,
+            high_pass=high_pass,
+            smoothing=smoothing,
+            mesh=mesh,
+            cortex_mask=cortex_mask,
+        )
+        courses = _courses(run.presentations, ratings, participant, wanted, spread)
+        try:
+            effects, contrasts = _effects(courses, data, run.presentations, hrf, delays)
+            design = build_design(
+                effects, [_music(run.presentations, data), *data.nuisance], len(data.frame_times)
+            )
+            fits.fit(data, design, np.stack([design.contrast(c) for c in contrasts.values()]))
+        except MusencError as error:
+            fits.skip(run, reason_of(error))
+            continue
+        names = list(contrasts)
+    details = {
+        "Scales": list(wanted),
+        "Transform": TRANSFORM,
+        "StandardDeviation": spread,
+        "HemodynamicModel": hrf,
+        "NoiseModel": NOISE_MODEL,
+        **({"Delays": list(delays)} if hrf == "fir" else {}),
+    }
+    return fits.combine(names, details, analysis="ratings and brain")
+
+
+def _spreads(
+    runs: Sequence[BoldRun],
+    ratings: RatingSet,
+    participant: str,
+    scales: Sequence[str],
+) -> dict[str, float]:
+    """Standard deviation of every scale over the music of a participant; 0 without any."""
+    stimuli = sorted({p.stimulus for run in runs for p in run.presentations})
+    result = {}
+    for scale in scales:
+        there = [r for s in stimuli if (r := ratings.find(participant, s, scale)) is not None]
+        values = [change_of(r) for r in there if not is_constant(r.values)]
+        result[scale] = float(np.concatenate(values).std()) if values else 0.0
+    return result
+
+
+def _why_not(
+    run: BoldRun,
+    ratings: RatingSet,
+    participant: str,
+    scales: Sequence[str],
+    spread: Mapping[str, float],
+) -> str:
+    """Why a run has no regressors; empty where it has."""
+    stimuli = [p.stimulus for p in run.presentations]
+    if not stimuli:
+        return "no music"
+    missing = ratings.missing(participant, stimuli, scales)
+    if missing:
+        return "no rating: " + ", ".join(missing)
+    still = [
+        scale
+        for scale in scales
+        if spread[scale] == 0
+        or all(is_constant(need_rating(ratings, participant, s, scale).values) for s in stimuli)
+    ]
+    return f"constant rating: {', '.join(still)}" if still else ""
+
+
+Courses = dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64], float]]]
+
+
+def _courses(
+    presentations: Sequence[Presentation],
+    ratings: RatingSet,
+    participant: str,
+    scales: Sequence[str],
+    spread: Mapping[str, float],
+) -> Courses:
+    """Per scale: times, values and shift to the run's clock, one entry per presentation."""
+    result: Courses = {scale: [] for scale in scales}
+    for presentation in presentations:
+        for scale in scales:
+            rating = need_rating(ratings, participant, presentation.stimulus, scale)
+            if is_constant(rating.values):
+                continue
+            # What was not played was not felt.
+            played = (rating.times >= presentation.offset - 1e-6) & (
+                rating.times <= presentation.offset + presentation.duration + 1e-6
+            )
+            values = change_of(rating) / spread[scale]
+            if played.sum() < 2:
+                raise BadDataError(
+                    "The ratings do not overlap the music.",
+                    where=rating.source,
+                    found=f"{scale} from {rating.times[0]:g} to {rating.times[-1]:g} s",
+                    wanted=f"{presentation.offset:g} to "
+                    f"{presentation.offset + presentation.duration:g} s",
+                )
+            shift = presentation.onset - presentation.offset
+            result[scale].append((rating.times[played], values[played], shift))
+    return result
+
+
+def _effects(
+    courses: Courses,
+    data: RunData,
+    presentations: Sequence[Presentation],
+    hrf: str,
+    delays: tuple[float, float],
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, dict[str, float]]]:
+    """Columns of interest, and the contrast of each map."""
+    frames = data.frame_times
+    if hrf != "fir":
+        columns = {
+            scale: np.sum(
+                [convolved_course(t, v, frames, shift=s, hrf=hrf) for t, v, s in parts], 0
+            )
+            for scale, parts in courses.items()
+        }
+        return columns, {scale: {scale: 1.0} for scale in columns}
+    steps = delay_samples(delays, data.tr) * data.tr
+    lagged: dict[str, NDArray[np.float64]] = {}
+    contrasts: dict[str, dict[str, float]] = {}
+    for scale, parts in courses.items():
+        shifted = np.sum(
+            [
+                delayed_course(t, v, frames, shift=s, delays=steps.tolist(), width=data.tr)
+                for t, v, s in parts
+            ],
+            axis=0,
+        )
+        names = [f"{scale} at {step:+g} s" for step in steps]
+        lagged |= dict(zip(names, shifted.T, strict=True))
+        contrasts |= {name: {name: 1.0} for name in names}
+        for window, chosen in (("precedes", steps < 0), ("follows", steps > 0)):
+            members = [name for name, use in zip(names, chosen, strict=True) if use]
+            if members:
+                contrasts[f"{scale} {window}"] = {name: 1 / len(members) for name in members}
+    return lagged, contrasts
+
+
+def _music(presentations: Sequence[Presentation], data: RunData) -> NDArray[np.float64]:
+    onsets = [p.onset for p in presentations]
+    durations = [p.duration for p in presentations]
+    return convolved(onsets, durations, np.ones(len(onsets)), data.frame_times)[:, None]

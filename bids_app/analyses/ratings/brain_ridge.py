@@ -1,0 +1,145 @@
+"""Ratings as features: do responses follow what is felt, or precede it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.emotion import sample_course
+from bids_app.encoding import DEFAULT_ALPHAS, nested_ridge
+from bids_app.errors import BadDataError
+from bids_app.features.timing import high_pass_basis
+from bids_app.inputs.ratings import Rating, RatingSet
+
+WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
+"""Delays in seconds: the response at t is predicted from later ratings, and from earlier ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class RatingEncoding:
+    """Accuracy of ratings as features of the encoding engine, for one participant.
+
+    Attributes
+    ----------
+    names : list of n_maps str
+        ``Emotionality precedes``: scale, and whether the brain precedes or follows the rating.
+    r, z, p, q : array of shape (n_maps, n_vertices)
+        As `LayerFits`.
+    fold_stimuli : list of str
+    details : dict
+        Settings, for the sidecar.
+    """
+
+    names: list[str]
+    r: NDArray[np.float32]
+    z: NDArray[np.float32]
+    p: NDArray[np.float32]
+    q: NDArray[np.float32]
+    fold_stimuli: list[str]
+    details: dict[str, Any]
+
+
+def fit_rating_encoding(
+    blocks: Sequence[Block],
+    ratings: RatingSet,
+    participant: str,
+    *,
+    scales: Sequence[str] | None = None,
+    crop: float = 15.0,
+    alphas: Sequence[float] = DEFAULT_ALPHAS,
+    selection: Literal["r", "sse"] = "r",
+    null: Literal["analytic", "none"] = "analytic",
+    high_pass: float | None = 128.0,
+    n_threads: int = 1,
+) -> RatingEncoding:
+    """Predict cleaned responses from one rating at a time, from its past and from its future.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Cleaned responses on the stimuli's clocks.
+    ratings : RatingSet
+    participant : str
+    scales : sequence of str, optional
+        Default: all.
+    crop, alphas, selection, null, n_threads
+        As for the layers.
+    high_pass : float or None
+        The filter of the responses, applied to the ratings too.
+
+    Returns
+    -------
+    RatingEncoding
+
+    Raises
+    ------
+    BadDataError
+        If a rating is missing or constant, or does not overlap the music.
+    """
+    wanted = tuple(scales or ratings.scales)
+    missing = ratings.missing(participant, [b.stimulus for b in blocks], wanted)
+    if missing:
+        raise BadDataError(
+            "Ratings are missing.",
+            where=f"sub-{participant}",
+            found="no " + ", ".join(missing),
+            remedy="the participant is kept out of this analysis",
+        )
+    names, results = [], []
+    for scale in wanted:
+        features = [
+            _feature(block, need_rating(ratings, participant, block.stimulus, scale), high_pass)
+            for block in blocks
+        ]
+        for window, delays in WINDOWS.items():
+            names.append(f"{scale} {window}")
+            results.append(
+                nested_ridge(
+                    features,
+                    [block.values for block in blocks],
+                    delays=delays,
+                    crop=crop,
+                    tr=blocks[0].tr,
+                    alphas=alphas,
+                    selection=selection,
+                    stimuli=[block.stimulus for block in blocks],
+                    null=null,
+                    dtype=np.float32,
+                    n_threads=n_threads,
+                )
+            )
+
+    def stack(name: str) -> NDArray[np.float32]:
+        return np.stack([getattr(result, name) for result in results]).astype(np.float32)
+
+    return RatingEncoding(
+        names=names,
+        r=stack("mean_r"),
+        z=stack("mean_r") / stack("null_sd"),
+        p=stack("p"),
+        q=stack("q"),
+        fold_stimuli=["+".join(held) for held in results[0].fold_stimuli],
+        details={
+            "Scales": list(wanted),
+            "Transform": TRANSFORM,
+            "Delays": {name: list(delays) for name, delays in WINDOWS.items()},
+            "Crop": crop,
+            "HighPass": high_pass,
+        },
+    )
+
+
+def _feature(block: Block, rating: Rating, high_pass: float | None) -> NDArray[np.float64]:
+    """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
+    course = sample_course(rating.times, change_of(rating), block.times, width=block.tr)
+    course = np.where(np.isfinite(course), course, np.nanmean(course))
+    if high_pass:
+        basis = high_pass_basis(len(course), block.tr, high_pass)
+        course = course - basis @ (basis.T @ course)
+    return course[:, None]

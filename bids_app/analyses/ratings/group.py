@@ -1,0 +1,314 @@
+"""What participants' ratings say, collected from the output folder and tested over participants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import (
+    CORRELATION,
+    RECORD,
+    damaged,
+    read_maps,
+    read_participant,
+    read_record,
+    read_rows,
+)
+from bids_app.analyses.group.collect import check_same_settings
+from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
+from bids_app.analyses.ratings.layer_scores import RatingScores
+from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
+from bids_app.encoding import fisher_z
+from bids_app.errors import TooFewError
+from bids_app.files import sha256_of_file
+from bids_app.group import SignFlipResult, sign_flip_max_t
+from bids_app.outputs import (
+    EMOTION_LABEL,
+    RATINGS_DESC,
+    OutputTree,
+    parse_entities,
+    sidecar_of,
+)
+from bids_app.surface.mesh import load_mesh
+
+
+@dataclass(frozen=True, eq=False)
+class RatingGroup:
+    """Who takes part in a group analysis of ratings, and why others do not.
+
+    Attributes
+    ----------
+    model, space : str
+        Model label, and mesh of the maps.
+    participants : list of str
+    rows : list of dict
+        Participant and checksum of its settings file.
+    left_out : dict from participant to str
+    """
+
+    model: str
+    space: str
+    participants: list[str]
+    rows: list[dict[str, Any]]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class RatingMapTests:
+    """Maps of ratings and brain over participants.
+
+    Attributes
+    ----------
+    group : RatingGroup
+    effects : GroupEmotion
+        Of the linear model.
+    accuracy : dict from str to GroupEmotion
+        Of predictions from the ``past`` and the ``future`` of the ratings.
+    """
+
+    group: RatingGroup
+    effects: GroupEmotion
+    accuracy: dict[str, GroupEmotion]
+
+
+def infer_rating_maps(
+    tree: OutputTree,
+    participants: Sequence[str],
+    *,
+    n_permutations: int,
+    seed: int,
+    n_threads: int = 1,
+) -> RatingMapTests:
+    """Two-sided sign flips joint over scales, differences of scales, and accuracy above zero.
+
+    Raises
+    ------
+    TooFewError
+        If fewer than two participants have maps of all scales.
+    InvalidInputError
+        If their settings differ.
+    """
+    stored = _stored(tree, participants, EMOTION_LABEL, "")
+    space = next((str(s["Settings"]["space"]) for s in stored.values()), "")
+    found = {p: _effect_files(tree, p, space) for p in stored}
+    names = list(dict.fromkeys(name for files in found.values() for name in files))
+    left_out = {p: "no rating analysis in the output folder" for p in participants}
+    kept = []
+    for participant, files in found.items():
+        lacking = [name for name in names if name not in files]
+        if lacking or not names:
+            reason = stored[participant]["LeftOut"].get("ratings and brain")
+            left_out[participant] = reason or f"no map of {', '.join(lacking)}"
+        else:
+            kept.append(participant)
+            del left_out[participant]
+    _check_enough(kept, left_out, "maps of all scales")
+    options: dict[str, Any] = {
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "n_threads": n_threads,
+    }
+    effects = np.stack(
+        [[read_maps(found[p][name], space, n_arrays=1)[0] for name in names] for p in kept]
+    )
+    tests = group_emotion_maps(effects, names, mesh=load_mesh(space), **options)
+    accuracy = {}
+    for window in ("past", "future"):
+        maps = _accuracies(tree, kept, space, window)
+        if maps is not None:
+            accuracy[window] = group_emotion_maps(*maps, tail="greater", **options)
+    group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
+    return RatingMapTests(group, tests, accuracy)
+
+
+def _stored(
+    tree: OutputTree, participants: Sequence[str], model: str, desc: str
+) -> dict[str, dict[str, Any]]:
+    """Settings files of those who have one; they must agree."""
+    there = [p for p in participants if p in tree.participants_of(model, desc)]
+    found = {}
+    for p in there:
+        path = tree.participant_settings(p, model, desc)
+        # Tables belong to no mesh.
+        found[p] = (
+            read_record(path, LeftOut=dict, **RECORD)
+            if desc
+            else read_participant(path, LeftOut=dict)
+        )
+    check_same_settings(tree, model, there, list(found.values()), desc=desc)
+    return found
+
+
+def _rows(tree: OutputTree, participants: Sequence[str], model: str, desc: str) -> list[Any]:
+    return [
+        {
+            "participant_id": f"sub-{p}",
+            "sha256_left": sha256_of_file(tree.participant_settings(p, model, desc)),
+        }
+        for p in participants
+    ]
+
+
+def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -> None:
+    if len(kept) < 2:
+        raise TooFewError(
+            f"Fewer than two participants have {what}.",
+            found="; ".join(f"sub-{p}: {why}" for p, why in left_out.items()) or "no participants",
+        )
+
+
+def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[str, Path]:
+    """Left hemispheres of the effects by name; maps with many delays are left to participants."""
+    one = tree.participant_map(
+        participant, "L", space, model=EMOTION_LABEL, feature="*", stat="effect"
+    )
+    found = {}
+    for path in sorted(one.parent.glob(one.name.replace("_statmap", "*_statmap"))):
+        if parse_entities(path).get("desc") != "delays":
+            names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
+            found[str(names[0] if names else "")] = path
+    return found
+
+
+def _accuracies(
+    tree: OutputTree, participants: Sequence[str], space: str, window: str
+) -> tuple[NDArray[np.float64], list[str]] | None:
+    """Fisher z of everybody's accuracy and the scales; None where somebody has none."""
+    paths = [
+        tree.participant_map(p, "L", space, model=EMOTION_LABEL, stat="r", desc=window)
+        for p in participants
+    ]
+    if not all(path.is_file() for path in paths):
+        return None
+    names = [read_record(sidecar_of(path), DataArrays=list)["DataArrays"] for path in paths]
+    if any(own != names[0] for own in names):
+        return None
+    read = [read_maps(path, space, n_arrays=len(names[0]), bounds=CORRELATION) for path in paths]
+    return np.stack([fisher_z(maps) for maps in read]), names[0]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTests:
+    """Layers and ratings over participants.
+
+    Attributes
+    ----------
+    group : RatingGroup
+    scores : GroupScores
+    changes : SignFlipResult or None
+        Correlation of changes above zero, (n_layers, n_lags, n_scales); None where somebody has
+        none.
+    change_r : (n_layers, n_lags, n_scales) array
+        Mean over participants.
+    lags : (n_lags,) array
+        Seconds by which the rating follows.
+    """
+
+    group: RatingGroup
+    scores: GroupScores
+    changes: SignFlipResult | None
+    change_r: NDArray[np.float64]
+    lags: NDArray[np.float64]
+
+
+def infer_rating_scores(
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    *,
+    n_permutations: int,
+    seed: int,
+) -> ScoreTests:
+    """Profile of every scale over layers, and whether scales prefer different layers.
+
+    Raises
+    ------
+    TooFewError
+        If fewer than two participants have scores of all scales.
+    InvalidInputError
+        If their settings differ.
+    """
+    stored = _stored(tree, participants, model, RATINGS_DESC)
+    left_out = {p: "no scores in the output folder" for p in participants if p not in stored}
+    _check_enough(list(stored), left_out, "scores of layers and ratings")
+    own = {p: _read_scores(tree, p, model, told) for p, told in stored.items()}
+    told = {p: score.layer_names for p, score in own.items() if score.scales}
+    wanted = next(iter(told.values()), [])
+    for p, names in told.items():
+        if names != wanted:
+            raise damaged(tree.scores(p, model, "ratings"), ", ".join(names), ", ".join(wanted))
+    scores = summarize_scores(own, n_permutations=n_permutations, seed=seed)
+    kept = scores.participants
+    group = RatingGroup(
+        model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out
+    )
+    read = [_read_changes(tree.scores(p, model, "changes"), scores) for p in kept]
+    tables = [table for table in read if table is not None]
+    if len(tables) < len(kept):
+        nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
+        return ScoreTests(group, scores, None, nothing, np.empty(0))
+    z = np.stack([fisher_z(r) for r, _ in tables])
+    tested = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
+    return ScoreTests(group, scores, tested, np.tanh(z.mean(axis=0)), tables[0][1])
+
+
+def _read_scores(
+    tree: OutputTree, participant: str, model: str, told: Mapping[str, Any]
+) -> RatingScores:
+    """Means over held-out stimuli; without a table no scale, and why."""
+    path = tree.scores(participant, model, "ratings")
+    skipped = {str(scale): str(why) for scale, why in dict(told.get("Skipped", {})).items()}
+    empty = np.zeros((0, 0))
+    if not path.is_file():
+        return RatingScores([], [], [], [], empty, empty, empty, empty, empty, empty, skipped, {})
+    texts = {"scale": str, "name": str, "held_out": str}
+    table = read_rows(path, (*texts, "r", "z", "p", "q"), **texts)
+    means = table[table["held_out"] == "mean"]
+    scales = list(dict.fromkeys(means["scale"]))
+    layers = [list(means.loc[means["scale"] == scale, "name"]) for scale in scales]
+    if not scales or any(own != layers[0] for own in layers):
+        raise damaged(path, f"{len(scales)} scales of {[len(own) for own in layers]} layers", "all")
+    names = layers[0]
+    columns = {
+        stat: np.stack([means.loc[means["scale"] == s, stat].to_numpy(float) for s in scales], 1)
+        for stat in ("r", "z", "p", "q")
+    }
+    return RatingScores(
+        scales=scales,
+        layer_names=names,
+        stimuli=[],
+        fold_stimuli=[],
+        fold_r=empty,
+        alpha=empty,
+        skipped=skipped,
+        details={},
+        **columns,
+    )
+
+
+def _read_changes(
+    path: Path, scores: GroupScores
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Correlations (n_layers, n_lags, n_scales) and lags of one participant."""
+    if not path.is_file():
+        return None
+    texts = {"scale": str, "name": str}
+    table = read_rows(path, (*texts, "layer", "lag_s", "r"), **texts)
+    if not set(scores.scales) <= set(table["scale"]):
+        return None
+    if table.duplicated(["scale", "layer", "lag_s"]).any():
+        raise damaged(path, "a layer and lag twice", "every one once")
+    cube = [
+        table[table["scale"] == scale].pivot(index="layer", columns="lag_s", values="r")
+        for scale in scores.scales
+    ]
+    shape = (len(scores.layer_names), cube[0].shape[1])
+    rows = [int((table["scale"] == scale).sum()) for scale in scores.scales]
+    if any(part.shape != shape for part in cube) or set(rows) != {shape[0] * shape[1]}:
+        raise damaged(path, f"layers and lags {[part.shape for part in cube]}", shape)
+    return np.stack([part.to_numpy(float) for part in cube], 2), cube[0].columns.to_numpy(float)

@@ -1,0 +1,198 @@
+"""Ratings of a study before any work begins: where they are, and what becomes of whom."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bids_app.analyses.folder.claims import claim_settings, input_files, is_current
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.config import Config
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.inputs.rating_files import find_rating_files, read_rating_files
+from bids_app.inputs.ratings import RatingSet, read_ratings_table
+from bids_app.inputs.records import StudyPlan
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
+
+
+@dataclass(frozen=True)
+class StudyRatings:
+    """Ratings of a study, or why there are none.
+
+    Attributes
+    ----------
+    ratings : RatingSet
+    scales : tuple of str
+        Scales to analyze.
+    source : str
+        Where they come from.
+    reason : str
+        Why nothing is done with ratings; empty where something is.
+    """
+
+    ratings: RatingSet
+    scales: tuple[str, ...] = ()
+    source: str = ""
+    reason: str = ""
+
+    def checksum(self, participant: str, stimuli: Sequence[str]) -> str:
+        """Checksum of what a participant felt about `stimuli`; empty without any rating."""
+        digest, found = hashlib.sha256(), False
+        for stimulus in sorted(stimuli):
+            for scale in self.scales:
+                rating = self.ratings.find(participant, stimulus, scale)
+                digest.update(f"{stimulus}/{scale}/{rating is None}".encode())
+                if rating is not None:
+                    found = True
+                    digest.update(np.ascontiguousarray([rating.times, rating.values]).tobytes())
+        return digest.hexdigest() if found else ""
+
+
+def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
+    """Read the table given, else the files of the dataset.
+
+    Raises
+    ------
+    MusencError
+        If ratings are there but cannot be used, or a scale asked for was rated by nobody.
+    """
+    settings = config.emotion
+    durations = {stimulus.label: stimulus.duration for stimulus in plan.stimuli}
+    if settings.mode == "off":
+        return _none("switched off (--emotion off)")
+    if settings.ratings is not None:
+        source = str(settings.ratings)
+        found = read_ratings_table(settings.ratings, durations, scales=settings.scales)
+    else:
+        where = plan.raw_dir
+        files = () if where is None else find_rating_files(where, plan.participants)
+        if where is None or not files:
+            place = "no raw dataset" if where is None else "no *_stim.tsv.gz or *_beh.tsv in it"
+            return _none(f"no ratings: no table given with --ratings, and {place}")
+        source = f"{len(files)} files of {where}"
+        try:
+            found = read_rating_files(files, where, plan.runs, durations, scales=settings.scales)
+        except MusencError as error:
+            raise _with_way_out(error) from error
+        if not found.ratings and not settings.scales:
+            return _none("no continuous ratings in the dataset: " + "; ".join(found.warnings))
+    unknown = sorted(set(settings.scales) - set(found.scales))
+    if unknown:
+        raise InvalidInputError(
+            "A scale was asked for that nobody rated.",
+            where=source,
+            found=", ".join(found.scales) or "none of them",
+            wanted=", ".join(unknown),
+            remedy="name the columns of the ratings in --scales",
+        )
+    return StudyRatings(found, settings.scales or found.scales, source)
+
+
+def _none(reason: str) -> StudyRatings:
+    return StudyRatings(RatingSet(()), reason=reason)
+
+
+def _with_way_out(error: MusencError) -> MusencError:
+    """The same error, which says that ratings can be left out."""
+    way_out = "or leave ratings out with --emotion off"
+    return type(error)(
+        error.what,
+        where=error.where,
+        found=error.found,
+        wanted=error.wanted,
+        remedy=f"{error.remedy}, {way_out}" if error.remedy else way_out.removeprefix("or "),
+    )
+
+
+@dataclass(frozen=True)
+class EmotionWork:
+    """What is to be done with ratings in one call.
+
+    Attributes
+    ----------
+    study : StudyRatings
+    maps : dict from participant to ParticipantRecord
+        Ratings and brain.
+    scores : dict from model label to records
+        Layers and ratings.
+    left_out : dict from participant to str
+        Why nothing is done for somebody.
+    planned : list of ParticipantRecord
+        Also what is done already.
+    """
+
+    study: StudyRatings
+    maps: dict[str, ParticipantRecord] = field(default_factory=dict)
+    scores: dict[str, list[ParticipantRecord]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    planned: list[ParticipantRecord] = field(default_factory=list)
+
+    def records(self, participant: str) -> list[ParticipantRecord]:
+        """What is to be done for a participant."""
+        own = [r for records in self.scores.values() for r in records]
+        found = [self.maps[participant]] if participant in self.maps else []
+        return found + [record for record in own if record.participant == participant]
+
+
+def plan_emotion(
+    tree: OutputTree,
+    config: Config,
+    study: StudyRatings,
+    models: Mapping[str, Mapping[str, object]],
+    records: Mapping[str, Sequence[ParticipantRecord]],
+    plan: StudyPlan,
+) -> EmotionWork:
+    """Decide who is to be worked on; nothing that is current is done again.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    config : Config
+    study : StudyRatings
+    models : mapping from model label to its settings
+    records : mapping from participant to the records of its encoding models
+    plan : StudyPlan
+
+    Raises
+    ------
+    InvalidInputError
+        If the output folder holds results of other settings.
+    """
+    work = EmotionWork(study)
+    if study.reason:
+        return work
+    mask = next(iter(models.values()))["cortex_mask"]
+    map_settings = config.rating_map_settings() | {"cortex_mask": mask}
+    claim_settings(tree, EMOTION_LABEL, map_settings)
+    score_settings = {}
+    for label, settings in models.items():
+        score_settings[label] = config.rating_score_settings(
+            str(settings["weights_sha256"]), str(settings["features"])
+        )
+        claim_settings(tree, label, score_settings[label], desc=RATINGS_DESC)
+        work.scores[label] = []
+    for participant, encoding in records.items():
+        checksum = study.checksum(participant, list(encoding[0].stimuli))
+        if not checksum:
+            work.left_out[participant] = "no ratings of the music heard"
+            continue
+        runs = [run for run in plan.runs if run.participant == participant]
+        names = {*(path.name for path in input_files(runs)), "plan"}
+        inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | {"ratings": checksum}
+        record = replace(
+            encoding[0], model=EMOTION_LABEL, settings=map_settings, inputs=inputs, features={}
+        )
+        work.planned.append(record)
+        if not is_current(tree, record):
+            work.maps[participant] = record
+        for own in encoding:
+            scores = replace(
+                own, settings=score_settings[own.model], inputs=inputs, desc=RATINGS_DESC
+            )
+            work.planned.append(scores)
+            if not is_current(tree, scores):
+                work.scores[own.model].append(scores)
+    return work

@@ -1,0 +1,191 @@
+"""Emotion over participants: maps of the ratings, layer profiles, rating differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.ratings.layer_scores import RatingScores
+from bids_app.encoding import fisher_z
+from bids_app.errors import TooFewError
+from bids_app.group import sign_flip_max_t
+from bids_app.preference import centroid, layer_depth, residual_slope
+
+_CENTRAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupScores:
+    """Layer profiles of the ratings over participants.
+
+    Attributes
+    ----------
+    participants, scales, layer_names : list of str
+    left_out : dict from participant to str
+        Why somebody is not in.
+    r : array of shape (n_layers, n_scales)
+        Mean accuracy (over Fisher z).
+    low, high : array of shape (n_layers, n_scales)
+        95 % interval of the mean, bootstrap over participants.
+    t, p : array of shape (n_layers, n_scales)
+        Mean accuracy above zero by sign flips, corrected over layers and scales.
+    preferred, preferred_low, preferred_high : array of shape (n_scales,)
+        Center of mass of the positive mean profile, in layers, with its bootstrap interval.
+    pairs : list of n_pairs str
+        ``Emotionality - Enjoyment``.
+    interaction_t, interaction_p : array of shape (n_pairs, n_layers)
+        Difference of two scales at a layer, less its mean over layers: two-sided, corrected over
+        layers and pairs.
+    p_interaction : float
+        Layer x scale interaction as a whole: the smallest of these.
+    slope, slope_t, slope_p : array of shape (n_pairs,)
+        Mean difference in residual slope; positive where the first scale prefers deeper layers.
+        Unlike the interaction it does not follow from one scale being predicted better.
+    """
+
+    participants: list[str]
+    scales: list[str]
+    layer_names: list[str]
+    left_out: dict[str, str]
+    r: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    t: NDArray[np.float64]
+    p: NDArray[np.float64]
+    preferred: NDArray[np.float64]
+    preferred_low: NDArray[np.float64]
+    preferred_high: NDArray[np.float64]
+    pairs: list[str]
+    interaction_t: NDArray[np.float64]
+    interaction_p: NDArray[np.float64]
+    p_interaction: float
+    slope: NDArray[np.float64]
+    slope_t: NDArray[np.float64]
+    slope_p: NDArray[np.float64]
+
+
+def summarize_scores(
+    scores: Mapping[str, RatingScores],
+    *,
+    n_permutations: int = 10_000,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+) -> GroupScores:
+    """Profile per scale with its interval, and whether scales prefer different layers.
+
+    Participants were predicted from the same few stimuli: these tests speak about people, not
+    about other music. Whoever lacks a scale that somebody has is left out, and said so.
+
+    Parameters
+    ----------
+    scores : mapping from participant to RatingScores
+    n_permutations, n_bootstrap, seed
+
+    Returns
+    -------
+    GroupScores
+
+    Raises
+    ------
+    BadDataError
+        If fewer than two participants have all scales; the reasons are listed.
+    """
+    wanted = list(dict.fromkeys(s for score in scores.values() for s in score.scales))
+    kept, left_out = _complete(scores, wanted)
+    first = scores[kept[0]]
+    z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])
+    tested = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
+    rng = np.random.default_rng([seed, 3])
+    draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
+    resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
+    low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
+    centers = np.stack([centroid(sample) for sample in np.tanh(resampled)])
+    pairs = list(combinations(range(len(wanted)), 2))
+    found = _compare(z, pairs, n_permutations, seed)
+    return GroupScores(
+        participants=kept,
+        scales=wanted,
+        layer_names=first.layer_names,
+        left_out=left_out,
+        r=np.tanh(z.mean(axis=0)),
+        low=low,
+        high=high,
+        t=tested.t,
+        p=tested.p,
+        preferred=centroid(np.tanh(z.mean(axis=0))),
+        preferred_low=np.nanpercentile(centers, _CENTRAL[0], axis=0),
+        preferred_high=np.nanpercentile(centers, _CENTRAL[1], axis=0),
+        pairs=[f"{wanted[a]} - {wanted[b]}" for a, b in pairs],
+        **found,
+    )
+
+
+def _columns(score: RatingScores, scales: Sequence[str]) -> NDArray[np.float64]:
+    return np.asarray(score.r[:, [score.scales.index(scale) for scale in scales]])
+
+
+def _complete(
+    scores: Mapping[str, RatingScores], scales: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    kept, left_out = [], {}
+    for participant, score in sorted(scores.items()):
+        lacking = [scale for scale in scales if scale not in score.scales]
+        if lacking:
+            left_out[participant] = "; ".join(
+                f"{scale}: {score.skipped.get(scale, 'no scores')}" for scale in lacking
+            )
+        elif not np.isfinite(_columns(score, scales)).all():
+            left_out[participant] = "a rating that does not move within the rows kept"
+        else:
+            kept.append(participant)
+    if len(kept) < 2 or not scales:
+        raise TooFewError(
+            "Too few participants have ratings of all scales.",
+            found=f"{len(kept)} of {len(scores)}"
+            + "".join(f"; sub-{p}: {why}" for p, why in left_out.items()),
+            wanted="two participants with " + (", ".join(scales) or "any scale"),
+        )
+    return kept, left_out
+
+
+def _compare(
+    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], n_permutations: int, seed: int
+) -> dict[str, Any]:
+    """Interaction and slope differences of all pairs of scales."""
+    n_participants, n_layers, _ = z.shape
+    none = {
+        "interaction_t": np.zeros((0, n_layers)),
+        "interaction_p": np.zeros((0, n_layers)),
+        "p_interaction": float("nan"),
+        "slope": np.zeros(0),
+        "slope_t": np.zeros(0),
+        "slope_p": np.zeros(0),
+    }
+    if not pairs or n_layers < 3:
+        return none
+    differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
+    centered = differences - differences.mean(axis=2, keepdims=True)
+    options: dict[str, Any] = {"n_permutations": n_permutations, "seed": seed, "tail": "two-sided"}
+    interaction = sign_flip_max_t(centered, **options)
+    depth = layer_depth(n_layers)
+    total = z.mean(axis=2).sum(axis=0)
+    # The reference is that of the others, or a participant's own noise would be regressed out.
+    references = [(total - own.mean(axis=1)) / (n_participants - 1) for own in z]
+    slopes = np.stack(
+        [residual_slope(own, depth, ref) for own, ref in zip(z, references, strict=True)]
+    )
+    contrast = np.stack([slopes[:, a] - slopes[:, b] for a, b in pairs], axis=1)
+    steepness = sign_flip_max_t(contrast, **options)
+    return {
+        "interaction_t": interaction.t,
+        "interaction_p": interaction.p,
+        "p_interaction": float(np.nanmin(interaction.p)),
+        "slope": contrast.mean(axis=0),
+        "slope_t": steepness.t,
+        "slope_p": steepness.p,
+    }

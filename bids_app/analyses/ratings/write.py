@@ -1,0 +1,161 @@
+"""What the analyses of ratings leave in a participant's folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.write import ParticipantWriter
+from bids_app.analyses.ratings.brain_ridge import RatingEncoding
+from bids_app.analyses.ratings.participant import LayerScores
+from bids_app.config import settings_hash
+from bids_app.outputs import OutputTree, safe_label
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+WINDOW_DESCRIPTIONS = {"precedes": "future", "follows": "past"}
+"""The brain precedes a rating where its future predicts the response."""
+
+
+def write_rating_maps(
+    tree: OutputTree,
+    record: ParticipantRecord,
+    maps: EmotionMaps | None,
+    no_maps: str,
+    accuracy: RatingEncoding | None,
+    no_accuracy: str,
+) -> list[Path]:
+    """Write the maps of ratings and brain; the settings file comes last and marks completion.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    record : ParticipantRecord
+    maps : EmotionMaps or None
+        Effects of the linear model.
+    no_maps : str
+        Why there are none.
+    accuracy : RatingEncoding or None
+        Of predictions from past and future ratings.
+    no_accuracy : str
+        Why there are none.
+    """
+    writer = _writer(tree, record)
+    if maps is not None:
+        _write_effects(writer, maps)
+        writer.table(tree.rating_runs(record.participant), maps.table, RUNS_COLUMNS)
+    if accuracy is not None:
+        _write_accuracy(writer, accuracy)
+    _finish(writer, {"ratings and brain": no_maps, "past and future ratings": no_accuracy})
+    return writer.written
+
+
+def _write_effects(writer: ParticipantWriter, maps: EmotionMaps) -> None:
+    """One map per scale; with delays all of them in one map, and the means beside it."""
+    told = {**maps.details, "DegreesOfFreedom": maps.degrees_of_freedom}
+    for entities, index in map_groups(maps.names, maps.details["Scales"]):
+        names = [maps.names[k] for k in index]
+        for stat in ("effect", "t", "z"):
+            description = {"description": STATISTICS[stat]}
+            values = getattr(maps, stat)[index]
+            writer.statmap(stat, values, names, sidecar=told | description, **entities)
+
+
+def _write_accuracy(writer: ParticipantWriter, accuracy: RatingEncoding) -> None:
+    """One map per window and statistic, with all scales in it."""
+    told = {"HeldOutStimuli": accuracy.fold_stimuli, **accuracy.details}
+    for window, desc in WINDOW_DESCRIPTIONS.items():
+        index = [k for k, name in enumerate(accuracy.names) if name.endswith(f" {window}")]
+        names = [accuracy.names[k].removesuffix(f" {window}") for k in index]
+        for stat in ("r", "z", "p", "q"):
+            values = getattr(accuracy, stat)[index]
+            writer.statmap(stat, values, names, sidecar=told, desc=desc)
+
+
+def map_groups(names: list[str], scales: list[str]) -> list[tuple[dict[str, str], list[int]]]:
+    """Entities of every map of a linear model, and which of its contrasts are in it."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for k, name in enumerate(names):
+        scale = max((s for s in scales if name.startswith(s)), key=len)
+        rest = name.removeprefix(scale).strip()
+        desc = "delays" if rest.startswith("at ") else rest
+        groups.setdefault((safe_label(scale), desc), []).append(k)
+    return [
+        ({"feature": feature, **({"desc": desc} if desc else {})}, index)
+        for (feature, desc), index in groups.items()
+    ]
+
+
+def write_rating_scores(
+    tree: OutputTree, record: ParticipantRecord, scores: LayerScores
+) -> list[Path]:
+    """Write the tables of layers and ratings; the settings file comes last."""
+    writer = _writer(tree, record)
+    participant, model = record.participant, record.model
+    if scores.scores is not None:
+        rows = scores.scores.rows()
+        if rows:
+            writer.table(tree.scores(participant, model, "ratings"), rows, SCORE_COLUMNS)
+    if scores.changes is not None:
+        rows = scores.changes.rows()
+        writer.table(tree.scores(participant, model, "changes"), rows, CHANGE_COLUMNS)
+    own = scores.scores
+    told = {} if own is None else {"Details": own.details, "Skipped": own.skipped}
+    _finish(writer, scores.left_out, **{"Details": {}, "Skipped": {}, **told})
+    return writer.written
+
+
+def _writer(tree: OutputTree, record: ParticipantRecord) -> ParticipantWriter:
+    # A half-finished rewrite must not look complete.
+    done = tree.participant_settings(record.participant, record.model, record.desc)
+    done.unlink(missing_ok=True)
+    common = {
+        "Sources": list(record.sources),
+        "SettingsHash": settings_hash(dict(record.settings)),
+    }
+    return ParticipantWriter(tree, record, common)
+
+
+def _finish(writer: ParticipantWriter, left_out: Mapping[str, str], **fields: Any) -> None:
+    reasons = {name: why for name, why in left_out.items() if why}
+    for name, why in reasons.items():
+        LOGGER.warning("sub-%s: %s is left out: %s", writer.record.participant, name, why)
+    writer.settings(LeftOut=reasons, **fields)
+
+
+STATISTICS = {
+    "effect": "percent signal change per standard deviation of the size of a rating's change",
+    "t": "effect over its standard error, fixed effects over runs",
+    "z": "standard normal quantile of t",
+}
+RUNS_COLUMNS = {
+    "run": "label of the run",
+    "used": "whether the run took part",
+    "reason": "why it did not",
+    "n_volumes": "volumes in the model",
+    "n_regressors": "columns of the design",
+    "degrees_of_freedom": "volumes minus rank of the design",
+    "percent_signal_change": "whether the series was in percent of its mean",
+}
+SCORE_COLUMNS = {
+    "scale": "what was rated",
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "held_out": "stimulus held out; mean: Fisher-z mean over them",
+    "r": "correlation of predicted and given ratings",
+    "z": "r over the standard deviation of its phase-rotation null",
+    "p": "one-sided p of that null, uncorrected",
+    "q": "Benjamini-Hochberg q over the layers of a scale",
+    "alpha": "ridge penalty chosen inside the training stimuli",
+}
+CHANGE_COLUMNS = {
+    "scale": "what was rated",
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "lag_s": "seconds by which the change of the rating follows that of the layer",
+    "r": "correlation of the sizes of both changes, Fisher-z mean over stimuli",
+}

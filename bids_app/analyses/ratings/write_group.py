@@ -1,0 +1,223 @@
+"""What the group analyses of ratings leave in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_app.analyses.group.effects import GroupEmotion
+from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.ratings.group import RatingMapTests, ScoreTests
+from bids_app.outputs import RATINGS_DESC, OutputTree, safe_label
+
+MAX_T = "sign-flip p, corrected over vertices and scales (max-T)"
+
+
+def write_rating_map_tests(
+    tree: OutputTree, tests: RatingMapTests, settings: Mapping[str, Any]
+) -> list[Path]:
+    """Write group maps of ratings and brain; the settings file comes last."""
+    writer = GroupWriter(tree, tests.group, settings)
+    writer.begin()
+    effects = tests.effects
+    scales = _scales(effects.names)
+    for k, name in enumerate(effects.names):
+        _write_effect(writer, effects, k, name, scales)
+    for k, name in enumerate(effects.contrast_names):
+        _write_contrast(writer, effects, k, name)
+    for window, accuracy in tests.accuracy.items():
+        told = f"predictions from the {window} of the ratings"
+        for stat, values, text in (
+            ("r", np.tanh(accuracy.mean), f"back-transformed mean Fisher z, {told}"),
+            ("t", accuracy.test.t, f"t of Fisher z over participants, {told}"),
+            ("p", accuracy.test.p, f"one-sided {MAX_T}, {told}"),
+        ):
+            writer.statmap(stat, values, accuracy.names, desc=window, description=text)
+    writer.finish(LeftOut=_left_out(tests.group.left_out))
+    return writer.written
+
+
+def _scales(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Entities by name: the scale, and whether the brain precedes or follows it."""
+    found = {}
+    for name in names:
+        scale, _, window = name.rpartition(" ")
+        split = window in ("precedes", "follows")
+        found[name] = {
+            "feature": safe_label(scale if split else name),
+            "desc": window if split else "",
+        }
+    return found
+
+
+def _write_effect(
+    writer: GroupWriter,
+    effects: GroupEmotion,
+    k: int,
+    name: str,
+    scales: Mapping[str, Mapping[str, str]],
+) -> None:
+    where = scales[name]
+    text = f"changes of {name}"
+    for stat, values, told in (
+        ("effect", effects.mean, f"mean percent signal change per standard deviation, {text}"),
+        ("t", effects.test.t, f"t over participants, {text}"),
+        ("p", effects.test.p, f"two-sided {MAX_T}"),
+    ):
+        writer.statmap(stat, values[[k]], [name], description=told, **where)
+    if effects.tfce is not None:
+        told = "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales"
+        desc = f"{where['desc']}tfce"
+        values = effects.tfce.p[[k]]
+        writer.statmap("p", values, [name], description=told, feature=where["feature"], desc=desc)
+
+
+def _write_contrast(writer: GroupWriter, effects: GroupEmotion, k: int, name: str) -> None:
+    if effects.contrast_test is None:
+        return
+    feature = safe_label(name.replace(" - ", "Minus"))
+    for stat, values, told in (
+        ("effect", effects.contrast_mean, "mean difference of the effects of two scales"),
+        ("t", effects.contrast_test.t, "t of the difference of two scales"),
+        ("p", effects.contrast_test.p, f"two-sided {MAX_T.replace('scales', 'differences')}"),
+    ):
+        values_k = values[[k]]
+        writer.statmap(stat, values_k, [name], description=told, feature=feature, desc="contrast")
+    if effects.contrast_tfce is not None:
+        writer.statmap(
+            "p",
+            effects.contrast_tfce.p[[k]],
+            [name],
+            description="two-sided sign-flip p of TFCE, joint over vertices and differences",
+            feature=feature,
+            desc="contrasttfce",
+        )
+
+
+def write_score_tests(
+    tree: OutputTree, tests: ScoreTests, settings: Mapping[str, Any]
+) -> list[Path]:
+    """Write group tables of layers and ratings; the settings file comes last."""
+    writer = GroupWriter(tree, tests.group, settings, desc=RATINGS_DESC)
+    writer.begin()
+    scores = tests.scores
+    rows = [
+        {
+            **cell,
+            "r": scores.r[layer, k],
+            "low": scores.low[layer, k],
+            "high": scores.high[layer, k],
+            "t": scores.t[layer, k],
+            "p": scores.p[layer, k],
+        }
+        for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
+    ]
+    writer.table("scores", PROFILE_COLUMNS, rows, desc="ratings")
+    preferred = [
+        {
+            "scale": scale,
+            "preferred_layer": scores.preferred[k],
+            "low": scores.preferred_low[k],
+            "high": scores.preferred_high[k],
+        }
+        for k, scale in enumerate(scores.scales)
+    ]
+    writer.table("summary", PREFERRED_COLUMNS, preferred, desc="preferredlayers")
+    pairs = [
+        {
+            "pair": pair,
+            "p_interaction": np.nanmin(scores.interaction_p[k]),
+            "slope_difference": scores.slope[k],
+            "slope_t": scores.slope_t[k],
+            "slope_p": scores.slope_p[k],
+        }
+        for k, pair in enumerate(scores.pairs)
+        if len(scores.interaction_p)
+    ]
+    writer.table("summary", PAIR_COLUMNS, pairs, desc="ratingpairs")
+    interaction = [
+        {**cell, "t": scores.interaction_t[k, layer], "p": scores.interaction_p[k, layer]}
+        for cell, k, layer in _cells("pair", scores.pairs, scores.layer_names)
+        if len(scores.interaction_p)
+    ]
+    writer.table("scores", INTERACTION_COLUMNS, interaction, desc="interaction")
+    if tests.changes is not None:
+        writer.table("scores", CHANGE_COLUMNS, _change_rows(tests), desc="changes")
+    writer.finish(LeftOut=_left_out(tests.group.left_out))
+    return writer.written
+
+
+def _cells(
+    what: str, labels: Sequence[str], layer_names: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """First columns of a row per label and layer, and the positions of both."""
+    for k, label in enumerate(labels):
+        for layer, name in enumerate(layer_names):
+            yield {what: label, "layer": layer + 1, "name": name}, k, layer
+
+
+def _change_rows(tests: ScoreTests) -> list[dict[str, Any]]:
+    scores, tested = tests.scores, tests.changes
+    if tested is None:
+        return []
+    return [
+        {
+            **cell,
+            "lag_s": lag,
+            "r": tests.change_r[layer, h, k],
+            "t": tested.t[layer, h, k],
+            "p": tested.p[layer, h, k],
+        }
+        for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
+        for h, lag in enumerate(tests.lags.tolist())
+    ]
+
+
+def _left_out(reasons: Mapping[str, str]) -> dict[str, str]:
+    return {f"sub-{participant}": why for participant, why in reasons.items()}
+
+
+PROFILE_COLUMNS = {
+    "scale": "what was rated",
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "r": "accuracy of predicting the rating, mean over participants (Fisher z)",
+    "low": "2.5 percentile of the mean, bootstrap over participants",
+    "high": "97.5 percentile",
+    "t": "t of the accuracy over participants",
+    "p": "one-sided sign-flip p, corrected over layers and scales (max-T)",
+}
+PREFERRED_COLUMNS = {
+    "scale": "what was rated",
+    "preferred_layer": "center of mass of the positive mean profile, in layers",
+    "low": "2.5 percentile, bootstrap over participants",
+    "high": "97.5 percentile",
+}
+PAIR_COLUMNS = {
+    "pair": "two scales",
+    "p_interaction": "smallest p of the layers: does the difference of both profiles depend on "
+    "the layer (also where one is predicted better in proportion)",
+    "slope_difference": "mean difference in residual slope; positive: the first scale prefers "
+    "deeper layers",
+    "slope_t": "its t over participants",
+    "slope_p": "two-sided sign-flip p, corrected over pairs",
+}
+INTERACTION_COLUMNS = {
+    "pair": "two scales",
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "t": "t of the difference of both scales at the layer, less its mean over layers",
+    "p": "two-sided sign-flip p, corrected over layers and pairs (max-T)",
+}
+CHANGE_COLUMNS = {
+    "scale": "what was rated",
+    "layer": "number of the layer (1-based)",
+    "name": "name of the layer",
+    "lag_s": "seconds by which the change of the rating follows that of the layer",
+    "r": "correlation of the sizes of both changes, mean over participants (Fisher z)",
+    "t": "t over participants",
+    "p": "one-sided sign-flip p, corrected over layers, lags and scales (max-T)",
+}

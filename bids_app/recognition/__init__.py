@@ -1,0 +1,1 @@
+"""Music emotion recognition from clips (a program of its own)."""

@@ -1,0 +1,250 @@
+"""Conditions: contrasts, coupling with a seed, lags, from files to maps."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from small_runs import N_HALF, noise
+
+from bids_app.analyses.conditions.contrasts import (
+    correlate_regions,
+    fit_condition_contrast,
+    fit_ppi,
+)
+from bids_app.analyses.conditions.seeds import seed_vertices
+from bids_app.emotion import SIGN_CONVENTION, convolved
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
+from bids_app.inputs.conditions import find_events, read_conditions, read_rating_differences
+from bids_app.inputs.seeds import find_volume, parse_seed, read_volume_seed
+from bids_app.surface.labels import read_label
+
+N_TIMES = 330
+CONTRAST = "dissonant - consonant"
+
+
+def trials():
+    onsets = 10.0 + 40.0 * np.arange(8)
+    names = ["dissonant", "consonant"] * 4
+    return onsets, names
+
+
+@pytest.fixture
+def conditions(tmp_path):
+    """Read from an events file: eight trials of 30 s."""
+    lines = ["onset\tduration\ttrial_type"]
+    lines += [f"{onset}\t30\t{name}" for onset, name in zip(*trials(), strict=True)]
+    lines.append("320\t5\tn/a")
+    path = tmp_path / "raw/sub-01/func/sub-01_task-happy_events.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines))
+    return read_conditions(path)
+
+
+def columns():
+    onsets, names = trials()
+    frames = 0.5 + np.arange(N_TIMES)
+    return {
+        name: convolved(
+            [o for o, n in zip(onsets, names, strict=True) if n == name], [30.0] * 4, [1.0] * 4,
+            frames,
+        )
+        for name in ("dissonant", "consonant")
+    }  # fmt: skip
+
+
+def bold(seed=0):
+    return noise(np.random.default_rng(seed), N_TIMES, 2 * N_HALF)
+
+
+def label(tmp_path, name, vertices):
+    """A FreeSurfer label."""
+    path = tmp_path / name
+    rows = "\n".join(f"{v} 0 0 0 0" for v in vertices)
+    path.write_text(f"#!ascii label\n{len(vertices)}\n{rows}\n")
+    return parse_seed(str(path))
+
+
+OPTIONS = {"confounds": "none", "high_pass": 128.0}
+
+
+def test_contrast_of_conditions(make_run, conditions, mesh):
+    values = bold()
+    x = columns()
+    values[:, :6] += 2.0 * x["dissonant"][:, None]
+    # What both conditions do is no difference between them.
+    values[:, 6:12] += 2.0 * (x["dissonant"] + x["consonant"])[:, None]
+    run = make_run("happy", 1000 + 10 * values)
+    found = fit_condition_contrast([run], {run.label: conditions}, CONTRAST, mesh=mesh, **OPTIONS)
+    assert found.names == [CONTRAST]
+    assert found.t[0, :6].min() > 4
+    assert np.abs(found.t[0, 6:]).mean() < 1.3
+    # Percent of a mean near 1000, and ten units of noise: one unit is one percent.
+    np.testing.assert_allclose(found.effect[0, :6], 2.0, atol=0.8)
+
+
+def test_unknown_conditions_are_an_error_that_lists_those_there_are(make_run, conditions):
+    run = make_run("happy", 1000 + bold())
+    with pytest.raises(UsageError, match=r"loud(.|\n)*conditions: consonant, dissonant"):
+        fit_condition_contrast([run], {run.label: conditions}, "loud - consonant", **OPTIONS)
+    with pytest.raises(BadDataError, match="no trials: dissonant"):
+        other = {"sub-01_task-other": conditions}
+        fit_condition_contrast([run], other, CONTRAST, **OPTIONS)
+
+
+def coupled(seed, coupling):
+    """A seed region in the first five vertices; vertices 25 to 34 couple by condition."""
+    rng = np.random.default_rng(seed)
+    values = bold(seed)
+    x = columns()
+    common = noise(rng, N_TIMES, 1)[:, 0]
+    values[:, :5] = common[:, None] + 0.2 * values[:, :5]
+    difference = x["dissonant"] - x["consonant"]
+    values[:, 25:35] += (common * (0.3 + coupling * difference))[:, None] + difference[:, None]
+    return values
+
+
+@pytest.mark.parametrize("coupling", [0.8, 0.0])
+def test_interaction_with_a_surface_seed(make_run, conditions, mesh, tmp_path, coupling):
+    run = make_run("happy", 1000 + 10 * coupled(1, coupling))
+    seed = label(tmp_path, "lh.ic.label", range(5))
+    found = fit_ppi([run], {run.label: conditions}, CONTRAST, seed, mesh, **OPTIONS)
+    assert found.names == ["interaction"]
+    inside = found.t[0, 25:35]
+    assert inside.min() > 3 if coupling else np.abs(inside).mean() < 1.6
+    assert found.details["Seed"] == "lh.ic.label"
+
+
+def test_interaction_with_a_seed_in_the_volume(make_run, conditions, mesh, tmp_path):
+    values = coupled(2, 0.8)
+    run = make_run("happy", 1000 + 10 * values)
+    volume = 1000 + 10 * np.random.default_rng(0).standard_normal((4, 4, 4, N_TIMES))
+    volume[:2, :2, :2] = 1000 + 10 * values[:, 0]
+    affine = np.diag([4.0, 4, 4, 1])
+    path = tmp_path / "sub-01_task-happy_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
+    with pytest.raises(MissingInputError, match="MNI152NLin2009cAsym"):
+        find_volume(run)
+    nib.save(nib.Nifti1Image(volume.astype(np.float32), affine), path)
+    assert find_volume(run) == path
+    # The mask has voxels of half the size.
+    mask = np.zeros((8, 8, 8), np.uint8)
+    mask[:4, :4, :4] = 1
+    fine = np.diag([2.0, 2, 2, 1])
+    fine[:3, 3] = -1.0
+    nib.save(nib.Nifti1Image(mask, fine), tmp_path / "ic.nii.gz")
+    assert read_volume_seed(path, tmp_path / "ic.nii.gz").shape == (N_TIMES, 8)
+    seed = parse_seed(str(tmp_path / "ic.nii.gz"))
+    found = fit_ppi([run], {run.label: conditions}, CONTRAST, seed, mesh, **OPTIONS)
+    assert found.t[0, 25:35].min() > 3
+    moved = fine.copy()
+    moved[:3, 3] = 500.0
+    nib.save(nib.Nifti1Image(mask, moved), tmp_path / "far.nii.gz")
+    with pytest.raises(BadDataError, match="covers no voxel"):
+        read_volume_seed(path, tmp_path / "far.nii.gz")
+
+
+@pytest.mark.parametrize("shift", [5, -5])
+def test_positive_lag_means_that_the_target_leads(make_run, conditions, mesh, tmp_path, shift):
+    rng = np.random.default_rng(3)
+    common = rng.standard_normal(N_TIMES + 20)
+    values = bold(3)
+    target = common[10 : 10 + N_TIMES]
+    later = common[10 - shift : 10 - shift + N_TIMES]
+    onsets, names = trials()
+    dissonant = np.zeros(N_TIMES, bool)
+    for onset, name in zip(onsets, names, strict=True):
+        if name == "dissonant":
+            dissonant[int(onset) - 5 : int(onset) + 45] = True
+    values[:, :5] = later[:, None] + 0.3 * values[:, :5]
+    values[:, 30:35] = np.where(dissonant, target, values[:, 36])[:, None] + (
+        0.3 * values[:, 30:35]
+    )
+    run = make_run("happy", 1000 + 10 * values)
+    seed = label(tmp_path, "lh.ic.label", range(5))
+    region = label(tmp_path, "rh.aSTG.label", range(10, 15))
+    found = correlate_regions(
+        [run], {run.label: conditions}, CONTRAST, seed, region, mesh, **OPTIONS
+    )
+    assert found.convention == SIGN_CONVENTION
+    assert found.names == ["dissonant", "consonant", CONTRAST]
+    assert found.lags[found.r[0].argmax()] == shift
+    assert found.r[0].max() > 0.7
+    assert np.abs(found.r[1]).max() < 0.5
+    np.testing.assert_allclose(found.r[2], found.r[0] - found.r[1])
+    assert (found.positive[0] > found.negative[0]) == (shift > 0)
+    rows = found.rows()
+    assert len(rows) == 3 * 41
+    assert all(row["convention"] == "positive lag means: target leads seed" for row in rows)
+
+
+def test_seeds_as_people_write_them(mesh, tmp_path):
+    left, right = parse_seed("-30,52,0@6"), parse_seed("30, 52, 0")
+    assert seed_vertices(left, mesh).tolist() == [10, 11]
+    assert seed_vertices(right, mesh).tolist() == [N_HALF + 10, N_HALF + 11]
+    assert seed_vertices(parse_seed("-30,52.4,0@0.1"), mesh).tolist() == [10]
+    with pytest.raises(BadDataError, match="far from the cortex"):
+        seed_vertices(parse_seed("-90,0,0"), mesh)
+    for text, words in (("aSTG.label", "hemisphere"), ("somewhere", "cannot be understood")):
+        with pytest.raises(UsageError, match=words):
+            parse_seed(text)
+    other = label(tmp_path, "rh.x.label", [3, 1])
+    assert seed_vertices(other, mesh).tolist() == [N_HALF + 1, N_HALF + 3]
+    with pytest.raises(BadDataError, match="another mesh"):
+        seed_vertices(label(tmp_path, "lh.y.label", [N_HALF]), mesh)
+    with pytest.raises(MissingInputError, match="not found"):
+        seed_vertices(parse_seed("lh.none.label"), mesh)
+
+
+def test_gifti_labels_by_name(tmp_path):
+    data = np.zeros(N_HALF, np.int32)
+    data[4:7] = 2
+    array = nib.gifti.GiftiDataArray(data, intent="NIFTI_INTENT_LABEL")
+    table = nib.gifti.GiftiLabelTable()
+    for key, name in ((0, "unknown"), (2, "aSTG")):
+        entry = nib.gifti.GiftiLabel(key=key)
+        entry.label = name
+        table.labels.append(entry)
+    image = nib.gifti.GiftiImage(darrays=[array], labeltable=table)
+    path = tmp_path / "atlas_hemi-L.label.gii"
+    nib.save(image, path)
+    assert read_label(parse_seed(f"{path}:aSTG"), N_HALF).tolist() == [4, 5, 6]
+    assert read_label(parse_seed(str(path)), N_HALF).tolist() == [4, 5, 6]
+    with pytest.raises(BadDataError, match="aSTG, unknown"):
+        read_label(parse_seed(f"{path}:IC"), N_HALF)
+
+
+def test_events_by_inheritance(make_run, conditions, tmp_path):
+    run = make_run("happy", 1000 + bold()[:5])
+    found = find_events(run, tmp_path / "raw")
+    assert found is not None
+    assert found.name == "sub-01_task-happy_events.tsv"
+    assert conditions.conditions == ("consonant", "dissonant")
+    assert conditions.trials("consonant")[0].tolist() == [50.0, 130.0, 210.0, 290.0]
+    assert len(conditions.names) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("onset\tduration\n1\t2\n", "trial_type"),
+        ("onset\tduration\ttrial_type\n1\t2\tn/a\n", "no value in trial_type"),
+        ("onset\tduration\ttrial_type\nsoon\t2\ta\n", "soon"),
+        ("onset\tduration\ttrial_type\n1\t-2\ta\n", "cannot be used"),
+    ],
+)
+def test_bad_events(tmp_path, text, words):
+    path = tmp_path / "x_events.tsv"
+    path.write_text(text)
+    with pytest.raises(InvalidInputError, match=words):
+        read_conditions(path)
+
+
+def test_rating_differences(tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text("participant_id\tage\tdislike\nsub-01\t3\t0.5\n02\t4\t-1\nsub-03\t4\tn/a\n")
+    assert read_rating_differences(path, column="dislike") == {"01": 0.5, "02": -1.0}
+    with pytest.raises(InvalidInputError, match="participant_id, age, dislike"):
+        read_rating_differences(path, column="like")
+    path.write_text("participant_id\tx\nsub-01\t3\n01\t4\n")
+    with pytest.raises(InvalidInputError, match="two rows"):
+        read_rating_differences(path, column="x")

@@ -1,0 +1,5 @@
+"""Small runs, ratings and Gram matrices that the tests of several analyses share."""
+
+from small_runs import grams, make_run, mesh, ratings
+
+__all__ = ["grams", "make_run", "mesh", "ratings"]

@@ -1,0 +1,150 @@
+"""Participants who heard the same music get the same folds, whatever the order and the jitter."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from bids_app.analyses.group.accuracy import N_BOOTSTRAP, best_layer_stability
+from bids_app.analyses.group.collect import load_group
+from bids_app.analyses.participant.layers import LayerFits, fit_layers
+from bids_app.analyses.participant.preference import derive_preference, preference_missing
+from bids_app.analyses.participant.responses import Block
+from bids_app.errors import InvalidInputError
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree
+from bids_app.preference import preferred_layer
+
+N_VERTICES = 30
+OPTIONS = {
+    "delays": (2.0, 4.0),
+    "crop": 4.0,
+    "alphas": [0.1, 10.0, 1000.0],
+    "selection": "r",
+    "null": "analytic",
+    "high_pass": 0.0,
+    "seed": 1,
+}
+
+
+def make_grams(durations):
+    rng = np.random.default_rng(0)
+    times = tuple(np.arange(0.5, d, 0.5) for d in durations)
+    features = [gaussian_filter1d(rng.standard_normal((len(t), 5)), 4.0, axis=0) for t in times]
+    stacked = np.concatenate([f - f.mean(axis=0) for f in features])
+    labels = tuple(f"piece{k}" for k in range(len(durations)))
+    return SimpleNamespace(
+        labels=labels,
+        checksums=tuple(f"sum{k}" for k in range(len(durations))),
+        durations=tuple(durations),
+        patch_times=times,
+        layer_names=("layer1",),
+        n_units=(5,),
+        n_constant=(0,),
+        path=SimpleNamespace(name="folder"),
+        gram=lambda layer: stacked @ stacked.T,
+    )
+
+
+def make_blocks(durations, n_times, seed=0):
+    blocks = []
+    for k, n in enumerate(n_times):
+        rng = np.random.default_rng([seed, k])
+        values = rng.standard_normal((n, N_VERTICES)).astype(np.float32)
+        blocks.append(Block(f"piece{k}", "run", 1.0, np.arange(n) + 0.3, values))
+    return blocks
+
+
+def test_the_order_of_the_pieces_does_not_matter():
+    durations = (40.0, 50.0, 60.0)
+    grams, blocks = make_grams(durations), make_blocks(durations, (40, 50, 60))
+    first = fit_layers(grams, blocks, **OPTIONS)
+    second = fit_layers(grams, [blocks[2], blocks[0], blocks[1]], **OPTIONS)
+    assert first.fold_stimuli == second.fold_stimuli == ["piece0", "piece1", "piece2"]
+    np.testing.assert_allclose(first.fold_r, second.fold_r, atol=1e-5)
+    np.testing.assert_allclose(first.null_sd, second.null_sd, rtol=1e-4)
+
+
+def test_short_pieces_are_told(caplog):
+    durations = (80.0, 90.0, 100.0)
+    grams = make_grams(durations)
+    with caplog.at_level("WARNING", logger="bids_app.workflows"):
+        fit_layers(grams, make_blocks(durations, (80, 90, 100)), **OPTIONS)
+        assert not caplog.records
+        fit_layers(grams, make_blocks(durations, (80, 60, 100)), **OPTIONS)
+    assert "only 52 samples" in caplog.text
+
+
+def test_folds_of_many_pieces_do_not_follow_jitter():
+    durations = (30.0,) * 8
+    grams = make_grams(durations)
+    rng = np.random.default_rng(3)
+    found = {
+        tuple(fit_layers(grams, make_blocks(durations, n), **OPTIONS).fold_stimuli)
+        for n in 29 + rng.integers(0, 2, (4, 8))
+    }
+    assert len(found) == 1
+
+
+def test_another_recording_under_the_same_name_is_an_error(tmp_path):
+    tree = OutputTree(tmp_path)
+    content = {
+        "SettingsHash": "0",
+        "Settings": {"space": "fsaverage5"},
+        "Stimuli": {"happy": "a", "sad": "b"},
+        "HeldOutStimuli": ["happy", "sad"],
+        "DegenerateVertices": 0,
+        "ReferenceVertices": 0,
+    }
+    write_json(tree.participant_settings("01", "vggish"), content)
+    write_json(
+        tree.participant_settings("02", "vggish"), content | {"Stimuli": {"happy": "c", "sad": "b"}}
+    )
+    with pytest.raises(InvalidInputError, match="happy"):
+        load_group(tree, "vggish", ["01", "02"])
+
+
+def test_a_model_of_fewer_than_three_layers_has_no_preference_and_a_reason():
+    grams = make_grams((40.0, 50.0, 60.0))
+    fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
+    assert derive_preference(fits) is None
+    assert preference_missing(2) == "layer preference needs at least 3 layers; this model has 2"
+    assert preference_missing(3) == ""
+
+
+def test_refits_agree_with_the_closed_form_and_correct_for_the_maximum(tmp_path):
+    durations = (60.0, 70.0, 80.0)
+    grams, blocks = make_grams(durations), make_blocks(durations, (60, 70, 80))
+    closed = fit_layers(grams, blocks, **OPTIONS)
+    refits = fit_layers(grams, blocks, **OPTIONS | {"null": "phase", "n_nulls": 300})
+    np.testing.assert_array_equal(refits.r, closed.r)
+    assert np.median(refits.null_sd / closed.null_sd) == pytest.approx(1, abs=0.1)
+    assert closed.p_max is None
+    assert (refits.p_max >= refits.p - 0.02).all()
+    best = np.argmax(closed.z[0])
+    assert np.argmin(refits.p_max[0]) == best
+    stored = LayerFits.load(refits.save(tmp_path / "fits.npz"))
+    np.testing.assert_array_equal(stored.p_max, refits.p_max)
+
+
+def test_chosen_layers_are_fitted_alone():
+    grams = make_grams((40.0, 50.0, 60.0))
+    grams.layer_names, grams.n_units, grams.n_constant = ("a", "b", "c"), (5,) * 3, (0,) * 3
+    whole, asked = grams.gram, []
+    grams.gram = lambda layer: asked.append(layer) or whole(layer)
+    fits = fit_layers(grams, make_blocks((), (40, 50, 60)), layers=("c", "a"), **OPTIONS)
+    assert fits.layer_names == ["a", "c"]
+    assert [row["layer"] for row in fits.table] == asked == [1, 3]
+
+
+def test_stability_is_about_the_layer_that_is_shown():
+    z = np.random.default_rng(0).standard_normal((5, 4, 300))
+    shown = preferred_layer(z.mean(axis=0))
+    draws = np.random.default_rng(9).integers(5, size=(N_BOOTSTRAP, 5))
+    wanted = np.mean([preferred_layer(z[draw].mean(axis=0)) == shown for draw in draws], axis=0)
+    np.testing.assert_allclose(best_layer_stability(z, seed=9), wanted)
+    z[:, :, 0] = np.nan
+    assert np.isnan(best_layer_stability(z, seed=9)[0])

@@ -1,0 +1,73 @@
+"""The lag between auditory cortex and the music of every presentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from listeners import HEMODYNAMIC, write_listeners, write_table
+
+from bids_app.analyses.participant.lags import LAGS, load_loudness, read_loudness, save_loudness
+from bids_app.analyses.participant.responses import prepare_responses
+from bids_app.features.audio import load_audio
+from bids_app.features.loudness import loudness
+from bids_app.inputs.dataset import plan_study
+
+
+@pytest.mark.parametrize(("said", "late"), [(20.0, 0.0), (8.0, 12.0)])
+def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
+    table = write_table(root, f"song\tstimuli/song.wav\t{said:g}")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
+    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0, sounds=sounds)
+    (row,) = prepared.summary
+    assert len(prepared.blocks) == 1
+    assert float(row["lag_s"]) == pytest.approx(HEMODYNAMIC + late, abs=1.0)
+    assert float(row["lag_r"]) > 0.5
+    assert ("musenc onset" in row["warnings"]) == (late > 0)
+    assert [curve["lag_s"] for curve in prepared.lags] == list(LAGS)
+    assert max(curve["r"] for curve in prepared.lags) == pytest.approx(
+        float(row["lag_r"]), abs=1e-3
+    )
+
+
+def test_without_loudness_there_is_no_lag(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
+    table = write_table(root, "song\tstimuli/song.wav\t20")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0)
+    assert prepared.summary[0]["lag_s"] == ""
+    assert prepared.lags == []
+
+
+def test_loudness_survives_its_file(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=())
+    path = root / "stimuli" / "song.wav"
+    stored = load_loudness(
+        save_loudness(tmp_path / "loudness.npz", read_loudness([("song", path)]))
+    )
+    expected = loudness(load_audio(path, 8000), 8000)
+    np.testing.assert_array_equal(stored["song"].values, expected.values)
+    assert stored["song"].frame == expected.frame
+
+
+def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), tr=10.0)
+    table = write_table(root, "song\tstimuli/song.wav\t20")
+    plan = plan_study(root, stimuli_table=table, confounds="none")
+    inside = np.ones(20484, dtype=int)
+    inside[5000:5300] = inside[15000:15100] = 0
+    files = [tmp_path / "left.csv", tmp_path / "right.csv"]
+    for path, half in zip(files, np.split(inside, 2), strict=True):
+        np.savetxt(path, half, fmt="%d")
+    prepared = prepare_responses(
+        plan.runs, confounds="none", high_pass=128.0, smoothing=6.0, cortex_mask=files
+    )
+    (block,), (row,) = prepared.blocks, prepared.summary
+    inside[:20] = 0  # constant in the data
+    np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
+    np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
+    assert row["n_degenerate_vertices"] == 420
+    assert "--cortex-mask" not in row["warnings"]
+    unmasked = prepare_responses(plan.runs, confounds="none", high_pass=128.0).summary[0]
+    assert "only 0.0% of a hemisphere has no signal" in unmasked["warnings"]

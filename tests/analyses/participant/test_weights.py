@@ -1,0 +1,112 @@
+"""Weights on request reproduce the held-out scores from the units themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from bids_app.analyses.participant.layers import fit_layers
+from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.weights import check_size, layers_asked, write_weights
+from bids_app.errors import BadDataError, UsageError
+from bids_app.features.cache import load_or_compute_grams
+from bids_app.features.scaled import scaled_layers
+from bids_app.features.timing import sampling_matrix
+
+SECONDS = {"one": 12, "two": 14, "three": 16}
+TR, CROP = 0.4, 5  # seconds, samples
+SETTINGS = {
+    "delays": (0.4, 1.2),
+    "crop": CROP * TR,
+    "alphas": [0.1, 10.0, 1000.0],
+    "high_pass": 10.0,
+    "hop": 0.48,
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder: Path = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(1)
+    stimuli, blocks = {}, []
+    for label, seconds in SECONDS.items():
+        loudness = np.repeat(rng.uniform(0.02, 0.3, seconds), 16000)
+        stimuli[label] = folder / f"{label}.wav"
+        soundfile.write(stimuli[label], loudness * rng.standard_normal(loudness.size), 16000)
+        times = np.arange(0.2, seconds - 0.5, TR)
+        values = rng.standard_normal((len(times), 6)).astype(np.float32)
+        blocks.append(Block(label, "run", TR, times, values))
+    grams = load_or_compute_grams(
+        list(stimuli.items()), cache_dir=folder / "cache", features="cochleagram"
+    )
+    options = {k: v for k, v in SETTINGS.items() if k != "hop"}
+    fits = fit_layers(grams, blocks, selection="r", null="none", seed=0, **options)
+    path = folder / "weights.h5"
+    write_weights(
+        path,
+        ["cochleagram"],
+        grams,
+        blocks,
+        fits,
+        SETTINGS,
+        stimuli=stimuli,
+        features="cochleagram",
+        weights=None,
+        vertices=np.arange(6) != 2,
+    )
+    return path, blocks, fits, stimuli
+
+
+def test_predictions_have_the_accuracy_of_the_maps(fitted):
+    path, blocks, fits, _ = fitted
+    with h5py.File(path) as file:
+        kept = file["vertices"][:]
+        assert kept.tolist() == [0, 1, 3, 4, 5]
+        assert list(file.attrs["folds"]) == ["one", "three", "two"] == fits.fold_stimuli
+        assert file["cochleagram/weights"].shape == (3, len(file["delays"]), 128, 5)
+        np.testing.assert_allclose(file["delays"], [0.4, 0.8, 1.2])
+        for dataset in file["cochleagram/predictions"].values():
+            label = dataset.attrs["stimulus"]
+            (block,) = (b for b in blocks if b.stimulus == label)
+            measured = block.values[CROP:-CROP, kept]
+            found = [np.corrcoef(p, y)[0, 1] for p, y in zip(dataset[:].T, measured.T, strict=True)]
+            fold = fits.fold_stimuli.index(label)
+            np.testing.assert_allclose(found, fits.fold_r[0, fold, kept], atol=1e-4)
+
+
+def test_weights_times_units_are_the_predictions(fitted):
+    path, blocks, fits, stimuli = fitted
+    with h5py.File(path) as file:
+        weights = file["cochleagram/weights"][:]
+        predictions = list(file["cochleagram/predictions"].values())
+        for dataset in predictions:
+            label = dataset.attrs["stimulus"]
+            (block,) = (b for b in blocks if b.stimulus == label)
+            units = scaled_layers(label, stimuli[label], ["cochleagram"], features="cochleagram")
+            centers = 0.4875 + 0.48 * np.arange(len(units["cochleagram"]))
+            matrix = sampling_matrix(centers, block.times, TR, SETTINGS["high_pass"])
+            x = matrix @ units["cochleagram"]
+            rows = range(CROP, len(x) - CROP)
+            fold = weights[fits.fold_stimuli.index(label)]
+            found = sum(x[[r - d for r in rows]] @ fold[d - 1] for d in (1, 2, 3))
+            np.testing.assert_allclose(found - found.mean(axis=0), dataset[:], atol=1e-3)
+
+
+def test_only_what_was_fitted_and_fits_is_saved():
+    grams = SimpleNamespace(
+        layer_names=("InputBatch", "conv1"), n_units=(6144, 393216), patch_times=[np.zeros(1951)]
+    )
+    assert layers_asked(["1"], ["InputBatch"], grams) == ["InputBatch"]
+    assert layers_asked(["all"], ["conv1"], grams) == ["conv1"]
+    with pytest.raises(UsageError, match="conv1"):
+        layers_asked(["2"], ["InputBatch"], grams)
+    check_size(grams, ["InputBatch"], 3 * 7 * 100)
+    with pytest.raises(BadDataError, match="--weights-mask"):
+        check_size(grams, ["InputBatch"], 3 * 7 * 20484)
+    with pytest.raises(BadDataError, match=r"2\.9 GiB"):
+        check_size(grams, ["conv1"], 1)

@@ -1,0 +1,218 @@
+"""Ratings and brain, from files to maps."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from small_runs import DURATIONS, noise
+
+from bids_app.analyses.group.effects import group_emotion_maps
+from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.ratings.brain_glm import fit_rating_glm
+from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
+from bids_app.emotion import absolute_change, convolved_course
+from bids_app.errors import BadDataError
+from bids_app.inputs.ratings import Rating, RatingSet
+
+N_VERTICES = 40
+# Vertices that follow Emotionality, Enjoyment, and the music being on.
+FIRST, SECOND, MUSIC = slice(0, 10), slice(10, 20), slice(20, 30)
+
+
+def planted_bold(ratings, seed=0, size=0.8, lag=None):
+    """BOLD of every piece, with changes of the ratings in some vertices."""
+    rng = np.random.default_rng(seed)
+    result = {}
+    for stimulus, duration in DURATIONS.items():
+        n_times = int(duration) + 25
+        frames = 0.5 + np.arange(n_times)
+        bold = noise(rng, n_times, N_VERTICES)
+        for scale, part in (("Emotionality", FIRST), ("Enjoyment", SECOND)):
+            rating = ratings.find("01", stimulus, scale)
+            change = absolute_change(rating.times, rating.values)
+            if lag is None:
+                column = convolved_course(rating.times, change, frames, shift=10.0)
+            else:
+                column = np.interp(frames - 10.0 - lag, rating.times, change, left=0, right=0)
+            bold[:, part] += size * (column / column.std())[:, None]
+        bold[:, MUSIC] += 3.0 * ((frames > 14) & (frames < duration + 14))[:, None]
+        result[stimulus] = 1000 + 10 * bold
+    return result
+
+
+@pytest.fixture
+def fit(mesh):
+    return partial(fit_rating_glm, confounds="none", high_pass=128.0, mesh=mesh)
+
+
+def test_changes_are_found_where_they_were_planted(fit, make_run, ratings, tmp_path):
+    bold = planted_bold(ratings)
+    runs = [make_run(stimulus, values) for stimulus, values in bold.items()]
+    found = fit(runs, ratings)
+    assert found.names == ["Emotionality", "Enjoyment"]
+    assert found.t.shape == (2, N_VERTICES)
+    assert found.t[0, FIRST].min() > 3
+    assert found.t[1, SECOND].min() > 3
+    assert np.abs(found.t[0, SECOND]).mean() < 1.6
+    # The music itself is no change of what is felt.
+    assert np.abs(found.t[:, MUSIC]).mean() < 1.6
+    assert np.abs(found.t[:, 30:]).mean() < 1.3
+    assert [row["used"] for row in found.table] == [True] * 3
+    assert found.degrees_of_freedom == sum(row["degrees_of_freedom"] for row in found.table)
+
+
+def test_effects_are_percent_of_the_mean_per_standard_deviation(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    runs = [make_run(s, v) for s, v in bold.items()]
+    louder = RatingSet(
+        tuple(
+            Rating(r.participant, r.stimulus, r.scale, r.times, 5 * r.values, r.source)
+            for r in ratings.ratings
+        )
+    )
+    first, again = fit(runs, ratings), fit(runs, louder)
+    np.testing.assert_allclose(first.effect, again.effect, rtol=1e-5)
+    scaled = [make_run(s, 3 * v) for s, v in bold.items()]
+    np.testing.assert_allclose(fit(scaled, ratings).effect, first.effect, rtol=1e-3, atol=1e-4)
+
+
+def test_smoothing_spreads_an_effect_to_neighbors(fit, make_run, ratings):
+    bold = planted_bold(ratings, size=1.5)
+    runs = [make_run(s, v) for s, v in bold.items()]
+    rough, soft = fit(runs, ratings), fit(runs, ratings, smoothing=12.0)
+    assert soft.effect[0, 10] > rough.effect[0, 10] + 0.1
+    assert soft.t[0, 4] > rough.t[0, 4]
+    # Nothing spreads into the other hemisphere.
+    assert np.abs(soft.t[0, 20:]).mean() < 1.8
+
+
+def test_dummy_scans_take_no_part(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    spoiled = {s: np.vstack([np.full((4, N_VERTICES), 9e4), v[4:]]) for s, v in bold.items()}
+    clean = fit([make_run(s, v, n_dummy=4) for s, v in bold.items()], ratings)
+    dirty = fit([make_run(s, v, n_dummy=4) for s, v in spoiled.items()], ratings)
+    np.testing.assert_array_equal(clean.t, dirty.t)
+
+
+@pytest.mark.parametrize(("lag", "window"), [(5.0, "follows"), (-5.0, "precedes")])
+def test_delays_tell_whether_the_brain_follows_or_precedes(fit, make_run, ratings, lag, window):
+    bold = planted_bold(ratings, lag=lag, size=1.0)
+    runs = [make_run(s, v) for s, v in bold.items()]
+    found = fit(runs, ratings, hrf="fir", delays=(-8, 8))
+    at_delay = [n for n in found.names if n.startswith("Emotionality at")]
+    assert len(at_delay) == 17
+    t = {name: found.t[k, FIRST].mean() for k, name in enumerate(found.names)}
+    assert max(at_delay, key=t.__getitem__) == f"Emotionality at {lag:+g} s"
+    other = {"follows": "precedes", "precedes": "follows"}[window]
+    assert t[f"Emotionality {window}"] > t[f"Emotionality {other}"] + 2
+
+
+def test_runs_without_ratings_are_left_out_and_said_so(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    runs = [make_run(s, v) for s, v in bold.items()]
+    fewer = RatingSet(
+        tuple(r for r in ratings.ratings if (r.stimulus, r.scale) != ("happy", "Enjoyment"))
+    )
+    found = fit(runs, fewer)
+    assert [row["used"] for row in found.table] == [False, True, True]
+    assert found.table[0]["reason"] == "no rating: Enjoyment of happy"
+    only = RatingSet(tuple(r for r in ratings.ratings if r.scale == "Emotionality"))
+    with pytest.raises(BadDataError, match="no rating: Enjoyment of happy"):
+        fit(runs, only, scales=["Emotionality", "Enjoyment"])
+    assert fit(runs, only).names == ["Emotionality"]
+
+
+def test_constant_ratings_are_left_out_and_said_so(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    runs = [make_run(s, v) for s, v in bold.items()]
+
+    def still(stimuli):
+        return RatingSet(
+            tuple(
+                Rating(r.participant, r.stimulus, r.scale, r.times, np.full_like(r.values, 3), "f")
+                if r.scale == "Enjoyment" and r.stimulus in stimuli
+                else r
+                for r in ratings.ratings
+            )
+        )
+
+    found = fit(runs, still(["sadsh"]))
+    assert found.table[1]["reason"] == "constant rating: Enjoyment"
+    with pytest.raises(BadDataError, match="constant rating: Enjoyment"):
+        fit(runs, still(list(DURATIONS)))
+
+
+def test_ratings_outside_what_was_played(fit, make_run, ratings):
+    run = make_run("happy", planted_bold(ratings)["happy"])
+    late = RatingSet(
+        tuple(
+            Rating(None, r.stimulus, r.scale, r.times + 500, r.values, "f") for r in ratings.ratings
+        )
+    )
+    with pytest.raises(BadDataError, match="do not overlap"):
+        fit([run], late)
+
+
+def blocks_of(ratings, lag, seed=1, size=1.0):
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for stimulus, duration in DURATIONS.items():
+        times = np.arange(0.5, duration)
+        values = noise(rng, len(times), 12, 0.3)
+        rating = ratings.find("01", stimulus, "Emotionality")
+        change = absolute_change(rating.times, rating.values)
+        column = np.interp(times - lag, rating.times, change)
+        values[:, :6] += size * ((column - column.mean()) / column.std())[:, None]
+        blocks.append(Block(stimulus, stimulus, 1.0, times, values.astype(np.float32)))
+    return blocks
+
+
+@pytest.mark.parametrize(("lag", "window"), [(4.0, "follows"), (-4.0, "precedes")])
+def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
+    found = fit_rating_encoding(
+        blocks_of(ratings, lag), ratings, "01", crop=10.0, high_pass=None, alphas=(0.1, 10.0, 1e3)
+    )
+    assert found.names == [
+        f"{scale} {name}" for scale in ("Emotionality", "Enjoyment") for name in
+        ("precedes", "follows")
+    ]  # fmt: skip
+    r = dict(zip(found.names, found.r, strict=True))
+    other = {"follows": "precedes", "precedes": "follows"}[window]
+    assert r[f"Emotionality {window}"][:6].mean() > 0.4
+    assert r[f"Emotionality {window}"][:6].mean() > r[f"Emotionality {other}"][:6].mean() + 0.15
+    assert abs(r[f"Enjoyment {window}"].mean()) < 0.2
+    assert abs(r[f"Emotionality {window}"][6:].mean()) < 0.2
+
+
+def test_ridge_names_what_is_missing(ratings):
+    with pytest.raises(BadDataError, match="Joy of happy"):
+        fit_rating_encoding(blocks_of(ratings, 0.0), ratings, "01", scales=["Joy"])
+
+
+def test_group_maps_joint_over_scales():
+    rng = np.random.default_rng(2)
+    maps = rng.standard_normal((16, 2, 60))
+    maps[:, 0, :8] += 2.5
+    maps[:, 1, 8:16] -= 2.5
+    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], n_permutations=500)
+    assert (found.test.p[0, :8] < 0.05).all()
+    assert (found.test.p[1, 8:16] < 0.05).all()
+    assert found.contrast_names == ["Emotionality - Enjoyment"]
+    assert found.contrast_test is not None
+    assert (found.contrast_test.p[0, :16] < 0.05).mean() > 0.8
+    assert (found.test.p[:, 16:] < 0.05).mean() < 0.02
+    single = group_emotion_maps(maps[:, :1], ["Emotionality"], n_permutations=50)
+    assert single.contrast_test is None
+    with pytest.raises(BadDataError, match="2 names"):
+        group_emotion_maps(maps[:, :1], ["a", "b"])
+
+
+def test_group_error_rate_without_effect():
+    hits = 0
+    for seed in range(100):
+        maps = np.random.default_rng(seed).standard_normal((12, 2, 30))
+        found = group_emotion_maps(maps, ["a", "b"], n_permutations=199, seed=seed)
+        hits += np.nanmin(found.test.p) <= 0.05
+    assert hits <= 12

@@ -1,0 +1,233 @@
+"""Ratings from tables and BIDS files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_data import DATA
+
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
+from bids_app.inputs.rating_files import find_rating_files, read_rating_files
+from bids_app.inputs.ratings import Rating, RatingSet, crop_ratings, read_ratings_table
+from bids_app.inputs.records import BoldRun, Presentation
+
+KSMPC = DATA / "ratings/ksmpc"
+# Seconds of music, from the envelopes that come with the ratings.
+SONGS = {f"song{i + 1}": d for i, d in enumerate((153.0, 153, 135, 170, 186, 121, 164))}
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+def run(participant: str, task: str, *presentations: Presentation) -> BoldRun:
+    entities = {"sub": participant, "task": task}
+    nowhere = Path("x")
+    return BoldRun(
+        participant, None, task, None, entities, "fsaverage5", nowhere, nowhere, None, None,
+        1.0, "", 0.0, "", 200, 0, presentations, (), (),
+    )  # fmt: skip
+
+
+def course(n: int = 100, seed: int = 0) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(seed).standard_normal(n))
+
+
+def test_table_with_one_line_per_sample(tmp_path):
+    lines = ["participant_id\tstim_file\ttime\tEmotionality\tEnjoyment"]
+    expected = {}
+    for sub in ("01", "02"):
+        for stimulus in ("happy", "sad"):
+            expected[sub, stimulus] = course(51, seed=len(expected))
+            lines += [
+                f"sub-{sub}\tmusic/{stimulus}.wav\t{k / 5}\t{v:.6f}\tn/a"
+                for k, v in enumerate(expected[sub, stimulus])
+            ]
+    found = read_ratings_table(
+        write(tmp_path / "r.tsv", "\n".join(lines)), {"happy": 10.0, "sad": 8.0}
+    )
+    assert found.scales == ("Emotionality",)
+    assert found.participants == ("01", "02")
+    rating = found.find("02", "sad", "Emotionality")
+    assert rating is not None
+    np.testing.assert_allclose(rating.times, np.arange(41) / 5)
+    np.testing.assert_allclose(rating.values, expected["02", "sad"][:41], atol=1e-6)
+    assert found.missing("01", ["happy", "sad"], ["Emotionality", "Enjoyment"]) == (
+        "Enjoyment of happy",
+        "Enjoyment of sad",
+    )
+
+
+def test_group_mean_stands_for_everybody_but_own_ratings_win():
+    t = np.arange(3.0)
+    own, mean = (Rating(who, "happy", "Joy", t, t, "f") for who in ("01", None))
+    found = RatingSet((own, mean))
+    assert found.find("01", "happy", "Joy") is own
+    assert found.find("02", "happy", "Joy") is mean
+    assert found.find("02", "sad", "Joy") is None
+
+
+def test_held_values_after_the_end_are_cropped():
+    times = np.arange(1.0, 61.0)
+    values = course(60)[:, None]
+    values[40:] = values[39]
+    keep, warnings = crop_ratings(times, values, 40.0)
+    assert times[keep][-1] == 40.0
+    assert "20.0 s after the end" in warnings[0]
+    assert "held" in warnings[0]
+    keep, warnings = crop_ratings(times, values, None)
+    assert times[keep][-1] == 40.0
+    assert "held for 20.0 s" in warnings[0]
+
+
+def test_a_recording_that_stopped_before_the_end_is_named():
+    times = np.arange(1.0, 61.0)
+    values = course(60)[:, None]
+    values[20:] = values[19]
+    keep, warnings = crop_ratings(times, values, 40.0)
+    assert times[keep][-1] == 40.0
+    assert "constant from 20.0 s on, 20.0 s before the end" in warnings[1]
+
+
+def test_rest_of_the_slider_within_the_music_stays():
+    times = np.arange(0.0, 40.0)
+    values = course(40)[:, None]
+    values[20:] = values[19]
+    keep, warnings = crop_ratings(times, values, 40.0)
+    assert keep.all()
+    assert warnings == ()
+
+
+@pytest.mark.skipif(not KSMPC.is_dir(), reason=f"no real ratings at {KSMPC}")
+def test_real_ratings_one_file_per_scale(tmp_path):
+    scales = ("joy", "sad", "beauty", "chills", "touched", "warmth", "connection")
+    table = ["stimulus\tratings_file"]
+    table += [f"{song}.wav\t{KSMPC}/{scale}_{song}.csv" for song in SONGS for scale in scales]
+    found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(table)), SONGS)
+    assert set(found.scales) == set(scales)
+    assert len(found.ratings) == 49
+    for rating in found.ratings:
+        assert rating.participant is None
+        assert rating.times[0] == 1.0
+        assert rating.times[-1] == SONGS[rating.stimulus]
+    sixth = found.find("01", "song6", "joy")
+    assert sixth is not None
+    assert (
+        "65.0 s after the end of the music cropped (with the last value held)"
+        in (sixth.warnings[0])
+    )
+    first = found.find("01", "song1", "joy")
+    assert first is not None
+    assert "constant from 139.0 s on" in first.warnings[1]
+
+
+@pytest.mark.skipif(not KSMPC.is_dir(), reason=f"no real ratings at {KSMPC}")
+def test_real_ratings_without_known_durations_end_where_they_stop_changing(tmp_path):
+    import pandas as pd
+
+    from bids_app.inputs.ratings import ratings_of_frame
+
+    path = KSMPC / "joy_song6.csv"
+    frame = pd.read_csv(path, dtype=str)
+    (rating,) = ratings_of_frame(
+        frame, scales=(), participant=None, stimulus="song6", duration=None, source=path
+    )
+    assert rating.times[-1] == 121.0
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("stimulus\tJoy\nhappy\t1\n", InvalidInputError, "lacks a column"),
+        ("time\tJoy\n1\t1\n", InvalidInputError, "lacks a column"),
+        ("stimulus\ttime\nhappy\t1\nhappy\t2\n", InvalidInputError, "no scale"),
+        ("stimulus\ttime\tJoy\nhappy\t1\ta lot\n", InvalidInputError, "'a lot'"),
+        ("stimulus\ttime\tJoy\nhappy\t2\t1\nhappy\t1\t1\n", BadDataError, "do not increase"),
+        ("stimulus\ttime\tJoy\nhappy\t20\t1\nhappy\t21\t1\n", BadDataError, "do not overlap"),
+        ("stimulus\ttime\tJoy\nother\t1\t1\n", BadDataError, "other"),
+        ("stimulus\tratings_file\nhappy\tnone.tsv\n", MissingInputError, "none.tsv"),
+    ],
+)
+def test_bad_tables(tmp_path, text, error, words):
+    with pytest.raises(error, match=words):
+        read_ratings_table(write(tmp_path / "r.tsv", text), {"happy": 10.0})
+
+
+def test_no_table(tmp_path):
+    with pytest.raises(MissingInputError, match="not found"):
+        read_ratings_table(tmp_path / "r.tsv", {"happy": 10.0})
+
+
+def test_other_music_is_left_out_and_said_so(tmp_path):
+    text = "stimulus\ttime\tJoy\nhappy\t1\t1\nhappy\t2\t2\nother\t1\t1\nother\t2\t1\n"
+    found = read_ratings_table(write(tmp_path / "r.tsv", text), {"happy": 10.0})
+    assert [r.stimulus for r in found.ratings] == ["happy"]
+    assert "other" in found.warnings[0]
+
+
+def test_a_scale_rated_twice_is_an_error():
+    t = np.arange(3.0)
+    with pytest.raises(InvalidInputError, match="twice"):
+        RatingSet(tuple(Rating("01", "happy", "Joy", t, t, f) for f in ("a", "b")))
+
+
+def bids_stim(root: Path, folder: str, start: float, values: np.ndarray, name="") -> Path:
+    stem = root / f"sub-01/{folder}/sub-01_task-happy{name}_stim"
+    text = "\n".join(f"{a:.6f}\t{b:.6f}" for a, b in values)
+    meta = {"StartTime": start, "SamplingFrequency": 5, "Columns": ["Emotionality", "Enjoyment"]}
+    write(stem.with_suffix(".json"), json.dumps(meta))
+    return write(Path(f"{stem}.tsv.gz"), text)
+
+
+@pytest.mark.parametrize(("folder", "start"), [("func", 9.5), ("beh", 2.0)])
+def test_bids_times_count_from_the_run_or_from_the_music(tmp_path, folder, start):
+    values = np.stack([course(100), course(100, 1)], axis=1)
+    bids_stim(tmp_path, folder, start, values)
+    heard = [run("01", "happy", Presentation("pieceA", 7.5, 0.0, 15.0))]
+    paths = find_rating_files(tmp_path, ["01"])
+    found = read_rating_files(paths, tmp_path, heard, {"pieceA": 15.0})
+    rating = found.find("01", "pieceA", "Enjoyment")
+    assert rating is not None
+    # Either way the first sample is at second 2 of the music, and the last within its 15 s.
+    np.testing.assert_allclose(rating.times, 2.0 + np.arange(66) / 5)
+    np.testing.assert_allclose(rating.values, values[:66, 1], atol=1e-6)
+
+
+def test_bids_beh_table_and_group_mean(tmp_path):
+    body = "\n".join(f"happy.wav\t{k / 2}\t{k}" for k in range(20))
+    write(tmp_path / "sub-01/beh/sub-01_task-rate_beh.tsv", f"stim_file\ttime\tJoy\n{body}\n")
+    write(tmp_path / "task-happy_stim.tsv.gz", "\n".join(str(k**2) for k in range(20)))
+    meta = {"StartTime": 0, "SamplingFrequency": 2, "Columns": ["Joy"]}
+    write(tmp_path / "task-happy_stim.json", json.dumps(meta))
+    paths = find_rating_files(tmp_path, ["01", "02"])
+    heard = [run(sub, "happy", Presentation("happy", 5.0, 0.0, 9.5)) for sub in ("01", "02")]
+    found = read_rating_files(paths, tmp_path, heard, {"happy": 9.5})
+    own, mean = found.find("01", "happy", "Joy"), found.find("02", "happy", "Joy")
+    assert own is not None
+    assert mean is not None
+    assert own.values[3] == 3
+    assert mean.values[3] == 9
+    assert mean.participant is None
+
+
+def test_behavior_that_is_no_continuous_rating_is_left_out(tmp_path):
+    write(tmp_path / "sub-01/beh/sub-01_task-happy_beh.tsv", "trial\tanswer\n1\t2\n")
+    found = read_rating_files(find_rating_files(tmp_path, ["01"]), tmp_path, [], {"happy": 10.0})
+    assert found.ratings == ()
+    assert "no continuous ratings" in found.warnings[0]
+
+
+def test_bids_columns_must_be_named(tmp_path):
+    path = bids_stim(tmp_path, "beh", 0.0, np.ones((3, 2)))
+    path.with_name(path.name.replace(".tsv.gz", ".json")).write_text('{"SamplingFrequency": 5}')
+    with pytest.raises(InvalidInputError, match="name its columns"):
+        read_rating_files([path], tmp_path, [], {"happy": 10.0})

@@ -1,0 +1,325 @@
+"""A small output folder of full mesh size, written by the program's own writers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.participant.layers import LayerFits
+from bids_app.analyses.participant.preference import PreferenceMaps
+from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.write import write_participant, write_responses
+from bids_app.config import Config
+from bids_app.features.vggish import LAYER_NAMES
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.status import Status
+from bids_app.surface.gifti import write_gifti
+from bids_app.surface.mesh import load_mesh
+
+STIMULI = ("happy", "sadsh", "sadln")
+NULL_SD = 0.04
+
+
+def truth(n_layers: int) -> dict[str, np.ndarray]:
+    """Accuracy around auditory cortex; deep layers toward the front. NaN on a made-up wall."""
+    mesh = load_mesh()
+    white = np.vstack([mesh.left.white, mesh.right.white])
+    centers = np.array([[-50.0, -22.0, 8.0], [52.0, -20.0, 8.0]])
+    distance = np.min([np.linalg.norm(white - c, axis=1) for c in centers], axis=0)
+    height = 0.25 * np.exp(-((distance / 30) ** 2))
+    preferred = n_layers * (0.55 + white[:, 1] / 200)
+    layers = np.arange(1, n_layers + 1)[:, None]
+    profile = np.exp(-(((layers - preferred) / (0.5 * n_layers)) ** 2))
+    wall = (np.abs(white[:, 0]) < 6) & (np.abs(white[:, 1]) < 25) & (np.abs(white[:, 2] - 8) < 18)
+    gradient = white[:, 1] / 40 - white[:, 2] / 90
+    return {
+        "r": np.where(wall, np.nan, height * profile),
+        "wall": wall,
+        "gradient": np.where(wall, np.nan, gradient),
+    }
+
+
+def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, warning=""):
+    """Write one participant's derivatives with random noise around `truth`."""
+    rng = np.random.default_rng([7, int(label)])
+    names = list(LAYER_NAMES[:n_layers])
+    planted = truth(n_layers)
+    n_vertices = planted["r"].shape[1]
+    noise = NULL_SD * rng.standard_normal((len(STIMULI), n_vertices))
+    fold_r = planted["r"][:, None, :] + noise[None]
+    r = fold_r.mean(axis=1)
+    sd = np.full_like(r, NULL_SD / np.sqrt(len(STIMULI))) if null else np.full_like(r, np.nan)
+    z = r / sd
+    p = norm.sf(z)
+    alphas = tuple(float(a) for a in np.logspace(-3, 5, 20))
+    fits = LayerFits(
+        r=r.astype(np.float32),
+        z=z.astype(np.float32),
+        p=p.astype(np.float32),
+        q=np.minimum(1, 3 * p).astype(np.float32),
+        null_sd=sd.astype(np.float32),
+        fold_r=fold_r.astype(np.float32),
+        alpha=rng.choice(alphas, fold_r.shape).astype(np.float32),
+        fold_stimuli=list(STIMULI),
+        layer_names=names,
+        features_folder="vggish-0",
+        table=[
+            {
+                "layer": k + 1,
+                "name": name,
+                "n_units": 128 * (k + 1),
+                "n_constant_units": k,
+                "effective_rank": 12.5 + k,
+                "edge_low": 0.01 * k,
+                "edge_high": 0.4 + 0.01 * k,
+                "mean_r": float(np.nanmean(r[k])),
+                "max_r": float(np.nanmax(r[k])),
+                "share_q05": float(np.nanmean(3 * p[k] < 0.05)),
+            }
+            for k, name in enumerate(names)
+        ],
+        n_degenerate=int(planted["wall"].sum()),
+        average_sd_ratio=0.9,
+    )
+    preference = PreferenceMaps(
+        slope=r[-1] - r[0],
+        centroid=1 + (n_layers - 1) * norm.cdf((r[-1] - r[0]) / 0.1),
+        argmax=np.where(planted["wall"], np.nan, 1 + np.argmax(r, axis=0)),
+        maximum=r.max(axis=0),
+        mean_q=np.minimum(1, 3 * p.mean(axis=0)),
+        n_reference=1234,
+        reason="",
+        reference=[float(v) for v in np.linspace(0.05, 0.1, n_layers)],
+    )
+    blocks = [
+        Block(
+            stimulus,
+            f"task-{stimulus}",
+            1.0,
+            np.arange(n_times) + 0.4,
+            np.where(planted["wall"], np.nan, rng.standard_normal((n_times, n_vertices))).astype(
+                np.float32
+            ),
+        )
+        for stimulus in STIMULI
+    ]
+    summary = [
+        {
+            "run": f"task-{stimulus}",
+            "stimuli": stimulus,
+            "onsets_s": "7.5",
+            "n_volumes": n_times + 15,
+            "n_dummy": 2,
+            "n_volumes_with_music": n_times,
+            "repetition_time_s": 1.0,
+            "repetition_time_source": "sidecar",
+            "sampling_time_s": 0.5,
+            "n_confounds": 12,
+            "confounds": "trans_x,trans_y,a_comp_cor_00",
+            "design_rank": 17,
+            "degrees_of_freedom": n_times - 4,
+            "n_degenerate_vertices": int(planted["wall"].sum()),
+            "warnings": warning,
+        }
+        for stimulus in STIMULI
+    ]
+    tree, own = OutputTree(root), record(root, label)
+    shared = write_responses(tree, own, blocks, summary)
+    write_participant(tree, own, fits, preference, blocks, shared=shared)
+    return fits
+
+
+def record(root, label):
+    """What the sidecars of a made-up participant say."""
+    settings = Config(bids_dir=root, output_dir=root, level="participant").participant_settings(
+        "random:3"
+    )
+    return ParticipantRecord(
+        participant=label,
+        model="vggish",
+        settings=settings,
+        sources=["bids:fmriprep:sub-01/func/bold.func.gii"],
+        inputs={"bold.func.gii": "ab" * 32},
+        stimuli={stimulus: f"{k}" * 64 for k, stimulus in enumerate(STIMULI)},
+        features={
+            "Network": "VGGish",
+            "Weights": "random:3",
+            "WeightsSHA256": "random:3",
+            "Untrained": True,
+        },
+    )
+
+
+def make_status(root, label="01", *, run_id="20260101-120000-aaaaaaaa", failed=""):
+    """Write a log with one skipped run, and a crash file if `failed`."""
+    status = Status(run_id, "participant")
+    status.add(label, "task-rest", "skipped", "no stimulus was heard in it")
+    if failed:
+        status.add(label, "", "failed", failed)
+        crash = root / "logs" / run_id / "crash-20260101-encoding.txt"
+        crash.parent.mkdir(parents=True, exist_ok=True)
+        crash.write_text(
+            f"Node: participant_level_wf.sub_{label}_wf.encoding\n"
+            f"Traceback (most recent call last):\n\nValueError: {failed}\n"
+        )
+    else:
+        status.add(label, "", "done")
+    return status.write(OutputTree(root).status(run_id))
+
+
+def make_group(root, *, n_participants=6, n_layers=4, p_spin=0.003, p_partial=0.2, n_spins=500):
+    """Write group derivatives; with the default p-values there is no claim."""
+    rng = np.random.default_rng(11)
+    planted = truth(n_layers)
+    r, gradient, wall = planted["r"], planted["gradient"], planted["wall"]
+    mean = r.mean(axis=0)
+    inside = np.nan_to_num(mean) > 0.05
+    slope = r[-1] - r[0]
+    p_max = np.where(wall, np.nan, np.where(r > 0.08, 0.01, 0.7))
+    names = list(LAYER_NAMES[:n_layers])
+    writer = GroupWriter(root)
+    writer.statmap("r", r, names)
+    writer.statmap("t", r * 40, names)
+    writer.statmap("p", p_max, names, desc="maxt")
+    writer.statmap("q", p_max, names)
+    writer.statmap("r", mean, ["layer mean"], desc="layermean")
+    layer_mean_p = np.where(wall, np.nan, np.where(inside, 0.01, 0.8))
+    writer.statmap("p", layer_mean_p, ["layer mean"], desc="layermean")
+    for stat, values in (
+        ("slope", slope),
+        ("t", slope * 30),
+        ("p", np.where(np.abs(slope) > 0.06, 0.02, 0.9)),
+        ("centroid", 1 + (n_layers - 1) * norm.cdf(slope / 0.1)),
+        ("argmax", np.where(wall, np.nan, 1.0 + np.argmax(np.nan_to_num(r), axis=0))),
+        ("max", r.max(axis=0)),
+    ):
+        writer.statmap(stat, values, [stat], desc="layerpref")
+    writer.statmap("n", np.where(wall, 0.0, n_participants), ["participants"])
+    writer.statmap("value", gradient, ["gradient"], desc="gradient")
+    labels = [f"sub-{k + 1:02d}" for k in range(n_participants)]
+    participants = [
+        {
+            "participant_id": label,
+            "status": "used",
+            "settings_hash": "0123456789abcdef",
+            "mean_r": float(0.01 + 0.001 * k),
+            "max_r": float(0.25 + 0.01 * k),
+            "reference_vertices": 900 + k,
+            "n_degenerate": int(wall.sum()),
+        }
+        for k, label in enumerate(labels)
+    ]
+    writer.table("summary.tsv", participants, desc="participants")
+    layers = [
+        {
+            "layer": k + 1,
+            "name": name,
+            "mean_r": float(r[k, inside].mean()),
+            "max_r": float(np.nanmax(r[k])),
+            "n_significant": int((p_max[k] < 0.05).sum()),
+        }
+        for k, name in enumerate(names)
+    ]
+    writer.table("summary.tsv", layers, desc="layers")
+    z = 0.4 + 0.08 * rng.standard_normal((2, n_participants))
+    rows = [
+        {
+            "participant_id": label,
+            "rho": float(np.tanh(z[0, k])),
+            "z": float(z[0, k]),
+            "rho_partial": float(np.tanh(z[1, k] - 0.2)),
+            "rho_left": float(np.tanh(z[0, k] + 0.01)),
+            "rho_right": float(np.tanh(z[0, k] - 0.01)),
+        }
+        for k, label in enumerate(labels)
+    ]
+    claimed = p_spin < 0.05 and p_partial < 0.05
+    group = {
+        "statistic": float(z[0].mean()),
+        "statistic_partial": float(z[1].mean() - 0.2),
+        "rho_mean": float(np.tanh(z[0].mean())),
+        "p_spin": p_spin,
+        "p_spin_partial": p_partial,
+        "t": 5.25,
+        "p_t": 0.001,
+        "ci_low": 0.31,
+        "ci_high": 0.47,
+        "n_spins": n_spins,
+        "n_redrawn": 4,
+        "mask": "significant",
+        "n_mask": int(inside.sum()),
+        "claimed": claimed,
+        "statement": "Layer preference is aligned with the gradient (made up)."
+        if claimed
+        else "No alignment shown: the correlation may come from accuracy (made up).",
+        "left": {"rho_mean": 0.42, "p_spin": 0.013},
+        "right": None,
+        "gradient": {"Name": "margulies2016_fcgradient01", "Label": ""},
+    }
+    writer.table("statmap.tsv", rows, desc="alignment", Group=group)
+    null = 0.15 * rng.standard_normal((n_spins, 2))
+    nulls = [{"statistic": float(a), "statistic_partial": float(b)} for a, b in null]
+    writer.table(".tsv", nulls, desc="nulls")
+    order = np.flatnonzero(inside)[np.argsort(gradient[inside], kind="stable")]
+    bins = [
+        {
+            "bin": k + 1,
+            "gradient_low": float(gradient[own[0]]),
+            "gradient_high": float(gradient[own[-1]]),
+            "n_vertices": len(own),
+            "layer": layer + 1,
+            "name": name,
+            "r": float(r[layer, own].mean()),
+        }
+        for k, own in enumerate(np.array_split(order, 20))
+        for layer, name in enumerate(names)
+    ]
+    writer.table("statmap.tsv", bins, desc="bins")
+    shared = {"Participants": labels, "InputsSHA256": {}}
+    settings = {"n_permutations": 10_000, "random_seed": 20240626}
+    write_json(
+        writer.tree.group_table("settings.json", model="vggish"),
+        {"SettingsHash": "feedbeefcafe0123", "Settings": settings, **shared},
+    )
+    settings = {"gradient": ["e" * 64], "n_spins": n_spins, "random_seed": 20240626}
+    write_json(
+        writer.tree.group_table("settings.json", model="vggish", desc="alignment"),
+        {
+            "SettingsHash": "0a11f00d0a11f00d",
+            "Settings": settings,
+            "Inference": "feedbeefcafe0123",
+            **shared,
+        },
+    )
+
+
+class GroupWriter:
+    """Writes maps and tables under the group level's names."""
+
+    def __init__(self, root):
+        self.tree = OutputTree(root)
+
+    def statmap(self, stat, values, names, *, model="vggish", **entities):
+        """Both hemispheres of one map."""
+        for hemi, half in zip("LR", np.split(np.atleast_2d(values), 2, axis=-1), strict=True):
+            path = self.tree.group_map(hemi, "fsaverage5", model=model, stat=stat, **entities)
+            write_gifti(path, half, hemi=hemi, names=list(names))
+            content = {"DataArrays": list(names), "SoftwareVersion": "0.0.test"}
+            write_json(sidecar_of(path), content)
+
+    def table(self, suffix, rows, *, desc=None, **extra):
+        """A table and its dictionary."""
+        entities = {"model": "vggish"} | ({"desc": desc} if desc else {})
+        path = self.tree.group_table(suffix, **entities)
+        pd.DataFrame(rows).to_csv(path, sep="\t", index=False, na_rep="n/a")
+        write_json(sidecar_of(path), extra)
+
+
+def read(path):
+    """Content of a JSON file."""
+    return json.loads(path.read_text())

@@ -1,0 +1,121 @@
+"""Conditions at the participant level: plan in, maps and tables of every participant out."""
+
+from __future__ import annotations
+
+import logging
+
+from bids_app.workflows.interfaces.conditions import FitConditions, WriteConditions
+from bids_app.workflows.nodes import cleaning_inputs
+from bids_app.workflows.running import run_workflow
+from nipype.pipeline import engine as pe
+
+from bids_app.analyses.conditions.plan import (
+    ConditionPlan,
+    condition_record,
+    is_current,
+    region_checksums,
+)
+from bids_app.analyses.folder.claims import claim_settings
+from bids_app.analyses.folder.records import ConditionRecord
+from bids_app.analyses.participant.plan import write_descriptions
+from bids_app.config import Config
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.status import Status
+
+LOGGER = logging.getLogger("bids_app.workflows")
+
+STATUS_ROW = "conditions"
+
+
+def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
+    """Fit the contrasts of every participant of `plan`.
+
+    Parameters
+    ----------
+    config : Config
+    plan : ConditionPlan
+    run_id : str
+        Names this call in logs.
+
+    Returns
+    -------
+    Status
+        One row per participant; whoever lacks a condition is skipped.
+    """
+    tree = OutputTree(config.output_dir)
+    write_descriptions(tree, plan.study)
+    settings = config.condition_settings() | {
+        "seed": plan.seed.name if plan.seed else None,
+        "target": plan.target.name if plan.target else None,
+        "cortex_mask": bool(config.responses.cortex_mask),
+        "files": region_checksums(config, plan),
+    }
+    claim_settings(tree, CONDITIONS_LABEL, settings)
+    status = Status(run_id, "participant")
+    for run, why in plan.skipped.items():
+        LOGGER.warning("%s has no conditions: %s", run, why)
+    for participant, why in plan.left_out.items():
+        LOGGER.warning("sub-%s is left out of the conditions: %s", participant, why)
+        status.add(participant, STATUS_ROW, "skipped", why)
+    records = []
+    for participant in plan.participants:
+        record = condition_record(plan, participant, settings)
+        if is_current(tree, record):
+            status.add(participant, STATUS_ROW, "done", "already there")
+            LOGGER.info("sub-%s: conditions already done", participant)
+        else:
+            records.append(record)
+    if records:
+        failures = run_workflow(init_conditions_wf(plan, records, config=config), config, run_id)
+        for record in records:
+            own = [f for f in failures if f.node.endswith(f"_{record.participant}")]
+            if own or not is_current(tree, record):
+                reason = own[0].text if own else "the work stopped before the maps were complete"
+                LOGGER.error("sub-%s: conditions failed: %s", record.participant, reason)
+                status.add(record.participant, STATUS_ROW, "failed", reason)
+            else:
+                status.add(record.participant, STATUS_ROW, "done")
+    status.write(tree.status(run_id))
+    return status
+
+
+def init_conditions_wf(
+    plan: ConditionPlan, records: list[ConditionRecord], *, config: Config
+) -> pe.Workflow:
+    """Fit -> derivatives and page, for every participant of `records`.
+
+    Parameters
+    ----------
+    plan : ConditionPlan
+    records : list of ConditionRecord
+        Participants to work on.
+    config : Config
+
+    Outputs
+    -------
+    None; the derivatives are in ``config.output_dir``.
+    """
+    workflow = pe.Workflow(name="conditions_wf")
+    for record in records:
+        runs = plan.runs_of(record.participant)
+        fit = pe.Node(
+            FitConditions(
+                conditions={run.label: plan.conditions[run.label] for run in runs},
+                contrasts=dict(plan.contrasts),
+                seed=plan.seed,
+                target=plan.target,
+                max_lag=config.conditions.max_lag,
+                **cleaning_inputs(runs, config),
+            ),
+            name=f"fit_{record.participant}",
+        )
+        write = pe.Node(
+            WriteConditions(
+                output_dir=str(config.output_dir),
+                record=record,
+                verbosity=config.running.verbosity,
+            ),
+            name=f"write_{record.participant}",
+        )
+        workflow.connect(fit, "results_file", write, "results_file")
+    return workflow
