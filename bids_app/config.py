@@ -127,7 +127,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Responses:
+class Cleaning:
     """How the BOLD series become responses. Cutoff in seconds, smoothing in mm (FWHM)."""
 
     confounds: str = "motion6+acompcor6+cosine"
@@ -226,7 +226,7 @@ class Config:
     selection: Selection = field(default_factory=Selection)
     stimuli: Stimuli = field(default_factory=Stimuli)
     model: Model = field(default_factory=Model)
-    responses: Responses = field(default_factory=Responses)
+    cleaning: Cleaning = field(default_factory=Cleaning)
     conditions: Conditions = field(default_factory=Conditions)
     statistics: Statistics = field(default_factory=Statistics)
     emotion: Emotion = field(default_factory=Emotion)
@@ -261,7 +261,7 @@ class Config:
     def response_settings(self) -> dict[str, Any]:
         """Settings that change the cleaned responses, which all models of a folder share."""
         return {
-            **asdict(self.responses),
+            **asdict(self.cleaning),
             "missing": self.stimuli.missing,
             **self._selected_runs(),
         }
@@ -271,7 +271,7 @@ class Config:
         conditions = asdict(self.conditions)
         for name in ("rating_difference", "difference_test"):
             del conditions[name]
-        return {**conditions, **asdict(self.responses), **self._selected_runs()}
+        return {**conditions, **asdict(self.cleaning), **self._selected_runs()}
 
     def _selected_runs(self) -> dict[str, Any]:
         return {
@@ -296,7 +296,7 @@ class Config:
     def rating_score_settings(self, weights_sha256: str, features: str) -> dict[str, Any]:
         """Settings that change the scores of layers and ratings of one feature space, by name."""
         shared = self.participant_settings(weights_sha256, features)
-        for name in ("layers", "delays", *asdict(self.responses)):
+        for name in ("layers", "delays", *asdict(self.cleaning)):
             del shared[name]
         return {**shared, "scales": self.emotion.scales, "rate": self.emotion.rate}
 

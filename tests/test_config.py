@@ -7,9 +7,9 @@ import pytest
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import (
+    Cleaning,
     Config,
     Model,
-    Responses,
     Running,
     Statistics,
     settings_difference,
@@ -76,7 +76,7 @@ def test_parser_reads_every_option():
     assert parsed.stimuli.table == Path("s.tsv").absolute()
     assert parsed.stimuli.missing == "use"
     assert parsed.model == Model(weights="random:1", delays=(-2.0, 4.5), crop=5.0)
-    assert parsed.responses == Responses(
+    assert parsed.cleaning == Cleaning(
         "24P", 100.0, 0.0, "4", 1.2, 0.5, "fsaverage6", (Path("/l.gii"), Path("/r.gii"))
     )
     assert parsed.selection.runs == ("1",)

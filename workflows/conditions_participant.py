@@ -47,7 +47,7 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
     settings = config.condition_settings() | {
         "seed": plan.seed.name if plan.seed else None,
         "target": plan.target.name if plan.target else None,
-        "cortex_mask": bool(config.responses.cortex_mask),
+        "cortex_mask": bool(config.cleaning.cortex_mask),
         "files": region_checksums(config, plan),
     }
     claim_settings(tree, CONDITIONS_LABEL, settings)

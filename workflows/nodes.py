@@ -16,15 +16,15 @@ from bids_app.inputs.records import BoldRun, StudyPlan
 
 def cleaning_inputs(runs: Sequence[BoldRun], config: Config) -> dict[str, Any]:
     """Runs of a participant, and how their responses are cleaned."""
-    responses = config.responses
+    cleaning = config.cleaning
     return {
         "runs": list(runs),
         "files": [str(path) for path in input_files(runs)],
-        "space": responses.space,
-        "cortex_mask": [str(path) for path in responses.cortex_mask],
-        "confounds": responses.confounds,
-        "high_pass": responses.high_pass,
-        "smoothing": responses.smoothing,
+        "space": cleaning.space,
+        "cortex_mask": [str(path) for path in cleaning.cortex_mask],
+        "confounds": cleaning.confounds,
+        "high_pass": cleaning.high_pass,
+        "smoothing": cleaning.smoothing,
         "verbosity": config.running.verbosity,
     }
 

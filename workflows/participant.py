@@ -197,7 +197,7 @@ def _model_nodes(
             null=config.statistics.null,
             n_nulls=config.statistics.n_nulls,
             seed=config.statistics.random_seed,
-            high_pass=config.responses.high_pass,
+            high_pass=config.cleaning.high_pass,
             **ridge_inputs(config, n_threads),
         ),
         name=f"encoding_{record.model}",

@@ -111,8 +111,8 @@ def _connect_maps(
     ridge = pe.Node(
         PredictFromRatings(
             output_dir=str(config.output_dir),
-            space=config.responses.space,
-            high_pass=config.responses.high_pass,
+            space=config.cleaning.space,
+            high_pass=config.cleaning.high_pass,
             null=config.statistics.closed_null,
             **ridge_inputs(config, n_threads),
             **shared,

@@ -108,7 +108,7 @@ def _minutes(seconds: float) -> str:
 
 def _outputs(config: Config, plan: StudyPlan, ratings: StudyRatings) -> str:
     """Names of everything the first participant gets."""
-    tree, space = OutputTree(config.output_dir), config.responses.space
+    tree, space = OutputTree(config.output_dir), config.cleaning.space
     models = [space.label for space in config.model.spaces]
     complete = set(plan.participants).intersection(*map(tree.participants_of, models))
     who = plan.participants[0]
@@ -156,7 +156,7 @@ def _rating_outputs(config: Config, tree: OutputTree, who: str, study: StudyRati
 
     def maps(stat: str, **entities: str) -> Path:
         return tree.participant_map(
-            who, "{L,R}", config.responses.space, model=EMOTION_LABEL, stat=stat, **entities
+            who, "{L,R}", config.cleaning.space, model=EMOTION_LABEL, stat=stat, **entities
         )
 
     paths = [

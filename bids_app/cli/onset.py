@@ -63,9 +63,9 @@ def _run_onset(options: argparse.Namespace) -> int:
             LOGGER.warning("%s: %s", skipped.label, skipped.reason)
     estimates = estimate_onsets(
         plan,
-        confounds=config.responses.confounds,
-        high_pass=config.responses.high_pass,
-        space=config.responses.space,
+        confounds=config.cleaning.confounds,
+        high_pass=config.cleaning.high_pass,
+        space=config.cleaning.space,
         seed=config.statistics.random_seed,
         progress=lambda label: LOGGER.info("%s", label),
     )

@@ -16,8 +16,8 @@ from bids_app.cli.rating_options import add_ratings, ratings_of
 from bids_app.cli.running_options import add_running, running_of
 from bids_app.config import (
     DEFAULT_SEED,
+    Cleaning,
     Config,
-    Responses,
     Selection,
     Statistics,
     Stimuli,
@@ -94,7 +94,7 @@ def parse_config(argv: Sequence[str] | None = None) -> Config:
         ),
         stimuli=Stimuli(absolute(options.stimuli), options.missing),
         model=model_of(options),
-        responses=Responses(
+        cleaning=Cleaning(
             space=options.space,
             cortex_mask=cortex_mask_paths(options.cortex_mask, options.space),
             confounds=options.confounds,
@@ -204,7 +204,7 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--space",
         choices=tuple(DENSITIES),
-        default=Responses.space,
+        default=Cleaning.space,
         help="mesh of BOLD and maps, as in fMRIPrep's --output-spaces (default: %(default)s; the "
         "finer ones need their surfaces in TemplateFlow's folder)",
     )
@@ -219,7 +219,7 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--confounds",
-        default=Responses.confounds,
+        default=Cleaning.confounds,
         metavar="NAME|FILE|none",
         help="confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, "
         "or a YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
@@ -228,14 +228,14 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
         "--high-pass",
         "--high_pass",
         type=non_negative,
-        default=Responses.high_pass,
+        default=Cleaning.high_pass,
         metavar="SECONDS",
         help="slower drifts are removed, from responses and features (default: %(default)g)",
     )
     group.add_argument(
         "--smoothing",
         type=non_negative,
-        default=Responses.smoothing,
+        default=Cleaning.smoothing,
         metavar="MM",
         help="smoothing on the surface, full width at half maximum; 0 for none "
         "(default: %(default)g)",
@@ -243,7 +243,7 @@ def _add_responses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dummy-scans",
         "--dummy_scans",
-        default=Responses.dummy_scans,
+        default=Cleaning.dummy_scans,
         metavar="auto|N",
         help="volumes to drop at the start; auto: those fMRIPrep marked (default: %(default)s)",
     )

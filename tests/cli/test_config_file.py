@@ -26,8 +26,8 @@ def parse(tmp_path):
 def test_defaults_then_file_then_command_line(parse):
     config = parse("crop = 10\nsmoothing = 4.5\n", "--crop", "5")
     assert config.model.crop == 5.0
-    assert config.responses.smoothing == 4.5
-    assert config.responses.high_pass == parse_config(CALL).responses.high_pass
+    assert config.cleaning.smoothing == 4.5
+    assert config.cleaning.high_pass == parse_config(CALL).cleaning.high_pass
 
 
 def test_a_list_of_the_command_line_replaces_that_of_the_file(parse):

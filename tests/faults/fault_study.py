@@ -295,9 +295,9 @@ def clean(study: Study, options: tuple[str, ...] = ()) -> Outcome:
         study_plan = make_plan(config)
         prepared = prepare_responses(
             study_plan.runs,
-            confounds=config.responses.confounds,
+            confounds=config.cleaning.confounds,
             high_pass=128.0,
-            cortex_mask=config.responses.cortex_mask,
+            cortex_mask=config.cleaning.cortex_mask,
         )
         for row, block in zip(prepared.summary, prepared.blocks, strict=True):
             told = row["run"], row["n_degenerate_vertices"], row["warnings"], block.times[:3]

@@ -98,7 +98,7 @@ def test_the_masks_of_fsaverage5():
 def test_a_named_mask_on_the_mesh_of_the_command_line(tmp_path, monkeypatch, name, variable, file):
     monkeypatch.setenv(variable, str(tmp_path))
     options = ["/data", "/out", "participant", "--space", "fsaverage6", "--cortex-mask", name]
-    responses = parse_config(options).responses
+    responses = parse_config(options).cleaning
     with pytest.raises(MissingInputError, match="musenc prefetch cortex parcels"):
         read_cortex_mask(responses.cortex_mask, 4)
     for hemi, structure, keys in (("L", "CortexLeft", [0, 1]), ("R", "CortexRight", [1, 1])):

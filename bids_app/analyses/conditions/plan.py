@@ -164,7 +164,7 @@ def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRe
         for run in runs:
             find_volume(run)
     else:
-        seed_vertices(region, load_mesh(config.responses.space))
+        seed_vertices(region, load_mesh(config.cleaning.space))
     return region
 
 
@@ -194,9 +194,9 @@ def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
 
 def region_checksums(config: Config, plan: ConditionPlan) -> dict[str, str]:
     """Regions and the cortex mask count by content."""
-    mask = config.responses.cortex_mask
+    mask = config.cleaning.cortex_mask
     if mask:
-        read_cortex_mask(mask, load_mesh(config.responses.space).n_vertices)
+        read_cortex_mask(mask, load_mesh(config.cleaning.space).n_vertices)
     files = {f"cortex mask {k}": path for k, path in enumerate(mask)}
     for name, region in (("seed", plan.seed), ("target", plan.target)):
         if region is not None and region.path is not None:

@@ -27,7 +27,7 @@ def costs_of(config: Config, plan: StudyPlan) -> Estimate:
     """What the plan takes with these settings."""
     return estimate_costs(
         plan,
-        space=config.responses.space,
+        space=config.cleaning.space,
         hop=config.model.hop,
         n_procs=config.running.n_procs,
     )
@@ -122,9 +122,9 @@ def _weights_checksum(weights: str) -> str:
 
 def mask_checksums(config: Config) -> list[str]:
     """The mask counts by content; one that cannot be used is told before work begins."""
-    files = config.responses.cortex_mask
+    files = config.cleaning.cortex_mask
     if files:
-        read_cortex_mask(files, load_mesh(config.responses.space).n_vertices)
+        read_cortex_mask(files, load_mesh(config.cleaning.space).n_vertices)
     return [sha256_of_file(path) for path in files]
 
 

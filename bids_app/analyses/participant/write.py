@@ -16,7 +16,7 @@ from bids_app.analyses.folder.write import Rows, described, write_map, write_row
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
 from bids_app.analyses.participant.responses import Block
-from bids_app.config import Responses, settings_hash
+from bids_app.config import Cleaning, settings_hash
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
 
@@ -101,7 +101,7 @@ def write_responses(
     list of Path
         Every file written.
     """
-    settings = {f.name: record.settings[f.name] for f in fields(Responses)}
+    settings = {f.name: record.settings[f.name] for f in fields(Cleaning)}
     writer = ParticipantWriter(tree, record, {"SettingsHash": settings_hash(settings)})
     _write_blocks(writer, blocks)
     participant = record.participant
