@@ -18,7 +18,7 @@ LAYERS = [
     {"report"},
     {"group", "emotion", "preference", "encoding", "features", "surface"},
     {"inputs", "outputs", "resources", "config", "status", "log"},
-    {"files", "limits"},
+    {"files", "limits", "seeds"},
     {"errors"},
 ]
 NUMERIC = LAYERS[4]
