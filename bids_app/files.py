@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import SoftFileLock, Timeout
+from filelock import SoftFileLease, Timeout
 
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
 
@@ -159,7 +158,8 @@ def shared_lock(
     timeout : float
         Seconds to wait for somebody else.
     stale : float
-        Seconds without a sign of life after which a holder is taken for dead.
+        Seconds without a sign of life after which a holder on another host is taken for dead. All
+        who share `target` give the same.
     remedy : str or None
         What to do where the folder cannot be written.
 
@@ -172,9 +172,21 @@ def shared_lock(
     """
     target = Path(target)
     marker = target.with_name(f".{target.name}.lock")
+    lock = SoftFileLease(
+        marker, lease_duration=stale, heartbeat_interval=stale / 6, timeout=timeout
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquired(marker, target, timeout, stale)
+        lock.acquire()
+    except Timeout as error:
+        holder = lock.owner
+        raise TryAgainError(
+            "Another process is writing to a shared file.",
+            where=target,
+            found="locked by "
+            + (f"{holder.pid} on {holder.hostname}" if holder else "an unknown process"),
+            remedy=f"wait for it, or delete {marker} if nothing is running any more",
+        ) from error
     except OSError as error:
         raise CannotWriteError(
             "A file cannot be written.",
@@ -182,72 +194,10 @@ def shared_lock(
             found=error.strerror or str(error),
             remedy=remedy or "check that the folder is writable and the disk is not full",
         ) from error
-    released = threading.Event()
-    threading.Thread(target=_touch, args=(marker, released, stale / 6), daemon=True).start()
     try:
         yield
     finally:
-        released.set()
         lock.release()
-
-
-def _acquired(marker: Path, target: Path, timeout: float, stale: float) -> SoftFileLock:
-    """The lock, once nobody alive holds it."""
-    lock = SoftFileLock(marker)
-    give_up = time.monotonic() + timeout
-    seen, since = None, time.monotonic()
-    while True:
-        try:
-            lock.acquire(timeout=max(0.0, min(stale / 6, give_up - time.monotonic())))
-            return lock
-        except Timeout as error:
-            now, sign = time.monotonic(), _sign_of_life(marker)
-            if sign != seen:
-                seen, since = sign, now
-            elif sign is not None and now - since > stale:
-                _take_away(marker, sign)
-                continue
-            if now < give_up:
-                continue
-            raise TryAgainError(
-                "Another process is writing to a shared file.",
-                where=target,
-                found=f"locked by {' on '.join(_marker_lines(marker)) or 'an unknown process'}",
-                remedy=f"wait for it, or delete {marker} if nothing is running any more",
-            ) from error
-
-
-def _touch(marker: Path, released: threading.Event, seconds: float) -> None:
-    while not released.wait(seconds):
-        with suppress(OSError):
-            os.utime(marker)
-
-
-def _sign_of_life(marker: Path) -> tuple[int, int] | None:
-    """What changes when a holder touches its marker; clocks of hosts are not compared."""
-    try:
-        found = marker.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino
-
-
-def _take_away(marker: Path, sign: tuple[int, int]) -> None:
-    """Remove the marker of a dead holder, but not that of who was faster."""
-    aside = marker.with_name(f"{marker.name}.{os.getpid()}")
-    with suppress(OSError):
-        marker.rename(aside)
-        if _sign_of_life(aside) != sign:
-            os.link(aside, marker)
-        aside.unlink()
-
-
-def _marker_lines(marker: Path) -> list[str]:
-    """Process and host of a lock's holder, as its marker file says."""
-    try:
-        return marker.read_text().split()[:2]
-    except OSError:
-        return []
 
 
 def named_files(option: str) -> tuple[str, tuple[Path, ...]]:
