@@ -23,6 +23,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	rm -rf build/imports && mkdir -p build/imports
+	cp -r bids_app build/imports && cp -r workflows build/imports/bids_app
+	cd build/imports && $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,9 @@
-"""The import direction is a contract: layers, independent numeric packages, no nipype outside."""
+"""The contracts of imports hold and are not empty; what runs without nipype; what mirrors what."""
 
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,132 +11,119 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A package may import from layers below its own; the names are first parts after ``bids_app.``.
-LAYERS = [
-    {"cli", "__main__"},
-    {"workflows", "recognition", "testing"},
-    {"analyses"},
-    {"report"},
-    {"group", "emotion", "preference", "encoding", "features", "surface"},
-    {"inputs", "outputs", "resources", "config", "status", "log"},
-    {"files", "limits", "seeds"},
-    {"errors"},
-]
-NUMERIC = LAYERS[4]
-# Neighbors in one layer that may see each other.
-ALLOWED = {
-    ("__main__", "cli"),
-    ("testing", "workflows"),
-    ("inputs", "config"),
-    ("inputs", "outputs"),
-    ("resources", "outputs"),
-    ("config", "outputs"),
-}
+TESTS = ROOT / "tests"
 
 
-def _python_files():
-    for folder in ("bids_app", "workflows"):
-        yield from sorted((ROOT / folder).rglob("*.py"))
+def _run(code: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
-def _module(path: Path) -> list[str]:
-    parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    if parts[0] == "workflows":
-        parts = ["bids_app", *parts]
-    return parts[:-1] if parts[-1] == "__init__" else parts
+def _lint(folder: Path, **planted: str) -> subprocess.CompletedProcess[str]:
+    """Check the imports of a copy as `make lint` does, with code put at the end of modules."""
+    shutil.copytree(ROOT / "bids_app", folder / "bids_app")
+    shutil.copytree(ROOT / "workflows", folder / "bids_app" / "workflows")
+    for module, code in planted.items():
+        with (folder / "bids_app" / f"{module.replace('__', '/')}.py").open("a") as stream:
+            stream.write(code)
+    code = "from importlinter.cli import lint_imports_command as lint; lint()"
+    return _run(code, "--no-cache", ROOT / "pyproject.toml", cwd=folder)
 
 
-def _imports(path: Path) -> list[tuple[int, str]]:
-    """Absolute names of everything a file imports, also inside functions."""
-    module = _module(path)
-    package = module if path.name == "__init__.py" else module[:-1]
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            name = ".".join([*base, *([node.module] if node.module else [])])
-            found.append((node.lineno, name))
-            if name == "bids_app":
-                found += [(node.lineno, f"bids_app.{alias.name}") for alias in node.names]
-    return found
+def test_the_contracts_of_imports_hold(tmp_path):
+    done = _lint(tmp_path)
+    assert done.returncode == 0, done.stdout
 
 
-def _layer(name: str) -> int | None:
-    return next((i for i, layer in enumerate(LAYERS) if name in layer), None)
+LAYERS = "a package imports from layers below its own"
+ANALYSES = "an analysis imports those it stands on"
+NIPYPE = "only workflows imports nipype, and nobody a package called workflows"
 
 
-def _violations(path: Path) -> list[str]:
-    module = _module(path)
-    if len(module) == 1:
-        return []
-    own = module[1]
-    problems = []
-    for line, name in _imports(path):
-        parts = name.split(".")
-        if parts[0] == "workflows":
-            problems.append(f"{path}:{line} imports `workflows` instead of bids_app.workflows")
-        if parts[0] != "bids_app" or len(parts) < 2 or parts[1] == own:
-            continue
-        target, source = _layer(parts[1]), _layer(own)
-        if target is None or source is None:
-            continue
-        if target < source or (target == source and (own, parts[1]) not in ALLOWED):
-            problems.append(f"{path}:{line} {own} imports {parts[1]}")
-    return problems
+@pytest.mark.parametrize(
+    ("module", "code", "contract"),
+    [
+        ("encoding__ridge", "import bids_app.features", LAYERS),
+        ("files", "def f():\n    from bids_app import config", LAYERS),
+        ("report__page", "from bids_app.workflows import nodes", LAYERS),
+        ("analyses__new", "import bids_app.workflows.nodes", LAYERS),
+        ("analyses__folder__read", "import bids_app.analyses.group", ANALYSES),
+        ("analyses__participant__plan", "def f():\n    import nipype", NIPYPE),
+        ("workflows__nodes", "import workflows.running", NIPYPE),
+        ("surface__mesh", "import bids_app.surface.resample", "no circle at any level"),
+    ],
+)
+def test_a_violation_breaks_its_contract(tmp_path, module, code, contract):
+    done = _lint(tmp_path, **{module: f"\n{code}\n"})
+    assert done.returncode != 0
+    assert f"{contract} BROKEN" in done.stdout
 
 
-@pytest.mark.parametrize("path", list(_python_files()), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_downwards(path):
-    assert _violations(path) == []
-
-
-def test_every_package_has_a_layer():
-    own = {_module(path)[1] for path in _python_files() if len(_module(path)) > 1}
-    assert own - set().union(*LAYERS) == set()
-
-
-def test_the_check_finds_a_violation(tmp_path, monkeypatch):
-    bad = tmp_path / "bids_app" / "encoding" / "bad.py"
-    bad.parent.mkdir(parents=True)
-    bad.write_text("def f():\n    from bids_app.features import vggish\n    import workflows\n")
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    assert len(_violations(bad)) == 2
-
-
-def test_nipype_is_imported_in_workflows_only():
-    offenders = [
-        f"{path}:{line}"
-        for path in _python_files()
-        for line, name in _imports(path)
-        if name.split(".")[0] == "nipype" and path.relative_to(ROOT).parts[0] != "workflows"
-    ]
-    assert offenders == []
+def test_a_module_without_a_layer_is_named(tmp_path):
+    done = _lint(tmp_path, new="")
+    assert done.returncode != 0
+    assert "bids_app.new" in done.stdout + done.stderr
 
 
 def test_importing_everything_but_workflows_loads_no_nipype():
     modules = sorted(
-        ".".join(_module(path))
-        for path in _python_files()
-        if path.relative_to(ROOT).parts[0] != "workflows" and path.name != "__main__.py"
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "bids_app").rglob("*.py")
+        if path.name != "__main__.py"
     )
-    code = (
+    done = _run(
         f"import importlib, sys\nfor name in {modules!r}: importlib.import_module(name)\n"
         "assert 'bids_app.workflows' not in sys.modules\n"
         "assert 'nipype' not in sys.modules, 'nipype was imported'"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_load_nothing_heavy(option):
-    code = (
+    done = _run(
         "import sys\nfrom bids_app.cli.run import main\n"
         f"try: main([{option!r}])\nexcept SystemExit as stop: assert stop.code == 0\n"
         "heavy = {'torch', 'nipype', 'nilearn', 'bids', 'scipy', 'pandas', 'matplotlib'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def _imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def test_workflows_only_wires():
+    """What touches no nipype, not even through its neighbors, has its place in analyses."""
+    modules = sorted((ROOT / "workflows").rglob("*.py"))
+    wires = ("nipype", "bids_app.workflows")
+    assert modules
+    assert [
+        path.name
+        for path in modules
+        if path.name != "__init__.py"
+        and not any(name.startswith(wires) for name in _imported(path))
+    ] == []
+    assert sum(len(path.read_text().splitlines()) for path in modules) < 3000
+
+
+def test_tests_mirror_the_package():
+    """A folder of tests is called like the package it tests, except for tests of several."""
+    of_several = {"faults", "integration", "studies", "workflows"}
+    folders = {
+        path.parent.relative_to(TESTS) for path in TESTS.rglob("*.py") if path.parent != TESTS
+    }
+    assert folders
+    assert {
+        str(folder)
+        for folder in folders
+        if folder.parts[0] not in of_several
+        and not (ROOT / "bids_app" / folder / "__init__.py").is_file()
+    } == set()
