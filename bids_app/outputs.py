@@ -204,14 +204,6 @@ class OutputTree:
         stem = join_entities({"sub": participant, "model": CONDITIONS_LABEL, **entities})
         return self.participant_dir(participant) / f"{stem}_{suffix}"
 
-    def condition_settings(self, participant: str) -> Path:
-        """Settings and inputs behind the maps of conditions; marks completion."""
-        return self.condition_table(participant, "summary.json", desc="settings")
-
-    def participants_with_conditions(self) -> list[str]:
-        """Participants whose maps of conditions are complete, sorted."""
-        return self._owners(f"sub-*/func/{self.condition_settings('*').name}")
-
     def scores(self, participant: str, model: str, desc: str) -> Path:
         """One row per scale and layer: ratings predicted from a model's layers."""
         stem = join_entities({"sub": participant, "model": model, "desc": desc})
@@ -282,15 +274,9 @@ class OutputTree:
         return self._owners(pattern)
 
     def unfinished(self, model: str) -> list[str]:
-        """Participants with maps of `model` that no settings file calls complete, sorted."""
-        if model == CONDITIONS_LABEL:
-            table, done = (
-                self.condition_table("*", "summary.tsv", desc="runs"),
-                self.participants_with_conditions(),
-            )
-        else:
-            table, done = self.model_summary("*", model), self.participants_of(model)
-        return sorted(set(self._owners(f"sub-*/func/{table.name}")) - set(done))
+        """Participants with tables of `model` but no settings file, so not complete; sorted."""
+        there = self._owners(f"sub-*/func/sub-*_model-{model}_*summary.tsv")
+        return sorted(set(there) - set(self.participants_of(model)))
 
     def _owners(self, pattern: str) -> list[str]:
         """Whose files these are; copies in folders of other names do not count."""

@@ -69,7 +69,7 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
         n_permutations=config.statistics.n_permutations,
         seed=config.statistics.random_seed,
         scheme=config.conditions.difference_test,
-        n_threads=config.running.n_procs,
+        n_threads=config.running.n_threads(1),
     )
     workflow = init_conditions_group_wf(group, first, settings, config=config)
     failures = run_workflow(workflow, config, run_id)
@@ -109,7 +109,7 @@ def init_conditions_group_wf(
         "group": group,
         "verbosity": config.running.verbosity,
     }
-    files = [str(tree.condition_settings(p)) for p in group.participants]
+    files = [str(tree.participant_settings(p, CONDITIONS_LABEL)) for p in group.participants]
     seed, target = (stored["Settings"][name] for name in ("seed", "target"))
     tests = []
     for label, contrast in stored["Contrasts"].items():
@@ -118,7 +118,7 @@ def init_conditions_group_wf(
             pe.Node(
                 InferConditionMaps(desc=desc, **told, **common),
                 name=f"{KINDS[desc]}_{label}",
-                n_procs=config.running.n_procs,
+                n_procs=group.n_threads,
             )
             for desc in (KINDS if seed else ("",))
         ]

@@ -12,11 +12,10 @@ from nipype.pipeline import engine as pe
 from bids_app.analyses.conditions.plan import (
     ConditionPlan,
     condition_record,
-    is_current,
     region_checksums,
 )
-from bids_app.analyses.folder.claims import claim_settings
-from bids_app.analyses.folder.records import ConditionRecord
+from bids_app.analyses.folder.claims import claim_settings, is_current
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.plan import write_descriptions
 from bids_app.config import Config
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -80,14 +79,14 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
 
 
 def init_conditions_wf(
-    plan: ConditionPlan, records: list[ConditionRecord], *, config: Config
+    plan: ConditionPlan, records: list[Record], *, config: Config
 ) -> pe.Workflow:
     """Fit -> derivatives and page, for every participant of `records`.
 
     Parameters
     ----------
     plan : ConditionPlan
-    records : list of ConditionRecord
+    records : list of Record
         Participants to work on.
     config : Config
 

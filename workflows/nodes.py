@@ -8,8 +8,7 @@ from typing import Any
 from bids_app.workflows.interfaces.participant import DrawReport
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.folder.claims import input_files
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record, input_files
 from bids_app.config import Config
 from bids_app.inputs.records import BoldRun, StudyPlan
 
@@ -40,7 +39,7 @@ def ridge_inputs(config: Config, n_threads: int) -> dict[str, Any]:
     }
 
 
-def report_node(plan: StudyPlan, record: ParticipantRecord, config: Config) -> pe.Node:
+def report_node(plan: StudyPlan, record: Record, config: Config) -> pe.Node:
     """The node that draws a participant's page; it needs the files it shows, and grams_dir."""
     who = record.participant
     return pe.Node(

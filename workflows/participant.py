@@ -18,7 +18,7 @@ from bids_app.workflows.ratings_participant import connect_emotion
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.ratings.plan import EmotionWork
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate
@@ -27,7 +27,7 @@ from bids_app.inputs.records import StudyPlan
 
 def init_participant_level_wf(
     plan: StudyPlan,
-    jobs: Sequence[Sequence[ParticipantRecord]],
+    jobs: Sequence[Sequence[Record]],
     *,
     config: Config,
     weights: Mapping[str, str],
@@ -41,7 +41,7 @@ def init_participant_level_wf(
     ----------
     plan : StudyPlan
         Runs and stimuli.
-    jobs : sequence of sequence of ParticipantRecord
+    jobs : sequence of sequence of Record
         Per participant, the models to fit.
     config : Config
     weights : mapping
@@ -106,7 +106,7 @@ def init_participant_level_wf(
 
 def init_participant_wf(
     plan: StudyPlan,
-    records: Sequence[ParticipantRecord],
+    records: Sequence[Record],
     *,
     config: Config,
     weights: Mapping[str, str],
@@ -164,7 +164,7 @@ def init_participant_wf(
 
 
 def _weights_node(
-    plan: StudyPlan, record: ParticipantRecord, config: Config, weights: str, mem_gb: float
+    plan: StudyPlan, record: Record, config: Config, weights: str, mem_gb: float
 ) -> pe.Node:
     """Weights of single layers of one model."""
     (space,) = (space for space in config.model.spaces if space.label == record.model)
@@ -185,7 +185,7 @@ def _weights_node(
 
 
 def _model_nodes(
-    record: ParticipantRecord, config: Config, n_threads: int, mem_gb: float
+    record: Record, config: Config, n_threads: int, mem_gb: float
 ) -> tuple[pe.Node, pe.Node]:
     """Fit of one model, and its maps."""
     verbosity = config.running.verbosity

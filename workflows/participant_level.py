@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bids_app.workflows.running import Failure, raise_failure, run_workflow
 
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.plan import (
     EncodingModel,
     costs_of,
@@ -133,7 +133,7 @@ def _tell_left_out(status: Status, tree: OutputTree, work: EmotionWork) -> None:
 def _judge(
     status: Status,
     tree: OutputTree,
-    jobs: Sequence[Sequence[ParticipantRecord]],
+    jobs: Sequence[Sequence[Record]],
     failures: list[Failure],
 ) -> None:
     """One row per participant worked on.

@@ -16,7 +16,7 @@ from bids_app.workflows.nodes import cleaning_inputs, report_node, ridge_inputs
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.ratings.participant import ScoreJob
 from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings
 from bids_app.config import Config
@@ -87,7 +87,7 @@ def connect_emotion(
 def _connect_maps(
     workflow: pe.Workflow,
     runs: Sequence[BoldRun],
-    record: ParticipantRecord,
+    record: Record,
     study: StudyRatings,
     config: Config,
     n_threads: int,
@@ -140,7 +140,7 @@ def _connect_maps(
 
 def _score_node(
     label: str,
-    records: Sequence[ParticipantRecord],
+    records: Sequence[Record],
     plan: StudyPlan,
     study: StudyRatings,
     config: Config,
@@ -163,7 +163,7 @@ def _score_node(
     )
 
 
-def _rate(record: ParticipantRecord, plan: StudyPlan, study: StudyRatings, config: Config) -> float:
+def _rate(record: Record, plan: StudyPlan, study: StudyRatings, config: Config) -> float:
     """Samples per second at which a participant's ratings are predicted."""
     wanted = config.emotion.rate
     if wanted == "tr":

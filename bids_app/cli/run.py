@@ -23,7 +23,7 @@ from bids_app.errors import (
 )
 from bids_app.files import read_json
 from bids_app.log import set_up_logging
-from bids_app.outputs import OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
 
@@ -99,7 +99,7 @@ def run_group(config: Config, run_id: str) -> Status:
     from bids_app.workflows.group_level import run_group_level
 
     tree = OutputTree(config.output_dir)
-    with_conditions, models = tree.participants_with_conditions(), tree.models()
+    with_conditions, models = tree.participants_of(CONDITIONS_LABEL), tree.models()
     rows: list[StatusRow] = []
     if len(with_conditions) > 1 or (with_conditions and not models):
         status = run_conditions_group(config, run_id)
@@ -213,7 +213,7 @@ def redraw_reports(config: Config) -> int:
     tree = OutputTree(config.output_dir)
     there = sorted(
         {who for model in tree.models() for who in tree.participants_of(model)}
-        | set(tree.participants_with_conditions())
+        | set(tree.participants_of(CONDITIONS_LABEL))
     )
     if not there:
         raise MissingInputError(

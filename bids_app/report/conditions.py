@@ -62,7 +62,7 @@ _GROUP_MAPS = {
 
 def participant_conditions(files: ParticipantFiles, mesh: SurfaceMesh) -> list[Section]:
     """Maps and lags of a participant; no section where there are none."""
-    path = files.tree.condition_settings(files.participant)
+    path = files.tree.participant_settings(files.participant, CONDITIONS_LABEL)
     if not path.is_file():
         return []
     told = files.json(path)

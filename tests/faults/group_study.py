@@ -168,7 +168,7 @@ class GroupStudy(Study):
 
     @property
     def condition_settings(self) -> Path:
-        return OutputTree(self.tested).condition_settings("02")
+        return OutputTree(self.tested).participant_settings("02", "conditions")
 
     def _lags(self, suffix: str) -> Path:
         tree = OutputTree(self.tested)
@@ -356,7 +356,7 @@ def _write_conditions(tree: OutputTree, person: str, rng: np.random.Generator) -
     runs = tree.condition_table(person, "summary.tsv", desc="runs")
     files.append(write_rows(runs, [{"run": "calm", "used": True}]))
     told = {"Contrasts": {CONTRAST: contrast}, "Inputs": {}}
-    write_settings(tree, tree.condition_settings(person), settings, files, **told)
+    write_settings(tree, tree.participant_settings(person, "conditions"), settings, files, **told)
     path = tree.model_settings("conditions")
     write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})
 

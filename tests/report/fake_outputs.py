@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps
 from bids_app.analyses.participant.responses import Block
@@ -139,7 +139,7 @@ def record(root, label):
     settings = Config(bids_dir=root, output_dir=root, level="participant").participant_settings(
         "random:3"
     )
-    return ParticipantRecord(
+    return Record(
         participant=label,
         model="vggish",
         settings=settings,

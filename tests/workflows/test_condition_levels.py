@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -70,9 +72,9 @@ def test_sidecars_say_what_was_done(study):
     assert told["Contrast"] == "dissonant-consonant"
     assert told["Seed"] == "lh.seed.label"
     assert told["Runs"][0]["used"] is True
-    settings = read_json(tree.condition_settings("01"))
+    settings = read_json(tree.participant_settings("01", "conditions"))
     assert settings["Contrasts"] == {LABEL: "dissonant-consonant"}
-    assert tree.participants_of("conditions") == []  # it is no encoding model
+    assert tree.models() == []  # it is no encoding model
 
 
 def test_positive_lag_means_that_the_target_leads(study):
@@ -106,6 +108,27 @@ def test_what_is_done_is_not_done_again_and_other_settings_are_refused(study, ca
     assert before == {p: p.stat().st_mtime_ns for p in before}
     assert main(arguments(study, "participant", "--contrast", "consonant-dissonant")) == 16
     assert "contrasts" in capsys.readouterr().err
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A study of one participant, not analyzed."""
+    return write_dissonance(tmp_path / "study", participants=("01",))
+
+
+@pytest.mark.parametrize("timing", [{"StartTime": 0.0}, {"RepetitionTime": 2.4}])
+def test_maps_are_made_anew_when_the_timing_has_changed(alone, timing):
+    call = arguments(alone, "participant", "--contrast", "dissonant-consonant")
+    assert main(call) == 0
+    before = left(alone, "effect")[CONTRAST]
+    for path in (alone / "derivatives").rglob("*_bold.json"):
+        path.write_text(json.dumps(read_json(path) | timing))
+    assert main(call) == 0
+    assert not np.array_equal(left(alone, "effect")[CONTRAST], before)
+    done = OutputTree(alone / "out").participant_settings("01", "conditions")
+    last = done.stat().st_mtime_ns
+    assert main(call) == 0
+    assert done.stat().st_mtime_ns == last
 
 
 @pytest.mark.parametrize(

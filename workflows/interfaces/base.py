@@ -73,7 +73,7 @@ class OutputDirInputSpec(StepInputSpec):
 class RecordInputSpec(OutputDirInputSpec):
     """Whose derivatives are written."""
 
-    record = traits.Any(mandatory=True, desc="ParticipantRecord or ConditionRecord")
+    record = traits.Any(mandatory=True, desc="Record")
 
 
 class WrittenOutputSpec(TraitedSpec):

@@ -18,7 +18,7 @@ from bids_app.workflows.interfaces.base import (
 )
 from nipype.interfaces.base import File, TraitedSpec, traits
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.figures import copy_stimulus_figures, draw_stimuli
 from bids_app.analyses.participant.lags import load_loudness, read_loudness, save_loudness
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
@@ -209,7 +209,7 @@ class WriteDerivatives(WritingStep):
     input_spec = _DerivativesInputSpec
 
     def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
-        record: ParticipantRecord = inputs.record
+        record: Record = inputs.record
         fits = LayerFits.load(Path(inputs.fits_file))
         if reason := preference_missing(len(fits.r)):
             LOGGER.info("sub-%s: model-%s: %s", record.participant, record.model, reason)
@@ -240,7 +240,7 @@ class SaveWeights(WritingStep):
     input_spec = _WeightsInputSpec
 
     def _write(self, inputs: Any, tree: OutputTree) -> list[Path]:
-        record: ParticipantRecord = inputs.record
+        record: Record = inputs.record
         LOGGER.info("sub-%s: weights (model-%s)", record.participant, record.model)
         return save_weights(
             tree,

@@ -286,7 +286,7 @@ def choose_participants(config: Config) -> list[str]:
         If there are fewer than two.
     """
     tree, asked = OutputTree(config.output_dir), config.selection.participants
-    there = tree.participants_with_conditions()
+    there = tree.participants_of(CONDITIONS_LABEL)
     for participant in sorted(set(asked) - set(there)):
         LOGGER.warning("sub-%s has no maps of conditions: kept out of them", participant)
     chosen = [p for p in there if p in asked or not asked]
@@ -329,19 +329,20 @@ def same_condition_settings(
     tree: OutputTree, participants: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Settings files of these participants, which must agree."""
-    stored = {p: read_participant(tree.condition_settings(p), Contrasts=dict) for p in participants}
+    files = {p: tree.participant_settings(p, CONDITIONS_LABEL) for p in participants}
+    stored = {p: read_participant(path, Contrasts=dict) for p, path in files.items()}
     for participant, own in stored.items():
         lacking = {"seed", "target"} - set(own["Settings"])
         if lacking or not own["Contrasts"]:
             wanted = ", ".join(sorted(lacking)) or "contrasts"
-            raise damaged(tree.condition_settings(participant), "settings without", wanted)
+            raise damaged(files[participant], "settings without", wanted)
         check_outputs(tree, own)
     first = stored[participants[0]]
     for participant, own in stored.items():
         if own["SettingsHash"] != first["SettingsHash"]:
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",
-                where=tree.condition_settings(participant),
+                where=files[participant],
                 found="; ".join(settings_difference(first["Settings"], own["Settings"]))
                 or f"the same settings, but SettingsHash {own['SettingsHash']}",
                 wanted="the same settings for everybody",

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.analyses.conditions.seeds import seed_vertices
-from bids_app.analyses.folder.claims import holds, input_files
-from bids_app.analyses.folder.records import ConditionRecord
+from bids_app.analyses.folder.records import Record, inputs_of, sources_of
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
 from bids_app.errors import InvalidInputError, MusencError, UsageError
@@ -19,7 +18,7 @@ from bids_app.files import sha256_of_file
 from bids_app.inputs.conditions import Conditions, find_events, read_conditions
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.outputs import CONDITIONS_LABEL, safe_label
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
@@ -204,34 +203,27 @@ def region_checksums(config: Config, plan: ConditionPlan) -> dict[str, str]:
     return {name: sha256_of_file(path) for name, path in files.items()}
 
 
-def condition_record(
-    plan: ConditionPlan, participant: str, settings: Mapping[str, Any]
-) -> ConditionRecord:
+def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:
     """What a participant's maps of conditions rest on."""
     runs = plan.runs_of(participant)
     raw = plan.study.raw_dir
-    events = [find_events(run, raw) for run in runs] if raw else []
-    volumes = [
+    events = {find_events(run, raw) for run in runs} if raw else set()
+    volumes = {
         find_volume(run)
         for run in runs
         for region in (plan.seed, plan.target)
-        if isinstance(region, SeedRegion) and region.kind == "volume"
-    ]
-    files = {*input_files(runs), *volumes, *(path for path in events if path is not None)}
-    return ConditionRecord(
+        if region is not None and region.kind == "volume"
+    }
+    files = sorted(path for path in events | volumes if path is not None)
+    return Record(
         participant=participant,
+        model=CONDITIONS_LABEL,
         settings=dict(settings),
-        sources=sorted({source for run in runs for source in run.sources}),
-        inputs={path.name: sha256_of_file(Path(path)) for path in sorted(files)},
+        sources=sources_of(runs),
+        inputs=inputs_of(runs, files),
         skipped={
             run.label: plan.skipped[run.label]
             for run in plan.study.runs
             if run.participant == participant and run.label in plan.skipped
         },
     )
-
-
-def is_current(tree: OutputTree, record: ConditionRecord) -> bool:
-    """Whether the outputs are complete and were made from these inputs and settings."""
-    path = tree.condition_settings(record.participant)
-    return holds(tree, path, record.settings, Inputs=record.inputs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bids_app.analyses.conditions.contrasts import LagSummary
 from bids_app.analyses.conditions.participant import ConditionResult
-from bids_app.analyses.folder.records import ConditionRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.folder.write import write_map, write_settings, write_table
 from bids_app.analyses.participant.linear_models import EmotionMaps
 from bids_app.config import settings_hash
@@ -51,10 +51,10 @@ SUMMARY_COLUMNS = {
 
 
 def write_conditions(
-    tree: OutputTree, record: ConditionRecord, results: Sequence[ConditionResult]
+    tree: OutputTree, record: Record, results: Sequence[ConditionResult]
 ) -> list[Path]:
     """Write maps and tables; the settings file comes last and marks completion."""
-    path = tree.condition_settings(record.participant)
+    path = tree.participant_settings(record.participant, record.model)
     path.unlink(missing_ok=True)
     written: list[Path] = []
     rows: list[dict[str, Any]] = [
@@ -73,13 +73,14 @@ def write_conditions(
     runs = tree.condition_table(record.participant, "summary.tsv", desc="runs")
     written += write_table(runs, RUNS_COLUMNS, rows)
     contrasts = {result.label: result.contrast for result in results}
-    write_settings(tree, path, record.settings, written, Contrasts=contrasts, Inputs=record.inputs)
+    rests_on = {"Inputs": record.inputs, "Stimuli": record.stimuli}
+    write_settings(tree, path, record.settings, written, Contrasts=contrasts, **rests_on)
     return [*written, path]
 
 
 def _write_maps(
     tree: OutputTree,
-    record: ConditionRecord,
+    record: Record,
     label: str,
     maps: EmotionMaps,
     texts: Mapping[str, str],
@@ -108,9 +109,7 @@ def _write_maps(
     return written
 
 
-def _write_lags(
-    tree: OutputTree, record: ConditionRecord, label: str, lags: LagSummary
-) -> list[Path]:
+def _write_lags(tree: OutputTree, record: Record, label: str, lags: LagSummary) -> list[Path]:
     curves = tree.condition_table(record.participant, "timeseries.tsv", feature=label, desc="lags")
     means = tree.condition_table(record.participant, "summary.tsv", feature=label, desc="lags")
     rows = [

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bids_app.analyses.folder.read import RECORD, read_record
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.config import settings_difference, settings_hash
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import shared_lock, write_json
-from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -55,17 +54,12 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
         write_json(path, {"SettingsHash": settings_hash(dict(settings)), "Settings": settings})
 
 
-def is_current(tree: OutputTree, record: ParticipantRecord) -> bool:
-    """Whether the outputs are complete and were made from these inputs and settings."""
-    path = tree.participant_settings(record.participant, record.model, record.desc)
-    return holds(tree, path, record.settings, Inputs=record.inputs, Stimuli=record.stimuli)
+def is_current(tree: OutputTree, record: Record) -> bool:
+    """Whether the outputs are complete and were made from these inputs and settings.
 
-
-def holds(tree: OutputTree, path: Path, settings: Mapping[str, Any], **fields: Any) -> bool:
-    """Whether a settings file says all this, and every output it names is there.
-
-    One that is damaged says nothing: what it was about is done again.
+    A settings file that is damaged says nothing: what it was about is done again.
     """
+    path = tree.participant_settings(record.participant, record.model, record.desc)
     if not path.exists():
         return False
     try:
@@ -73,19 +67,14 @@ def holds(tree: OutputTree, path: Path, settings: Mapping[str, Any], **fields: A
     except MusencError as error:
         LOGGER.warning("%s is not what it was, and is made again: %s", path, error.found)
         return False
-    wanted = {"SettingsHash": settings_hash(dict(settings)), **fields}
+    wanted = {
+        "SettingsHash": settings_hash(dict(record.settings)),
+        "Inputs": record.inputs,
+        "Stimuli": record.stimuli,
+    }
     return all(stored.get(name) == value for name, value in wanted.items()) and all(
         (tree.root / str(name)).exists() for name in stored["Outputs"]
     )
-
-
-def input_files(runs: Sequence[BoldRun]) -> list[Path]:
-    """Files whose content decides about a participant's results."""
-    files = []
-    for run in runs:
-        files += [run.bold_left, run.bold_right, run.confounds_file, run.confounds_json]
-        files += run.surfaces
-    return sorted({path for path in files if path is not None})
 
 
 def check_settings(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.folder.claims import input_files
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record, inputs_of, sources_of
 from bids_app.config import Config, FeatureSpace
 from bids_app.features.spaces import check_space, file_of
 from bids_app.features.vggish import LAYER_NAMES, resolve_layers
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.estimate import Estimate, estimate_costs
-from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md
 from bids_app.resources import find_weights
@@ -128,28 +126,16 @@ def mask_checksums(config: Config) -> list[str]:
     return [sha256_of_file(path) for path in files]
 
 
-def participant_record(
-    plan: StudyPlan, participant: str, model: EncodingModel
-) -> ParticipantRecord:
+def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) -> Record:
     """What a participant's maps of a model rest on."""
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
-    return ParticipantRecord(
+    return Record(
         participant=participant,
         model=model.label,
         settings=model.settings,
-        sources=sorted({source for run in runs for source in run.sources}),
-        inputs={
-            path.name: sha256_of_file(path)
-            for path in (*input_files(runs), *model.files(sorted(heard)))
-        }
-        | {"plan": _timing_checksum(runs), **model.weights_asked},
+        sources=sources_of(runs),
+        inputs=inputs_of(runs, model.files(sorted(heard)), **model.weights_asked),
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
         features=model.description,
     )
-
-
-def _timing_checksum(runs: Sequence[BoldRun]) -> str:
-    """Checksum of what decides about alignment in time but is in no file named in the runs."""
-    timing = [(r.label, r.tr, r.start_time, r.n_dummy, r.presentations) for r in runs]
-    return hashlib.sha256(repr(timing).encode()).hexdigest()

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import settings_hash
@@ -74,7 +74,7 @@ def check_size(grams: FeatureGrams, names: Sequence[str], n_values: int) -> None
 
 def save_weights(
     tree: OutputTree,
-    record: ParticipantRecord,
+    record: Record,
     asked: Sequence[str],
     grams: FeatureGrams,
     blocks: Sequence[Block],

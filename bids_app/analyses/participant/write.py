@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.folder.write import Rows, described, write_map, write_rows, write_settings
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
@@ -23,7 +23,7 @@ from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
 
 def write_participant(
     tree: OutputTree,
-    record: ParticipantRecord,
+    record: Record,
     fits: LayerFits,
     preference: PreferenceMaps | None,
     blocks: Sequence[Block],
@@ -87,7 +87,7 @@ def _write_preference(writer: ParticipantWriter, preference: PreferenceMaps) -> 
 
 def write_responses(
     tree: OutputTree,
-    record: ParticipantRecord,
+    record: Record,
     blocks: Sequence[Block],
     summary: Sequence[Mapping[str, Any]],
     *,
@@ -117,9 +117,7 @@ def write_responses(
 class ParticipantWriter:
     """Writes a participant's files and remembers which."""
 
-    def __init__(
-        self, tree: OutputTree, record: ParticipantRecord, common: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, tree: OutputTree, record: Record, common: Mapping[str, Any]) -> None:
         self.tree = tree
         self.record = record
         self.common = common
@@ -161,9 +159,7 @@ class ParticipantWriter:
         self.written.append(path)
 
 
-def _common_fields(
-    record: ParticipantRecord, fits: LayerFits, blocks: Sequence[Block]
-) -> dict[str, Any]:
+def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> dict[str, Any]:
     """Sidecar fields every map of the participant shares."""
     settings = record.settings
     return {

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bids_app.analyses.folder.claims import claim_settings, input_files, is_current
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.claims import claim_settings, is_current
+from bids_app.analyses.folder.records import Record, input_files
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.inputs.rating_files import find_rating_files, read_rating_files
@@ -114,23 +114,23 @@ class EmotionWork:
     Attributes
     ----------
     study : StudyRatings
-    maps : dict from participant to ParticipantRecord
+    maps : dict from participant to Record
         Ratings and brain.
     scores : dict from model label to records
         Layers and ratings.
     left_out : dict from participant to str
         Why nothing is done for somebody.
-    planned : list of ParticipantRecord
+    planned : list of Record
         Also what is done already.
     """
 
     study: StudyRatings
-    maps: dict[str, ParticipantRecord] = field(default_factory=dict)
-    scores: dict[str, list[ParticipantRecord]] = field(default_factory=dict)
+    maps: dict[str, Record] = field(default_factory=dict)
+    scores: dict[str, list[Record]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
-    planned: list[ParticipantRecord] = field(default_factory=list)
+    planned: list[Record] = field(default_factory=list)
 
-    def records(self, participant: str) -> list[ParticipantRecord]:
+    def records(self, participant: str) -> list[Record]:
         """What is to be done for a participant."""
         own = [r for records in self.scores.values() for r in records]
         found = [self.maps[participant]] if participant in self.maps else []
@@ -142,7 +142,7 @@ def plan_emotion(
     config: Config,
     study: StudyRatings,
     models: Mapping[str, Mapping[str, object]],
-    records: Mapping[str, Sequence[ParticipantRecord]],
+    records: Mapping[str, Sequence[Record]],
     plan: StudyPlan,
 ) -> EmotionWork:
     """Decide who is to be worked on; nothing that is current is done again.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.folder.records import ParticipantRecord
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.linear_models import EmotionMaps
 from bids_app.analyses.participant.write import ParticipantWriter
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
@@ -23,7 +23,7 @@ WINDOW_DESCRIPTIONS = {"precedes": "future", "follows": "past"}
 
 def write_rating_maps(
     tree: OutputTree,
-    record: ParticipantRecord,
+    record: Record,
     maps: EmotionMaps | None,
     no_maps: str,
     accuracy: RatingEncoding | None,
@@ -34,7 +34,7 @@ def write_rating_maps(
     Parameters
     ----------
     tree : OutputTree
-    record : ParticipantRecord
+    record : Record
     maps : EmotionMaps or None
         Effects of the linear model.
     no_maps : str
@@ -90,9 +90,7 @@ def map_groups(names: list[str], scales: list[str]) -> list[tuple[dict[str, str]
     ]
 
 
-def write_rating_scores(
-    tree: OutputTree, record: ParticipantRecord, scores: LayerScores
-) -> list[Path]:
+def write_rating_scores(tree: OutputTree, record: Record, scores: LayerScores) -> list[Path]:
     """Write the tables of layers and ratings; the settings file comes last."""
     writer = _writer(tree, record)
     participant, model = record.participant, record.model
@@ -109,7 +107,7 @@ def write_rating_scores(
     return writer.written
 
 
-def _writer(tree: OutputTree, record: ParticipantRecord) -> ParticipantWriter:
+def _writer(tree: OutputTree, record: Record) -> ParticipantWriter:
     # A half-finished rewrite must not look complete.
     done = tree.participant_settings(record.participant, record.model, record.desc)
     done.unlink(missing_ok=True)
