@@ -155,8 +155,8 @@ def align(setting: Setting, data: np.ndarray, seed: int) -> dict[str, float]:
         partial_r=result.partial_r[:-1],
         partial_null=result.partial_null[:-1],
     )
-    plain = group_alignment(people, n_bootstrap=10)
-    given = group_alignment(people, partial=True, n_bootstrap=10)
+    plain = group_alignment(people, n_bootstrap=10, seed=0)
+    given = group_alignment(people, partial=True, n_bootstrap=10, seed=0)
     return {
         "plain": plain.p,
         "partial": given.p,

@@ -118,6 +118,7 @@ def case_spin(options: argparse.Namespace) -> str:
             spheres=mesh.spheres,
             method="pearson",
             rotations=neuromaps_rotations(n_spins, 1),
+            seed=0,
         ).null
 
     null, reference, line = take_turns(ours, theirs, 1)
@@ -137,7 +138,7 @@ def case_nilearn(options: argparse.Namespace) -> str:
         [draws.randint(2, size=N_PARTICIPANTS) * 2 - 1 for _ in range(n_flips)], axis=0
     )
     result, reference, line = take_turns(
-        lambda: sign_flip_max_t(data, signs=signs, uncorrected=False),
+        lambda: sign_flip_max_t(data, signs=signs, uncorrected=False, seed=0),
         lambda: permuted_ols(
             np.ones((N_PARTICIPANTS, 1)),
             data,
@@ -161,7 +162,9 @@ def case_mne(options: argparse.Namespace) -> str:
 
     data = np.random.default_rng(2).normal(0.05, 1, size=(N_PARTICIPANTS, 20484))
     result, reference, line = take_turns(
-        lambda: sign_flip_max_t(data, n_permutations=1000, tail="two-sided", uncorrected=False),
+        lambda: sign_flip_max_t(
+            data, n_permutations=1000, tail="two-sided", uncorrected=False, seed=0
+        ),
         lambda: permutation_t_test(data, 1000, rng=0, verbose="error"),
         options.repeats,
     )
@@ -175,7 +178,7 @@ def case_large_spin(options: argparse.Namespace) -> str:
     maps, gradient = smooth_maps(100)
     mask = np.isfinite(gradient)
     wall, processor = time.perf_counter(), time.process_time()
-    spin_alignment(maps, gradient, mask, n_spins=10_000, n_threads=options.threads)
+    spin_alignment(maps, gradient, mask, n_spins=10_000, n_threads=options.threads, seed=0)
     return (
         f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s processor) "
         f"with {options.threads} threads, peak {_peak():.2f} GB"
@@ -187,8 +190,8 @@ def case_whole(options: argparse.Namespace) -> str:
     mesh, rng = load_mesh(), np.random.default_rng(5)
     maps, gradient = smooth_maps(N_LAYERS)
     threads, steps = options.threads, []
-    flips = {"n_permutations": options.draws, "n_threads": threads}
-    spins = {"n_spins": options.draws, "n_threads": threads}
+    flips = {"n_permutations": options.draws, "seed": 0, "n_threads": threads}
+    spins = {"n_spins": options.draws, "seed": 0, "n_threads": threads}
     z = (0.02 * maps + rng.normal(0.05, 0.06, size=(N_PARTICIPANTS, *maps.shape))).astype("f4")
     z[..., ~np.isfinite(gradient)] = np.nan
     start, busy = time.perf_counter(), time.process_time()
@@ -216,15 +219,15 @@ def case_whole(options: argparse.Namespace) -> str:
             f"spins {name}",
             lambda part=part: spin_alignment(slopes, gradient, part, covariates=mean, **spins),
         )
-        group_alignment(result)
+        group_alignment(result, seed=0)
     layers = step(
         "spins layers",
         lambda: spin_alignment(z.mean(axis=0), gradient, mask, **spins),
     )
     omnibus_alignment(layers)
-    split_half(slopes, mask)
+    split_half(slopes, mask, seed=0)
     responses, models, penalty = _stimulus_side(mesh.n_vertices, rng)
-    step("ISC", lambda: isc(responses))
+    step("ISC", lambda: isc(responses, seed=0))
     step(
         "stimulus null",
         lambda: stimulus_null(

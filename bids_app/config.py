@@ -284,7 +284,7 @@ class Config:
     def rating_map_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of ratings and brain, by name."""
         shared = self.participant_settings("")
-        for name in ("features", "layers", "weights_sha256", "hop", "delays", "random_seed"):
+        for name in ("features", "layers", "weights_sha256", "hop", "delays"):
             del shared[name]
         return {
             **shared,

@@ -113,6 +113,7 @@ def _connect_maps(
             output_dir=str(config.output_dir),
             space=config.cleaning.space,
             high_pass=config.cleaning.high_pass,
+            random_seed=config.statistics.random_seed,
             null=config.statistics.closed_null,
             **ridge_inputs(config, n_threads),
             **shared,

@@ -248,11 +248,12 @@ def _self_test() -> Iterator[Finding]:
     from bids_app.encoding import nested_ridge
     from bids_app.features.stream import layer_grams
     from bids_app.features.vggish import load_vggish, log_mel_patches
+    from bids_app.seeds import generator
     from bids_app.surface.mesh import load_mesh
 
     mesh = load_mesh("fsaverage5")
     yield Finding("self-test", f"fsaverage5 surfaces: {len(mesh.left.sphere)} vertices each")
-    rng = np.random.default_rng(0)
+    rng = generator(0, "self-test")
     patches, _ = log_mel_patches(rng.normal(size=16000 * 4), 16000)
     (gram,) = layer_grams(load_vggish("random:0"), [patches], layers=["conv2"])
     if not (np.isfinite(gram.gram).all() and np.linalg.eigvalsh(gram.gram)[-1] > 0):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 
 FloatArray = NDArray[np.float64]
 Scheme = Literal["permutation", "sign-flip"]
@@ -71,7 +72,7 @@ def difference_glm(
     adjacency: sparse.spmatrix | None = None,
     n_permutations: int = 10_000,
     scheme: Scheme = "permutation",
-    seed: int = 0,
+    seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> DifferenceResult:
     """Map of b1 in ``map = b0 + b1 * rating_difference + e``, two-sided.
@@ -306,7 +307,7 @@ def _orders(
             found=f"{scheme}, {n_permutations}",
             wanted="permutation or sign-flip, 1 or more",
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "residuals", scheme)
     everyone = np.arange(n_participants)
     if scheme == "permutation":
         if n_participants < 12 and factorial(n_participants) <= n_permutations:

@@ -26,6 +26,7 @@ from bids_app.encoding.responses import standardize
 from bids_app.encoding.scores import benjamini_hochberg
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 
 LEA_ALPHAS: tuple[float, ...] = tuple((10.0 ** np.arange(-5, 5.25, 0.5)).tolist())
 
@@ -219,7 +220,7 @@ def lea_null(
     mean_r: NDArray[np.float64],
     *,
     n_draws: int = 1000,
-    seed: int = 0,
+    seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Null of the toolbox: features with independent random phases per unit, penalties fixed.
 
@@ -249,7 +250,7 @@ def lea_null(
     chosen = penalty_indices(plan, alpha)
     draws = np.zeros((n_draws, y.shape[1]))
     for draw in range(n_draws):
-        rng = np.random.default_rng([seed, draw])
+        rng = generator(seed, "phases of units", draw)
         design = np.concatenate(
             [
                 standardized_design(_randomized(f, rng), plan.shifts, r)

@@ -85,7 +85,7 @@ def feature_similarity(
     *,
     stimuli: Sequence[str] | None = None,
     n_draws: int = 1000,
-    seed: int = 0,
+    seed: int,
 ) -> list[FeatureSimilarity]:
     """Leave-one-out correlation of features between stimuli of equal length.
 

@@ -83,6 +83,7 @@ def nested_ridge(
     preset: Literal["lea"] | None = None,
     stimuli: Sequence[str] | None = None,
     null: Literal["analytic", "none"] = "analytic",
+    seed: int | None = None,
     weights: bool = False,
     predictions: bool = False,
     feature_times: Sequence[ArrayLike] | None = None,
@@ -119,7 +120,10 @@ def nested_ridge(
     stimuli : sequence of str, optional
         Stimulus of every presentation; repeats share a fold. Default: all differ.
     null : {"analytic", "none"}
-        Phase-rotation null of the responses in closed form, or none.
+        Phase-rotation null of the responses in closed form (by refits where a stimulus was
+        presented more than once), or none.
+    seed : int, optional
+        Of these refits, which need it.
     weights : bool
         Return the impulse responses of every unit (with ``lea``: of the z-scored columns).
     predictions : bool
@@ -177,7 +181,7 @@ def nested_ridge(
             dtype=dtype,
         )
     result = fit_encoding(
-        plan, y, selection=selection, null=null, n_threads=n_threads, progress=progress
+        plan, y, selection=selection, null=null, seed=seed, n_threads=n_threads, progress=progress
     )
     if weights:
         result = replace(result, weights=_weights(plan, x, designs, y, result.alpha))

@@ -6,7 +6,6 @@ draw b is the same for everybody, so that a group analysis can pair the draws.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from bids_app.encoding.responses import check_responses, response_coefficients, 
 from bids_app.encoding.scores import fisher_mean
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 
 # Vertices refitted together; bounds memory.
 GROUP = 24 * 1024
@@ -72,9 +72,7 @@ def random_phases(seed: int, stimulus: str, draw: int, n_freq: int) -> NDArray[n
         Uniform in 0..2 pi. They multiply the discrete Fourier transform at the frequencies
         1, 2, ... of the kept samples as exp(i phase); constant and Nyquist terms stay.
     """
-    digest = hashlib.sha256(f"{seed}|{stimulus}|{draw}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "little"))
-    return rng.uniform(0, 2 * np.pi, n_freq)
+    return generator(seed, stimulus, draw).uniform(0, 2 * np.pi, n_freq)
 
 
 def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -260,7 +258,7 @@ def phase_null(
     scale: NDArray[np.float64] | None = None,
     checksums: Sequence[str] | None = None,
     n_draws: int = 200,
-    seed: int = 0,
+    seed: int,
     n_threads: int = 1,
 ) -> PhaseNull:
     """Refit an encoding model to responses with random Fourier phases, penalties fixed.

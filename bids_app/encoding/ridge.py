@@ -256,7 +256,7 @@ def fit_encoding(
     *,
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
-    seed: int = 0,
+    seed: int | None = None,
     n_threads: int = 1,
     progress: Progress | None = None,
 ) -> EncodingResult:
@@ -278,8 +278,8 @@ def fit_encoding(
     null : {"analytic", "none"}
         Phase-rotation null in closed form (by 200 refits where a stimulus was presented more
         than once), or none.
-    seed : int
-        Of these refits; the closed form draws nothing.
+    seed : int, optional
+        Of these refits, which need it; the closed form draws nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
     progress : callable, optional
@@ -322,7 +322,7 @@ def fit_encoding(
 
 
 def _outer_scores(
-    plan: EncodingPlan, picked: Chosen, null: str, seed: int, n_threads: int
+    plan: EncodingPlan, picked: Chosen, null: str, seed: int | None, n_threads: int
 ) -> _Statistics:
     product, energy, total = held_out_statistics(
         plan.resolution, picked.coefficients, picked.alpha, n_threads
@@ -330,6 +330,13 @@ def _outer_scores(
     sd = np.full(picked.degenerate.size, np.nan)
     if null == "analytic" and plan.has_repeats:
         # Repeats of a stimulus share their phases, which the closed form does not cover.
+        if seed is None:
+            raise UsageError(
+                "the null of repeated stimuli is drawn and needs a seed",
+                where="seed",
+                wanted="a whole number",
+                remedy='give one, or null="none"',
+            )
         draws = refit_draws(
             plan,
             picked.coefficients,

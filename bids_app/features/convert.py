@@ -14,6 +14,7 @@ from bids_app.errors import BadDataError, CannotWriteError, MissingInputError
 from bids_app.features import network
 from bids_app.features.tf_checkpoint import is_checkpoint, read_checkpoint
 from bids_app.features.vggish import layer_activations
+from bids_app.seeds import generator
 
 TENSORFLOW_NAMES = {
     "vggish/conv1": "features.0",
@@ -124,7 +125,7 @@ def conversion_error(
     variables: Mapping[str, np.ndarray], state: Mapping[str, torch.Tensor]
 ) -> float:
     """Largest difference between both networks in any layer, relative to its largest value."""
-    patch = np.random.default_rng(0).normal(-2.0, 1.5, (1, 96, 64)).astype(np.float32)
+    patch = generator(0, "patch of the check").normal(-2.0, 1.5, (1, 96, 64)).astype(np.float32)
     model = network.build(state, label="converted", sha256="")
     theirs = _tensorflow_layers(variables, patch)
     worst = 0.0

@@ -17,6 +17,7 @@ from bids_app.errors import BadDataError, UsageError
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.group.threads import ordered_map
+from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -71,7 +72,7 @@ def spin_alignment(
     spheres: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     method: str = "spearman",
     n_spins: int = 10_000,
-    seed: int = 0,
+    seed: int,
     covariates: npt.ArrayLike | None = None,
     rotations: npt.ArrayLike | None = None,
     n_threads: int = 1,
@@ -209,7 +210,7 @@ class _Spinner:
             return _join(self._blocks(given, 0.0, progress, 0), len(given))
         if n_spins < 1:
             raise UsageError("Too few rotations.", where="n_spins", found=n_spins, wanted="1 up")
-        rng = np.random.default_rng(seed)
+        rng = generator(seed, "rotations")
         blocks: list[tuple[FloatArray, FloatArray | None, FloatArray]] = []
         n_done = n_drawn = 0
         while n_done < n_spins:

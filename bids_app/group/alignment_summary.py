@@ -15,6 +15,7 @@ from scipy import stats
 
 from bids_app.errors import BadDataError
 from bids_app.group.alignment import AlignmentResult, two_sided_p
+from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,7 +114,7 @@ def group_alignment(
     partial: bool = False,
     n_bootstrap: int = 10_000,
     confidence: float = 0.95,
-    seed: int = 0,
+    seed: int,
 ) -> GroupAlignment:
     """Mean alignment over participants with its spin null.
 
@@ -276,7 +277,8 @@ def _bootstrap_interval(
 ) -> tuple[float, float]:
     if len(z) < 2:
         return np.nan, np.nan
-    draws = np.random.default_rng(seed).integers(len(z), size=(n_bootstrap, len(z)))
+    rng = generator(seed, "bootstrap of alignment")
+    draws = rng.integers(len(z), size=(n_bootstrap, len(z)))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(z[draws].mean(axis=1), tails)
     return float(np.tanh(low)), float(np.tanh(high))

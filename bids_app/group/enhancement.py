@@ -54,7 +54,7 @@ def tfce_sign_flip(
     tail: str = "greater",
     extent_power: float = 1.0,
     height_power: float = 2.0,
-    seed: int = 0,
+    seed: int,
     signs: npt.ArrayLike | None = None,
     n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,

@@ -59,7 +59,7 @@ def sign_flip_max_t(
     *,
     n_permutations: int = 10_000,
     tail: str = "greater",
-    seed: int = 0,
+    seed: int,
     signs: npt.ArrayLike | None = None,
     uncorrected: bool = True,
     n_threads: int = 1,

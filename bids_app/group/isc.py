@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
+from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def isc(
     *,
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
-    seed: int = 0,
+    seed: int,
 ) -> IscResult:
     """Leave-one-out and pairwise inter-subject correlation with a participant bootstrap.
 
@@ -86,8 +87,7 @@ def isc(
     """
     stimuli = _check(responses)
     n_participants, _, n_vertices = stimuli[0].shape
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(
+    draws = generator(seed, "isc bootstrap").multinomial(
         n_participants, np.full(n_participants, 1 / n_participants), size=n_bootstrap
     )
     pairs = np.triu_indices(n_participants, 1)

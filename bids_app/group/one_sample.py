@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def sign_flips(
     n_permutations : int
         Random flips; all 2**n_participants are made instead when they are not more than that.
     seed : int
-        Seed.
+        Seed; tests that share it share the flips.
 
     Returns
     -------
@@ -44,8 +45,8 @@ def sign_flips(
         codes = np.arange(2**n_participants)[:, np.newaxis]
         bits = (codes >> np.arange(n_participants)) & 1
         return (1 - 2 * bits).astype(np.int8), True
-    rng = np.random.default_rng(seed)
-    bits = rng.integers(0, 2, size=(n_permutations, n_participants), dtype=np.int8)
+    shape = (n_permutations, n_participants)
+    bits = generator(seed, "sign flips").integers(0, 2, size=shape, dtype=np.int8)
     return 1 - 2 * bits, False
 
 

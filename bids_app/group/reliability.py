@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from bids_app.errors import BadDataError
 from bids_app.group.moments import MaskedMaps
+from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
+
+_N_SPLITS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +22,8 @@ class SplitHalf:
 
     Attributes
     ----------
-    r : (n_splits,) float64
-        Spatial correlation of the two halves' mean maps.
+    r : (200,) float64
+        Spatial correlation of the two halves' mean maps, one per random split.
     mean : float
         Fisher-z mean of r, back-transformed.
     spearman_brown : float
@@ -54,9 +57,7 @@ class StimulusReliability:
     without: FloatArray
 
 
-def split_half(
-    maps: npt.ArrayLike, mask: npt.ArrayLike, *, n_splits: int = 200, seed: int = 0
-) -> SplitHalf:
+def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitHalf:
     """Correlate the mean maps of random halves of the participants.
 
     Parameters
@@ -65,10 +66,8 @@ def split_half(
         One map per participant; NaN are left out of the means.
     mask : (n_vertices,) bool array
         Vertices to correlate over.
-    n_splits : int
-        Random splits.
     seed : int
-        Seed.
+        Of the splits.
 
     Returns
     -------
@@ -89,10 +88,10 @@ def split_half(
             found=n,
             wanted="four or more",
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "split halves")
     inside = maps[:, mask]
     splits = [np.arange(n) % 2 == 0]
-    splits += [rng.permutation(n) < n // 2 for _ in range(n_splits)]
+    splits += [rng.permutation(n) < n // 2 for _ in range(_N_SPLITS)]
     r = np.array([_correlate(_mean(inside[half]), _mean(inside[~half])) for half in splits])
     mean = float(np.tanh(np.nanmean(np.arctanh(np.clip(r[1:], -1 + 1e-15, 1 - 1e-15)))))
     return SplitHalf(r=r[1:], mean=mean, spearman_brown=2 * mean / (1 + mean), odd_even=float(r[0]))

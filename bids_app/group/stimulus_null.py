@@ -147,9 +147,8 @@ def refit_stimulus_null(
     model: PredictionModel,
     penalty: npt.ArrayLike,
     *,
+    phases: Callable[[int, int, int], FloatArray],
     n_draws: int = 200,
-    seed: int = 0,
-    phases: Callable[[int, int, int], FloatArray] | None = None,
 ) -> FloatArray:
     """Draw the same null by refits, every participant with its own penalties.
 
@@ -161,12 +160,10 @@ def refit_stimulus_null(
         One layer.
     penalty : (n_participants, n_folds, n_vertices) int array
         Index of each participant's penalty.
+    phases : callable
+        (draw, segment, n_freq) -> phases, the same for all participants.
     n_draws : int
         Draws of phases.
-    seed : int
-        Seed of the phases, which depend on it, the draw and the segment.
-    phases : callable, optional
-        (draw, segment, n_freq) -> phases to use instead. The same for all participants.
 
     Returns
     -------
@@ -179,11 +176,6 @@ def refit_stimulus_null(
     n_participants = len(valid)
     draws = np.zeros((n_draws, n_vertices))
 
-    def drawn(draw: int, segment: int, n_freq: int) -> FloatArray:
-        rng = np.random.default_rng([seed, draw, segment])
-        return np.asarray(rng.uniform(0, 2 * np.pi, n_freq))
-
-    phases = phases or drawn
     matrices_of = cache(model.matrices)
     shares = model.shares
     # Each group of participants, vertices and penalty is one matrix product per draw.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 
 FloatArray = NDArray[np.float64]
 Classifier = Literal["svm", "forest", "logistic"]
@@ -62,7 +63,7 @@ def recognize(
     n_folds: int = 10,
     n_permutations: int = 200,
     groups: Sequence[str] | None = None,
-    seed: int = 0,
+    seed: int,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Recognition]:
     """Classify clips by every feature space, with the same folds and permutations for all.
@@ -171,7 +172,7 @@ def _folds(truth: NDArray[Any], groups: NDArray[Any], n_folds: int, seed: int) -
     n = min(n_folds, rarest)
     grouped = len(np.unique(groups)) < len(truth)
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(
-        n, shuffle=True, random_state=seed
+        n, shuffle=True, random_state=_random_state(seed, "folds")
     )
     return list(splitter.split(np.zeros((len(truth), 1)), truth, groups if grouped else None))
 
@@ -180,11 +181,16 @@ def _permuted(
     truth: NDArray[Any], groups: NDArray[Any], n_permutations: int, seed: int
 ) -> list[NDArray[Any]]:
     """Labels permuted over groups where each has one, over clips otherwise."""
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, "permutations of labels")
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     if (truth[first][inverse] == truth).all():
         return [rng.permutation(truth[first])[inverse] for _ in range(n_permutations)]
     return [rng.permutation(truth) for _ in range(n_permutations)]
+
+
+def _random_state(seed: int, purpose: str) -> int:
+    """What scikit-learn takes instead of a generator."""
+    return int(generator(seed, purpose).integers(2**32))
 
 
 def _estimator(classifier: str, seed: int) -> Any:
@@ -197,7 +203,9 @@ def _estimator(classifier: str, seed: int) -> Any:
     if classifier == "svm":
         return make_pipeline(StandardScaler(), SVC())
     if classifier == "forest":
-        return RandomForestClassifier(n_estimators=200, random_state=seed, n_jobs=1)
+        return RandomForestClassifier(
+            n_estimators=200, random_state=_random_state(seed, "forest"), n_jobs=1
+        )
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
 
 

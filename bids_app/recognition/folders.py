@@ -22,7 +22,7 @@ def recognize_files(
     classifier: Classifier = "svm",
     n_folds: int = 10,
     n_permutations: int = 200,
-    seed: int = 0,
+    seed: int,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[dict[str, Recognition], list[dict[str, Any]], tuple[str, ...]]:
     """Classify clips from every feature space of a file.

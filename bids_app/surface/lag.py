@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, UsageError
+from bids_app.seeds import generator
 from bids_app.surface.mesh import SurfaceMesh
 
 FloatArray = npt.NDArray[np.float64]
@@ -103,7 +104,7 @@ def peak_p(
     lags: npt.ArrayLike,
     *,
     n_draws: int = 499,
-    seed: int = 0,
+    seed: int,
 ) -> float:
     """How often the highest correlation over lags is reached with random phases of the response.
 
@@ -127,7 +128,7 @@ def peak_p(
     if there.sum() < _MIN_TIMES or not np.isfinite(observed).any():
         return float("nan")
     draws = np.full((n_draws, signal.size), np.nan)
-    draws[:, there] = _random_phases(signal[there], n_draws, np.random.default_rng(seed))
+    draws[:, there] = _random_phases(signal[there], n_draws, generator(seed, "lag phases"))
     highest = np.full(n_draws, -np.inf)
     for use, shifted in _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags):
         if len(shifted) < _MIN_TIMES or np.ptp(shifted) == 0:
@@ -206,7 +207,7 @@ def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
 
 
 def summarize_lags(
-    curves: npt.ArrayLike, lags: npt.ArrayLike, *, n_draws: int = 1000, seed: int = 0
+    curves: npt.ArrayLike, lags: npt.ArrayLike, *, seed: int, n_draws: int = 1000
 ) -> LagSummary:
     """Mean curve, its maximum, and an interval over runs or participants.
 
@@ -247,7 +248,7 @@ def summarize_lags(
     lag = peak_lag(curve, at)
     low = high = float("nan")
     if len(z) > 1:
-        rng = np.random.default_rng(seed)
+        rng = generator(seed, "bootstrap of lags")
         draws = [
             peak_lag(_mean_curve(z[rng.integers(0, len(z), len(z))]), at) for _ in range(n_draws)
         ]

@@ -11,6 +11,7 @@ from bids_app.encoding import benjamini_hochberg, fit_encoding, phase_null, plan
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.phases import pareto_tail_p, random_phases
 from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
+from bids_app.errors import UsageError
 
 ALPHAS = np.logspace(-2, 4, 4)
 
@@ -130,7 +131,9 @@ def test_repeats_share_phases_and_get_a_null():
         alphas=ALPHAS,
     )
     responses = [autoregressive(rng, n, 200, 0.7) for n in lengths]
-    result = fit_encoding(plan, responses)
+    with pytest.raises(UsageError, match="seed"):
+        fit_encoding(plan, responses)
+    result = fit_encoding(plan, responses, seed=0)
     assert result.fold_stimuli == (("a",), ("b",), ("c",))
     assert result.r.shape == (3, 200)
     assert result.r_block.shape == (4, 200)
@@ -181,7 +184,13 @@ def test_phase_p_counts_draws():
     responses = [autoregressive(rng, n, 30, 0.7) for n in lengths]
     result = fit_encoding(plan, responses)
     null = phase_null(
-        plan, responses, result.alpha, mean_r=result.mean_r, scale=result.null_sd, n_draws=19
+        plan,
+        responses,
+        result.alpha,
+        mean_r=result.mean_r,
+        scale=result.null_sd,
+        n_draws=19,
+        seed=0,
     )
     expected = (1 + (null.draws >= result.mean_r).sum(axis=0)) / 20
     np.testing.assert_array_equal(null.p, expected)
@@ -243,6 +252,6 @@ def test_draws_do_not_depend_on_how_many_vertices_are_refitted_together():
     plan = make_plan(rng, lengths)
     responses = [autoregressive(rng, n, 150, 0.7) for n in lengths]
     alpha = np.full((3, 150), ALPHAS[1])
-    many = phase_null(plan, responses, alpha, n_draws=4).draws
-    few = phase_null(plan, [r[:, :9] for r in responses], alpha[:, :9], n_draws=4).draws
+    many = phase_null(plan, responses, alpha, n_draws=4, seed=0).draws
+    few = phase_null(plan, [r[:, :9] for r in responses], alpha[:, :9], n_draws=4, seed=0).draws
     np.testing.assert_allclose(many[:, :9], few, atol=2e-6)

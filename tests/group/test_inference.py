@@ -27,7 +27,7 @@ def direct_t(data, signs):
 @pytest.mark.parametrize("tail", ["greater", "two-sided"])
 def test_all_flips_of_a_small_group_equal_enumeration(rng, tail):
     data = rng.normal(0.5, size=(7, 3, 20))
-    result = sign_flip_max_t(data, n_permutations=1000, tail=tail)
+    result = sign_flip_max_t(data, n_permutations=1000, tail=tail, seed=0)
     side = np.abs if tail == "two-sided" else np.asarray
     null = np.array(
         [side(direct_t(data, np.array(s))) for s in itertools.product([1, -1], repeat=7)]
@@ -77,7 +77,7 @@ def test_equals_nilearn_with_the_same_signs(rng):
         verbose=0,
         output_type="dict",
     )
-    result = sign_flip_max_t(data, n_permutations=300)
+    result = sign_flip_max_t(data, n_permutations=300, seed=0)
     np.testing.assert_allclose(result.t, out["t"][0], rtol=1e-8)
     # Other signs: the distributions of the maximum agree, not the draws.
     assert stats.ks_2samp(result.null_max, out["h0_max_t"][0]).pvalue > 0.01
@@ -87,8 +87,8 @@ def test_vertices_without_data_are_undefined_and_change_nothing(rng):
     data = rng.normal(size=(14, 50))
     padded = np.hstack([data, np.full((14, 1), np.nan), np.zeros((14, 1)), np.ones((14, 1))])
     padded[1:, -1] = np.nan
-    plain = sign_flip_max_t(data, n_permutations=99)
-    result = sign_flip_max_t(padded, n_permutations=99)
+    plain = sign_flip_max_t(data, n_permutations=99, seed=0)
+    result = sign_flip_max_t(padded, n_permutations=99, seed=0)
     assert np.isnan(result.p[50:]).all()
     assert np.isnan(result.t[50:]).all()
     np.testing.assert_array_equal(result.p[:50], plain.p)
@@ -97,18 +97,18 @@ def test_vertices_without_data_are_undefined_and_change_nothing(rng):
 
 def test_results_do_not_depend_on_threads_order_or_scale(rng):
     data = rng.normal(0.2, size=(20, 2, 5000))
-    one = sign_flip_max_t(data, n_permutations=150)
-    two = sign_flip_max_t(data, n_permutations=150, n_threads=3)
+    one = sign_flip_max_t(data, n_permutations=150, seed=0)
+    two = sign_flip_max_t(data, n_permutations=150, n_threads=3, seed=0)
     np.testing.assert_array_equal(one.p, two.p)
     np.testing.assert_array_equal(one.null_max, two.null_max)
     order = rng.permutation(5000)
-    shuffled = sign_flip_max_t(7 * data[:, :, order], n_permutations=150)
+    shuffled = sign_flip_max_t(7 * data[:, :, order], n_permutations=150, seed=0)
     np.testing.assert_array_equal(shuffled.p, one.p[:, order])
 
 
 def test_a_constant_positive_vertex_gets_the_smallest_p(rng):
     data = np.hstack([rng.normal(size=(14, 30)), np.ones((14, 1))])
-    result = sign_flip_max_t(data, n_permutations=199)
+    result = sign_flip_max_t(data, n_permutations=199, seed=0)
     assert result.p[-1] == 1 / 200
     assert result.p_uncorrected[-1] == 1 / 200
     assert result.t[-1] > 1e6
@@ -125,18 +125,18 @@ def test_family_wise_error_holds_jointly_over_layers(rng):
 def test_signal_is_found(rng):
     data = rng.normal(size=(20, 300))
     data[:, :10] += 1.5
-    result = sign_flip_max_t(data, n_permutations=499)
+    result = sign_flip_max_t(data, n_permutations=499, seed=0)
     assert (result.p[:10] < 0.05).mean() > 0.8
     assert (result.p[10:] < 0.05).sum() <= 2
-    negative = sign_flip_max_t(-data, n_permutations=499)
+    negative = sign_flip_max_t(-data, n_permutations=499, seed=0)
     assert (negative.p[:10] > 0.9).all()
-    two_sided = sign_flip_max_t(-data, n_permutations=499, tail="two-sided")
+    two_sided = sign_flip_max_t(-data, n_permutations=499, tail="two-sided", seed=0)
     assert (two_sided.p[:10] < 0.05).mean() > 0.8
 
 
 def test_tfce_equals_a_plain_integral(rng):
     data = rng.normal(0.3, size=(8, MESH.n_vertices))
-    result = tfce_sign_flip(data, MESH.adjacency, n_permutations=1000)
+    result = tfce_sign_flip(data, MESH.adjacency, n_permutations=1000, seed=0)
     t = stats.ttest_1samp(data, 0).statistic
     steps = np.linspace(0, t.max(), 1001)
     wanted = np.zeros_like(t)
@@ -157,8 +157,10 @@ def test_tfce_is_joint_over_layers_and_signed_if_two_sided(rng):
         np.arange(MESH.n_vertices) % MESH.left.n_vertices
     ]
     data[:, :, 5] = np.nan
-    result = tfce_sign_flip(data, MESH.adjacency, n_permutations=99, tail="two-sided")
-    again = tfce_sign_flip(data, MESH.adjacency, n_permutations=99, tail="two-sided", n_threads=2)
+    result = tfce_sign_flip(data, MESH.adjacency, n_permutations=99, tail="two-sided", seed=0)
+    again = tfce_sign_flip(
+        data, MESH.adjacency, n_permutations=99, tail="two-sided", n_threads=2, seed=0
+    )
     np.testing.assert_array_equal(result.p, again.p)
     assert np.isnan(result.p[:, 5]).all()
     deep = result.p[1] < 0.05
@@ -202,14 +204,14 @@ def test_false_discovery_rate_equals_the_textbook(rng):
 
 def test_bad_input_is_named(rng):
     with pytest.raises(BadDataError, match="two of them"):
-        sign_flip_max_t(np.ones((1, 10)))
+        sign_flip_max_t(np.ones((1, 10)), seed=0)
     with pytest.raises(BadDataError, match="Nothing can be tested"):
-        sign_flip_max_t(np.full((5, 10), np.nan))
+        sign_flip_max_t(np.full((5, 10), np.nan), seed=0)
     with pytest.raises(UsageError, match="tail"):
-        sign_flip_max_t(np.ones((5, 10)), tail="less")
+        sign_flip_max_t(np.ones((5, 10)), tail="less", seed=0)
     with pytest.raises(UsageError, match="n_permutations"):
-        sign_flip_max_t(np.ones((5, 10)), n_permutations=0)
+        sign_flip_max_t(np.ones((5, 10)), n_permutations=0, seed=0)
     with pytest.raises(BadDataError, match="signs"):
-        sign_flip_max_t(np.ones((5, 10)), signs=np.ones((3, 4)))
+        sign_flip_max_t(np.ones((5, 10)), signs=np.ones((3, 4)), seed=0)
     with pytest.raises(BadDataError, match="adjacency"):
-        tfce_sign_flip(rng.normal(size=(5, 10)), MESH.adjacency)
+        tfce_sign_flip(rng.normal(size=(5, 10)), MESH.adjacency, seed=0)

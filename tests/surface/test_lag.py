@@ -46,14 +46,14 @@ def test_music_that_starts_twelve_seconds_late_is_called_out():
         [lag_curve(*planted(5.0 + shift, seed=seed), 1.0, LAGS) for seed in range(8)]
         for shift in (0.0, 12.0)
     )
-    fine, warned = summarize_lags(right, LAGS), summarize_lags(late, LAGS)
+    fine, warned = summarize_lags(right, LAGS, seed=0), summarize_lags(late, LAGS, seed=0)
     assert fine.lag == pytest.approx(5.0, abs=0.5)
     assert fine.warning is None
     assert warned.lag == pytest.approx(17.0, abs=0.5)
     assert "17." in warned.warning
     assert warned.low <= warned.lag <= warned.high
     assert warned.high - warned.low < 2
-    assert summarize_lags(late, LAGS).low == warned.low
+    assert summarize_lags(late, LAGS, seed=0).low == warned.low
 
 
 def test_curve_is_pearsons_r_of_the_overlap():
@@ -90,11 +90,14 @@ def test_undefined_curves():
     silent = lag_curve(np.zeros((50, 3)), np.arange(50.0), 1.0, LAGS)
     assert np.isnan(silent).all()
     assert np.isnan(peak_lag(silent, LAGS))
-    assert summarize_lags([silent, silent], LAGS).warning == "the lag of the music is not defined"
+    assert (
+        summarize_lags([silent, silent], LAGS, seed=0).warning
+        == "the lag of the music is not defined"
+    )
     short = lag_curve(*planted(0.0, n_times=12), 1.0, [0.0, 5.0])
     assert np.isfinite(short[0])
     assert np.isnan(short[1])
-    one = summarize_lags([lag_curve(*planted(5.0), 1.0, LAGS)], LAGS)
+    one = summarize_lags([lag_curve(*planted(5.0), 1.0, LAGS)], LAGS, seed=0)
     assert np.isfinite(one.lag)
     assert np.isnan(one.low)
 
@@ -133,7 +136,7 @@ def test_bad_input(responses, envelope, tr, message):
 
 def test_curves_and_lags_must_fit():
     with pytest.raises(ValueError, match="do not fit"):
-        summarize_lags(np.zeros((2, 3)), LAGS)
+        summarize_lags(np.zeros((2, 3)), LAGS, seed=0)
 
 
 def test_peak_p_finds_a_planted_lag_and_keeps_its_level():
@@ -141,10 +144,10 @@ def test_peak_p_finds_a_planted_lag_and_keeps_its_level():
     lags = np.arange(-15, 25.5, 1.0)
     envelope = np.convolve(rng.standard_normal(240), np.ones(4), "same")
     follows = np.roll(envelope, 12)[:, None] + 0.5 * rng.standard_normal((240, 6))
-    assert peak_p(follows, envelope, 1.0, lags, n_draws=199) == 1 / 200
+    assert peak_p(follows, envelope, 1.0, lags, n_draws=199, seed=0) == 1 / 200
     unrelated = [
         np.convolve(rng.standard_normal(240), np.ones(4), "same")[:, None] for _ in range(100)
     ]
-    p = np.array([peak_p(y, envelope, 1.0, lags, n_draws=99) for y in unrelated])
+    p = np.array([peak_p(y, envelope, 1.0, lags, n_draws=99, seed=0) for y in unrelated])
     assert (p <= 0.05).mean() <= 0.12
     assert 0.35 < p.mean() < 0.65

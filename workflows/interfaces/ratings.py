@@ -75,6 +75,7 @@ class _EncodingInputSpec(RidgeInputSpec, _RatingInputSpec):
     response_files = traits.List(traits.Str, desc="cleaned responses, where this call writes them")
     space = traits.Str(mandatory=True, desc="mesh")
     high_pass = traits.Float(mandatory=True, desc="seconds")
+    random_seed = traits.Int(mandatory=True)
 
 
 class _EncodingOutputSpec(TraitedSpec):
@@ -101,6 +102,7 @@ class PredictFromRatings(Step):
             selection=inputs.selection,
             null=inputs.null,
             high_pass=inputs.high_pass,
+            random_seed=inputs.random_seed,
             n_threads=inputs.n_threads,
         )
         return {"accuracy_file": save_content(folder, "accuracy", outcome)}

@@ -31,6 +31,7 @@ from bids_app.preference import (
     layer_depth,
     preferred_layer,
 )
+from bids_app.seeds import generator
 from bids_app.surface.atlas import Atlas
 from bids_app.surface.mesh import load_mesh
 
@@ -258,7 +259,7 @@ def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
         all participants.
     """
     n, n_layers, n_vertices = z.shape
-    draws = np.random.default_rng(seed).integers(n, size=(N_BOOTSTRAP, n))
+    draws = generator(seed, "bootstrap of layers").integers(n, size=(N_BOOTSTRAP, n))
     weights = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n
     stability = np.empty(n_vertices)
     for start in range(0, n_vertices, _VERTEX_CHUNK):

@@ -52,7 +52,7 @@ def group_emotion_maps(
     names: Sequence[str],
     *,
     n_permutations: int = 10_000,
-    seed: int = 0,
+    seed: int,
     mesh: SurfaceMesh | None = None,
     tail: str = "two-sided",
     n_threads: int = 1,
@@ -134,7 +134,7 @@ def regress_on_ratings(
     mesh: SurfaceMesh | None = None,
     n_permutations: int = 10_000,
     scheme: str = "permutation",
-    seed: int = 0,
+    seed: int,
 ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
     """Group map of b1 in ``dBOLD = b0 + b1 dRating + e``.
 

@@ -77,7 +77,7 @@ def group_music_null(
     cache_dir: Path,
     folder: Path,
     *,
-    seed: int = 0,
+    seed: int,
     n_threads: int = 1,
 ) -> MusicNull:
     """Closed-form null of the group mean with the music's phases shared by all participants.

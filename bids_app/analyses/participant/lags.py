@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.config import DEFAULT_SEED
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import high_pass_basis
@@ -102,7 +103,7 @@ def check_lag(
         part = heard[inside] - heard[inside].mean()
         heard[inside] = part - basis @ (basis.T @ part)
     curve = lag_curve(responses, heard, tr, lags)
-    return LagCheck(stimulus, lags, curve, peak_p(responses, heard, tr, lags))
+    return LagCheck(stimulus, lags, curve, peak_p(responses, heard, tr, lags, seed=DEFAULT_SEED))
 
 
 def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:

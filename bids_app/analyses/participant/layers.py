@@ -28,6 +28,7 @@ from bids_app.encoding import (
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
+from bids_app.seeds import generator
 
 LOGGER = logging.getLogger("bids_app.analyses")
 SIMILARITY_DRAWS = 200
@@ -247,7 +248,9 @@ class _LayerAverageNull:
     def __init__(self, responses: Sequence[NDArray[np.float32]], seed: int) -> None:
         n_vertices = responses[0].shape[1]
         size = min(self.N_VERTICES, n_vertices)
-        chosen = np.random.default_rng(seed).choice(n_vertices, size=size, replace=False)
+        chosen = generator(seed, "vertices of the layer average").choice(
+            n_vertices, size=size, replace=False
+        )
         self._chosen = np.sort(chosen)
         self._responses = [y[:, self._chosen] for y in responses]
         self._seed = seed

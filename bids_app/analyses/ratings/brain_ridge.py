@@ -56,6 +56,7 @@ def fit_rating_encoding(
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
     high_pass: float | None = 128.0,
+    random_seed: int,
     n_threads: int = 1,
 ) -> RatingEncoding:
     """Predict cleaned responses from one rating at a time, from its past and from its future.
@@ -72,6 +73,8 @@ def fit_rating_encoding(
         As for the layers.
     high_pass : float or None
         The filter of the responses, applied to the ratings too.
+    random_seed : int
+        Of the null where a stimulus was heard more than once.
 
     Returns
     -------
@@ -110,6 +113,7 @@ def fit_rating_encoding(
                     selection=selection,
                     stimuli=[block.stimulus for block in blocks],
                     null=null,
+                    seed=random_seed,
                     dtype=np.float32,
                     n_threads=n_threads,
                 )

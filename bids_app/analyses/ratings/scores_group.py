@@ -15,6 +15,7 @@ from bids_app.encoding import fisher_z
 from bids_app.errors import TooFewError
 from bids_app.group import sign_flip_max_t
 from bids_app.preference import centroid, layer_depth, residual_slope
+from bids_app.seeds import generator
 
 _CENTRAL = (2.5, 97.5)
 
@@ -74,7 +75,7 @@ def summarize_scores(
     *,
     n_permutations: int = 10_000,
     n_bootstrap: int = 2000,
-    seed: int = 0,
+    seed: int,
 ) -> GroupScores:
     """Profile per scale with its interval, and whether scales prefer different layers.
 
@@ -100,7 +101,7 @@ def summarize_scores(
     first = scores[kept[0]]
     z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])
     tested = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
-    rng = np.random.default_rng([seed, 3])
+    rng = generator(seed, "bootstrap of rating scores")
     draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
     resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
     low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))

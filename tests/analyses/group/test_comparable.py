@@ -17,6 +17,7 @@ from bids_app.errors import InvalidInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.preference import preferred_layer
+from bids_app.seeds import generator
 
 N_VERTICES = 30
 OPTIONS = {
@@ -143,7 +144,7 @@ def test_chosen_layers_are_fitted_alone():
 def test_stability_is_about_the_layer_that_is_shown():
     z = np.random.default_rng(0).standard_normal((5, 4, 300))
     shown = preferred_layer(z.mean(axis=0))
-    draws = np.random.default_rng(9).integers(5, size=(N_BOOTSTRAP, 5))
+    draws = generator(9, "bootstrap of layers").integers(5, size=(N_BOOTSTRAP, 5))
     wanted = np.mean([preferred_layer(z[draw].mean(axis=0)) == shown for draw in draws], axis=0)
     np.testing.assert_allclose(best_layer_stability(z, seed=9), wanted)
     z[:, :, 0] = np.nan

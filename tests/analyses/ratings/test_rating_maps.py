@@ -172,7 +172,13 @@ def blocks_of(ratings, lag, seed=1, size=1.0):
 @pytest.mark.parametrize(("lag", "window"), [(4.0, "follows"), (-4.0, "precedes")])
 def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
     found = fit_rating_encoding(
-        blocks_of(ratings, lag), ratings, "01", crop=10.0, high_pass=None, alphas=(0.1, 10.0, 1e3)
+        blocks_of(ratings, lag),
+        ratings,
+        "01",
+        crop=10.0,
+        high_pass=None,
+        alphas=(0.1, 10.0, 1e3),
+        random_seed=0,
     )
     assert found.names == [
         f"{scale} {name}" for scale in ("Emotionality", "Enjoyment") for name in
@@ -188,7 +194,7 @@ def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
 
 def test_ridge_names_what_is_missing(ratings):
     with pytest.raises(BadDataError, match="Joy of happy"):
-        fit_rating_encoding(blocks_of(ratings, 0.0), ratings, "01", scales=["Joy"])
+        fit_rating_encoding(blocks_of(ratings, 0.0), ratings, "01", scales=["Joy"], random_seed=0)
 
 
 def test_group_maps_joint_over_scales():
@@ -196,17 +202,17 @@ def test_group_maps_joint_over_scales():
     maps = rng.standard_normal((16, 2, 60))
     maps[:, 0, :8] += 2.5
     maps[:, 1, 8:16] -= 2.5
-    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], n_permutations=500)
+    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], n_permutations=500, seed=0)
     assert (found.test.p[0, :8] < 0.05).all()
     assert (found.test.p[1, 8:16] < 0.05).all()
     assert found.contrast_names == ["Emotionality - Enjoyment"]
     assert found.contrast_test is not None
     assert (found.contrast_test.p[0, :16] < 0.05).mean() > 0.8
     assert (found.test.p[:, 16:] < 0.05).mean() < 0.02
-    single = group_emotion_maps(maps[:, :1], ["Emotionality"], n_permutations=50)
+    single = group_emotion_maps(maps[:, :1], ["Emotionality"], n_permutations=50, seed=0)
     assert single.contrast_test is None
     with pytest.raises(BadDataError, match="2 names"):
-        group_emotion_maps(maps[:, :1], ["a", "b"])
+        group_emotion_maps(maps[:, :1], ["a", "b"], seed=0)
 
 
 def test_group_error_rate_without_effect():
