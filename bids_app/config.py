@@ -53,18 +53,13 @@ class FeatureSpace:
     Attributes
     ----------
     features : str
-        ``vggish``, ``envelope``, ``change:vggish``, ``precomputed:PATH``, ...
+        As in ``--features``; `bids_app.features.registry.find_space` knows what it is.
     label : str
         The ``model-`` entity of its maps.
     """
 
     features: str
     label: str
-
-    @property
-    def is_network(self) -> bool:
-        """Whether it rests on VGGish's weights."""
-        return self.features.removeprefix("change:") == "vggish"
 
 
 @dataclass(frozen=True)
@@ -95,8 +90,7 @@ class Model:
         Raises
         ------
         UsageError
-            If labels are repeated, are not letters and digits, or are not one per feature space,
-            or if layers are chosen without VGGish.
+            If labels are repeated, are not letters and digits, or are not one per feature space.
         """
         features = self.features or (DEFAULT_FEATURES,)
         labels = self.labels or tuple(model_label(name) for name in features)
@@ -110,15 +104,7 @@ class Model:
                 f"none of them {EMOTION_LABEL}",
                 remedy="give one --model-label per entry of --features, in their order",
             )
-        spaces = tuple(map(FeatureSpace, features, labels))
-        if self.layers and not any(space.is_network for space in spaces):
-            raise UsageError(
-                "Only VGGish has layers to choose from.",
-                where="--layers",
-                found=f"--features {' '.join(features)}",
-                remedy="leave --layers out",
-            )
-        return spaces
+        return tuple(map(FeatureSpace, features, labels))
 
     @property
     def group_labels(self) -> tuple[str, ...]:
@@ -242,14 +228,13 @@ class Config:
     ) -> dict[str, Any]:
         """Settings that change a participant's maps of one feature space, by name.
 
-        Weights and precomputed features count by content: another path is the same setting.
+        `features` is the identity of the space: weights and files count by content, not by path.
         """
         model = asdict(self.model)
         for name in ("features", "labels", "weights", "save_weights", "weights_mask"):
             del model[name]
-        before, precomputed, _ = features.partition("precomputed:")
         return {
-            "features": before + precomputed if precomputed else features,
+            "features": features,
             "weights_sha256": weights_sha256,
             **model,
             **self.response_settings(),

@@ -132,7 +132,6 @@ def test_each_feature_space_gets_a_model_label():
     model = Model(("vggish", "change:vggish", "precomputed:/x/openl3.h5", "envelope"))
     labels = [space.label for space in model.spaces]
     assert labels == ["vggish", "changevggish", "openl3", "envelope"]
-    assert [space.is_network for space in model.spaces] == [True, True, False, False]
     assert [space.features for space in Model().spaces] == ["vggish"]
 
 
@@ -142,16 +141,9 @@ def test_model_labels_must_be_one_per_feature_space(labels):
         _ = Model(("vggish", "envelope"), labels).spaces
 
 
-def test_hash_follows_the_features_but_not_the_path_of_precomputed_ones():
+def test_hash_follows_the_features():
     envelope = BASE.participant_settings("", "envelope")
-    here, there = (BASE.participant_settings("", f"precomputed:/{x}/l3.h5") for x in "ab")
-    assert settings_hash(here) == settings_hash(there)
-    assert len({settings_hash(envelope), settings_hash(here), _hash(BASE)}) == 3
-
-
-def test_layers_need_the_network():
-    with pytest.raises(UsageError, match="layers to choose"):
-        _ = Model(("envelope",), layers=("conv1",)).spaces
+    assert len({settings_hash(envelope), _hash(BASE)}) == 2
 
 
 def test_options_of_model_and_null_become_settings():

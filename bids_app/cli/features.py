@@ -7,6 +7,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from bids_app.config import DEFAULT_FEATURES
+from bids_app.features.registry import find_space, spaces_text
+
 LOGGER = logging.getLogger("bids_app")
 
 DESCRIPTION = """\
@@ -36,10 +39,9 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--features",
-        default="vggish",
+        default=DEFAULT_FEATURES,
         metavar="SPACE",
-        help="vggish, envelope, cochleagram, modulation, descriptors, precomputed:PATH, or change: "
-        "before one of these (default: %(default)s)",
+        help=f"{spaces_text()} (default: %(default)s)",
     )
     parser.add_argument(
         "--layers", nargs="+", metavar="LAYER", help="numbers or names (default: all 23)"
@@ -98,13 +100,14 @@ def fill_cache(argv: Sequence[str]) -> int:
     config = parse_config([*argv[:2], "participant", *argv[2:]])
     plan = make_plan(config)
     for space in config.model.spaces:
+        network = find_space(space.features).network
         grams = load_or_compute_grams(
             [(stimulus.label, stimulus.path) for stimulus in plan.stimuli],
-            find_weights(config.model.weights) if space.is_network else None,
+            find_weights(config.model.weights) if network else None,
             features=space.features,
             hop=config.model.hop,
             cache_dir=config.cache_dir,
-            device=resolve_device(config.running.device) if space.is_network else "cpu",
+            device=resolve_device(config.running.device) if network else "cpu",
             progress=lambda message: LOGGER.info("features: %s", message),
         )
         print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
@@ -116,14 +119,14 @@ def _export(options: argparse.Namespace) -> int:
     from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
 
-    needs_network = options.features.removeprefix("change:") == "vggish"
+    network = find_space(options.features).network
     files = export_features(
         options.audio,
         options.output_dir,
-        weights=find_weights(options.vggish_weights) if needs_network else None,
+        weights=find_weights(options.vggish_weights) if network else None,
         layers=[int(x) if x.isdigit() else x for x in options.layers] if options.layers else None,
         features=options.features,
-        device=resolve_device(options.device) if needs_network else "cpu",
+        device=resolve_device(options.device) if network else "cpu",
         hop=options.hop,
         preset=options.preset,
         n_components=options.n_components,

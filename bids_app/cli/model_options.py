@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from bids_app.cli.option_types import non_negative, paths, penalties, positive_number, span
-from bids_app.config import Model
+from bids_app.config import DEFAULT_FEATURES, Model
+from bids_app.features.registry import spaces_text
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +17,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="SPACE",
-        help="vggish, envelope, cochleagram, modulation, descriptors, precomputed:PATH, or change: "
-        "before one of these; each becomes a model of its own (default: vggish)",
+        help=f"{spaces_text()}; each becomes a model of its own (default: {DEFAULT_FEATURES})",
     )
     group.add_argument(
         "--model-label",

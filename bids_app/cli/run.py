@@ -21,6 +21,7 @@ from bids_app.errors import (
     NothingSelectedError,
     UsageError,
 )
+from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import read_json
 from bids_app.log import set_up_logging
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -185,14 +186,15 @@ def methods_text(config: Config) -> str:
     ]
     texts = []
     for space in config.model.spaces:
-        weights = (config.model.weights or "") if space.is_network else ""
+        row = find_space(space.features)
+        weights = (config.model.weights or "") if row.network else ""
         features = {
-            "Features": space.features,
+            "Features": row.identity,
             "Untrained": weights.startswith("random:"),
             "Weights": weights,
         }
         text = boilerplate(
-            {"Settings": config.participant_settings("", space.features), "Features": features},
+            {"Settings": config.participant_settings("", row.identity), "Features": features},
             {"Settings": config.inference_settings()},
             alignments,
         )
@@ -250,6 +252,8 @@ def make_plan(config: Config, *, music: bool = True) -> StudyPlan:
     """What there is to do in the dataset, told in the log."""
     from bids_app.inputs.dataset import plan_study
 
+    if music:
+        check_spaces([space.features for space in config.model.spaces], config.model.layers)
     plan = plan_study(
         config.bids_dir,
         derivatives=config.derivatives,

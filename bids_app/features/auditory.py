@@ -13,7 +13,8 @@ import scipy.fft
 
 from bids_app.errors import BadDataError
 from bids_app.features.logmel import SAMPLE_RATE
-from bids_app.features.pooling import patch_means
+from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+from bids_app.features.registry import Sound
 
 CENTERS_HZ = 440.0 * 2.0 ** (np.arange(-31, 97) / 24)
 """128 center frequencies."""
@@ -28,6 +29,39 @@ _FFT_SIZE = 32768
 _RESPONSE_SAMPLES = 2048
 _STEP = _FFT_SIZE - _RESPONSE_SAMPLES
 _MODULATION_TAIL_SECONDS = 10.0
+
+
+def envelope_layers(sound: Sound) -> list[FeatureSeries]:
+    """The layer of the space ``envelope``."""
+    unit = Unit("envelope", "Mean over 128 compressed gammatone channels", "a.u.")
+    (channels,) = cochleagram_layers(sound)
+    return [FeatureSeries("envelope", channels.values.mean(axis=1, keepdims=True), (unit,))]
+
+
+def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
+    """The layer of the space ``cochleagram``."""
+    units = tuple(
+        Unit(f"channel_{n:03d}", f"Compressed gammatone envelope at {hertz:.1f} Hz", "a.u.")
+        for n, hertz in enumerate(CENTERS_HZ)
+    )
+    values = patch_means(*cochleagram(sound.audio), sound.times)
+    return [FeatureSeries("cochleagram", values, units)]
+
+
+def modulation_layers(sound: Sound) -> list[FeatureSeries]:
+    """The layer of the space ``modulation``."""
+    units = tuple(
+        Unit(
+            f"rate_{rate:g}_scale_{scale:g}_channel_{n:03d}",
+            f"Modulation at {rate:g} Hz and {scale:g} cycles/octave around {hertz:.1f} Hz",
+            "a.u.",
+        )
+        for rate in RATES_HZ
+        for scale in SCALES_PER_OCTAVE
+        for n, hertz in enumerate(CENTERS_HZ)
+    )
+    values = modulation(*cochleagram(sound.audio), sound.times).reshape(len(sound.times), -1)
+    return [FeatureSeries("modulation", values, units)]
 
 
 def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,16 +15,9 @@ import numpy as np
 
 from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
-from bids_app.features.sources import (
-    Progress,
-    Source,
-    Stimuli,
-    change_grams,
-    explicit_source,
-    network_source,
-)
-from bids_app.features.spaces import CHANGE, PRECOMPUTED, check_space, file_of
-from bids_app.features.vggish import load_vggish, random_seed
+from bids_app.features.registry import Space, find_space
+from bids_app.features.sources import Progress, Source, Stimuli, change_grams, space_source
+from bids_app.features.vggish import random_seed
 from bids_app.files import shared_lock
 
 _FORMAT = 1
@@ -169,14 +162,13 @@ def load_or_compute_grams(
     stimuli : sequence of (str, str or Path)
         Label and audio file. Give them in the same order for every participant.
     weights : str or Path, optional
-        For ``vggish`` and ``change:vggish``: see :func:`bids_app.features.vggish.load_vggish`.
+        Of the network of the space: a file, or ``random:SEED``.
     cache_dir : str or Path
         Created if it does not exist.
     hop : float
         Seconds between patches.
     features : str
-        ``vggish``, ``envelope``, ``cochleagram``, ``modulation``, ``descriptors``,
-        ``precomputed:PATH``, or ``change:`` before one of these.
+        As :func:`bids_app.features.registry.find_space` takes it.
     device : str
         torch device for the network.
     progress : callable, optional
@@ -198,15 +190,16 @@ def load_or_compute_grams(
         Another process kept the lock for hours.
     """
     _check_stimuli(stimuli)
+    space = find_space(features)
     checksums = tuple(file_sha256(path) for _, path in stimuli)
-    key = _cache_key(stimuli, checksums, weights, hop, features)
+    key = _cache_key(stimuli, checksums, weights, hop, space)
     cache_dir = Path(cache_dir)
-    folder = cache_dir / f"{_folder_prefix(features)}-{key[:20]}"
+    folder = cache_dir / f"{space.file_name}-{key[:20]}"
     if not (folder / _META).is_file():
         with shared_lock(folder, timeout=_LOCK_SECONDS, remedy=_HOW_TO_MOVE):
             # Another process may have finished while this one waited.
             if not (folder / _META).is_file():
-                source = _layers(stimuli, weights, cache_dir, hop, features, device, progress)
+                source = _layers(space, stimuli, weights, cache_dir, hop, device, progress)
                 meta = {
                     "key": key,
                     "features": features,
@@ -220,29 +213,28 @@ def load_or_compute_grams(
 
 
 def _layers(
+    space: Space,
     stimuli: Stimuli,
     weights: str | Path | None,
     cache_dir: Path,
     hop: float,
-    features: str,
     device: str,
     progress: Progress | None,
 ) -> Source:
-    if features.startswith(CHANGE):
-        inner = load_or_compute_grams(
-            stimuli,
-            weights,
-            cache_dir=cache_dir,
-            hop=hop,
-            features=features.removeprefix(CHANGE),
-            device=device,
-            progress=progress,
-        )
-        grams = change_grams(inner.patch_times, inner.layer_names, inner.gram, hop)
-        return Source(grams, inner.patch_times, inner.weights_sha256, inner.weights_label)
-    if features == "vggish":
-        return network_source(stimuli, load_vggish(str(weights)), hop, device, progress)
-    return explicit_source(stimuli, features, hop, progress)
+    if space.base is None:
+        model = space.load(weights)
+        return space_source(space, stimuli, model, hop, device=device, progress=progress)
+    base = load_or_compute_grams(
+        stimuli,
+        weights,
+        cache_dir=cache_dir,
+        hop=hop,
+        features=space.base.spelling,
+        device=device,
+        progress=progress,
+    )
+    grams = change_grams(base.patch_times, base.layer_names, base.gram, hop)
+    return Source(grams, base.patch_times, base.weights_sha256, base.weights_label)
 
 
 def _check_stimuli(stimuli: Stimuli) -> None:
@@ -261,33 +253,18 @@ def _cache_key(
     checksums: Sequence[str],
     weights: str | Path | None,
     hop: float,
-    features: str,
+    space: Space,
 ) -> str:
-    check_space(features)
+    space.check_weights(weights)
     known: object = None
-    # Where precomputed features lie does not matter, what they are does.
-    name = features.partition(PRECOMPUTED)[0] + PRECOMPUTED if PRECOMPUTED in features else features
-    if features.removeprefix(CHANGE) == "vggish":
-        if weights is None:
-            raise UsageError(
-                "VGGish needs weights.",
-                where="weights",
-                remedy="give the weights file, or random:SEED for an untrained network",
-            )
+    if space.network is not None and weights is not None:
         known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
-    elif PRECOMPUTED in features:
-        files = [file_of(features, label) for label, _ in stimuli]
+    elif space.file is not None:
+        files = [(space.file_of(label), label) for label, _ in stimuli]
         # One file with a group per stimulus is told apart by the labels.
-        known = [(file_sha256(f), label) for f, (label, _) in zip(files, stimuli, strict=True) if f]
-    parts = [_FORMAT, name, round(hop, 6), list(checksums), known]
+        known = [(file_sha256(file), label) for file, label in files if file]
+    parts = [_FORMAT, space.identity, round(hop, 6), list(checksums), known]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _folder_prefix(features: str) -> str:
-    name = (
-        features.partition(PRECOMPUTED)[0] + "precomputed" if PRECOMPUTED in features else features
-    )
-    return name.replace(":", "-")
 
 
 def _matrix_name(layer: int) -> str:

@@ -13,9 +13,8 @@ import numpy as np
 from bids_app.errors import CannotWriteError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.sources import Progress, stimulus_layers, stimulus_patches
-from bids_app.features.spaces import CHANGE, check_space
-from bids_app.features.vggish import load_vggish
+from bids_app.features.registry import Sound, Space, find_space
+from bids_app.features.sources import Progress, space_source, stimulus_patches
 
 FORMATS = ("tsv", "h5")
 PRESETS = ("musenc", "lea")
@@ -49,8 +48,8 @@ def export_features(
 ) -> list[Path]:
     """Compute features of audio files and write them as time series.
 
-    Layers of VGGish are written as principal components over all the files given, since conv1
-    alone has 393,216 units; other feature spaces are written unit by unit.
+    Layers of a network are written as principal components over all the files given, since conv1
+    of VGGish alone has 393,216 units; other feature spaces are written unit by unit.
 
     Parameters
     ----------
@@ -59,12 +58,11 @@ def export_features(
     output_dir : str or Path
         Created if it does not exist.
     weights : str or Path, optional
-        For VGGish.
+        Of the network of the space.
     layers : sequence of int or str, optional
-        Layers of VGGish, all 23 unless told; other spaces are always written whole.
+        Layers of the network, all unless told; other spaces are always written whole.
     features : str
-        ``vggish``, ``envelope``, ``cochleagram``, ``modulation``, ``descriptors``,
-        ``precomputed:PATH``, or ``change:`` before one of these.
+        As :func:`bids_app.features.registry.find_space` takes it.
     hop : float
         Seconds between samples.
     preset : str
@@ -76,7 +74,7 @@ def export_features(
     file_format : str
         ``tsv``: a table per layer; ``h5``: one file per stimulus with an array per layer.
     picture : bool
-        Also draw layers 1, 2, 18 and 23 of VGGish over time.
+        Also draw layers 1, 2, 18 and 23 of the network over time.
     device : str
         torch device.
     progress : callable, optional
@@ -97,7 +95,13 @@ def export_features(
         The folder cannot be written.
     """
     stimuli = _labelled(audio_paths)
-    _check_options(features, preset, file_format, weights)
+    space = find_space(features)
+    space.check_weights(weights)
+    for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
+        if value not in choices:
+            raise UsageError(
+                f"Unknown {name}.", where=name, found=value, wanted=" or ".join(choices)
+            )
     output_dir = Path(output_dir)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -108,27 +112,21 @@ def export_features(
     common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
     written: list[Path] = []
     results: Iterable[_Result]
-    if "vggish" in features:
-        model = load_vggish(str(weights))
+    if (model := space.load(weights)) is not None:
         common |= {"Weights": model.weights_label, "WeightsSHA256": model.weights_sha256}
         prepared = {label: stimulus_patches(path, hop) for label, path in stimuli.items()}
-        if features == "vggish":
-            results = _component_results(
-                model, stimuli, prepared, layers, preset, variance, n_components, device, progress
-            )
-        else:
-            results = _network_change(model, stimuli, prepared, layers, hop, device, progress)
         if picture:
-            from bids_app.features.picture import draw_layers
-
-            for label, (patches, times) in prepared.items():
-                target = output_dir / f"{label}_vggish.png"
-                draw_layers(model, patches, times, target, title=label, device=device)
-                written.append(target)
+            written += _pictures(model, prepared, output_dir, device)
+    if space.base is not None:
+        results = _changes(space.base, model, stimuli, layers, hop, device, progress)
+    elif model is not None:
+        results = _component_results(
+            model, stimuli, prepared, layers, preset, variance, n_components, device, progress
+        )
     else:
-        results = _explicit_results(stimuli, features, hop)
+        results = _explicit_results(space, stimuli, hop)
     for result in results:
-        written += _write(result, output_dir, _name(features), common, hop, file_format)
+        written += _write(result, output_dir, space.file_name, common, hop, file_format)
     return written
 
 
@@ -145,21 +143,18 @@ def _labelled(audio_paths: Sequence[str | Path]) -> dict[str, Path]:
     return dict(zip(labels, paths, strict=True))
 
 
-def _check_options(
-    features: str, preset: str, file_format: str, weights: str | Path | None
-) -> None:
-    check_space(features)
-    for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
-        if value not in choices:
-            raise UsageError(
-                f"Unknown {name}.", where=name, found=value, wanted=" or ".join(choices)
-            )
-    if "vggish" in features and weights is None:
-        raise UsageError(
-            "VGGish needs weights.",
-            where="weights",
-            remedy="give the weights file, or random:SEED for an untrained network",
-        )
+def _pictures(
+    model: Any,
+    prepared: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    folder: Path,
+    device: str,
+) -> Iterator[Path]:
+    from bids_app.features.picture import draw_layers
+
+    for label, (patches, times) in prepared.items():
+        target = folder / f"{label}_vggish.png"
+        draw_layers(model, patches, times, target, title=label, device=device)
+        yield target
 
 
 def _component_results(
@@ -200,47 +195,32 @@ def _component_results(
     return results
 
 
-def _network_change(
+def _changes(
+    base: Space,
     model: Any,
     stimuli: Mapping[str, Path],
-    prepared: Mapping[str, tuple[np.ndarray, np.ndarray]],
     layers: Sequence[int | str] | None,
     hop: float,
     device: str,
     progress: Progress | None,
-) -> list[_Result]:
+) -> Iterator[_Result]:
     from bids_app.features.change import UNITS, change_curves
-    from bids_app.features.stream import layer_grams
 
-    results = []
-    for label, path in stimuli.items():
-        patches, times = prepared[label]
-        grams = layer_grams(model, [patches], layers=layers, device=device, progress=progress)
+    for stimulus in stimuli.items():
+        source = space_source(
+            base, [stimulus], model, hop, layers=layers, device=device, progress=progress
+        )
         series = [
-            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS)) for g in grams
+            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS))
+            for g in source.grams
         ]
-        results.append(_Result(label, path, times, series))
-    return results
+        yield _Result(*stimulus, source.patch_times[0], series)
 
 
-def _explicit_results(stimuli: Mapping[str, Path], features: str, hop: float) -> Iterator[_Result]:
-    from bids_app.features.change import UNITS, change_curves
-    from bids_app.features.gram import values_gram
-
+def _explicit_results(space: Space, stimuli: Mapping[str, Path], hop: float) -> Iterator[_Result]:
     for label, path in stimuli.items():
-        times, layers = stimulus_layers(label, path, features.removeprefix(CHANGE), hop)
-        if features.startswith(CHANGE):
-            layers = [
-                FeatureSeries(s.name, change_curves(values_gram([s.values])[0], hop), UNITS)
-                for s in layers
-            ]
-        yield _Result(label, path, times, list(enumerate(layers, start=1)))
-
-
-def _name(features: str) -> str:
-    """Part of file names that says which space it is."""
-    head, mark, _ = features.partition("precomputed:")
-    return (head + "precomputed" if mark else features).replace(":", "-")
+        sound = Sound.read(label, path, hop)
+        yield _Result(label, path, sound.times, list(enumerate(space.values(sound), start=1)))
 
 
 def _write(

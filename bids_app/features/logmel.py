@@ -118,18 +118,31 @@ def log_mel_patches(
         The hop is not a positive multiple of 10 ms.
     """
     audio = _mono(audio, sample_rate)
-    if patch_count(audio.size, hop) == 0:
-        raise BadDataError(
-            "audio is shorter than one patch.",
-            where="audio",
-            found=f"{audio.size / SAMPLE_RATE:.3f} s",
-            wanted=f"at least {PATCH_SECONDS} s",
-            remedy="leave this stimulus out or use a longer recording",
-        )
+    times = patch_times(audio.size, hop)
     spectrogram = log_mel(audio, SAMPLE_RATE).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, PATCH_FRAMES, axis=0)
     patches = np.ascontiguousarray(windows[:: _hop_frames(hop)].transpose(0, 2, 1))
-    return patches, patch_centers(len(patches), hop)
+    return patches, times
+
+
+def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarray:
+    """Centers of the whole patches in ``n_samples`` samples at 16 kHz, in seconds.
+
+    Raises
+    ------
+    BadDataError
+        There is none; names `where`.
+    """
+    n_patches = patch_count(n_samples, hop)
+    if n_patches == 0:
+        raise BadDataError(
+            "audio is shorter than one patch.",
+            where=where,
+            found=f"{n_samples / SAMPLE_RATE:.3f} s",
+            wanted=f"at least {PATCH_SECONDS} s",
+            remedy="leave this stimulus out or use a longer recording",
+        )
+    return patch_centers(n_patches, hop)
 
 
 def patch_centers(n_patches: int, hop: float) -> np.ndarray:

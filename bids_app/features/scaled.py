@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import UsageError
-from bids_app.features.sources import stimulus_layers, stimulus_patches
-from bids_app.features.spaces import CHANGE
-from bids_app.features.vggish import layer_activations, load_vggish
+from bids_app.features.registry import Sound, find_space
+from bids_app.features.sources import stimulus_patches
 
 _PATCHES = 16  # patches that go through the network together: conv1 takes 1.6 MB for each
 
@@ -37,7 +36,7 @@ def scaled_layers(
     features : str
         Feature space; not a change of another one.
     weights : str, optional
-        For ``vggish``.
+        Of the network.
     hop : float
         Seconds between patches.
 
@@ -51,18 +50,19 @@ def scaled_layers(
     UsageError
         The units of a change are curves of a whole layer and are not kept.
     """
-    if features.startswith(CHANGE):
+    space = find_space(features)
+    if space.base is not None:
         raise UsageError(
             "Weights of changes cannot be saved.", where="--save-weights", found=features
         )
-    if features != "vggish":
-        series = stimulus_layers(label, path, features, hop)[1]
+    if space.network is None:
+        series = space.values(Sound.read(label, path, hop))
         return {s.name: _scaled(s.values) for s in series if s.name in layers}
-    model = load_vggish(str(weights))
+    model = space.load(weights)
     patches = stimulus_patches(path, hop)[0]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
     for start in range(0, len(patches), _PATCHES):
-        for name, values in layer_activations(model, patches[start : start + _PATCHES]):
+        for name, values in space.network.activations(model, patches[start : start + _PATCHES]):
             if name in parts:
                 parts[name].append(values)
     return {name: _scaled(np.concatenate(values)) for name, values in parts.items()}

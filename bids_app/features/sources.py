@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bids_app.errors import BadDataError
-from bids_app.features.audio import load_audio
-from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches, patch_count
-from bids_app.features.spaces import space_layers
+from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches
+from bids_app.features.registry import Sound, Space
 
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
-    from bids_app.features.network import VGGish
     from bids_app.features.pooling import FeatureSeries
 
 Stimuli = Sequence[tuple[str, str | Path]]
@@ -41,61 +39,66 @@ def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, n
     MissingInputError, BadDataError
         The file is missing or unusable or shorter than one patch; names it.
     """
-    try:
-        return log_mel_patches(load_audio(path, SAMPLE_RATE), SAMPLE_RATE, hop)
-    except BadDataError as error:
-        raise BadDataError(
-            error.what, where=path, found=error.found, wanted=error.wanted, remedy=error.remedy
-        ) from error
+    return log_mel_patches(Sound.read("", path, hop).audio, SAMPLE_RATE, hop)
 
 
-def network_source(
-    stimuli: Stimuli, model: VGGish, hop: float, device: str, progress: Progress | None
+def space_source(
+    space: Space,
+    stimuli: Stimuli,
+    model: Any,
+    hop: float,
+    *,
+    layers: Sequence[int | str] | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
 ) -> Source:
-    """All layers of VGGish over the stimuli."""
-    from bids_app.features.stream import layer_grams
+    """Layers of a space, not of its change, over the stimuli.
 
-    prepared = [stimulus_patches(path, hop) for _, path in stimuli]
-    patches = [array for array, _ in prepared]
-    times = [centers for _, centers in prepared]
-    grams = layer_grams(model, patches, device=device, progress=progress)
-    return Source(grams, times, model.weights_sha256, model.weights_label)
+    Parameters
+    ----------
+    space : Space
+    stimuli : sequence of (str, str or Path)
+        Label and audio file.
+    model
+        What the network of the space loaded; None without one.
+    hop : float
+        Seconds between patches.
+    layers : sequence of int or str, optional
+        Of the network; all unless told.
+    device : str
+        torch device of the network.
+    progress : callable, optional
+        Called with a few words on what is being computed.
 
-
-def stimulus_layers(
-    label: str, path: str | Path, features: str, hop: float = 0.48
-) -> tuple[np.ndarray, list[FeatureSeries]]:
-    """Explicit features of an audio file; see :func:`bids_app.features.spaces.space_layers`."""
-    audio = load_audio(path, SAMPLE_RATE)
-    if patch_count(audio.size, hop) == 0:
-        stimulus_patches(path, hop)  # raises the error that names the file and both lengths
-    return space_layers(features, audio, label, hop)
-
-
-def explicit_source(
-    stimuli: Stimuli, features: str, hop: float, progress: Progress | None
-) -> Source:
-    """All layers of a space with explicit features over the stimuli."""
-    from bids_app.features.gram import LayerGram, values_gram
-
+    Raises
+    ------
+    MissingInputError, BadDataError
+        A file is missing or unusable, or stimuli differ in their layers.
+    """
+    if space.network is not None:
+        prepared = [stimulus_patches(path, hop) for _, path in stimuli]
+        patches, times = [array for array, _ in prepared], [centers for _, centers in prepared]
+        grams = space.network.grams(model, patches, layers=layers, device=device, progress=progress)
+        return Source(grams, times, model.weights_sha256, model.weights_label)
     times, series = [], []
     for label, path in stimuli:
         if progress is not None:
-            progress(f"{features}: {label}")
-        centers, layers = stimulus_layers(label, path, features, hop)
-        times.append(centers)
-        series.append(layers)
-    names = [[layer.name for layer in layers] for layers in series]
+            progress(f"{space.name}: {label}")
+        sound = Sound.read(label, path, hop)
+        times.append(sound.times)
+        series.append(list(space.values(sound)))
+    names = [[layer.name for layer in of_stimulus] for of_stimulus in series]
     if any(other != names[0] for other in names):
-        raise BadDataError("Stimuli differ in their layers.", where=features, found=names)
+        raise BadDataError("Stimuli differ in their layers.", where=space.name, found=names)
+    return Source(_explicit_grams(series), times)
 
-    def grams() -> Iterator[LayerGram]:
-        for number, layers in enumerate(zip(*series, strict=True), start=1):
-            gram, n_constant = values_gram([layer.values for layer in layers])
-            n_units = layers[0].values.shape[1]
-            yield LayerGram(number, layers[0].name, gram, n_units, n_constant)
 
-    return Source(grams(), times)
+def _explicit_grams(series: Sequence[Sequence[FeatureSeries]]) -> Iterator[LayerGram]:
+    from bids_app.features.gram import LayerGram, values_gram
+
+    for number, layers in enumerate(zip(*series, strict=True), start=1):
+        gram, n_constant = values_gram([layer.values for layer in layers])
+        yield LayerGram(number, layers[0].name, gram, layers[0].values.shape[1], n_constant)
 
 
 def change_grams(

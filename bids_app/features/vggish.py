@@ -9,7 +9,7 @@ PCA and 8-bit quantization that some distributions apply to the embedding are no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,13 +86,17 @@ def layer_sizes() -> tuple[tuple[int, ...], ...]:
     return _SHAPES
 
 
-def resolve_layers(layers: Iterable[int | str] | None = None) -> tuple[int, ...]:
-    """Turn layer numbers or names into sorted, unique numbers from 1 to 23.
+def resolve_layers(
+    layers: Sequence[int | str] | None = None, names: Sequence[str] = LAYER_NAMES
+) -> tuple[int, ...]:
+    """Turn layer numbers or names into sorted, unique numbers from 1.
 
     Parameters
     ----------
-    layers : iterable of int or str, or None
-        Numbers (1-based; digits as text too) or names; None is all of them.
+    layers : sequence of int or str, optional
+        Numbers (1-based; digits as text too) or names; all of them unless told.
+    names : sequence of str
+        Of all layers of the network, in order.
 
     Returns
     -------
@@ -103,20 +107,18 @@ def resolve_layers(layers: Iterable[int | str] | None = None) -> tuple[int, ...]
     UsageError
         A layer does not exist.
     """
-    if layers is None:
-        return tuple(range(1, len(LAYER_NAMES) + 1))
     numbers = set()
-    for layer in layers:
-        if layer in LAYER_NAMES:
-            numbers.add(LAYER_NAMES.index(layer) + 1)
-        elif str(layer).isdigit() and 1 <= int(layer) <= len(LAYER_NAMES):
+    for layer in layers or names:
+        if layer in names:
+            numbers.add(names.index(str(layer)) + 1)
+        elif str(layer).isdigit() and 1 <= int(layer) <= len(names):
             numbers.add(int(layer))
         else:
             raise UsageError(
-                "VGGish has no such layer.",
+                "The network has no such layer.",
                 where="layers",
                 found=layer,
-                wanted=f"1 to {len(LAYER_NAMES)} or one of {', '.join(LAYER_NAMES)}",
+                wanted=f"1 to {len(names)} or one of {', '.join(names)}",
             )
     return tuple(sorted(numbers))
 

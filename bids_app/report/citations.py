@@ -6,58 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bids_app.features.registry import SPACES
+from bids_app.references import Reference
+
 _MARK = re.compile(r"\[(@[a-z0-9]+(?:; ?@[a-z0-9]+)*)\]")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One publication.
-
-    Attributes
-    ----------
-    authors : str
-        ``Family, Given and Family, Given``, as BibTeX has it.
-    title, journal, year, doi : str
-    volume, pages : str
-        Empty where there are none.
-    kind : str
-        BibTeX entry type.
-    """
-
-    authors: str
-    title: str
-    journal: str
-    year: str
-    doi: str = ""
-    volume: str = ""
-    pages: str = ""
-    kind: str = "article"
-
-    @property
-    def text(self) -> str:
-        """One line for a list of references."""
-        names = [name.strip() for name in self.authors.split(" and ")]
-        people = names[0] if len(names) == 1 else f"{names[0]} et al."
-        if len(names) == 2:
-            people = " & ".join(names)
-        place = ", ".join(part for part in (self.journal, self.volume, self.pages) if part)
-        doi = f" doi:{self.doi}" if self.doi else ""
-        return f"{people} ({self.year}). {self.title}. {place}.{doi}"
-
-    def bibtex(self, key: str) -> str:
-        """The BibTeX entry."""
-        place = {"article": "journal", "inproceedings": "booktitle"}.get(self.kind, "howpublished")
-        fields = {
-            "author": self.authors,
-            "title": f"{{{self.title}}}",
-            place: self.journal,
-            "year": self.year,
-            "volume": self.volume,
-            "pages": self.pages.replace("–", "--"),
-            "doi": self.doi,
-        }
-        lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-        return "\n".join([f"@{self.kind}{{{key},", *lines, "}"])
 
 
 REFERENCES = {
@@ -137,16 +89,6 @@ REFERENCES = {
         "13",
         "e1005209",
     ),
-    "hershey2017": Reference(
-        "Hershey, Shawn and Chaudhuri, Sourish and Ellis, Daniel P. W. and others",
-        "CNN architectures for large-scale audio classification",
-        "IEEE International Conference on Acoustics, Speech and Signal Processing (ICASSP)",
-        "2017",
-        "10.1109/ICASSP.2017.7952132",
-        "",
-        "131–135",
-        "inproceedings",
-    ),
     "hoerl1970": Reference(
         "Hoerl, Arthur E. and Kennard, Robert W.",
         "Ridge regression: biased estimation for nonorthogonal problems",
@@ -222,6 +164,11 @@ REFERENCES = {
 }
 
 
+def references() -> dict[str, Reference]:
+    """Publications by key, with those of the feature spaces."""
+    return REFERENCES | {k: one for space in SPACES.values() for k, one in space.references.items()}
+
+
 @dataclass(frozen=True)
 class CitedText:
     """Paragraphs whose marks are numbers, and the numbered references."""
@@ -240,12 +187,13 @@ def number_citations(paragraphs: Sequence[str]) -> CitedText:
         If a mark names an unknown reference.
     """
     keys: list[str] = []
+    known = references()
 
     def replace(match: re.Match[str]) -> str:
         numbers = []
         for part in match.group(1).split(";"):
             key = part.strip().removeprefix("@")
-            if key not in REFERENCES:
+            if key not in known:
                 raise KeyError(key)
             if key not in keys:
                 keys.append(key)
@@ -253,9 +201,10 @@ def number_citations(paragraphs: Sequence[str]) -> CitedText:
         return f"[{', '.join(numbers)}]"
 
     numbered = [_MARK.sub(replace, paragraph) for paragraph in paragraphs]
-    return CitedText(numbered, [REFERENCES[key].text for key in keys], keys)
+    return CitedText(numbered, [known[key].text for key in keys], keys)
 
 
 def bibliography(keys: Sequence[str]) -> str:
     """BibTeX entries of some references."""
-    return "\n\n".join(REFERENCES[key].bibtex(key) for key in keys) + "\n"
+    known = references()
+    return "\n\n".join(known[key].bibtex(key) for key in keys) + "\n"

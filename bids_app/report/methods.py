@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bids_app import __version__
+from bids_app.config import DEFAULT_FEATURES
+from bids_app.features.registry import SPACES, recorded_space
 from bids_app.report.citations import CitedText, bibliography, number_citations
 from bids_app.resources import FIRST_GRADIENT, GRADIENTS
 
@@ -28,15 +30,6 @@ _ORDINALS = (
     "ninth",
     "tenth",
 )
-_FEATURES = {
-    "vggish": "the activations of {layers} of VGGish [@hershey2017], an audio network with"
-    " log-mel input",
-    "envelope": "the envelope, the mean over 128 compressed gammatone channels",
-    "cochleagram": "the compressed envelopes of 128 gammatone channels (180 to 7,040 Hz)",
-    "modulation": "the spectro-temporal modulations of a gammatone cochleagram (0.5 to 16 Hz, 0.5"
-    " to 16 cycles per octave)",
-    "descriptors": "descriptors of loudness, timbre, tonality and rhythm",
-}
 
 
 def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> CitedText:
@@ -132,14 +125,13 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
         if features.get("Untrained")
         else ""
     )
-    space = str(features.get("Features", "vggish"))
-    inner = space.removeprefix("change:").split(":")[0]
+    space = recorded_space(str(features.get("Features", DEFAULT_FEATURES)))
+    space = space or SPACES["precomputed"]  # a record of a space that this version does not have
     layers = ", ".join(settings.get("layers") or ())
-    which = f"layers {layers}" if layers else "all 23 layers"
-    what = _FEATURES.get(inner, "features computed elsewhere").format(layers=which)
-    change = "the change over time of " if space.startswith("change:") else ""
+    which = f"layers {layers}" if layers else f"all {len(space.layers)} layers"
+    what = space.sentence.format(layers=which)
     return (
-        f"Stimulus features were {change}{what}, in patches of 0.96 s{hop} of the monaural sound at"
+        f"Stimulus features were {what}, in patches of 0.96 s{hop} of the monaural sound at"
         " 16 kHz. All units were kept and z-scored within each stimulus; they enter the model"
         " through one kernel (Gram) matrix per layer, interpolated linearly to the sampling times"
         f" of the volumes and filtered as the responses.{untrained}"

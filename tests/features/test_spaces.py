@@ -18,8 +18,7 @@ from bids_app.features.gram import values_gram
 from bids_app.features.logmel import patch_centers, patch_count
 from bids_app.features.pooling import patch_means
 from bids_app.features.precomputed import load_precomputed
-from bids_app.features.sources import stimulus_layers
-from bids_app.features.spaces import SPACES, check_space, space_layers
+from bids_app.features.registry import SPACES, Sound, check_spaces, find_space
 
 
 def tone(hertz, seconds=3.0, amplitude=0.5):
@@ -69,9 +68,10 @@ def test_blocks_leave_no_seam(rng):
 
 def test_envelope_follows_loudness():
     audio = tone(500, 6.0) * (1 + 0.8 * np.sin(2 * np.pi * 0.25 * np.arange(96000) / 16000))
-    times, (series,) = space_layers("envelope", audio, "x", 0.48)
-    expected = np.sin(2 * np.pi * 0.25 * times)
-    assert series.values.shape == (len(times), 1)
+    sound = Sound("x", audio, centers(audio), 0.48)
+    (series,) = find_space("envelope").values(sound)
+    expected = np.sin(2 * np.pi * 0.25 * sound.times)
+    assert series.values.shape == (len(sound.times), 1)
     assert np.corrcoef(series.values[:, 0], expected)[0, 1] > 0.98
 
 
@@ -236,20 +236,24 @@ def test_unusable_precomputed_features_are_named(table, tmp_path):
 # All of them
 
 
-@pytest.mark.parametrize("features", [*SPACES, "change:envelope"])
+@pytest.mark.parametrize(
+    "features",
+    ["change:envelope"]
+    + [name for name, row in SPACES.items() if not row.network and not row.argument],
+)
 def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
     stimuli = [("a", make_wav("a.wav", 3.0)), ("b", make_wav("b.wav", 4.0))]
     grams = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
     again = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
     assert again.path == grams.path
     assert grams.weights_sha256 == ""
-    computed = [
-        stimulus_layers(label, path, features.removeprefix("change:")) for label, path in stimuli
-    ]
-    for times, (expected, _) in zip(grams.patch_times, computed, strict=True):
-        np.testing.assert_array_equal(times, expected)
+    space = find_space(features.removeprefix("change:"))
+    sounds = [Sound.read(label, path, 0.48) for label, path in stimuli]
+    computed = [list(space.values(sound)) for sound in sounds]
+    for times, sound in zip(grams.patch_times, sounds, strict=True):
+        np.testing.assert_array_equal(times, sound.times)
     for number, name in enumerate(grams.layer_names, start=1):
-        values = [layers[number - 1].values for _, layers in computed]
+        values = [layers[number - 1].values for layers in computed]
         if features.startswith("change:"):
             values = [
                 change_curves(array @ array.T, 0.48)
@@ -257,7 +261,7 @@ def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
             ]
         expected, _ = values_gram(values)
         assert grams.n_units[number - 1] == values[0].shape[1]
-        assert computed[0][1][number - 1].name == name
+        assert computed[0][number - 1].name == name
         np.testing.assert_allclose(grams.gram(number), expected, atol=1e-3 * np.abs(expected).max())
 
 
@@ -294,10 +298,18 @@ def test_precomputed_features_are_known_by_content(make_wav, tmp_path, table):
 
 
 def test_unknown_spaces_are_refused():
-    check_space("change:precomputed:/somewhere")
-    for wrong in ("mfcc", "precomputed:", "change:", "change:change:envelope"):
+    check_spaces(["change:precomputed:/somewhere", "vggish"], ["conv1"])
+    for wrong in ("mfcc", "vggish:", "vggish:x", "precomputed", "precomputed:"):
         with pytest.raises(UsageError, match="no such feature space"):
-            check_space(wrong)
+            check_spaces([wrong])
+    for wrong in ("change:", "change:change:envelope"):
+        with pytest.raises(UsageError, match="no such feature space"):
+            find_space(wrong)
+
+
+def test_layers_are_chosen_where_a_space_has_them():
+    with pytest.raises(UsageError, match=r"(?s)layers to choose.*envelope.*vggish"):
+        check_spaces(["envelope"], ["conv1"])
 
 
 def test_patches_without_frames_are_refused():

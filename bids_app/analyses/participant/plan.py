@@ -9,8 +9,8 @@ from typing import Any
 
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of
 from bids_app.config import Config, FeatureSpace
-from bids_app.features.spaces import check_space, file_of
-from bids_app.features.vggish import LAYER_NAMES, resolve_layers
+from bids_app.features.registry import Space, find_space
+from bids_app.features.vggish import resolve_layers
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.estimate import Estimate, estimate_costs
 from bids_app.inputs.records import StudyPlan
@@ -72,18 +72,22 @@ class EncodingModel:
     @classmethod
     def of(cls, space: FeatureSpace, config: Config) -> EncodingModel:
         """Check the space and find its weights."""
-        check_space(space.features)
-        weights = find_weights(config.model.weights) if space.is_network else ""
-        layers = resolve_layers(config.model.layers or None) if space.is_network else ()
+        row = find_space(space.features)
+        weights = find_weights(config.model.weights) if row.network else ""
+        layers = resolve_layers(config.model.layers, row.layers) if row.layers else ()
         settings = config.participant_settings(
-            _weights_checksum(weights) if weights else "", space.features
+            _weights_checksum(weights) if weights else "", row.identity
         )
         own = {
             "cortex_mask": mask_checksums(config),
-            "layers": [LAYER_NAMES[n - 1] for n in layers] if config.model.layers else [],
+            "layers": [row.layers[n - 1] for n in layers] if config.model.layers else [],
         }
         model = config.model
         return cls(space, weights, settings | own, model.save_weights, model.weights_mask)
+
+    @property
+    def _row(self) -> Space:
+        return find_space(self.space.features)
 
     @property
     def weights_asked(self) -> dict[str, str]:
@@ -93,19 +97,20 @@ class EncodingModel:
         return {"save_weights": " ".join([*self.save_weights, *map(sha256_of_file, self.mask)])}
 
     def files(self, stimuli: Sequence[str]) -> list[Path]:
-        """Files of precomputed features of these stimuli."""
-        found = {file_of(self.space.features, label) for label in stimuli}
+        """Files beside the audio that the features of these stimuli rest on."""
+        found = {self._row.file_of(label) for label in stimuli}
         return sorted(path for path in found if path is not None)
 
     @property
     def description(self) -> dict[str, Any]:
         """What sidecars say of the features."""
-        if not self.weights:
+        network = self._row.network
+        if network is None:
             return {"Features": self.settings["features"], "Untrained": False}
         untrained = self.weights.startswith("random:")
         return {
             "Features": self.settings["features"],
-            "Network": "VGGish",
+            "Network": network.name,
             "Weights": self.weights if untrained else Path(self.weights).name,
             "WeightsSHA256": self.settings["weights_sha256"],
             "Untrained": untrained,

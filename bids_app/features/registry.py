@@ -1,0 +1,280 @@
+"""The feature spaces, one row each: help, cache key, methods and references read the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bids_app.errors import UsageError
+from bids_app.features.audio import load_audio
+from bids_app.features.logmel import SAMPLE_RATE, patch_times
+from bids_app.features.vggish import LAYER_NAMES
+from bids_app.references import Reference
+
+if TYPE_CHECKING:
+    from bids_app.features.gram import LayerGram
+    from bids_app.features.pooling import FeatureSeries
+
+CHANGE = "change:"
+"""Before a space: its change over time, see :func:`change_of`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """What a feature space is given: one piece of music, and when its values are wanted.
+
+    Attributes
+    ----------
+    label : str
+        Of the stimulus.
+    audio : array of shape (n_samples,)
+        Mono at 16 kHz, full scale is 1.
+    times : array of shape (n_patches,)
+        Seconds in the audio at the centers of the patches.
+    hop : float
+        Seconds between patches.
+    """
+
+    label: str
+    audio: np.ndarray
+    times: np.ndarray
+    hop: float
+
+    @classmethod
+    def read(cls, label: str, path: str | Path, hop: float) -> Sound:
+        """Read an audio file.
+
+        Raises
+        ------
+        MissingInputError, BadDataError
+            The file is missing or unusable or shorter than one patch; names it.
+        """
+        audio = load_audio(path, SAMPLE_RATE)
+        return cls(label, audio, patch_times(audio.size, hop, where=path), hop)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Functions of an audio network, whose layers are too large to be held whole.
+
+    Attributes
+    ----------
+    name : str
+        In sidecars.
+    load : callable
+        The model from ``FILE`` or ``random:SEED``, with ``weights_label`` and ``weights_sha256``.
+    grams : callable
+        Gram matrices layer by layer, as :func:`bids_app.features.stream.layer_grams`.
+    activations : callable
+        Whole layers of a few patches, as :func:`bids_app.features.vggish.layer_activations`.
+    """
+
+    name: str
+    load: Callable[[str], Any]
+    grams: Callable[..., Iterator[LayerGram]]
+    activations: Callable[..., Iterator[tuple[str, np.ndarray]]]
+
+
+def _no_values(*_: object) -> Iterable[FeatureSeries]:
+    raise UsageError("The layers of a network are not computed unit by unit.", where="--features")
+
+
+@dataclass(frozen=True)
+class Space:
+    """A feature space: all that is particular to it.
+
+    Attributes
+    ----------
+    name : str
+        In ``--features``.
+    sentence : str
+        What the features are, for the methods text; ``{layers}`` stands for the layers fitted, and
+        marks such as ``[@hershey2017]`` for `references`.
+    values : callable
+        From a :class:`Sound` to the layers as :class:`bids_app.features.pooling.FeatureSeries`, in
+        order, at the times of the sound. Where there is an argument, it comes first.
+    network : Network, optional
+        The network whose layers these are; it needs weights.
+    layers : tuple of str
+        Layers to choose from, in order; empty where the space is always whole, in the order of
+        `values`.
+    argument : str
+        What follows the name and a colon: in `SPACES` a word for it, from :func:`find_space` what
+        was given.
+    file : callable, optional
+        From argument and label of a stimulus to the file that is read beside the audio.
+    references : mapping
+        Publications by key.
+    base : Space, optional
+        The space whose change this is.
+    """
+
+    name: str
+    sentence: str
+    values: Callable[..., Iterable[FeatureSeries]] = _no_values
+    network: Network | None = None
+    layers: tuple[str, ...] = ()
+    argument: str = ""
+    file: Callable[[str, str], Path] | None = None
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    base: Space | None = None
+
+    @property
+    def spelling(self) -> str:
+        """What ``--features`` takes for it."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+    @property
+    def identity(self) -> str:
+        """Name in records and cache keys: where files lie does not matter, what they are does."""
+        return f"{self.name}:" if self.argument else self.name
+
+    @property
+    def file_name(self) -> str:
+        """Name as a part of file names."""
+        return self.name.replace(":", "-")
+
+    def file_of(self, label: str) -> Path | None:
+        """File that the features of a stimulus depend on beside the audio, None without one."""
+        return None if self.file is None else self.file(self.argument, label)
+
+    def load(self, weights: str | Path | None) -> Any:
+        """The network with its weights, None for a space without one; see `check_weights`."""
+        self.check_weights(weights)
+        return None if self.network is None else self.network.load(str(weights))
+
+    def check_weights(self, weights: str | Path | None) -> None:
+        """Raise UsageError where weights are needed and not given."""
+        if self.network is not None and weights is None:
+            raise UsageError(
+                f"{self.network.name} needs weights.",
+                where="weights",
+                remedy="give the weights file, or random:SEED for an untrained network",
+            )
+
+
+def change_of(space: Space) -> Space:
+    """Change, novelty and boundaries of every layer of a space."""
+    sentence = f"the change over time of {space.sentence}"
+    return replace(space, name=CHANGE + space.name, sentence=sentence, base=space)
+
+
+def _later(module: str, function: str) -> Callable[..., Any]:
+    """A function of this package that is imported when it is called: help does not wait for it."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = getattr(import_module(f"bids_app.features.{module}"), function)
+        return found(*args, **kwargs)
+
+    return call
+
+
+_ROWS = (
+    Space(
+        "vggish",
+        "the activations of {layers} of VGGish [@hershey2017], an audio network with log-mel input",
+        network=Network(
+            "VGGish",
+            load=_later("vggish", "load_vggish"),
+            grams=_later("stream", "layer_grams"),
+            activations=_later("vggish", "layer_activations"),
+        ),
+        layers=LAYER_NAMES,
+        references={
+            "hershey2017": Reference(
+                "Hershey, Shawn and Chaudhuri, Sourish and Ellis, Daniel P. W. and others",
+                "CNN architectures for large-scale audio classification",
+                "IEEE International Conference on Acoustics, Speech and Signal Processing (ICASSP)",
+                "2017",
+                "10.1109/ICASSP.2017.7952132",
+                "",
+                "131–135",
+                "inproceedings",
+            )
+        },
+    ),
+    Space(
+        "envelope",
+        "the envelope, the mean over 128 compressed gammatone channels",
+        _later("auditory", "envelope_layers"),
+    ),
+    Space(
+        "cochleagram",
+        "the compressed envelopes of 128 gammatone channels (180 to 7,040 Hz)",
+        _later("auditory", "cochleagram_layers"),
+    ),
+    Space(
+        "modulation",
+        "the spectro-temporal modulations of a gammatone cochleagram (0.5 to 16 Hz, 0.5 to 16"
+        " cycles per octave)",
+        _later("auditory", "modulation_layers"),
+    ),
+    Space(
+        "descriptors",
+        "descriptors of loudness, timbre, tonality and rhythm",
+        lambda sound: _later("descriptors", "music_descriptors")(sound.audio, sound.times),
+    ),
+    Space(
+        "precomputed",
+        "features computed elsewhere",
+        lambda path, sound: _later("precomputed", "load_precomputed")(
+            path, sound.label, sound.times, sound.hop
+        ),
+        argument="PATH",
+        file=_later("precomputed", "find_precomputed"),
+    ),
+)
+SPACES: dict[str, Space] = {space.name: space for space in _ROWS}
+
+
+def spaces_text() -> str:
+    """What ``--features`` takes, in words."""
+    names = ", ".join(space.spelling for space in SPACES.values())
+    return f"{names}, or {CHANGE} before one of these"
+
+
+def find_space(features: str) -> Space:
+    """The feature space that ``--features`` names, with its argument.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name, or its argument is missing or superfluous.
+    """
+    name, colon, argument = features.removeprefix(CHANGE).partition(":")
+    row = SPACES.get(name)
+    if row is None or bool(colon) != bool(row.argument) or bool(colon) != bool(argument):
+        raise UsageError(
+            "There is no such feature space.",
+            where="--features",
+            found=features,
+            wanted=spaces_text(),
+        )
+    if argument:
+        row = replace(row, argument=argument, values=partial(row.values, argument))
+    return change_of(row) if features.startswith(CHANGE) else row
+
+
+def recorded_space(identity: str) -> Space | None:
+    """The row behind the `identity` in a record, None where this version has none of the name."""
+    row = SPACES.get(identity.removeprefix(CHANGE).partition(":")[0])
+    return change_of(row) if row and identity.startswith(CHANGE) else row
+
+
+def check_spaces(features: Sequence[str], layers: Sequence[str] = ()) -> None:
+    """Raise UsageError unless all spaces exist, and one has layers if some are chosen."""
+    spaces = [find_space(name) for name in features]
+    if layers and not any(space.layers for space in spaces):
+        raise UsageError(
+            "None of these feature spaces has layers to choose from.",
+            where="--layers",
+            found=f"--features {' '.join(features)}",
+            wanted=" or ".join(name for name, space in SPACES.items() if space.layers),
+            remedy="leave --layers out",
+        )

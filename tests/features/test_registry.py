@@ -1,0 +1,114 @@
+"""A feature space is one row and its function."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_app.analyses.participant.plan import EncodingModel
+from bids_app.cli.features import add_features
+from bids_app.cli.parser import build_parser, parse_config
+from bids_app.cli.run import methods_text
+from bids_app.errors import UsageError
+from bids_app.features.cache import load_or_compute_grams
+from bids_app.features.export import export_features
+from bids_app.features.pooling import FeatureSeries, Unit
+from bids_app.features.registry import SPACES, Space, check_spaces, find_space
+from bids_app.features.scaled import scaled_layers
+from bids_app.references import Reference
+
+DOCS = Path(__file__).parents[2] / "docs" / "features.md"
+
+
+def steps(sound):
+    """Two layers whose names are not in the order of the alphabet."""
+    unit = Unit("step", "Number of the patch", "1")
+    for n, name in enumerate(("zeta", "alpha"), start=1):
+        yield FeatureSeries(name, np.arange(1.0, len(sound.times) + 1)[:, np.newaxis] ** n, (unit,))
+
+
+@pytest.fixture
+def stairs(monkeypatch):
+    reference = Reference("Nobody, Ann", "On stairs", "Journal of Steps", "2001")
+    row = Space("stairs", "the stairs [@nobody2001]", steps, references={"nobody2001": reference})
+    monkeypatch.setitem(SPACES, "stairs", row)
+    return row
+
+
+def test_a_row_is_taken_and_named_by_the_command_line(stairs):
+    config = parse_config(["/d", "/o", "participant", "--features", "stairs", "change:stairs"])
+    check_spaces(config.model.features)
+    models = [EncodingModel.of(space, config) for space in config.model.spaces]
+    assert [model.label for model in models] == ["stairs", "changestairs"]
+    assert models[0].description == {"Features": "stairs", "Untrained": False}
+    commands = argparse.ArgumentParser().add_subparsers()
+    add_features(commands)
+    for text in (build_parser().format_help(), commands.choices["features"].format_help()):
+        assert "vggish" in text
+        assert "stairs" in text
+    with pytest.raises(UsageError, match="stairs"):
+        check_spaces(["nothing"])
+
+
+def test_a_row_is_computed_in_its_own_order_and_place(stairs, make_wav, tmp_path, monkeypatch):
+    stimuli = [("a", make_wav("a.wav", 4.0)), ("b", make_wav("b.wav", 3.0))]
+    monkeypatch.setitem(SPACES, "twin", Space("twin", "the same", steps))
+    found = {
+        name: load_or_compute_grams(stimuli, cache_dir=tmp_path, features=name)
+        for name in ("stairs", "twin", "change:stairs")
+    }
+    assert len({grams.key for grams in found.values()}) == 3
+    assert [g.path.name.rsplit("-", 1)[0] for g in found.values()] == [
+        "stairs",
+        "twin",
+        "change-stairs",
+    ]
+    for grams in found.values():
+        assert grams.layer_names == ("zeta", "alpha")
+    n = len(found["stairs"].patch_times[0])
+    climb = np.arange(n) - (n - 1) / 2
+    expected = np.outer(climb, climb) / climb.var()
+    np.testing.assert_allclose(found["stairs"].gram(1)[:n, :n], expected, rtol=1e-5)
+    np.testing.assert_array_equal(found["stairs"].gram(2), found["twin"].gram(2))
+    units = scaled_layers("a", stimuli[0][1], ["alpha"], features="stairs")["alpha"]
+    np.testing.assert_allclose(units @ units.T, found["stairs"].gram(2)[:n, :n], rtol=1e-5)
+
+
+def test_where_files_lie_is_no_setting():
+    spaces = [find_space(f"change:precomputed:/{folder}/l3.h5") for folder in "ab"]
+    assert [space.spelling for space in spaces] == [
+        "change:precomputed:/a/l3.h5",
+        "change:precomputed:/b/l3.h5",
+    ]
+    assert {(space.identity, space.file_name) for space in spaces} == {
+        ("change:precomputed:", "change-precomputed")
+    }
+
+
+def test_a_row_is_exported(stairs, make_wav, tmp_path):
+    export_features([make_wav("a.wav", 4.0)], tmp_path / "out", features="stairs")
+    assert list(pd.read_csv(tmp_path / "out" / "a_stairs_01-zeta.tsv", sep="\t")) == [
+        "time",
+        "step",
+    ]
+    assert (tmp_path / "out" / "a_stairs_02-alpha.json").is_file()
+
+
+def test_methods_and_references_follow_the_row(stairs):
+    call = ["/d", "/o", "participant", "--features", "stairs", "change:stairs", "vggish"]
+    plain, change, vggish = re.split("^# Model ", methods_text(parse_config(call)), flags=re.M)[1:]
+    assert "features were the stairs [7], in patches" in plain
+    assert "7. Nobody, Ann (2001). On stairs. Journal of Steps." in plain
+    assert "features were the change over time of the stairs [7]" in change
+    assert "Nobody" not in vggish
+    assert "all 23 layers of VGGish [7]" in vggish
+
+
+def test_every_row_is_in_the_documentation():
+    text = DOCS.read_text()
+    assert [row.spelling for row in SPACES.values() if f"`{row.spelling}`" not in text] == []
