@@ -122,5 +122,6 @@ def test_shared_lock_of_a_dead_process_is_taken_over(tmp_path):
     worker.start()
     worker.join()
     assert any(p.name.endswith(".lock") for p in tmp_path.iterdir())
-    with shared_lock(path, timeout=10):
-        assert True
+    with shared_lock(path):
+        assert any(p.name.endswith(".lock") for p in tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

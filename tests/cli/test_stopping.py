@@ -25,7 +25,7 @@ with stops_on_sigterm(grace={grace}):
 """
 
 
-def terminate(work, *, before="pass", answer="pass", grace=1.0):
+def terminate(work, *, before="pass", answer="pass", grace=2.0):
     """Exit code, output, and seconds until a program ended after SIGTERM."""
     code = PROGRAM.format(before=before, work=work, answer=answer, grace=grace)
     command = [sys.executable, "-c", code]

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import pytest
 from other_machines import DOCKER_IMAGE, ROOT, differences, section
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ from bids_app.testing.study import plan_truth
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(3600),
     pytest.mark.skipif(
         not (ds003085.DATA / "ds003085" / "fmriprep").is_dir(),
         reason=f"no real data in {ds003085.DATA} (set MUSENC_TEST_DATA)",

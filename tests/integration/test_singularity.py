@@ -18,7 +18,7 @@ LISTING = (
     "cd /opt/musenc && find . -type f ! -name '*.pyc' ! -name RECORD ! -name SHA256SUMS | sort"
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from bids_app.testing.study import plan_truth
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(1800),
     pytest.mark.skipif(
         not (ds003085.DATA / "audio").is_dir(),
         reason=f"no real recordings in {ds003085.DATA} (set MUSENC_TEST_DATA)",

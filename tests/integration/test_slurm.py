@@ -14,7 +14,7 @@ from other_machines import ROOT, TOOLS, differences
 SLURM = TOOLS / "one-node-slurm"
 SCRIPTS = ROOT / "containers" / "slurm"
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
