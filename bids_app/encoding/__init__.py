@@ -6,7 +6,7 @@ from bids_app.encoding.nested import nested_ridge
 from bids_app.encoding.phases import PhaseNull, pareto_tail_p, phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
-from bids_app.encoding.scores import benjamini_hochberg, fisher_mean, fisher_z
+from bids_app.statistics import benjamini_hochberg
 
 __all__ = [
     "DEFAULT_ALPHAS",
@@ -18,8 +18,6 @@ __all__ = [
     "check_checksums",
     "delay_samples",
     "feature_similarity",
-    "fisher_mean",
-    "fisher_z",
     "fit_encoding",
     "nested_ridge",
     "pareto_tail_p",

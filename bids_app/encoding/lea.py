@@ -23,10 +23,10 @@ from bids_app.encoding.plan import (
 )
 from bids_app.encoding.resolution import groups
 from bids_app.encoding.responses import standardize
-from bids_app.encoding.scores import benjamini_hochberg
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import BadDataError, UsageError
 from bids_app.seeds import generator
+from bids_app.statistics import benjamini_hochberg
 
 LEA_ALPHAS: tuple[float, ...] = tuple((10.0 ** np.arange(-5, 5.25, 0.5)).tolist())
 

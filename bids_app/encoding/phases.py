@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import Resolution, groups, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
-from bids_app.encoding.scores import fisher_mean
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import BadDataError, UsageError
 from bids_app.seeds import generator
+from bids_app.statistics import fisher_mean
 
 # Vertices refitted together; bounds memory.
 GROUP = 24 * 1024

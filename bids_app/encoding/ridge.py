@@ -16,8 +16,8 @@ from bids_app.encoding.phases import refit_draws
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import held_out_statistics, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
-from bids_app.encoding.scores import benjamini_hochberg, fisher_mean
 from bids_app.errors import UsageError
+from bids_app.statistics import benjamini_hochberg, fisher_mean
 
 # Vertices per task. Fixed, so that results do not depend on the number of threads.
 BLOCK = 1024

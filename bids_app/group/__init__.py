@@ -11,7 +11,7 @@ from bids_app.group.alignment_summary import (
 )
 from bids_app.group.clusters import Cluster, cluster_table
 from bids_app.group.enhancement import TfceResult, tfce_sign_flip
-from bids_app.group.inference import SignFlipResult, false_discovery_rate, sign_flip_max_t
+from bids_app.group.inference import SignFlipResult, sign_flip_max_t
 from bids_app.group.isc import IscResult, isc
 from bids_app.group.orientation import GradientOrientation, orient_gradient
 from bids_app.group.parcels import ParcelTable, parcel_table
@@ -45,7 +45,6 @@ __all__ = [
     "StimulusReliability",
     "TfceResult",
     "cluster_table",
-    "false_discovery_rate",
     "gradient_bins",
     "group_alignment",
     "isc",

@@ -16,6 +16,7 @@ from scipy import stats
 from bids_app.errors import BadDataError
 from bids_app.group.alignment import AlignmentResult, two_sided_p
 from bids_app.seeds import generator
+from bids_app.statistics import finite_mean, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -157,7 +158,7 @@ def group_alignment(
             "A participant's correlation is undefined.",
             where=f"participant {int(np.flatnonzero(~np.isfinite(r))[0])} (0-based)",
         )
-    z, z_null = _fisher(r), _fisher(null)
+    z, z_null = fisher_z(r), fisher_z(null)
     total, total_null = z.sum(), z_null.sum(axis=0)
     n = len(z)
     t_null = total_null / n
@@ -253,23 +254,11 @@ def gradient_bins(
     bins = np.array_split(order, n_bins)
     edges = [gradient[members[0]] for members in bins] + [gradient[order[-1]]]
     return GradientBins(
-        mean=np.stack([_finite_mean(maps[:, members]) for members in bins]),
+        mean=np.stack([finite_mean(maps[:, members], axis=1) for members in bins]),
         edges=np.array(edges),
         center=np.array([gradient[members].mean() for members in bins]),
         count=np.array([len(members) for members in bins]),
     )
-
-
-def _finite_mean(values: FloatArray) -> FloatArray:
-    finite = np.isfinite(values)
-    count = finite.sum(axis=1)
-    total = np.where(finite, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _fisher(r: FloatArray) -> FloatArray:
-    # A correlation of exactly 1 would make the mean infinite.
-    return np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
 
 
 def _bootstrap_interval(

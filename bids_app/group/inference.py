@@ -1,4 +1,4 @@
-"""Inference over participants by flipping signs (max-T), and the false discovery rate."""
+"""Inference over participants by flipping signs (max-T)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from bids_app.errors import BadDataError
 from bids_app.group.one_sample import OneSample, choose_flips, count_at_least
 from bids_app.group.threads import ordered_map
 
@@ -138,36 +136,3 @@ def sign_flip_max_t(
         exact=exact,
         tail=tail,
     )
-
-
-def false_discovery_rate(p: npt.ArrayLike, *, joint: bool = False) -> FloatArray:
-    """Benjamini-Hochberg adjusted p-values (q).
-
-    Parameters
-    ----------
-    p : (..., n_vertices) array
-        p-values; NaN are no tests.
-    joint : bool
-        Adjust over all values together instead of along the last axis.
-
-    Returns
-    -------
-    float64 array of the same shape
-        q; NaN where p is.
-
-    Raises
-    ------
-    BadDataError
-        If a value lies outside 0 to 1.
-    """
-    p = np.asarray(p, dtype=np.float64)
-    finite = np.isfinite(p)
-    if ((p[finite] < 0) | (p[finite] > 1)).any():
-        raise BadDataError("p-values lie outside 0 to 1.", where="p")
-    rows = p.reshape(1, -1) if joint else p.reshape(-1, p.shape[-1])
-    q = np.full(rows.shape, np.nan)
-    for row, values in zip(q, rows, strict=True):
-        tests = np.isfinite(values)
-        if tests.any():
-            row[tests] = stats.false_discovery_control(values[tests], method="bh")
-    return q.reshape(p.shape)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bids_app.errors import BadDataError
 from bids_app.seeds import generator
+from bids_app.statistics import finite_mean, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,7 +104,7 @@ def isc(
         rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights, tails)
     return IscResult(
         leave_one_out=leave_one_out,
-        leave_one_out_mean=np.tanh(_mean_finite(_fisher(leave_one_out))),
+        leave_one_out_mean=np.tanh(finite_mean(fisher_z(leave_one_out))),
         pairwise=np.tanh(rows[0]),
         ci_low=np.tanh(rows[1]),
         ci_high=np.tanh(rows[2]),
@@ -150,13 +151,13 @@ def _average_stimuli(
         rest_square = total_square - 2 * with_total + 1
         missing_loo = missing | (rest_square < 1e-9)
         r = (with_total - 1) / np.sqrt(np.where(missing_loo, 1, rest_square))
-        loo.append(_fisher(np.where(missing_loo, np.nan, r)))
+        loo.append(fisher_z(np.where(missing_loo, np.nan, r)))
         products = np.moveaxis(unit, 2, 0)
         gram = products @ products.transpose(0, 2, 1)
         r = gram[:, pairs[0], pairs[1]].T
         r[missing[pairs[0]] | missing[pairs[1]]] = np.nan
-        pair.append(_fisher(r))
-    return _mean_finite(np.stack(loo)), _mean_finite(np.stack(pair))
+        pair.append(fisher_z(r))
+    return finite_mean(np.stack(loo)), finite_mean(np.stack(pair))
 
 
 def _unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -190,14 +191,3 @@ def _bootstrap(
     if some.any():
         low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
     return np.stack([mean, low, high, np.where(n_pairs > 0, p, np.nan)]), n_pairs
-
-
-def _mean_finite(values: FloatArray) -> FloatArray:
-    finite = np.isfinite(values)
-    count = finite.sum(axis=0)
-    total = np.where(finite, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _fisher(r: FloatArray) -> FloatArray:
-    return np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bids_app.errors import BadDataError
 from bids_app.group.moments import MaskedMaps
 from bids_app.seeds import generator
+from bids_app.statistics import finite_mean, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -92,8 +93,10 @@ def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitH
     inside = maps[:, mask]
     splits = [np.arange(n) % 2 == 0]
     splits += [rng.permutation(n) < n // 2 for _ in range(_N_SPLITS)]
-    r = np.array([_correlate(_mean(inside[half]), _mean(inside[~half])) for half in splits])
-    mean = float(np.tanh(np.nanmean(np.arctanh(np.clip(r[1:], -1 + 1e-15, 1 - 1e-15)))))
+    r = np.array(
+        [_correlate(finite_mean(inside[half]), finite_mean(inside[~half])) for half in splits]
+    )
+    mean = float(np.tanh(np.nanmean(fisher_z(r[1:]))))
     return SplitHalf(r=r[1:], mean=mean, spearman_brown=2 * mean / (1 + mean), odd_even=float(r[0]))
 
 
@@ -122,8 +125,10 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> StimulusRe
         raise BadDataError(
             "Comparing stimuli needs at least two of them.", where="maps", found=len(maps)
         )
-    group = np.stack([_mean(one) for one in maps])
-    without = np.stack([_mean(np.delete(group, index, axis=0)) for index in range(len(group))])
+    group = np.stack([finite_mean(one) for one in maps])
+    without = np.stack(
+        [finite_mean(np.delete(group, index, axis=0)) for index in range(len(group))]
+    )
     matrix, _ = MaskedMaps(group[:, mask]).correlate(group[:, mask])
     others = [_correlate(one[mask], rest[mask]) for one, rest in zip(group, without, strict=True)]
     return StimulusReliability(np.array(others), matrix, without)
@@ -142,11 +147,6 @@ def _check(
             wanted=f"{wanted} and (n_vertices,)",
         )
     return np.where(np.isfinite(maps), maps, np.nan), mask
-
-
-def _mean(maps: FloatArray) -> FloatArray:
-    count = np.isfinite(maps).sum(axis=0)
-    return np.where(count > 0, np.nansum(maps, axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _correlate(x: FloatArray, y: FloatArray) -> float:

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from scipy import special
 
 from bids_app.errors import BadDataError
-from bids_app.group.inference import false_discovery_rate
 from bids_app.group.stimulus_weights import (
     PredictionModel,
     StackedWeights,
     spectra_of,
 )
 from bids_app.group.threads import ordered_map
+from bids_app.statistics import benjamini_hochberg, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
@@ -139,7 +139,7 @@ def stimulus_null(
     sd[:, n < 1] = np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
         p = special.ndtr(-mean_r / sd)
-    return StimulusNull(sd=sd, p=p, q=false_discovery_rate(p), n=n)
+    return StimulusNull(sd=sd, p=p, q=benjamini_hochberg(p, axis=-1), n=n)
 
 
 def refit_stimulus_null(
@@ -196,7 +196,7 @@ def refit_stimulus_null(
                 product = np.einsum("kf,kf->k", predicted, y)
                 norm = np.linalg.norm(predicted, axis=1) * np.linalg.norm(y, axis=1)
                 r = product / np.where(norm > 0, norm, 1.0)
-                z[who, where] += shares[segment] * np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
+                z[who, where] += shares[segment] * fisher_z(r)
         draws[draw] = (z * valid).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
     return draws
 

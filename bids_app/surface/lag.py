@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.seeds import generator
+from bids_app.statistics import finite_mean, fisher_z
 from bids_app.surface.mesh import SurfaceMesh
 
 FloatArray = npt.NDArray[np.float64]
@@ -239,27 +240,22 @@ def summarize_lags(
             found=f"{rows.shape} and {at.shape}",
             wanted="(n_curves, n_lags) and (n_lags,)",
         )
-    z = np.arctanh(np.clip(rows, -0.999999, 0.999999))
+    z = fisher_z(rows)
     z = z[np.isfinite(z).any(axis=1)]
     if not len(z):
         empty = np.full(at.size, np.nan)
         return LagSummary(np.nan, np.nan, np.nan, empty, "the lag of the music is not defined")
-    curve = _mean_curve(z)
+    curve = np.tanh(finite_mean(z))
     lag = peak_lag(curve, at)
     low = high = float("nan")
     if len(z) > 1:
         rng = generator(seed, "bootstrap of lags")
         draws = [
-            peak_lag(_mean_curve(z[rng.integers(0, len(z), len(z))]), at) for _ in range(n_draws)
+            peak_lag(np.tanh(finite_mean(z[rng.integers(0, len(z), len(z))])), at)
+            for _ in range(n_draws)
         ]
         low, high = (float(value) for value in np.nanpercentile(draws, [2.5, 97.5]))
     return LagSummary(lag, low, high, curve, lag_warning(lag))
-
-
-def _mean_curve(z: FloatArray) -> FloatArray:
-    count = np.isfinite(z).sum(axis=0)
-    total = np.where(np.isfinite(z), z, 0.0).sum(axis=0)
-    return np.tanh(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def lag_warning(lag: float) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.signal import lfilter
 
-from bids_app.encoding import benjamini_hochberg, fit_encoding, phase_null, plan_encoding
+from bids_app.encoding import fit_encoding, phase_null, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.phases import pareto_tail_p, random_phases
 from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
@@ -212,19 +212,6 @@ def test_pareto_tail_reaches_below_the_number_of_draws():
     grid = pareto_tail_p(np.linspace(-1, 20, 400), null)
     assert np.all(np.diff(grid) <= 1e-12)
     assert np.isnan(pareto_tail_p(np.array([np.nan]), null)[0])
-
-
-def test_benjamini_hochberg_equals_scipy():
-    p = np.random.default_rng(10).uniform(size=(7, 9)) ** 2
-    expected = stats.false_discovery_control(p.ravel()).reshape(p.shape)
-    np.testing.assert_allclose(benjamini_hochberg(p), expected)
-    p[2, 3] = np.nan
-    q = benjamini_hochberg(p)
-    assert np.isnan(q[2, 3])
-    rest = ~np.isnan(p)
-    np.testing.assert_allclose(q[rest], stats.false_discovery_control(p[rest]))
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        benjamini_hochberg([0.5, 1.2])
 
 
 @pytest.mark.slow

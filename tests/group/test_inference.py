@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.group import false_discovery_rate, sign_flip_max_t, tfce_sign_flip
+from bids_app.group import sign_flip_max_t, tfce_sign_flip
 from bids_app.group.one_sample import sign_flips
 from bids_app.testing.icosahedron import icosahedral_mesh
 
@@ -182,24 +182,6 @@ def test_tfce_family_wise_error(rng):
         for s in range(200)
     ]
     assert np.mean(rejected) < 0.10
-
-
-def test_false_discovery_rate_equals_the_textbook(rng):
-    p = rng.random((2, 40)) ** 3
-    p[0, 3] = np.nan
-    q = false_discovery_rate(p)
-    values = np.delete(p[0], 3)
-    order = np.argsort(values)
-    stepped = np.minimum.accumulate((values[order] * 39 / np.arange(1, 40))[::-1])[::-1]
-    np.testing.assert_allclose(np.delete(q[0], 3)[order], np.minimum(stepped, 1))
-    assert np.isnan(q[0, 3])
-    joint = false_discovery_rate(p, joint=True)
-    np.testing.assert_allclose(
-        joint[np.isfinite(p)], stats.false_discovery_control(p[np.isfinite(p)])
-    )
-    assert np.isnan(false_discovery_rate([np.nan, np.nan])).all()
-    with pytest.raises(BadDataError, match="0 to 1"):
-        false_discovery_rate([0.1, 1.2])
 
 
 def test_bad_input_is_named(rng):

@@ -14,11 +14,9 @@ from bids_app.analyses.participant.preference import (
     SIGNIFICANCE,
     preference_missing,
 )
-from bids_app.encoding import fisher_z
 from bids_app.group import (
     Cluster,
     cluster_table,
-    false_discovery_rate,
     sign_flip_max_t,
     split_half,
     stimulus_reliability,
@@ -32,6 +30,7 @@ from bids_app.preference import (
     preferred_layer,
 )
 from bids_app.seeds import generator
+from bids_app.statistics import benjamini_hochberg, fisher_z
 from bids_app.surface.atlas import Atlas
 from bids_app.surface.mesh import load_mesh
 
@@ -160,7 +159,7 @@ def group_accuracy(
         mean_r=np.tanh(z.mean(axis=0)),
         t=joint.t,
         p_max_t=joint.p,
-        q=false_discovery_rate(joint.p_uncorrected),
+        q=benjamini_hochberg(joint.p_uncorrected, axis=-1),
         tfce_p=enhanced.p,
         layer_mean_r=np.tanh(averaged.mean(axis=0)),
         layer_mean_p=mean_test.p,

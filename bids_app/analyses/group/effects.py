@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bids_app.emotion import DifferenceResult, difference_glm
 from bids_app.errors import BadDataError
 from bids_app.group import SignFlipResult, TfceResult, sign_flip_max_t, tfce_sign_flip
+from bids_app.statistics import finite_mean
 from bids_app.surface.mesh import SurfaceMesh
 
 
@@ -111,20 +112,16 @@ def group_emotion_maps(
         contrast_test, contrast_tfce = flip(differences, "two-sided")
     return GroupEmotion(
         names=list(names),
-        mean=_mean(data),
+        mean=finite_mean(data),
         test=test,
         contrast_names=[f"{names[a]} - {names[b]}" for a, b in pairs],
-        contrast_mean=np.zeros((0, data.shape[2])) if differences is None else _mean(differences),
+        contrast_mean=np.zeros((0, data.shape[2]))
+        if differences is None
+        else finite_mean(differences),
         contrast_test=contrast_test,
         tfce=tfce,
         contrast_tfce=contrast_tfce,
     )
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over those participants who have a value."""
-    n = np.isfinite(values).sum(axis=0)
-    return np.asarray(np.where(n > 0, np.nansum(values, axis=0) / np.maximum(n, 1), np.nan))
 
 
 def regress_on_ratings(

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.tables import TableWriter
-from bids_app.encoding import fisher_z
 from bids_app.files import sha256_of_file
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
 from bids_app.outputs import PARCELS_DESC, labeled
 from bids_app.preference import centroid, preferred_layer
+from bids_app.statistics import fisher_z
 from bids_app.surface.atlas import Atlas
 from bids_app.surface.mesh import load_mesh
 

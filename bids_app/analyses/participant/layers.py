@@ -17,7 +17,6 @@ from bids_app.encoding import (
     EncodingPlan,
     EncodingResult,
     FeatureSimilarity,
-    benjamini_hochberg,
     check_checksums,
     feature_similarity,
     fit_encoding,
@@ -29,6 +28,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
 from bids_app.seeds import generator
+from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
 SIMILARITY_DRAWS = 200

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from bids_app.analyses.participant.layers import LayerFits
-from bids_app.encoding import benjamini_hochberg
 from bids_app.preference import (
     centroid,
     layer_depth,
@@ -17,6 +16,7 @@ from bids_app.preference import (
     reference_profile,
     residual_slope,
 )
+from bids_app.statistics import benjamini_hochberg
 
 SIGNIFICANCE = 0.05
 MIN_REFERENCE_VERTICES = 200

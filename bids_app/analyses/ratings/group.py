@@ -23,7 +23,6 @@ from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
-from bids_app.encoding import fisher_z
 from bids_app.errors import TooFewError
 from bids_app.files import sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
@@ -34,6 +33,7 @@ from bids_app.outputs import (
     parse_entities,
     sidecar_of,
 )
+from bids_app.statistics import fisher_z
 from bids_app.surface.mesh import load_mesh
 
 

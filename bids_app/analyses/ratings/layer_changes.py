@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bids_app.analyses.ratings.courses import change_of, need_rating
 from bids_app.analyses.ratings.layer_scores import usable_scales
 from bids_app.emotion import change_correlation, common_times, sample_course
-from bids_app.encoding import fisher_mean
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.ratings import RatingSet
+from bids_app.statistics import fisher_mean
 
 
 def layer_change(

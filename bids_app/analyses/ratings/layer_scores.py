@@ -13,13 +13,13 @@ from bids_app.analyses.ratings.courses import need_rating
 from bids_app.emotion import common_times, is_constant, sample_course
 from bids_app.encoding import (
     DEFAULT_ALPHAS,
-    benjamini_hochberg,
     fit_encoding,
     plan_encoding,
 )
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import high_pass_basis, sample_gram
 from bids_app.inputs.ratings import RatingSet
+from bids_app.statistics import benjamini_hochberg
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +273,7 @@ def _split(
             r=stacked["mean_r"][:, part],
             z=stacked["mean_r"][:, part] / stacked["null_sd"][:, part],
             p=p,
-            q=np.stack([benjamini_hochberg(column) for column in p.T], axis=1),
+            q=benjamini_hochberg(p, axis=0),
             fold_r=stacked["r"][:, :, part],
             alpha=stacked["alpha"][:, :, part],
             skipped=job.skipped,

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.ratings.layer_scores import RatingScores
-from bids_app.encoding import fisher_z
 from bids_app.errors import TooFewError
 from bids_app.group import sign_flip_max_t
 from bids_app.preference import centroid, layer_depth, residual_slope
 from bids_app.seeds import generator
+from bids_app.statistics import fisher_z
 
 _CENTRAL = (2.5, 97.5)
 
