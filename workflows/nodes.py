@@ -18,12 +18,8 @@ def cleaning_inputs(runs: Sequence[BoldRun], config: Config) -> dict[str, Any]:
     cleaning = config.cleaning
     return {
         "runs": list(runs),
-        "files": [str(path) for path in input_files(runs)],
-        "space": cleaning.space,
-        "cortex_mask": [str(path) for path in cleaning.cortex_mask],
-        "confounds": cleaning.confounds,
-        "high_pass": cleaning.high_pass,
-        "smoothing": cleaning.smoothing,
+        "files": [str(path) for path in (*input_files(runs), *cleaning.cortex_mask)],
+        "cleaning": cleaning,
         "verbosity": config.running.verbosity,
     }
 

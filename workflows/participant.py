@@ -126,7 +126,11 @@ def init_participant_wf(
     participant = records[0].participant
     runs = [run for run in plan.runs if run.participant == participant]
     responses = pe.Node(
-        PrepareResponses(participant=participant, **cleaning_inputs(runs, config)),
+        PrepareResponses(
+            participant=participant,
+            random_seed=config.statistics.random_seed,
+            **cleaning_inputs(runs, config),
+        ),
         name="responses",
         mem_gb=mem_gb,
     )

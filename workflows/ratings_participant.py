@@ -101,8 +101,7 @@ def _connect_maps(
     }
     glm = pe.Node(
         RelateRatings(
-            hrf=config.emotion.hrf,
-            delays=config.emotion.delays,
+            emotion=config.emotion,
             **cleaning_inputs(runs, config),
             **shared,
         ),

@@ -63,10 +63,8 @@ def _run_onset(options: argparse.Namespace) -> int:
             LOGGER.warning("%s: %s", skipped.label, skipped.reason)
     estimates = estimate_onsets(
         plan,
-        confounds=config.cleaning.confounds,
-        high_pass=config.cleaning.high_pass,
-        space=config.cleaning.space,
-        seed=config.statistics.random_seed,
+        config.cleaning,
+        random_seed=config.statistics.random_seed,
         progress=lambda label: LOGGER.info("%s", label),
     )
     paths = {stimulus.label: str(stimulus.path) for stimulus in plan.stimuli}
@@ -147,7 +145,7 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
     stim_file : str
         As the table is to name it.
     """
-    from bids_app.analyses.participant.onsets import HEMODYNAMIC_DELAY
+    from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY
 
     summary, people = estimate.summary, len(estimate.participants)
     assumed = ", ".join(f"{onset:g}" for onset in estimate.onsets)

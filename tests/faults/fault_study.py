@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -293,12 +293,8 @@ def clean(study: Study, options: tuple[str, ...] = ()) -> Outcome:
     def work() -> int:
         config = parse_config(_arguments(study, options))
         study_plan = make_plan(config)
-        prepared = prepare_responses(
-            study_plan.runs,
-            confounds=config.cleaning.confounds,
-            high_pass=128.0,
-            cortex_mask=config.cleaning.cortex_mask,
-        )
+        cleaning = replace(config.cleaning, smoothing=0.0)
+        prepared = prepare_responses(study_plan.runs, cleaning, random_seed=1)
         for row, block in zip(prepared.summary, prepared.blocks, strict=True):
             told = row["run"], row["n_degenerate_vertices"], row["warnings"], block.times[:3]
             sys.stdout.write(f"{told} {np.nansum(np.abs(block.values), dtype=float)}\n")

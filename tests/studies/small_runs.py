@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from bids_app.analyses.conditions import participant as condition_analyses
+from bids_app.analyses.ratings import brain_glm
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.gifti import write_gifti
@@ -42,8 +44,8 @@ def ratings() -> RatingSet:
 
 
 @pytest.fixture
-def mesh() -> SurfaceMesh:
-    """Two rows of twenty vertices, 5 mm apart, in a ribbon of triangles."""
+def mesh(monkeypatch) -> SurfaceMesh:
+    """Two rows of twenty vertices, 5 mm apart, in a ribbon of triangles; the analyses load it."""
     sides = []
     for structure, x in (("CortexLeft", -30.0), ("CortexRight", 30.0)):
         step = np.arange(N_HALF)
@@ -51,7 +53,10 @@ def mesh() -> SurfaceMesh:
         faces = np.stack([step[:-2], step[1:-1], step[2:]], axis=1).astype(np.int32)
         flat = np.zeros(N_HALF)
         sides.append(Hemisphere(structure, points, points, points, points, faces, flat))
-    return SurfaceMesh("fsaverage5", *sides)
+    mesh = SurfaceMesh("fsaverage5", *sides)
+    for module in (brain_glm, condition_analyses):
+        monkeypatch.setattr(module, "load_mesh", lambda space: mesh)
+    return mesh
 
 
 @pytest.fixture

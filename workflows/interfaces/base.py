@@ -47,11 +47,7 @@ class CleaningInputSpec(StepInputSpec):
 
     runs = traits.List(traits.Any, mandatory=True, desc="BoldRun records")
     files = InputMultiObject(File(exists=True), desc="files behind the runs, for their content")
-    space = traits.Str(mandatory=True, desc="mesh")
-    cortex_mask = traits.List(File(exists=True), desc="left and right, or both in one")
-    confounds = traits.Str(mandatory=True, desc="strategy")
-    high_pass = traits.Float(mandatory=True, desc="cutoff in seconds")
-    smoothing = traits.Float(mandatory=True, desc="mm")
+    cleaning = traits.Any(mandatory=True, desc="Cleaning")
 
 
 class RidgeInputSpec(StepInputSpec):

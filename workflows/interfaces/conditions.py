@@ -48,14 +48,10 @@ class FitConditions(Step):
             inputs.runs,
             inputs.conditions,
             inputs.contrasts,
+            inputs.cleaning,
             seed=inputs.seed,
             target=inputs.target,
             max_lag=inputs.max_lag,
-            space=inputs.space,
-            cortex_mask=[Path(path) for path in inputs.cortex_mask],
-            confounds=inputs.confounds,
-            high_pass=inputs.high_pass,
-            smoothing=inputs.smoothing,
         )
         return {"results_file": save_content(folder, "conditions", results)}
 

@@ -99,6 +99,7 @@ class MeasureLoudness(Step):
 class _ResponsesInputSpec(CleaningInputSpec):
     participant = traits.Str(mandatory=True)
     loudness_file = File(exists=True, mandatory=True)
+    random_seed = traits.Int(mandatory=True, desc="of the lag check")
 
 
 class _ResponsesOutputSpec(TraitedSpec):
@@ -116,12 +117,9 @@ class PrepareResponses(Step):
         LOGGER.info("sub-%s: cleaning %d runs", inputs.participant, len(inputs.runs))
         prepared = prepare_responses(
             inputs.runs,
-            confounds=inputs.confounds,
-            high_pass=inputs.high_pass,
-            smoothing=inputs.smoothing,
-            space=inputs.space,
-            cortex_mask=[Path(path) for path in inputs.cortex_mask],
+            inputs.cleaning,
             sounds=load_loudness(Path(inputs.loudness_file)),
+            random_seed=inputs.random_seed,
         )
         for row in prepared.summary:
             if row["warnings"]:

@@ -24,7 +24,6 @@ from bids_app.analyses.ratings.participant import attempt, read_cleaned, score_l
 from bids_app.analyses.ratings.write import write_rating_maps, write_rating_scores
 from bids_app.features.cache import FeatureGrams
 from bids_app.outputs import OutputTree
-from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -37,8 +36,7 @@ class _RatingInputSpec(StepInputSpec):
 
 class _GlmInputSpec(CleaningInputSpec, _RatingInputSpec):
     participant = traits.Str(mandatory=True)
-    hrf = traits.Str(mandatory=True)
-    delays = traits.Tuple(traits.Float, traits.Float, desc="seconds, for fir")
+    emotion = traits.Any(mandatory=True, desc="Emotion")
 
 
 class _GlmOutputSpec(TraitedSpec):
@@ -57,14 +55,9 @@ class RelateRatings(Step):
             fit_rating_glm,
             inputs.runs,
             inputs.ratings,
+            inputs.cleaning,
+            inputs.emotion,
             scales=inputs.scales,
-            confounds=inputs.confounds,
-            high_pass=inputs.high_pass,
-            smoothing=inputs.smoothing,
-            mesh=load_mesh(inputs.space),
-            cortex_mask=[Path(path) for path in inputs.cortex_mask],
-            hrf=inputs.hrf,
-            delays=inputs.delays,
         )
         return {"maps_file": save_content(folder, "maps", outcome)}
 

@@ -1,26 +1,35 @@
-"""All analyses of conditions of one participant."""
+"""All analyses of conditions of one participant (the dissonance study)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from bids_app.analyses.conditions.contrasts import (
-    LagSummary,
-    correlate_regions,
-    fit_condition_contrast,
-    fit_ppi,
+    TrialRun,
+    Weights,
+    fit_contrasts,
+    fit_interaction,
 )
-from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.conditions.lags import LagSummary, RegionRun, correlate_regions
+from bids_app.analyses.conditions.seeds import seed_series
+from bids_app.analyses.participant.linear_models import (
+    NOISE_MODEL,
+    EmotionMaps,
+    MapContrast,
+    RunFits,
+)
+from bids_app.analyses.participant.responses import read_run
+from bids_app.config import Cleaning
+from bids_app.emotion import parse_contrast
+from bids_app.emotion.ppi import INTERACTION
 from bids_app.inputs.conditions import Conditions
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import SeedRegion
-from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
+
+MODEL = {"HemodynamicModel": "spm", "NoiseModel": NOISE_MODEL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,62 +57,117 @@ class ConditionResult:
     lags: LagSummary | None
 
 
+class _Contrast:
+    """A contrast, and what the runs said of it so far."""
+
+    def __init__(self, text: str, weights: Weights) -> None:
+        self.text, self.weights = text, weights
+        self.fits, self.interactions = RunFits(), RunFits()
+
+    def is_in(self, run: BoldRun, conditions: tuple[str, ...]) -> bool:
+        """Whether a run has all its conditions; where not, the reason is kept."""
+        lacking = [c for c in self.weights if c not in conditions]
+        if lacking:
+            known = ", ".join(conditions) or "none"
+            for fits in (self.fits, self.interactions):
+                fits.skip(run, f"no trials: {', '.join(lacking)} (conditions: {known})")
+        return not lacking
+
+    def maps(self) -> EmotionMaps:
+        """The difference of conditions over the runs."""
+        details = {"Contrast": self.text, **MODEL}
+        shown = MapContrast(self.text, self.weights)
+        return self.fits.combine([shown], details, analysis=f"the contrast {self.text}")
+
+    def ppi(self, seed: SeedRegion) -> EmotionMaps:
+        """Its interaction with the seed over the runs."""
+        details = {
+            "Contrast": self.text,
+            "Seed": seed.name,
+            **MODEL,
+            "Interaction": "product at the level of the BOLD signal, without deconvolution",
+        }
+        shown = MapContrast(INTERACTION, {INTERACTION: 1.0})
+        return self.interactions.combine([shown], details, analysis=f"the contrast {INTERACTION}")
+
+
 def analyze_conditions(
     runs: Sequence[BoldRun],
     conditions: Mapping[str, Conditions],
     contrasts: Mapping[str, str],
+    cleaning: Cleaning,
     *,
     seed: SeedRegion | None,
     target: SeedRegion | None,
     max_lag: float,
-    space: str,
-    cortex_mask: Sequence[Path],
-    confounds: str,
-    high_pass: float,
-    smoothing: float,
 ) -> list[ConditionResult]:
     """Contrasts, interactions with the seed, and lagged correlations of one participant.
 
+    Every run is read, scaled and smoothed once, and all its contrasts are fitted in one model.
+
     Parameters
     ----------
-    runs, conditions, seed, target, max_lag, confounds, high_pass, smoothing
-        As for `fit_condition_contrast`, `fit_ppi` and `correlate_regions`.
+    runs : sequence of BoldRun
+        Of one participant.
+    conditions : mapping from run label to Conditions
+        Runs without an entry are left out.
     contrasts : mapping from label to str
-    space : str
-        Mesh.
-    cortex_mask : sequence of Path
-        As for `read_cortex_mask`; maps are NaN outside. Nothing is masked where empty.
+        As for `parse_contrast`, such as ``dissonant - consonant``; all other conditions of a run
+        are in its design too.
+    cleaning : Cleaning
+    seed, target : SeedRegion or None
+        On the surface, or in the volume (the maps stay cortical): i and j in
+        ``rho(h) = corr(i(t + h), j(t))``.
+    max_lag : float
+        Seconds.
 
     Returns
     -------
     list of ConditionResult
         One per contrast.
+
+    Raises
+    ------
+    UsageError
+        If a contrast names an unknown condition; those there are listed.
+    BadDataError, MissingInputError
+        If no run can be used, or a region cannot be read.
     """
-    mesh = load_mesh(space)
-    cleaning: dict[str, Any] = {"confounds": confounds, "high_pass": high_pass}
-    inside = read_cortex_mask(cortex_mask, mesh.n_vertices) if cortex_mask else None
-
-    def masked(maps: EmotionMaps) -> EmotionMaps:
-        if inside is None:
-            return maps
-        blank = np.float32("nan")
-        return replace(
-            maps,
-            effect=np.where(inside, maps.effect, blank),
-            t=np.where(inside, maps.t, blank),
-            z=np.where(inside, maps.z, blank),
+    known = {name for of_run in conditions.values() for name in of_run.names}
+    found = {
+        label: _Contrast(text, parse_contrast(text, known)) for label, text in contrasts.items()
+    }
+    mesh = load_mesh(cleaning.space)
+    regions: list[RegionRun] = []
+    for run in runs:
+        own = conditions.get(run.label)
+        there = own.conditions if own else ()
+        whole = {label: c for label, c in found.items() if c.is_in(run, there)}
+        if own is None or not (whole or target):
+            continue
+        data = read_run(run, cleaning, mesh)
+        phi = seed_series(seed, data) if seed else None
+        if phi is not None and target is not None:
+            regions.append(RegionRun(run, own, phi, seed_series(target, data)))
+        if not whole:
+            continue
+        trials = TrialRun.of(data, own)
+        fit_contrasts(
+            trials,
+            {label: c.weights for label, c in whole.items()},
+            {label: c.fits for label, c in whole.items()},
         )
-
+        if phi is not None:
+            for contrast in whole.values():
+                fit_interaction(trials, contrast.weights, phi, contrast.interactions)
     results = []
-    for label, contrast in contrasts.items():
-        options: dict[str, Any] = {**cleaning, "smoothing": smoothing, "mesh": mesh}
-        maps = fit_condition_contrast(runs, conditions, contrast, **options)
-        ppi = lags = None
-        if seed is not None:
-            ppi = masked(fit_ppi(runs, conditions, contrast, seed, **options))
+    for label, contrast in found.items():
+        lags = None
         if seed is not None and target is not None:
+            told: dict[str, Any] = {"Seed": seed.name, "Target": target.name}
             lags = correlate_regions(
-                runs, conditions, contrast, seed, target, mesh, max_lag=max_lag, **cleaning
+                regions, contrast.text, contrast.weights, max_lag=max_lag, details=told
             )
-        results.append(ConditionResult(label, contrast, masked(maps), ppi, lags))
+        ppi = contrast.ppi(seed) if seed else None
+        results.append(ConditionResult(label, contrast.text, contrast.maps(), ppi, lags))
     return results

@@ -7,28 +7,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.responses import read_bold
+from bids_app.analyses.participant.responses import RunData, regress_out
 from bids_app.emotion import first_eigenvariate
 from bids_app.errors import BadDataError
-from bids_app.features.timing import high_pass_basis
-from bids_app.inputs.confounds import select_confounds
-from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import SeedRegion, find_volume, read_volume_seed
 from bids_app.surface.labels import read_label
 from bids_app.surface.mesh import SurfaceMesh
-from bids_app.surface.responses import clean_responses
 
 
-def seed_series(
-    seed: SeedRegion, run: BoldRun, mesh: SurfaceMesh, *, confounds: str, high_pass: float
-) -> NDArray[np.float64]:
+def seed_series(seed: SeedRegion, data: RunData) -> NDArray[np.float64]:
     """First eigenvariate of a region in one run, without its dummy scans.
+
+    Vertices outside the cortex mask take no part.
 
     Raises
     ------
     BadDataError, MissingInputError
         If the region is empty or on another mesh, or its volume is missing.
     """
+    run = data.run
     if seed.kind == "volume":
         series = read_volume_seed(find_volume(run), seed.path or Path())
         if len(series) != run.n_volumes:
@@ -38,13 +35,8 @@ def seed_series(
                 found=f"{len(series)} and {run.n_volumes} volumes",
             )
     else:
-        series = read_bold(run, mesh)[:, seed_vertices(seed, mesh)]
-    selected = select_confounds(
-        run.confounds_file, run.confounds_json, confounds, len(series), own_high_pass=True
-    )
-    drift = high_pass_basis(len(series), run.tr, high_pass)
-    cleaned = clean_responses(series, selected.values, drift, n_dummy=run.n_dummy)
-    return first_eigenvariate(cleaned.values[run.n_dummy :])
+        series = data.bold[:, seed_vertices(seed, data.mesh)]
+    return first_eigenvariate(regress_out(data, series).values[run.n_dummy :])
 
 
 def seed_vertices(seed: SeedRegion, mesh: SurfaceMesh) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.conditions.contrasts import LagSummary
+from bids_app.analyses.conditions.lags import LagSummary
 from bids_app.analyses.conditions.participant import ConditionResult
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.folder.write import write_map, write_settings, write_table

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.config import DEFAULT_SEED
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import high_pass_basis
 from bids_app.surface.lag import lag_curve, lag_warning, peak_lag, peak_p
 
 LAGS = np.arange(-15.0, 25.5, 0.5)
+HEMODYNAMIC_DELAY = 5.0
+"""Seconds by which the response is expected to follow what is heard."""
 CLEAR_PEAK = 0.01  # a peak that chance reaches more often says nothing about the onset
 _SAMPLE_RATE = 8000
 
@@ -78,7 +79,7 @@ def check_lag(
     *,
     tr: float,
     high_pass: float,
-    lags: NDArray[np.float64] = LAGS,
+    random_seed: int,
 ) -> LagCheck:
     """Compare responses in auditory cortex with the loudness of what was played.
 
@@ -93,17 +94,25 @@ def check_lag(
     sound : Loudness
     tr, high_pass : float
         Seconds; the sound is filtered like the responses (0: not at all).
-    lags : array of shape (n_lags,)
-        Seconds.
+    random_seed : int
+        Of the phases behind the p.
     """
+    heard = heard_at(sound, times, tr=tr, high_pass=high_pass)
+    curve = lag_curve(responses, heard, tr, LAGS)
+    return LagCheck(stimulus, LAGS, curve, peak_p(responses, heard, tr, LAGS, seed=random_seed))
+
+
+def heard_at(
+    sound: Loudness, times: NDArray[np.float64], *, tr: float, high_pass: float
+) -> NDArray[np.float64]:
+    """Loudness at `times`, filtered like the responses; NaN where nothing is heard."""
     heard = sound.at(times, tr)
     inside = np.isfinite(heard)
     if high_pass > 0 and inside.any():
         basis = high_pass_basis(int(inside.sum()), tr, high_pass)
         part = heard[inside] - heard[inside].mean()
         heard[inside] = part - basis @ (basis.T @ part)
-    curve = lag_curve(responses, heard, tr, lags)
-    return LagCheck(stimulus, lags, curve, peak_p(responses, heard, tr, lags, seed=DEFAULT_SEED))
+    return heard
 
 
 def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.responses import RunData
-from bids_app.emotion import Design, GlmEstimate, fit_run, fixed_effects
+from bids_app.emotion import Design, GlmEstimate, fixed_effects
 from bids_app.errors import BadDataError
 from bids_app.inputs.records import BoldRun
 
 NOISE_MODEL = "ar1"
 """Of every fit."""
+
+
+@dataclass(frozen=True)
+class MapContrast:
+    """What one map of a linear model shows.
+
+    Attributes
+    ----------
+    name : str
+        For the reader.
+    weights : mapping from column of the design to float
+    scale : str
+        What was rated; empty for conditions.
+    window : str
+        ``precedes`` or ``follows`` for the mean over negative or positive delays, else empty.
+    delay : float or None
+        Seconds by which the brain follows the rating, for the map of a single delay.
+    """
+
+    name: str
+    weights: Mapping[str, float]
+    scale: str = ""
+    window: str = ""
+    delay: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +47,7 @@ class EmotionMaps:
 
     Attributes
     ----------
-    names : list of n_maps str
+    contrasts : sequence of n_maps MapContrast
         What each map shows.
     effect, t, z : array of shape (n_maps, n_vertices)
         Effect (percent signal change per unit of its regressor), its t and z.
@@ -35,13 +58,18 @@ class EmotionMaps:
         Settings of the model, for the sidecar.
     """
 
-    names: list[str]
+    contrasts: Sequence[MapContrast]
     effect: NDArray[np.float32]
     t: NDArray[np.float32]
     z: NDArray[np.float32]
     degrees_of_freedom: float
     table: list[dict[str, Any]]
     details: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the maps, for the reader."""
+        return [contrast.name for contrast in self.contrasts]
 
 
 class RunFits:
@@ -55,24 +83,23 @@ class RunFits:
         """Leave a run out."""
         self.table.append({"run": run.label, "used": False, "reason": reason})
 
-    def fit(self, data: RunData, design: Design, weights: NDArray[np.float64]) -> None:
-        """Fit a run, as for `fit_run`."""
-        estimate = fit_run(data.bold, design, weights)
+    def add(self, run: BoldRun, design: Design, estimate: GlmEstimate, *, percent: bool) -> None:
+        """Take what a run's fit says of the contrasts."""
         self.estimates.append(estimate)
         self.table.append(
             {
-                "run": data.label,
+                "run": run.label,
                 "used": True,
                 "reason": "",
-                "n_volumes": len(data.frame_times),
+                "n_volumes": len(design.matrix),
                 "n_regressors": design.matrix.shape[1],
                 "degrees_of_freedom": estimate.degrees_of_freedom,
-                "percent_signal_change": data.percent,
+                "percent_signal_change": percent,
             }
         )
 
     def combine(
-        self, names: Sequence[str], details: dict[str, Any], *, analysis: str
+        self, contrasts: Sequence[MapContrast], details: dict[str, Any], *, analysis: str
     ) -> EmotionMaps:
         """Fixed effects over the runs that could be fitted.
 
@@ -90,7 +117,7 @@ class RunFits:
             )
         joint = fixed_effects(self.estimates)
         return EmotionMaps(
-            names=list(names),
+            contrasts=contrasts,
             effect=joint.effect.astype(np.float32),
             t=joint.t.astype(np.float32),
             z=joint.z.astype(np.float32),

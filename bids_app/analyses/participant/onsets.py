@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.lags import LAGS, check_lag, read_loudness
-from bids_app.analyses.participant.responses import auditory_responses
-from bids_app.config import DEFAULT_SEED
+from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY, LAGS, heard_at, read_loudness
+from bids_app.analyses.participant.responses import read_run, regress_out
+from bids_app.config import Cleaning
 from bids_app.features.loudness import Loudness
 from bids_app.inputs.records import BoldRun, Presentation, StudyPlan
-from bids_app.surface.lag import LagSummary, summarize_lags
+from bids_app.seeds import generator
+from bids_app.surface.lag import LagSummary, auditory_vertices, lag_curve, summarize_lags
 from bids_app.surface.mesh import load_mesh
-
-HEMODYNAMIC_DELAY = 5.0
-"""Seconds by which auditory cortex is expected to follow the sound."""
 
 MIN_OVERLAP = 0.5
 """Share of the music (or of the run, if shorter) that must be in the run for a lag to be tried."""
@@ -60,11 +58,9 @@ class OnsetEstimate:
 
 def estimate_onsets(
     plan: StudyPlan,
+    cleaning: Cleaning,
     *,
-    confounds: str,
-    high_pass: float,
-    space: str,
-    seed: int = DEFAULT_SEED,
+    random_seed: int,
     progress: Callable[[str], None] | None = None,
 ) -> list[OnsetEstimate]:
     """Lag curves of whole runs, averaged over each participant's runs and then over participants.
@@ -73,13 +69,9 @@ def estimate_onsets(
     ----------
     plan : StudyPlan
         With the onsets to start from; all volumes of a run take part wherever the music is.
-    confounds : str
-        Strategy.
-    high_pass : float
-        Cutoff in seconds.
-    space : str
-        Mesh.
-    seed : int
+    cleaning : Cleaning
+        Nothing is smoothed.
+    random_seed : int
         Of the bootstrap over participants.
     progress : callable, optional
         Called with the label of each run.
@@ -90,7 +82,8 @@ def estimate_onsets(
         By task and stimulus.
     """
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
-    mesh = load_mesh(space)
+    mesh = load_mesh(cleaning.space)
+    auditory = auditory_vertices(mesh)
     curves: dict[tuple[str, str], dict[str, list[NDArray[np.float64]]]] = {}
     onsets: dict[tuple[str, str], set[float]] = {}
     lags = {
@@ -100,16 +93,16 @@ def estimate_onsets(
     for run in plan.runs:
         if progress is not None:
             progress(run.label)
-        responses = auditory_responses(run, mesh, confounds, high_pass)
+        data = read_run(run, cleaning, mesh)
+        responses = regress_out(data, data.bold[:, auditory]).values
         for presentation in run.presentations:
             key = (run.task, presentation.stimulus)
-            curve = _curve(
-                run, presentation, responses, sounds[key[1]], high_pass=high_pass, lags=lags[key]
-            )
+            heard = _heard(run, presentation, sounds[key[1]], len(responses), cleaning.high_pass)
+            curve = lag_curve(responses, heard, run.tr, lags[key])
             curves.setdefault(key, {}).setdefault(run.participant, []).append(curve)
             onsets.setdefault(key, set()).add(presentation.onset)
     return [
-        _estimate(key, tuple(sorted(onsets[key])), lags[key], curves[key], seed)
+        _estimate(key, tuple(sorted(onsets[key])), lags[key], curves[key], random_seed)
         for key in sorted(curves)
     ]
 
@@ -126,28 +119,15 @@ def _lags_to_try(runs: Sequence[BoldRun], sound: Loudness) -> NDArray[np.float64
     return np.arange(LAGS[0], latest + _STEP / 2, _STEP)
 
 
-def _curve(
-    run: BoldRun,
-    presentation: Presentation,
-    responses: NDArray[np.float32],
-    sound: Loudness,
-    *,
-    high_pass: float,
-    lags: NDArray[np.float64],
+def _heard(
+    run: BoldRun, presentation: Presentation, sound: Loudness, n_volumes: int, high_pass: float
 ) -> NDArray[np.float64]:
-    times = run.start_time + run.tr * np.arange(len(responses)) - presentation.onset
+    """Loudness of a presentation over a whole run."""
+    times = run.start_time + run.tr * np.arange(n_volumes) - presentation.onset
     # Before the offset and after the end of playing nothing was heard.
     played = (times >= 0) & (times <= presentation.duration)
     inside = np.where(played, times + presentation.offset, -1.0)
-    return check_lag(
-        presentation.stimulus,
-        responses,
-        inside,
-        sound,
-        tr=run.tr,
-        high_pass=high_pass,
-        lags=lags,
-    ).curve
+    return heard_at(sound, inside, tr=run.tr, high_pass=high_pass)
 
 
 def _estimate(
@@ -155,10 +135,10 @@ def _estimate(
     onsets: tuple[float, ...],
     lags: NDArray[np.float64],
     curves: dict[str, list[NDArray[np.float64]]],
-    seed: int,
+    random_seed: int,
 ) -> OnsetEstimate:
     z = np.stack([_mean_z(np.stack(own)) for own in curves.values()])
-    rng = np.random.default_rng(seed)
+    rng = generator(random_seed, "bootstrap of onset curves", *key)
     draws = [_mean_z(np.tanh(z[rng.integers(0, len(z), len(z))])) for _ in range(_N_DRAWS)]
     low, high = np.tanh(np.percentile(draws, [2.5, 97.5], axis=0))
     return OnsetEstimate(
@@ -168,7 +148,7 @@ def _estimate(
         lags=lags,
         low=low,
         high=high,
-        summary=summarize_lags(np.tanh(z), lags, seed=seed),
+        summary=summarize_lags(np.tanh(z), lags, seed=random_seed),
         participants=tuple(curves),
     )
 

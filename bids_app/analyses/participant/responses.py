@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bids_app.analyses.participant.bold import read_bold
 from bids_app.analyses.participant.lags import LagCheck, check_lag
-from bids_app.config import SPACE
+from bids_app.config import Cleaning
 from bids_app.errors import BadDataError
 from bids_app.features.loudness import Loudness
 from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import ConfoundSelection, select_confounds
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.inputs.tables import read_frame
-from bids_app.resources import fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
-from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
-from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
-from bids_app.surface.resample import resample_barycentric
 from bids_app.surface.responses import CleanedResponses, clean_responses
 from bids_app.surface.smooth import smooth_surface
 
@@ -60,88 +57,124 @@ class Block:
     values: NDArray[np.float32]
 
 
-def read_bold(run: BoldRun, mesh: SurfaceMesh | None = None) -> NDArray[np.float32]:
-    """BOLD of a run on the analysis mesh (default fsaverage5), both hemispheres, left first.
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """One run as it was read, and what is to be taken out of it.
 
-    Surface GIFTI is read as it is, fsLR CIFTI is resampled over registered spheres, volumes are
-    sampled between the participant's own (or the template's) white and pial surfaces.
+    Attributes
+    ----------
+    run : BoldRun
+    mesh : SurfaceMesh
+    bold : array of shape (n_volumes, n_vertices), float32
+        Both hemispheres, left first, dummy scans included; NaN outside the cortex mask.
+    inside : array of shape (n_vertices,), bool
+        The cortex mask; all vertices where none is given.
+    confounds : ConfoundSelection
+    drift : array of shape (n_volumes, n_basis)
+        Slow cosines; no column where the high-pass filter is off.
+    smoothing : float
+        Full width at half maximum in mm that `clean` and `percent_change` apply; 0 for none.
+    """
 
-    Returns
-    -------
-    array of shape (n_times, n_vertices)
+    run: BoldRun
+    mesh: SurfaceMesh
+    bold: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    confounds: ConfoundSelection
+    drift: NDArray[np.float64]
+    smoothing: float
+
+    @property
+    def frame_times(self) -> NDArray[np.float64]:
+        """When the volumes after the dummy scans were sampled, in seconds of the run."""
+        volumes = np.arange(self.run.n_dummy, len(self.bold), dtype=np.float64)
+        return self.run.start_time + self.run.tr * volumes
+
+    @property
+    def nuisance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Confounds and drift after the dummy scans, for the design of a linear model."""
+        kept = slice(self.run.n_dummy, None)
+        return self.confounds.values[kept], self.drift[kept]
+
+
+def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
+    """Read a run, blank what is not cortex, and select its confounds and drift.
+
+    Parameters
+    ----------
+    run : BoldRun
+    cleaning : Cleaning
+    mesh : SurfaceMesh
+        Of the analysis: `cleaning.space`.
 
     Raises
     ------
-    BadDataError
-        If hemispheres differ in length or the mesh is another one.
+    MissingInputError, BadDataError
+        If a file cannot be read, or is of another mesh or length.
     """
-    mesh = load_mesh(SPACE) if mesh is None else mesh
-    if run.kind == "cifti":
-        return _cifti_on_mesh(run, mesh)
-    if run.kind == "volume":
-        import nibabel as nib
-
-        return np.asarray(
-            volume_on_template(nib.load(run.bold_left), mesh, _own_surfaces(run.surfaces))
-        )
-    left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
-    if len(left) != run.n_volumes:
-        raise BadDataError(
-            "The BOLD holds another number of volumes than its header says.",
-            where=run.bold_left,
-            found=f"{len(left)} volumes",
-            wanted=f"{run.n_volumes}",
-            remedy="copy the files again, or run fMRIPrep again for this run",
-        )
-    if len(left) != len(right):
-        raise BadDataError(
-            "The hemispheres differ in length.",
-            where=run.label,
-            found=f"{len(left)} volumes left, {len(right)} right",
-            remedy="run fMRIPrep again for this run",
-        )
-    bold = np.hstack([left, right])
-    if bold.shape[1] != mesh.n_vertices:
-        raise BadDataError(
-            "The BOLD is on another mesh.",
-            where=run.label,
-            found=f"{bold.shape[1]} vertices",
-            wanted=f"{mesh.n_vertices} ({mesh.space})",
-        )
-    return bold
+    bold = read_bold(run, mesh)
+    inside = np.ones(mesh.n_vertices, dtype=bool)
+    if cleaning.cortex_mask:
+        inside = read_cortex_mask(cleaning.cortex_mask, mesh.n_vertices)
+        bold[:, ~inside] = np.nan
+    n_volumes = len(bold)
+    selected = select_confounds(
+        run.confounds_file, run.confounds_json, cleaning.confounds, n_volumes, own_high_pass=True
+    )
+    drift = np.empty((n_volumes, 0))
+    if cleaning.high_pass:
+        drift = high_pass_basis(n_volumes, run.tr, cleaning.high_pass)
+    return RunData(run, mesh, bold, inside, selected, drift, cleaning.smoothing)
 
 
-def _cifti_on_mesh(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
-    halves = [
-        resample_barycentric(half, *read_surface(path), target, mask=np.isfinite(half).all(axis=0))
-        for half, path, target in zip(
-            read_cifti(run.bold_left), fslr_spheres(), mesh.spheres, strict=True
-        )
-    ]
-    return np.hstack(halves).astype(np.float32)
+def regress_out(data: RunData, series: NDArray[np.floating]) -> CleanedResponses:
+    """Take confounds and drift out of series of a run, (n_volumes, n); nothing is smoothed."""
+    return clean_responses(series, data.confounds.values, data.drift, n_dummy=data.run.n_dummy)
 
 
-def _own_surfaces(files: Sequence[Path]) -> tuple[OwnSurfaces, OwnSurfaces] | None:
-    """A participant's surfaces: white, pial, registered sphere, left then right."""
-    if not files:
-        return None
-    sides = []
-    for white, pial, sphere in (files[:3], files[3:]):
-        points, faces = read_surface(white)
-        sides.append(OwnSurfaces(points, read_surface(pial)[0], read_surface(sphere)[0], faces))
-    return sides[0], sides[1]
+def clean(data: RunData) -> CleanedResponses:
+    """Cleaned responses: confounds and drift regressed out of every vertex, then smoothed."""
+    cleaned = regress_out(data, data.bold)
+    values = _smooth(cleaned.values, data, ~cleaned.degenerate)
+    return replace(cleaned, values=values)
+
+
+def percent_change(data: RunData) -> tuple[NDArray[np.float32], bool]:
+    """A run in percent of each vertex' mean, then smoothed, for a model with the nuisance in it.
+
+    In percent, effects of participants can be compared; a file whose mean was already taken out
+    stays as it is.
+
+    Returns
+    -------
+    values : array of shape (n_times, n_vertices)
+        After the dummy scans.
+    percent : bool
+        Whether it is percent.
+    """
+    values = data.bold[data.run.n_dummy :]
+    mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    alive = np.isfinite(mean) & (sd > 0)
+    percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > 2.0)
+    if percent:
+        usable = alive & (mean > sd)
+        scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan)
+        values = values * scale.astype(np.float32)
+    if data.smoothing > 0:
+        values = _smooth(values, data, alive & np.isfinite(values).all(axis=0))
+    return values, percent
 
 
 def _smooth(
-    values: NDArray[np.float32], mesh: SurfaceMesh, fwhm: float, cortex: NDArray[np.bool_]
+    values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Smooth rows on both hemispheres; vertices outside `cortex` take no part."""
-    if fwhm == 0:
+    """Smooth rows on both hemispheres; vertices that are not usable take no part."""
+    if data.smoothing == 0:
         return values
     halves = [
-        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, fwhm, mask=inside)
+        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, data.smoothing, mask=inside)
         for half, hemi, inside in zip(
-            np.split(values, 2, axis=1), mesh.hemispheres, np.split(cortex, 2), strict=True
+            data.mesh.split(values), data.mesh.hemispheres, data.mesh.split(usable), strict=True
         )
     ]
     return np.hstack(halves).astype(np.float32)
@@ -171,59 +204,52 @@ class Prepared:
 
 def prepare_responses(
     runs: Sequence[BoldRun],
+    cleaning: Cleaning,
     *,
-    confounds: str,
-    high_pass: float,
-    smoothing: float = 0.0,
-    space: str = SPACE,
-    cortex_mask: Sequence[Path] = (),
     sounds: Mapping[str, Loudness] | None = None,
+    random_seed: int,
 ) -> Prepared:
     """Clean every run, smooth it on the surface and cut out the music.
 
     Parameters
     ----------
     runs : sequence of BoldRun
-    confounds : str
-        Strategy.
-    high_pass, smoothing : float
-        Cutoff in seconds; full width at half maximum in mm, 0 for none.
-    space : str
-        Analysis mesh.
-    cortex_mask : sequence of Path
-        Files that say which vertices are cortex; the others become NaN. Empty: all that vary.
+    cleaning : Cleaning
     sounds : mapping of str to Loudness, optional
         Loudness of the stimuli by label; without it the lag of the music is not checked.
+    random_seed : int
+        Of the phases behind the p of the lag check.
     """
     prepared = Prepared()
-    mesh = load_mesh(space)
+    mesh = load_mesh(cleaning.space)
     auditory = auditory_vertices(mesh)
-    cortex = read_cortex_mask(cortex_mask, mesh.n_vertices) if cortex_mask else None
     for run in runs:
-        bold = read_bold(run, mesh)
-        if cortex is not None:
-            bold[:, ~cortex] = np.nan
-        inside = np.ones(mesh.n_vertices, dtype=bool) if cortex is None else cortex
-        selected = select_confounds(
-            run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
-        )
-        drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else None
-        cleaned = clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy)
-        noticed = _without_signal(run, cleaned.degenerate, inside)
-        if cortex is None:
+        data = read_run(run, cleaning, mesh)
+        cleaned = clean(data)
+        noticed = _without_signal(run, cleaned.degenerate, data.inside)
+        if not cleaning.cortex_mask:
             noticed += _with_signal_everywhere(cleaned.degenerate)
-        responses = _smooth(cleaned.values, mesh, smoothing, ~cleaned.degenerate)
-        blocks = [_cut(run, presentation, responses) for presentation in run.presentations]
+        blocks = [_cut(run, presentation, cleaned.values) for presentation in run.presentations]
         checks = [
-            _check_lag(block, auditory, sounds, high_pass) for block in blocks if sounds is not None
+            check_lag(
+                block.stimulus,
+                block.values[:, auditory],
+                block.times,
+                sounds[block.stimulus],
+                tr=block.tr,
+                high_pass=cleaning.high_pass,
+                random_seed=random_seed,
+            )
+            for block in blocks
+            if sounds is not None
         ]
         prepared.blocks += blocks
         prepared.lags += [row for check in checks for row in check.rows(run.label)]
-        prepared.design += _design_rows(run, selected, len(bold))
+        prepared.design += _design_rows(run, data.confounds, len(data.bold))
         prepared.summary.append(
             {
-                "smoothing_mm": smoothing,
-                **_summary_row(run, blocks, selected, cleaned, checks, noticed),
+                "smoothing_mm": cleaning.smoothing,
+                **_summary_row(run, blocks, data.confounds, cleaned, checks, noticed),
             }
         )
     return prepared
@@ -333,19 +359,6 @@ def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> l
     ]
 
 
-def _check_lag(
-    block: Block, auditory: NDArray[np.int64], sounds: Mapping[str, Loudness], high_pass: float
-) -> LagCheck:
-    return check_lag(
-        block.stimulus,
-        block.values[:, auditory],
-        block.times,
-        sounds[block.stimulus],
-        tr=block.tr,
-        high_pass=high_pass,
-    )
-
-
 def save_blocks(path: Path, blocks: Sequence[Block]) -> Path:
     """Write blocks to one uncompressed ``.npz`` file."""
     arrays: dict[str, Any] = {}
@@ -366,105 +379,3 @@ def load_blocks(path: Path) -> list[Block]:
             Block(times=stored[f"times_{i}"], values=stored[f"values_{i}"], **fields)
             for i, fields in enumerate(meta)
         ]
-
-
-@dataclass(frozen=True, eq=False)
-class RunData:
-    """One run without its dummy scans.
-
-    Attributes
-    ----------
-    label : str
-    tr : float
-        Seconds.
-    frame_times : array of shape (n_times,)
-        When the volumes were sampled, in seconds of the run.
-    bold : array of shape (n_times, n_vertices)
-        Percent of each vertex' mean where `percent`, else as in the file.
-    nuisance : tuple of arrays of shape (n_times, n_columns)
-        Confounds and drift.
-    percent : bool
-    """
-
-    label: str
-    tr: float
-    frame_times: NDArray[np.float64]
-    bold: NDArray[np.float32]
-    nuisance: tuple[NDArray[np.float64], ...]
-    percent: bool
-
-
-def prepare_run(
-    run: BoldRun,
-    *,
-    confounds: str,
-    high_pass: float,
-    smoothing: float = 0.0,
-    mesh: SurfaceMesh | None = None,
-    cortex_mask: Sequence[Path] = (),
-) -> RunData:
-    """Read a run with its confounds and drift, which go into the design.
-
-    The series becomes percent of its mean, so that effects of participants can be compared; a file
-    whose mean was already taken out stays as it is.
-
-    Parameters
-    ----------
-    run : BoldRun
-    confounds : str
-        Strategy.
-    high_pass, smoothing : float
-        Cutoff in seconds, full width at half maximum in mm; 0 for none.
-    mesh : SurfaceMesh, optional
-        Of the analysis; default: fsaverage5.
-    cortex_mask : sequence of Path
-        Files that say which vertices are cortex; the others become NaN. Empty: all that vary.
-    """
-    mesh = load_mesh(SPACE) if mesh is None else mesh
-    bold = read_bold(run, mesh)
-    if cortex_mask:
-        bold[:, ~read_cortex_mask(cortex_mask, mesh.n_vertices)] = np.nan
-    selected = select_confounds(
-        run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
-    )
-    drift = high_pass_basis(len(bold), run.tr, high_pass) if high_pass else np.empty((len(bold), 0))
-    kept = slice(run.n_dummy, None)
-    data = bold[kept]
-    mean, sd = data.mean(axis=0, dtype=np.float64), data.std(axis=0, dtype=np.float64)
-    alive = np.isfinite(mean) & (sd > 0)
-    percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > 2.0)
-    if percent:
-        usable = alive & (mean > sd)
-        scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan)
-        data = data * scale.astype(np.float32)
-    if smoothing > 0:
-        data = _smoothed(data, mesh, smoothing, alive & np.isfinite(data).all(axis=0))
-    frames = run.start_time + run.tr * np.arange(len(bold), dtype=np.float64)
-    return RunData(
-        run.label, run.tr, frames[kept], data, (selected.values[kept], drift[kept]), percent
-    )
-
-
-def _smoothed(
-    values: NDArray[np.float32], mesh: SurfaceMesh, fwhm: float, usable: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    cut = mesh.left.n_vertices
-    halves = [
-        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, fwhm, mask=inside)
-        for half, hemi, inside in zip(
-            np.split(values, [cut], axis=1), mesh.hemispheres, np.split(usable, [cut]), strict=True
-        )
-    ]
-    return np.hstack(halves).astype(np.float32)
-
-
-def auditory_responses(
-    run: BoldRun, mesh: SurfaceMesh, confounds: str, high_pass: float
-) -> NDArray[np.float32]:
-    """Cleaned responses around Heschl's gyrus of a whole run, (n_volumes, n)."""
-    bold = read_bold(run, mesh)[:, auditory_vertices(mesh)]
-    selected = select_confounds(
-        run.confounds_file, run.confounds_json, confounds, len(bold), own_high_pass=True
-    )
-    drift = high_pass_basis(len(bold), run.tr, high_pass)
-    return clean_responses(bold, selected.values, drift, n_dummy=run.n_dummy).values

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.linear_models import NOISE_MODEL, EmotionMaps, RunFits
-from bids_app.analyses.participant.responses import RunData, prepare_run
+from bids_app.analyses.participant.linear_models import (
+    NOISE_MODEL,
+    EmotionMaps,
+    MapContrast,
+    RunFits,
+)
+from bids_app.analyses.participant.responses import RunData, percent_change, read_run
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import (
     build_design,
     convolved,
     convolved_course,
     delayed_course,
+    fit_run,
     is_constant,
 )
 from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError, reason_of
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
-from bids_app.surface.mesh import SurfaceMesh
+from bids_app.surface.mesh import load_mesh
 
 
 def fit_rating_glm(
     runs: Sequence[BoldRun],
     ratings: RatingSet,
+    cleaning: Cleaning,
+    emotion: Emotion,
     *,
-    scales: Sequence[str] | None = None,
-    confounds: str,
-    high_pass: float,
-    smoothing: float = 0.0,
-    mesh: SurfaceMesh | None = None,
-    cortex_mask: Sequence[Path] = (),
-    hrf: Literal["spm", "glover", "fir"] = "spm",
-    delays: tuple[float, float] = (-10.0, 10.0),
+    scales: Sequence[str],
 ) -> EmotionMaps:
     """Fit ``response = sum of b |d scale / dt| + confounds + drift + music + e`` to every run.
 
@@ -52,18 +52,10 @@ def fit_rating_glm(
         Of one participant.
     ratings : RatingSet
         Of everybody.
-    scales : sequence of str, optional
-        Default: all.
-    confounds, high_pass, smoothing
-        As for the responses of the encoding models.
-    mesh : SurfaceMesh, optional
-        Of the analysis; default: fsaverage5.
-    cortex_mask : sequence of Path
-        Files that say which vertices are cortex. Empty: all that vary.
-    hrf : {"spm", "glover", "fir"}
-        Canonical response, or one coefficient per delay.
-    delays : (float, float)
-        First and last delay in seconds for "fir"; positive where the brain follows the rating.
+    cleaning : Cleaning
+    emotion : Emotion
+        Its hemodynamic response, or one coefficient per delay with ``hrf="fir"``.
+    scales : sequence of str
 
     Returns
     -------
@@ -78,43 +70,39 @@ def fit_rating_glm(
     """
     if not runs:
         raise BadDataError("There is no run to relate to ratings.", where="runs")
-    wanted = tuple(scales or ratings.scales)
+    mesh = load_mesh(cleaning.space)
     participant = runs[0].participant
-    spread = _spreads(runs, ratings, participant, wanted)
+    spread = _spreads(runs, ratings, participant, scales)
     fits = RunFits()
-    names: list[str] = []
+    contrasts: list[MapContrast] = []
     for run in runs:
-        if reason := _why_not(run, ratings, participant, wanted, spread):
+        if reason := _why_not(run, ratings, participant, scales, spread):
             fits.skip(run, reason)
             continue
-        data = prepare_run(
-            run,
-            confounds=confounds,
-            high_pass=high_pass,
-            smoothing=smoothing,
-            mesh=mesh,
-            cortex_mask=cortex_mask,
-        )
-        courses = _courses(run.presentations, ratings, participant, wanted, spread)
+        data = read_run(run, cleaning, mesh)
+        courses = _courses(run.presentations, ratings, participant, scales, spread)
         try:
-            effects, contrasts = _effects(courses, data, run.presentations, hrf, delays)
-            design = build_design(
-                effects, [_music(run.presentations, data), *data.nuisance], len(data.frame_times)
+            effects, found = _effects(courses, data, emotion)
+            nuisance = [_music(run.presentations, data), *data.nuisance]
+            design = build_design(effects, nuisance, len(data.frame_times))
+            values, percent = percent_change(data)
+            estimate = fit_run(
+                values, design, np.stack([design.contrast(c.weights) for c in found])
             )
-            fits.fit(data, design, np.stack([design.contrast(c) for c in contrasts.values()]))
         except MusencError as error:
             fits.skip(run, reason_of(error))
             continue
-        names = list(contrasts)
+        fits.add(run, design, estimate, percent=percent)
+        contrasts = found
     details = {
-        "Scales": list(wanted),
+        "Scales": list(scales),
         "Transform": TRANSFORM,
         "StandardDeviation": spread,
-        "HemodynamicModel": hrf,
+        "HemodynamicModel": emotion.hrf,
         "NoiseModel": NOISE_MODEL,
-        **({"Delays": list(delays)} if hrf == "fir" else {}),
+        **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
     }
-    return fits.combine(names, details, analysis="ratings and brain")
+    return fits.combine(contrasts, details, analysis="ratings and brain")
 
 
 def _spreads(
@@ -192,40 +180,43 @@ def _courses(
 
 
 def _effects(
-    courses: Courses,
-    data: RunData,
-    presentations: Sequence[Presentation],
-    hrf: str,
-    delays: tuple[float, float],
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, dict[str, float]]]:
+    courses: Courses, data: RunData, emotion: Emotion
+) -> tuple[dict[str, NDArray[np.float64]], list[MapContrast]]:
     """Columns of interest, and the contrast of each map."""
     frames = data.frame_times
-    if hrf != "fir":
+    if emotion.hrf != "fir":
         columns = {
             scale: np.sum(
-                [convolved_course(t, v, frames, shift=s, hrf=hrf) for t, v, s in parts], 0
+                [convolved_course(t, v, frames, shift=s, hrf=emotion.hrf) for t, v, s in parts], 0
             )
             for scale, parts in courses.items()
         }
-        return columns, {scale: {scale: 1.0} for scale in columns}
-    steps = delay_samples(delays, data.tr) * data.tr
+        return columns, [MapContrast(scale, {scale: 1.0}, scale=scale) for scale in columns]
+    tr = data.run.tr
+    steps = delay_samples(emotion.delays, tr) * tr
     lagged: dict[str, NDArray[np.float64]] = {}
-    contrasts: dict[str, dict[str, float]] = {}
+    contrasts: list[MapContrast] = []
     for scale, parts in courses.items():
         shifted = np.sum(
             [
-                delayed_course(t, v, frames, shift=s, delays=steps.tolist(), width=data.tr)
+                delayed_course(t, v, frames, shift=s, delays=steps.tolist(), width=tr)
                 for t, v, s in parts
             ],
             axis=0,
         )
         names = [f"{scale} at {step:+g} s" for step in steps]
         lagged |= dict(zip(names, shifted.T, strict=True))
-        contrasts |= {name: {name: 1.0} for name in names}
+        contrasts += [
+            MapContrast(name, {name: 1.0}, scale=scale, delay=float(step))
+            for name, step in zip(names, steps, strict=True)
+        ]
         for window, chosen in (("precedes", steps < 0), ("follows", steps > 0)):
             members = [name for name, use in zip(names, chosen, strict=True) if use]
+            weights = {name: 1 / len(members) for name in members}
             if members:
-                contrasts[f"{scale} {window}"] = {name: 1 / len(members) for name in members}
+                contrasts.append(
+                    MapContrast(f"{scale} {window}", weights, scale=scale, window=window)
+                )
     return lagged, contrasts
 
 

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 from small_runs import N_HALF, noise
 
-from bids_app.analyses.conditions.contrasts import (
-    correlate_regions,
-    fit_condition_contrast,
-    fit_ppi,
-)
+from bids_app.analyses.conditions.participant import analyze_conditions
 from bids_app.analyses.conditions.seeds import seed_vertices
+from bids_app.analyses.participant import bold as reading
+from bids_app.config import Cleaning
 from bids_app.emotion import SIGN_CONVENTION, convolved
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
 from bids_app.inputs.conditions import find_events, read_conditions, read_rating_differences
@@ -65,7 +63,15 @@ def label(tmp_path, name, vertices):
     return parse_seed(str(path))
 
 
-OPTIONS = {"confounds": "none", "high_pass": 128.0}
+CLEANING = Cleaning(confounds="none", smoothing=0.0)
+
+
+def analyze(run, conditions, *contrasts, cleaning=CLEANING, seed=None, target=None, max_lag=20.0):
+    """Results of one run, one per contrast."""
+    named = {f"c{k}": text for k, text in enumerate(contrasts or [CONTRAST])}
+    regions = {"seed": seed, "target": target}
+    trials = conditions if isinstance(conditions, dict) else {run.label: conditions}
+    return analyze_conditions([run], trials, named, cleaning, max_lag=max_lag, **regions)
 
 
 def test_contrast_of_conditions(make_run, conditions, mesh):
@@ -75,7 +81,7 @@ def test_contrast_of_conditions(make_run, conditions, mesh):
     # What both conditions do is no difference between them.
     values[:, 6:12] += 2.0 * (x["dissonant"] + x["consonant"])[:, None]
     run = make_run("happy", 1000 + 10 * values)
-    found = fit_condition_contrast([run], {run.label: conditions}, CONTRAST, mesh=mesh, **OPTIONS)
+    found = analyze(run, conditions)[0].maps
     assert found.names == [CONTRAST]
     assert found.t[0, :6].min() > 4
     assert np.abs(found.t[0, 6:]).mean() < 1.3
@@ -86,10 +92,9 @@ def test_contrast_of_conditions(make_run, conditions, mesh):
 def test_unknown_conditions_are_an_error_that_lists_those_there_are(make_run, conditions):
     run = make_run("happy", 1000 + bold())
     with pytest.raises(UsageError, match=r"loud(.|\n)*conditions: consonant, dissonant"):
-        fit_condition_contrast([run], {run.label: conditions}, "loud - consonant", **OPTIONS)
+        analyze(run, conditions, "loud - consonant")
     with pytest.raises(BadDataError, match="no trials: dissonant"):
-        other = {"sub-01_task-other": conditions}
-        fit_condition_contrast([run], other, CONTRAST, **OPTIONS)
+        analyze(run, {"sub-01_task-other": conditions})
 
 
 def coupled(seed, coupling):
@@ -108,7 +113,7 @@ def coupled(seed, coupling):
 def test_interaction_with_a_surface_seed(make_run, conditions, mesh, tmp_path, coupling):
     run = make_run("happy", 1000 + 10 * coupled(1, coupling))
     seed = label(tmp_path, "lh.ic.label", range(5))
-    found = fit_ppi([run], {run.label: conditions}, CONTRAST, seed, mesh, **OPTIONS)
+    found = analyze(run, conditions, seed=seed)[0].ppi
     assert found.names == ["interaction"]
     inside = found.t[0, 25:35]
     assert inside.min() > 3 if coupling else np.abs(inside).mean() < 1.6
@@ -134,7 +139,7 @@ def test_interaction_with_a_seed_in_the_volume(make_run, conditions, mesh, tmp_p
     nib.save(nib.Nifti1Image(mask, fine), tmp_path / "ic.nii.gz")
     assert read_volume_seed(path, tmp_path / "ic.nii.gz").shape == (N_TIMES, 8)
     seed = parse_seed(str(tmp_path / "ic.nii.gz"))
-    found = fit_ppi([run], {run.label: conditions}, CONTRAST, seed, mesh, **OPTIONS)
+    found = analyze(run, conditions, seed=seed)[0].ppi
     assert found.t[0, 25:35].min() > 3
     moved = fine.copy()
     moved[:3, 3] = 500.0
@@ -162,9 +167,7 @@ def test_positive_lag_means_that_the_target_leads(make_run, conditions, mesh, tm
     run = make_run("happy", 1000 + 10 * values)
     seed = label(tmp_path, "lh.ic.label", range(5))
     region = label(tmp_path, "rh.aSTG.label", range(10, 15))
-    found = correlate_regions(
-        [run], {run.label: conditions}, CONTRAST, seed, region, mesh, **OPTIONS
-    )
+    found = analyze(run, conditions, seed=seed, target=region)[0].lags
     assert found.convention == SIGN_CONVENTION
     assert found.names == ["dissonant", "consonant", CONTRAST]
     assert found.lags[found.r[0].argmax()] == shift
@@ -175,6 +178,79 @@ def test_positive_lag_means_that_the_target_leads(make_run, conditions, mesh, tm
     rows = found.rows()
     assert len(rows) == 3 * 41
     assert all(row["convention"] == "positive lag means: target leads seed" for row in rows)
+
+
+def mask_files(tmp_path, inside):
+    """Tables of the vertices that are cortex."""
+    files = tmp_path / "left.csv", tmp_path / "right.csv"
+    for path, half in zip(files, np.split(inside, 2), strict=True):
+        np.savetxt(path, half, fmt="%d")
+    return files
+
+
+def test_what_is_outside_the_cortex_mask_does_not_leak_inside(make_run, conditions, mesh, tmp_path):
+    inside = np.ones(2 * N_HALF, dtype=bool)
+    inside[8:12] = False
+    files = mask_files(tmp_path, inside)
+    cleaning = Cleaning(confounds="none", smoothing=12.0, cortex_mask=files)
+    quiet, loud = bold(), bold()
+    loud[:, 8:12] += 20.0 * columns()["dissonant"][:, None]
+    seed = label(tmp_path, "lh.ic.label", range(6, 10))
+    found = [
+        analyze(make_run("happy", 1000 + 10 * values), conditions, cleaning=cleaning, seed=seed)[0]
+        for values in (quiet, loud)
+    ]
+    for a, b in zip(*((result.maps, result.ppi) for result in found), strict=True):
+        np.testing.assert_array_equal(np.isfinite(b.effect[0]), inside)
+        np.testing.assert_array_equal(a.effect, b.effect)
+
+
+def test_without_a_high_pass_filter_seeds_work_too(make_run, conditions, mesh, tmp_path):
+    run = make_run("happy", 1000 + 10 * coupled(1, 0.8))
+    seed = label(tmp_path, "lh.ic.label", range(5))
+    cleaning = Cleaning(confounds="none", smoothing=0.0, high_pass=0.0)
+    found = analyze(run, conditions, cleaning=cleaning, seed=seed)[0].ppi
+    assert found.t[0, 25:35].min() > 3
+
+
+def test_all_analyses_of_a_run_read_it_once(make_run, conditions, mesh, tmp_path, monkeypatch):
+    run = make_run("happy", 1000 + 10 * coupled(1, 0.8))
+    regions = {
+        "seed": label(tmp_path, "lh.ic.label", range(5)),
+        "target": label(tmp_path, "rh.aSTG.label", range(10, 15)),
+    }
+    contrasts = CONTRAST, "dissonant + consonant"
+    alone = [analyze(run, conditions, text, **regions)[0] for text in contrasts]
+    reads = []
+    read = reading.read_gifti
+    monkeypatch.setattr(reading, "read_gifti", lambda path: reads.append(path) or read(path))
+    together = analyze(run, conditions, *contrasts, **regions)
+    assert reads == [run.bold_left, run.bold_right]
+    assert [result.contrast for result in together] == list(contrasts)
+    for one, other in zip(alone, together, strict=True):
+        for a, b in ((one.maps, other.maps), (one.ppi, other.ppi)):
+            assert a.names == b.names
+            for stat in ("effect", "t", "z"):
+                np.testing.assert_allclose(getattr(a, stat), getattr(b, stat), rtol=2e-7)
+        np.testing.assert_array_equal(one.lags.r, other.lags.r)
+
+
+def test_a_contrast_that_cannot_be_estimated_keeps_no_other_from_it(make_run, tmp_path, mesh):
+    onsets, names = trials()
+    runs, events = [make_run(task, 1000 + bold()) for task in ("happy", "sadsh")], {}
+    for run, shift in zip(runs, (0, 7), strict=True):
+        path = tmp_path / f"{run.label}_events.tsv"
+        rows = [f"{onset}\t30\t{name}" for onset, name in zip(onsets, names, strict=True)]
+        # In the first run at the same times as dissonant music.
+        rows += [f"{onset + shift}\t30\ttwin" for onset in onsets[::2]]
+        path.write_text("\n".join(["onset\tduration\ttrial_type", *rows]))
+        events[run.label] = read_conditions(path)
+    contrasts = {"a": "consonant", "b": "dissonant - twin"}
+    options = {"seed": None, "target": None, "max_lag": 20.0}
+    first, second = analyze_conditions(runs, events, contrasts, CLEANING, **options)
+    assert [row["used"] for row in first.maps.table] == [True, True]
+    assert [row["used"] for row in second.maps.table] == [False, True]
+    assert "cannot be estimated" in second.maps.table[0]["reason"]
 
 
 def test_seeds_as_people_write_them(mesh, tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
 
 from bids_app.analyses.participant.lags import LAGS, load_loudness, read_loudness, save_loudness
 from bids_app.analyses.participant.responses import prepare_responses
+from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import loudness
 from bids_app.inputs.dataset import plan_study
+
+CLEANING = Cleaning(confounds="none", smoothing=0.0)
 
 
 @pytest.mark.parametrize(("said", "late"), [(20.0, 0.0), (8.0, 12.0)])
@@ -19,7 +24,7 @@ def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
     table = write_table(root, f"song\tstimuli/song.wav\t{said:g}")
     plan = plan_study(root, stimuli_table=table, confounds="none")
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
-    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0, sounds=sounds)
+    prepared = prepare_responses(plan.runs, CLEANING, sounds=sounds, random_seed=1)
     (row,) = prepared.summary
     assert len(prepared.blocks) == 1
     assert float(row["lag_s"]) == pytest.approx(HEMODYNAMIC + late, abs=1.0)
@@ -35,7 +40,7 @@ def test_without_loudness_there_is_no_lag(tmp_path):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
     table = write_table(root, "song\tstimuli/song.wav\t20")
     plan = plan_study(root, stimuli_table=table, confounds="none")
-    prepared = prepare_responses(plan.runs, confounds="none", high_pass=128.0)
+    prepared = prepare_responses(plan.runs, CLEANING, random_seed=1)
     assert prepared.summary[0]["lag_s"] == ""
     assert prepared.lags == []
 
@@ -60,14 +65,13 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     files = [tmp_path / "left.csv", tmp_path / "right.csv"]
     for path, half in zip(files, np.split(inside, 2), strict=True):
         np.savetxt(path, half, fmt="%d")
-    prepared = prepare_responses(
-        plan.runs, confounds="none", high_pass=128.0, smoothing=6.0, cortex_mask=files
-    )
+    cleaning = replace(CLEANING, smoothing=6.0, cortex_mask=tuple(files))
+    prepared = prepare_responses(plan.runs, cleaning, random_seed=1)
     (block,), (row,) = prepared.blocks, prepared.summary
     inside[:20] = 0  # constant in the data
     np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
     np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
     assert row["n_degenerate_vertices"] == 420
     assert "--cortex-mask" not in row["warnings"]
-    unmasked = prepare_responses(plan.runs, confounds="none", high_pass=128.0).summary[0]
+    unmasked = prepare_responses(plan.runs, CLEANING, random_seed=1).summary[0]
     assert "only 0.0% of a hemisphere has no signal" in unmasked["warnings"]

@@ -16,6 +16,7 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
+from bids_app.config import Cleaning
 from bids_app.errors import BadDataError
 from bids_app.inputs.dataset import plan_study
 from bids_app.outputs import OutputTree
@@ -72,9 +73,8 @@ def test_responses_are_on_the_mesh_asked_for(finer_mesh, tmp_path):
     plan = plan_study(root, stimuli_table=table, confounds="none", space=SPACE)
     assert plan.runs[0].space == SPACE
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
-    prepared = prepare_responses(
-        plan.runs, confounds="none", high_pass=128.0, space=SPACE, sounds=sounds
-    )
+    cleaning = Cleaning(confounds="none", smoothing=0.0, space=SPACE)
+    prepared = prepare_responses(plan.runs, cleaning, sounds=sounds, random_seed=1)
     (row,) = prepared.summary
     assert prepared.blocks[0].values.shape[1] == N_VERTICES == finer_mesh.n_vertices
     assert row["bold"] == "gifti in fsaverage6"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 from small_runs import DURATIONS, noise
@@ -12,6 +10,7 @@ from bids_app.analyses.group.effects import group_emotion_maps
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
+from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -44,7 +43,12 @@ def planted_bold(ratings, seed=0, size=0.8, lag=None):
 
 @pytest.fixture
 def fit(mesh):
-    return partial(fit_rating_glm, confounds="none", high_pass=128.0, mesh=mesh)
+    def call(runs, ratings, *, scales=None, smoothing=0.0, **emotion):
+        cleaning = Cleaning(confounds="none", smoothing=smoothing)
+        scales = scales or ratings.scales
+        return fit_rating_glm(runs, ratings, cleaning, Emotion(**emotion), scales=scales)
+
+    return call
 
 
 def test_changes_are_found_where_they_were_planted(fit, make_run, ratings, tmp_path):
@@ -101,12 +105,17 @@ def test_delays_tell_whether_the_brain_follows_or_precedes(fit, make_run, rating
     bold = planted_bold(ratings, lag=lag, size=1.0)
     runs = [make_run(s, v) for s, v in bold.items()]
     found = fit(runs, ratings, hrf="fir", delays=(-8, 8))
-    at_delay = [n for n in found.names if n.startswith("Emotionality at")]
+    t = {
+        (c.delay, c.window): found.t[k, FIRST].mean()
+        for k, c in enumerate(found.contrasts)
+        if c.scale == "Emotionality"
+    }
+    at_delay = [key for key in t if key[0] is not None]
     assert len(at_delay) == 17
-    t = {name: found.t[k, FIRST].mean() for k, name in enumerate(found.names)}
-    assert max(at_delay, key=t.__getitem__) == f"Emotionality at {lag:+g} s"
+    assert max(at_delay, key=t.__getitem__) == (lag, "")
+    assert f"Emotionality at {lag:+g} s" in found.names
     other = {"follows": "precedes", "precedes": "follows"}[window]
-    assert t[f"Emotionality {window}"] > t[f"Emotionality {other}"] + 2
+    assert t[None, window] > t[None, other] + 2
 
 
 def test_runs_without_ratings_are_left_out_and_said_so(fit, make_run, ratings):
