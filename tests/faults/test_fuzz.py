@@ -106,7 +106,7 @@ def _confounds(folder: Path) -> Path:
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(content=BYTES)
 @example(b"\xff\xfe")
@@ -133,7 +133,13 @@ def test_any_bytes_give_a_value_or_our_error(tmp_path, reader, content):
         assert "Traceback" not in str(error)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     st.lists(
         st.dictionaries(
