@@ -29,12 +29,19 @@ ENTITY_ORDER = (
     "desc",
 )
 HEMISPHERES = ("L", "R")
-DENSITIES = {"fsaverage5": "10k", "fsaverage6": "41k", "fsaverage": "164k"}
-DENSITY_TEXT = {
-    "fsaverage5": "10242 vertices per hemisphere",
-    "fsaverage6": "40962 vertices per hemisphere",
-    "fsaverage": "163842 vertices per hemisphere",
+N_VERTICES = {
+    "fsaverage3": 642,
+    "fsaverage4": 2562,
+    "fsaverage5": 10242,
+    "fsaverage6": 40962,
+    "fsaverage": 163842,
+    "fsLR": 32492,
 }
+"""Vertices per hemisphere; a mesh of fsaverage is a prefix of the next, as in FreeSurfer."""
+DENSITIES = {"fsaverage4": "3k", "fsaverage5": "10k", "fsaverage6": "41k", "fsaverage": "164k"}
+"""The ``den-`` entity of fsaverage's meshes."""
+SPACES = ("fsaverage5", "fsaverage6", "fsaverage")
+"""Meshes of BOLD and maps, the default first."""
 CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
 # Threads add in another order, which shows in the last digits of a float64.
@@ -299,7 +306,7 @@ def map_sidecar(stat: str, space: str, names: list[str], **fields: Any) -> dict[
             f"tpl-fsaverage_hemi-{hemi}_den-{DENSITIES[space]}_sphere.surf.gii"
             for hemi in HEMISPHERES
         },
-        "Density": DENSITY_TEXT[space],
+        "Density": f"{N_VERTICES[space]} vertices per hemisphere",
         "DataArrays": names,
         **fields,
         "SoftwareVersion": __version__,

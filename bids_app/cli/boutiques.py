@@ -31,7 +31,6 @@ def add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_export)
 
 

@@ -59,15 +59,11 @@ def _convert(
             kind = "true or false" if action.const is True else "a whole number"
             parser.error(f"--config-file {path}: {name} = {value!r}: wanted {kind}")
         return value
-    several = action.nargs in ("+", "*")
-    values = value if several and isinstance(value, list) else [value]
+    values = value if action.nargs == "+" and isinstance(value, list) else [value]
     if any(isinstance(each, dict | list | bool) for each in values):
         parser.error(f"--config-file {path}: {name} = {value!r}: wanted a text or a number")
-    texts = [str(each) for each in values]
     try:
-        converted = [action.type(text) if callable(action.type) else text for text in texts]
-    except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
-        parser.error(f"--config-file {path}: {name} = {value!r}: {error}")
-    if wrong := [each for each in converted if action.choices and each not in action.choices]:
-        parser.error(f"--config-file {path}: {name} = {wrong[0]!r}: wanted {action.choices}")
-    return converted if several else converted[0]
+        # argparse has no public way to convert and check the values of one option.
+        return parser._get_values(action, [str(each) for each in values])
+    except argparse.ArgumentError as error:
+        parser.error(f"--config-file {path}: {name} = {value!r}: {error.message}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.cli.run import run
-from bids_app.config import DEFAULT_FEATURES, SPACE, Config, Model, Running, Statistics
+from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
 from bids_app.files import read_json
 from bids_app.outputs import (
@@ -152,7 +152,7 @@ def compare_with_truth(results: Path, truth: Truth) -> Recovery:
 
     tree = OutputTree(results)
     maps = [
-        tree.group_map(hemi, SPACE, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
+        tree.group_map(hemi, Cleaning.space, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
         for hemi in HEMISPHERES
     ]
     slope = np.concatenate([read_gifti(path)[0] for path in maps])
@@ -179,7 +179,9 @@ def _compare_feeling(tree: OutputTree, truth: Truth, scale: str) -> Feeling:
 
     def group_map(stat: str) -> NDArray[np.floating]:
         paths = [
-            tree.group_map(hemi, SPACE, model=EMOTION_LABEL, feature=safe_label(scale), stat=stat)
+            tree.group_map(
+                hemi, Cleaning.space, model=EMOTION_LABEL, feature=safe_label(scale), stat=stat
+            )
             for hemi in HEMISPHERES
         ]
         return np.concatenate([read_gifti(path)[0] for path in paths])

@@ -69,7 +69,6 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-self-test", action="store_true", help="leave out the calculation (about 20 s)"
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_doctor)
 
 

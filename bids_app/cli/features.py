@@ -7,8 +7,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_app.config import DEFAULT_FEATURES
-from bids_app.features.registry import find_space, spaces_text
+from bids_app.cli.parser import add_option
+from bids_app.config import DEFAULT_FEATURES, Model, Running
+from bids_app.features.registry import find_space
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -37,29 +38,12 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-o", "--output-dir", type=Path, required=True, metavar="DIR", help="folder of the results"
     )
-    parser.add_argument(
-        "--features",
-        default=DEFAULT_FEATURES,
-        metavar="SPACE",
-        help=f"{spaces_text()} (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--layers", nargs="+", metavar="LAYER", help="numbers or names (default: all 23)"
-    )
-    parser.add_argument(
-        "--vggish-weights",
-        metavar="FILE|random:SEED",
-        help="state dict, or an untrained network (default: the file among the resources)",
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="what the network runs on; auto: a GPU where torch sees one (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--hop", type=float, default=0.48, help="seconds between samples (default: %(default)g)"
-    )
+    one = {"nargs": None, "default": DEFAULT_FEATURES, "help": "%(spaces)s"}
+    add_option(parser, Model, "features", **one)
+    add_option(parser, Model, "layers", help="numbers or names (default: all 23)")
+    add_option(parser, Model, "weights")
+    add_option(parser, Model, "hop", help="seconds between samples")
+    add_option(parser, Running, "device")
     parser.add_argument(
         "--preset",
         choices=("musenc", "lea"),
@@ -80,7 +64,6 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a table per layer, or a file per piece (default: %(default)s)",
     )
     parser.add_argument("--no-picture", action="store_true", help="draw nothing")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_export)
 
 

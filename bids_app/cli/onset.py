@@ -41,7 +41,7 @@ def add_onset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("bids_dir", help="as of musenc-bidsapp")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see above")
-    parser.set_defaults(work=_run_onset, verbose=0)
+    parser.set_defaults(work=_run_onset)
 
 
 def _run_onset(options: argparse.Namespace) -> int:

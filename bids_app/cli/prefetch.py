@@ -61,7 +61,6 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="with --from: say what the folder lacks, and succeed",
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_prefetch)
 
 

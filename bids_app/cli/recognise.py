@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_app.config import DEFAULT_SEED
+from bids_app.cli.parser import add_option
+from bids_app.config import Statistics
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -76,14 +77,7 @@ def add_recognise(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="N",
         help="permutations of the labels, 0 for none (default: %(default)d)",
     )
-    parser.add_argument(
-        "--random-seed",
-        type=int,
-        default=DEFAULT_SEED,
-        metavar="N",
-        help="of folds, forests and permutations (default: %(default)d)",
-    )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
+    add_option(parser, Statistics, "random_seed", help="of folds, forests and permutations")
     parser.set_defaults(work=_recognise)
 
 

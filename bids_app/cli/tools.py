@@ -12,9 +12,11 @@ from bids_app.cli.boutiques import add_export
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.onset import add_onset
+from bids_app.cli.parser import add_option
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
+from bids_app.config import Running
 from bids_app.log import set_up_logging
 
 
@@ -33,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     add_prefetch(commands)
     add_export(commands)
+    for command in set(commands.choices.values()):  # twice there under an alias
+        add_option(command, Running, "verbosity")
     return parser
 
 
@@ -59,7 +63,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--output-dir", type=Path, default=Path("demo"), help="default: %(default)s"
     )
-    parser.add_argument("--nprocs", type=int, default=2, help="processes (default: %(default)d)")
+    add_option(parser, Running, "n_procs", default=2)
     parser.add_argument(
         "--n-participants", type=int, default=6, help="listeners (default: %(default)d)"
     )
@@ -71,7 +75,6 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="music in all; less is faster and recovers less (default: %(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_run_demo)
 
 
@@ -84,7 +87,6 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("source", type=Path, help="vggish_model.ckpt or variables.npz")
     parser.add_argument("target", type=Path, help="state dict to write, such as vggish.pth")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log details")
     parser.set_defaults(work=_convert)
 
 

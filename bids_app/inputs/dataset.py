@@ -15,12 +15,7 @@ from bids_app.errors import (
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
-from bids_app.inputs.names import (
-    N_VERTICES,
-    normalize_space,
-    parse_name,
-    sort_key,
-)
+from bids_app.inputs.names import normalize_space, parse_name, sort_key
 from bids_app.inputs.presentations import StimulusSet, presentations_of
 from bids_app.inputs.probe import Probe, probe_run, raw_folder
 from bids_app.inputs.records import BoldRun, Presentation, SkippedRun, Stimulus, StudyPlan
@@ -41,6 +36,7 @@ from bids_app.inputs.stimuli import (
     rows_of_run,
 )
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
+from bids_app.outputs import N_VERTICES
 
 __all__ = ["BoldRun", "Presentation", "SkippedRun", "Stimulus", "StudyPlan", "plan_study"]
 

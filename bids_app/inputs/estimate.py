@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from bids_app.errors import TryAgainError
-from bids_app.inputs.names import N_VERTICES
 from bids_app.inputs.records import StudyPlan
+from bids_app.outputs import N_VERTICES
 
 N_LAYERS = 23
 _FLOAT = 4
@@ -17,7 +17,7 @@ _MAPS_PER_FOLD = 2
 
 # Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
 _REFERENCE_VOLUMES = 939
-_REFERENCE_VERTICES = 2 * 10242
+_REFERENCE_VERTICES = 2 * N_VERTICES["fsaverage5"]
 _LAYER_SECONDS = 5.0
 _FEATURE_SECONDS_PER_SECOND = 0.25
 _RUN_SECONDS_PER_VOLUME = 0.05

@@ -7,23 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_app.inputs.records import RUN_ENTITIES
-
-N_VERTICES = {
-    "fsaverage3": 642,
-    "fsaverage4": 2562,
-    "fsaverage5": 10242,
-    "fsaverage6": 40962,
-    "fsaverage": 163842,
-    "fsLR": 32492,
-}
-"""Vertices per hemisphere of the standard surface spaces."""
-
-_FSAVERAGE_BY_DENSITY = {
-    "3k": "fsaverage4",
-    "10k": "fsaverage5",
-    "41k": "fsaverage6",
-    "164k": "fsaverage",
-}
+from bids_app.outputs import DENSITIES
 
 PYBIDS_NAMES = {
     "subject": "sub",
@@ -90,7 +74,8 @@ def canonical_space(entities: Mapping[str, str]) -> str | None:
     """
     space = entities.get("space")
     if space == "fsaverage":
-        return _FSAVERAGE_BY_DENSITY.get(entities.get("den", "164k"), "fsaverage")
+        by_density = {density: name for name, density in DENSITIES.items()}
+        return by_density.get(entities.get("den", ""), "fsaverage")
     return space
 
 

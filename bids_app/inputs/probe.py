@@ -9,10 +9,10 @@ from typing import Any
 from bids_app.errors import MusencError
 from bids_app.inputs.confounds import check_columns, wants_columns
 from bids_app.inputs.files import content_problem, read_gifti_header
-from bids_app.inputs.names import N_VERTICES
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy
+from bids_app.outputs import N_VERTICES
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
 _HEMISPHERES = {"L": "CortexLeft", "R": "CortexRight"}

@@ -12,7 +12,6 @@ from bids_app.errors import InvalidInputError, MissingInputError, NothingSelecte
 from bids_app.inputs.layout import index_files, participants_there
 from bids_app.inputs.locate import Located
 from bids_app.inputs.names import (
-    N_VERTICES,
     contains_label,
     entities_agree,
     parse_name,
@@ -20,6 +19,7 @@ from bids_app.inputs.names import (
     strip_prefix,
 )
 from bids_app.inputs.runs import RunFiles, bold_filter, group_runs
+from bids_app.outputs import N_VERTICES
 
 
 @dataclass(frozen=True)

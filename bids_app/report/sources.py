@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.config import DEFAULT_FEATURES, SPACE
+from bids_app.config import DEFAULT_FEATURES, Cleaning
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.outputs import (
@@ -55,8 +55,8 @@ class Folder(ABC):
         others = (self.tree.model_settings(name) for name in (self.model, CONDITIONS_LABEL))
         for path in (*others, *sorted(participants)):
             if path.is_file():
-                return str(read_json(path)["Settings"].get("space", SPACE))
-        return SPACE
+                return str(read_json(path)["Settings"].get("space", Cleaning.space))
+        return Cleaning.space
 
     @property
     def only_conditions(self) -> bool:

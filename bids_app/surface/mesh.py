@@ -17,21 +17,14 @@ from scipy import sparse
 from scipy.spatial import ConvexHull
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.outputs import DENSITIES, N_VERTICES
+from bids_app.resources import FINE_MESHES
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
 SPHERE_RADIUS = 100.0
 STRUCTURES = ("CortexLeft", "CortexRight")
-# Number of vertices per hemisphere; each is a prefix of the next, as in FreeSurfer.
-DENSITIES = {
-    "fsaverage3": 642,
-    "fsaverage4": 2562,
-    "fsaverage5": 10242,
-    "fsaverage6": 40962,
-    "fsaverage": 163842,
-}
-_TEMPLATEFLOW_DENSITY = {"fsaverage6": "41k", "fsaverage": "164k"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,16 +151,17 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
     MissingInputError
         If TemplateFlow's folder lacks a file.
     """
-    if space not in DENSITIES:
+    known = [name for name in N_VERTICES if name.startswith("fsaverage")]
+    if space not in known:
         raise UsageError(
-            "Unknown surface space.", where="space", found=space, wanted=", ".join(DENSITIES)
+            "Unknown surface space.", where="space", found=space, wanted=", ".join(known)
         )
-    if space in _TEMPLATEFLOW_DENSITY:
+    if space in FINE_MESHES.values():
         left, right = (_load_templateflow(space, structure) for structure in STRUCTURES)
     else:
         left, right = (_load_bundled(structure) for structure in STRUCTURES)
         if space != "fsaverage5":
-            left, right = (_coarsen(hemi, DENSITIES[space]) for hemi in (left, right))
+            left, right = (_coarsen(hemi, N_VERTICES[space]) for hemi in (left, right))
     return SurfaceMesh(space=space, left=left, right=right)
 
 
@@ -281,7 +275,7 @@ def _templateflow_file(space: str, structure: str, suffix: str, extension: str) 
     from templateflow import api
 
     hemi = "L" if structure == "CortexLeft" else "R"
-    density = _TEMPLATEFLOW_DENSITY[space]
+    density = DENSITIES[space]
     found = api.ls(
         "fsaverage", hemi=hemi, density=density, suffix=suffix, desc=None, extension=extension
     )

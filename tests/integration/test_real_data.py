@@ -9,7 +9,7 @@ import ds003085
 import numpy as np
 import pytest
 
-from bids_app.config import DEFAULT_FEATURES, SPACE
+from bids_app.config import DEFAULT_FEATURES, Cleaning
 from bids_app.files import read_json
 from bids_app.outputs import ALIGNMENT_DESC, HEMISPHERES, OutputTree, labeled
 from bids_app.surface.gifti import read_gifti
@@ -53,7 +53,7 @@ def arrays(study):
 
 def both_hemispheres(tree, **entities):
     entities["model"] = DEFAULT_FEATURES
-    paths = [tree.group_map(hemi, SPACE, **entities) for hemi in HEMISPHERES]
+    paths = [tree.group_map(hemi, Cleaning.space, **entities) for hemi in HEMISPHERES]
     return np.concatenate([read_gifti(path)[0] for path in paths]).astype(float)
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.inputs.files import content_problem
-from bids_app.inputs.names import N_VERTICES
 from bids_app.inputs.tables import read_frame
-from bids_app.outputs import HEMISPHERES, OutputTree
+from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
 from bids_app.surface.gifti import read_gifti
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from bids_app.group import (
     orient_gradient,
     spin_alignment,
 )
+from bids_app.outputs import N_VERTICES
 from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
 from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
@@ -135,12 +136,13 @@ def load_gradient(option: str, space: str) -> Gradient:
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
         return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"}, label)
-    if len(values) != 2 * 32492:
+    if len(values) != 2 * N_VERTICES["fsLR"]:
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
             where=", ".join(map(str, files)),
             found=f"{len(values)} vertices in all",
-            wanted=f"{mesh.n_vertices} ({space}) or 64984 (fsLR 32k), both hemispheres",
+            wanted=f"{mesh.n_vertices} ({space}) or {2 * N_VERTICES['fsLR']} (fsLR 32k), both "
+            "hemispheres",
             remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
         )
     halves = [

@@ -1,0 +1,142 @@
+"""All settings of a call, and the hash of those that change results.
+
+A setting is declared once, with its default and its option, as a field of a section; the command
+line, the configuration file and the Boutiques descriptor follow from the fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bids_app.config.options import Analysis, Option, settings_of, several
+from bids_app.config.sections import (
+    DEFAULT_FEATURES,
+    Cleaning,
+    Conditions,
+    Emotion,
+    Model,
+    Running,
+    Selection,
+    Statistics,
+    Stimuli,
+)
+from bids_app.config.sections import FeatureSpace as FeatureSpace
+
+Level = Literal["participant", "group"]
+BIDS_DIR_HELP = (
+    "raw BIDS dataset with fMRIPrep in derivatives/fmriprep, its derivatives folder, or the "
+    "fMRIPrep folder itself (the group level does not read it)"
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one call; the order of its sections is that of ``--help``."""
+
+    bids_dir: Path = field(metadata={"option": Option("bids_dir", BIDS_DIR_HELP)})
+    output_dir: Path = field(metadata={"option": Option("output_dir", "folder of the results")})
+    level: Level = field(metadata={"option": Option("analysis_level", "what to do")})
+    derivatives: tuple[str, ...] = several(
+        "-d --derivatives [NAME=]PATH",
+        "fMRIPrep derivatives, where they are not in bids_dir/derivatives/fmriprep",
+    )
+    selection: Selection = field(default_factory=Selection)
+    stimuli: Stimuli = field(default_factory=Stimuli)
+    model: Model = field(default_factory=Model)
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    conditions: Conditions = field(default_factory=Conditions)
+    statistics: Statistics = field(default_factory=Statistics)
+    emotion: Emotion = field(default_factory=Emotion)
+    running: Running = field(default_factory=Running)
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder of the stimulus side, shared by participants and jobs."""
+        return self.running.cache_dir or self.output_dir / ".musenc"
+
+    def participant_settings(
+        self, weights_sha256: str, features: str = DEFAULT_FEATURES
+    ) -> dict[str, Any]:
+        """Settings that change a participant's maps of one feature space, by name.
+
+        `features` is the identity of the space: weights and files count by content, not by path.
+        """
+        return {
+            "features": features,
+            "weights_sha256": weights_sha256,
+            **settings_of(self.model, "layers"),
+            **self.response_settings(),
+            **self._null_settings("layers"),
+        }
+
+    def response_settings(self) -> dict[str, Any]:
+        """Settings that change the cleaned responses, which all models of a folder share."""
+        return {
+            **settings_of(self.cleaning, "layers"),
+            **settings_of(self.stimuli, "layers"),
+            **settings_of(self.selection, "layers"),
+        }
+
+    def condition_settings(self) -> dict[str, Any]:
+        """Settings that change a participant's maps of conditions, by name."""
+        sections = (self.conditions, self.cleaning, self.selection)
+        return {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
+
+    def rating_map_settings(self) -> dict[str, Any]:
+        """Settings that change a participant's maps of ratings and brain, by name."""
+        return {
+            **settings_of(self.model, "ratings"),
+            **self.response_settings(),
+            **self._null_settings("ratings"),
+            **settings_of(self.emotion, "ratings"),
+            "fir_delays": self.emotion.delays if self.emotion.hrf == "fir" else None,
+        }
+
+    def rating_score_settings(self, weights_sha256: str, features: str) -> dict[str, Any]:
+        """Settings that change the scores of layers and ratings of one feature space, by name."""
+        return {
+            "features": features,
+            "weights_sha256": weights_sha256,
+            **settings_of(self.model, "scores"),
+            **settings_of(self.stimuli, "scores"),
+            **settings_of(self.selection, "scores"),
+            **self._null_settings("scores"),
+            **settings_of(self.emotion, "scores"),
+        }
+
+    def inference_settings(self) -> dict[str, Any]:
+        """Settings that change what is inferred over participants, by name."""
+        return settings_of(self.statistics, "inference")
+
+    def alignment_settings(self) -> dict[str, Any]:
+        """Settings that change the alignment with any gradient, by name."""
+        return settings_of(self.statistics, "alignment")
+
+    def _null_settings(self, analysis: Analysis) -> dict[str, Any]:
+        """Those of the null; refits count only where there are refits."""
+        settings = settings_of(self.statistics, analysis)
+        if self.statistics.null != "phase":
+            del settings["n_nulls"]
+        return settings
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the settings as canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settings_difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """One line per setting that differs: ``name: old value -> new value``."""
+    plain_old = json.loads(json.dumps(old, default=str))
+    plain_new = json.loads(json.dumps(new, default=str))
+    names = sorted(set(plain_old) | set(plain_new))
+    return [
+        f"{name}: {plain_old.get(name, 'not set')} -> {plain_new.get(name, 'not set')}"
+        for name in names
+        if plain_old.get(name) != plain_new.get(name)
+    ]

@@ -1,0 +1,193 @@
+"""How an option is declared, on the field of its value, and what its text is turned into."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+
+FIRST_VERSION = "0.1.0"
+Analysis = Literal["layers", "ratings", "scores", "conditions", "alignment", "inference"]
+"""What has settings of its own: maps of layers and of ratings, scores of ratings, maps of
+conditions; over participants, alignment with a gradient and the rest."""
+
+
+class Kind(NamedTuple):
+    """How the text of an option becomes a value, and what stands for it in the help."""
+
+    convert: Callable[[str], Any]
+    metavar: str | None = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """What there is to say of an option beside type and default of its field.
+
+    Attributes
+    ----------
+    usage : str
+        As in the help: flags, then what stands for the value, ``"-d --derivatives PATH"``. Twins
+        of flags with underscores are added. A name without dashes has a place instead.
+    help : str
+        The default is added, or stands where ``%(default)s`` is; `%(spaces)s` are all.
+    choices, nargs, action
+        As of `argparse.ArgumentParser.add_argument`, where the type of the field does not say it.
+    changes : tuple or None
+        Whose results it changes; None for all that read its section.
+    since : str
+        First version that had it.
+    """
+
+    usage: str
+    help: str
+    choices: tuple[str, ...] | None = None
+    nargs: Literal["+"] | None = None
+    action: str | None = None
+    changes: tuple[Analysis, ...] | None = None
+    since: str = FIRST_VERSION
+
+    @property
+    def flags(self) -> list[str]:
+        """Flags without their twins, or the name of the place."""
+        return [word for word in self.usage.split() if word[0] == "-"] or [self.usage]
+
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value, where its type does not say it."""
+        return " ".join(word for word in self.usage.split() if word not in self.flags) or None
+
+    @property
+    def dest(self) -> str:
+        """Name of the value among the parsed ones, and in Boutiques: the first long flag."""
+        long = next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
+        return long.lstrip("-").replace("-", "_")
+
+
+def option(usage: str, help: str, default: Any = None, **more: Any) -> Any:
+    """A field that is an option with one value; `more` as in `Option`."""
+    return field(default=default, metadata={"option": Option(usage, help, **more)})
+
+
+def several(usage: str, help: str, default: tuple[str, ...] = (), **more: Any) -> Any:
+    """A field that is an option with one value or more."""
+    return option(usage, help, default, nargs="+", **more)
+
+
+def switch(usage: str, help: str, **more: Any) -> Any:
+    """A field that is an option without value."""
+    return option(usage, help, False, **more)
+
+
+def options_of(section: Any) -> Iterator[tuple[str, Option]]:
+    """Names of the fields of a section that are options, with their declarations."""
+    for entry in fields(section):
+        if "option" in entry.metadata:
+            yield entry.name, entry.metadata["option"]
+
+
+def settings_of(section: Any, analysis: Analysis) -> dict[str, Any]:
+    """Values of the options of a section that change the results of `analysis`, by name."""
+    return {
+        name: getattr(section, name)
+        for name, option in options_of(section)
+        if option.changes is None or analysis in option.changes
+    }
+
+
+def absolute(text: str) -> Path:
+    """A path that outlives a change of the working directory."""
+    return Path(text).absolute()
+
+
+def label(entity: str) -> Kind:
+    """Labels with or without the entity."""
+    return Kind(lambda text: text.removeprefix(f"{entity}-"), "LABEL")
+
+
+def span(text: str) -> tuple[float, float]:
+    """``FIRST:LAST``, such as delays in seconds."""
+    try:
+        first, last = (float(part) for part in text.split(":"))
+        if not (math.isfinite(first) and math.isfinite(last)):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
+    if first > last:
+        raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
+    return first, last
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """Files with commas between them."""
+    return tuple(absolute(part) for part in text.split(",") if part)
+
+
+def penalties(text: str) -> tuple[float, ...]:
+    """``FIRST:LAST:N``, N positive numbers with equally spaced logarithms."""
+    try:
+        first, last, count = text.split(":")
+        low, high, n = float(first), float(last), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FIRST:LAST:N, for example 1e-3:1e5:20"
+        ) from None
+    if not (0 < low < high < float("inf") and n > 1):
+        raise argparse.ArgumentTypeError(f"{text!r} does not increase from above 0 in N > 1 steps")
+    return tuple(np.logspace(np.log10(low), np.log10(high), n).tolist())
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0."""
+    value = non_negative(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def non_negative(text: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def gigabytes(text: str) -> int:
+    """Bytes from gigabytes."""
+    n_bytes = int(1e9 * non_negative(text))
+    if n_bytes == 0:
+        raise argparse.ArgumentTypeError("memory must be positive")
+    return n_bytes
+
+
+def rate(text: str) -> float | Literal["tr", "own"]:
+    """Samples per second, or the name of a rate."""
+    if text == "tr" or text == "own":
+        return "tr" if text == "tr" else "own"
+    return positive_number(text)
+
+
+Seconds = Annotated[float, Kind(non_negative, "SECONDS")]
+NonNegative = Annotated[float, Kind(non_negative)]
+PositiveSeconds = Annotated[float, Kind(positive_number, "SECONDS")]
+Count = Annotated[int, Kind(positive, "N")]
+Span = Annotated[tuple[float, float], Kind(span, "FIRST:LAST")]
+Penalties = Annotated[tuple[float, ...], Kind(penalties, "FIRST:LAST:N")]
+Paths = Annotated[tuple[Path, ...], Kind(paths, "LEFT,RIGHT")]
+Bytes = Annotated[int, Kind(gigabytes, "GB")]
+Rate = Annotated[float | Literal["tr", "own"], Kind(rate, "tr|own|HZ")]

@@ -1,0 +1,449 @@
+"""Every option once, on the field of its value, in the order of ``--help``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from bids_app.config.options import (
+    Bytes,
+    Count,
+    NonNegative,
+    Paths,
+    Penalties,
+    PositiveSeconds,
+    Rate,
+    Seconds,
+    Span,
+    label,
+    option,
+    penalties,
+    several,
+    switch,
+)
+from bids_app.errors import UsageError
+from bids_app.outputs import EMOTION_LABEL, SPACES, model_label, safe_label
+from bids_app.resources import cortex_mask_paths
+
+DEFAULT_FEATURES = "vggish"
+PENALTIES = "1e-3:1e5:20"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the dataset to work on; empty means everything."""
+
+    title: ClassVar = "what to work on (default: everything with a stimulus)"
+
+    participants: Annotated[tuple[str, ...], label("sub")] = several(
+        "--participant-label", "participant labels, with or without sub-", changes=()
+    )
+    sessions: Annotated[tuple[str, ...], label("ses")] = several(
+        "--session-label", "session labels, with or without ses-"
+    )
+    tasks: Annotated[tuple[str, ...], label("task")] = several(
+        "-t --task-id", "task labels, with or without task-"
+    )
+    runs: Annotated[tuple[str, ...], label("run")] = several(
+        "--run-id", "run labels, with or without run-"
+    )
+    exclude_runs: tuple[str, ...] = several(
+        "--exclude-run RUN",
+        "runs to leave out, such as sub-01_task-happy_run-1; fewer entities exclude more",
+    )
+    filter_file: Path | None = option(
+        "--bids-filter-file FILE.json",
+        "fMRIPrep's filter file; its part `bold` chooses among several files of a run",
+        changes=(),
+    )
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """Where the music is and what becomes of participants who lack a piece."""
+
+    title: ClassVar = "music"
+
+    table: Path | None = option(
+        "--stimuli TABLE.tsv",
+        "which file was heard in which task and when (columns task, stim_file, onset; optional "
+        "session, run, participant_id, offset, duration); files relative to the table",
+        changes=(),
+    )
+    missing: Literal["error", "skip", "use"] = option(
+        "--missing",
+        "a participant who lacks a piece the others have: stop, leave the participant out, or use "
+        "what is there (default: %(default)s; other folds are not comparable)",
+        "skip",
+    )
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """A feature space as in ``--features``, and the ``model-`` label of its maps.
+
+    What it is, `bids_app.features.registry.find_space` knows.
+    """
+
+    features: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """The encoding models; features and weights count by content, not by name.
+
+    No `features` means VGGish at the participant level, and every model found at the group level.
+    """
+
+    title: ClassVar = "encoding model"
+
+    features: tuple[str, ...] = several(
+        "--features SPACE",
+        f"%(spaces)s; each becomes a model of its own (default: {DEFAULT_FEATURES})",
+        changes=(),
+    )
+    labels: tuple[str, ...] = several(
+        "--model-label LABEL",
+        "names of the models, one per feature space (default: made from their names)",
+        changes=(),
+    )
+    layers: tuple[str, ...] = several(
+        "--layers LAYER",
+        "numbers or names of VGGish's layers to fit (default: all 23)",
+        changes=("layers",),
+    )
+    weights: str | None = option(
+        "--vggish-weights FILE|random:SEED",
+        "torchvggish state dict, or an untrained network as a control (default: the file among "
+        "the resources)",
+        changes=(),
+    )
+    hop: PositiveSeconds = option(
+        "--hop", "between the starts of two patches of 0.96 s", 0.48, changes=("layers", "scores")
+    )
+    delays: Span = option(
+        "--delays", "delays from music to response, in seconds", (3.0, 9.0), changes=("layers",)
+    )
+    crop: Seconds = option("--crop", "left out at both ends of every piece", 15.0)
+    alphas: Penalties = option(
+        "--alphas",
+        "ridge penalties, equally spaced logarithms, relative to the mean diagonal of the kernel "
+        f"(default: {PENALTIES})",
+        penalties(PENALTIES),
+    )
+    selection: Literal["r", "sse"] = option(
+        "--selection",
+        "what chooses the penalty inside the training stimuli: mean correlation, or summed "
+        "squared error",
+        "r",
+    )
+    save_weights: tuple[str, ...] = several(
+        "--save-weights LAYER",
+        "keep weights of every unit and held-out predictions of these layers (names, numbers or "
+        "all), up to 2 GiB, as HDF5",
+        changes=(),
+    )
+    weights_mask: Paths = option(
+        "--weights-mask",
+        "label or shape GIFTI, or tables of 0 and 1: vertices whose weights are kept (default: "
+        "all with a result)",
+        default=(),
+        changes=(),
+    )
+
+    @property
+    def spaces(self) -> tuple[FeatureSpace, ...]:
+        """Feature spaces with their model labels.
+
+        Raises
+        ------
+        UsageError
+            If labels are repeated, are not letters and digits, or are not one per feature space.
+        """
+        features = self.features or (DEFAULT_FEATURES,)
+        labels = self.labels or tuple(model_label(name) for name in features)
+        valid = all(safe_label(label) == label != EMOTION_LABEL for label in labels)
+        if len(set(labels)) != len(features) or len(labels) != len(features) or not valid:
+            raise UsageError(
+                "Every feature space needs a model label of its own.",
+                where="--model-label",
+                found=f"{' '.join(labels)} for {' '.join(features)}",
+                wanted=f"{len(features)} different labels of letters and digits, "
+                f"none of them {EMOTION_LABEL}",
+                remedy="give one --model-label per entry of --features, in their order",
+            )
+        return tuple(map(FeatureSpace, features, labels))
+
+    @property
+    def group_labels(self) -> tuple[str, ...]:
+        """Model labels asked for at the group level, which knows no features."""
+        return self.labels or tuple(space.label for space in self.spaces)
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How the BOLD series become responses."""
+
+    title: ClassVar = "responses"
+
+    confounds: str = option(
+        "--confounds NAME|FILE|none",
+        "confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, or a "
+        "YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
+        "motion6+acompcor6+cosine",
+    )
+    high_pass: Seconds = option(
+        "--high-pass", "slower drifts are removed, from responses and features", 128.0
+    )
+    smoothing: NonNegative = option(
+        "--smoothing MM", "smoothing on the surface, full width at half maximum; 0 for none", 6.0
+    )
+    dummy_scans: str = option(
+        "--dummy-scans auto|N", "volumes to drop at the start; auto: those fMRIPrep marked", "auto"
+    )
+    repetition_time: Seconds | None = option("--repetition-time", "where no sidecar gives it")
+    slice_time_ref: NonNegative | None = option(
+        "--slice-time-ref 0..1",
+        "moment of a volume that slice timing was corrected to (default: from the sidecars)",
+    )
+    space: str = option(
+        "--space",
+        "mesh of BOLD and maps, as in fMRIPrep's --output-spaces (default: %(default)s; the finer "
+        "ones need their surfaces in TemplateFlow's folder)",
+        SPACES[0],
+        choices=SPACES,
+    )
+    cortex_mask: tuple[Path, ...] = option(
+        "--cortex-mask LEFT,RIGHT|neuromaps|templateflow",
+        "label or shape GIFTI, or tables of 0 and 1; or the fetched label of all but the medial "
+        "wall (neuromaps) or Desikan parcels (templateflow); vertices outside get no result "
+        "(default: vertices with a signal)",
+        default=(),
+    )
+
+    def __post_init__(self) -> None:
+        """Which files a mask's name means depends on the mesh."""
+        if isinstance(self.cortex_mask, str):
+            files = cortex_mask_paths(self.cortex_mask, self.space)
+            object.__setattr__(self, "cortex_mask", files)
+
+
+REGION = (
+    "a .label or .label.gii file (its name says lh or rh; FILE.label.gii:NAME for one of its "
+    "labels), x,y,z[@radius] in mm on the template's cortex (write --seed=-52,4,-8 where x is "
+    "negative), or a .nii.gz mask in MNI space, read from fMRIPrep's MNI volumes"
+)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Contrasts of experimental conditions, and regions whose coupling depends on them.
+
+    `seed` and `target` as for `bids_app.inputs.seeds.parse_seed`.
+    """
+
+    title: ClassVar = "conditions"
+    description: ClassVar = """\
+--contrast at the participant level: maps of a difference between conditions of the events, with
+--seed of how the coupling with a region depends on it (PPI), with --target the lagged correlation
+of two regions. Runs need no music for this. The group level tests what it finds over participants,
+with --rating-difference also against a number per participant. Definitions: docs/emotion.md.
+"""
+
+    contrasts: tuple[str, ...] = several(
+        "--contrast A-B",
+        "conditions joined by + and -, with factors if need be: dissonant-consonant, 'a - 0.5*b - "
+        "0.5*c'; unknown names end in a list of those there are",
+    )
+    column: str = option(
+        "--condition-column COLUMN", "which column of the events names conditions", "trial_type"
+    )
+    seed: str | None = option("--seed REGION", f"seed of the interaction: {REGION}")
+    target: str | None = option(
+        "--target REGION",
+        "region correlated with the seed over lags, written like the seed; at a positive lag the "
+        "target leads the seed",
+    )
+    max_lag: float = option("--max-lag SECONDS", "lags from minus this to this", 20.0)
+    rating_difference: str | None = option(
+        "--rating-difference COLUMN|TABLE.tsv:COLUMN",
+        "group level: a number per participant, such as the rating of dissonant minus that of "
+        "consonant music, from participants.tsv of bids_dir or a table with participant_id; n/a "
+        "keeps a participant out",
+        changes=(),
+    )
+    difference_test: Literal["permutation", "sign-flip"] = option(
+        "--difference-test",
+        "group level: residuals without the rating are permuted (Freedman and Lane) or flipped in "
+        "sign",
+        "permutation",
+        changes=(),
+    )
+
+    def __post_init__(self) -> None:
+        """Options that need another one, and what numbers cannot be."""
+        if self.seed and not self.contrasts:
+            raise UsageError("--seed needs --contrast")
+        if self.target and not self.seed:
+            raise UsageError("--target needs --seed")
+        if not self.max_lag > 0:
+            raise UsageError("--max-lag must be positive")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Inference within and over participants."""
+
+    title: ClassVar = "statistics"
+
+    null: Literal["analytic", "phase", "none"] = option(
+        "--null",
+        "null of a participant's accuracy under random phases of the responses: its standard "
+        "deviation in closed form, --n-nulls refits, which also give p corrected for the maximum "
+        "over vertices and layers, or none",
+        "analytic",
+        changes=("layers", "ratings", "scores"),
+    )
+    n_nulls: Count = option(
+        "--n-nulls", "refits of --null phase", 200, changes=("layers", "ratings", "scores")
+    )
+    gradients: tuple[str, ...] = several(
+        "--gradient NAME|[NAME=]LEFT,RIGHT",
+        "cortical gradients, each with results of its own beside those of earlier calls: "
+        "margulies2016 (the first), fcgradient02 to fcgradient10, or two GIFTI files on --space "
+        "or fsLR 32k (default: %(default)s; the first is turned so that transmodal cortex is "
+        "high, every other stays as it is)",
+        ("margulies2016",),
+        changes=(),
+    )
+    n_spins: Count = option("--n-spins", "rotations of the spin test", 1000, changes=("alignment",))
+    spin_method: Literal["spearman", "pearson"] = option(
+        "--spin-method", "kind of correlation with the gradient", "spearman", changes=("alignment",)
+    )
+    n_permutations: Count = option(
+        "--n-permutations",
+        "sign flips over participants; all of them where there are fewer",
+        10_000,
+        changes=("inference",),
+    )
+    atlases: tuple[str, ...] = several(
+        "--atlas [NAME=]LEFT,RIGHT",
+        "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "
+        "region and participant, beside those of atlases of earlier calls; the first names the "
+        "peaks of clusters",
+        changes=(),
+    )
+    random_seed: int = option(
+        "--random-seed N",
+        "seed of every random draw",
+        20240626,
+        changes=("layers", "ratings", "scores", "alignment", "inference"),
+    )
+
+    @property
+    def closed_null(self) -> Literal["analytic", "none"]:
+        """The null without refits, which ratings have also beside ``null="phase"``."""
+        return "none" if self.null == "none" else "analytic"
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """Ratings and brain, layers and ratings."""
+
+    title: ClassVar = (
+        "continuous ratings of the music: where does the brain follow them, which layers predict "
+        "them (docs/emotion.md)"
+    )
+
+    ratings: Path | None = option(
+        "--ratings TABLE.tsv",
+        "columns stimulus, time (seconds into the music), one per scale, optionally "
+        "participant_id; or stimulus and ratings_file, one file per line (default: *_stim.tsv.gz "
+        "and *_beh.tsv of the dataset)",
+        changes=(),
+    )
+    mode: Literal["auto", "off"] = option(
+        "--emotion", "auto: what the ratings allow; off: nothing", "auto", changes=()
+    )
+    scales: tuple[str, ...] = several(
+        "--scales NAME", "columns that are scales (default: all others than those named above)"
+    )
+    hrf: Literal["spm", "glover", "fir"] = option(
+        "--rating-hrf",
+        "canonical response to a change of a rating, or one coefficient per delay",
+        "spm",
+        changes=("ratings",),
+    )
+    delays: Span = option(
+        "--rating-delays",
+        "delays of fir in seconds, positive where the brain follows the rating; write "
+        "--rating-delays=%(default)s (the default)",
+        (-10.0, 10.0),
+        changes=(),
+    )
+    rate: Rate = option(
+        "--rating-rate",
+        "samples per second at which layers predict ratings: one per repetition time, the "
+        "ratings' own, or a number",
+        "tr",
+        changes=("scores",),
+    )
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the work is done; nothing here changes a result, but for the last digits of a GPU."""
+
+    title: ClassVar = "running"
+
+    work_dir: Path | None = option(
+        "-w --work-dir",
+        "folder of intermediate files; may be deleted (default: a temporary folder)",
+    )
+    cache_dir: Path | None = option(
+        "--cache-dir",
+        "stimulus features, shared by participants and jobs (default: output_dir/.musenc)",
+    )
+    database_dir: Path | None = option(
+        "--bids-database-dir DIR", "where the index of the dataset is kept for the next call"
+    )
+    n_procs: Count = option("--nprocs --n-cpus", "processes", 1)
+    omp_nthreads: Count | None = option(
+        "--omp-nthreads",
+        "threads of each process (default: nprocs, shared by the participants worked on)",
+    )
+    memory: Bytes | None = option(
+        "--mem --mem-gb",
+        "memory that all processes together may take; a run that cannot keep to it is refused "
+        "(default: what the machine, the container or SLURM allows)",
+    )
+    device: Literal["auto", "cpu", "cuda"] = option(
+        "--device", "what the audio network runs on; auto: a GPU where torch sees one", "auto"
+    )
+    plugin_file: Path | None = option(
+        "--use-plugin FILE.yml",
+        "nipype plugin and its plugin_args, to make every step a job of a cluster; replaces "
+        "--nprocs and needs --work-dir on shared storage",
+    )
+    stop_on_first_crash: bool = switch(
+        "--stop-on-first-crash",
+        "begin nothing more when a step has failed (default: the other participants go on)",
+    )
+    dry_run: bool = switch(
+        "--dry-run", "print the plan, what it costs and what it leaves, and do nothing"
+    )
+    reports_only: bool = switch(
+        "--reports-only",
+        "draw the pages again from the derivatives in output_dir and compute nothing",
+    )
+    boilerplate_only: bool = switch(
+        "--boilerplate-only",
+        "print the methods text of these settings, with its references, and do nothing",
+    )
+    verbosity: int = option("-v --verbose", "log details", 0, action="count")
+
+    def n_threads(self, n_jobs: int) -> int:
+        """Threads of each of `n_jobs` steps that work side by side."""
+        return self.omp_nthreads or max(1, self.n_procs // n_jobs)

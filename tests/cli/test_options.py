@@ -1,0 +1,121 @@
+"""An option that a field declares reaches help, command line, configuration file and Boutiques."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import pytest
+
+from bids_app.cli.boutiques import descriptor
+from bids_app.cli.parser import build_parser, parse_config
+from bids_app.config import Config
+from bids_app.config.options import Kind, option, options_of, settings_of, several, switch
+from bids_app.errors import UsageError
+
+CALL = ["/data", "/out", "participant"]
+
+
+def _semitones(text: str) -> float:
+    """Semitones from cents."""
+    return float(text) / 100
+
+
+@dataclass(frozen=True)
+class Tuning:
+    title: ClassVar = "tuning of the instruments"
+    description: ClassVar = "What was played how high."
+
+    pitch: float = option("-p --chamber-pitch HERTZ", "of the a", 442.0, changes=("layers",))
+    shift: Annotated[float, Kind(_semitones, "CENTS")] = option(
+        "--shift", "of all", 0.5, changes=()
+    )
+    scale: Literal["equal", "just"] = option("--scale", "temperament", "equal", since="0.2.0")
+    table: Path | None = option("--tuning-table FILE", "one line per instrument")
+    strings: tuple[str, ...] = several("--strings NAME", "those that are played", ("g", "d"))
+    muted: bool = switch("--muted", "play with mutes")
+
+    def __post_init__(self) -> None:
+        if self.muted and not self.strings:
+            raise UsageError("--muted needs --strings")
+        if self.pitch > 1000:
+            raise UsageError("--chamber-pitch is too high")
+
+
+@dataclass(frozen=True)
+class TunedConfig(Config):
+    tuning: Tuning = field(default_factory=Tuning)
+
+
+def _parse(*words):
+    return parse_config([*CALL, *words], TunedConfig)
+
+
+def test_the_command_line_reads_every_kind_of_option():
+    assert _parse().tuning == Tuning()
+    words = "-p 440 --shift 25 --scale just --tuning-table t.tsv --strings a e --muted"
+    wanted = Tuning(440.0, 0.25, "just", Path.cwd() / "t.tsv", ("a", "e"), True)
+    assert _parse(*words.split()).tuning == wanted
+    assert _parse("--chamber_pitch", "440", "--tuning_table", "/t").tuning.pitch == 440.0
+
+
+def test_a_file_and_boutiques_know_it(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("chamber_pitch = 440\nshift = 25\nstrings = ['a', 'e']\nmuted = true\n")
+    wanted = Tuning(440.0, 0.25, strings=("a", "e"), muted=True)
+    assert _parse("--config-file", str(path)).tuning == wanted
+    inputs = {entry["id"]: entry for entry in descriptor(build_parser(TunedConfig))["inputs"]}
+    assert inputs["chamber_pitch"]["type"] == inputs["shift"]["type"] == "Number"
+    assert inputs["chamber_pitch"]["command-line-flag"] == "--chamber-pitch"
+    assert inputs["scale"]["value-choices"] == ["equal", "just"]
+    assert inputs["tuning_table"]["type"] == "File"
+    assert inputs["strings"]["list"]
+    assert inputs["muted"]["type"] == "Flag"
+
+
+def test_the_help_shows_group_default_and_version():
+    text = " ".join(build_parser(TunedConfig).format_help().split())
+    assert "tuning of the instruments: What was played how high." in text
+    assert "-p HERTZ, --chamber-pitch HERTZ of the a (default: 442)" in text
+    assert "--shift CENTS of all (default: 0.5)" in text
+    assert "temperament (default: equal) (since 0.2.0)" in text
+    assert "--strings NAME [NAME ...] those that are played (default: g d)" in text
+    assert "chamber_pitch" not in text
+
+
+def test_what_contradicts_itself_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        _parse("--chamber-pitch", "4400")
+    assert "error: --chamber-pitch is too high" in capsys.readouterr().err
+
+
+def test_an_option_says_whose_results_it_changes():
+    assert settings_of(Tuning(), "layers").keys() == {"pitch", "scale", "table", "strings", "muted"}
+    assert settings_of(Tuning(), "conditions").keys() == {"scale", "table", "strings", "muted"}
+
+
+def test_every_field_of_the_configuration_is_an_option():
+    """No setting can be reached from Python alone."""
+    sections = [entry.default_factory for entry in fields(Config)]
+    sections = [section for section in sections if is_dataclass(section)]
+    assert len(sections) == 8
+    assert len(list(options_of(Config))) + len(sections) == len(fields(Config))
+    for section in sections:
+        assert [name for name, _ in options_of(section)] == [
+            entry.name for entry in fields(section)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "1,2,3"], "--seed needs --contrast"),
+        (["--contrast", "a-b", "--target", "1,2,3"], "--target needs --seed"),
+        (["--max-lag", "0"], "--max-lag must be positive"),
+    ],
+)
+def test_options_that_need_another_one_say_so(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse_config([*CALL, *words])
+    assert message in capsys.readouterr().err
