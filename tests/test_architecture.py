@@ -51,6 +51,11 @@ NIPYPE = "only workflows imports nipype, and nobody a package called workflows"
         ("analyses__participant__plan", "def f():\n    import nipype", NIPYPE),
         ("workflows__nodes", "import workflows.running", NIPYPE),
         ("surface__mesh", "import bids_app.surface.resample", "no circle at any level"),
+        (
+            "encoding__resolution",
+            "if TYPE_CHECKING:\n    from bids_app.encoding.plan import EncodingPlan",
+            "no circle at any level",
+        ),
     ],
 )
 def test_a_violation_breaks_its_contract(tmp_path, module, code, contract):

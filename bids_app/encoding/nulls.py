@@ -54,7 +54,7 @@ class AnalyticNull:
 
     def _drop_nyquist(self, weights: NDArray[Any], segment: int, source: int) -> None:
         """The product of two Nyquist terms has no random phase, so no variance."""
-        segments = self.resolution.plan.segments
+        segments = self.resolution.segments
         if segments[segment].size % 2 == 0 and segments[source].size % 2 == 0:
             weights[-1, -1] = 0
 
@@ -81,7 +81,7 @@ class AnalyticNull:
         for columns, n, segment in zip(
             self.resolution.columns,
             self.resolution.n_freq,
-            self.resolution.plan.segments,
+            self.resolution.segments,
             strict=True,
         ):
             part = coefficients[:, columns]
@@ -116,12 +116,13 @@ class AnalyticNull:
         ndarray, shape (n_vertices,)
         """
         power = self._power(coefficients)
-        fold_of, folds = self.resolution.fold_of, self.resolution.plan.folds
-        share = [1 / (len(folds) * len(folds[k].segments)) for k in fold_of]
+        fold_of = self.resolution.fold_of
+        n_held_out = np.bincount(fold_of)
+        share = 1 / (n_held_out.size * n_held_out[fold_of])
         numerator, energy = self._variances(power, chosen, n_threads)
         with np.errstate(divide="ignore", invalid="ignore"):
             # The first-order scale of r: ratio of expectations.
-            scale = np.array(share)[:, None] / np.sqrt(energy * total)
+            scale = share[:, None] / np.sqrt(energy * total)
             variance = (numerator * scale**2).sum(axis=0)
             for b, c in combinations(range(len(fold_of)), 2):
                 if c in self.resolution.sources[b] and b in self.resolution.sources[c]:
@@ -163,7 +164,7 @@ class AnalyticNull:
         n_threads: int,
     ) -> NDArray[np.float64]:
         """Covariance of y_b'p_b and y_c'p_c, which share y_b'M y_c and y_c'M y_b."""
-        n_alphas = self.resolution.plan.alphas.size
+        n_alphas = int(chosen.max()) + 1
         fold_of, sources = self.resolution.fold_of, self.resolution.sources
         n_b, n_c = self.resolution.n_freq[b], self.resolution.n_freq[c]
         out = np.zeros(chosen.shape[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -124,8 +124,13 @@ class EncodingPlan:
     @cached_property
     def resolution(self) -> Resolution:
         """Resolution matrices of the outer folds, filled when first used (about 40 MB)."""
-        # A copy: in a cycle with its matrices a plan would outlive its use until the next sweep.
-        return Resolution(replace(self))
+        held_out = {
+            segment: (number, self.evaluations[index])
+            for number, (fold, used) in enumerate(zip(self.folds, self.fold_plans, strict=True))
+            for segment, index in zip(fold.segments, used.outer, strict=True)
+        }
+        fold_of, evaluations = zip(*(held_out[i] for i in range(len(self.segments))), strict=True)
+        return Resolution(self.segments, fold_of, evaluations, self.trainings)
 
     @cached_property
     def analytic_null(self) -> AnalyticNull:

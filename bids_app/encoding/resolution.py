@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bids_app.encoding.decompose import Evaluation, Training
+from bids_app.encoding.folds import Segment
 from bids_app.errors import UsageError
-
-if TYPE_CHECKING:
-    from bids_app.encoding.plan import EncodingPlan
-
 
 # Vertices of one penalty worked on at a time, so that memory does not grow with their number.
 CHUNK = 2048
@@ -74,13 +72,19 @@ class Resolution:
 
     Parameters
     ----------
-    plan : EncodingPlan
-        Stimulus side.
+    segments : sequence of Segment
+        All segments, in the order of the kernel's rows.
+    fold_of : sequence of int
+        Fold in which each segment is held out.
+    held_out : sequence of Evaluation
+        Of each segment in that fold.
+    trainings : sequence of Training
+        Decompositions that the evaluations name.
 
     Attributes
     ----------
-    fold_of : list of int
-        Fold in which each segment is held out.
+    segments, fold_of
+        As given.
     sources : list of list of int
         Segments that train that fold.
     n_freq : list of int
@@ -89,28 +93,38 @@ class Resolution:
         Where each segment's coefficients lie among those of all.
     """
 
-    def __init__(self, plan: EncodingPlan) -> None:
-        self.plan = plan
-        self.n_freq = [s.size // 2 for s in plan.segments]
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        fold_of: Sequence[int],
+        held_out: Sequence[Evaluation],
+        trainings: Sequence[Training],
+    ) -> None:
+        self.segments, self.fold_of = segments, list(fold_of)
+        self._training_of = [evaluation.training for evaluation in held_out]
+        self._trainings = trainings
+        self.n_freq = [s.size // 2 for s in segments]
         ends = np.cumsum([2 * n for n in self.n_freq]).tolist()
         self.columns = [slice(e - 2 * n, e) for e, n in zip(ends, self.n_freq, strict=True)]
-        self.fold_of: list[int] = []
         self.sources: list[list[int]] = []
         self._left: list[NDArray[Any]] = []
         self._right: dict[tuple[int, int], NDArray[Any]] = {}
         self._made: dict[tuple[int, int], list[NDArray[Any]]] = {}
-        bases = [fourier_basis(s.size) for s in plan.segments]
-        for segment in range(len(plan.segments)):
-            self._prepare(segment, bases)
+        bases = [fourier_basis(s.size) for s in segments]
+        for basis, evaluation in zip(bases, held_out, strict=True):
+            self._prepare(basis, evaluation, bases)
 
-    def _prepare(self, segment: int, bases: list[NDArray[np.float64]]) -> None:
-        fold = next(k for k, f in enumerate(self.plan.folds) if segment in f.segments)
-        position = self.plan.folds[fold].segments.index(segment)
-        held_out = self.plan.evaluations[self.plan.fold_plans[fold].outer[position]]
-        training = self.plan.trainings[held_out.training]
-        self._left.append((bases[segment].T @ held_out.cross).astype(self.plan.dtype))
+    def _prepare(
+        self,
+        basis: NDArray[np.float64],
+        held_out: Evaluation,
+        bases: list[NDArray[np.float64]],
+    ) -> None:
+        training = self._trainings[held_out.training]
+        dtype = training.projector.dtype
+        self._left.append((basis.T @ held_out.cross).astype(dtype))
         sources = []
-        for i, source in enumerate(self.plan.segments):
+        for i, source in enumerate(self.segments):
             low, high = np.searchsorted(training.rows, [source.offset, source.offset + source.size])
             if low == high:
                 continue
@@ -118,8 +132,7 @@ class Resolution:
             if (held_out.training, i) not in self._right:
                 rows = training.rows[low:high] - source.offset
                 product = training.projector[:, low:high] @ bases[i][rows]
-                self._right[held_out.training, i] = product.astype(self.plan.dtype)
-        self.fold_of.append(fold)
+                self._right[held_out.training, i] = product.astype(dtype)
         self.sources.append(sources)
 
     def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
@@ -139,9 +152,8 @@ class Resolution:
         """
         key = (segment, alpha)
         if key not in self._made:
-            fold = self.plan.fold_plans[self.fold_of[segment]]
-            index = self.plan.evaluations[fold.outer[0]].training
-            left = self._left[segment] * self.plan.trainings[index].shrinkage[:, alpha]
+            index = self._training_of[segment]
+            left = self._left[segment] * self._trainings[index].shrinkage[:, alpha]
             self._made[key] = [left @ self._right[index, i] for i in self.sources[segment]]
         return self._made[key]
 
