@@ -42,11 +42,12 @@ def read_defaults(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]
     }
     defaults: dict[str, Any] = {}
     for name, value in content.items():
-        if name not in options:
+        action = options.get(name.replace("_", "-"))
+        if action is None:
             close = get_close_matches(name, options, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             parser.error(f"--config-file {path}: there is no option {name!r}{hint}")
-        defaults[options[name].dest] = _convert(parser, path, name, options[name], value)
+        defaults[action.dest] = _convert(parser, path, name, action, value)
     return defaults
 
 

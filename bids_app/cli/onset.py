@@ -51,7 +51,7 @@ def _run_onset(options: argparse.Namespace) -> int:
 
     own = argparse.ArgumentParser(prog="musenc onset", add_help=False, allow_abbrev=False)
     own.add_argument("--stim", nargs="+", default=[])
-    own.add_argument("--output-dir", "--output_dir", type=Path)
+    own.add_argument("--output-dir", type=Path)
     chosen, rest = own.parse_known_args(options.options)
     # The results' folder is not used.
     config = parse_config([options.bids_dir, options.bids_dir, "participant", *rest])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -37,6 +37,7 @@ examples:
 
 A stimuli table has the columns task, stim_file and onset (seconds after the first volume); without
 it the events.tsv files must name the music (stim_file). The onset is never guessed.
+Names of options may have underscores for hyphens, and be cut short where they stay unambiguous.
 
 exit codes: 0 done, 1 something failed or a run was skipped because of its files, 2 wrong usage,
             16 input invalid, 18 nothing selected, 65 bad data, 66 input missing,
@@ -44,29 +45,33 @@ exit codes: 0 done, 1 something failed or a run was skipped because of its files
 """
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Twins of flags are understood, but not shown."""
+class Parser(argparse.ArgumentParser):
+    """A parser that takes ``--high_pass`` for ``--high-pass``."""
 
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        shown = copy(action)
-        shown.option_strings = [flag for flag in action.option_strings if "_" not in flag]
-        return super()._format_action_invocation(shown)
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of `argparse.ArgumentParser`, which all other ways to parse come through."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([_with_hyphens(word) for word in words], namespace)
+
+
+def _with_hyphens(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return (flag.replace("_", "-") if flag.startswith("--") else flag) + equals + value
 
 
 def build_parser(config: type[Config] = Config) -> argparse.ArgumentParser:
     """The parser of ``musenc-bidsapp``: a group of options per section of `config`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="musenc-bidsapp",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=_Formatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"musenc-bidsapp {__version__}")
     for name, _ in options_of(config):
         add_option(parser, config, name)
     parser.add_argument(
         "--config-file",
-        "--config_file",
         type=Path,
         metavar="FILE.toml",
         help="options by their long names, such as task-id = ['music']; those of the command line "
@@ -111,8 +116,7 @@ def add_option(
         arguments["default"] = entry.default
     arguments |= changed
     arguments["help"] = _help(option, arguments)
-    twins = ["--" + flag[2:].replace("-", "_") for flag in option.flags if flag[:2] == "--"]
-    parser.add_argument(*dict.fromkeys([*option.flags, *twins]), **arguments)
+    parser.add_argument(*option.flags, **arguments)
 
 
 def _sections(config: type) -> dict[str, Any]:

@@ -252,6 +252,7 @@ def make_plan(config: Config, *, music: bool = True) -> StudyPlan:
     """What there is to do in the dataset, told in the log."""
     from bids_app.inputs.dataset import plan_study
 
+    dummies = config.cleaning.dummy_scans
     if music:
         check_spaces([space.features for space in config.model.spaces], config.model.layers)
     plan = plan_study(
@@ -268,7 +269,7 @@ def make_plan(config: Config, *, music: bool = True) -> StudyPlan:
         bids_filters=_read_filters(config.selection.filter_file),
         repetition_time=config.cleaning.repetition_time,
         slice_time_ref=config.cleaning.slice_time_ref,
-        dummy_scans=_dummy_scans(config.cleaning.dummy_scans),
+        dummy_scans=dummies if dummies == "auto" else int(dummies),
         database_dir=config.running.database_dir,
         kinds=("gifti", "cifti", "volume"),
         confounds=config.cleaning.confounds,
@@ -292,16 +293,6 @@ def _read_filters(path: Path | None) -> dict[str, Any] | None:
             wanted='{"bold": {"acquisition": "..."}}',
         )
     return filters
-
-
-def _dummy_scans(text: str) -> str | int:
-    if text == "auto":
-        return text
-    if not text.isdigit():
-        raise UsageError(
-            "--dummy-scans is neither auto nor a number.", found=text, wanted="auto, 0, 1, ..."
-        )
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from bids_app.cli.boutiques import add_export
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.onset import add_onset
-from bids_app.cli.parser import add_option
+from bids_app.cli.parser import Parser, add_option
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
@@ -22,7 +22,7 @@ from bids_app.log import set_up_logging
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``musenc``."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="musenc", description="Tools around musenc-bidsapp, the music encoding BIDS-App."
     )
     parser.add_argument("--version", action="version", version=f"musenc {__version__}")

@@ -31,8 +31,8 @@ class Option:
     Attributes
     ----------
     usage : str
-        As in the help: flags, then what stands for the value, ``"-d --derivatives PATH"``. Twins
-        of flags with underscores are added. A name without dashes has a place instead.
+        As in the help: flags, then what stands for the value, ``"-d --derivatives PATH"``. A
+        name without dashes has a place instead.
     help : str
         The default is added, or stands where ``%(default)s`` is; `%(spaces)s` are all.
     choices, nargs, action
@@ -53,7 +53,7 @@ class Option:
 
     @property
     def flags(self) -> list[str]:
-        """Flags without their twins, or the name of the place."""
+        """Flags, or the name of the place."""
         return [word for word in self.usage.split() if word[0] == "-"] or [self.usage]
 
     @property
@@ -167,6 +167,13 @@ def non_negative(text: str) -> float:
     return value
 
 
+def volumes(text: str) -> str:
+    """A number of volumes, or ``auto``."""
+    if text != "auto" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number")
+    return text
+
+
 def gigabytes(text: str) -> int:
     """Bytes from gigabytes."""
     n_bytes = int(1e9 * non_negative(text))
@@ -189,5 +196,6 @@ Count = Annotated[int, Kind(positive, "N")]
 Span = Annotated[tuple[float, float], Kind(span, "FIRST:LAST")]
 Penalties = Annotated[tuple[float, ...], Kind(penalties, "FIRST:LAST:N")]
 Paths = Annotated[tuple[Path, ...], Kind(paths, "LEFT,RIGHT")]
+Volumes = Annotated[str, Kind(volumes, "auto|N")]
 Bytes = Annotated[int, Kind(gigabytes, "GB")]
 Rate = Annotated[float | Literal["tr", "own"], Kind(rate, "tr|own|HZ")]

@@ -16,6 +16,7 @@ from bids_app.config.options import (
     Rate,
     Seconds,
     Span,
+    Volumes,
     label,
     option,
     penalties,
@@ -200,8 +201,8 @@ class Cleaning:
     smoothing: NonNegative = option(
         "--smoothing MM", "smoothing on the surface, full width at half maximum; 0 for none", 6.0
     )
-    dummy_scans: str = option(
-        "--dummy-scans auto|N", "volumes to drop at the start; auto: those fMRIPrep marked", "auto"
+    dummy_scans: Volumes = option(
+        "--dummy-scans", "volumes to drop at the start; auto: those fMRIPrep marked", "auto"
     )
     repetition_time: Seconds | None = option("--repetition-time", "where no sidecar gives it")
     slice_time_ref: NonNegative | None = option(
@@ -230,13 +231,6 @@ class Cleaning:
             object.__setattr__(self, "cortex_mask", files)
 
 
-REGION = (
-    "a .label or .label.gii file (its name says lh or rh; FILE.label.gii:NAME for one of its "
-    "labels), x,y,z[@radius] in mm on the template's cortex (write --seed=-52,4,-8 where x is "
-    "negative), or a .nii.gz mask in MNI space, read from fMRIPrep's MNI volumes"
-)
-
-
 @dataclass(frozen=True)
 class Conditions:
     """Contrasts of experimental conditions, and regions whose coupling depends on them.
@@ -260,7 +254,13 @@ with --rating-difference also against a number per participant. Definitions: doc
     column: str = option(
         "--condition-column COLUMN", "which column of the events names conditions", "trial_type"
     )
-    seed: str | None = option("--seed REGION", f"seed of the interaction: {REGION}")
+    seed: str | None = option(
+        "--seed REGION",
+        "seed of the interaction: a .label or .label.gii file (its name says lh or rh; "
+        "FILE.label.gii:NAME for one of its labels), x,y,z[@radius] in mm on the template's cortex "
+        "(write --seed=-52,4,-8 where x is negative), or a .nii.gz mask in MNI space, read from "
+        "fMRIPrep's MNI volumes",
+    )
     target: str | None = option(
         "--target REGION",
         "region correlated with the seed over lags, written like the seed; at a positive lag the "

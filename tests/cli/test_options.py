@@ -57,7 +57,12 @@ def test_the_command_line_reads_every_kind_of_option():
     words = "-p 440 --shift 25 --scale just --tuning-table t.tsv --strings a e --muted"
     wanted = Tuning(440.0, 0.25, "just", Path.cwd() / "t.tsv", ("a", "e"), True)
     assert _parse(*words.split()).tuning == wanted
-    assert _parse("--chamber_pitch", "440", "--tuning_table", "/t").tuning.pitch == 440.0
+
+
+def test_underscores_and_short_names_are_understood():
+    wanted = Tuning(440.0, table=Path("/a_b"))
+    assert _parse("--chamber_pitch", "440", "--tuning_table=/a_b").tuning == wanted
+    assert _parse("--chamber_p", "440", "--tuning-t", "/a_b").tuning == wanted
 
 
 def test_a_file_and_boutiques_know_it(tmp_path):
