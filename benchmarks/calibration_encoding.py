@@ -65,7 +65,7 @@ def simulation(n_features: int, n_vertices: int, n_refits: int) -> None:
 def _music(data: Path) -> NDArray[np.float64]:
     """Log-mel patches of the recordings, z-scored, at the volumes of one loop through them."""
     from bids_app.features.audio import load_audio
-    from bids_app.features.vggish import log_mel_patches
+    from bids_app.features.logmel import log_mel_patches
 
     parts = []
     for path in sorted((data / "audio").glob("*.ogg")):

@@ -62,7 +62,7 @@ def measure_stage(stage: str, stimuli: list[tuple[str, Path]]) -> dict[str, floa
                 for part in torch.from_numpy(np.concatenate(patches)).split(64):
                     model(part)
         elif stage == "forward":
-            list(stream_layers(model, np.concatenate(patches), [23], Ignore))
+            list(stream_layers(model, patches, [23], Ignore))
         else:
             for layer in layer_grams(model, patches):
                 assert layer.gram.shape[0] == sum(map(len, patches))

@@ -42,6 +42,28 @@ def resources_dir() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "musenc"
 
 
+def random_seed(weights: str | Path) -> int | None:
+    """Seed of weights given as ``random:SEED``, None where they are a file.
+
+    Raises
+    ------
+    UsageError
+        What follows ``random:`` is not a whole number.
+    """
+    text = str(weights)
+    if not text.startswith("random:"):
+        return None
+    seed = text.removeprefix("random:")
+    if not seed.isdigit():
+        raise UsageError(
+            "The weights of an untrained network need a seed.",
+            where="--vggish-weights",
+            found=text,
+            wanted="random: followed by a whole number, for example random:0",
+        )
+    return int(seed)
+
+
 def find_weights(option: str | None) -> str:
     """Resolve ``--vggish-weights``.
 
@@ -74,14 +96,7 @@ def find_weights(option: str | None) -> str:
                 "control with an untrained network use --vggish-weights random:0",
             )
         return str(path)
-    if option.startswith("random:"):
-        if not option[7:].isdigit():
-            raise UsageError(
-                "--vggish-weights has no valid seed.",
-                found=option,
-                wanted="random: followed by a whole number",
-                remedy="write, for example, --vggish-weights random:0",
-            )
+    if random_seed(option) is not None:
         return option
     if not Path(option).is_file():
         raise MissingInputError(

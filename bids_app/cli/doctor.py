@@ -245,8 +245,9 @@ def _self_test() -> Iterator[Finding]:
     import numpy as np
 
     from bids_app.encoding import nested_ridge
+    from bids_app.features.logmel import log_mel_patches
     from bids_app.features.stream import layer_grams
-    from bids_app.features.vggish import load_vggish, log_mel_patches
+    from bids_app.features.vggish import load_vggish
     from bids_app.seeds import generator
     from bids_app.surface.mesh import load_mesh
 

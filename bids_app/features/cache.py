@@ -6,19 +6,22 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
-from bids_app.features.sources import Progress, Source, Stimuli, change_grams, space_source
-from bids_app.features.vggish import random_seed
+from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
 from bids_app.files import shared_lock
+from bids_app.resources import random_seed
+
+if TYPE_CHECKING:
+    from bids_app.features.gram import LayerGram
 
 _FORMAT = 1
 """Raised whenever the same input would give other numbers."""
@@ -189,7 +192,7 @@ def load_or_compute_grams(
     TryAgainError
         Another process kept the lock for hours.
     """
-    _check_stimuli(stimuli)
+    check_labels([label for label, _ in stimuli])
     space = find_space(features)
     checksums = tuple(file_sha256(path) for _, path in stimuli)
     key = _cache_key(stimuli, checksums, weights, hop, space)
@@ -199,7 +202,7 @@ def load_or_compute_grams(
         with shared_lock(folder, timeout=_LOCK_SECONDS, remedy=_HOW_TO_MOVE):
             # Another process may have finished while this one waited.
             if not (folder / _META).is_file():
-                source = _layers(space, stimuli, weights, cache_dir, hop, device, progress)
+                layers = _layers(space, stimuli, weights, cache_dir, hop, device, progress)
                 meta = {
                     "key": key,
                     "features": features,
@@ -208,7 +211,7 @@ def load_or_compute_grams(
                     "checksums": list(checksums),
                     "durations": [audio_duration(path) for _, path in stimuli],
                 }
-                _write(folder, meta, source)
+                _write(folder, meta, *layers)
     return replace(FeatureGrams.load(folder), labels=tuple(label for label, _ in stimuli))
 
 
@@ -220,10 +223,12 @@ def _layers(
     hop: float,
     device: str,
     progress: Progress | None,
-) -> Source:
+) -> tuple[Iterator[LayerGram], Sequence[np.ndarray], Any]:
+    """Layers still to be computed, times of their patches, and what names the weights."""
     if space.base is None:
         model = space.load(weights)
-        return space_source(space, stimuli, model, hop, device=device, progress=progress)
+        grams, times = space_grams(space, stimuli, model, hop, device=device, progress=progress)
+        return grams, times, model
     base = load_or_compute_grams(
         stimuli,
         weights,
@@ -234,18 +239,7 @@ def _layers(
         progress=progress,
     )
     grams = change_grams(base.patch_times, base.layer_names, base.gram, hop)
-    return Source(grams, base.patch_times, base.weights_sha256, base.weights_label)
-
-
-def _check_stimuli(stimuli: Stimuli) -> None:
-    labels = [label for label, _ in stimuli]
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if not labels or repeated:
-        raise UsageError(
-            "Stimuli must have labels of their own.",
-            where="stimuli",
-            found=f"repeated: {', '.join(repeated)}" if repeated else "no stimulus",
-        )
+    return grams, base.patch_times, base
 
 
 def _cache_key(
@@ -271,24 +265,30 @@ def _matrix_name(layer: int) -> str:
     return f"layer-{layer:02d}.npy"
 
 
-def _write(folder: Path, meta: Mapping[str, Any], source: Source) -> None:
+def _write(
+    folder: Path,
+    meta: Mapping[str, Any],
+    grams: Iterator[LayerGram],
+    patch_times: Sequence[np.ndarray],
+    weighted: Any,
+) -> None:
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             layers: dict[str, list[Any]] = {"layer_names": [], "n_units": [], "n_constant": []}
-            for number, layer in enumerate(source.grams, start=1):
+            for number, layer in enumerate(grams, start=1):
                 # Rounding to float32 (6e-8) is below that of the float32 forward pass.
                 np.save(temporary / _matrix_name(number), layer.gram.astype(np.float32))
                 layers["layer_names"].append(layer.name)
                 layers["n_units"].append(layer.n_units)
                 layers["n_constant"].append(layer.n_constant)
-            np.save(temporary / "patch_times.npy", np.concatenate(source.patch_times))
+            np.save(temporary / "patch_times.npy", np.concatenate(patch_times))
             content = {
                 **meta,
                 **layers,
-                "n_patches": [len(times) for times in source.patch_times],
-                "weights_sha256": source.weights_sha256,
-                "weights_label": source.weights_label,
+                "n_patches": [len(times) for times in patch_times],
+                "weights_sha256": getattr(weighted, "weights_sha256", ""),
+                "weights_label": getattr(weighted, "weights_label", ""),
             }
             text = json.dumps(content, indent=1, ensure_ascii=False)
             (temporary / _META).write_text(text, encoding="utf-8")

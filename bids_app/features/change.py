@@ -18,16 +18,18 @@ UNITS = (
     Unit("novelty", "Novelty: contrast between the sound before and after (Foote 2000)", "a.u."),
     Unit("boundary", "Boundaries: peaks of novelty, smoothed", "a.u."),
 )
+_CONTEXT_SECONDS = 8.0
 _SMOOTHING_SECONDS = 1.0
 
 
-def change_curves(gram: np.ndarray, hop: float, context: float = 8.0) -> np.ndarray:
+def change_curves(gram: np.ndarray, hop: float) -> np.ndarray:
     """Change, novelty and boundary curves of one stimulus.
 
     *change* at patch t is the Euclidean distance between the vectors of t - 1 and t (the first
     patch repeats the second). *novelty* correlates the cosine self-similarity with a checkerboard
-    tapered by a Gaussian (Foote 2000), negative values set to zero. *boundary* keeps the peaks of
-    novelty that stand out by its standard deviation, smoothed with 1 s (standard deviation).
+    of 8 s on either side, tapered by a Gaussian (Foote 2000), negative values set to zero.
+    *boundary* keeps the peaks of novelty that stand out by its standard deviation, smoothed with
+    1 s (standard deviation).
 
     Parameters
     ----------
@@ -35,8 +37,6 @@ def change_curves(gram: np.ndarray, hop: float, context: float = 8.0) -> np.ndar
         Inner products within one stimulus.
     hop : float
         Seconds between patches.
-    context : float
-        Seconds on either side that novelty compares.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def change_curves(gram: np.ndarray, hop: float, context: float = 8.0) -> np.ndar
     power = np.diag(gram)
     squared = power[1:] + power[:-1] - 2 * np.diag(gram, 1)
     change = np.sqrt(np.maximum(squared, 0))
-    novelty = _novelty(gram, max(1, round(context / hop)))
+    novelty = _novelty(gram, max(1, round(_CONTEXT_SECONDS / hop)))
     peaks = np.zeros(len(gram))
     places, _ = find_peaks(novelty, prominence=max(novelty.std(), np.finfo(float).tiny))
     peaks[places] = novelty[places]

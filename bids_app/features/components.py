@@ -13,8 +13,7 @@ from bids_app.errors import BadDataError, UsageError
 from bids_app.features.gram import GramSum
 from bids_app.features.network import VGGish
 from bids_app.features.stream import Progress, stream_layers
-from bids_app.features.timing import interpolation_matrix
-from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
+from bids_app.features.vggish import LAYER_NAMES
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class LayerComponents:
         1 to 23.
     name : str
         As in ``LAYER_NAMES``.
-    scores : tuple of arrays of shape (n_times_i, n_components)
+    scores : tuple of arrays of shape (n_patches_i, n_components)
         float64, one array per stimulus.
     explained : array of shape (n_components,)
         Share of the variance over all stimuli.
@@ -43,7 +42,6 @@ def layer_components(
     model: VGGish,
     patches: Sequence[np.ndarray],
     *,
-    sampling: Sequence[np.ndarray] | None = None,
     rectify: bool = True,
     layers: Sequence[int | str] | None = None,
     variance: float = 0.99,
@@ -53,9 +51,9 @@ def layer_components(
 ) -> Iterator[LayerComponents]:
     """Scores of the principal components of each layer over all stimuli.
 
-    As in LEA: activations are interpolated in time, half-wave rectified (all layers, so also the
-    log-mel input and the layers before a ReLU), and reduced by PCA of the concatenated stimuli,
-    centered but not scaled. The components of all stimuli are common, so they have seen the
+    As in LEA: activations are half-wave rectified (all layers, so also the log-mel input and the
+    layers before a ReLU), and reduced by PCA of the concatenated stimuli, centered but not scaled.
+    The components of all stimuli are common, so they have seen the
     stimulus that a model is later tested on, though not the responses to it;
     :func:`components_from_gram` fits them on some rows only.
 
@@ -64,8 +62,6 @@ def layer_components(
     model : VGGish
     patches : sequence of arrays of shape (n_patches_i, 96, 64)
         One per stimulus.
-    sampling : sequence of arrays of shape (n_times_i, n_patches_i), optional
-        Interpolation per stimulus, see :func:`lea_sampling`; patches as they are unless given.
     rectify : bool
         Set negative values to zero before the PCA.
     layers : sequence of int or str, optional
@@ -88,19 +84,19 @@ def layer_components(
     BadDataError, UsageError
         As :func:`bids_app.features.stream.layer_grams`; a share not between 0 and 1.
     """
-    stacked = np.concatenate([check_patches(array) for array in patches])
-    treatment = _Treatment([len(array) for array in patches], sampling, rectify)
-    borders = np.cumsum([0, *treatment.n_times])
-    streamed = stream_layers(
-        model,
-        stacked,
-        resolve_layers(layers),
-        lambda: GramSum(int(borders[-1]), treatment, device),
-        device,
-        progress=progress,
-    )
-    del stacked
-    for layer, total in streamed:
+    borders = np.cumsum([0, *map(len, patches)])
+
+    def centered(values: torch.Tensor, out: torch.Tensor) -> int:
+        out.copy_(values)
+        if rectify:
+            out.clamp_(min=0)
+        out -= out.mean(dim=0)
+        return int((~out.any(dim=0)).sum())
+
+    def new_sink() -> GramSum:
+        return GramSum(int(borders[-1]), centered, device)
+
+    for layer, total in stream_layers(model, patches, layers, new_sink, device, progress):
         scores, explained = components_from_gram(
             total.result(), variance=variance, n_components=n_components
         )
@@ -165,60 +161,3 @@ def components_from_gram(
     fitted = scores[rows]
     largest = fitted[np.abs(fitted).argmax(axis=0), np.arange(kept)]
     return scores * np.sign(largest), shares[:kept]
-
-
-def lea_sampling(patch_times: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Interpolation as LEA does it: zero, not the nearest patch, outside the patch centers.
-
-    Parameters
-    ----------
-    patch_times : array of shape (n_patches,)
-    times : array of shape (n_times,)
-        Both in seconds of the audio.
-
-    Returns
-    -------
-    matrix : array of shape (n_times, n_patches)
-    """
-    matrix = interpolation_matrix(patch_times, times)
-    matrix[(times < patch_times[0]) | (times > patch_times[-1])] = 0.0
-    return matrix
-
-
-class _Treatment:
-    """Interpolate, rectify, and remove the mean over all stimuli."""
-
-    def __init__(
-        self, lengths: Sequence[int], sampling: Sequence[np.ndarray] | None, rectify: bool
-    ) -> None:
-        self._lengths = list(lengths)
-        self._rectify = rectify
-        self._matrices = None
-        if sampling is not None:
-            shapes = [matrix.shape[1] for matrix in sampling]
-            if shapes != self._lengths:
-                raise BadDataError(
-                    "Sampling does not fit the patches.",
-                    where="sampling",
-                    found=shapes,
-                    wanted=self._lengths,
-                )
-            self._matrices = [torch.from_numpy(matrix.astype(np.float32)) for matrix in sampling]
-        self.n_times = self._lengths if sampling is None else [len(matrix) for matrix in sampling]
-
-    def __call__(self, values: torch.Tensor, out: torch.Tensor) -> int:
-        if self._matrices is None:
-            out.copy_(values)
-        else:
-            parts = zip(
-                self._matrices,
-                values.split(self._lengths),
-                out.split(self.n_times),
-                strict=True,
-            )
-            for matrix, block, target in parts:
-                torch.mm(matrix.to(block.device), block, out=target)
-        if self._rectify:
-            out.clamp_(min=0)
-        out -= out.mean(dim=0)
-        return int((~out.any(dim=0)).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from bids_app.errors import BadDataError, CannotWriteError, MissingInputError
 from bids_app.features import network
 from bids_app.features.tf_checkpoint import is_checkpoint, read_checkpoint
 from bids_app.features.vggish import layer_activations
+from bids_app.files import atomic_path
 from bids_app.seeds import generator
 
 TENSORFLOW_NAMES = {
@@ -71,16 +71,13 @@ def convert_weights(source: str | Path, target: str | Path) -> None:
             found=f"relative difference {difference:.2g}",
             wanted=f"below {_TOLERANCE:g}",
         )
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        torch.save(state, temporary)
-        temporary.replace(target)
-    except (OSError, RuntimeError) as error:
+        with atomic_path(target) as temporary:
+            torch.save(state, temporary)
+    except RuntimeError as error:
         raise CannotWriteError(
             "The converted weights cannot be written.", where=target, found=str(error)
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def convert_variables(

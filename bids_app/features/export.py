@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +13,11 @@ from bids_app.errors import CannotWriteError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.registry import Sound, Space, find_space
-from bids_app.features.sources import Progress, space_source, stimulus_patches
+from bids_app.features.sources import Progress, check_labels, space_grams, stimulus_patches
+from bids_app.files import write_json
+
+if TYPE_CHECKING:
+    from bids_app.features.components import LayerComponents
 
 FORMATS = ("tsv", "h5")
 PRESETS = ("musenc", "lea")
@@ -94,7 +97,8 @@ def export_features(
     CannotWriteError
         The folder cannot be written.
     """
-    stimuli = _labelled(audio_paths)
+    stimuli = {Path(path).stem: Path(path) for path in audio_paths}
+    check_labels([Path(path).stem for path in audio_paths])
     space = find_space(features)
     space.check_weights(weights)
     for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
@@ -111,6 +115,7 @@ def export_features(
         ) from error
     common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
     written: list[Path] = []
+    run: dict[str, Any] = {"layers": layers, "device": device, "progress": progress}
     results: Iterable[_Result]
     if (model := space.load(weights)) is not None:
         common |= {"Weights": model.weights_label, "WeightsSHA256": model.weights_sha256}
@@ -118,29 +123,25 @@ def export_features(
         if picture:
             written += _pictures(model, prepared, output_dir, device)
     if space.base is not None:
-        results = _changes(space.base, model, stimuli, layers, hop, device, progress)
+        results = _changes(space.base, model, stimuli, hop, run)
     elif model is not None:
-        results = _component_results(
-            model, stimuli, prepared, layers, preset, variance, n_components, device, progress
+        from bids_app.features.components import layer_components
+
+        computed = layer_components(
+            model,
+            [patches for patches, _ in prepared.values()],
+            rectify=preset == "lea",
+            variance=variance,
+            n_components=n_components,
+            **run,
         )
+        results = [_Result(name, stimuli[name], times, []) for name, (_, times) in prepared.items()]
+        _add_components(computed, results)
     else:
         results = _explicit_results(space, stimuli, hop)
     for result in results:
         written += _write(result, output_dir, space.file_name, common, hop, file_format)
     return written
-
-
-def _labelled(audio_paths: Sequence[str | Path]) -> dict[str, Path]:
-    paths = [Path(path) for path in audio_paths]
-    labels = [path.stem for path in paths]
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if not paths or repeated:
-        raise UsageError(
-            "Audio files must have names of their own.",
-            where="audio",
-            found=f"repeated: {', '.join(repeated)}" if repeated else "no file",
-        )
-    return dict(zip(labels, paths, strict=True))
 
 
 def _pictures(
@@ -157,30 +158,7 @@ def _pictures(
         yield target
 
 
-def _component_results(
-    model: Any,
-    stimuli: Mapping[str, Path],
-    prepared: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    layers: Sequence[int | str] | None,
-    preset: str,
-    variance: float,
-    n_components: int | None,
-    device: str,
-    progress: Progress | None,
-) -> list[_Result]:
-    from bids_app.features.components import layer_components
-
-    results = [_Result(label, path, prepared[label][1], []) for label, path in stimuli.items()]
-    computed = layer_components(
-        model,
-        [patches for patches, _ in prepared.values()],
-        rectify=preset == "lea",
-        layers=layers,
-        variance=variance,
-        n_components=n_components,
-        device=device,
-        progress=progress,
-    )
+def _add_components(computed: Iterable[LayerComponents], results: Sequence[_Result]) -> None:
     for layer in computed:
         units = tuple(
             Unit(
@@ -192,29 +170,19 @@ def _component_results(
         )
         for result, scores in zip(results, layer.scores, strict=True):
             result.layers.append((layer.layer, FeatureSeries(layer.name, scores, units)))
-    return results
 
 
 def _changes(
-    base: Space,
-    model: Any,
-    stimuli: Mapping[str, Path],
-    layers: Sequence[int | str] | None,
-    hop: float,
-    device: str,
-    progress: Progress | None,
+    base: Space, model: Any, stimuli: Mapping[str, Path], hop: float, run: Mapping[str, Any]
 ) -> Iterator[_Result]:
     from bids_app.features.change import UNITS, change_curves
 
     for stimulus in stimuli.items():
-        source = space_source(
-            base, [stimulus], model, hop, layers=layers, device=device, progress=progress
-        )
+        grams, times = space_grams(base, [stimulus], model, hop, **run)
         series = [
-            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS))
-            for g in source.grams
+            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS)) for g in grams
         ]
-        yield _Result(*stimulus, source.patch_times[0], series)
+        yield _Result(*stimulus, times[0], series)
 
 
 def _explicit_results(space: Space, stimuli: Mapping[str, Path], hop: float) -> Iterator[_Result]:
@@ -253,7 +221,7 @@ def _write(
             np.savetxt(target, rows, formats, "\t", header="\t".join(header), comments="")
             sidecar = {**about, "Layer": number, "LayerName": series.name, "Columns": header}
             sidecar |= {"time": time, **_described(series)}
-            files += [target, _write_json(target.with_suffix(".json"), sidecar)]
+            files += [target, write_json(target.with_suffix(".json"), sidecar)]
         return files
     except OSError as error:
         raise CannotWriteError(
@@ -273,13 +241,8 @@ def _write_hdf5(
             file.create_dataset(series.name, data=series.values, compression="gzip")
             layers[series.name] = {"Layer": number, "Columns": _described(series)}
     sidecar = {**about, "time": time, "Layers": layers}
-    return [target, _write_json(target.with_suffix(".json"), sidecar)]
+    return [target, write_json(target.with_suffix(".json"), sidecar)]
 
 
 def _described(series: FeatureSeries) -> dict[str, dict[str, str]]:
     return {unit.name: {"LongName": unit.long_name, "Units": unit.units} for unit in series.units}
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

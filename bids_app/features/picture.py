@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from bids_app.errors import CannotWriteError
 from bids_app.features.network import VGGish
 from bids_app.features.stream import stream_layers
-from bids_app.features.vggish import LAYER_NAMES, check_patches
+from bids_app.features.vggish import LAYER_NAMES, LAYER_SHAPES
 
 PICTURED = (1, 2, 18, 23)
 _MOST_UNITS = 256
@@ -77,7 +77,11 @@ def draw_layers(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    samples = dict(_samples(model, check_patches(patches), PICTURED, device))
+    # An odd step walks through all channels, whose number is a power of two.
+    steps = iter([math.prod(LAYER_SHAPES[n - 1]) // _MOST_UNITS | 1 for n in PICTURED])
+    samples = dict(
+        stream_layers(model, [patches], PICTURED, lambda: UnitSample(next(steps)), device)
+    )
     figure = Figure(figsize=(9, 1.9 * len(PICTURED) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(PICTURED), 1, sharex=True, squeeze=False)[:, 0]
@@ -105,14 +109,3 @@ def draw_layers(
         figure.savefig(target, dpi=130)
     except OSError as error:
         raise CannotWriteError("A picture cannot be written.", where=target) from error
-
-
-def _samples(
-    model: VGGish, patches: np.ndarray, layers: Sequence[int], device: str
-) -> list[tuple[int, UnitSample]]:
-    from bids_app.features.vggish import layer_sizes
-
-    sizes = {layer: int(np.prod(layer_sizes()[layer - 1])) for layer in sorted(layers)}
-    # An odd step walks through all channels, whose number is a power of two.
-    steps = iter([max(1, size // _MOST_UNITS) | 1 for size in sizes.values()])
-    return list(stream_layers(model, patches, list(sizes), lambda: UnitSample(next(steps)), device))

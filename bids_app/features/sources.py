@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, UsageError
 from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches
-from bids_app.features.registry import Sound, Space
+from bids_app.features.registry import Sound, Space, find_space
 
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
@@ -20,15 +19,18 @@ if TYPE_CHECKING:
 Stimuli = Sequence[tuple[str, str | Path]]
 Progress = Callable[[str], None]
 
+_PATCHES = 16  # that go through the network together: conv1 of VGGish takes 1.6 MB for each
 
-@dataclass(frozen=True)
-class Source:
-    """Layers still to be computed, with what is known beforehand."""
 
-    grams: Iterable[LayerGram]
-    patch_times: Sequence[np.ndarray]
-    weights_sha256: str = ""
-    weights_label: str = ""
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise UsageError where there is no stimulus, or two of one label."""
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not labels or repeated:
+        raise UsageError(
+            "Stimuli must have names of their own.",
+            where="stimuli",
+            found=f"repeated: {', '.join(repeated)}" if repeated else "no stimulus",
+        )
 
 
 def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +44,7 @@ def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, n
     return log_mel_patches(Sound.read("", path, hop).audio, SAMPLE_RATE, hop)
 
 
-def space_source(
+def space_grams(
     space: Space,
     stimuli: Stimuli,
     model: Any,
@@ -51,8 +53,8 @@ def space_source(
     layers: Sequence[int | str] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Source:
-    """Layers of a space, not of its change, over the stimuli.
+) -> tuple[Iterator[LayerGram], list[np.ndarray]]:
+    """Layers of a space, not of its change, over the stimuli, and the times of their patches.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def space_source(
         prepared = [stimulus_patches(path, hop) for _, path in stimuli]
         patches, times = [array for array, _ in prepared], [centers for _, centers in prepared]
         grams = space.network.grams(model, patches, layers=layers, device=device, progress=progress)
-        return Source(grams, times, model.weights_sha256, model.weights_label)
+        return grams, times
     times, series = [], []
     for label, path in stimuli:
         if progress is not None:
@@ -90,7 +92,7 @@ def space_source(
     names = [[layer.name for layer in of_stimulus] for of_stimulus in series]
     if any(other != names[0] for other in names):
         raise BadDataError("Stimuli differ in their layers.", where=space.name, found=names)
-    return Source(_explicit_grams(series), times)
+    return _explicit_grams(series), times
 
 
 def _explicit_grams(series: Sequence[Sequence[FeatureSeries]]) -> Iterator[LayerGram]:
@@ -118,3 +120,68 @@ def change_grams(
         curves = [change_curves(whole[block, block], hop) for block in blocks]
         total, n_constant = values_gram(curves)
         yield LayerGram(number, name, total, len(UNITS), n_constant)
+
+
+def scaled_layers(
+    label: str,
+    path: str | Path,
+    layers: Sequence[str],
+    *,
+    features: str,
+    weights: str | None = None,
+    hop: float = 0.48,
+) -> dict[str, np.ndarray]:
+    """Units of some layers of one stimulus as they enter its Gram matrices.
+
+    Parameters
+    ----------
+    label : str
+        Of the stimulus.
+    path : str or Path
+        Audio file.
+    layers : sequence of str
+        Names.
+    features : str
+        Feature space; not a change of another one.
+    weights : str, optional
+        Of the network.
+    hop : float
+        Seconds between patches.
+
+    Returns
+    -------
+    dict of str to array of shape (n_patches, n_units)
+        Z-scored over the patches; zero where constant.
+
+    Raises
+    ------
+    UsageError
+        The units of a change are curves of a whole layer and are not kept.
+    """
+    space = find_space(features)
+    if space.base is not None:
+        raise UsageError(
+            "Weights of changes cannot be saved.", where="--save-weights", found=features
+        )
+    if space.network is None:
+        series = space.values(Sound.read(label, path, hop))
+        return {s.name: _scaled(s.values) for s in series if s.name in layers}
+    model = space.load(weights)
+    patches = stimulus_patches(path, hop)[0]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
+    for start in range(0, len(patches), _PATCHES):
+        for name, values in space.network.activations(model, patches[start : start + _PATCHES]):
+            if name in parts:
+                parts[name].append(values)
+    return {name: _scaled(np.concatenate(values)) for name, values in parts.items()}
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    import torch
+
+    from bids_app.features.gram import StimulusScaler
+
+    units = torch.from_numpy(np.ascontiguousarray(values))
+    out = torch.empty_like(units)
+    StimulusScaler([len(values)])(units, out)
+    return out.numpy()

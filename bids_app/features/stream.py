@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError
 from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
 from bids_app.features.network import VGGish
 from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
@@ -57,6 +57,7 @@ _GROUPS = (
     (_Convolution(11, 12, 13, False), _Convolution(13, 12, 15, True)),
 )
 _DENSE = ((0, 18), (2, 20), (4, 22))
+_CHUNK_ROWS = 2  # of time, even; more take more memory and give the same up to rounding
 _UNITS_PER_PRODUCT = 4096
 _PATCHES_PER_CONVOLUTION = 256
 
@@ -67,7 +68,6 @@ def layer_grams(
     *,
     layers: Sequence[int | str] | None = None,
     device: str = "cpu",
-    chunk_rows: int = 2,
     progress: Progress | None = None,
 ) -> Iterator[LayerGram]:
     """Patch-rate Gram matrices of the layers of VGGish over all stimuli.
@@ -87,9 +87,6 @@ def layer_grams(
         one are not computed.
     device : str
         torch device of the forward pass and the products.
-    chunk_rows : int
-        Time rows per step, even. More rows take more memory and give the same matrices up to the
-        rounding of float32 products.
     progress : callable, optional
         Called about ten times with the name of a layer and the share done.
 
@@ -103,51 +100,41 @@ def layer_grams(
     BadDataError
         Patches of another shape, empty or not finite.
     UsageError
-        A layer that does not exist, or an odd number of rows.
+        A layer that does not exist.
     """
-    if not len(patches):
-        raise BadDataError("There is no stimulus.", where="patches", wanted="at least one array")
-    wanted = resolve_layers(layers)
-    stacked = np.concatenate([check_patches(array) for array in patches])
     scaler = StimulusScaler([len(array) for array in patches])
 
     def new_sink() -> GramSum:
         return GramSum(scaler.n_rows, scaler, device)
 
-    streamed = stream_layers(model, stacked, wanted, new_sink, device, chunk_rows, progress)
-    del stacked
-    for layer, total in streamed:
-        yield LayerGram(
-            layer, LAYER_NAMES[layer - 1], total.result(), total.n_units, total.n_constant
-        )
+    for layer, total in stream_layers(model, patches, layers, new_sink, device, progress):
+        name = LAYER_NAMES[layer - 1]
+        yield LayerGram(layer, name, total.result(), total.n_units, total.n_constant)
 
 
 def stream_layers(
     model: VGGish,
-    patches: np.ndarray,
-    layers: Sequence[int],
+    patches: Sequence[np.ndarray],
+    layers: Sequence[int | str] | None,
     new_sink: Callable[[], SinkType],
     device: str = "cpu",
-    chunk_rows: int = 2,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, SinkType]]:
     """Feed every chunk of every wanted layer to a sink of its own.
 
-    Yields ``(layer, sink)`` once the layer is complete; parameters as in :func:`layer_grams`,
-    ``patches`` of shape (n_patches, 96, 64) over all stimuli.
+    Yields ``(layer, sink)`` once the layer is complete; parameters and errors as in
+    :func:`layer_grams`.
     """
-    if chunk_rows < 2 or chunk_rows % 2:
-        raise UsageError(
-            "Rows are taken in pairs.", where="chunk_rows", found=chunk_rows, wanted="2, 4, 6, ..."
-        )
-    top = max(layers)
+    if not len(patches):
+        raise BadDataError("There is no stimulus.", where="patches", wanted="at least one array")
+    wanted = set(resolve_layers(layers))
+    inputs = torch.from_numpy(np.concatenate([check_patches(array) for array in patches]))
+    inputs = inputs.to(device)
+    top = max(wanted)
     groups = [[conv for conv in group if conv.layer <= top] for group in _GROUPS]
-    n_steps = sum(-(-conv.height // chunk_rows) for group in groups for conv in group)
-    stream: _Stream[SinkType] = _Stream(model, len(patches), device, chunk_rows, n_steps, progress)
-    inputs = torch.from_numpy(patches).to(device)
-    del patches
-
-    stream.open({1} & set(layers), new_sink)
+    n_steps = sum(-(-conv.height // _CHUNK_ROWS) for group in groups for conv in group)
+    stream: _Stream[SinkType] = _Stream(model, len(inputs), device, n_steps, progress)
+    stream.open({1} & wanted, new_sink)
     stream.emit(1, inputs)
     yield from stream.close()
     rows = _consume(deque(inputs[..., None].unbind(dim=1)))
@@ -156,7 +143,7 @@ def stream_layers(
         if not group:
             return
         members = range(group[0].layer, group[-1].last_layer + 1)
-        stream.open(set(members) & set(layers), new_sink)
+        stream.open(set(members) & wanted, new_sink)
         for convolution in group:
             rows = stream.convolve(rows, convolution)
         # Past the highest wanted layer the rows are only run through, not kept.
@@ -169,7 +156,7 @@ def stream_layers(
     for place, layer in _DENSE:
         if layer > top:
             return
-        stream.open({layer, layer + 1} & set(layers), new_sink)
+        stream.open({layer, layer + 1} & wanted, new_sink)
         values = stream.connect(values, place, layer)
         yield from stream.close()
 
@@ -182,13 +169,11 @@ class _Stream(Generic[SinkType]):
         model: VGGish,
         n_patches: int,
         device: str,
-        chunk_rows: int,
         n_steps: int,
         progress: Progress | None,
     ) -> None:
         self._model = model
         self._device = device
-        self._chunk_rows = chunk_rows
         self._n_steps = n_steps
         self._n_done = 0
         self._progress = progress
@@ -215,8 +200,8 @@ class _Stream(Generic[SinkType]):
         weight, bias = self._model.weights(f"features.{convolution.place}", self._device)
         weight = weight.contiguous(memory_format=torch.channels_last)
         held: dict[int, torch.Tensor] = {}
-        for start in range(0, convolution.height, self._chunk_rows):
-            stop = min(start + self._chunk_rows, convolution.height)
+        for start in range(0, convolution.height, _CHUNK_ROWS):
+            stop = min(start + _CHUNK_ROWS, convolution.height)
             strip = _strip(rows, held, start - 1, stop, convolution.height)
             outputs = self._step(strip, weight, bias, convolution)
             # Copies: one row that is still needed must not keep its neighbors in memory.

@@ -17,25 +17,12 @@ import numpy as np
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.audio import file_sha256
-from bids_app.features.logmel import log_mel, log_mel_patches
+from bids_app.resources import random_seed
 
 if TYPE_CHECKING:
     import torch
 
     from bids_app.features.network import VGGish
-
-__all__ = [
-    "LAYER_NAMES",
-    "N_PARAMETERS",
-    "layer_activations",
-    "layer_sizes",
-    "load_vggish",
-    "log_mel",
-    "log_mel_patches",
-    "random_seed",
-    "resolve_device",
-    "resolve_layers",
-]
 
 LAYER_NAMES = (
     "InputBatch",
@@ -64,9 +51,7 @@ LAYER_NAMES = (
 )
 """Layers 1 to 23; the place in the tuple is the number minus one."""
 
-N_PARAMETERS = 72_141_184
-
-_SHAPES = (
+LAYER_SHAPES: tuple[tuple[int, ...], ...] = (
     (96, 64, 1),
     *[(96, 64, 64)] * 2,
     (48, 32, 64),
@@ -79,11 +64,7 @@ _SHAPES = (
     *[(4096,)] * 4,
     *[(128,)] * 2,
 )
-
-
-def layer_sizes() -> tuple[tuple[int, ...], ...]:
-    """Shape of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
-    return _SHAPES
+"""Of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
 
 
 def resolve_layers(
@@ -121,28 +102,6 @@ def resolve_layers(
                 wanted=f"1 to {len(names)} or one of {', '.join(names)}",
             )
     return tuple(sorted(numbers))
-
-
-def random_seed(weights: str | Path) -> int | None:
-    """Seed of a ``"random:SEED"`` specification, None where it names a file.
-
-    Raises
-    ------
-    UsageError
-        What follows ``random:`` is not a whole number.
-    """
-    text = str(weights)
-    if not text.startswith("random:"):
-        return None
-    seed = text.removeprefix("random:")
-    if not seed.isdigit():
-        raise UsageError(
-            "An untrained network needs a seed.",
-            where="weights",
-            found=text,
-            wanted="random:SEED with a whole number, for example random:0",
-        )
-    return int(seed)
 
 
 def load_vggish(weights: str | Path) -> VGGish:

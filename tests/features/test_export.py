@@ -9,7 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from bids_app.errors import BadDataError, CannotWriteError, UsageError
-from bids_app.features.components import components_from_gram, layer_components, lea_sampling
+from bids_app.features.components import components_from_gram, layer_components
 from bids_app.features.export import export_features
 from bids_app.features.picture import UnitSample
 from bids_app.features.precomputed import load_precomputed
@@ -54,26 +54,14 @@ def test_components_refuse_what_makes_no_sense():
             components_from_gram(np.eye(4), **wrong)
 
 
-def test_lea_interpolates_rectifies_and_reduces(vggish, files):
-    prepared = [stimulus_patches(path) for path in files]
-    patches = [array for array, _ in prepared]
-    sampled_at = [np.arange(0, 3.0), np.arange(0, 4.5)]
-    sampling = [lea_sampling(times, t) for (_, times), t in zip(prepared, sampled_at, strict=True)]
-    found = layer_components(vggish, patches, sampling=sampling, layers=[1, 8, 22], n_components=3)
+def test_layers_are_rectified_and_reduced(vggish, files):
+    patches = [stimulus_patches(path)[0] for path in files]
     activations = [dict(layer_activations(vggish, array)) for array in patches]
-    for layer in found:
-        explicit = []
-        for stimulus, (_, centers) in enumerate(prepared):
-            values = activations[stimulus][layer.name].astype(float)
-            times = sampled_at[stimulus]
-            block = np.stack([np.interp(times, centers, unit) for unit in values.T], axis=1)
-            block[(times < centers[0]) | (times > centers[-1])] = 0
-            explicit.append(np.maximum(block, 0))
-        expected = PCA(3).fit_transform(np.concatenate(explicit))
-        assert [len(scores) for scores in layer.scores] == [3, 5]
+    for layer in layer_components(vggish, patches, layers=[1, 8, 22], n_components=3):
+        units = [values[layer.name].astype(float) for values in activations]
+        expected = PCA(3).fit_transform(np.maximum(np.concatenate(units), 0))
+        assert [len(scores) for scores in layer.scores] == [len(array) for array in patches]
         same_up_to_sign(np.concatenate(layer.scores), expected, 1e-3)
-    with pytest.raises(BadDataError, match="Sampling does not fit"):
-        next(layer_components(vggish, patches, sampling=sampling[::-1]))
 
 
 def test_tables_have_a_sidecar_for_every_column(files, tmp_path):

@@ -8,8 +8,7 @@ import scipy.fft
 import scipy.signal
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.features.logmel import patch_count
-from bids_app.features.vggish import log_mel, log_mel_patches
+from bids_app.features.logmel import log_mel, log_mel_patches, patch_count
 
 
 def reference_log_mel(samples):

@@ -19,7 +19,7 @@ from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.export import export_features
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.registry import SPACES, Space, check_spaces, find_space
-from bids_app.features.scaled import scaled_layers
+from bids_app.features.sources import scaled_layers
 from bids_app.references import Reference
 
 DOCS = Path(__file__).parents[2] / "docs" / "features.md"

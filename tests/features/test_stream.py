@@ -9,10 +9,12 @@ import pytest
 import torch
 from feature_sounds import melody
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError
+from bids_app.features import stream
 from bids_app.features.gram import values_gram
+from bids_app.features.logmel import log_mel_patches
 from bids_app.features.stream import layer_grams
-from bids_app.features.vggish import LAYER_NAMES, layer_activations, layer_sizes, log_mel_patches
+from bids_app.features.vggish import LAYER_NAMES, LAYER_SHAPES, layer_activations
 
 
 def zscored(blocks):
@@ -43,7 +45,7 @@ def test_every_gram_equals_explicit_activations(vggish, patches, streamed):
     assert [g.layer for g in streamed] == list(range(1, 24))
     assert [g.name for g in streamed] == list(LAYER_NAMES)
     per_stimulus = [layer_activations(vggish, array) for array in patches]
-    for gram, shape, *layers in zip(streamed, layer_sizes(), *per_stimulus, strict=True):
+    for gram, shape, *layers in zip(streamed, LAYER_SHAPES, *per_stimulus, strict=True):
         features = zscored([values for _, values in layers])
         assert gram.n_units == np.prod(shape) == features.shape[1]
         assert gram.n_constant == pytest.approx(
@@ -65,9 +67,10 @@ def test_trace_counts_the_units_that_vary(patches, streamed):
 
 
 @pytest.mark.parametrize("chunk_rows", [4, 10, 96])
-def test_chunk_size_does_not_matter(vggish, patches, streamed, chunk_rows):
+def test_chunk_size_does_not_matter(vggish, patches, streamed, chunk_rows, monkeypatch):
+    monkeypatch.setattr(stream, "_CHUNK_ROWS", chunk_rows)
     layers = [1, 3, 7, 8, 12, 15, 17]
-    for gram in layer_grams(vggish, patches, layers=layers, chunk_rows=chunk_rows):
+    for gram in layer_grams(vggish, patches, layers=layers):
         other = streamed[gram.layer - 1]
         assert (gram.n_units, gram.n_constant) == (other.n_units, other.n_constant)
         np.testing.assert_allclose(gram.gram, other.gram, atol=1e-5 * gram.n_units)
@@ -122,8 +125,6 @@ def test_bad_arguments(vggish, patches):
         list(layer_grams(vggish, [np.full((2, 96, 64), np.nan)]))
     with pytest.raises(BadDataError, match="do not fit"):
         list(layer_grams(vggish, [np.zeros((2, 96))]))
-    with pytest.raises(UsageError, match="pairs"):
-        list(layer_grams(vggish, patches, chunk_rows=3))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_app.features.audio import load_audio
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.vggish import log_mel
+from bids_app.features.logmel import log_mel
 from bids_app.files import atomic_path
 from bids_app.outputs import safe_label
 from bids_app.report import stimulus_figure, stimulus_figure_path

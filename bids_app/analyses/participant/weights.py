@@ -18,7 +18,7 @@ from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.scaled import scaled_layers
+from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_gram, sampling_matrix
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import OutputTree, sidecar_of

@@ -15,7 +15,7 @@ from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.participant.weights import check_size, layers_asked, write_weights
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import load_or_compute_grams
-from bids_app.features.scaled import scaled_layers
+from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sampling_matrix
 
 SECONDS = {"one": 12, "two": 14, "three": 16}
