@@ -70,7 +70,7 @@ def _music(data: Path) -> NDArray[np.float64]:
     parts = []
     for path in sorted((data / "audio").glob("*.ogg")):
         audio = load_audio(path)
-        patches, times = log_mel_patches(audio, 16000)
+        patches, times = log_mel_patches(audio)
         flat = patches.reshape(len(patches), -1).astype(np.float64)
         flat = (flat - flat.mean(axis=0)) / np.maximum(flat.std(axis=0), 1e-9)
         grid = np.arange(times[0], times[-1], TR)

@@ -254,7 +254,7 @@ def _self_test() -> Iterator[Finding]:
     mesh = load_mesh("fsaverage5")
     yield Finding("self-test", f"fsaverage5 surfaces: {len(mesh.left.sphere)} vertices each")
     rng = generator(0, "self-test")
-    patches, _ = log_mel_patches(rng.normal(size=16000 * 4), 16000)
+    patches, _ = log_mel_patches(rng.normal(size=16000 * 4))
     (gram,) = layer_grams(load_vggish("random:0"), [patches], layers=["conv2"])
     if not (np.isfinite(gram.gram).all() and np.linalg.eigvalsh(gram.gram)[-1] > 0):
         raise RuntimeError("the audio network returned no usable features")

@@ -48,15 +48,13 @@ def mel_weights() -> np.ndarray:
     return weights
 
 
-def log_mel(audio: np.ndarray, sample_rate: float) -> np.ndarray:
+def log_mel(audio: np.ndarray) -> np.ndarray:
     """VGGish's log-mel spectrogram.
 
     Parameters
     ----------
-    audio : array of shape (n_samples,) or (n_samples, n_channels)
-        Floating point, full scale is 1. Channels are averaged.
-    sample_rate : float
-        In Hz; anything but 16,000 is resampled with soxr.
+    audio : array of shape (n_samples,)
+        Floating point, 16 kHz, full scale is 1.
 
     Returns
     -------
@@ -69,7 +67,7 @@ def log_mel(audio: np.ndarray, sample_rate: float) -> np.ndarray:
     BadDataError
         Wrong shape or type, samples that are not finite, or fewer than one window.
     """
-    audio = _mono(audio, sample_rate)
+    audio = _checked(audio)
     if audio.size < WINDOW_SAMPLES:
         raise BadDataError(
             "audio is shorter than one analysis window.",
@@ -89,17 +87,13 @@ def log_mel(audio: np.ndarray, sample_rate: float) -> np.ndarray:
     return spectrogram
 
 
-def log_mel_patches(
-    audio: np.ndarray, sample_rate: float, hop: float = 0.48
-) -> tuple[np.ndarray, np.ndarray]:
+def log_mel_patches(audio: np.ndarray, hop: float = 0.48) -> tuple[np.ndarray, np.ndarray]:
     """Cut the log-mel spectrogram into VGGish's input patches.
 
     Parameters
     ----------
-    audio : array of shape (n_samples,) or (n_samples, n_channels)
-        Floating point, full scale is 1.
-    sample_rate : float
-        In Hz.
+    audio : array of shape (n_samples,)
+        Floating point, 16 kHz, full scale is 1.
     hop : float
         Seconds between the starts of successive patches, a multiple of 0.01.
 
@@ -117,9 +111,8 @@ def log_mel_patches(
     UsageError
         The hop is not a positive multiple of 10 ms.
     """
-    audio = _mono(audio, sample_rate)
-    times = patch_times(audio.size, hop)
-    spectrogram = log_mel(audio, SAMPLE_RATE).astype(np.float32)
+    times = patch_times(len(audio), hop)
+    spectrogram = log_mel(audio).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, PATCH_FRAMES, axis=0)
     patches = np.ascontiguousarray(windows[:: _hop_frames(hop)].transpose(0, 2, 1))
     return patches, times
@@ -169,28 +162,19 @@ def _hop_frames(hop: float) -> int:
     return frames
 
 
-def _mono(audio: np.ndarray, sample_rate: float) -> np.ndarray:
+def _checked(audio: np.ndarray) -> np.ndarray:
     audio = np.asarray(audio)
-    if audio.ndim not in (1, 2) or not np.issubdtype(audio.dtype, np.floating):
+    if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
         raise BadDataError(
             "audio must be floating-point samples.",
             where="audio",
             found=f"{audio.dtype} of shape {audio.shape}",
-            wanted="float of shape (n_samples,) or (n_samples, n_channels), full scale 1",
+            wanted="float of shape (n_samples,), full scale 1",
             remedy="divide 16-bit integers by 32768",
         )
-    if audio.ndim == 2:
-        audio = audio.mean(axis=1)
     bad = np.count_nonzero(~np.isfinite(audio))
     if bad:
         raise BadDataError(
-            "audio has samples that are not finite.",
-            where="audio",
-            found=f"{bad} of {audio.size}",
-            wanted="finite samples",
+            "audio has samples that are not finite.", where="audio", found=f"{bad} of {audio.size}"
         )
-    if sample_rate == SAMPLE_RATE:
-        return audio
-    import soxr
-
-    return soxr.resample(audio, sample_rate, SAMPLE_RATE, quality="HQ")
+    return audio

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches
+from bids_app.features.logmel import log_mel_patches
 from bids_app.features.registry import Sound, Space, find_space
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, n
     MissingInputError, BadDataError
         The file is missing or unusable or shorter than one patch; names it.
     """
-    return log_mel_patches(Sound.read("", path, hop).audio, SAMPLE_RATE, hop)
+    return log_mel_patches(Sound.read("", path, hop).audio, hop)
 
 
 def space_grams(

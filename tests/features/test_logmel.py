@@ -32,13 +32,13 @@ def reference_log_mel(samples):
 
 
 def test_log_mel_matches_an_independent_computation(audio):
-    np.testing.assert_allclose(log_mel(audio, 16000), reference_log_mel(audio), atol=1e-10)
+    np.testing.assert_allclose(log_mel(audio), reference_log_mel(audio), atol=1e-10)
 
 
 def test_bands_are_triangles_between_125_and_7500_hz():
     times = np.arange(16000) / 16000
     for hertz, band in ((60, None), (1000, 24), (7900, None)):
-        spectrum = np.exp(log_mel(np.sin(2 * np.pi * hertz * times), 16000)).mean(axis=0)
+        spectrum = np.exp(log_mel(np.sin(2 * np.pi * hertz * times))).mean(axis=0)
         if band is None:
             assert spectrum.max() < 3  # leakage of the window
         else:
@@ -50,18 +50,18 @@ def test_bands_are_triangles_between_125_and_7500_hz():
 
 
 def test_silence_gives_the_floor():
-    np.testing.assert_allclose(log_mel(np.zeros(1000), 16000), np.log(0.01))
+    np.testing.assert_allclose(log_mel(np.zeros(1000)), np.log(0.01))
 
 
 def test_only_whole_windows_are_used():
     for n_samples, n_frames in ((400, 1), (559, 1), (560, 2), (16000, 98)):
-        assert log_mel(np.ones(n_samples), 16000).shape == (n_frames, 64)
+        assert log_mel(np.ones(n_samples)).shape == (n_frames, 64)
 
 
 @pytest.mark.parametrize(("hop", "n_patches"), [(0.96, 3), (0.48, 5), (0.01, 203)])
 def test_patches_are_windows_of_the_spectrogram(audio, hop, n_patches):
-    spectrogram = log_mel(audio, 16000)
-    patches, times = log_mel_patches(audio, 16000, hop)
+    spectrogram = log_mel(audio)
+    patches, times = log_mel_patches(audio, hop)
     assert patches.shape == (n_patches, 96, 64)
     assert patches.dtype == np.float32
     assert n_patches == patch_count(audio.size, hop)
@@ -74,31 +74,21 @@ def test_patches_are_windows_of_the_spectrogram(audio, hop, n_patches):
         assert times[number] == pytest.approx(start / 100 + (0.95 + 0.025) / 2)
 
 
-def test_channels_are_averaged_and_other_rates_resampled(audio):
-    stereo = np.column_stack([audio * 0.5, audio * 1.5])
-    np.testing.assert_allclose(log_mel(stereo, 16000), log_mel(audio, 16000), atol=1e-9)
-    times = np.arange(44100) / 44100
-    at_44 = log_mel(np.sin(2 * np.pi * 440 * times), 44100)
-    at_16 = log_mel(np.sin(2 * np.pi * 440 * np.arange(16000) / 16000), 16000)
-    assert at_44.shape == at_16.shape
-    np.testing.assert_allclose(at_44[5:-5], at_16[5:-5], atol=0.02)
-
-
 def test_unusable_samples_are_refused():
     with pytest.raises(BadDataError, match="not finite"):
-        log_mel(np.r_[np.ones(500), np.nan], 16000)
+        log_mel(np.r_[np.ones(500), np.nan])
     with pytest.raises(BadDataError, match="floating-point"):
-        log_mel(np.ones(500, dtype=np.int16), 16000)
+        log_mel(np.ones(500, dtype=np.int16))
     with pytest.raises(BadDataError, match="floating-point"):
-        log_mel(np.ones((2, 3, 500)), 16000)
+        log_mel(np.ones((2, 3, 500)))
     with pytest.raises(BadDataError, match="one analysis window"):
-        log_mel(np.ones(399), 16000)
+        log_mel(np.ones(399))
     with pytest.raises(BadDataError, match="shorter than one patch"):
-        log_mel_patches(np.ones(15599), 16000)
-    assert len(log_mel_patches(np.ones(15600), 16000)[0]) == 1
+        log_mel_patches(np.ones(15599))
+    assert len(log_mel_patches(np.ones(15600))[0]) == 1
 
 
 @pytest.mark.parametrize("hop", [0.0, -0.48, 0.485])
 def test_hops_between_frames_are_refused(audio, hop):
     with pytest.raises(UsageError, match=r"multiple of 0\.01"):
-        log_mel_patches(audio, 16000, hop)
+        log_mel_patches(audio, hop)

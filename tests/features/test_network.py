@@ -72,7 +72,7 @@ def weights_file(state, tmp_path):
 
 
 def test_every_layer_matches_an_independent_forward_pass(state, weights_file, audio):
-    patches, _ = log_mel_patches(audio[: 16000 * 2], 16000)
+    patches, _ = log_mel_patches(audio[: 16000 * 2])
     model = load_vggish(weights_file)
     layers = list(layer_activations(model, patches))
     assert [name for name, _ in layers] == list(LAYER_NAMES)
@@ -108,7 +108,7 @@ def test_untrained_weights_depend_on_the_seed_only(vggish):
 
 
 def test_layer_23_is_the_relu_of_layer_22(vggish, audio):
-    patches, _ = log_mel_patches(audio, 16000)
+    patches, _ = log_mel_patches(audio)
     layers = dict(layer_activations(vggish, patches))
     assert (layers["fc2"] < 0).any()
     np.testing.assert_array_equal(layers["EmbeddingBatch"], np.maximum(layers["fc2"], 0))

@@ -109,6 +109,21 @@ def test_methods_and_references_follow_the_row(stairs):
     assert "all 23 layers of VGGish [7]" in vggish
 
 
+def test_the_example_of_the_documentation_is_a_space(make_wav, tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if "ROW =" in block]
+    names: dict = {}
+    exec(example, names)
+    monkeypatch.setitem(SPACES, "crossings", names["ROW"])
+    tone = 0.1 + 0.5 * np.sin(2 * np.pi * 100 * np.arange(48000) / 16000)
+    rising = np.r_[tone, 0.1 + 0.5 * np.sin(2 * np.pi * 200 * np.arange(48000) / 16000)]
+    export_features([make_wav("a.wav", samples=rising)], tmp_path / "out", features="crossings")
+    found = pd.read_csv(tmp_path / "out" / "a_crossings_01-crossings.tsv", sep="\t")["crossings"]
+    np.testing.assert_allclose(found.iloc[[0, -1]], [200 / 16000, 400 / 16000], rtol=0.02)
+    config = parse_config(["/d", "/o", "participant", "--features", "crossings"])
+    assert "Kedem, Benjamin (1986)" in methods_text(config)
+
+
 def test_every_row_is_in_the_documentation():
     text = DOCS.read_text()
     assert [row.spelling for row in SPACES.values() if f"`{row.spelling}`" not in text] == []

@@ -33,7 +33,7 @@ def zscored(blocks):
 @pytest.fixture(scope="module")
 def patches():
     rng = np.random.default_rng(5)
-    return [log_mel_patches(melody(rng, seconds), 16000)[0] for seconds in (2.6, 4.1)]
+    return [log_mel_patches(melody(rng, seconds))[0] for seconds in (2.6, 4.1)]
 
 
 @pytest.fixture(scope="module")

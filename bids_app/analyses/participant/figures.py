@@ -47,7 +47,7 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
                 label=label,
                 audio=audio,
                 sample_rate=SAMPLE_RATE,
-                log_mel=log_mel(audio, SAMPLE_RATE),
+                log_mel=log_mel(audio),
                 patch_times=grams.patch_times[index],
                 layers=layers,
             )
