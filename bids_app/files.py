@@ -141,6 +141,14 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_of(*parts: str | bytes | memoryview) -> str:
+    """Hexadecimal SHA-256 of texts (as UTF-8) and bytes, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+    return digest.hexdigest()
+
+
 @contextmanager
 def shared_lock(
     target: Path, *, timeout: float = 60.0, stale: float = 120.0, remedy: str | None = None

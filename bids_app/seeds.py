@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
+
+from bids_app.files import sha256_of
 
 
 def generator(random_seed: int, purpose: str, *more: str | int) -> np.random.Generator:
@@ -30,5 +30,5 @@ def generator(random_seed: int, purpose: str, *more: str | int) -> np.random.Gen
         machine.
     """
     text = "|".join(str(part) for part in (random_seed, purpose, *more))
-    digest = hashlib.sha256(text.encode()).digest()
+    digest = bytes.fromhex(sha256_of(text))
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
-from bids_app.files import atomic_path, read_json, sha256_of_file, shared_lock, write_json
+from bids_app.files import (
+    atomic_path,
+    read_json,
+    sha256_of,
+    sha256_of_file,
+    shared_lock,
+    write_json,
+)
 
 
 def test_atomic_path_writes_under_the_final_name(tmp_path):
@@ -83,6 +90,7 @@ def test_read_json_reads_a_byte_order_mark_and_names_bad_files(tmp_path):
 def test_sha256_of_file_is_that_of_its_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "a").startswith("ba7816bf8f01cfea")
+    assert sha256_of("a", b"b", memoryview(b"c")) == sha256_of_file(tmp_path / "a")
 
 
 def _append(path, count):

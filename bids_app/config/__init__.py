@@ -6,7 +6,6 @@ line, the configuration file and the Boutiques descriptor follow from the fields
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from bids_app.config.sections import (
     Stimuli,
 )
 from bids_app.config.sections import FeatureSpace as FeatureSpace
+from bids_app.files import sha256_of
 
 Level = Literal["participant", "group"]
 BIDS_DIR_HELP = (
@@ -127,7 +127,7 @@ class Config:
 def settings_hash(settings: dict[str, Any]) -> str:
     """First 16 hexadecimal digits of the SHA-256 of the settings as canonical JSON."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sha256_of(text)[:16]
 
 
 def settings_difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError
+from bids_app.files import sha256_of_file
 from bids_app.inputs.files import audio_problem, content_problem
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def file_sha256(path: str | Path) -> str:
     """
     path = Path(path)
     _check_exists(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of_file(path)
 
 
 def _check_exists(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageEr
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
 from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
-from bids_app.files import shared_lock
+from bids_app.files import sha256_of, shared_lock
 from bids_app.resources import random_seed
 
 if TYPE_CHECKING:
@@ -258,7 +257,7 @@ def _cache_key(
         # One file with a group per stimulus is told apart by the labels.
         known = [(file_sha256(file), label) for file, label in files if file]
     parts = [_FORMAT, space.identity, round(hop, 6), list(checksums), known]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return sha256_of(json.dumps(parts))
 
 
 def _matrix_name(layer: int) -> str:

@@ -8,7 +8,6 @@ PCA and 8-bit quantization that some distributions apply to the embedding are no
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.audio import file_sha256
+from bids_app.files import sha256_of
 from bids_app.resources import random_seed
 
 if TYPE_CHECKING:
@@ -136,10 +136,8 @@ def load_vggish(weights: str | Path) -> VGGish:
     seed = random_seed(weights)
     if seed is not None:
         state = network.random_state(seed)
-        digest = hashlib.sha256()
-        for tensor in state.values():
-            digest.update(tensor.numpy().data)
-        return network.build(state, label=str(weights), sha256=digest.hexdigest())
+        checksum = sha256_of(*(tensor.numpy().data for tensor in state.values()))
+        return network.build(state, label=str(weights), sha256=checksum)
     path = Path(weights)
     checksum = file_sha256(path)
     state = network.read_state(path)

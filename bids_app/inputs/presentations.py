@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.files import sha256_of_file
 from bids_app.inputs.files import audio_problem, content_problem
 from bids_app.inputs.records import Presentation, Stimulus
 from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
@@ -69,7 +69,9 @@ class StimulusSet:
         """
         if path in self._by_path:
             return self._by_path[path]
-        stimulus = Stimulus(stimulus_label(path), path, _sha256(path), _duration(path, where))
+        stimulus = Stimulus(
+            stimulus_label(path), path, sha256_of_file(path), _duration(path, where)
+        )
         twin = self._by_checksum.get(stimulus.sha256)
         if twin is not None:
             if twin.label != stimulus.label:
@@ -96,11 +98,6 @@ class StimulusSet:
     def stimuli(self, labels: Iterable[str]) -> tuple[Stimulus, ...]:
         """The stimuli with these labels, by label."""
         return tuple(self._by_label[label] for label in sorted(set(labels)))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _duration(path: Path, where: str) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_app.files import sha256_of_file
+from bids_app.files import sha256_of, sha256_of_file
 from bids_app.inputs.records import BoldRun
 
 
@@ -82,4 +81,4 @@ def inputs_of(runs: Sequence[BoldRun], files: Iterable[Path] = (), **more: str) 
 def _timing_checksum(runs: Sequence[BoldRun]) -> str:
     """Checksum of what decides about alignment in time but is in no file named in the runs."""
     timing = [(r.label, r.tr, r.start_time, r.n_dummy, r.presentations) for r in runs]
-    return hashlib.sha256(repr(timing).encode()).hexdigest()
+    return sha256_of(repr(timing))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +11,7 @@ from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record, input_files
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
+from bids_app.files import sha256_of
 from bids_app.inputs.rating_files import find_rating_files, read_rating_files
 from bids_app.inputs.ratings import RatingSet, read_ratings_table
 from bids_app.inputs.records import StudyPlan
@@ -40,15 +40,16 @@ class StudyRatings:
 
     def checksum(self, participant: str, stimuli: Sequence[str]) -> str:
         """Checksum of what a participant felt about `stimuli`; empty without any rating."""
-        digest, found = hashlib.sha256(), False
+        felt: list[str | bytes] = []
+        found = False
         for stimulus in sorted(stimuli):
             for scale in self.scales:
                 rating = self.ratings.find(participant, stimulus, scale)
-                digest.update(f"{stimulus}/{scale}/{rating is None}".encode())
+                felt.append(f"{stimulus}/{scale}/{rating is None}")
                 if rating is not None:
                     found = True
-                    digest.update(np.ascontiguousarray([rating.times, rating.values]).tobytes())
-        return digest.hexdigest() if found else ""
+                    felt.append(np.ascontiguousarray([rating.times, rating.values]).tobytes())
+        return sha256_of(*felt) if found else ""
 
 
 def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
