@@ -7,12 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bids_app.workflows.conditions_participant import STATUS_ROW
-from bids_app.workflows.interfaces.conditions_group import (
-    FinishConditions,
-    InferConditionLags,
-    InferConditionMaps,
-)
 from bids_app.workflows.participant_level import raise_failure, run_workflow
+from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
@@ -20,9 +16,11 @@ from bids_app.analyses.conditions.group import (
     KINDS,
     ConditionGroup,
     choose_participants,
+    infer_maps,
     read_ratings,
     same_condition_settings,
 )
+from bids_app.analyses.conditions.group_lags import finish_group, infer_lags
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.config import Config, settings_hash
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -104,30 +102,28 @@ def init_conditions_group_wf(
     None; the results are in ``config.output_dir``.
     """
     tree = OutputTree(config.output_dir)
-    common: dict[str, Any] = {
-        "output_dir": str(config.output_dir),
-        "group": group,
-        "verbosity": config.running.verbosity,
-    }
-    files = [str(tree.participant_settings(p, CONDITIONS_LABEL)) for p in group.participants]
+    common: dict[str, Any] = {"tree": tree, "group": group, "fresh": True}
     seed, target = (stored["Settings"][name] for name in ("seed", "target"))
     tests = []
     for label, contrast in stored["Contrasts"].items():
-        told = {"label": label, "contrast": contrast, "files": files}
+        told = {"label": label, "contrast": contrast, **common}
         tests += [
-            pe.Node(
-                InferConditionMaps(desc=desc, **told, **common),
-                name=f"{KINDS[desc]}_{label}",
+            step(
+                infer_maps,
+                config,
+                f"{KINDS[desc]}_{label}",
+                desc=desc,
                 n_procs=group.n_threads,
+                **told,
             )
             for desc in (KINDS if seed else ("",))
         ]
         if target:
-            tests.append(pe.Node(InferConditionLags(**told, **common), name=f"lags_{label}"))
-    outcomes = pe.Node(Merge(len(tests)), name="outcomes")
-    finish = pe.Node(FinishConditions(settings=dict(settings), **common), name="finish")
+            tests.append(step(infer_lags, config, f"lags_{label}", **told))
+    gather = pe.Node(Merge(len(tests)), name="outcomes", run_without_submitting=True)
+    finish = step(finish_group, config, settings=dict(settings), **common)
     workflow = pe.Workflow(name="conditions_group_wf")
     for k, test in enumerate(tests, start=1):
-        workflow.connect(test, "outcome_file", outcomes, f"in{k}")
-    workflow.connect(outcomes, "out", finish, "outcome_files")
+        workflow.connect(test, "out", gather, f"in{k}")
+    workflow.connect(gather, "out", finish, "outcomes")
     return workflow

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from bids_app.workflows.interfaces.conditions import FitConditions, WriteConditions
-from bids_app.workflows.nodes import cleaning_inputs
 from bids_app.workflows.running import run_workflow
+from bids_app.workflows.steps import step
 from nipype.pipeline import engine as pe
 
+from bids_app.analyses.conditions.participant import analyze_conditions
 from bids_app.analyses.conditions.plan import (
     ConditionPlan,
     condition_record,
     region_checksums,
 )
+from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.plan import write_descriptions
@@ -67,7 +68,7 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
     if records:
         failures = run_workflow(init_conditions_wf(plan, records, config=config), config, run_id)
         for record in records:
-            own = [f for f in failures if f.node.endswith(f"_{record.participant}")]
+            own = [f for f in failures if f.who == record.participant]
             if own or not is_current(tree, record):
                 reason = own[0].text if own else "the work stopped before the maps were complete"
                 LOGGER.error("sub-%s: conditions failed: %s", record.participant, reason)
@@ -96,25 +97,29 @@ def init_conditions_wf(
     """
     workflow = pe.Workflow(name="conditions_wf")
     for record in records:
-        runs = plan.runs_of(record.participant)
-        fit = pe.Node(
-            FitConditions(
-                conditions={run.label: plan.conditions[run.label] for run in runs},
-                contrasts=dict(plan.contrasts),
-                seed=plan.seed,
-                target=plan.target,
-                max_lag=config.conditions.max_lag,
-                **cleaning_inputs(runs, config),
-            ),
-            name=f"fit_{record.participant}",
+        who = record.participant
+        runs = plan.runs_of(who)
+        fit = step(
+            analyze_conditions,
+            config,
+            f"fit_{who}",
+            runs=runs,
+            conditions={run.label: plan.conditions[run.label] for run in runs},
+            contrasts=dict(plan.contrasts),
+            seed=plan.seed,
+            target=plan.target,
+            max_lag=config.conditions.max_lag,
+            who=who,
+            rests_on=(record.inputs, record.settings),
         )
-        write = pe.Node(
-            WriteConditions(
-                output_dir=str(config.output_dir),
-                record=record,
-                verbosity=config.running.verbosity,
-            ),
-            name=f"write_{record.participant}",
+        write = step(
+            write_conditions,
+            config,
+            f"write_{who}",
+            tree=OutputTree(config.output_dir),
+            record=record,
+            who=who,
+            fresh=True,
         )
-        workflow.connect(fit, "results_file", write, "results_file")
+        workflow.connect(fit, "out", write, "results")
     return workflow

@@ -6,17 +6,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from bids_app.workflows.interfaces.group import (
-    AggregateParticipants,
-    AlignWithGradients,
-    CorrelateParticipants,
-    InferAccuracy,
-    InferOverMusic,
-    SummarizeAtlases,
-    WriteGroup,
-)
 from bids_app.workflows.ratings_group import connect_group_emotion
 from bids_app.workflows.running import raise_failure, run_workflow
+from bids_app.workflows.steps import connect_by_name, step
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.group.collect import select_participants
@@ -29,12 +21,22 @@ from bids_app.analyses.group.settings import (
     memory_of_group,
     tell_changes,
 )
+from bids_app.analyses.group.steps import (
+    align_with_gradients,
+    collect,
+    correlate_participants,
+    infer_accuracy,
+    infer_over_music,
+    infer_preference,
+    summarize_atlases,
+    write_results,
+)
 from bids_app.config import DEFAULT_FEATURES, Config
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
-from bids_app.surface.atlas import absolute_atlas, atlas_files
+from bids_app.surface.atlas import absolute_atlas
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -109,67 +111,24 @@ def init_group_level_wf(
     """
     tree, statistics = OutputTree(config.output_dir), config.statistics
     n_threads = config.running.n_threads(1)
-    every = {"verbosity": config.running.verbosity}
-    seeded = every | {"seed": statistics.random_seed}
-    folder = {"output_dir": str(config.output_dir)}
-    tested = seeded | {"n_permutations": statistics.n_permutations}
-    threaded = {"n_threads": n_threads}
-    aggregate = pe.Node(
-        AggregateParticipants(
-            model=model,
-            participants=list(participants),
-            files=[str(tree.participant_settings(p, model)) for p in participants],
-            **folder,
-            **every,
-        ),
-        name="aggregate",
-    )
+    threaded = {"n_threads": n_threads, "n_procs": n_threads}
     # A step runs in a folder of its own.
     regions = [absolute_atlas(option) for option in statistics.atlases]
-    accuracy = pe.Node(
-        InferAccuracy(
-            atlas=next(iter(regions), ""),
-            files=[str(path) for option in regions[:1] for path in atlas_files(option)[1]],
-            **folder,
-            **tested,
-            **threaded,
-        ),
-        name="accuracy",
-        n_procs=n_threads,
-    )
-    alignment = pe.Node(
-        AlignWithGradients(
-            gradients=[choose_gradient(option).option for option in statistics.gradients],
-            n_spins=statistics.n_spins,
-            method=statistics.spin_method,
-            **seeded,
-            **threaded,
-        ),
-        name="alignment",
-        n_procs=n_threads,
-    )
-    synchrony = pe.Node(CorrelateParticipants(**folder, **seeded), name="isc")
-    music = pe.Node(
-        InferOverMusic(cache_dir=str(config.cache_dir), **folder, **seeded, **threaded),
-        name="music",
-        n_procs=n_threads,
-    )
-    atlases = pe.Node(SummarizeAtlases(atlases=regions, **tested), name="atlases")
-    write = pe.Node(WriteGroup(settings=settings, **folder, **every), name="write")
+    gradients = [choose_gradient(option).option for option in statistics.gradients]
+    # Maps, gradients and atlases may have changed under the same names: all is done afresh.
+    steps = {
+        name: step(function, config, name, fresh=True, **values)
+        for name, function, values in (
+            ("data", collect, {"tree": tree, "model": model, "participants": list(participants)}),
+            ("accuracy", infer_accuracy, {"atlas": next(iter(regions), ""), **threaded}),
+            ("preference", infer_preference, {"tree": tree, **threaded}),
+            ("alignments", align_with_gradients, {"gradients": gradients, **threaded}),
+            ("synchrony", correlate_participants, {"tree": tree}),
+            ("music", infer_over_music, {"tree": tree, "cache_dir": config.cache_dir, **threaded}),
+            ("atlases", summarize_atlases, {"options": regions}),
+            ("write", write_results, {"tree": tree, "settings": settings}),
+        )
+    }
     workflow = pe.Workflow(name="group_level_wf")
-    for node in (accuracy, alignment, synchrony, write, music, atlases):
-        workflow.connect(aggregate, "data_file", node, "data_file")
-    both = [("accuracy_file", "accuracy_file"), ("preference_file", "preference_file")]
-    workflow.connect(
-        [
-            (accuracy, music, [("accuracy_file", "accuracy_file")]),
-            (accuracy, alignment, both),
-            (accuracy, atlases, both),
-            (accuracy, write, both),
-            (synchrony, write, [("isc_file", "isc_file")]),
-            (music, write, [("music_file", "music_file")]),
-            (atlases, write, [("atlases_file", "atlases_file")]),
-            (alignment, write, [("alignment_file", "alignment_file")]),
-        ]
-    )
+    connect_by_name(workflow, steps)
     return workflow

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bids_app.workflows.interfaces.participant import (
-    ComputeFeatures,
-    FitLayers,
-    MeasureLoudness,
-    PrepareResponses,
-    SaveWeights,
-    WriteDerivatives,
-    WriteResponses,
-)
-from bids_app.workflows.nodes import cleaning_inputs, report_node, ridge_inputs
-from bids_app.workflows.ratings_participant import connect_emotion
+from bids_app.workflows.ratings_participant import connect_ratings
+from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.participant.lags import read_loudness
+from bids_app.analyses.participant.plan import EncodingModel
+from bids_app.analyses.participant.steps import (
+    clean_runs,
+    compute_features,
+    draw_page,
+    fit_model,
+    save_model_weights,
+    write_model,
+)
+from bids_app.analyses.participant.write import write_responses
 from bids_app.analyses.ratings.plan import EmotionWork
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate
 from bids_app.inputs.records import StudyPlan
+from bids_app.outputs import OutputTree
 
 
 def init_participant_level_wf(
@@ -30,7 +33,7 @@ def init_participant_level_wf(
     jobs: Sequence[Sequence[Record]],
     *,
     config: Config,
-    weights: Mapping[str, str],
+    models: Mapping[str, EncodingModel],
     work: EmotionWork,
     n_threads: int,
     costs: Estimate,
@@ -44,8 +47,7 @@ def init_participant_level_wf(
     jobs : sequence of sequence of Record
         Per participant, the models to fit.
     config : Config
-    weights : mapping
-        Model label to file of the network's weights or ``random:SEED``; empty without a network.
+    models : mapping from label to EncodingModel
     work : EmotionWork
         What is to be done with ratings.
     n_threads : int
@@ -58,49 +60,50 @@ def init_participant_level_wf(
     None; the derivatives are in ``config.output_dir``.
     """
     workflow = pe.Workflow(name="participant_level_wf")
+    stimuli = [(s.label, s.path) for s in plan.stimuli]
+    heard = {s.label: s.sha256 for s in plan.stimuli}
     features = {
-        space.label: pe.Node(
-            ComputeFeatures(
-                stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
-                features=space.features,
-                weights=weights[space.label],
-                hop=config.model.hop,
-                cache_dir=str(config.cache_dir),
-                device=config.running.device,
-                verbosity=config.running.verbosity,
-            ),
-            name=f"features_{space.label}",
+        label: step(
+            compute_features,
+            config,
+            f"features_{label}",
+            stimuli=stimuli,
+            space=model.space,
+            weights=model.weights,
+            cache_dir=config.cache_dir,
+            device=config.running.device,
+            rests_on=(heard, model.settings),
+            fresh=True,  # the cache may be gone
+            blas_threads=None,  # it works alone, before the participants
             n_procs=config.running.n_procs,
             mem_gb=costs.feature_memory / 1e9,
         )
-        for space in config.model.spaces
+        for label, model in models.items()
     }
-    loudness = pe.Node(
-        MeasureLoudness(
-            stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
-            verbosity=config.running.verbosity,
-        ),
-        name="loudness",
-    )
+    sounds = step(read_loudness, config, "loudness", stimuli=stimuli, rests_on=heard)
+    first = features[config.model.spaces[0].label]
+    people: dict[str, pe.Workflow] = {}
     for records in jobs:
         participant_wf = init_participant_wf(
             plan,
             records,
             config=config,
-            weights=weights,
+            models=models,
             n_threads=n_threads,
             mem_gb=costs.participant_memory / 1e9,
         )
+        people[records[0].participant] = participant_wf
         for record in records:
-            target = f"encoding_{record.model}.grams_dir"
-            workflow.connect(features[record.model], "grams_dir", participant_wf, target)
-            if config.model.save_weights:
-                target = f"weights_{record.model}.grams_dir"
-                workflow.connect(features[record.model], "grams_dir", participant_wf, target)
-        first = config.model.spaces[0].label
-        workflow.connect(features[first], "grams_dir", participant_wf, "report.grams_dir")
-        workflow.connect(loudness, "loudness_file", participant_wf, "responses.loudness_file")
-    connect_emotion(workflow, features, plan, work, config=config, n_threads=n_threads)
+            for node in ("encoding", "weights") if config.model.save_weights else ("encoding",):
+                target = f"{node}_{record.model}.grams"
+                workflow.connect(features[record.model], "out", participant_wf, target)
+        workflow.connect(
+            [
+                (first, participant_wf, [("out", "report.grams")]),
+                (sounds, participant_wf, [("out", "responses.sounds")]),
+            ]
+        )
+    connect_ratings(workflow, people, features, plan, work, config=config, n_threads=n_threads)
     return workflow
 
 
@@ -109,7 +112,7 @@ def init_participant_wf(
     records: Sequence[Record],
     *,
     config: Config,
-    weights: Mapping[str, str],
+    models: Mapping[str, EncodingModel],
     n_threads: int,
     mem_gb: float,
 ) -> pe.Workflow:
@@ -117,100 +120,83 @@ def init_participant_wf(
 
     Inputs
     ------
-    encoding_MODEL.grams_dir, weights_MODEL.grams_dir (on request), report.grams_dir
-        Folder of the Gram matrices of all layers of a model, and of the first.
-    responses.loudness_file
+    encoding_MODEL.grams, weights_MODEL.grams (on request), report.grams
+        Gram matrices of all layers of a model, and of the first.
+    responses.sounds
         Loudness of all stimuli.
     """
-    verbosity = config.running.verbosity
-    participant = records[0].participant
-    runs = [run for run in plan.runs if run.participant == participant]
-    responses = pe.Node(
-        PrepareResponses(
-            participant=participant,
-            random_seed=config.statistics.random_seed,
-            **cleaning_inputs(runs, config),
-        ),
-        name="responses",
-        mem_gb=mem_gb,
-    )
-    shared = pe.Node(
-        WriteResponses(output_dir=str(config.output_dir), record=records[0], verbosity=verbosity),
-        name="write_responses",
+    tree, who = OutputTree(config.output_dir), records[0].participant
+    runs = [run for run in plan.runs if run.participant == who]
+    own = {"who": who, "mem_gb": mem_gb}
+    responses = step(clean_runs, config, "responses", runs=runs, rests_on=records[0].inputs, **own)
+    shared = step(
+        write_responses,
+        config,
+        "write_responses",
+        tree=tree,
+        record=records[0],
+        fresh=True,
+        who=who,
     )
     # Too little for a job of a cluster.
     gather = pe.Node(Merge(len(records)), name="gather", run_without_submitting=True)
-    report = report_node(plan, records[0], config)
-    workflow = pe.Workflow(name=f"sub_{participant}_wf")
-    handed_on = [("blocks_file", "blocks_file"), ("notes_file", "notes_file")]
-    workflow.connect([(responses, shared, handed_on), (gather, report, [("out", "files")])])
+    report = report_step(plan, records[0], config)
+    workflow = pe.Workflow(name=f"sub_{who}_wf")
+    workflow.connect(
+        [(responses, shared, [("out", "prepared")]), (gather, report, [("out", "files")])]
+    )
     for number, record in enumerate(records, start=1):
-        encoding, derivatives = _model_nodes(record, config, n_threads, mem_gb)
+        label, written = record.model, {"tree": tree, "record": record, "fresh": True, **own}
+        encoding = step(
+            fit_model,
+            config,
+            f"encoding_{label}",
+            record=record,
+            n_threads=n_threads,
+            n_procs=n_threads,
+            **own,
+        )
+        derivatives = step(write_model, config, f"derivatives_{label}", **written)
         workflow.connect(
             [
-                (responses, encoding, [("blocks_file", "blocks_file")]),
-                (responses, derivatives, [("blocks_file", "blocks_file")]),
-                (shared, derivatives, [("files", "shared_files")]),
-                (encoding, derivatives, [("fits_file", "fits_file")]),
-                (derivatives, gather, [("files", f"in{number}")]),
+                (responses, encoding, [("out", "prepared")]),
+                (responses, derivatives, [("out", "prepared")]),
+                (shared, derivatives, [("out", "shared")]),
+                (encoding, derivatives, [("out", "fits")]),
+                (derivatives, gather, [("out", f"in{number}")]),
             ]
         )
         if config.model.save_weights:
-            saved = _weights_node(plan, record, config, weights[record.model], mem_gb)
+            saved = step(
+                save_model_weights,
+                config,
+                f"weights_{label}",
+                stimuli=[(s.label, s.path) for s in plan.stimuli],
+                space=models[label].space,
+                weights=models[label].weights,
+                **written,
+            )
             workflow.connect(
                 [
-                    (responses, saved, [("blocks_file", "blocks_file")]),
-                    (encoding, saved, [("fits_file", "fits_file")]),
-                    (saved, derivatives, [("files", "weights_files")]),
+                    (responses, saved, [("out", "prepared")]),
+                    (encoding, saved, [("out", "fits")]),
+                    (saved, derivatives, [("out", "weights_files")]),
                 ]
             )
     return workflow
 
 
-def _weights_node(
-    plan: StudyPlan, record: Record, config: Config, weights: str, mem_gb: float
-) -> pe.Node:
-    """Weights of single layers of one model."""
-    (space,) = (space for space in config.model.spaces if space.label == record.model)
-    return pe.Node(
-        SaveWeights(
-            output_dir=str(config.output_dir),
-            record=record,
-            asked=list(config.model.save_weights),
-            mask=[str(path) for path in config.model.weights_mask],
-            stimuli=[(s.label, str(s.path)) for s in plan.stimuli],
-            features=space.features,
-            weights=weights,
-            verbosity=config.running.verbosity,
-        ),
-        name=f"weights_{record.model}",
-        mem_gb=mem_gb,
+def report_step(plan: StudyPlan, record: Record, config: Config) -> pe.Node:
+    """The node that draws a participant's page; it needs the files it shows, and grams."""
+    who = record.participant
+    return step(
+        draw_page,
+        config,
+        "report",
+        tree=OutputTree(config.output_dir),
+        participant=who,
+        stimuli=sorted(record.stimuli),
+        skipped=[(run.label, run.reason) for run in plan.skipped if run.participant == who],
+        who=who,
+        fresh=True,  # the page may be gone
     )
-
-
-def _model_nodes(
-    record: Record, config: Config, n_threads: int, mem_gb: float
-) -> tuple[pe.Node, pe.Node]:
-    """Fit of one model, and its maps."""
-    verbosity = config.running.verbosity
-    encoding = pe.Node(
-        FitLayers(
-            participant=record.participant,
-            layers=list(record.settings["layers"]),
-            delays=config.model.delays,
-            null=config.statistics.null,
-            n_nulls=config.statistics.n_nulls,
-            seed=config.statistics.random_seed,
-            high_pass=config.cleaning.high_pass,
-            **ridge_inputs(config, n_threads),
-        ),
-        name=f"encoding_{record.model}",
-        n_procs=n_threads,
-        mem_gb=mem_gb,
-    )
-    derivatives = pe.Node(
-        WriteDerivatives(output_dir=str(config.output_dir), record=record, verbosity=verbosity),
-        name=f"derivatives_{record.model}",
-        mem_gb=mem_gb,
-    )
-    return encoding, derivatives

@@ -50,12 +50,12 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     costs = costs_of(config, plan)
     check_memory(costs, config.running.memory)
     ratings = find_ratings(config, plan)
-    models = [EncodingModel.of(space, config) for space in config.model.spaces]
+    models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
     write_descriptions(tree, plan)
     mask = {"cortex_mask": mask_checksums(config)}
     claim(tree.response_settings, config.response_settings() | mask)
-    for model in models:
-        claim_settings(tree, model.label, model.settings)
+    for label, model in models.items():
+        claim_settings(tree, label, model.settings)
     status = Status(run_id, "participant")
     for skipped in plan.skipped:
         status.add(
@@ -68,10 +68,11 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
         if skipped.problem:
             LOGGER.warning("%s is skipped: %s", skipped.label, skipped.reason)
     records = {
-        p: [participant_record(plan, p, model) for model in models] for p in plan.participants
+        p: [participant_record(plan, p, model) for model in models.values()]
+        for p in plan.participants
     }
     work = plan_emotion(
-        tree, config, ratings, {model.label: model.settings for model in models}, records, plan
+        tree, config, ratings, {k: model.settings for k, model in models.items()}, records, plan
     )
     _tell(status, work)
     jobs, pending = [], []
@@ -89,7 +90,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
             plan,
             jobs,
             config=config,
-            weights={model.label: model.weights for model in models},
+            models=models,
             work=work,
             n_threads=config.running.n_threads(len(pending)),
             costs=costs,
@@ -144,11 +145,11 @@ def _judge(
         If the stimulus side failed: no participant could be worked on, and the cause is one.
     """
     for failure in failures:
-        if failure.node.split(".")[-1].startswith(("features_", "loudness", "rating_scores_")):
+        if not failure.who:
             raise_failure(failure)
     for records in jobs:
         record = records[0]
-        own = [f for f in failures if f".sub_{record.participant}_wf." in f"{f.node}."]
+        own = [failure for failure in failures if failure.who == record.participant]
         if own:
             reason = f"{own[0].text} (crash file: {own[0].crash_file})"
         elif not all(is_current(tree, each) for each in records):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bids_app.workflows.interfaces.ratings_group import InferRatingMaps, InferRatingScores
+from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
+from bids_app.analyses.group.steps import relate_rating_maps, relate_rating_scores
 from bids_app.config import Config
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
 
@@ -47,13 +48,12 @@ def connect_group_emotion(
     if config.emotion.mode == "off":
         return ["ratings: switched off (--emotion off)"]
     shared = {
-        "output_dir": str(config.output_dir),
+        "tree": tree,
         "participants": list(participants),
         "settings": settings,
-        "n_permutations": config.statistics.n_permutations,
-        "seed": config.statistics.random_seed,
-        "verbosity": config.running.verbosity,
+        "fresh": True,
     }
+    n_threads = config.running.n_threads(1)
     nodes, notes = [], []
     wanted = [("rating_maps", EMOTION_LABEL, "")] if maps else []
     for name, label, desc in (*wanted, ("rating_scores", model, RATINGS_DESC)):
@@ -61,17 +61,14 @@ def connect_group_emotion(
         if not there:
             lacking = tree.participant_settings("*", label, desc).name
             notes.append(f"{name}: no participant has {lacking}")
-            continue
-        files = [str(tree.participant_settings(p, label, desc)) for p in sorted(there)]
-        if desc:
-            interface: Any = InferRatingScores(files=files, model=model, **shared)
+        elif desc:
+            nodes.append(step(relate_rating_scores, config, name, model=model, **shared))
         else:
-            threads = config.running.n_threads(1)
-            interface = InferRatingMaps(files=files, n_threads=threads, **shared)
-        nodes.append(pe.Node(interface, name=name))
+            threads = {"n_threads": n_threads, "n_procs": n_threads}
+            nodes.append(step(relate_rating_maps, config, name, **threads, **shared))
     if nodes:
-        gather = pe.Node(Merge(len(nodes)), name="gather_ratings")
+        gather = pe.Node(Merge(len(nodes)), name="gather_ratings", run_without_submitting=True)
         for number, node in enumerate(nodes, start=1):
-            workflow.connect(node, "files", gather, f"in{number}")
+            workflow.connect(node, "out", gather, f"in{number}")
         workflow.connect(gather, "out", workflow.get_node("write"), "rating_files")
     return notes

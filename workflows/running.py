@@ -8,13 +8,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from bids_app.workflows.steps import Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
 
@@ -114,6 +115,8 @@ class Failure:
     ----------
     node : str
         Full name of the node.
+    who : str
+        Participant it worked for; empty where it served all.
     error : str
         Name of the exception's class.
     text : str
@@ -122,6 +125,7 @@ class Failure:
     """
 
     node: str
+    who: str
     error: str
     text: str
     crash_file: Path
@@ -161,7 +165,11 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
                 workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
         except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
             LOGGER.debug("nipype: %s", error)
-    return [_read_crash(path) for path in sorted(crash_dir.glob("crash-*.txt"))]
+    steps = {name: workflow.get_node(name).interface for name in workflow.list_node_names()}
+    owners = {
+        f"{workflow.name}.{name}": one.who for name, one in steps.items() if isinstance(one, Step)
+    }
+    return [_read_crash(path, owners) for path in sorted(crash_dir.glob("crash-*.txt"))]
 
 
 def _user() -> str:
@@ -200,15 +208,17 @@ def _work_dir(config: Config) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_crash(path: Path) -> Failure:
+def _read_crash(path: Path, owners: Mapping[str, str]) -> Failure:
     text = path.read_text(errors="replace")
-    node = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+    named = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+    node = named.group(1) if named else path.name
+    who = owners.get(node, "")
     found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
     last = found[-1] if found else None
     if last is None:
-        return Failure(node.group(1) if node else path.name, "", "see the crash file", path)
+        return Failure(node, who, "", "see the crash file", path)
     tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
-    return Failure(node.group(1) if node else path.name, last.group(1), tail, path)
+    return Failure(node, who, last.group(1), tail, path)
 
 
 def raise_failure(failure: Failure) -> NoReturn:

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 import statsmodels.api as sm
-from bids_app.workflows.interfaces import conditions as interfaces
 from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
 
+from bids_app.analyses.conditions import write
 from bids_app.cli.run import main
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
@@ -39,7 +39,7 @@ def study(tmp_path_factory):
     call = arguments(root, "participant", "--contrast", "dissonant-consonant", *regions)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(interfaces, "write_participant_report", lambda *_: root / "no page")
+        patch.setattr(write, "write_participant_report", lambda *_: root / "no page")
         assert main(call) == 0
     return root
 

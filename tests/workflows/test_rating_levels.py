@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from bids_app.workflows.interfaces import group as group_interfaces
-from bids_app.workflows.interfaces import participant as interfaces
 from felt import EFFECT, FOLLOWS, LACKING, MOVED, PARTICIPANTS, SHIFT, SILENT, write_felt
 
+from bids_app.analyses.group import steps as group_steps
+from bids_app.analyses.participant import steps
 from bids_app.cli.run import main
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
@@ -36,9 +36,9 @@ def study(tmp_path_factory):
     """Analyzed without ratings, then with them; no page is drawn."""
     root = write_felt(tmp_path_factory.mktemp("felt") / "study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interfaces, "write_participant_report", lambda *_, **__: root / "music.tsv")
-        patch.setattr(interfaces, "copy_stimulus_figures", lambda *_: None)
-        patch.setattr(group_interfaces, "write_group_report", lambda *_: root / "music.tsv")
+        patch.setattr(steps, "write_participant_report", lambda *_, **__: root / "music.tsv")
+        patch.setattr(steps, "copy_stimulus_figures", lambda *_: None)
+        patch.setattr(group_steps, "write_group_report", lambda *_: root / "music.tsv")
         assert main(arguments(root, "out", *rated(root), "--emotion", "off")) == 0
         tree = OutputTree(root / "out")
         assert not list(tree.root.rglob("*emotion*"))

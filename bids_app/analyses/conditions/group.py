@@ -122,6 +122,7 @@ def infer_maps(
     -------
     Outcome
     """
+    LOGGER.info("group: %s %s", contrast, desc or "contrast")
     mesh = load_mesh(group.space)
     maps = {p: read_effect(tree, p, group.space, label, desc) for p in group.participants}
     writer = _Writer(tree, group, label, contrast, desc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from bids_app.emotion import SIGN_CONVENTION
 from bids_app.errors import BadDataError
 from bids_app.group import sign_flip_max_t
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.report import write_group_report
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 LAGS_COLUMNS = {
     "condition": "condition, or the contrast: the weighted sum of its conditions",
@@ -57,6 +61,7 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str, contrast: st
     Outcome
         Its rows stay empty: the table is a file of its own.
     """
+    LOGGER.info("group: %s, lagged correlation", contrast)
 
     def table_of(participant: str, suffix: str) -> Path:
         return tree.condition_table(participant, suffix, feature=label, desc="lags")
@@ -197,4 +202,6 @@ def finish_group(
     files += write_table(table("participants"), PARTICIPANTS_COLUMNS, people)
     path = tree.group_table("settings.json", model=CONDITIONS_LABEL)
     participants = [f"sub-{p}" for p in group.participants]
-    return [*files, write_settings(tree, path, settings, files, Participants=participants)]
+    files.append(write_settings(tree, path, settings, files, Participants=participants))
+    LOGGER.info("group: %d files of conditions written", len(files))
+    return [*files, write_group_report(tree.root)]

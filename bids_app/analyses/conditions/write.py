@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,9 @@ from bids_app.analyses.folder.write import write_map, write_settings, write_tabl
 from bids_app.analyses.participant.linear_models import EmotionMaps
 from bids_app.config import settings_hash
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
+from bids_app.report import write_participant_report
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 CONTRAST_TEXT = {
     "effect": "difference of conditions, percent signal change unless the sidecar says otherwise",
@@ -75,7 +79,9 @@ def write_conditions(
     contrasts = {result.label: result.contrast for result in results}
     rests_on = {"Inputs": record.inputs, "Stimuli": record.stimuli}
     write_settings(tree, path, record.settings, written, Contrasts=contrasts, **rests_on)
-    return [*written, path]
+    written.append(path)
+    LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(written))
+    return [*written, write_participant_report(tree.root, record.participant)]
 
 
 def _write_maps(

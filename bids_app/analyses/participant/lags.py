@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,23 +113,3 @@ def heard_at(
         part = heard[inside] - heard[inside].mean()
         heard[inside] = part - basis @ (basis.T @ part)
     return heard
-
-
-def save_loudness(path: Path, sounds: Mapping[str, Loudness]) -> Path:
-    """Write to one ``.npz`` file."""
-    arrays: dict[str, Any] = {f"values_{label}": sound.values for label, sound in sounds.items()}
-    frames: dict[str, Any] = {
-        f"frame_{label}": np.array(sound.frame) for label, sound in sounds.items()
-    }
-    np.savez(path, **(arrays | frames))
-    return path
-
-
-def load_loudness(path: Path) -> dict[str, Loudness]:
-    """Read what `save_loudness` wrote."""
-    with np.load(path) as stored:
-        labels = [name.removeprefix("values_") for name in stored.files if name[:7] == "values_"]
-        return {
-            label: Loudness(stored[f"values_{label}"], float(stored[f"frame_{label}"]))
-            for label in labels
-        }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.participant.responses import Block
+from bids_app.config import Model, Statistics
 from bids_app.encoding import (
     EncodingPlan,
     EncodingResult,
@@ -80,22 +79,56 @@ class LayerFits:
     average_sd_ratio: float
     p_max: NDArray[np.float32] | None = None
 
-    def save(self, path: Path) -> Path:
-        """Write to one uncompressed ``.npz`` file."""
-        arrays = {k: v for k, v in self._items() if isinstance(v, np.ndarray)}
-        meta = {k: v for k, v in self._items() if not isinstance(v, np.ndarray)}
-        np.savez(path, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
-        return path
 
-    @classmethod
-    def load(cls, path: Path) -> LayerFits:
-        """Read what `save` wrote."""
-        with np.load(path) as stored:
-            meta = json.loads(str(stored["meta"]))
-            return cls(**meta, **{k: stored[k] for k in stored.files if k != "meta"})
+@dataclass(frozen=True)
+class StimulusSide:
+    """What a model has of the music at the sampling times of its presentations.
 
-    def _items(self) -> list[tuple[str, Any]]:
-        return [(f.name, getattr(self, f.name)) for f in fields(self)]
+    Attributes
+    ----------
+    grams : FeatureGrams
+    labels : sequence of n_blocks str
+        Stimulus of every presentation.
+    times : sequence of n_blocks arrays of shape (n_times,)
+        Seconds of the audio file that the volumes were sampled at.
+    tr : float
+        Seconds.
+    model : Model
+        Delays, crop and penalties.
+    high_pass : float
+        Seconds; 0 for none.
+    """
+
+    grams: FeatureGrams
+    labels: Sequence[str]
+    times: Sequence[NDArray[np.float64]]
+    tr: float
+    model: Model
+    high_pass: float
+
+    def gram(self, layer: str) -> NDArray[np.float64]:
+        """Gram matrix of a layer at the volumes, filtered like the responses."""
+        return sample_gram(
+            self.grams.gram(self.grams.layer_names.index(layer) + 1),
+            self.grams.patch_times,
+            [self.grams.labels.index(label) for label in self.labels],
+            self.times,
+            self.tr,
+            high_pass=self.high_pass or None,
+        )
+
+    def plan(self, gram: NDArray[np.float64]) -> EncodingPlan:
+        """The encoding model of a layer's Gram matrix."""
+        return plan_encoding(
+            gram,
+            [len(t) for t in self.times],
+            stimuli=self.labels,
+            delays=self.model.delays,
+            crop=self.model.crop,
+            tr=self.tr,
+            alphas=self.model.alphas,
+            durations=dict(zip(self.grams.labels, self.grams.durations, strict=True)),
+        )
 
 
 def fit_layers(
@@ -103,65 +136,54 @@ def fit_layers(
     blocks: Sequence[Block],
     *,
     layers: Sequence[str] = (),
-    delays: tuple[float, float],
-    crop: float,
-    alphas: Sequence[float],
-    selection: Literal["r", "sse"],
-    null: Literal["analytic", "phase", "none"],
-    n_nulls: int = 200,
+    model: Model,
+    statistics: Statistics,
     high_pass: float,
-    seed: int,
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
 
-    `seed` draws the vertices and phases of the refits: behind `LayerFits.average_sd_ratio`, behind
-    the null where a stimulus was heard more than once, and the `n_nulls` of ``null="phase"``.
+    The random seed of `statistics` draws the vertices and phases of the refits: behind
+    `LayerFits.average_sd_ratio`, behind the null where a stimulus was heard more than once, and
+    the `n_nulls` of ``null="phase"``.
 
     Raises
     ------
     BadDataError
         If the runs differ in repetition time.
     """
+    null, seed = statistics.null, statistics.random_seed
     tr = _common_tr(blocks)
     # Folds are named and ordered alike for everybody, whatever was played first.
     blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
-    index = [grams.labels.index(label) for label in labels]
-    checksums = [grams.checksums[i] for i in index]
+    checksums = [grams.checksums[grams.labels.index(label)] for label in labels]
     check_checksums(labels, checksums)
-    times = [block.times for block in blocks]
-    lengths = [len(t) for t in times]
+    side = StimulusSide(grams, labels, [block.times for block in blocks], tr, model, high_pass)
     usable = _usable_vertices(blocks)
     responses = [block.values[:, usable] for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
-    refits = _PhaseRefits(checksums, n_nulls, seed, n_threads) if null == "phase" else None
-    closed: Literal["analytic", "none"] = "none" if null == "none" else "analytic"
+    refits = None
+    if null == "phase":
+        refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads)
     results: list[_LayerMaps] = []
     table: list[dict[str, Any]] = []
     names = [name for name in grams.layer_names if not layers or name in layers]
     for position, name in enumerate(names, start=1):
-        layer = grams.layer_names.index(name) + 1
         if progress is not None:
             progress(position, len(names), name)
-        gram = sample_gram(
-            grams.gram(layer), grams.patch_times, index, times, tr, high_pass=high_pass or None
-        )
-        plan = plan_encoding(
-            gram,
-            lengths,
-            stimuli=labels,
-            delays=delays,
-            crop=crop,
-            tr=tr,
-            alphas=alphas,
-            durations=dict(zip(grams.labels, grams.durations, strict=True)),
-        )
+        gram = side.gram(name)
+        plan = side.plan(gram)
         if position == 1 and null != "none":
             _warn_if_short(plan)
         result = fit_encoding(
-            plan, responses, selection=selection, null=closed, seed=seed, n_threads=n_threads
+            plan,
+            responses,
+            selection=model.selection,
+            null=statistics.closed_null,
+            seed=seed,
+            n_threads=n_threads,
         )
         if refits is not None:
             result = refits.test(plan, responses, result)
@@ -169,9 +191,9 @@ def fit_layers(
         if average is not None:
             average.add(plan, result.alpha, checksums, n_threads)
         similar = feature_similarity(
-            gram, lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
+            gram, plan.lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
         )
-        table.append(_layer_row(layer, name, grams, plan, result, similar))
+        table.append(_layer_row(grams, name, plan, result, similar))
     ratio = float("nan") if average is None else average.sd_ratio
     p_max = None if refits is None else refits.p_max
     return _stack(results, usable, grams, table, ratio, p_max)
@@ -299,19 +321,19 @@ def _common_tr(blocks: Sequence[Block]) -> float:
 
 
 def _layer_row(
-    layer: int,
-    name: str,
     grams: FeatureGrams,
+    name: str,
     plan: EncodingPlan,
     result: EncodingResult,
     similar: Sequence[FeatureSimilarity],
 ) -> dict[str, Any]:
     finite = result.mean_r[np.isfinite(result.mean_r)]
+    index = grams.layer_names.index(name)
     return {
-        "layer": layer,
+        "layer": index + 1,
         "name": name,
-        "n_units": grams.n_units[layer - 1],
-        "n_constant_units": grams.n_constant[layer - 1],
+        "n_units": grams.n_units[index],
+        "n_constant_units": grams.n_constant[index],
         "effective_rank": float(plan.effective_rank),
         "edge_low": float(result.edge_low),
         "edge_high": float(result.edge_high),

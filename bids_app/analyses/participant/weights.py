@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.participant.layers import LayerFits
+from bids_app.analyses.participant.layers import LayerFits, StimulusSide
 from bids_app.analyses.participant.responses import Block
-from bids_app.config import settings_hash
-from bids_app.encoding import EncodingPlan, plan_encoding
+from bids_app.config import Model, settings_hash
+from bids_app.encoding import EncodingPlan
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.sources import scaled_layers
-from bids_app.features.timing import sample_gram, sampling_matrix
+from bids_app.features.timing import sampling_matrix
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.cortex import read_cortex_mask
@@ -75,27 +75,28 @@ def check_size(grams: FeatureGrams, names: Sequence[str], n_values: int) -> None
 def save_weights(
     tree: OutputTree,
     record: Record,
-    asked: Sequence[str],
     grams: FeatureGrams,
     blocks: Sequence[Block],
     fits: LayerFits,
     *,
+    model: Model,
+    high_pass: float,
     stimuli: Mapping[str, Path],
     features: str,
     weights: str | None,
-    mask: Sequence[Path] = (),
 ) -> list[Path]:
     """Write the weights of a participant's model and their sidecar; see `write_weights`."""
-    space = str(record.settings["space"])
-    path = tree.weights(record.participant, space, record.model)
-    names = layers_asked(asked, fits.layer_names, grams)
+    path = tree.weights(record.participant, str(record.settings["space"]), record.model)
+    names = layers_asked(model.save_weights, fits.layer_names, grams)
+    mask = model.weights_mask
     write_weights(
         path,
         names,
         grams,
         blocks,
         fits,
-        record.settings,
+        model=model,
+        high_pass=high_pass,
         stimuli=stimuli,
         features=features,
         weights=weights,
@@ -120,8 +121,9 @@ def write_weights(
     grams: FeatureGrams,
     blocks: Sequence[Block],
     fits: LayerFits,
-    settings: Mapping[str, Any],
     *,
+    model: Model,
+    high_pass: float,
     stimuli: Mapping[str, Path],
     features: str,
     weights: str | None,
@@ -134,10 +136,8 @@ def write_weights(
     path : Path
     names : sequence of str
         Layers.
-    grams, blocks, fits
-        What the models were fitted on, and the fits.
-    settings : mapping
-        Settings of the maps: delays, crop, alphas, high_pass, hop.
+    grams, blocks, fits, model, high_pass
+        What the models were fitted on and with, and the fits.
     stimuli : mapping
         Label to audio file.
     features, weights : str
@@ -146,58 +146,36 @@ def write_weights(
         Vertices whose weights are kept; default all with a result.
     """
     blocks = sorted(blocks, key=lambda block: block.stimulus)
+    labels = [block.stimulus for block in blocks]
+    times = [block.times for block in blocks]
+    side = StimulusSide(grams, labels, times, blocks[0].tr, model, high_pass)
     usable = np.isfinite(fits.alpha).all(axis=(0, 1))
     kept = np.flatnonzero(usable if vertices is None else usable & vertices)
-    plans = {name: _plan(name, grams, blocks, settings) for name in names}
+    plans = {name: side.plan(side.gram(name)) for name in names}
     first = plans[names[0]]
     check_size(grams, names, len(first.folds) * first.shifts.size * kept.size)
     units = {
         label: scaled_layers(
-            label, stimuli[label], names, features=features, weights=weights, hop=settings["hop"]
+            label, stimuli[label], names, features=features, weights=weights, hop=model.hop
         )
-        for label in dict.fromkeys(block.stimulus for block in blocks)
+        for label in dict.fromkeys(labels)
     }
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file["vertices"] = kept
         file["delays"] = first.shifts * first.tr
         file.attrs["folds"] = fits.fold_stimuli
         for name in names:
-            x = [_sampled(block, grams, units[block.stimulus][name], settings) for block in blocks]
+            x = [_sampled(block, grams, units[block.stimulus][name], high_pass) for block in blocks]
             alpha = fits.alpha[fits.layer_names.index(name)].astype(np.float64)
             _write_layer(file.create_group(name), plans[name], x, blocks, alpha, kept)
 
 
-def _plan(
-    name: str, grams: FeatureGrams, blocks: Sequence[Block], settings: Mapping[str, Any]
-) -> EncodingPlan:
-    """The plan that the layer was fitted with."""
-    labels, times = [block.stimulus for block in blocks], [block.times for block in blocks]
-    gram = sample_gram(
-        grams.gram(grams.layer_names.index(name) + 1),
-        grams.patch_times,
-        [grams.labels.index(label) for label in labels],
-        times,
-        blocks[0].tr,
-        high_pass=settings["high_pass"] or None,
-    )
-    return plan_encoding(
-        gram,
-        [len(t) for t in times],
-        stimuli=labels,
-        delays=tuple(settings["delays"]),
-        crop=settings["crop"],
-        tr=blocks[0].tr,
-        alphas=settings["alphas"],
-        durations=dict(zip(grams.labels, grams.durations, strict=True)),
-    )
-
-
 def _sampled(
-    block: Block, grams: FeatureGrams, values: NDArray[Any], settings: Mapping[str, Any]
+    block: Block, grams: FeatureGrams, values: NDArray[Any], high_pass: float
 ) -> NDArray[np.floating]:
     """Units at the samples of one presentation, (n_times, n_units)."""
     centers = grams.patch_times[grams.labels.index(block.stimulus)]
-    matrix = sampling_matrix(centers, block.times, block.tr, settings["high_pass"] or None)
+    matrix = sampling_matrix(centers, block.times, block.tr, high_pass or None)
     return np.asarray(matrix.astype(values.dtype) @ values)
 
 

@@ -15,7 +15,7 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.folder.write import Rows, described, write_map, write_rows, write_settings
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
-from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.config import Cleaning, settings_hash
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
@@ -85,15 +85,7 @@ def _write_preference(writer: ParticipantWriter, preference: PreferenceMaps) -> 
         writer.statmap(stat, values[None], [stat], desc="layerpref", sidecar=extra)
 
 
-def write_responses(
-    tree: OutputTree,
-    record: Record,
-    blocks: Sequence[Block],
-    summary: Sequence[Mapping[str, Any]],
-    *,
-    lags: Sequence[Mapping[str, Any]] = (),
-    design: Sequence[Mapping[str, Any]] = (),
-) -> list[Path]:
+def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> list[Path]:
     """Write cleaned responses and the tables of the runs, which all models share.
 
     Returns
@@ -103,14 +95,14 @@ def write_responses(
     """
     settings = {f.name: record.settings[f.name] for f in fields(Cleaning)}
     writer = ParticipantWriter(tree, record, {"SettingsHash": settings_hash(settings)})
-    _write_blocks(writer, blocks)
+    _write_blocks(writer, prepared.blocks)
     participant = record.participant
-    writer.table(tree.runs_summary(participant), summary, RUNS_COLUMNS)
-    if design:
-        names = {name: "confound regressor" for row in design for name in row}
-        writer.table(tree.design(participant), design, names | DESIGN_COLUMNS)
-    if lags:
-        writer.table(tree.lag_curves(participant), lags, LAG_COLUMNS)
+    writer.table(tree.runs_summary(participant), prepared.summary, RUNS_COLUMNS)
+    if prepared.design:
+        names = {name: "confound regressor" for row in prepared.design for name in row}
+        writer.table(tree.design(participant), prepared.design, names | DESIGN_COLUMNS)
+    if prepared.lags:
+        writer.table(tree.lag_curves(participant), prepared.lags, LAG_COLUMNS)
     return writer.written
 
 

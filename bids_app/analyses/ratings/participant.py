@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from bids_app.analyses.folder.records import Record
+from bids_app.analyses.participant.linear_models import EmotionMaps
 from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.ratings.brain_glm import fit_rating_glm
+from bids_app.analyses.ratings.brain_ridge import RatingEncoding, fit_rating_encoding
 from bids_app.analyses.ratings.layer_changes import ChangeScores, correlate_changes, layer_changes
 from bids_app.analyses.ratings.layer_scores import RatingScores, fit_rating_scores
+from bids_app.analyses.ratings.plan import StudyRatings
+from bids_app.config import Cleaning, Emotion, Model, Statistics
 from bids_app.errors import BadDataError, MissingInputError, reason_of
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import read_json
 from bids_app.inputs.ratings import RatingSet
+from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import HEMISPHERES, OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 T = TypeVar("T")
 
@@ -56,6 +67,54 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
     return blocks
 
 
+def relate_ratings(
+    runs: Sequence[BoldRun],
+    ratings: RatingSet,
+    scales: Sequence[str],
+    cleaning: Cleaning,
+    emotion: Emotion,
+) -> tuple[EmotionMaps | None, str]:
+    """Linear model of responses and changes of ratings of one participant, or why there is none."""
+    LOGGER.info("sub-%s: ratings and brain", runs[0].participant)
+    return attempt(
+        fit_rating_glm,
+        runs,
+        ratings,
+        cleaning,
+        emotion,
+        scales=scales,
+    )
+
+
+def predict_from_ratings(
+    tree: OutputTree,
+    participant: str,
+    ratings: RatingSet,
+    scales: Sequence[str],
+    cleaning: Cleaning,
+    model: Model,
+    statistics: Statistics,
+    n_threads: int,
+    written: Sequence[Path] = (),
+) -> tuple[RatingEncoding | None, str]:
+    """Responses predicted from past and future ratings, once the responses are `written`."""
+    LOGGER.debug("sub-%s: %d files of responses were written", participant, len(written))
+    return attempt(
+        fit_rating_encoding,
+        read_cleaned(tree, participant, cleaning.space),
+        ratings,
+        participant,
+        scales=scales,
+        crop=model.crop,
+        alphas=model.alphas,
+        selection=model.selection,
+        null=statistics.closed_null,
+        high_pass=cleaning.high_pass,
+        random_seed=statistics.random_seed,
+        n_threads=n_threads,
+    )
+
+
 @dataclass(frozen=True)
 class ScoreJob:
     """Whose ratings of what are to be predicted, and how many of their samples per second."""
@@ -84,28 +143,54 @@ class LayerScores:
     left_out: dict[str, str]
 
 
+def score_jobs(
+    records: Sequence[Record], plan: StudyPlan, study: StudyRatings, rate: str | float
+) -> list[ScoreJob]:
+    """Whose ratings are to be predicted, at the rate that the option means for them."""
+    return [
+        ScoreJob(record.participant, tuple(record.stimuli), _rate(record, plan, study, rate))
+        for record in records
+    ]
+
+
+def _rate(record: Record, plan: StudyPlan, study: StudyRatings, wanted: str | float) -> float:
+    """Samples per second at which a participant's ratings are predicted."""
+    if wanted == "tr":
+        return 1.0 / next(run.tr for run in plan.runs if run.participant == record.participant)
+    if wanted == "own":
+        found = (
+            study.ratings.find(record.participant, stimulus, scale)
+            for stimulus in record.stimuli
+            for scale in study.scales
+        )
+        steps = [float(np.median(np.diff(rating.times))) for rating in found if rating is not None]
+        return float(round(1.0 / max(steps), 6))
+    return float(wanted)
+
+
 def score_layers(
     grams: FeatureGrams,
     ratings: RatingSet,
     jobs: Sequence[ScoreJob],
     scales: Sequence[str],
-    **options: Any,
+    model: Model,
+    statistics: Statistics,
+    n_threads: int = 1,
 ) -> dict[str, LayerScores]:
     """Predict everybody's ratings from every layer; the stimulus side is computed once.
-
-    Parameters
-    ----------
-    grams : FeatureGrams
-    ratings : RatingSet
-    jobs : sequence of ScoreJob
-    scales : sequence of str
-    **options
-        Of `fit_rating_scores`: crop, alphas, ...
 
     Returns
     -------
     dict from participant to LayerScores
     """
+    LOGGER.info("layers and ratings of %d participants", len(jobs))
+    options: dict[str, Any] = {
+        "crop": model.crop,
+        "alphas": model.alphas,
+        "selection": model.selection,
+        "null": statistics.closed_null,
+        "n_threads": n_threads,
+    }
     together: dict[tuple[tuple[str, ...], float], list[str]] = {}
     for job in jobs:
         together.setdefault((job.stimuli, job.rate), []).append(job.participant)

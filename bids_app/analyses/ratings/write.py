@@ -24,10 +24,8 @@ WINDOW_DESCRIPTIONS = {"precedes": "future", "follows": "past"}
 def write_rating_maps(
     tree: OutputTree,
     record: Record,
-    maps: EmotionMaps | None,
-    no_maps: str,
-    accuracy: RatingEncoding | None,
-    no_accuracy: str,
+    maps: tuple[EmotionMaps | None, str],
+    accuracy: tuple[RatingEncoding | None, str],
 ) -> list[Path]:
     """Write the maps of ratings and brain; the settings file comes last and marks completion.
 
@@ -35,22 +33,20 @@ def write_rating_maps(
     ----------
     tree : OutputTree
     record : Record
-    maps : EmotionMaps or None
-        Effects of the linear model.
-    no_maps : str
-        Why there are none.
-    accuracy : RatingEncoding or None
-        Of predictions from past and future ratings.
-    no_accuracy : str
-        Why there are none.
+    maps : (EmotionMaps or None, str)
+        Effects of the linear model, or why there are none.
+    accuracy : (RatingEncoding or None, str)
+        Of predictions from past and future ratings, or why there is none.
     """
     writer = _writer(tree, record)
-    if maps is not None:
-        _write_effects(writer, maps)
-        writer.table(tree.rating_runs(record.participant), maps.table, RUNS_COLUMNS)
-    if accuracy is not None:
-        _write_accuracy(writer, accuracy)
-    _finish(writer, {"ratings and brain": no_maps, "past and future ratings": no_accuracy})
+    (effects, no_effects), (predicted, not_predicted) = maps, accuracy
+    if effects is not None:
+        _write_effects(writer, effects)
+        writer.table(tree.rating_runs(record.participant), effects.table, RUNS_COLUMNS)
+    if predicted is not None:
+        _write_accuracy(writer, predicted)
+    reasons = {"ratings and brain": no_effects, "past and future ratings": not_predicted}
+    _finish(writer, reasons)
     return writer.written
 
 
@@ -90,20 +86,22 @@ def map_groups(names: list[str], scales: list[str]) -> list[tuple[dict[str, str]
     ]
 
 
-def write_rating_scores(tree: OutputTree, record: Record, scores: LayerScores) -> list[Path]:
-    """Write the tables of layers and ratings; the settings file comes last."""
+def write_rating_scores(
+    tree: OutputTree, record: Record, scores: Mapping[str, LayerScores]
+) -> list[Path]:
+    """Write the tables of layers and ratings of a participant; the settings file comes last."""
+    found, participant, model = scores[record.participant], record.participant, record.model
     writer = _writer(tree, record)
-    participant, model = record.participant, record.model
-    if scores.scores is not None:
-        rows = scores.scores.rows()
+    if found.scores is not None:
+        rows = found.scores.rows()
         if rows:
             writer.table(tree.scores(participant, model, "ratings"), rows, SCORE_COLUMNS)
-    if scores.changes is not None:
-        rows = scores.changes.rows()
+    if found.changes is not None:
+        rows = found.changes.rows()
         writer.table(tree.scores(participant, model, "changes"), rows, CHANGE_COLUMNS)
-    own = scores.scores
+    own = found.scores
     told = {} if own is None else {"Details": own.details, "Skipped": own.skipped}
-    _finish(writer, scores.left_out, **{"Details": {}, "Skipped": {}, **told})
+    _finish(writer, found.left_out, **{"Details": {}, "Skipped": {}, **told})
     return writer.written
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
 
-from bids_app.analyses.participant.lags import LAGS, load_loudness, read_loudness, save_loudness
+from bids_app.analyses.participant.lags import LAGS, read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
@@ -45,15 +45,13 @@ def test_without_loudness_there_is_no_lag(tmp_path):
     assert prepared.lags == []
 
 
-def test_loudness_survives_its_file(tmp_path):
+def test_loudness_is_read_by_label(tmp_path):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=())
     path = root / "stimuli" / "song.wav"
-    stored = load_loudness(
-        save_loudness(tmp_path / "loudness.npz", read_loudness([("song", path)]))
-    )
+    found = read_loudness([("song", path)])
     expected = loudness(load_audio(path, 8000), 8000)
-    np.testing.assert_array_equal(stored["song"].values, expected.values)
-    assert stored["song"].frame == expected.frame
+    np.testing.assert_array_equal(found["song"].values, expected.values)
+    assert found["song"].frame == expected.frame
 
 
 def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):

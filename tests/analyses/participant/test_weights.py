@@ -13,6 +13,7 @@ import soundfile
 from bids_app.analyses.participant.layers import fit_layers
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.participant.weights import check_size, layers_asked, write_weights
+from bids_app.config import Model, Statistics
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.sources import scaled_layers
@@ -20,13 +21,8 @@ from bids_app.features.timing import sampling_matrix
 
 SECONDS = {"one": 12, "two": 14, "three": 16}
 TR, CROP = 0.4, 5  # seconds, samples
-SETTINGS = {
-    "delays": (0.4, 1.2),
-    "crop": CROP * TR,
-    "alphas": [0.1, 10.0, 1000.0],
-    "high_pass": 10.0,
-    "hop": 0.48,
-}
+HIGH_PASS = 10.0
+MODEL = Model(delays=(0.4, 1.2), crop=CROP * TR, alphas=(0.1, 10.0, 1000.0))
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +40,8 @@ def fitted(tmp_path_factory):
     grams = load_or_compute_grams(
         list(stimuli.items()), cache_dir=folder / "cache", features="cochleagram"
     )
-    options = {k: v for k, v in SETTINGS.items() if k != "hop"}
-    fits = fit_layers(grams, blocks, selection="r", null="none", seed=0, **options)
+    options = {"model": MODEL, "high_pass": HIGH_PASS}
+    fits = fit_layers(grams, blocks, statistics=Statistics(null="none"), **options)
     path = folder / "weights.h5"
     write_weights(
         path,
@@ -53,7 +49,7 @@ def fitted(tmp_path_factory):
         grams,
         blocks,
         fits,
-        SETTINGS,
+        **options,
         stimuli=stimuli,
         features="cochleagram",
         weights=None,
@@ -89,7 +85,7 @@ def test_weights_times_units_are_the_predictions(fitted):
             (block,) = (b for b in blocks if b.stimulus == label)
             units = scaled_layers(label, stimuli[label], ["cochleagram"], features="cochleagram")
             centers = 0.4875 + 0.48 * np.arange(len(units["cochleagram"]))
-            matrix = sampling_matrix(centers, block.times, TR, SETTINGS["high_pass"])
+            matrix = sampling_matrix(centers, block.times, TR, HIGH_PASS)
             x = matrix @ units["cochleagram"]
             rows = range(CROP, len(x) - CROP)
             fold = weights[fits.fold_stimuli.index(label)]

@@ -1,0 +1,170 @@
+"""The steps from one participant's runs to maps and page, in the order of the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_app.analyses.folder.records import Record
+from bids_app.analyses.participant.figures import copy_stimulus_figures, draw_stimuli
+from bids_app.analyses.participant.layers import LayerFits, fit_layers
+from bids_app.analyses.participant.preference import derive_preference, preference_missing
+from bids_app.analyses.participant.responses import Prepared, prepare_responses
+from bids_app.analyses.participant.weights import save_weights
+from bids_app.analyses.participant.write import write_participant
+from bids_app.config import Cleaning, FeatureSpace, Model, Statistics
+from bids_app.errors import CannotWriteError
+from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.loudness import Loudness
+from bids_app.features.vggish import resolve_device
+from bids_app.inputs.records import BoldRun
+from bids_app.outputs import OutputTree
+from bids_app.report import write_participant_report
+from bids_app.status import StatusRow
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+Stimuli = Sequence[tuple[str, Path]]
+"""Label and audio file of every stimulus."""
+
+
+def compute_features(
+    stimuli: Stimuli, space: FeatureSpace, weights: str, model: Model, cache_dir: Path, device: str
+) -> FeatureGrams:
+    """Gram matrix of every layer over all stimuli, from the cache where it is there."""
+    grams = load_or_compute_grams(
+        stimuli,
+        weights or None,
+        features=space.features,
+        hop=model.hop,
+        cache_dir=cache_dir,
+        device=resolve_device(device) if weights else "cpu",
+        progress=lambda message: LOGGER.info("features: %s", message),
+    )
+    try:
+        draw_stimuli(grams, stimuli)
+    except CannotWriteError as error:
+        LOGGER.warning("the pictures of the stimuli are left out: %s", error)
+    return grams
+
+
+def clean_runs(
+    runs: Sequence[BoldRun], sounds: dict[str, Loudness], cleaning: Cleaning, statistics: Statistics
+) -> Prepared:
+    """Cleaned responses of one participant on the clock of the music."""
+    LOGGER.info("sub-%s: cleaning %d runs", runs[0].participant, len(runs))
+    prepared = prepare_responses(runs, cleaning, sounds=sounds, random_seed=statistics.random_seed)
+    for row in prepared.summary:
+        if row["warnings"]:
+            LOGGER.warning("%s: %s", row["run"], row["warnings"])
+    return prepared
+
+
+def fit_model(
+    record: Record,
+    grams: FeatureGrams,
+    prepared: Prepared,
+    cleaning: Cleaning,
+    model: Model,
+    statistics: Statistics,
+    n_threads: int,
+) -> LayerFits:
+    """Encoding models of all layers of one feature space."""
+    return fit_layers(
+        grams,
+        prepared.blocks,
+        layers=record.settings["layers"],
+        model=model,
+        statistics=statistics,
+        high_pass=cleaning.high_pass,
+        n_threads=n_threads,
+        progress=lambda layer, n_layers, name: LOGGER.info(
+            "sub-%s: encoding layer %d of %d (%s)", record.participant, layer, n_layers, name
+        ),
+    )
+
+
+def save_model_weights(
+    tree: OutputTree,
+    record: Record,
+    grams: FeatureGrams,
+    prepared: Prepared,
+    fits: LayerFits,
+    stimuli: Stimuli,
+    space: FeatureSpace,
+    weights: str,
+    cleaning: Cleaning,
+    model: Model,
+) -> list[Path]:
+    """Weights of single layers at their units."""
+    LOGGER.info("sub-%s: weights (model-%s)", record.participant, record.model)
+    return save_weights(
+        tree,
+        record,
+        grams,
+        prepared.blocks,
+        fits,
+        model=model,
+        high_pass=cleaning.high_pass,
+        stimuli=dict(stimuli),
+        features=space.features,
+        weights=weights or None,
+    )
+
+
+def write_model(
+    tree: OutputTree,
+    record: Record,
+    prepared: Prepared,
+    fits: LayerFits,
+    shared: list[Path],
+    weights_files: list[Path] | None = None,
+) -> list[Path]:
+    """Layer preference, and every map of one feature space."""
+    if reason := preference_missing(len(fits.r)):
+        LOGGER.info("sub-%s: model-%s: %s", record.participant, record.model, reason)
+    written = write_participant(
+        tree,
+        record,
+        fits,
+        derive_preference(fits),
+        prepared.blocks,
+        shared=[*shared, *(weights_files or [])],
+    )
+    LOGGER.info(
+        "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model
+    )
+    return written
+
+
+def draw_page(
+    tree: OutputTree,
+    participant: str,
+    stimuli: Sequence[str],
+    skipped: Sequence[tuple[str, str]],
+    grams: FeatureGrams,
+    files: list[list[Path]] | None = None,
+    rating_files: list[list[Path]] | None = None,
+) -> Path:
+    """The participant's page, once `files` and `rating_files` are written.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participant : str
+    stimuli : sequence of str
+        Labels of what was heard.
+    skipped : sequence of (str, str)
+        Runs that were left out, and why.
+    grams : FeatureGrams
+        Beside them lie the pictures of the stimuli.
+    files, rating_files : list of list of Path
+        What the page draws.
+    """
+    n_files = sum(map(len, [*(files or []), *(rating_files or [])]))
+    LOGGER.info("sub-%s: drawing the report (%d new files)", participant, n_files)
+    copy_stimulus_figures(grams, tree.root, participant, stimuli)
+    rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
+    rows.append(StatusRow(participant, "", "done"))
+    return write_participant_report(tree.root, participant, status_rows=rows)

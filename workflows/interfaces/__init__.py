@@ -1,1 +1,0 @@
-"""Thin nipype interfaces: load, call one function of ``bids_app``, save."""
