@@ -97,12 +97,13 @@ def init_participant_level_wf(
             for node in ("encoding", "weights") if config.model.save_weights else ("encoding",):
                 target = f"{node}_{record.model}.grams"
                 workflow.connect(features[record.model], "out", participant_wf, target)
-        workflow.connect(
-            [
-                (first, participant_wf, [("out", "report.grams")]),
-                (sounds, participant_wf, [("out", "responses.sounds")]),
-            ]
-        )
+        workflow.connect(sounds, "out", participant_wf, "responses.sounds")
+    for participant in set(plan.participants) - set(people):
+        if records := work.records(participant):
+            people[participant] = pe.Workflow(name=f"sub_{participant}_wf")
+            people[participant].add_nodes([report_step(plan, records[0], config)])
+    for participant_wf in people.values():
+        workflow.connect(first, "out", participant_wf, "report.grams")
     connect_ratings(workflow, people, features, plan, work, config=config, n_threads=n_threads)
     return workflow
 

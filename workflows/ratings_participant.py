@@ -24,7 +24,7 @@ from bids_app.outputs import OutputTree
 
 def connect_ratings(
     workflow: pe.Workflow,
-    people: dict[str, pe.Workflow],
+    people: Mapping[str, pe.Workflow],
     features: Mapping[str, pe.Node],
     plan: StudyPlan,
     work: EmotionWork,
@@ -37,8 +37,8 @@ def connect_ratings(
     Parameters
     ----------
     workflow : Workflow
-    people : dict from participant to Workflow
-        Of everybody whose encoding models are to be fitted; others join.
+    people : mapping from participant to Workflow
+        With the node ``report``.
     features : mapping
         Model label to the node of its features.
     plan : StudyPlan
@@ -47,8 +47,6 @@ def connect_ratings(
     n_threads : int
         Threads of each participant.
     """
-    from bids_app.workflows.participant import report_step
-
     tree = OutputTree(config.output_dir)
     scores = {
         label: step(
@@ -66,15 +64,10 @@ def connect_ratings(
     }
     for label, node in scores.items():
         workflow.connect(features[label], "out", node, "grams")
-    first = features[config.model.spaces[0].label]
     for participant in plan.participants:
         records = work.records(participant)
         if not records:
             continue
-        if participant not in people:
-            people[participant] = pe.Workflow(name=f"sub_{participant}_wf")
-            people[participant].add_nodes([report_step(plan, records[0], config)])
-            workflow.connect(first, "out", people[participant], "report.grams")
         participant_wf = people[participant]
         runs = [run for run in plan.runs if run.participant == participant]
         gather = pe.Node(Merge(len(records)), name="gather_ratings", run_without_submitting=True)
