@@ -9,7 +9,7 @@ from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.group.steps import relate_rating_maps, relate_rating_scores
+from bids_app.analyses.ratings.group_steps import relate_rating_maps, relate_rating_scores
 from bids_app.config import Config
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
 
