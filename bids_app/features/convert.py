@@ -137,6 +137,7 @@ def _tensorflow_layers(
     variables: Mapping[str, np.ndarray], patches: np.ndarray
 ) -> list[np.ndarray]:
     """Layers 1 to 23 in TensorFlow's layout: maps (patch, time, mel, channel), kernels as saved."""
+    pooled = {f"features.{conv.place}" for conv in network.CONVOLUTIONS if conv.pooled}
     values = patches[..., np.newaxis].astype(np.float64)
     layers = [values]
     for scope, module in TENSORFLOW_NAMES.items():
@@ -151,7 +152,7 @@ def _tensorflow_layers(
         layers.append(values)
         values = np.maximum(values, 0)
         layers.append(values)
-        if weights.ndim == 4 and module not in ("features.6", "features.11"):
+        if module in pooled:
             n_patches, n_times, n_mels, n_channels = values.shape
             pairs = values.reshape(n_patches, n_times // 2, 2, n_mels // 2, 2, n_channels)
             values = pairs.max(axis=(2, 4))

@@ -5,23 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from bids_app.errors import BadDataError
 
+
+class Convolution(NamedTuple):
+    """Place in ``features``, channels, rows of time, number of the layer, whether pooling follows.
+
+    Layer + 1 is the ReLU, layer + 2 the pooling.
+    """
+
+    place: int
+    n_in: int
+    n_out: int
+    height: int
+    layer: int
+    pooled: bool
+
+
+class Dense(NamedTuple):
+    """Place in ``embeddings``, units, and number of the layer; layer + 1 is the ReLU."""
+
+    place: int
+    n_in: int
+    n_out: int
+    layer: int
+
+
 CONVOLUTIONS = (
-    (0, 1, 64),
-    (3, 64, 128),
-    (6, 128, 256),
-    (8, 256, 256),
-    (11, 256, 512),
-    (13, 512, 512),
+    Convolution(0, 1, 64, 96, 2, True),
+    Convolution(3, 64, 128, 48, 5, True),
+    Convolution(6, 128, 256, 24, 8, False),
+    Convolution(8, 256, 256, 24, 10, True),
+    Convolution(11, 256, 512, 12, 13, False),
+    Convolution(13, 512, 512, 12, 15, True),
 )
-"""Place in ``features``, channels in, channels out."""
-DENSE = ((0, 12288, 4096), (2, 4096, 4096), (4, 4096, 128))
-"""Place in ``embeddings``, units in, units out."""
+DENSE = (Dense(0, 12288, 4096, 18), Dense(2, 4096, 4096, 20), Dense(4, 4096, 128, 22))
 
 _REMEDY = (
     "give the torch state dict of VGGish (vggish-10086976.pth), "
@@ -43,15 +66,14 @@ class VGGish(nn.Module):
         self.weights_label = weights_label
         self.weights_sha256 = weights_sha256
         features: list[nn.Module] = []
-        for place, n_in, n_out in CONVOLUTIONS:
-            features += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU()]
-            # Pooling follows all but the first of the two convolutions of stages 3 and 4.
-            if place not in (6, 11):
+        for conv in CONVOLUTIONS:
+            features += [nn.Conv2d(conv.n_in, conv.n_out, 3, padding=1), nn.ReLU()]
+            if conv.pooled:
                 features.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*features)
         embeddings: list[nn.Module] = []
-        for _, n_in, n_out in DENSE:
-            embeddings += [nn.Linear(n_in, n_out), nn.ReLU()]
+        for dense in DENSE:
+            embeddings += [nn.Linear(dense.n_in, dense.n_out), nn.ReLU()]
         self.embeddings = nn.Sequential(*embeddings)
 
     def layers(self, patches: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -85,15 +107,25 @@ class VGGish(nn.Module):
         return values
 
 
+def layer_shapes() -> list[tuple[int, ...]]:
+    """Of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
+    shapes: list[tuple[int, ...]] = [(96, 64, 1)]
+    for conv in CONVOLUTIONS:
+        shapes += [(conv.height, conv.height * 2 // 3, conv.n_out)] * 2
+        if conv.pooled:
+            shapes.append((conv.height // 2, conv.height // 3, conv.n_out))
+    return shapes + [(dense.n_out,) for dense in DENSE for _ in range(2)]
+
+
 def parameter_shapes() -> dict[str, tuple[int, ...]]:
     """Keys of the state dict, in order, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for place, n_in, n_out in CONVOLUTIONS:
-        shapes[f"features.{place}.weight"] = (n_out, n_in, 3, 3)
-        shapes[f"features.{place}.bias"] = (n_out,)
-    for place, n_in, n_out in DENSE:
-        shapes[f"embeddings.{place}.weight"] = (n_out, n_in)
-        shapes[f"embeddings.{place}.bias"] = (n_out,)
+    for conv in CONVOLUTIONS:
+        shapes[f"features.{conv.place}.weight"] = (conv.n_out, conv.n_in, 3, 3)
+        shapes[f"features.{conv.place}.bias"] = (conv.n_out,)
+    for dense in DENSE:
+        shapes[f"embeddings.{dense.place}.weight"] = (dense.n_out, dense.n_in)
+        shapes[f"embeddings.{dense.place}.bias"] = (dense.n_out,)
     return shapes
 
 

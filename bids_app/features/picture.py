@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from bids_app.errors import CannotWriteError
-from bids_app.features.network import VGGish
+from bids_app.features.network import VGGish, layer_shapes
 from bids_app.features.stream import stream_layers
-from bids_app.features.vggish import LAYER_NAMES, LAYER_SHAPES
+from bids_app.features.vggish import LAYER_NAMES
 
 PICTURED = (1, 2, 18, 23)
 _MOST_UNITS = 256
@@ -78,7 +78,7 @@ def draw_layers(
     from matplotlib.figure import Figure
 
     # An odd step walks through all channels, whose number is a power of two.
-    steps = iter([math.prod(LAYER_SHAPES[n - 1]) // _MOST_UNITS | 1 for n in PICTURED])
+    steps = iter([math.prod(layer_shapes()[n - 1]) // _MOST_UNITS | 1 for n in PICTURED])
     samples = dict(
         stream_layers(model, [patches], PICTURED, lambda: UnitSample(next(steps)), device)
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch.nn import functional
 
 from bids_app.errors import BadDataError
 from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
-from bids_app.features.network import VGGish
+from bids_app.features.network import CONVOLUTIONS, DENSE, Convolution, Dense, VGGish
 from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
 
 Progress = Callable[[str], None]
@@ -38,25 +37,8 @@ class Sink(Protocol):
 SinkType = TypeVar("SinkType", bound=Sink)
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    place: int
-    height: int
-    layer: int
-    pooled: bool
-
-    @property
-    def last_layer(self) -> int:
-        return self.layer + (2 if self.pooled else 1)
-
-
-# Convolutions that run interleaved; what leaves a group is held whole.
-_GROUPS = (
-    (_Convolution(0, 96, 2, True), _Convolution(3, 48, 5, True)),
-    (_Convolution(6, 24, 8, False), _Convolution(8, 24, 10, True)),
-    (_Convolution(11, 12, 13, False), _Convolution(13, 12, 15, True)),
-)
-_DENSE = ((0, 18), (2, 20), (4, 22))
+# Convolutions that run interleaved; what leaves a group, always a pooling, is held whole.
+_GROUPS = (CONVOLUTIONS[:2], CONVOLUTIONS[2:4], CONVOLUTIONS[4:])
 _CHUNK_ROWS = 2  # of time, even; more take more memory and give the same up to rounding
 _UNITS_PER_PRODUCT = 4096
 _PATCHES_PER_CONVOLUTION = 256
@@ -142,22 +124,22 @@ def stream_layers(
     for group in groups:
         if not group:
             return
-        members = range(group[0].layer, group[-1].last_layer + 1)
+        members = range(group[0].layer, group[-1].layer + 2 + group[-1].pooled)
         stream.open(set(members) & wanted, new_sink)
         for convolution in group:
             rows = stream.convolve(rows, convolution)
         # Past the highest wanted layer the rows are only run through, not kept.
         rows = _consume(deque(rows, maxlen=None if top > members[-1] else 0))
         yield from stream.close()
-    if top < _DENSE[0][1]:
+    if top < DENSE[0].layer:
         return
     values = torch.stack(list(rows), dim=1).flatten(1)
     del rows
-    for place, layer in _DENSE:
-        if layer > top:
+    for dense in DENSE:
+        if dense.layer > top:
             return
-        stream.open({layer, layer + 1} & wanted, new_sink)
-        values = stream.connect(values, place, layer)
+        stream.open({dense.layer, dense.layer + 1} & wanted, new_sink)
+        values = stream.connect(values, dense)
         yield from stream.close()
 
 
@@ -194,7 +176,7 @@ class _Stream(Generic[SinkType]):
                 self._sinks[layer].add(units, self._scratch)
 
     def convolve(
-        self, rows: Iterator[torch.Tensor], convolution: _Convolution
+        self, rows: Iterator[torch.Tensor], convolution: Convolution
     ) -> Iterator[torch.Tensor]:
         """Yield output rows (n_patches, mel, channel), pulling input rows as they are needed."""
         weight, bias = self._model.weights(f"features.{convolution.place}", self._device)
@@ -216,7 +198,7 @@ class _Stream(Generic[SinkType]):
         strip: list[torch.Tensor],
         weight: torch.Tensor,
         bias: torch.Tensor,
-        convolution: _Convolution,
+        convolution: Convolution,
     ) -> torch.Tensor:
         n_patches, n_mel, _ = strip[0].shape
         values = strip[0].new_empty((n_patches, len(strip) - 2, n_mel, len(bias)))
@@ -237,20 +219,20 @@ class _Stream(Generic[SinkType]):
         self._report(convolution)
         return values
 
-    def _report(self, convolution: _Convolution) -> None:
+    def _report(self, convolution: Convolution) -> None:
         self._n_done += 1
         tenths, before = (10 * done // self._n_steps for done in (self._n_done, self._n_done - 1))
         if self._progress is not None and tenths > before:
             self._progress(f"{LAYER_NAMES[convolution.layer - 1]}, {10 * tenths} %")
 
-    def connect(self, values: torch.Tensor, place: int, layer: int) -> torch.Tensor:
+    def connect(self, values: torch.Tensor, dense: Dense) -> torch.Tensor:
         """Dense layer of shape (n_patches, n_units) and its ReLU."""
-        weight, bias = self._model.weights(f"embeddings.{place}", self._device)
+        weight, bias = self._model.weights(f"embeddings.{dense.place}", self._device)
         with exact_float32(self._device):
             values = functional.linear(values, weight, bias)
-            self.emit(layer, values)
+            self.emit(dense.layer, values)
             values.relu_()
-            self.emit(layer + 1, values)
+            self.emit(dense.layer + 1, values)
         return values
 
 

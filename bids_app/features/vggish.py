@@ -51,21 +51,6 @@ LAYER_NAMES = (
 )
 """Layers 1 to 23; the place in the tuple is the number minus one."""
 
-LAYER_SHAPES: tuple[tuple[int, ...], ...] = (
-    (96, 64, 1),
-    *[(96, 64, 64)] * 2,
-    (48, 32, 64),
-    *[(48, 32, 128)] * 2,
-    (24, 16, 128),
-    *[(24, 16, 256)] * 4,
-    (12, 8, 256),
-    *[(12, 8, 512)] * 4,
-    (6, 4, 512),
-    *[(4096,)] * 4,
-    *[(128,)] * 2,
-)
-"""Of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
-
 
 def resolve_layers(
     layers: Sequence[int | str] | None = None, names: Sequence[str] = LAYER_NAMES

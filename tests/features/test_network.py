@@ -8,10 +8,9 @@ import torch
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.logmel import log_mel_patches
-from bids_app.features.network import parameter_shapes, random_state
+from bids_app.features.network import layer_shapes, parameter_shapes, random_state
 from bids_app.features.vggish import (
     LAYER_NAMES,
-    LAYER_SHAPES,
     layer_activations,
     load_vggish,
     resolve_layers,
@@ -77,7 +76,7 @@ def test_every_layer_matches_an_independent_forward_pass(state, weights_file, au
     layers = list(layer_activations(model, patches))
     assert [name for name, _ in layers] == list(LAYER_NAMES)
     expected = reference_layers(state, patches)
-    for (name, values), wanted, shape in zip(layers, expected, LAYER_SHAPES, strict=True):
+    for (name, values), wanted, shape in zip(layers, expected, layer_shapes(), strict=True):
         assert wanted.shape[1:] == shape
         wanted = wanted.reshape(len(patches), -1)
         assert values.shape == wanted.shape
