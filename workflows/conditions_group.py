@@ -23,6 +23,7 @@ from bids_app.analyses.conditions.group import (
 from bids_app.analyses.conditions.group_lags import finish_group, infer_lags
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.config import Config, settings_hash
+from bids_app.inputs.estimate import check_group_memory, group_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 
@@ -40,6 +41,9 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     tree = OutputTree(config.output_dir)
     participants = choose_participants(config)
     stored = same_condition_settings(tree, participants)
+    space = str(stored[participants[0]]["Settings"]["space"])
+    needed = group_memory(len(participants), 1, space)
+    check_group_memory(needed, config.running.memory, len(participants))
     status = Status(run_id, "group")
     for label in tree.unfinished(CONDITIONS_LABEL):
         reason = "its maps of conditions are not complete: there is no settings file"
@@ -61,7 +65,7 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     first = stored[participants[0]]
     group = ConditionGroup(
         participants=participants,
-        space=str(first["Settings"]["space"]),
+        space=space,
         ratings=ratings,
         settings_hash=settings_hash(settings),
         n_permutations=config.statistics.n_permutations,
@@ -114,6 +118,7 @@ def init_conditions_group_wf(
                 f"{KINDS[desc]}_{label}",
                 desc=desc,
                 n_procs=group.n_threads,
+                mem_gb=group_memory(len(group.participants), 1, group.space) / 1e9,
                 **told,
             )
             for desc in (KINDS if seed else ("",))

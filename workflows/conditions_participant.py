@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from bids_app.workflows.running import run_workflow
 from bids_app.workflows.steps import step
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.participant import analyze_conditions
+from bids_app.analyses.conditions.participant import analyze_conditions, conditions_memory
 from bids_app.analyses.conditions.plan import (
     ConditionPlan,
     condition_record,
@@ -19,6 +20,7 @@ from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.plan import write_descriptions
 from bids_app.config import Config
+from bids_app.inputs.estimate import need_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 
@@ -43,6 +45,8 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
         One row per participant; whoever lacks a condition is skipped.
     """
     tree = OutputTree(config.output_dir)
+    needed = max(_memory(plan, participant, config) for participant in plan.participants)
+    need_memory(needed, config.running.memory, "for the conditions of one participant")
     write_descriptions(tree, plan.study)
     settings = config.condition_settings() | {
         "seed": plan.seed.name if plan.seed else None,
@@ -79,6 +83,12 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
     return status
 
 
+def _memory(plan: ConditionPlan, participant: str, config: Config) -> float:
+    """Bytes of a participant's steps."""
+    runs, n_contrasts = plan.runs_of(participant), len(plan.contrasts)
+    return conditions_memory(runs, n_contrasts, config.cleaning, plan.seed)
+
+
 def init_conditions_wf(
     plan: ConditionPlan, records: list[Record], *, config: Config
 ) -> pe.Workflow:
@@ -99,6 +109,7 @@ def init_conditions_wf(
     for record in records:
         who = record.participant
         runs = plan.runs_of(who)
+        own: dict[str, Any] = {"who": who, "mem_gb": _memory(plan, who, config) / 1e9}
         fit = step(
             analyze_conditions,
             config,
@@ -109,8 +120,8 @@ def init_conditions_wf(
             seed=plan.seed,
             target=plan.target,
             max_lag=config.conditions.max_lag,
-            who=who,
             rests_on=(record.inputs, record.settings),
+            **own,
         )
         write = step(
             write_conditions,
@@ -118,8 +129,8 @@ def init_conditions_wf(
             f"write_{who}",
             tree=OutputTree(config.output_dir),
             record=record,
-            who=who,
             fresh=True,
+            **own,
         )
         workflow.connect(fit, "out", write, "results")
     return workflow

@@ -104,7 +104,8 @@ def init_participant_level_wf(
             people[participant].add_nodes([report_step(plan, records[0], config)])
     for participant_wf in people.values():
         workflow.connect(first, "out", participant_wf, "report.grams")
-    connect_ratings(workflow, people, features, plan, work, config=config, n_threads=n_threads)
+    options = {"config": config, "n_threads": n_threads, "costs": costs}
+    connect_ratings(workflow, people, features, plan, work, **options)
     return workflow
 
 

@@ -16,10 +16,11 @@ from bids_app.analyses.participant.plan import (
     participant_record,
     write_descriptions,
 )
-from bids_app.analyses.ratings.plan import EmotionWork, find_ratings, plan_emotion
+from bids_app.analyses.ratings.brain_glm import rating_glm_memory
+from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings, find_ratings, plan_emotion
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.inputs.estimate import check_memory
+from bids_app.inputs.estimate import check_memory, need_memory
 from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree
@@ -50,6 +51,7 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     costs = costs_of(config, plan)
     check_memory(costs, config.running.memory)
     ratings = find_ratings(config, plan)
+    _check_rating_memory(config, plan, ratings)
     models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
     write_descriptions(tree, plan)
     mask = {"cortex_mask": mask_checksums(config)}
@@ -100,6 +102,22 @@ def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Statu
     _tell_left_out(status, tree, work)
     status.write(tree.status(run_id))
     return status
+
+
+def _check_rating_memory(config: Config, plan: StudyPlan, ratings: StudyRatings) -> None:
+    """Refuse linear models of ratings that do not fit."""
+    if ratings.reason:
+        return
+    needed = max(
+        rating_glm_memory(
+            [run for run in plan.runs if run.participant == participant],
+            config.cleaning,
+            config.emotion,
+            len(ratings.scales),
+        )
+        for participant in plan.participants
+    )
+    need_memory(needed, config.running.memory, "for one participant's ratings and brain")
 
 
 def _tell(status: Status, work: EmotionWork) -> None:

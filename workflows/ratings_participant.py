@@ -9,6 +9,7 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.ratings.brain_glm import rating_glm_memory
 from bids_app.analyses.ratings.participant import (
     predict_from_ratings,
     relate_ratings,
@@ -18,6 +19,7 @@ from bids_app.analyses.ratings.participant import (
 from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings
 from bids_app.analyses.ratings.write import write_rating_maps, write_rating_scores
 from bids_app.config import Config
+from bids_app.inputs.estimate import Estimate, score_memory
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree
 
@@ -31,6 +33,7 @@ def connect_ratings(
     *,
     config: Config,
     n_threads: int,
+    costs: Estimate,
 ) -> None:
     """Add what is to be done with ratings to the workflow of the participant level.
 
@@ -46,6 +49,8 @@ def connect_ratings(
     config : Config
     n_threads : int
         Threads of each participant.
+    costs : Estimate
+        Memory that steps may take.
     """
     tree = OutputTree(config.output_dir)
     scores = {
@@ -58,6 +63,7 @@ def connect_ratings(
             scales=work.study.scales,
             n_threads=config.running.n_procs,
             n_procs=config.running.n_procs,
+            mem_gb=score_memory(costs) / 1e9,
         )
         for label, records in work.scores.items()
         if records
@@ -82,12 +88,15 @@ def connect_ratings(
                     record=record,
                     who=participant,
                     fresh=True,
+                    mem_gb=score_memory(costs) / 1e9,
                 )
                 participant_wf.add_nodes([write])
                 target = f"write_scores_{record.model}.scores"
                 workflow.connect(scores[record.model], "out", participant_wf, target)
             else:
-                write = _connect_maps(participant_wf, runs, record, work.study, config, n_threads)
+                write = _connect_maps(
+                    participant_wf, runs, record, work.study, config, n_threads, costs
+                )
             participant_wf.connect(write, "out", gather, f"in{number}")
 
 
@@ -98,6 +107,7 @@ def _connect_maps(
     study: StudyRatings,
     config: Config,
     n_threads: int,
+    costs: Estimate,
 ) -> pe.Node:
     """Linear model and predictions from ratings -> maps; returns the node that writes them."""
     tree = OutputTree(config.output_dir)
@@ -107,7 +117,8 @@ def _connect_maps(
         "who": record.participant,
         "rests_on": record.inputs,
     }
-    glm = step(relate_ratings, config, "rating_glm", runs=runs, **shared)
+    memory = rating_glm_memory(runs, config.cleaning, config.emotion, len(study.scales)) / 1e9
+    glm = step(relate_ratings, config, "rating_glm", runs=runs, mem_gb=memory, **shared)
     ridge = step(
         predict_from_ratings,
         config,
@@ -116,6 +127,7 @@ def _connect_maps(
         participant=record.participant,
         n_threads=n_threads,
         n_procs=n_threads,
+        mem_gb=costs.participant_memory / 1e9,
         fresh=True,  # the responses may have changed under the same name
         **shared,
     )
@@ -125,6 +137,7 @@ def _connect_maps(
         tree=tree,
         record=record,
         who=record.participant,
+        mem_gb=memory,
         fresh=True,
     )
     workflow.connect([(glm, write, [("out", "maps")]), (ridge, write, [("out", "accuracy")])])

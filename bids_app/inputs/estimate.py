@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bids_app.errors import TryAgainError
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import N_VERTICES
 
 N_LAYERS = 23
@@ -25,6 +26,10 @@ _BASE_MEMORY = 700_000_000
 _FEATURE_MEMORY = 2_000_000_000
 # Copies of the responses that are there at once: read, cleaned, smoothed (float64), standardized.
 _RESPONSE_COPIES = 6
+# Measured for 300 and 600 volumes on fsaverage5: read, percent, smoothed, blocks of a model.
+_GLM_COPIES = 7
+# Of a map and run: effect and variance, their stack over runs, and a product, in double precision.
+_BYTES_PER_FIT = 40
 # Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
 _GROUP_BASE = 450_000_000
 _GROUP_COPIES = 10.1
@@ -127,7 +132,29 @@ def check_memory(costs: Estimate, memory: int | None) -> None:
     """
     needed = max(costs.feature_memory, costs.participant_memory)
     what = "the music" if needed == costs.feature_memory else "one participant"
-    _need(needed, memory, f"for {what}; with it, participants follow one another")
+    need_memory(needed, memory, f"for {what}; with it, participants follow one another")
+
+
+def glm_memory(runs: Sequence[BoldRun], n_maps: int, space: str) -> float:
+    """Bytes that linear models of one participant's runs take.
+
+    Parameters
+    ----------
+    runs : sequence of BoldRun
+    n_maps : int
+        Contrasts of each run, those of all models together.
+    space : str
+        Mesh.
+    """
+    n_vertices = 2 * N_VERTICES[space]
+    longest = max(run.n_volumes for run in runs)
+    fits = _BYTES_PER_FIT * len(runs) * n_maps * n_vertices
+    return _BASE_MEMORY + _GLM_COPIES * longest * n_vertices * _FLOAT + fits
+
+
+def score_memory(costs: Estimate) -> float:
+    """Bytes that predicting everybody's ratings from the layers takes."""
+    return _BASE_MEMORY + 2 * costs.cache_bytes
 
 
 def group_memory(n_participants: int, n_layers: int, space: str) -> float:
@@ -145,10 +172,25 @@ def check_group_memory(needed: float, memory: int | None, n_participants: int) -
     ------
     TryAgainError
     """
-    _need(needed, memory, f"for the maps of {n_participants} participants")
+    need_memory(needed, memory, f"for the maps of {n_participants} participants")
 
 
-def _need(needed: float, memory: int | None, what: str) -> None:
+def need_memory(needed: float, memory: int | None, what: str) -> None:
+    """Refuse a step that does not fit.
+
+    Parameters
+    ----------
+    needed : float
+        Bytes.
+    memory : int or None
+        Bytes the user allows; None for no limit.
+    what : str
+        What they are for: ``for one participant``.
+
+    Raises
+    ------
+    TryAgainError
+    """
     if memory is not None and needed > memory:
         raise TryAgainError(
             "There is not enough memory.",

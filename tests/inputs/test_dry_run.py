@@ -9,7 +9,13 @@ import pytest
 from bids_app.cli.run import main
 from bids_app.errors import TryAgainError
 from bids_app.inputs.dataset import plan_study
-from bids_app.inputs.estimate import check_group_memory, estimate_costs, group_memory
+from bids_app.inputs.estimate import (
+    check_group_memory,
+    estimate_costs,
+    glm_memory,
+    group_memory,
+    need_memory,
+)
 
 
 def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
@@ -79,3 +85,17 @@ def test_the_estimate_of_a_group_is_above_what_was_measured_and_near(n_participa
     check_group_memory(1e9 * estimate, int(1e10), n_participants)
     with pytest.raises(TryAgainError, match=f"the maps of {n_participants} participants"):
         check_group_memory(1e9 * estimate, int(1e9), n_participants)
+
+
+@pytest.mark.parametrize(("n_volumes", "measured"), [(300, 0.53), (600, 0.61)])
+def test_the_estimate_of_linear_models_is_above_what_was_measured_and_near(
+    tree, n_volumes, measured
+):
+    tree.simple(("01",))
+    run = replace(plan_study(tree.root).runs[0], n_volumes=n_volumes)
+    estimate = glm_memory([run], 6, "fsaverage5")
+    assert measured < estimate / 1e9 < 2 * measured
+    assert glm_memory([run] * 4, 60, "fsaverage5") > estimate + 1e8
+    need_memory(estimate, int(1.01 * estimate), "for a test")
+    with pytest.raises(TryAgainError, match="for a test"):
+        need_memory(estimate, int(0.99 * estimate), "for a test")

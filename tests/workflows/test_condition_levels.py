@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 import statsmodels.api as sm
 from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
 
+from bids_app.analyses.conditions import group as inference
 from bids_app.analyses.conditions import write
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -138,6 +140,7 @@ def test_maps_are_made_anew_when_the_timing_has_changed(alone, timing):
         (["--seed", "lh.nowhere.label"], 66, "not found"),
         (["--seed=-500,0,0"], 65, "far from the cortex"),
         (["--condition-column", "emotion"], 16, "emotion"),
+        (["--mem", "0.05"], 75, "for the conditions of one participant"),
         (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "29"], 2, "consonant 30 s"),
         (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "2"], 2, "2.5 to 22.5 s"),
     ],
@@ -262,6 +265,23 @@ def test_lags_over_participants(group):
     curves = pd.read_csv(path.with_name(path.name.replace("_summary", "_timeseries")), sep="\t")
     curve = curves[curves["condition"] == "dissonant"]
     assert curve.loc[curve["mean_r"].idxmax(), "lag_s"] == SHIFT
+
+
+def test_the_group_keeps_to_threads_and_memory(study, tmp_path, capsys, monkeypatch):
+    shutil.copytree(study / "out", tmp_path / "out", ignore=shutil.ignore_patterns("group_*"))
+    call = [str(study), str(tmp_path / "out"), "group", "--n-permutations", "2"]
+    assert main([*call, "--mem", "0.05"]) == 75
+    assert "for the maps of 6 participants" in capsys.readouterr().err
+    threads = []
+    test = inference.group_emotion_maps
+
+    def spy(*args, n_threads, **options):
+        threads.append(n_threads)
+        return test(*args, n_threads=n_threads, **options)
+
+    monkeypatch.setattr(inference, "group_emotion_maps", spy)
+    assert main([*call, "--omp-nthreads", "2"]) == 0
+    assert threads == [2, 2]  # the contrast and the interaction
 
 
 def test_group_errors(group, study, tmp_path, capsys):

@@ -13,7 +13,7 @@ from bids_app.analyses.conditions.seeds import seed_vertices
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
-from bids_app.errors import InvalidInputError, MusencError, UsageError
+from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
 from bids_app.files import sha256_of_file
 from bids_app.inputs.conditions import Conditions, find_events, read_conditions
 from bids_app.inputs.records import BoldRun, StudyPlan
@@ -162,8 +162,17 @@ def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRe
         check_mask(region.path or Path())
         for run in runs:
             find_volume(run)
-    else:
-        seed_vertices(region, load_mesh(config.cleaning.space))
+        return region
+    mesh, mask = load_mesh(config.cleaning.space), config.cleaning.cortex_mask
+    vertices = seed_vertices(region, mesh)
+    if mask and not read_cortex_mask(mask, mesh.n_vertices)[vertices].any():
+        raise BadDataError(
+            "A seed region lies outside the cortex mask.",
+            where=text,
+            found=f"{len(vertices)} vertices, none of them inside",
+            wanted="at least one vertex inside",
+            remedy="move the region, or give another --cortex-mask",
+        )
     return region
 
 

@@ -26,6 +26,7 @@ from bids_app.emotion import (
 )
 from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError, reason_of
+from bids_app.inputs.estimate import glm_memory
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.mesh import load_mesh
@@ -103,6 +104,16 @@ def fit_rating_glm(
         **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
     }
     return fits.combine(contrasts, details, analysis="ratings and brain")
+
+
+def rating_glm_memory(
+    runs: Sequence[BoldRun], cleaning: Cleaning, emotion: Emotion, n_scales: int
+) -> float:
+    """Bytes that `fit_rating_glm` takes."""
+    n_maps = n_scales
+    if emotion.hrf == "fir":
+        n_maps *= len(delay_samples(emotion.delays, min(run.tr for run in runs))) + 2
+    return glm_memory(runs, n_maps, cleaning.space)
 
 
 def _spreads(
