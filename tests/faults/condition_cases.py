@@ -230,7 +230,7 @@ def _rating_options() -> Iterator[Case]:
         ("--rating-hrf", "gamma", "invalid choice"), ("--emotion", "on", "invalid choice"),
         ("--rating-delays", "5:-5", "comes after"), ("--rating-delays", "x", "FIRST:LAST"),
         ("--rating-delays", "nan:5", "FIRST:LAST"), ("--rating-delays", "1:inf", "FIRST:LAST"),
-        ("--rating-delays", "1:2:3", "FIRST:LAST"), ("--rating-rate", "0", "positive"),
+        ("--rating-delays", "1:2:3", "FIRST:LAST"), ("--rating-rate", "0", "above 0"),
         ("--rating-rate", "-2", "at least 0"), ("--rating-rate", "fast", "at least 0"),
         ("--rating-rate", "inf", "at least 0"), ("--rating-rate", "nan", "at least 0"),
         ("--difference-test", "t", "invalid choice"),
