@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import factorial
@@ -29,7 +28,7 @@ class DifferenceResult:
     Attributes
     ----------
     intercept, slope : (n_vertices,) float64
-        b0 and b1; b0 is the mean map where the covariate is centered, as it comes otherwise.
+        b0 and b1; b0 is the mean map where the rating is centered, as it comes otherwise.
     t : (n_vertices,) float64
         Of the slope; NaN where a participant has no value or all are the same.
     p : (n_vertices,) float64
@@ -68,12 +67,10 @@ def difference_glm(
     maps: ArrayLike,
     rating_difference: ArrayLike,
     *,
-    covariates: ArrayLike | None = None,
     adjacency: sparse.spmatrix | None = None,
     n_permutations: int = 10_000,
     scheme: Scheme = "permutation",
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
 ) -> DifferenceResult:
     """Map of b1 in ``map = b0 + b1 * rating_difference + e``, two-sided.
 
@@ -87,8 +84,6 @@ def difference_glm(
         Such as contrasts dissonant - consonant; a vertex where one is not finite is left out.
     rating_difference : (n_participants,) array
         Such as the mean rating of dissonant minus that of consonant music.
-    covariates : (n_participants, n_covariates) array, optional
-        Of no interest, beside the constant.
     adjacency : (n_vertices, n_vertices) sparse matrix, optional
         Neighbors on the mesh, for threshold-free cluster enhancement (E = 1, H = 2).
     n_permutations : int
@@ -97,8 +92,6 @@ def difference_glm(
         What is done with the residuals.
     seed : int
         Seed.
-    progress : callable, optional
-        Called with permutations done and their number.
 
     Returns
     -------
@@ -117,12 +110,12 @@ def difference_glm(
     doi:10.1016/j.neuroimage.2014.01.060; Smith and Nichols 2009,
     doi:10.1016/j.neuroimage.2008.03.061.
     """
-    y, x, basis = _checked(maps, rating_difference, covariates)
+    y, x = _checked(maps, rating_difference)
     n_participants, n_vertices = y.shape
-    freedom = n_participants - basis.shape[1] - 1
-    residual_x = x - basis @ (basis.T @ x)
+    freedom = n_participants - 2
+    residual_x = x - x.mean()
     length = np.linalg.norm(residual_x)
-    centered = y - basis @ (basis.T @ y)
+    centered = y - y.mean(axis=0)
     norms = np.linalg.norm(centered, axis=0)
     with np.errstate(invalid="ignore"):
         usable = np.isfinite(norms) & (norms > 1e-10 * np.abs(y).max(axis=0))
@@ -132,9 +125,9 @@ def difference_glm(
     slope[usable] = residual_x @ centered[:, usable] / length**2
     intercept[usable] = y[:, usable].mean(axis=0) - slope[usable] * x.mean()
     errors = centered[:, usable] / norms[usable]
-    test = _Test(errors, residual_x / length, basis, freedom, usable, adjacency)
+    test = _Test(errors, residual_x / length, freedom, usable, adjacency)
     orders, exact = _orders(n_participants, n_permutations, scheme, seed)
-    null_max, exceed, null_tfce = test.draw(orders, scheme, progress)
+    null_max, exceed, null_tfce = test.draw(orders, scheme)
     total, identity = len(orders) + (not exact), int(not exact)
 
     def spread(values: FloatArray) -> FloatArray:
@@ -161,10 +154,7 @@ def difference_glm(
     )
 
 
-def _checked(
-    maps: ArrayLike, rating_difference: ArrayLike, covariates: ArrayLike | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Maps, rating and orthonormal basis of what is of no interest."""
+def _checked(maps: ArrayLike, rating_difference: ArrayLike) -> tuple[FloatArray, FloatArray]:
     y = np.asarray(maps, dtype=np.float64)
     x = np.asarray(rating_difference, dtype=np.float64)
     if y.ndim != 2 or x.shape != y.shape[:1]:
@@ -181,31 +171,21 @@ def _checked(
             found=f"{np.count_nonzero(~np.isfinite(x))} of {x.size}",
             remedy="leave these participants out",
         )
-    fixed = np.ones((len(x), 1))
-    if covariates is not None:
-        extra = np.asarray(covariates, dtype=np.float64).reshape(len(x), -1)
-        if not np.isfinite(extra).all():
-            raise BadDataError("A covariate is not finite.", where="covariates")
-        extra = extra - extra.mean(axis=0)
-        spread = np.linalg.norm(extra, axis=0)
-        fixed = np.hstack([fixed, extra[:, spread > 0] / spread[spread > 0]])
-    left, singular, _ = np.linalg.svd(fixed, full_matrices=False)
-    basis = left[:, singular > singular[0] * 1e-10]
-    if len(x) - basis.shape[1] - 1 < 1:
+    if len(x) < 3:
         raise BadDataError(
             "There are too few participants.",
             where="maps",
-            found=f"{len(x)} participants, {basis.shape[1] + 1} coefficients",
-            wanted="more participants than coefficients",
+            found=f"{len(x)}",
+            wanted="three or more",
         )
-    if np.linalg.norm(x - basis @ (basis.T @ x)) <= 1e-10 * np.linalg.norm(x):
+    if np.linalg.norm(x - x.mean()) <= 1e-10 * np.linalg.norm(x):
         raise BadDataError(
-            "The rating differences are constant, or the covariates make them up.",
+            "The rating differences are constant.",
             where="rating_difference",
             found=f"{x.min():g} to {x.max():g}",
             wanted="participants who differ",
         )
-    return y, x, basis
+    return y, x
 
 
 class _Test:
@@ -215,14 +195,13 @@ class _Test:
         self,
         errors: FloatArray,
         x: FloatArray,
-        basis: FloatArray,
         freedom: int,
         usable: NDArray[np.bool_],
         adjacency: sparse.spmatrix | None,
     ) -> None:
         self.errors, self.freedom = errors, freedom
-        # Rows: the rating, then the columns of no interest.
-        self.rows = np.vstack([x, basis.T])
+        # Rows: the rating, then the constant.
+        self.rows = np.vstack([x, np.full(len(x), 1 / np.sqrt(len(x)))])
         self.n_vertices = usable.size
         self.usable = usable
         self.neighbors = None if adjacency is None else _neighbors(adjacency, usable)
@@ -230,7 +209,7 @@ class _Test:
         self.tfce = None if self.neighbors is None else self._enhance(self.t[None])[0]
 
     def _t(self, rows: FloatArray) -> FloatArray:
-        """Values of t for (n, 1 + n_fixed, n_participants) rows, (n, n_vertices)."""
+        """Values of t for (n, 2, n_participants) rows, (n, n_vertices)."""
         n, k, n_participants = rows.shape
         # Permuting the residuals one way is permuting the columns the other way.
         products = (rows.reshape(n * k, n_participants) @ self.errors).reshape(n, k, -1)
@@ -256,10 +235,7 @@ class _Test:
         ).T
 
     def draw(
-        self,
-        orders: NDArray[np.integer],
-        scheme: str,
-        progress: Callable[[int, int], None] | None,
+        self, orders: NDArray[np.integer], scheme: str
     ) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
         """Largest |t|, how often each vertex' own |t| is reached, largest enhanced |t|."""
         null_max = np.empty(len(orders))
@@ -277,8 +253,6 @@ class _Test:
             exceed += np.count_nonzero(np.abs(t) >= threshold, axis=0)
             if self.neighbors is not None:
                 null_tfce[part] = np.abs(self._enhance(t)).max(axis=1)
-            if progress is not None:
-                progress(min(start + _CHUNK, len(orders)), len(orders))
         return null_max, exceed, null_tfce
 
 

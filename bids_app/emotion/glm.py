@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ FloatArray = NDArray[np.float64]
 
 # Beyond this, normal quantiles of t cannot be told apart any more.
 _LARGEST_Z = 37.0
+# Vertices worked on at a time; does not change the result.
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +71,6 @@ def fit_run(
     bold: NDArray[np.floating],
     design: Design,
     contrasts: NDArray[np.floating],
-    *,
-    noise: Literal["ar1", "ols"] = "ar1",
-    block: int = 4096,
 ) -> GlmEstimate:
     """Fit a linear model with AR(1) errors at every vertex of one run.
 
@@ -87,10 +85,6 @@ def fit_run(
         Of the same volumes.
     contrasts : (n_contrasts, n_regressors) array
         Weights of the design's columns.
-    noise : {"ar1", "ols"}
-        Model of the errors.
-    block : int
-        Vertices worked on at a time; does not change the result.
 
     Returns
     -------
@@ -117,8 +111,8 @@ def fit_run(
     scale = np.linalg.norm(design.matrix, axis=0)
     scale[scale == 0] = 1.0
     basis = np.linalg.svd(design.matrix / scale, full_matrices=False)[0][:, :rank]
-    for start in range(0, n_vertices, block):
-        part = slice(start, min(start + block, n_vertices))
+    for start in range(0, n_vertices, _BLOCK):
+        part = slice(start, min(start + _BLOCK, n_vertices))
         data = np.asarray(bold[:, part], dtype=np.float64)
         usable = np.isfinite(data).all(axis=0)
         data = np.where(usable, data, 0.0)
@@ -126,19 +120,19 @@ def fit_run(
         # What is left of a series inside the design is rounding error, not noise.
         usable &= left > 1e-6 * np.linalg.norm(data, axis=0)
         if usable.any():
-            found = _contrasts(data[:, usable], design.matrix / scale, weights / scale, noise)
+            found = _contrasts(data[:, usable], design.matrix / scale, weights / scale)
             columns = np.flatnonzero(usable) + start
             effect[:, columns], variance[:, columns] = found
     return GlmEstimate(effect, variance, float(n_times - rank))
 
 
 def _contrasts(
-    data: FloatArray, matrix: FloatArray, weights: FloatArray, noise: str
+    data: FloatArray, matrix: FloatArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     from nilearn.glm.contrasts import compute_contrast
     from nilearn.glm.first_level import run_glm
 
-    labels, results = run_glm(data, matrix, noise_model=noise)
+    labels, results = run_glm(data, matrix, noise_model="ar1")
     found = [compute_contrast(labels, results, w, stat_type="t") for w in weights]
     return (
         np.stack([np.ravel(c.effect_size()) for c in found]),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.lea import lea_series, plan_lea
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
-from bids_app.encoding.ridge import EncodingResult, Progress, fit_encoding
+from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
 from bids_app.errors import BadDataError, UsageError
 
@@ -91,7 +91,6 @@ def nested_ridge(
     high_pass: float | None = None,
     dtype: DTypeLike = np.float64,
     n_threads: int = 1,
-    progress: Progress | None = None,
 ) -> EncodingResult:
     """Predict responses from delayed features by nested leave-one-stimulus-out ridge regression.
 
@@ -136,8 +135,6 @@ def nested_ridge(
         Precision of the products; float32 is about three times faster.
     n_threads : int
         Blocks of vertices worked on at a time.
-    progress : callable, optional
-        Called with the numbers of finished and of all vertex blocks.
 
     Returns
     -------
@@ -180,9 +177,7 @@ def nested_ridge(
             alphas=DEFAULT_ALPHAS if alphas is None else alphas,
             dtype=dtype,
         )
-    result = fit_encoding(
-        plan, y, selection=selection, null=null, seed=seed, n_threads=n_threads, progress=progress
-    )
+    result = fit_encoding(plan, y, selection=selection, null=null, seed=seed, n_threads=n_threads)
     if weights:
         result = replace(result, weights=_weights(plan, x, designs, y, result.alpha))
     if predictions:

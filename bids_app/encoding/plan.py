@@ -73,8 +73,6 @@ class EncodingPlan:
         Blocks that are centered and scored by themselves.
     folds : tuple of Fold
         Outer folds with their inner splits.
-    single_stimulus : bool
-        Whether the only stimulus was cut into purged pieces.
     effective_rank : float
         Participation ratio of the kernel's eigenvalues, tr(K)^2 / |K|^2.
     degrees_of_freedom : ndarray, shape (n_folds, n_alphas)
@@ -97,7 +95,6 @@ class EncodingPlan:
     stimuli: tuple[str, ...]
     segments: tuple[Segment, ...]
     folds: tuple[Fold, ...]
-    single_stimulus: bool
     effective_rank: float
     degrees_of_freedom: NDArray[np.float64]
     ddof: int
@@ -243,7 +240,6 @@ def plan_from_kernel(
         stimuli=tuple(stimuli),
         segments=segments,
         folds=folds,
-        single_stimulus=single,
         effective_rank=float(np.trace(kernel) ** 2 / (kernel**2).sum()),
         degrees_of_freedom=freedom,
         ddof=ddof,

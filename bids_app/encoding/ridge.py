@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,8 +27,6 @@ N_REFITS = 200
 # Penalties whose inner scores are this close count as tied.
 TIE = 1e-6
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class EncodingResult:
@@ -53,14 +50,6 @@ class EncodingResult:
         Vertices that are constant or not finite in some stimulus: NaN everywhere.
     fold_stimuli : tuple of tuple of str
         Labels held out per fold.
-    r_block : ndarray, shape (n_blocks, n_vertices)
-        Correlation per held-out presentation.
-    block_stimuli : tuple of str
-        Label of each row of ``r_block``.
-    r2 : ndarray, shape (n_folds, n_vertices)
-        1 - residual / total sum of squares on the held-out z-scored responses.
-    r_concatenated : ndarray, shape (n_vertices,)
-        Correlation over all held-out presentations, each centered by itself.
     inner_score : ndarray, shape (n_folds, n_vertices)
         Mean inner r (or minus the summed squared error) at the chosen penalty.
     weights : tuple of ndarray, each (n_delays, n_units, n_vertices), or None
@@ -79,10 +68,6 @@ class EncodingResult:
     edge_high: float
     n_degenerate: int
     fold_stimuli: tuple[tuple[str, ...], ...]
-    r_block: NDArray[np.float64]
-    block_stimuli: tuple[str, ...]
-    r2: NDArray[np.float64]
-    r_concatenated: NDArray[np.float64]
     inner_score: NDArray[np.float64]
     weights: tuple[NDArray[np.float64], ...] | None = None
     predictions: tuple[NDArray[np.float64], ...] | None = None
@@ -203,7 +188,6 @@ def choose_penalties(
     columns: slice,
     selection: str,
     n_threads: int = 1,
-    after_block: Callable[[], None] = lambda: None,
 ) -> Chosen:
     """Penalties of a range of vertices by the inner folds, in blocks of 1024.
 
@@ -219,8 +203,6 @@ def choose_penalties(
         What chooses the penalty.
     n_threads : int
         Blocks worked on at a time.
-    after_block : callable
-        Called after every block.
 
     Returns
     -------
@@ -232,9 +214,7 @@ def choose_penalties(
     def task(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
         block = slice(start, min(start + BLOCK, columns.stop))
         own = coefficients[start - columns.start : block.stop - columns.start]
-        out = _choose_block(plan, responses, block, selection, own)
-        after_block()
-        return out
+        return _choose_block(plan, responses, block, selection, own)
 
     blocks = run_tasks(task, range(columns.start, columns.stop, BLOCK), n_threads)
     alpha, inner, degenerate = (
@@ -258,7 +238,6 @@ def fit_encoding(
     null: Literal["analytic", "none"] = "analytic",
     seed: int | None = None,
     n_threads: int = 1,
-    progress: Progress | None = None,
 ) -> EncodingResult:
     """Score a planned encoding model on responses by nested cross-validation.
 
@@ -282,8 +261,6 @@ def fit_encoding(
         Of these refits, which need it; the closed form draws nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
-    progress : callable, optional
-        Called with the numbers of finished and of all vertex blocks.
 
     Returns
     -------
@@ -297,16 +274,10 @@ def fit_encoding(
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(plan, responses)
-    n_blocks, finished = -(-n_vertices // BLOCK), itertools.count(1)
-
-    def after_block() -> None:
-        if progress is not None:
-            progress(next(finished), n_blocks)
-
     picks, statistics = [], []
     for start in range(0, n_vertices, GROUP):
         columns = slice(start, min(start + GROUP, n_vertices))
-        picked = choose_penalties(plan, responses, columns, selection, n_threads, after_block)
+        picked = choose_penalties(plan, responses, columns, selection, n_threads)
         statistics.append(_outer_scores(plan, picked, null, seed, n_threads))
         picks.append((picked.alpha, picked.inner, picked.degenerate))
     chosen, inner, degenerate = (
@@ -367,14 +338,9 @@ def _summarize(
     groups = [list(fold.segments) for fold in plan.folds]
     with np.errstate(invalid="ignore", divide="ignore"):
         r_block = found.product / np.sqrt(found.energy * found.total)
-        concatenated = found.product.sum(axis=0) / np.sqrt(
-            found.energy.sum(axis=0) * found.total.sum(axis=0)
-        )
-        residual = found.total - 2 * found.product + found.energy
-        r2 = np.stack([1 - residual[g].sum(axis=0) / found.total[g].sum(axis=0) for g in groups])
     r = np.stack([r_block[g[0]] if len(g) == 1 else mean(r_block[g], axis=0) for g in groups])
     alpha, inner = plan.alphas[chosen], inner.copy()
-    for array in (r_block, r2, concatenated, r, alpha, inner):
+    for array in (r, alpha, inner):
         array[..., degenerate] = np.nan
     mean_r = mean(r, axis=0)
     p = gaussian_p(mean_r, found.null_sd)
@@ -390,9 +356,5 @@ def _summarize(
         edge_high=float(np.mean(usable == plan.alphas.size - 1)) if usable.size else float("nan"),
         n_degenerate=int(degenerate.sum()),
         fold_stimuli=tuple(fold.held_out for fold in plan.folds),
-        r_block=r_block,
-        block_stimuli=tuple(s.label for s in plan.segments),
-        r2=r2,
-        r_concatenated=concatenated,
         inner_score=inner,
     )

@@ -17,7 +17,6 @@ from bids_app.group.orientation import GradientOrientation, orient_gradient
 from bids_app.group.parcels import ParcelTable, parcel_table
 from bids_app.group.reliability import (
     SplitHalf,
-    StimulusReliability,
     split_half,
     stimulus_reliability,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "SignFlipResult",
     "SplitHalf",
     "StimulusNull",
-    "StimulusReliability",
     "TfceResult",
     "cluster_table",
     "gradient_bins",

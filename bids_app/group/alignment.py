@@ -6,8 +6,9 @@ Rotating masked maps instead leaves a median overlap of nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,6 @@ def spin_alignment(
     covariates: npt.ArrayLike | None = None,
     rotations: npt.ArrayLike | None = None,
     n_threads: int = 1,
-    progress: Callable[[int], None] | None = None,
 ) -> AlignmentResult:
     """Correlate maps with a gradient and test by rotating the gradient.
 
@@ -108,8 +108,6 @@ def spin_alignment(
         Rotations of the left hemisphere to use instead of drawing; none is then replaced.
     n_threads : int
         Threads.
-    progress : callable, optional
-        Called with the number of rotations done.
 
     Returns
     -------
@@ -137,7 +135,7 @@ def spin_alignment(
     # Sums of centered and scaled values keep their digits.
     target = (target - np.nanmean(target[inside])) / np.nanstd(target[inside])
     r, partial_r = masked.correlate(target[inside][np.newaxis])
-    blocks = _Spinner(rotator, masked, target, n_threads).run(n_spins, seed, rotations, progress)
+    blocks = _Spinner(rotator, masked, target, n_threads).run(n_spins, seed, rotations)
     return AlignmentResult(
         r=r[0],
         p=two_sided_p(r[0], blocks.null),
@@ -198,16 +196,10 @@ class _Spinner:
         self._gradient = gradient
         self._n_threads = n_threads
 
-    def run(
-        self,
-        n_spins: int,
-        seed: int,
-        rotations: npt.ArrayLike | None,
-        progress: Callable[[int], None] | None,
-    ) -> _Spins:
+    def run(self, n_spins: int, seed: int, rotations: npt.ArrayLike | None) -> _Spins:
         if rotations is not None:
             given = np.asarray(rotations, dtype=np.float64)
-            return _join(self._blocks(given, 0.0, progress, 0), len(given))
+            return _join(self._blocks(given, 0.0), len(given))
         if n_spins < 1:
             raise UsageError("Too few rotations.", where="n_spins", found=n_spins, wanted="1 up")
         rng = generator(seed, "rotations")
@@ -217,7 +209,7 @@ class _Spinner:
             # As many as are missing, so that the draws depend on nothing but the seed.
             candidates = random_rotations(n_spins - n_done, rng)
             n_drawn += len(candidates)
-            blocks += self._blocks(candidates, _MIN_COVERAGE, progress, n_done)
+            blocks += self._blocks(candidates, _MIN_COVERAGE)
             n_done = sum(len(block[2]) for block in blocks)
             if n_drawn > 20 * n_spins + 200:
                 raise BadDataError(
@@ -229,22 +221,11 @@ class _Spinner:
         return _join(blocks, n_drawn)
 
     def _blocks(
-        self,
-        rotations: FloatArray,
-        min_coverage: float,
-        progress: Callable[[int], None] | None,
-        n_before: int,
+        self, rotations: FloatArray, min_coverage: float
     ) -> list[tuple[FloatArray, FloatArray | None, FloatArray]]:
         parts = [rotations[i : i + _BLOCK] for i in range(0, len(rotations), _BLOCK)]
-        done = []
-        for block in ordered_map(
-            lambda part: self._block(part, min_coverage), parts, self._n_threads
-        ):
-            done.append(block)
-            n_before += len(block[2])
-            if progress is not None:
-                progress(n_before)
-        return done
+        block = partial(self._block, min_coverage=min_coverage)
+        return list(ordered_map(block, parts, self._n_threads))
 
     def _block(
         self, rotations: FloatArray, min_coverage: float

@@ -20,6 +20,8 @@ from bids_app.statistics import finite_mean, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 
+_N_BINS = 20
+
 
 @dataclass(frozen=True, eq=False)
 class GroupAlignment:
@@ -68,13 +70,13 @@ class GradientBins:
 
     Attributes
     ----------
-    mean : (n_bins, n_layers) float64
+    mean : (20, n_layers) float64
         Mean over the vertices of a bin (finite values).
-    edges : (n_bins + 1,) float64
+    edges : (21,) float64
         Smallest gradient value of each bin, and the largest of all.
-    center : (n_bins,) float64
+    center : (20,) float64
         Mean gradient value of each bin.
-    count : (n_bins,) int
+    count : (20,) int
         Vertices per bin; they differ by at most one.
     """
 
@@ -114,7 +116,6 @@ def group_alignment(
     *,
     partial: bool = False,
     n_bootstrap: int = 10_000,
-    confidence: float = 0.95,
     seed: int,
 ) -> GroupAlignment:
     """Mean alignment over participants with its spin null.
@@ -126,9 +127,7 @@ def group_alignment(
     partial : bool
         Use the partial correlations given the covariates.
     n_bootstrap : int
-        Resamples of participants for the (percentile) interval.
-    confidence : float
-        Level of the interval.
+        Resamples of participants for the 95 % (percentile) interval.
     seed : int
         Seed of the bootstrap.
 
@@ -162,7 +161,7 @@ def group_alignment(
     total, total_null = z.sum(), z_null.sum(axis=0)
     n = len(z)
     t_null = total_null / n
-    low, high = _bootstrap_interval(z, n_bootstrap, confidence, seed)
+    low, high = _bootstrap_interval(z, n_bootstrap, seed)
     spread = float(z.std(ddof=1)) if n > 1 else np.nan
     t = float(z.mean() / (spread / np.sqrt(n))) if n > 1 and spread > 0 else np.nan
     left_out = np.full((2, n), np.nan)
@@ -207,9 +206,9 @@ def omnibus_alignment(result: AlignmentResult) -> OmnibusAlignment:
 
 
 def gradient_bins(
-    maps: npt.ArrayLike, gradient: npt.ArrayLike, mask: npt.ArrayLike, *, n_bins: int = 20
+    maps: npt.ArrayLike, gradient: npt.ArrayLike, mask: npt.ArrayLike
 ) -> GradientBins:
-    """Average maps in equal-count bins along the gradient; for description only.
+    """Average maps in 20 equal-count bins along the gradient; for description only.
 
     Parameters
     ----------
@@ -219,8 +218,6 @@ def gradient_bins(
         Gradient; it alone decides the bins. Equal values fall in vertex order.
     mask : (n_vertices,) bool array
         Vertices to use (those with a finite gradient).
-    n_bins : int
-        Number of bins.
 
     Returns
     -------
@@ -243,15 +240,15 @@ def gradient_bins(
             wanted="(n_layers, n_vertices), (n_vertices,), (n_vertices,)",
         )
     inside = np.flatnonzero(mask & np.isfinite(gradient))
-    if len(inside) < n_bins:
+    if len(inside) < _N_BINS:
         raise BadDataError(
             "There are fewer vertices than bins.",
             where="mask",
             found=len(inside),
-            wanted=f"{n_bins} or more",
+            wanted=f"{_N_BINS} or more",
         )
     order = inside[np.argsort(gradient[inside], kind="stable")]
-    bins = np.array_split(order, n_bins)
+    bins = np.array_split(order, _N_BINS)
     edges = [gradient[members[0]] for members in bins] + [gradient[order[-1]]]
     return GradientBins(
         mean=np.stack([finite_mean(maps[:, members], axis=1) for members in bins]),
@@ -261,13 +258,11 @@ def gradient_bins(
     )
 
 
-def _bootstrap_interval(
-    z: FloatArray, n_bootstrap: int, confidence: float, seed: int
-) -> tuple[float, float]:
+def _bootstrap_interval(z: FloatArray, n_bootstrap: int, seed: int) -> tuple[float, float]:
     if len(z) < 2:
         return np.nan, np.nan
     rng = generator(seed, "bootstrap of alignment")
     draws = rng.integers(len(z), size=(n_bootstrap, len(z)))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    tails = [(1 - 0.95) / 2, (1 + 0.95) / 2]
     low, high = np.quantile(z[draws].mean(axis=1), tails)
     return float(np.tanh(low)), float(np.tanh(high))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +51,9 @@ def tfce_sign_flip(
     *,
     n_permutations: int = 10_000,
     tail: str = "greater",
-    extent_power: float = 1.0,
-    height_power: float = 2.0,
     seed: int,
     signs: npt.ArrayLike | None = None,
     n_threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> TfceResult:
     """Threshold-free cluster enhancement on a mesh, corrected by sign flips.
 
@@ -68,10 +64,8 @@ def tfce_sign_flip(
         part of any cluster.
     adjacency : (n_vertices, n_vertices) sparse matrix
         Neighbors on the mesh.
-    n_permutations, tail, seed, signs, n_threads, progress
-        As for `sign_flip_max_t`; progress counts flips.
-    extent_power, height_power : float
-        E and H; 1 and 2 are meant for surfaces. Extent counts vertices, not mm2.
+    n_permutations, tail, seed, signs, n_threads
+        As for `sign_flip_max_t`.
 
     Returns
     -------
@@ -85,8 +79,8 @@ def tfce_sign_flip(
 
     Notes
     -----
-    Smith and Nichols 2009, doi:10.1016/j.neuroimage.2008.03.061; exact integral by the package
-    tfce.
+    Smith and Nichols 2009, doi:10.1016/j.neuroimage.2008.03.061, with E = 1 and H = 2, which are
+    meant for surfaces; extent counts vertices, not mm2. Exact integral by the package tfce.
     """
     from tfce import tfce
 
@@ -109,8 +103,8 @@ def tfce_sign_flip(
         enhanced = tfce(
             np.ascontiguousarray(maps.T, dtype=np.float32),
             adjacency=neighbors,
-            E=extent_power,
-            H=height_power,
+            E=1.0,
+            H=2.0,
             two_sided=two_sided,
             n_jobs=n_threads,
         )
@@ -125,8 +119,6 @@ def tfce_sign_flip(
         values = enhance(columns.flipped_t(part))
         values = np.abs(values) if two_sided else values
         null_max[start : start + chunk] = values.reshape(len(part), -1).max(axis=1)
-        if progress is not None:
-            progress(min(start + chunk, len(flips)), len(flips))
     identity = 0 if exact else 1
     height = columns.tested(np.abs(observed) if two_sided else observed)
     count = count_at_least(null_max, height, exact=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +60,6 @@ def sign_flip_max_t(
     signs: npt.ArrayLike | None = None,
     uncorrected: bool = True,
     n_threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> SignFlipResult:
     """One-sample test by sign flips, family-wise corrected by the largest t.
 
@@ -85,8 +83,6 @@ def sign_flip_max_t(
         Whether uncorrected p are wanted; without them the test takes a fifth less time.
     n_threads : int
         Threads.
-    progress : callable, optional
-        Called with blocks of vertices done and their number.
 
     Returns
     -------
@@ -117,11 +113,9 @@ def sign_flip_max_t(
         part = slice(start, start + _VERTEX_CHUNK)
         return (start, *columns.flip(part, flips_t, exact, count=uncorrected))
 
-    for index, (start, largest, count) in enumerate(ordered_map(run, starts, n_threads)):
+    for start, largest, count in ordered_map(run, starts, n_threads):
         np.maximum(sums, largest, out=sums)
         exceed[start : start + len(count)] = count
-        if progress is not None:
-            progress(index + 1, len(starts))
     null_max = columns.largest_t(sums)
     identity = 0 if exact else 1
     total = len(flips) + identity

@@ -15,6 +15,8 @@ from bids_app.statistics import finite_mean, fisher_z
 FloatArray = npt.NDArray[np.float64]
 
 _CHUNK = 1024
+# Of the 95 % interval.
+_TAILS = ((1 - 0.95) / 2, (1 + 0.95) / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class IscResult:
     pairwise : (n_vertices,) float64
         Fisher-z mean over pairs of participants, back-transformed.
     ci_low, ci_high : (n_vertices,) float64
-        Bootstrap interval of `pairwise`, participants resampled, pairs of a participant with
+        95 % bootstrap interval of `pairwise`, participants resampled, pairs of a participant with
         itself left out.
     p : (n_vertices,) float64
         One-sided p of a positive pairwise mean: the bootstrap distribution moved to zero.
@@ -52,7 +54,6 @@ def isc(
     responses: npt.ArrayLike | Sequence[npt.ArrayLike],
     *,
     n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     seed: int,
 ) -> IscResult:
     """Leave-one-out and pairwise inter-subject correlation with a participant bootstrap.
@@ -65,8 +66,6 @@ def isc(
         are read in pieces.
     n_bootstrap : int
         Resamples of participants.
-    confidence : float
-        Level of the interval.
     seed : int
         Seed of the bootstrap; all vertices share the resamples.
 
@@ -93,7 +92,6 @@ def isc(
     )
     pairs = np.triu_indices(n_participants, 1)
     weights = (draws[:, pairs[0]] * draws[:, pairs[1]]).astype(np.float64)
-    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     leave_one_out = np.empty((n_participants, n_vertices))
     rows = np.empty((4, n_vertices))
     n_pairs = np.empty(n_vertices, dtype=np.int64)
@@ -101,7 +99,7 @@ def isc(
         part = slice(start, min(start + _CHUNK, n_vertices))
         loo_z, pair_z = _average_stimuli(stimuli, part, pairs)
         leave_one_out[:, part] = np.tanh(loo_z)
-        rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights, tails)
+        rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights)
     return IscResult(
         leave_one_out=leave_one_out,
         leave_one_out_mean=np.tanh(finite_mean(fisher_z(leave_one_out))),
@@ -173,9 +171,7 @@ def _unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     return series, missing
 
 
-def _bootstrap(
-    pair_z: FloatArray, weights: FloatArray, tails: tuple[float, float]
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _bootstrap(pair_z: FloatArray, weights: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Mean, interval and p of the pairwise Fisher z: (4, n_vertices), and pairs that count."""
     finite = np.isfinite(pair_z)
     z = np.where(finite, pair_z, 0.0)
@@ -189,5 +185,5 @@ def _bootstrap(
     low, high = np.full((2, z.shape[1]), np.nan)
     some = usable.any(axis=0)
     if some.any():
-        low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
+        low[some], high[some] = np.nanquantile(drawn[:, some], _TAILS, axis=0)
     return np.stack([mean, low, high, np.where(n_pairs > 0, p, np.nan)]), n_pairs

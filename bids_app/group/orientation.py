@@ -33,7 +33,7 @@ class GradientOrientation:
     flipped : bool
         Whether its sign was changed.
     method : str
-        "labels" or "coordinates".
+        "coordinates".
     transmodal_mean, sensory_mean : float
         Means after orienting: default-mode against visual and somatomotor cortex.
     n_transmodal, n_sensory : int
@@ -50,10 +50,7 @@ class GradientOrientation:
 
 def orient_gradient(
     gradient: npt.ArrayLike,
-    *,
-    transmodal: npt.ArrayLike | None = None,
-    sensory: npt.ArrayLike | None = None,
-    coordinates: npt.ArrayLike | None = None,
+    coordinates: npt.ArrayLike,
 ) -> tuple[FloatArray, GradientOrientation]:
     """Turn a gradient so that transmodal cortex is above sensory cortex.
 
@@ -61,11 +58,10 @@ def orient_gradient(
     ----------
     gradient : (n_vertices,) array
         Gradient; its sign is arbitrary. NaN on the medial wall.
-    transmodal, sensory : (n_vertices,) bool arrays, optional
-        Default-mode network; visual and somatomotor networks, from an atlas.
-    coordinates : (n_vertices, 3) array, optional
-        Vertex coordinates on the pial or white surface of fsaverage, mm. Used without networks:
-        vertices within 12 mm of fixed anatomical centers stand for them.
+    coordinates : (n_vertices, 3) array
+        Vertex coordinates on the pial or white surface of fsaverage, mm. Vertices within 12 mm of
+        fixed anatomical centers stand for the default-mode network, and for the visual and
+        somatomotor networks.
 
     Returns
     -------
@@ -77,39 +73,20 @@ def orient_gradient(
     Raises
     ------
     BadDataError
-        If neither networks nor coordinates are given, shapes disagree, either side has no vertex
-        with a value, or the means are equal.
+        If shapes disagree, either side has no vertex with a value, or the means are equal.
     """
     values = np.asarray(gradient, dtype=np.float64)
-    method = "labels"
-    if transmodal is None or sensory is None:
-        if coordinates is None:
-            raise BadDataError(
-                "Nothing says which end of the gradient is transmodal.",
-                where="coordinates",
-                wanted="network masks or vertex coordinates",
-            )
-        method = "coordinates"
-        points = np.asarray(coordinates, dtype=np.float64)
-        if points.shape != (*values.shape, 3):
-            raise BadDataError(
-                "Coordinates and gradient do not have the same vertices.",
-                where="coordinates",
-                found=f"shape {points.shape}",
-                wanted=f"{(*values.shape, 3)}",
-            )
-        transmodal, sensory = _near(points, TRANSMODAL_CENTERS), _near(points, SENSORY_CENTERS)
+    points = np.asarray(coordinates, dtype=np.float64)
+    if points.shape != (*values.shape, 3):
+        raise BadDataError(
+            "Coordinates and gradient do not have the same vertices.",
+            where="coordinates",
+            found=f"shape {points.shape}",
+            wanted=f"{(*values.shape, 3)}",
+        )
     means, counts = [], []
-    for name, network in (("transmodal", transmodal), ("sensory", sensory)):
-        network = np.asarray(network, dtype=bool)
-        if network.shape != values.shape:
-            raise BadDataError(
-                "A network and the gradient do not have the same vertices.",
-                where=name,
-                found=f"shape {network.shape}",
-                wanted=f"{values.shape}",
-            )
-        inside = values[network & np.isfinite(values)]
+    for name, centers in (("transmodal", TRANSMODAL_CENTERS), ("sensory", SENSORY_CENTERS)):
+        inside = values[_near(points, centers) & np.isfinite(values)]
         if not len(inside):
             raise BadDataError("A network has no vertex with a gradient value.", where=name)
         means.append(float(inside.mean()))
@@ -121,7 +98,7 @@ def orient_gradient(
     flipped = means[0] < means[1]
     sign = -1.0 if flipped else 1.0
     return sign * values, GradientOrientation(
-        flipped, method, sign * means[0], sign * means[1], counts[0], counts[1]
+        flipped, "coordinates", sign * means[0], sign * means[1], counts[0], counts[1]
     )
 
 

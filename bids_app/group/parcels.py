@@ -12,6 +12,8 @@ from bids_app.errors import BadDataError
 
 FloatArray = npt.NDArray[np.float64]
 
+_BACKGROUND = (0, -1)
+
 
 @dataclass(frozen=True, eq=False)
 class ParcelTable:
@@ -44,8 +46,6 @@ def parcel_table(
     areas: npt.ArrayLike,
     *,
     label_names: Mapping[int, str] | None = None,
-    background: tuple[int, ...] = (0, -1),
-    mask: npt.ArrayLike | None = None,
 ) -> ParcelTable:
     """Average maps over the parcels of an atlas.
 
@@ -57,15 +57,11 @@ def parcel_table(
     maps : (..., n_vertices) array
         Maps; NaN are left out.
     labels : (n_vertices,) int array
-        Parcel of each vertex.
+        Parcel of each vertex; 0 and -1 are background.
     areas : (n_vertices,) array
         Vertex areas, mm2, the weights of the means.
     label_names : mapping, optional
         Names of the parcels.
-    background : tuple of int
-        Labels that are no parcels.
-    mask : (n_vertices,) bool array, optional
-        Vertices to use.
 
     Returns
     -------
@@ -80,8 +76,7 @@ def parcel_table(
     maps = np.asarray(maps, dtype=np.float64)
     labels = np.asarray(labels)
     areas = np.asarray(areas, dtype=np.float64)
-    inside = np.ones(labels.shape, bool) if mask is None else np.asarray(mask, dtype=bool)
-    for name, shape in (("labels", labels.shape), ("areas", areas.shape), ("mask", inside.shape)):
+    for name, shape in (("labels", labels.shape), ("areas", areas.shape)):
         if shape != maps.shape[-1:]:
             raise BadDataError(
                 f"The maps and {name} do not have the same vertices.",
@@ -90,10 +85,10 @@ def parcel_table(
                 wanted=f"{maps.shape[-1:]}",
                 remedy="Use an atlas on the mesh of the maps, both hemispheres, left first.",
             )
-    inside = inside & ~np.isin(labels, background)
+    inside = ~np.isin(labels, _BACKGROUND)
     found, parcel = np.unique(labels[inside], return_inverse=True)
     if not len(found):
-        raise BadDataError("The atlas has no parcel inside the mask.", where="labels")
+        raise BadDataError("The atlas has no parcel.", where="labels")
     members = np.zeros((int(inside.sum()), len(found)))
     members[np.arange(len(members)), parcel] = areas[inside]
     rows = maps[..., inside].reshape(-1, len(members))

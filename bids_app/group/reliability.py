@@ -29,33 +29,11 @@ class SplitHalf:
         Fisher-z mean of r, back-transformed.
     spearman_brown : float
         Reliability of the whole group's map, 2 r / (1 + r).
-    odd_even : float
-        Correlation of the split into odd and even participants.
     """
 
     r: FloatArray
     mean: float
     spearman_brown: float
-    odd_even: float
-
-
-@dataclass(frozen=True, eq=False)
-class StimulusReliability:
-    """How far the group map with one stimulus held out repeats.
-
-    Attributes
-    ----------
-    r_others : (n_stimuli,) float64
-        Spatial correlation of the map of each stimulus with the mean of the others.
-    r_matrix : (n_stimuli, n_stimuli) float64
-        Correlations between stimuli.
-    without : (n_stimuli, n_vertices) float64
-        Group map without each stimulus.
-    """
-
-    r_others: FloatArray
-    r_matrix: FloatArray
-    without: FloatArray
 
 
 def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitHalf:
@@ -91,16 +69,15 @@ def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitH
         )
     rng = generator(seed, "split halves")
     inside = maps[:, mask]
-    splits = [np.arange(n) % 2 == 0]
-    splits += [rng.permutation(n) < n // 2 for _ in range(_N_SPLITS)]
+    splits = [rng.permutation(n) < n // 2 for _ in range(_N_SPLITS)]
     r = np.array(
         [_correlate(finite_mean(inside[half]), finite_mean(inside[~half])) for half in splits]
     )
-    mean = float(np.tanh(np.nanmean(fisher_z(r[1:]))))
-    return SplitHalf(r=r[1:], mean=mean, spearman_brown=2 * mean / (1 + mean), odd_even=float(r[0]))
+    mean = float(np.tanh(np.nanmean(fisher_z(r))))
+    return SplitHalf(r=r, mean=mean, spearman_brown=2 * mean / (1 + mean))
 
 
-def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> StimulusReliability:
+def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray:
     """Compare group maps between held-out stimuli, leaving one stimulus out at a time.
 
     Parameters
@@ -112,8 +89,8 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> StimulusRe
 
     Returns
     -------
-    StimulusReliability
-        Correlations, and the group map without each stimulus.
+    (n_stimuli,) float64
+        Spatial correlation of the map of each stimulus with the mean of the others.
 
     Raises
     ------
@@ -126,12 +103,10 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> StimulusRe
             "Comparing stimuli needs at least two of them.", where="maps", found=len(maps)
         )
     group = np.stack([finite_mean(one) for one in maps])
-    without = np.stack(
-        [finite_mean(np.delete(group, index, axis=0)) for index in range(len(group))]
+    others = [finite_mean(np.delete(group, index, axis=0)) for index in range(len(group))]
+    return np.array(
+        [_correlate(one[mask], rest[mask]) for one, rest in zip(group, others, strict=True)]
     )
-    matrix, _ = MaskedMaps(group[:, mask]).correlate(group[:, mask])
-    others = [_correlate(one[mask], rest[mask]) for one, rest in zip(group, without, strict=True)]
-    return StimulusReliability(np.array(others), matrix, without)
 
 
 def _check(

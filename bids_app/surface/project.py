@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,10 @@ from bids_app.surface.mesh import Hemisphere, SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
 Series = npt.NDArray[np.float32]
+
+_N_DEPTHS = 7
+# Volumes held in memory at a time; does not change the result.
+_BLOCK = 32
 
 _MNI305_TO_MNI152 = np.array(
     [
@@ -34,13 +37,10 @@ def project_volume(
     faces: npt.ArrayLike,
     *,
     onto: SphereMap | None = None,
-    n_depths: int = 7,
-    block: int = 32,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Series:
     """Sample a volume series between two surfaces.
 
-    Each vertex gets the mean over depths between white and pial surface, by linear interpolation
+    Each vertex gets the mean over seven depths from pial to white surface, by linear interpolation
     (nilearn's ``vol_to_surf``). The surfaces must be in the space of the volume: those of the
     participant for ``space-T1w``, the template's for an MNI space.
 
@@ -54,12 +54,6 @@ def project_volume(
         Triangles, 0-based.
     onto : SphereMap, optional
         Applied to each block, for example what `registered_map` returns.
-    n_depths : int
-        Depths sampled, evenly spaced from pial to white surface.
-    block : int
-        Volumes held in memory at a time; does not change the result.
-    progress : callable, optional
-        Called with volumes done and volumes in all.
 
     Returns
     -------
@@ -92,18 +86,16 @@ def project_volume(
         )
     n_times = image.shape[3]
     mesh, inner_mesh = InMemoryMesh(outer, triangles), InMemoryMesh(inner, triangles)
-    depths = np.linspace(0.0, 1.0, n_depths).tolist()
+    depths = np.linspace(0.0, 1.0, _N_DEPTHS).tolist()
     parts = []
-    for start in range(0, n_times, block):
-        chunk = image.slicer[..., start : start + block]
+    for start in range(0, n_times, _BLOCK):
+        chunk = image.slicer[..., start : start + _BLOCK]
         with warnings.catch_warnings():
             # Vertices outside the image: NaN is what is wanted.
             warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
             series = vol_to_surf(chunk, mesh, inner_mesh=inner_mesh, depth=depths)
         rows = np.asarray(series, dtype=np.float64).reshape(len(inner), -1).T
         parts.append((rows if onto is None else onto.apply(rows)).astype(np.float32))
-        if progress is not None:
-            progress(min(start + block, n_times), n_times)
     return np.concatenate(parts)
 
 
@@ -130,8 +122,6 @@ def volume_on_template(
     image: Any,
     mesh: SurfaceMesh,
     own: tuple[OwnSurfaces, OwnSurfaces] | None = None,
-    *,
-    n_depths: int = 7,
 ) -> Series:
     """Carry a volume series to both hemispheres of a template.
 
@@ -144,8 +134,6 @@ def volume_on_template(
     own : (left, right) or None
         The participant's surfaces. Without them the template's are used, moved from MNI305 to
         MNI152: a group average, so that values of neighboring gyri mix.
-    n_depths : int
-        See `project_volume`.
 
     Returns
     -------
@@ -161,15 +149,11 @@ def volume_on_template(
     for index, hemi in enumerate(mesh.hemispheres):
         if own is None:
             white, pial = mni305_to_mni152(hemi.white), mni305_to_mni152(hemi.pial)
-            sides.append(project_volume(image, white, pial, hemi.faces, n_depths=n_depths))
+            sides.append(project_volume(image, white, pial, hemi.faces))
         else:
             side = own[index]
             onto = registered_map(side.sphere, side.faces, hemi)
-            sides.append(
-                project_volume(
-                    image, side.white, side.pial, side.faces, onto=onto, n_depths=n_depths
-                )
-            )
+            sides.append(project_volume(image, side.white, side.pial, side.faces, onto=onto))
     return np.hstack(sides)
 
 

@@ -136,7 +136,6 @@ def test_repeats_share_phases_and_get_a_null():
     result = fit_encoding(plan, responses, seed=0)
     assert result.fold_stimuli == (("a",), ("b",), ("c",))
     assert result.r.shape == (3, 200)
-    assert result.r_block.shape == (4, 200)
     assert np.all(result.null_sd > 0)
     assert 0.01 < np.mean(result.p < 0.05) < 0.11
     other, again = (fit_encoding(plan, responses, seed=seed).null_sd for seed in (7, 0))

@@ -106,7 +106,7 @@ def test_bins_have_equal_counts_and_known_means():
     gradient[gradient == 102] = np.nan
     maps = np.stack([gradient, -gradient])
     mask = np.ones(103, dtype=bool)
-    bins = gradient_bins(maps, gradient, mask, n_bins=20)
+    bins = gradient_bins(maps, gradient, mask)
     assert bins.count.sum() == 102
     assert set(bins.count) == {5, 6}
     np.testing.assert_allclose(bins.mean[:, 0], bins.center)
@@ -116,10 +116,11 @@ def test_bins_have_equal_counts_and_known_means():
 
 
 def test_missing_values_are_left_out_of_bins():
-    maps = np.array([[1.0, np.nan, np.nan, np.nan]])
-    bins = gradient_bins(maps, np.arange(4.0), np.ones(4, dtype=bool), n_bins=2)
-    np.testing.assert_array_equal(bins.mean, [[1], [np.nan]])
+    maps, everywhere = np.full((1, 40), np.nan), np.ones(40, dtype=bool)
+    maps[0, 0] = 1
+    bins = gradient_bins(maps, np.arange(40.0), everywhere)
+    np.testing.assert_array_equal(bins.mean, [[1], *[[np.nan]] * 19])
     with pytest.raises(BadDataError, match="bins"):
-        gradient_bins(maps, np.arange(4.0), np.ones(4, dtype=bool), n_bins=5)
+        gradient_bins(maps, np.arange(40.0), np.arange(40) < 19)
     with pytest.raises(BadDataError, match="gradient"):
-        gradient_bins(maps, np.arange(5.0), np.ones(4, dtype=bool), n_bins=2)
+        gradient_bins(maps, np.arange(41.0), everywhere)

@@ -6,6 +6,7 @@ from real_data import DATA
 
 from bids_app.errors import BadDataError
 from bids_app.group import orient_gradient, parcel_table
+from bids_app.group.orientation import SENSORY_CENTERS, TRANSMODAL_CENTERS
 
 needs_data = pytest.mark.skipif(
     not (DATA / "gradient").is_dir(), reason="real gradient not found; set MUSENC_TEST_DATA"
@@ -30,24 +31,27 @@ def test_parcels_are_area_weighted_means_per_participant_and_layer():
     assert table.n_vertices.sum() == (labels > 0).sum()
 
 
-def test_empty_parcels_are_undefined_and_the_mask_counts():
+def test_empty_parcels_are_undefined_and_background_is_none():
     maps = np.array([1.0, np.nan, 3, 4])
-    table = parcel_table(maps, [1, 2, 3, 3], np.ones(4), mask=[True, True, True, False])
+    table = parcel_table(maps, [1, 2, 3, 0], np.ones(4))
     np.testing.assert_array_equal(table.values, [1, np.nan, 3])
     assert table.n_vertices.tolist() == [1, 1, 1]
     with pytest.raises(BadDataError, match="labels"):
         parcel_table(maps, [1, 2, 3], np.ones(4))
     with pytest.raises(BadDataError, match="no parcel"):
-        parcel_table(maps, [0, 0, 0, 0], np.ones(4))
+        parcel_table(maps, [0, 0, -1, 0], np.ones(4))
 
 
-def test_orientation_by_networks_flips_only_what_is_upside_down():
-    gradient = np.array([1.0, 2, np.nan, -3, -4])
-    high = np.array([True, True, True, False, False])
-    kept, decision = orient_gradient(gradient, transmodal=high, sensory=~high)
+HIGH, LOW = np.array([TRANSMODAL_CENTERS[0], SENSORY_CENTERS[0]])
+
+
+def test_orientation_flips_only_what_is_upside_down():
+    gradient = np.array([1.0, 2, np.nan, -3, -4, 0])
+    points = np.array([HIGH, HIGH * [-1, 1, 1], HIGH, LOW, LOW, [0, 900, 0]])
+    kept, decision = orient_gradient(gradient, points)
     np.testing.assert_array_equal(kept, gradient)
-    assert (decision.flipped, decision.method, decision.n_transmodal) == (False, "labels", 2)
-    turned, decision = orient_gradient(-gradient, transmodal=high, sensory=~high)
+    assert (decision.flipped, decision.method, decision.n_transmodal) == (False, "coordinates", 2)
+    turned, decision = orient_gradient(-gradient, points)
     np.testing.assert_array_equal(turned, gradient)
     assert decision.flipped
     assert (decision.transmodal_mean, decision.sensory_mean) == (1.5, -3.5)
@@ -55,25 +59,18 @@ def test_orientation_by_networks_flips_only_what_is_upside_down():
 
 def test_orientation_needs_something_to_go_by():
     values = np.ones(4)
-    with pytest.raises(BadDataError, match="transmodal"):
-        orient_gradient(values)
     with pytest.raises(BadDataError, match="coordinates"):
-        orient_gradient(values, coordinates=np.ones((3, 3)))
+        orient_gradient(values, np.ones((3, 3)))
     with pytest.raises(BadDataError, match="no vertex"):
-        orient_gradient(values, coordinates=np.full((4, 3), 900.0))
-    half = np.array([True, True, False, False])
+        orient_gradient(values, np.full((4, 3), 900.0))
     with pytest.raises(BadDataError, match="does not tell"):
-        orient_gradient(values, transmodal=half, sensory=~half)
-    with pytest.raises(BadDataError, match="sensory"):
-        orient_gradient(values, transmodal=half, sensory=half[:3])
+        orient_gradient(values, np.array([HIGH, HIGH, LOW, LOW]))
 
 
 @needs_data
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("by", ["coordinates", "labels"])
-def test_the_real_gradient_is_oriented(sign, by):
+def test_the_real_gradient_is_oriented(sign):
     import nibabel as nib
-    import pandas as pd
 
     from bids_app.surface.mesh import load_mesh
 
@@ -87,19 +84,8 @@ def test_the_real_gradient_is_oriented(sign, by):
     ]
     gradient = np.concatenate(parts)
     gradient = np.where(gradient == 0, np.nan, gradient)
-    if by == "coordinates":
-        options = {"coordinates": np.vstack([hemi.pial for hemi in load_mesh().hemispheres])}
-    else:
-        labels = np.loadtxt(DATA / "parcellations/schaefer_400_fsa5.csv").astype(int)
-        table = pd.read_csv(DATA / "parcellations/lut_schaefer-400_mics.csv")
-        names = dict(enumerate(table[table.label.str.contains("7Networks")].label, start=1))
-        network = np.array([names.get(label, "") for label in labels])
-        options = {
-            "transmodal": np.char.find(network, "Default") >= 0,
-            "sensory": (np.char.find(network, "_Vis_") >= 0)
-            | (np.char.find(network, "_SomMot_") >= 0),
-        }
-    turned, decision = orient_gradient(sign * gradient, **options)
+    pial = np.vstack([hemi.pial for hemi in load_mesh().hemispheres])
+    turned, decision = orient_gradient(sign * gradient, pial)
     np.testing.assert_array_equal(turned, gradient)
     assert decision.flipped == (sign < 0)
     assert decision.transmodal_mean > 2 > -2 > decision.sensory_mean

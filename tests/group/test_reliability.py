@@ -19,9 +19,6 @@ def test_split_half_recovers_the_planted_reliability(rng):
     # Halves of 10: signal 1, noise 16 / 10; the whole group of 20: 16 / 20.
     np.testing.assert_allclose(result.mean, 1 / 2.6, atol=0.04)
     np.testing.assert_allclose(result.spearman_brown, 1 / 1.8, atol=0.04)
-    np.testing.assert_allclose(
-        result.odd_even, np.corrcoef(maps[::2].mean(axis=0), maps[1::2].mean(axis=0))[0, 1]
-    )
     assert result.r.shape == (200,)
 
 
@@ -40,11 +37,7 @@ def test_stimuli_are_compared_with_the_mean_of_the_others(rng):
     maps = rng.normal(size=(3, 5, 100)) + rng.normal(size=100)
     result = stimulus_reliability(maps, np.ones(100, dtype=bool))
     group = maps.mean(axis=1)
-    np.testing.assert_allclose(result.r_matrix, np.corrcoef(group))
-    np.testing.assert_allclose(result.without[1], group[[0, 2]].mean(axis=0))
-    np.testing.assert_allclose(
-        result.r_others[1], np.corrcoef(group[1], group[[0, 2]].mean(axis=0))[0, 1]
-    )
+    np.testing.assert_allclose(result[1], np.corrcoef(group[1], group[[0, 2]].mean(axis=0))[0, 1])
 
 
 def test_too_few_are_refused(rng):

@@ -220,7 +220,7 @@ def group_preference(
                 ]
             ),
             accuracy.mask,
-        ).r_others.tolist()
+        ).tolist()
         if fold_r.shape[1] > 1
         else []
     )

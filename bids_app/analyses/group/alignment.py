@@ -164,7 +164,7 @@ def load_gradient(option: str, space: str) -> Gradient:
     if chosen.name != FIRST_GRADIENT:
         return Gradient(values, record | {"Orientation": "as given"}, label)
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
-    values, orientation = orient_gradient(values, coordinates=pial)
+    values, orientation = orient_gradient(values, pial)
     return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -57,7 +57,6 @@ def group_emotion_maps(
     mesh: SurfaceMesh | None = None,
     tail: str = "two-sided",
     n_threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> GroupEmotion:
     """Test effects of several scales against zero, and against each other, by sign flips.
 
@@ -67,7 +66,7 @@ def group_emotion_maps(
         Effects (`EmotionMaps.effect`), or accuracies as Fisher z with ``tail="greater"``; NaN where
         a participant has none.
     names : sequence of str
-    n_permutations, seed, n_threads, progress
+    n_permutations, seed, n_threads
         As for `sign_flip_max_t`.
     mesh : SurfaceMesh, optional
         For threshold-free cluster enhancement too.
@@ -97,7 +96,6 @@ def group_emotion_maps(
         "n_permutations": n_permutations,
         "seed": seed,
         "n_threads": n_threads,
-        "progress": progress,
     }
 
     def flip(values: NDArray[np.float64], side: str) -> tuple[SignFlipResult, TfceResult | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.ratings.courses import need_rating
 from bids_app.emotion import common_times, is_constant, sample_course
-from bids_app.encoding import (
-    DEFAULT_ALPHAS,
-    fit_encoding,
-    plan_encoding,
-)
+from bids_app.encoding import DEFAULT_ALPHAS, fit_encoding, plan_encoding
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import high_pass_basis, sample_gram
 from bids_app.inputs.ratings import RatingSet
 from bids_app.statistics import benjamini_hochberg
+
+# Seconds from the music to the rating.
+_DELAYS = (0.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +116,12 @@ def fit_rating_scores(
     stimuli: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
     rate: float = 1.0,
-    delays: tuple[float, float] = (0.0, 10.0),
     crop: float = 15.0,
     alphas: Sequence[float] = DEFAULT_ALPHAS,
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
     high_pass: float | None = None,
     n_threads: int = 1,
-    progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, RatingScores]:
     """Predict ratings from every layer, leaving one stimulus out at a time.
 
@@ -144,14 +141,10 @@ def fit_rating_scores(
         Default: all.
     rate : float
         Samples per second: the ratings' own (5), or one per repetition time.
-    delays : (float, float)
-        Seconds from the music to the rating.
     crop, alphas, selection, null, n_threads
         As for the brain.
     high_pass : float or None
         Period in seconds of a cosine high-pass of features and ratings.
-    progress : callable, optional
-        Called with fits done, their number and the layer's name.
 
     Returns
     -------
@@ -167,7 +160,7 @@ def fit_rating_scores(
     wanted = list(scales or ratings.scales)
     details = {
         "SamplingFrequency": rate,
-        "Delays": list(delays),
+        "Delays": list(_DELAYS),
         "Crop": crop,
         "Transform": "value",
         "HighPass": high_pass,
@@ -184,14 +177,11 @@ def fit_rating_scores(
         job = _job(grams, ratings, participant, labels, usable, skipped, rate, high_pass)
         jobs.setdefault(np.concatenate(job.times).tobytes(), []).append(job)
     done: dict[str, RatingScores] = {}
-    n_fits = len(jobs) * len(grams.layer_names)
-    for job_number, members in enumerate(jobs.values()):
+    for members in jobs.values():
         columns = [np.hstack(parts) for parts in zip(*(j.values for j in members), strict=True)]
         times, results = members[0].times, []
         index = [grams.labels.index(label) for label in labels]
-        for layer, name in enumerate(grams.layer_names, start=1):
-            if progress is not None:
-                progress(job_number * len(grams.layer_names) + layer, n_fits, name)
+        for layer in range(1, len(grams.layer_names) + 1):
             gram = sample_gram(
                 grams.gram(layer), grams.patch_times, index, times, 1.0 / rate, high_pass
             )
@@ -199,7 +189,7 @@ def fit_rating_scores(
                 gram,
                 [len(t) for t in times],
                 stimuli=labels,
-                delays=delays,
+                delays=_DELAYS,
                 crop=crop,
                 tr=1.0 / rate,
                 alphas=alphas,

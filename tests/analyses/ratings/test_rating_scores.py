@@ -30,7 +30,7 @@ def planted(grams, participants=("01",), explained=0.7, layers=SCALES, lag=3.0):
 
 
 def fit(grams, ratings, participants=("01",), **options):
-    defaults = {"alphas": ALPHAS, "crop": 10.0, "delays": (0.0, 6.0)}
+    defaults = {"alphas": ALPHAS, "crop": 10.0}
     return fit_rating_scores(grams, ratings, participants, **(defaults | options))
 
 
