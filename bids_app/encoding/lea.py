@@ -247,7 +247,7 @@ def lea_null(
         Mean r under the null.
     """
     y, bad = standardize(plan, responses, slice(0, responses[0].shape[1]))
-    chosen = penalty_indices(plan, alpha)
+    chosen = penalty_indices(plan, alpha, y.shape[1])
     draws = np.zeros((n_draws, y.shape[1]))
     for draw in range(n_draws):
         rng = generator(seed, "phases of units", draw)

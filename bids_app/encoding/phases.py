@@ -304,15 +304,8 @@ def phase_null(
     if n_draws < 1:
         raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
     n_vertices = check_responses(plan, responses)
-    if alpha.shape != (len(plan.folds), n_vertices):
-        raise BadDataError(
-            "the penalties do not fit the responses",
-            where="alpha",
-            found=f"shape {alpha.shape}",
-            wanted=f"({len(plan.folds)}, {n_vertices})",
-        )
+    chosen = penalty_indices(plan, alpha, n_vertices)
     usable = ~np.isnan(alpha).any(axis=0)
-    chosen = penalty_indices(plan, alpha)
     labels = segment_labels(plan, checksums)
     draws = np.empty((n_draws, n_vertices), dtype=np.float32)
     for start in range(0, n_vertices, GROUP):

@@ -13,14 +13,23 @@ from bids_app.encoding.responses import check_responses, standardize
 from bids_app.errors import BadDataError, UsageError
 
 
-def penalty_indices(plan: EncodingPlan, alpha: NDArray[np.float64]) -> NDArray[np.intp]:
+def penalty_indices(
+    plan: EncodingPlan, alpha: NDArray[np.float64], n_vertices: int
+) -> NDArray[np.intp]:
     """Positions of penalties in the plan's grid; 0 where NaN.
 
     Raises
     ------
-    UsageError
-        When a penalty is not in the grid.
+    BadDataError, UsageError
+        When the penalties are not one per fold and vertex, or one is not in the grid.
     """
+    if alpha.shape != (len(plan.folds), n_vertices):
+        raise BadDataError(
+            "the penalties do not fit the responses",
+            where="alpha",
+            found=f"shape {alpha.shape}",
+            wanted=f"({len(plan.folds)}, {n_vertices})",
+        )
     usable = ~np.isnan(alpha)
     chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
     chosen[~usable] = 0
@@ -33,15 +42,9 @@ def _prepare(
     plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], alpha: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.bool_]]:
     n_vertices = check_responses(plan, responses)
-    if alpha.shape != (len(plan.folds), n_vertices):
-        raise BadDataError(
-            "the penalties do not fit the responses",
-            where="alpha",
-            found=f"shape {alpha.shape}",
-            wanted=f"({len(plan.folds)}, {n_vertices})",
-        )
+    chosen = penalty_indices(plan, alpha, n_vertices)
     y, bad = standardize(plan, responses, slice(0, n_vertices))
-    return y.astype(plan.dtype), penalty_indices(plan, alpha), bad
+    return y.astype(plan.dtype), chosen, bad
 
 
 def predict(

@@ -1,7 +1,6 @@
 """Which layer a vertex prefers, from its accuracy profile over layers."""
 
 from bids_app.preference.profiles import (
-    ArgmaxStability,
     argmax_stability,
     centroid,
     layer_depth,
@@ -16,7 +15,6 @@ from bids_app.preference.reference import (
 )
 
 __all__ = [
-    "ArgmaxStability",
     "ReferenceProfile",
     "argmax_stability",
     "centroid",

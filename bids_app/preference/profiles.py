@@ -6,33 +6,12 @@ is predicted at all, the residual slope does not. The others describe and displa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
 
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class ArgmaxStability:
-    """How firmly the preferred layer of a vertex stands.
-
-    Attributes
-    ----------
-    preferred : (n_vertices,) float64
-        Preferred layer (1-based) of the profile averaged over resamples, or the one given.
-    agreement : (n_vertices,) float64
-        Share of resamples with the same preferred layer; NaN where undefined.
-    deviation : (n_vertices,) float64
-        Mean distance, in layers, between a resample's preferred layer and `preferred`.
-    """
-
-    preferred: FloatArray
-    agreement: FloatArray
-    deviation: FloatArray
 
 
 def layer_depth(n_layers: int) -> FloatArray:
@@ -124,24 +103,22 @@ def preferred_layer(profiles: npt.ArrayLike) -> FloatArray:
     return result
 
 
-def argmax_stability(
-    profiles: npt.ArrayLike, *, preferred: npt.ArrayLike | None = None
-) -> ArgmaxStability:
-    """Compare the preferred layer across held-out stimuli or resamples.
+def argmax_stability(profiles: npt.ArrayLike, preferred: npt.ArrayLike) -> FloatArray:
+    """How often the preferred layer returns in resamples.
 
     Parameters
     ----------
     profiles : (n_resamples, n_layers, n_vertices) array
         One set of profiles per held-out stimulus, participant or bootstrap draw. Where averaging
         should be on Fisher z, pass Fisher z: the order of layers is the same.
-    preferred : (n_vertices,) array, optional
+    preferred : (n_vertices,) array
         Preferred layer (1-based) that the resamples are compared with, such as that of the whole
-        sample; default that of their mean profile.
+        sample; NaN where none is.
 
     Returns
     -------
-    ArgmaxStability
-        Preferred layer, share of resamples that agree, mean distance.
+    (n_vertices,) float64
+        Share of resamples with the same preferred layer; NaN where it is undefined in any.
 
     Raises
     ------
@@ -156,14 +133,10 @@ def argmax_stability(
             found=f"shape {profiles.shape}",
             wanted="(n_resamples, n_layers, n_vertices)",
         )
-    preferred = np.asarray(
-        preferred_layer(profiles.mean(axis=0)) if preferred is None else preferred, dtype=float
-    )
+    preferred = np.asarray(preferred, dtype=np.float64)
     choices = np.stack([preferred_layer(one) for one in profiles])
     defined = np.isfinite(preferred) & np.isfinite(choices).all(axis=0)
-    agreement = np.where(defined, (choices == preferred).mean(axis=0), np.nan)
-    deviation = np.where(defined, np.abs(choices - preferred).mean(axis=0), np.nan)
-    return ArgmaxStability(preferred, agreement, deviation)
+    return np.where(defined, (choices == preferred).mean(axis=0), np.nan)
 
 
 def _residual_slope_weights(depth: FloatArray, reference: FloatArray) -> FloatArray:

@@ -266,5 +266,5 @@ def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
         means = weights @ z[:, :, part].reshape(n, -1)
         profiles = means.reshape(N_BOOTSTRAP, n_layers, -1)
         shown = preferred_layer(z[:, :, part].mean(axis=0))
-        stability[part] = argmax_stability(profiles, preferred=shown).agreement
+        stability[part] = argmax_stability(profiles, shown)
     return stability
