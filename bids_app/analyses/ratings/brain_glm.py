@@ -15,6 +15,7 @@ from bids_app.analyses.participant.linear_models import (
 )
 from bids_app.analyses.participant.responses import RunData, percent_change, read_run
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import (
     build_design,
@@ -83,7 +84,8 @@ def fit_rating_glm(
         data = read_run(run, cleaning, mesh)
         courses = _courses(run.presentations, ratings, participant, scales, spread)
         try:
-            effects, found = _effects(courses, data, emotion)
+            found = map_contrasts(scales, emotion, run.tr)
+            effects = _effects(courses, data, emotion, found)
             nuisance = [_music(run.presentations, data), *data.nuisance]
             design = build_design(effects, nuisance, len(data.frame_times))
             values, percent = percent_change(data)
@@ -190,45 +192,49 @@ def _courses(
     return result
 
 
-def _effects(
-    courses: Courses, data: RunData, emotion: Emotion
-) -> tuple[dict[str, NDArray[np.float64]], list[MapContrast]]:
-    """Columns of interest, and the contrast of each map."""
-    frames = data.frame_times
+def map_contrasts(scales: Sequence[str], emotion: Emotion, tr: float) -> list[MapContrast]:
+    """What each map shows; the columns of the design are called by these names."""
     if emotion.hrf != "fir":
-        columns = {
-            scale: np.sum(
-                [convolved_course(t, v, frames, shift=s, hrf=emotion.hrf) for t, v, s in parts], 0
-            )
-            for scale, parts in courses.items()
-        }
-        return columns, [MapContrast(scale, {scale: 1.0}, scale=scale) for scale in columns]
-    tr = data.run.tr
-    steps = delay_samples(emotion.delays, tr) * tr
-    lagged: dict[str, NDArray[np.float64]] = {}
+        return [MapContrast(scale, {scale: 1.0}, scale=scale) for scale in scales]
     contrasts: list[MapContrast] = []
-    for scale, parts in courses.items():
-        shifted = np.sum(
-            [
-                delayed_course(t, v, frames, shift=s, delays=steps.tolist(), width=tr)
-                for t, v, s in parts
-            ],
-            axis=0,
-        )
-        names = [f"{scale} at {step:+g} s" for step in steps]
-        lagged |= dict(zip(names, shifted.T, strict=True))
-        contrasts += [
-            MapContrast(name, {name: 1.0}, scale=scale, delay=float(step))
-            for name, step in zip(names, steps, strict=True)
+    steps = (delay_samples(emotion.delays, tr) * tr).tolist()
+    for scale in scales:
+        single = [
+            MapContrast(name, {name: 1.0}, scale=scale, delay=step)
+            for step in steps
+            for name in [f"{scale} at {step:+g} s"]
         ]
-        for window, chosen in (("precedes", steps < 0), ("follows", steps > 0)):
-            members = [name for name, use in zip(names, chosen, strict=True) if use]
+        contrasts += single
+        for window in WINDOWS:
+            members = [c.name for c in single if c.delay is not None and window.holds(c.delay)]
             weights = {name: 1 / len(members) for name in members}
             if members:
-                contrasts.append(
-                    MapContrast(f"{scale} {window}", weights, scale=scale, window=window)
-                )
-    return lagged, contrasts
+                name = f"{scale} {window.brain}"
+                contrasts.append(MapContrast(name, weights, scale=scale, window=window.brain))
+    return contrasts
+
+
+def _effects(
+    courses: Courses, data: RunData, emotion: Emotion, contrasts: Sequence[MapContrast]
+) -> dict[str, NDArray[np.float64]]:
+    """Columns of interest of the design."""
+    frames, tr = data.frame_times, data.run.tr
+    columns: dict[str, NDArray[np.float64]] = {}
+    for scale, parts in courses.items():
+        own = [c for c in contrasts if c.scale == scale and not c.window]
+        if emotion.hrf != "fir":
+            (contrast,) = own
+            columns[contrast.name] = np.sum(
+                [convolved_course(t, v, frames, shift=s, hrf=emotion.hrf) for t, v, s in parts], 0
+            )
+            continue
+        delays = [c.delay for c in own if c.delay is not None]
+        shifted = np.sum(
+            [delayed_course(t, v, frames, shift=s, delays=delays, width=tr) for t, v, s in parts],
+            axis=0,
+        )
+        columns |= {c.name: column for c, column in zip(own, shifted.T, strict=True)}
+    return columns
 
 
 def _music(presentations: Sequence[Presentation], data: RunData) -> NDArray[np.float64]:

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.emotion import sample_course
 from bids_app.encoding import DEFAULT_ALPHAS, nested_ridge
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import Rating, RatingSet
-
-WINDOWS: dict[str, tuple[float, float]] = {"precedes": (-10.0, -1.0), "follows": (1.0, 10.0)}
-"""Delays in seconds: the response at t is predicted from later ratings, and from earlier ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +25,15 @@ class RatingEncoding:
 
     Attributes
     ----------
-    names : list of n_maps str
-        ``Emotionality precedes``: scale, and whether the brain precedes or follows the rating.
-    r, z, p, q : array of shape (n_maps, n_vertices)
-        As `LayerFits`.
+    scales : list of n_scales str
+    r, z, p, q : array of shape (n_windows, n_scales, n_vertices)
+        As `LayerFits`, from each of `WINDOWS`.
     fold_stimuli : list of str
     details : dict
         Settings, for the sidecar.
     """
 
-    names: list[str]
+    scales: list[str]
     r: NDArray[np.float32]
     z: NDArray[np.float32]
     p: NDArray[np.float32]
@@ -94,19 +91,18 @@ def fit_rating_encoding(
             found="no " + ", ".join(missing),
             remedy="the participant is kept out of this analysis",
         )
-    names, results = [], []
+    results = []
     for scale in wanted:
         features = [
             _feature(block, need_rating(ratings, participant, block.stimulus, scale), high_pass)
             for block in blocks
         ]
-        for window, delays in WINDOWS.items():
-            names.append(f"{scale} {window}")
-            results.append(
+        results.append(
+            [
                 nested_ridge(
                     features,
                     [block.values for block in blocks],
-                    delays=delays,
+                    delays=window.delays,
                     crop=crop,
                     tr=blocks[0].tr,
                     alphas=alphas,
@@ -117,22 +113,25 @@ def fit_rating_encoding(
                     dtype=np.float32,
                     n_threads=n_threads,
                 )
-            )
+                for window in WINDOWS
+            ]
+        )
 
     def stack(name: str) -> NDArray[np.float32]:
-        return np.stack([getattr(result, name) for result in results]).astype(np.float32)
+        of_scales = [[getattr(result, name) for result in of_scale] for of_scale in results]
+        return np.stack(of_scales, axis=1).astype(np.float32)
 
     return RatingEncoding(
-        names=names,
+        scales=list(wanted),
         r=stack("mean_r"),
         z=stack("mean_r") / stack("null_sd"),
         p=stack("p"),
         q=stack("q"),
-        fold_stimuli=["+".join(held) for held in results[0].fold_stimuli],
+        fold_stimuli=["+".join(held) for held in results[0][0].fold_stimuli],
         details={
             "Scales": list(wanted),
             "Transform": TRANSFORM,
-            "Delays": {name: list(delays) for name, delays in WINDOWS.items()},
+            "Delays": {window.brain: list(window.delays) for window in WINDOWS},
             "Crop": crop,
             "HighPass": high_pass,
         },

@@ -23,6 +23,7 @@ from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
+from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
 from bids_app.errors import TooFewError
 from bids_app.files import sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
@@ -35,6 +36,9 @@ from bids_app.outputs import (
 )
 from bids_app.statistics import fisher_z
 from bids_app.surface.mesh import load_mesh
+
+Place = tuple[str, str]
+"""Entities ``feature`` and ``desc`` of a map: the scale, and whether the brain precedes it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +71,15 @@ class RatingMapTests:
     group : RatingGroup
     effects : GroupEmotion
         Of the linear model.
+    places : list of (str, str)
+        Entities ``feature`` and ``desc`` of each of its maps.
     accuracy : dict from str to GroupEmotion
         Of predictions from the ``past`` and the ``future`` of the ratings.
     """
 
     group: RatingGroup
     effects: GroupEmotion
+    places: list[Place]
     accuracy: dict[str, GroupEmotion]
 
 
@@ -96,12 +103,12 @@ def infer_rating_maps(
     stored = _stored(tree, participants, EMOTION_LABEL, "")
     space = next((str(s["Settings"]["space"]) for s in stored.values()), "")
     found = {p: _effect_files(tree, p, space) for p in stored}
-    names = list(dict.fromkeys(name for files in found.values() for name in files))
+    titles = {place: name for files in found.values() for place, (name, _) in files.items()}
     left_out = {p: "no rating analysis in the output folder" for p in participants}
     kept = []
     for participant, files in found.items():
-        lacking = [name for name in names if name not in files]
-        if lacking or not names:
+        lacking = [name for place, name in titles.items() if place not in files]
+        if lacking or not titles:
             reason = stored[participant]["LeftOut"].get("ratings and brain")
             left_out[participant] = reason or f"no map of {', '.join(lacking)}"
         else:
@@ -114,16 +121,16 @@ def infer_rating_maps(
         "n_threads": n_threads,
     }
     effects = np.stack(
-        [[read_maps(found[p][name], space, n_arrays=1)[0] for name in names] for p in kept]
+        [[read_maps(found[p][place][1], space, n_arrays=1)[0] for place in titles] for p in kept]
     )
-    tests = group_emotion_maps(effects, names, mesh=load_mesh(space), **options)
+    tests = group_emotion_maps(effects, list(titles.values()), mesh=load_mesh(space), **options)
     accuracy = {}
-    for window in ("past", "future"):
-        maps = _accuracies(tree, kept, space, window)
+    for window in reversed(WINDOWS):
+        maps = _accuracies(tree, kept, space, window.rating)
         if maps is not None:
-            accuracy[window] = group_emotion_maps(*maps, tail="greater", **options)
+            accuracy[window.rating] = group_emotion_maps(*maps, tail="greater", **options)
     group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
-    return RatingMapTests(group, tests, accuracy)
+    return RatingMapTests(group, tests, list(titles), accuracy)
 
 
 def _stored(
@@ -162,16 +169,18 @@ def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -
         )
 
 
-def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[str, Path]:
-    """Left hemispheres of the effects by name; maps with many delays are left to participants."""
+def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[Place, tuple[str, Path]]:
+    """Title and left hemisphere of each effect; maps with many delays are left to participants."""
     one = tree.participant_map(
         participant, "L", space, model=EMOTION_LABEL, feature="*", stat="effect"
     )
     found = {}
     for path in sorted(one.parent.glob(one.name.replace("_statmap", "*_statmap"))):
-        if parse_entities(path).get("desc") != "delays":
+        entities = parse_entities(path)
+        place = (entities["feature"], entities.get("desc", ""))
+        if place[1] != DELAYS:
             names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
-            found[str(names[0] if names else "")] = path
+            found[place] = (str(names[0] if names else ""), path)
     return found
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.linear_models import EmotionMaps, MapContrast
 from bids_app.analyses.participant.write import ParticipantWriter
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
 from bids_app.analyses.ratings.participant import LayerScores
+from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
 from bids_app.config import settings_hash
 from bids_app.outputs import OutputTree, safe_label
 
 LOGGER = logging.getLogger("bids_app.analyses")
-
-WINDOW_DESCRIPTIONS = {"precedes": "future", "follows": "past"}
-"""The brain precedes a rating where its future predicts the response."""
 
 
 def write_rating_maps(
@@ -53,7 +51,7 @@ def write_rating_maps(
 def _write_effects(writer: ParticipantWriter, maps: EmotionMaps) -> None:
     """One map per scale; with delays all of them in one map, and the means beside it."""
     told = {**maps.details, "DegreesOfFreedom": maps.degrees_of_freedom}
-    for entities, index in map_groups(maps.names, maps.details["Scales"]):
+    for entities, index in map_groups(maps.contrasts):
         names = [maps.names[k] for k in index]
         for stat in ("effect", "t", "z"):
             description = {"description": STATISTICS[stat]}
@@ -64,22 +62,18 @@ def _write_effects(writer: ParticipantWriter, maps: EmotionMaps) -> None:
 def _write_accuracy(writer: ParticipantWriter, accuracy: RatingEncoding) -> None:
     """One map per window and statistic, with all scales in it."""
     told = {"HeldOutStimuli": accuracy.fold_stimuli, **accuracy.details}
-    for window, desc in WINDOW_DESCRIPTIONS.items():
-        index = [k for k, name in enumerate(accuracy.names) if name.endswith(f" {window}")]
-        names = [accuracy.names[k].removesuffix(f" {window}") for k in index]
+    for k, window in enumerate(WINDOWS):
         for stat in ("r", "z", "p", "q"):
-            values = getattr(accuracy, stat)[index]
-            writer.statmap(stat, values, names, sidecar=told, desc=desc)
+            values = getattr(accuracy, stat)[k]
+            writer.statmap(stat, values, accuracy.scales, sidecar=told, desc=window.rating)
 
 
-def map_groups(names: list[str], scales: list[str]) -> list[tuple[dict[str, str], list[int]]]:
+def map_groups(contrasts: Sequence[MapContrast]) -> list[tuple[dict[str, str], list[int]]]:
     """Entities of every map of a linear model, and which of its contrasts are in it."""
     groups: dict[tuple[str, str], list[int]] = {}
-    for k, name in enumerate(names):
-        scale = max((s for s in scales if name.startswith(s)), key=len)
-        rest = name.removeprefix(scale).strip()
-        desc = "delays" if rest.startswith("at ") else rest
-        groups.setdefault((safe_label(scale), desc), []).append(k)
+    for k, contrast in enumerate(contrasts):
+        desc = contrast.window if contrast.delay is None else DELAYS
+        groups.setdefault((safe_label(contrast.scale), desc), []).append(k)
     return [
         ({"feature": feature, **({"desc": desc} if desc else {})}, index)
         for (feature, desc), index in groups.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from bids_app.analyses.group.effects import GroupEmotion
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.ratings.group import RatingMapTests, ScoreTests
-from bids_app.outputs import RATINGS_DESC, OutputTree, safe_label
+from bids_app.outputs import RATINGS_DESC, OutputTree
 
 MAX_T = "sign-flip p, corrected over vertices and scales (max-T)"
 
@@ -23,11 +24,11 @@ def write_rating_map_tests(
     writer = GroupWriter(tree, tests.group, settings)
     writer.begin()
     effects = tests.effects
-    scales = _scales(effects.names)
-    for k, name in enumerate(effects.names):
-        _write_effect(writer, effects, k, name, scales)
-    for k, name in enumerate(effects.contrast_names):
-        _write_contrast(writer, effects, k, name)
+    for k, place in enumerate(tests.places):
+        _write_effect(writer, effects, k, place)
+    for k, (first, second) in enumerate(combinations(tests.places, 2)):
+        feature = f"{''.join(first)}Minus{''.join(second)}"
+        _write_contrast(writer, effects, k, feature)
     for window, accuracy in tests.accuracy.items():
         told = f"predictions from the {window} of the ratings"
         for stat, values, text in (
@@ -40,45 +41,28 @@ def write_rating_map_tests(
     return writer.written
 
 
-def _scales(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Entities by name: the scale, and whether the brain precedes or follows it."""
-    found = {}
-    for name in names:
-        scale, _, window = name.rpartition(" ")
-        split = window in ("precedes", "follows")
-        found[name] = {
-            "feature": safe_label(scale if split else name),
-            "desc": window if split else "",
-        }
-    return found
-
-
 def _write_effect(
-    writer: GroupWriter,
-    effects: GroupEmotion,
-    k: int,
-    name: str,
-    scales: Mapping[str, Mapping[str, str]],
+    writer: GroupWriter, effects: GroupEmotion, k: int, place: tuple[str, str]
 ) -> None:
-    where = scales[name]
+    (feature, desc), name = place, effects.names[k]
     text = f"changes of {name}"
     for stat, values, told in (
         ("effect", effects.mean, f"mean percent signal change per standard deviation, {text}"),
         ("t", effects.test.t, f"t over participants, {text}"),
         ("p", effects.test.p, f"two-sided {MAX_T}"),
     ):
-        writer.statmap(stat, values[[k]], [name], description=told, **where)
+        writer.statmap(stat, values[[k]], [name], description=told, feature=feature, desc=desc)
     if effects.tfce is not None:
         told = "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales"
-        desc = f"{where['desc']}tfce"
         values = effects.tfce.p[[k]]
-        writer.statmap("p", values, [name], description=told, feature=where["feature"], desc=desc)
+        desc = f"{desc}tfce"
+        writer.statmap("p", values, [name], description=told, feature=feature, desc=desc)
 
 
-def _write_contrast(writer: GroupWriter, effects: GroupEmotion, k: int, name: str) -> None:
+def _write_contrast(writer: GroupWriter, effects: GroupEmotion, k: int, feature: str) -> None:
     if effects.contrast_test is None:
         return
-    feature = safe_label(name.replace(" - ", "Minus"))
+    name = effects.contrast_names[k]
     for stat, values, told in (
         ("effect", effects.contrast_mean, "mean difference of the effects of two scales"),
         ("t", effects.contrast_test.t, "t of the difference of two scales"),

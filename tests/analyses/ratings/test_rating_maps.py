@@ -10,6 +10,7 @@ from bids_app.analyses.group.effects import group_emotion_maps
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
+from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.errors import BadDataError
@@ -189,16 +190,15 @@ def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
         alphas=(0.1, 10.0, 1e3),
         random_seed=0,
     )
-    assert found.names == [
-        f"{scale} {name}" for scale in ("Emotionality", "Enjoyment") for name in
-        ("precedes", "follows")
-    ]  # fmt: skip
-    r = dict(zip(found.names, found.r, strict=True))
-    other = {"follows": "precedes", "precedes": "follows"}[window]
-    assert r[f"Emotionality {window}"][:6].mean() > 0.4
-    assert r[f"Emotionality {window}"][:6].mean() > r[f"Emotionality {other}"][:6].mean() + 0.15
-    assert abs(r[f"Enjoyment {window}"].mean()) < 0.2
-    assert abs(r[f"Emotionality {window}"][6:].mean()) < 0.2
+    assert found.scales == ["Emotionality", "Enjoyment"]
+    brain = [w.brain for w in WINDOWS]
+    (emotionality, enjoyment), (other, _) = (
+        found.r[brain.index(name)] for name in (window, *{"precedes", "follows"} - {window})
+    )
+    assert emotionality[:6].mean() > 0.4
+    assert emotionality[:6].mean() > other[:6].mean() + 0.15
+    assert abs(enjoyment.mean()) < 0.2
+    assert abs(emotionality[6:].mean()) < 0.2
 
 
 def test_ridge_names_what_is_missing(ratings):

@@ -1,0 +1,37 @@
+"""The words for before and after: of a rating, and of what the brain does about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a rating, seen from the moment of the response.
+
+    Attributes
+    ----------
+    rating : str
+        Which part: its ``past`` or its ``future``. Names maps of predictions from it.
+    brain : str
+        What the brain does about the rating where this part explains the response: it ``follows``
+        the past and ``precedes`` the future. Names maps of effects.
+    delays : (float, float)
+        Seconds by which the response of a prediction comes after the rating.
+    """
+
+    rating: str
+    brain: str
+    delays: tuple[float, float]
+
+    def holds(self, delay: float) -> bool:
+        """Whether a delay in seconds is on this side of the response."""
+        return delay * self.delays[0] > 0
+
+
+WINDOWS = (
+    Window("future", "precedes", (-10.0, -1.0)),
+    Window("past", "follows", (1.0, 10.0)),
+)
+DELAYS = "delays"
+"""Names maps with one array per delay."""
