@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from bids_app.workflows.conditions_participant import STATUS_ROW
@@ -12,18 +11,11 @@ from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.group import (
-    KINDS,
-    ConditionGroup,
-    choose_participants,
-    infer_maps,
-    read_ratings,
-    same_condition_settings,
-)
+from bids_app.analyses.conditions.group import KINDS, infer_maps
 from bids_app.analyses.conditions.group_lags import finish_group, infer_lags
-from bids_app.analyses.folder.claims import check_settings
-from bids_app.config import Config, settings_hash
-from bids_app.inputs.estimate import check_group_memory, group_memory
+from bids_app.analyses.conditions.group_plan import ConditionGroup, plan_group
+from bids_app.config import Config
+from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 
@@ -39,94 +31,52 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
         If participants do not belong together, ratings cannot be read, or a step failed.
     """
     tree = OutputTree(config.output_dir)
-    participants = choose_participants(config)
-    stored = same_condition_settings(tree, participants)
-    space = str(stored[participants[0]]["Settings"]["space"])
-    needed = group_memory(len(participants), 1, space)
-    check_group_memory(needed, config.running.memory, len(participants))
+    group = plan_group(config)
+    check_group_memory(group.memory, config.running.memory, len(group.participants))
     status = Status(run_id, "group")
     for label in tree.unfinished(CONDITIONS_LABEL):
         reason = "its maps of conditions are not complete: there is no settings file"
         LOGGER.warning("sub-%s is left out: %s", label, reason)
         status.add(label, STATUS_ROW, "skipped", reason)
-    ratings = read_ratings(config)
-    settings = {
-        "participants": {p: stored[p]["SettingsHash"] for p in participants},
-        "n_permutations": config.statistics.n_permutations,
-        "random_seed": config.statistics.random_seed,
-        "rating_difference": None if ratings is None else dict(sorted(ratings.items())),
-        "difference_test": config.conditions.difference_test,
-    }
-    check_settings(tree, CONDITIONS_LABEL, settings)
-    if ratings is not None:
-        for participant in participants:
-            if participant not in ratings:
-                LOGGER.warning("sub-%s has no rating difference: kept out", participant)
-    first = stored[participants[0]]
-    group = ConditionGroup(
-        participants=participants,
-        space=space,
-        ratings=ratings,
-        settings_hash=settings_hash(settings),
-        n_permutations=config.statistics.n_permutations,
-        seed=config.statistics.random_seed,
-        scheme=config.conditions.difference_test,
-        n_threads=config.running.n_threads(1),
-    )
-    workflow = init_conditions_group_wf(group, first, settings, config=config)
+    workflow = init_conditions_group_wf(group, config=config)
     failures = run_workflow(workflow, config, run_id)
     if failures:
         raise_failure(failures[0])
-    for participant in participants:
+    for participant in group.participants:
         status.add(participant, STATUS_ROW, "done")
     status.write(tree.status(run_id))
     return status
 
 
-def init_conditions_group_wf(
-    group: ConditionGroup,
-    stored: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    *,
-    config: Config,
-) -> pe.Workflow:
+def init_conditions_group_wf(group: ConditionGroup, *, config: Config) -> pe.Workflow:
     """Tests of every contrast -> tables and page.
 
     Parameters
     ----------
     group : ConditionGroup
-    stored : mapping
-        A participant's settings file: which contrasts, seed and target there are.
-    settings : mapping
-        Group settings, stored with the results.
     config : Config
 
     Outputs
     -------
     None; the results are in ``config.output_dir``.
     """
-    tree = OutputTree(config.output_dir)
-    common: dict[str, Any] = {"tree": tree, "group": group, "fresh": True}
-    seed, target = (stored["Settings"][name] for name in ("seed", "target"))
+    common: dict[str, Any] = {
+        "tree": OutputTree(config.output_dir),
+        "group": group,
+        "fresh": True,
+        "mem_gb": group.memory / 1e9,
+    }
+    n_threads = config.running.n_threads(1)
     tests = []
-    for label, contrast in stored["Contrasts"].items():
-        told = {"label": label, "contrast": contrast, **common}
-        tests += [
-            step(
-                infer_maps,
-                config,
-                f"{KINDS[desc]}_{label}",
-                desc=desc,
-                n_procs=group.n_threads,
-                mem_gb=group_memory(len(group.participants), 1, group.space) / 1e9,
-                **told,
-            )
-            for desc in (KINDS if seed else ("",))
-        ]
-        if target:
-            tests.append(step(infer_lags, config, f"lags_{label}", **told))
+    for label in group.contrasts:
+        for desc in KINDS if group.has_seed else ("",):
+            name, told = f"{KINDS[desc]}_{label}", {"label": label, "desc": desc, **common}
+            threads = {"n_threads": n_threads, "n_procs": n_threads}
+            tests.append(step(infer_maps, config, name, **told, **threads))
+        if group.has_target:
+            tests.append(step(infer_lags, config, f"lags_{label}", label=label, **common))
     gather = pe.Node(Merge(len(tests)), name="outcomes", run_without_submitting=True)
-    finish = step(finish_group, config, settings=dict(settings), **common)
+    finish = step(finish_group, config, **common)
     workflow = pe.Workflow(name="conditions_group_wf")
     for k, test in enumerate(tests, start=1):
         workflow.connect(test, "out", gather, f"in{k}")

@@ -13,7 +13,7 @@ from bids_app.analyses.conditions.participant import analyze_conditions, conditi
 from bids_app.analyses.conditions.plan import (
     ConditionPlan,
     condition_record,
-    region_checksums,
+    condition_settings,
 )
 from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.claims import claim_settings, is_current
@@ -48,12 +48,7 @@ def run_conditions(config: Config, plan: ConditionPlan, run_id: str) -> Status:
     needed = max(_memory(plan, participant, config) for participant in plan.participants)
     need_memory(needed, config.running.memory, "for the conditions of one participant")
     write_descriptions(tree, plan.study)
-    settings = config.condition_settings() | {
-        "seed": plan.seed.name if plan.seed else None,
-        "target": plan.target.name if plan.target else None,
-        "cortex_mask": bool(config.cleaning.cortex_mask),
-        "files": region_checksums(config, plan),
-    }
+    settings = condition_settings(config, plan)
     claim_settings(tree, CONDITIONS_LABEL, settings)
     status = Status(run_id, "participant")
     for run, why in plan.skipped.items():

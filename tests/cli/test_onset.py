@@ -47,9 +47,10 @@ def test_onset_is_found_from_a_table_without_it(study, tmp_path, capsys, column)
     assert (out / "task-song_stim-song_desc-onset_timeseries.png").stat().st_size > 5000
 
 
-def test_file_can_be_given_without_a_table(study, capsys):
+def test_file_can_be_given_without_a_table_and_without_high_pass(study, capsys):
     pair = f"song={study / 'stimuli' / 'song.wav'}"
     options = ["--stim", pair, "--confounds", "none", "--participant-label", "02"]
+    options += ["--high-pass", "0"]
     assert main(["onset", str(study), *options]) == 0
     text = capsys.readouterr().out
     assert float(printed_row(text)[2]) == pytest.approx(ONSET, abs=1.5)

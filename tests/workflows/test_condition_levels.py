@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 import soundfile
 import statsmodels.api as sm
+from bids_app.workflows.conditions_participant import init_conditions_wf
 from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
 
 from bids_app.analyses.conditions import group as inference
 from bids_app.analyses.conditions import write
-from bids_app.cli.run import main
+from bids_app.analyses.conditions.participant import conditions_memory
+from bids_app.analyses.conditions.plan import condition_record, condition_settings
+from bids_app.cli.parser import parse_config
+from bids_app.cli.run import main, plan_contrasts
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti
@@ -131,6 +135,18 @@ def test_maps_are_made_anew_when_the_timing_has_changed(alone, timing):
     last = done.stat().st_mtime_ns
     assert main(call) == 0
     assert done.stat().st_mtime_ns == last
+
+
+def test_steps_carry_the_memory_they_may_take(alone):
+    call = arguments(alone, "participant", "--contrast", "dissonant-consonant", *seeded(alone))
+    config = parse_config(call)
+    plan = plan_contrasts(config)
+    record = condition_record(plan, "01", condition_settings(config, plan))
+    workflow = init_conditions_wf(plan, [record], config=config)
+    needed = conditions_memory(plan.runs_of("01"), 1, config.cleaning, plan.seed) / 1e9
+    assert needed > 0.7
+    nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
+    assert [node.mem_gb for node in nodes] == [needed] * 2
 
 
 @pytest.mark.parametrize(

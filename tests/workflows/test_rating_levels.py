@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from bids_app.workflows import participant_level
 from felt import EFFECT, FOLLOWS, LACKING, MOVED, PARTICIPANTS, SHIFT, SILENT, write_felt
 
 from bids_app.analyses.group import steps as group_steps
@@ -111,6 +112,18 @@ def test_who_lacks_a_scale_is_kept_out_and_told(study):
     group = read_json(OutputTree(study / "out").group_table("settings.json", model="emotion"))
     assert group["Participants"] == [f"sub-{p}" for p in PARTICIPANTS if p != LACKING]
     assert "Enjoyment" in group["LeftOut"][f"sub-{LACKING}"]
+
+
+def test_steps_carry_the_memory_they_may_take(study, monkeypatch):
+    built = []
+    monkeypatch.setattr(participant_level, "run_workflow", lambda wf, *_: built.append(wf) or [])
+    assert main(arguments(study, "memory", *rated(study))) == 1  # nothing was run
+    nodes = {name: built[0].get_node(name) for name in built[0].list_node_names()}
+    of_ratings = {name: node.mem_gb for name, node in nodes.items() if "rating" in name}
+    of_ratings |= {name: node.mem_gb for name, node in nodes.items() if "scores" in name}
+    steps = {name: gb for name, gb in of_ratings.items() if not name.endswith("gather_ratings")}
+    assert len(steps) > 8
+    assert min(steps.values()) > 0.7
 
 
 def test_switched_off_is_told(study):

@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.read import check_outputs, damaged, read_maps, read_participant
+from bids_app.analyses.conditions.group_plan import ConditionGroup
+from bids_app.analyses.folder.read import read_maps
 from bids_app.analyses.folder.write import write_map
-from bids_app.analyses.group.effects import group_emotion_maps, regress_on_ratings
-from bids_app.config import Config, settings_difference
-from bids_app.emotion import DifferenceResult
-from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.conditions import read_rating_differences
-from bids_app.inputs.locate import locate_dataset
+from bids_app.analyses.group.effects import group_emotion_maps
+from bids_app.errors import BadDataError
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
@@ -28,47 +25,6 @@ LOGGER = logging.getLogger("bids_app.analyses")
 LEVEL = 0.05
 KINDS = {"": "contrast", "ppi": "interaction"}
 """What `desc` in the names of a participant's maps stands for."""
-
-
-@dataclass(frozen=True)
-class ConditionGroup:
-    """What every group test of conditions shares.
-
-    Attributes
-    ----------
-    participants : sequence of str
-    space : str
-        Mesh of the maps.
-    ratings : mapping from participant to float, or None
-        The rating difference of those who have one.
-    settings_hash : str
-    n_permutations, seed : int
-    scheme : str
-        Of the regression: "permutation" or "sign-flip".
-    n_threads : int
-    """
-
-    participants: Sequence[str]
-    space: str
-    ratings: Mapping[str, float] | None
-    settings_hash: str
-    n_permutations: int
-    seed: int
-    scheme: str
-    n_threads: int = 1
-
-    def regress(
-        self, values: Mapping[str, NDArray[np.float64]], mesh: SurfaceMesh | None = None
-    ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
-        """`regress_on_ratings` of values per participant."""
-        return regress_on_ratings(
-            values,
-            self.ratings or {},
-            mesh=mesh,
-            n_permutations=self.n_permutations,
-            scheme=self.scheme,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +61,7 @@ TESTS_COLUMNS = {
 
 
 def infer_maps(
-    tree: OutputTree, group: ConditionGroup, label: str, contrast: str, desc: str
+    tree: OutputTree, group: ConditionGroup, label: str, desc: str, n_threads: int
 ) -> Outcome:
     """Test one map over participants, and against the rating difference where there is one.
 
@@ -113,26 +69,27 @@ def infer_maps(
     ----------
     tree : OutputTree
     group : ConditionGroup
-    label, contrast : str
-        In file names, and as the user wrote it.
+    label : str
+        Of the contrast.
     desc : str
         Which maps, of `KINDS`.
+    n_threads : int
 
     Returns
     -------
     Outcome
     """
+    mesh, contrast = load_mesh(group.space), group.contrasts[label]
     LOGGER.info("group: %s %s", contrast, desc or "contrast")
-    mesh = load_mesh(group.space)
     maps = {p: read_effect(tree, p, group.space, label, desc) for p in group.participants}
-    writer = _Writer(tree, group, label, contrast, desc)
+    writer = _Writer(tree, group, label, desc)
     mean = group_emotion_maps(
         np.stack(list(maps.values()))[:, None],
         [contrast],
         mesh=mesh,
-        n_permutations=group.n_permutations,
-        seed=group.seed,
-        n_threads=group.n_threads,
+        n_permutations=group.statistics.n_permutations,
+        seed=group.statistics.random_seed,
+        n_threads=n_threads,
     )
     assert mean.tfce is not None  # a mesh was given
     people = [f"sub-{p}" for p in maps]
@@ -187,11 +144,9 @@ def read_effect(
 class _Writer:
     """Writes the group maps of one contrast and analysis."""
 
-    def __init__(
-        self, tree: OutputTree, group: ConditionGroup, label: str, contrast: str, desc: str
-    ) -> None:
+    def __init__(self, tree: OutputTree, group: ConditionGroup, label: str, desc: str) -> None:
         self.tree, self.group, self.label = tree, group, label
-        self.contrast, self.desc = contrast, desc
+        self.contrast, self.desc = group.contrasts[label], desc
         self.written: list[Path] = []
 
     def maps(
@@ -239,7 +194,7 @@ class _Writer:
             description=text,
             Contrast=self.contrast,
             Participants=list(participants),
-            RandomSeed=self.group.seed,
+            RandomSeed=self.group.statistics.random_seed,
             SettingsHash=self.group.settings_hash,
             **fields,
         )
@@ -276,77 +231,3 @@ class _Writer:
             "peak_hemi": "L" if peak < cut else "R",
             "peak_vertex": peak if peak < cut else peak - cut,
         }
-
-
-def choose_participants(config: Config) -> list[str]:
-    """Participants with complete maps of conditions that pass the filters.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are fewer than two.
-    """
-    tree, asked = OutputTree(config.output_dir), config.selection.participants
-    there = tree.participants_of(CONDITIONS_LABEL)
-    for participant in sorted(set(asked) - set(there)):
-        LOGGER.warning("sub-%s has no maps of conditions: kept out of them", participant)
-    chosen = [p for p in there if p in asked or not asked]
-    if len(chosen) < 2:
-        raise InvalidInputError(
-            "A group needs at least two participants with maps of conditions.",
-            where=tree.root,
-            found=", ".join(f"sub-{p}" for p in chosen) or "nobody",
-            remedy="run the participant level with --contrast for more participants",
-        )
-    return chosen
-
-
-def read_ratings(config: Config) -> Mapping[str, float] | None:
-    """The rating difference per participant; None where the option is not given.
-
-    Raises
-    ------
-    MissingInputError, InvalidInputError
-        If the table or its column is not there.
-    """
-    text = config.conditions.rating_difference
-    if text is None:
-        return None
-    table, _, column = text.rpartition(":")
-    if table:
-        return read_rating_differences(Path(table), column=column)
-    raw = locate_dataset(config.bids_dir, config.derivatives).raw_dir
-    if raw is None:
-        raise MissingInputError(
-            "There is no raw dataset to read participants.tsv from.",
-            where=config.bids_dir,
-            wanted=f"participants.tsv with a column {column}",
-            remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
-        )
-    return read_rating_differences(raw / "participants.tsv", column=column)
-
-
-def same_condition_settings(
-    tree: OutputTree, participants: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Settings files of these participants, which must agree."""
-    files = {p: tree.participant_settings(p, CONDITIONS_LABEL) for p in participants}
-    stored = {p: read_participant(path, Contrasts=dict) for p, path in files.items()}
-    for participant, own in stored.items():
-        lacking = {"seed", "target"} - set(own["Settings"])
-        if lacking or not own["Contrasts"]:
-            wanted = ", ".join(sorted(lacking)) or "contrasts"
-            raise damaged(files[participant], "settings without", wanted)
-        check_outputs(tree, own)
-    first = stored[participants[0]]
-    for participant, own in stored.items():
-        if own["SettingsHash"] != first["SettingsHash"]:
-            raise InvalidInputError(
-                "Participants were analyzed with different settings.",
-                where=files[participant],
-                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
-                or f"the same settings, but SettingsHash {own['SettingsHash']}",
-                wanted="the same settings for everybody",
-                remedy="run the participant level again for this participant",
-            )
-    return stored

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.conditions.group import TESTS_COLUMNS, ConditionGroup, Outcome
+from bids_app.analyses.conditions.group import TESTS_COLUMNS, Outcome
+from bids_app.analyses.conditions.group_plan import ConditionGroup
 from bids_app.analyses.folder.read import damaged, read_rows
 from bids_app.analyses.folder.write import write_settings, write_table
 from bids_app.emotion import SIGN_CONVENTION
@@ -46,22 +47,22 @@ CURVES_COLUMNS = {
 }
 
 
-def infer_lags(tree: OutputTree, group: ConditionGroup, label: str, contrast: str) -> Outcome:
+def infer_lags(tree: OutputTree, group: ConditionGroup, label: str) -> Outcome:
     """Mean lagged correlations, their summaries over lags, and those against the ratings.
 
     Parameters
     ----------
     tree : OutputTree
     group : ConditionGroup
-    label, contrast : str
-        In file names, and as the user wrote it.
+    label : str
+        Of the contrast.
 
     Returns
     -------
     Outcome
         Its rows stay empty: the table is a file of its own.
     """
-    LOGGER.info("group: %s, lagged correlation", contrast)
+    LOGGER.info("group: %s, lagged correlation", group.contrasts[label])
 
     def table_of(participant: str, suffix: str) -> Path:
         return tree.condition_table(participant, suffix, feature=label, desc="lags")
@@ -82,7 +83,7 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str, contrast: st
     }
     usable = {p: v.ravel() for p, v in values.items() if np.isfinite(v).all()}
     extra: dict[str, Any] = {
-        "Contrast": contrast,
+        "Contrast": group.contrasts[label],
         "SignConvention": SIGN_CONVENTION,
         "LeftOut": {f"sub-{p}": "a correlation is undefined" for p in values if p not in usable},
         "SettingsHash": group.settings_hash,
@@ -114,7 +115,10 @@ def _add_mean(
         return
     stacked = np.stack(list(values.values()))
     found = sign_flip_max_t(
-        stacked, n_permutations=group.n_permutations, seed=group.seed, tail="two-sided"
+        stacked,
+        n_permutations=group.statistics.n_permutations,
+        seed=group.statistics.random_seed,
+        tail="two-sided",
     )
     for row, mean, t, p in zip(rows, stacked.mean(axis=0), found.t, found.p, strict=True):
         row |= {"n_participants": len(values), "mean_r": mean, "t": t, "p": p}
@@ -170,10 +174,7 @@ PARTICIPANTS_COLUMNS = {
 
 
 def finish_group(
-    tree: OutputTree,
-    group: ConditionGroup,
-    outcomes: Sequence[Outcome],
-    settings: Mapping[str, Any],
+    tree: OutputTree, group: ConditionGroup, outcomes: Sequence[Outcome]
 ) -> list[Path]:
     """Write the tables of tests and participants; the settings file marks completion.
 
@@ -202,6 +203,6 @@ def finish_group(
     files += write_table(table("participants"), PARTICIPANTS_COLUMNS, people)
     path = tree.group_table("settings.json", model=CONDITIONS_LABEL)
     participants = [f"sub-{p}" for p in group.participants]
-    files.append(write_settings(tree, path, settings, files, Participants=participants))
+    files.append(write_settings(tree, path, group.settings, files, Participants=participants))
     LOGGER.info("group: %d files of conditions written", len(files))
     return [*files, write_group_report(tree.root)]

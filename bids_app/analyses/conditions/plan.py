@@ -200,16 +200,22 @@ def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
         )
 
 
-def region_checksums(config: Config, plan: ConditionPlan) -> dict[str, str]:
-    """Regions and the cortex mask count by content."""
+def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
+    """Settings of all participants' maps; regions and the cortex mask count by content."""
     mask = config.cleaning.cortex_mask
     if mask:
         read_cortex_mask(mask, load_mesh(config.cleaning.space).n_vertices)
     files = {f"cortex mask {k}": path for k, path in enumerate(mask)}
-    for name, region in (("seed", plan.seed), ("target", plan.target)):
+    regions = {"seed": plan.seed, "target": plan.target}
+    for name, region in regions.items():
         if region is not None and region.path is not None:
             files[name] = region.path
-    return {name: sha256_of_file(path) for name, path in files.items()}
+    return {
+        **config.condition_settings(),
+        **{name: region.name if region else None for name, region in regions.items()},
+        "cortex_mask": bool(mask),
+        "files": {name: sha256_of_file(path) for name, path in files.items()},
+    }
 
 
 def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:

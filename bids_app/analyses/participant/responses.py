@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -357,25 +355,3 @@ def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> l
         | dict(zip(selected.names, map(float, selected.values[volume]), strict=True))
         for volume in range(n_volumes)
     ]
-
-
-def save_blocks(path: Path, blocks: Sequence[Block]) -> Path:
-    """Write blocks to one uncompressed ``.npz`` file."""
-    arrays: dict[str, Any] = {}
-    meta = []
-    for index, block in enumerate(blocks):
-        arrays[f"values_{index}"] = block.values
-        arrays[f"times_{index}"] = block.times
-        meta.append({k: v for k, v in asdict(block).items() if k in ("stimulus", "run", "tr")})
-    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
-    return path
-
-
-def load_blocks(path: Path) -> list[Block]:
-    """Read what `save_blocks` wrote."""
-    with np.load(path) as stored:
-        meta = json.loads(str(stored["meta"]))
-        return [
-            Block(times=stored[f"times_{i}"], values=stored[f"values_{i}"], **fields)
-            for i, fields in enumerate(meta)
-        ]

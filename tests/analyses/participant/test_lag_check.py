@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
 
-from bids_app.analyses.participant.lags import LAGS, read_loudness
+from bids_app.analyses.participant.lags import LAGS, check_lag, read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
-from bids_app.features.loudness import loudness
+from bids_app.features.loudness import Loudness, loudness
 from bids_app.inputs.dataset import plan_study
 
 CLEANING = Cleaning(confounds="none", smoothing=0.0)
@@ -73,3 +73,16 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     assert "--cortex-mask" not in row["warnings"]
     unmasked = prepare_responses(plan.runs, CLEANING, random_seed=1).summary[0]
     assert "only 0.0% of a hemisphere has no signal" in unmasked["warnings"]
+
+
+def test_the_random_seed_reaches_the_lag_check():
+    rng = np.random.default_rng(0)
+    sound = Loudness(rng.uniform(size=2000), 0.1)
+    times = np.arange(0.0, 190.0, 2.0)
+    noise = rng.standard_normal((len(times), 3))
+    p = [
+        check_lag("song", noise, times, sound, tr=2.0, high_pass=128.0, random_seed=seed).p
+        for seed in (1, 1, 2)
+    ]
+    assert p[0] == p[1] != p[2]
+    assert 0.05 < min(p) < max(p) < 0.95

@@ -8,7 +8,7 @@ from small_runs import DURATIONS, noise
 
 from bids_app.analyses.group.effects import group_emotion_maps
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.ratings.brain_glm import fit_rating_glm
+from bids_app.analyses.ratings.brain_glm import fit_rating_glm, rating_glm_memory
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
 from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.config import Cleaning, Emotion
@@ -152,6 +152,13 @@ def test_constant_ratings_are_left_out_and_said_so(fit, make_run, ratings):
     assert found.table[1]["reason"] == "constant rating: Enjoyment"
     with pytest.raises(BadDataError, match="constant rating: Enjoyment"):
         fit(runs, still(list(DURATIONS)))
+
+
+def test_a_coefficient_per_delay_takes_more_memory(make_run, ratings):
+    runs = [make_run("happy", planted_bold(ratings)["happy"])]
+    spm, fir = (rating_glm_memory(runs, Cleaning(), Emotion(hrf=hrf), 2) for hrf in ("spm", "fir"))
+    # 21 delays and two windows instead of one map per scale: effect and variance of each vertex.
+    assert fir - spm > 2 * 22 * 20484 * 2 * 8
 
 
 def test_ratings_outside_what_was_played(fit, make_run, ratings):

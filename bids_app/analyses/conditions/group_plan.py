@@ -1,0 +1,193 @@
+"""Whose conditions are tested over participants, with which settings and ratings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.claims import check_settings
+from bids_app.analyses.folder.read import check_outputs, damaged, read_participant
+from bids_app.analyses.group.effects import regress_on_ratings
+from bids_app.config import Config, Statistics, settings_difference, settings_hash
+from bids_app.emotion import DifferenceResult
+from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.conditions import read_rating_differences
+from bids_app.inputs.estimate import group_memory
+from bids_app.inputs.locate import locate_dataset
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.surface.mesh import SurfaceMesh
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+
+@dataclass(frozen=True)
+class ConditionGroup:
+    """What every group test of conditions shares.
+
+    Attributes
+    ----------
+    participants : sequence of str
+    space : str
+        Mesh of the maps.
+    contrasts : mapping from label to str
+        As the user wrote them, by their label in file names.
+    has_seed, has_target : bool
+        Whether there are interactions, and lagged correlations.
+    ratings : mapping from participant to float, or None
+        The rating difference of those who have one.
+    statistics : Statistics
+    scheme : str
+        Of the regression: "permutation" or "sign-flip".
+    settings : mapping
+        Stored with the results.
+    """
+
+    participants: Sequence[str]
+    space: str
+    contrasts: Mapping[str, str]
+    has_seed: bool
+    has_target: bool
+    ratings: Mapping[str, float] | None
+    statistics: Statistics
+    scheme: str
+    settings: Mapping[str, Any]
+
+    @property
+    def settings_hash(self) -> str:
+        """Of the settings."""
+        return settings_hash(dict(self.settings))
+
+    @property
+    def memory(self) -> float:
+        """Bytes that one test takes."""
+        return group_memory(len(self.participants), 1, self.space)
+
+    def regress(
+        self, values: Mapping[str, NDArray[np.float64]], mesh: SurfaceMesh | None = None
+    ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
+        """`regress_on_ratings` of values per participant."""
+        return regress_on_ratings(
+            values,
+            self.ratings or {},
+            mesh=mesh,
+            n_permutations=self.statistics.n_permutations,
+            scheme=self.scheme,
+            seed=self.statistics.random_seed,
+        )
+
+
+def plan_group(config: Config) -> ConditionGroup:
+    """Choose participants, compare their settings, and read the ratings.
+
+    Raises
+    ------
+    InvalidInputError, MissingInputError, BadDataError
+        If participants do not belong together, ratings cannot be read, or the output folder holds
+        results of other settings.
+    """
+    tree = OutputTree(config.output_dir)
+    participants = choose_participants(config)
+    stored = same_condition_settings(tree, participants)
+    ratings = read_ratings(config)
+    settings = {
+        "participants": {p: stored[p]["SettingsHash"] for p in participants},
+        **config.inference_settings(),
+        "rating_difference": None if ratings is None else dict(sorted(ratings.items())),
+        "difference_test": config.conditions.difference_test,
+    }
+    check_settings(tree, CONDITIONS_LABEL, settings)
+    for participant in participants:
+        if ratings is not None and participant not in ratings:
+            LOGGER.warning("sub-%s has no rating difference: kept out", participant)
+    first = stored[participants[0]]
+    return ConditionGroup(
+        participants=participants,
+        space=str(first["Settings"]["space"]),
+        contrasts=first["Contrasts"],
+        has_seed=bool(first["Settings"]["seed"]),
+        has_target=bool(first["Settings"]["target"]),
+        ratings=ratings,
+        statistics=config.statistics,
+        scheme=config.conditions.difference_test,
+        settings=settings,
+    )
+
+
+def choose_participants(config: Config) -> list[str]:
+    """Participants with complete maps of conditions that pass the filters.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two.
+    """
+    tree, asked = OutputTree(config.output_dir), config.selection.participants
+    there = tree.participants_of(CONDITIONS_LABEL)
+    for participant in sorted(set(asked) - set(there)):
+        LOGGER.warning("sub-%s has no maps of conditions: kept out of them", participant)
+    chosen = [p for p in there if p in asked or not asked]
+    if len(chosen) < 2:
+        raise InvalidInputError(
+            "A group needs at least two participants with maps of conditions.",
+            where=tree.root,
+            found=", ".join(f"sub-{p}" for p in chosen) or "nobody",
+            remedy="run the participant level with --contrast for more participants",
+        )
+    return chosen
+
+
+def read_ratings(config: Config) -> Mapping[str, float] | None:
+    """The rating difference per participant; None where the option is not given.
+
+    Raises
+    ------
+    MissingInputError, InvalidInputError
+        If the table or its column is not there.
+    """
+    text = config.conditions.rating_difference
+    if text is None:
+        return None
+    table, _, column = text.rpartition(":")
+    if table:
+        return read_rating_differences(Path(table), column=column)
+    raw = locate_dataset(config.bids_dir, config.derivatives).raw_dir
+    if raw is None:
+        raise MissingInputError(
+            "There is no raw dataset to read participants.tsv from.",
+            where=config.bids_dir,
+            wanted=f"participants.tsv with a column {column}",
+            remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
+        )
+    return read_rating_differences(raw / "participants.tsv", column=column)
+
+
+def same_condition_settings(
+    tree: OutputTree, participants: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Settings files of these participants, which must agree."""
+    files = {p: tree.participant_settings(p, CONDITIONS_LABEL) for p in participants}
+    stored = {p: read_participant(path, Contrasts=dict) for p, path in files.items()}
+    for participant, own in stored.items():
+        lacking = {"seed", "target"} - set(own["Settings"])
+        if lacking or not own["Contrasts"]:
+            wanted = ", ".join(sorted(lacking)) or "contrasts"
+            raise damaged(files[participant], "settings without", wanted)
+        check_outputs(tree, own)
+    first = stored[participants[0]]
+    for participant, own in stored.items():
+        if own["SettingsHash"] != first["SettingsHash"]:
+            raise InvalidInputError(
+                "Participants were analyzed with different settings.",
+                where=files[participant],
+                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
+                or f"the same settings, but SettingsHash {own['SettingsHash']}",
+                wanted="the same settings for everybody",
+                remedy="run the participant level again for this participant",
+            )
+    return stored
