@@ -118,24 +118,26 @@ def _place(
 
 def group(root: Path, people: list[str], n_permutations: int) -> str:
     """Every step of the group level that grows with participants, in its order."""
-    from bids_app.analyses.group.accuracy import group_accuracy, group_preference
+    from bids_app.analyses.group.accuracy import group_accuracy
     from bids_app.analyses.group.alignment import align, load_gradient
-    from bids_app.analyses.group.collect import load_fold_maps, load_group
+    from bids_app.analyses.group.collect import load_group
+    from bids_app.analyses.group.preference import group_preference
+    from bids_app.config import Statistics
     from bids_app.outputs import OutputTree
 
     tree, marks = OutputTree(root), [time.process_time()]
+    statistics = Statistics(n_permutations=n_permutations, n_spins=N_SPINS, random_seed=1)
     data = load_group(tree, MODEL, people)
     marks.append(time.process_time())
-    accuracy = group_accuracy(data, n_permutations=n_permutations, seed=1)
+    accuracy = group_accuracy(data, statistics)
     marks.append(time.process_time())
-    folds = load_fold_maps(tree, data, "r")
-    preference = group_preference(data, folds, accuracy, n_permutations=n_permutations, seed=1)
+    preference = group_preference(tree, data, accuracy, statistics)
     marks.append(time.process_time())
-    del folds
     gradient = load_gradient(
         ",".join(str(root / f"gradient-{hemi}.func.gii") for hemi in "LR"), "fsaverage5"
     )
-    align(data, accuracy, preference, gradient.values, n_spins=N_SPINS, seed=1)
+    assert preference is not None
+    align(data, accuracy, preference, gradient, statistics)
     marks.append(time.process_time())
     steps = ("read", "accuracy", "preference", "alignment")
     parts = ", ".join(f"{s} {b - a:.0f}" for s, a, b in zip(steps, marks, marks[1:], strict=False))
@@ -144,11 +146,14 @@ def group(root: Path, people: list[str], n_permutations: int) -> str:
 
 def synchrony(root: Path, people: list[str]) -> str:
     """Inter-subject correlation, which compares everybody with everybody."""
+    from bids_app.analyses.group.collect import load_group
     from bids_app.analyses.group.isc import group_isc
+    from bids_app.config import Statistics
     from bids_app.outputs import OutputTree
 
+    tree = OutputTree(root)
     with tempfile.TemporaryDirectory() as folder:
-        group_isc(OutputTree(root), people, list(PIECES), Path(folder), space="fsaverage5", seed=1)
+        group_isc(tree, load_group(tree, MODEL, people), Path(folder), Statistics(random_seed=1))
     return f"isc of {len(people)}"
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from bids_app.workflows.conditions_participant import STATUS_ROW
+from bids_app.workflows.group_level import connect_all, group_step
 from bids_app.workflows.participant_level import raise_failure, run_workflow
-from bids_app.workflows.steps import step
-from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.group import KINDS, infer_maps
-from bids_app.analyses.conditions.group_lags import finish_group, infer_lags
+from bids_app.analyses.conditions.group_lags import finish_group
 from bids_app.analyses.conditions.group_plan import ConditionGroup, plan_group
+from bids_app.analyses.group.analysis import call
+from bids_app.analyses.registry import CONDITION_ANALYSES, write_group_report
 from bids_app.config import Config
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -60,25 +59,25 @@ def init_conditions_group_wf(group: ConditionGroup, *, config: Config) -> pe.Wor
     -------
     None; the results are in ``config.output_dir``.
     """
-    common: dict[str, Any] = {
+    given = {
         "tree": OutputTree(config.output_dir),
         "group": group,
-        "fresh": True,
         "mem_gb": group.memory / 1e9,
     }
-    n_threads = config.running.n_threads(1)
-    tests = []
-    for label in group.contrasts:
-        for desc in KINDS if group.has_seed else ("",):
-            name, told = f"{KINDS[desc]}_{label}", {"label": label, "desc": desc, **common}
-            threads = {"n_threads": n_threads, "n_procs": n_threads}
-            tests.append(step(infer_maps, config, name, **told, **threads))
-        if group.has_target:
-            tests.append(step(infer_lags, config, f"lags_{label}", label=label, **common))
-    gather = pe.Node(Merge(len(tests)), name="outcomes", run_without_submitting=True)
-    finish = step(finish_group, config, **common)
+    tests = [
+        group_step(
+            row.function,
+            config,
+            f"{row.name}_{label}",
+            {**given, "label": label, "desc": row.desc},
+        )
+        for label in group.contrasts
+        for row in CONDITION_ANALYSES
+        if not call(row.missing, given)
+    ]
+    finish = group_step(finish_group, config, "finish_group", given)
+    page = group_step(write_group_report, config, "page", {"output_dir": config.output_dir})
     workflow = pe.Workflow(name="conditions_group_wf")
-    for k, test in enumerate(tests, start=1):
-        workflow.connect(test, "out", gather, f"in{k}")
-    workflow.connect(gather, "out", finish, "outcomes")
+    connect_all(workflow, tests, finish, "outcomes")
+    workflow.connect(finish, "out", page, "written")
     return workflow

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
 from typing import Any
 
-from bids_app.workflows.ratings_group import connect_group_emotion
 from bids_app.workflows.running import raise_failure, run_workflow
 from bids_app.workflows.steps import connect_by_name, step
+from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.group.collect import select_participants
-from bids_app.analyses.group.settings import (
-    check_files,
+from bids_app.analyses.group.checks import check_files, memory_of_group, tell_changes
+from bids_app.analyses.group.collect import load_group, select_participants
+from bids_app.analyses.registry import (
+    GroupSettings,
     check_group_settings,
-    emotion_group_settings,
+    choose_analyses,
     group_settings,
     left_behind,
-    memory_of_group,
-    tell_changes,
-)
-from bids_app.analyses.group.steps import (
-    align_with_gradients,
-    collect,
-    correlate_participants,
-    infer_accuracy,
-    infer_over_music,
-    infer_preference,
-    summarize_atlases,
+    write_group_report,
     write_results,
 )
 from bids_app.config import DEFAULT_FEATURES, Config
@@ -57,9 +50,7 @@ def run_group_level(config: Config, run_id: str) -> Status:
         for model in models or [DEFAULT_FEATURES]
     }
     settings = group_settings(config)
-    for model in people:
-        check_group_settings(tree, model, settings)
-    rating_settings = emotion_group_settings(tree, list(people), config)
+    check_group_settings(tree, people, settings)
     status = Status(run_id, "group")
     for model, participants in people.items():
         check_files(tree, model, participants, ratings=config.emotion.mode != "off")
@@ -74,13 +65,12 @@ def run_group_level(config: Config, run_id: str) -> Status:
         tell_changes(tree, model, participants)
         for desc, before in left_behind(tree, model, participants, settings).items():
             LOGGER.warning("group: desc-%s stays as it is, of %s only", desc, before)
-        workflow = init_group_level_wf(model, participants, settings, config=config)
-        notes = connect_group_emotion(
-            workflow, tree, model, participants, rating_settings, config=config, maps=number == 0
-        )
+        first = number == 0
+        _, notes = choose_analyses(tree, model, participants, config, first=first)
         for note in notes:
             LOGGER.info("group: %s", note)
         status.notes += notes
+        workflow = init_group_level_wf(model, participants, settings, config=config, first=first)
         failures = run_workflow(workflow, config, run_id)
         if failures:
             raise_failure(failures[0])
@@ -91,9 +81,14 @@ def run_group_level(config: Config, run_id: str) -> Status:
 
 
 def init_group_level_wf(
-    model: str, participants: Sequence[str], settings: dict[str, Any], *, config: Config
+    model: str,
+    participants: Sequence[str],
+    settings: GroupSettings,
+    *,
+    config: Config,
+    first: bool = True,
 ) -> pe.Workflow:
-    """Aggregate -> accuracy and preference -> alignment -> derivatives and report.
+    """Aggregate -> every analysis of the registry -> derivatives -> page.
 
     Parameters
     ----------
@@ -104,31 +99,62 @@ def init_group_level_wf(
     settings : dict
         From `group_settings`, stored with the results.
     config : Config
+    first : bool
+        Whether the analyses that belong to no model are done with this one.
 
     Outputs
     -------
     None; the results are in ``config.output_dir``.
     """
-    tree, statistics = OutputTree(config.output_dir), config.statistics
-    n_threads = config.running.n_threads(1)
-    threaded = {"n_threads": n_threads, "n_procs": n_threads}
+    tree = OutputTree(config.output_dir)
     # A step runs in a folder of its own.
-    regions = [absolute_atlas(option) for option in statistics.atlases]
-    gradients = [choose_gradient(option).option for option in statistics.gradients]
-    # Maps, gradients and atlases may have changed under the same names: all is done afresh.
-    steps = {
-        name: step(function, config, name, fresh=True, **values)
-        for name, function, values in (
-            ("data", collect, {"tree": tree, "model": model, "participants": list(participants)}),
-            ("accuracy", infer_accuracy, {"atlas": next(iter(regions), ""), **threaded}),
-            ("preference", infer_preference, {"tree": tree, **threaded}),
-            ("alignments", align_with_gradients, {"gradients": gradients, **threaded}),
-            ("synchrony", correlate_participants, {"tree": tree}),
-            ("music", infer_over_music, {"tree": tree, "cache_dir": config.cache_dir, **threaded}),
-            ("atlases", summarize_atlases, {"options": regions}),
-            ("write", write_results, {"tree": tree, "settings": settings}),
-        )
+    files = replace(
+        config.statistics,
+        atlases=tuple(map(absolute_atlas, config.statistics.atlases)),
+        gradients=tuple(choose_gradient(one).option for one in config.statistics.gradients),
+    )
+    config = replace(config, statistics=files)
+    given = {
+        "tree": tree,
+        "model": model,
+        "participants": list(participants),
+        "settings": settings,
+        "cache_dir": config.cache_dir,
+        "output_dir": config.output_dir,
     }
+    rows, _ = choose_analyses(tree, model, participants, config, first=first)
+    functions = {"data": load_group} | {row.name: row.function for row in rows}
+    functions |= {"written": write_results, "page": write_group_report}
+    steps = {
+        name: group_step(function, config, name, {**given, "rests_on": settings})
+        for name, function in functions.items()
+    }
+    steps["written"].inputs.names = [row.name for row in rows]
     workflow = pe.Workflow(name="group_level_wf")
     connect_by_name(workflow, steps)
+    connect_all(workflow, [steps[row.name] for row in rows], steps["written"], "results")
     return workflow
+
+
+def group_step(
+    function: Callable[..., Any], config: Config, name: str, given: Mapping[str, Any]
+) -> pe.Node:
+    """A step that takes those of `given` that its parameters are called like.
+
+    Maps, gradients and atlases may have changed under the same names: all is done afresh.
+    """
+    known = signature(function).parameters
+    own = {key: given[key] for key in given if key in known or key in ("rests_on", "mem_gb")}
+    if "n_threads" in known:
+        own["n_threads"] = own["n_procs"] = config.running.n_threads(1)
+    return step(function, config, name, fresh=True, **own)
+
+
+def connect_all(
+    workflow: pe.Workflow, steps: Sequence[pe.Node], last: pe.Node, parameter: str
+) -> None:
+    """Give what all of `steps` hand on to a parameter of the last one, as a list."""
+    gather = pe.Node(Merge(len(steps)), name=parameter, run_without_submitting=True)
+    for number, one in enumerate(steps, start=1):
+        workflow.connect(one, "out", gather, f"in{number}")
+    workflow.connect(gather, "out", last, parameter)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Settings = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
 
 
 def always(settings: Settings) -> bool:
@@ -33,6 +34,12 @@ class MapOutput:
         What there is one map of each of: ``stimulus``, ``scale``, ``contrast``; empty for one map.
     made : callable
         From the settings of the analysis: whether there is such a map.
+    name : str
+        Of the data array of a map of shape (n_vertices,); empty for `stat`.
+    details : mapping from str to str
+        Fields of the sidecar, and the attribute of the result that holds each.
+    of_model : bool
+        Whether the name of the file says the model.
     """
 
     stat: str
@@ -41,6 +48,9 @@ class MapOutput:
     desc: str = ""
     each: str = ""
     made: Callable[[Settings], bool] = always
+    name: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    of_model: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class TableOutput:
         As for `MapOutput`.
     made : callable
         As for `MapOutput`.
+    rows : callable, optional
+        Returns the rows; its parameters name what it needs, as those of the analysis.
     """
 
     suffix: str
@@ -64,3 +76,4 @@ class TableOutput:
     columns: Mapping[str, str]
     each: str = ""
     made: Callable[[Settings], bool] = always
+    rows: Callable[..., Rows] | None = None

@@ -210,7 +210,8 @@ def redraw_reports(config: Config) -> int:
     MissingInputError, NothingSelectedError
         If there are no derivatives, or none of the participants asked for.
     """
-    from bids_app.report import write_group_report, write_participant_report
+    from bids_app.analyses.registry import write_group_report
+    from bids_app.report import write_participant_report
 
     tree = OutputTree(config.output_dir)
     there = sorted(

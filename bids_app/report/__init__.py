@@ -1,6 +1,5 @@
 """Figures and HTML pages, drawn from the files of an output folder."""
 
-from bids_app.report.group import write_group_report
 from bids_app.report.methods import boilerplate, citation_bib, citation_md
 from bids_app.report.participant import write_participant_report
 from bids_app.report.sources import stimulus_figure_path
@@ -12,6 +11,5 @@ __all__ = [
     "citation_md",
     "stimulus_figure",
     "stimulus_figure_path",
-    "write_group_report",
     "write_participant_report",
 ]

@@ -38,7 +38,7 @@ LEVEL = 0.05
 _NO_CLAIM = "No alignment shown"
 
 
-def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+def alignment_section(files: GroupFiles) -> Section:
     """Test, participants, null, and what it looks like."""
     name = files.gradient
     section = Section(
@@ -55,7 +55,7 @@ def alignment_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
     section.add("spin null", lambda: spin_picture(files))
     section.add("participants", lambda: participants_picture(files))
     section.add("participants in numbers", lambda: participants_table(files))
-    section.add("the gradient", lambda: gradient_picture(files, mesh))
+    section.add("the gradient", lambda: gradient_picture(files, files.mesh))
     section.add("preference against gradient", lambda: hexbin_picture(files))
     section.add("accuracy along the gradient", lambda: bins_picture(files))
     section.add("gradient by preferred layer", lambda: ridgeline_picture(files))

@@ -111,7 +111,7 @@ def participant_map(
     )
 
 
-def group_conditions(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+def group_conditions(files: GroupFiles) -> list[Section]:
     """Tests, maps and lags of the group; no section where there are none."""
     if not files.tree.group_table("settings.json", model=CONDITIONS_LABEL).is_file():
         return []
@@ -120,7 +120,7 @@ def group_conditions(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
     section.add("tests", lambda: tests_table(files))
     section.add("rating differences", lambda: ratings_text(files))
     for path in _t_maps(files):
-        section.add("map of conditions", partial(group_map, files, mesh, path))
+        section.add("map of conditions", partial(group_map, files, files.mesh, path))
     for path in sorted(
         files.root.glob(f"group_model-{CONDITIONS_LABEL}_*desc-lags_timeseries.tsv")
     ):

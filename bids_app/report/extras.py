@@ -23,10 +23,10 @@ LEVEL = 0.05
 _MAX_ROWS = 60
 
 
-def isc_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+def isc_section(files: GroupFiles) -> Section:
     """Correlation of responses between participants."""
     section = Section("isc", "Correlation between participants")
-    section.add("intersubject correlation", lambda: isc_pictures(files, mesh))
+    section.add("intersubject correlation", lambda: isc_pictures(files, files.mesh))
     return section
 
 
@@ -71,10 +71,10 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     return blocks
 
 
-def emotion_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+def emotion_section(files: GroupFiles) -> Section:
     """Ratings and the brain; layers and ratings."""
     section = Section("emotion", "Felt emotion and enjoyment")
-    section.add("maps of the rating GLM", lambda: emotion_pictures(files, mesh))
+    section.add("maps of the rating GLM", lambda: emotion_pictures(files, files.mesh))
     section.add("layers that predict the ratings", lambda: rating_blocks(files))
     return section
 

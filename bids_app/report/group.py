@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from bids_app.errors import MusencError
-from bids_app.outputs import OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.report.alignment import alignment_section, claim, gradient_ends
 from bids_app.report.analyses import PRINCIPAL, gradients_section
-from bids_app.report.conditions import group_conditions
-from bids_app.report.extras import clusters_section, emotion_section, isc_section
 from bids_app.report.group_details import left_out
-from bids_app.report.group_maps import accuracy_section, preference_section
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
     Block,
@@ -28,19 +28,45 @@ from bids_app.report.page import (
     number,
     write_page,
 )
-from bids_app.report.parcels import regions_section
 from bids_app.report.provenance import settings_blocks
 from bids_app.report.sources import GroupFiles, column, shown_models, to_float
-from bids_app.surface.mesh import SurfaceMesh, load_mesh
+
+SectionOf = Callable[[GroupFiles], Section | Sequence[Section]]
 
 
-def write_group_report(output_dir: Path) -> Path:
+class Shown(Protocol):
+    """What the page wants to know of an analysis; `bids_app.analyses.group.analysis` has it."""
+
+    @property
+    def model(self) -> str:
+        """Label of its results where they belong to no encoding model."""
+
+    @property
+    def summary(self) -> Callable[[Section, GroupFiles], None] | None:
+        """Adds what may be said of it to the summary."""
+
+    @property
+    def sections(self) -> tuple[SectionOf, ...]:
+        """Its sections."""
+
+    @property
+    def appendix(self) -> tuple[SectionOf, ...]:
+        """Sections behind those of all analyses."""
+
+    @property
+    def shown_once(self) -> bool:
+        """Whether a page of several models has its sections once."""
+
+
+def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
     """Write ``group.html`` from the files of an output folder; nothing is computed again.
 
     Parameters
     ----------
     output_dir : Path
         The output folder.
+    analyses : sequence of Shown
+        In the order of their sections.
 
     Returns
     -------
@@ -54,20 +80,24 @@ def write_group_report(output_dir: Path) -> Path:
     """
     models = shown_models(OutputTree(Path(output_dir)).group_models())
     files, *others = (GroupFiles(Path(output_dir), model=model) for model in models)
-    mesh = load_mesh(files.space)
-    sections = [
-        *result_sections(files, mesh),
-        *(section for other in others for section in model_sections(other, mesh)),
-        isc_section(files, mesh),
-        emotion_section(files, mesh),
-        *group_conditions(files, mesh),
-        clusters_section(files),
-        signs_section(files),
-        methods_section(files),
-        settings_section(files),
-    ]
     if files.only_conditions:
-        sections = group_conditions(files, mesh)
+        analyses = [analysis for analysis in analyses if analysis.model == CONDITIONS_LABEL]
+        sections = _drawn(files, _shown_once(analyses))
+    else:
+        appendix = [draw for analysis in analyses for draw in analysis.appendix]
+        sections = [
+            *result_sections(files, analyses),
+            *(
+                section.of_model(other.model)
+                for other in others
+                for section in (
+                    *result_sections(other, analyses),
+                    *_drawn(other, [*appendix, settings_section]),
+                )
+            ),
+            *_drawn(files, _shown_once(analyses)),
+            *_drawn(files, [*appendix, signs_section, methods_section, settings_section]),
+        ]
     return write_page(
         files.tree.group_report,
         title="Music encoding: group",
@@ -77,26 +107,20 @@ def write_group_report(output_dir: Path) -> Path:
     )
 
 
-def result_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+def result_sections(files: GroupFiles, analyses: Sequence[Shown]) -> list[Section]:
     """What was found about a model."""
-    return [
-        summary_section(files),
-        participants_section(files),
-        accuracy_section(files, mesh),
-        preference_section(files, mesh),
-        *alignment_sections(files, mesh),
-        *regions_section(files),
-    ]
+    own = [draw for one in analyses if not one.shown_once for draw in one.sections]
+    return [summary_section(files, analyses), *_drawn(files, [participants_section, *own])]
 
 
-def model_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
-    """What the page shows of a further model."""
-    sections = [
-        *result_sections(files, mesh),
-        clusters_section(files),
-        settings_section(files),
-    ]
-    return [section.of_model(files.model) for section in sections]
+def _shown_once(analyses: Sequence[Shown]) -> list[SectionOf]:
+    """Sections of analyses that belong to no model, each once."""
+    return list(dict.fromkeys(draw for one in analyses if one.shown_once for draw in one.sections))
+
+
+def _drawn(files: GroupFiles, sections: Sequence[SectionOf]) -> list[Section]:
+    drawn = (draw(files) for draw in sections)
+    return list(chain.from_iterable([s] if isinstance(s, Section) else s for s in drawn))
 
 
 def control_banner(files: GroupFiles) -> str:
@@ -117,15 +141,30 @@ def control_banner(files: GroupFiles) -> str:
     )
 
 
-def summary_section(files: GroupFiles) -> Section:
+def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     """The result in a few graded sentences."""
     section = Section("summary", "Summary")
-    section.add("accuracy over participants", lambda: accuracy_verdict(files))
-    section.add("accuracy over music", lambda: music_verdict(files))
-    for own in () if files.preference_missing else each_gradient(files):
-        section.add("alignment with the gradient", partial(short_claim, own))
+    for analysis in analyses:
+        if analysis.summary is not None:
+            analysis.summary(section, files)
     section.add("summary of the result", lambda: summary_facts(files))
     return section
+
+
+def tell_accuracy(section: Section, files: GroupFiles) -> None:
+    """The claim over people."""
+    section.add("accuracy over participants", lambda: accuracy_verdict(files))
+
+
+def tell_music(section: Section, files: GroupFiles) -> None:
+    """The claim over music."""
+    section.add("accuracy over music", lambda: music_verdict(files))
+
+
+def tell_alignment(section: Section, files: GroupFiles) -> None:
+    """The claim about every gradient."""
+    for own in () if files.preference_missing else each_gradient(files):
+        section.add("alignment with the gradient", partial(short_claim, own))
 
 
 def each_gradient(files: GroupFiles) -> list[GroupFiles]:
@@ -143,11 +182,11 @@ def short_claim(files: GroupFiles) -> Block:
     return Verdict(f"Gradient ({name}): {verdict.text}", verdict.tone)
 
 
-def alignment_sections(files: GroupFiles, mesh: SurfaceMesh) -> list[Section]:
+def alignment_sections(files: GroupFiles) -> list[Section]:
     """One section per gradient, after a summary where there are several."""
     if files.preference_missing:
-        return [alignment_section(files, mesh)]
-    own = [alignment_section(one, mesh) for one in each_gradient(files)]
+        return [alignment_section(files)]
+    own = [alignment_section(one) for one in each_gradient(files)]
     return [*gradients_section(files), *own]
 
 

@@ -13,8 +13,9 @@ from bids_app.surface.mesh import SurfaceMesh
 LEVEL = 0.05
 
 
-def accuracy_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+def accuracy_section(files: GroupFiles) -> Section:
     """How well the layers predict, over participants."""
+    mesh = files.mesh
     section = Section("accuracy", "Accuracy")
     section.add("accuracy and its significance", lambda: best_layer_picture(files, mesh))
     section.add("layer-averaged accuracy", lambda: layer_mean_picture(files, mesh))
@@ -124,8 +125,9 @@ def coverage_text(files: GroupFiles) -> Block:
     )
 
 
-def preference_section(files: GroupFiles, mesh: SurfaceMesh) -> Section:
+def preference_section(files: GroupFiles) -> Section:
     """Which layers a vertex prefers, over participants."""
+    mesh = files.mesh
     section = Section("preference", "Layer preference")
     if reason := files.preference_missing:
         section.blocks.append(Missing("layer preference", reason))

@@ -26,6 +26,7 @@ from bids_app.outputs import (
     sidecar_of,
 )
 from bids_app.surface.gifti import read_gifti
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -263,6 +264,11 @@ class GroupFiles(Folder):
     ) -> None:
         super().__init__(root, model=model)
         self.gradient = self.gradients[0] if gradient is None else gradient
+
+    @property
+    def mesh(self) -> SurfaceMesh:
+        """Mesh of the maps."""
+        return load_mesh(self.space)
 
     @cached_property
     def gradients(self) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.files import named_files
+from bids_app.files import named_files, sha256_of_file
 from bids_app.outputs import HEMISPHERES, files_label, safe_label
 from bids_app.surface.cortex import NO_CORTEX
 from bids_app.surface.gifti import STRUCTURES, load_gifti
@@ -39,6 +40,14 @@ class Atlas:
     names: dict[int, str]
     hemispheres: dict[int, str]
     files: tuple[Path, Path]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Name and checksums, for sidecars."""
+        return {
+            "Atlas": self.label,
+            "Files": {path.name: sha256_of_file(path) for path in self.files},
+        }
 
 
 def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps
-from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.write import write_participant, write_responses
 from bids_app.config import Config
 from bids_app.features.vggish import LAYER_NAMES
@@ -129,7 +129,7 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         for stimulus in STIMULI
     ]
     tree, own = OutputTree(root), record(root, label)
-    shared = write_responses(tree, own, blocks, summary)
+    shared = write_responses(tree, own, Prepared(blocks, summary))
     write_participant(tree, own, fits, preference, blocks, shared=shared)
     return fits
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from page_parser import read_page
 
+from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
-from bids_app.report import write_group_report
 from bids_app.report.alignment import claim, gradient_ends
 from bids_app.report.analyses import outdated
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks

@@ -13,6 +13,7 @@ from bids_app.workflows.group_level import init_group_level_wf
 from real_data import DATA
 from written_group import write_atlas, write_gradient, write_participant
 
+from bids_app.analyses.registry import group_settings
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main
 from bids_app.files import read_json, sha256_of_file
@@ -266,11 +267,12 @@ def put_gradients(data: Path, target: Path) -> None:
 
 
 def test_peaks_are_named_again_when_the_atlas_changes_under_its_name(tmp_path):
-    arguments = [str(tmp_path), str(tmp_path / "out"), "group", "--atlas"]
+    gradient = write_gradient(tmp_path, np.arange(20484.0))
+    arguments = [str(tmp_path), str(tmp_path / "out"), "group", "--gradient", gradient, "--atlas"]
 
     def content(cuts: tuple[float, float]) -> str:
         config = parse_config([*arguments, write_atlas(tmp_path, cuts)])
-        workflow = init_group_level_wf("vggish", [], {}, config=config)
+        workflow = init_group_level_wf("vggish", [], group_settings(config), config=config)
         inputs = workflow.get_node("accuracy").inputs
         return str(inputs.get_hashval(hash_method="content")[1])
 

@@ -10,7 +10,7 @@ import pytest
 from bids_app.workflows import participant_level
 from felt import EFFECT, FOLLOWS, LACKING, MOVED, PARTICIPANTS, SHIFT, SILENT, write_felt
 
-from bids_app.analyses.group import steps as group_steps
+from bids_app.analyses import registry
 from bids_app.analyses.participant import steps
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -39,7 +39,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "write_participant_report", lambda *_, **__: root / "music.tsv")
         patch.setattr(steps, "copy_stimulus_figures", lambda *_: None)
-        patch.setattr(group_steps, "write_group_report", lambda *_: root / "music.tsv")
+        patch.setattr(registry, "write_group_page", lambda *_: root / "music.tsv")
         assert main(arguments(root, "out", *rated(root), "--emotion", "off")) == 0
         tree = OutputTree(root / "out")
         assert not list(tree.root.rglob("*emotion*"))

@@ -19,7 +19,6 @@ from bids_app.emotion import SIGN_CONVENTION
 from bids_app.errors import BadDataError
 from bids_app.group import sign_flip_max_t
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
-from bids_app.report import write_group_report
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -205,4 +204,4 @@ def finish_group(
     participants = [f"sub-{p}" for p in group.participants]
     files.append(write_settings(tree, path, group.settings, files, Participants=participants))
     LOGGER.info("group: %d files of conditions written", len(files))
-    return [*files, write_group_report(tree.root)]
+    return files

@@ -82,6 +82,16 @@ class ConditionGroup:
         )
 
 
+def missing_seed(group: ConditionGroup) -> str:
+    """Why there are no interactions; empty where there are."""
+    return "" if group.has_seed else "no seed was given"
+
+
+def missing_target(group: ConditionGroup) -> str:
+    """Why there are no lagged correlations; empty where there are."""
+    return "" if group.has_target else "no target was given"
+
+
 def plan_group(config: Config) -> ConditionGroup:
     """Choose participants, compare their settings, and read the ratings.
 

@@ -1,43 +1,37 @@
-"""Group accuracy and layer preference from the participants' accuracy maps."""
+"""Group accuracy from the participants' accuracy maps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.declare import MapOutput, Rows, TableOutput
+from bids_app.analyses.group.analysis import state, states
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import (
     MIN_REFERENCE_VERTICES,
     SIGNIFICANCE,
-    preference_missing,
 )
+from bids_app.config import Statistics
 from bids_app.group import (
     Cluster,
     cluster_table,
     sign_flip_max_t,
-    split_half,
-    stimulus_reliability,
     tfce_sign_flip,
 )
-from bids_app.preference import (
-    argmax_stability,
-    centroid,
-    group_residual_slopes,
-    layer_depth,
-    preferred_layer,
-)
-from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, fisher_z
-from bids_app.surface.atlas import Atlas
+from bids_app.surface.atlas import read_atlas
 from bids_app.surface.mesh import load_mesh
 
-FloatArray = NDArray[np.float64]
+LOGGER = logging.getLogger("bids_app.analyses")
 
-N_BOOTSTRAP = 200
-_VERTEX_CHUNK = 2048
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,8 @@ class GroupAccuracy:
         ``layer_mean`` over vertices.
     clusters : list of Cluster
         Connected regions of significant layer-averaged accuracy.
+    atlas : dict
+        Name and files of the atlas that names their peaks; empty without one.
     """
 
     mean_r: FloatArray
@@ -82,44 +78,13 @@ class GroupAccuracy:
     n_permutations: int
     null_max: dict[str, FloatArray]
     clusters: list[Cluster]
+    atlas: dict[str, Any]
 
-
-@dataclass(frozen=True)
-class GroupPreference:
-    """Layer preference over participants.
-
-    Attributes
-    ----------
-    slopes : array of shape (n_participants, n_vertices)
-        Residual slope of each participant, leave-one-participant-out reference.
-    mean, t, p : array of shape (n_vertices,)
-        Mean slope, its t, and the two-sided sign-flip max-T p.
-    null_max : array of shape (n_permutations,)
-        Largest absolute t of the slope of each flip.
-    centroid, argmax, maximum : array of shape (n_vertices,)
-        Of the group-mean profile.
-    stability : array of shape (n_vertices,)
-        Share of bootstrap samples of participants with the same best layer.
-    held_out_r : list of float
-        Correlation of the mean slope map of each held-out stimulus with that of the others;
-        empty with a single one.
-    split_half_r, split_half_reliability : float
-        Mean correlation of the slope maps of random halves, and stepped up to the whole group
-        (Spearman-Brown); NaN below four participants.
-    """
-
-    slopes: FloatArray
-    mean: FloatArray
-    t: FloatArray
-    p: FloatArray
-    null_max: FloatArray
-    centroid: FloatArray
-    argmax: FloatArray
-    maximum: FloatArray
-    stability: FloatArray
-    held_out_r: list[float]
-    split_half_r: float
-    split_half_reliability: float
+    @property
+    def states(self) -> list[dict[str, str]]:
+        """Which mask was taken, and why."""
+        reason = "" if self.mask_kind == "significant" else "too few vertices significant"
+        return [state("mask", self.mask_kind, reason, done=True)]
 
 
 def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
@@ -127,26 +92,21 @@ def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
     return np.asarray(data.n_per_vertex == len(data.participants))
 
 
-def group_accuracy(
-    data: GroupData,
-    *,
-    n_permutations: int,
-    seed: int,
-    atlas: Atlas | None = None,
-    n_threads: int = 1,
-) -> GroupAccuracy:
+def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) -> GroupAccuracy:
     """Test accuracy over participants and choose the mask of the preference.
 
     The mask rests on the layer average, which knows nothing of differences between layers. The
-    atlas names the clusters' peaks.
+    first atlas names the clusters' peaks.
     """
+    LOGGER.info("group: accuracy and layer preference")
+    atlas = next((read_atlas(one, data.r.shape[2]) for one in statistics.atlases), None)
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
     mesh = load_mesh(data.space)
     options: dict[str, Any] = {
-        "n_permutations": n_permutations,
-        "seed": seed,
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
         "tail": "greater",
         "n_threads": n_threads,
     }
@@ -181,90 +141,130 @@ def group_accuracy(
             labels=None if atlas is None else atlas.regions,
             label_names=None if atlas is None else {0: "none"} | atlas.names,
         ),
+        atlas={} if atlas is None else atlas.record,
     )
 
 
-def group_preference(
-    data: GroupData,
-    fold_r: NDArray[np.float32],
-    accuracy: GroupAccuracy,
-    *,
-    n_permutations: int,
-    seed: int,
-    n_threads: int = 1,
-) -> GroupPreference | None:
-    """Residual slopes of all participants and the group's preference maps; None below 3 layers.
-
-    `fold_r` (n_participants, n_folds, n_layers, n_vertices) is the accuracy per held-out stimulus.
-    """
-    if preference_missing(len(data.layer_names)):
-        return None
-    profiles = data.r.astype(np.float64)
-    profiles[:, :, ~usable_vertices(data)] = np.nan
-    slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
-    test = sign_flip_max_t(
-        slopes,
-        n_permutations=n_permutations,
-        seed=seed,
-        tail="two-sided",
-        uncorrected=False,
-        n_threads=n_threads,
-    )
-    depth = layer_depth(profiles.shape[1])
-    held_out_r = (
-        stimulus_reliability(
-            np.stack(
-                [
-                    group_residual_slopes(fold_r[:, fold], accuracy.mask, depth)
-                    for fold in range(fold_r.shape[1])
-                ]
-            ),
-            accuracy.mask,
-        ).tolist()
-        if fold_r.shape[1] > 1
-        else []
-    )
-    halves = split_half(slopes, accuracy.mask, seed=seed) if len(slopes) >= 4 else None
-    return GroupPreference(
-        slopes=slopes,
-        mean=slopes.mean(axis=0),
-        t=test.t,
-        p=test.p,
-        null_max=test.null_max,
-        centroid=centroid(accuracy.mean_r),
-        argmax=preferred_layer(accuracy.mean_r),
-        maximum=accuracy.mean_r.max(axis=0),
-        stability=best_layer_stability(fisher_z(profiles), seed=seed),
-        held_out_r=held_out_r,
-        split_half_r=float("nan") if halves is None else halves.mean,
-        split_half_reliability=float("nan") if halves is None else halves.spearman_brown,
-    )
+def layer_rows(data: GroupData, accuracy: GroupAccuracy) -> Rows:
+    """One row per layer."""
+    return [
+        {
+            "layer": index + 1,
+            "name": name,
+            "mean_r": float(np.nanmean(accuracy.mean_r[index, accuracy.mask])),
+            "max_r": float(np.nanmax(accuracy.mean_r[index])),
+            "n_significant": int((accuracy.p_max_t[index] < SIGNIFICANCE).sum()),
+        }
+        for index, name in enumerate(data.layer_names)
+    ]
 
 
-def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
-    """How often the best layer of a vertex returns when participants are drawn again.
+def participant_rows(data: GroupData) -> Rows:
+    """One row per participant."""
+    return data.rows
 
-    Parameters
-    ----------
-    z : array of shape (n_participants, n_layers, n_vertices)
-        Fisher z.
-    seed : int
-        Of the bootstrap.
 
-    Returns
-    -------
-    array of shape (n_vertices,)
-        Share of `N_BOOTSTRAP` samples whose mean profile has the same best layer as that of
-        all participants.
-    """
-    n, n_layers, n_vertices = z.shape
-    draws = generator(seed, "bootstrap of layers").integers(n, size=(N_BOOTSTRAP, n))
-    weights = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n
-    stability = np.empty(n_vertices)
-    for start in range(0, n_vertices, _VERTEX_CHUNK):
-        part = slice(start, start + _VERTEX_CHUNK)
-        means = weights @ z[:, :, part].reshape(n, -1)
-        profiles = means.reshape(N_BOOTSTRAP, n_layers, -1)
-        shown = preferred_layer(z[:, :, part].mean(axis=0))
-        stability[part] = argmax_stability(profiles, shown)
-    return stability
+def state_rows(results: Sequence[Any]) -> Rows:
+    """What was computed, and what was not and why; the mask, which others rest on, last."""
+    return states(reversed(results))
+
+
+def rows_of(columns: Mapping[str, NDArray[np.floating]]) -> Rows:
+    """Rows of columns of numbers."""
+    return [
+        dict(zip(columns, map(float, row), strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def write_clusters(writer: GroupWriter, accuracy: GroupAccuracy) -> None:
+    """One row per cluster; the atlas names their peaks."""
+    rows = [{"cluster": k, **asdict(one)} for k, one in enumerate(accuracy.clusters, start=1)]
+    writer.table("statmap", CLUSTER_COLUMNS, rows, desc="clusters", **accuracy.atlas)
+
+
+def told_of_accuracy(previous: list[str]) -> dict[str, Any]:
+    """Who was in the group result that is replaced."""
+    return {"PreviousParticipants": previous}
+
+
+_MAX_T = {"Permutations": "n_permutations"}
+ACCURACY_OUTPUTS = (
+    MapOutput("r", "mean_r", "back-transformed mean Fisher z of participants"),
+    MapOutput("t", "t"),
+    MapOutput(
+        "p",
+        "p_max_t",
+        "one-sided sign-flip p, corrected over layers and vertices (max-T)",
+        desc="maxt",
+        details=_MAX_T,
+    ),
+    MapOutput("q", "q"),
+    MapOutput(
+        "p",
+        "tfce_p",
+        "one-sided sign-flip p of TFCE (E = 1, H = 2), joint over layers and vertices",
+        desc="tfce",
+        details=_MAX_T,
+    ),
+    MapOutput("r", "layer_mean_r", desc="layermean", name="layer mean"),
+    MapOutput(
+        "p",
+        "layer_mean_p",
+        "one-sided sign-flip max-T p of the layer-averaged accuracy",
+        desc="layermean",
+        name="layer mean",
+    ),
+    MapOutput("n", "n", name="participants"),
+    TableOutput(
+        "summary",
+        "layers",
+        {
+            "layer": "number of the layer (1-based)",
+            "name": "name of the layer",
+            "mean_r": "mean group accuracy inside the mask",
+            "max_r": "highest group accuracy",
+            "n_significant": "vertices with max-T p < .05, corrected over layers and vertices",
+        },
+        rows=layer_rows,
+    ),
+    TableOutput(
+        "summary",
+        "analyses",
+        {
+            "analysis": "isc, music (null over music) or mask",
+            "part": "stimulus, or part of the analysis",
+            "state": "done or left out",
+            "reason": "why it was left out",
+        },
+        rows=state_rows,
+    ),
+    TableOutput(
+        "summary",
+        "participants",
+        {
+            "participant_id": "participant",
+            "status": "used, or why not",
+            "settings_hash": "hash of the settings behind the maps",
+            "sha256_left": "checksum of the left accuracy map",
+            "sha256_right": "checksum of the right accuracy map",
+            "mean_r": "mean accuracy over layers and vertices",
+            "max_r": "highest accuracy",
+            "reference_vertices": "significant vertices behind the participant's own reference "
+            "profile",
+            "n_degenerate": "vertices without a result",
+        },
+        rows=participant_rows,
+    ),
+)
+CLUSTER_COLUMNS = {
+    "cluster": "number, largest area first",
+    "hemisphere": "L or R",
+    "n_vertices": "vertices",
+    "area": "mm2",
+    "peak_vertex": "vertex of the largest t, counted within its hemisphere from 0",
+    "peak_value": "t of the layer-averaged accuracy there",
+    "mean_value": "mean t, weighted by area",
+    "peak_label": "atlas region of the peak",
+    "main_label": "atlas region with the largest share of the cluster",
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
+from bids_app.analyses.declare import Settings
+from bids_app.analyses.folder.read import need_content
+from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.participant.preference import preference_missing
+from bids_app.config import Config, Statistics
 from bids_app.errors import BadDataError
 from bids_app.files import sha256_of_file
 from bids_app.group import (
@@ -31,6 +37,8 @@ from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surf
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import resample_barycentric
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 CLAIM_LEVEL = 0.05
 MIN_VERTICES = 100  # fewer say nothing about a part of the mask
@@ -62,6 +70,7 @@ class AlignmentReport:
 
     Attributes
     ----------
+    gradient : Gradient
     plain, partial : GroupAlignment
         Over the whole mask; `partial` given each participant's layer-averaged accuracy.
     left, right, without_auditory : GroupAlignment or None
@@ -76,6 +85,7 @@ class AlignmentReport:
     n_redrawn, n_spins, n_mask : int
     """
 
+    gradient: Gradient
     plain: GroupAlignment
     partial: GroupAlignment
     left: GroupAlignment | None
@@ -197,40 +207,77 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
             )
 
 
+def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
+    """Settings of the alignment with every gradient, which counts by content, not by path.
+
+    Raises
+    ------
+    MissingInputError
+        If a file is not there.
+    """
+    found: list[tuple[str, Settings]] = []
+    for option in config.statistics.gradients:
+        chosen = gradient_files(option)
+        need_content("A gradient file is not there.", chosen.paths)
+        checksums = [sha256_of_file(path) for path in chosen.paths]
+        found.append((chosen.label, {"gradient": checksums, **config.alignment_settings()}))
+    return found
+
+
+def align_with_gradients(
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference | None,
+    statistics: Statistics,
+    n_threads: int,
+) -> dict[str, AlignmentReport]:
+    """Alignment of layer preference with every gradient, by label."""
+    if preference is None:
+        reason = preference_missing(len(data.layer_names))
+        LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
+        return {}
+    aligned = {}
+    for option in statistics.gradients:
+        LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
+        gradient = load_gradient(option, data.space)
+        report = align(data, accuracy, preference, gradient, statistics, n_threads)
+        LOGGER.info("group: %s", report.statement)
+        aligned[gradient.label] = report
+    return aligned
+
+
 def align(
     data: GroupData,
     accuracy: GroupAccuracy,
     preference: GroupPreference,
-    gradient: NDArray[np.float64],
-    *,
-    n_spins: int,
-    seed: int,
-    method: str = "spearman",
+    gradient: Gradient,
+    statistics: Statistics,
     n_threads: int = 1,
 ) -> AlignmentReport:
     """Spin test of the mean alignment over participants, plain and given accuracy."""
-    mesh = load_mesh(data.space)
+    mesh, seed, values = load_mesh(data.space), statistics.random_seed, gradient.values
     options: dict[str, Any] = {
         "spheres": mesh.spheres,
-        "method": method,
-        "n_spins": n_spins,
+        "method": statistics.spin_method,
+        "n_spins": statistics.n_spins,
         "seed": seed,
         "n_threads": n_threads,
     }
     slopes, given = preference.slopes, data.r.mean(axis=1)
-    whole = spin_alignment(slopes, gradient, accuracy.mask, covariates=given, **options)
-    left_half = np.arange(len(gradient)) < len(gradient) // 2
-    auditory = np.isin(np.arange(len(gradient)), auditory_vertices(mesh, AUDITORY_RADIUS))
+    whole = spin_alignment(slopes, values, accuracy.mask, covariates=given, **options)
+    left_half = np.arange(len(values)) < len(values) // 2
+    auditory = np.isin(np.arange(len(values)), auditory_vertices(mesh, AUDITORY_RADIUS))
     left, right, without_auditory = (
         group_alignment(
-            spin_alignment(slopes, gradient, part, covariates=given, **options), seed=seed
+            spin_alignment(slopes, values, part, covariates=given, **options), seed=seed
         )
-        if (part & np.isfinite(gradient)).sum() >= MIN_VERTICES
+        if (part & np.isfinite(values)).sum() >= MIN_VERTICES
         else None
         for part in (accuracy.mask & chosen for chosen in (left_half, ~left_half, ~auditory))
     )
-    layers = spin_alignment(accuracy.mean_r, gradient, accuracy.mask, **options)
+    layers = spin_alignment(accuracy.mean_r, values, accuracy.mask, **options)
     return AlignmentReport(
+        gradient=gradient,
         plain=group_alignment(whole, seed=seed),
         partial=group_alignment(whole, partial=True, seed=seed),
         left=left,
@@ -238,7 +285,7 @@ def align(
         without_auditory=without_auditory,
         layers=layers,
         omnibus=omnibus_alignment(layers),
-        bins=gradient_bins(accuracy.mean_r, gradient, accuracy.mask),
+        bins=gradient_bins(accuracy.mean_r, values, accuracy.mask),
         n_redrawn=whole.n_redrawn,
         n_spins=whole.n_spins,
         n_mask=whole.n_vertices,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from bids_app.errors import (
 )
 from bids_app.files import sha256_of_file
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 MIN_PARTICIPANTS = 2
 
@@ -135,6 +138,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
     BadDataError
         If maps differ in shape or layers.
     """
+    LOGGER.info("group: reading %d participants", len(participants))
     settings = [read_encoding(tree, p, model) for p in participants]
     check_same_settings(tree, model, participants, settings)
     _check_same_folds(tree, model, participants, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
+from bids_app.analyses.group.analysis import state
+from bids_app.analyses.group.collect import GroupData
+from bids_app.config import Statistics
 from bids_app.group import IscResult, isc
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 # Responses on clocks that differ by more than this share of a volume are not compared.
 CLOCK_TOLERANCE = 0.1
@@ -34,42 +41,41 @@ class IscOutcome:
     stimuli: list[str]
     reasons: list[str]
 
+    @property
+    def states(self) -> list[dict[str, str]]:
+        """What went in, and what was left out."""
+        done = [state("isc", stimulus) for stimulus in self.stimuli]
+        return done + [state("isc", reason=reason) for reason in self.reasons]
+
 
 def group_isc(
-    tree: OutputTree,
-    participants: Sequence[str],
-    stimuli: Sequence[str],
-    folder: Path,
-    *,
-    space: str,
-    seed: int,
+    tree: OutputTree, data: GroupData, folder: Path, statistics: Statistics
 ) -> IscOutcome:
-    """Correlate participants' responses to each stimulus.
+    """Correlate participants' cleaned responses to each stimulus.
 
     Parameters
     ----------
     tree : OutputTree
-    participants, stimuli : sequence of str
+    data : GroupData
     folder : Path
         For memory-mapped stacks of responses, which may exceed the memory.
-    space : str
-        Mesh of the responses.
-    seed : int
-        Of the bootstrap over participants.
+    statistics : Statistics
     """
+    LOGGER.info("group: inter-subject correlation")
     stacks, used, reasons = [], [], []
-    if len(participants) < 3:
-        return IscOutcome(None, [], ["fewer than three participants"])
-    for stimulus in stimuli:
-        stacked = stack_responses(tree, participants, stimulus, space, folder)
+    if len(data.participants) < 3:
+        reasons.append("fewer than three participants")
+    for stimulus in () if reasons else data.stimuli:
+        stacked = stack_responses(tree, data.participants, stimulus, data.space, folder)
         if isinstance(stacked, str):
             reasons.append(f"{stimulus}: {stacked}")
         else:
             stacks.append(stacked.values)
             used.append(stimulus)
-    if not stacks:
-        return IscOutcome(None, [], reasons)
-    return IscOutcome(isc(stacks, seed=seed), used, reasons)
+    for reason in reasons:
+        LOGGER.warning("group: left out of the inter-subject correlation: %s", reason)
+    result = isc(stacks, seed=statistics.random_seed) if stacks else None
+    return IscOutcome(result, used, reasons)
 
 
 @dataclass(frozen=True)
@@ -141,3 +147,26 @@ def _clock(sidecar: Path) -> tuple[NDArray[np.float64], float]:
     if not told["RepetitionTime"] > 0:
         raise damaged(sidecar, f"RepetitionTime {told['RepetitionTime']}", "seconds")
     return times, float(told["RepetitionTime"])
+
+
+ISC_OUTPUTS = tuple(
+    MapOutput(
+        stat,
+        f"result.{value}",
+        text,
+        desc=desc,
+        name=desc,
+        details={"Stimuli": "stimuli", "LeftOut": "reasons"},
+        of_model=False,
+    )
+    for stat, desc, value, text in (
+        ("isc", "pairwise", "pairwise", "mean over pairs of participants"),
+        (
+            "isc",
+            "leaveoneout",
+            "leave_one_out_mean",
+            "each participant with the others' mean",
+        ),
+        ("p", "isc", "p", "one-sided p of the pairwise mean, participant bootstrap, uncorrected"),
+    )
+)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.declare import MapOutput
+from bids_app.analyses.group.accuracy import GroupAccuracy
+from bids_app.analyses.group.analysis import state
 from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
-from bids_app.analyses.group.isc import Stack, stack_responses
-from bids_app.encoding import EncodingPlan, plan_encoding
+from bids_app.analyses.group.isc import stack_responses
+from bids_app.analyses.participant.layers import StimulusSide
+from bids_app.analyses.participant.preference import SIGNIFICANCE
+from bids_app.config import Model, Statistics
+from bids_app.encoding import EncodingPlan
 from bids_app.encoding.phases import random_phases, segment_labels
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.timing import sample_gram
 from bids_app.group import (
     PredictionModel,
     StimulusNull,
@@ -25,6 +31,8 @@ from bids_app.group import (
     stimulus_null,
 )
 from bids_app.outputs import OutputTree
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 N_CHECK_VERTICES = 60
 N_CHECK_DRAWS = 100
@@ -63,21 +71,33 @@ class MusicNull:
         Why there is none; empty where there is one.
     check : NullCheck or None
         The closed form beside refits; None where there is none.
+    predicted : array of shape (n_vertices,) or None
+        Layers of which both claims hold; NaN where there is no accuracy.
     """
 
     result: StimulusNull | None
     reasons: list[str]
     check: NullCheck | None = None
+    predicted: NDArray[np.float64] | None = None
+
+    @property
+    def check_record(self) -> dict[str, Any] | None:
+        """The check as the sidecar has it."""
+        return None if self.check is None else asdict(self.check)
+
+    @property
+    def states(self) -> list[dict[str, str]]:
+        """That it was done, or why not."""
+        return [state("music", reason=reason) for reason in self.reasons] or [state("music")]
 
 
 def group_music_null(
     tree: OutputTree,
     data: GroupData,
-    mean_r: NDArray[np.float64],
+    accuracy: GroupAccuracy,
     cache_dir: Path,
     folder: Path,
-    *,
-    seed: int,
+    statistics: Statistics,
     n_threads: int = 1,
 ) -> MusicNull:
     """Closed-form null of the group mean with the music's phases shared by all participants.
@@ -86,43 +106,60 @@ def group_music_null(
     ----------
     tree : OutputTree
     data : GroupData
-    mean_r : array of shape (n_layers, n_vertices)
-        Group accuracy.
+    accuracy : GroupAccuracy
     cache_dir : Path
         Where the participant level kept the Gram matrices.
     folder : Path
         For memory-mapped stacks of responses.
-    seed : int
-        Of the refits that check the closed form.
+    statistics : Statistics
+        Its seed is that of the refits that check the closed form.
     n_threads : int
     """
+    LOGGER.info("group: null over music")
     stored = read_encoding(tree, data.participants[0], data.model)
     grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
     if not (grams_dir / "features.json").is_file():
-        reason = f"the features of the music are not in {cache_dir}; give --cache-dir"
-        return MusicNull(None, [reason])
+        return _left_out(f"the features of the music are not in {cache_dir}; give --cache-dir")
     stacks = []
     for stimulus in data.stimuli:
         stacked = stack_responses(tree, data.participants, stimulus, data.space, folder)
         if isinstance(stacked, str):
-            return MusicNull(None, [f"{stimulus}: {stacked}"])
+            return _left_out(f"{stimulus}: {stacked}")
         stacks.append(stacked)
     grams = FeatureGrams.load(grams_dir)
     _check_grams(grams, data, stored["Stimuli"])
-    layers = range(len(data.layer_names))
-    first = _plan(grams, data, stacks, 0)
+    settings: dict[str, Any] = data.settings
+    model = Model(
+        delays=tuple(settings["delays"]), crop=settings["crop"], alphas=tuple(settings["alphas"])
+    )
+    times = [stack.times for stack in stacks]
+    side = StimulusSide(grams, data.stimuli, times, stacks[0].tr, model, settings["high_pass"])
+
+    def plan_of(layer: int) -> EncodingPlan:
+        return side.plan(side.gram(data.layer_names[layer]))
+
+    first = plan_of(0)
     cut = [
         stacks[segment.block].values[:, segment.start : segment.stop] for segment in first.segments
     ]
     alphas = load_fold_maps(tree, data, "alpha")
-    penalty = median_penalty(alphas.reshape(-1, *alphas.shape[2:]), data.settings["alphas"])
-    models = (_model(_plan(grams, data, stacks, layer) if layer else first) for layer in layers)
-    result = stimulus_null(cut, models, penalty, mean_r, n_threads=n_threads)
-    layer = int(np.nanargmax(np.nanmean(mean_r, axis=1)))
-    plan = _plan(grams, data, stacks, layer)
+    penalty = median_penalty(alphas.reshape(-1, *alphas.shape[2:]), settings["alphas"])
+    layers = range(len(data.layer_names))
+    models = (_model(plan_of(layer) if layer else first) for layer in layers)
+    result = stimulus_null(cut, models, penalty, accuracy.mean_r, n_threads=n_threads)
+    layer = int(np.nanargmax(np.nanmean(accuracy.mean_r, axis=1)))
+    plan = plan_of(layer)
     checksums = [str(stored["Stimuli"][stimulus]) for stimulus in data.stimuli]
+    seed = statistics.random_seed
     check = check_null(result, plan, cut, alphas[:, :, layer], data, layer, checksums, seed)
-    return MusicNull(result, [], check)
+    both = (accuracy.p_max_t < SIGNIFICANCE) & (result.q < SIGNIFICANCE)
+    predicted = np.where(np.isfinite(accuracy.t[0]), both.sum(axis=0), np.nan)
+    return MusicNull(result, [], check, predicted)
+
+
+def _left_out(reason: str) -> MusicNull:
+    LOGGER.warning("group: no null over music: %s", reason)
+    return MusicNull(None, [reason])
 
 
 def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:
@@ -184,33 +221,6 @@ def check_null(
     return NullCheck(layer + 1, n_vertices, N_CHECK_DRAWS, low, median, high)
 
 
-def _plan(
-    grams: FeatureGrams, data: GroupData, stacks: Sequence[Stack], layer: int
-) -> EncodingPlan:
-    """The stimulus side of a layer, as the participants had it."""
-    settings: dict[str, Any] = data.settings
-    index = [grams.labels.index(label) for label in data.stimuli]
-    times = [stack.times for stack in stacks]
-    gram = sample_gram(
-        grams.gram(grams.layer_names.index(data.layer_names[layer]) + 1),
-        grams.patch_times,
-        index,
-        times,
-        stacks[0].tr,
-        high_pass=settings["high_pass"] or None,
-    )
-    return plan_encoding(
-        gram,
-        [len(t) for t in times],
-        stimuli=data.stimuli,
-        delays=tuple(settings["delays"]),
-        crop=settings["crop"],
-        tr=stacks[0].tr,
-        alphas=settings["alphas"],
-        durations=dict(zip(grams.labels, grams.durations, strict=True)),
-    )
-
-
 def _model(plan: EncodingPlan) -> PredictionModel:
     resolution = plan.resolution
     return PredictionModel(
@@ -219,3 +229,23 @@ def _model(plan: EncodingPlan) -> PredictionModel:
         resolution.fold_of,
         [segment.size for segment in plan.segments],
     )
+
+
+_NULL = "null over music: phases of the responses rotated alike in all participants"
+MUSIC_OUTPUTS = (
+    MapOutput(
+        "p",
+        "result.p",
+        f"one-sided p, {_NULL}",
+        desc="music",
+        details={"RefitCheck": "check_record"},
+    ),
+    MapOutput("q", "result.q", f"q per layer, {_NULL}", desc="music"),
+    MapOutput(
+        "n",
+        "predicted",
+        "layers that predict the vertex: max-T p < .05 and q over music < .05",
+        desc="predicted",
+        name="layers",
+    ),
+)

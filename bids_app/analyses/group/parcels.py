@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
+from bids_app.analyses.declare import Settings
+from bids_app.analyses.folder.read import need_content
+from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.collect import GroupData
-from bids_app.analyses.group.tables import TableWriter
+from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.write import GroupWriter
+from bids_app.config import Config, Statistics
 from bids_app.files import sha256_of_file
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
-from bids_app.outputs import PARCELS_DESC, labeled
+from bids_app.outputs import PARCELS_DESC
 from bids_app.preference import centroid, preferred_layer
 from bids_app.statistics import fisher_z
-from bids_app.surface.atlas import Atlas
+from bids_app.surface.atlas import Atlas, atlas_files, read_atlas
 from bids_app.surface.mesh import load_mesh
 
 FloatArray = NDArray[np.float64]
@@ -48,22 +52,51 @@ class AtlasSummary:
     slope_p: FloatArray
 
 
+def parcel_settings(config: Config) -> list[tuple[str, Settings]]:
+    """Settings of the means over every atlas, which counts by content, not by path.
+
+    Raises
+    ------
+    MissingInputError
+        If a file is not there.
+    """
+    found: list[tuple[str, Settings]] = []
+    for option in config.statistics.atlases:
+        label, paths = atlas_files(option)
+        need_content("An atlas file is not there.", paths)
+        checksums = [sha256_of_file(path) for path in paths]
+        found.append((label, {"atlas": checksums, **config.inference_settings()}))
+    return found
+
+
+def summarize_atlases(
+    data: GroupData,
+    accuracy: GroupAccuracy,
+    preference: GroupPreference | None,
+    statistics: Statistics,
+) -> dict[str, AtlasSummary]:
+    """Accuracy and preference per region of every atlas, by its label."""
+    atlases = [read_atlas(option, data.r.shape[2]) for option in statistics.atlases]
+    return {
+        atlas.label: summarize_atlas(data, accuracy, preference, atlas, statistics)
+        for atlas in atlases
+    }
+
+
 def summarize_atlas(
     data: GroupData,
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
     atlas: Atlas,
-    *,
-    n_permutations: int,
-    seed: int,
+    statistics: Statistics,
 ) -> AtlasSummary:
     """Area-weighted means of the participants' maps over an atlas' regions, and their tests."""
     areas = load_mesh(data.space).areas
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
     n_regions = len(profiles.labels)
     options: dict[str, Any] = {
-        "n_permutations": n_permutations,
-        "seed": seed,
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
         "uncorrected": False,
     }
     tested = sign_flip_max_t(fisher_z(profiles.values).mean(axis=1), tail="greater", **options)
@@ -78,52 +111,42 @@ def summarize_atlas(
     )
 
 
-def write_atlas(writer: TableWriter, data: GroupData, summary: AtlasSummary) -> None:
+def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> None:
     """One row per region, and one per participant and region."""
-    atlas, profiles = summary.atlas, summary.profiles
+    atlas, profiles = result.atlas, result.profiles
     group = profiles.values.mean(axis=0)
     described = {
         "region": profiles.labels,
         "n_vertices": profiles.n_vertices,
-        "n_mask": summary.n_mask,
+        "n_mask": result.n_mask,
         "area": profiles.area,
         "accuracy": group.mean(axis=0),
-        "accuracy_p": summary.accuracy_p,
-        "slope": summary.slopes.mean(axis=0),
-        "slope_p": summary.slope_p,
+        "accuracy_p": result.accuracy_p,
+        "slope": result.slopes.mean(axis=0),
+        "slope_p": result.slope_p,
         "centroid": centroid(group),
         "best_layer": preferred_layer(group),
         **_layers(group),
     }
-    record = atlas_record(atlas)
     columns = _columns(data.layer_names)
-    writer.table(
-        "summary",
-        REGION_COLUMNS | columns,
-        _rows(atlas, described),
-        desc=labeled(PARCELS_DESC, atlas.label),
-        **record,
-    )
+    regions = _rows(atlas, described)
+    writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **atlas.record)
     rows = []
     for index, label in enumerate(data.participants):
         own = profiles.values[index]
         values = {
             "region": profiles.labels,
             "accuracy": own.mean(axis=0),
-            "slope": summary.slopes[index],
+            "slope": result.slopes[index],
             **_layers(own),
         }
         rows += [{"participant_id": f"sub-{label}"} | row for row in _rows(atlas, values)]
-    desc = labeled("participants", atlas.label)
-    writer.table("summary", VALUE_COLUMNS | columns, rows, desc=desc, **record)
+    writer.table("summary", VALUE_COLUMNS | columns, rows, desc="participants", **atlas.record)
 
 
-def atlas_record(atlas: Atlas) -> dict[str, Any]:
-    """Name and checksums of an atlas, for sidecars."""
-    return {
-        "Atlas": atlas.label,
-        "Files": {path.name: sha256_of_file(path) for path in atlas.files},
-    }
+def told_of_parcels(inference: str) -> dict[str, Any]:
+    """Which inference they rest on."""
+    return {"Inference": inference}
 
 
 def _layers(values: FloatArray) -> dict[str, FloatArray]:

@@ -6,27 +6,53 @@ from typing import Any
 
 import numpy as np
 
-from bids_app.analyses.group.accuracy import GroupAccuracy, GroupPreference
-from bids_app.analyses.group.alignment import (
-    AUDITORY_RADIUS,
-    MIN_VERTICES,
-    AlignmentReport,
-    Gradient,
-)
+from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of
+from bids_app.analyses.group.alignment import AUDITORY_RADIUS, MIN_VERTICES, AlignmentReport
 from bids_app.analyses.group.collect import GroupData
-from bids_app.analyses.group.tables import TableWriter, table_rows
+from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.group import GroupAlignment
-from bids_app.outputs import ALIGNMENT_DESC, labeled
+from bids_app.outputs import ALIGNMENT_DESC
 
 
 def write_alignment(
-    writer: TableWriter,
+    writer: GroupWriter,
     data: GroupData,
-    gradient: Gradient,
-    alignment: AlignmentReport,
     accuracy: GroupAccuracy,
+    preference: GroupPreference,
+    result: AlignmentReport,
 ) -> None:
-    """Participants, the group's numbers and accuracy along the gradient."""
+    """The alignment with one gradient, and the gradient."""
+    writer.statmap(
+        "value",
+        result.gradient.values,
+        ["gradient"],
+        desc="gradient",
+        description="cortical gradient on this mesh",
+        Gradient=result.gradient.record,
+    )
+    _write_participants(writer, data, result, accuracy)
+    _write_bins(writer, data, result)
+    _write_spins(writer, data, result)
+    _write_layers(writer, data, result)
+    _write_vertices(writer, accuracy, preference, result)
+
+
+def told_of_alignment(inference: str, result: AlignmentReport) -> dict[str, Any]:
+    """Which inference it rests on, and parts of the cortex that were not looked at, and why."""
+    parts = {
+        "left": result.left,
+        "right": result.right,
+        "without auditory cortex": result.without_auditory,
+    }
+    few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
+    left_out = {part: few for part, found in parts.items() if found is None}
+    return {"Inference": inference, "LeftOut": left_out}
+
+
+def _write_participants(
+    writer: GroupWriter, data: GroupData, alignment: AlignmentReport, accuracy: GroupAccuracy
+) -> None:
     nothing = np.full(len(data.participants), np.nan)
     columns = {
         "rho": np.tanh(alignment.plain.participants_z),
@@ -45,14 +71,11 @@ def write_alignment(
         | {name: float(values[index]) for name, values in columns.items()}
         for index, label in enumerate(data.participants)
     ]
-    group = alignment_summary(alignment, accuracy) | {"gradient": gradient.record}
-    writer.table(
-        "statmap",
-        ALIGNMENT_COLUMNS,
-        rows,
-        desc=labeled(ALIGNMENT_DESC, gradient.label),
-        Group=group,
-    )
+    group = alignment_summary(alignment, accuracy) | {"gradient": alignment.gradient.record}
+    writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc=ALIGNMENT_DESC, Group=group)
+
+
+def _write_bins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
     bins = alignment.bins
     bin_rows = [
         {
@@ -67,31 +90,19 @@ def write_alignment(
         for index in range(len(bins.count))
         for layer, name in enumerate(data.layer_names)
     ]
-    writer.table("statmap", BIN_COLUMNS, bin_rows, desc=labeled("bins", gradient.label))
+    writer.table("statmap", BIN_COLUMNS, bin_rows, desc="bins")
 
 
-def left_out(alignment: AlignmentReport) -> dict[str, str]:
-    """Parts of the cortex that were not looked at by themselves, and why."""
-    parts = {
-        "left": alignment.left,
-        "right": alignment.right,
-        "without auditory cortex": alignment.without_auditory,
-    }
-    few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
-    return {part: few for part, result in parts.items() if result is None}
-
-
-def write_spins(
-    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
-) -> None:
+def _write_spins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
     """One row per rotation of the gradient."""
+    nothing = np.full(alignment.n_spins, np.nan)
+    left, right, without = alignment.left, alignment.right, alignment.without_auditory
     spins = {
         "statistic": alignment.plain.null,
         "statistic_partial": alignment.partial.null,
-        "statistic_left": alignment.left and alignment.left.null,
-        "statistic_right": alignment.right and alignment.right.null,
-        "statistic_without_auditory": alignment.without_auditory
-        and alignment.without_auditory.null,
+        "statistic_left": left.null if left else nothing,
+        "statistic_right": right.null if right else nothing,
+        "statistic_without_auditory": without.null if without else nothing,
         "largest_layer": alignment.omnibus.null,
     }
     layers = {f"layer_{k}": null for k, null in enumerate(alignment.layers.null, start=1)}
@@ -100,14 +111,10 @@ def write_spins(
         "gradient"
         for k, name in enumerate(data.layer_names, start=1)
     }
-    writer.table(
-        "", columns, table_rows(spins | layers, alignment.n_spins), desc=labeled("nulls", label)
-    )
+    writer.table("", columns, rows_of(spins | layers), desc="nulls")
 
 
-def write_layer_alignment(
-    writer: TableWriter, data: GroupData, alignment: AlignmentReport, label: str
-) -> None:
+def _write_layers(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
     """Every layer's accuracy against the gradient."""
     layers, omnibus = alignment.layers, alignment.omnibus
     rows = [
@@ -128,20 +135,20 @@ def write_layer_alignment(
         "n_spins": alignment.n_spins,
         "method": alignment.method,
     }
-    desc = labeled("layeralignment", label)
-    writer.table("statmap", LAYER_COLUMNS, rows, desc=desc, Group=group)
+    writer.table("statmap", LAYER_COLUMNS, rows, desc="layeralignment", Group=group)
 
 
-def write_vertices(
-    writer: TableWriter,
+def _write_vertices(
+    writer: GroupWriter,
     accuracy: GroupAccuracy,
     preference: GroupPreference,
-    gradient: Gradient,
+    alignment: AlignmentReport,
 ) -> None:
     """The vertices of the mask, which the figures of the page are drawn from."""
-    n_left = len(gradient.values) // 2
+    gradient = alignment.gradient.values
+    n_left = len(gradient) // 2
     values = {
-        "gradient": gradient.values,
+        "gradient": gradient,
         "accuracy": accuracy.layer_mean_r,
         "slope": preference.mean,
         "slope_p": preference.p,
@@ -157,7 +164,7 @@ def write_vertices(
         | {name: float(one[vertex]) for name, one in values.items()}
         for vertex in np.flatnonzero(accuracy.mask)
     ]
-    writer.table("statmap", VERTEX_COLUMNS, rows, desc=labeled("vertices", gradient.label))
+    writer.table("statmap", VERTEX_COLUMNS, rows, desc="vertices")
 
 
 def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
-from bids_app.errors import TooFewError
+from bids_app.config import Config, Statistics
+from bids_app.errors import TooFewError, reason_of
 from bids_app.files import sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
 from bids_app.outputs import (
@@ -36,6 +38,8 @@ from bids_app.outputs import (
 )
 from bids_app.statistics import fisher_z
 from bids_app.surface.mesh import load_mesh
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 Place = tuple[str, str]
 """Entities ``feature`` and ``desc`` of a map: the scale, and whether the brain precedes it."""
@@ -83,13 +87,63 @@ class RatingMapTests:
     accuracy: dict[str, GroupEmotion]
 
 
+def missing_rating_maps(tree: OutputTree, participants: Sequence[str], config: Config) -> str:
+    """Why there are no maps of ratings and brain to test; empty where there are."""
+    return _missing("rating_maps", tree, participants, config, EMOTION_LABEL, "")
+
+
+def missing_rating_scores(
+    tree: OutputTree, model: str, participants: Sequence[str], config: Config
+) -> str:
+    """Why there are no scores of layers and ratings to test; empty where there are."""
+    return _missing("rating_scores", tree, participants, config, model, RATINGS_DESC)
+
+
+def _missing(
+    name: str, tree: OutputTree, participants: Sequence[str], config: Config, model: str, desc: str
+) -> str:
+    if config.emotion.mode == "off":
+        return "ratings: switched off (--emotion off)"
+    if set(tree.participants_of(model, desc)) & set(participants):
+        return ""
+    return f"{name}: no participant has {tree.participant_settings('*', model, desc).name}"
+
+
 def infer_rating_maps(
-    tree: OutputTree,
-    participants: Sequence[str],
-    *,
-    n_permutations: int,
-    seed: int,
-    n_threads: int = 1,
+    tree: OutputTree, participants: Sequence[str], statistics: Statistics, n_threads: int = 1
+) -> RatingMapTests | None:
+    """Maps of ratings and brain over participants; None where too few have them."""
+    LOGGER.info("group: ratings and brain")
+    try:
+        tests = _test_maps(tree, participants, statistics, n_threads)
+    except TooFewError as error:
+        LOGGER.warning("group: ratings and brain is left out: %s", reason_of(error))
+        return None
+    _tell("ratings and brain", tests.group)
+    return tests
+
+
+def infer_rating_scores(
+    tree: OutputTree, model: str, participants: Sequence[str], statistics: Statistics
+) -> ScoreTests | None:
+    """Layers and ratings over participants; None where too few have scores."""
+    LOGGER.info("group: layers and ratings")
+    try:
+        tests = _test_scores(tree, model, participants, statistics)
+    except TooFewError as error:
+        LOGGER.warning("group: layers and ratings is left out: %s", reason_of(error))
+        return None
+    _tell("layers and ratings", tests.group)
+    return tests
+
+
+def _tell(what: str, group: RatingGroup) -> None:
+    for label, why in group.left_out.items():
+        LOGGER.warning("group: %s without sub-%s: %s", what, label, why)
+
+
+def _test_maps(
+    tree: OutputTree, participants: Sequence[str], statistics: Statistics, n_threads: int
 ) -> RatingMapTests:
     """Two-sided sign flips joint over scales, differences of scales, and accuracy above zero.
 
@@ -116,8 +170,8 @@ def infer_rating_maps(
             del left_out[participant]
     _check_enough(kept, left_out, "maps of all scales")
     options: dict[str, Any] = {
-        "n_permutations": n_permutations,
-        "seed": seed,
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
         "n_threads": n_threads,
     }
     effects = np.stack(
@@ -225,13 +279,8 @@ class ScoreTests:
     lags: NDArray[np.float64]
 
 
-def infer_rating_scores(
-    tree: OutputTree,
-    model: str,
-    participants: Sequence[str],
-    *,
-    n_permutations: int,
-    seed: int,
+def _test_scores(
+    tree: OutputTree, model: str, participants: Sequence[str], statistics: Statistics
 ) -> ScoreTests:
     """Profile of every scale over layers, and whether scales prefer different layers.
 
@@ -251,7 +300,11 @@ def infer_rating_scores(
     for p, names in told.items():
         if names != wanted:
             raise damaged(tree.scores(p, model, "ratings"), ", ".join(names), ", ".join(wanted))
-    scores = summarize_scores(own, n_permutations=n_permutations, seed=seed)
+    draws: dict[str, Any] = {
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
+    }
+    scores = summarize_scores(own, **draws)
     kept = scores.participants
     group = RatingGroup(
         model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out
@@ -262,7 +315,7 @@ def infer_rating_scores(
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
         return ScoreTests(group, scores, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
-    tested = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
+    tested = sign_flip_max_t(z, **draws)
     return ScoreTests(group, scores, tested, np.tanh(z.mean(axis=0)), tables[0][1])
 
 

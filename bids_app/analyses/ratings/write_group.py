@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,19 @@ import numpy as np
 from bids_app.analyses.group.effects import GroupEmotion
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.ratings.group import RatingMapTests, ScoreTests
-from bids_app.outputs import RATINGS_DESC, OutputTree
 
 MAX_T = "sign-flip p, corrected over vertices and scales (max-T)"
 
 
-def write_rating_map_tests(
-    tree: OutputTree, tests: RatingMapTests, settings: Mapping[str, Any]
-) -> list[Path]:
-    """Write group maps of ratings and brain; the settings file comes last."""
-    writer = GroupWriter(tree, tests.group, settings)
-    writer.begin()
-    effects = tests.effects
-    for k, place in enumerate(tests.places):
+def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
+    """Group maps of ratings and brain."""
+    effects = result.effects
+    for k, place in enumerate(result.places):
         _write_effect(writer, effects, k, place)
-    for k, (first, second) in enumerate(combinations(tests.places, 2)):
+    for k, (first, second) in enumerate(combinations(result.places, 2)):
         feature = f"{''.join(first)}Minus{''.join(second)}"
         _write_contrast(writer, effects, k, feature)
-    for window, accuracy in tests.accuracy.items():
+    for window, accuracy in result.accuracy.items():
         told = f"predictions from the {window} of the ratings"
         for stat, values, text in (
             ("r", np.tanh(accuracy.mean), f"back-transformed mean Fisher z, {told}"),
@@ -37,8 +31,6 @@ def write_rating_map_tests(
             ("p", accuracy.test.p, f"one-sided {MAX_T}, {told}"),
         ):
             writer.statmap(stat, values, accuracy.names, desc=window, description=text)
-    writer.finish(LeftOut=_left_out(tests.group.left_out))
-    return writer.written
 
 
 def _write_effect(
@@ -81,13 +73,9 @@ def _write_contrast(writer: GroupWriter, effects: GroupEmotion, k: int, feature:
         )
 
 
-def write_score_tests(
-    tree: OutputTree, tests: ScoreTests, settings: Mapping[str, Any]
-) -> list[Path]:
-    """Write group tables of layers and ratings; the settings file comes last."""
-    writer = GroupWriter(tree, tests.group, settings, desc=RATINGS_DESC)
-    writer.begin()
-    scores = tests.scores
+def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
+    """Group tables of layers and ratings."""
+    scores = result.scores
     rows = [
         {
             **cell,
@@ -128,10 +116,8 @@ def write_score_tests(
         if len(scores.interaction_p)
     ]
     writer.table("scores", INTERACTION_COLUMNS, interaction, desc="interaction")
-    if tests.changes is not None:
-        writer.table("scores", CHANGE_COLUMNS, _change_rows(tests), desc="changes")
-    writer.finish(LeftOut=_left_out(tests.group.left_out))
-    return writer.written
+    if result.changes is not None:
+        writer.table("scores", CHANGE_COLUMNS, _change_rows(result), desc="changes")
 
 
 def _cells(
@@ -160,8 +146,10 @@ def _change_rows(tests: ScoreTests) -> list[dict[str, Any]]:
     ]
 
 
-def _left_out(reasons: Mapping[str, str]) -> dict[str, str]:
-    return {f"sub-{participant}": why for participant, why in reasons.items()}
+def told_of_ratings(result: RatingMapTests | ScoreTests) -> dict[str, Any]:
+    """Who is not in, and why."""
+    reasons = result.group.left_out.items()
+    return {"LeftOut": {f"sub-{participant}": why for participant, why in reasons}}
 
 
 PROFILE_COLUMNS = {

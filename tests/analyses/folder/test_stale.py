@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from bids_app.workflows.group_level import init_group_level_wf
 from bids_app.workflows.steps import Step, handed_on, step
+from nipype.interfaces.utility import Merge
 
 from bids_app.analyses.group.collect import GroupData
-from bids_app.analyses.group.steps import correlate_participants
+from bids_app.analyses.group.isc import group_isc
 from bids_app.cli.parser import parse_config
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, sidecar_of
@@ -29,7 +30,7 @@ def test_responses_that_come_later_are_seen(tmp_path):
     config = parse_config(["/data", str(tree.root), "group"])
 
     def run():
-        node = step(correlate_participants, config, fresh=True, tree=tree, data=data)
+        node = step(group_isc, config, fresh=True, tree=tree, data=data)
         node.base_dir = str(tmp_path / "work")
         node.config = {"execution": {"hash_method": "content", "crashdump_dir": str(tmp_path)}}
         return handed_on(node.run().outputs.out)
@@ -50,6 +51,7 @@ def test_responses_that_come_later_are_seen(tmp_path):
 def test_every_step_of_the_group_level_reads_the_folder_afresh(tmp_path):
     config = parse_config(["/data", str(tmp_path), "group"])
     workflow = init_group_level_wf("vggish", ["01", "02"], {}, config=config)
-    steps = [node.interface for node in workflow._get_all_nodes()]
+    nodes = [node.interface for node in workflow._get_all_nodes()]
+    steps = [one for one in nodes if not isinstance(one, Merge)]  # which reads no file
     assert len(steps) >= 8
     assert all(isinstance(one, Step) and one.always_run for one in steps)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from bids_app.analyses.group.accuracy import N_BOOTSTRAP, best_layer_stability
 from bids_app.analyses.group.collect import load_group
+from bids_app.analyses.group.preference import N_BOOTSTRAP, best_layer_stability
 from bids_app.analyses.participant.layers import fit_layers
 from bids_app.analyses.participant.preference import derive_preference, preference_missing
 from bids_app.analyses.participant.responses import Block

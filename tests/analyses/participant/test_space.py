@@ -16,7 +16,7 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
-from bids_app.config import Cleaning
+from bids_app.config import Cleaning, Statistics
 from bids_app.errors import BadDataError
 from bids_app.inputs.dataset import plan_study
 from bids_app.outputs import OutputTree
@@ -104,9 +104,8 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
     with pytest.raises(BadDataError, match="fsaverage5"):
         load_gradient(option, "fsaverage5")
     accuracy = SimpleNamespace(mask=np.arange(N_VERTICES) % 3 == 0, mean_r=r.mean(axis=0))
-    report = align(
-        data, accuracy, SimpleNamespace(slopes=slopes), gradient.values, n_spins=19, seed=0
-    )
+    statistics = Statistics(n_spins=19, random_seed=0)
+    report = align(data, accuracy, SimpleNamespace(slopes=slopes), gradient, statistics)
     assert report.plain.r > 0.8
     writer = GroupWriter(OutputTree(tmp_path / "out"), data, {})
     writer.statmap("value", gradient.values[None], ["gradient"], desc="gradient")

@@ -1,0 +1,102 @@
+"""What a group analysis is: one row says all that is particular to it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bids_app.analyses.declare import MapOutput, Settings, TableOutput
+from bids_app.config import Config
+from bids_app.report.group import SectionOf
+from bids_app.report.page import Section
+from bids_app.report.sources import GroupFiles
+
+
+def inference_settings(config: Config) -> list[tuple[str, Settings]]:
+    """Settings of what is inferred over participants."""
+    return [("", config.inference_settings())]
+
+
+def never_missing() -> str:
+    """Every folder has the inputs."""
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class GroupAnalysis:
+    """A group analysis.
+
+    Parameters of its functions say by their names what they need: ``tree``, ``model``,
+    ``participants``, ``data`` (a `GroupData`), the result of another analysis by that one's name,
+    a section of the configuration, ``cache_dir``, ``folder`` for large files, ``n_threads``.
+
+    Attributes
+    ----------
+    name : str
+        What its result is called.
+    function : callable
+        Returns the result, or None where there is none; with `option`, one by label.
+    outputs : tuple of MapOutput and TableOutput
+        Attributes of the result that are written.
+    write : callable, optional
+        Writes what cannot be declared so. Its parameters may also be ``writer``, and ``result``:
+        its own.
+    details : callable, optional
+        Returns fields of the settings file. Its parameters may also be ``result``, ``previous``
+        (who was in the result before) and ``inference`` (hash of the settings of inference).
+    desc : str
+        Of the settings file that marks it as complete; analyses with the same one share it.
+    settings : callable
+        From the configuration to labels and the settings of each.
+    option : str
+        What gives the analysis files, ``[NAME=]FILE,FILE``: there is a result of each, whose label
+        is appended to `desc`.
+    model : str
+        Label of its results where they belong to no encoding model; they are computed once.
+    people : str
+        Attribute of the result that says whose it is; empty where it is of all participants.
+    missing : callable
+        From ``tree``, ``model``, ``participants`` and ``config`` to why there is nothing to do;
+        empty where there is.
+    summary : callable, optional
+        Adds what may be said of it to the page's summary.
+    sections, appendix : tuple of callables
+        Its sections of the page, and those behind the sections of all analyses.
+    shown_once : bool
+        Whether a page of several models has its sections once.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    outputs: tuple[MapOutput | TableOutput, ...] = ()
+    write: Callable[..., None] | None = None
+    details: Callable[..., Mapping[str, Any]] | None = None
+    desc: str = ""
+    settings: Callable[[Config], Sequence[tuple[str, Settings]]] = inference_settings
+    option: str = ""
+    model: str = ""
+    people: str = ""
+    missing: Callable[..., str] = never_missing
+    summary: Callable[[Section, GroupFiles], None] | None = None
+    sections: tuple[SectionOf, ...] = ()
+    appendix: tuple[SectionOf, ...] = ()
+    shown_once: bool = False
+
+
+def call(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Call a function with those of `given` that its parameters are called like."""
+    known = inspect.signature(function).parameters
+    return function(**{name: value for name, value in given.items() if name in known})
+
+
+def state(analysis: str, part: str = "", reason: str = "", *, done: bool = False) -> dict[str, str]:
+    """A row of the table of analyses: what was done, or left out and why."""
+    told = "done" if done or not reason else "left out"
+    return {"analysis": analysis, "part": part, "state": told, "reason": reason}
+
+
+def states(results: Iterable[Any]) -> list[dict[str, str]]:
+    """Rows of all results that tell what was done, in their order."""
+    return [row for result in results for row in getattr(result, "states", ())]

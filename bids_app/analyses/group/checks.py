@@ -1,0 +1,53 @@
+"""What is looked at before a group analysis begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from bids_app.analyses.folder.read import RECORD, check_outputs, read_record
+from bids_app.analyses.group.collect import read_encoding
+from bids_app.inputs.estimate import group_memory
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, sidecar_of
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+
+def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -> float:
+    """Bytes that the maps of these participants will take."""
+    space = str(read_encoding(tree, participants[0], model)["Settings"]["space"])
+    left = tree.participant_map(participants[0], "L", space, model=model, stat="r")
+    layers = read_record(sidecar_of(left), DataArrays=list)["DataArrays"]
+    return group_memory(len(participants), len(layers), space)
+
+
+def check_files(
+    tree: OutputTree, model: str, participants: Sequence[str], *, ratings: bool
+) -> None:
+    """Whether every file that will be read is there.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    for participant in participants:
+        check_outputs(tree, read_encoding(tree, participant, model))
+    for label, desc in ((EMOTION_LABEL, ""), (model, RATINGS_DESC)) if ratings else ():
+        for participant in sorted(set(tree.participants_of(label, desc)) & set(participants)):
+            path = tree.participant_settings(participant, label, desc)
+            check_outputs(tree, read_record(path, **RECORD, LeftOut=dict))
+
+
+def tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:
+    """Log who joined and who left since the group result that is there."""
+    path = tree.group_table("settings.json", model=model)
+    if not path.is_file():
+        return
+    known = read_record(path, Participants=list)["Participants"]
+    before = {str(label).removeprefix("sub-") for label in known}
+    for what, labels in (
+        ("new since the last group result", set(participants) - before),
+        ("in the last group result but not in this one", before - set(participants)),
+    ):
+        if labels:
+            LOGGER.info("group: %s: %s", what, ", ".join(sorted(labels)))
