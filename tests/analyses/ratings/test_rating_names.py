@@ -6,12 +6,13 @@ import numpy as np
 
 from bids_app.analyses.folder.claims import claim_settings
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.ratings import write_group
 from bids_app.analyses.ratings.brain_glm import map_contrasts
 from bids_app.analyses.ratings.group import infer_rating_maps
 from bids_app.analyses.ratings.write import write_rating_maps
-from bids_app.analyses.ratings.write_group import write_rating_map_tests
-from bids_app.config import Emotion
+from bids_app.config import Emotion, Statistics
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, parse_entities, sidecar_of
 
@@ -50,9 +51,10 @@ def test_a_scale_may_be_called_like_a_window(tmp_path):
         ("atpeace", ""): ["at peace"],
     }
     assert places(written, "effect") == expected
-    tests = infer_rating_maps(tree, PARTICIPANTS, n_permutations=4, seed=0)
-    group = write_rating_map_tests(tree, tests, {})
-    found = places(group, "effect")
+    tests = infer_rating_maps(tree, PARTICIPANTS, Statistics(n_permutations=4, random_seed=0))
+    writer = GroupWriter(tree, tests.group, {})
+    write_group.write_rating_maps(writer, tests)
+    found = places(writer.written, "effect")
     assert {key: names for key, names in found.items() if key[1] != "contrast"} == expected
     assert found["TensionMinusTensionfollows", "contrast"] == ["Tension - Tension follows"]
 
