@@ -59,7 +59,8 @@ def random_seed(weights: str | Path) -> int | None:
             "The weights of an untrained network need a seed.",
             where="--vggish-weights",
             found=text,
-            wanted="random: followed by a whole number, for example random:0",
+            wanted="random: followed by a whole number",
+            remedy="give a seed, for example --vggish-weights random:0",
         )
     return int(seed)
 

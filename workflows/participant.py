@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from bids_app.workflows.conditions_participant import connect_conditions
 from bids_app.workflows.ratings_participant import connect_ratings
 from bids_app.workflows.steps import step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
+from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
@@ -28,38 +31,80 @@ from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree
 
 
-def init_participant_level_wf(
-    plan: StudyPlan,
-    jobs: Sequence[Sequence[Record]],
-    *,
-    config: Config,
-    models: Mapping[str, EncodingModel],
-    work: EmotionWork,
-    n_threads: int,
-    costs: Estimate,
-) -> pe.Workflow:
-    """Stimulus side of every model once, then every participant of `jobs` and of `work`.
+@dataclass(frozen=True)
+class Music:
+    """What is to be done about music.
 
-    Parameters
+    Attributes
     ----------
     plan : StudyPlan
         Runs and stimuli.
-    jobs : sequence of sequence of Record
-        Per participant, the models to fit.
-    config : Config
     models : mapping from label to EncodingModel
-    work : EmotionWork
+    jobs : mapping from participant to list of Record
+        Models to fit.
+    ratings : EmotionWork
         What is to be done with ratings.
-    n_threads : int
-        Threads of each participant's encoding.
     costs : Estimate
         Memory that steps may take.
+    """
+
+    plan: StudyPlan
+    models: Mapping[str, EncodingModel]
+    jobs: Mapping[str, list[Record]]
+    ratings: EmotionWork
+    costs: Estimate
+
+
+def init_participant_level_wf(
+    music: Music | None,
+    contrasts: ConditionPlan | None,
+    records: Sequence[Record],
+    *,
+    config: Config,
+    n_threads: int,
+) -> pe.Workflow:
+    """Stimulus side of every model once, then everybody's models, ratings, conditions and page.
+
+    Parameters
+    ----------
+    music : Music or None
+    contrasts : ConditionPlan or None
+    records : sequence of Record
+        Conditions to work on.
+    config : Config
+    n_threads : int
+        Threads of each participant's encoding.
 
     Outputs
     -------
     None; the derivatives are in ``config.output_dir``.
     """
     workflow = pe.Workflow(name="participant_level_wf")
+    people: dict[str, pe.Workflow] = {}
+    if music is not None:
+        _connect_music(workflow, people, music, config=config, n_threads=n_threads)
+    for record in records:
+        assert contrasts is not None
+        who = record.participant
+        if who not in people:
+            people[who] = init_page_wf(contrasts.study, record, config=config)
+            workflow.add_nodes([people[who]])
+        connect_conditions(people[who], contrasts, record, config=config)
+    return workflow
+
+
+def _connect_music(
+    workflow: pe.Workflow,
+    people: dict[str, pe.Workflow],
+    music: Music,
+    *,
+    config: Config,
+    n_threads: int,
+) -> None:
+    """Stimulus side, encoding models and ratings; `people` gets everybody's workflow."""
+    plan, costs, work = music.plan, music.costs, music.ratings
+    if not music.jobs and not any(map(work.records, plan.participants)):
+        return
     stimuli = [(s.label, s.path) for s in plan.stimuli]
     heard = {s.label: s.sha256 for s in plan.stimuli}
     features = {
@@ -78,35 +123,31 @@ def init_participant_level_wf(
             n_procs=config.running.n_procs,
             mem_gb=costs.feature_memory / 1e9,
         )
-        for label, model in models.items()
+        for label, model in music.models.items()
     }
     sounds = step(read_loudness, config, "loudness", stimuli=stimuli, rests_on=heard)
-    first = features[config.model.spaces[0].label]
-    people: dict[str, pe.Workflow] = {}
-    for records in jobs:
-        participant_wf = init_participant_wf(
+    for who, records in music.jobs.items():
+        people[who] = init_participant_wf(
             plan,
             records,
             config=config,
-            models=models,
+            models=music.models,
             n_threads=n_threads,
             mem_gb=costs.participant_memory / 1e9,
         )
-        people[records[0].participant] = participant_wf
         for record in records:
             for node in ("encoding", "weights") if config.model.save_weights else ("encoding",):
                 target = f"{node}_{record.model}.grams"
-                workflow.connect(features[record.model], "out", participant_wf, target)
-        workflow.connect(sounds, "out", participant_wf, "responses.sounds")
-    for participant in set(plan.participants) - set(people):
-        if records := work.records(participant):
-            people[participant] = pe.Workflow(name=f"sub_{participant}_wf")
-            people[participant].add_nodes([report_step(plan, records[0], config)])
+                workflow.connect(features[record.model], "out", people[who], target)
+        workflow.connect(sounds, "out", people[who], "responses.sounds")
+    for who in plan.participants:
+        if who not in people and (records := work.records(who)):
+            people[who] = init_page_wf(plan, records[0], config=config)
+    first = features[config.model.spaces[0].label]
     for participant_wf in people.values():
         workflow.connect(first, "out", participant_wf, "report.grams")
     options = {"config": config, "n_threads": n_threads, "costs": costs}
     connect_ratings(workflow, people, features, plan, work, **options)
-    return workflow
 
 
 def init_participant_wf(
@@ -142,8 +183,8 @@ def init_participant_wf(
     )
     # Too little for a job of a cluster.
     gather = pe.Node(Merge(len(records)), name="gather", run_without_submitting=True)
-    report = report_step(plan, records[0], config)
-    workflow = pe.Workflow(name=f"sub_{who}_wf")
+    workflow = init_page_wf(plan, records[0], config=config)
+    report = workflow.get_node("report")
     workflow.connect(
         [(responses, shared, [("out", "prepared")]), (gather, report, [("out", "files")])]
     )
@@ -188,17 +229,26 @@ def init_participant_wf(
     return workflow
 
 
-def report_step(plan: StudyPlan, record: Record, config: Config) -> pe.Node:
-    """The node that draws a participant's page; it needs the files it shows, and grams."""
+def init_page_wf(study: StudyPlan, record: Record, *, config: Config) -> pe.Workflow:
+    """A participant's page, which analyses are then connected to.
+
+    Inputs
+    ------
+    report.grams, report.files, report.rating_files, report.condition_files
+        As for `draw_page`.
+    """
     who = record.participant
-    return step(
+    report = step(
         draw_page,
         config,
         "report",
         tree=OutputTree(config.output_dir),
         participant=who,
         stimuli=sorted(record.stimuli),
-        skipped=[(run.label, run.reason) for run in plan.skipped if run.participant == who],
+        skipped=[(run.label, run.reason) for run in study.skipped if run.participant == who],
         who=who,
         fresh=True,  # the page may be gone
     )
+    workflow = pe.Workflow(name=f"sub_{who}_wf")
+    workflow.add_nodes([report])
+    return workflow

@@ -1,12 +1,15 @@
-"""Run a level: plan, build the workflow, run it, and say what became of everybody."""
+"""Run the participant level: plan, build the workflow, run it, and say what became of everybody."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+from bids_app.workflows.participant import Music, init_participant_level_wf
 from bids_app.workflows.running import Failure, raise_failure, run_workflow
 
+from bids_app.analyses.conditions.participant import conditions_memory
+from bids_app.analyses.conditions.plan import ConditionPlan, condition_record, condition_settings
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.plan import (
@@ -20,88 +23,142 @@ from bids_app.analyses.ratings.brain_glm import rating_glm_memory
 from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings, find_ratings, plan_emotion
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.inputs.estimate import check_memory, need_memory
+from bids_app.inputs.estimate import Estimate, check_memory, need_memory
 from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import StudyPlan
-from bids_app.outputs import OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.report import write_participant_report
 from bids_app.status import Status
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
+Parts = dict[tuple[str, str], list[Record]]
+"""What is open, by participant and part of the work: nothing for music, or conditions."""
 
-def run_participant_level(config: Config, plan: StudyPlan, run_id: str) -> Status:
-    """Work on every participant of `plan`.
+
+def run_participant_level(
+    config: Config, plan: StudyPlan | None, contrasts: ConditionPlan | None, run_id: str
+) -> Status:
+    """Work on every participant of both plans, in one workflow.
 
     Parameters
     ----------
     config : Config
-    plan : StudyPlan
+    plan : StudyPlan or None
+        Who heard what; None where there is no music.
+    contrasts : ConditionPlan or None
+        Who saw which conditions; None without contrasts.
     run_id : str
         Names this call in logs.
 
     Returns
     -------
     Status
-        One row per participant and per skipped run.
+        One row per participant and part of the work, and per skipped run.
     """
-    from bids_app.workflows.participant import init_participant_level_wf
+    tree, status, parts = OutputTree(config.output_dir), Status(run_id, "participant"), Parts()
+    if contrasts is not None:
+        _check_condition_memory(config, contrasts)
+    if plan is not None:
+        costs = costs_of(config, plan)
+        check_memory(costs, config.running.memory)
+        ratings = find_ratings(config, plan)
+        _check_rating_memory(config, plan, ratings)
+        models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
+    study = plan if plan is not None or contrasts is None else contrasts.study
+    if study is not None:
+        write_descriptions(tree, study)
+    if contrasts is not None:
+        parts |= _open_conditions(config, contrasts, tree, status)
+    music = None
+    if plan is not None:
+        music = _open_music(config, plan, models, ratings, costs, tree, status)
+        parts |= _parts_of(music, status)
+    if parts:
+        workflow = init_participant_level_wf(
+            music,
+            contrasts,
+            [record for (_, part), (record, *_) in parts.items() if part == CONDITIONS_LABEL],
+            config=config,
+            n_threads=config.running.n_threads(len({who for who, _ in parts})),
+        )
+        _judge(status, tree, parts, run_workflow(workflow, config, run_id))
+    if music is not None:
+        _tell_left_out(status, tree, music.ratings)
+    status.write(tree.status(run_id))
+    return status
 
-    tree = OutputTree(config.output_dir)
-    costs = costs_of(config, plan)
-    check_memory(costs, config.running.memory)
-    ratings = find_ratings(config, plan)
-    _check_rating_memory(config, plan, ratings)
-    models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
-    write_descriptions(tree, plan)
+
+def _open_conditions(
+    config: Config, plan: ConditionPlan, tree: OutputTree, status: Status
+) -> Parts:
+    """Conditions of everybody who has them and whose maps are not current."""
+    settings = condition_settings(config, plan)
+    claim_settings(tree, CONDITIONS_LABEL, settings)
+    for run, why in plan.skipped.items():
+        LOGGER.warning("%s has no conditions: %s", run, why)
+    for participant, why in plan.left_out.items():
+        LOGGER.warning("sub-%s is left out of the conditions: %s", participant, why)
+        status.add(participant, CONDITIONS_LABEL, "skipped", why)
+    parts: Parts = {}
+    for participant in plan.participants:
+        record = condition_record(plan, participant, settings)
+        if is_current(tree, record):
+            status.add(participant, CONDITIONS_LABEL, "done", "already there")
+            LOGGER.info("sub-%s: conditions already done", participant)
+        else:
+            parts[participant, CONDITIONS_LABEL] = [record]
+    return parts
+
+
+def _open_music(
+    config: Config,
+    plan: StudyPlan,
+    models: Mapping[str, EncodingModel],
+    ratings: StudyRatings,
+    costs: Estimate,
+    tree: OutputTree,
+    status: Status,
+) -> Music:
+    """Encoding models and ratings that are not current; nobody may have other settings."""
     mask = {"cortex_mask": mask_checksums(config)}
     claim(tree.response_settings, config.response_settings() | mask)
     for label, model in models.items():
         claim_settings(tree, label, model.settings)
-    status = Status(run_id, "participant")
-    for skipped in plan.skipped:
-        status.add(
-            skipped.participant,
-            skipped.label,
-            "skipped",
-            skipped.reason,
-            problem=skipped.problem,
-        )
-        if skipped.problem:
-            LOGGER.warning("%s is skipped: %s", skipped.label, skipped.reason)
+    for run in plan.skipped:
+        status.add(run.participant, run.label, "skipped", run.reason, problem=run.problem)
+        if run.problem:
+            LOGGER.warning("%s is skipped: %s", run.label, run.reason)
     records = {
         p: [participant_record(plan, p, model) for model in models.values()]
         for p in plan.participants
     }
-    work = plan_emotion(
-        tree, config, ratings, {k: model.settings for k, model in models.items()}, records, plan
-    )
+    settings = {label: model.settings for label, model in models.items()}
+    work = plan_emotion(tree, config, ratings, settings, records, plan)
     _tell(status, work)
-    jobs, pending = [], []
-    for participant, own in records.items():
-        open_records = [record for record in own if not is_current(tree, record)]
-        if open_records:
-            jobs.append(open_records)
-        if open_records or work.records(participant):
-            pending.append([*open_records, *work.records(participant)])
+    jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
+    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work, costs)
+
+
+def _parts_of(music: Music, status: Status) -> Parts:
+    """What is open about music; whoever has nothing open is done."""
+    parts: Parts = {}
+    for participant in music.plan.participants:
+        if found := [*music.jobs.get(participant, []), *music.ratings.records(participant)]:
+            parts[participant, ""] = found
         else:
             status.add(participant, "", "done", "already there, with these settings and inputs")
             LOGGER.info("sub-%s: already done", participant)
-    if pending:
-        workflow = init_participant_level_wf(
-            plan,
-            jobs,
-            config=config,
-            models=models,
-            work=work,
-            n_threads=config.running.n_threads(len(pending)),
-            costs=costs,
-        )
-        failures = run_workflow(workflow, config, run_id)
-        _judge(status, tree, pending, failures)
-    _tell_left_out(status, tree, work)
-    status.write(tree.status(run_id))
-    return status
+    return parts
+
+
+def _check_condition_memory(config: Config, plan: ConditionPlan) -> None:
+    """Refuse linear models of conditions that do not fit."""
+    needed = max(
+        conditions_memory(plan.runs_of(p), len(plan.contrasts), config.cleaning, plan.seed)
+        for p in plan.participants
+    )
+    need_memory(needed, config.running.memory, "for the conditions of one participant")
 
 
 def _check_rating_memory(config: Config, plan: StudyPlan, ratings: StudyRatings) -> None:
@@ -149,13 +206,8 @@ def _tell_left_out(status: Status, tree: OutputTree, work: EmotionWork) -> None:
                 status.add(record.participant, analysis, "skipped", reason)
 
 
-def _judge(
-    status: Status,
-    tree: OutputTree,
-    jobs: Sequence[Sequence[Record]],
-    failures: list[Failure],
-) -> None:
-    """One row per participant worked on.
+def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failure]) -> None:
+    """One row per participant and part worked on.
 
     Raises
     ------
@@ -165,22 +217,25 @@ def _judge(
     for failure in failures:
         if not failure.who:
             raise_failure(failure)
-    for records in jobs:
-        record = records[0]
-        own = [failure for failure in failures if failure.who == record.participant]
+    failed: dict[str, list[Failure]] = {}
+    for (participant, part), records in parts.items():
+        own = [f for f in failures if (f.who, f.part) == (participant, part)]
         if own:
             reason = f"{own[0].text} (crash file: {own[0].crash_file})"
-        elif not all(is_current(tree, each) for each in records):
+        elif not all(is_current(tree, record) for record in records):
             reason = "the work stopped before its maps were complete"
         else:
-            status.add(record.participant, "", "done")
+            status.add(participant, part, "done")
             continue
-        LOGGER.error("sub-%s failed: %s", record.participant, reason)
-        status.add(record.participant, "", "failed", reason)
-        rows = [row for row in status.rows if row.participant == record.participant]
+        LOGGER.error(
+            "sub-%s failed: %s", participant, " ".join([f"{part}:" if part else "", reason]).strip()
+        )
+        status.add(participant, part, "failed", reason)
+        failed.setdefault(participant, []).extend(own)
+    for participant, own in failed.items():
         write_participant_report(
             tree.root,
-            record.participant,
-            status_rows=rows,
+            participant,
+            status_rows=[row for row in status.rows if row.participant == participant],
             crash_files=[failure.crash_file for failure in own],
         )

@@ -115,8 +115,8 @@ class Failure:
     ----------
     node : str
         Full name of the node.
-    who : str
-        Participant it worked for; empty where it served all.
+    who, part : str
+        Participant it worked for, empty where it served all; and part of the work that failed.
     error : str
         Name of the exception's class.
     text : str
@@ -126,6 +126,7 @@ class Failure:
 
     node: str
     who: str
+    part: str
     error: str
     text: str
     crash_file: Path
@@ -167,7 +168,9 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
             LOGGER.debug("nipype: %s", error)
     steps = {name: workflow.get_node(name).interface for name in workflow.list_node_names()}
     owners = {
-        f"{workflow.name}.{name}": one.who for name, one in steps.items() if isinstance(one, Step)
+        f"{workflow.name}.{name}": (one.who, one.part)
+        for name, one in steps.items()
+        if isinstance(one, Step)
     }
     return [_read_crash(path, owners) for path in sorted(crash_dir.glob("crash-*.txt"))]
 
@@ -208,17 +211,17 @@ def _work_dir(config: Config) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_crash(path: Path, owners: Mapping[str, str]) -> Failure:
+def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:
     text = path.read_text(errors="replace")
     named = re.search(r"^Node: (.+)$", text, re.MULTILINE)
     node = named.group(1) if named else path.name
-    who = owners.get(node, "")
+    who, part = owners.get(node, ("", ""))
     found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
     last = found[-1] if found else None
     if last is None:
-        return Failure(node, who, "", "see the crash file", path)
+        return Failure(node, who, part, "", "see the crash file", path)
     tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
-    return Failure(node, who, last.group(1), tail, path)
+    return Failure(node, who, part, last.group(1), tail, path)
 
 
 def raise_failure(failure: Failure) -> NoReturn:

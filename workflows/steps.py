@@ -43,6 +43,7 @@ def step(
     name: str = "",
     *,
     who: str = "",
+    part: str = "",
     rests_on: Any = None,
     fresh: bool = False,
     n_procs: int = 1,
@@ -63,6 +64,9 @@ def step(
         Of the node; default: the function's.
     who : str
         Participant the step works for; empty where it serves all.
+    part : str
+        Part of the work that fails with the step, as in the status: ``conditions``; empty for
+        music.
     rests_on : object
         Checksums of files behind the inputs: a kept result stands only with the same ones.
     fresh : bool
@@ -85,6 +89,7 @@ def step(
     interface = Step(
         function,
         who=who,
+        part=part,
         fresh=fresh,
         blas_threads=blas_threads,
         verbosity=config.running.verbosity,
@@ -148,6 +153,11 @@ class Step(BaseInterface):
     def who(self) -> str:
         """Participant the step works for; empty where it serves all."""
         return str(self.options["who"])
+
+    @property
+    def part(self) -> str:
+        """Part of the work that fails with the step."""
+        return str(self.options["part"])
 
     def __reduce__(self) -> Any:
         # The class of the inputs is made from the signature, so it cannot be pickled by name.

@@ -127,8 +127,6 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     -------
     Status, or the exit code of ``--dry-run``
     """
-    from bids_app.report import write_participant_report
-
     contrasts = bool(config.conditions.contrasts)
     found = plan_contrasts(config) if contrasts else None
     try:
@@ -144,23 +142,9 @@ def run_participants(config: Config, run_id: str) -> Status | int:
         if found is not None:
             print(show_conditions(found), end="\n\n" if plan else "\n")
         return show_plan(config, plan) if plan else 0
-    rows: list[StatusRow] = []
-    if found is not None:
-        from bids_app.workflows.conditions_participant import run_conditions
+    from bids_app.workflows.participant_level import run_participant_level
 
-        status = run_conditions(config, found, run_id)
-        rows = status.rows
-    if plan is not None:
-        from bids_app.workflows.participant_level import run_participant_level
-
-        status = run_participant_level(config, plan, run_id)
-        status.rows[:0] = rows
-        status.write(OutputTree(config.output_dir).status(run_id))
-    for row in rows:
-        if row.state == "failed":
-            # The page that was drawn meanwhile does not know.
-            write_participant_report(config.output_dir, row.participant)
-    return status
+    return run_participant_level(config, plan, found, run_id)
 
 
 def limit_threads(n_threads: int) -> None:

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import soundfile
 import statsmodels.api as sm
-from bids_app.workflows.conditions_participant import init_conditions_wf
+from bids_app.workflows.participant import init_participant_level_wf
 from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
 
 from bids_app.analyses.conditions import group as inference
-from bids_app.analyses.conditions import write
 from bids_app.analyses.conditions.participant import conditions_memory
 from bids_app.analyses.conditions.plan import condition_record, condition_settings
+from bids_app.analyses.participant import steps
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main, plan_contrasts
 from bids_app.files import read_json
@@ -45,7 +45,7 @@ def study(tmp_path_factory):
     call = arguments(root, "participant", "--contrast", "dissonant-consonant", *regions)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(write, "write_participant_report", lambda *_: root / "no page")
+        patch.setattr(steps, "write_participant_report", lambda *_: root / "no page")
         assert main(call) == 0
     return root
 
@@ -142,11 +142,11 @@ def test_steps_carry_the_memory_they_may_take(alone):
     config = parse_config(call)
     plan = plan_contrasts(config)
     record = condition_record(plan, "01", condition_settings(config, plan))
-    workflow = init_conditions_wf(plan, [record], config=config)
+    workflow = init_participant_level_wf(None, plan, [record], config=config, n_threads=1)
     needed = conditions_memory(plan.runs_of("01"), 1, config.cleaning, plan.seed) / 1e9
     assert needed > 0.7
-    nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
-    assert [node.mem_gb for node in nodes] == [needed] * 2
+    for name in ("conditions", "write_conditions"):
+        assert workflow.get_node(f"sub_01_wf.{name}").mem_gb == needed
 
 
 @pytest.mark.parametrize(

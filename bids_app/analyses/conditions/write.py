@@ -15,7 +15,6 @@ from bids_app.analyses.folder.write import write_map, write_settings, write_tabl
 from bids_app.analyses.participant.linear_models import EmotionMaps
 from bids_app.config import settings_hash
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
-from bids_app.report import write_participant_report
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -81,7 +80,7 @@ def write_conditions(
     write_settings(tree, path, record.settings, written, Contrasts=contrasts, **rests_on)
     written.append(path)
     LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(written))
-    return [*written, write_participant_report(tree.root, record.participant)]
+    return written
 
 
 def _write_maps(

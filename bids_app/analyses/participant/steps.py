@@ -143,11 +143,12 @@ def draw_page(
     participant: str,
     stimuli: Sequence[str],
     skipped: Sequence[tuple[str, str]],
-    grams: FeatureGrams,
-    files: list[list[Path]] | None = None,
-    rating_files: list[list[Path]] | None = None,
+    grams: FeatureGrams | None = None,
+    files: Sequence[Sequence[Path]] = (),
+    rating_files: Sequence[Sequence[Path]] = (),
+    condition_files: Sequence[Path] = (),
 ) -> Path:
-    """The participant's page, once `files` and `rating_files` are written.
+    """The participant's page, once the files it shows are written.
 
     Parameters
     ----------
@@ -157,14 +158,16 @@ def draw_page(
         Labels of what was heard.
     skipped : sequence of (str, str)
         Runs that were left out, and why.
-    grams : FeatureGrams
+    grams : FeatureGrams, optional
         Beside them lie the pictures of the stimuli.
-    files, rating_files : list of list of Path
-        What the page draws.
+    files, rating_files : sequence of sequence of Path
+        Of encoding models, and of ratings.
+    condition_files : sequence of Path
     """
-    n_files = sum(map(len, [*(files or []), *(rating_files or [])]))
+    n_files = sum(map(len, [*files, *rating_files, condition_files]))
     LOGGER.info("sub-%s: drawing the report (%d new files)", participant, n_files)
-    copy_stimulus_figures(grams, tree.root, participant, stimuli)
+    if grams is not None:
+        copy_stimulus_figures(grams, tree.root, participant, stimuli)
     rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
     rows.append(StatusRow(participant, "", "done"))
     return write_participant_report(tree.root, participant, status_rows=rows)
