@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from bids_app.workflows.conditions_participant import STATUS_ROW
 from bids_app.workflows.group_level import connect_all, group_step
 from bids_app.workflows.participant_level import raise_failure, run_workflow
 from nipype.pipeline import engine as pe
@@ -36,13 +35,13 @@ def run_conditions_group(config: Config, run_id: str) -> Status:
     for label in tree.unfinished(CONDITIONS_LABEL):
         reason = "its maps of conditions are not complete: there is no settings file"
         LOGGER.warning("sub-%s is left out: %s", label, reason)
-        status.add(label, STATUS_ROW, "skipped", reason)
+        status.add(label, CONDITIONS_LABEL, "skipped", reason)
     workflow = init_conditions_group_wf(group, config=config)
     failures = run_workflow(workflow, config, run_id)
     if failures:
         raise_failure(failures[0])
     for participant in group.participants:
-        status.add(participant, STATUS_ROW, "done")
+        status.add(participant, CONDITIONS_LABEL, "done")
     status.write(tree.status(run_id))
     return status
 
