@@ -170,7 +170,7 @@ def _check_rating_memory(config: Config, plan: StudyPlan, ratings: StudyRatings)
             [run for run in plan.runs if run.participant == participant],
             config.cleaning,
             config.emotion,
-            len(ratings.scales),
+            ratings.scales,
         )
         for participant in plan.participants
     )

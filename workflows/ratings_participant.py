@@ -117,7 +117,7 @@ def _connect_maps(
         "who": record.participant,
         "rests_on": record.inputs,
     }
-    memory = rating_glm_memory(runs, config.cleaning, config.emotion, len(study.scales)) / 1e9
+    memory = rating_glm_memory(runs, config.cleaning, config.emotion, study.scales) / 1e9
     glm = step(relate_ratings, config, "rating_glm", runs=runs, mem_gb=memory, **shared)
     ridge = step(
         predict_from_ratings,

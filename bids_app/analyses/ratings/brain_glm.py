@@ -109,12 +109,10 @@ def fit_rating_glm(
 
 
 def rating_glm_memory(
-    runs: Sequence[BoldRun], cleaning: Cleaning, emotion: Emotion, n_scales: int
+    runs: Sequence[BoldRun], cleaning: Cleaning, emotion: Emotion, scales: Sequence[str]
 ) -> float:
     """Bytes that `fit_rating_glm` takes."""
-    n_maps = n_scales
-    if emotion.hrf == "fir":
-        n_maps *= len(delay_samples(emotion.delays, min(run.tr for run in runs))) + 2
+    n_maps = len(map_contrasts(scales, emotion, min(run.tr for run in runs)))
     return glm_memory(runs, n_maps, cleaning.space)
 
 

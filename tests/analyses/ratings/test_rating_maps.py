@@ -156,7 +156,10 @@ def test_constant_ratings_are_left_out_and_said_so(fit, make_run, ratings):
 
 def test_a_coefficient_per_delay_takes_more_memory(make_run, ratings):
     runs = [make_run("happy", planted_bold(ratings)["happy"])]
-    spm, fir = (rating_glm_memory(runs, Cleaning(), Emotion(hrf=hrf), 2) for hrf in ("spm", "fir"))
+    spm, fir = (
+        rating_glm_memory(runs, Cleaning(), Emotion(hrf=hrf), ratings.scales)
+        for hrf in ("spm", "fir")
+    )
     # 21 delays and two windows instead of one map per scale: effect and variance of each vertex.
     assert fir - spm > 2 * 22 * 20484 * 2 * 8
 
