@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import Model, Statistics
@@ -117,8 +117,8 @@ class StimulusSide:
             high_pass=self.high_pass or None,
         )
 
-    def plan(self, gram: NDArray[np.float64]) -> EncodingPlan:
-        """The encoding model of a layer's Gram matrix."""
+    def plan(self, gram: NDArray[np.float64], *, dtype: DTypeLike = np.float32) -> EncodingPlan:
+        """The encoding model of a layer's Gram matrix; `dtype` of products with responses."""
         return plan_encoding(
             gram,
             [len(t) for t in self.times],
@@ -128,6 +128,7 @@ class StimulusSide:
             tr=self.tr,
             alphas=self.model.alphas,
             durations=dict(zip(self.grams.labels, self.grams.durations, strict=True)),
+            dtype=dtype,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
 from bids_app.analyses.ratings.windows import WINDOWS
+from bids_app.config import Model, Statistics
 from bids_app.emotion import sample_course
-from bids_app.encoding import DEFAULT_ALPHAS, nested_ridge
+from bids_app.encoding import nested_ridge
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -48,12 +49,9 @@ def fit_rating_encoding(
     participant: str,
     *,
     scales: Sequence[str] | None = None,
-    crop: float = 15.0,
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    selection: Literal["r", "sse"] = "r",
-    null: Literal["analytic", "none"] = "analytic",
-    high_pass: float | None = 128.0,
-    random_seed: int,
+    model: Model,
+    statistics: Statistics,
+    high_pass: float,
     n_threads: int = 1,
 ) -> RatingEncoding:
     """Predict cleaned responses from one rating at a time, from its past and from its future.
@@ -66,12 +64,10 @@ def fit_rating_encoding(
     participant : str
     scales : sequence of str, optional
         Default: all.
-    crop, alphas, selection, null, n_threads
-        As for the layers.
-    high_pass : float or None
-        The filter of the responses, applied to the ratings too.
-    random_seed : int
-        Of the null where a stimulus was heard more than once.
+    model, statistics, n_threads
+        As for the layers, but for the delays.
+    high_pass : float
+        The filter of the responses in seconds, applied to the ratings too; 0 for none.
 
     Returns
     -------
@@ -103,13 +99,13 @@ def fit_rating_encoding(
                     features,
                     [block.values for block in blocks],
                     delays=window.delays,
-                    crop=crop,
+                    crop=model.crop,
                     tr=blocks[0].tr,
-                    alphas=alphas,
-                    selection=selection,
+                    alphas=model.alphas,
+                    selection=model.selection,
                     stimuli=[block.stimulus for block in blocks],
-                    null=null,
-                    seed=random_seed,
+                    null=statistics.closed_null,
+                    seed=statistics.random_seed,
                     dtype=np.float32,
                     n_threads=n_threads,
                 )
@@ -132,13 +128,13 @@ def fit_rating_encoding(
             "Scales": list(wanted),
             "Transform": TRANSFORM,
             "Delays": {window.brain: list(window.delays) for window in WINDOWS},
-            "Crop": crop,
+            "Crop": model.crop,
             "HighPass": high_pass,
         },
     )
 
 
-def _feature(block: Block, rating: Rating, high_pass: float | None) -> NDArray[np.float64]:
+def _feature(block: Block, rating: Rating, high_pass: float) -> NDArray[np.float64]:
     """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
     course = sample_course(rating.times, change_of(rating), block.times, width=block.tr)
     course = np.where(np.isfinite(course), course, np.nanmean(course))

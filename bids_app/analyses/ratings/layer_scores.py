@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.ratings.courses import need_rating
+from bids_app.config import Model, Statistics
 from bids_app.emotion import common_times, is_constant, sample_course
-from bids_app.encoding import DEFAULT_ALPHAS, fit_encoding, plan_encoding
+from bids_app.encoding import fit_encoding
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.timing import high_pass_basis, sample_gram
+from bids_app.features.timing import high_pass_basis
 from bids_app.inputs.ratings import RatingSet
 from bids_app.statistics import benjamini_hochberg
 
 # Seconds from the music to the rating.
-_DELAYS = (0.0, 10.0)
+DELAYS = (0.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +118,9 @@ def fit_rating_scores(
     stimuli: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
     rate: float = 1.0,
-    crop: float = 15.0,
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    selection: Literal["r", "sse"] = "r",
-    null: Literal["analytic", "none"] = "analytic",
-    high_pass: float | None = None,
+    model: Model,
+    statistics: Statistics,
+    high_pass: float = 0.0,
     n_threads: int = 1,
 ) -> dict[str, RatingScores]:
     """Predict ratings from every layer, leaving one stimulus out at a time.
@@ -141,10 +141,10 @@ def fit_rating_scores(
         Default: all.
     rate : float
         Samples per second: the ratings' own (5), or one per repetition time.
-    crop, alphas, selection, null, n_threads
-        As for the brain.
-    high_pass : float or None
-        Period in seconds of a cosine high-pass of features and ratings.
+    model, statistics, n_threads
+        As for the brain, but for the delays.
+    high_pass : float
+        Period in seconds of a cosine high-pass of features and ratings; 0 for none.
 
     Returns
     -------
@@ -156,16 +156,17 @@ def fit_rating_scores(
     BadDataError
         If ratings do not overlap the music or each other, or are too short for delays and crop.
     """
+    model = replace(model, delays=DELAYS)
     labels = list(stimuli or grams.labels)
     wanted = list(scales or ratings.scales)
     details = {
         "SamplingFrequency": rate,
-        "Delays": list(_DELAYS),
-        "Crop": crop,
+        "Delays": list(model.delays),
+        "Crop": model.crop,
         "Transform": "value",
-        "HighPass": high_pass,
-        "Null": null,
-        "Selection": selection,
+        "HighPass": high_pass or None,
+        "Null": statistics.closed_null,
+        "Selection": model.selection,
     }
     jobs: dict[bytes, list[_Job]] = {}
     empty: dict[str, RatingScores] = {}
@@ -179,25 +180,17 @@ def fit_rating_scores(
     done: dict[str, RatingScores] = {}
     for members in jobs.values():
         columns = [np.hstack(parts) for parts in zip(*(j.values for j in members), strict=True)]
-        times, results = members[0].times, []
-        index = [grams.labels.index(label) for label in labels]
-        for layer in range(1, len(grams.layer_names) + 1):
-            gram = sample_gram(
-                grams.gram(layer), grams.patch_times, index, times, 1.0 / rate, high_pass
+        side = StimulusSide(grams, labels, members[0].times, 1.0 / rate, model, high_pass)
+        results = [
+            fit_encoding(
+                side.plan(side.gram(name), dtype=np.float64),
+                columns,
+                selection=model.selection,
+                null=statistics.closed_null,
+                n_threads=n_threads,
             )
-            plan = plan_encoding(
-                gram,
-                [len(t) for t in times],
-                stimuli=labels,
-                delays=_DELAYS,
-                crop=crop,
-                tr=1.0 / rate,
-                alphas=alphas,
-                dtype=np.float64,
-            )
-            results.append(
-                fit_encoding(plan, columns, selection=selection, null=null, n_threads=n_threads)
-            )
+            for name in grams.layer_names
+        ]
         done |= _split(results, members, grams, labels, details)
     return {p: done[p] if p in done else empty[p] for p in participants}
 
@@ -219,7 +212,7 @@ def _job(
     scales: list[str],
     skipped: dict[str, str],
     rate: float,
-    high_pass: float | None,
+    high_pass: float,
 ) -> _Job:
     """One participant's ratings on a common clock per stimulus."""
     times, values = [], []
@@ -230,7 +223,7 @@ def _job(
         sampled = np.stack(
             [sample_course(r.times, r.values, clock, width=1 / rate) for r in found], axis=1
         )
-        if high_pass is not None:
+        if high_pass:
             basis = high_pass_basis(len(clock), 1.0 / rate, high_pass)
             sampled = sampled - basis @ (basis.T @ sampled)
         times.append(clock)

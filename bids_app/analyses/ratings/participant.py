@@ -105,12 +105,9 @@ def predict_from_ratings(
         ratings,
         participant,
         scales=scales,
-        crop=model.crop,
-        alphas=model.alphas,
-        selection=model.selection,
-        null=statistics.closed_null,
+        model=model,
+        statistics=statistics,
         high_pass=cleaning.high_pass,
-        random_seed=statistics.random_seed,
         n_threads=n_threads,
     )
 
@@ -184,13 +181,7 @@ def score_layers(
     dict from participant to LayerScores
     """
     LOGGER.info("layers and ratings of %d participants", len(jobs))
-    options: dict[str, Any] = {
-        "crop": model.crop,
-        "alphas": model.alphas,
-        "selection": model.selection,
-        "null": statistics.closed_null,
-        "n_threads": n_threads,
-    }
+    options: dict[str, Any] = {"model": model, "statistics": statistics, "n_threads": n_threads}
     together: dict[tuple[tuple[str, ...], float], list[str]] = {}
     for job in jobs:
         together.setdefault((job.stimuli, job.rate), []).append(job.participant)

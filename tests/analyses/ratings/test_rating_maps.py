@@ -11,7 +11,7 @@ from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm, rating_glm_memory
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
 from bids_app.analyses.ratings.windows import WINDOWS
-from bids_app.config import Cleaning, Emotion
+from bids_app.config import Cleaning, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -189,16 +189,17 @@ def blocks_of(ratings, lag, seed=1, size=1.0):
     return blocks
 
 
+RIDGE = {"model": Model(crop=10.0, alphas=(0.1, 10.0, 1e3)), "statistics": Statistics()}
+
+
 @pytest.mark.parametrize(("lag", "window"), [(4.0, "follows"), (-4.0, "precedes")])
 def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
     found = fit_rating_encoding(
         blocks_of(ratings, lag),
         ratings,
         "01",
-        crop=10.0,
-        high_pass=None,
-        alphas=(0.1, 10.0, 1e3),
-        random_seed=0,
+        high_pass=0.0,
+        **RIDGE,
     )
     assert found.scales == ["Emotionality", "Enjoyment"]
     brain = [w.brain for w in WINDOWS]
@@ -213,7 +214,9 @@ def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
 
 def test_ridge_names_what_is_missing(ratings):
     with pytest.raises(BadDataError, match="Joy of happy"):
-        fit_rating_encoding(blocks_of(ratings, 0.0), ratings, "01", scales=["Joy"], random_seed=0)
+        fit_rating_encoding(
+            blocks_of(ratings, 0.0), ratings, "01", scales=["Joy"], high_pass=0.0, **RIDGE
+        )
 
 
 def test_group_maps_joint_over_scales():

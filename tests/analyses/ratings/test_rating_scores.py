@@ -10,6 +10,7 @@ from bids_app.analyses.group.effects import regress_on_ratings
 from bids_app.analyses.ratings.layer_changes import correlate_changes, layer_change
 from bids_app.analyses.ratings.layer_scores import RatingScores, fit_rating_scores
 from bids_app.analyses.ratings.scores_group import summarize_scores
+from bids_app.config import Model, Statistics
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
 
@@ -30,8 +31,8 @@ def planted(grams, participants=("01",), explained=0.7, layers=SCALES, lag=3.0):
 
 
 def fit(grams, ratings, participants=("01",), **options):
-    defaults = {"alphas": ALPHAS, "crop": 10.0}
-    return fit_rating_scores(grams, ratings, participants, **(defaults | options))
+    options |= {"model": Model(alphas=ALPHAS, crop=10.0), "statistics": Statistics()}
+    return fit_rating_scores(grams, ratings, participants, **options)
 
 
 def test_each_scale_is_predicted_by_its_layer(grams, tmp_path):
