@@ -5,6 +5,8 @@ The exit codes follow the BIDS-Apps execution specification (BEP027).
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MusencError(Exception):
     """Base of all errors a user can cause or mend.
@@ -110,6 +112,28 @@ class TryAgainError(MusencError, RuntimeError):
     """A lock is held or memory ran out: the same command may succeed later."""
 
     exit_code = 75
+
+
+def check_shape(name: str, array: Any, *wanted: int | str) -> None:
+    """Raise BadDataError unless an array, or the length of a sequence, is as wanted.
+
+    Parameters
+    ----------
+    name : str
+        The argument, to be named in the error.
+    array : array or sequence
+    wanted : int or str
+        Length of every axis; a word stands for any length but zero.
+    """
+    found = array.shape if hasattr(array, "shape") else (len(array),)
+    fits = [n > 0 if isinstance(w, str) else n == w for n, w in zip(found, wanted, strict=False)]
+    if len(found) != len(wanted) or not all(fits):
+        raise BadDataError(
+            "An array does not have the shape that is needed.",
+            where=name,
+            found=f"shape {tuple(found)}",
+            wanted=f"({', '.join(map(str, wanted))})",
+        )
 
 
 def reason_of(error: MusencError) -> str:

@@ -24,7 +24,7 @@ from bids_app.encoding.plan import (
 from bids_app.encoding.resolution import groups
 from bids_app.encoding.responses import standardize
 from bids_app.encoding.weights import penalty_indices
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg
 
@@ -56,11 +56,8 @@ def regular_series(times: ArrayLike, values: ArrayLike, tr: float) -> NDArray[np
     t = np.asarray(times, dtype=np.float64)
     x = np.asarray(values, dtype=np.float64)
     x = x[:, None] if x.ndim == 1 else x
-    if t.ndim != 1 or t.size != x.shape[0] or t.size == 0:
-        raise BadDataError(
-            "every sample needs a time", where="times", found=f"{t.shape}", wanted=f"({len(x)},)"
-        )
-    if not np.isfinite(t).all() or np.any(np.diff(t) <= 0) or t[-1] < 0:
+    check_shape("times", t, len(x))
+    if not t.size or not np.isfinite(t).all() or np.any(np.diff(t) <= 0) or t[-1] < 0:
         raise BadDataError("times must increase and end after zero", where="times")
     grid = np.arange(int(np.floor(t[-1] / tr + 1e-9)) + 1) * tr
     columns = [np.interp(grid, t, column, left=0.0, right=0.0) for column in x.T]
@@ -106,13 +103,8 @@ def lea_series(
     def regular(
         series: Sequence[NDArray[Any]], times: Sequence[ArrayLike] | None, name: str
     ) -> list[NDArray[np.float64]]:
-        if times is not None and len(times) != len(series):
-            raise BadDataError(
-                "every stimulus needs its times",
-                where=name,
-                found=f"{len(times)} lists",
-                wanted=f"{len(series)}",
-            )
+        if times is not None:
+            check_shape(name, times, len(series))
         return [
             regular_series(np.arange(len(s)) * tr if times is None else times[i], s, tr)
             for i, s in enumerate(series)

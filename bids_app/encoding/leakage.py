@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_app.encoding.gram import center_blocks
 from bids_app.encoding.phases import random_phases
 from bids_app.encoding.plan import check_stimuli
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,7 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
         When one checksum has two labels, so that it lands in two folds, or one label has two
         checksums.
     """
-    if len(stimuli) != len(checksums):
-        raise BadDataError(
-            "every presentation needs a checksum",
-            where="checksums",
-            found=len(checksums),
-            wanted=len(stimuli),
-        )
+    check_shape("checksums", checksums, len(stimuli))
     label_of: dict[str, str] = {}
     checksum_of: dict[str, str] = {}
     for label, checksum in zip(stimuli, checksums, strict=True):

@@ -14,7 +14,7 @@ from bids_app.encoding.lea import lea_series, plan_lea
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 
 
 def check_features(
@@ -28,39 +28,18 @@ def check_features(
         Naming the argument, when their numbers, lengths or units disagree, when there are no
         samples in common, or features are not finite.
     """
-    x = [np.asarray(f) for f in features]
-    y = [np.asarray(r) for r in responses]
+    x = [np.atleast_1d(f) for f in features]
+    y = [np.atleast_1d(r) for r in responses]
     x = [f[:, None] if f.ndim == 1 else f for f in x]
     y = [r[:, None] if r.ndim == 1 else r for r in y]
-    if not x or len(x) != len(y):
-        raise BadDataError(
-            "features and responses need one array per stimulus",
-            where="responses",
-            found=f"{len(x)} feature arrays, {len(y)} response arrays",
-            wanted="the same number, at least one",
-        )
+    check_shape("responses", y, len(x) or "n_stimuli")
+    n_units: int | str = "n_units"
+    n_vertices: int | str = "n_vertices"
     for i, (f, r) in enumerate(zip(x, y, strict=True)):
-        if f.ndim != 2 or f.shape[1] != x[0].shape[1] or f.shape[1] == 0:
-            raise BadDataError(
-                "features must be (n_times, n_units) with the same units in every stimulus",
-                where=f"features[{i}]",
-                found=f"shape {f.shape}",
-                wanted=f"(n_times, {x[0].shape[-1] or 'n_units'})",
-            )
-        if r.ndim != 2 or r.shape[1] != y[0].shape[1] or r.shape[1] == 0:
-            raise BadDataError(
-                "responses must be (n_times, n_vertices) with the same vertices in every stimulus",
-                where=f"responses[{i}]",
-                found=f"shape {r.shape}",
-                wanted=f"(n_times, {y[0].shape[-1] or 'n_vertices'})",
-            )
-        if min(f.shape[0], r.shape[0]) == 0 or (same_length and f.shape[0] != r.shape[0]):
-            raise BadDataError(
-                "features and responses of a stimulus must have the same samples",
-                where=f"responses[{i}]",
-                found=f"{r.shape[0]} samples",
-                wanted=f"{f.shape[0]}, as features[{i}]",
-            )
+        n_times = len(f) if same_length else 0
+        check_shape(f"responses[{i}]", r, n_times or "n_times", n_vertices)
+        check_shape(f"features[{i}]", f, "n_times", n_units)
+        n_units, n_vertices = f.shape[1], r.shape[1]
         if same_length and not np.isfinite(f).all():
             raise BadDataError(
                 "features hold NaN or infinity",

@@ -17,7 +17,7 @@ from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import Resolution, groups, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.weights import penalty_indices
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import UsageError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import fisher_mean
 
@@ -239,13 +239,7 @@ def segment_labels(plan: EncodingPlan, checksums: Sequence[str] | None) -> list[
     """What the phases of every segment come from: checksum or label of its stimulus."""
     if checksums is None:
         return [s.label for s in plan.segments]
-    if len(checksums) != len(plan.stimuli):
-        raise BadDataError(
-            "every presentation needs a checksum",
-            where="checksums",
-            found=f"{len(checksums)}",
-            wanted=f"{len(plan.stimuli)}",
-        )
+    check_shape("checksums", checksums, len(plan.stimuli))
     return [checksums[s.block] + s.label.removeprefix(s.stimulus) for s in plan.segments]
 
 

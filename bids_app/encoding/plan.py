@@ -26,7 +26,7 @@ from bids_app.encoding.gram import (
 )
 from bids_app.encoding.nulls import AnalyticNull
 from bids_app.encoding.resolution import Resolution
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 
 DEFAULT_ALPHAS: tuple[float, ...] = tuple(np.logspace(-3, 5, 20).tolist())
 
@@ -140,14 +140,11 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
 
     Raises
     ------
-    UsageError
-        When they are not positive and strictly increasing.
+    BadDataError, UsageError
+        When they are not a list, or not positive and strictly increasing.
     """
     grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
-    if grid.ndim != 1 or grid.size == 0:
-        raise UsageError(
-            "the penalties must be a list", where="alphas", found=f"shape {grid.shape}"
-        )
+    check_shape("alphas", grid, "n_alphas")
     if not np.all(np.isfinite(grid)) or grid[0] <= 0 or np.any(np.diff(grid) <= 0):
         raise UsageError(
             "the penalties must be positive and strictly increasing",
@@ -162,13 +159,7 @@ def _check_gram(gram: NDArray[np.floating], lengths: Sequence[int]) -> None:
     if not lengths or min(lengths) < 1:
         raise BadDataError("there is no stimulus", where="lengths", found=list(lengths))
     total = int(sum(lengths))
-    if gram.shape != (total, total):
-        raise BadDataError(
-            "the Gram matrix and the lengths disagree",
-            where="gram",
-            found=f"shape {gram.shape}",
-            wanted=f"({total}, {total}), the sum of the lengths {list(lengths)}",
-        )
+    check_shape("gram", gram, total, total)
     if not np.all(np.isfinite(gram)):
         raise BadDataError(
             "the Gram matrix holds NaN or infinity", where="gram", found="non-finite features"
@@ -261,13 +252,7 @@ def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ..
     if stimuli is None:
         return tuple(str(i + 1) for i in range(n_blocks))
     labels = tuple(str(s) for s in stimuli)
-    if len(labels) != n_blocks:
-        raise BadDataError(
-            "every presentation needs a stimulus label",
-            where="stimuli",
-            found=f"{len(labels)} labels",
-            wanted=f"{n_blocks}, as many as lengths",
-        )
+    check_shape("stimuli", labels, n_blocks)
     return labels
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import fourier_coefficients
-from bids_app.errors import BadDataError
+from bids_app.errors import check_shape
 
 _CONSTANT = 1e-10
 
@@ -23,23 +23,12 @@ def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]
     BadDataError
         When their number, lengths or vertices disagree.
     """
-    if len(responses) != len(plan.lengths):
-        raise BadDataError(
-            "every presentation needs its responses",
-            where="responses",
-            found=f"{len(responses)} arrays",
-            wanted=f"{len(plan.lengths)}",
-        )
-    n_vertices = responses[0].shape[-1] if responses and responses[0].ndim == 2 else 0
+    check_shape("responses", responses, len(plan.lengths))
+    wanted: int | str = "n_vertices"
     for i, (response, length) in enumerate(zip(responses, plan.lengths, strict=True)):
-        if response.shape != (length, n_vertices) or n_vertices == 0:
-            raise BadDataError(
-                "responses do not fit the features",
-                where=f"responses[{i}]",
-                found=f"shape {response.shape}",
-                wanted=f"({length}, {n_vertices or 'n_vertices'})",
-            )
-    return n_vertices
+        check_shape(f"responses[{i}]", response, length, wanted)
+        wanted = response.shape[1]
+    return int(wanted)
 
 
 def standardize(

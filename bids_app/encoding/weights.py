@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.responses import check_responses, standardize
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import UsageError, check_shape
 
 
 def penalty_indices(
@@ -23,13 +23,7 @@ def penalty_indices(
     BadDataError, UsageError
         When the penalties are not one per fold and vertex, or one is not in the grid.
     """
-    if alpha.shape != (len(plan.folds), n_vertices):
-        raise BadDataError(
-            "the penalties do not fit the responses",
-            where="alpha",
-            found=f"shape {alpha.shape}",
-            wanted=f"({len(plan.folds)}, {n_vertices})",
-        )
+    check_shape("alpha", alpha, len(plan.folds), n_vertices)
     usable = ~np.isnan(alpha)
     chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
     chosen[~usable] = 0
@@ -134,14 +128,9 @@ def impulse_responses(
     BadDataError
         When the features' samples are not those of the plan.
     """
-    found = [f.shape[0] for f in features]
-    if found != list(plan.lengths):
-        raise BadDataError(
-            "features do not fit the plan",
-            where="features",
-            found=f"samples {found}",
-            wanted=f"{list(plan.lengths)}",
-        )
+    check_shape("features", features, len(plan.lengths))
+    for i, (feature, length) in enumerate(zip(features, plan.lengths, strict=True)):
+        check_shape(f"features[{i}]", feature, length, "n_units")
     out = np.zeros((plan.shifts.size, features[0].shape[1], dual.shape[1]))
     for segment in plan.segments:
         x = np.asarray(features[segment.block], dtype=np.float64)
