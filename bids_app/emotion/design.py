@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.emotion.ratings import check_course, sample_course
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -183,12 +183,12 @@ def build_design(
     """
     columns, names = [], []
     for name, column in effects.items():
-        columns.append(_checked(np.asarray(column, dtype=np.float64), n_times, name, 1)[:, None])
+        columns.append(_checked(np.asarray(column, dtype=np.float64)[:, None], n_times, name))
         names.append(name)
     for index, part in enumerate(nuisance, start=1):
         if part is None or part.size == 0:
             continue
-        values = _checked(np.asarray(part, dtype=np.float64), n_times, f"nuisance {index}", 2)
+        values = _checked(np.asarray(part, dtype=np.float64), n_times, f"nuisance {index}")
         centered = values - values.mean(axis=0)
         length = np.linalg.norm(centered, axis=0)
         use = length > 1e-10 * np.abs(values).max(axis=0, initial=0.0) * np.sqrt(n_times)
@@ -198,14 +198,8 @@ def build_design(
     return Design(np.hstack(columns), (*names, "constant"))
 
 
-def _checked(values: FloatArray, n_times: int, name: str, n_dimensions: int) -> FloatArray:
-    if values.ndim != n_dimensions or len(values) != n_times:
-        raise BadDataError(
-            "A regressor does not fit the run.",
-            where=name,
-            found=f"shape {values.shape}",
-            wanted=f"{n_times} volumes",
-        )
+def _checked(values: FloatArray, n_times: int, name: str) -> FloatArray:
+    check_shape(name, values, n_times, "n_columns")
     if not np.isfinite(values).all():
         raise BadDataError("A regressor holds values that are not finite.", where=name)
     return values

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.seeds import generator
 
 FloatArray = NDArray[np.float64]
@@ -157,13 +157,8 @@ def difference_glm(
 def _checked(maps: ArrayLike, rating_difference: ArrayLike) -> tuple[FloatArray, FloatArray]:
     y = np.asarray(maps, dtype=np.float64)
     x = np.asarray(rating_difference, dtype=np.float64)
-    if y.ndim != 2 or x.shape != y.shape[:1]:
-        raise BadDataError(
-            "Maps and ratings do not fit together.",
-            where="maps, rating_difference",
-            found=f"shapes {y.shape} and {x.shape}",
-            wanted="(n_participants, n_vertices) and (n_participants,)",
-        )
+    check_shape("maps", y, "n_participants", "n_vertices")
+    check_shape("rating_difference", x, len(y))
     if not np.isfinite(x).all():
         raise BadDataError(
             "A rating difference is not finite.",
@@ -259,13 +254,7 @@ class _Test:
 def _neighbors(
     adjacency: sparse.spmatrix, usable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    if adjacency.shape != (usable.size, usable.size):
-        raise BadDataError(
-            "The mesh's neighbors do not match the maps.",
-            where="adjacency",
-            found=f"shape {adjacency.shape}",
-            wanted=f"({usable.size}, {usable.size})",
-        )
+    check_shape("adjacency", adjacency, usable.size, usable.size)
     graph = sparse.csr_matrix(adjacency)[usable][:, usable]
     return graph.indptr.astype(np.int32), graph.indices.astype(np.int32)
 

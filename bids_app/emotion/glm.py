@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bids_app.emotion.design import Design
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -159,13 +159,7 @@ def check_estimable(design: Design, weights: NDArray[np.floating]) -> int:
         difference of columns that the design does not tell apart.
     """
     n_times, n_regressors = design.matrix.shape
-    if weights.ndim != 2 or weights.shape[1] != n_regressors:
-        raise BadDataError(
-            "The contrasts do not fit the design.",
-            where="contrasts",
-            found=f"shape {weights.shape}",
-            wanted=f"(n_contrasts, {n_regressors})",
-        )
+    check_shape("contrasts", weights, "n_contrasts", n_regressors)
     scale = np.linalg.norm(design.matrix, axis=0)
     scale[scale == 0] = 1.0
     _, singular, right = np.linalg.svd(design.matrix / scale, full_matrices=False)

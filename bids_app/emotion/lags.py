@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -107,13 +107,10 @@ def lagged_correlation(
     Kim et al. 2017, doi:10.1038/s41598-017-06105-2; the sign follows its formula.
     """
     i, j = np.asarray(seed, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    if i.ndim != 1 or i.shape != j.shape or not (np.isfinite(i).all() and np.isfinite(j).all()):
-        raise BadDataError(
-            "Seed and target must be finite series of one length.",
-            where="seed, target",
-            found=f"shapes {i.shape} and {j.shape}",
-            wanted="(n_times,) both",
-        )
+    check_shape("seed", i, "n_times")
+    check_shape("target", j, len(i))
+    if not (np.isfinite(i).all() and np.isfinite(j).all()):
+        raise BadDataError("A value is not finite.", where="seed, target")
     steps = _steps(max_lag, tr)
     pieces = [(0, i.size)] if segments is None else list(segments)
     if any(not 0 <= start < stop <= i.size for start, stop in pieces):
@@ -192,13 +189,8 @@ def change_correlation(
         If `rate` or `max_lag` is not positive.
     """
     x, y = np.asarray(features, dtype=np.float64), np.asarray(rating, dtype=np.float64)
-    if y.ndim != 1 or x.ndim not in (1, 2) or len(x) != len(y):
-        raise BadDataError(
-            "Features and rating differ in length.",
-            where="features, rating",
-            found=f"shapes {x.shape} and {y.shape}",
-            wanted="(n_times, n_units) and (n_times,)",
-        )
+    check_shape("features", x, "n_times", *["n_units"] * (x.ndim - 1))
+    check_shape("rating", y, len(x))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise BadDataError("A change is not finite.", where="features, rating")
     if not rate > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -39,13 +39,7 @@ def first_eigenvariate(series: ArrayLike) -> FloatArray:
     As SPM extracts regions (``spm_regions``), after centering.
     """
     values = np.asarray(series, dtype=np.float64)
-    if values.ndim != 2:
-        raise BadDataError(
-            "A region needs a series per vertex.",
-            where="series",
-            found=f"shape {values.shape}",
-            wanted="(n_times, n_vertices)",
-        )
+    check_shape("series", values, "n_times", "n_vertices")
     values = values[:, np.isfinite(values).all(axis=0)]
     centered = values - values.mean(axis=0)
     centered = centered[:, np.abs(centered).max(axis=0, initial=0.0) > 0]
@@ -86,13 +80,8 @@ def ppi_columns(seed: ArrayLike, condition: ArrayLike) -> dict[str, FloatArray]:
         If lengths differ or a column is constant or not finite.
     """
     phi, c = np.asarray(seed, dtype=np.float64), np.asarray(condition, dtype=np.float64)
-    if phi.ndim != 1 or phi.shape != c.shape:
-        raise BadDataError(
-            "Seed and condition differ in length.",
-            where="seed, condition",
-            found=f"shapes {phi.shape} and {c.shape}",
-            wanted="(n_times,) both",
-        )
+    check_shape("seed", phi, "n_times")
+    check_shape("condition", c, len(phi))
     for name, column in (("seed", phi), ("condition", c)):
         if not np.isfinite(column).all() or np.ptp(column) == 0:
             raise BadDataError(

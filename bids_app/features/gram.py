@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk, ssyrk
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 # A float32 unit that varies by less than this share of its mean varies by rounding only.
 _CONSTANT_SHARE = 1e-6
@@ -158,11 +158,10 @@ def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
         Arrays without a common number of units, empty, or not finite.
     """
     arrays = [np.asarray(array, dtype=np.float64) for array in values]
+    check_shape("values", arrays, "n_stimuli")
+    for number, array in enumerate(arrays):
+        check_shape(f"values[{number}]", array, "n_patches", "n_units")
     shapes = [array.shape for array in arrays]
-    if not arrays or any(len(shape) != 2 or 0 in shape for shape in shapes):
-        raise BadDataError(
-            "values must be arrays of shape (n_patches, n_units).", where="values", found=shapes
-        )
     if len({shape[1] for shape in shapes}) != 1:
         raise BadDataError("Stimuli differ in their number of units.", where="values", found=shapes)
     for number, array in enumerate(arrays):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 
 # Onsets and repetition times are decimal fractions: a volume at the very end must not be lost.
 _TIME_TOLERANCE = 1e-6
@@ -104,13 +104,9 @@ def interpolation_matrix(patch_times: np.ndarray, times: np.ndarray) -> np.ndarr
     patch_times = np.asarray(patch_times, dtype=float)
     times = np.asarray(times, dtype=float)
     for name, value in (("patch_times", patch_times), ("times", times)):
-        if value.ndim != 1 or value.size == 0 or not np.isfinite(value).all():
-            raise BadDataError(
-                "Times must be finite numbers in one dimension.",
-                where=name,
-                found=f"shape {value.shape}",
-                wanted=f"(n_{name},)",
-            )
+        check_shape(name, value, f"n_{name}")
+        if not np.isfinite(value).all():
+            raise BadDataError("Times must be finite numbers.", where=name)
     if np.any(np.diff(patch_times) <= 0):
         raise BadDataError("Patch times must increase.", where="patch_times")
     matrix = np.zeros((times.size, patch_times.size))
@@ -227,13 +223,7 @@ def sample_gram(
         Shapes that do not fit together.
     """
     ends = np.cumsum([len(centers) for centers in patch_times])
-    if gram.shape != (ends[-1], ends[-1]):
-        raise BadDataError(
-            "The Gram matrix does not fit the patch times.",
-            where="gram",
-            found=f"shape {gram.shape}",
-            wanted=f"({ends[-1]}, {ends[-1]})",
-        )
+    check_shape("gram", gram, ends[-1], ends[-1])
     if len(stimulus_index) != len(times):
         raise BadDataError(
             "Each presentation needs its stimulus and its times.",

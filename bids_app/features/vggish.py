@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.features.audio import file_sha256
 from bids_app.files import sha256_of
 from bids_app.resources import random_seed
@@ -162,13 +162,7 @@ def check_patches(patches: np.ndarray) -> np.ndarray:
         Not of shape (n_patches, 96, 64), empty, or not finite.
     """
     patches = np.ascontiguousarray(patches, dtype=np.float32)
-    if patches.ndim != 3 or patches.shape[1:] != (96, 64) or len(patches) == 0:
-        raise BadDataError(
-            "patches do not fit VGGish.",
-            where="patches",
-            found=f"shape {patches.shape}",
-            wanted="(n_patches, 96, 64) with at least one patch",
-        )
+    check_shape("patches", patches, "n_patches", 96, 64)
     if not np.isfinite(patches).all():
         raise BadDataError("patches have values that are not finite.", where="patches")
     return patches

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.group.threads import ordered_map
@@ -306,16 +306,9 @@ def _check(
     x = np.atleast_2d(_finite_or_nan(maps))
     target = _finite_or_nan(gradient)
     inside = np.asarray(mask, dtype=bool)
-    wanted = (x.shape[-1],)
-    for name, shape in (("gradient", target.shape), ("mask", inside.shape)):
-        if x.ndim != 2 or shape != wanted:
-            raise BadDataError(
-                f"Maps and {name} do not have the same vertices.",
-                where=name,
-                found=f"shape {shape} for maps of shape {x.shape}",
-                wanted=f"{wanted}",
-                remedy="Resample both to one mesh and stack left, then right.",
-            )
+    check_shape("maps", x, "n_maps", "n_vertices")
+    check_shape("gradient", target, x.shape[1])
+    check_shape("mask", inside, x.shape[1])
     _check_spread(target[np.newaxis], inside, "gradient")
     coverage = np.isfinite(target[inside]).mean()
     if coverage < _MIN_COVERAGE:
@@ -328,13 +321,7 @@ def _check(
     given = None
     if covariates is not None:
         given = np.atleast_2d(_finite_or_nan(covariates))
-        if given.shape not in (x.shape, (1, x.shape[1])):
-            raise BadDataError(
-                "Covariates do not match the maps.",
-                where="covariates",
-                found=f"shape {given.shape}",
-                wanted=f"{x.shape}",
-            )
+        check_shape("covariates", given, 1 if len(given) == 1 else len(x), x.shape[1])
         both = np.isfinite(given) & np.isfinite(x)
         x, given = np.where(both, x, np.nan), np.where(both, given, np.nan)
         _check_spread(given, inside, "covariates")

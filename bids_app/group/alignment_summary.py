@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.group.alignment import AlignmentResult, two_sided_p
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
@@ -232,13 +232,9 @@ def gradient_bins(
     maps = np.asarray(maps, dtype=np.float64)
     gradient = np.asarray(gradient, dtype=np.float64)
     mask = np.asarray(mask, dtype=bool)
-    if maps.ndim != 2 or gradient.shape != maps.shape[1:] or mask.shape != gradient.shape:
-        raise BadDataError(
-            "Maps, gradient and mask do not have the same vertices.",
-            where="gradient",
-            found=f"{maps.shape}, {gradient.shape}, {mask.shape}",
-            wanted="(n_layers, n_vertices), (n_vertices,), (n_vertices,)",
-        )
+    check_shape("maps", maps, "n_layers", "n_vertices")
+    check_shape("gradient", gradient, maps.shape[1])
+    check_shape("mask", mask, maps.shape[1])
     inside = np.flatnonzero(mask & np.isfinite(gradient))
     if len(inside) < _N_BINS:
         raise BadDataError(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from bids_app.errors import BadDataError
+from bids_app.errors import check_shape
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,12 @@ def cluster_table(
     areas = np.asarray(areas, dtype=np.float64)
     passed = np.asarray(significant, dtype=bool)
     atlas = None if labels is None else np.asarray(labels)
-    for name, shape in (
-        ("significant", passed.shape),
-        ("areas", areas.shape),
-        ("adjacency", adjacency.shape[:1]),
-        ("labels", values.shape if atlas is None else atlas.shape),
-    ):
-        if values.ndim != 1 or shape != values.shape:
-            raise BadDataError(
-                f"The map and {name} do not have the same vertices.",
-                where=name,
-                found=f"{shape}",
-                wanted=f"{values.shape}",
-            )
+    check_shape("values", values, "n_vertices")
+    check_shape("significant", passed, len(values))
+    check_shape("areas", areas, len(values))
+    check_shape("adjacency", adjacency, len(values), len(values))
+    if atlas is not None:
+        check_shape("labels", atlas, len(values))
     passed = passed & np.isfinite(values)
     names = label_names or {}
 

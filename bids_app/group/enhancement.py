@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bids_app.errors import BadDataError
+from bids_app.errors import check_shape
 from bids_app.group.one_sample import OneSample, choose_flips, count_at_least
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,13 +86,7 @@ def tfce_sign_flip(
 
     columns = OneSample(data, tail)
     n_vertices = columns.t.shape[-1]
-    if adjacency.shape != (n_vertices, n_vertices):
-        raise BadDataError(
-            "The mesh's neighbors do not match the data.",
-            where="adjacency",
-            found=f"shape {adjacency.shape}",
-            wanted=f"({n_vertices}, {n_vertices})",
-        )
+    check_shape("adjacency", adjacency, n_vertices, n_vertices)
     graph = sparse.csr_matrix(adjacency)
     neighbors = (graph.indptr.astype(np.int32), graph.indices.astype(np.int32))
     n_layers = columns.t.size // n_vertices

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -77,13 +77,7 @@ def orient_gradient(
     """
     values = np.asarray(gradient, dtype=np.float64)
     points = np.asarray(coordinates, dtype=np.float64)
-    if points.shape != (*values.shape, 3):
-        raise BadDataError(
-            "Coordinates and gradient do not have the same vertices.",
-            where="coordinates",
-            found=f"shape {points.shape}",
-            wanted=f"{(*values.shape, 3)}",
-        )
+    check_shape("coordinates", points, *values.shape, 3)
     means, counts = [], []
     for name, centers in (("transmodal", TRANSMODAL_CENTERS), ("sensory", SENSORY_CENTERS)):
         inside = values[_near(points, centers) & np.isfinite(values)]

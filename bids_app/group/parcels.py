@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,15 +76,8 @@ def parcel_table(
     maps = np.asarray(maps, dtype=np.float64)
     labels = np.asarray(labels)
     areas = np.asarray(areas, dtype=np.float64)
-    for name, shape in (("labels", labels.shape), ("areas", areas.shape)):
-        if shape != maps.shape[-1:]:
-            raise BadDataError(
-                f"The maps and {name} do not have the same vertices.",
-                where=name,
-                found=f"{shape}",
-                wanted=f"{maps.shape[-1:]}",
-                remedy="Use an atlas on the mesh of the maps, both hemispheres, left first.",
-            )
+    check_shape("labels", labels, maps.shape[-1])
+    check_shape("areas", areas, maps.shape[-1])
     inside = ~np.isin(labels, _BACKGROUND)
     found, parcel = np.unique(labels[inside], return_inverse=True)
     if not len(found):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.group.moments import MaskedMaps
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
@@ -58,7 +58,7 @@ def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitH
     BadDataError
         If shapes disagree or there are fewer than four participants.
     """
-    maps, mask = _check(maps, mask, 2, "(n_participants, n_vertices)")
+    maps, mask = _check(maps, mask, "n_participants")
     n = len(maps)
     if n < 4:
         raise BadDataError(
@@ -97,7 +97,7 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray
     BadDataError
         If shapes disagree or there is only one stimulus.
     """
-    maps, mask = _check(maps, mask, 3, "(n_stimuli, n_participants, n_vertices)")
+    maps, mask = _check(maps, mask, "n_stimuli", "n_participants")
     if len(maps) < 2:
         raise BadDataError(
             "Comparing stimuli needs at least two of them.", where="maps", found=len(maps)
@@ -110,17 +110,12 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray
 
 
 def _check(
-    maps: npt.ArrayLike, mask: npt.ArrayLike, n_dims: int, wanted: str
+    maps: npt.ArrayLike, mask: npt.ArrayLike, *axes: str
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     maps = np.asarray(maps, dtype=np.float64)
     mask = np.asarray(mask, dtype=bool)
-    if maps.ndim != n_dims or mask.shape != maps.shape[-1:]:
-        raise BadDataError(
-            "Maps and mask have the wrong shape.",
-            where="maps",
-            found=f"{maps.shape} and mask {mask.shape}",
-            wanted=f"{wanted} and (n_vertices,)",
-        )
+    check_shape("maps", maps, *axes, "n_vertices")
+    check_shape("mask", mask, maps.shape[-1])
     return np.where(np.isfinite(maps), maps, np.nan), mask
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -81,13 +81,7 @@ class NearestVertex:
 
     def __init__(self, sphere: npt.ArrayLike, cells_per_spacing: float = 4.0) -> None:
         sphere = np.asarray(sphere, dtype=np.float64)
-        if sphere.ndim != 2 or sphere.shape[1] != 3 or len(sphere) < 1:
-            raise BadDataError(
-                "Sphere coordinates have the wrong shape.",
-                where="sphere",
-                found=f"shape {sphere.shape}",
-                wanted="(n_vertices, 3)",
-            )
+        check_shape("sphere", sphere, "n_vertices", 3)
         norms = np.linalg.norm(sphere, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
             raise BadDataError("A vertex is not finite or at the origin.", where="sphere")
@@ -213,13 +207,7 @@ class SphereRotator:
         ]
         n_left, n_right = (len(lookup.directions) for lookup in self._lookups)
         mask = np.asarray(mask, dtype=bool)
-        if mask.shape != (n_left + n_right,):
-            raise BadDataError(
-                "Mask and spheres have different numbers of vertices.",
-                where="mask",
-                found=f"shape {mask.shape}",
-                wanted=f"({n_left + n_right},): {n_left} left, then {n_right} right",
-            )
+        check_shape("mask", mask, n_left + n_right)
         self._points, self._order = [], []
         n_before = 0
         for lookup, part in zip(self._lookups, (mask[:n_left], mask[n_left:]), strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.group.stimulus_weights import (
     PredictionModel,
     StackedWeights,
@@ -229,20 +229,11 @@ def _checked(
 
 
 def _check(responses: Sequence[npt.NDArray], penalty: npt.NDArray, mean_r: npt.NDArray) -> None:
-    shapes = {array.shape[::2] if array.ndim == 3 else array.shape for array in responses}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-        raise BadDataError(
-            "Segments have different participants or vertices.",
-            where="responses",
-            found=f"{sorted(shapes)}",
-            wanted="(n_participants, n_times, n_vertices) for every segment",
-        )
-    n_vertices = responses[0].shape[2]
-    for name, shape in (("penalty", penalty.shape), ("mean_r", mean_r.shape)):
-        if len(shape) != 2 or shape[1] != n_vertices or shape != mean_r.shape:
-            raise BadDataError(
-                f"The {name} does not match models and responses.",
-                where=name,
-                found=f"shape {shape}, mean_r {mean_r.shape}",
-                wanted=f"(n_layers, {n_vertices})",
-            )
+    check_shape("responses", responses, "n_segments")
+    n_participants: int | str = "n_participants"
+    n_vertices: int | str = "n_vertices"
+    for index, array in enumerate(responses):
+        check_shape(f"responses[{index}]", array, n_participants, "n_times", n_vertices)
+        n_participants, _, n_vertices = array.shape
+    check_shape("mean_r", mean_r, "n_layers", n_vertices)
+    check_shape("penalty", penalty, *mean_r.shape)

@@ -119,9 +119,9 @@ def test_degenerate_vertices():
     [
         ({"rating_difference": np.ones(20)}, "constant"),
         ({"rating_difference": np.full(20, np.nan)}, "20 of 20"),
-        ({"rating_difference": np.ones(19)}, "do not fit"),
+        ({"rating_difference": np.ones(19)}, "rating_difference"),
         ({"maps": np.ones((20, 5))}, "No vertex"),
-        ({"adjacency": ring(9)}, "neighbors"),
+        ({"adjacency": ring(9)}, "adjacency"),
         ({"maps": np.eye(2), "rating_difference": [1.0, 2.0]}, "too few"),
     ],
 )

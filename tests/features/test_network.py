@@ -183,5 +183,5 @@ def test_older_files_with_the_optional_pca_load(state, tmp_path, weights_file):
 
 @pytest.mark.parametrize("shape", [(0, 96, 64), (2, 64, 96), (96, 64)])
 def test_misshapen_patches_are_refused(vggish, shape):
-    with pytest.raises(BadDataError, match="do not fit VGGish"):
+    with pytest.raises(BadDataError, match="patches"):
         list(layer_activations(vggish, np.zeros(shape)))

@@ -124,7 +124,7 @@ def test_bad_arguments(vggish, patches):
         list(layer_grams(vggish, []))
     with pytest.raises(BadDataError, match="not finite"):
         list(layer_grams(vggish, [np.full((2, 96, 64), np.nan)]))
-    with pytest.raises(BadDataError, match="do not fit"):
+    with pytest.raises(BadDataError, match="patches"):
         list(layer_grams(vggish, [np.zeros((2, 96))]))
 
 

@@ -184,7 +184,7 @@ def test_other_lengths_and_shapes_are_named():
         stimulus_null(responses, [model], one, one)
     with pytest.raises(BadDataError, match="penalty"):
         stimulus_null(cut, [model], one[:, :4], one)
-    with pytest.raises(BadDataError, match="participants"):
+    with pytest.raises(BadDataError, match=r"responses\[1\]"):
         stimulus_null([cut[0], cut[1][:2], cut[2]], [model], one, one)
 
 
