@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 
 from bids_app.workflows.group_level import connect_all, group_step
 from bids_app.workflows.participant_level import raise_failure, run_workflow
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.group_lags import finish_group
 from bids_app.analyses.conditions.group_plan import ConditionGroup, plan_group
 from bids_app.analyses.group.analysis import call
-from bids_app.analyses.registry import CONDITION_ANALYSES, write_group_report
+from bids_app.analyses.registry import CONDITION_ANALYSES, write_group_report, write_results
 from bids_app.config import Config
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
@@ -58,25 +58,25 @@ def init_conditions_group_wf(group: ConditionGroup, *, config: Config) -> pe.Wor
     -------
     None; the results are in ``config.output_dir``.
     """
+    tree = OutputTree(config.output_dir)
     given = {
-        "tree": OutputTree(config.output_dir),
+        "tree": tree,
         "group": group,
+        "data": group,
+        "settings": {(CONDITIONS_LABEL, ""): group.settings},
+        "output_dir": config.output_dir,
         "mem_gb": group.memory / 1e9,
     }
-    tests = [
-        group_step(
-            row.function,
-            config,
-            f"{row.name}_{label}",
-            {**given, "label": label, "desc": row.desc},
-        )
-        for label in group.contrasts
-        for row in CONDITION_ANALYSES
-        if not call(row.missing, given)
-    ]
-    finish = group_step(finish_group, config, "finish_group", given)
-    page = group_step(write_group_report, config, "page", {"output_dir": config.output_dir})
+    tests = []
+    for row in CONDITION_ANALYSES:
+        each = group.contrasts if "label" in signature(row.function).parameters else ("",)
+        for label in () if call(row.missing, given) else each:
+            name = f"{row.name}_{label}" if label else row.name
+            tests.append((row, group_step(row.function, config, name, {**given, "label": label})))
+    names = [row.name for row, _ in tests]
+    written = group_step(write_results, config, "written", {**given, "names": names})
+    page = group_step(write_group_report, config, "page", given)
     workflow = pe.Workflow(name="conditions_group_wf")
-    connect_all(workflow, tests, finish, "outcomes")
-    workflow.connect(finish, "out", page, "written")
+    connect_all(workflow, [test for _, test in tests], written, "results")
+    workflow.connect(written, "out", page, "written")
     return workflow

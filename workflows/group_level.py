@@ -119,17 +119,17 @@ def init_group_level_wf(
         "model": model,
         "participants": list(participants),
         "settings": settings,
+        "rests_on": settings,
         "cache_dir": config.cache_dir,
         "output_dir": config.output_dir,
     }
     rows, _ = choose_analyses(tree, model, participants, config, first=first)
+    given["names"] = [row.name for row in rows]
     functions = {"data": load_group} | {row.name: row.function for row in rows}
     functions |= {"written": write_results, "page": write_group_report}
     steps = {
-        name: group_step(function, config, name, {**given, "rests_on": settings})
-        for name, function in functions.items()
+        name: group_step(function, config, name, given) for name, function in functions.items()
     }
-    steps["written"].inputs.names = [row.name for row in rows]
     workflow = pe.Workflow(name="group_level_wf")
     connect_by_name(workflow, steps)
     connect_all(workflow, [steps[row.name] for row in rows], steps["written"], "results")

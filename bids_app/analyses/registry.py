@@ -7,9 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.conditions.group import infer_maps
-from bids_app.analyses.conditions.group_lags import infer_lags
-from bids_app.analyses.conditions.group_plan import missing_seed, missing_target
+from bids_app.analyses.conditions.group import (
+    CONDITION_OUTPUTS,
+    infer_contrast,
+    infer_interaction,
+    list_people,
+    write_condition_maps,
+)
+from bids_app.analyses.conditions.group_lags import infer_lags, write_lags
+from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_seed, missing_target
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.analyses.folder.read import read_record
@@ -62,6 +68,7 @@ from bids_app.outputs import (
 from bids_app.report.conditions import group_conditions
 from bids_app.report.extras import clusters_section, emotion_section, isc_section
 from bids_app.report.group import (
+    Shown,
     alignment_sections,
     tell_accuracy,
     tell_alignment,
@@ -83,17 +90,15 @@ GROUP_ANALYSES = (
         ACCURACY_OUTPUTS,
         write_clusters,
         told_of_accuracy,
-        summary=tell_accuracy,
-        sections=(accuracy_section,),
-        appendix=(clusters_section,),
+        page=Shown(tell_accuracy, (accuracy_section,), appendix=(clusters_section,)),
     ),
-    GroupAnalysis("music", group_music_null, MUSIC_OUTPUTS, summary=tell_music),
+    GroupAnalysis("music", group_music_null, MUSIC_OUTPUTS, page=Shown(tell_music)),
     GroupAnalysis(
         "preference",
         group_preference,
         PREFERENCE_OUTPUTS,
         details=told_of_preference,
-        sections=(preference_section,),
+        page=Shown(sections=(preference_section,)),
     ),
     GroupAnalysis(
         "alignments",
@@ -103,8 +108,7 @@ GROUP_ANALYSES = (
         desc=ALIGNMENT_DESC,
         settings=alignment_settings,
         option="--gradient",
-        summary=tell_alignment,
-        sections=(alignment_sections,),
+        page=Shown(tell_alignment, (alignment_sections,)),
     ),
     GroupAnalysis(
         "atlases",
@@ -114,9 +118,11 @@ GROUP_ANALYSES = (
         desc=PARCELS_DESC,
         settings=parcel_settings,
         option="--atlas",
-        sections=(regions_section,),
+        page=Shown(sections=(regions_section,)),
     ),
-    GroupAnalysis("synchrony", group_isc, ISC_OUTPUTS, sections=(isc_section,), shown_once=True),
+    GroupAnalysis(
+        "synchrony", group_isc, ISC_OUTPUTS, page=Shown(sections=(isc_section,), once=True)
+    ),
     GroupAnalysis(
         "rating_maps",
         infer_rating_maps,
@@ -125,8 +131,7 @@ GROUP_ANALYSES = (
         model=EMOTION_LABEL,
         people="group",
         missing=missing_rating_maps,
-        sections=(emotion_section,),
-        shown_once=True,
+        page=Shown(sections=(emotion_section,), once=True),
     ),
     GroupAnalysis(
         "rating_scores",
@@ -136,24 +141,33 @@ GROUP_ANALYSES = (
         desc=RATINGS_DESC,
         people="group",
         missing=missing_rating_scores,
-        sections=(emotion_section,),
-        shown_once=True,
+        page=Shown(sections=(emotion_section,), once=True),
     ),
 )
 """In the order of the page; a step runs when the results that it takes are there."""
 
 CONDITION_ANALYSES = (
     GroupAnalysis(
-        "contrast",
-        infer_maps,
+        "people",
+        list_people,
+        CONDITION_OUTPUTS,
         model=CONDITIONS_LABEL,
-        sections=(group_conditions,),
-        shown_once=True,
+        page=Shown(sections=(group_conditions,), once=True, alone=True),
     ),
-    GroupAnalysis("interaction", infer_maps, desc="ppi", missing=missing_seed),
-    GroupAnalysis("lags", infer_lags, missing=missing_target),
+    GroupAnalysis("contrast", infer_contrast, write=write_condition_maps, model=CONDITIONS_LABEL),
+    GroupAnalysis(
+        "interaction",
+        infer_interaction,
+        write=write_condition_maps,
+        model=CONDITIONS_LABEL,
+        missing=missing_seed,
+    ),
+    GroupAnalysis(
+        "lags", infer_lags, write=write_lags, model=CONDITIONS_LABEL, missing=missing_target
+    ),
 )
-"""Done for every contrast; ``label`` says which, and ``group`` whose (a `ConditionGroup`)."""
+"""Of conditions: ``group`` says whose (a `ConditionGroup`); what takes the ``label`` of a contrast
+is done for every one."""
 
 
 def group_settings(config: Config) -> GroupSettings:
@@ -236,7 +250,7 @@ def choose_analyses(
 
 def write_results(
     tree: OutputTree,
-    data: GroupData,
+    data: GroupData | ConditionGroup,
     names: Sequence[str],
     results: Sequence[Any],
     settings: GroupSettings,
@@ -245,13 +259,15 @@ def write_results(
 
     Analyses that share a settings file are complete together: it comes last.
     """
-    found = dict(zip(names, results, strict=True))
-    given = {"data": data, "results": list(found.values()), **found}
-    given["inference"] = settings_hash(dict(settings["", ""]))
+    rows = {row.name: row for row in (*GROUP_ANALYSES, *CONDITION_ANALYSES)}
+    given = {"data": data, "results": results, **dict(zip(names, results, strict=True))}
+    given["group"] = data
+    if ("", "") in settings:
+        given["inference"] = settings_hash(dict(settings["", ""]))
     parts: dict[tuple[str, str], list[tuple[GroupAnalysis, str, Any]]] = {}
-    for row in (row for row in GROUP_ANALYSES if row.name in found):
-        own = found[row.name] if row.option else {"": found[row.name]}
-        for label, result in own.items():
+    for name, found in zip(names, results, strict=True):
+        row = rows[name]
+        for label, result in (found if row.option else {"": found}).items():
             parts.setdefault((row.model, labeled(row.desc, label)), []).append((row, label, result))
     files: list[Path] = []
     for key, together in parts.items():
@@ -265,7 +281,7 @@ def write_results(
         told: dict[str, Any] = {}
         for row, _, result in together:
             mine = given | {"writer": writer, "result": result}
-            writer.outputs(row.outputs, result, data.layer_names, mine)
+            writer.outputs(row.outputs, result, mine)
             if row.write is not None and result is not None:
                 call(row.write, mine)
             told |= call(row.details, mine) if row.details else {}
@@ -277,7 +293,8 @@ def write_results(
 
 def write_group_report(output_dir: Path, written: Sequence[Path] = ()) -> Path:
     """Write ``group.html`` from the files of an output folder, as those just `written`."""
-    return write_group_page(output_dir, (*GROUP_ANALYSES, *CONDITION_ANALYSES))
+    rows = (*GROUP_ANALYSES, *CONDITION_ANALYSES)
+    return write_group_page(output_dir, [row.page for row in rows])
 
 
 def _people_of(path: Path) -> list[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from bids_app.errors import MusencError
-from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.outputs import OutputTree
 from bids_app.report.alignment import alignment_section, claim, gradient_ends
 from bids_app.report.analyses import PRINCIPAL, gradients_section
 from bids_app.report.group_details import left_out
@@ -34,28 +34,27 @@ from bids_app.report.sources import GroupFiles, column, shown_models, to_float
 SectionOf = Callable[[GroupFiles], Section | Sequence[Section]]
 
 
-class Shown(Protocol):
-    """What the page wants to know of an analysis; `bids_app.analyses.group.analysis` has it."""
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows of an analysis.
 
-    @property
-    def model(self) -> str:
-        """Label of its results where they belong to no encoding model."""
+    Attributes
+    ----------
+    summary : callable, optional
+        Adds what may be said of it to the summary.
+    sections, appendix : tuple of callables
+        Its sections, and those behind the sections of all analyses.
+    once : bool
+        Whether a page of several models has its sections once.
+    alone : bool
+        Whether it is shown where conditions are all that was analyzed.
+    """
 
-    @property
-    def summary(self) -> Callable[[Section, GroupFiles], None] | None:
-        """Adds what may be said of it to the summary."""
-
-    @property
-    def sections(self) -> tuple[SectionOf, ...]:
-        """Its sections."""
-
-    @property
-    def appendix(self) -> tuple[SectionOf, ...]:
-        """Sections behind those of all analyses."""
-
-    @property
-    def shown_once(self) -> bool:
-        """Whether a page of several models has its sections once."""
+    summary: Callable[[Section, GroupFiles], None] | None = None
+    sections: tuple[SectionOf, ...] = ()
+    appendix: tuple[SectionOf, ...] = ()
+    once: bool = False
+    alone: bool = False
 
 
 def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
@@ -81,8 +80,7 @@ def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
     models = shown_models(OutputTree(Path(output_dir)).group_models())
     files, *others = (GroupFiles(Path(output_dir), model=model) for model in models)
     if files.only_conditions:
-        analyses = [analysis for analysis in analyses if analysis.model == CONDITIONS_LABEL]
-        sections = _drawn(files, _shown_once(analyses))
+        sections = _drawn(files, _shown_once([one for one in analyses if one.alone]))
     else:
         appendix = [draw for analysis in analyses for draw in analysis.appendix]
         sections = [
@@ -109,13 +107,13 @@ def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
 
 def result_sections(files: GroupFiles, analyses: Sequence[Shown]) -> list[Section]:
     """What was found about a model."""
-    own = [draw for one in analyses if not one.shown_once for draw in one.sections]
+    own = [draw for one in analyses if not one.once for draw in one.sections]
     return [summary_section(files, analyses), *_drawn(files, [participants_section, *own])]
 
 
 def _shown_once(analyses: Sequence[Shown]) -> list[SectionOf]:
     """Sections of analyses that belong to no model, each once."""
-    return list(dict.fromkeys(draw for one in analyses if one.shown_once for draw in one.sections))
+    return list(dict.fromkeys(draw for one in analyses if one.once for draw in one.sections))
 
 
 def _drawn(files: GroupFiles, sections: Sequence[SectionOf]) -> list[Section]:

@@ -1,9 +1,10 @@
-"""Lagged correlations of two regions over participants, and the tables that close the group."""
+"""Lagged correlations of two regions over participants."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.conditions.group import TESTS_COLUMNS, Outcome
 from bids_app.analyses.conditions.group_plan import ConditionGroup
 from bids_app.analyses.folder.read import damaged, read_rows
-from bids_app.analyses.folder.write import write_settings, write_table
+from bids_app.analyses.group.effects import regress_on_ratings
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.emotion import SIGN_CONVENTION
 from bids_app.errors import BadDataError
 from bids_app.group import sign_flip_max_t
-from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -46,7 +47,27 @@ CURVES_COLUMNS = {
 }
 
 
-def infer_lags(tree: OutputTree, group: ConditionGroup, label: str) -> Outcome:
+@dataclass(frozen=True, eq=False)
+class LagTests:
+    """Lagged correlations of the conditions of one contrast.
+
+    Attributes
+    ----------
+    label : str
+        Of the contrast.
+    rows, curves : list of dict
+        As `LAGS_COLUMNS` and `CURVES_COLUMNS` say.
+    details : dict
+        Further fields beside the tables.
+    """
+
+    label: str
+    rows: list[dict[str, Any]]
+    curves: list[dict[str, Any]]
+    details: dict[str, Any]
+
+
+def infer_lags(tree: OutputTree, group: ConditionGroup, label: str) -> LagTests:
     """Mean lagged correlations, their summaries over lags, and those against the ratings.
 
     Parameters
@@ -58,8 +79,7 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str) -> Outcome:
 
     Returns
     -------
-    Outcome
-        Its rows stay empty: the table is a file of its own.
+    LagTests
     """
     LOGGER.info("group: %s, lagged correlation", group.contrasts[label])
 
@@ -94,17 +114,12 @@ def infer_lags(tree: OutputTree, group: ConditionGroup, label: str) -> Outcome:
     ]
     _add_mean(rows, usable, group)
     _add_slope(rows, usable, group, extra)
-    summary = tree.group_table("summary.tsv", model=CONDITIONS_LABEL, feature=label, desc="lags")
-    curves = tree.group_table("timeseries.tsv", model=CONDITIONS_LABEL, feature=label, desc="lags")
     all_curves = {p: read(p, "timeseries.tsv", "lag_s", "r") for p in group.participants}
     length = len(all_curves[group.participants[0]])
     for p, table in all_curves.items():
         if len(table) != length or set(table["condition"]) != set(names):
             raise damaged(table_of(p, "timeseries.tsv"), f"{len(table)} rows", f"{length} rows")
-    everybody = pd.concat(list(all_curves.values()))
-    files = write_table(summary, LAGS_COLUMNS, rows, extra)
-    files += write_table(curves, CURVES_COLUMNS, _mean_curves(everybody), extra)
-    return Outcome(files, [])
+    return LagTests(label, rows, _mean_curves(pd.concat(list(all_curves.values()))), extra)
 
 
 def _add_mean(
@@ -132,7 +147,9 @@ def _add_slope(
     if group.ratings is None:
         return
     try:
-        found, people, left_out = group.regress(values)
+        found, people, left_out = regress_on_ratings(
+            values, group.ratings, group.statistics, group.scheme
+        )
     except BadDataError as error:
         extra["RatingDifferenceNotTested"] = f"{error.what} {error.found}".strip()
         return
@@ -165,43 +182,10 @@ def _mean_curves(everybody: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-PARTICIPANTS_COLUMNS = {
-    "participant_id": "label of the participant",
-    "rating_difference": "number given with --rating-difference",
-    "in_regression": "whether the participant is part of the regression on it",
-}
-
-
-def finish_group(
-    tree: OutputTree, group: ConditionGroup, outcomes: Sequence[Outcome]
-) -> list[Path]:
-    """Write the tables of tests and participants; the settings file marks completion.
-
-    Returns
-    -------
-    list of Path
-        Every file of the group's conditions.
-    """
-
-    def table(name: str) -> Path:
-        return tree.group_table("summary.tsv", model=CONDITIONS_LABEL, desc=name)
-
-    ratings = group.ratings or {}
-    people = [
-        {
-            "participant_id": f"sub-{p}",
-            "rating_difference": ratings.get(p),
-            "in_regression": p in ratings,
-        }
-        for p in group.participants
-    ]
-    files = [file for outcome in outcomes for file in outcome.files]
-    files += write_table(
-        table("tests"), TESTS_COLUMNS, [row for outcome in outcomes for row in outcome.rows]
-    )
-    files += write_table(table("participants"), PARTICIPANTS_COLUMNS, people)
-    path = tree.group_table("settings.json", model=CONDITIONS_LABEL)
-    participants = [f"sub-{p}" for p in group.participants]
-    files.append(write_settings(tree, path, group.settings, files, Participants=participants))
-    LOGGER.info("group: %d files of conditions written", len(files))
-    return files
+def write_lags(writer: GroupWriter, result: LagTests) -> None:
+    """Tables of the summaries and of the mean curves."""
+    for suffix, columns, rows in (
+        ("summary", LAGS_COLUMNS, result.rows),
+        ("timeseries", CURVES_COLUMNS, result.curves),
+    ):
+        writer.table(suffix, columns, rows, desc="lags", feature=result.label, **result.details)

@@ -6,22 +6,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.analyses.folder.read import check_outputs, damaged, read_participant
-from bids_app.analyses.group.effects import regress_on_ratings
-from bids_app.config import Config, Statistics, settings_difference, settings_hash
-from bids_app.emotion import DifferenceResult
+from bids_app.analyses.group.collect import check_same_settings
+from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import InvalidInputError, MissingInputError
 from bids_app.inputs.conditions import read_rating_differences
 from bids_app.inputs.estimate import group_memory
 from bids_app.inputs.locate import locate_dataset
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
-from bids_app.surface.mesh import SurfaceMesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -46,6 +41,10 @@ class ConditionGroup:
         Of the regression: "permutation" or "sign-flip".
     settings : mapping
         Stored with the results.
+    model : str
+        Label of the results.
+    rows : sequence of dict
+        Empty: their settings name what they rest on.
     """
 
     participants: Sequence[str]
@@ -55,8 +54,11 @@ class ConditionGroup:
     has_target: bool
     ratings: Mapping[str, float] | None
     statistics: Statistics
-    scheme: str
+    scheme: Literal["permutation", "sign-flip"]
     settings: Mapping[str, Any]
+
+    model: str = CONDITIONS_LABEL
+    rows: Sequence[dict[str, Any]] = ()
 
     @property
     def settings_hash(self) -> str:
@@ -67,19 +69,6 @@ class ConditionGroup:
     def memory(self) -> float:
         """Bytes that one test takes."""
         return group_memory(len(self.participants), 1, self.space)
-
-    def regress(
-        self, values: Mapping[str, NDArray[np.float64]], mesh: SurfaceMesh | None = None
-    ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
-        """`regress_on_ratings` of values per participant."""
-        return regress_on_ratings(
-            values,
-            self.ratings or {},
-            mesh=mesh,
-            n_permutations=self.statistics.n_permutations,
-            scheme=self.scheme,
-            seed=self.statistics.random_seed,
-        )
 
 
 def missing_seed(group: ConditionGroup) -> str:
@@ -189,15 +178,5 @@ def same_condition_settings(
             wanted = ", ".join(sorted(lacking)) or "contrasts"
             raise damaged(files[participant], "settings without", wanted)
         check_outputs(tree, own)
-    first = stored[participants[0]]
-    for participant, own in stored.items():
-        if own["SettingsHash"] != first["SettingsHash"]:
-            raise InvalidInputError(
-                "Participants were analyzed with different settings.",
-                where=files[participant],
-                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
-                or f"the same settings, but SettingsHash {own['SettingsHash']}",
-                wanted="the same settings for everybody",
-                remedy="run the participant level again for this participant",
-            )
+    check_same_settings(tree, CONDITIONS_LABEL, participants, list(stored.values()))
     return stored

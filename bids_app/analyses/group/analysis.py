@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bids_app.analyses.declare import MapOutput, Settings, TableOutput
 from bids_app.config import Config
-from bids_app.report.group import SectionOf
-from bids_app.report.page import Section
-from bids_app.report.sources import GroupFiles
+from bids_app.report.group import Shown
 
 
 def inference_settings(config: Config) -> list[tuple[str, Settings]]:
@@ -60,12 +58,8 @@ class GroupAnalysis:
     missing : callable
         From ``tree``, ``model``, ``participants`` and ``config`` to why there is nothing to do;
         empty where there is.
-    summary : callable, optional
-        Adds what may be said of it to the page's summary.
-    sections, appendix : tuple of callables
-        Its sections of the page, and those behind the sections of all analyses.
-    shown_once : bool
-        Whether a page of several models has its sections once.
+    page : Shown
+        Its parts of the page.
     """
 
     name: str
@@ -79,10 +73,7 @@ class GroupAnalysis:
     model: str = ""
     people: str = ""
     missing: Callable[..., str] = never_missing
-    summary: Callable[[Section, GroupFiles], None] | None = None
-    sections: tuple[SectionOf, ...] = ()
-    appendix: tuple[SectionOf, ...] = ()
-    shown_once: bool = False
+    page: Shown = field(default_factory=Shown)
 
 
 def call(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:

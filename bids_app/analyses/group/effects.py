@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bids_app.config import Statistics
 from bids_app.emotion import DifferenceResult, difference_glm
 from bids_app.errors import BadDataError
 from bids_app.group import SignFlipResult, TfceResult, sign_flip_max_t, tfce_sign_flip
@@ -51,9 +52,8 @@ class GroupEmotion:
 def group_emotion_maps(
     maps: ArrayLike,
     names: Sequence[str],
+    statistics: Statistics,
     *,
-    n_permutations: int = 10_000,
-    seed: int,
     mesh: SurfaceMesh | None = None,
     tail: str = "two-sided",
     n_threads: int = 1,
@@ -66,12 +66,13 @@ def group_emotion_maps(
         Effects (`EmotionMaps.effect`), or accuracies as Fisher z with ``tail="greater"``; NaN where
         a participant has none.
     names : sequence of str
-    n_permutations, seed, n_threads
-        As for `sign_flip_max_t`.
+    statistics : Statistics
+        Sign flips and seed.
     mesh : SurfaceMesh, optional
         For threshold-free cluster enhancement too.
     tail : {"two-sided", "greater"}
         Of the maps; differences between scales are always two-sided.
+    n_threads : int
 
     Returns
     -------
@@ -93,8 +94,8 @@ def group_emotion_maps(
     pairs = list(combinations(range(len(names)), 2))
     differences = np.stack([data[:, a] - data[:, b] for a, b in pairs], 1) if pairs else None
     options: dict[str, Any] = {
-        "n_permutations": n_permutations,
-        "seed": seed,
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
         "n_threads": n_threads,
     }
 
@@ -125,11 +126,10 @@ def group_emotion_maps(
 def regress_on_ratings(
     maps: Mapping[str, NDArray[np.floating]],
     rating_difference: Mapping[str, float],
+    statistics: Statistics,
+    scheme: Literal["permutation", "sign-flip"],
     *,
     mesh: SurfaceMesh | None = None,
-    n_permutations: int = 10_000,
-    scheme: str = "permutation",
-    seed: int,
 ) -> tuple[DifferenceResult, list[str], dict[str, str]]:
     """Group map of b1 in ``dBOLD = b0 + b1 dRating + e``.
 
@@ -141,10 +141,12 @@ def regress_on_ratings(
         Condition contrasts, PPI effects, or summaries.
     rating_difference : mapping from participant to float
         From `read_rating_differences`.
+    statistics : Statistics
+        Permutations and seed.
+    scheme : {"permutation", "sign-flip"}
+        As for `difference_glm`.
     mesh : SurfaceMesh, optional
         For threshold-free cluster enhancement.
-    n_permutations, scheme, seed
-        As for `difference_glm`.
 
     Returns
     -------
@@ -173,8 +175,8 @@ def regress_on_ratings(
         np.stack([maps[p] for p in kept]),
         [rating_difference[p] for p in kept],
         adjacency=None if mesh is None else mesh.adjacency,
-        n_permutations=n_permutations,
-        scheme=scheme,  # type: ignore[arg-type]
-        seed=seed,
+        n_permutations=statistics.n_permutations,
+        scheme=scheme,
+        seed=statistics.random_seed,
     )
     return result, kept, left_out

@@ -29,12 +29,12 @@ class GroupSource(Protocol):
         """Mesh of the maps."""
 
     @property
-    def participants(self) -> list[str]:
+    def participants(self) -> Sequence[str]:
         """Labels without prefix."""
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Per participant at least participant_id, and the checksum of an input, sha256_left."""
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """Participant_id and the checksum of an input, sha256_left, of each; or none."""
 
 
 class GroupWriter:
@@ -67,16 +67,12 @@ class GroupWriter:
         self.participants = [f"sub-{name}" for name in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
-        self.shared: dict[str, Any] = {
-            "Participants": self.participants,
-            "SettingsHash": settings_hash(self.settings),
-        }
+        self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
 
     def outputs(
         self,
         declared: Sequence[MapOutput | TableOutput],
         result: Any,
-        layer_names: Sequence[str],
         given: Mapping[str, Any],
     ) -> None:
         """What is declared, as far as the result has it; rows of tables are made from `given`."""
@@ -92,7 +88,7 @@ class GroupWriter:
             fields = {name: _attribute(result, path) for name, path in output.details.items()}
             if output.description:
                 fields["description"] = output.description
-            names = layer_names if np.ndim(values) == 2 else [output.name or output.stat]
+            names = self.layer_names if np.ndim(values) == 2 else [output.name or output.stat]
             model = self.model if output.of_model else ""
             self.statmap(output.stat, values, names, desc=output.desc, model=model, **fields)
 
@@ -107,14 +103,20 @@ class GroupWriter:
         model: str | None = None,
         **fields: Any,
     ) -> None:
-        """Both hemispheres of one map, (n_arrays, n_vertices) or (n_vertices,), with sidecars."""
+        """Both hemispheres of one map, (n_arrays, n_vertices) or (n_vertices,), with sidecars.
+
+        These say participants and settings, unless `fields` do.
+        """
         entities = {
             "model": self.model if model is None else model,
             "feature": feature,
             "stat": stat,
             "desc": labeled(desc, self.label),
         }
-        sidecar = map_sidecar(stat, self.space, list(names), **(self.shared | fields))
+        if "SettingsHash" not in fields:
+            own = {"Participants": self.participants, "SettingsHash": settings_hash(self.settings)}
+            fields = own | fields
+        sidecar = map_sidecar(stat, self.space, list(names), **fields)
         path_of = partial(self.tree.group_map, space=self.space, **entities)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar)
 
@@ -139,7 +141,8 @@ class GroupWriter:
 
     def finish(self, **fields: Any) -> None:
         """The file that marks the analysis as complete, with what `fields` say of it."""
-        told = {"Participants": self.participants, "InputsSHA256": self.inputs, **fields}
+        inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
+        told = {"Participants": self.participants, **inputs, **fields}
         write_settings(self.tree, self.done, self.settings, self.written, **told)
         self.written.append(self.done)
 

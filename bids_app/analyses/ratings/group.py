@@ -169,20 +169,23 @@ def _test_maps(
             kept.append(participant)
             del left_out[participant]
     _check_enough(kept, left_out, "maps of all scales")
-    options: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-        "n_threads": n_threads,
-    }
     effects = np.stack(
         [[read_maps(found[p][place][1], space, n_arrays=1)[0] for place in titles] for p in kept]
     )
-    tests = group_emotion_maps(effects, list(titles.values()), mesh=load_mesh(space), **options)
+    tests = group_emotion_maps(
+        effects,
+        list(titles.values()),
+        statistics,
+        mesh=load_mesh(space),
+        n_threads=n_threads,
+    )
     accuracy = {}
     for window in reversed(WINDOWS):
         maps = _accuracies(tree, kept, space, window.rating)
         if maps is not None:
-            accuracy[window.rating] = group_emotion_maps(*maps, tail="greater", **options)
+            accuracy[window.rating] = group_emotion_maps(
+                *maps, statistics, tail="greater", n_threads=n_threads
+            )
     group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
     return RatingMapTests(group, tests, list(titles), accuracy)
 
@@ -300,11 +303,7 @@ def _test_scores(
     for p, names in told.items():
         if names != wanted:
             raise damaged(tree.scores(p, model, "ratings"), ", ".join(names), ", ".join(wanted))
-    draws: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-    }
-    scores = summarize_scores(own, **draws)
+    scores = summarize_scores(own, statistics)
     kept = scores.participants
     group = RatingGroup(
         model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out
@@ -315,7 +314,9 @@ def _test_scores(
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
         return ScoreTests(group, scores, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
-    tested = sign_flip_max_t(z, **draws)
+    tested = sign_flip_max_t(
+        z, n_permutations=statistics.n_permutations, seed=statistics.random_seed
+    )
     return ScoreTests(group, scores, tested, np.tanh(z.mean(axis=0)), tables[0][1])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.ratings.layer_scores import RatingScores
+from bids_app.config import Statistics
 from bids_app.errors import TooFewError
 from bids_app.group import sign_flip_max_t
 from bids_app.preference import centroid, layer_depth, residual_slope
@@ -71,11 +72,7 @@ class GroupScores:
 
 
 def summarize_scores(
-    scores: Mapping[str, RatingScores],
-    *,
-    n_permutations: int = 10_000,
-    n_bootstrap: int = 2000,
-    seed: int,
+    scores: Mapping[str, RatingScores], statistics: Statistics, *, n_bootstrap: int = 2000
 ) -> GroupScores:
     """Profile per scale with its interval, and whether scales prefer different layers.
 
@@ -85,7 +82,9 @@ def summarize_scores(
     Parameters
     ----------
     scores : mapping from participant to RatingScores
-    n_permutations, n_bootstrap, seed
+    statistics : Statistics
+        Sign flips and seed.
+    n_bootstrap : int
 
     Returns
     -------
@@ -100,14 +99,18 @@ def summarize_scores(
     kept, left_out = _complete(scores, wanted)
     first = scores[kept[0]]
     z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])
-    tested = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
-    rng = generator(seed, "bootstrap of rating scores")
+    flips: dict[str, Any] = {
+        "n_permutations": statistics.n_permutations,
+        "seed": statistics.random_seed,
+    }
+    tested = sign_flip_max_t(z, **flips)
+    rng = generator(statistics.random_seed, "bootstrap of rating scores")
     draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
     resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
     low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
     centers = np.stack([centroid(sample) for sample in np.tanh(resampled)])
     pairs = list(combinations(range(len(wanted)), 2))
-    found = _compare(z, pairs, n_permutations, seed)
+    found = _compare(z, pairs, flips)
     return GroupScores(
         participants=kept,
         scales=wanted,
@@ -155,7 +158,7 @@ def _complete(
 
 
 def _compare(
-    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], n_permutations: int, seed: int
+    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], flips: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Interaction and slope differences of all pairs of scales."""
     n_participants, n_layers, _ = z.shape
@@ -171,8 +174,7 @@ def _compare(
         return none
     differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
     centered = differences - differences.mean(axis=2, keepdims=True)
-    options: dict[str, Any] = {"n_permutations": n_permutations, "seed": seed, "tail": "two-sided"}
-    interaction = sign_flip_max_t(centered, **options)
+    interaction = sign_flip_max_t(centered, tail="two-sided", **flips)
     depth = layer_depth(n_layers)
     total = z.mean(axis=2).sum(axis=0)
     # The reference is that of the others, or a participant's own noise would be regressed out.
@@ -181,7 +183,7 @@ def _compare(
         [residual_slope(own, depth, ref) for own, ref in zip(z, references, strict=True)]
     )
     contrast = np.stack([slopes[:, a] - slopes[:, b] for a, b in pairs], axis=1)
-    steepness = sign_flip_max_t(contrast, **options)
+    steepness = sign_flip_max_t(contrast, tail="two-sided", **flips)
     return {
         "interaction_t": interaction.t,
         "interaction_p": interaction.p,

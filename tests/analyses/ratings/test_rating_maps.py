@@ -21,6 +21,10 @@ N_VERTICES = 40
 FIRST, SECOND, MUSIC = slice(0, 10), slice(10, 20), slice(20, 30)
 
 
+def drawn(n_permutations, seed):
+    return Statistics(n_permutations=n_permutations, random_seed=seed)
+
+
 def planted_bold(ratings, seed=0, size=0.8, lag=None):
     """BOLD of every piece, with changes of the ratings in some vertices."""
     rng = np.random.default_rng(seed)
@@ -224,23 +228,23 @@ def test_group_maps_joint_over_scales():
     maps = rng.standard_normal((16, 2, 60))
     maps[:, 0, :8] += 2.5
     maps[:, 1, 8:16] -= 2.5
-    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], n_permutations=500, seed=0)
+    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], drawn(500, 0))
     assert (found.test.p[0, :8] < 0.05).all()
     assert (found.test.p[1, 8:16] < 0.05).all()
     assert found.contrast_names == ["Emotionality - Enjoyment"]
     assert found.contrast_test is not None
     assert (found.contrast_test.p[0, :16] < 0.05).mean() > 0.8
     assert (found.test.p[:, 16:] < 0.05).mean() < 0.02
-    single = group_emotion_maps(maps[:, :1], ["Emotionality"], n_permutations=50, seed=0)
+    single = group_emotion_maps(maps[:, :1], ["Emotionality"], drawn(50, 0))
     assert single.contrast_test is None
     with pytest.raises(BadDataError, match="2 names"):
-        group_emotion_maps(maps[:, :1], ["a", "b"], seed=0)
+        group_emotion_maps(maps[:, :1], ["a", "b"], drawn(10_000, 0))
 
 
 def test_group_error_rate_without_effect():
     hits = 0
     for seed in range(100):
         maps = np.random.default_rng(seed).standard_normal((12, 2, 30))
-        found = group_emotion_maps(maps, ["a", "b"], n_permutations=199, seed=seed)
+        found = group_emotion_maps(maps, ["a", "b"], drawn(199, seed))
         hits += np.nanmin(found.test.p) <= 0.05
     assert hits <= 12

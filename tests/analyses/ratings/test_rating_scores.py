@@ -18,6 +18,10 @@ ALPHAS = tuple(np.logspace(-2, 4, 7))
 SCALES = {"Emotionality": 4, "Enjoyment": 2}
 
 
+def drawn(n_permutations, seed):
+    return Statistics(n_permutations=n_permutations, random_seed=seed)
+
+
 def planted(grams, participants=("01",), explained=0.7, layers=SCALES, lag=3.0):
     found = []
     for number, participant in enumerate(participants):
@@ -91,7 +95,7 @@ def test_missing_and_constant_scales_are_kept_out_and_said_so(grams):
     assert found["04"].r.shape == (5, 0)
     assert found["04"].rows() == []
     with pytest.raises(BadDataError, match=r"1 of 4(.|\n)*sub-02: Enjoyment: not rated"):
-        summarize_scores(found, seed=0)
+        summarize_scores(found, drawn(10_000, 0))
 
 
 def test_unrelated_ratings_stay_at_their_nominal_error(grams):
@@ -114,7 +118,7 @@ def group(grams, n=8, **options):
 
 
 def test_group_profiles_and_interaction(grams):
-    found = summarize_scores(group(grams), n_permutations=500, n_bootstrap=200, seed=0)
+    found = summarize_scores(group(grams), drawn(500, 0), n_bootstrap=200)
     assert found.r[:, 0].argmax() == 3
     assert found.r[:, 1].argmax() == 1
     assert (found.low <= found.r).all()
@@ -149,9 +153,7 @@ def profiles(gain, n=14, seed=0, shift=0.0):
 def test_slope_does_not_follow_from_one_scale_being_predicted_better():
     hits_slope = hits_interaction = 0
     for seed in range(40):
-        found = summarize_scores(
-            profiles(0.3, seed=seed), n_permutations=199, n_bootstrap=2, seed=0
-        )
+        found = summarize_scores(profiles(0.3, seed=seed), drawn(199, 0), n_bootstrap=2)
         hits_slope += found.slope_p[0] <= 0.05
         hits_interaction += found.p_interaction <= 0.05
     assert hits_slope <= 6
@@ -160,12 +162,11 @@ def test_slope_does_not_follow_from_one_scale_being_predicted_better():
 
 def test_preference_error_rate_and_power():
     null = [
-        summarize_scores(profiles(1.0, seed=s), n_permutations=199, n_bootstrap=2, seed=s)
-        for s in range(60)
+        summarize_scores(profiles(1.0, seed=s), drawn(199, s), n_bootstrap=2) for s in range(60)
     ]
     assert sum(f.slope_p[0] <= 0.05 for f in null) <= 8
     assert sum(f.p_interaction <= 0.05 for f in null) <= 8
-    found = summarize_scores(profiles(1.0, shift=-0.25), n_permutations=499, n_bootstrap=2, seed=0)
+    found = summarize_scores(profiles(1.0, shift=-0.25), drawn(499, 0), n_bootstrap=2)
     assert found.slope_p[0] < 0.05
     assert found.slope[0] > 0
 
@@ -202,10 +203,10 @@ def test_regression_on_rating_differences_says_who_is_left_out():
     maps = {p: rng.standard_normal(30) + 2.0 * x * (np.arange(30) < 5) for p, x in rating.items()}
     rating["00"] = float("nan")
     maps.pop("07")
-    found, kept, left_out = regress_on_ratings(maps, rating, n_permutations=200, seed=0)
+    found, kept, left_out = regress_on_ratings(maps, rating, drawn(200, 0), "permutation")
     assert len(kept) == 18
     assert left_out == {"00": "no rating difference", "07": "no map"}
     assert (found.p[:5] < 0.05).all()
     assert (found.p[5:] < 0.05).mean() < 0.1
     with pytest.raises(BadDataError, match="participant_id"):
-        regress_on_ratings(maps, {"sub-01": 1.0}, seed=0)
+        regress_on_ratings(maps, {"sub-01": 1.0}, drawn(1, 0), "permutation")
