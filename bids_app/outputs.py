@@ -53,24 +53,13 @@ EMOTION_LABEL = "emotion"
 RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 
-BIDSIGNORE = """\
-*.html
-CITATION.*
-figures
-log
-**/log
-*_statmap.*
-*_bold.*
-*_timeseries.*
-*_scores.*
-*_summary.*
-*_settings.*
-*_weights.*
-*_nulls.*
-group_*
-*.func.gii
-.musenc
-"""
+
+def bidsignore(suffixes: Sequence[str]) -> str:
+    """Content of ``.bidsignore``: what the validator does not know."""
+    own = [f"*_{suffix}.*" for suffix in suffixes]
+    pages = ["*.html", "CITATION.*", "figures", "log", "**/log"]
+    return "\n".join([*pages, *own, "group_*", "*.func.gii", ".musenc", ""])
+
 
 STAT_DESCRIPTIONS = {
     "r": "Pearson correlation of predicted and measured responses, held-out stimuli",
@@ -169,57 +158,58 @@ class OutputTree:
         """``sub-01/func``."""
         return self.root / f"sub-{participant}" / "func"
 
-    def participant_map(self, participant: str, hemi: str, space: str, **entities: str) -> Path:
+    def participant_file(self, participant: str, suffix: str, **entities: str) -> Path:
+        """A file of a participant; the suffix has the extension."""
+        name = f"{join_entities({'sub': participant, **entities})}_{suffix}"
+        return self.participant_dir(participant) / name
+
+    def participant_map(
+        self, participant: str, hemi: str, space: str, *, suffix: str = "statmap", **entities: str
+    ) -> Path:
         """A participant's surface map; `entities` are model, stat, stim, desc, feature, ses."""
-        named = {"sub": participant, "hemi": hemi, "space": space, **entities}
-        return self.participant_dir(participant) / f"{join_entities(named)}_statmap.func.gii"
+        named = {"hemi": hemi, "space": space, **entities}
+        return self.participant_file(participant, f"{suffix}.func.gii", **named)
 
     def participant_bold(self, participant: str, hemi: str, space: str, **entities: str) -> Path:
         """Cleaned responses on the stimulus' clock."""
-        named = {"sub": participant, "hemi": hemi, "space": space, "desc": "clean", **entities}
-        return self.participant_dir(participant) / f"{join_entities(named)}_bold.func.gii"
+        named = {"desc": "clean", **entities}
+        return self.participant_map(participant, hemi, space, suffix="bold", **named)
 
     def runs_summary(self, participant: str) -> Path:
         """One row per run: volumes kept, confounds, degrees of freedom, warnings."""
-        return self.participant_dir(participant) / f"sub-{participant}_desc-runs_summary.tsv"
+        return self.participant_file(participant, "summary.tsv", desc="runs")
 
     def design(self, participant: str) -> Path:
         """Confounds and head motion, one row per volume."""
-        return self.participant_dir(participant) / f"sub-{participant}_desc-design_timeseries.tsv"
+        return self.participant_file(participant, "timeseries.tsv", desc="design")
 
     def lag_curves(self, participant: str) -> Path:
         """Auditory cortex against the loudness of the music, over lags."""
-        return self.participant_dir(participant) / f"sub-{participant}_desc-lag_timeseries.tsv"
+        return self.participant_file(participant, "timeseries.tsv", desc="lag")
 
     def model_summary(self, participant: str, model: str) -> Path:
         """One row per layer: what the report shows of the model fit."""
-        stem = join_entities({"sub": participant, "model": model, "desc": "layers"})
-        return self.participant_dir(participant) / f"{stem}_summary.tsv"
+        return self.participant_file(participant, "summary.tsv", model=model, desc="layers")
 
     def weights(self, participant: str, space: str, model: str) -> Path:
         """Weights of single layers, on request."""
-        stem = join_entities({"sub": participant, "space": space, "model": model})
-        return self.participant_dir(participant) / f"{stem}_weights.h5"
+        return self.participant_file(participant, "weights.h5", space=space, model=model)
 
     def participant_settings(self, participant: str, model: str, desc: str = "") -> Path:
         """Settings and inputs behind the maps; written last, so it marks completion."""
-        stem = join_entities({"sub": participant, "model": model, "desc": desc})
-        return self.participant_dir(participant) / f"{stem}_settings.json"
+        return self.participant_file(participant, "settings.json", model=model, desc=desc)
 
     def condition_table(self, participant: str, suffix: str, **entities: str) -> Path:
         """A participant's table about conditions."""
-        stem = join_entities({"sub": participant, "model": CONDITIONS_LABEL, **entities})
-        return self.participant_dir(participant) / f"{stem}_{suffix}"
+        return self.participant_file(participant, suffix, model=CONDITIONS_LABEL, **entities)
 
     def scores(self, participant: str, model: str, desc: str) -> Path:
         """One row per scale and layer: ratings predicted from a model's layers."""
-        stem = join_entities({"sub": participant, "model": model, "desc": desc})
-        return self.participant_dir(participant) / f"{stem}_scores.tsv"
+        return self.participant_file(participant, "scores.tsv", model=model, desc=desc)
 
     def rating_runs(self, participant: str) -> Path:
         """One row per run: whether it took part in the analysis of ratings and brain."""
-        stem = join_entities({"sub": participant, "model": EMOTION_LABEL, "desc": "runs"})
-        return self.participant_dir(participant) / f"{stem}_summary.tsv"
+        return self.participant_file(participant, "summary.tsv", model=EMOTION_LABEL, desc="runs")
 
     def participant_report(self, participant: str) -> Path:
         """``sub-01.html``."""
@@ -314,7 +304,11 @@ def map_sidecar(stat: str, space: str, names: list[str], **fields: Any) -> dict[
 
 
 def write_dataset_files(
-    tree: OutputTree, *, sources: list[dict[str, str]], authors: Sequence[str] = ()
+    tree: OutputTree,
+    *,
+    sources: list[dict[str, str]],
+    suffixes: Sequence[str],
+    authors: Sequence[str] = (),
 ) -> None:
     """Write ``dataset_description.json``, ``.bidsignore`` and ``README`` where they are missing.
 
@@ -322,6 +316,8 @@ def write_dataset_files(
     ----------
     sources : list of dict
         ``SourceDatasets`` entries, and ``DatasetLinks`` through their ``Name`` and ``URL`` keys.
+    suffixes : sequence of str
+        Ends of the names of files that BIDS does not know.
     authors : sequence of str
         Authors of the source dataset.
 
@@ -343,7 +339,7 @@ def write_dataset_files(
                     remedy="give another output_dir",
                 )
         write_json(description, dataset_description(sources, authors))
-        write_text(tree.root / ".bidsignore", BIDSIGNORE)
+        write_text(tree.root / ".bidsignore", bidsignore(suffixes))
         write_text(tree.root / "README", README)
 
 

@@ -107,12 +107,12 @@ def test_safe_label(text, label):
 
 def test_write_dataset_files_and_refuse_a_foreign_folder(tmp_path):
     sources = [{"Name": "fmriprep", "URL": "file:///data/fmriprep"}]
-    write_dataset_files(OutputTree(tmp_path), sources=sources)
+    write_dataset_files(OutputTree(tmp_path), sources=sources, suffixes=["statmap"])
     description = json.loads((tmp_path / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
     assert description["DatasetLinks"]["fmriprep"] == "file:///data/fmriprep"
     assert "*_statmap.*" in (tmp_path / ".bidsignore").read_text().splitlines()
-    write_dataset_files(OutputTree(tmp_path), sources=sources)
+    write_dataset_files(OutputTree(tmp_path), sources=sources, suffixes=["statmap"])
     (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
     with pytest.raises(CannotWriteError, match="another dataset"):
-        write_dataset_files(OutputTree(tmp_path), sources=sources)
+        write_dataset_files(OutputTree(tmp_path), sources=sources, suffixes=["statmap"])

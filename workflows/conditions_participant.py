@@ -7,7 +7,7 @@ from typing import Any
 from bids_app.workflows.steps import step
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.participant import analyze_conditions, conditions_memory
+from bids_app.analyses.conditions.participant import analyze_conditions
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.records import Record
@@ -16,7 +16,7 @@ from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
 
 def connect_conditions(
-    workflow: pe.Workflow, plan: ConditionPlan, record: Record, *, config: Config
+    workflow: pe.Workflow, plan: ConditionPlan, record: Record, *, config: Config, mem_gb: float
 ) -> None:
     """Add fit and derivatives of conditions to a participant's workflow.
 
@@ -28,13 +28,14 @@ def connect_conditions(
     record : Record
         Of the participant.
     config : Config
+    mem_gb : float
+        Memory of a step.
     """
     runs = plan.runs_of(record.participant)
-    memory = conditions_memory(runs, len(plan.contrasts), config.cleaning, plan.seed)
     own: dict[str, Any] = {
         "who": record.participant,
         "part": CONDITIONS_LABEL,
-        "mem_gb": memory / 1e9,
+        "mem_gb": mem_gb,
     }
     fit = step(
         analyze_conditions,

@@ -13,12 +13,12 @@ from nipype.pipeline import engine as pe
 
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.page import draw_page
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
 from bids_app.analyses.participant.steps import (
     clean_runs,
     compute_features,
-    draw_page,
     fit_model,
     save_model_weights,
     write_model,
@@ -44,15 +44,12 @@ class Music:
         Models to fit.
     ratings : EmotionWork
         What is to be done with ratings.
-    costs : Estimate
-        Memory that steps may take.
     """
 
     plan: StudyPlan
     models: Mapping[str, EncodingModel]
     jobs: Mapping[str, list[Record]]
     ratings: EmotionWork
-    costs: Estimate
 
 
 def init_participant_level_wf(
@@ -61,6 +58,7 @@ def init_participant_level_wf(
     records: Sequence[Record],
     *,
     config: Config,
+    costs: Estimate,
     n_threads: int,
 ) -> pe.Workflow:
     """Stimulus side of every model once, then everybody's models, ratings, conditions and page.
@@ -72,6 +70,8 @@ def init_participant_level_wf(
     records : sequence of Record
         Conditions to work on.
     config : Config
+    costs : Estimate
+        Memory that steps may take.
     n_threads : int
         Threads of each participant's encoding.
 
@@ -82,14 +82,15 @@ def init_participant_level_wf(
     workflow = pe.Workflow(name="participant_level_wf")
     people: dict[str, pe.Workflow] = {}
     if music is not None:
-        _connect_music(workflow, people, music, config=config, n_threads=n_threads)
+        _connect_music(workflow, people, music, config=config, costs=costs, n_threads=n_threads)
     for record in records:
         assert contrasts is not None
         who = record.participant
         if who not in people:
             people[who] = init_page_wf(contrasts.study, record, config=config)
             workflow.add_nodes([people[who]])
-        connect_conditions(people[who], contrasts, record, config=config)
+        memory = costs.participant_memory / 1e9
+        connect_conditions(people[who], contrasts, record, config=config, mem_gb=memory)
     return workflow
 
 
@@ -99,10 +100,11 @@ def _connect_music(
     music: Music,
     *,
     config: Config,
+    costs: Estimate,
     n_threads: int,
 ) -> None:
     """Stimulus side, encoding models and ratings; `people` gets everybody's workflow."""
-    plan, costs, work = music.plan, music.costs, music.ratings
+    plan, work = music.plan, music.ratings
     if not music.jobs and not any(map(work.records, plan.participants)):
         return
     stimuli = [(s.label, s.path) for s in plan.stimuli]

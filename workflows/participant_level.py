@@ -8,26 +8,24 @@ from collections.abc import Mapping
 from bids_app.workflows.participant import Music, init_participant_level_wf
 from bids_app.workflows.running import Failure, raise_failure, run_workflow
 
-from bids_app.analyses.conditions.participant import conditions_memory
 from bids_app.analyses.conditions.plan import ConditionPlan, condition_record, condition_settings
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.page import write_participant_report
 from bids_app.analyses.participant.plan import (
     EncodingModel,
-    costs_of,
     mask_checksums,
     participant_record,
     write_descriptions,
 )
-from bids_app.analyses.ratings.brain_glm import rating_glm_memory
+from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
 from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings, find_ratings, plan_emotion
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.inputs.estimate import Estimate, check_memory, need_memory
+from bids_app.inputs.estimate import check_memory
 from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
-from bids_app.report import write_participant_report
 from bids_app.status import Status
 
 LOGGER = logging.getLogger("bids_app.workflows")
@@ -57,22 +55,19 @@ def run_participant_level(
         One row per participant and part of the work, and per skipped run.
     """
     tree, status, parts = OutputTree(config.output_dir), Status(run_id, "participant"), Parts()
-    if contrasts is not None:
-        _check_condition_memory(config, contrasts)
+    ratings = None if plan is None else find_ratings(config, plan)
+    costs = ParticipantLevel.of(config, plan, ratings, contrasts).costs()
+    check_memory(costs, config.running.memory)
     if plan is not None:
-        costs = costs_of(config, plan)
-        check_memory(costs, config.running.memory)
-        ratings = find_ratings(config, plan)
-        _check_rating_memory(config, plan, ratings)
         models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
     study = plan if plan is not None or contrasts is None else contrasts.study
     if study is not None:
-        write_descriptions(tree, study)
+        write_descriptions(tree, study, ignored_suffixes())
     if contrasts is not None:
         parts |= _open_conditions(config, contrasts, tree, status)
     music = None
-    if plan is not None:
-        music = _open_music(config, plan, models, ratings, costs, tree, status)
+    if plan is not None and ratings is not None:
+        music = _open_music(config, plan, models, ratings, tree, status)
         parts |= _parts_of(music, status)
     if parts:
         workflow = init_participant_level_wf(
@@ -80,6 +75,7 @@ def run_participant_level(
             contrasts,
             [record for (_, part), (record, *_) in parts.items() if part == CONDITIONS_LABEL],
             config=config,
+            costs=costs,
             n_threads=config.running.n_threads(len({who for who, _ in parts})),
         )
         _judge(status, tree, parts, run_workflow(workflow, config, run_id))
@@ -116,7 +112,6 @@ def _open_music(
     plan: StudyPlan,
     models: Mapping[str, EncodingModel],
     ratings: StudyRatings,
-    costs: Estimate,
     tree: OutputTree,
     status: Status,
 ) -> Music:
@@ -137,7 +132,7 @@ def _open_music(
     work = plan_emotion(tree, config, ratings, settings, records, plan)
     _tell(status, work)
     jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
-    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work, costs)
+    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work)
 
 
 def _parts_of(music: Music, status: Status) -> Parts:
@@ -150,31 +145,6 @@ def _parts_of(music: Music, status: Status) -> Parts:
             status.add(participant, "", "done", "already there, with these settings and inputs")
             LOGGER.info("sub-%s: already done", participant)
     return parts
-
-
-def _check_condition_memory(config: Config, plan: ConditionPlan) -> None:
-    """Refuse linear models of conditions that do not fit."""
-    needed = max(
-        conditions_memory(plan.runs_of(p), len(plan.contrasts), config.cleaning, plan.seed)
-        for p in plan.participants
-    )
-    need_memory(needed, config.running.memory, "for the conditions of one participant")
-
-
-def _check_rating_memory(config: Config, plan: StudyPlan, ratings: StudyRatings) -> None:
-    """Refuse linear models of ratings that do not fit."""
-    if ratings.reason:
-        return
-    needed = max(
-        rating_glm_memory(
-            [run for run in plan.runs if run.participant == participant],
-            config.cleaning,
-            config.emotion,
-            ratings.scales,
-        )
-        for participant in plan.participants
-    )
-    need_memory(needed, config.running.memory, "for one participant's ratings and brain")
 
 
 def _tell(status: Status, work: EmotionWork) -> None:

@@ -9,7 +9,6 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.ratings.brain_glm import rating_glm_memory
 from bids_app.analyses.ratings.participant import (
     predict_from_ratings,
     relate_ratings,
@@ -117,7 +116,7 @@ def _connect_maps(
         "who": record.participant,
         "rests_on": record.inputs,
     }
-    memory = rating_glm_memory(runs, config.cleaning, config.emotion, study.scales) / 1e9
+    memory = costs.participant_memory / 1e9
     glm = step(relate_ratings, config, "rating_glm", runs=runs, mem_gb=memory, **shared)
     ridge = step(
         predict_from_ratings,
@@ -127,7 +126,7 @@ def _connect_maps(
         participant=record.participant,
         n_threads=n_threads,
         n_procs=n_threads,
-        mem_gb=costs.participant_memory / 1e9,
+        mem_gb=memory,
         fresh=True,  # the responses may have changed under the same name
         **shared,
     )

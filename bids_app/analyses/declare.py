@@ -10,8 +10,8 @@ Settings = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 
-def always(settings: Settings) -> bool:
-    """An output that no setting leaves out."""
+def always(settings: Any) -> bool:
+    """An output that nothing leaves out."""
     return True
 
 
@@ -22,7 +22,8 @@ class MapOutput:
     Attributes
     ----------
     stat : str
-        Entity ``stat``, which has a default description in `bids_app.outputs`.
+        Entity ``stat``, which has a default description in `bids_app.outputs`; empty where there
+        is none, and all of the sidecar comes with the result.
     value : str
         Attribute of the analysis' result that holds it, of shape (n_arrays, n_vertices) or
         (n_vertices,).
@@ -31,15 +32,17 @@ class MapOutput:
     desc : str
         Entity ``desc``; empty for none.
     each : str
-        What there is one map of each of: ``stimulus``, ``scale``, ``contrast``; empty for one map.
+        What there is one map of each of: ``fold``, ``scale``, ``contrast``; empty for one map.
     made : callable
-        From the settings of the analysis: whether there is such a map.
+        From the settings of the analysis (of a participant: its `Scope`) to whether there is one.
     name : str
         Of the data array of a map of shape (n_vertices,); empty for `stat`.
     details : mapping from str to str
         Fields of the sidecar, and the attribute of the result that holds each.
     of_model : bool
         Whether the name of the file says the model.
+    suffix : str
+        Of its name.
     """
 
     stat: str
@@ -47,10 +50,11 @@ class MapOutput:
     description: str = ""
     desc: str = ""
     each: str = ""
-    made: Callable[[Settings], bool] = always
+    made: Callable[[Any], bool] = always
     name: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     of_model: bool = True
+    suffix: str = "statmap"
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,70 @@ class TableOutput:
         As for `MapOutput`.
     rows : callable, optional
         Returns the rows; its parameters name what it needs, as those of the analysis.
+    value : str
+        Attribute or method of the result that gives the rows; without rows there is no table.
+    others : str
+        What columns mean that `columns` does not name.
+    whole : bool
+        Whether all columns are there, in their order; else those that the rows have, in theirs.
+    of_model : bool
+        Whether the name of the file says the model.
     """
 
     suffix: str
     desc: str
     columns: Mapping[str, str]
     each: str = ""
-    made: Callable[[Settings], bool] = always
+    made: Callable[[Any], bool] = always
     rows: Callable[..., Rows] | None = None
+    value: str = ""
+    others: str = ""
+    whole: bool = False
+    of_model: bool = True
+
+
+@dataclass(frozen=True)
+class FileOutput:
+    """A file that its analysis writes itself, with a sidecar beside it.
+
+    Attributes
+    ----------
+    suffix : str
+        Of its name, with the extension.
+    made : callable
+        As for `MapOutput`.
+    """
+
+    suffix: str
+    made: Callable[[Any], bool] = always
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What of a result has the same place in file names.
+
+    Attributes
+    ----------
+    each : str
+        Outputs with this `each` are made of it.
+    entities : mapping
+        Its place.
+    names : sequence of str
+        Of the data arrays; empty for one array, which is called as its output says.
+    index : object
+        Where it is in the arrays of the result.
+    of : object
+        What holds the values; None for the result itself.
+    sidecar : mapping
+        Further fields of its JSON files.
+    tr : float or None
+        Seconds between arrays of a time series.
+    """
+
+    each: str = ""
+    entities: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    index: Any = ...
+    of: Any = None
+    sidecar: Mapping[str, Any] = field(default_factory=dict)
+    tr: float | None = None

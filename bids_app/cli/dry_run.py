@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, check_memory
 from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
+from bids_app.outputs import ENTITY_ORDER, join_entities, parse_entities
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
+    from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import StudyRatings
 
 
-def show_plan(config: Config, plan: StudyPlan) -> int:
+def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan | None) -> int:
     """Print everything a participant-level call would do.
+
+    Parameters
+    ----------
+    config : Config
+    plan : StudyPlan or None
+        Of the runs with music.
+    conditions : ConditionPlan or None
+        Where contrasts are given.
 
     Returns
     -------
@@ -26,20 +36,18 @@ def show_plan(config: Config, plan: StudyPlan) -> int:
         The exit code the call would have if nothing failed: 1 where runs are skipped because of
         their files, else 0.
     """
-    from bids_app.analyses.participant.plan import costs_of
+    from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import find_ratings
 
-    ratings = find_ratings(config, plan)
-    costs = costs_of(config, plan)
-    parts = [
-        format_plan(plan),
-        _ratings_text(plan, ratings),
-        _costs_text(config, plan, costs),
-        _outputs(config, plan, ratings),
-    ]
-    print("\n\n".join(parts))
+    ratings = find_ratings(config, plan) if plan else None
+    level = ParticipantLevel.of(config, plan, ratings, conditions)
+    costs = level.costs()
+    parts = [_conditions_text(conditions)] if conditions else []
+    parts += [format_plan(plan)] if plan else []
+    parts += [_ratings_text(plan, ratings)] if plan and ratings else []
+    print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
-    return 1 if plan.has_problems else 0
+    return 1 if plan and plan.has_problems else 0
 
 
 def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
@@ -62,7 +70,7 @@ def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
     return "\n".join(lines)
 
 
-def show_conditions(plan: ConditionPlan) -> str:
+def _conditions_text(plan: ConditionPlan) -> str:
     """What would be done about conditions."""
     lines = [f"contrasts: {', '.join(plan.contrasts.values())}"]
     for name, region in (("seed", plan.seed), ("target", plan.target)):
@@ -75,12 +83,12 @@ def show_conditions(plan: ConditionPlan) -> str:
     return "\n".join(lines)
 
 
-def _costs_text(config: Config, plan: StudyPlan, costs: Estimate) -> str:
-    given, cpus = config.running.memory, cpu_limit()
-    memory = memory_limit() if given is None else Limit(given, "--mem")
-    n_procs, people = config.running.n_procs, len(plan.participants)
+def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
+    running, people, cpus = level.config.running, len(level.scopes), cpu_limit()
+    memory = memory_limit() if running.memory is None else Limit(running.memory, "--mem")
+    n_procs = running.n_procs
     lines = [
-        "estimates, good to about a factor of 2 (features not yet in the cache)",
+        "estimates, about right to a factor of 2 (features not yet in the cache)",
         f"memory  {_size(costs.memory)} with --nprocs {n_procs}; "
         f"there are {format_bytes(memory.value)} ({memory.source})",
         f"time    {_minutes(costs.total_seconds)} in all: {_minutes(costs.feature_seconds)} for "
@@ -106,66 +114,41 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _outputs(config: Config, plan: StudyPlan, ratings: StudyRatings) -> str:
+def _outputs_text(level: ParticipantLevel) -> str:
     """Names of everything the first participant gets."""
-    tree, space = OutputTree(config.output_dir), config.cleaning.space
-    models = [space.label for space in config.model.spaces]
-    complete = set(plan.participants).intersection(*map(tree.participants_of, models))
-    who = plan.participants[0]
-    runs = [run for run in plan.runs if run.participant == who]
-    heard = [p.stimulus for run in runs for p in run.presentations]
-    labels = [safe_label(label) for label in dict.fromkeys(heard)]
-    stimuli = labels[0] if len(labels) == 1 else f"{{{','.join(labels)}}}"
-    repeats = {"run": "*"} if len(heard) > len(labels) else {}
-
-    def map_name(stat: str, **entities: str) -> str:
-        path = tree.participant_map(who, "{L,R}", space, model=models[0], stat=stat, **entities)
-        return str(path.relative_to(tree.root))
-
-    bold = tree.participant_bold(who, "{L,R}", space, stim=stimuli, **repeats)
-    tables = [
-        tree.runs_summary(who),
-        tree.design(who),
-        tree.lag_curves(who),
-        *(tree.model_summary(who, model) for model in models),
-        *(tree.participant_settings(who, model) for model in models),
-        tree.participant_report(who),
-    ]
-    names = [
-        map_name("{r,z,p,q}"),
-        map_name("{r,alpha}", stim=stimuli),
-        map_name("{slope,centroid,argmax,max}", desc="layerpref"),
-        str(bold.relative_to(tree.root)),
-        *(str(path.relative_to(tree.root)) for path in tables),
-    ]
-    stimuli_heard = list(dict.fromkeys(heard))
-    if not ratings.reason and ratings.checksum(who, stimuli_heard):
-        names += _rating_outputs(config, tree, who, ratings)
-    text = f"outputs below {tree.root}, for example of sub-{who} (maps with a .json beside each)"
+    first, root = level.scopes[0], level.config.output_dir
+    complete = sum(map(level.is_there, level.scopes))
+    text = (
+        f"outputs below {root}, for example of sub-{first.participant} (a .json lies beside every "
+        "map, table and file of weights)"
+    )
     if complete:
-        text += (
-            f"\nmaps of {len(complete)} participants are there; redone only if something changed"
-        )
+        text += f"\nthose of {complete} participants are there; redone only if something changed"
+    names = folded(path.relative_to(root) for path in level.outputs(first))
     return "\n".join([text, *(f"  {name}" for name in names)])
 
 
-def _rating_outputs(config: Config, tree: OutputTree, who: str, study: StudyRatings) -> list[str]:
-    """Names of what ratings give, if none is missing."""
-    scales = ",".join(safe_label(scale) for scale in study.scales)
-    windows = ["delays", "precedes", "follows"] if config.emotion.hrf == "fir" else [""]
-
-    def maps(stat: str, **entities: str) -> Path:
-        return tree.participant_map(
-            who, "{L,R}", config.cleaning.space, model=EMOTION_LABEL, stat=stat, **entities
-        )
-
-    paths = [
-        *(maps("{effect,t,z}", feature=f"{{{scales}}}", desc=window) for window in windows),
-        maps("{r,z,p,q}", desc="{past,future}"),
-        tree.rating_runs(who),
-        tree.participant_settings(who, EMOTION_LABEL),
+def folded(paths: Iterable[Path]) -> list[str]:
+    """Names of files that differ in one entity as one name, ``sub-01_hemi-{L,R}_...``."""
+    rows = []
+    for path in paths:
+        stem, _, ending = path.name.rpartition("_")
+        rows.append((path.parent, ending, parse_entities(Path(stem)) if stem else {}))
+    for entity in ENTITY_ORDER:
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        for folder, ending, entities in rows:
+            rest = {name: value for name, value in entities.items() if name != entity}
+            key = (folder, ending, tuple(rest.items()), entity in entities)
+            groups.setdefault(key, []).append(entities.get(entity, ""))
+        rows = [
+            (folder, ending, dict(rest) | ({entity: _braces(values)} if there else {}))
+            for (folder, ending, rest, there), values in groups.items()
+        ]
+    return [
+        str(folder / "_".join(filter(None, [join_entities(entities), ending])))
+        for folder, ending, entities in rows
     ]
-    for space in config.model.spaces:
-        paths.append(tree.scores(who, space.label, "{ratings,changes}"))
-        paths.append(tree.participant_settings(who, space.label, RATINGS_DESC))
-    return [str(path.relative_to(tree.root)) for path in paths]
+
+
+def _braces(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else f"{{{','.join(values)}}}"

@@ -137,11 +137,9 @@ def run_participants(config: Config, run_id: str) -> Status | int:
         plan = None
         LOGGER.info("no encoding models, only conditions: %s", error.found)
     if config.running.dry_run:
-        from bids_app.cli.dry_run import show_conditions, show_plan
+        from bids_app.cli.dry_run import show_plan
 
-        if found is not None:
-            print(show_conditions(found), end="\n\n" if plan else "\n")
-        return show_plan(config, plan) if plan else 0
+        return show_plan(config, plan, found)
     from bids_app.workflows.participant_level import run_participant_level
 
     return run_participant_level(config, plan, found, run_id)
@@ -194,8 +192,8 @@ def redraw_reports(config: Config) -> int:
     MissingInputError, NothingSelectedError
         If there are no derivatives, or none of the participants asked for.
     """
+    from bids_app.analyses.page import write_participant_report
     from bids_app.analyses.registry import write_group_report
-    from bids_app.report import write_participant_report
 
     tree = OutputTree(config.output_dir)
     there = sorted(

@@ -5,7 +5,7 @@ Folds are whole stimuli. All presentations of a stimulus stay in one fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -118,7 +118,7 @@ def make_segments(
     edges = _piece_edges(longest, N_PIECES) if single else [(0, longest)]
     for block, (stimulus, (start, stop)) in enumerate(zip(stimuli, rows, strict=True)):
         for number, (low, high) in enumerate(edges, start=1):
-            label = f"{stimulus}[{number}/{len(edges)}]" if single else stimulus
+            label = _piece(stimulus, number) if single else stimulus
             piece = (start + low, min(start + high, stop) if number < len(edges) else stop)
             if single and piece[1] - piece[0] < MIN_ROWS:
                 raise BadDataError(
@@ -132,20 +132,42 @@ def make_segments(
     return tuple(segments), single
 
 
+def held_out_stimuli(
+    stimuli: Iterable[str], durations: Mapping[str, float]
+) -> list[tuple[str, ...]]:
+    """What each fold holds out of these stimuli, before anything is known of their rows."""
+    labels = sorted(set(stimuli))
+    if len(labels) == 1:
+        return [(_piece(labels[0], number),) for number in range(1, N_PIECES + 1)]
+    return [tuple(sorted(part, key=labels.index)) for part in _parts(labels, durations)]
+
+
+def _piece(stimulus: str, number: int) -> str:
+    """Label of a piece of the only stimulus."""
+    return f"{stimulus}[{number}/{N_PIECES}]"
+
+
+def _parts(labels: Sequence[str], weight: Mapping[str, float]) -> list[list[str]]:
+    """Labels that are held out together."""
+    if len(labels) <= MAX_LEAVE_ONE_OUT:
+        return [[label] for label in labels]
+    # Longest first into the emptiest fold: folds of similar length, whatever the order.
+    parts: list[list[str]] = [[] for _ in range(MAX_FOLDS)]
+    for label in sorted(labels, key=lambda a: (-weight[a], a)):
+        min(parts, key=lambda part: sum(weight[a] for a in part)).append(label)
+    return sorted(parts, key=lambda part: min(labels.index(a) for a in part))
+
+
 def _groups(
     segments: Sequence[Segment], leave_one_out: bool, durations: Mapping[str, float] | None
 ) -> list[tuple[int, ...]]:
     """Indices of the segments that are held out together."""
     labels = list(dict.fromkeys(s.label for s in segments))
-    if leave_one_out or len(labels) <= MAX_LEAVE_ONE_OUT:
+    if leave_one_out:
         parts = [[label] for label in labels]
     else:
-        # Longest first into the emptiest fold: folds of similar length, whatever the order.
-        weight = durations or {a: sum(s.size for s in segments if s.label == a) for a in labels}
-        parts = [[] for _ in range(MAX_FOLDS)]
-        for label in sorted(labels, key=lambda a: (-weight[a], a)):
-            min(parts, key=lambda part: sum(weight[a] for a in part)).append(label)
-        parts.sort(key=lambda part: min(labels.index(a) for a in part))
+        rows = {a: sum(s.size for s in segments if s.label == a) for a in labels}
+        parts = _parts(labels, durations or rows)
     return [tuple(i for i, s in enumerate(segments) if s.label in part) for part in parts]
 
 

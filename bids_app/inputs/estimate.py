@@ -1,4 +1,4 @@
-"""What a plan will take in memory, time and disk, to about a factor of 2."""
+"""What a call will take in memory, time and disk, to about a factor of 2."""
 
 from __future__ import annotations
 
@@ -7,21 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bids_app.errors import TryAgainError
-from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.records import BoldRun
 from bids_app.outputs import N_VERTICES
 
-N_LAYERS = 23
-_FLOAT = 4
-_PATCH_SECONDS = 0.96
-_MAPS_PER_PARTICIPANT = 4
-_MAPS_PER_FOLD = 2
-
-# Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
-_REFERENCE_VOLUMES = 939
-_REFERENCE_VERTICES = 2 * N_VERTICES["fsaverage5"]
-_LAYER_SECONDS = 5.0
-_FEATURE_SECONDS_PER_SECOND = 0.25
-_RUN_SECONDS_PER_VOLUME = 0.05
 _BASE_MEMORY = 700_000_000
 _FEATURE_MEMORY = 2_000_000_000
 # Copies of the responses that are there at once: read, cleaned, smoothed (float64), standardized.
@@ -33,6 +21,30 @@ _BYTES_PER_FIT = 40
 # Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
 _GROUP_BASE = 450_000_000
 _GROUP_COPIES = 10.1
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an analysis of one participant takes, to about a factor of 2.
+
+    Attributes
+    ----------
+    seconds : float
+        Processor time.
+    memory : float
+        Bytes of its largest step, the program included.
+    disk : float
+        Bytes beside its maps.
+    shared_seconds, shared_disk : float
+        Of what is done once for everybody.
+    """
+
+    seconds: float = 0.0
+    memory: float = 0.0
+    disk: float = 0.0
+    shared_seconds: float = 0.0
+    shared_disk: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,56 +76,35 @@ class Estimate:
     total_bytes: float
 
 
-def estimate_costs(
-    plan: StudyPlan, *, space: str = "fsaverage5", hop: float = 0.48, n_procs: int = 1
-) -> Estimate:
-    """Estimate memory, time and disk of a plan, features not yet computed.
+def add_up(people: Sequence[Sequence[Cost]], n_procs: int, *, with_features: bool) -> Estimate:
+    """What all analyses of all participants take together.
 
     Parameters
     ----------
-    plan : StudyPlan
-    space : str
-        Mesh of the maps.
-    hop : float
-        Seconds between patches.
+    people : sequence of sequence of Cost
+        Per participant, each analysis; one follows the other.
     n_procs : int
         Processes.
-
-    Returns
-    -------
-    Estimate
+    with_features : bool
+        Whether there is a stimulus side.
     """
-    n_vertices = 2 * N_VERTICES[space]
-    n_patches = sum(max(0, int((s.duration - _PATCH_SECONDS) / hop) + 1) for s in plan.stimuli)
-    played = {who: 0.0 for who in plan.participants}
-    longest = 0
-    for run in plan.runs:
-        played[run.participant] += sum(p.duration for p in run.presentations) / run.tr
-        longest = max(longest, run.n_volumes)
-    n_rows = max(played.values())
-    n_folds = len(plan.stimuli) if len(plan.stimuli) <= 6 else 5
-    n_maps = _MAPS_PER_PARTICIPANT + _MAPS_PER_FOLD * n_folds
-    cache = N_LAYERS * n_patches**2 * _FLOAT
-    maps = n_maps * N_LAYERS * n_vertices * _FLOAT
-    outputs = maps + n_rows * n_vertices * _FLOAT
-    responses = _RESPONSE_COPIES * max(n_rows, longest) * n_vertices * _FLOAT
-    at_once = min(n_procs, len(played))
-    scale = (n_rows / _REFERENCE_VOLUMES) ** 2 * n_vertices / _REFERENCE_VERTICES
-    volumes = sum(run.n_volumes for run in plan.runs) / len(played)
-    own = N_LAYERS * _LAYER_SECONDS * scale
-    own += volumes * _RUN_SECONDS_PER_VOLUME * n_vertices / _REFERENCE_VERTICES
-    features = _FEATURE_SECONDS_PER_SECOND * sum(s.duration for s in plan.stimuli)
-    own_memory = _BASE_MEMORY + responses + 2 * maps
+    own = [sum(cost.seconds for cost in costs) for costs in people]
+    disk = [sum(cost.disk for cost in costs) for costs in people]
+    shared = max(people, key=lambda costs: sum(cost.shared_seconds for cost in costs))
+    shared_seconds = sum(cost.shared_seconds for cost in shared)
+    cache = sum(cost.shared_disk for cost in shared)
+    memory = max(cost.memory for costs in people for cost in costs)
+    feature_memory = _FEATURE_MEMORY if with_features else 0.0
     return Estimate(
-        memory=max(_FEATURE_MEMORY, at_once * own_memory),
-        feature_memory=_FEATURE_MEMORY,
-        participant_memory=own_memory,
-        feature_seconds=features,
-        participant_seconds=own,
-        total_seconds=(features + own * len(played)) / n_procs,
+        memory=max(feature_memory, min(n_procs, len(people)) * memory),
+        feature_memory=feature_memory,
+        participant_memory=memory,
+        feature_seconds=shared_seconds,
+        participant_seconds=max(own),
+        total_seconds=(shared_seconds + sum(own)) / n_procs,
         cache_bytes=cache,
-        participant_bytes=outputs,
-        total_bytes=cache + outputs * len(played),
+        participant_bytes=max(disk),
+        total_bytes=cache + sum(disk),
     )
 
 
@@ -133,6 +124,11 @@ def check_memory(costs: Estimate, memory: int | None) -> None:
     needed = max(costs.feature_memory, costs.participant_memory)
     what = "the music" if needed == costs.feature_memory else "one participant"
     need_memory(needed, memory, f"for {what}; with it, participants follow one another")
+
+
+def response_memory(n_rows: int, space: str) -> float:
+    """Bytes that responses of so many volumes take while they are cleaned and fitted."""
+    return _BASE_MEMORY + _RESPONSE_COPIES * n_rows * 2 * N_VERTICES[space] * _FLOAT
 
 
 def glm_memory(runs: Sequence[BoldRun], n_maps: int, space: str) -> float:

@@ -60,7 +60,7 @@ _GROUP_MAPS = {
 }
 
 
-def participant_conditions(files: ParticipantFiles, mesh: SurfaceMesh) -> list[Section]:
+def participant_conditions(files: ParticipantFiles) -> list[Section]:
     """Maps and lags of a participant; no section where there are none."""
     path = files.tree.participant_settings(files.participant, CONDITIONS_LABEL)
     if not path.is_file():
@@ -73,7 +73,7 @@ def participant_conditions(files: ParticipantFiles, mesh: SurfaceMesh) -> list[S
         for desc, text in _PARTICIPANT_MAPS.items():
             if desc == "ppi" and not told["Settings"]["seed"]:
                 continue
-            section.add(text, partial(participant_map, files, mesh, label, contrast, desc))
+            section.add(text, partial(participant_map, files, files.mesh, label, contrast, desc))
         if told["Settings"]["target"]:
             curves = files.tree.condition_table(
                 files.participant, "timeseries.tsv", feature=label, desc="lags"

@@ -14,6 +14,15 @@ from bids_app.surface.mesh import SurfaceMesh
 N_BEST = 100
 
 
+def layer_sections(files: ParticipantFiles) -> list[Section]:
+    """Accuracy and preference of a model's layers."""
+    return [
+        accuracy_section(files, files.mesh),
+        preference_section(files, files.mesh),
+        profile_section(files),
+    ]
+
+
 def accuracy_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
     """How well the layers predict the responses."""
     section = Section("accuracy", "Accuracy")

@@ -1,17 +1,10 @@
-"""The page of one participant: what was done, how well, and can it be believed."""
+"""What the page of a participant says of all analyses together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
-from bids_app.outputs import OutputTree
-from bids_app.report.conditions import participant_conditions
-from bids_app.report.history import History, read_history
-from bids_app.report.honesty import honesty_section
-from bids_app.report.layer_maps import accuracy_section, preference_section, profile_section
+from bids_app.report.history import History
 from bids_app.report.methods import participant_methods
 from bids_app.report.page import (
     Block,
@@ -25,98 +18,20 @@ from bids_app.report.page import (
     Verdict,
     number,
     percent,
-    write_page,
 )
 from bids_app.report.provenance import settings_blocks
-from bids_app.report.ratings import participant_ratings
-from bids_app.report.responses import responses_section, stimuli_section
 from bids_app.report.sources import (
     ParticipantFiles,
     column,
-    shown_models,
     to_float,
 )
-from bids_app.status import StatusRow
-from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 
-def write_participant_report(
-    output_dir: Path,
-    participant: str,
-    *,
-    status_rows: Sequence[StatusRow] = (),
-    crash_files: Sequence[Path] = (),
-) -> Path:
-    """Write ``sub-XX.html`` from the files of an output folder; nothing is computed again.
-
-    Parameters
-    ----------
-    output_dir : Path
-        The output folder.
-    participant : str
-        Label without prefix.
-    status_rows : sequence of StatusRow
-        What became of the participants in this call. Without rows of this participant and without
-        crash files, the newest log that names the participant is read.
-    crash_files : sequence of Path
-        Crash files of this participant.
-
-    Returns
-    -------
-    Path
-        The page. What is absent or cannot be drawn is shown as missing, with the reason.
-
-    Raises
-    ------
-    CannotWriteError
-        If the page cannot be written.
-    """
-    models = shown_models(OutputTree(Path(output_dir)).models_of(participant))
-    files, *others = (
-        ParticipantFiles(Path(output_dir), participant, model=model) for model in models
-    )
-    history = read_history(files, participant, status_rows, crash_files)
-    mesh = load_mesh(files.space)
-    sections = [
-        summary_section(files, history),
-        stimuli_section(files),
-        responses_section(files),
-        accuracy_section(files, mesh),
-        preference_section(files, mesh),
-        profile_section(files),
-        *participant_conditions(files, mesh),
-        *participant_ratings(files, mesh),
-        honesty_section(files, history),
-        *(section for other in others for section in model_sections(other, history, mesh)),
-        methods_section(files),
-        errors_section(history),
-        settings_section(files),
-    ]
-    if files.only_conditions:
-        sections = [*participant_conditions(files, mesh), errors_section(history)]
-    return write_page(
-        files.tree.participant_report(participant),
-        title=f"Music encoding: sub-{participant}",
-        subtitle="Participant report of musenc-bidsapp",
-        banner=control_banner(files),
-        sections=sections,
-    )
-
-
-def model_sections(files: ParticipantFiles, history: History, mesh: SurfaceMesh) -> list[Section]:
-    """What the page shows of a further model."""
-    summary = Section("summary", "Summary")
-    summary.add("summary of the result", lambda: summary_facts(files))
-    sections = [
-        summary,
-        accuracy_section(files, mesh),
-        preference_section(files, mesh),
-        profile_section(files),
-        honesty_section(files, history),
-        methods_section(files),
-        settings_section(files),
-    ]
-    return [section.of_model(files.model) for section in sections]
+def model_summary(files: ParticipantFiles) -> Section:
+    """The result of a further model in a few lines."""
+    section = Section("summary", "Summary")
+    section.add("summary of the result", lambda: summary_facts(files))
+    return section
 
 
 def control_banner(files: ParticipantFiles) -> str:

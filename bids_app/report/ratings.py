@@ -13,7 +13,7 @@ from bids_app.report.sources import ParticipantFiles, column
 from bids_app.surface.mesh import SurfaceMesh
 
 
-def participant_ratings(files: ParticipantFiles, mesh: SurfaceMesh) -> list[Section]:
+def participant_ratings(files: ParticipantFiles) -> list[Section]:
     """Maps, runs and layer profiles of a participant; no section where there are none."""
     maps = files.tree.participant_settings(files.participant, EMOTION_LABEL)
     scores = files.tree.participant_settings(files.participant, files.model, RATINGS_DESC)
@@ -24,7 +24,7 @@ def participant_ratings(files: ParticipantFiles, mesh: SurfaceMesh) -> list[Sect
         if path.is_file():
             section.add("what was left out", partial(left_out, files, path))
     for left in _t_maps(files):
-        section.add("ratings and brain", partial(t_map, files, mesh, left))
+        section.add("ratings and brain", partial(t_map, files, files.mesh, left))
     if files.tree.rating_runs(files.participant).is_file():
         section.add("runs with ratings", partial(runs_table, files))
     if files.tree.scores(files.participant, files.model, "ratings").is_file():

@@ -21,6 +21,11 @@ from bids_app.report.page import (
 from bids_app.report.sources import FloatArray, ParticipantFiles, column
 
 
+def response_sections(files: ParticipantFiles) -> list[Section]:
+    """What was heard, and what it was heard with."""
+    return [stimuli_section(files), responses_section(files)]
+
+
 def stimuli_section(files: ParticipantFiles) -> Section:
     """What was heard, and how the network sees it."""
     section = Section("stimuli", "Stimuli")

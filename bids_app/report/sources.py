@@ -60,6 +60,11 @@ class Folder(ABC):
         return Cleaning.space
 
     @property
+    def mesh(self) -> SurfaceMesh:
+        """The mesh itself."""
+        return load_mesh(self.space)
+
+    @property
     def only_conditions(self) -> bool:
         """Whether conditions are all that was analyzed."""
         own = self.tree.model_settings(CONDITIONS_LABEL)
@@ -264,11 +269,6 @@ class GroupFiles(Folder):
     ) -> None:
         super().__init__(root, model=model)
         self.gradient = self.gradients[0] if gradient is None else gradient
-
-    @property
-    def mesh(self) -> SurfaceMesh:
-        """Mesh of the maps."""
-        return load_mesh(self.space)
 
     @cached_property
     def gradients(self) -> list[str]:

@@ -141,7 +141,7 @@ def test_eight_processes_share_an_output_folder_and_a_cache(tmp_path):
         start.wait()
         tree = OutputTree(out)
         for turn in range(5):
-            write_dataset_files(tree, sources=[{"Name": "raw", "URL": "file:///data"}])
+            write_dataset_files(tree, sources=[{"Name": "raw", "URL": "file:///data"}], suffixes=[])
             write_json(tree.status(f"{number}-{turn}"), {"number": number})
         grams = load_or_compute_grams(sounds, cache_dir=tmp_path / "cache", features="envelope")
         write_json(tmp_path / f"sum-{number}.json", float(grams.gram(1).sum(dtype=float)))

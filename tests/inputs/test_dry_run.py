@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from bids_app.analyses.conditions.plan import ConditionPlan
+from bids_app.analyses.participant_level import ParticipantLevel
+from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.cli.run import main
+from bids_app.config import Cleaning, Conditions, Config, Model, Running, Statistics
 from bids_app.errors import TryAgainError
 from bids_app.inputs.dataset import plan_study
 from bids_app.inputs.estimate import (
     check_group_memory,
-    estimate_costs,
     glm_memory,
     group_memory,
     need_memory,
 )
+from bids_app.inputs.ratings import Rating, RatingSet
+from bids_app.inputs.records import Presentation
 
 
 def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
@@ -60,22 +66,92 @@ def test_nothing_fetched(tree, tmp_path):
     assert main([str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]) == 66
 
 
+def costs_of(plan, *, ratings=None, **sections):
+    """Estimate of a plan with some sections of the configuration other than usual."""
+    config = Config(bids_dir=plan.bids_dir, output_dir=plan.bids_dir, level="participant")
+    return ParticipantLevel.of(replace(config, **sections), plan, ratings).costs()
+
+
 def test_costs_grow_with_people_mesh_and_processes(tree):
     tree.simple(("01", "02", "03", "04"))
     plan = plan_study(tree.root)
-    usual = estimate_costs(plan)
+    usual = costs_of(plan)
     # 16 s and 12 s of music give 32 and 24 patches of 0.96 s every 0.48 s.
     assert usual.cache_bytes == 23 * (32 + 24) ** 2 * 4
     assert usual.total_bytes == usual.cache_bytes + 4 * usual.participant_bytes
     maps = (4 + 2 * 2) * 23 * 20484 * 4
-    assert usual.participant_bytes == maps + 14 * 20484 * 4
-    finer = estimate_costs(plan, space="fsaverage")
+    assert usual.participant_bytes == maps + (4 + 14) * 20484 * 4
+    finer = costs_of(plan, cleaning=Cleaning(space="fsaverage"))
     assert finer.participant_bytes == pytest.approx(16 * usual.participant_bytes, rel=0.01)
-    parallel = estimate_costs(plan, n_procs=4)
+    parallel = costs_of(plan, running=Running(n_procs=4))
     assert parallel.total_seconds == pytest.approx(usual.total_seconds / 4)
     assert parallel.memory >= usual.memory
-    half = estimate_costs(replace(plan, runs=plan.runs[:4]))
+    half = costs_of(replace(plan, runs=plan.runs[:4]))
     assert half.total_bytes < usual.total_bytes
+
+
+def test_costs_follow_what_is_asked_for(tree):
+    tree.simple()
+    plan = plan_study(tree.root)
+    usual = costs_of(plan)
+    two = costs_of(plan, model=Model(layers=("22", "23")))
+    assert two.cache_bytes == pytest.approx(usual.cache_bytes * 2 / 23)
+    assert two.participant_seconds < usual.participant_seconds
+    assert two.feature_seconds < usual.feature_seconds / 2
+    # No layer preference, so four maps less.
+    maps = usual.participant_bytes - two.participant_bytes
+    assert maps == (21 * (4 + 2 * 2) + 4) * 20484 * 4
+    spaces = costs_of(plan, model=Model(features=("vggish", "envelope", "cochleagram")))
+    assert spaces.participant_bytes - usual.participant_bytes == 2 * (4 + 2 * 2) * 20484 * 4
+    assert spaces.feature_seconds > usual.feature_seconds
+    refits = [costs_of(plan, statistics=Statistics(null="phase", n_nulls=n)) for n in (200, 1000)]
+    extra = [cost.participant_seconds - usual.participant_seconds for cost in refits]
+    assert extra[1] == pytest.approx(5 * extra[0])
+    assert refits[0].participant_bytes - usual.participant_bytes == 23 * 20484 * 4
+    assert refits[0].participant_memory > usual.participant_memory
+    heard = [(label, scale) for label in ("piecea", "pieceb") for scale in ("a", "b")]
+    clock = np.arange(20.0)
+    felt = RatingSet(tuple(Rating(None, s, name, clock, clock, "") for s, name in heard))
+    rated = costs_of(plan, ratings=StudyRatings(felt, ("a", "b"), "table"))
+    assert rated.participant_seconds > usual.participant_seconds
+    assert rated.participant_bytes - usual.participant_bytes == (2 * 3 + 2 * 4 * 2) * 20484 * 4
+
+
+def test_costs_of_contrasts_follow_their_number_and_the_seed(tree):
+    tree.simple(("01",))
+    plan = plan_study(tree.root)
+    conditions = {run.label: None for run in plan.runs}
+
+    def costs(*contrasts, **options):
+        asked = ConditionPlan(plan, conditions, dict.fromkeys(contrasts, ""), None, None, {}, {})
+        sections = {"conditions": Conditions(contrasts=contrasts, **options)}
+        config = Config(bids_dir=tree.root, output_dir=tree.root, level="participant")
+        return ParticipantLevel.of(replace(config, **sections), conditions=asked).costs()
+
+    one, three, seeded = costs("a-b"), costs("a-b", "a", "b"), costs("a-b", seed="-40,-20,10")
+    assert (one.feature_memory, one.feature_seconds, one.cache_bytes) == (0, 0, 0)
+    assert one.participant_bytes == 3 * 20484 * 4
+    assert three.participant_bytes == 3 * one.participant_bytes
+    assert seeded.participant_bytes == 2 * one.participant_bytes
+    assert one.participant_seconds < three.participant_seconds < seeded.participant_seconds
+    assert one.participant_memory < seeded.participant_memory < three.participant_memory
+
+
+def test_measured_studies_are_within_a_factor_of_two(tree):
+    """benchmarks/README.md: 939 volumes, 23 layers, one thread for the time of the processor."""
+    tree.simple(("01",))
+    plan = plan_study(tree.root)
+    (first, *_), label = plan.runs, "long"
+    run = replace(
+        first, n_volumes=939, tr=1.0, presentations=(Presentation(label, 0.0, 0.0, 939.0),)
+    )
+    plan = replace(
+        plan, runs=(run,), stimuli=(replace(plan.stimuli[0], label=label, duration=939.0),)
+    )
+    costs = costs_of(plan)
+    assert 99.3 / 2 < costs.participant_seconds < 2 * 99.3
+    assert 235.8 / 2 < costs.feature_seconds < 2 * 235.8
+    assert 1.68e9 < costs.feature_memory < 2 * 1.68e9
 
 
 @pytest.mark.parametrize(("n_participants", "measured"), [(39, 1.00), (100, 2.17), (200, 4.07)])

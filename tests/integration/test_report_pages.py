@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from bids_app.analyses.page import write_participant_report
 from bids_app.analyses.registry import write_group_report
 from bids_app.outputs import OutputTree
-from bids_app.report import write_participant_report
 
 pytestmark = pytest.mark.integration
 

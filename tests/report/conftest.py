@@ -6,8 +6,8 @@ import fake_outputs
 import pytest
 from page_parser import read_page
 
+from bids_app.analyses.page import write_participant_report
 from bids_app.analyses.registry import write_group_report
-from bids_app.report import write_participant_report
 from bids_app.surface.mesh import load_mesh
 
 

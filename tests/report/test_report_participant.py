@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 from page_parser import read_page
 
+from bids_app.analyses.page import write_participant_report
 from bids_app.errors import BadDataError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
-from bids_app.report import stimulus_figure_path, write_participant_report
+from bids_app.report import stimulus_figure_path
 from bids_app.report.charts import new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture

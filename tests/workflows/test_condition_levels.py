@@ -13,11 +13,12 @@ import soundfile
 import statsmodels.api as sm
 from bids_app.workflows.participant import init_participant_level_wf
 from dissonance import CONTRAST, COUPLED, N_TIMES, RATINGS, SHIFT, SILENT, write_dissonance
+from listed import listed, written
 
+from bids_app.analyses import page
 from bids_app.analyses.conditions import group as inference
-from bids_app.analyses.conditions.participant import conditions_memory
 from bids_app.analyses.conditions.plan import condition_record, condition_settings
-from bids_app.analyses.participant import steps
+from bids_app.analyses.participant_level import ParticipantLevel
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main, plan_contrasts
 from bids_app.files import read_json
@@ -45,7 +46,7 @@ def study(tmp_path_factory):
     call = arguments(root, "participant", "--contrast", "dissonant-consonant", *regions)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(steps, "write_participant_report", lambda *_: root / "no page")
+        patch.setattr(page, "write_participant_report", lambda *_, **__: root / "no page")
         assert main(call) == 0
     return root
 
@@ -142,11 +143,24 @@ def test_steps_carry_the_memory_they_may_take(alone):
     config = parse_config(call)
     plan = plan_contrasts(config)
     record = condition_record(plan, "01", condition_settings(config, plan))
-    workflow = init_participant_level_wf(None, plan, [record], config=config, n_threads=1)
-    needed = conditions_memory(plan.runs_of("01"), 1, config.cleaning, plan.seed) / 1e9
+    costs = ParticipantLevel.of(config, conditions=plan).costs()
+    workflow = init_participant_level_wf(
+        None, plan, [record], config=config, costs=costs, n_threads=1
+    )
+    needed = costs.participant_memory / 1e9
     assert needed > 0.7
     for name in ("conditions", "write_conditions"):
         assert workflow.get_node(f"sub_01_wf.{name}").mem_gb == needed
+
+
+def test_a_dry_run_lists_what_is_there_afterwards(alone, capsys):
+    call = arguments(alone, "participant", "--contrast", "dissonant-consonant", "consonant")
+    assert main([*call, *seeded(alone), "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    for words in ("contrasts: dissonant-consonant, consonant", "memory  ", "time  ", "disk  "):
+        assert words in text
+    assert main([*call, *seeded(alone)]) == 0
+    assert listed(text) == written(alone / "out", "01")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +170,7 @@ def test_steps_carry_the_memory_they_may_take(alone):
         (["--seed", "lh.nowhere.label"], 66, "not found"),
         (["--seed=-500,0,0"], 65, "far from the cortex"),
         (["--condition-column", "emotion"], 16, "emotion"),
-        (["--mem", "0.05"], 75, "for the conditions of one participant"),
+        (["--mem", "0.05"], 75, "for one participant"),
         (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "29"], 2, "consonant 30 s"),
         (["--seed=-40,-20,10", "--target=40,-20,10", "--max-lag", "2"], 2, "2.5 to 22.5 s"),
     ],

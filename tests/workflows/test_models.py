@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from listed import listed, written
 
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -25,6 +26,25 @@ def several(analyzed, tmp_path_factory):
     assert main(participant) == 0
     assert main(analyzed.arguments("group", output_dir=folder)) == 0
     return OutputTree(folder), participant
+
+
+def test_a_dry_run_lists_what_is_there_afterwards(several, analyzed, tmp_path, capsys):
+    def names(call):
+        assert main([*call, "--dry-run"]) == 0
+        return listed(capsys.readouterr().out)
+
+    tree, participant = several
+    assert names(participant) == written(tree.root, "01")
+    assert names(analyzed.arguments("participant")) == written(analyzed.output_dir, "01")
+    refits = ("--null", "phase", "--n-nulls", "2", "--save-weights", "23", "--layers", "22", "23")
+    people = ("--participant-label", "01")
+    call = analyzed.arguments("participant", *refits, *people, output_dir=tmp_path / "refits")
+    assert main(call) == 0
+    found = names(call)
+    assert found == written(tmp_path / "refits", "01")
+    assert any("_desc-maxt_" in name for name in found)
+    assert "sub-01/func/sub-01_space-fsaverage5_model-vggish_weights.h5" in found
+    assert not any("layerpref" in name for name in found)
 
 
 def test_every_model_has_its_own_maps_and_settings(several):

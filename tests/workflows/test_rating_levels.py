@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from bids_app.workflows import participant_level
 from felt import EFFECT, FOLLOWS, LACKING, MOVED, PARTICIPANTS, SHIFT, SILENT, write_felt
+from listed import listed, written
 
-from bids_app.analyses import registry
-from bids_app.analyses.participant import steps
+from bids_app.analyses import page, registry
 from bids_app.cli.run import main
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
@@ -37,8 +37,8 @@ def study(tmp_path_factory):
     """Analyzed without ratings, then with them; no page is drawn."""
     root = write_felt(tmp_path_factory.mktemp("felt") / "study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "write_participant_report", lambda *_, **__: root / "music.tsv")
-        patch.setattr(steps, "copy_stimulus_figures", lambda *_: None)
+        patch.setattr(page, "write_participant_report", lambda *_, **__: root / "music.tsv")
+        patch.setattr(page, "copy_stimulus_figures", lambda *_: None)
         patch.setattr(registry, "write_group_page", lambda *_: root / "music.tsv")
         assert main(arguments(root, "out", *rated(root), "--emotion", "off")) == 0
         tree = OutputTree(root / "out")
@@ -51,6 +51,8 @@ def study(tmp_path_factory):
         assert main(arguments(root, "out", "--gradient", gradient, level="group")) == 0
         late = ["--rating-hrf", "fir", "--rating-delays=-8:8", "--participant-label", "01"]
         assert main(arguments(root, "late", *rated(root), *late)) == 0
+        spaces = ["--features", "cochleagram", "descriptors", "--participant-label", "01"]
+        assert main(arguments(root, "spaces", *spaces)) == 0
     return root
 
 
@@ -64,6 +66,22 @@ def left(root, stat, *, out="out", participant="01", **entities):
 def statuses(root, out):
     logs = (root / out / "logs").glob("status_*.json")
     return [json.loads(path.read_text()) for path in sorted(logs)]
+
+
+@pytest.mark.parametrize(
+    ("out", "participant", "extra"),
+    [
+        ("out", "01", []),
+        ("out", LACKING, []),
+        ("late", "01", ["--rating-hrf", "fir", "--rating-delays=-8:8"]),
+        ("spaces", "01", ["--features", "cochleagram", "descriptors", "--emotion", "off"]),
+    ],
+)
+def test_a_dry_run_lists_what_is_there_afterwards(study, capsys, out, participant, extra):
+    call = arguments(study, out, *rated(study), *extra, "--participant-label", participant)
+    assert main([*call, "--dry-run"]) == 0
+    names = {name for name in listed(capsys.readouterr().out) if "/func/" in name}
+    assert names == written(study / out, participant)
 
 
 def test_a_planted_effect_is_found_where_it_is(study):

@@ -72,6 +72,18 @@ class LagSummary:
             for lag, r in zip(self.lags, profile, strict=True)
         ]
 
+    def means(self) -> list[dict[str, Any]]:
+        """One row per profile: the means over negative and positive lags."""
+        return [
+            {
+                "condition": name,
+                "r_negative": low,
+                "r_positive": high,
+                "convention": self.convention,
+            }
+            for name, low, high in zip(self.names, self.negative, self.positive, strict=True)
+        ]
+
 
 def correlate_regions(
     regions: Sequence[RegionRun],

@@ -25,7 +25,6 @@ from bids_app.config import Cleaning
 from bids_app.emotion import parse_contrast
 from bids_app.emotion.ppi import INTERACTION
 from bids_app.inputs.conditions import Conditions
-from bids_app.inputs.estimate import glm_memory
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import SeedRegion
 from bids_app.surface.mesh import load_mesh
@@ -90,13 +89,6 @@ class _Contrast:
         }
         shown = MapContrast(INTERACTION, {INTERACTION: 1.0})
         return self.interactions.combine([shown], details, analysis=f"the contrast {INTERACTION}")
-
-
-def conditions_memory(
-    runs: Sequence[BoldRun], n_contrasts: int, cleaning: Cleaning, seed: SeedRegion | None
-) -> float:
-    """Bytes that `analyze_conditions` takes."""
-    return glm_memory(runs, n_contrasts * (2 if seed else 1), cleaning.space)
 
 
 def analyze_conditions(

@@ -1,33 +1,68 @@
-"""What the analyses of conditions leave of a participant in the output folder."""
+"""The analyses of conditions of a participant: what they leave, and what they cost."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from bids_app.analyses.conditions.lags import LagSummary
 from bids_app.analyses.conditions.participant import ConditionResult
+from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.folder.write import write_map, write_settings, write_table
+from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import settings_hash
-from bids_app.outputs import CONDITIONS_LABEL, OutputTree, map_sidecar
+from bids_app.inputs.estimate import Cost, glm_memory
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.report.conditions import participant_conditions
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
-CONTRAST_TEXT = {
-    "effect": "difference of conditions, percent signal change unless the sidecar says otherwise",
-    "t": "t of that difference, fixed effects over runs, AR(1) errors",
-    "z": "normal quantile of that t",
-}
-PPI_TEXT = {
-    "effect": "interaction of the seed's course with the difference of conditions",
-    "t": "t of the interaction, fixed effects over runs, AR(1) errors",
-    "z": "normal quantile of that t",
-}
+
+def write_conditions(
+    tree: OutputTree, record: Record, results: Sequence[ConditionResult]
+) -> list[Path]:
+    """Write maps and tables; the settings file comes last and marks completion."""
+    writer = ParticipantWriter(tree, record)
+    writer.begin()
+    rows: list[dict[str, Any]] = [
+        {"run": run, "used": False, "reason": why} for run, why in record.skipped.items()
+    ]
+    for result in results:
+        place = {"feature": result.label}
+        for analysis, maps in ((CONTRAST, result.maps), (INTERACTION, result.ppi)):
+            if maps is not None:
+                part = Part("contrast", place, maps.names, sidecar=_told(record, maps))
+                writer.write(analysis, maps, [part])
+                told = {"contrast": result.contrast, "analysis": analysis.name}
+                rows += [{**row, **told} for row in maps.table]
+        if result.lags is not None:
+            part = Part("contrast", place, sidecar=result.lags.details)
+            writer.write(LAGS, result.lags, [part])
+    writer.write(CONTRAST, SimpleNamespace(runs=rows), [Part()])
+    contrasts = {result.label: result.contrast for result in results}
+    written = writer.finish(Contrasts=contrasts, Inputs=record.inputs, Stimuli=record.stimuli)
+    LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(written))
+    return written
+
+
+def _told(record: Record, maps: EmotionMaps) -> dict[str, Any]:
+    """What sidecars say of the maps."""
+    return {
+        **maps.details,
+        "DegreesOfFreedom": maps.degrees_of_freedom,
+        "Runs": maps.table,
+        "Confounds": record.settings["confounds"],
+        "HighPassCutoff": record.settings["high_pass"],
+        "SmoothingFWHM": record.settings["smoothing"],
+        "Sources": list(record.sources),
+        "SettingsHash": settings_hash(dict(record.settings)),
+    }
+
+
 RUNS_COLUMNS = {
     "run": "label of the run",
     "contrast": "contrast of conditions",
@@ -53,75 +88,89 @@ SUMMARY_COLUMNS = {
 }
 
 
-def write_conditions(
-    tree: OutputTree, record: Record, results: Sequence[ConditionResult]
-) -> list[Path]:
-    """Write maps and tables; the settings file comes last and marks completion."""
-    path = tree.participant_settings(record.participant, record.model)
-    path.unlink(missing_ok=True)
-    written: list[Path] = []
-    rows: list[dict[str, Any]] = [
-        {"run": run, "used": False, "reason": why} for run, why in record.skipped.items()
-    ]
-    for result in results:
-        analyses = [("contrast", result.maps, CONTRAST_TEXT, "")]
-        if result.ppi is not None:
-            analyses.append(("interaction", result.ppi, PPI_TEXT, "ppi"))
-        for analysis, maps, texts, desc in analyses:
-            written += _write_maps(tree, record, result.label, maps, texts, desc)
-            told = {"contrast": result.contrast, "analysis": analysis}
-            rows += [{**row, **told} for row in maps.table]
-        if result.lags is not None:
-            written += _write_lags(tree, record, result.label, result.lags)
-    runs = tree.condition_table(record.participant, "summary.tsv", desc="runs")
-    written += write_table(runs, RUNS_COLUMNS, rows)
-    contrasts = {result.label: result.contrast for result in results}
-    rests_on = {"Inputs": record.inputs, "Stimuli": record.stimuli}
-    write_settings(tree, path, record.settings, written, Contrasts=contrasts, **rests_on)
-    written.append(path)
-    LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(written))
-    return written
+def _planned(scope: Scope) -> list[Part]:
+    return [Part(), *(Part("contrast", {"feature": label}) for label in scope.contrasts)]
 
 
-def _write_maps(
-    tree: OutputTree,
-    record: Record,
-    label: str,
-    maps: EmotionMaps,
-    texts: Mapping[str, str],
-    desc: str,
-) -> list[Path]:
-    written = []
-    space = str(record.settings["space"])
-    for stat, text in texts.items():
-        entities = {"model": CONDITIONS_LABEL, "feature": label, "stat": stat, "desc": desc}
-        sidecar = map_sidecar(
-            stat,
-            space,
-            maps.names,
-            description=text,
-            **maps.details,
-            DegreesOfFreedom=maps.degrees_of_freedom,
-            Runs=maps.table,
-            Confounds=record.settings["confounds"],
-            HighPassCutoff=record.settings["high_pass"],
-            SmoothingFWHM=record.settings["smoothing"],
-            Sources=list(record.sources),
-            SettingsHash=settings_hash(dict(record.settings)),
-        )
-        path_of = partial(tree.participant_map, record.participant, space=space, **entities)
-        written += write_map(path_of, getattr(maps, stat), maps.names, sidecar)
-    return written
+# Measured on fsaverage5 (AR(1) errors), per volume.
+_MODEL_SECONDS = 0.02
+_CONTRAST_SECONDS = 0.001
 
 
-def _write_lags(tree: OutputTree, record: Record, label: str, lags: LagSummary) -> list[Path]:
-    curves = tree.condition_table(record.participant, "timeseries.tsv", feature=label, desc="lags")
-    means = tree.condition_table(record.participant, "summary.tsv", feature=label, desc="lags")
-    rows = [
-        {"condition": name, "r_negative": low, "r_positive": high, "convention": lags.convention}
-        for name, low, high in zip(lags.names, lags.negative, lags.positive, strict=True)
-    ]
-    return [
-        *write_table(curves, LAG_COLUMNS, lags.rows(), lags.details),
-        *write_table(means, SUMMARY_COLUMNS, rows, lags.details),
-    ]
+def _cost_of_contrasts(scope: Scope) -> Cost:
+    return _cost(scope, _MODEL_SECONDS + len(scope.contrasts) * _CONTRAST_SECONDS)
+
+
+def _cost_of_interactions(scope: Scope) -> Cost:
+    """A model of its own per contrast."""
+    return _cost(scope, len(scope.contrasts) * _MODEL_SECONDS)
+
+
+def _cost(scope: Scope, seconds_per_volume: float) -> Cost:
+    volumes = sum(run.n_volumes for run in scope.trials)
+    n_maps = len(scope.contrasts) * (2 if scope.config.conditions.seed else 1)
+    return Cost(
+        seconds=volumes * seconds_per_volume * scope.mesh_scale,
+        memory=glm_memory(scope.trials, n_maps, scope.config.cleaning.space),
+    )
+
+
+CONTRAST = ParticipantAnalysis(
+    "contrast",
+    needed=lambda scope: bool(scope.contrasts),
+    parts=_planned,
+    cost=_cost_of_contrasts,
+    maps=(
+        MapOutput(
+            "effect",
+            "effect",
+            "difference of conditions, percent signal change unless the sidecar says otherwise",
+            each="contrast",
+        ),
+        MapOutput(
+            "t",
+            "t",
+            "t of that difference, fixed effects over runs, AR(1) errors",
+            each="contrast",
+        ),
+        MapOutput("z", "z", "normal quantile of that t", each="contrast"),
+    ),
+    tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="runs", whole=True),),
+    model=CONDITIONS_LABEL,
+    sections=participant_conditions,
+)
+INTERACTION = ParticipantAnalysis(
+    "interaction",
+    needed=lambda scope: bool(scope.contrasts and scope.config.conditions.seed),
+    parts=_planned,
+    cost=_cost_of_interactions,
+    maps=(
+        MapOutput(
+            "effect",
+            "effect",
+            "interaction of the seed's course with the difference of conditions",
+            desc="ppi",
+            each="contrast",
+        ),
+        MapOutput(
+            "t",
+            "t",
+            "t of the interaction, fixed effects over runs, AR(1) errors",
+            desc="ppi",
+            each="contrast",
+        ),
+        MapOutput("z", "z", "normal quantile of that t", desc="ppi", each="contrast"),
+    ),
+    model=CONDITIONS_LABEL,
+)
+LAGS = ParticipantAnalysis(
+    "lagged correlation",
+    needed=lambda scope: bool(scope.contrasts and scope.config.conditions.target),
+    parts=_planned,
+    cost=lambda scope: Cost(),
+    tables=(
+        TableOutput("timeseries", "lags", LAG_COLUMNS, each="contrast", value="rows", whole=True),
+        TableOutput("summary", "lags", SUMMARY_COLUMNS, each="contrast", value="means", whole=True),
+    ),
+    model=CONDITIONS_LABEL,
+)

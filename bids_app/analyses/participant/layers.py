@@ -62,6 +62,8 @@ class LayerFits:
         below 1, since layers are not perfectly correlated. NaN without a null.
     p_max : array of shape (n_layers, n_vertices), or None
         By refits only: p corrected for the maximum over vertices and layers.
+    n_refits : int
+        Draws behind it.
     """
 
     r: NDArray[np.float32]
@@ -78,6 +80,7 @@ class LayerFits:
     n_degenerate: int
     average_sd_ratio: float
     p_max: NDArray[np.float32] | None = None
+    n_refits: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,8 +199,8 @@ def fit_layers(
         )
         table.append(_layer_row(grams, name, plan, result, similar))
     ratio = float("nan") if average is None else average.sd_ratio
-    p_max = None if refits is None else refits.p_max
-    return _stack(results, usable, grams, table, ratio, p_max)
+    fits = _stack(results, usable, grams, table, ratio, None if refits is None else refits.p_max)
+    return replace(fits, n_refits=statistics.n_nulls if refits is not None else 0)
 
 
 @dataclass(frozen=True)

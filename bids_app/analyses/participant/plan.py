@@ -7,33 +7,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of
-from bids_app.config import Config, FeatureSpace
-from bids_app.features.registry import Space, find_space
+from bids_app.config import Config, FeatureSpace, Model
+from bids_app.features.logmel import SAMPLE_RATE, patch_times
+from bids_app.features.registry import Sound, Space, find_space
 from bids_app.features.vggish import resolve_layers
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
-from bids_app.inputs.estimate import Estimate, estimate_costs
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import Stimulus, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md
 from bids_app.resources import find_weights
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
-
-def costs_of(config: Config, plan: StudyPlan) -> Estimate:
-    """What the plan takes with these settings."""
-    return estimate_costs(
-        plan,
-        space=config.cleaning.space,
-        hop=config.model.hop,
-        n_procs=config.running.n_procs,
-    )
+_NOISE_SECONDS = 4.0
 
 
-def write_descriptions(tree: OutputTree, plan: StudyPlan) -> None:
+def layer_names(space: FeatureSpace, model: Model, stimuli: Sequence[Stimulus]) -> tuple[str, ...]:
+    """Names of the layers that will be fitted; where no table has them, those of a short noise."""
+    row = find_space(space.features)
+    if row.layers:
+        return tuple(row.layers[n - 1] for n in resolve_layers(model.layers, row.layers))
+    audio = np.random.default_rng(0).standard_normal(int(_NOISE_SECONDS * SAMPLE_RATE)) / 10
+    times = patch_times(audio.size, model.hop)
+    sound = Sound(stimuli[0].label, audio.astype(np.float32), times, model.hop)
+    return tuple(layer.name for layer in row.values(sound))
+
+
+def write_descriptions(tree: OutputTree, plan: StudyPlan, suffixes: Sequence[str]) -> None:
     """Dataset description, ignore file, README and citations."""
-    write_dataset_files(tree, sources=_source_datasets(plan), authors=_authors(plan))
+    write_dataset_files(
+        tree, sources=_source_datasets(plan), authors=_authors(plan), suffixes=suffixes
+    )
     remove_leftovers(tree.root)
     write_text(tree.root / "CITATION.md", citation_md())
     write_text(tree.root / "CITATION.bib", citation_bib())

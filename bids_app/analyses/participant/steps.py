@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.participant.figures import copy_stimulus_figures, draw_stimuli
+from bids_app.analyses.participant.figures import draw_stimuli
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
 from bids_app.analyses.participant.preference import derive_preference, preference_missing
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
@@ -20,8 +20,6 @@ from bids_app.features.loudness import Loudness
 from bids_app.features.vggish import resolve_device
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
-from bids_app.report import write_participant_report
-from bids_app.status import StatusRow
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -136,38 +134,3 @@ def write_model(
         "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model
     )
     return written
-
-
-def draw_page(
-    tree: OutputTree,
-    participant: str,
-    stimuli: Sequence[str],
-    skipped: Sequence[tuple[str, str]],
-    grams: FeatureGrams | None = None,
-    files: Sequence[Sequence[Path]] = (),
-    rating_files: Sequence[Sequence[Path]] = (),
-    condition_files: Sequence[Path] = (),
-) -> Path:
-    """The participant's page, once the files it shows are written.
-
-    Parameters
-    ----------
-    tree : OutputTree
-    participant : str
-    stimuli : sequence of str
-        Labels of what was heard.
-    skipped : sequence of (str, str)
-        Runs that were left out, and why.
-    grams : FeatureGrams, optional
-        Beside them lie the pictures of the stimuli.
-    files, rating_files : sequence of sequence of Path
-        Of encoding models, and of ratings.
-    condition_files : sequence of Path
-    """
-    n_files = sum(map(len, [*files, *rating_files, condition_files]))
-    LOGGER.info("sub-%s: drawing the report (%d new files)", participant, n_files)
-    if grams is not None:
-        copy_stimulus_figures(grams, tree.root, participant, stimuli)
-    rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
-    rows.append(StatusRow(participant, "", "done"))
-    return write_participant_report(tree.root, participant, status_rows=rows)

@@ -1,24 +1,29 @@
-"""What a participant's run leaves in the output folder."""
+"""Cleaned responses and encoding models of a participant: what they leave, and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bids_app.analyses.declare import FileOutput, MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.folder.write import Rows, described, write_map, write_rows, write_settings
+from bids_app.analyses.participant.analysis import (
+    FLOAT,
+    ParticipantAnalysis,
+    Scope,
+)
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
 from bids_app.analyses.participant.responses import Block, Prepared
+from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
-from bids_app.files import write_json
-from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.encoding.folds import held_out_stimuli
+from bids_app.inputs.estimate import Cost, response_memory
+from bids_app.outputs import OutputTree, safe_label
+from bids_app.report.layer_maps import layer_sections
+from bids_app.report.responses import response_sections
 
 
 def write_participant(
@@ -39,25 +44,14 @@ def write_participant(
     list of Path
         Every file of the model.
     """
-    # A half-finished rewrite must not look complete.
-    tree.participant_settings(record.participant, record.model).unlink(missing_ok=True)
     writer = ParticipantWriter(tree, record, _common_fields(record, fits, blocks))
+    writer.begin()
     writer.written += shared
-    for stat in ("r", "z", "p", "q"):
-        writer.statmap(stat, getattr(fits, stat), fits.layer_names)
-    if fits.p_max is not None:
-        text = "p by refits under random phases, corrected for the maximum over vertices and layers"
-        extra = {"description": text, "Draws": record.settings["n_nulls"]}
-        writer.statmap("p", fits.p_max, fits.layer_names, desc="maxt", sidecar=extra)
-    for fold, stimulus in enumerate(fits.fold_stimuli):
-        held = safe_label(stimulus)
-        writer.statmap("r", fits.fold_r[:, fold], fits.layer_names, stim=held)
-        writer.statmap("alpha", fits.alpha[:, fold], fits.layer_names, stim=held)
+    writer.write(ENCODING, fits, layer_parts(fits.layer_names, fits.fold_stimuli))
     if preference is not None:
-        _write_preference(writer, preference)
-    path = tree.model_summary(record.participant, record.model)
-    writer.table(path, fits.table, LAYERS_COLUMNS)
-    writer.settings(
+        writer.write(ENCODING, preference, [PREFERENCE])
+    return writer.finish(
+        **writer.basis,
         FeaturesFolder=fits.features_folder,
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
@@ -66,23 +60,6 @@ def write_participant(
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
     )
-    return writer.written
-
-
-def _write_preference(writer: ParticipantWriter, preference: PreferenceMaps) -> None:
-    reference = {
-        "ReferenceProfile": preference.reference,
-        "ReferenceVertices": preference.n_reference,
-        "ReferenceMissing": preference.reason,
-    }
-    for stat, values in (
-        ("slope", preference.slope),
-        ("centroid", preference.centroid),
-        ("argmax", preference.argmax),
-        ("max", preference.maximum),
-    ):
-        extra = reference if stat == "slope" else {}
-        writer.statmap(stat, values[None], [stat], desc="layerpref", sidecar=extra)
 
 
 def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> list[Path]:
@@ -94,61 +71,46 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
         Every file written.
     """
     settings = {f.name: record.settings[f.name] for f in fields(Cleaning)}
-    writer = ParticipantWriter(tree, record, {"SettingsHash": settings_hash(settings)})
-    _write_blocks(writer, prepared.blocks)
-    participant = record.participant
-    writer.table(tree.runs_summary(participant), prepared.summary, RUNS_COLUMNS)
-    if prepared.design:
-        names = {name: "confound regressor" for row in prepared.design for name in row}
-        writer.table(tree.design(participant), prepared.design, names | DESIGN_COLUMNS)
-    if prepared.lags:
-        writer.table(tree.lag_curves(participant), prepared.lags, LAG_COLUMNS)
+    writer = ParticipantWriter(tree, record)
+    parts = [Part()]
+    blocks = prepared.blocks
+    for block, entities in zip(blocks, presentations([b.stimulus for b in blocks]), strict=True):
+        sidecar = {
+            "Description": "confounds and drift regressed out, smoothed on the surface; "
+            "volumes with music only",
+            "RepetitionTime": block.tr,
+            "Stimulus": block.stimulus,
+            "StimulusTimes": block.times,
+            "Sources": list(record.sources),
+            "SettingsHash": settings_hash(settings),
+        }
+        names = [f"{t:.4f} s" for t in block.times]
+        parts.append(Part("presentation", entities, names, of=block, sidecar=sidecar, tr=block.tr))
+    writer.write(RESPONSES, prepared, parts)
     return writer.written
 
 
-class ParticipantWriter:
-    """Writes a participant's files and remembers which."""
+def presentations(stimuli: Sequence[str]) -> list[dict[str, str]]:
+    """Place of each presentation in file names; repeats of a stimulus are numbered."""
+    return [
+        {
+            "stim": safe_label(stimulus),
+            "run": str(stimuli[: k + 1].count(stimulus)) if stimuli.count(stimulus) > 1 else "",
+        }
+        for k, stimulus in enumerate(stimuli)
+    ]
 
-    def __init__(self, tree: OutputTree, record: Record, common: Mapping[str, Any]) -> None:
-        self.tree = tree
-        self.record = record
-        self.common = common
-        self.written: list[Path] = []
 
-    @property
-    def space(self) -> str:
-        """Mesh of the maps."""
-        return str(self.record.settings["space"])
+PREFERENCE = Part("preference")
 
-    def statmap(
-        self,
-        stat: str,
-        data: NDArray[np.floating],
-        names: Sequence[str],
-        *,
-        sidecar: Mapping[str, Any] | None = None,
-        **entities: str,
-    ) -> None:
-        """Both hemispheres of one map with their sidecars."""
-        entities |= {"model": self.record.model, "stat": stat}
-        content = map_sidecar(stat, self.space, list(names), **self.common, **(sidecar or {}))
-        path_of = partial(
-            self.tree.participant_map, self.record.participant, space=self.space, **entities
-        )
-        self.written += write_map(path_of, data, names, content)
 
-    def table(self, path: Path, rows: Rows, columns: Mapping[str, str]) -> None:
-        """A TSV file of whatever the rows have, and the JSON dictionary of its columns."""
-        write_rows(path, rows)
-        self.written += [path, write_json(sidecar_of(path), described(columns))]
-
-    def settings(self, **fields: Any) -> None:
-        """The file that marks a participant as complete, with what `fields` say of the result."""
-        record = self.record
-        path = self.tree.participant_settings(record.participant, record.model, record.desc)
-        told = {"Inputs": record.inputs, "Stimuli": record.stimuli, "Features": record.features}
-        write_settings(self.tree, path, record.settings, self.written, **told, **fields)
-        self.written.append(path)
+def layer_parts(layer_names: Sequence[str], folds: Sequence[str]) -> list[Part]:
+    """Maps of all folds together, and of each; layers are their data arrays."""
+    held_out = [
+        Part("fold", {"stim": safe_label(held)}, layer_names, (slice(None), k))
+        for k, held in enumerate(folds)
+    ]
+    return [Part(names=layer_names), *held_out]
 
 
 def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> dict[str, Any]:
@@ -177,29 +139,6 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "LayerPreferenceMissing": preference_missing(len(fits.r)),
         "SettingsHash": settings_hash(dict(settings)),
     }
-
-
-def _write_blocks(writer: ParticipantWriter, blocks: Sequence[Block]) -> None:
-    """Cleaned responses per presentation; repeats of a stimulus are numbered."""
-    labels = [block.stimulus for block in blocks]
-    for index, block in enumerate(blocks):
-        entities = {"stim": safe_label(block.stimulus)}
-        if labels.count(block.stimulus) > 1:
-            entities["run"] = str(labels[: index + 1].count(block.stimulus))
-        path_of = partial(
-            writer.tree.participant_bold, writer.record.participant, space=writer.space, **entities
-        )
-        sidecar = {
-            "Description": "confounds and drift regressed out, smoothed on the surface; "
-            "volumes with music only",
-            "RepetitionTime": block.tr,
-            "Stimulus": block.stimulus,
-            "StimulusTimes": block.times,
-            "Sources": list(writer.record.sources),
-            "SettingsHash": writer.common["SettingsHash"],
-        }
-        names = [f"{t:.4f} s" for t in block.times]
-        writer.written += write_map(path_of, block.values, names, sidecar, tr=block.tr)
 
 
 RUNS_COLUMNS = {
@@ -252,3 +191,117 @@ LAYERS_COLUMNS = {
     "its length: shared courses would leak between folds; n/a where all lengths differ",
     "similarity_p": "smallest p of these correlations, phase rotation",
 }
+
+
+def _planned_responses(scope: Scope) -> list[Part]:
+    n_rows = [round(p.duration / run.tr) for run in scope.music for p in run.presentations]
+    places = presentations(scope.heard)
+    return [
+        Part(),
+        *(Part("presentation", e, [""] * n) for e, n in zip(places, n_rows, strict=True)),
+    ]
+
+
+def _planned_models(scope: Scope) -> list[Part]:
+    folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
+    preference = [] if preference_missing(len(scope.layers)) else [PREFERENCE]
+    return [*layer_parts(scope.layers, folds), *preference]
+
+
+# Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
+_VOLUMES = 939
+_RUN_SECONDS_PER_VOLUME = 0.05
+_LAYER_SECONDS = 5.0
+_REFIT_SECONDS = 0.5
+_NETWORK_SECONDS_PER_SECOND = 0.05
+_LAYER_SECONDS_PER_SECOND = 0.0085
+_PATCH_SECONDS = 0.96
+
+
+def _memory(scope: Scope) -> float:
+    longest = max(run.n_volumes for run in scope.music)
+    return response_memory(max(longest, scope.n_rows), scope.config.cleaning.space)
+
+
+def _cost_of_responses(scope: Scope) -> Cost:
+    volumes = sum(run.n_volumes for run in scope.music)
+    seconds = volumes * _RUN_SECONDS_PER_VOLUME * scope.mesh_scale
+    return Cost(seconds=seconds, memory=_memory(scope))
+
+
+def _cost_of_models(scope: Scope) -> Cost:
+    model, statistics, n_layers = scope.config.model, scope.config.statistics, len(scope.layers)
+    heard = sum(scope.durations.values())
+    n_patches = sum(
+        max(0, int((duration - _PATCH_SECONDS) / model.hop) + 1)
+        for duration in scope.durations.values()
+    )
+    refits = statistics.n_nulls if statistics.null == "phase" else 0
+    layer = _LAYER_SECONDS + refits * _REFIT_SECONDS
+    return Cost(
+        seconds=n_layers * layer * (scope.n_rows / _VOLUMES) ** 2 * scope.mesh_scale,
+        memory=_memory(scope) + 2 * ENCODING.map_bytes(scope),
+        shared_seconds=heard * (_NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND),
+        shared_disk=n_layers * n_patches**2 * FLOAT,
+    )
+
+
+RESPONSES = ParticipantAnalysis(
+    "cleaned responses",
+    needed=lambda scope: bool(scope.music),
+    parts=_planned_responses,
+    cost=_cost_of_responses,
+    maps=(
+        MapOutput("", "values", desc="clean", each="presentation", of_model=False, suffix="bold"),
+    ),
+    tables=(
+        TableOutput("summary", "runs", RUNS_COLUMNS, value="summary", of_model=False),
+        TableOutput(
+            "timeseries",
+            "design",
+            DESIGN_COLUMNS,
+            value="design",
+            others="confound regressor",
+            of_model=False,
+        ),
+        TableOutput("timeseries", "lag", LAG_COLUMNS, value="lags", of_model=False),
+    ),
+    completed=False,
+    sections=response_sections,
+)
+ENCODING = ParticipantAnalysis(
+    "encoding models",
+    needed=lambda scope: bool(scope.music),
+    parts=_planned_models,
+    cost=_cost_of_models,
+    maps=(
+        *(MapOutput(stat, stat) for stat in ("r", "z", "p", "q")),
+        MapOutput(
+            "p",
+            "p_max",
+            "p by refits under random phases, corrected for the maximum over vertices and layers",
+            desc="maxt",
+            made=lambda scope: scope.config.statistics.null == "phase",
+            details={"Draws": "n_refits"},
+        ),
+        MapOutput("r", "fold_r", each="fold"),
+        MapOutput("alpha", "alpha", each="fold"),
+        MapOutput(
+            "slope",
+            "slope",
+            desc="layerpref",
+            each="preference",
+            details={
+                "ReferenceProfile": "reference",
+                "ReferenceVertices": "n_reference",
+                "ReferenceMissing": "reason",
+            },
+        ),
+        MapOutput("centroid", "centroid", desc="layerpref", each="preference"),
+        MapOutput("argmax", "argmax", desc="layerpref", each="preference"),
+        MapOutput("max", "maximum", desc="layerpref", each="preference"),
+    ),
+    tables=(TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),),
+    files=(FileOutput("weights.h5", made=lambda scope: bool(scope.config.model.save_weights)),),
+    sections=layer_sections,
+)

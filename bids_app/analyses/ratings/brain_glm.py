@@ -27,7 +27,6 @@ from bids_app.emotion import (
 )
 from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError, reason_of
-from bids_app.inputs.estimate import glm_memory
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.mesh import load_mesh
@@ -106,14 +105,6 @@ def fit_rating_glm(
         **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
     }
     return fits.combine(contrasts, details, analysis="ratings and brain")
-
-
-def rating_glm_memory(
-    runs: Sequence[BoldRun], cleaning: Cleaning, emotion: Emotion, scales: Sequence[str]
-) -> float:
-    """Bytes that `fit_rating_glm` takes."""
-    n_maps = len(map_contrasts(scales, emotion, min(run.tr for run in runs)))
-    return glm_memory(runs, n_maps, cleaning.space)
 
 
 def _spreads(

@@ -1,4 +1,4 @@
-"""What the analyses of ratings leave in a participant's folder."""
+"""The analyses of a participant's ratings: what they leave, and what they cost."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
+from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import EmotionMaps, MapContrast
-from bids_app.analyses.participant.write import ParticipantWriter
+from bids_app.analyses.participant.writer import ParticipantWriter
+from bids_app.analyses.ratings.brain_glm import map_contrasts
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
 from bids_app.analyses.ratings.participant import LayerScores
 from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
 from bids_app.config import settings_hash
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.inputs.estimate import Cost, glm_memory, response_memory
+from bids_app.inputs.records import BoldRun
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
+from bids_app.report.ratings import participant_ratings
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -39,44 +45,40 @@ def write_rating_maps(
     writer = _writer(tree, record)
     (effects, no_effects), (predicted, not_predicted) = maps, accuracy
     if effects is not None:
-        _write_effects(writer, effects)
-        writer.table(tree.rating_runs(record.participant), effects.table, RUNS_COLUMNS)
+        told = {**effects.details, "DegreesOfFreedom": effects.degrees_of_freedom}
+        writer.write(BRAIN, effects, effect_parts(effects.contrasts, told))
     if predicted is not None:
-        _write_accuracy(writer, predicted)
-    reasons = {"ratings and brain": no_effects, "past and future ratings": not_predicted}
-    _finish(writer, reasons)
-    return writer.written
+        told = {"HeldOutStimuli": predicted.fold_stimuli, **predicted.details}
+        writer.write(PREDICTION, predicted, window_parts(predicted.scales, told))
+    return _finish(writer, {BRAIN.name: no_effects, PREDICTION.name: not_predicted})
 
 
-def _write_effects(writer: ParticipantWriter, maps: EmotionMaps) -> None:
+def effect_parts(
+    contrasts: Sequence[MapContrast], told: Mapping[str, Any] | None = None
+) -> list[Part]:
     """One map per scale; with delays all of them in one map, and the means beside it."""
-    told = {**maps.details, "DegreesOfFreedom": maps.degrees_of_freedom}
-    for entities, index in map_groups(maps.contrasts):
-        names = [maps.names[k] for k in index]
-        for stat in ("effect", "t", "z"):
-            description = {"description": STATISTICS[stat]}
-            values = getattr(maps, stat)[index]
-            writer.statmap(stat, values, names, sidecar=told | description, **entities)
-
-
-def _write_accuracy(writer: ParticipantWriter, accuracy: RatingEncoding) -> None:
-    """One map per window and statistic, with all scales in it."""
-    told = {"HeldOutStimuli": accuracy.fold_stimuli, **accuracy.details}
-    for k, window in enumerate(WINDOWS):
-        for stat in ("r", "z", "p", "q"):
-            values = getattr(accuracy, stat)[k]
-            writer.statmap(stat, values, accuracy.scales, sidecar=told, desc=window.rating)
-
-
-def map_groups(contrasts: Sequence[MapContrast]) -> list[tuple[dict[str, str], list[int]]]:
-    """Entities of every map of a linear model, and which of its contrasts are in it."""
     groups: dict[tuple[str, str], list[int]] = {}
     for k, contrast in enumerate(contrasts):
         desc = contrast.window if contrast.delay is None else DELAYS
-        groups.setdefault((safe_label(contrast.scale), desc), []).append(k)
+        groups.setdefault((contrast.scale, desc), []).append(k)
+    maps = [
+        Part(
+            "scale",
+            {"feature": safe_label(scale), "desc": desc},
+            [contrasts[k].name for k in index],
+            index,
+            sidecar=told or {},
+        )
+        for (scale, desc), index in groups.items()
+    ]
+    return [Part(), *maps]
+
+
+def window_parts(scales: Sequence[str], told: Mapping[str, Any] | None = None) -> list[Part]:
+    """One map per window, with all scales in it."""
     return [
-        ({"feature": feature, **({"desc": desc} if desc else {})}, index)
-        for (feature, desc), index in groups.items()
+        Part("window", {"desc": window.rating}, scales, k, sidecar=told or {})
+        for k, window in enumerate(WINDOWS)
     ]
 
 
@@ -84,44 +86,34 @@ def write_rating_scores(
     tree: OutputTree, record: Record, scores: Mapping[str, LayerScores]
 ) -> list[Path]:
     """Write the tables of layers and ratings of a participant; the settings file comes last."""
-    found, participant, model = scores[record.participant], record.participant, record.model
+    found = scores[record.participant]
     writer = _writer(tree, record)
+    told: dict[str, Any] = {"Details": {}, "Skipped": {}}
     if found.scores is not None:
-        rows = found.scores.rows()
-        if rows:
-            writer.table(tree.scores(participant, model, "ratings"), rows, SCORE_COLUMNS)
+        writer.write(SCORES, found.scores, [Part("scores")])
+        told = {"Details": found.scores.details, "Skipped": found.scores.skipped}
     if found.changes is not None:
-        rows = found.changes.rows()
-        writer.table(tree.scores(participant, model, "changes"), rows, CHANGE_COLUMNS)
-    own = found.scores
-    told = {} if own is None else {"Details": own.details, "Skipped": own.skipped}
-    _finish(writer, found.left_out, **{"Details": {}, "Skipped": {}, **told})
-    return writer.written
+        writer.write(SCORES, found.changes, [Part("changes")])
+    return _finish(writer, found.left_out, **told)
 
 
 def _writer(tree: OutputTree, record: Record) -> ParticipantWriter:
-    # A half-finished rewrite must not look complete.
-    done = tree.participant_settings(record.participant, record.model, record.desc)
-    done.unlink(missing_ok=True)
     common = {
         "Sources": list(record.sources),
         "SettingsHash": settings_hash(dict(record.settings)),
     }
-    return ParticipantWriter(tree, record, common)
+    writer = ParticipantWriter(tree, record, common)
+    writer.begin()
+    return writer
 
 
-def _finish(writer: ParticipantWriter, left_out: Mapping[str, str], **fields: Any) -> None:
+def _finish(writer: ParticipantWriter, left_out: Mapping[str, str], **fields: Any) -> list[Path]:
     reasons = {name: why for name, why in left_out.items() if why}
     for name, why in reasons.items():
         LOGGER.warning("sub-%s: %s is left out: %s", writer.record.participant, name, why)
-    writer.settings(LeftOut=reasons, **fields)
+    return writer.finish(**writer.basis, LeftOut=reasons, **fields)
 
 
-STATISTICS = {
-    "effect": "percent signal change per standard deviation of the size of a rating's change",
-    "t": "effect over its standard error, fixed effects over runs",
-    "z": "standard normal quantile of t",
-}
 RUNS_COLUMNS = {
     "run": "label of the run",
     "used": "whether the run took part",
@@ -149,3 +141,98 @@ CHANGE_COLUMNS = {
     "lag_s": "seconds by which the change of the rating follows that of the layer",
     "r": "correlation of the sizes of both changes, Fisher-z mean over stimuli",
 }
+
+
+def _needed(scope: Scope) -> bool:
+    return bool(scope.scales)
+
+
+def _felt(scope: Scope, run: BoldRun) -> bool:
+    """Whether all scales of what a run played were rated."""
+    return all((p.stimulus, s) in scope.rated for p in run.presentations for s in scope.scales)
+
+
+def _planned_effects(scope: Scope) -> list[Part]:
+    used = [run for run in scope.music if _felt(scope, run)]
+    if not used:
+        return []
+    return effect_parts(map_contrasts(scope.scales, scope.config.emotion, used[-1].tr))
+
+
+def _planned_predictions(scope: Scope) -> list[Part]:
+    return window_parts(scope.scales) if all(_felt(scope, run) for run in scope.music) else []
+
+
+def _planned_scores(scope: Scope) -> list[Part]:
+    heard = set(scope.heard)
+    usable = [scale for scale in scope.scales if all((s, scale) in scope.rated for s in heard)]
+    return [Part("scores"), Part("changes")] if usable else []
+
+
+# Measured on fsaverage5: fits with AR(1) errors, per volume.
+_GLM_SECONDS_PER_VOLUME = 0.02
+_PREDICTION_SECONDS = 5.0
+_SCORES_SECONDS = 0.2
+
+
+def _cost_of_effects(scope: Scope) -> Cost:
+    volumes = sum(run.n_volumes for run in scope.music)
+    n_maps = sum(len(part.names) for part in _planned_effects(scope))
+    return Cost(
+        seconds=volumes * _GLM_SECONDS_PER_VOLUME * scope.mesh_scale,
+        memory=glm_memory(scope.music, n_maps, scope.config.cleaning.space),
+    )
+
+
+def _cost_of_predictions(scope: Scope) -> Cost:
+    n_fits = len(WINDOWS) * len(scope.scales)
+    return Cost(
+        seconds=n_fits * _PREDICTION_SECONDS * (scope.n_rows / 939) ** 2 * scope.mesh_scale,
+        memory=response_memory(scope.n_rows, scope.config.cleaning.space),
+    )
+
+
+def _cost_of_scores(scope: Scope) -> Cost:
+    return Cost(shared_seconds=_SCORES_SECONDS * len(scope.layers))
+
+
+BRAIN = ParticipantAnalysis(
+    "ratings and brain",
+    needed=_needed,
+    parts=_planned_effects,
+    cost=_cost_of_effects,
+    maps=(
+        MapOutput(
+            "effect",
+            "effect",
+            "percent signal change per standard deviation of the size of a rating's change",
+            each="scale",
+        ),
+        MapOutput(
+            "t", "t", "effect over its standard error, fixed effects over runs", each="scale"
+        ),
+        MapOutput("z", "z", "standard normal quantile of t", each="scale"),
+    ),
+    tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="table"),),
+    model=EMOTION_LABEL,
+    sections=participant_ratings,
+)
+PREDICTION = ParticipantAnalysis(
+    "past and future ratings",
+    needed=_needed,
+    parts=_planned_predictions,
+    cost=_cost_of_predictions,
+    maps=tuple(MapOutput(stat, stat, each="window") for stat in ("r", "z", "p", "q")),
+    model=EMOTION_LABEL,
+)
+SCORES = ParticipantAnalysis(
+    "layers and ratings",
+    needed=_needed,
+    parts=_planned_scores,
+    cost=_cost_of_scores,
+    tables=(
+        TableOutput("scores", "ratings", SCORE_COLUMNS, each="scores", value="rows"),
+        TableOutput("scores", "changes", CHANGE_COLUMNS, each="changes", value="rows"),
+    ),
+    desc=RATINGS_DESC,
+)

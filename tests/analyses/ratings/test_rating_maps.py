@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from small_runs import DURATIONS, noise
 
 from bids_app.analyses.group.effects import group_emotion_maps
+from bids_app.analyses.participant.analysis import Scope
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.ratings.brain_glm import fit_rating_glm, rating_glm_memory
+from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
 from bids_app.analyses.ratings.windows import WINDOWS
-from bids_app.config import Cleaning, Emotion, Model, Statistics
+from bids_app.analyses.ratings.write import BRAIN
+from bids_app.config import Cleaning, Config, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -160,8 +164,18 @@ def test_constant_ratings_are_left_out_and_said_so(fit, make_run, ratings):
 
 def test_a_coefficient_per_delay_takes_more_memory(make_run, ratings):
     runs = [make_run("happy", planted_bold(ratings)["happy"])]
+    scales = tuple(ratings.scales)
+    rated = {("happy", scale) for scale in scales}
     spm, fir = (
-        rating_glm_memory(runs, Cleaning(), Emotion(hrf=hrf), ratings.scales)
+        BRAIN.cost(
+            Scope(
+                Config(Path(), Path(), "participant", emotion=Emotion(hrf=hrf)),
+                "01",
+                music=runs,
+                scales=scales,
+                rated=rated,
+            )
+        ).memory
         for hrf in ("spm", "fir")
     )
     # 21 delays and two windows instead of one map per scale: effect and variance of each vertex.

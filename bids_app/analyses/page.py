@@ -1,0 +1,134 @@
+"""The page of one participant, composed of the sections of the analyses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_app.analyses.participant.figures import copy_stimulus_figures
+from bids_app.analyses.participant_level import ANALYSES
+from bids_app.features.cache import FeatureGrams
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.report.history import History, read_history
+from bids_app.report.honesty import honesty_section
+from bids_app.report.page import Section, write_page
+from bids_app.report.participant import (
+    control_banner,
+    errors_section,
+    methods_section,
+    model_summary,
+    settings_section,
+    summary_section,
+)
+from bids_app.report.sources import ParticipantFiles, shown_models
+from bids_app.status import StatusRow
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+
+def write_participant_report(
+    output_dir: Path,
+    participant: str,
+    *,
+    status_rows: Sequence[StatusRow] = (),
+    crash_files: Sequence[Path] = (),
+) -> Path:
+    """Write ``sub-XX.html`` from the files of an output folder; nothing is computed again.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The output folder.
+    participant : str
+        Label without prefix.
+    status_rows : sequence of StatusRow
+        What became of the participants in this call. Without rows of this participant and without
+        crash files, the newest log that names the participant is read.
+    crash_files : sequence of Path
+        Crash files of this participant.
+
+    Returns
+    -------
+    Path
+        The page. What is absent or cannot be drawn is shown as missing, with the reason.
+
+    Raises
+    ------
+    CannotWriteError
+        If the page cannot be written.
+    """
+    models = shown_models(OutputTree(Path(output_dir)).models_of(participant))
+    files, *others = (
+        ParticipantFiles(Path(output_dir), participant, model=model) for model in models
+    )
+    history = read_history(files, participant, status_rows, crash_files)
+    if files.only_conditions:
+        shown = [analysis for analysis in ANALYSES if analysis.model == CONDITIONS_LABEL]
+        sections = [s for analysis in shown for s in analysis.sections(files)]
+        sections.append(errors_section(history))
+    else:
+        sections = [
+            summary_section(files, history),
+            *(section for analysis in ANALYSES for section in analysis.sections(files)),
+            honesty_section(files, history),
+            *(section for other in others for section in _model_sections(other, history)),
+            methods_section(files),
+            errors_section(history),
+            settings_section(files),
+        ]
+    return write_page(
+        files.tree.participant_report(participant),
+        title=f"Music encoding: sub-{participant}",
+        subtitle="Participant report of musenc-bidsapp",
+        banner=control_banner(files),
+        sections=sections,
+    )
+
+
+def _model_sections(files: ParticipantFiles, history: History) -> list[Section]:
+    """What the page shows of a further model."""
+    of_spaces = [analysis for analysis in ANALYSES if analysis.of_spaces]
+    sections = [
+        model_summary(files),
+        *(section for analysis in of_spaces for section in analysis.sections(files)),
+        honesty_section(files, history),
+        methods_section(files),
+        settings_section(files),
+    ]
+    return [section.of_model(files.model) for section in sections]
+
+
+def draw_page(
+    tree: OutputTree,
+    participant: str,
+    stimuli: Sequence[str],
+    skipped: Sequence[tuple[str, str]],
+    grams: FeatureGrams | None = None,
+    files: Sequence[Sequence[Path]] = (),
+    rating_files: Sequence[Sequence[Path]] = (),
+    condition_files: Sequence[Path] = (),
+) -> Path:
+    """The participant's page, once the files it shows are written.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participant : str
+    stimuli : sequence of str
+        Labels of what was heard.
+    skipped : sequence of (str, str)
+        Runs that were left out, and why.
+    grams : FeatureGrams, optional
+        Beside them lie the pictures of the stimuli.
+    files, rating_files : sequence of sequence of Path
+        Of encoding models, and of ratings.
+    condition_files : sequence of Path
+    """
+    n_files = sum(map(len, [*files, *rating_files, condition_files]))
+    LOGGER.info("sub-%s: drawing the report (%d new files)", participant, n_files)
+    if grams is not None:
+        copy_stimulus_figures(grams, tree.root, participant, stimuli)
+    rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
+    rows.append(StatusRow(participant, "", "done"))
+    return write_participant_report(tree.root, participant, status_rows=rows)

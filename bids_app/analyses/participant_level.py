@@ -1,0 +1,123 @@
+"""The analyses of a participant, in the order of the page; what they leave and cost together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bids_app.analyses.conditions.plan import ConditionPlan
+from bids_app.analyses.conditions.write import CONTRAST, INTERACTION, LAGS
+from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
+from bids_app.analyses.participant.plan import layer_names
+from bids_app.analyses.participant.write import ENCODING, RESPONSES
+from bids_app.analyses.ratings.plan import StudyRatings
+from bids_app.analyses.ratings.write import BRAIN, PREDICTION, SCORES
+from bids_app.config import Config
+from bids_app.inputs.estimate import Estimate, add_up
+from bids_app.inputs.records import StudyPlan
+from bids_app.outputs import OutputTree
+from bids_app.report import stimulus_figure_path
+
+ANALYSES: tuple[ParticipantAnalysis, ...] = (
+    RESPONSES,
+    ENCODING,
+    CONTRAST,
+    INTERACTION,
+    LAGS,
+    BRAIN,
+    PREDICTION,
+    SCORES,
+)
+
+
+@dataclass(frozen=True)
+class ParticipantLevel:
+    """What a call would do, before any work.
+
+    Attributes
+    ----------
+    config : Config
+    scopes : sequence of Scope
+        One per participant.
+    layers : mapping from model label to names of layers
+    """
+
+    config: Config
+    scopes: Sequence[Scope]
+    layers: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        plan: StudyPlan | None = None,
+        ratings: StudyRatings | None = None,
+        conditions: ConditionPlan | None = None,
+    ) -> ParticipantLevel:
+        """What is known of everybody from the plans of music, ratings and conditions."""
+        people = {p for some in (plan, conditions) if some for p in some.participants}
+        stimuli = plan.stimuli if plan else ()
+        scopes = []
+        for who in sorted(people):
+            scope = Scope(config, who, durations={s.label: s.duration for s in stimuli})
+            if plan:
+                music = [run for run in plan.runs if run.participant == who]
+                scope = replace(scope, music=music)
+            if conditions and who in conditions.participants:
+                trials = conditions.runs_of(who)
+                scope = replace(scope, trials=trials, contrasts=tuple(conditions.contrasts))
+            if ratings and not ratings.reason and ratings.checksum(who, list(set(scope.heard))):
+                rated = {
+                    (stimulus, scale)
+                    for stimulus in scope.heard
+                    for scale in ratings.scales
+                    if ratings.ratings.find(who, stimulus, scale) is not None
+                }
+                scope = replace(scope, scales=ratings.scales, rated=rated)
+            scopes.append(scope)
+        layers = {
+            space.label: layer_names(space, config.model, stimuli)
+            for space in (config.model.spaces if plan else ())
+        }
+        return cls(config, scopes, layers)
+
+    def done_for(self, scope: Scope) -> Iterator[tuple[ParticipantAnalysis, Scope]]:
+        """Every analysis of a participant; those of feature spaces once for each."""
+        for analysis in ANALYSES:
+            if not analysis.needed(scope):
+                continue
+            if analysis.of_spaces:
+                for label, names in self.layers.items():
+                    yield analysis, replace(scope, model=label, layers=names)
+            else:
+                yield analysis, scope
+
+    def outputs(self, scope: Scope) -> list[Path]:
+        """Every file that a participant gets, besides sidecars."""
+        tree, who = OutputTree(self.config.output_dir), scope.participant
+        found: list[Path] = []
+        for analysis, own in self.done_for(scope):
+            found += [*analysis.outputs(own), *analysis.closing(own)]
+        found += [stimulus_figure_path(tree.root, who, label) for label in scope.heard]
+        return list(dict.fromkeys([*found, tree.participant_report(who)]))
+
+    def is_there(self, scope: Scope) -> bool:
+        """Whether the files that mark completion are there."""
+        marks = [path for row, own in self.done_for(scope) for path in row.closing(own)]
+        return all(path.is_file() for path in marks)
+
+    def costs(self) -> Estimate:
+        """What everybody's analyses take."""
+        people = [[row.full_cost(own) for row, own in self.done_for(who)] for who in self.scopes]
+        return add_up(people, self.config.running.n_procs, with_features=bool(self.layers))
+
+    def memory(self, analysis: ParticipantAnalysis, participant: str) -> float:
+        """Bytes that an analysis of a participant takes."""
+        (scope,) = (scope for scope in self.scopes if scope.participant == participant)
+        return analysis.cost(scope).memory
+
+
+def ignored_suffixes() -> list[str]:
+    """Ends of file names that the BIDS validator does not know."""
+    return sorted({suffix for analysis in ANALYSES for suffix in analysis.suffixes})

@@ -1,0 +1,110 @@
+"""A map is declared by one row: writer, dry run and the list of outputs read it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from input_trees import Tree
+from listed import listed
+
+from bids_app.analyses.declare import MapOutput
+from bids_app.analyses.folder.records import Record
+from bids_app.analyses.participant.layers import LayerFits
+from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.write import ENCODING, write_participant
+from bids_app.analyses.participant_level import ANALYSES, ParticipantLevel, ignored_suffixes
+from bids_app.cli.dry_run import folded
+from bids_app.cli.run import main
+from bids_app.config import Config
+from bids_app.files import read_json
+from bids_app.inputs.dataset import plan_study
+from bids_app.outputs import OutputTree, bidsignore, sidecar_of
+from bids_app.surface.gifti import read_gifti
+
+N_VERTICES = 20484
+LAYERS, FOLDS = ["a", "b"], ["first", "second"]
+
+
+@dataclass(frozen=True)
+class Fits(LayerFits):
+    """With a value that no map shows yet."""
+
+    share: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(tmp_path / "study")
+
+
+@pytest.fixture
+def fits():
+    rng = np.random.default_rng(0)
+    maps = rng.random((2, N_VERTICES)).astype(np.float32)
+    folds = rng.random((2, 2, N_VERTICES)).astype(np.float32)
+    rows = [{"layer": 1, "name": "a"}, {"layer": 2, "name": "b"}]
+    return Fits(*[maps] * 5, *[folds] * 2, FOLDS, LAYERS, "none", rows, 0, 1.0, share=folds.mean(0))
+
+
+def test_a_dummy_map_is_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, capsys):
+    row = MapOutput("max", "share", "a made-up share", desc="dummy")
+    monkeypatch.setattr(ENCODING, "maps", (*ENCODING.maps, row))
+    config = Config(bids_dir=tmp_path, output_dir=tmp_path, level="participant")
+    record = Record("01", "vggish", config.participant_settings("x"), (), {})
+    block = Block("first", "run", 1.0, np.arange(3.0), np.zeros((3, N_VERTICES), np.float32))
+    written = write_participant(OutputTree(tmp_path), record, fits, None, [block])
+    left, right = (
+        path for path in written if "_desc-dummy_" in path.name and path.suffix == ".gii"
+    )
+    np.testing.assert_array_equal(read_gifti(left), fits.share[:, : N_VERTICES // 2])
+    told = read_json(sidecar_of(left))
+    assert told["Description"] == "a made-up share"
+    assert told["DataArrays"] == LAYERS
+    outputs = read_json(written[-1])["Outputs"]
+    assert {str(path.relative_to(tmp_path)) for path in (left, right, sidecar_of(left))} <= set(
+        outputs
+    )
+    tree.simple()
+    assert main([str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]) == 0
+    names = listed(capsys.readouterr().out)
+    assert {f"sub-01/func/{path.name}" for path in (left, right, sidecar_of(right))} <= names
+
+
+def test_every_declared_end_of_a_name_is_ignored_by_the_validator(tree):
+    tree.simple()
+    config = Config(bids_dir=tree.root, output_dir=tree.root / "out", level="participant")
+    level = ParticipantLevel.of(config, plan_study(tree.root))
+    lines = bidsignore(ignored_suffixes()).splitlines()
+    func = [path for path in level.outputs(level.scopes[0]) if path.parent.name == "func"]
+    ends = {path.name.rpartition("_")[2].split(".")[0] for path in func}
+    assert ends == {"statmap", "bold", "summary", "timeseries", "settings"}
+    assert {f"*_{end}.*" for end in (*ends, "scores", "weights")} <= set(lines)
+
+
+def test_analyses_of_one_settings_file_have_no_file_twice(tree):
+    tree.simple()
+    config = Config(bids_dir=tree.root, output_dir=tree.root / "out", level="participant")
+    scope = ParticipantLevel.of(config, plan_study(tree.root)).scopes[0]
+    scope = replace(scope, contrasts=("aMinusb",), trials=scope.music, scales=("Tension",))
+    felt = {(stimulus, "Tension") for stimulus in scope.heard}
+    scope = replace(scope, rated=felt, model="vggish", layers=("a", "b", "c"))
+    own = [path for analysis in ANALYSES for path in analysis.outputs(scope)]
+    assert len(own) == len(set(own)) > 50
+
+
+def test_names_are_folded_where_they_differ_in_one_entity(tmp_path):
+    names = [
+        "sub-01_hemi-L_stat-r_statmap.gii",
+        "sub-01_hemi-R_stat-r_statmap.gii",
+        "sub-01_hemi-L_stat-p_statmap.gii",
+        "sub-01_hemi-R_stat-p_statmap.gii",
+        "sub-01_hemi-L_stat-p_desc-maxt_statmap.gii",
+        "sub-01.html",
+    ]
+    assert folded(tmp_path / name for name in names) == [
+        str(tmp_path / "sub-01_hemi-{L,R}_stat-{r,p}_statmap.gii"),
+        str(tmp_path / "sub-01_hemi-L_stat-p_desc-maxt_statmap.gii"),
+        str(tmp_path / "sub-01.html"),
+    ]
