@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
-import tempfile
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError, MissingInputError, UsageError
+from bids_app.errors import UsageError
+from bids_app.inputs.stimuli import StimulusRow, read_stimulus_table
 
 if TYPE_CHECKING:
     from bids_app.analyses.participant.onsets import OnsetEstimate
-    from bids_app.config import Config
 
 LOGGER = logging.getLogger("bids_app")
 WIDTH, HEIGHT = 64, 10
@@ -55,9 +54,10 @@ def _run_onset(options: argparse.Namespace) -> int:
     chosen, rest = own.parse_known_args(options.options)
     # The results' folder is not used.
     config = parse_config([options.bids_dir, options.bids_dir, "participant", *rest])
-    rows = _rows(chosen.stim, config.stimuli.table)
-    with tempfile.TemporaryDirectory(prefix="musenc-") as folder:
-        plan = make_plan(_with_rows(config, rows, Path(folder)))
+    table = config.stimuli.table
+    rows = _rows(chosen.stim, table)
+    stimuli = replace(config.stimuli, missing="use")  # participants without a piece still count
+    plan = make_plan(replace(config, stimuli=stimuli), table=rows or None)
     for skipped in plan.skipped:
         if skipped.problem:
             LOGGER.warning("%s: %s", skipped.label, skipped.reason)
@@ -67,73 +67,37 @@ def _run_onset(options: argparse.Namespace) -> int:
         random_seed=config.statistics.random_seed,
         progress=lambda label: LOGGER.info("%s", label),
     )
-    paths = {stimulus.label: str(stimulus.path) for stimulus in plan.stimuli}
-    names = {str(row["path"]): str(row["stim_file"]) for row in rows}
+    names = {Path(name).absolute(): name for _, name in map(_task_and_file, chosen.stim)}
+    if table is not None:
+        names = {row.path: os.path.relpath(row.path, table.parent) for row in rows}
+    paths = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     for estimate in estimates:
-        print(describe(estimate, names.get(paths[estimate.stimulus], paths[estimate.stimulus])))
+        path = paths[estimate.stimulus]
+        print(describe(estimate, names.get(path, str(path))))
         if chosen.output_dir is not None:
             _write(estimate, chosen.output_dir)
     return 0
 
 
-def _rows(pairs: Sequence[str], table: Path | None) -> list[dict[str, str]]:
+def _rows(pairs: Sequence[str], table: Path | None) -> list[StimulusRow]:
     """Rows of the table, or of the pairs, with an onset everywhere."""
     if pairs and table is not None:
         raise UsageError("--stim and --stimuli exclude each other.", remedy="give one of them")
-    rows: list[dict[str, str]] = []
-    for pair in pairs:
-        task, separator, name = pair.partition("=")
-        if not (separator and task and name):
-            raise UsageError(
-                "--stim does not say which file was heard.", found=pair, wanted="TASK=FILE"
-            )
-        path = str(Path(name).absolute())
-        rows.append({"task": task.removeprefix("task-"), "stim_file": name, "path": path})
     if table is not None:
-        rows = _table_rows(table)
-    return [row | {"onset": row.get("onset") or "0"} for row in rows]
+        return read_stimulus_table(table, default_onset=0.0)
+    return [
+        StimulusRow(Path(name).absolute(), 0.0, 0.0, None, {"task": task}, "--stim")
+        for task, name in map(_task_and_file, pairs)
+    ]
 
 
-def _table_rows(table: Path) -> list[dict[str, str]]:
-    from bids_app.inputs.files import content_problem
-    from bids_app.inputs.stimuli import read_tsv
-
-    problem = content_problem(table)
-    if problem:
-        raise MissingInputError(
-            "The table of stimuli cannot be read.",
-            where=table,
-            found=problem,
-            remedy="check the path given with --stimuli",
+def _task_and_file(pair: str) -> tuple[str, str]:
+    task, _, name = pair.partition("=")
+    if not (task and name):
+        raise UsageError(
+            "--stim does not say which file was heard.", found=pair, wanted="TASK=FILE"
         )
-    columns, rows = read_tsv(table)
-    if not {"task", "stim_file"} <= set(columns):
-        raise InvalidInputError(
-            "The table of stimuli lacks a column.",
-            where=table,
-            found=", ".join(columns),
-            wanted="task, stim_file",
-            remedy="add the columns",
-        )
-    named = [row for row in rows if row["stim_file"].lower() not in ("", "n/a")]
-    for row in named:
-        row["path"] = str(table.absolute().parent / row["stim_file"])
-        if row.get("onset", "").lower() == "n/a":
-            row["onset"] = ""
-    return named
-
-
-def _with_rows(config: Config, rows: Sequence[Mapping[str, str]], folder: Path) -> Config:
-    """The configuration with a complete table; participants without a piece still count."""
-    if not rows:
-        return replace(config, stimuli=replace(config.stimuli, missing="use"))
-    columns = [name for name in rows[0] if name not in ("stim_file", "path")]
-    path = folder / "stimuli.tsv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow([*columns, "stim_file"])
-        writer.writerows([*(row[name] for name in columns), row["path"]] for row in rows)
-    return replace(config, stimuli=replace(config.stimuli, table=path, missing="use"))
+    return task.removeprefix("task-"), name
 
 
 def describe(estimate: OnsetEstimate, stim_file: str) -> str:

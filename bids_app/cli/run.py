@@ -8,8 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bids_app.cli.parser import parse_config
 from bids_app.cli.stopping import stops_on_sigterm
@@ -19,10 +18,8 @@ from bids_app.errors import (
     MusencError,
     NoStimulusError,
     NothingSelectedError,
-    UsageError,
 )
 from bids_app.features.registry import check_spaces, find_space
-from bids_app.files import read_json
 from bids_app.log import set_up_logging
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
@@ -31,6 +28,7 @@ from bids_app.status import Status, StatusRow
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
     from bids_app.inputs.records import StudyPlan
+    from bids_app.inputs.stimuli import StimulusRow
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -231,51 +229,28 @@ def plan_contrasts(config: Config) -> ConditionPlan:
     return plan_conditions(config, make_plan(config, music=False))
 
 
-def make_plan(config: Config, *, music: bool = True) -> StudyPlan:
+def make_plan(
+    config: Config, *, music: bool = True, table: Sequence[StimulusRow] | None = None
+) -> StudyPlan:
     """What there is to do in the dataset, told in the log."""
     from bids_app.inputs.dataset import plan_study
 
-    dummies = config.cleaning.dummy_scans
     if music:
         check_spaces([space.features for space in config.model.spaces], config.model.layers)
     plan = plan_study(
         config.bids_dir,
-        derivatives=config.derivatives,
-        participants=config.selection.participants,
-        sessions=config.selection.sessions,
-        tasks=config.selection.tasks,
-        stimuli_table=config.stimuli.table if music else None,
-        missing=config.stimuli.missing,
-        space=config.cleaning.space,
-        runs=config.selection.runs,
-        exclude_runs=config.selection.exclude_runs,
-        bids_filters=_read_filters(config.selection.filter_file),
-        repetition_time=config.cleaning.repetition_time,
-        slice_time_ref=config.cleaning.slice_time_ref,
-        dummy_scans=dummies if dummies == "auto" else int(dummies),
+        config.derivatives,
+        selection=config.selection,
+        stimuli=config.stimuli,
+        cleaning=config.cleaning,
+        table=table,
         database_dir=config.running.database_dir,
-        kinds=("gifti", "cifti", "volume"),
-        confounds=config.cleaning.confounds,
         music=music,
     )
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
     return plan
-
-
-def _read_filters(path: Path | None) -> dict[str, Any] | None:
-    """Content of ``--bids-filter-file``."""
-    if path is None:
-        return None
-    filters = read_json(path)
-    if not isinstance(filters, dict):
-        raise UsageError(
-            "The filter file is not a JSON object.",
-            where=path,
-            wanted='{"bold": {"acquisition": "..."}}',
-        )
-    return filters
 
 
 if __name__ == "__main__":

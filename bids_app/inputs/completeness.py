@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bids_app.config import Selection
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import parse_name
 from bids_app.inputs.presentations import StimulusSet
 from bids_app.inputs.records import BoldRun, SkippedRun
-from bids_app.inputs.selection import Selection
+from bids_app.inputs.selection import accepts, excludes
 from bids_app.inputs.stimuli import rows_of_events
 
 MAX_OTHERS = 50
@@ -19,11 +20,11 @@ MAX_OTHERS = 50
 
 
 def apply_missing_policy(
-    runs: Iterable[BoldRun],
+    runs: Sequence[BoldRun],
     missing: str,
     *,
-    others: Mapping[str, set[str]] | None = None,
-    expected: Iterable[str] = (),
+    others: Mapping[str, set[str]],
+    expected: set[str],
 ) -> tuple[list[BoldRun], list[SkippedRun], list[str]]:
     """Keep, drop or refuse participants without the full set of stimuli.
 
@@ -32,11 +33,11 @@ def apply_missing_policy(
 
     Parameters
     ----------
-    runs : iterable of BoldRun
+    runs : sequence of BoldRun
     missing : {"skip", "error", "use"}
     others : mapping
         Labels heard by participants who are not part of this run, to count with.
-    expected : iterable of str
+    expected : set of str
         Labels that everybody is said to have heard.
 
     Returns
@@ -50,25 +51,24 @@ def apply_missing_policy(
     InvalidInputError
         With ``"error"`` where somebody lacks a stimulus; with ``"skip"`` where nobody is left.
     """
-    runs = list(runs)
     heard: dict[str, set[str]] = {}
     for run in runs:
         labels = heard.setdefault(run.participant, set())
         labels.update(presentation.stimulus for presentation in run.presentations)
-    everybody = {**(others or {}), **heard}
+    everybody = {**others, **heard}
     counts = Counter(label for labels in everybody.values() for label in labels)
     wanted = {label for label, count in counts.items() if 2 * count >= len(everybody)}
-    wanted |= set(expected)
+    wanted |= expected
     lacking = {who: sorted(wanted - labels) for who, labels in heard.items() if wanted - labels}
     warnings = [
         f"stimulus {label} was heard by fewer than half of the participants"
         for label in sorted({label for labels in heard.values() for label in labels} - wanted)
     ]
     if not lacking:
-        return runs, [], warnings
+        return list(runs), [], warnings
     lines = [f"sub-{who} lacks {', '.join(labels)}" for who, labels in sorted(lacking.items())]
     if missing == "use":
-        return runs, [], [*warnings, *(f"{line}; kept (--missing use)" for line in lines)]
+        return list(runs), [], [*warnings, *(f"{line}; kept (--missing use)" for line in lines)]
     if missing == "error" or len(lacking) == len(heard):
         raise InvalidInputError(
             "Participants lack a stimulus that others have."
@@ -80,10 +80,7 @@ def apply_missing_policy(
         )
     dropped = [
         SkippedRun(
-            run.participant,
-            run.session,
-            run.task,
-            run.run,
+            run.entities,
             f"the participant lacks {', '.join(lacking[run.participant])}, which others have "
             "(--missing use keeps such participants)",
             problem=False,
@@ -126,7 +123,7 @@ def stimuli_of_others(
         labels = set()
         for path in sorted(files):
             entities = parse_name(path).entities
-            if not selection.accepts(entities) or selection.excludes(entities):
+            if not accepts(selection, entities) or excludes(selection, entities):
                 continue
             try:
                 rows = [] if content_problem(path) else rows_of_events(path, raw_dir)

@@ -11,8 +11,6 @@ import numpy as np
 from bids_app.errors import InvalidInputError, MissingInputError
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import strip_prefix
-from bids_app.inputs.records import BoldRun
-from bids_app.inputs.sidecars import Inheritance
 from bids_app.inputs.stimuli import read_tsv
 
 _ABSENT = ("", "n/a", "nan", "none")
@@ -46,16 +44,6 @@ class Conditions:
         """Onsets and durations of one condition's trials; empty where there are none."""
         use = np.array([name == condition for name in self.names], dtype=bool)
         return self.onsets[use], self.durations[use]
-
-
-def find_events(run: BoldRun, raw_dir: Path) -> Path | None:
-    """The events file of a run by the BIDS inheritance principle; None without any."""
-    folder = Path(raw_dir) / f"sub-{run.participant}"
-    folder = folder / f"ses-{run.session}" if run.session else folder
-    found = Inheritance(Path(raw_dir)).applying(
-        folder / "func", run.entities, "events", (".tsv",), ignore=("echo", "part")
-    )
-    return found[0] if found else None
 
 
 def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:

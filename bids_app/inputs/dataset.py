@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from bids_app.config import Cleaning, Selection, Stimuli
 from bids_app.errors import (
     BadDataError,
     MissingInputError,
     NoStimulusError,
-    UsageError,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
-from bids_app.inputs.names import normalize_space, parse_name, sort_key
+from bids_app.inputs.names import sort_key
 from bids_app.inputs.presentations import StimulusSet, presentations_of
-from bids_app.inputs.probe import Probe, probe_run, raw_folder
-from bids_app.inputs.records import BoldRun, Presentation, SkippedRun, Stimulus, StudyPlan
-from bids_app.inputs.runs import KINDS, RunFiles
+from bids_app.inputs.probe import Probe, probe_run
+from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
+from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.selection import (
-    Selection,
     check_participants,
+    excludes,
     find_candidates,
-    make_selection,
     unknown_labels,
 )
 from bids_app.inputs.sidecars import Inheritance
@@ -35,31 +33,18 @@ from bids_app.inputs.stimuli import (
     rows_of_events,
     rows_of_run,
 )
-from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
-from bids_app.outputs import N_VERTICES
-
-__all__ = ["BoldRun", "Presentation", "SkippedRun", "Stimulus", "StudyPlan", "plan_study"]
+from bids_app.inputs.strategies import resolve_strategy
 
 
 def plan_study(
     bids_dir: str | Path,
+    derivatives: Iterable[str] = (),
     *,
-    derivatives: Mapping[str, str | Path] | Iterable[str | Path] = (),
-    participants: Iterable[str] = (),
-    sessions: Iterable[str] = (),
-    tasks: Iterable[str] = (),
-    runs: Iterable[str] = (),
-    stimuli_table: str | Path | None = None,
-    space: str = "fsaverage5",
-    missing: str = "skip",
-    repetition_time: float | None = None,
-    slice_time_ref: float | None = None,
-    dummy_scans: str | int = "auto",
-    exclude_runs: Iterable[str] = (),
-    bids_filters: Mapping[str, Any] | None = None,
-    database_dir: str | Path | None = None,
-    kinds: tuple[str, ...] = ("gifti",),
-    confounds: str | Path | ConfoundStrategy = DEFAULT_STRATEGY,
+    selection: Selection,
+    stimuli: Stimuli,
+    cleaning: Cleaning,
+    table: Sequence[StimulusRow] | None = None,
+    database_dir: Path | None = None,
     music: bool = True,
 ) -> StudyPlan:
     """Find out everything that will be read, and everything that is wrong, before computing.
@@ -68,32 +53,20 @@ def plan_study(
     ----------
     bids_dir : path
         Raw dataset, parent of ``derivatives``, or fMRIPrep folder.
-    derivatives : iterable of [NAME=]PATH, or mapping
+    derivatives : iterable of [NAME=]PATH
         fMRIPrep folders; ``raw=PATH`` names the raw dataset.
-    participants, sessions, tasks, runs : iterable of str
-        Labels to keep, with or without prefix; all where empty. Tasks: all that have a stimulus.
-    stimuli_table : path or None
-        Table of stimuli, instead of events.tsv files.
-    space : str
-        Surface space of the BOLD files, in either spelling.
-    missing : {"skip", "error", "use"}
-        What becomes of a participant who lacks a stimulus that others have.
-    repetition_time : float or None
-        Seconds, where no sidecar has it.
-    slice_time_ref : float or None
-        Sampling time within a volume, 0 to 1; None reads it from the sidecars.
-    dummy_scans : "auto" or int
-        Volumes left out at the start of each run.
-    exclude_runs : iterable of str
-        Names such as ``sub-01_task-happy_run-1``; fewer entities exclude more runs.
-    bids_filters : mapping or None
-        fMRIPrep's filter file; the part ``bold`` is used.
+    selection : Selection
+        What to keep; tasks: all that have a stimulus.
+    stimuli : Stimuli
+        A table of stimuli, instead of events.tsv files, and what becomes of a participant who lacks
+        a stimulus that others have.
+    cleaning : Cleaning
+        Space, timing and dummy scans. Runs whose confounds table lacks the strategy's columns are
+        skipped.
+    table : sequence of StimulusRow or None
+        Rows that stand for the table of `stimuli`.
     database_dir : path or None
         pybids database.
-    kinds : tuple of {"gifti", "cifti", "volume"}
-        BOLD files accepted, in this order.
-    confounds : str, Path or ConfoundStrategy
-        Runs whose confounds table lacks the strategy's columns are skipped.
     music : bool
         Only runs in which music was heard; else every run, and no audio file is looked at.
 
@@ -112,48 +85,36 @@ def plan_study(
     BadDataError
         Every run has unusable files (65).
     """
-    selection = make_selection(participants, sessions, tasks, runs, exclude_runs)
-    space = _checked_options(space, missing, kinds, dummy_scans)
-    strategy = resolve_strategy(confounds)
+    strategy = resolve_strategy(cleaning.confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
     check_descriptions(located)
     check_participants(located, selection)
-    table = None if stimuli_table is None else read_stimulus_table(Path(stimuli_table))
-    candidates = find_candidates(located, selection, space, kinds, bids_filters, database_dir)
+    if table is None and music and stimuli.table is not None:
+        table = read_stimulus_table(stimuli.table)
+    candidates = find_candidates(located, selection, cleaning.space, database_dir)
     raw = Inheritance(located.raw_dir) if located.raw_dir else None
-    unknown = unknown_labels(selection, candidates)
-    if music:
-        chosen, rows, skipped = _with_stimuli(candidates, selection, table, raw, space)
-    else:
-        chosen, rows, skipped = _without_stimuli(candidates, selection, space)
-    stimuli = StimulusSet()
-    stimuli.check(row for of_run in rows.values() for row in of_run)
+    chosen, skipped = _choose(candidates, selection, table, raw, cleaning.space, music=music)
+    audio = StimulusSet()
+    audio.check(row for _, rows in chosen for row in rows)
     accepted: list[BoldRun] = []
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
-    for run in chosen:
-        probe = probe_run(
-            run,
-            inheritance[run.dataset],
-            raw,
-            space=space,
-            strategy=strategy,
-            dummy_scans=dummy_scans,
-            repetition_time=repetition_time,
-            slice_time_ref=slice_time_ref,
-        )
-        record = _record(run, probe, rows[run.label], stimuli, space, music=music)
+    for run, rows in chosen:
+        probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
+        record = _record(run, probe, rows, audio, cleaning.space, music=music)
         if isinstance(record, BoldRun):
             accepted.append(record)
         else:
             skipped.append(record)
     if not accepted:
         _raise_all_unusable(skipped, Path(bids_dir))
-    expected = _expected(table, stimuli, selection, located)
     others = {}
     if music and table is None and located.raw_dir and selection.participants:
-        others = stimuli_of_others(located.raw_dir, selection, stimuli)
+        others = stimuli_of_others(located.raw_dir, selection, audio)
     kept, dropped, warnings = apply_missing_policy(
-        accepted, missing, others=others, expected=expected
+        accepted,
+        stimuli.missing,
+        others=others,
+        expected=_expected(table, audio, selection, located),
     )
     skipped += dropped
     labels = {p.stimulus for run in kept for p in run.presentations}
@@ -164,122 +125,72 @@ def plan_study(
         derivatives=tuple(path for _, path in located.derivatives),
         found=located.found,
         runs=tuple(kept),
-        stimuli=stimuli.stimuli(labels),
-        skipped=tuple(
-            sorted(skipped, key=lambda run: sort_key(parse_name(Path(run.label)).entities))
-        ),
-        warnings=(*unknown, *stimuli.warnings, *warnings),
+        stimuli=audio.stimuli(labels),
+        skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
+        warnings=(*unknown_labels(selection, candidates), *audio.warnings, *warnings),
         dataset_links=tuple(links),
     )
 
 
-def _checked_options(
-    space: str, missing: str, kinds: tuple[str, ...], dummy_scans: str | int
-) -> str:
-    if missing not in ("skip", "error", "use"):
-        raise UsageError(
-            "Unknown policy.", where="--missing", found=missing, wanted="skip, error, use"
-        )
-    if not set(kinds) <= set(KINDS):
-        raise UsageError("Unknown kind of BOLD file.", found=kinds, wanted=", ".join(KINDS))
-    if dummy_scans != "auto" and not (str(dummy_scans).isdigit()):
-        raise UsageError(
-            "--dummy-scans is no number of volumes.",
-            found=repr(dummy_scans),
-            wanted="auto, 0, 1, 2, ...",
-        )
-    normalized = normalize_space(space)
-    if normalized not in N_VERTICES:
-        raise UsageError(
-            "Unknown surface space.", where="--space", found=space, wanted=", ".join(N_VERTICES)
-        )
-    return normalized
-
-
 def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:
-    e = run.entities
-    return SkippedRun(e["sub"], e.get("ses"), e.get("task"), e.get("run"), reason, problem)
+    return SkippedRun(run.entities, reason, problem)
 
 
-def _skip_space(run: RunFiles, space: str) -> SkippedRun:
-    return _skip(run, f"no surface BOLD in {space} (there: {', '.join(run.spaces)})")
+_Chosen = list[tuple[RunFiles, list[StimulusRow]]]
 
 
-def _without_stimuli(
-    candidates: list[RunFiles], selection: Selection, space: str
-) -> tuple[list[RunFiles], dict[str, list[StimulusRow]], list[SkippedRun]]:
-    """Every run, whether music was heard in it or not."""
-    left = [run for run in candidates if not selection.excludes(run.entities)]
-    skipped = [
-        _skip(run, "left out by --exclude-run", problem=False)
-        for run in candidates
-        if selection.excludes(run.entities)
-    ]
-    skipped += [_skip_space(run, space) for run in left if run.kind is None]
-    chosen = [run for run in left if run.kind is not None]
-    return chosen, {run.label: [] for run in chosen}, skipped
-
-
-def _with_stimuli(
+def _choose(
     candidates: list[RunFiles],
     selection: Selection,
-    table: list[StimulusRow] | None,
+    table: Sequence[StimulusRow] | None,
     raw: Inheritance | None,
     space: str,
-) -> tuple[list[RunFiles], dict[str, list[StimulusRow]], list[SkippedRun]]:
-    """Runs in which music was heard, their rows, and the others."""
-    chosen: list[RunFiles] = []
-    rows: dict[str, list[StimulusRow]] = {}
+    *,
+    music: bool,
+) -> tuple[_Chosen, list[SkippedRun]]:
+    """Runs in which music was heard, or all, with what was heard; and the others."""
+    chosen: _Chosen = []
     skipped: list[SkippedRun] = []
     silent: list[RunFiles] = []
     for run in candidates:
-        if selection.excludes(run.entities):
+        if excludes(selection, run.entities):
             skipped.append(_skip(run, "left out by --exclude-run", problem=False))
             continue
-        of_run, problem = _rows(run, table, raw)
+        rows, problem = _rows(run, table, raw) if music else ([], None)
         if problem:
             skipped.append(_skip(run, problem))
-        elif not of_run:
+        elif music and not rows:
             silent.append(run)
         elif run.kind is None:
-            skipped.append(_skip_space(run, space))
+            reason = f"no surface BOLD in {space} (there: {', '.join(run.spaces)})"
+            skipped.append(_skip(run, reason))
         else:
-            chosen.append(run)
-            rows[run.label] = of_run
-    with_music = {run.entities["task"] for run in candidates} - {r.entities["task"] for r in silent}
-    with_music |= {run.entities["task"] for run in chosen}
-    silent_tasks = sorted({run.entities["task"] for run in silent} - with_music)
+            chosen.append((run, rows))
+    with_music = {run.task for run in candidates} - {run.task for run in silent}
+    with_music |= {run.task for run, _ in chosen}
+    silent_tasks = sorted({run.task for run in silent} - with_music)
     asked = [task for task in selection.tasks if task in silent_tasks]
-    if asked or not (chosen or any(item.problem for item in skipped)):
+    if asked or (music and not (chosen or any(item.problem for item in skipped))):
         _raise_no_stimulus(asked or silent_tasks, table is not None, raw)
     for run in silent:
-        whole_task = run.entities["task"] in silent_tasks
+        whole_task = run.task in silent_tasks
         reason = "no stimulus is given for this " + ("task" if whole_task else "run")
         if not whole_task and table is None and raw is not None:
-            reason += f" in {_events_file(run, raw) or 'an events.tsv'}"
-        skipped.append(_skip(run, reason, problem=run.entities["task"] not in silent_tasks))
-    return chosen, rows, skipped
+            reason += f" in {raw.events(run.entities) or 'an events.tsv'}"
+        skipped.append(_skip(run, reason, problem=not whole_task))
+    return chosen, skipped
 
 
 def _rows(
-    run: RunFiles, table: list[StimulusRow] | None, raw: Inheritance | None
+    run: RunFiles, table: Sequence[StimulusRow] | None, raw: Inheritance | None
 ) -> tuple[list[StimulusRow], str | None]:
     if table is not None:
         return rows_of_run(table, run.entities), None
-    if raw is None:
-        return [], None
-    events = _events_file(run, raw)
-    if events is None:
+    events = raw.events(run.entities) if raw else None
+    if raw is None or events is None:
         return [], None
     problem = content_problem(events)
     return ([], problem) if problem else (rows_of_events(events, raw.root), None)
-
-
-def _events_file(run: RunFiles, raw: Inheritance) -> Path | None:
-    """The nearest events.tsv that applies to a run."""
-    folder = raw_folder(raw.root, run)
-    found = raw.applying(folder, run.entities, "events", (".tsv",), ignore=("echo", "part"))
-    return found[0] if found else None
 
 
 def _raise_no_stimulus(tasks: list[str], table: bool, raw: Inheritance | None) -> None:
@@ -332,10 +243,6 @@ def _record(
     sources = [f"bids:{run.dataset}:{file.path.relative_to(run.root)}" for file in files]
     spaces = {"gifti": space, "cifti": "fsLR"}
     return BoldRun(
-        participant=run.entities["sub"],
-        session=run.entities.get("ses"),
-        task=run.entities["task"],
-        run=run.entities.get("run"),
         entities=dict(run.entities),
         space=spaces.get(run.kind or "", run.left.entities.get("space", "")),
         bold_left=run.left.path,
@@ -357,7 +264,10 @@ def _record(
 
 
 def _expected(
-    table: list[StimulusRow] | None, stimuli: StimulusSet, selection: Selection, located: Located
+    table: Sequence[StimulusRow] | None,
+    stimuli: StimulusSet,
+    selection: Selection,
+    located: Located,
 ) -> set[str]:
     """Stimuli that a table says everybody heard, in tasks that somebody has."""
     if table is None or selection.sessions or selection.runs:

@@ -36,16 +36,14 @@ class Located:
     found: str
 
 
-def locate_dataset(
-    bids_dir: Path, derivatives: Mapping[str, str | Path] | Iterable[str | Path] = ()
-) -> Located:
+def locate_dataset(bids_dir: Path, derivatives: Iterable[str]) -> Located:
     """Find the raw dataset and the fMRIPrep folders.
 
     Parameters
     ----------
     bids_dir : Path
         Raw dataset, parent of ``derivatives``, folder of derivatives, or fMRIPrep folder.
-    derivatives : iterable of str or Path, or mapping
+    derivatives : iterable of str
         What the user gave: ``PATH`` or ``NAME=PATH``; paths relative to the current folder.
         ``raw=PATH`` names the raw dataset.
 
@@ -80,9 +78,7 @@ def locate_dataset(
     return _search(bids_dir, raw_given)
 
 
-def parse_derivatives(
-    derivatives: Mapping[str, str | Path] | Iterable[str | Path],
-) -> dict[str, Path]:
+def parse_derivatives(derivatives: Iterable[str]) -> dict[str, Path]:
     """``[NAME=]PATH`` items as a dict of existing folders, in order.
 
     Raises
@@ -92,12 +88,8 @@ def parse_derivatives(
     MissingInputError
         Where a folder does not exist.
     """
-    if isinstance(derivatives, Mapping):
-        items = [(str(name), Path(path)) for name, path in derivatives.items()]
-    else:
-        items = [_split_name(item) for item in derivatives]
     named: dict[str, Path] = {}
-    for name, path in items:
+    for name, path in map(_split_name, derivatives):
         if name in named:
             raise UsageError(
                 f"The name {name!r} is given twice in --derivatives.",
@@ -116,12 +108,11 @@ def parse_derivatives(
     return named
 
 
-def _split_name(item: str | Path) -> tuple[str, Path]:
-    if isinstance(item, str) and not Path(item).exists():
-        name, equals, rest = item.partition("=")
-        if equals and re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            return name, Path(rest)
+def _split_name(item: str) -> tuple[str, Path]:
     path = Path(item)
+    name, equals, rest = item.partition("=")
+    if equals and re.fullmatch(r"[A-Za-z0-9_-]+", name) and not path.exists():
+        return name, Path(rest)
     return uri_name(path.resolve()), path
 
 

@@ -79,16 +79,6 @@ def canonical_space(entities: Mapping[str, str]) -> str | None:
     return space
 
 
-def normalize_space(space: str) -> str:
-    """The space a user asked for: ``fsaverage5``, ``fsaverage:den-10k`` or a file's spelling."""
-    name, *rest = space.removeprefix("space-").replace("_", ":").split(":")
-    entities = {"space": name}
-    for item in rest:
-        key, _, value = item.partition("-")
-        entities[key] = value
-    return canonical_space(entities) or name
-
-
 def strip_prefix(label: str, key: str) -> str:
     """``sub-01`` and ``01`` are the same label."""
     return str(label).strip().removeprefix(f"{key}-")

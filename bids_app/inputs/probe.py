@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bids_app.config import Cleaning
 from bids_app.errors import MusencError
 from bids_app.inputs.confounds import check_columns, wants_columns
 from bids_app.inputs.files import content_problem, read_gifti_header
@@ -44,12 +45,8 @@ def probe_run(
     run: RunFiles,
     derivative: Inheritance,
     raw: Inheritance | None,
-    *,
-    space: str,
-    strategy: ConfoundStrategy | None = None,
-    dummy_scans: str | int = "auto",
-    repetition_time: float | None = None,
-    slice_time_ref: float | None = None,
+    cleaning: Cleaning,
+    strategy: ConfoundStrategy,
 ) -> Probe:
     """Check one run without reading its data.
 
@@ -58,14 +55,11 @@ def probe_run(
     run : RunFiles
     derivative, raw : Inheritance
         Sidecars of the fMRIPrep folder and of the raw dataset.
-    space : str
-        Surface space, which decides the number of vertices.
-    strategy : ConfoundStrategy or None
-        Its columns must be there; None and strategies without columns need no table.
-    dummy_scans : "auto" or int
-        Volumes to leave out at the start; ``auto`` counts fMRIPrep's non-steady-state columns.
-    repetition_time, slice_time_ref : float or None
-        See `bids_app.inputs.sidecars.resolve_timing`.
+    cleaning : Cleaning
+        Its space decides the number of vertices. ``auto`` counts fMRIPrep's non-steady-state
+        columns as dummy scans.
+    strategy : ConfoundStrategy
+        Its columns must be there; one without columns needs no table.
 
     Returns
     -------
@@ -75,7 +69,7 @@ def probe_run(
     problems: list[str] = []
     warnings: list[str] = []
     if run.kind == "gifti":
-        n_volumes, time_step = _probe_gifti(run, space, problems)
+        n_volumes, time_step = _probe_gifti(run, cleaning.space, problems)
     else:
         n_volumes, time_step = _probe_nifti(run, problems)
     n_steady, n_rows, confounds_json = _probe_confounds(run, strategy, problems, warnings)
@@ -84,7 +78,7 @@ def probe_run(
             f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
             f"({run.confounds.path if run.confounds else ''})"
         )
-    timing = _timing(run, derivative, raw, repetition_time, slice_time_ref, time_step)
+    timing = _timing(run, derivative, raw, cleaning, time_step)
     problems += _other_hemisphere(run, derivative)
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(
@@ -96,7 +90,7 @@ def probe_run(
             "no repetition time in any sidecar: give --repetition-time SECONDS, "
             "or add RepetitionTime to the JSON files"
         )
-    n_dummy = n_steady if dummy_scans == "auto" else int(dummy_scans)
+    n_dummy = n_steady if cleaning.dummy_scans == "auto" else int(cleaning.dummy_scans)
     if n_volumes and n_dummy >= n_volumes:
         problems.append(f"{n_dummy} dummy scans, but only {n_volumes} volumes")
     return Probe(
@@ -166,10 +160,10 @@ def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]
 
 
 def _probe_confounds(
-    run: RunFiles, strategy: ConfoundStrategy | None, problems: list[str], warnings: list[str]
+    run: RunFiles, strategy: ConfoundStrategy, problems: list[str], warnings: list[str]
 ) -> tuple[int, int | None, Path | None]:
     """Non-steady-state volumes, rows and sidecar of the confounds table."""
-    needed = strategy is not None and wants_columns(strategy)
+    needed = wants_columns(strategy)
     complaints = problems if needed else warnings
     if run.confounds is None:
         complaints.append("no confounds table (desc-confounds_timeseries.tsv)")
@@ -191,7 +185,7 @@ def _probe_confounds(
     if absent and (sidecar.exists() or sidecar.is_symlink()):
         warnings.append(f"the JSON file of the confounds is left out: {absent}")
     usable = sidecar if absent is None else None
-    if strategy is not None and needed:
+    if needed:
         try:
             check_columns(names, usable, strategy, str(path))
         except MusencError as error:
@@ -205,8 +199,7 @@ def _timing(
     run: RunFiles,
     derivative: Inheritance,
     raw: Inheritance | None,
-    repetition_time: float | None,
-    slice_time_ref: float | None,
+    cleaning: Cleaning,
     time_step: float | None,
 ) -> Timing:
     file = run.left or run.right
@@ -215,21 +208,19 @@ def _timing(
     names = {"gifti": "surface sidecar", "cifti": "CIFTI sidecar", "volume": "volume sidecar"}
     own = derivative.metadata(folder, file.entities)
     volume = derivative.volume_metadata(folder, run.entities)
+    silent = derivative.absent(folder, file.entities)
     raw_metadata = {}
     if raw is not None:
-        raw_metadata = raw.metadata(
-            raw_folder(raw.root, run), run.entities, ignore=("echo", "part")
-        )
+        place = raw.func_folder(run.entities)
+        raw_metadata = raw.metadata(place, run.entities, ignore=("echo", "part"))
+        silent += raw.absent(place, run.entities, ignore=("echo", "part"))
     timing = resolve_timing(
         [(names[run.kind or "gifti"], own), ("volume sidecar", volume)],
         raw_metadata,
-        repetition_time=repetition_time,
-        slice_time_ref=slice_time_ref,
+        repetition_time=cleaning.repetition_time,
+        slice_time_ref=cleaning.slice_time_ref,
         header_time_step=time_step,
     )
-    silent = derivative.absent(folder, file.entities)
-    if raw is not None:
-        silent += raw.absent(raw_folder(raw.root, run), run.entities, ignore=("echo", "part"))
     notes = [f"a JSON sidecar is left out: {problem}" for problem in silent]
     return replace(timing, warnings=(*timing.warnings, *notes))
 
@@ -247,11 +238,3 @@ def _other_hemisphere(run: RunFiles, derivative: Inheritance) -> list[str]:
         for key in ("RepetitionTime", "StartTime")
         if key in left and key in right and repr(left[key]) != repr(right[key])
     ]
-
-
-def raw_folder(raw_dir: Path, run: RunFiles) -> Path:
-    """Folder of the raw functional files of a run."""
-    folder = raw_dir / f"sub-{run.entities['sub']}"
-    if "ses" in run.entities:
-        folder /= f"ses-{run.entities['ses']}"
-    return folder / "func"

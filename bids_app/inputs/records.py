@@ -60,15 +60,50 @@ class Presentation:
 
 
 @dataclass(frozen=True)
-class BoldRun:
+class Acquisition:
+    """What the entities of a run say.
+
+    Attributes
+    ----------
+    entities : mapping
+        Entities that tell this acquisition from others (see `RUN_ENTITIES`); labels without prefix,
+        as they are spelled on disk.
+    """
+
+    entities: Mapping[str, str] = field(hash=False)
+
+    @property
+    def participant(self) -> str:
+        """Label of the participant."""
+        return self.entities["sub"]
+
+    @property
+    def session(self) -> str | None:
+        """Label of the session, None without sessions."""
+        return self.entities.get("ses")
+
+    @property
+    def task(self) -> str:
+        """Label of the task."""
+        return self.entities["task"]
+
+    @property
+    def run(self) -> str | None:
+        """Index of the run, None where there is but one."""
+        return self.entities.get("run")
+
+    @property
+    def label(self) -> str:
+        """Name of the acquisition, such as ``sub-01_task-happy_run-1``."""
+        return run_label(self.entities)
+
+
+@dataclass(frozen=True)
+class BoldRun(Acquisition):
     """One preprocessed run that will be analyzed.
 
     Attributes
     ----------
-    participant, session, task, run : str or None
-        Labels without prefix, as they are spelled on disk.
-    entities : mapping
-        Entities that tell this acquisition from others (see `RUN_ENTITIES`).
     space : str
         Space of the surface data: ``fsaverage5``, ``fsaverage6``, ``fsaverage``, ``fsLR`` or, for
         volumes, the volume's space.
@@ -97,11 +132,6 @@ class BoldRun:
         For volumes in ``T1w`` space: white left, pial left, registered sphere left, then right.
     """
 
-    participant: str
-    session: str | None
-    task: str
-    run: str | None
-    entities: Mapping[str, str] = field(hash=False)
     space: str
     bold_left: Path
     bold_right: Path
@@ -119,38 +149,21 @@ class BoldRun:
     kind: str = "gifti"
     surfaces: tuple[Path, ...] = ()
 
-    @property
-    def label(self) -> str:
-        """Name of the acquisition, such as ``sub-01_task-happy_run-1``."""
-        return run_label(self.entities)
-
 
 @dataclass(frozen=True)
-class SkippedRun:
+class SkippedRun(Acquisition):
     """A run that is there but will not be analyzed.
 
     Attributes
     ----------
-    participant, session, task, run : str or None
-        Labels without prefix.
     reason : str
         Why, in words for the user.
     problem : bool
         True where something is wrong with the files; False where the user's choice left it out.
     """
 
-    participant: str
-    session: str | None
-    task: str | None
-    run: str | None
     reason: str
     problem: bool = True
-
-    @property
-    def label(self) -> str:
-        """Name of the acquisition, such as ``sub-01_task-happy_run-1``."""
-        values = {"sub": self.participant, "ses": self.session, "task": self.task, "run": self.run}
-        return run_label({key: value for key, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bids_app.errors import InvalidInputError, UsageError
+from bids_app.files import read_json
 from bids_app.inputs.names import (
     PYBIDS_NAMES,
     NamedFile,
@@ -18,7 +19,7 @@ from bids_app.inputs.names import (
     sort_key,
     strip_prefix,
 )
-from bids_app.inputs.records import run_label
+from bids_app.inputs.records import Acquisition, run_label
 
 KINDS = ("gifti", "cifti", "volume")
 """Kinds of BOLD files, the preferred first."""
@@ -27,12 +28,11 @@ _CONFOUND_SUFFIXES = ("timeseries", "regressors", "confounds")
 
 
 @dataclass(frozen=True)
-class RunFiles:
+class RunFiles(Acquisition):
     """The files of one acquisition in one fMRIPrep folder.
 
     Attributes
     ----------
-    entities : mapping
     dataset : str
         Name of the fMRIPrep folder.
     root : Path
@@ -49,7 +49,6 @@ class RunFiles:
         Whether the user's filter took away its BOLD files.
     """
 
-    entities: Mapping[str, str] = field(hash=False)
     dataset: str
     root: Path
     kind: str | None = None
@@ -60,25 +59,22 @@ class RunFiles:
     spaces: tuple[str, ...] = ()
     filtered: bool = False
 
-    @property
-    def label(self) -> str:
-        """Name of the acquisition."""
-        return run_label(self.entities)
 
-
-def bold_filter(bids_filters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The part of a filter file that is about BOLD files, with BIDS keys.
+def bold_filter(path: Path | None) -> dict[str, Any]:
+    """The part of ``--bids-filter-file`` that is about BOLD files, with BIDS keys.
 
     Raises
     ------
     UsageError
         Where the filters are not an object of objects.
     """
-    chosen = (bids_filters or {}).get("bold", {})
-    if not isinstance(chosen, Mapping):
+    filters = {} if path is None else read_json(path)
+    chosen = filters.get("bold", {}) if isinstance(filters, dict) else filters
+    if not isinstance(chosen, dict):
         raise UsageError(
             "The filter file has another form than fMRIPrep's.",
-            found=repr(chosen)[:80],
+            where=path,
+            found=f"{chosen!r:.80} is not a JSON object",
             wanted='{"bold": {"session": "01", "acquisition": null}}',
             remedy="correct the file given with --bids-filter-file",
         )
@@ -108,9 +104,8 @@ def group_runs(
     dataset: str,
     root: Path,
     space: str,
-    kinds: tuple[str, ...] = ("gifti",),
-    query: Mapping[str, Any] | None = None,
-    accepts: Callable[[Mapping[str, str]], bool] | None = None,
+    query: Mapping[str, Any],
+    accepts: Callable[[Mapping[str, str]], bool],
 ) -> list[RunFiles]:
     """Runs of one fMRIPrep folder.
 
@@ -128,8 +123,6 @@ def group_runs(
         The folder.
     space : str
         Surface space wanted.
-    kinds : tuple of str
-        Kinds of files accepted.
     query : mapping
         What `bold_filter` returns.
     accepts : callable
@@ -158,11 +151,9 @@ def group_runs(
     for key, group in func.items():
         surfaces = _own_surfaces(anat[dict(key)["sub"]], dict(key))
         try:
-            run = _run_of_group(
-                group, dict(key), dataset, root, space, kinds, query or {}, surfaces
-            )
+            run = _run_of_group(group, dict(key), dataset, root, space, query, surfaces)
         except _Twins as twins:
-            if accepts is None or accepts(dict(key)):
+            if accepts(dict(key)):
                 ambiguous.append(str(twins))
             continue
         if run is not None:
@@ -189,7 +180,6 @@ def _run_of_group(
     dataset: str,
     root: Path,
     space: str,
-    kinds: tuple[str, ...],
     query: Mapping[str, Any],
     surfaces: tuple[Path, ...],
 ) -> RunFiles | None:
@@ -198,7 +188,7 @@ def _run_of_group(
         return None
     passing = [file for file in bold if passes(file, query)]
     spaces = sorted({_space_name(file) for file in bold})
-    for kind in kinds:
+    for kind in KINDS:
         of_kind = [file for file in passing if _kind(file) == kind]
         usable = [file for file in of_kind if _fits(file, kind, space, surfaces)]
         chosen = _without_twins(usable, run_label(key), space)

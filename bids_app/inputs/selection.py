@@ -3,101 +3,57 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from bids_app.config import Selection
 from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError, UsageError
 from bids_app.inputs.layout import index_files, participants_there
 from bids_app.inputs.locate import Located
-from bids_app.inputs.names import (
-    contains_label,
-    entities_agree,
-    parse_name,
-    sort_key,
-    strip_prefix,
-)
+from bids_app.inputs.names import contains_label, entities_agree, parse_name, sort_key
 from bids_app.inputs.runs import RunFiles, bold_filter, group_runs
 from bids_app.outputs import N_VERTICES
 
-
-@dataclass(frozen=True)
-class Selection:
-    """Labels to keep (all where empty) and runs to leave out."""
-
-    participants: tuple[str, ...]
-    sessions: tuple[str, ...]
-    tasks: tuple[str, ...]
-    runs: tuple[str, ...]
-    excluded: tuple[Mapping[str, str], ...]
-
-    def accepts(self, entities: Mapping[str, str]) -> bool:
-        """Whether a run is among those asked for; a run without a session passes."""
-        for key, labels in (("ses", self.sessions), ("task", self.tasks), ("run", self.runs)):
-            value = entities.get(key)
-            if labels and value is None and key != "task":
-                continue
-            if labels and not contains_label(key, labels, value):
-                return False
-        return True
-
-    def excludes(self, entities: Mapping[str, str]) -> bool:
-        """Whether --exclude-run names a run."""
-        return any(entities_agree(item, entities) for item in self.excluded)
+_LABELS = (("ses", "sessions"), ("task", "tasks"), ("run", "runs"))
 
 
-def _labels(values: Iterable[str], key: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(strip_prefix(value, key) for value in values))
+def accepts(selection: Selection, entities: Mapping[str, str]) -> bool:
+    """Whether a run is among those asked for; a run without a session passes."""
+    for key, name in _LABELS:
+        labels, value = getattr(selection, name), entities.get(key)
+        asked = labels and (value is not None or key == "task")
+        if asked and not contains_label(key, labels, value):
+            return False
+    return True
 
 
-def unknown_labels(selection: Selection, runs: Iterable[RunFiles]) -> list[str]:
-    """Warnings about labels that no run has."""
-    runs = list(runs)
-    warnings = []
-    for key, labels in (
-        ("ses", selection.sessions),
-        ("task", selection.tasks),
-        ("run", selection.runs),
-    ):
-        for label in labels:
-            if not any(contains_label(key, [label], run.entities.get(key)) for run in runs):
-                warnings.append(f"{key}-{label} is in no run of the participants chosen")
-    return warnings
-
-
-def make_selection(
-    participants: Iterable[str],
-    sessions: Iterable[str],
-    tasks: Iterable[str],
-    runs: Iterable[str],
-    exclude_runs: Iterable[str],
-) -> Selection:
-    """Clean labels from what the user typed.
+def excludes(selection: Selection, entities: Mapping[str, str]) -> bool:
+    """Whether ``--exclude-run`` names a run.
 
     Raises
     ------
     UsageError
-        Where an excluded run has no entity in its name.
+        Where it names no entity.
     """
-    excluded = []
-    for text in exclude_runs:
-        entities = parse_name(Path(text)).entities
-        if not entities:
-            raise UsageError(
-                "--exclude-run names no entity.",
-                found=text,
-                wanted="entities of the run, such as sub-01_task-happy_run-1",
-                remedy="correct the option",
-            )
-        excluded.append(entities)
-    return Selection(
-        _labels(participants, "sub"),
-        _labels(sessions, "ses"),
-        _labels(tasks, "task"),
-        _labels(runs, "run"),
-        tuple(excluded),
-    )
+    excluded = [parse_name(Path(text)).entities for text in selection.exclude_runs]
+    if not all(excluded):
+        raise UsageError(
+            "--exclude-run names no entity.",
+            found=selection.exclude_runs[excluded.index({})],
+            wanted="entities of the run, such as sub-01_task-happy_run-1",
+            remedy="correct the option",
+        )
+    return any(entities_agree(item, entities) for item in excluded)
+
+
+def unknown_labels(selection: Selection, runs: Sequence[RunFiles]) -> list[str]:
+    """Warnings about labels that no run has."""
+    return [
+        f"{key}-{label} is in no run of the participants chosen"
+        for key, name in _LABELS
+        for label in getattr(selection, name)
+        if not any(contains_label(key, [label], run.entities.get(key)) for run in runs)
+    ]
 
 
 def check_participants(located: Located, selection: Selection) -> None:
@@ -123,9 +79,7 @@ def find_candidates(
     located: Located,
     selection: Selection,
     space: str,
-    kinds: tuple[str, ...],
-    bids_filters: Mapping[str, Any] | None,
-    database_dir: str | Path | None,
+    database_dir: Path | None,
 ) -> list[RunFiles]:
     """Runs that the labels select, of all fMRIPrep folders.
 
@@ -138,29 +92,22 @@ def find_candidates(
     InvalidInputError
         Where a run is in two folders, or there in several versions.
     """
-    query = bold_filter(bids_filters)
+    query = bold_filter(selection.filter_file)
     found: list[RunFiles] = []
     for name, path in located.derivatives:
-        files = index_files(
-            path,
-            participants=selection.participants,
-            database_dir=None if database_dir is None else Path(database_dir),
-        )
         found += group_runs(
-            files,
+            index_files(path, participants=selection.participants, database_dir=database_dir),
             dataset=name,
             root=path,
             space=space,
-            kinds=kinds,
             query=query,
-            accepts=lambda e: selection.accepts(e) and not selection.excludes(e),
+            accepts=lambda e: accepts(selection, e) and not excludes(selection, e),
         )
     folders = ", ".join(str(path) for _, path in located.derivatives)
     if found and all(run.kind is None and not run.filtered for run in found):
         _raise_no_surface(found, space, folders)
-    chosen = [run for run in found if selection.accepts(run.entities)]
-    chosen = [run for run in chosen if not run.filtered]
-    if all(selection.excludes(run.entities) for run in chosen):
+    chosen = [run for run in found if accepts(selection, run.entities) and not run.filtered]
+    if all(excludes(selection, run.entities) for run in chosen):
         _raise_nothing_selected(found, folders)
     if all(run.kind is None for run in chosen):
         _raise_no_surface(chosen, space, folders)

@@ -120,6 +120,16 @@ class Inheritance:
         ]
         return next((content for *_, path in sorted(found) if (content := self.read(path))), {})
 
+    def func_folder(self, entities: Mapping[str, str]) -> Path:
+        """Folder of the functional files of a run; it need not exist."""
+        keys = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
+        return self.root.joinpath(*keys, "func")
+
+    def events(self, entities: Mapping[str, str]) -> Path | None:
+        """The nearest events.tsv that applies to a run; None without any."""
+        folder, ignore = self.func_folder(entities), ("echo", "part")
+        return next(iter(self.applying(folder, entities, "events", (".tsv",), ignore)), None)
+
     def read(self, path: Path) -> dict[str, Any]:
         """Content of a JSON file; what is not there (git-annex) counts as empty."""
         if path not in self._json:

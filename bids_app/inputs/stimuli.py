@@ -106,7 +106,7 @@ def _number(row: Mapping[str, str], column: str, where: str, default: float | No
     return value
 
 
-def read_stimulus_table(path: Path) -> list[StimulusRow]:
+def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> list[StimulusRow]:
     """Rows of a ``--stimuli`` table; audio files are relative to the table.
 
     Parameters
@@ -114,6 +114,8 @@ def read_stimulus_table(path: Path) -> list[StimulusRow]:
     path : Path
         Table with the columns task, stim_file, onset, and optionally participant_id, session, run,
         offset, duration.
+    default_onset : float or None
+        Seconds, where the table has none.
 
     Returns
     -------
@@ -137,7 +139,8 @@ def read_stimulus_table(path: Path) -> list[StimulusRow]:
             remedy="check the path given with --stimuli",
         )
     columns, rows = read_tsv(path)
-    missing = [name for name in ("task", "stim_file", "onset") if name not in columns]
+    needed = ("task", "stim_file", *(["onset"] if default_onset is None else []))
+    missing = [name for name in needed if name not in columns]
     if missing:
         what = "no onset" if missing == ["onset"] else "no column " + ", ".join(missing)
         raise InvalidInputError(
@@ -163,7 +166,7 @@ def read_stimulus_table(path: Path) -> list[StimulusRow]:
             )
             if not _is_absent(row.get(column))
         }
-        onset = _required_onset(row, where)
+        onset = _required_onset(row, where, default_onset)
         offset = _number(row, "offset", where, 0.0) or 0.0
         duration = _number(row, "duration", where, None)
         # Not resolved: the target of a git-annex link has another name.
@@ -172,8 +175,8 @@ def read_stimulus_table(path: Path) -> list[StimulusRow]:
     return result
 
 
-def _required_onset(row: Mapping[str, str], where: str) -> float:
-    onset = _number(row, "onset", where, None)
+def _required_onset(row: Mapping[str, str], where: str, default: float | None = None) -> float:
+    onset = _number(row, "onset", where, default)
     if onset is None:
         raise InvalidInputError(
             "A stimulus has no onset.",

@@ -6,9 +6,9 @@ import json
 import shutil
 
 import pytest
+from planning import plan_study
 
 from bids_app.errors import MusencError
-from bids_app.inputs.dataset import plan_study
 
 
 def left(tree, sub="01", task="a"):
@@ -340,11 +340,8 @@ ERRORS = [
     (simple, {"bids_filters": {"bold": {"echo": "*"}}}, 18, ["--bids-filter-file"]),
     (simple, {"bids_filters": {"bold": "01"}}, 2, ["another form"]),
     (simple, {"exclude_runs": ["happy"]}, 2, ["--exclude-run names no entity", "happy"]),
-    (simple, {"space": "fsaverge5"}, 2, ["Unknown surface space", "fsaverge5"]),
     (simple, {"confounds": "lots"}, 2, ["Unknown confound strategy", "lots"]),
     (simple, {"confounds": "aroma"}, 65, ["No run can be used", "aroma_motion_* columns"]),
-    (simple, {"missing": "maybe"}, 2, ["Unknown policy", "maybe"]),
-    (simple, {"dummy_scans": "few"}, 2, ["--dummy-scans", "few"]),
     (no_surfaces, {}, 66, ["no surface BOLD in fsaverage5", "`--output-spaces fsaverage5`"]),
     (no_surfaces, {}, 66, ["4 runs in the spaces T1w (volume), fsnative"]),
     (fsaverage6_only, {}, 66, ["no surface BOLD in fsaverage5", "--space fsaverage6"]),
@@ -401,7 +398,7 @@ def test_table_of_stimuli_with_an_error(tree, header, rows, code, first, second)
     tree.audio("p.wav", folder=".")
     tree.bold(sub="01", task="a")
     with pytest.raises(MusencError) as caught:
-        plan_study(tree.root, stimuli_table=tree.table(*rows, header=header))
+        plan_study(tree.root, table=tree.table(*rows, header=header))
     assert caught.value.exit_code == code
     assert first in str(caught.value)
     assert second in str(caught.value)
@@ -410,7 +407,7 @@ def test_table_of_stimuli_with_an_error(tree, header, rows, code, first, second)
 def test_missing_table_of_stimuli(tree):
     tree.simple()
     with pytest.raises(MusencError, match="table of stimuli cannot be read") as caught:
-        plan_study(tree.root, stimuli_table=tree.root / "typo.tsv")
+        plan_study(tree.root, table=tree.root / "typo.tsv")
     assert caught.value.exit_code == 66
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planning import plan_study
 
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.participant_level import ParticipantLevel
@@ -13,7 +14,6 @@ from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.cli.run import main
 from bids_app.config import Cleaning, Conditions, Config, Model, Running, Statistics
 from bids_app.errors import TryAgainError
-from bids_app.inputs.dataset import plan_study
 from bids_app.inputs.estimate import (
     check_group_memory,
     glm_memory,

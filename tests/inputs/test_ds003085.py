@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 from input_trees import MOTION, gifti_bytes
+from planning import plan_study
 from real_data import DATA
-
-from bids_app.inputs.dataset import plan_study
 
 EXPECTED = Path(__file__).with_name("ds003085_plan.tsv")
 N_VOLUMES = {"happy": 183, "sadsh": 271, "sadln": 530}
@@ -78,7 +77,7 @@ def rows_of(plan):
 
 
 def test_plan_is_the_committed_one(study):
-    plan = plan_study(study, stimuli_table=study / "music.tsv")
+    plan = plan_study(study, table=study / "music.tsv")
     with EXPECTED.open(newline="") as stream:
         header, *expected = [tuple(row) for row in csv.reader(stream, delimiter="\t")]
     assert header == ("run", "volumes", "music", "skipped")
@@ -90,7 +89,7 @@ def test_plan_is_the_committed_one(study):
 
 
 def test_content_of_others_is_no_matter_when_participants_are_chosen(study):
-    plan = plan_study(study, stimuli_table=study / "music.tsv", participants=PRESENT)
+    plan = plan_study(study, table=study / "music.tsv", participants=PRESENT)
     assert plan.participants == PRESENT
     assert {run.task for run in plan.skipped} == {"rest"}
     assert not plan.has_problems

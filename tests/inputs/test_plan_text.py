@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bids_app.inputs.dataset import plan_study
+from planning import plan_study
+
 from bids_app.inputs.plan_text import format_plan
 
 

@@ -33,7 +33,7 @@ def run(participant: str, task: str, *presentations: Presentation) -> BoldRun:
     entities = {"sub": participant, "task": task}
     nowhere = Path("x")
     return BoldRun(
-        participant, None, task, None, entities, "fsaverage5", nowhere, nowhere, None, None,
+        entities, "fsaverage5", nowhere, nowhere, None, None,
         1.0, "", 0.0, "", 200, 0, presentations, (), (),
     )  # fmt: skip
 

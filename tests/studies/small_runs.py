@@ -71,10 +71,6 @@ def make_run(tmp_path):
             names = [str(k) for k in range(len(part))]
             paths.append(write_gifti(path, part.astype(np.float32), hemi=hemi, names=names))
         return BoldRun(
-            participant=participant,
-            session=None,
-            task=stimulus,
-            run=None,
             entities={"sub": participant, "task": stimulus},
             space="fsaverage5",
             bold_left=Path(paths[0]),

@@ -15,9 +15,10 @@ from bids_app.config import Config
 from bids_app.emotion import parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
 from bids_app.files import sha256_of_file
-from bids_app.inputs.conditions import Conditions, find_events, read_conditions
+from bids_app.inputs.conditions import Conditions, read_conditions
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
+from bids_app.inputs.sidecars import Inheritance
 from bids_app.outputs import CONDITIONS_LABEL, safe_label
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
@@ -123,8 +124,9 @@ def contrast_label(weights: Mapping[str, float]) -> str:
 def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dict[str, str]]:
     conditions: dict[str, Conditions] = {}
     skipped: dict[str, str] = {}
+    raw = Inheritance(study.raw_dir) if study.raw_dir else None
     for run in study.runs:
-        events = find_events(run, study.raw_dir) if study.raw_dir else None
+        events = raw.events(run.entities) if raw else None
         if events is None:
             skipped[run.label] = "no events.tsv"
             continue
@@ -221,8 +223,8 @@ def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
 def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:
     """What a participant's maps of conditions rest on."""
     runs = plan.runs_of(participant)
-    raw = plan.study.raw_dir
-    events = {find_events(run, raw) for run in runs} if raw else set()
+    raw = Inheritance(plan.study.raw_dir) if plan.study.raw_dir else None
+    events = {raw.events(run.entities) for run in runs} if raw else set()
     volumes = {
         find_volume(run)
         for run in runs

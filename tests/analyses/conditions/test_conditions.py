@@ -13,8 +13,9 @@ from bids_app.analyses.participant import bold as reading
 from bids_app.config import Cleaning
 from bids_app.emotion import SIGN_CONVENTION, convolved
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
-from bids_app.inputs.conditions import find_events, read_conditions, read_rating_differences
+from bids_app.inputs.conditions import read_conditions, read_rating_differences
 from bids_app.inputs.seeds import find_volume, parse_seed, read_volume_seed
+from bids_app.inputs.sidecars import Inheritance
 from bids_app.surface.labels import read_label
 
 N_TIMES = 330
@@ -291,7 +292,7 @@ def test_gifti_labels_by_name(tmp_path):
 
 def test_events_by_inheritance(make_run, conditions, tmp_path):
     run = make_run("happy", 1000 + bold()[:5])
-    found = find_events(run, tmp_path / "raw")
+    found = Inheritance(tmp_path / "raw").events(run.entities)
     assert found is not None
     assert found.name == "sub-01_task-happy_events.tsv"
     assert conditions.conditions == ("consonant", "dissonant")

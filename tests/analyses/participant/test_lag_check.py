@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
+from planning import plan_study
 
 from bids_app.analyses.participant.lags import LAGS, check_lag, read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
-from bids_app.inputs.dataset import plan_study
 
 CLEANING = Cleaning(confounds="none", smoothing=0.0)
 
@@ -22,7 +22,7 @@ CLEANING = Cleaning(confounds="none", smoothing=0.0)
 def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
     table = write_table(root, f"song\tstimuli/song.wav\t{said:g}")
-    plan = plan_study(root, stimuli_table=table, confounds="none")
+    plan = plan_study(root, table=table, confounds="none")
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
     prepared = prepare_responses(plan.runs, CLEANING, sounds=sounds, random_seed=1)
     (row,) = prepared.summary
@@ -39,7 +39,7 @@ def test_music_that_starts_later_than_said_is_called_out(tmp_path, said, late):
 def test_without_loudness_there_is_no_lag(tmp_path):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",))
     table = write_table(root, "song\tstimuli/song.wav\t20")
-    plan = plan_study(root, stimuli_table=table, confounds="none")
+    plan = plan_study(root, table=table, confounds="none")
     prepared = prepare_responses(plan.runs, CLEANING, random_seed=1)
     assert prepared.summary[0]["lag_s"] == ""
     assert prepared.lags == []
@@ -57,7 +57,7 @@ def test_loudness_is_read_by_label(tmp_path):
 def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), tr=10.0)
     table = write_table(root, "song\tstimuli/song.wav\t20")
-    plan = plan_study(root, stimuli_table=table, confounds="none")
+    plan = plan_study(root, table=table, confounds="none")
     inside = np.ones(20484, dtype=int)
     inside[5000:5300] = inside[15000:15100] = 0
     files = [tmp_path / "left.csv", tmp_path / "right.csv"]

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
+from planning import plan_study
 from real_data import DATA
 
 from bids_app.analyses.group.alignment import align, load_gradient
@@ -18,7 +19,6 @@ from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Statistics
 from bids_app.errors import BadDataError
-from bids_app.inputs.dataset import plan_study
 from bids_app.outputs import OutputTree
 from bids_app.report.sources import GroupFiles, ParticipantFiles
 from bids_app.surface.gifti import read_surface, write_gifti
@@ -70,7 +70,7 @@ def test_responses_are_on_the_mesh_asked_for(finer_mesh, tmp_path):
         tmp_path / "study", onset=20.0, participants=("01",), tr=4.0, space=SPACE
     )
     table = write_table(root, "song\tstimuli/song.wav\t20")
-    plan = plan_study(root, stimuli_table=table, confounds="none", space=SPACE)
+    plan = plan_study(root, table=table, confounds="none", space=SPACE)
     assert plan.runs[0].space == SPACE
     sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
     cleaning = Cleaning(confounds="none", smoothing=0.0, space=SPACE)
