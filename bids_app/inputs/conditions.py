@@ -8,12 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
+from bids_app.errors import InvalidInputError
 from bids_app.inputs.names import strip_prefix
-from bids_app.inputs.stimuli import read_tsv
-
-_ABSENT = ("", "n/a", "nan", "none")
+from bids_app.inputs.tables import is_absent, read_tsv
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +63,9 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
     InvalidInputError
         If a column is missing, a time is no number, or no row has a condition.
     """
-    path = Path(path)
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError("An events file cannot be read.", where=path, found=problem)
-    columns, rows = read_tsv(path)
+    columns, rows = read_tsv(path, "An events file cannot be read.")
     missing = [name for name in ("onset", "duration", column) if name not in columns]
-    named = [row for row in rows if row.get(column, "").lower() not in _ABSENT]
+    named = [row for row in rows if not is_absent(row.get(column))]
     if missing or not named:
         raise InvalidInputError(
             "The events name no conditions.",
@@ -119,13 +112,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
         If there is no such column (those there are listed), a cell is no number, or somebody has
         two rows.
     """
-    path = Path(path)
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError(
-            "A table of participants cannot be read.", where=path, found=problem
-        )
-    columns, rows = read_tsv(path)
+    columns, rows = read_tsv(path, "A table of participants cannot be read.")
     missing = [name for name in ("participant_id", column) if name not in columns]
     if missing:
         raise InvalidInputError(
@@ -137,7 +124,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
         )
     result: dict[str, float] = {}
     for line, row in enumerate(rows, start=2):
-        if row[column].lower() in _ABSENT:
+        if is_absent(row[column]):
             continue
         label = strip_prefix(row["participant_id"], "sub")
         try:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers import expat
 
+from bids_app.errors import MissingInputError
+
 _HEAD_CHUNK = 16384
 _TAIL = 64
 
@@ -66,6 +68,19 @@ def content_problem(path: Path) -> str | None:
         if start.startswith(b"version https://git-lfs"):
             return f"content not present: git lfs pull --include {path.name} ({path})"
     return None
+
+
+def need_content(
+    path: Path, what: str, *, wanted: str | None = None, remedy: str | None = None
+) -> None:
+    """Refuse a file whose content `content_problem` finds not there, in these words.
+
+    Raises
+    ------
+    MissingInputError
+    """
+    if problem := content_problem(path):
+        raise MissingInputError(what, where=path, found=problem, wanted=wanted, remedy=remedy)
 
 
 class _HeaderParser:

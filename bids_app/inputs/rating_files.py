@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
+from bids_app.errors import InvalidInputError
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, strip_prefix
 from bids_app.inputs.ratings import (
     STIMULUS_COLUMNS,
@@ -21,7 +20,7 @@ from bids_app.inputs.ratings import (
 )
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.sidecars import Inheritance
-from bids_app.inputs.tables import read_frame
+from bids_app.inputs.tables import pick, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,14 +100,6 @@ def read_rating_files(
     ratings: list[Rating] = []
     warnings: list[str] = []
     for path in paths:
-        problem = content_problem(path)
-        if problem:
-            raise MissingInputError(
-                "A file of ratings cannot be read.",
-                where=path,
-                found=problem,
-                remedy="fetch the file, or take it out of the dataset",
-            )
         named = parse_name(path)
         metadata = inheritance.metadata(path.parent, named.entities, named.suffix or "stim")
         frame = _read_samples(path, named, metadata)
@@ -123,7 +114,13 @@ def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> 
     import pandas as pd
 
     headless = named.suffix == "stim" and path.name.endswith(".gz")
-    frame = read_frame(path, dtype=str, header=not headless)
+    frame = read_frame(
+        path,
+        dtype=str,
+        header=not headless,
+        what="A file of ratings cannot be read.",
+        remedy="fetch the file, or take it out of the dataset",
+    )
     if headless:
         columns = metadata.get("Columns")
         if not isinstance(columns, list) or len(columns) != frame.shape[1]:
@@ -176,7 +173,7 @@ def _ratings_of(
 def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -> np.ndarray | None:
     import pandas as pd
 
-    column = next((name for name in frame.columns if str(name).lower() in TIME_COLUMNS), None)
+    column = pick(frame.columns, TIME_COLUMNS)
     if column is not None:
         return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
     rate = metadata.get("SamplingFrequency")
@@ -215,7 +212,7 @@ def _pieces(
 ) -> list[_Piece]:
     """Label, rows, seconds to add, first and last second in the audio file, per piece of music."""
     everything = np.arange(len(frame))
-    column = next((name for name in frame.columns if str(name).lower() in STIMULUS_COLUMNS), None)
+    column = pick(frame.columns, STIMULUS_COLUMNS)
     if column is not None:
         cells = frame[column].astype(str)
         found = {name: match_stimulus(name, durations) for name in cells.unique()}

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
+from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.presentations import stimulus_label
 from bids_app.inputs.rating_records import Rating, RatingSet, crop_ratings, make_ratings
-from bids_app.inputs.tables import read_frame
+from bids_app.inputs.tables import numbers_of, pick, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +73,11 @@ def read_ratings_table(
     """
     path = Path(path)
     frame = _read_frame(path)
-    stimulus_column = _pick(frame, STIMULUS_COLUMNS)
-    file_column = _pick(frame, FILE_COLUMNS)
-    if stimulus_column is None or (file_column is None and _pick(frame, TIME_COLUMNS) is None):
+    stimulus_column = pick(frame.columns, STIMULUS_COLUMNS)
+    file_column = pick(frame.columns, FILE_COLUMNS)
+    if stimulus_column is None or (
+        file_column is None and pick(frame.columns, TIME_COLUMNS) is None
+    ):
         raise InvalidInputError(
             "The table of ratings lacks a column.",
             where=path,
@@ -164,7 +165,7 @@ def ratings_of_frame(
         If there is no time or no scale, or a cell is no number.
     """
     if times is None:
-        column = _pick(frame, TIME_COLUMNS)
+        column = pick(frame.columns, TIME_COLUMNS)
         if column is None:
             raise InvalidInputError(
                 "A table of ratings has no times.",
@@ -173,7 +174,7 @@ def ratings_of_frame(
                 wanted="a column " + " or ".join(TIME_COLUMNS),
                 remedy="add seconds into the music",
             )
-        times = _numbers(frame, column, source)
+        times = numbers_of(frame, column, source)
     there = _possible_scales(frame)
     columns = [name for name in (scales or there) if name in there]
     if not columns and not scales:
@@ -185,7 +186,7 @@ def ratings_of_frame(
         )
     if not columns:
         return []
-    values = np.stack([_numbers(frame, name, source) for name in columns], axis=1)
+    values = np.stack([numbers_of(frame, name, source) for name in columns], axis=1)
     return make_ratings(
         times,
         values,
@@ -217,38 +218,11 @@ def _participant(cell: Any) -> str | None:
     return strip_prefix(text, "sub") if text.lower() not in ("", "n/a", "mean", "group") else None
 
 
-def _pick(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
-    by_name = {str(column).lower(): str(column) for column in reversed(list(frame.columns))}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
 def _read_frame(path: Path) -> pd.DataFrame:
-
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError(
-            "A file of ratings cannot be read.",
-            where=path,
-            found=problem,
-            wanted=_COLUMNS_WANTED,
-            remedy="check the path given with --ratings and the files named there",
-        )
-    separator = "," if path.name.endswith((".csv", ".csv.gz")) else "\t"
-    return read_frame(path, sep=separator, dtype=str)  # labels such as 01 must stay text
-
-
-def _numbers(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:
-    import pandas as pd
-
-    cells = frame[column]
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
-    wrong = np.flatnonzero(~np.isfinite(numbers) & cells.notna().to_numpy())
-    if wrong.size:
-        raise InvalidInputError(
-            f"The column {column} of the ratings holds what is no number.",
-            where=f"{source}, line {int(wrong[0]) + 2} of that recording",
-            found=f"{cells.iloc[wrong[0]]!r}" + (f" and {wrong.size - 1} more" * (wrong.size > 1)),
-            wanted="numbers; n/a where nothing was recorded",
-            remedy="correct the cells, or name the scales to read",
-        )
-    return numbers
+    return read_frame(
+        path,
+        sep="," if path.name.endswith((".csv", ".csv.gz")) else "\t",
+        dtype=str,  # labels such as 01 must stay text
+        what="A file of ratings cannot be read.",
+        remedy="check the path given with --ratings and the files named there",
+    )

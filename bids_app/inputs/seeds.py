@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import need_content
 from bids_app.inputs.names import parse_name, run_entities
 from bids_app.inputs.records import BoldRun
 
@@ -110,9 +110,7 @@ def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
     ------
     MissingInputError, BadDataError
     """
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError("A seed region cannot be read.", where=path, found=problem)
+    need_content(path, "A seed region cannot be read.")
     try:
         return load(path)
     except Exception as error:
@@ -201,9 +199,7 @@ def read_volume_seed(volume: Path, mask: Path) -> np.ndarray:
     from nilearn.image import resample_to_img
 
     for path in (volume, mask):
-        problem = content_problem(path)
-        if problem:
-            raise MissingInputError("A seed region cannot be read.", where=path, found=problem)
+        need_content(path, "A seed region cannot be read.")
     image, region = nib.load(volume), nib.load(mask)
     first = image.slicer[..., 0]  # type: ignore[attr-defined]
     moved = resample_to_img(

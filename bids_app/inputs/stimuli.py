@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import same_label, strip_prefix
-from bids_app.inputs.tables import check_header, read_text
+from bids_app.inputs.tables import is_absent, read_tsv
 
 HOW_TO_GIVE_STIMULI = (
     "add a column stim_file (relative to stimuli/) to the events.tsv files, or give "
@@ -20,7 +19,6 @@ HOW_TO_GIVE_ONSETS = (
     "fill the column onset: seconds from the acquisition of the run's first volume to the start of "
     "the music; it is never guessed (`musenc onset` shows what the data say)"
 )
-_ABSENT = ("", "n/a", "nan", "none")
 AUDIO_SUFFIXES = ("audio", "audiovideo")
 
 
@@ -52,44 +50,9 @@ class StimulusRow:
     where: str
 
 
-def read_tsv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of a tab-separated table, as text.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the table cannot be read or a row has more cells than the header.
-    """
-    # Cells have no quotes and no line breaks in BIDS, so there is nothing to parse.
-    lines = [
-        [cell.strip() for cell in line.split("\t")]
-        for line in read_text(path).split("\n")
-        if line.strip()
-    ]
-    if not lines:
-        return [], []
-    columns, *body = lines
-    check_header(columns, path)
-    for number, cells in enumerate(body, start=2):
-        if any(cells[len(columns) :]):
-            raise InvalidInputError(
-                "A row of a table has more cells than the header.",
-                where=f"{path}, line {number}",
-                found=f"{len(cells)} cells",
-                wanted=f"{len(columns)} tab-separated cells",
-                remedy="correct the line",
-            )
-    width = len(columns)
-    return columns, [dict(zip(columns, cells + [""] * width, strict=False)) for cells in body]
-
-
-def _is_absent(cell: str | None) -> bool:
-    return cell is None or cell.strip().lower() in _ABSENT
-
-
 def _number(row: Mapping[str, str], column: str, where: str, default: float | None) -> float | None:
     cell = row.get(column)
-    if cell is None or _is_absent(cell):
+    if cell is None or is_absent(cell):
         return default
     try:
         value = float(cell)
@@ -128,17 +91,9 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
     InvalidInputError
         Where a column or an onset is missing, or a cell is no number.
     """
-    path = Path(path)
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError(
-            "The table of stimuli cannot be read.",
-            where=path,
-            found=problem,
-            wanted="a tab-separated table with the columns task, stim_file and onset",
-            remedy="check the path given with --stimuli",
-        )
-    columns, rows = read_tsv(path)
+    columns, rows = read_tsv(
+        path, "The table of stimuli cannot be read.", "check the path given with --stimuli"
+    )
     needed = ("task", "stim_file", *(["onset"] if default_onset is None else []))
     missing = [name for name in needed if name not in columns]
     if missing:
@@ -154,7 +109,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
     result = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
-        if _is_absent(row["stim_file"]):
+        if is_absent(row["stim_file"]):
             continue
         keys = {
             key: strip_prefix(row[column], key)
@@ -164,7 +119,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
                 ("task", "task"),
                 ("run", "run"),
             )
-            if not _is_absent(row.get(column))
+            if not is_absent(row.get(column))
         }
         onset = _required_onset(row, where, default_onset)
         offset = _number(row, "offset", where, 0.0) or 0.0
@@ -230,9 +185,9 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     result = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
-        if not _is_absent(row.get("stim_file")):
+        if not is_absent(row.get("stim_file")):
             audio = _inside(raw_dir, row["stim_file"], where)
-        elif not _is_absent(row.get("stim_id")):
+        elif not is_absent(row.get("stim_id")):
             audio = _file_of_id(raw_dir, row["stim_id"], where)
         else:
             continue

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
-from bids_app.inputs.tables import check_header, read_text
+from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.inputs.files import need_content
+from bids_app.inputs.tables import numbers_of, pick, read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLIP_COLUMNS = ("clip", "stim_file", "stimulus", "file")
 LABEL_COLUMNS = ("label", "quadrant", "emotion")
 GROUP_COLUMNS = ("group", "song", "artist")
-_ABSENT = ("", "n/a", "nan", "none")
+_UNREAD = "A file about clips cannot be read."
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +69,20 @@ def read_clip_features(path: Path) -> ClipFeatures:
         If it has no clips or features, a clip is there twice, or a cell is no number.
     """
     path = Path(path)
-    _check_there(path)
     if path.suffix == ".npz":
+        need_content(path, _UNREAD)
         arrays = _read_arrays(path)
         names = arrays.pop("clips", np.empty(0, dtype=str))
         spaces = {name: np.atleast_2d(a.T).T for name, a in arrays.items()}
     else:
-        columns, rows = _read_table(path)
-        column = _pick(columns, CLIP_COLUMNS)
-        names = np.array([row[column] for row in rows] if column else [], dtype=str)
-        features = [name for name in columns if name != column]
+        frame = _read_table(path)
+        column = pick(frame.columns, CLIP_COLUMNS)
+        names = np.array(frame[column].fillna("") if column else [], dtype=str)
+        features = [str(name) for name in frame.columns if name != column]
         spaces = {}
         for space in dict.fromkeys(_space_of(name) for name in features):
-            own = [name for name in features if _space_of(name) == space]
-            spaces[space] = _numbers(rows, own, path)
+            own = [numbers_of(frame, name, path) for name in features if _space_of(name) == space]
+            spaces[space] = np.stack(own, axis=1)
     clips = tuple(clip_name(name) for name in names.tolist())
     wrong = [name for name, a in spaces.items() if a.ndim != 2 or len(a) != len(clips)]
     if not clips or not spaces or wrong or len(set(clips)) < len(clips):
@@ -114,34 +118,29 @@ def read_clip_labels(path: Path) -> dict[str, ClipLabel]:
         If a column is missing (those there are listed), or a clip is there twice.
     """
     path = Path(path)
-    _check_there(path)
-    columns, rows = _read_table(path)
-    clip, label = _pick(columns, CLIP_COLUMNS), _pick(columns, LABEL_COLUMNS)
-    group = _pick(columns, GROUP_COLUMNS)
-    plane = [_pick(columns, (name,)) for name in ("valence", "arousal")]
+    frame = _read_table(path)
+    clip, label = pick(frame.columns, CLIP_COLUMNS), pick(frame.columns, LABEL_COLUMNS)
+    group = pick(frame.columns, GROUP_COLUMNS)
+    plane = [pick(frame.columns, [name]) for name in ("valence", "arousal")]
     if clip is None or (label is None and None in plane):
         raise InvalidInputError(
             "A table of labels lacks a column.",
             where=path,
-            found=", ".join(columns) or "an empty file",
+            found=", ".join(map(str, frame.columns)) or "an empty file",
             wanted="clip, and label or valence and arousal",
             remedy="add or rename columns",
         )
     if label is None:
-        values = _numbers(rows, [str(name) for name in plane], path)
-        texts = [quadrant(v, a) for v, a in values]
-    else:
-        texts = [row[label] for row in rows]
+        pairs = zip(*(numbers_of(frame, str(name), path) for name in plane), strict=True)
+        frame[label := "label"] = [quadrant(*pair) for pair in pairs]
     result: dict[str, ClipLabel] = {}
-    for row, text in zip(rows, texts, strict=True):
-        if text.lower() in _ABSENT:
-            continue
-        name = clip_name(row[clip])
+    for _, row in frame[frame[label].notna()].iterrows():
+        name = clip_name(str(row[clip]))
         if name in result:
             raise InvalidInputError(
                 "A clip has two labels.", where=path, found=name, wanted="one line per clip"
             )
-        result[name] = ClipLabel(text, row[group] if group else None)
+        result[name] = ClipLabel(row[label], row[group] if group else None)
     return result
 
 
@@ -192,34 +191,18 @@ def _space_of(column: str) -> str:
     return space if colon else "features"
 
 
-def quadrant(valence: float, arousal: float) -> str:
+def quadrant(valence: float, arousal: float) -> str | None:
     """Quadrant of the circumplex; the neutral point 0 counts as positive."""
     if not np.isfinite([valence, arousal]).all():
-        return "n/a"
+        return None
     if arousal >= 0:
         return "Q1" if valence >= 0 else "Q2"
     return "Q4" if valence >= 0 else "Q3"
 
 
-def _check_there(path: Path) -> None:
-    problem = content_problem(path)
-    if problem:
-        raise MissingInputError("A file about clips cannot be read.", where=path, found=problem)
-
-
-def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    import csv
-    import io
-
-    separator = "," if path.suffix == ".csv" else "\t"
-    reader = csv.DictReader(io.StringIO(read_text(path)), delimiter=separator)
-    try:
-        columns = [name.strip() for name in reader.fieldnames or []]
-        check_header(columns, path)
-        reader.fieldnames = columns
-        return columns, [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-    except csv.Error as error:
-        raise InvalidInputError("A file is not a table.", where=path, found=error) from error
+def _read_table(path: Path) -> pd.DataFrame:
+    frame = read_frame(path, sep="," if path.suffix == ".csv" else "\t", dtype=str, what=_UNREAD)
+    return frame.apply(lambda cells: cells.str.strip()).astype(object).where(frame.notna(), None)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -234,24 +217,3 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             found=f"{type(error).__name__}: {error}",
             wanted="an .npz file without Python objects",
         ) from error
-
-
-def _pick(columns: list[str], names: tuple[str, ...]) -> str | None:
-    by_name = {column.lower(): column for column in columns}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
-def _numbers(rows: list[dict[str, str]], columns: list[str], path: Path) -> np.ndarray:
-    values = np.empty((len(rows), len(columns)))
-    for k, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            cell = row[column]
-            try:
-                values[k, j] = float("nan") if cell.lower() in _ABSENT else float(cell)
-            except ValueError as error:
-                raise InvalidInputError(
-                    "A cell is no number.",
-                    where=f"{path}, line {k + 2}, column {column}",
-                    found=repr(cell),
-                ) from error
-    return values

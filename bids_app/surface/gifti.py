@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError
 from bids_app.files import atomic_path
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import need_content
 
 _MAX_BYTES = 1 << 33  # an array with a run of hours on the finest mesh
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
@@ -96,7 +96,7 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
         If the file is absent, unreadable or holds no data.
     """
     if not path.is_file():  # opening a named pipe would wait for ever
-        raise MissingInputError("A surface file is missing.", where=path, found=_absence(path))
+        need_content(path, "A surface file is missing.")
     try:
         image = load_gifti(path)
         arrays = [np.asarray(array.data) for array in image.darrays]
@@ -115,10 +115,6 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     if len(arrays) == 1 and arrays[0].ndim == 2:
         return np.ascontiguousarray(arrays[0].T, dtype=np.float32)
     return np.stack(arrays).astype(np.float32, copy=False)
-
-
-def _absence(path: Path) -> str:
-    return content_problem(path) or "not a file"
 
 
 def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

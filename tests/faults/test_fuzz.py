@@ -21,8 +21,9 @@ from bids_app.inputs.rating_files import read_rating_files
 from bids_app.inputs.ratings import read_ratings_table
 from bids_app.inputs.sidecars import read_json as read_sidecar
 from bids_app.inputs.sidecars import resolve_timing
-from bids_app.inputs.stimuli import read_stimulus_table, read_tsv, rows_of_events
+from bids_app.inputs.stimuli import read_stimulus_table, rows_of_events
 from bids_app.inputs.strategies import read_strategy
+from bids_app.inputs.tables import read_tsv
 from bids_app.recognition.clips import read_clip_features, read_clip_labels
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.gifti import read_gifti
