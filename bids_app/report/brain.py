@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import check_shape
 from bids_app.surface.mesh import Hemisphere, SurfaceMesh, load_mesh
 
 if TYPE_CHECKING:
@@ -178,7 +178,6 @@ def layers_figure(
     scale: ColorScale,
     *,
     mesh: SurfaceMesh | None = None,
-    n_columns: int = 4,
 ) -> Figure:
     """Draw one small lateral pair (left, right) per map, all on one scale.
 
@@ -188,7 +187,6 @@ def layers_figure(
     titles : sequence of n_maps str
     scale : ColorScale
     mesh : SurfaceMesh, optional
-    n_columns : int
 
     Returns
     -------
@@ -204,7 +202,7 @@ def layers_figure(
     height = max(image.shape[0] for image in pairs[0])
     widths = [image.shape[1] for image in pairs[0]]
     # One image for all costs a fraction of what a hundred pairs of axes do.
-    gap, headline = 14, 24
+    n_columns, gap, headline = 4, 14, 24
     cell = (height + headline, sum(widths) + gap)
     n_rows = -(-len(pairs) // n_columns)
     sheet = np.ones((n_rows * cell[0], n_columns * cell[1], 3))
@@ -373,11 +371,5 @@ def _color_bar(figure: Figure, axes: list[Axes], scale: ColorScale, aspect: floa
 
 def _per_vertex(values: npt.ArrayLike, mesh: SurfaceMesh, name: str) -> npt.NDArray:
     array = np.asarray(values)
-    if array.shape != (mesh.n_vertices,):
-        raise BadDataError(
-            "A map and the mesh it is drawn on have different numbers of vertices.",
-            where=name,
-            found=f"shape {array.shape}",
-            wanted=f"({mesh.n_vertices},) on {mesh.space}, left then right",
-        )
+    check_shape(f"{name} on {mesh.space}, left then right", array, mesh.n_vertices)
     return array

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_app.report.brain import ColorScale, layers_figure, surface_figure
+from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_details import left_out, music_check_text, stability_text
+from bids_app.report.layer_maps import every_layer_picture
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
-from bids_app.report.sources import FloatArray, GroupFiles, to_float
+from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
 LEVEL = 0.05
@@ -19,7 +20,9 @@ def accuracy_section(files: GroupFiles) -> Section:
     section = Section("accuracy", "Accuracy")
     section.add("accuracy and its significance", lambda: best_layer_picture(files, mesh))
     section.add("layer-averaged accuracy", lambda: layer_mean_picture(files, mesh))
-    section.add("accuracy of every layer", lambda: every_layer_picture(files, mesh))
+    section.add(
+        "accuracy of every layer", lambda: every_layer_picture(files, mesh, "Mean accuracy")
+    )
     section.add("layers in numbers", lambda: layers_table(files))
     section.add("threshold-free cluster enhancement", lambda: tfce_text(files))
     if not left_out(files, "music"):
@@ -31,11 +34,10 @@ def accuracy_section(files: GroupFiles) -> Section:
 def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Highest group accuracy over layers; outlined where it is significant."""
     best = files.accuracy.max(axis=0)
-    p = files.map("p", desc="maxt")
-    inside = _smallest(p) < LEVEL
+    inside = _significant(files.map("p", desc="maxt"))
     scale = ColorScale.upward("highest mean accuracy over layers (Pearson r)", best)
     return picture(
-        surface_figure(best, scale, mesh=mesh, outline=inside if inside.any() else None),
+        surface_figure(best, scale, mesh=mesh, outline=inside),
         alt="Highest mean accuracy over layers on the inflated cortex, lateral and medial views of"
         f" both hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Mean accuracy over participants, highest over layers. "
@@ -53,10 +55,10 @@ def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
 def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Layer-averaged accuracy, whose significance is the mask of the preference."""
     mean = files.map("r", desc="layermean")[0]
-    inside = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+    inside = _significant(files.map("p", desc="layermean"))
     scale = ColorScale.upward("layer-averaged accuracy (Pearson r)", mean)
     return picture(
-        surface_figure(mean, scale, mesh=mesh, outline=inside if inside.any() else None),
+        surface_figure(mean, scale, mesh=mesh, outline=inside),
         alt="Layer-averaged accuracy on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Accuracy averaged over layers and participants. It does not look at differences"
@@ -64,24 +66,6 @@ def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         " p < .05) may serve as the mask of the layer preference.",
         source=f"{files.map_label('r', desc='layermean')},"
         f" {files.map_label('p', desc='layermean')}",
-    )
-
-
-def every_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
-    """Small multiples on one scale."""
-    maps = files.accuracy
-    titles = [
-        f"{k} {name}: {np.nanmax(row):.2f}"
-        for k, (name, row) in enumerate(zip(files.layer_names, maps, strict=True), start=1)
-    ]
-    scale = ColorScale.upward("accuracy (Pearson r)", maps)
-    return picture(
-        layers_figure(maps, titles, scale, mesh=mesh),
-        alt=f"Mean accuracy of each of {len(maps)} layers on lateral views of both hemispheres",
-        caption="Mean accuracy of every layer, all on one scale; lateral views, left and right. The"
-        " number is the highest r of the layer.",
-        source=files.map_label("r"),
-        dpi=90,
     )
 
 
@@ -106,9 +90,9 @@ def layers_table(files: GroupFiles) -> Block:
 
 def tfce_text(files: GroupFiles) -> Block:
     """What the test says that looks at extended effects."""
-    p = files.map("p", desc="tfce")
+    inside = _significant(files.map("p", desc="tfce"))
     return Text(
-        f"Threshold-free cluster enhancement: {int((_smallest(p) < LEVEL).sum())} vertices have"
+        f"Threshold-free cluster enhancement: {int(inside.sum())} vertices have"
         " p < .05 in some layer, corrected for the maximum over layers and vertices. It finds"
         " extended effects and cannot say which vertex of them is meant."
     )
@@ -143,10 +127,10 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     slope = files.map("slope", desc="layerpref")[0]
     if not np.isfinite(slope).any():
         return Missing("residual slope", "every vertex is undefined")
-    inside = np.nan_to_num(files.map("p", desc="layerpref")[0], nan=1.0) < LEVEL
+    inside = _significant(files.map("p", desc="layerpref"))
     scale = ColorScale.diverging("mean residual slope (r per network depth)", slope)
     return picture(
-        surface_figure(slope, scale, mesh=mesh, outline=inside if inside.any() else None),
+        surface_figure(slope, scale, mesh=mesh, outline=inside),
         alt="Mean residual slope on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Layer preference: mean residual slope over participants. Red prefers deep layers,"
@@ -164,7 +148,7 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
 def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Center of mass of the group's profile inside the mask."""
     values = files.map("centroid", desc="layerpref")[0]
-    inside = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+    inside = _significant(files.map("p", desc="layermean"))
     masked = bool(inside.any())
     shown = np.where(inside, values, np.nan) if masked else values
     scale = ColorScale.ordered("center of mass of the profile (layer)", shown)
@@ -179,6 +163,6 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     )
 
 
-def _smallest(values: FloatArray) -> FloatArray:
-    """Smallest over layers; 1 where there is no value."""
-    return np.asarray(np.nan_to_num(values, nan=1.0).min(axis=0))
+def _significant(p: FloatArray) -> BoolArray:
+    """Vertices that pass in some map."""
+    return np.asarray(np.nan_to_num(p, nan=1.0).min(axis=0) < LEVEL)

@@ -8,7 +8,7 @@ from bids_app.outputs import sidecar_of
 from bids_app.report.brain import ColorScale, layers_figure, surface_figure
 from bids_app.report.charts import profile_figure
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, percent, picture
-from bids_app.report.sources import ParticipantFiles, to_float
+from bids_app.report.sources import GroupFiles, ParticipantFiles, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
 N_BEST = 100
@@ -52,7 +52,9 @@ def best_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
     )
 
 
-def every_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
+def every_layer_picture(
+    files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh, what: str = "Accuracy"
+) -> Block:
     """Small multiples on one scale."""
     maps = files.accuracy
     titles = [
@@ -62,8 +64,8 @@ def every_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
     scale = ColorScale.upward("accuracy (Pearson r)", maps)
     return picture(
         layers_figure(maps, titles, scale, mesh=mesh),
-        alt=f"Accuracy of each of {len(maps)} layers on lateral views of both hemispheres",
-        caption="Accuracy of every layer, all on one scale; lateral views, left and right. The"
+        alt=f"{what} of each of {len(maps)} layers on lateral views of both hemispheres",
+        caption=f"{what} of every layer, all on one scale; lateral views, left and right. The"
         " number is the highest r of the layer.",
         source=files.map_label("r"),
         dpi=90,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import check_shape
 from bids_app.files import atomic_path
 from bids_app.report.charts import BLUE, new_figure, tidy
 
@@ -62,13 +62,7 @@ def stimulus_figure(
         If a layer does not have one row per patch.
     """
     for name, values in layers:
-        if values.ndim != 2 or len(values) != len(patch_times):
-            raise BadDataError(
-                "Activations do not have one row per patch.",
-                where=f"layer {name} of {label}",
-                found=f"shape {values.shape}",
-                wanted=f"({len(patch_times)}, n_units)",
-            )
+        check_shape(f"layer {name} of {label}", values, len(patch_times), "n_units")
     duration = len(audio) / sample_rate
     heights = [0.8, 1.2, *[0.9] * len(layers)]
     figure = new_figure(9.5, 1.0 + 1.25 * len(heights))

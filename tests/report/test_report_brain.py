@@ -101,9 +101,9 @@ def test_figure_has_four_labeled_views_and_a_labeled_color_bar(mesh):
 
 
 def test_small_multiples_name_every_map(mesh):
-    maps = np.random.default_rng(0).random((3, mesh.n_vertices))
-    figure = layers_figure(maps, ["a", "b", "c"], SCALE, mesh=mesh, n_columns=2)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b", "c"]
+    maps = np.random.default_rng(0).random((5, mesh.n_vertices))
+    figure = layers_figure(maps, list("abcde"), SCALE, mesh=mesh)
+    assert [text.get_text() for text in figure.axes[0].texts] == list("abcde")
 
 
 def test_wrong_number_of_vertices_is_refused(mesh):
