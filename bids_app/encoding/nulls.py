@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bids_app.encoding.resolution import Resolution, groups, run_tasks
+from bids_app.encoding.resolution import Resolution, groups, run_segments, run_tasks
 
 
 def gaussian_p(statistic: NDArray[np.float64], sd: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -47,11 +47,6 @@ class AnalyticNull:
         self.resolution = resolution
         self._made: dict[tuple[int, int], tuple[NDArray[Any], NDArray[Any]]] = {}
 
-    def _planes(self, matrix: NDArray[Any], segment: int, source: int) -> NDArray[Any]:
-        """A resolution matrix as (2, n_freq of segment, 2, n_freq of source)."""
-        n = self.resolution.n_freq
-        return matrix.reshape(2, n[segment], 2, n[source])
-
     def _drop_nyquist(self, weights: NDArray[Any], segment: int, source: int) -> None:
         """The product of two Nyquist terms has no random phase, so no variance."""
         segments = self.resolution.segments
@@ -62,9 +57,9 @@ class AnalyticNull:
         """Weights of power spectra in the variance of y'p, and in the energy of p."""
         if (segment, alpha) not in self._made:
             numerators, energies = [], []
-            matrices = self.resolution.matrices(segment, alpha)
+            matrices, n_freq = self.resolution.matrices(segment, alpha), self.resolution.n_freq
             for i, matrix in zip(self.resolution.sources[segment], matrices, strict=True):
-                planes = self._planes(matrix, segment, i)
+                planes = matrix.reshape(2, n_freq[segment], 2, n_freq[i])
                 squared = np.einsum("afbg,afbg->fg", planes, planes)
                 energies.append(squared.sum(axis=0))
                 self._drop_nyquist(squared, segment, i)
@@ -137,8 +132,7 @@ class AnalyticNull:
         shape = (len(power), chosen.shape[1])
         numerator, energy = np.zeros(shape), np.zeros(shape)
 
-        def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
-            segment, alpha, vertices = item
+        def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
             sources = self.resolution.sources[segment]
             weights, energies = self._power_weights(segment, alpha)
             picked = np.concatenate([power[i][vertices] for i in sources], axis=1)
@@ -147,12 +141,7 @@ class AnalyticNull:
             )
             energy[segment, vertices] = picked @ energies
 
-        items = [
-            (segment, alpha, vertices)
-            for segment, fold in enumerate(self.resolution.fold_of)
-            for alpha, vertices in groups(chosen[fold])
-        ]
-        run_tasks(task, items, n_threads)
+        run_segments(task, self.resolution.fold_of, chosen, n_threads)
         return numerator, energy
 
     def _covariance(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.encoding.plan import EncodingPlan
-from bids_app.encoding.resolution import Resolution, groups, run_tasks
+from bids_app.encoding.resolution import Resolution, run_segments
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import UsageError, check_shape
@@ -145,34 +145,31 @@ def _predict_turned(
     return _rotate(np.concatenate(turned, axis=1) @ joined, *own)
 
 
-class _Draws:
-    """Rotations of every segment in every draw."""
-
-    def __init__(self, plan: EncodingPlan, labels: Sequence[str], n_draws: int, seed: int) -> None:
-        self.turns: list[list[tuple[NDArray[Any], NDArray[Any]]]] = []
-        for draw in range(n_draws):
-            turns = []
-            for segment, label in zip(plan.segments, labels, strict=True):
-                phases = random_phases(seed, label, draw, segment.size // 2)
-                if segment.size % 2 == 0:
-                    phases[-1] = 0  # the Nyquist frequency has no phase
-                turns.append((np.cos(phases).astype(plan.dtype), np.sin(phases).astype(plan.dtype)))
-            self.turns.append(turns)
+def _turns(
+    plan: EncodingPlan, labels: Sequence[str], draw: int, seed: int
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Cosines and sines of the phases of every segment in one draw."""
+    turns = []
+    for segment, label in zip(plan.segments, labels, strict=True):
+        phases = random_phases(seed, label, draw, segment.size // 2)
+        if segment.size % 2 == 0:
+            phases[-1] = 0  # the Nyquist frequency has no phase
+        turns.append((np.cos(phases).astype(plan.dtype), np.sin(phases).astype(plan.dtype)))
+    return turns
 
 
 def _refit(
     resolution: Resolution,
     coefficients: NDArray[Any],
     chosen: NDArray[np.intp],
-    draws: _Draws,
+    draws: list[list[tuple[NDArray[Any], NDArray[Any]]]],
     n_threads: int,
 ) -> NDArray[np.float32]:
     """The r of every draw, held-out segment and vertex."""
-    shape = (len(draws.turns), len(resolution.fold_of), chosen.shape[1])
+    shape = (len(draws), len(resolution.fold_of), chosen.shape[1])
     out = np.zeros(shape, dtype=np.float32)
 
-    def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
-        segment, alpha, vertices = item
+    def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
         sources = resolution.sources[segment]
         matrices = resolution.matrices(segment, alpha)
         target = coefficients[vertices, resolution.columns[segment]]
@@ -181,7 +178,7 @@ def _refit(
         )
         size = np.sqrt(np.einsum("vf,vf->v", target, target))
         joined = np.concatenate(matrices, axis=1).T
-        for number, turns in enumerate(draws.turns):
+        for number, turns in enumerate(draws):
             predicted = _predict_turned(
                 [turns[i] for i in sources], turns[segment], matrices, joined, picked
             )
@@ -190,12 +187,7 @@ def _refit(
             with np.errstate(invalid="ignore", divide="ignore"):
                 out[number, segment, vertices] = product / (size * energy)
 
-    items = [
-        (segment, alpha, vertices)
-        for segment, fold in enumerate(resolution.fold_of)
-        for alpha, vertices in groups(chosen[fold])
-    ]
-    run_tasks(task, items, n_threads)
+    run_segments(task, resolution.fold_of, chosen, n_threads)
     return out
 
 
@@ -228,7 +220,7 @@ def refit_draws(
     -------
     ndarray of float32, shape (n_draws, n_vertices)
     """
-    draws = _Draws(plan, labels, n_draws, seed)
+    draws = [_turns(plan, labels, draw, seed) for draw in range(n_draws)]
     blocks = _refit(plan.resolution, coefficients, chosen, draws, n_threads)
     mean = np.mean if plan.plain_mean else fisher_mean
     r = [mean(blocks[:, list(fold.segments)], axis=1) for fold in plan.folds]

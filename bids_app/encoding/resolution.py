@@ -205,6 +205,21 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
         return list(pool.map(task, items))
 
 
+def run_segments(
+    task: Callable[[int, int, NDArray[np.intp]], Any],
+    fold_of: Sequence[int],
+    chosen: NDArray[np.intp],
+    n_threads: int,
+) -> None:
+    """Call a task with every held-out segment, penalty chosen in its fold and their vertices."""
+    items = [
+        (segment, alpha, vertices)
+        for segment, fold in enumerate(fold_of)
+        for alpha, vertices in groups(chosen[fold])
+    ]
+    run_tasks(lambda item: task(*item), items, n_threads)
+
+
 def held_out_statistics(
     resolution: Resolution,
     coefficients: NDArray[Any],
@@ -232,8 +247,7 @@ def held_out_statistics(
     shape = (len(resolution.fold_of), chosen.shape[1])
     product, energy, total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
 
-    def task(item: tuple[int, int, NDArray[np.intp]]) -> None:
-        segment, alpha, vertices = item
+    def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
         picked = coefficients[vertices]
         predicted = resolution.predict(segment, alpha, picked)
         target = picked[:, resolution.columns[segment]]
@@ -241,10 +255,5 @@ def held_out_statistics(
         energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)
         total[segment, vertices] = np.einsum("vf,vf->v", target, target)
 
-    items = [
-        (segment, alpha, vertices)
-        for segment, fold in enumerate(resolution.fold_of)
-        for alpha, vertices in groups(chosen[fold])
-    ]
-    run_tasks(task, items, n_threads)
+    run_segments(task, resolution.fold_of, chosen, n_threads)
     return product, energy, total

@@ -73,38 +73,6 @@ class EncodingResult:
     predictions: tuple[NDArray[np.float64], ...] | None = None
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Penalties of a set of vertices, and what the outer folds need of their responses.
-
-    Attributes
-    ----------
-    alpha : ndarray of int, shape (n_folds, n_vertices)
-        Index of the penalty.
-    inner : ndarray, shape (n_folds, n_vertices)
-        Inner score at that penalty.
-    degenerate : ndarray of bool, shape (n_vertices,)
-        Constant or not finite in some segment.
-    coefficients : ndarray, shape (n_vertices, n_coefficients)
-        Fourier coefficients of the standardized responses, all segments in turn.
-    """
-
-    alpha: NDArray[np.intp]
-    inner: NDArray[np.float64]
-    degenerate: NDArray[np.bool_]
-    coefficients: NDArray[Any]
-
-
-@dataclass(frozen=True)
-class _Statistics:
-    """Per held-out segment and vertex: y'p, p'p, y'y; and the null's standard deviation."""
-
-    product: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    total: NDArray[np.float64]
-    null_sd: NDArray[np.float64]
-
-
 def _squared_norms(evaluation: Evaluation, spectrum: NDArray[Any]) -> NDArray[np.float64]:
     """Squared norms of predictions at every penalty, (n_alphas, v)."""
     out = np.zeros((evaluation.mix.shape[1], spectrum.shape[1]))
@@ -182,31 +150,17 @@ def _choose_block(
     return np.stack([c for c, _ in picks]), np.stack([best for _, best in picks]), degenerate
 
 
-def choose_penalties(
+def _choose_penalties(
     plan: EncodingPlan,
     responses: Sequence[NDArray[np.floating]],
     columns: slice,
     selection: str,
-    n_threads: int = 1,
-) -> Chosen:
+    n_threads: int,
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_], NDArray[Any]]:
     """Penalties of a range of vertices by the inner folds, in blocks of 1024.
 
-    Parameters
-    ----------
-    plan : EncodingPlan
-        Stimulus side.
-    responses : list of ndarray, each (n_times, n_vertices)
-        One array per presentation.
-    columns : slice
-        Vertices.
-    selection : {"r", "sse"}
-        What chooses the penalty.
-    n_threads : int
-        Blocks worked on at a time.
-
-    Returns
-    -------
-    Chosen
+    Returns index of the penalty and inner score (n_folds, v), degenerate vertices (v,), and the
+    Fourier coefficients (v, n_coefficients) of the standardized responses, all segments in turn.
     """
     n_coefficients = sum(2 * (segment.size // 2) for segment in plan.segments)
     coefficients = np.empty((columns.stop - columns.start, n_coefficients), dtype=plan.dtype)
@@ -220,7 +174,7 @@ def choose_penalties(
     alpha, inner, degenerate = (
         np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)
     )
-    return Chosen(alpha, inner, degenerate, coefficients)
+    return alpha, inner, degenerate, coefficients
 
 
 def _check_options(selection: str, null: str) -> None:
@@ -274,31 +228,29 @@ def fit_encoding(
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(plan, responses)
-    picks, statistics = [], []
+    found = []
     for start in range(0, n_vertices, GROUP):
         columns = slice(start, min(start + GROUP, n_vertices))
-        picked = choose_penalties(plan, responses, columns, selection, n_threads)
-        statistics.append(_outer_scores(plan, picked, null, seed, n_threads))
-        picks.append((picked.alpha, picked.inner, picked.degenerate))
-    chosen, inner, degenerate = (
-        np.concatenate(parts, axis=-1) for parts in zip(*picks, strict=True)
-    )
-    joined = _Statistics(
-        *(
-            np.concatenate([getattr(s, name) for s in statistics], axis=-1)
-            for name in ("product", "energy", "total", "null_sd")
+        alpha, inner, bad, coefficients = _choose_penalties(
+            plan, responses, columns, selection, n_threads
         )
-    )
-    return _summarize(plan, chosen, inner, degenerate, joined)
+        scores = _outer_scores(plan, coefficients, alpha, bad, null, seed, n_threads)
+        found.append((alpha, inner, bad, *scores))
+    return _summarize(plan, *(np.concatenate(part, axis=-1) for part in zip(*found, strict=True)))
 
 
 def _outer_scores(
-    plan: EncodingPlan, picked: Chosen, null: str, seed: int | None, n_threads: int
-) -> _Statistics:
-    product, energy, total = held_out_statistics(
-        plan.resolution, picked.coefficients, picked.alpha, n_threads
-    )
-    sd = np.full(picked.degenerate.size, np.nan)
+    plan: EncodingPlan,
+    coefficients: NDArray[Any],
+    chosen: NDArray[np.intp],
+    degenerate: NDArray[np.bool_],
+    null: str,
+    seed: int | None,
+    n_threads: int,
+) -> tuple[NDArray[np.float64], ...]:
+    """Per held-out segment and vertex: y'p, p'p, y'y; and the null's standard deviation."""
+    product, energy, total = held_out_statistics(plan.resolution, coefficients, chosen, n_threads)
+    sd = np.full(degenerate.size, np.nan)
     if null == "analytic" and plan.has_repeats:
         # Repeats of a stimulus share their phases, which the closed form does not cover.
         if seed is None:
@@ -310,21 +262,18 @@ def _outer_scores(
             )
         draws = refit_draws(
             plan,
-            picked.coefficients,
-            picked.alpha,
+            coefficients,
+            chosen,
             labels=[s.label for s in plan.segments],
             n_draws=N_REFITS,
             seed=seed,
             n_threads=n_threads,
         )
         sd = np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0))
-        sd[picked.degenerate] = np.nan
     elif null == "analytic":
-        sd = plan.analytic_null.standard_deviation(
-            picked.coefficients, picked.alpha, total, n_threads
-        )
-        sd[picked.degenerate] = np.nan
-    return _Statistics(product, energy, total, sd)
+        sd = plan.analytic_null.standard_deviation(coefficients, chosen, total, n_threads)
+    sd[degenerate] = np.nan
+    return product, energy, total, sd
 
 
 def _summarize(
@@ -332,24 +281,27 @@ def _summarize(
     chosen: NDArray[np.intp],
     inner: NDArray[np.float64],
     degenerate: NDArray[np.bool_],
-    found: _Statistics,
+    product: NDArray[np.float64],
+    energy: NDArray[np.float64],
+    total: NDArray[np.float64],
+    null_sd: NDArray[np.float64],
 ) -> EncodingResult:
     mean = np.mean if plan.plain_mean else fisher_mean
     groups = [list(fold.segments) for fold in plan.folds]
     with np.errstate(invalid="ignore", divide="ignore"):
-        r_block = found.product / np.sqrt(found.energy * found.total)
+        r_block = product / np.sqrt(energy * total)
     r = np.stack([r_block[g[0]] if len(g) == 1 else mean(r_block[g], axis=0) for g in groups])
     alpha, inner = plan.alphas[chosen], inner.copy()
     for array in (r, alpha, inner):
         array[..., degenerate] = np.nan
     mean_r = mean(r, axis=0)
-    p = gaussian_p(mean_r, found.null_sd)
+    p = gaussian_p(mean_r, null_sd)
     usable = chosen[:, ~degenerate]
     return EncodingResult(
         r=r,
         alpha=alpha,
         mean_r=mean_r,
-        null_sd=found.null_sd,
+        null_sd=null_sd,
         p=p,
         q=benjamini_hochberg(p),
         edge_low=float(np.mean(usable == 0)) if usable.size else float("nan"),
