@@ -72,7 +72,8 @@ class TableOutput:
     made : callable
         As for `MapOutput`.
     rows : callable, optional
-        Returns the rows; its parameters name what it needs, as those of the analysis.
+        Returns the rows; its parameters name what it needs, as those of the analysis. Without it
+        the result is the rows.
     value : str
         Attribute or method of the result that gives the rows; without rows there is no table.
     others : str

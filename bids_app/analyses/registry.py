@@ -7,76 +7,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.conditions.group import (
-    CONDITION_OUTPUTS,
-    infer_contrast,
-    infer_interaction,
-    list_people,
-    write_condition_maps,
-)
-from bids_app.analyses.conditions.group_lags import infer_lags, write_lags
-from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_seed, missing_target
+from bids_app.analyses.conditions.group import CONTRAST, INTERACTION, PEOPLE
+from bids_app.analyses.conditions.group_lags import LAGS
+from bids_app.analyses.conditions.group_plan import ConditionGroup
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.analyses.folder.read import read_record
-from bids_app.analyses.group.accuracy import (
-    ACCURACY_OUTPUTS,
-    group_accuracy,
-    told_of_accuracy,
-    write_clusters,
-)
-from bids_app.analyses.group.alignment import align_with_gradients, alignment_settings
+from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
 from bids_app.analyses.group.collect import GroupData
-from bids_app.analyses.group.isc import ISC_OUTPUTS, group_isc
-from bids_app.analyses.group.music_null import MUSIC_OUTPUTS, group_music_null
-from bids_app.analyses.group.parcels import (
-    parcel_settings,
-    summarize_atlases,
-    told_of_parcels,
-    write_atlas,
-)
-from bids_app.analyses.group.preference import (
-    PREFERENCE_OUTPUTS,
-    group_preference,
-    told_of_preference,
-)
+from bids_app.analyses.group.isc import SYNCHRONY
+from bids_app.analyses.group.music_null import MUSIC
+from bids_app.analyses.group.parcels import ATLASES
+from bids_app.analyses.group.preference import PREFERENCE
 from bids_app.analyses.group.write import GroupWriter
-from bids_app.analyses.group.write_alignment import told_of_alignment, write_alignment
-from bids_app.analyses.ratings.group import (
-    infer_rating_maps,
-    infer_rating_scores,
-    missing_rating_maps,
-    missing_rating_scores,
-)
-from bids_app.analyses.ratings.write_group import (
-    told_of_ratings,
-    write_rating_maps,
-    write_rating_scores,
-)
+from bids_app.analyses.group.write_alignment import ALIGNMENTS
+from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
 from bids_app.config import Config, settings_hash
 from bids_app.errors import UsageError
-from bids_app.outputs import (
-    ALIGNMENT_DESC,
-    CONDITIONS_LABEL,
-    EMOTION_LABEL,
-    PARCELS_DESC,
-    RATINGS_DESC,
-    OutputTree,
-    labeled,
-)
-from bids_app.report.conditions import group_conditions
-from bids_app.report.extras import clusters_section, emotion_section, isc_section
-from bids_app.report.group import (
-    Shown,
-    alignment_sections,
-    tell_accuracy,
-    tell_alignment,
-    tell_music,
-    write_group_page,
-)
-from bids_app.report.group_maps import accuracy_section, preference_section
-from bids_app.report.parcels import regions_section
+from bids_app.outputs import OutputTree, labeled
+from bids_app.report.group import write_group_page
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -84,88 +34,18 @@ GroupSettings = dict[tuple[str, str], Settings]
 """By label of the model, empty for the encoding model, and by description."""
 
 GROUP_ANALYSES = (
-    GroupAnalysis(
-        "accuracy",
-        group_accuracy,
-        ACCURACY_OUTPUTS,
-        write_clusters,
-        told_of_accuracy,
-        page=Shown(tell_accuracy, (accuracy_section,), appendix=(clusters_section,)),
-    ),
-    GroupAnalysis("music", group_music_null, MUSIC_OUTPUTS, page=Shown(tell_music)),
-    GroupAnalysis(
-        "preference",
-        group_preference,
-        PREFERENCE_OUTPUTS,
-        details=told_of_preference,
-        page=Shown(sections=(preference_section,)),
-    ),
-    GroupAnalysis(
-        "alignments",
-        align_with_gradients,
-        write=write_alignment,
-        details=told_of_alignment,
-        desc=ALIGNMENT_DESC,
-        settings=alignment_settings,
-        option="--gradient",
-        page=Shown(tell_alignment, (alignment_sections,)),
-    ),
-    GroupAnalysis(
-        "atlases",
-        summarize_atlases,
-        write=write_atlas,
-        details=told_of_parcels,
-        desc=PARCELS_DESC,
-        settings=parcel_settings,
-        option="--atlas",
-        page=Shown(sections=(regions_section,)),
-    ),
-    GroupAnalysis(
-        "synchrony", group_isc, ISC_OUTPUTS, page=Shown(sections=(isc_section,), once=True)
-    ),
-    GroupAnalysis(
-        "rating_maps",
-        infer_rating_maps,
-        write=write_rating_maps,
-        details=told_of_ratings,
-        model=EMOTION_LABEL,
-        people="group",
-        missing=missing_rating_maps,
-        page=Shown(sections=(emotion_section,), once=True),
-    ),
-    GroupAnalysis(
-        "rating_scores",
-        infer_rating_scores,
-        write=write_rating_scores,
-        details=told_of_ratings,
-        desc=RATINGS_DESC,
-        people="group",
-        missing=missing_rating_scores,
-        page=Shown(sections=(emotion_section,), once=True),
-    ),
+    ACCURACY,
+    MUSIC,
+    PREFERENCE,
+    ALIGNMENTS,
+    ATLASES,
+    SYNCHRONY,
+    RATING_MAPS,
+    RATING_SCORES,
 )
 """In the order of the page; a step runs when the results that it takes are there."""
 
-CONDITION_ANALYSES = (
-    GroupAnalysis(
-        "people",
-        list_people,
-        CONDITION_OUTPUTS,
-        model=CONDITIONS_LABEL,
-        page=Shown(sections=(group_conditions,), once=True, alone=True),
-    ),
-    GroupAnalysis("contrast", infer_contrast, write=write_condition_maps, model=CONDITIONS_LABEL),
-    GroupAnalysis(
-        "interaction",
-        infer_interaction,
-        write=write_condition_maps,
-        model=CONDITIONS_LABEL,
-        missing=missing_seed,
-    ),
-    GroupAnalysis(
-        "lags", infer_lags, write=write_lags, model=CONDITIONS_LABEL, missing=missing_target
-    ),
-)
+CONDITION_ANALYSES = (PEOPLE, CONTRAST, INTERACTION, LAGS)
 """Of conditions: ``group`` says whose (a `ConditionGroup`); what takes the ``label`` of a contrast
 is done for every one."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from bids_app.config.options import (
     Bytes,
@@ -341,6 +341,11 @@ class Statistics:
         20240626,
         changes=("layers", "ratings", "scores", "alignment", "inference"),
     )
+
+    @property
+    def flips(self) -> dict[str, Any]:
+        """What tests by sign flips or permutations take."""
+        return {"n_permutations": self.n_permutations, "seed": self.random_seed}
 
     @property
     def closed_null(self) -> Literal["analytic", "none"]:

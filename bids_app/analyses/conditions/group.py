@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.conditions.group_plan import ConditionGroup
+from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_seed
 from bids_app.analyses.declare import Rows, TableOutput
 from bids_app.analyses.folder.read import read_maps
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.effects import group_emotion_maps, regress_on_ratings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.emotion import DifferenceResult
 from bids_app.errors import BadDataError
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.report.conditions import group_conditions
+from bids_app.report.group import Shown
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -70,13 +73,6 @@ class ConditionMaps:
     desc: str
     found: list[MapTest]
     tests: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class People:
-    """Who is in the group; `rows` for the table of participants."""
-
-    rows: list[dict[str, Any]]
 
 
 def infer_contrast(
@@ -230,10 +226,10 @@ def rows_of_tests(results: Sequence[Any]) -> Rows:
     return [row for result in results for row in getattr(result, "tests", ())]
 
 
-def list_people(group: ConditionGroup) -> People:
+def list_people(group: ConditionGroup) -> Rows:
     """Who is in the group, and in the regression."""
     ratings = group.ratings or {}
-    rows = [
+    return [
         {
             "participant_id": f"sub-{p}",
             "rating_difference": ratings.get(p),
@@ -241,12 +237,6 @@ def list_people(group: ConditionGroup) -> People:
         }
         for p in group.participants
     ]
-    return People(rows)
-
-
-def rows_of_people(people: People) -> Rows:
-    """One row per participant."""
-    return people.rows
 
 
 TESTS_COLUMNS = {
@@ -265,7 +255,7 @@ TESTS_COLUMNS = {
     "n_permutations": "flips or permutations",
     "not_tested": "why there is no result",
 }
-CONDITION_OUTPUTS = (
+_OUTPUTS = (
     TableOutput("summary", "tests", TESTS_COLUMNS, rows=rows_of_tests),
     TableOutput(
         "summary",
@@ -275,6 +265,22 @@ CONDITION_OUTPUTS = (
             "rating_difference": "number given with --rating-difference",
             "in_regression": "whether the participant is part of the regression on it",
         },
-        rows=rows_of_people,
     ),
+)
+PEOPLE = GroupAnalysis(
+    "people",
+    list_people,
+    _OUTPUTS,
+    model=CONDITIONS_LABEL,
+    page=Shown(sections=(group_conditions,), once=True, alone=True),
+)
+CONTRAST = GroupAnalysis(
+    "contrast", infer_contrast, write=write_condition_maps, model=CONDITIONS_LABEL
+)
+INTERACTION = GroupAnalysis(
+    "interaction",
+    infer_interaction,
+    write=write_condition_maps,
+    model=CONDITIONS_LABEL,
+    missing=missing_seed,
 )

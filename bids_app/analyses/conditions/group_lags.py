@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.conditions.group_plan import ConditionGroup
+from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_target
 from bids_app.analyses.folder.read import damaged, read_rows
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.effects import regress_on_ratings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.emotion import SIGN_CONVENTION
 from bids_app.errors import BadDataError
 from bids_app.group import sign_flip_max_t
-from bids_app.outputs import OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -128,12 +129,7 @@ def _add_mean(
     if len(values) < 2:
         return
     stacked = np.stack(list(values.values()))
-    found = sign_flip_max_t(
-        stacked,
-        n_permutations=group.statistics.n_permutations,
-        seed=group.statistics.random_seed,
-        tail="two-sided",
-    )
+    found = sign_flip_max_t(stacked, tail="two-sided", **group.statistics.flips)
     for row, mean, t, p in zip(rows, stacked.mean(axis=0), found.t, found.p, strict=True):
         row |= {"n_participants": len(values), "mean_r": mean, "t": t, "p": p}
 
@@ -189,3 +185,8 @@ def write_lags(writer: GroupWriter, result: LagTests) -> None:
         ("timeseries", CURVES_COLUMNS, result.curves),
     ):
         writer.table(suffix, columns, rows, desc="lags", feature=result.label, **result.details)
+
+
+LAGS = GroupAnalysis(
+    "lags", infer_lags, write=write_lags, model=CONDITIONS_LABEL, missing=missing_target
+)

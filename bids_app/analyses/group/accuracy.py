@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
-from bids_app.analyses.group.analysis import state, states
+from bids_app.analyses.group.analysis import GroupAnalysis, state, states
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import (
@@ -25,6 +25,9 @@ from bids_app.group import (
     sign_flip_max_t,
     tfce_sign_flip,
 )
+from bids_app.report.extras import clusters_section
+from bids_app.report.group import Shown, tell_accuracy
+from bids_app.report.group_maps import accuracy_section
 from bids_app.statistics import benjamini_hochberg, fisher_z
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.mesh import load_mesh
@@ -104,12 +107,7 @@ def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) 
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
     mesh = load_mesh(data.space)
-    options: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-        "tail": "greater",
-        "n_threads": n_threads,
-    }
+    options: dict[str, Any] = {**statistics.flips, "tail": "greater", "n_threads": n_threads}
     joint = sign_flip_max_t(z, **options)
     enhanced = tfce_sign_flip(z, mesh.adjacency, **options)
     mean_test = sign_flip_max_t(averaged, uncorrected=False, **options)
@@ -189,7 +187,7 @@ def told_of_accuracy(previous: list[str]) -> dict[str, Any]:
 
 
 _MAX_T = {"Permutations": "n_permutations"}
-ACCURACY_OUTPUTS = (
+_OUTPUTS = (
     MapOutput("r", "mean_r", "back-transformed mean Fisher z of participants"),
     MapOutput("t", "t"),
     MapOutput(
@@ -268,3 +266,11 @@ CLUSTER_COLUMNS = {
     "peak_label": "atlas region of the peak",
     "main_label": "atlas region with the largest share of the cluster",
 }
+ACCURACY = GroupAnalysis(
+    "accuracy",
+    group_accuracy,
+    _OUTPUTS,
+    write_clusters,
+    told_of_accuracy,
+    page=Shown(tell_accuracy, (accuracy_section,), appendix=(clusters_section,)),
+)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import Settings
-from bids_app.analyses.folder.read import need_content
 from bids_app.analyses.group.accuracy import GroupAccuracy
+from bids_app.analyses.group.analysis import settings_of_files
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
@@ -208,20 +208,11 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
 
 
 def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
-    """Settings of the alignment with every gradient, which counts by content, not by path.
-
-    Raises
-    ------
-    MissingInputError
-        If a file is not there.
-    """
-    found: list[tuple[str, Settings]] = []
-    for option in config.statistics.gradients:
-        chosen = gradient_files(option)
-        need_content("A gradient file is not there.", chosen.paths)
-        checksums = [sha256_of_file(path) for path in chosen.paths]
-        found.append((chosen.label, {"gradient": checksums, **config.alignment_settings()}))
-    return found
+    """Settings of the alignment with every gradient."""
+    chosen = [gradient_files(option) for option in config.statistics.gradients]
+    files = [(one.label, one.paths) for one in chosen]
+    absent, own = "A gradient file is not there.", config.alignment_settings()
+    return settings_of_files("gradient", absent, files, own)
 
 
 def align_with_gradients(

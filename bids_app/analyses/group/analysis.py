@@ -5,16 +5,36 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bids_app.analyses.declare import MapOutput, Settings, TableOutput
+from bids_app.analyses.folder.read import need_content
 from bids_app.config import Config
+from bids_app.files import sha256_of_file
 from bids_app.report.group import Shown
 
 
 def inference_settings(config: Config) -> list[tuple[str, Settings]]:
     """Settings of what is inferred over participants."""
     return [("", config.inference_settings())]
+
+
+def settings_of_files(
+    kind: str, absent: str, files: Iterable[tuple[str, Sequence[Path]]], settings: Settings
+) -> list[tuple[str, Settings]]:
+    """Labels and settings of files that the user gave; they count by content, not by path.
+
+    Raises
+    ------
+    MissingInputError
+        Which says what is `absent`, if a file is not there.
+    """
+    found: list[tuple[str, Settings]] = []
+    for label, paths in files:
+        need_content(absent, paths)
+        found.append((label, {kind: [sha256_of_file(path) for path in paths], **settings}))
+    return found
 
 
 def never_missing() -> str:

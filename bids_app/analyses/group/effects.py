@@ -93,11 +93,7 @@ def group_emotion_maps(
         )
     pairs = list(combinations(range(len(names)), 2))
     differences = np.stack([data[:, a] - data[:, b] for a, b in pairs], 1) if pairs else None
-    options: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-        "n_threads": n_threads,
-    }
+    options: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
 
     def flip(values: NDArray[np.float64], side: str) -> tuple[SignFlipResult, TfceResult | None]:
         test = sign_flip_max_t(values, tail=side, **options)
@@ -175,8 +171,7 @@ def regress_on_ratings(
         np.stack([maps[p] for p in kept]),
         [rating_difference[p] for p in kept],
         adjacency=None if mesh is None else mesh.adjacency,
-        n_permutations=statistics.n_permutations,
         scheme=scheme,
-        seed=statistics.random_seed,
+        **statistics.flips,
     )
     return result, kept, left_out

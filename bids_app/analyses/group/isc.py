@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
-from bids_app.analyses.group.analysis import state
+from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData
 from bids_app.config import Statistics
 from bids_app.group import IscResult, isc
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.report.extras import isc_section
+from bids_app.report.group import Shown
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -149,7 +151,7 @@ def _clock(sidecar: Path) -> tuple[NDArray[np.float64], float]:
     return times, float(told["RepetitionTime"])
 
 
-ISC_OUTPUTS = tuple(
+_OUTPUTS = tuple(
     MapOutput(
         stat,
         f"result.{value}",
@@ -169,4 +171,7 @@ ISC_OUTPUTS = tuple(
         ),
         ("p", "isc", "p", "one-sided p of the pairwise mean, participant bootstrap, uncorrected"),
     )
+)
+SYNCHRONY = GroupAnalysis(
+    "synchrony", group_isc, _OUTPUTS, page=Shown(sections=(isc_section,), once=True)
 )

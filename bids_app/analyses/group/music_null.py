@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy
-from bids_app.analyses.group.analysis import state
+from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
 from bids_app.analyses.group.isc import stack_responses
 from bids_app.analyses.participant.layers import StimulusSide
@@ -31,6 +31,7 @@ from bids_app.group import (
     stimulus_null,
 )
 from bids_app.outputs import OutputTree
+from bids_app.report.group import Shown, tell_music
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -232,7 +233,7 @@ def _model(plan: EncodingPlan) -> PredictionModel:
 
 
 _NULL = "null over music: phases of the responses rotated alike in all participants"
-MUSIC_OUTPUTS = (
+_OUTPUTS = (
     MapOutput(
         "p",
         "result.p",
@@ -249,3 +250,4 @@ MUSIC_OUTPUTS = (
         name="layers",
     ),
 )
+MUSIC = GroupAnalysis("music", group_music_null, _OUTPUTS, page=Shown(tell_music))

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import Settings
-from bids_app.analyses.folder.read import need_content
 from bids_app.analyses.group.accuracy import GroupAccuracy
+from bids_app.analyses.group.analysis import GroupAnalysis, settings_of_files
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Config, Statistics
-from bids_app.files import sha256_of_file
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
 from bids_app.outputs import PARCELS_DESC
 from bids_app.preference import centroid, preferred_layer
+from bids_app.report.group import Shown
+from bids_app.report.parcels import regions_section
 from bids_app.statistics import fisher_z
 from bids_app.surface.atlas import Atlas, atlas_files, read_atlas
 from bids_app.surface.mesh import load_mesh
@@ -53,20 +54,10 @@ class AtlasSummary:
 
 
 def parcel_settings(config: Config) -> list[tuple[str, Settings]]:
-    """Settings of the means over every atlas, which counts by content, not by path.
-
-    Raises
-    ------
-    MissingInputError
-        If a file is not there.
-    """
-    found: list[tuple[str, Settings]] = []
-    for option in config.statistics.atlases:
-        label, paths = atlas_files(option)
-        need_content("An atlas file is not there.", paths)
-        checksums = [sha256_of_file(path) for path in paths]
-        found.append((label, {"atlas": checksums, **config.inference_settings()}))
-    return found
+    """Settings of the means over every atlas."""
+    files = [atlas_files(option) for option in config.statistics.atlases]
+    absent, own = "An atlas file is not there.", config.inference_settings()
+    return settings_of_files("atlas", absent, files, own)
 
 
 def summarize_atlases(
@@ -94,11 +85,7 @@ def summarize_atlas(
     areas = load_mesh(data.space).areas
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
     n_regions = len(profiles.labels)
-    options: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-        "uncorrected": False,
-    }
+    options: dict[str, Any] = {**statistics.flips, "uncorrected": False}
     tested = sign_flip_max_t(fisher_z(profiles.values).mean(axis=1), tail="greater", **options)
     slopes = np.full((len(data.participants), n_regions), np.nan)
     slope_p = np.full(n_regions, np.nan)
@@ -190,3 +177,13 @@ VALUE_COLUMNS = {
     "accuracy": "accuracy averaged over layers and the region",
     "slope": "residual slope averaged over the region",
 }
+ATLASES = GroupAnalysis(
+    "atlases",
+    summarize_atlases,
+    write=write_atlas,
+    details=told_of_parcels,
+    desc=PARCELS_DESC,
+    settings=parcel_settings,
+    option="--atlas",
+    page=Shown(sections=(regions_section,)),
+)

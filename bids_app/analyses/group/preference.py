@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of, usable_vertices
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Statistics
@@ -22,6 +23,8 @@ from bids_app.preference import (
     layer_depth,
     preferred_layer,
 )
+from bids_app.report.group import Shown
+from bids_app.report.group_maps import preference_section
 from bids_app.seeds import generator
 from bids_app.statistics import fisher_z
 
@@ -89,12 +92,7 @@ def group_preference(
     profiles[:, :, ~usable_vertices(data)] = np.nan
     slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
     test = sign_flip_max_t(
-        slopes,
-        n_permutations=statistics.n_permutations,
-        seed=seed,
-        tail="two-sided",
-        uncorrected=False,
-        n_threads=n_threads,
+        slopes, **statistics.flips, tail="two-sided", uncorrected=False, n_threads=n_threads
     )
     depth = layer_depth(profiles.shape[1])
     fold_r = load_fold_maps(tree, data, "r")
@@ -177,7 +175,7 @@ _REFERENCE = {
     "SplitHalfCorrelation": "split_half_r",
     "SplitHalfReliability": "split_half_reliability",
 }
-PREFERENCE_OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
+_OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
     *(
         MapOutput(stat, value, text, desc="layerpref", details=_REFERENCE)
         for stat, value, text in (
@@ -205,4 +203,11 @@ PREFERENCE_OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
         },
         rows=flip_rows,
     ),
+)
+PREFERENCE = GroupAnalysis(
+    "preference",
+    group_preference,
+    _OUTPUTS,
+    details=told_of_preference,
+    page=Shown(sections=(preference_section,)),
 )

@@ -78,9 +78,8 @@ class GroupWriter:
         """What is declared, as far as the result has it; rows of tables are made from `given`."""
         for output in declared:
             if isinstance(output, TableOutput):
-                if output.rows is not None:
-                    rows = call(output.rows, given)
-                    self.table(output.suffix, output.columns, rows, desc=output.desc)
+                rows = result if output.rows is None else call(output.rows, given)
+                self.table(output.suffix, output.columns, rows, desc=output.desc)
                 continue
             values = _attribute(result, output.value)
             if values is None:

@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of
-from bids_app.analyses.group.alignment import AUDITORY_RADIUS, MIN_VERTICES, AlignmentReport
+from bids_app.analyses.group.alignment import (
+    AUDITORY_RADIUS,
+    MIN_VERTICES,
+    AlignmentReport,
+    align_with_gradients,
+    alignment_settings,
+)
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.group import GroupAlignment
 from bids_app.outputs import ALIGNMENT_DESC
+from bids_app.report.group import Shown, alignment_sections, tell_alignment
 
 
 def write_alignment(
@@ -248,3 +256,13 @@ VERTEX_COLUMNS = {
     "best_layer": "best layer of the group-mean profile (1-based; display only)",
     "stability": "share of bootstrap samples of participants with the same best layer",
 }
+ALIGNMENTS = GroupAnalysis(
+    "alignments",
+    align_with_gradients,
+    write=write_alignment,
+    details=told_of_alignment,
+    desc=ALIGNMENT_DESC,
+    settings=alignment_settings,
+    option="--gradient",
+    page=Shown(tell_alignment, (alignment_sections,)),
+)

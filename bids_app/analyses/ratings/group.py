@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
+Tests = TypeVar("Tests", "RatingMapTests", "ScoreTests")
 Place = tuple[str, str]
 """Entities ``feature`` and ``desc`` of a map: the scale, and whether the brain precedes it."""
 
@@ -113,33 +115,28 @@ def infer_rating_maps(
     tree: OutputTree, participants: Sequence[str], statistics: Statistics, n_threads: int = 1
 ) -> RatingMapTests | None:
     """Maps of ratings and brain over participants; None where too few have them."""
-    LOGGER.info("group: ratings and brain")
-    try:
-        tests = _test_maps(tree, participants, statistics, n_threads)
-    except TooFewError as error:
-        LOGGER.warning("group: ratings and brain is left out: %s", reason_of(error))
-        return None
-    _tell("ratings and brain", tests.group)
-    return tests
+    test = partial(_test_maps, tree, participants, statistics, n_threads)
+    return _if_enough("ratings and brain", test)
 
 
 def infer_rating_scores(
     tree: OutputTree, model: str, participants: Sequence[str], statistics: Statistics
 ) -> ScoreTests | None:
     """Layers and ratings over participants; None where too few have scores."""
-    LOGGER.info("group: layers and ratings")
+    test = partial(_test_scores, tree, model, participants, statistics)
+    return _if_enough("layers and ratings", test)
+
+
+def _if_enough(what: str, test: Callable[[], Tests]) -> Tests | None:
+    LOGGER.info("group: %s", what)
     try:
-        tests = _test_scores(tree, model, participants, statistics)
+        tests = test()
     except TooFewError as error:
-        LOGGER.warning("group: layers and ratings is left out: %s", reason_of(error))
+        LOGGER.warning("group: %s is left out: %s", what, reason_of(error))
         return None
-    _tell("layers and ratings", tests.group)
-    return tests
-
-
-def _tell(what: str, group: RatingGroup) -> None:
-    for label, why in group.left_out.items():
+    for label, why in tests.group.left_out.items():
         LOGGER.warning("group: %s without sub-%s: %s", what, label, why)
+    return tests
 
 
 def _test_maps(
@@ -314,9 +311,7 @@ def _test_scores(
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
         return ScoreTests(group, scores, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
-    tested = sign_flip_max_t(
-        z, n_permutations=statistics.n_permutations, seed=statistics.random_seed
-    )
+    tested = sign_flip_max_t(z, **statistics.flips)
     return ScoreTests(group, scores, tested, np.tanh(z.mean(axis=0)), tables[0][1])
 
 

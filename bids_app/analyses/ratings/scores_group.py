@@ -99,18 +99,14 @@ def summarize_scores(
     kept, left_out = _complete(scores, wanted)
     first = scores[kept[0]]
     z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])
-    flips: dict[str, Any] = {
-        "n_permutations": statistics.n_permutations,
-        "seed": statistics.random_seed,
-    }
-    tested = sign_flip_max_t(z, **flips)
+    tested = sign_flip_max_t(z, **statistics.flips)
     rng = generator(statistics.random_seed, "bootstrap of rating scores")
     draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
     resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
     low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
     centers = np.stack([centroid(sample) for sample in np.tanh(resampled)])
     pairs = list(combinations(range(len(wanted)), 2))
-    found = _compare(z, pairs, flips)
+    found = _compare(z, pairs, statistics)
     return GroupScores(
         participants=kept,
         scales=wanted,
@@ -158,7 +154,7 @@ def _complete(
 
 
 def _compare(
-    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], flips: Mapping[str, Any]
+    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], statistics: Statistics
 ) -> dict[str, Any]:
     """Interaction and slope differences of all pairs of scales."""
     n_participants, n_layers, _ = z.shape
@@ -174,7 +170,7 @@ def _compare(
         return none
     differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
     centered = differences - differences.mean(axis=2, keepdims=True)
-    interaction = sign_flip_max_t(centered, tail="two-sided", **flips)
+    interaction = sign_flip_max_t(centered, tail="two-sided", **statistics.flips)
     depth = layer_depth(n_layers)
     total = z.mean(axis=2).sum(axis=0)
     # The reference is that of the others, or a participant's own noise would be regressed out.
@@ -183,7 +179,7 @@ def _compare(
         [residual_slope(own, depth, ref) for own, ref in zip(z, references, strict=True)]
     )
     contrast = np.stack([slopes[:, a] - slopes[:, b] for a, b in pairs], axis=1)
-    steepness = sign_flip_max_t(contrast, tail="two-sided", **flips)
+    steepness = sign_flip_max_t(contrast, tail="two-sided", **statistics.flips)
     return {
         "interaction_t": interaction.t,
         "interaction_p": interaction.p,

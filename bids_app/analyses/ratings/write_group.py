@@ -8,9 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.effects import GroupEmotion
 from bids_app.analyses.group.write import GroupWriter
-from bids_app.analyses.ratings.group import RatingMapTests, ScoreTests
+from bids_app.analyses.ratings.group import (
+    RatingMapTests,
+    ScoreTests,
+    infer_rating_maps,
+    infer_rating_scores,
+    missing_rating_maps,
+    missing_rating_scores,
+)
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
+from bids_app.report.extras import emotion_section
+from bids_app.report.group import Shown
 
 MAX_T = "sign-flip p, corrected over vertices and scales (max-T)"
 
@@ -193,3 +204,24 @@ CHANGE_COLUMNS = {
     "t": "t over participants",
     "p": "one-sided sign-flip p, corrected over layers, lags and scales (max-T)",
 }
+_PAGE = Shown(sections=(emotion_section,), once=True)
+RATING_MAPS = GroupAnalysis(
+    "rating_maps",
+    infer_rating_maps,
+    write=write_rating_maps,
+    details=told_of_ratings,
+    model=EMOTION_LABEL,
+    people="group",
+    missing=missing_rating_maps,
+    page=_PAGE,
+)
+RATING_SCORES = GroupAnalysis(
+    "rating_scores",
+    infer_rating_scores,
+    write=write_rating_scores,
+    details=told_of_ratings,
+    desc=RATINGS_DESC,
+    people="group",
+    missing=missing_rating_scores,
+    page=_PAGE,
+)
