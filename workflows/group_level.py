@@ -53,7 +53,8 @@ def run_group_level(config: Config, run_id: str) -> Status:
     check_group_settings(tree, people, settings)
     status = Status(run_id, "group")
     for model, participants in people.items():
-        check_files(tree, model, participants, ratings=config.emotion.mode != "off")
+        rows, _ = choose_analyses(tree, model, participants, config)
+        check_files(tree, model, participants, rows)
         needed = memory_of_group(tree, model, participants)
         check_group_memory(needed, config.running.memory, len(participants))
         for label in tree.unfinished(model):
@@ -125,11 +126,11 @@ def init_group_level_wf(
     }
     rows, _ = choose_analyses(tree, model, participants, config, first=first)
     given["names"] = [row.name for row in rows]
-    functions = {"data": load_group} | {row.name: row.function for row in rows}
-    functions |= {"written": write_results, "page": write_group_report}
-    steps = {
-        name: group_step(function, config, name, given) for name, function in functions.items()
-    }
+    steps = {"data": group_step(load_group, config, "data", given)}
+    for row in rows:
+        steps[row.name] = group_step(row.function, config, row.name, {**given, **row.options})
+    steps["written"] = group_step(write_results, config, "written", given)
+    steps["page"] = group_step(write_group_report, config, "page", given)
     workflow = pe.Workflow(name="group_level_wf")
     connect_by_name(workflow, steps)
     connect_all(workflow, [steps[row.name] for row in rows], steps["written"], "results")

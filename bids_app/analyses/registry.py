@@ -110,7 +110,7 @@ def left_behind(
 
 
 def choose_analyses(
-    tree: OutputTree, model: str, participants: Sequence[str], config: Config, *, first: bool
+    tree: OutputTree, model: str, participants: Sequence[str], config: Config, *, first: bool = True
 ) -> tuple[list[GroupAnalysis], list[str]]:
     """Analyses that the folder has inputs for, and why others are not done.
 
@@ -121,7 +121,7 @@ def choose_analyses(
     for row in GROUP_ANALYSES:
         if row.model and not first:
             continue
-        if reason := call(row.missing, given):
+        if reason := call(row.missing, given | {"row": row}):
             notes.append(reason)
         else:
             rows.append(row)
@@ -142,8 +142,6 @@ def write_results(
     rows = {row.name: row for row in (*GROUP_ANALYSES, *CONDITION_ANALYSES)}
     given = {"data": data, "results": results, **dict(zip(names, results, strict=True))}
     given["group"] = data
-    if ("", "") in settings:
-        given["inference"] = settings_hash(dict(settings["", ""]))
     parts: dict[tuple[str, str], list[tuple[GroupAnalysis, str, Any]]] = {}
     for name, found in zip(names, results, strict=True):
         row = rows[name]
@@ -158,7 +156,8 @@ def write_results(
         writer = GroupWriter(tree, source, settings[key], desc=row.desc, label=label)
         given["previous"] = _people_of(writer.done)
         writer.begin()
-        told: dict[str, Any] = {}
+        inference = {"Inference": settings_hash(dict(settings["", ""]))} if row.option else {}
+        told: dict[str, Any] = {**inference}
         for row, _, result in together:
             mine = given | {"writer": writer, "result": result}
             writer.outputs(row.outputs, result, mine)

@@ -87,19 +87,9 @@ def participant_map(
     files: ParticipantFiles, mesh: SurfaceMesh, label: str, contrast: str, desc: str
 ) -> Block:
     """The t map of one contrast or interaction."""
-    left, right = (
-        files.tree.participant_map(
-            files.participant,
-            hemi,
-            files.space,
-            model=CONDITIONS_LABEL,
-            feature=label,
-            stat="t",
-            desc=desc,
-        )
-        for hemi in ("L", "R")
-    )
-    values = files.both(left, right)[0]
+    entities = {"model": CONDITIONS_LABEL, "feature": label, "stat": "t", "desc": desc}
+    left = files.tree.participant_map(files.participant, "L", files.space, **entities)
+    values = files.both(left)[0]
     freedom = files.json(sidecar_of(left)).get("DegreesOfFreedom")
     return _map(
         files,
@@ -157,21 +147,17 @@ def group_map(files: GroupFiles, mesh: SurfaceMesh, left: Path) -> Block:
             stat="p",
             desc=f"{desc}{test}",
         )
-        inside[test] = np.nan_to_num(_both(files, path), nan=1.0) < LEVEL
+        inside[test] = np.nan_to_num(files.both(path)[0], nan=1.0) < LEVEL
     return _map(
         files,
         mesh,
         left,
-        _both(files, left),
+        files.both(left)[0],
         f"{_GROUP_MAPS[desc]}, {told['Contrast']}: t, {len(told['Participants'])} participants."
         f" p < .05 at {int(inside['maxt'].sum())} vertices (corrected by the largest |t|;"
         f" outlined) and at {int(inside['tfce'].sum())} (threshold-free cluster enhancement).",
         outline=inside["maxt"],
     )
-
-
-def _both(files: GroupFiles, left: Path) -> FloatArray:
-    return files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
 
 
 def _map(
@@ -192,7 +178,7 @@ def _map(
         alt=caption.partition(":")[0] + ", t on the inflated cortex, lateral and medial views of"
         " both hemispheres",
         caption=caption,
-        source=files.name(left).replace("hemi-L", "hemi-{L,R}"),
+        source=files.both_names(left),
     )
 
 

@@ -16,7 +16,7 @@ from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
-from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, column, to_float
+from bids_app.report.sources import BoolArray, GroupFiles, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
 LEVEL = 0.05
@@ -44,7 +44,7 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
             "pairwise": "mean over pairs of participants",
             "leaveoneout": "each participant with the mean of the others",
         }.get(parse_entities(path).get("desc", ""), "")
-        values = _both(files, path)
+        values = files.both(path)[0]
         stem = path.name.replace("_stat-isc_", "_stat-p_")
         p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-isc_", stem))
         inside = _significant(files, p_path)
@@ -64,7 +64,7 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                 " how much of a response participants share. What they do not share, no model of"
                 " the music can predict for all of them. "
                 + _outline_words(inside, _description(files, p_path)),
-                source=files.name(path).replace("hemi-L", "hemi-{L,R}"),
+                source=files.both_names(path),
             )
         )
         blocks += [Text(f"Left out: {reason}") for reason in told.get("LeftOut") or []]
@@ -92,7 +92,7 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         entities = parse_entities(path)
         scale_name = (told.get("DataArrays") or [entities.get("feature", "rating")])[0]
         difference = entities.get("desc") == "contrast"
-        values = _both(files, path)
+        values = files.both(path)[0]
         p_path = path.with_name(path.name.replace("_stat-t_", "_stat-p_"))
         inside = _significant(files, p_path)
         blocks.append(
@@ -213,15 +213,11 @@ def _maps(files: GroupFiles, pattern: str) -> list[Path]:
     return [path for path in found if "_hemi-L_" in path.name]
 
 
-def _both(files: GroupFiles, left: Path) -> FloatArray:
-    return files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
-
-
 def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
     """Vertices of p < .05 in a p map; None without one, or without such vertices."""
     if not left.is_file():
         return None
-    inside = np.nan_to_num(_both(files, left), nan=1.0) < LEVEL
+    inside = np.nan_to_num(files.both(left)[0], nan=1.0) < LEVEL
     return inside if inside.any() else None
 
 

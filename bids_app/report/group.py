@@ -364,10 +364,5 @@ def settings_section(files: GroupFiles) -> Section:
     """Settings, versions, seeds."""
     section = Section("settings", "Settings, inputs and versions")
 
-    def build() -> list[Block]:
-        path = files.tree.group_map("L", files.space, model=files.model, stat="r")
-        sidecar = files.json(path.with_name(path.name.split(".")[0] + ".json"))
-        return settings_blocks(files.settings, sidecar)
-
-    section.add("settings", build)
+    section.add("settings", lambda: settings_blocks(files.settings, files.sidecar))
     return section

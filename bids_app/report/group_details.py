@@ -76,7 +76,7 @@ def stability_text(files: GroupFiles) -> Block:
 
 def music_check_text(files: GroupFiles) -> Block:
     """How far the closed form of the null over music agrees with refits."""
-    path = files.tree.group_map("L", files.space, model=files.model, stat="p", desc="music")
+    path = files.map_path("L", "p", desc="music")
     check = files.json(sidecar_of(path)).get("RefitCheck")
     if not check:
         return Text("The null over music was not compared with refits.")

@@ -51,7 +51,7 @@ def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
     """One scale's t map."""
     told = files.json(sidecar_of(left))
     name = told["DataArrays"][0]
-    values = files.both(left, left.with_name(left.name.replace("_hemi-L_", "_hemi-R_")))[0]
+    values = files.both(left)[0]
     return picture(
         surface_figure(values, ColorScale.diverging(f"{name} (t)", values), mesh=mesh),
         alt=f"t map of changes of {name} on the inflated cortex, lateral and medial views of both"
@@ -59,7 +59,7 @@ def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
         caption=f"Responses to changes of {name} (size of its derivative): t with"
         f" {number(told['DegreesOfFreedom'], 0)} degrees of freedom, fixed effects over runs, not"
         " thresholded. Red: more activity when the rating changes.",
-        source=files.name(left).replace("hemi-L", "hemi-{L,R}"),
+        source=files.both_names(left),
     )
 
 

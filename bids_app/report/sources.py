@@ -18,7 +18,6 @@ from bids_app.files import read_json
 from bids_app.outputs import (
     ALIGNMENT_DESC,
     CONDITIONS_LABEL,
-    HEMISPHERES,
     OutputTree,
     join_entities,
     labeled,
@@ -123,14 +122,46 @@ class Folder(ABC):
             raise BadDataError("A table is empty", where=self.name(path))
         return rows
 
-    def both(self, left: Path, right: Path) -> FloatArray:
+    def both(self, left: Path) -> FloatArray:
         """Maps of both hemispheres, (n_arrays, n_vertices), left first."""
+        right = left.with_name(left.name.replace("hemi-L", "hemi-R"))
         halves = [read_gifti(self.need(path)) for path in (left, right)]
         if len(halves[0]) != len(halves[1]):
             raise BadDataError(
                 "The hemispheres hold different numbers of maps", where=self.name(left)
             )
         return np.hstack(halves).astype(np.float64)
+
+    def both_names(self, left: Path) -> str:
+        """Names of both files, for a caption."""
+        return self.name(left).replace("hemi-L", "hemi-{L,R}")
+
+    @abstractmethod
+    def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
+        """File of one hemisphere of a map."""
+
+    def map(self, stat: str, **entities: str) -> FloatArray:
+        """A map, (n_arrays, n_vertices)."""
+        return self.both(self.map_path("L", stat, **entities))
+
+    def map_label(self, stat: str, **entities: str) -> str:
+        """Names of both files of a map, for a caption."""
+        return self.both_names(self.map_path("L", stat, **entities))
+
+    @cached_property
+    def accuracy(self) -> FloatArray:
+        """Mean accuracy per layer, (n_layers, n_vertices)."""
+        return self.map("r")
+
+    @cached_property
+    def sidecar(self) -> dict[str, Any]:
+        """Sidecar of the accuracy map."""
+        return self.json(sidecar_of(self.map_path("L", "r")))
+
+    @cached_property
+    def layer_names(self) -> list[str]:
+        """Names of the layers, as the accuracy map's sidecar has them."""
+        return [str(name) for name in self.sidecar["DataArrays"]]
 
 
 def shown_models(found: Sequence[str]) -> list[str]:
@@ -155,30 +186,11 @@ class ParticipantFiles(Folder):
         super().__init__(root, model=model)
         self.participant = participant
 
-    def map(self, stat: str, **entities: str) -> FloatArray:
-        """A map, (n_arrays, n_vertices)."""
-        left, right = (self.map_path(hemi, stat, **entities) for hemi in HEMISPHERES)
-        return self.both(left, right)
-
     def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
         """File of one hemisphere of a map."""
         return self.tree.participant_map(
             self.participant, hemi, self.space, model=self.model, stat=stat, **entities
         )
-
-    def map_label(self, stat: str, **entities: str) -> str:
-        """Names of both files of a map, for a caption."""
-        return self.name(self.map_path("L", stat, **entities)).replace("hemi-L", "hemi-{L,R}")
-
-    @cached_property
-    def accuracy(self) -> FloatArray:
-        """Mean accuracy per layer, (n_layers, n_vertices)."""
-        return self.map("r")
-
-    @cached_property
-    def sidecar(self) -> dict[str, Any]:
-        """Sidecar of the accuracy map."""
-        return self.json(sidecar_of(self.map_path("L", "r")))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -194,11 +206,6 @@ class ParticipantFiles(Folder):
     def layers(self) -> Rows:
         """One row per layer."""
         return self.table(self.tree.model_summary(self.participant, self.model))
-
-    @cached_property
-    def layer_names(self) -> list[str]:
-        """Names of the layers, as the accuracy map's sidecar has them."""
-        return [str(name) for name in self.sidecar["DataArrays"]]
 
     @property
     def held_out(self) -> list[str]:
@@ -225,13 +232,7 @@ class ParticipantFiles(Folder):
                 "No cleaned responses were saved", where=self.name(folder / pattern)
             )
         order = [str(item["Stimulus"]) for item in self.sidecar["SamplingTimes"]]
-        responses = [
-            (
-                self.json(sidecar_of(left)),
-                self.both(left, left.with_name(left.name.replace("hemi-L", "hemi-R"))),
-            )
-            for left in found
-        ]
+        responses = [(self.json(sidecar_of(left)), self.both(left)) for left in found]
         # As they were heard; names sort by letter.
         return sorted(responses, key=lambda item: order.index(str(item[0]["Stimulus"])))
 
@@ -287,18 +288,9 @@ class GroupFiles(Folder):
         """
         return 1 if not self.gradient else len(self.gradients)
 
-    def map(self, stat: str, **entities: str) -> FloatArray:
-        """A group map, (n_arrays, n_vertices)."""
-        left, right = (
-            self.tree.group_map(hemi, self.space, model=self.model, stat=stat, **entities)
-            for hemi in HEMISPHERES
-        )
-        return self.both(left, right)
-
-    def map_label(self, stat: str, **entities: str) -> str:
-        """Names of both files of a map, for a caption."""
-        path = self.tree.group_map("L", self.space, model=self.model, stat=stat, **entities)
-        return self.name(path).replace("hemi-L", "hemi-{L,R}")
+    def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
+        """File of one hemisphere of a map."""
+        return self.tree.group_map(hemi, self.space, model=self.model, stat=stat, **entities)
 
     def file(self, suffix: str, **entities: str) -> Path:
         """A group table or JSON file."""
@@ -328,17 +320,6 @@ class GroupFiles(Folder):
                 where=self.name(path),
             )
         return dict(content["Group"])
-
-    @cached_property
-    def accuracy(self) -> FloatArray:
-        """Mean accuracy per layer, (n_layers, n_vertices)."""
-        return self.map("r")
-
-    @cached_property
-    def layer_names(self) -> list[str]:
-        """Names of the layers."""
-        path = self.tree.group_map("L", self.space, model=self.model, stat="r")
-        return [str(name) for name in self.json(sidecar_of(path))["DataArrays"]]
 
 
 def column(rows: Rows, name: str) -> FloatArray:

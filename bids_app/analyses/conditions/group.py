@@ -75,22 +75,8 @@ class ConditionMaps:
     tests: list[dict[str, Any]]
 
 
-def infer_contrast(
-    tree: OutputTree, group: ConditionGroup, label: str, n_threads: int
-) -> ConditionMaps:
-    """Test a contrast, see `infer_maps`."""
-    return infer_maps(tree, group, label, "", n_threads)
-
-
-def infer_interaction(
-    tree: OutputTree, group: ConditionGroup, label: str, n_threads: int
-) -> ConditionMaps:
-    """Test a contrast's interaction with the seed, see `infer_maps`."""
-    return infer_maps(tree, group, label, "ppi", n_threads)
-
-
 def infer_maps(
-    tree: OutputTree, group: ConditionGroup, label: str, desc: str, n_threads: int
+    tree: OutputTree, group: ConditionGroup, label: str, n_threads: int, desc: str = ""
 ) -> ConditionMaps:
     """Test one map over participants, and against the rating difference where there is one.
 
@@ -100,13 +86,9 @@ def infer_maps(
     group : ConditionGroup
     label : str
         Of the contrast.
+    n_threads : int
     desc : str
         Which maps, of `KINDS`.
-    n_threads : int
-
-    Returns
-    -------
-    ConditionMaps
     """
     mesh, contrast = load_mesh(group.space), group.contrasts[label]
     LOGGER.info("group: %s %s", contrast, desc or "contrast")
@@ -274,13 +256,12 @@ PEOPLE = GroupAnalysis(
     model=CONDITIONS_LABEL,
     page=Shown(sections=(group_conditions,), once=True, alone=True),
 )
-CONTRAST = GroupAnalysis(
-    "contrast", infer_contrast, write=write_condition_maps, model=CONDITIONS_LABEL
-)
+CONTRAST = GroupAnalysis("contrast", infer_maps, write=write_condition_maps, model=CONDITIONS_LABEL)
 INTERACTION = GroupAnalysis(
     "interaction",
-    infer_interaction,
+    infer_maps,
     write=write_condition_maps,
+    options={"desc": "ppi"},
     model=CONDITIONS_LABEL,
     missing=missing_seed,
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
-from bids_app.analyses.group.analysis import GroupAnalysis, state, states
+from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import (
@@ -164,7 +164,7 @@ def participant_rows(data: GroupData) -> Rows:
 
 def state_rows(results: Sequence[Any]) -> Rows:
     """What was computed, and what was not and why; the mask, which others rest on, last."""
-    return states(reversed(results))
+    return [row for result in reversed(results) for row in getattr(result, "states", ())]
 
 
 def rows_of(columns: Mapping[str, NDArray[np.floating]]) -> Rows:

@@ -62,22 +62,25 @@ class GroupAnalysis:
         Writes what cannot be declared so. Its parameters may also be ``writer``, and ``result``:
         its own.
     details : callable, optional
-        Returns fields of the settings file. Its parameters may also be ``result``, ``previous``
-        (who was in the result before) and ``inference`` (hash of the settings of inference).
+        Returns fields of the settings file. Its parameters may also be ``result`` and
+        ``previous``: who was in the result before.
     desc : str
         Of the settings file that marks it as complete; analyses with the same one share it.
     settings : callable
         From the configuration to labels and the settings of each.
     option : str
         What gives the analysis files, ``[NAME=]FILE,FILE``: there is a result of each, whose label
-        is appended to `desc`.
+        is appended to `desc`, and whose settings file says which inference it rests on.
+    options : mapping
+        Further values of parameters of `function`.
     model : str
         Label of its results where they belong to no encoding model; they are computed once.
     people : str
-        Attribute of the result that says whose it is; empty where it is of all participants.
+        Attribute of the result that says whose it is; empty where it is of all participants. Those
+        who have such results have a settings file of the same model and description.
     missing : callable
-        From ``tree``, ``model``, ``participants`` and ``config`` to why there is nothing to do;
-        empty where there is.
+        Why there is nothing to do; empty where there is. Its parameters are ``row``, ``tree``,
+        ``model``, ``participants`` and ``config``.
     page : Shown
         Its parts of the page.
     """
@@ -90,6 +93,7 @@ class GroupAnalysis:
     desc: str = ""
     settings: Callable[[Config], Sequence[tuple[str, Settings]]] = inference_settings
     option: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     people: str = ""
     missing: Callable[..., str] = never_missing
@@ -106,8 +110,3 @@ def state(analysis: str, part: str = "", reason: str = "", *, done: bool = False
     """A row of the table of analyses: what was done, or left out and why."""
     told = "done" if done or not reason else "left out"
     return {"analysis": analysis, "part": part, "state": told, "reason": reason}
-
-
-def states(results: Iterable[Any]) -> list[dict[str, str]]:
-    """Rows of all results that tell what was done, in their order."""
-    return [row for result in results for row in getattr(result, "states", ())]

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from bids_app.analyses.folder.read import RECORD, check_outputs, read_record
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import read_encoding
 from bids_app.inputs.estimate import group_memory
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, sidecar_of
+from bids_app.outputs import OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -22,9 +23,9 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
 
 
 def check_files(
-    tree: OutputTree, model: str, participants: Sequence[str], *, ratings: bool
+    tree: OutputTree, model: str, participants: Sequence[str], analyses: Sequence[GroupAnalysis]
 ) -> None:
-    """Whether every file that will be read is there.
+    """Whether every file that `analyses` will read is there.
 
     Raises
     ------
@@ -32,9 +33,10 @@ def check_files(
     """
     for participant in participants:
         check_outputs(tree, read_encoding(tree, participant, model))
-    for label, desc in ((EMOTION_LABEL, ""), (model, RATINGS_DESC)) if ratings else ():
-        for participant in sorted(set(tree.participants_of(label, desc)) & set(participants)):
-            path = tree.participant_settings(participant, label, desc)
+    for row in (row for row in analyses if row.people):
+        label = row.model or model
+        for participant in sorted(set(tree.participants_of(label, row.desc)) & set(participants)):
+            path = tree.participant_settings(participant, label, row.desc)
             check_outputs(tree, read_record(path, **RECORD, LeftOut=dict))
 
 

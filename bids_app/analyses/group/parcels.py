@@ -131,11 +131,6 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
     writer.table("summary", VALUE_COLUMNS | columns, rows, desc="participants", **atlas.record)
 
 
-def told_of_parcels(inference: str) -> dict[str, Any]:
-    """Which inference they rest on."""
-    return {"Inference": inference}
-
-
 def _layers(values: FloatArray) -> dict[str, FloatArray]:
     return {f"r_{layer}": row for layer, row in enumerate(values, start=1)}
 
@@ -181,7 +176,6 @@ ATLASES = GroupAnalysis(
     "atlases",
     summarize_atlases,
     write=write_atlas,
-    details=told_of_parcels,
     desc=PARCELS_DESC,
     settings=parcel_settings,
     option="--atlas",

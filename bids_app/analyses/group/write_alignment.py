@@ -46,8 +46,8 @@ def write_alignment(
     _write_vertices(writer, accuracy, preference, result)
 
 
-def told_of_alignment(inference: str, result: AlignmentReport) -> dict[str, Any]:
-    """Which inference it rests on, and parts of the cortex that were not looked at, and why."""
+def told_of_alignment(result: AlignmentReport) -> dict[str, Any]:
+    """Parts of the cortex that were not looked at, and why."""
     parts = {
         "left": result.left,
         "right": result.right,
@@ -55,7 +55,7 @@ def told_of_alignment(inference: str, result: AlignmentReport) -> dict[str, Any]
     }
     few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
     left_out = {part: few for part, found in parts.items() if found is None}
-    return {"Inference": inference, "LeftOut": left_out}
+    return {"LeftOut": left_out}
 
 
 def _write_participants(

@@ -21,6 +21,7 @@ from bids_app.analyses.folder.read import (
     read_record,
     read_rows,
 )
+from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
 from bids_app.analyses.ratings.layer_scores import RatingScores
@@ -89,26 +90,16 @@ class RatingMapTests:
     accuracy: dict[str, GroupEmotion]
 
 
-def missing_rating_maps(tree: OutputTree, participants: Sequence[str], config: Config) -> str:
-    """Why there are no maps of ratings and brain to test; empty where there are."""
-    return _missing("rating_maps", tree, participants, config, EMOTION_LABEL, "")
-
-
-def missing_rating_scores(
-    tree: OutputTree, model: str, participants: Sequence[str], config: Config
+def missing_ratings(
+    row: GroupAnalysis, tree: OutputTree, model: str, participants: Sequence[str], config: Config
 ) -> str:
-    """Why there are no scores of layers and ratings to test; empty where there are."""
-    return _missing("rating_scores", tree, participants, config, model, RATINGS_DESC)
-
-
-def _missing(
-    name: str, tree: OutputTree, participants: Sequence[str], config: Config, model: str, desc: str
-) -> str:
+    """Why there is nothing to test; empty where there is."""
     if config.emotion.mode == "off":
         return "ratings: switched off (--emotion off)"
-    if set(tree.participants_of(model, desc)) & set(participants):
+    model = row.model or model
+    if set(tree.participants_of(model, row.desc)) & set(participants):
         return ""
-    return f"{name}: no participant has {tree.participant_settings('*', model, desc).name}"
+    return f"{row.name}: no participant has {tree.participant_settings('*', model, row.desc).name}"
 
 
 def infer_rating_maps(

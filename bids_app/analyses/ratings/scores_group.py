@@ -43,8 +43,6 @@ class GroupScores:
     interaction_t, interaction_p : array of shape (n_pairs, n_layers)
         Difference of two scales at a layer, less its mean over layers: two-sided, corrected over
         layers and pairs.
-    p_interaction : float
-        Layer x scale interaction as a whole: the smallest of these.
     slope, slope_t, slope_p : array of shape (n_pairs,)
         Mean difference in residual slope; positive where the first scale prefers deeper layers.
         Unlike the interaction it does not follow from one scale being predicted better.
@@ -65,7 +63,6 @@ class GroupScores:
     pairs: list[str]
     interaction_t: NDArray[np.float64]
     interaction_p: NDArray[np.float64]
-    p_interaction: float
     slope: NDArray[np.float64]
     slope_t: NDArray[np.float64]
     slope_p: NDArray[np.float64]
@@ -161,7 +158,6 @@ def _compare(
     none = {
         "interaction_t": np.zeros((0, n_layers)),
         "interaction_p": np.zeros((0, n_layers)),
-        "p_interaction": float("nan"),
         "slope": np.zeros(0),
         "slope_t": np.zeros(0),
         "slope_p": np.zeros(0),
@@ -183,7 +179,6 @@ def _compare(
     return {
         "interaction_t": interaction.t,
         "interaction_p": interaction.p,
-        "p_interaction": float(np.nanmin(interaction.p)),
         "slope": contrast.mean(axis=0),
         "slope_t": steepness.t,
         "slope_p": steepness.p,

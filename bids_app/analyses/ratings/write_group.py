@@ -16,8 +16,7 @@ from bids_app.analyses.ratings.group import (
     ScoreTests,
     infer_rating_maps,
     infer_rating_scores,
-    missing_rating_maps,
-    missing_rating_scores,
+    missing_ratings,
 )
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
 from bids_app.report.extras import emotion_section
@@ -212,7 +211,7 @@ RATING_MAPS = GroupAnalysis(
     details=told_of_ratings,
     model=EMOTION_LABEL,
     people="group",
-    missing=missing_rating_maps,
+    missing=missing_ratings,
     page=_PAGE,
 )
 RATING_SCORES = GroupAnalysis(
@@ -222,6 +221,6 @@ RATING_SCORES = GroupAnalysis(
     details=told_of_ratings,
     desc=RATINGS_DESC,
     people="group",
-    missing=missing_rating_scores,
+    missing=missing_ratings,
     page=_PAGE,
 )
