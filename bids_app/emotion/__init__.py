@@ -11,9 +11,7 @@ from bids_app.emotion.design import (
 from bids_app.emotion.differences import DifferenceResult, difference_glm
 from bids_app.emotion.glm import GlmEstimate, fit_run, fixed_effects
 from bids_app.emotion.lags import (
-    CHANGE_CONVENTION,
     SIGN_CONVENTION,
-    LagProfile,
     change_correlation,
     lagged_correlation,
 )
@@ -21,18 +19,15 @@ from bids_app.emotion.ppi import first_eigenvariate, ppi_columns
 from bids_app.emotion.ratings import (
     absolute_change,
     common_times,
-    derivative,
     is_constant,
     sample_course,
 )
 
 __all__ = [
-    "CHANGE_CONVENTION",
     "SIGN_CONVENTION",
     "Design",
     "DifferenceResult",
     "GlmEstimate",
-    "LagProfile",
     "absolute_change",
     "build_design",
     "change_correlation",
@@ -40,7 +35,6 @@ __all__ = [
     "convolved",
     "convolved_course",
     "delayed_course",
-    "derivative",
     "difference_glm",
     "first_eigenvariate",
     "fit_run",

@@ -197,8 +197,6 @@ class _Test:
         self.errors, self.freedom = errors, freedom
         # Rows: the rating, then the constant.
         self.rows = np.vstack([x, np.full(len(x), 1 / np.sqrt(len(x)))])
-        self.n_vertices = usable.size
-        self.usable = usable
         self.neighbors = None if adjacency is None else _neighbors(adjacency, usable)
         self.t = self._t(self.rows[None])[0]
         self.tfce = None if self.neighbors is None else self._enhance(self.t[None])[0]

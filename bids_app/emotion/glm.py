@@ -107,9 +107,7 @@ def fit_run(
     rank = check_estimable(design, weights)
     effect = np.full((len(weights), n_vertices), np.nan)
     variance = effect.copy()
-    # Scaling leaves contrasts alone and keeps the pseudo-inverse away from its threshold.
-    scale = np.linalg.norm(design.matrix, axis=0)
-    scale[scale == 0] = 1.0
+    scale = _column_scale(design)
     basis = np.linalg.svd(design.matrix / scale, full_matrices=False)[0][:, :rank]
     for start in range(0, n_vertices, _BLOCK):
         part = slice(start, min(start + _BLOCK, n_vertices))
@@ -140,6 +138,12 @@ def _contrasts(
     )
 
 
+def _column_scale(design: Design) -> FloatArray:
+    # Scaling leaves contrasts alone and keeps the pseudo-inverse away from its threshold.
+    scale = np.linalg.norm(design.matrix, axis=0)
+    return np.asarray(np.where(scale == 0, 1.0, scale))
+
+
 def check_estimable(design: Design, weights: NDArray[np.floating]) -> int:
     """Rank of a design in which all contrasts can be estimated.
 
@@ -160,8 +164,7 @@ def check_estimable(design: Design, weights: NDArray[np.floating]) -> int:
     """
     n_times, n_regressors = design.matrix.shape
     check_shape("contrasts", weights, "n_contrasts", n_regressors)
-    scale = np.linalg.norm(design.matrix, axis=0)
-    scale[scale == 0] = 1.0
+    scale = _column_scale(design)
     _, singular, right = np.linalg.svd(design.matrix / scale, full_matrices=False)
     rank = int((singular > singular[0] * 1e-10).sum())
     if n_times - rank < 1:

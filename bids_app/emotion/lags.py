@@ -58,13 +58,6 @@ class LagProfile:
             )
         return np.asarray(self.r[use].mean(axis=0))
 
-    @property
-    def peak(self) -> float:
-        """Lag of the largest correlation of a single pair of series; NaN without any."""
-        if self.r.ndim != 1 or not np.isfinite(self.r).any():
-            return float("nan")
-        return float(self.lags[np.nanargmax(self.r)])
-
 
 def lagged_correlation(
     seed: ArrayLike,

@@ -57,8 +57,8 @@ def is_constant(values: ArrayLike) -> bool:
     return bool(np.ptp(v) <= 1e-10 * np.abs(v).max(initial=0.0))
 
 
-def derivative(times: ArrayLike, values: ArrayLike) -> FloatArray:
-    """Change per second by finite differences.
+def absolute_change(times: ArrayLike, values: ArrayLike) -> FloatArray:
+    """Size of the change per second, ``|derivative|``, by finite differences.
 
     Central differences inside (second order, also for unequal steps), so that the change is not
     shifted in time; one-sided at both ends.
@@ -74,27 +74,6 @@ def derivative(times: ArrayLike, values: ArrayLike) -> FloatArray:
     -------
     (n_samples,) float64
         Units of the scale per second.
-
-    Raises
-    ------
-    BadDataError
-        As `check_course`.
-    """
-    t, v = check_course(times, values)
-    return np.gradient(v, t)
-
-
-def absolute_change(times: ArrayLike, values: ArrayLike) -> FloatArray:
-    """Size of the change per second, ``|derivative|``.
-
-    Parameters
-    ----------
-    times, values : (n_samples,) array
-        As for `derivative`.
-
-    Returns
-    -------
-    (n_samples,) float64
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from bids_app.encoding.gram import delay_samples
 from bids_app.encoding.leakage import FeatureSimilarity, check_checksums, feature_similarity
 from bids_app.encoding.nested import nested_ridge
-from bids_app.encoding.phases import PhaseNull, pareto_tail_p, phase_null
+from bids_app.encoding.phases import pareto_tail_p, phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.statistics import benjamini_hochberg
@@ -13,7 +13,6 @@ __all__ = [
     "EncodingPlan",
     "EncodingResult",
     "FeatureSimilarity",
-    "PhaseNull",
     "benjamini_hochberg",
     "check_checksums",
     "delay_samples",

@@ -13,10 +13,9 @@ from bids_app.group.clusters import Cluster, cluster_table
 from bids_app.group.enhancement import TfceResult, tfce_sign_flip
 from bids_app.group.inference import SignFlipResult, sign_flip_max_t
 from bids_app.group.isc import IscResult, isc
-from bids_app.group.orientation import GradientOrientation, orient_gradient
+from bids_app.group.orientation import orient_gradient
 from bids_app.group.parcels import ParcelTable, parcel_table
 from bids_app.group.reliability import (
-    SplitHalf,
     split_half,
     stimulus_reliability,
 )
@@ -32,14 +31,12 @@ __all__ = [
     "AlignmentResult",
     "Cluster",
     "GradientBins",
-    "GradientOrientation",
     "GroupAlignment",
     "IscResult",
     "OmnibusAlignment",
     "ParcelTable",
     "PredictionModel",
     "SignFlipResult",
-    "SplitHalf",
     "StimulusNull",
     "TfceResult",
     "cluster_table",

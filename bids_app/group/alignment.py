@@ -6,9 +6,7 @@ Rotating masked maps instead leaves a median overlap of nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +20,9 @@ from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+# Correlations, partial correlations, coverage of some rotations, one per row.
+_Block = tuple[FloatArray, FloatArray | None, FloatArray]
 
 _BLOCK = 64
 _MIN_COVERAGE = 0.5
@@ -39,7 +40,7 @@ class AlignmentResult:
         Two-sided, (1 + b) / (1 + n_spins); not corrected over maps.
     null : (n_maps, n_spins) float64
         Correlations with the rotated gradient; one rotation per column, the same for all maps.
-    partial_r, partial_p, partial_null : as above, or None
+    partial_r, partial_null : as above, or None
         The same given a covariate map (such as accuracy).
     coverage : (n_spins,) float64
         Share of the mask that the rotated gradient covers.
@@ -55,7 +56,6 @@ class AlignmentResult:
     p: FloatArray
     null: FloatArray
     partial_r: FloatArray | None
-    partial_p: FloatArray | None
     partial_null: FloatArray | None
     coverage: FloatArray
     n_redrawn: int
@@ -135,19 +135,25 @@ def spin_alignment(
     # Sums of centered and scaled values keep their digits.
     target = (target - np.nanmean(target[inside])) / np.nanstd(target[inside])
     r, partial_r = masked.correlate(target[inside][np.newaxis])
-    blocks = _Spinner(rotator, masked, target, n_threads).run(n_spins, seed, rotations)
+    spinner = _Spinner(rotator, masked, target, n_threads)
+    if rotations is None:
+        blocks, n_drawn = spinner.draw(n_spins, seed)
+    else:
+        blocks = spinner.correlate(np.asarray(rotations, dtype=np.float64), 0.0)
+        n_drawn = sum(len(block[2]) for block in blocks)
+    nulls, partial_nulls, coverages = zip(*blocks, strict=True)
+    null = np.ascontiguousarray(np.concatenate(nulls).T)
     return AlignmentResult(
         r=r[0],
-        p=two_sided_p(r[0], blocks.null),
-        null=blocks.null,
+        p=two_sided_p(r[0], null),
+        null=null,
         partial_r=None if partial_r is None else partial_r[0],
-        partial_p=None
-        if partial_r is None or blocks.partial is None
-        else two_sided_p(partial_r[0], blocks.partial),
-        partial_null=blocks.partial,
-        coverage=blocks.coverage,
-        n_redrawn=blocks.n_redrawn,
-        n_spins=blocks.null.shape[1],
+        partial_null=None
+        if partial_r is None
+        else np.ascontiguousarray(np.concatenate(partial_nulls).T),
+        coverage=np.concatenate(coverages),
+        n_redrawn=n_drawn - null.shape[1],
+        n_spins=null.shape[1],
         n_vertices=int(np.isfinite(target[inside]).sum()),
         seed=seed,
         method=method,
@@ -178,38 +184,26 @@ def two_sided_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Spins:
-    null: FloatArray
-    partial: FloatArray | None
-    coverage: FloatArray
-    n_redrawn: int
-
-
 class _Spinner:
     """Rotate the gradient in blocks and correlate each block at once."""
 
-    def __init__(
-        self, rotator: SphereRotator, masked: MaskedMaps, gradient: FloatArray, n_threads: int
-    ) -> None:
-        self._rotator = rotator
-        self._masked = masked
-        self._gradient = gradient
-        self._n_threads = n_threads
+    rotator: SphereRotator
+    masked: MaskedMaps
+    gradient: FloatArray
+    n_threads: int
 
-    def run(self, n_spins: int, seed: int, rotations: npt.ArrayLike | None) -> _Spins:
-        if rotations is not None:
-            given = np.asarray(rotations, dtype=np.float64)
-            return _join(self._blocks(given, 0.0), len(given))
+    def draw(self, n_spins: int, seed: int) -> tuple[list[_Block], int]:
+        """Random rotations that cover enough of the mask, and how many were drawn for them."""
         if n_spins < 1:
             raise UsageError("Too few rotations.", where="n_spins", found=n_spins, wanted="1 up")
         rng = generator(seed, "rotations")
-        blocks: list[tuple[FloatArray, FloatArray | None, FloatArray]] = []
+        blocks: list[_Block] = []
         n_done = n_drawn = 0
         while n_done < n_spins:
             # As many as are missing, so that the draws depend on nothing but the seed.
             candidates = random_rotations(n_spins - n_done, rng)
             n_drawn += len(candidates)
-            blocks += self._blocks(candidates, _MIN_COVERAGE)
+            blocks += self.correlate(candidates, _MIN_COVERAGE)
             n_done = sum(len(block[2]) for block in blocks)
             if n_drawn > 20 * n_spins + 200:
                 raise BadDataError(
@@ -218,39 +212,21 @@ class _Spinner:
                     found=f"{n_done} usable of {n_drawn} rotations",
                     remedy="Use a gradient that covers the cortex, or a larger mask.",
                 )
-        return _join(blocks, n_drawn)
+        return blocks, n_drawn
 
-    def _blocks(
-        self, rotations: FloatArray, min_coverage: float
-    ) -> list[tuple[FloatArray, FloatArray | None, FloatArray]]:
+    def correlate(self, rotations: FloatArray, min_coverage: float) -> list[_Block]:
+        """Correlations under those of the rotations that cover enough of the mask."""
+
+        def block(rotations: FloatArray) -> _Block:
+            rotated = np.empty((len(rotations), self.rotator.n_points))
+            for row, rotation in zip(rotated, rotations, strict=True):
+                np.take(self.gradient, self.rotator.source_vertices(rotation), out=row)
+            coverage = np.isfinite(rotated).mean(axis=1)
+            kept = coverage >= min_coverage
+            return (*self.masked.correlate(rotated[kept]), coverage[kept])
+
         parts = [rotations[i : i + _BLOCK] for i in range(0, len(rotations), _BLOCK)]
-        block = partial(self._block, min_coverage=min_coverage)
-        return list(ordered_map(block, parts, self._n_threads))
-
-    def _block(
-        self, rotations: FloatArray, min_coverage: float
-    ) -> tuple[FloatArray, FloatArray | None, FloatArray]:
-        rotated = np.empty((len(rotations), self._rotator.n_points))
-        for row, rotation in zip(rotated, rotations, strict=True):
-            np.take(self._gradient, self._rotator.source_vertices(rotation), out=row)
-        coverage = np.isfinite(rotated).mean(axis=1)
-        kept = coverage >= min_coverage
-        null, partial = self._masked.correlate(rotated[kept])
-        return null, partial, coverage[kept]
-
-
-def _join(
-    blocks: Sequence[tuple[FloatArray, FloatArray | None, FloatArray]], n_drawn: int
-) -> _Spins:
-    null = np.concatenate([block[0] for block in blocks]).T
-    partials = [block[1] for block in blocks if block[1] is not None]
-    coverage = np.concatenate([block[2] for block in blocks])
-    return _Spins(
-        null=np.ascontiguousarray(null),
-        partial=np.ascontiguousarray(np.concatenate(partials).T) if partials else None,
-        coverage=coverage,
-        n_redrawn=n_drawn - len(coverage),
-    )
+        return list(ordered_map(block, parts, self.n_threads))
 
 
 def _spheres(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -126,13 +126,7 @@ def argmax_stability(profiles: npt.ArrayLike, preferred: npt.ArrayLike) -> Float
         If the array is not three-dimensional.
     """
     profiles = np.asarray(profiles, dtype=np.float64)
-    if profiles.ndim != 3 or len(profiles) < 1:
-        raise BadDataError(
-            "Profiles of several resamples have the wrong shape.",
-            where="profiles",
-            found=f"shape {profiles.shape}",
-            wanted="(n_resamples, n_layers, n_vertices)",
-        )
+    check_shape("profiles", profiles, "n_resamples", "n_layers", "n_vertices")
     preferred = np.asarray(preferred, dtype=np.float64)
     choices = np.stack([preferred_layer(one) for one in profiles])
     defined = np.isfinite(preferred) & np.isfinite(choices).all(axis=0)
@@ -163,13 +157,7 @@ def _residual_slope_weights(depth: FloatArray, reference: FloatArray) -> FloatAr
 
 def _check_profiles(profiles: npt.ArrayLike) -> FloatArray:
     profiles = np.asarray(profiles, dtype=np.float64)
-    if profiles.ndim != 2:
-        raise BadDataError(
-            "Profiles have the wrong shape.",
-            where="profiles",
-            found=f"shape {profiles.shape}",
-            wanted="(n_layers, n_vertices)",
-        )
+    check_shape("profiles", profiles, "n_layers", "n_vertices")
     return profiles
 
 

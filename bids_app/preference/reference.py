@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.preference.profiles import residual_slope
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,13 +62,8 @@ def reference_profile(
     """
     profiles = np.asarray(profiles, dtype=np.float64)
     significant = np.asarray(significant, dtype=bool)
-    if profiles.ndim != 2 or significant.shape != profiles.shape[1:]:
-        raise BadDataError(
-            "Profiles and the mask of significant vertices do not match.",
-            where="significant",
-            found=f"shape {significant.shape} for profiles {profiles.shape}",
-            wanted="(n_vertices,) and (n_layers, n_vertices)",
-        )
+    check_shape("profiles", profiles, "n_layers", "n_vertices")
+    check_shape("significant", significant, profiles.shape[1])
     chosen = significant & np.isfinite(profiles).all(axis=0)
     n_chosen = int(chosen.sum())
     if n_chosen < max(min_vertices, 1):
@@ -100,13 +95,8 @@ def leave_one_out_references(profiles: npt.ArrayLike, mask: npt.ArrayLike) -> Fl
     """
     profiles = np.asarray(profiles, dtype=np.float64)
     mask = np.asarray(mask, dtype=bool)
-    if profiles.ndim != 3 or mask.shape != profiles.shape[2:]:
-        raise BadDataError(
-            "Profiles and mask do not match.",
-            where="mask",
-            found=f"mask {mask.shape} for profiles {profiles.shape}",
-            wanted="(n_vertices,) and (n_participants, n_layers, n_vertices)",
-        )
+    check_shape("profiles", profiles, "n_participants", "n_layers", "n_vertices")
+    check_shape("mask", mask, profiles.shape[2])
     if len(profiles) < 2:
         raise BadDataError(
             "A leave-one-participant-out reference needs at least two participants.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import UsageError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
 from bids_app.surface.mesh import SurfaceMesh
@@ -81,13 +81,8 @@ def lag_curve(
     """
     bold = np.asarray(responses, dtype=np.float64)
     sound = np.asarray(envelope, dtype=np.float64)
-    if bold.ndim != 2 or sound.shape != bold.shape[:1]:
-        raise BadDataError(
-            "Responses and envelope do not fit.",
-            where="responses, envelope",
-            found=f"{bold.shape} and {sound.shape}",
-            wanted="(n_times, n_vertices) and (n_times,)",
-        )
+    check_shape("responses", bold, "n_times", "n_vertices")
+    check_shape("envelope", sound, len(bold))
     if not tr > 0:
         raise UsageError("The repetition time is not positive.", where="tr", found=tr)
     signal = _region_mean(bold)
@@ -233,13 +228,7 @@ def summarize_lags(
         If the shapes do not fit.
     """
     rows, at = np.atleast_2d(np.asarray(curves, dtype=np.float64)), np.asarray(lags)
-    if rows.shape[1:] != at.shape:
-        raise BadDataError(
-            "Curves and lags do not fit.",
-            where="curves, lags",
-            found=f"{rows.shape} and {at.shape}",
-            wanted="(n_curves, n_lags) and (n_lags,)",
-        )
+    check_shape("lags", at, *rows.shape[1:])
     z = fisher_z(rows)
     z = z[np.isfinite(z).any(axis=1)]
     if not len(z):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial import ConvexHull
 
-from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.errors import BadDataError, MissingInputError, UsageError, check_shape
 from bids_app.outputs import DENSITIES, N_VERTICES
 from bids_app.resources import FINE_MESHES
 
@@ -186,13 +186,7 @@ def normalize_sphere(points: npt.ArrayLike, radius: float = SPHERE_RADIUS) -> Fl
         If the shape is wrong or a point is not finite or lies at the origin.
     """
     points = np.asarray(points, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise BadDataError(
-            "Sphere coordinates have the wrong shape.",
-            where="points",
-            found=f"shape {points.shape}",
-            wanted="(n_vertices, 3)",
-        )
+    check_shape("points", points, "n_vertices", 3)
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
         raise BadDataError("A point of the sphere is not finite or at the origin.", where="points")

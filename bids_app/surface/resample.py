@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.surface.mesh import normalize_sphere
 
 FloatArray = npt.NDArray[np.float64]
@@ -182,13 +182,8 @@ def adaptive_sphere_map(
     if source_areas is None or target_areas is None:
         source_areas, target_areas = np.ones(n_source), np.ones(n_target)
     source_areas, target_areas = np.asarray(source_areas), np.asarray(target_areas)
-    if source_areas.shape != (n_source,) or target_areas.shape != (n_target,):
-        raise BadDataError(
-            "Vertex areas do not match the spheres.",
-            where="source_areas, target_areas",
-            found=f"{source_areas.shape}, {target_areas.shape}",
-            wanted=f"({n_source},), ({n_target},)",
-        )
+    check_shape("source_areas", source_areas, n_source)
+    check_shape("target_areas", target_areas, n_target)
     for matrix in (forward, backward):
         matrix.eliminate_zeros()
     reached = (forward != 0).astype(np.int8)

@@ -124,8 +124,8 @@ def test_auditory_vertices_are_on_both_superior_temporal_planes():
 @pytest.mark.parametrize(
     ("responses", "envelope", "tr", "message"),
     [
-        (np.zeros((10, 2)), np.zeros(9), 1.0, "do not fit"),
-        (np.zeros(10), np.zeros(10), 1.0, "do not fit"),
+        (np.zeros((10, 2)), np.zeros(9), 1.0, "where: envelope"),
+        (np.zeros(10), np.zeros(10), 1.0, "where: responses"),
         (np.zeros((10, 2)), np.zeros(10), 0.0, "not positive"),
     ],
 )
@@ -135,7 +135,7 @@ def test_bad_input(responses, envelope, tr, message):
 
 
 def test_curves_and_lags_must_fit():
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="where: lags"):
         summarize_lags(np.zeros((2, 3)), LAGS, seed=0)
 
 
