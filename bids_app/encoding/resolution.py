@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -157,34 +158,6 @@ class Resolution:
             self._made[key] = [left @ self._right[index, i] for i in self.sources[segment]]
         return self._made[key]
 
-    def predict(
-        self, segment: int, alpha: int, coefficients: NDArray[Any]
-    ) -> NDArray[np.floating[Any]]:
-        """Predicted coefficients of a held-out segment.
-
-        Parameters
-        ----------
-        segment : int
-            Held-out segment.
-        alpha : int
-            Index of the penalty.
-        coefficients : ndarray, shape (n_vertices, n_coefficients)
-            Coefficients of all segments.
-
-        Returns
-        -------
-        ndarray, shape (n_vertices, 2 * n_freq)
-        """
-        matrices = self.matrices(segment, alpha)
-        parts = [
-            coefficients[:, self.columns[i]] @ m.T
-            for i, m in zip(self.sources[segment], matrices, strict=True)
-        ]
-        out = parts[0]
-        for part in parts[1:]:
-            out += part
-        return out
-
 
 def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
     """Vertices of every label, labels ascending, at most 2048 together."""
@@ -249,7 +222,8 @@ def held_out_statistics(
 
     def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
         picked = coefficients[vertices]
-        predicted = resolution.predict(segment, alpha, picked)
+        sources = zip(resolution.sources[segment], resolution.matrices(segment, alpha), strict=True)
+        predicted = reduce(np.add, [picked[:, resolution.columns[i]] @ m.T for i, m in sources])
         target = picked[:, resolution.columns[segment]]
         product[segment, vertices] = np.einsum("vf,vf->v", predicted, target)
         energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)

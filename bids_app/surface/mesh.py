@@ -119,13 +119,7 @@ class SurfaceMesh:
         BadDataError
             If the last axis has another length than the mesh.
         """
-        if values.shape[-1] != self.n_vertices:
-            raise BadDataError(
-                "Values and mesh have different numbers of vertices.",
-                where=f"values for {self.space}",
-                found=f"shape {values.shape}",
-                wanted=f"last axis of {self.n_vertices} (left, then right)",
-            )
+        check_shape(f"values for {self.space}", values, *values.shape[:-1], self.n_vertices)
         n_left = self.left.n_vertices
         return values[..., :n_left], values[..., n_left:]
 
@@ -305,13 +299,7 @@ def _hemisphere(
 ) -> Hemisphere:
     sphere, faces = surfaces["sphere"]
     for name, (points, _) in surfaces.items():
-        if points.shape != sphere.shape:
-            raise BadDataError(
-                f"The {name} surface and the sphere have different numbers of vertices.",
-                where=structure,
-                found=f"{len(points)}",
-                wanted=f"{len(sphere)}",
-            )
+        check_shape(f"{name} surface of {structure}", points, *sphere.shape)
     sphere = normalize_sphere(sphere)
     return Hemisphere(
         structure=structure,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
-from bids_app.surface.mesh import Hemisphere, SurfaceMesh
+from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
 Series = npt.NDArray[np.float32]
@@ -53,7 +53,7 @@ def project_volume(
     faces : (n_faces, 3) int array
         Triangles, 0-based.
     onto : SphereMap, optional
-        Applied to each block, for example what `registered_map` returns.
+        Applied to each block.
 
     Returns
     -------
@@ -108,7 +108,7 @@ class OwnSurfaces:
     white, pial : (n_vertices, 3) array
         mm, in the space of the participant's T1w volume.
     sphere : (n_vertices, 3) array
-        Registered to fsaverage.
+        Registered to fsaverage (``space-fsaverage_desc-reg_sphere.surf.gii``).
     faces : (n_faces, 3) int array
     """
 
@@ -152,7 +152,8 @@ def volume_on_template(
             sides.append(project_volume(image, white, pial, hemi.faces))
         else:
             side = own[index]
-            onto = registered_map(side.sphere, side.faces, hemi)
+            # Every vertex of the participant's finer mesh contributes.
+            onto = adaptive_sphere_map(side.sphere, side.faces, hemi.sphere, hemi.faces)
             sides.append(project_volume(image, side.white, side.pial, side.faces, onto=onto))
     return np.hstack(sides)
 
@@ -165,27 +166,6 @@ def mni305_to_mni152(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return (
         np.asarray(points, dtype=np.float64) @ _MNI305_TO_MNI152[:, :3].T + _MNI305_TO_MNI152[:, 3]
     )
-
-
-def registered_map(sphere: npt.ArrayLike, faces: npt.ArrayLike, template: Hemisphere) -> SphereMap:
-    """Weights from a participant's own mesh to a template's.
-
-    Parameters
-    ----------
-    sphere : (n_vertices, 3) array
-        The participant's sphere registered to fsaverage
-        (``space-fsaverage_desc-reg_sphere.surf.gii``).
-    faces : (n_faces, 3) int array
-        Its triangles.
-    template : Hemisphere
-        The same hemisphere of the template.
-
-    Returns
-    -------
-    SphereMap
-        Every vertex of the participant's finer mesh contributes.
-    """
-    return adaptive_sphere_map(sphere, faces, template.sphere, template.faces)
 
 
 def read_cifti(path: Path) -> tuple[Series, Series]:

@@ -14,6 +14,9 @@ from bids_app.surface.mesh import normalize_sphere
 
 FloatArray = npt.NDArray[np.float64]
 
+# Share of a target vertex' weight that must remain.
+_MIN_WEIGHT = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class SphereMap:
@@ -27,13 +30,7 @@ class SphereMap:
 
     weights: sparse.csr_matrix
 
-    def apply(
-        self,
-        values: npt.ArrayLike,
-        mask: npt.ArrayLike | None = None,
-        *,
-        min_weight: float = 1e-6,
-    ) -> FloatArray:
+    def apply(self, values: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> FloatArray:
         """Resample values, leaving source vertices outside a mask out of the weights.
 
         Parameters
@@ -42,13 +39,11 @@ class SphereMap:
             Source values; those that are not finite are left out like masked ones.
         mask : (n_source,) bool array, optional
             Source vertices that count (the cortex). Without it all finite values do.
-        min_weight : float
-            Share of a target vertex' weight that must remain, else it is NaN.
 
         Returns
         -------
         (..., n_target) float64
-            Weighted means of what remains.
+            Weighted means of what remains; NaN where nothing does.
 
         Raises
         ------
@@ -58,20 +53,13 @@ class SphereMap:
         values = np.asarray(values, dtype=np.float64)
         n_source = self.weights.shape[1]
         inside = np.ones(n_source, bool) if mask is None else np.asarray(mask, dtype=bool)
-        for name, shape in (("values", values.shape[-1:]), ("mask", inside.shape)):
-            if shape != (n_source,):
-                raise BadDataError(
-                    f"The {name} and the source sphere have different numbers of vertices.",
-                    where=name,
-                    found=f"{shape}",
-                    wanted=f"{n_source} in the last axis",
-                    remedy="Check the density of the map and that it is one hemisphere.",
-                )
+        check_shape("values", values, *values.shape[:-1], n_source)
+        check_shape("mask", inside, n_source)
         rows = values.reshape(-1, n_source)
         use = inside & np.isfinite(rows)
         remaining = (self.weights @ use.astype(np.float64).T).T
         total = (self.weights @ np.where(use, rows, 0.0).T).T
-        valid = remaining >= min_weight
+        valid = remaining >= _MIN_WEIGHT
         result = np.where(valid, total / np.where(valid, remaining, 1.0), np.nan)
         return result.reshape(*values.shape[:-1], -1)
 
@@ -208,8 +196,6 @@ def resample_barycentric(
     target_faces: npt.ArrayLike | None = None,
     *,
     mask: npt.ArrayLike | None = None,
-    source_areas: npt.ArrayLike | None = None,
-    target_areas: npt.ArrayLike | None = None,
 ) -> FloatArray:
     """Resample one hemisphere's maps over registered spheres, the medial wall left out.
 
@@ -231,8 +217,6 @@ def resample_barycentric(
         interpolation at the target vertices.
     mask : (n_source,) bool array, optional
         Source vertices in cortex.
-    source_areas, target_areas : arrays, optional
-        Vertex areas, for `adaptive_sphere_map`.
 
     Returns
     -------
@@ -245,15 +229,10 @@ def resample_barycentric(
         If shapes disagree or the triangles do not cover the sphere.
     """
     if target_faces is None:
-        return sphere_map(source_sphere, source_faces, target_sphere).apply(values, mask)
-    return adaptive_sphere_map(
-        source_sphere,
-        source_faces,
-        target_sphere,
-        target_faces,
-        source_areas=source_areas,
-        target_areas=target_areas,
-    ).apply(values, mask)
+        rule = sphere_map(source_sphere, source_faces, target_sphere)
+    else:
+        rule = adaptive_sphere_map(source_sphere, source_faces, target_sphere, target_faces)
+    return rule.apply(values, mask)
 
 
 def _best_triangle(

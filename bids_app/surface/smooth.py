@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.special import ive
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.surface.mesh import vertex_areas
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,13 +66,7 @@ def smooth_surface(
     points, triangles, inside = _checked(vertices, faces, mask)
     result = np.array(values, dtype=np.float64)
     n_vertices = len(points)
-    if result.shape[-1:] != (n_vertices,):
-        raise BadDataError(
-            "Values and mesh have different numbers of vertices.",
-            where="values",
-            found=f"shape {result.shape}",
-            wanted=f"last axis of {n_vertices}",
-        )
+    check_shape("values", result, *result.shape[:-1], n_vertices)
     if not math.isfinite(fwhm) or fwhm < 0:
         raise UsageError(
             "The smoothing width is not a length.",
@@ -97,15 +91,9 @@ def _checked(
     triangles = np.asarray(faces, dtype=np.int64)
     n_vertices = len(points)
     inside = np.ones(n_vertices, bool) if mask is None else np.array(mask, dtype=bool)
-    for name, found, wanted in (
-        ("vertices", points.shape, (n_vertices, 3)),
-        ("faces", triangles.shape, (len(triangles), 3)),
-        ("mask", inside.shape, (n_vertices,)),
-    ):
-        if found != wanted:
-            raise BadDataError(
-                f"The {name} have the wrong shape.", where=name, found=found, wanted=wanted
-            )
+    check_shape("vertices", points, n_vertices, 3)
+    check_shape("faces", triangles, len(triangles), 3)
+    check_shape("mask", inside, n_vertices)
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < n_vertices:
         raise BadDataError(
             "The triangles name vertices that do not exist.",

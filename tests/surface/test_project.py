@@ -14,9 +14,9 @@ from bids_app.surface.project import (
     mni305_to_mni152,
     project_volume,
     read_cifti,
-    registered_map,
     volume_on_template,
 )
+from bids_app.surface.resample import adaptive_sphere_map
 from bids_app.testing.icosahedron import icosahedral_mesh
 
 SLOPES = np.array([[1.0, 0.5, -0.25], [0.0, 2.0, 1.0], [-1.0, 0.0, 0.5]])
@@ -73,7 +73,7 @@ def test_own_surfaces_reach_the_template_by_the_registered_sphere():
     own_sphere = turn.apply(fine.sphere)
     position = own_sphere / 100.0
     stretch = np.array([45.0, 35.0, 30.0])
-    mapping = registered_map(own_sphere, fine.faces, coarse)
+    mapping = adaptive_sphere_map(own_sphere, fine.faces, coarse.sphere, coarse.faces)
     series = project_volume(
         linear_volume(),
         position * (stretch - 2),
