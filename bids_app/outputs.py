@@ -281,6 +281,11 @@ class OutputTree:
         return sorted({sub for path, sub in found if path.parent.parent.name == f"sub-{sub}"})
 
 
+def hemispheres_of(left: Path) -> list[Path]:
+    """Files of both hemispheres, from that of the left one."""
+    return [left.with_name(left.name.replace("_hemi-L_", f"_hemi-{h}_")) for h in HEMISPHERES]
+
+
 def sidecar_of(path: Path) -> Path:
     """JSON sidecar beside a GIFTI or TSV file."""
     return path.with_name(path.name.split(".")[0] + ".json")

@@ -57,6 +57,11 @@ class MapOutput:
     suffix: str = "statmap"
 
 
+def maps_of(each: str, desc: str = "", /, **texts: str) -> tuple[MapOutput, ...]:
+    """Maps called like the attributes that hold them, with what each shows."""
+    return tuple(MapOutput(stat, stat, text, desc, each) for stat, text in texts.items())
+
+
 @dataclass(frozen=True)
 class TableOutput:
     """A TSV file with the JSON dictionary of its columns.
@@ -94,22 +99,6 @@ class TableOutput:
     others: str = ""
     whole: bool = False
     of_model: bool = True
-
-
-@dataclass(frozen=True)
-class FileOutput:
-    """A file that its analysis writes itself, with a sidecar beside it.
-
-    Attributes
-    ----------
-    suffix : str
-        Of its name, with the extension.
-    made : callable
-        As for `MapOutput`.
-    """
-
-    suffix: str
-    made: Callable[[Any], bool] = always
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from bids_app.outputs import (
     ALIGNMENT_DESC,
     CONDITIONS_LABEL,
     OutputTree,
+    hemispheres_of,
     join_entities,
     labeled,
     safe_label,
@@ -124,8 +125,7 @@ class Folder(ABC):
 
     def both(self, left: Path) -> FloatArray:
         """Maps of both hemispheres, (n_arrays, n_vertices), left first."""
-        right = left.with_name(left.name.replace("hemi-L", "hemi-R"))
-        halves = [read_gifti(self.need(path)) for path in (left, right)]
+        halves = [read_gifti(self.need(path)) for path in hemispheres_of(left)]
         if len(halves[0]) != len(halves[1]):
             raise BadDataError(
                 "The hemispheres hold different numbers of maps", where=self.name(left)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bids_app.analyses.conditions.participant import ConditionResult
-from bids_app.analyses.declare import MapOutput, Part, TableOutput
+from bids_app.analyses.declare import Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import EmotionMaps
@@ -92,48 +92,30 @@ def _planned(scope: Scope) -> list[Part]:
     return [Part(), *(Part("contrast", {"feature": label}) for label in scope.contrasts)]
 
 
-# Measured on fsaverage5 (AR(1) errors), per volume.
-_MODEL_SECONDS = 0.02
-_CONTRAST_SECONDS = 0.001
-
-
-def _cost_of_contrasts(scope: Scope) -> Cost:
-    return _cost(scope, _MODEL_SECONDS + len(scope.contrasts) * _CONTRAST_SECONDS)
-
-
-def _cost_of_interactions(scope: Scope) -> Cost:
-    """A model of its own per contrast."""
-    return _cost(scope, len(scope.contrasts) * _MODEL_SECONDS)
+# Measured on fsaverage5, per volume: reading and smoothing, a model with AR(1) errors, a contrast.
+_READING_SECONDS = 0.03
+_MODEL_SECONDS = 0.005
+_CONTRAST_SECONDS = 0.0005
 
 
 def _cost(scope: Scope, seconds_per_volume: float) -> Cost:
-    volumes = sum(run.n_volumes for run in scope.trials)
     n_maps = len(scope.contrasts) * (2 if scope.config.conditions.seed else 1)
-    return Cost(
-        seconds=volumes * seconds_per_volume * scope.mesh_scale,
-        memory=glm_memory(scope.trials, n_maps, scope.config.cleaning.space),
-    )
+    memory = glm_memory(scope.trials, n_maps, scope.config.cleaning.space)
+    return Cost(scope.seconds(scope.trials, seconds_per_volume), memory)
 
 
 CONTRAST = ParticipantAnalysis(
     "contrast",
     needed=lambda scope: bool(scope.contrasts),
     parts=_planned,
-    cost=_cost_of_contrasts,
-    maps=(
-        MapOutput(
-            "effect",
-            "effect",
-            "difference of conditions, percent signal change unless the sidecar says otherwise",
-            each="contrast",
-        ),
-        MapOutput(
-            "t",
-            "t",
-            "t of that difference, fixed effects over runs, AR(1) errors",
-            each="contrast",
-        ),
-        MapOutput("z", "z", "normal quantile of that t", each="contrast"),
+    cost=lambda scope: _cost(
+        scope, _READING_SECONDS + _MODEL_SECONDS + len(scope.contrasts) * _CONTRAST_SECONDS
+    ),
+    maps=maps_of(
+        "contrast",
+        effect="difference of conditions, percent signal change unless the sidecar says otherwise",
+        t="t of that difference, fixed effects over runs, AR(1) errors",
+        z="normal quantile of that t",
     ),
     tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="runs", whole=True),),
     model=CONDITIONS_LABEL,
@@ -143,23 +125,13 @@ INTERACTION = ParticipantAnalysis(
     "interaction",
     needed=lambda scope: bool(scope.contrasts and scope.config.conditions.seed),
     parts=_planned,
-    cost=_cost_of_interactions,
-    maps=(
-        MapOutput(
-            "effect",
-            "effect",
-            "interaction of the seed's course with the difference of conditions",
-            desc="ppi",
-            each="contrast",
-        ),
-        MapOutput(
-            "t",
-            "t",
-            "t of the interaction, fixed effects over runs, AR(1) errors",
-            desc="ppi",
-            each="contrast",
-        ),
-        MapOutput("z", "z", "normal quantile of that t", desc="ppi", each="contrast"),
+    cost=lambda scope: _cost(scope, len(scope.contrasts) * _MODEL_SECONDS),
+    maps=maps_of(
+        "contrast",
+        "ppi",
+        effect="interaction of the seed's course with the difference of conditions",
+        t="t of the interaction, fixed effects over runs, AR(1) errors",
+        z="normal quantile of that t",
     ),
     model=CONDITIONS_LABEL,
 )

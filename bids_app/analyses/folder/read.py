@@ -13,7 +13,7 @@ from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.tables import read_frame
-from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
+from bids_app.outputs import N_VERTICES, OutputTree, hemispheres_of
 from bids_app.surface.gifti import read_gifti
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def read_maps(
         If a file cannot be read, is of another shape, holds infinity or nothing but NaN.
     """
     halves: list[NDArray[np.float32]] = []
-    for hemi in HEMISPHERES:
-        path = left.with_name(left.name.replace("_hemi-L_", f"_hemi-{hemi}_"))
+    for path in hemispheres_of(left):
         values = read_gifti(path)
         wanted = (len(values) if n_arrays is None else n_arrays, N_VERTICES[space])
         n_arrays = wanted[0]

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bids_app.analyses.declare import FileOutput, MapOutput, Part, TableOutput
+from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.config import Config
 from bids_app.inputs.estimate import Cost
 from bids_app.inputs.records import BoldRun
@@ -15,7 +15,7 @@ from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
 from bids_app.report.page import Section
 from bids_app.report.sources import ParticipantFiles
 
-REFERENCE_VERTICES = 2 * N_VERTICES["fsaverage5"]
+REFERENCE_ROWS, REFERENCE_VERTICES = 939, 2 * N_VERTICES["fsaverage5"]
 """Of the measurements behind all costs."""
 FLOAT = 4
 
@@ -71,9 +71,14 @@ class Scope:
         return 2 * N_VERTICES[self.config.cleaning.space]
 
     @property
-    def mesh_scale(self) -> float:
-        """How many times the vertices of the measurements there are."""
-        return self.n_vertices / REFERENCE_VERTICES
+    def fit_scale(self) -> float:
+        """Time of a fit, relative to the measurements."""
+        return (self.n_rows / REFERENCE_ROWS) ** 2 * self.n_vertices / REFERENCE_VERTICES
+
+    def seconds(self, runs: Sequence[BoldRun], per_volume: float) -> float:
+        """Time that runs take, from that of a volume on the mesh of the measurements."""
+        volumes = sum(run.n_volumes for run in runs)
+        return volumes * per_volume * self.n_vertices / REFERENCE_VERTICES
 
 
 def _no_sections(files: ParticipantFiles) -> list[Section]:
@@ -94,7 +99,9 @@ class ParticipantAnalysis:
         From a scope to the parts that its result will have.
     cost : callable
         What it takes in a scope.
-    maps, tables, files : sequence of outputs
+    maps, tables : sequence of outputs
+    files : mapping from the end of a name to callable
+        What it writes itself, with a sidecar each, and whether it does in a scope.
     model : str
         Model label of its files; empty where there are files of each feature space.
     desc : str
@@ -111,7 +118,7 @@ class ParticipantAnalysis:
     cost: Callable[[Scope], Cost]
     maps: Sequence[MapOutput] = ()
     tables: Sequence[TableOutput] = ()
-    files: Sequence[FileOutput] = ()
+    files: Mapping[str, Callable[[Scope], bool]] = field(default_factory=dict)
     model: str = ""
     desc: str = ""
     completed: bool = True
@@ -126,7 +133,7 @@ class ParticipantAnalysis:
     def suffixes(self) -> set[str]:
         """What names of its files end in."""
         maps, tables = ({output.suffix for output in some} for some in (self.maps, self.tables))
-        return {*maps, *tables, *(file.suffix.split(".")[0] for file in self.files), "settings"}
+        return {*maps, *tables, *(ending.split(".")[0] for ending in self.files), "settings"}
 
     def outputs(self, scope: Scope) -> Iterator[Path]:
         """Every file that it leaves of a participant."""
@@ -142,9 +149,9 @@ class ParticipantAnalysis:
                 if table.each == part.each and table.made(scope):
                     names = table_entities(table, part, model)
                     yield tree.participant_file(who, f"{table.suffix}.tsv", **names)
-        for file in self.files:
-            if file.made(scope):
-                yield tree.participant_file(who, file.suffix, model=model, space=space)
+        for ending, made in self.files.items():
+            if made(scope):
+                yield tree.participant_file(who, ending, model=model, space=space)
 
     def closing(self, scope: Scope) -> list[Path]:
         """The file that marks it as complete, where there is one."""

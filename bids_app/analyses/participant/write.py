@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.declare import FileOutput, MapOutput, Part, TableOutput
+from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import (
     FLOAT,
@@ -209,10 +209,9 @@ def _planned_models(scope: Scope) -> list[Part]:
 
 
 # Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
-_VOLUMES = 939
 _RUN_SECONDS_PER_VOLUME = 0.05
 _LAYER_SECONDS = 5.0
-_REFIT_SECONDS = 0.5
+_REFIT_SECONDS = 0.4
 _NETWORK_SECONDS_PER_SECOND = 0.05
 _LAYER_SECONDS_PER_SECOND = 0.0085
 _PATCH_SECONDS = 0.96
@@ -224,9 +223,7 @@ def _memory(scope: Scope) -> float:
 
 
 def _cost_of_responses(scope: Scope) -> Cost:
-    volumes = sum(run.n_volumes for run in scope.music)
-    seconds = volumes * _RUN_SECONDS_PER_VOLUME * scope.mesh_scale
-    return Cost(seconds=seconds, memory=_memory(scope))
+    return Cost(scope.seconds(scope.music, _RUN_SECONDS_PER_VOLUME), _memory(scope))
 
 
 def _cost_of_models(scope: Scope) -> Cost:
@@ -239,7 +236,7 @@ def _cost_of_models(scope: Scope) -> Cost:
     refits = statistics.n_nulls if statistics.null == "phase" else 0
     layer = _LAYER_SECONDS + refits * _REFIT_SECONDS
     return Cost(
-        seconds=n_layers * layer * (scope.n_rows / _VOLUMES) ** 2 * scope.mesh_scale,
+        seconds=n_layers * layer * scope.fit_scale,
         memory=_memory(scope) + 2 * ENCODING.map_bytes(scope),
         shared_seconds=heard * (_NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND),
         shared_disk=n_layers * n_patches**2 * FLOAT,
@@ -275,7 +272,7 @@ ENCODING = ParticipantAnalysis(
     parts=_planned_models,
     cost=_cost_of_models,
     maps=(
-        *(MapOutput(stat, stat) for stat in ("r", "z", "p", "q")),
+        *maps_of("", r="", z="", p="", q=""),
         MapOutput(
             "p",
             "p_max",
@@ -297,11 +294,10 @@ ENCODING = ParticipantAnalysis(
                 "ReferenceMissing": "reason",
             },
         ),
-        MapOutput("centroid", "centroid", desc="layerpref", each="preference"),
-        MapOutput("argmax", "argmax", desc="layerpref", each="preference"),
+        *maps_of("preference", "layerpref", centroid="", argmax=""),
         MapOutput("max", "maximum", desc="layerpref", each="preference"),
     ),
     tables=(TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),),
-    files=(FileOutput("weights.h5", made=lambda scope: bool(scope.config.model.save_weights)),),
+    files={"weights.h5": lambda scope: bool(scope.config.model.save_weights)},
     sections=layer_sections,
 )

@@ -24,7 +24,7 @@ from bids_app.features.cache import FeatureGrams
 from bids_app.files import read_json
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, StudyPlan
-from bids_app.outputs import HEMISPHERES, OutputTree, sidecar_of
+from bids_app.outputs import OutputTree, hemispheres_of, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -52,10 +52,9 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
     pattern = tree.participant_bold(participant, "L", space, stim="*").name
     blocks = []
     for left in sorted(folder.glob(pattern)):
-        paths = [left.with_name(left.name.replace("_hemi-L_", f"_hemi-{h}_")) for h in HEMISPHERES]
         told = read_json(sidecar_of(left))
         times = np.asarray(told["StimulusTimes"])
-        values = np.hstack([read_gifti(path) for path in paths])
+        values = np.hstack([read_gifti(path) for path in hemispheres_of(left)])
         blocks.append(Block(told["Stimulus"], left.name, told["RepetitionTime"], times, values))
     if not blocks:
         raise MissingInputError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.declare import MapOutput, Part, TableOutput
+from bids_app.analyses.declare import Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import EmotionMaps, MapContrast
@@ -169,27 +169,23 @@ def _planned_scores(scope: Scope) -> list[Part]:
     return [Part("scores"), Part("changes")] if usable else []
 
 
-# Measured on fsaverage5: fits with AR(1) errors, per volume.
-_GLM_SECONDS_PER_VOLUME = 0.02
+# Measured on fsaverage5: a volume read and fitted with AR(1) errors, a scale in one window of 939
+# volumes, a layer.
+_GLM_SECONDS = 0.035
 _PREDICTION_SECONDS = 5.0
-_SCORES_SECONDS = 0.2
+_SCORES_SECONDS = 0.3
 
 
 def _cost_of_effects(scope: Scope) -> Cost:
-    volumes = sum(run.n_volumes for run in scope.music)
     n_maps = sum(len(part.names) for part in _planned_effects(scope))
-    return Cost(
-        seconds=volumes * _GLM_SECONDS_PER_VOLUME * scope.mesh_scale,
-        memory=glm_memory(scope.music, n_maps, scope.config.cleaning.space),
-    )
+    memory = glm_memory(scope.music, n_maps, scope.config.cleaning.space)
+    return Cost(scope.seconds(scope.music, _GLM_SECONDS), memory)
 
 
 def _cost_of_predictions(scope: Scope) -> Cost:
     n_fits = len(WINDOWS) * len(scope.scales)
-    return Cost(
-        seconds=n_fits * _PREDICTION_SECONDS * (scope.n_rows / 939) ** 2 * scope.mesh_scale,
-        memory=response_memory(scope.n_rows, scope.config.cleaning.space),
-    )
+    memory = response_memory(scope.n_rows, scope.config.cleaning.space)
+    return Cost(n_fits * _PREDICTION_SECONDS * scope.fit_scale, memory)
 
 
 def _cost_of_scores(scope: Scope) -> Cost:
@@ -201,17 +197,11 @@ BRAIN = ParticipantAnalysis(
     needed=_needed,
     parts=_planned_effects,
     cost=_cost_of_effects,
-    maps=(
-        MapOutput(
-            "effect",
-            "effect",
-            "percent signal change per standard deviation of the size of a rating's change",
-            each="scale",
-        ),
-        MapOutput(
-            "t", "t", "effect over its standard error, fixed effects over runs", each="scale"
-        ),
-        MapOutput("z", "z", "standard normal quantile of t", each="scale"),
+    maps=maps_of(
+        "scale",
+        effect="percent signal change per standard deviation of the size of a rating's change",
+        t="effect over its standard error, fixed effects over runs",
+        z="standard normal quantile of t",
     ),
     tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="table"),),
     model=EMOTION_LABEL,
@@ -222,7 +212,7 @@ PREDICTION = ParticipantAnalysis(
     needed=_needed,
     parts=_planned_predictions,
     cost=_cost_of_predictions,
-    maps=tuple(MapOutput(stat, stat, each="window") for stat in ("r", "z", "p", "q")),
+    maps=maps_of("window", r="", z="", p="", q=""),
     model=EMOTION_LABEL,
 )
 SCORES = ParticipantAnalysis(
