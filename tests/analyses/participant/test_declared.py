@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from input_trees import Tree
 from listed import listed
+from planning import plan_study
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.records import Record
@@ -19,7 +20,6 @@ from bids_app.cli.dry_run import folded
 from bids_app.cli.run import main
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.inputs.dataset import plan_study
 from bids_app.outputs import OutputTree, bidsignore, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
