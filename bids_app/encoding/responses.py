@@ -24,11 +24,10 @@ def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]
         When their number, lengths or vertices disagree.
     """
     check_shape("responses", responses, len(plan.lengths))
-    wanted: int | str = "n_vertices"
+    n_vertices = int(responses[0].shape[-1])
     for i, (response, length) in enumerate(zip(responses, plan.lengths, strict=True)):
-        check_shape(f"responses[{i}]", response, length, wanted)
-        wanted = response.shape[1]
-    return int(wanted)
+        check_shape(f"responses[{i}]", response, length, n_vertices or "n_vertices")
+    return n_vertices
 
 
 def standardize(

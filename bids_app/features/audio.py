@@ -103,19 +103,13 @@ def file_sha256(path: str | Path) -> str:
 
 def _check_exists(path: Path) -> None:
     problem = content_problem(path)
-    if problem and "no permission" in problem:
-        raise MissingInputError("A file cannot be read.", where=path, found=problem)
-    if path.is_file():
-        return
-    if path.is_symlink():
+    if problem and ("no permission" in problem or not path.is_file()):
         raise MissingInputError(
-            "The content of this file is not here: the link points nowhere.",
+            "There is no such file, or it cannot be read.",
             where=path,
-            remedy="in a DataLad or git-annex dataset run `datalad get` on it",
+            found=problem,
+            remedy="check the name and the folder it is in",
         )
-    raise MissingInputError(
-        "There is no such file.", where=path, remedy="check the name and the folder it is in"
-    )
 
 
 def _open(path: Path) -> soundfile.SoundFile:

@@ -1,58 +1,29 @@
 """Group statistics on arrays."""
 
-from bids_app.group.alignment import AlignmentResult, spin_alignment, two_sided_p
-from bids_app.group.alignment_summary import (
-    GradientBins,
-    GroupAlignment,
-    OmnibusAlignment,
-    gradient_bins,
-    group_alignment,
-    omnibus_alignment,
-)
-from bids_app.group.clusters import Cluster, cluster_table
-from bids_app.group.enhancement import TfceResult, tfce_sign_flip
-from bids_app.group.inference import SignFlipResult, sign_flip_max_t
-from bids_app.group.isc import IscResult, isc
-from bids_app.group.orientation import orient_gradient
-from bids_app.group.parcels import ParcelTable, parcel_table
-from bids_app.group.reliability import (
-    split_half,
-    stimulus_reliability,
-)
-from bids_app.group.stimulus_null import (
-    StimulusNull,
-    median_penalty,
-    refit_stimulus_null,
-    stimulus_null,
-)
-from bids_app.group.stimulus_weights import PredictionModel
-
-__all__ = [
-    "AlignmentResult",
-    "Cluster",
-    "GradientBins",
-    "GroupAlignment",
-    "IscResult",
-    "OmnibusAlignment",
-    "ParcelTable",
-    "PredictionModel",
-    "SignFlipResult",
-    "StimulusNull",
-    "TfceResult",
-    "cluster_table",
-    "gradient_bins",
-    "group_alignment",
-    "isc",
-    "median_penalty",
-    "omnibus_alignment",
-    "orient_gradient",
-    "parcel_table",
-    "refit_stimulus_null",
-    "sign_flip_max_t",
-    "spin_alignment",
-    "split_half",
-    "stimulus_null",
-    "stimulus_reliability",
-    "tfce_sign_flip",
-    "two_sided_p",
-]
+from bids_app.group.alignment import AlignmentResult as AlignmentResult
+from bids_app.group.alignment import spin_alignment as spin_alignment
+from bids_app.group.alignment import two_sided_p as two_sided_p
+from bids_app.group.alignment_summary import GradientBins as GradientBins
+from bids_app.group.alignment_summary import GroupAlignment as GroupAlignment
+from bids_app.group.alignment_summary import OmnibusAlignment as OmnibusAlignment
+from bids_app.group.alignment_summary import gradient_bins as gradient_bins
+from bids_app.group.alignment_summary import group_alignment as group_alignment
+from bids_app.group.alignment_summary import omnibus_alignment as omnibus_alignment
+from bids_app.group.clusters import Cluster as Cluster
+from bids_app.group.clusters import cluster_table as cluster_table
+from bids_app.group.enhancement import TfceResult as TfceResult
+from bids_app.group.enhancement import tfce_sign_flip as tfce_sign_flip
+from bids_app.group.inference import SignFlipResult as SignFlipResult
+from bids_app.group.inference import sign_flip_max_t as sign_flip_max_t
+from bids_app.group.isc import IscResult as IscResult
+from bids_app.group.isc import isc as isc
+from bids_app.group.orientation import orient_gradient as orient_gradient
+from bids_app.group.parcels import ParcelTable as ParcelTable
+from bids_app.group.parcels import parcel_table as parcel_table
+from bids_app.group.reliability import split_half as split_half
+from bids_app.group.reliability import stimulus_reliability as stimulus_reliability
+from bids_app.group.stimulus_null import StimulusNull as StimulusNull
+from bids_app.group.stimulus_null import median_penalty as median_penalty
+from bids_app.group.stimulus_null import refit_stimulus_null as refit_stimulus_null
+from bids_app.group.stimulus_null import stimulus_null as stimulus_null
+from bids_app.group.stimulus_weights import PredictionModel as PredictionModel

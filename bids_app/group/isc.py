@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
 
@@ -115,22 +115,15 @@ def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArr
     single = isinstance(responses, np.ndarray) and responses.ndim == 3
     arrays = [responses] if single else list(responses)  # type: ignore[arg-type]
     stimuli = [array if isinstance(array, np.ndarray) else np.asarray(array) for array in arrays]
+    check_shape("responses", stimuli, "n_stimuli")
+    n_participants, n_vertices = len(stimuli[0]), stimuli[0].shape[-1]
     for index, array in enumerate(stimuli):
-        first = stimuli[0]
-        if array.ndim != 3 or array.shape[::2] != first.shape[::2] or array.shape[1] < 3:
-            raise BadDataError(
-                "Responses have the wrong shape.",
-                where=f"responses[{index}]",
-                found=f"shape {array.shape}",
-                wanted="(n_participants, n_times >= 3, n_vertices), the same participants and "
-                "vertices for every stimulus",
-            )
-    if not stimuli or len(stimuli[0]) < 3:
+        check_shape(f"responses[{index}]", array, n_participants, "n_times", n_vertices)
+    if min(n_participants, *(array.shape[1] for array in stimuli)) < 3:
         raise BadDataError(
-            "Inter-subject correlation needs at least three participants.",
+            "Inter-subject correlation needs at least three participants and times.",
             where="responses",
-            found=f"{len(stimuli[0]) if stimuli else 0}",
-            wanted="three or more",
+            found=[array.shape for array in stimuli],
         )
     return stimuli
 

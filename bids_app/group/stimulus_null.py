@@ -230,10 +230,8 @@ def _checked(
 
 def _check(responses: Sequence[npt.NDArray], penalty: npt.NDArray, mean_r: npt.NDArray) -> None:
     check_shape("responses", responses, "n_segments")
-    n_participants: int | str = "n_participants"
-    n_vertices: int | str = "n_vertices"
+    n_participants, n_vertices = len(responses[0]), responses[0].shape[-1]
     for index, array in enumerate(responses):
         check_shape(f"responses[{index}]", array, n_participants, "n_times", n_vertices)
-        n_participants, _, n_vertices = array.shape
     check_shape("mean_r", mean_r, "n_layers", n_vertices)
     check_shape("penalty", penalty, *mean_r.shape)

@@ -1,27 +1,11 @@
 """Which layer a vertex prefers, from its accuracy profile over layers."""
 
-from bids_app.preference.profiles import (
-    argmax_stability,
-    centroid,
-    layer_depth,
-    preferred_layer,
-    residual_slope,
-)
-from bids_app.preference.reference import (
-    ReferenceProfile,
-    group_residual_slopes,
-    leave_one_out_references,
-    reference_profile,
-)
-
-__all__ = [
-    "ReferenceProfile",
-    "argmax_stability",
-    "centroid",
-    "group_residual_slopes",
-    "layer_depth",
-    "leave_one_out_references",
-    "preferred_layer",
-    "reference_profile",
-    "residual_slope",
-]
+from bids_app.preference.profiles import argmax_stability as argmax_stability
+from bids_app.preference.profiles import centroid as centroid
+from bids_app.preference.profiles import layer_depth as layer_depth
+from bids_app.preference.profiles import preferred_layer as preferred_layer
+from bids_app.preference.profiles import residual_slope as residual_slope
+from bids_app.preference.reference import ReferenceProfile as ReferenceProfile
+from bids_app.preference.reference import group_residual_slopes as group_residual_slopes
+from bids_app.preference.reference import leave_one_out_references as leave_one_out_references
+from bids_app.preference.reference import reference_profile as reference_profile
