@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from bids_app.emotion.windows import DELAYS
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
@@ -44,7 +45,7 @@ def _t_maps(files: ParticipantFiles) -> list[Path]:
         files.participant, "L", files.space, model=EMOTION_LABEL, feature="*", stat="t"
     )
     found = one.parent.glob(one.name.replace("_statmap", "*_statmap"))
-    return sorted(path for path in found if parse_entities(path).get("desc") != "delays")
+    return sorted(path for path in found if parse_entities(path).get("desc") != DELAYS)
 
 
 def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:

@@ -15,7 +15,6 @@ from bids_app.analyses.participant.linear_models import (
 )
 from bids_app.analyses.participant.responses import RunData, percent_change, read_run
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
-from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import (
     build_design,
@@ -25,6 +24,7 @@ from bids_app.emotion import (
     fit_run,
     is_constant,
 )
+from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import delay_samples
 from bids_app.errors import BadDataError, MusencError, reason_of
 from bids_app.inputs.ratings import RatingSet

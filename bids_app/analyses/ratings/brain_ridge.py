@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
-from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.config import Model, Statistics
 from bids_app.emotion import sample_course
+from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import nested_ridge
 from bids_app.errors import BadDataError
 from bids_app.features.timing import high_pass_basis

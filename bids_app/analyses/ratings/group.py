@@ -26,8 +26,8 @@ from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
-from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
 from bids_app.config import Config, Statistics
+from bids_app.emotion.windows import DELAYS, WINDOWS
 from bids_app.errors import TooFewError, reason_of
 from bids_app.files import sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t

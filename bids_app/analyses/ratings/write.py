@@ -15,8 +15,8 @@ from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.analyses.ratings.brain_glm import map_contrasts
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
 from bids_app.analyses.ratings.participant import LayerScores
-from bids_app.analyses.ratings.windows import DELAYS, WINDOWS
 from bids_app.config import settings_hash
+from bids_app.emotion.windows import DELAYS, WINDOWS
 from bids_app.inputs.estimate import Cost, glm_memory, response_memory
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label

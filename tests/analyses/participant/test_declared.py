@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from input_trees import Tree
 from listed import listed
 from planning import plan_study
 
-from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.responses import Block
@@ -24,6 +25,7 @@ from bids_app.outputs import OutputTree, bidsignore, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
 N_VERTICES = 20484
+DOCS = Path(__file__).parents[3] / "docs" / "encoding.md"
 LAYERS, FOLDS = ["a", "b"], ["first", "second"]
 
 
@@ -31,7 +33,7 @@ LAYERS, FOLDS = ["a", "b"], ["first", "second"]
 class Fits(LayerFits):
     """With a value that no map shows yet."""
 
-    share: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    best_fold: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @pytest.fixture
@@ -45,22 +47,33 @@ def fits():
     maps = rng.random((2, N_VERTICES)).astype(np.float32)
     folds = rng.random((2, 2, N_VERTICES)).astype(np.float32)
     rows = [{"layer": 1, "name": "a"}, {"layer": 2, "name": "b"}]
-    return Fits(*[maps] * 5, *[folds] * 2, FOLDS, LAYERS, "none", rows, 0, 1.0, share=folds.mean(0))
+    return Fits(
+        *[maps] * 5, *[folds] * 2, FOLDS, LAYERS, "none", rows, 0, 1.0, best_fold=folds.max(1)
+    )
 
 
-def test_a_dummy_map_is_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, capsys):
-    row = MapOutput("max", "share", "a made-up share", desc="dummy")
+@pytest.fixture
+def row():
+    """What the documentation shows."""
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (text,) = [block for block in blocks if "ROW =" in block]
+    found = {}
+    exec(text, found)
+    return found["ROW"]
+
+
+def test_a_map_is_added_by_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, row, capsys):
     monkeypatch.setattr(ENCODING, "maps", (*ENCODING.maps, row))
     config = Config(bids_dir=tmp_path, output_dir=tmp_path, level="participant")
     record = Record("01", "vggish", config.participant_settings("x"), (), {})
     block = Block("first", "run", 1.0, np.arange(3.0), np.zeros((3, N_VERTICES), np.float32))
     written = write_participant(OutputTree(tmp_path), record, fits, None, [block])
     left, right = (
-        path for path in written if "_desc-dummy_" in path.name and path.suffix == ".gii"
+        path for path in written if "_desc-folds_" in path.name and path.suffix == ".gii"
     )
-    np.testing.assert_array_equal(read_gifti(left), fits.share[:, : N_VERTICES // 2])
+    np.testing.assert_array_equal(read_gifti(left), fits.best_fold[:, : N_VERTICES // 2])
     told = read_json(sidecar_of(left))
-    assert told["Description"] == "a made-up share"
+    assert told["Description"] == "highest accuracy of the held-out stimuli"
     assert told["DataArrays"] == LAYERS
     outputs = read_json(written[-1])["Outputs"]
     assert {str(path.relative_to(tmp_path)) for path in (left, right, sidecar_of(left))} <= set(

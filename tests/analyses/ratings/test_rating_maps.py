@@ -13,10 +13,10 @@ from bids_app.analyses.participant.analysis import Scope
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
-from bids_app.analyses.ratings.windows import WINDOWS
 from bids_app.analyses.ratings.write import BRAIN
 from bids_app.config import Cleaning, Config, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
+from bids_app.emotion.windows import WINDOWS
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
 
