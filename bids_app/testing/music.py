@@ -261,10 +261,8 @@ def compose(piece: Piece, seed: int) -> list[Note]:
     return notes
 
 
-def synthesize(
-    piece: Piece, seed: int = 0, *, sample_rate: int = SAMPLE_RATE, stereo: bool = False
-) -> NDArray[np.float32]:
-    """Compose and render one piece.
+def synthesize(piece: Piece, seed: int) -> NDArray[np.float32]:
+    """Compose and render one piece, in mono at 16 kHz.
 
     Parameters
     ----------
@@ -272,36 +270,24 @@ def synthesize(
         What to compose.
     seed : int
         Of composition and sound.
-    sample_rate : int
-        Hz.
-    stereo : bool
-        Two channels instead of one.
 
     Returns
     -------
-    ndarray, shape (n_samples,) or (n_samples, 2)
+    ndarray, shape (n_samples,)
         Peak at most 0.9.
 
     Raises
     ------
     BadDataError
-        If the duration or the sample rate is not positive.
+        If the duration is not positive.
     """
-    if piece.duration <= 0 or sample_rate <= 0:
-        raise BadDataError(
-            "Music needs a positive duration and sample rate.",
-            found=f"{piece.duration} s at {sample_rate} Hz",
-        )
-    sound = render(compose(piece, seed), piece.duration, sample_rate, seed=seed)
-    return np.asarray(sound if stereo else sound.mean(axis=1), np.float32)
+    if piece.duration <= 0:
+        raise BadDataError("Music needs a positive duration.", found=f"{piece.duration} s")
+    sound = render(compose(piece, seed), piece.duration, SAMPLE_RATE, seed=seed)
+    return np.asarray(sound.mean(axis=1), np.float32)
 
 
-def write_music(
-    folder: Path,
-    pieces: Sequence[Piece] = DEFAULT_PIECES,
-    *,
-    seed: int = 0,
-) -> list[Path]:
+def write_music(folder: Path, pieces: Sequence[Piece], *, seed: int) -> list[Path]:
     """Write one 16-bit WAV file per piece, named after its label; return their paths."""
     import soundfile
 

@@ -44,7 +44,7 @@ SCALES = (RatingScale("Emotionality", layer=21), RatingScale("Enjoyment", layer=
 
 
 def draw_ratings(
-    components: Mapping[int, tuple[FloatArray, FloatArray]],
+    components: Mapping[int, FloatArray],
     patch_times: Sequence[ArrayLike],
     durations: Sequence[float],
     *,
@@ -55,7 +55,7 @@ def draw_ratings(
 
     Parameters
     ----------
-    components : mapping from layer to (vectors (n_patches, k), values (k,))
+    components : mapping from layer to (n_patches, k) array
         Leading components of each scale's layer over all stimuli.
     patch_times : sequence of (n_patches_i,) arrays
         Seconds into the music, per stimulus.
@@ -74,8 +74,7 @@ def draw_ratings(
     ends = np.cumsum([len(np.asarray(times)) for times in patch_times])[:-1]
     columns = []
     for scale in SCALES:
-        vectors, _ = components[scale.layer]
-        leading = vectors[:, :5]
+        leading = components[scale.layer][:, :5]
         # The same weights for everybody and every stimulus.
         weights = np.random.default_rng([seed, 22, scale.layer]).standard_normal(leading.shape[1])
         pieces = np.split(leading @ weights, ends)

@@ -2,12 +2,11 @@
 
 A vertex responds to one layer through a fixed linear functional of that layer's units, the same
 for every stimulus. It is drawn in patch-rate Gram space: with U the leading eigenvectors of the
-joint Gram matrix over all stimuli, S its eigenvalues and x a random series, the response is
-U S^(p/2) U'x. Each column of U is a linear combination of the units, hence so is the response.
-With p = 0 the leading components weigh equally, with p = 1 as if every unit had an independent
-weight: then the first components, which all layers share, carry nearly all of the variance, and
-layers can hardly be told apart. Since U U' does not depend on the signs or the rotation of
-eigenvectors, layers with similar features respond similarly to the same x.
+joint Gram matrix over all stimuli and x a random series, the response is U U'x. Each column of U is
+a linear combination of the units, hence so is the response. The leading components weigh equally:
+with an independent weight for every unit the first components, which all layers share, would carry
+nearly all of the variance, and layers could hardly be told apart. Since U U' does not depend on the
+signs or the rotation of eigenvectors, layers with similar features respond similarly to the same x.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def hemodynamic_operator(
     return sparse.csr_matrix((values, (rows, columns)), shape=(volumes.size, centers.size))
 
 
-def leading_components(gram: ArrayLike, n_components: int) -> tuple[FloatArray, FloatArray]:
+def leading_components(gram: ArrayLike, n_components: int) -> FloatArray:
     """Leading eigenvectors of a Gram matrix.
 
     Parameters
@@ -106,10 +105,8 @@ def leading_components(gram: ArrayLike, n_components: int) -> tuple[FloatArray, 
 
     Returns
     -------
-    vectors : (n_patches, n_components) float64
-        Orthonormal, largest first.
-    values : (n_components,) float64
-        Their eigenvalues relative to the largest.
+    (n_patches, n_components) float64
+        Orthonormal, that of the largest eigenvalue first.
 
     Raises
     ------
@@ -125,24 +122,21 @@ def leading_components(gram: ArrayLike, n_components: int) -> tuple[FloatArray, 
     values, vectors = values[::-1], vectors[:, ::-1]
     if not values[0] > 0:
         raise BadDataError("A Gram matrix without any positive eigenvalue.", where="gram")
-    keep = values > 1e-9 * values[0]
-    return vectors[:, keep], values[keep] / values[0]
+    return np.asarray(vectors[:, values > 1e-9 * values[0]])
 
 
 def plant_responses(
-    components: Mapping[int, tuple[FloatArray, FloatArray]],
+    components: Mapping[int, FloatArray],
     operators: sparse.csr_matrix,
     layers: NDArray[np.int64],
     drive: FloatArray,
     basis: sparse.csr_matrix,
-    *,
-    spectral_power: float = 0.0,
 ) -> FloatArray:
     """Responses of all vertices to the layer planted at each.
 
     Parameters
     ----------
-    components : mapping from layer to (vectors (n_patches, k), values (k,))
+    components : mapping from layer to (n_patches, k) array
         As `leading_components` gives them, of the joint Gram matrix over all stimuli.
     operators : (n_times, n_patches) CSR
         Block-diagonal: `hemodynamic_operator` of every run.
@@ -152,8 +146,6 @@ def plant_responses(
         Random series, one per bump of `basis`.
     basis : (n_bumps, n_vertices) CSR
         Smooth bumps over cortex: neighbors share most of their functional.
-    spectral_power : float
-        0 weighs the components equally, 1 as independent weights of the units would.
 
     Returns
     -------
@@ -163,10 +155,9 @@ def plant_responses(
     n_times = operators.shape[0]
     responses = np.zeros((n_times, layers.size))
     for layer in np.unique(layers[layers > 0]):
-        vectors, values = components[int(layer)]
+        vectors = components[int(layer)]
         where = np.flatnonzero(layers == layer)
-        weights = (vectors.T @ drive) * (values ** (spectral_power / 2.0))[:, None]
-        functional = basis[:, where].T @ weights.T
+        functional = basis[:, where].T @ (vectors.T @ drive).T
         responses[:, where] = (operators @ vectors) @ functional.T
     return standardize(responses)
 

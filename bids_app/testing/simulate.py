@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.inputs.presentations import stimulus_label
@@ -18,13 +17,12 @@ from bids_app.surface.mesh import load_mesh
 from bids_app.testing import dataset
 from bids_app.testing.confounds import confounds_table
 from bids_app.testing.music import DEFAULT_PIECES, Piece, write_music
-from bids_app.testing.noise import NoiseShares
 from bids_app.testing.ratings import SCALES, draw_ratings, felt_courses
 from bids_app.testing.responses import FloatArray, leading_components
 from bids_app.testing.study import (
+    MAX_VARIANCE,
     Effect,
     Run,
-    SignalSettings,
     SimulatedResponses,
     Truth,
     plan_feeling,
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 WRITERS = 2  # participants simulated at a time; each takes about 0.5 GB
+TR, ONSET, TAIL = 1.0, 6.0, 9.0  # seconds; of a volume, and of scanning around the music
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +73,8 @@ def simulate_study(
     weights: str = "random:0",
     pieces: Sequence[Piece] | Sequence[Path] | None = None,
     effect: Effect = "layers",
-    active_share: float = 0.3,
-    max_variance: float = 0.2,
-    layer: int = 12,
-    gradient: ArrayLike | None = None,
-    signal: SignalSettings | None = None,
-    noise: NoiseShares | None = None,
     participants: Sequence[str] | None = None,
     space: str = "fsaverage5",
-    onset: float = 6.0,
-    tail: float = 9.0,
-    tr: float = 1.0,
     feature_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> SimulatedStudy:
@@ -103,20 +93,12 @@ def simulate_study(
     pieces : sequence of Piece or of Path, optional
         Music to compose, or audio files to use, which are copied. Default: three pieces of
         480 s in all.
-    effect, active_share, max_variance, layer, gradient
+    effect : {"layers", "one-layer", "none"}
         See `bids_app.testing.study.plan_truth`.
-    signal : SignalSettings, optional
-        How responses are drawn.
-    noise : NoiseShares, optional
-        What noise is made of.
     participants : sequence of str, optional
         Labels; default 01, 02, ...
     space : {"fsaverage5", "fsaverage4", "fsaverage3"}
         Mesh; the small ones are for tests.
-    onset, tail : float
-        Seconds of scanning before and after the music.
-    tr : float
-        Repetition time in seconds.
     feature_cache : Path, optional
         Where the Gram matrices are kept; give the folder that the analysis will use, and they are
         computed once. Default: ``root/cache``.
@@ -138,15 +120,7 @@ def simulate_study(
     bids_dir, fmriprep_dir = root / "bids", root / "bids" / "derivatives" / "fmriprep"
     labels = tuple(participants or (f"{k:02d}" for k in range(1, n_participants + 1)))
     mesh = load_mesh(space)
-    truth = plan_truth(
-        mesh,
-        seed=seed,
-        effect=effect,
-        active_share=active_share,
-        max_variance=max_variance,
-        layer=layer,
-        gradient=gradient,
-    )
+    truth = plan_truth(mesh, seed=seed, effect=effect)
     if effect == "layers":
         truth = plan_feeling(mesh, truth, {scale.name: scale.effect for scale in SCALES}, seed=seed)
     say("composing the music")
@@ -161,12 +135,9 @@ def simulate_study(
         progress=progress,
     )
     runs = tuple(
-        _plan_run(path, duration, tr, onset, tail)
-        for path, duration in zip(audio, grams.durations, strict=True)
+        _plan_run(path, duration) for path, duration in zip(audio, grams.durations, strict=True)
     )
-    responses = SimulatedResponses(
-        mesh, truth, runs, grams.patch_times, grams.gram, seed=seed, signal=signal, noise=noise
-    )
+    responses = SimulatedResponses(mesh, truth, runs, grams.patch_times, grams.gram, seed=seed)
     dataset.write_raw_dataset(bids_dir, labels, runs)
     dataset.write_fmriprep_description(fmriprep_dir)
     _write_participants(bids_dir, fmriprep_dir, labels, responses, grams, say)
@@ -175,7 +146,7 @@ def simulate_study(
         "Effect": effect,
         "Seed": seed,
         "Weights": weights,
-        "MaximumSignalShare": max_variance,
+        "MaximumSignalShare": MAX_VARIANCE,
         "Signal": asdict(responses.settings),
         "Noise": {**asdict(responses.shares), "own": responses.shares.own},
         "HRF": "double gamma, peak 5 s, undershoot 15 s, ratio 6",
@@ -254,16 +225,16 @@ def _provide_audio(
     return sorted(paths, key=stimulus_label)
 
 
-def _plan_run(path: Path, duration: float, tr: float, onset: float, tail: float) -> Run:
+def _plan_run(path: Path, duration: float) -> Run:
     """The run in which a piece is heard; its task is called like the music."""
     return Run(
         task=stimulus_label(path),
         stimulus=stimulus_label(path),
         stim_file=path.name,
-        n_volumes=int((onset + duration + tail) / tr),
-        tr=tr,
+        n_volumes=int((ONSET + duration + TAIL) / TR),
+        tr=TR,
         # Slices are not aligned in time: on average they are taken in the middle.
-        start_time=(tr - dataset.DELAY_TIME) / 2,
-        onset=onset,
+        start_time=(TR - dataset.DELAY_TIME) / 2,
+        onset=ONSET,
         duration=duration,
     )

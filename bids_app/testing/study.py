@@ -18,7 +18,6 @@ from bids_app.testing.cortex import (
     N_LAYERS,
     BoolArray,
     cortex_mask,
-    layer_depth,
     layers_along,
     responding_patches,
     sensory_transmodal_gradient,
@@ -33,6 +32,10 @@ from bids_app.testing.responses import (
 )
 
 Effect = Literal["layers", "one-layer", "none"]
+
+ACTIVE_SHARE = 0.3  # of the cortical vertices, respond to layers
+FEELING_SHARE = 0.06  # of the vertices left, follow each scale
+MAX_VARIANCE = 0.2  # largest share of the signal in a vertex' variance
 
 # Seeds of what must not change when another part draws more or fewer numbers.
 _PATCHES, _BASIS, _DRIVE, _BASELINE, _FEELING = 11, 12, 13, 14, 15
@@ -50,8 +53,6 @@ class Truth:
         The axis that the layers follow.
     layers : (n_vertices,) int64
         Planted layer, 1 to 23; 0 where nothing responds.
-    depth : (n_vertices,) float64
-        Depth of that layer, 0 to 1; NaN where nothing responds.
     share : (n_vertices,) float64
         Share of the signal in the variance of the BOLD.
     feeling : dict from scale to (n_vertices,) float64
@@ -62,7 +63,6 @@ class Truth:
     cortex: BoolArray
     gradient: FloatArray
     layers: NDArray[np.int64]
-    depth: FloatArray
     share: FloatArray
     feeling: dict[str, FloatArray] = field(default_factory=dict)
 
@@ -70,6 +70,11 @@ class Truth:
     def active(self) -> BoolArray:
         """Vertices that respond, (n_vertices,) bool."""
         return self.layers > 0
+
+    @property
+    def depth(self) -> FloatArray:
+        """Depth of the planted layers, 0 (input) to 1 (embedding); NaN where nothing responds."""
+        return np.where(self.active, (self.layers - 1) / (N_LAYERS - 1), np.nan)
 
     def recovery(self, recovered: ArrayLike) -> float:
         """Pearson correlation of a recovered map with the planted depth, over planted vertices.
@@ -96,11 +101,8 @@ def plan_truth(
     *,
     seed: int = 0,
     effect: Effect = "layers",
-    active_share: float = 0.3,
-    max_variance: float = 0.2,
     layer: int = 12,
     gradient: ArrayLike | None = None,
-    cortex: ArrayLike | None = None,
 ) -> Truth:
     """Decide where the cortex responds, to which layer, and how much.
 
@@ -113,16 +115,10 @@ def plan_truth(
     effect : {"layers", "one-layer", "none"}
         Layers that follow the gradient in patches; one layer everywhere with a share of variance
         that follows the gradient; nothing.
-    active_share : float
-        Share of cortical vertices that respond, for "layers".
-    max_variance : float
-        Largest share of the signal in a vertex' variance.
     layer : int
         The layer of "one-layer".
     gradient : (n_vertices,) array or None
-        Default: `sensory_transmodal_gradient`.
-    cortex : (n_vertices,) bool array or None
-        Default: `cortex_mask`, without vertices where the given gradient is not finite.
+        Default: `sensory_transmodal_gradient`. Where it is not finite is no cortex.
 
     Returns
     -------
@@ -131,7 +127,7 @@ def plan_truth(
     Raises
     ------
     BadDataError
-        If an array does not fit the mesh or a number is out of range.
+        If the gradient does not fit the mesh or there is no such layer.
     """
     n_vertices = mesh.n_vertices
     axis = sensory_transmodal_gradient(mesh) if gradient is None else np.asarray(gradient, float)
@@ -142,23 +138,20 @@ def plan_truth(
             found=f"shape {axis.shape}",
             wanted=f"({n_vertices},)",
         )
-    if not (0.0 <= max_variance < 1.0 and 1 <= layer <= N_LAYERS):
-        raise BadDataError(
-            "Variance share or layer out of range.", found=f"{max_variance}, layer {layer}"
-        )
-    mask = cortex_mask(mesh) if cortex is None else np.asarray(cortex, bool)
-    mask = mask & np.isfinite(axis)
+    if not 1 <= layer <= N_LAYERS:
+        raise BadDataError("Layer out of range.", found=layer, wanted=f"1 to {N_LAYERS}")
+    mask = cortex_mask(mesh) & np.isfinite(axis)
     along = layers_along(axis, mask)
     if effect == "layers":
         rng = np.random.default_rng([seed, _PATCHES])
-        active, strength = responding_patches(mesh, mask, active_share, rng)
-        layers, share = np.where(active, along, 0), max_variance * strength
+        active, strength = responding_patches(mesh, mask, ACTIVE_SHARE, rng)
+        layers, share = np.where(active, along, 0), MAX_VARIANCE * strength
     elif effect == "one-layer":
         layers, share = np.where(mask, layer, 0), np.zeros(n_vertices)
-        share[mask] = max_variance * rankdata(axis[mask]) / mask.sum()
+        share[mask] = MAX_VARIANCE * rankdata(axis[mask]) / mask.sum()
     else:
         layers, share = np.zeros(n_vertices, np.int64), np.zeros(n_vertices)
-    return Truth(mask, axis, layers.astype(np.int64), layer_depth(layers), share)
+    return Truth(mask, axis, layers.astype(np.int64), share)
 
 
 def plan_feeling(
@@ -167,7 +160,6 @@ def plan_feeling(
     effects: Mapping[str, float],
     *,
     seed: int = 0,
-    share: float = 0.06,
 ) -> Truth:
     """Decide where the brain follows changes of ratings: patches that no layer drives.
 
@@ -181,8 +173,6 @@ def plan_feeling(
         Percent signal change per standard deviation in the middle of a patch.
     seed : int
         Places the patches.
-    share : float
-        Share of the vertices left that follow each scale.
 
     Returns
     -------
@@ -193,7 +183,7 @@ def plan_feeling(
     free = truth.cortex & ~truth.active
     feeling = {}
     for scale, effect in effects.items():
-        patches, strength = responding_patches(mesh, free, share, rng)
+        patches, strength = responding_patches(mesh, free, FEELING_SHARE, rng)
         feeling[scale] = effect * strength
         free &= ~patches
     return replace(truth, feeling=feeling)
@@ -241,8 +231,6 @@ class SignalSettings:
     ----------
     n_components : int
         Leading components of a layer that responses are made of.
-    spectral_power : float
-        0: equal weights of the components (see `bids_app.testing.responses`).
     fwhm : float
         Smoothness of the functionals over cortex, mm.
     individual : float
@@ -250,7 +238,6 @@ class SignalSettings:
     """
 
     n_components: int = 15
-    spectral_power: float = 0.0
     fwhm: float = 12.0
     individual: float = 0.6
 
@@ -322,12 +309,7 @@ class SimulatedResponses:
             # Not 0: a trailing zero does not change a seed, and this would be the common drive.
             drive += np.sqrt(own) * self._drive([self.seed, _DRIVE, participant + 1])
         return plant_responses(
-            self.components,
-            self._operator,
-            self.truth.layers,
-            drive,
-            self._basis,
-            spectral_power=self.settings.spectral_power,
+            self.components, self._operator, self.truth.layers, drive, self._basis
         )
 
     def series(self, participant: int) -> tuple[list[FloatArray], list[Nuisance]]:

@@ -28,7 +28,6 @@ def test_one_layer_with_varying_snr_leaves_slope_and_accuracy_unrelated(tmp_path
     one_layer = replace(
         truth,
         layers=np.where(truth.active, 12, 0),
-        depth=np.where(truth.active, 11 / 22, np.nan),
     )
     assert 0.25 < one_layer.active.sum() / one_layer.cortex.sum() < 0.35
     r = study.accuracies(one_layer, seed=0)

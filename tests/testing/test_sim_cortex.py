@@ -7,7 +7,6 @@ from scipy.sparse.csgraph import connected_components
 from bids_app.surface.mesh import load_mesh
 from bids_app.testing.cortex import (
     cortex_mask,
-    layer_depth,
     layers_along,
     responding_patches,
     sensory_transmodal_gradient,
@@ -16,6 +15,7 @@ from bids_app.testing.cortex import (
     smoothing_operator,
 )
 from bids_app.testing.icosahedron import icosahedral_mesh
+from bids_app.testing.study import Truth
 
 
 def test_medial_wall_is_one_medial_piece_per_hemisphere():
@@ -136,6 +136,6 @@ def test_layers_follow_ranks_in_equal_numbers():
     assert np.ptp(counts) <= 1
     order = np.argsort(gradient[cortex])
     assert (np.diff(layers[cortex][order]) >= 0).all()
-    depth = layer_depth(layers)
+    depth = Truth(cortex, gradient, layers, np.zeros(1000)).depth
     assert np.isnan(depth[:80]).all()
     assert (np.nanmin(depth), np.nanmax(depth)) == (0.0, 1.0)

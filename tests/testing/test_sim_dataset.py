@@ -208,7 +208,7 @@ def test_same_seed_same_files(written, tmp_path):
 
 
 def test_given_audio_labels_and_progress(tmp_path):
-    (path,) = write_music(tmp_path / "audio", PIECES[:1])
+    (path,) = write_music(tmp_path / "audio", PIECES[:1], seed=0)
     messages = []
     study = simulate_study(
         tmp_path / "study",
