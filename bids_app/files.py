@@ -18,7 +18,13 @@ from typing import Any
 
 from filelock import SoftFileLease, Timeout
 
-from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, TryAgainError
+from bids_app.errors import (
+    BadDataError,
+    CannotWriteError,
+    MissingInputError,
+    MusencError,
+    TryAgainError,
+)
 
 _PARTIAL = ".partial-"
 
@@ -118,6 +124,31 @@ def read_json(source: Path) -> Any:
     # Numbers of thousands of digits and thousands of brackets are refused by the parser.
     except (ValueError, RecursionError) as error:
         raise BadDataError("A file is not valid JSON.", where=source, found=str(error)) from error
+
+
+@contextmanager
+def reading(
+    path: Path,
+    what: str,
+    *,
+    wanted: str,
+    remedy: str | None = None,
+    kind: type[MusencError] = BadDataError,
+) -> Iterator[None]:
+    """Say in these words that a library cannot read a file, whatever it stumbles over.
+
+    Raises
+    ------
+    MusencError
+        Of this kind; those of the program pass.
+    """
+    try:
+        yield
+    except MusencError:
+        raise
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        raise kind(what, where=path, found=found, wanted=wanted, remedy=remedy) from error
 
 
 def _plain(value: Any) -> Any:

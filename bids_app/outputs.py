@@ -29,6 +29,7 @@ ENTITY_ORDER = (
     "desc",
 )
 HEMISPHERES = ("L", "R")
+STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 N_VERTICES = {
     "fsaverage3": 642,
     "fsaverage4": 2562,

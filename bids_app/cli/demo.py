@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,65 +29,6 @@ if TYPE_CHECKING:
 
 SHORTEST = 180.0  # seconds of music: the shortest piece outlasts what is cropped and delayed
 LOGGER = logging.getLogger("bids_app")
-
-
-@dataclass(frozen=True)
-class Feeling:
-    """How well came back what was planted about one scale of the ratings.
-
-    Attributes
-    ----------
-    scale : str
-    r : float
-        Correlation of the group's effect with the planted one, over the cortex.
-    effect, planted : float
-        Mean recovered and planted effect where one was planted, percent signal change.
-    n_vertices : int
-        Vertices where one was planted.
-    n_found, n_false : int
-        Vertices with corrected p < .05 among them, and elsewhere (smoothing spreads effects).
-    layer, layer_r : int, float
-        Layer that predicts the ratings best over participants, and its accuracy.
-    planted_layer : int
-        Layer the ratings were made of.
-    """
-
-    scale: str
-    r: float
-    effect: float
-    planted: float
-    n_vertices: int
-    n_found: int
-    n_false: int
-    layer: int
-    layer_r: float
-    planted_layer: int
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How well the planted layer map came back.
-
-    Attributes
-    ----------
-    r : float
-        Correlation of the group's residual slope with the planted depth, over planted vertices.
-    n_vertices : int
-        Vertices it is taken over.
-    rho, p_spin : float
-        Mean alignment with the gradient, and its spin p.
-    statement : str
-        What the group level says of it.
-    feelings : tuple of Feeling
-        One per scale of the ratings.
-    """
-
-    r: float
-    n_vertices: int
-    rho: float
-    p_spin: float
-    statement: str
-    feelings: tuple[Feeling, ...]
 
 
 def run_demo(
@@ -141,91 +82,63 @@ def run_demo(
     if code != 0:
         return code
     LOGGER.info("demo 4 of 4: comparing with the truth")
-    recovery = compare_with_truth(results, study.truth)
-    print(_summary(results, recovery, time.monotonic() - started))
+    tree = OutputTree(results)
+    found = [_layers_found(tree, study.truth)]
+    found += [_feeling_found(tree, study.truth, scale) for scale in study.truth.feeling]
+    recovered = "\n".join(found)
+    print(f"""
+The demo is complete after {time.monotonic() - started:.0f} s.
+
+{recovered}
+
+  group report        {tree.group_report}
+  participant report  {tree.participant_report(study.participants[0])}
+  maps                {results}
+""")
     return 0
 
 
-def compare_with_truth(results: Path, truth: Truth) -> Recovery:
-    """Correlate the recovered layer preference with the planted one."""
+def _group_map(tree: OutputTree, **entities: str) -> NDArray[np.floating]:
     from bids_app.surface.gifti import read_gifti
 
-    tree = OutputTree(results)
-    maps = [
-        tree.group_map(hemi, Cleaning.space, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
-        for hemi in HEMISPHERES
-    ]
-    slope = np.concatenate([read_gifti(path)[0] for path in maps])
+    paths = [tree.group_map(hemi, Cleaning.space, **entities) for hemi in HEMISPHERES]
+    return np.concatenate([read_gifti(path)[0] for path in paths])
+
+
+def _layers_found(tree: OutputTree, truth: Truth) -> str:
+    """How well the planted layers came back, and what the group level says of the gradient."""
+    slope = _group_map(tree, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
+    n_vertices = (truth.active & np.isfinite(slope)).sum()
     (label,) = tree.group_labels(DEFAULT_FEATURES, ALIGNMENT_DESC)
     desc = labeled(ALIGNMENT_DESC, label)
     table = tree.group_table("statmap.json", model=DEFAULT_FEATURES, desc=desc)
-    group = read_json(table)["Group"]
-    return Recovery(
-        r=truth.recovery(slope),
-        n_vertices=int((truth.active & np.isfinite(slope)).sum()),
-        rho=group["rho_mean"],
-        p_spin=group["p_spin"],
-        statement=group["statement"],
-        feelings=tuple(_compare_feeling(tree, truth, scale) for scale in truth.feeling),
-    )
+    return f"""\
+  recovered versus planted layer preference: r = {truth.recovery(slope):.2f}
+      (group residual slope against planted depth, {n_vertices} planted vertices)
+  {read_json(table)["Group"]["statement"]}"""
 
 
-def _compare_feeling(tree: OutputTree, truth: Truth, scale: str) -> Feeling:
-    """The group's map of a scale against the planted effect, and its layer."""
+def _feeling_found(tree: OutputTree, truth: Truth, scale: str) -> str:
+    """How well came back what was planted about a scale: its effect on the brain, its layer."""
     import pandas as pd
 
-    from bids_app.surface.gifti import read_gifti
     from bids_app.testing.ratings import SCALES
 
-    def group_map(stat: str) -> NDArray[np.floating]:
-        paths = [
-            tree.group_map(
-                hemi, Cleaning.space, model=EMOTION_LABEL, feature=safe_label(scale), stat=stat
-            )
-            for hemi in HEMISPHERES
-        ]
-        return np.concatenate([read_gifti(path)[0] for path in paths])
-
-    planted, effect, p = truth.feeling[scale], group_map("effect"), group_map("p")
+    feature, planted = safe_label(scale), truth.feeling[scale]
+    effect = _group_map(tree, model=EMOTION_LABEL, feature=feature, stat="effect")
+    p = _group_map(tree, model=EMOTION_LABEL, feature=feature, stat="p")
     known = truth.cortex & np.isfinite(effect)
     where = known & (planted > 0)
-    significant = np.nan_to_num(p, nan=1.0) < 0.05
+    # Smoothing spreads effects beyond where they were planted.
+    significant = known & (np.nan_to_num(p, nan=1.0) < 0.05)
     table = tree.group_table("scores.tsv", model=DEFAULT_FEATURES, desc="ratings")
     profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("layer")["r"]
-    return Feeling(
-        scale=scale,
-        r=float(np.corrcoef(effect[known], planted[known])[0, 1]),
-        effect=float(effect[where].mean()),
-        planted=float(planted[where].mean()),
-        n_vertices=int(where.sum()),
-        n_found=int((significant & where).sum()),
-        n_false=int((significant & known & ~where).sum()),
-        layer=int(np.asarray(profile.index)[profile.argmax()]),
-        layer_r=float(profile.max()),
-        planted_layer=next(s.layer for s in SCALES if s.name == scale),
-    )
-
-
-def _summary(results: Path, recovery: Recovery, seconds: float) -> str:
-    tree = OutputTree(results)
-    first = tree.participants_of(DEFAULT_FEATURES)[0]
-    feelings = "\n".join(
-        f"""\
-  {f.scale}: recovered versus planted effect of its changes on the brain: r = {f.r:.2f}
-      ({f.effect:.2f} % signal change where {f.planted:.2f} % was planted, {f.n_vertices} vertices;
-      p < .05 at {f.n_found} of them and at {f.n_false} others)
-      predicted best by layer {f.layer} (r = {f.layer_r:.2f}); planted: layer {f.planted_layer}"""
-        for f in recovery.feelings
-    )
-    return f"""
-The demo is complete after {seconds:.0f} s.
-
-  recovered versus planted layer preference: r = {recovery.r:.2f}
-      (group residual slope against planted depth, {recovery.n_vertices} planted vertices)
-  {recovery.statement}
-{feelings}
-
-  group report        {tree.group_report}
-  participant report  {tree.participant_report(first)}
-  maps                {results}
-"""
+    (layer,) = (made.layer for made in SCALES if made.name == scale)
+    best, accuracy = profile.idxmax(), profile.max()
+    r = np.corrcoef(effect[known], planted[known])[0, 1]
+    return f"""\
+  {scale}: recovered versus planted effect of its changes on the brain: r = {r:.2f}
+      ({effect[where].mean():.2f} % signal change where {planted[where].mean():.2f} % was planted, \
+{where.sum()} vertices;
+      p < .05 at {(significant & where).sum()} of them and at {(significant & ~where).sum()} others)
+      predicted best by layer {best} (r = {accuracy:.2f}); planted: layer {layer}"""

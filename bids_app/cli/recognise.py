@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bids_app.cli.parser import add_option
 from bids_app.config import Statistics
+from bids_app.recognition.classify import CLASSIFIERS
 
 LOGGER = logging.getLogger("bids_app")
 
-CLASSIFIERS = ("svm", "forest", "logistic")
+# Columns of the table on the screen.
+SHOWN = {
+    "features": "features",
+    "n_features": "n",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "chance": "chance",
+    "p": "p",
+    "p_corrected": "p corrected",
+}
 
 DESCRIPTION = """\
 Cross-validated classification of clips by emotion from every layer or feature space, with its
@@ -82,6 +90,8 @@ def add_recognise(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _recognise(options: argparse.Namespace) -> int:
+    import pandas as pd
+
     from bids_app.recognition.folders import recognize_files, write_recognition
 
     settings = {
@@ -98,7 +108,8 @@ def _recognise(options: argparse.Namespace) -> int:
             "recognition: feature space %d of %d (%s)", done + 1, total, name
         ),
     )
-    print("\n".join(_table(rows)))
+    table = pd.DataFrame(rows)[list(SHOWN)].rename(columns=SHOWN).set_index("features")
+    print(table.rename_axis(index=None, columns="features").to_string(float_format="%.3f"))
     first = next(iter(results.values()))
     print(
         f"{first.n_clips} clips, {len(first.classes)} classes ({', '.join(first.classes)}), "
@@ -117,29 +128,3 @@ def _recognise(options: argparse.Namespace) -> int:
         )
         print(f"written: {', '.join(str(path) for path in files)}")
     return 0
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines of the table on the screen."""
-    shown = {
-        "features": "features",
-        "n_features": "n",
-        "accuracy": "accuracy",
-        "balanced_accuracy": "balanced",
-        "chance": "chance",
-        "p": "p",
-        "p_corrected": "p corrected",
-    }
-    cells = [list(shown.values())]
-    cells += [
-        [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in shown]
-        for row in rows
-    ]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(shown))]
-    return [
-        "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]

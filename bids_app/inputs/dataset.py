@@ -92,7 +92,7 @@ def plan_study(
     if table is None and music and stimuli.table is not None:
         table = read_stimulus_table(stimuli.table)
     candidates = find_candidates(located, selection, cleaning.space, database_dir)
-    raw = Inheritance(located.raw_dir) if located.raw_dir else None
+    raw = Inheritance(located.raw_dir, raw=True) if located.raw_dir else None
     chosen, skipped = _choose(candidates, selection, table, raw, cleaning.space, music=music)
     audio = StimulusSet()
     audio.check(row for _, rows in chosen for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from xml.parsers import expat
+from xml.etree import ElementTree
 
 from bids_app.errors import MissingInputError
 
@@ -70,9 +70,7 @@ def content_problem(path: Path) -> str | None:
     return None
 
 
-def need_content(
-    path: Path, what: str, *, wanted: str | None = None, remedy: str | None = None
-) -> None:
+def need_content(path: Path, what: str, *, remedy: str | None = None) -> None:
     """Refuse a file whose content `content_problem` finds not there, in these words.
 
     Raises
@@ -80,44 +78,7 @@ def need_content(
     MissingInputError
     """
     if problem := content_problem(path):
-        raise MissingInputError(what, where=path, found=problem, wanted=wanted, remedy=remedy)
-
-
-class _HeaderParser:
-    """Collect what precedes the first data of a GIFTI file."""
-
-    def __init__(self) -> None:
-        self.n_arrays: int | None = None
-        self.shape: list[int] = []
-        self.metadata: dict[str, str] = {}
-        self.done = False
-        self._text: list[str] = []
-        self._name = ""
-        self._parser = expat.ParserCreate()
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text.append
-
-    def feed(self, chunk: bytes) -> None:
-        self._parser.Parse(chunk, False)
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._text.clear()
-        if tag == "GIFTI":
-            self.n_arrays = int(attributes.get("NumberOfDataArrays", "0"))
-        elif tag == "DataArray" and not self.shape:
-            n_axes = int(attributes.get("Dimensionality", "1"))
-            self.shape = [int(attributes[f"Dim{axis}"]) for axis in range(n_axes)]
-        elif tag == "Data":
-            self.done = True
-
-    def _end(self, tag: str) -> None:
-        text = "".join(self._text).strip()
-        if tag == "Name":
-            self._name = text
-        elif tag == "Value" and not self.done:
-            self.metadata.setdefault(self._name, text)
-        self._text.clear()
+        raise MissingInputError(what, where=path, found=problem, remedy=remedy)
 
 
 def read_gifti_header(path: Path) -> GiftiHeader:
@@ -137,33 +98,46 @@ def read_gifti_header(path: Path) -> GiftiHeader:
     ValueError
         Where the file is no GIFTI time series or does not end as one (truncated).
     """
-    parser = _HeaderParser()
+    n_arrays: int | None = None
+    shape: list[int] = []
+    metadata: dict[str, str] = {}
+    name = ""
     with path.open("rb") as stream:
-        try:
-            while not parser.done:
-                chunk = stream.read(_HEAD_CHUNK)
-                if not chunk:
-                    break
-                parser.feed(chunk)
-        except (expat.ExpatError, KeyError, ValueError) as error:
-            raise ValueError(f"not a GIFTI file: {path} ({error})") from error
         stream.seek(-min(_TAIL, path.stat().st_size), 2)
-        tail = stream.read()
-    if parser.n_arrays is None:
+        whole = stream.read().rstrip().endswith(b"</GIFTI>")
+        stream.seek(0)
+        try:
+            for event, element in ElementTree.iterparse(stream, ("start", "end")):
+                start, given = event == "start", element.attrib
+                if element.tag == "Data":
+                    break
+                if start and element.tag == "GIFTI":
+                    n_arrays = int(given.get("NumberOfDataArrays", "0"))
+                elif start and element.tag == "DataArray":
+                    n_axes = int(given.get("Dimensionality", "1"))
+                    shape = [int(given[f"Dim{axis}"]) for axis in range(n_axes)]
+                elif not start and element.tag == "Name":
+                    name = (element.text or "").strip()
+                elif not start and element.tag == "Value":
+                    metadata.setdefault(name, (element.text or "").strip())
+        except (ElementTree.ParseError, KeyError, ValueError) as error:
+            if whole or n_arrays is None:
+                raise ValueError(f"not a GIFTI file: {path} ({error})") from error
+    if n_arrays is None:
         raise ValueError(f"not a GIFTI file: {path}")
-    if not tail.rstrip().endswith(b"</GIFTI>"):
+    if not whole:
         raise ValueError(f"truncated GIFTI file: {path} (copy it again or rerun fMRIPrep)")
-    if not parser.shape:
+    if not shape:
         raise ValueError(f"GIFTI file without data: {path}")
-    if len(parser.shape) > 1 and parser.n_arrays == 1:
-        n_vertices, n_volumes = parser.shape[0], parser.shape[1]
+    if len(shape) > 1 and n_arrays == 1:
+        n_vertices, n_volumes = shape[0], shape[1]
     else:
-        n_vertices, n_volumes = parser.shape[0], parser.n_arrays
+        n_vertices, n_volumes = shape[0], n_arrays
     try:
-        time_step = float(parser.metadata["TimeStep"])
+        time_step = float(metadata["TimeStep"])
     except (KeyError, ValueError):
         time_step = None
-    structure = parser.metadata.get("AnatomicalStructurePrimary")
+    structure = metadata.get("AnatomicalStructurePrimary")
     return GiftiHeader(n_volumes, n_vertices, time_step, structure)
 
 

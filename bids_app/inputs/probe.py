@@ -13,10 +13,9 @@ from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy
-from bids_app.outputs import N_VERTICES
+from bids_app.outputs import N_VERTICES, STRUCTURES
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
-_HEMISPHERES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _probe_gifti(run: RunFiles, space: str, problems: list[str]) -> tuple[int, f
             problems.append(
                 f"{header.n_vertices} vertices instead of the {wanted} of {space}: {file.path}"
             )
-        if header.structure not in (None, _HEMISPHERES[hemisphere]):
+        if header.structure not in (None, STRUCTURES[hemisphere]):
             problems.append(
                 f"named hemi-{hemisphere}, but its header says {header.structure}: {file.path}"
             )
@@ -212,8 +211,8 @@ def _timing(
     raw_metadata = {}
     if raw is not None:
         place = raw.func_folder(run.entities)
-        raw_metadata = raw.metadata(place, run.entities, ignore=("echo", "part"))
-        silent += raw.absent(place, run.entities, ignore=("echo", "part"))
+        raw_metadata = raw.metadata(place, run.entities)
+        silent += raw.absent(place, run.entities)
     timing = resolve_timing(
         [(names[run.kind or "gifti"], own), ("volume sidecar", volume)],
         raw_metadata,

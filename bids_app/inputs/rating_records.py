@@ -102,16 +102,6 @@ class RatingSet:
             if self.find(participant, stimulus, scale) is None
         )
 
-    def merged(self, other: RatingSet) -> RatingSet:
-        """Both sets together.
-
-        Raises
-        ------
-        InvalidInputError
-            If a scale was rated twice for the same music.
-        """
-        return RatingSet((*self.ratings, *other.ratings), (*self.warnings, *other.warnings))
-
 
 def crop_ratings(
     times: np.ndarray, values: np.ndarray, duration: float | None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.names import parse_name, run_entities
 from bids_app.inputs.records import BoldRun
@@ -110,17 +111,11 @@ def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
     ------
     MissingInputError, BadDataError
     """
-    need_content(path, "A seed region cannot be read.")
-    try:
+    what = "A seed region cannot be read."
+    need_content(path, what)
+    wanted = "a FreeSurfer label, a GIFTI file, or a NIfTI mask"
+    with reading(path, what, wanted=wanted, remedy="write or fetch the file again"):
         return load(path)
-    except Exception as error:
-        raise BadDataError(
-            "A seed region cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="a FreeSurfer label, a GIFTI file, or a NIfTI mask",
-            remedy="write or fetch the file again",
-        ) from error
 
 
 def check_mask(path: Path) -> None:

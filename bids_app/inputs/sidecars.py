@@ -26,10 +26,13 @@ class Inheritance:
     ----------
     root : Path
         Root of the dataset.
+    raw : bool
+        Of a raw dataset: echo and part of the files that apply do not count.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, raw: bool = False) -> None:
         self.root = root
+        self._ignored = {"echo", "part"} if raw else set()
         self._folders: dict[Path, list[NamedFile]] = {}
         self._json: dict[Path, dict[str, Any]] = {}
 
@@ -56,7 +59,6 @@ class Inheritance:
         entities: Mapping[str, str],
         suffix: str,
         extensions: tuple[str, ...],
-        ignore: Iterable[str] = (),
     ) -> list[Path]:
         """Paths of the files that apply, nearest first.
 
@@ -68,17 +70,14 @@ class Inheritance:
             Entities of the data file.
         suffix, extensions
             Of the files looked for.
-        ignore : iterable of str
-            Entities of the files looked for that do not count.
         """
-        ignored = set(ignore)
         found = []
         for place in self._folders_above(folder):
             here = []
             for file in self._listing(place):
                 if file.suffix != suffix or file.extension not in extensions:
                     continue
-                own = {key: value for key, value in file.entities.items() if key not in ignored}
+                own = {k: v for k, v in file.entities.items() if k not in self._ignored}
                 if entities_agree(own, entities):
                     here.append((-len(own), file.path))
             found += [path for _, path in sorted(here)]
@@ -89,22 +88,16 @@ class Inheritance:
         folder: Path,
         entities: Mapping[str, str],
         suffix: str = "bold",
-        ignore: Iterable[str] = (),
     ) -> dict[str, Any]:
         """Merged content of the JSON files that apply; the nearest wins."""
         merged: dict[str, Any] = {}
-        for path in reversed(self.applying(folder, entities, suffix, _JSON, ignore)):
+        for path in reversed(self.applying(folder, entities, suffix, _JSON)):
             merged.update(self.read(path))
         return merged
 
-    def absent(
-        self,
-        folder: Path,
-        entities: Mapping[str, str],
-        ignore: Iterable[str] = (),
-    ) -> list[str]:
+    def absent(self, folder: Path, entities: Mapping[str, str]) -> list[str]:
         """Why JSON files that apply to BOLD say nothing: not fetched, empty, not readable."""
-        paths = self.applying(folder, entities, "bold", _JSON, ignore)
+        paths = self.applying(folder, entities, "bold", _JSON)
         return [problem for path in paths if (problem := content_problem(path))]
 
     def volume_metadata(self, folder: Path, entities: Mapping[str, str]) -> dict[str, Any]:
@@ -127,8 +120,8 @@ class Inheritance:
 
     def events(self, entities: Mapping[str, str]) -> Path | None:
         """The nearest events.tsv that applies to a run; None without any."""
-        folder, ignore = self.func_folder(entities), ("echo", "part")
-        return next(iter(self.applying(folder, entities, "events", (".tsv",), ignore)), None)
+        found = self.applying(self.func_folder(entities), entities, "events", (".tsv",))
+        return found[0] if found else None
 
     def read(self, path: Path) -> dict[str, Any]:
         """Content of a JSON file; what is not there (git-annex) counts as empty."""

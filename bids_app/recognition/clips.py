@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 
@@ -206,14 +207,9 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    # The bytes decide what numpy and zipfile stumble over.
-    except Exception as error:
-        raise InvalidInputError(
-            "A file of arrays cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="an .npz file without Python objects",
-        ) from error
+    what, wanted = "A file of arrays cannot be read.", "an .npz file without Python objects"
+    with (
+        reading(path, what, wanted=wanted, kind=InvalidInputError),
+        np.load(path, allow_pickle=False) as stored,
+    ):
+        return {name: stored[name] for name in stored.files}

@@ -60,14 +60,7 @@ def recognize_files(
         {
             "features": name,
             "classifier": classifier,
-            "n_clips": found.n_clips,
-            "n_features": found.n_features,
-            "n_folds": found.n_folds,
-            "accuracy": found.accuracy,
-            "balanced_accuracy": found.balanced_accuracy,
-            "chance": found.chance,
-            "p": found.p,
-            "p_corrected": found.p_corrected,
+            **{column: getattr(found, column) for column in list(COLUMNS)[2:]},
         }
         for name, found in results.items()
     ]

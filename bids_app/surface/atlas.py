@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.files import named_files, sha256_of_file
-from bids_app.outputs import HEMISPHERES, files_label, safe_label
+from bids_app.files import named_files, reading, sha256_of_file
+from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label, safe_label
 from bids_app.surface.cortex import NO_CORTEX
-from bids_app.surface.gifti import STRUCTURES, load_gifti
+from bids_app.surface.gifti import load_gifti
 
 WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
 
@@ -129,7 +129,8 @@ def _is_region(key: int, name: str) -> bool:
 
 def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
     """Key of every vertex and names of the keys."""
-    try:
+    wanted = "a FreeSurfer annotation or a label GIFTI"
+    with reading(path, "An atlas file cannot be read.", wanted=wanted):
         if path.name.endswith(".annot"):
             return _read_annotation(path)
         image = load_gifti(path)
@@ -139,13 +140,6 @@ def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
         keys = keys.astype(np.int64)
         structure = image.meta.get("AnatomicalStructurePrimary")
         names = {int(one.key): str(one.label or "") for one in image.labeltable.labels}
-    except Exception as error:
-        raise BadDataError(
-            "An atlas file cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="a FreeSurfer annotation or a label GIFTI",
-        ) from error
     if structure in set(STRUCTURES.values()) - {STRUCTURES[hemi]}:
         raise BadDataError(
             "An atlas file is of the other hemisphere.",

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
-from bids_app.surface.gifti import STRUCTURES, load_gifti
+from bids_app.files import reading
+from bids_app.outputs import STRUCTURES
+from bids_app.surface.gifti import load_gifti
 
 NO_CORTEX = ("unknown", "medialwall", "background", "corpuscallosum")
 
@@ -70,22 +72,12 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
             where=path,
             remedy="give existing files, or fetch the named ones: `musenc prefetch cortex parcels`",
         )
-    try:
-        return _read_gifti(path, side) if path.name.endswith(".gii") else _read_numbers(path)
-    except BadDataError:
-        raise
-    except Exception as error:
-        raise BadDataError(
-            "The cortex mask cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="label or shape GIFTI, or one number per line",
-        ) from error
-
-
-def _read_numbers(path: Path) -> NDArray[np.bool_]:
-    values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=1)
-    return np.asarray(np.isfinite(values) & (values != 0))
+    wanted = "label or shape GIFTI, or one number per line"
+    with reading(path, "The cortex mask cannot be read.", wanted=wanted):
+        if path.name.endswith(".gii"):
+            return _read_gifti(path, side)
+        values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=1)
+        return np.asarray(np.isfinite(values) & (values != 0))
 
 
 def _read_gifti(path: Path, side: str | None) -> NDArray[np.bool_]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
-from bids_app.files import atomic_path
+from bids_app.files import atomic_path, reading
 from bids_app.inputs.files import need_content
+from bids_app.outputs import STRUCTURES
 
 _MAX_BYTES = 1 << 33  # an array with a run of hours on the finest mesh
-STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
 @cache
@@ -97,19 +97,16 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     """
     if not path.is_file():  # opening a named pipe would wait for ever
         need_content(path, "A surface file is missing.")
-    try:
+    with reading(
+        path,
+        "A surface file cannot be read.",
+        wanted="a complete GIFTI file",
+        remedy="fetch or write the file again",
+    ):
         image = load_gifti(path)
         arrays = [np.asarray(array.data) for array in image.darrays]
         if any(array.shape != arrays[0].shape for array in arrays):
             raise ValueError(f"arrays of shapes {sorted({array.shape for array in arrays})}")
-    except Exception as error:
-        raise BadDataError(
-            "A surface file cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="a complete GIFTI file",
-            remedy="fetch or write the file again",
-        ) from error
     if not arrays:
         raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
     if len(arrays) == 1 and arrays[0].ndim == 2:
@@ -132,16 +129,10 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """
     import nibabel as nib
 
-    try:
+    wanted = "a GIFTI file with points and triangles"
+    with reading(path, "A surface mesh cannot be read.", wanted=wanted):
         points, faces = nib.load(path).agg_data(("pointset", "triangle"))  # type: ignore[attr-defined]
         return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int64)
-    except Exception as error:
-        raise BadDataError(
-            "A surface mesh cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="a GIFTI file with points and triangles",
-        ) from error
 
 
 def write_gifti(

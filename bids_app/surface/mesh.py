@@ -17,14 +17,14 @@ from scipy import sparse
 from scipy.spatial import ConvexHull
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError, check_shape
-from bids_app.outputs import DENSITIES, N_VERTICES
+from bids_app.outputs import DENSITIES, N_VERTICES, STRUCTURES
 from bids_app.resources import FINE_MESHES
+from bids_app.surface.gifti import read_gifti, read_surface
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
 SPHERE_RADIUS = 100.0
-STRUCTURES = ("CortexLeft", "CortexRight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +151,9 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
             "Unknown surface space.", where="space", found=space, wanted=", ".join(known)
         )
     if space in FINE_MESHES.values():
-        left, right = (_load_templateflow(space, structure) for structure in STRUCTURES)
+        left, right = (_load_templateflow(space, structure) for structure in STRUCTURES.values())
     else:
-        left, right = (_load_bundled(structure) for structure in STRUCTURES)
+        left, right = (_load_bundled(structure) for structure in STRUCTURES.values())
         if space != "fsaverage5":
             left, right = (_coarsen(hemi, N_VERTICES[space]) for hemi in (left, right))
     return SurfaceMesh(space=space, left=left, right=right)
@@ -236,25 +236,18 @@ def _load_bundled(structure: str) -> Hemisphere:
 
     files = fetch_surf_fsaverage("fsaverage5")
     side = "left" if structure == "CortexLeft" else "right"
-    surfaces = {
-        name: _read_surface(files[f"{key}_{side}"])
-        for name, key in (
-            ("sphere", "sphere"),
-            ("white", "white"),
-            ("pial", "pial"),
-            ("inflated", "infl"),
-        )
-    }
-    return _hemisphere(structure, surfaces, _read_shape(files[f"sulc_{side}"]))
+    keys = {"sphere": "sphere", "white": "white", "pial": "pial", "inflated": "infl"}
+    surfaces = {name: read_surface(Path(files[f"{k}_{side}"])) for name, k in keys.items()}
+    return _hemisphere(structure, surfaces, Path(files[f"sulc_{side}"]))
 
 
 def _load_templateflow(space: str, structure: str) -> Hemisphere:
     surfaces = {
-        name: _read_surface(_templateflow_file(space, structure, name, ".surf.gii"))
+        name: read_surface(_templateflow_file(space, structure, name, ".surf.gii"))
         for name in ("sphere", "white", "pial")
     }
     surfaces["inflated"] = surfaces["pial"]
-    sulc = _read_shape(_templateflow_file(space, structure, "sulc", ".shape.gii"))
+    sulc = _templateflow_file(space, structure, "sulc", ".shape.gii")
     return _hemisphere(structure, surfaces, sulc)
 
 
@@ -281,21 +274,8 @@ def _templateflow_file(space: str, structure: str, suffix: str, extension: str) 
     return present[0]
 
 
-def _read_surface(path: str | Path) -> tuple[FloatArray, IntArray]:
-    import nibabel as nib
-
-    points, faces = nib.load(path).agg_data(("pointset", "triangle"))  # type: ignore[attr-defined]
-    return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int32)
-
-
-def _read_shape(path: str | Path) -> FloatArray:
-    import nibabel as nib
-
-    return np.asarray(nib.load(path).agg_data(), dtype=np.float64)  # type: ignore[attr-defined]
-
-
 def _hemisphere(
-    structure: str, surfaces: dict[str, tuple[FloatArray, IntArray]], sulc: FloatArray
+    structure: str, surfaces: dict[str, tuple[FloatArray, npt.NDArray[np.int64]]], sulc: Path
 ) -> Hemisphere:
     sphere, faces = surfaces["sphere"]
     for name, (points, _) in surfaces.items():
@@ -308,7 +288,7 @@ def _hemisphere(
         pial=surfaces["pial"][0],
         inflated=surfaces["inflated"][0],
         faces=face_outward(sphere, faces),
-        sulc=sulc,
+        sulc=read_gifti(sulc)[0].astype(np.float64),
     )
 
 
@@ -327,10 +307,10 @@ def _coarsen(hemi: Hemisphere, n_vertices: int) -> Hemisphere:
     )
 
 
-def face_outward(sphere: FloatArray, faces: IntArray) -> IntArray:
+def face_outward(sphere: FloatArray, faces: npt.NDArray[np.integer]) -> IntArray:
     """Triangles of a sphere, turned so that their normals point outward."""
     a, b, c = (sphere[faces[:, k]] for k in range(3))
     inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), a + b + c) < 0
-    faces = faces.astype(np.int32)
-    faces[inward] = faces[inward][:, ::-1]
-    return faces
+    turned = faces.astype(np.int32)
+    turned[inward] = turned[inward][:, ::-1]
+    return turned

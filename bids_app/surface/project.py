@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
+from bids_app.files import reading
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
@@ -187,19 +188,12 @@ def read_cifti(path: Path) -> tuple[Series, Series]:
     """
     import nibabel as nib
 
-    try:
+    remedy = "fetch or write the file again"
+    with reading(path, "A CIFTI file cannot be read.", wanted="a dtseries.nii", remedy=remedy):
         image: Any = nib.load(path)
         axis = image.header.get_axis(1)
         data = np.asarray(image.dataobj, dtype=np.float32)
         structures = {name: (where, model) for name, where, model in axis.iter_structures()}
-    except Exception as error:
-        raise BadDataError(
-            "A CIFTI file cannot be read.",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            wanted="a complete dtseries.nii",
-            remedy="fetch or write the file again",
-        ) from error
     missing = [name for name in _CIFTI_NAMES if name not in structures]
     if missing:
         raise BadDataError(

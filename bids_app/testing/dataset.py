@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from bids_app.files import write_json, write_text
+from bids_app.outputs import HEMISPHERES
 from bids_app.surface.gifti import write_gifti
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.testing.ratings import RATING_RATE, RatingScale
 from bids_app.testing.responses import FloatArray
 from bids_app.testing.study import Run, Truth
 
-HEMISPHERES = ("L", "R")
 # Of the acquisition that is imitated: the pause at the end of each volume.
 DELAY_TIME = 0.1825
 

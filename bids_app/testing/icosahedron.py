@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from bids_app.outputs import STRUCTURES
 from bids_app.surface.mesh import (
-    STRUCTURES,
     FloatArray,
     Hemisphere,
     IntArray,
@@ -34,7 +34,7 @@ def icosahedral_mesh(n_subdivisions: int = 2) -> SurfaceMesh:
         vertices, faces = _subdivide(vertices, faces)
     mirrored = vertices * np.array([-1.0, 1.0, 1.0])
     hemispheres = []
-    for structure, points in zip(STRUCTURES, (vertices, mirrored), strict=True):
+    for structure, points in zip(STRUCTURES.values(), (vertices, mirrored), strict=True):
         sphere = normalize_sphere(points)
         hemispheres.append(
             Hemisphere(

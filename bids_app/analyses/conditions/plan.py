@@ -124,7 +124,7 @@ def contrast_label(weights: Mapping[str, float]) -> str:
 def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dict[str, str]]:
     conditions: dict[str, Conditions] = {}
     skipped: dict[str, str] = {}
-    raw = Inheritance(study.raw_dir) if study.raw_dir else None
+    raw = Inheritance(study.raw_dir, raw=True) if study.raw_dir else None
     for run in study.runs:
         events = raw.events(run.entities) if raw else None
         if events is None:
@@ -223,7 +223,7 @@ def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
 def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:
     """What a participant's maps of conditions rest on."""
     runs = plan.runs_of(participant)
-    raw = Inheritance(plan.study.raw_dir) if plan.study.raw_dir else None
+    raw = Inheritance(plan.study.raw_dir, raw=True) if plan.study.raw_dir else None
     events = {raw.events(run.entities) for run in runs} if raw else set()
     volumes = {
         find_volume(run)

@@ -31,9 +31,9 @@ from bids_app.group import (
     orient_gradient,
     spin_alignment,
 )
-from bids_app.outputs import N_VERTICES
+from bids_app.outputs import N_VERTICES, STRUCTURES
 from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
-from bids_app.surface.gifti import STRUCTURES, load_gifti, read_gifti, read_surface
+from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import resample_barycentric

@@ -292,7 +292,7 @@ def test_gifti_labels_by_name(tmp_path):
 
 def test_events_by_inheritance(make_run, conditions, tmp_path):
     run = make_run("happy", 1000 + bold()[:5])
-    found = Inheritance(tmp_path / "raw").events(run.entities)
+    found = Inheritance(tmp_path / "raw", raw=True).events(run.entities)
     assert found is not None
     assert found.name == "sub-01_task-happy_events.tsv"
     assert conditions.conditions == ("consonant", "dissonant")
