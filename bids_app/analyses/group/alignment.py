@@ -73,9 +73,9 @@ class AlignmentReport:
     gradient : Gradient
     plain, partial : GroupAlignment
         Over the whole mask; `partial` given each participant's layer-averaged accuracy.
-    left, right, without_auditory : GroupAlignment or None
-        Within one hemisphere, and without vertices around Heschl's gyrus; None where too little
-        of the mask is left.
+    parts : dict from str to GroupAlignment or None
+        ``left`` and ``right`` hemisphere, and ``without_auditory``: without vertices around
+        Heschl's gyrus; None where too little of the mask is left.
     layers : AlignmentResult
         Group accuracy of every layer against the gradient.
     omnibus : OmnibusAlignment
@@ -88,9 +88,7 @@ class AlignmentReport:
     gradient: Gradient
     plain: GroupAlignment
     partial: GroupAlignment
-    left: GroupAlignment | None
-    right: GroupAlignment | None
-    without_auditory: GroupAlignment | None
+    parts: dict[str, GroupAlignment | None]
     layers: AlignmentResult
     omnibus: OmnibusAlignment
     bins: GradientBins
@@ -256,24 +254,30 @@ def align(
     }
     slopes, given = preference.slopes, data.r.mean(axis=1)
     whole = spin_alignment(slopes, values, accuracy.mask, covariates=given, **options)
-    left_half = np.arange(len(values)) < len(values) // 2
-    auditory = np.isin(np.arange(len(values)), auditory_vertices(mesh, AUDITORY_RADIUS))
-    left, right, without_auditory = (
-        group_alignment(
-            spin_alignment(slopes, values, part, covariates=given, **options), seed=seed
+    vertices = np.arange(len(values))
+    left_half = vertices < len(values) // 2
+    auditory = np.isin(vertices, auditory_vertices(mesh, AUDITORY_RADIUS))
+    parts: dict[str, GroupAlignment | None] = {}
+    for name, chosen in (
+        ("left", left_half),
+        ("right", ~left_half),
+        ("without_auditory", ~auditory),
+    ):
+        mask = accuracy.mask & chosen
+        enough = (mask & np.isfinite(values)).sum() >= MIN_VERTICES
+        parts[name] = (
+            group_alignment(
+                spin_alignment(slopes, values, mask, covariates=given, **options), seed=seed
+            )
+            if enough
+            else None
         )
-        if (part & np.isfinite(values)).sum() >= MIN_VERTICES
-        else None
-        for part in (accuracy.mask & chosen for chosen in (left_half, ~left_half, ~auditory))
-    )
     layers = spin_alignment(accuracy.mean_r, values, accuracy.mask, **options)
     return AlignmentReport(
         gradient=gradient,
         plain=group_alignment(whole, seed=seed),
         partial=group_alignment(whole, partial=True, seed=seed),
-        left=left,
-        right=right,
-        without_auditory=without_auditory,
+        parts=parts,
         layers=layers,
         omnibus=omnibus_alignment(layers),
         bins=gradient_bins(accuracy.mean_r, values, accuracy.mask),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -30,23 +30,18 @@ class GroupEmotion:
         Mean effect.
     test : SignFlipResult
         Of shape (n_maps, n_vertices); p is corrected over vertices and scales.
-    contrast_names : list of n_pairs str
-        ``Emotionality - Enjoyment`` for each pair.
-    contrast_mean : array of shape (n_pairs, n_vertices)
-    contrast_test : SignFlipResult or None
-        The same for the differences; None with a single scale.
-    tfce, contrast_tfce : TfceResult or None
+    tfce : TfceResult or None
         Threshold-free cluster enhancement, where a mesh was given.
+    contrasts : GroupEmotion or None
+        The same of the differences between scales, ``Emotionality - Enjoyment`` for each pair; None
+        with a single scale.
     """
 
     names: list[str]
     mean: NDArray[np.float64]
     test: SignFlipResult
-    contrast_names: list[str]
-    contrast_mean: NDArray[np.float64]
-    contrast_test: SignFlipResult | None
     tfce: TfceResult | None
-    contrast_tfce: TfceResult | None
+    contrasts: GroupEmotion | None = None
 
 
 def group_emotion_maps(
@@ -91,32 +86,22 @@ def group_emotion_maps(
             found=f"shape {data.shape}, {len(names)} names",
             wanted="(n_participants, n_maps, n_vertices)",
         )
-    pairs = list(combinations(range(len(names)), 2))
-    differences = np.stack([data[:, a] - data[:, b] for a, b in pairs], 1) if pairs else None
     options: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
 
-    def flip(values: NDArray[np.float64], side: str) -> tuple[SignFlipResult, TfceResult | None]:
+    def flip(values: NDArray[np.float64], names: list[str], side: str) -> GroupEmotion:
         test = sign_flip_max_t(values, tail=side, **options)
-        if mesh is None:
-            return test, None
-        return test, tfce_sign_flip(values, mesh.adjacency, tail=side, **options)
+        tfce = None
+        if mesh is not None:
+            tfce = tfce_sign_flip(values, mesh.adjacency, tail=side, **options)
+        return GroupEmotion(names, finite_mean(values), test, tfce)
 
-    test, tfce = flip(data, tail)
-    contrast_test, contrast_tfce = (None, None)
-    if differences is not None:
-        contrast_test, contrast_tfce = flip(differences, "two-sided")
-    return GroupEmotion(
-        names=list(names),
-        mean=finite_mean(data),
-        test=test,
-        contrast_names=[f"{names[a]} - {names[b]}" for a, b in pairs],
-        contrast_mean=np.zeros((0, data.shape[2]))
-        if differences is None
-        else finite_mean(differences),
-        contrast_test=contrast_test,
-        tfce=tfce,
-        contrast_tfce=contrast_tfce,
-    )
+    found = flip(data, list(names), tail)
+    pairs = list(combinations(range(len(names)), 2))
+    if not pairs:
+        return found
+    differences = np.stack([data[:, a] - data[:, b] for a, b in pairs], 1)
+    labels = [f"{names[a]} - {names[b]}" for a, b in pairs]
+    return replace(found, contrasts=flip(differences, labels, "two-sided"))
 
 
 def regress_on_ratings(

@@ -18,7 +18,6 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
-from bids_app.group import GroupAlignment
 from bids_app.outputs import ALIGNMENT_DESC
 from bids_app.report.group import Shown, alignment_sections, tell_alignment
 
@@ -48,14 +47,10 @@ def write_alignment(
 
 def told_of_alignment(result: AlignmentReport) -> dict[str, Any]:
     """Parts of the cortex that were not looked at, and why."""
-    parts = {
-        "left": result.left,
-        "right": result.right,
-        "without auditory cortex": result.without_auditory,
-    }
     few = f"fewer than {MIN_VERTICES} vertices of the mask with a gradient value"
-    left_out = {part: few for part, found in parts.items() if found is None}
-    return {"LeftOut": left_out}
+    lacking = [part for part, found in result.parts.items() if found is None]
+    names = {"without_auditory": "without auditory cortex"}
+    return {"LeftOut": {names.get(part, part): few for part in lacking}}
 
 
 def _write_participants(
@@ -66,11 +61,10 @@ def _write_participants(
         "rho": np.tanh(alignment.plain.participants_z),
         "z": alignment.plain.participants_z,
         "rho_partial": np.tanh(alignment.partial.participants_z),
-        "rho_left": np.tanh(alignment.left.participants_z) if alignment.left else nothing,
-        "rho_right": np.tanh(alignment.right.participants_z) if alignment.right else nothing,
-        "rho_without_auditory": np.tanh(alignment.without_auditory.participants_z)
-        if alignment.without_auditory
-        else nothing,
+        **{
+            f"rho_{part}": np.tanh(found.participants_z) if found else nothing
+            for part, found in alignment.parts.items()
+        },
         "rho_without": alignment.plain.leave_one_out_r,
         "p_without": alignment.plain.leave_one_out_p,
     }
@@ -104,13 +98,13 @@ def _write_bins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport
 def _write_spins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
     """One row per rotation of the gradient."""
     nothing = np.full(alignment.n_spins, np.nan)
-    left, right, without = alignment.left, alignment.right, alignment.without_auditory
     spins = {
         "statistic": alignment.plain.null,
         "statistic_partial": alignment.partial.null,
-        "statistic_left": left.null if left else nothing,
-        "statistic_right": right.null if right else nothing,
-        "statistic_without_auditory": without.null if without else nothing,
+        **{
+            f"statistic_{part}": found.null if found else nothing
+            for part, found in alignment.parts.items()
+        },
         "largest_layer": alignment.omnibus.null,
     }
     layers = {f"layer_{k}": null for k, null in enumerate(alignment.layers.null, start=1)}
@@ -193,19 +187,16 @@ def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> di
         "ci_low": plain.ci_low,
         "ci_high": plain.ci_high,
         "cohen_d": plain.cohen_d,
-        "left": _side(alignment.left),
-        "right": _side(alignment.right),
-        "without_auditory": _side(alignment.without_auditory),
+        **{
+            part: found and {"rho_mean": found.r, "p_spin": found.p}
+            for part, found in alignment.parts.items()
+        },
         "method": alignment.method,
         "n_spins": alignment.n_spins,
         "n_redrawn": alignment.n_redrawn,
         "mask": accuracy.mask_kind,
         "n_mask": alignment.n_mask,
     }
-
-
-def _side(side: GroupAlignment | None) -> dict[str, float] | None:
-    return None if side is None else {"rho_mean": side.r, "p_spin": side.p}
 
 
 ALIGNMENT_COLUMNS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -22,65 +22,55 @@ from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
 from bids_app.report.extras import emotion_section
 from bids_app.report.group import Shown
 
-MAX_T = "sign-flip p, corrected over vertices and scales (max-T)"
+MAX_T = "sign-flip p, corrected over vertices and {} (max-T)"
 
 
 def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
     """Group maps of ratings and brain."""
-    effects = result.effects
-    for k, place in enumerate(result.places):
-        _write_effect(writer, effects, k, place)
+    effects, contrasts = result.effects, result.effects.contrasts
+    for k, ((feature, desc), name) in enumerate(zip(result.places, effects.names, strict=True)):
+        texts = {
+            "effect": f"mean percent signal change per standard deviation, changes of {name}",
+            "t": f"t over participants, changes of {name}",
+            "p": f"two-sided {MAX_T.format('scales')}",
+            "tfce": "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales",
+        }
+        _write_maps(writer, effects, k, feature, desc, texts)
+    texts = {
+        "effect": "mean difference of the effects of two scales",
+        "t": "t of the difference of two scales",
+        "p": f"two-sided {MAX_T.format('differences')}",
+        "tfce": "two-sided sign-flip p of TFCE, joint over vertices and differences",
+    }
     for k, (first, second) in enumerate(combinations(result.places, 2)):
         feature = f"{''.join(first)}Minus{''.join(second)}"
-        _write_contrast(writer, effects, k, feature)
+        if contrasts is not None:
+            _write_maps(writer, contrasts, k, feature, "contrast", texts)
     for window, accuracy in result.accuracy.items():
         told = f"predictions from the {window} of the ratings"
         for stat, values, text in (
             ("r", np.tanh(accuracy.mean), f"back-transformed mean Fisher z, {told}"),
             ("t", accuracy.test.t, f"t of Fisher z over participants, {told}"),
-            ("p", accuracy.test.p, f"one-sided {MAX_T}, {told}"),
+            ("p", accuracy.test.p, f"one-sided {MAX_T.format('scales')}, {told}"),
         ):
             writer.statmap(stat, values, accuracy.names, desc=window, description=text)
 
 
-def _write_effect(
-    writer: GroupWriter, effects: GroupEmotion, k: int, place: tuple[str, str]
+def _write_maps(
+    writer: GroupWriter,
+    found: GroupEmotion,
+    k: int,
+    feature: str,
+    desc: str,
+    texts: Mapping[str, str],
 ) -> None:
-    (feature, desc), name = place, effects.names[k]
-    text = f"changes of {name}"
-    for stat, values, told in (
-        ("effect", effects.mean, f"mean percent signal change per standard deviation, {text}"),
-        ("t", effects.test.t, f"t over participants, {text}"),
-        ("p", effects.test.p, f"two-sided {MAX_T}"),
-    ):
-        writer.statmap(stat, values[[k]], [name], description=told, feature=feature, desc=desc)
-    if effects.tfce is not None:
-        told = "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales"
-        values = effects.tfce.p[[k]]
-        desc = f"{desc}tfce"
-        writer.statmap("p", values, [name], description=told, feature=feature, desc=desc)
-
-
-def _write_contrast(writer: GroupWriter, effects: GroupEmotion, k: int, feature: str) -> None:
-    if effects.contrast_test is None:
-        return
-    name = effects.contrast_names[k]
-    for stat, values, told in (
-        ("effect", effects.contrast_mean, "mean difference of the effects of two scales"),
-        ("t", effects.contrast_test.t, "t of the difference of two scales"),
-        ("p", effects.contrast_test.p, f"two-sided {MAX_T.replace('scales', 'differences')}"),
-    ):
-        values_k = values[[k]]
-        writer.statmap(stat, values_k, [name], description=told, feature=feature, desc="contrast")
-    if effects.contrast_tfce is not None:
-        writer.statmap(
-            "p",
-            effects.contrast_tfce.p[[k]],
-            [name],
-            description="two-sided sign-flip p of TFCE, joint over vertices and differences",
-            feature=feature,
-            desc="contrasttfce",
-        )
+    maps = {"effect": found.mean, "t": found.test.t, "p": found.test.p}
+    if found.tfce is not None:
+        maps["tfce"] = found.tfce.p
+    for kind, values in maps.items():
+        stat, own = ("p", f"{desc}tfce") if kind == "tfce" else (kind, desc)
+        told = {"description": texts[kind], "feature": feature, "desc": own}
+        writer.statmap(stat, values[k], [found.names[k]], **told)
 
 
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:

@@ -245,12 +245,11 @@ def test_group_maps_joint_over_scales():
     found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], drawn(500, 0))
     assert (found.test.p[0, :8] < 0.05).all()
     assert (found.test.p[1, 8:16] < 0.05).all()
-    assert found.contrast_names == ["Emotionality - Enjoyment"]
-    assert found.contrast_test is not None
-    assert (found.contrast_test.p[0, :16] < 0.05).mean() > 0.8
+    assert found.contrasts.names == ["Emotionality - Enjoyment"]
+    assert (found.contrasts.test.p[0, :16] < 0.05).mean() > 0.8
     assert (found.test.p[:, 16:] < 0.05).mean() < 0.02
     single = group_emotion_maps(maps[:, :1], ["Emotionality"], drawn(50, 0))
-    assert single.contrast_test is None
+    assert single.contrasts is None
     with pytest.raises(BadDataError, match="2 names"):
         group_emotion_maps(maps[:, :1], ["a", "b"], drawn(10_000, 0))
 
