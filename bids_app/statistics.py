@@ -8,6 +8,9 @@ from scipy import stats
 
 from bids_app.errors import BadDataError
 
+SIGNIFICANCE = 0.05
+"""The level of every test."""
+
 FloatArray = NDArray[np.float64]
 
 # arctanh stays finite.

@@ -60,7 +60,8 @@ def group_settings(config: Config) -> GroupSettings:
     """
     found: GroupSettings = {}
     for row in GROUP_ANALYSES:
-        labels = [label for label, _ in row.settings(config)]
+        settings = row.settings(config)
+        labels = [label for label, _ in settings]
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
             raise UsageError(
@@ -69,7 +70,7 @@ def group_settings(config: Config) -> GroupSettings:
                 remedy=f"give each once, files with names of their own: {row.option} "
                 "NAME=LEFT,RIGHT",
             )
-        found |= {(row.model, labeled(row.desc, label)): own for label, own in row.settings(config)}
+        found |= {(row.model, labeled(row.desc, label)): own for label, own in settings}
     return found
 
 
@@ -140,8 +141,8 @@ def write_results(
     Analyses that share a settings file are complete together: it comes last.
     """
     rows = {row.name: row for row in (*GROUP_ANALYSES, *CONDITION_ANALYSES)}
-    given = {"data": data, "results": results, **dict(zip(names, results, strict=True))}
-    given["group"] = data
+    given = dict(zip(names, results, strict=True))
+    given |= {"data": data, "group": data, "results": results}
     parts: dict[tuple[str, str], list[tuple[GroupAnalysis, str, Any]]] = {}
     for name, found in zip(names, results, strict=True):
         row = rows[name]
@@ -156,14 +157,15 @@ def write_results(
         writer = GroupWriter(tree, source, settings[key], desc=row.desc, label=label)
         given["previous"] = _people_of(writer.done)
         writer.begin()
-        inference = {"Inference": settings_hash(dict(settings["", ""]))} if row.option else {}
-        told: dict[str, Any] = {**inference}
-        for row, _, result in together:
-            mine = given | {"writer": writer, "result": result}
-            writer.outputs(row.outputs, result, mine)
-            if row.write is not None and result is not None:
-                call(row.write, mine)
-            told |= call(row.details, mine) if row.details else {}
+        told: dict[str, Any] = {}
+        if row.option:
+            told["Inference"] = settings_hash(dict(settings["", ""]))
+        for part, _, found in together:
+            own = given | {"writer": writer, "result": found}
+            writer.outputs(part.outputs, found, own)
+            if part.write is not None and found is not None:
+                call(part.write, own)
+            told |= call(part.details, own) if part.details else {}
         writer.finish(**told)
         files += writer.written
     LOGGER.info("group: %d files written, drawing the report", len(files))

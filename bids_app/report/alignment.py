@@ -32,9 +32,9 @@ from bids_app.report.page import (
     picture,
 )
 from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
-LEVEL = 0.05
 _NO_CLAIM = "No alignment shown"
 
 
@@ -69,10 +69,10 @@ def claim(group: Mapping[str, Any], n_tested: int = 1) -> Verdict:
     and both p-values times the number of gradients tested.
     """
     p, partial = to_float(group.get("p_spin")), to_float(group.get("p_spin_partial"))
-    supported = bool(group.get("claimed")) and p < LEVEL and partial < LEVEL
+    supported = bool(group.get("claimed")) and p < SIGNIFICANCE and partial < SIGNIFICANCE
     statement = str(group.get("statement", ""))
     larger = min(1.0, n_tested * max(p, partial))
-    if supported and larger < LEVEL:
+    if supported and larger < SIGNIFICANCE:
         held = f" It is one of {n_tested} gradients tested: p times {n_tested} = {number(larger)}."
         text = statement or "Layer preference is aligned with the gradient."
         return Verdict(text + (held if n_tested > 1 else ""), "good")
@@ -290,7 +290,7 @@ def _gradient_and_mask(files: GroupFiles) -> tuple[FloatArray, npt.NDArray[np.bo
     gradient = files.map("value", desc=files.of_gradient("gradient"))[0]
     mask = np.isfinite(gradient)
     if files.alignment.get("mask") == "significant":
-        mask &= np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < LEVEL
+        mask &= np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < SIGNIFICANCE
     return gradient, mask
 
 

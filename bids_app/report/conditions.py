@@ -22,12 +22,12 @@ from bids_app.report.sources import (
     column,
     to_float,
 )
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEVEL = 0.05
 
 PARTICIPANT_METHODS = (
     "Each run's BOLD was fitted by one boxcar per condition, convolved with the canonical response,"
@@ -147,7 +147,7 @@ def group_map(files: GroupFiles, mesh: SurfaceMesh, left: Path) -> Block:
             stat="p",
             desc=f"{desc}{test}",
         )
-        inside[test] = np.nan_to_num(files.both(path)[0], nan=1.0) < LEVEL
+        inside[test] = np.nan_to_num(files.both(path)[0], nan=1.0) < SIGNIFICANCE
     return _map(
         files,
         mesh,

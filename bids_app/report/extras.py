@@ -17,9 +17,9 @@ from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, GroupFiles, column, to_float
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
-LEVEL = 0.05
 _MAX_ROWS = 60
 
 
@@ -217,7 +217,7 @@ def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
     """Vertices of p < .05 in a p map; None without one, or without such vertices."""
     if not left.is_file():
         return None
-    inside = np.nan_to_num(files.both(left)[0], nan=1.0) < LEVEL
+    inside = np.nan_to_num(files.both(left)[0], nan=1.0) < SIGNIFICANCE
     return inside if inside.any() else None
 
 

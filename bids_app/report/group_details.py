@@ -7,8 +7,7 @@ import numpy as np
 from bids_app.outputs import sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, number
 from bids_app.report.sources import GroupFiles, to_float
-
-LEVEL = 0.05
+from bids_app.statistics import SIGNIFICANCE
 
 
 def left_out(files: GroupFiles, analysis: str) -> list[str]:
@@ -27,7 +26,7 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
     desc = files.of_gradient("layeralignment")
     group = files.json(files.file("statmap.json", desc=desc))["Group"]
     rows = files.rows("statmap.tsv", desc=desc)
-    passed = sum(to_float(row["p_corrected"]) < LEVEL for row in rows)
+    passed = sum(to_float(row["p_corrected"]) < SIGNIFICANCE for row in rows)
     return [
         Facts(
             [
@@ -63,7 +62,7 @@ def stability_text(files: GroupFiles) -> Block:
     """How far the best layer can be trusted."""
     values = files.map("stability", desc="layerpref")[0]
     p = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0)
-    inside = np.isfinite(values) & (p < LEVEL)
+    inside = np.isfinite(values) & (p < SIGNIFICANCE)
     where = "where the layer-averaged accuracy is significant"
     if not inside.any():
         inside, where = np.isfinite(values), "over the cortex"

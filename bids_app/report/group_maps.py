@@ -9,9 +9,8 @@ from bids_app.report.group_details import left_out, music_check_text, stability_
 from bids_app.report.layer_maps import every_layer_picture
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, to_float
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
-
-LEVEL = 0.05
 
 
 def accuracy_section(files: GroupFiles) -> Section:
@@ -165,4 +164,4 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
 
 def _significant(p: FloatArray) -> BoolArray:
     """Vertices that pass in some map."""
-    return np.asarray(np.nan_to_num(p, nan=1.0).min(axis=0) < LEVEL)
+    return np.asarray(np.nan_to_num(p, nan=1.0).min(axis=0) < SIGNIFICANCE)

@@ -21,11 +21,11 @@ from bids_app.errors import BadDataError
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.report.conditions import group_conditions
 from bids_app.report.group import Shown
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
-LEVEL = 0.05
 KINDS = {"": "contrast", "ppi": "interaction"}
 """What `desc` in the names of a participant's maps stands for."""
 
@@ -140,8 +140,8 @@ def _row(test: str, found: MapTest, n_permutations: int, mesh: SurfaceMesh) -> d
         "test": test,
         "n_participants": len(found.participants),
         "n_vertices": int(np.isfinite(found.t).sum()),
-        "n_significant_maxt": int((found.p < LEVEL).sum()),
-        "n_significant_tfce": int((found.p_tfce < LEVEL).sum()),
+        "n_significant_maxt": int((found.p < SIGNIFICANCE).sum()),
+        "n_significant_tfce": int((found.p_tfce < SIGNIFICANCE).sum()),
         "n_permutations": n_permutations,
     }
     if not np.isfinite(found.t).any():

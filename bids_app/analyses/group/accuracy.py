@@ -16,7 +16,6 @@ from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import (
     MIN_REFERENCE_VERTICES,
-    SIGNIFICANCE,
 )
 from bids_app.config import Statistics
 from bids_app.group import (
@@ -28,7 +27,7 @@ from bids_app.group import (
 from bids_app.report.extras import clusters_section
 from bids_app.report.group import Shown, tell_accuracy
 from bids_app.report.group_maps import accuracy_section
-from bids_app.statistics import benjamini_hochberg, fisher_z
+from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg, fisher_z
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.mesh import load_mesh
 

@@ -33,6 +33,7 @@ from bids_app.group import (
 )
 from bids_app.outputs import N_VERTICES, STRUCTURES
 from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
@@ -40,7 +41,6 @@ from bids_app.surface.resample import resample_barycentric
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
-CLAIM_LEVEL = 0.05
 MIN_VERTICES = 100  # fewer say nothing about a part of the mask
 AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
 
@@ -104,7 +104,7 @@ class AlignmentReport:
     @property
     def claimed(self) -> bool:
         """Alignment is claimed only where the plain and the partial spin p both pass."""
-        return self.plain.p < CLAIM_LEVEL and self.partial.p < CLAIM_LEVEL
+        return self.plain.p < SIGNIFICANCE and self.partial.p < SIGNIFICANCE
 
     @property
     def statement(self) -> str:
@@ -113,7 +113,7 @@ class AlignmentReport:
         given = f"given accuracy {self.partial.r:.3f}, spin p {self.partial.p:.4g}"
         if self.claimed:
             return f"Layer preference is aligned with the gradient ({numbers}; {given})."
-        if self.plain.p < CLAIM_LEVEL:
+        if self.plain.p < SIGNIFICANCE:
             return (
                 f"No alignment shown: the correlation may come from accuracy ({numbers}; {given})."
             )

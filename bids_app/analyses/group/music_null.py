@@ -17,7 +17,6 @@ from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
 from bids_app.analyses.group.isc import stack_responses
 from bids_app.analyses.participant.layers import StimulusSide
-from bids_app.analyses.participant.preference import SIGNIFICANCE
 from bids_app.config import Model, Statistics
 from bids_app.encoding import EncodingPlan
 from bids_app.encoding.phases import random_phases, segment_labels
@@ -32,6 +31,7 @@ from bids_app.group import (
 )
 from bids_app.outputs import OutputTree
 from bids_app.report.group import Shown, tell_music
+from bids_app.statistics import SIGNIFICANCE
 
 LOGGER = logging.getLogger("bids_app.analyses")
 

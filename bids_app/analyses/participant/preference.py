@@ -16,9 +16,8 @@ from bids_app.preference import (
     reference_profile,
     residual_slope,
 )
-from bids_app.statistics import benjamini_hochberg
+from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg
 
-SIGNIFICANCE = 0.05
 MIN_REFERENCE_VERTICES = 200
 MIN_LAYERS = 3  # two points have no residual slope, and fewer no order
 
