@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy import stats
 
 from bids_app.errors import BadDataError, UsageError
@@ -9,7 +10,6 @@ from bids_app.group import spin_alignment, two_sided_p
 from bids_app.group.moments import MaskedMaps, partial_correlation
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.surface.mesh import load_mesh
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(3)
 N_VERTICES = MESH.n_vertices

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy import stats
 
 from bids_app.errors import BadDataError
@@ -11,7 +12,6 @@ from bids_app.group import (
     omnibus_alignment,
     spin_alignment,
 )
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(2)
 

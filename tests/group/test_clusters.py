@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 
 from bids_app.errors import BadDataError
 from bids_app.group import cluster_table
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(3)
 

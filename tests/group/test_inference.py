@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy import sparse, stats
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.group import sign_flip_max_t, tfce_sign_flip
 from bids_app.group.one_sample import sign_flips
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 MESH = icosahedral_mesh(2)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy.spatial import cKDTree
 
 from bids_app.errors import BadDataError
@@ -12,7 +13,6 @@ from bids_app.group.spins import (
     random_rotations,
 )
 from bids_app.surface.mesh import load_mesh
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 def test_rotations_are_proper_and_come_from_one_stream():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy.spatial import ConvexHull
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
@@ -11,7 +12,6 @@ from bids_app.surface.mesh import (
     normalize_sphere,
     vertex_areas,
 )
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from real_data import DATA
 from scipy.spatial.transform import Rotation
 
@@ -17,7 +18,6 @@ from bids_app.surface.project import (
     volume_on_template,
 )
 from bids_app.surface.resample import adaptive_sphere_map
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 SLOPES = np.array([[1.0, 0.5, -0.25], [0.0, 2.0, 1.0], [-1.0, 0.0, 0.5]])
 

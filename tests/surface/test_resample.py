@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from real_data import DATA
 
 from bids_app.errors import BadDataError
@@ -11,7 +12,6 @@ from bids_app.surface.resample import (
     resample_barycentric,
     sphere_map,
 )
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 COARSE, FINE = icosahedral_mesh(2).left, icosahedral_mesh(4).left
 

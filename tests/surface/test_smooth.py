@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy.linalg import expm
 
 from bids_app.surface.mesh import load_mesh, vertex_areas
 from bids_app.surface.smooth import cotangent_laplacian, smooth_surface
-from bids_app.testing.icosahedron import icosahedral_mesh
 
 
 def plane(n=61, spacing=1.0, jitter=0.0, seed=0):

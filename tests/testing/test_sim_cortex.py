@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from icosahedron import icosahedral_mesh
 from scipy.sparse.csgraph import connected_components
 
 from bids_app.surface.mesh import load_mesh
@@ -14,7 +15,6 @@ from bids_app.testing.cortex import (
     smooth_field,
     smoothing_operator,
 )
-from bids_app.testing.icosahedron import icosahedral_mesh
 from bids_app.testing.study import Truth
 
 
