@@ -22,10 +22,11 @@ test-all: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	rm -rf build/imports && mkdir -p build/imports
-	cp -r bids_app build/imports && cp -r workflows build/imports/bids_app
-	cd build/imports && $(abspath $(BIN))/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
+	# As installed: workflows/ is bids_app.workflows.
+	rm -rf build/lint && mkdir -p build/lint
+	cp -r bids_app build/lint && cp -r workflows build/lint/bids_app
+	cd build/lint && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml
+	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --no-logo --config $(CURDIR)/pyproject.toml
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

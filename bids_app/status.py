@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bids_app.files import write_json
 
@@ -25,6 +26,8 @@ class StatusRow:
         Why it is not done.
     problem : bool
         Skipped because its files cannot be used, and not because the user left it out.
+    crash_files : sequence of str
+        Below the output folder.
     """
 
     participant: str
@@ -32,6 +35,7 @@ class StatusRow:
     state: State
     reason: str = ""
     problem: bool = False
+    crash_files: Sequence[str] = ()
 
 
 @dataclass
@@ -51,11 +55,9 @@ class Status:
     rows: list[StatusRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(
-        self, participant: str, run: str, state: State, reason: str = "", *, problem: bool = False
-    ) -> None:
-        """Add one row."""
-        self.rows.append(StatusRow(participant, run, state, reason, problem))
+    def add(self, participant: str, run: str, state: State, reason: str = "", **more: Any) -> None:
+        """Add one row; `more` as in `StatusRow`."""
+        self.rows.append(StatusRow(participant, run, state, reason, **more))
 
     def count(self, state: State) -> int:
         """Number of rows in `state`."""

@@ -9,8 +9,7 @@ from inspect import signature
 from typing import Any
 
 from bids_app.workflows.running import raise_failure, run_workflow
-from bids_app.workflows.steps import connect_by_name, step
-from nipype.interfaces.utility import Merge
+from bids_app.workflows.steps import connect_all, connect_by_name, step
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.group.checks import check_files, memory_of_group, tell_changes
@@ -149,13 +148,3 @@ def group_step(
     if "n_threads" in known:
         own["n_threads"] = own["n_procs"] = config.running.n_threads(1)
     return step(function, config, name, fresh=True, **own)
-
-
-def connect_all(
-    workflow: pe.Workflow, steps: Sequence[pe.Node], last: pe.Node, parameter: str
-) -> None:
-    """Give what all of `steps` hand on to a parameter of the last one, as a list."""
-    gather = pe.Node(Merge(len(steps)), name=parameter, run_without_submitting=True)
-    for number, one in enumerate(steps, start=1):
-        workflow.connect(one, "out", gather, f"in{number}")
-    workflow.connect(gather, "out", last, parameter)

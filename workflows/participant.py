@@ -1,17 +1,17 @@
-"""Builders of the participant level; they only wire."""
+"""Builder of the participant level; it only wires."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bids_app.workflows.conditions_participant import connect_conditions
-from bids_app.workflows.ratings_participant import connect_ratings
-from bids_app.workflows.steps import step
-from nipype.interfaces.utility import Merge
+from bids_app.workflows.steps import connect_all, connect_by_name, step
 from nipype.pipeline import engine as pe
 
+from bids_app.analyses.conditions.participant import analyze_conditions
 from bids_app.analyses.conditions.plan import ConditionPlan
+from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import draw_page
 from bids_app.analyses.participant.lags import read_loudness
@@ -24,11 +24,18 @@ from bids_app.analyses.participant.steps import (
     write_model,
 )
 from bids_app.analyses.participant.write import write_responses
+from bids_app.analyses.ratings.participant import (
+    predict_from_ratings,
+    relate_ratings,
+    score_jobs,
+    score_layers,
+)
 from bids_app.analyses.ratings.plan import EmotionWork
+from bids_app.analyses.ratings.write import write_rating_maps, write_rating_scores
 from bids_app.config import Config
-from bids_app.inputs.estimate import Estimate
-from bids_app.inputs.records import StudyPlan
-from bids_app.outputs import OutputTree
+from bids_app.inputs.estimate import Estimate, score_memory
+from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,11 @@ class Music:
     models: Mapping[str, EncodingModel]
     jobs: Mapping[str, list[Record]]
     ratings: EmotionWork
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self.jobs and not any(map(self.ratings.records, self.plan.participants))
 
 
 def init_participant_level_wf(
@@ -79,178 +91,186 @@ def init_participant_level_wf(
     -------
     None; the derivatives are in ``config.output_dir``.
     """
-    workflow = pe.Workflow(name="participant_level_wf")
-    people: dict[str, pe.Workflow] = {}
+    builder = _Builder(config, costs, n_threads)
+    study = None if contrasts is None else contrasts.study
     if music is not None:
-        _connect_music(workflow, people, music, config=config, costs=costs, n_threads=n_threads)
-    for record in records:
-        assert contrasts is not None
-        who = record.participant
-        if who not in people:
-            people[who] = init_page_wf(contrasts.study, record, config=config)
-            workflow.add_nodes([people[who]])
-        memory = costs.participant_memory / 1e9
-        connect_conditions(people[who], contrasts, record, config=config, mem_gb=memory)
-    return workflow
-
-
-def _connect_music(
-    workflow: pe.Workflow,
-    people: dict[str, pe.Workflow],
-    music: Music,
-    *,
-    config: Config,
-    costs: Estimate,
-    n_threads: int,
-) -> None:
-    """Stimulus side, encoding models and ratings; `people` gets everybody's workflow."""
-    plan, work = music.plan, music.ratings
-    if not music.jobs and not any(map(work.records, plan.participants)):
-        return
-    stimuli = [(s.label, s.path) for s in plan.stimuli]
-    heard = {s.label: s.sha256 for s in plan.stimuli}
-    features = {
-        label: step(
-            compute_features,
-            config,
-            f"features_{label}",
-            stimuli=stimuli,
-            space=model.space,
-            weights=model.weights,
-            cache_dir=config.cache_dir,
-            device=config.running.device,
-            rests_on=(heard, model.settings),
-            fresh=True,  # the cache may be gone
-            blas_threads=None,  # it works alone, before the participants
-            n_procs=config.running.n_procs,
-            mem_gb=costs.feature_memory / 1e9,
-        )
-        for label, model in music.models.items()
-    }
-    sounds = step(read_loudness, config, "loudness", stimuli=stimuli, rests_on=heard)
-    for who, records in music.jobs.items():
-        people[who] = init_participant_wf(
-            plan,
-            records,
-            config=config,
-            models=music.models,
-            n_threads=n_threads,
-            mem_gb=costs.participant_memory / 1e9,
-        )
+        study = music.plan
+        if not music.is_done:
+            builder.add_features(music)
+            for who, models in music.jobs.items():
+                builder.add_models(who, music, models)
+            builder.add_ratings(music)
+    if contrasts is not None:
         for record in records:
-            for node in ("encoding", "weights") if config.model.save_weights else ("encoding",):
-                target = f"{node}_{record.model}.grams"
-                workflow.connect(features[record.model], "out", people[who], target)
-        workflow.connect(sounds, "out", people[who], "responses.sounds")
-    for who in plan.participants:
-        if who not in people and (records := work.records(who)):
-            people[who] = init_page_wf(plan, records[0], config=config)
-    first = features[config.model.spaces[0].label]
-    for participant_wf in people.values():
-        workflow.connect(first, "out", participant_wf, "report.grams")
-    options = {"config": config, "n_threads": n_threads, "costs": costs}
-    connect_ratings(workflow, people, features, plan, work, **options)
+            builder.add_conditions(contrasts, record)
+    if study is not None:
+        builder.add_pages(study)
+    return builder.workflow
 
 
-def init_participant_wf(
-    plan: StudyPlan,
-    records: Sequence[Record],
-    *,
-    config: Config,
-    models: Mapping[str, EncodingModel],
-    n_threads: int,
-    mem_gb: float,
-) -> pe.Workflow:
-    """Responses -> encoding and derivatives of every model -> report of one participant.
+class _Builder:
+    """Adds steps to the workflow, and remembers what later ones are connected to.
 
-    Inputs
-    ------
-    encoding_MODEL.grams, weights_MODEL.grams (on request), report.grams
-        Gram matrices of all layers of a model, and of the first.
-    responses.sounds
-        Loudness of all stimuli.
+    Parameters
+    ----------
+    config, costs, n_threads
+        As for `init_participant_level_wf`.
     """
-    tree, who = OutputTree(config.output_dir), records[0].participant
-    runs = [run for run in plan.runs if run.participant == who]
-    own = {"who": who, "mem_gb": mem_gb}
-    responses = step(clean_runs, config, "responses", runs=runs, rests_on=records[0].inputs, **own)
-    shared = step(
-        write_responses,
-        config,
-        "write_responses",
-        tree=tree,
-        record=records[0],
-        fresh=True,
-        who=who,
-    )
-    # Too little for a job of a cluster.
-    gather = pe.Node(Merge(len(records)), name="gather", run_without_submitting=True)
-    workflow = init_page_wf(plan, records[0], config=config)
-    report = workflow.get_node("report")
-    workflow.connect(
-        [(responses, shared, [("out", "prepared")]), (gather, report, [("out", "files")])]
-    )
-    for number, record in enumerate(records, start=1):
-        label, written = record.model, {"tree": tree, "record": record, "fresh": True, **own}
-        encoding = step(
-            fit_model,
-            config,
-            f"encoding_{label}",
-            record=record,
-            n_threads=n_threads,
-            n_procs=n_threads,
-            **own,
-        )
-        derivatives = step(write_model, config, f"derivatives_{label}", **written)
-        workflow.connect(
-            [
-                (responses, encoding, [("out", "prepared")]),
-                (responses, derivatives, [("out", "prepared")]),
-                (shared, derivatives, [("out", "shared")]),
-                (encoding, derivatives, [("out", "fits")]),
-                (derivatives, gather, [("out", f"in{number}")]),
-            ]
-        )
-        if config.model.save_weights:
-            saved = step(
-                save_model_weights,
-                config,
-                f"weights_{label}",
-                stimuli=[(s.label, s.path) for s in plan.stimuli],
-                space=models[label].space,
-                weights=models[label].weights,
-                **written,
+
+    def __init__(self, config: Config, costs: Estimate, n_threads: int) -> None:
+        self.config, self.costs, self.n_threads = config, costs, n_threads
+        self.workflow = pe.Workflow(name="participant_level_wf")
+        self.grams: dict[str, pe.Node] = {}  # by model
+        self.sounds: pe.Node | None = None
+        self.shared: dict[str, pe.Node] = {}  # who writes a participant's responses
+        self.written: dict[str, list[pe.Node]] = {}  # what a participant's page waits for
+
+    def add_features(self, music: Music) -> None:
+        """Stimulus side of every model, and loudness."""
+        stimuli = [(s.label, s.path) for s in music.plan.stimuli]
+        heard = {s.label: s.sha256 for s in music.plan.stimuli}
+        for label, model in music.models.items():
+            self.grams[label] = step(
+                compute_features,
+                self.config,
+                f"features_{label}",
+                stimuli=stimuli,
+                space=model.space,
+                weights=model.weights,
+                cache_dir=self.config.cache_dir,
+                device=self.config.running.device,
+                rests_on=(heard, model.settings),
+                fresh=True,  # the cache may be gone
+                blas_threads=None,  # it works alone, before the participants
+                n_procs=self.config.running.n_procs,
+                mem_gb=self.costs.feature_memory / 1e9,
             )
-            workflow.connect(
-                [
-                    (responses, saved, [("out", "prepared")]),
-                    (encoding, saved, [("out", "fits")]),
-                    (saved, derivatives, [("out", "weights_files")]),
-                ]
+        self.sounds = step(read_loudness, self.config, "loudness", stimuli=stimuli, rests_on=heard)
+
+    def add_models(self, who: str, music: Music, records: Sequence[Record]) -> None:
+        """Responses -> encoding and derivatives of every model of a participant."""
+        inputs, runs = records[0].inputs, _runs_of(music.plan, who)
+        own = {
+            "prepared": self._step(clean_runs, who, runs=runs, rests_on=inputs),
+            "shared": self._writer(write_responses, who, record=records[0]),
+        }
+        connect_by_name(self.workflow, own, {"sounds": self.sounds})
+        self.shared[who] = own["shared"]
+        for record in records:
+            label = record.model
+            of_model = {
+                "fits": self._threaded(fit_model, who, label, record=record),
+                "files": self._writer(write_model, who, label, record=record),
+            }
+            if self.config.model.save_weights:
+                of_model["weights_files"] = self._writer(
+                    save_model_weights,
+                    who,
+                    label,
+                    record=record,
+                    stimuli=[(s.label, s.path) for s in music.plan.stimuli],
+                    space=music.models[label].space,
+                    weights=music.models[label].weights,
+                )
+            connect_by_name(self.workflow, of_model, own | {"grams": self.grams[label]})
+            self._keep(who, of_model["files"])
+
+    def add_ratings(self, music: Music) -> None:
+        """What ratings say about brain and layers, of all participants."""
+        work = music.ratings
+        told: dict[str, Any] = {"ratings": work.study.ratings, "scales": work.study.scales}
+        for label, records in work.scores.items():
+            if not records:
+                continue
+            scores = step(
+                score_layers,
+                self.config,
+                f"rating_scores_{label}",
+                jobs=score_jobs(records, music.plan, work.study, self.config.emotion.rate),
+                n_threads=self.config.running.n_procs,
+                n_procs=self.config.running.n_procs,
+                mem_gb=score_memory(self.costs) / 1e9,
+                **told,
             )
-    return workflow
+            connect_by_name(self.workflow, {"scores": scores}, {"grams": self.grams[label]})
+            for record in records:
+                write = self._writer(write_rating_scores, record.participant, label, record=record)
+                connect_by_name(self.workflow, {"files": write}, {"scores": scores})
+                self._keep(record.participant, write)
+        for who, record in work.maps.items():
+            told |= {"rests_on": record.inputs}
+            own = {
+                "maps": self._step(relate_ratings, who, runs=_runs_of(music.plan, who), **told),
+                "accuracy": self._threaded(
+                    predict_from_ratings,
+                    who,
+                    tree=OutputTree(self.config.output_dir),
+                    participant=who,
+                    fresh=True,  # the responses may have changed under the same name
+                    **told,
+                ),
+                "files": self._writer(write_rating_maps, who, record=record),
+            }
+            offered = {"shared": self.shared[who]} if who in self.shared else {}
+            connect_by_name(self.workflow, own, offered)
+            self._keep(who, own["files"])
+
+    def add_conditions(self, plan: ConditionPlan, record: Record) -> None:
+        """Contrasts of conditions of a participant, and their derivatives."""
+        who, runs = record.participant, plan.runs_of(record.participant)
+        own = {
+            "results": self._step(
+                analyze_conditions,
+                who,
+                part=CONDITIONS_LABEL,
+                runs=runs,
+                conditions={run.label: plan.conditions[run.label] for run in runs},
+                contrasts=dict(plan.contrasts),
+                seed=plan.seed,
+                target=plan.target,
+                max_lag=self.config.conditions.max_lag,
+                rests_on=(record.inputs, record.settings),
+            ),
+            "files": self._writer(write_conditions, who, part=CONDITIONS_LABEL, record=record),
+        }
+        connect_by_name(self.workflow, own)
+        self._keep(who, own["files"])
+
+    def add_pages(self, study: StudyPlan) -> None:
+        """The page of everybody of whom something is written."""
+        first = {"grams": next(iter(self.grams.values()))} if self.grams else {}
+        for who, nodes in self.written.items():
+            heard = {p.stimulus for run in _runs_of(study, who) for p in run.presentations}
+            page = self._writer(
+                draw_page,
+                who,
+                participant=who,
+                stimuli=sorted(heard),
+                skipped=[
+                    (run.label, run.reason) for run in study.skipped if run.participant == who
+                ],
+            )
+            connect_by_name(self.workflow, {"page": page}, first)
+            connect_all(self.workflow, nodes, page, "files")
+
+    def _step(self, function: Any, who: str, label: str = "", **values: Any) -> pe.Node:
+        """A step for one participant, and for one model where there is a label."""
+        name = "_".join(filter(None, (function.__name__, who, label)))
+        memory = self.costs.participant_memory / 1e9
+        return step(function, self.config, name, who=who, mem_gb=memory, **values)
+
+    def _threaded(self, *args: Any, **values: Any) -> pe.Node:
+        """A step that works in several threads."""
+        return self._step(*args, n_threads=self.n_threads, n_procs=self.n_threads, **values)
+
+    def _writer(self, *args: Any, **values: Any) -> pe.Node:
+        """A step that leaves files in the output folder, which may be gone at the next run."""
+        tree = OutputTree(self.config.output_dir)
+        return self._step(*args, tree=tree, fresh=True, **values)
+
+    def _keep(self, who: str, node: pe.Node) -> None:
+        self.written.setdefault(who, []).append(node)
 
 
-def init_page_wf(study: StudyPlan, record: Record, *, config: Config) -> pe.Workflow:
-    """A participant's page, which analyses are then connected to.
-
-    Inputs
-    ------
-    report.grams, report.files, report.rating_files, report.condition_files
-        As for `draw_page`.
-    """
-    who = record.participant
-    report = step(
-        draw_page,
-        config,
-        "report",
-        tree=OutputTree(config.output_dir),
-        participant=who,
-        stimuli=sorted(record.stimuli),
-        skipped=[(run.label, run.reason) for run in study.skipped if run.participant == who],
-        who=who,
-        fresh=True,  # the page may be gone
-    )
-    workflow = pe.Workflow(name=f"sub_{who}_wf")
-    workflow.add_nodes([report])
-    return workflow
+def _runs_of(plan: StudyPlan, who: str) -> list[BoldRun]:
+    return [run for run in plan.runs if run.participant == who]

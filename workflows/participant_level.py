@@ -187,9 +187,15 @@ def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failur
     for failure in failures:
         if not failure.who:
             raise_failure(failure)
-    failed: dict[str, list[Failure]] = {}
+    failed = []
     for (participant, part), records in parts.items():
-        own = [f for f in failures if (f.who, f.part) == (participant, part)]
+        # Without the page nothing of a participant is done.
+        own = [
+            failure
+            for failure in failures
+            if failure.who == participant
+            and (failure.part == part or (participant, failure.part) not in parts)
+        ]
         if own:
             reason = f"{own[0].text} (crash file: {own[0].crash_file})"
         elif not all(is_current(tree, record) for record in records):
@@ -197,15 +203,9 @@ def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failur
         else:
             status.add(participant, part, "done")
             continue
-        LOGGER.error(
-            "sub-%s failed: %s", participant, " ".join([f"{part}:" if part else "", reason]).strip()
-        )
-        status.add(participant, part, "failed", reason)
-        failed.setdefault(participant, []).extend(own)
-    for participant, own in failed.items():
-        write_participant_report(
-            tree.root,
-            participant,
-            status_rows=[row for row in status.rows if row.participant == participant],
-            crash_files=[failure.crash_file for failure in own],
-        )
+        LOGGER.error("sub-%s failed: %s", participant, f"{part}: {reason}" if part else reason)
+        crashes = [str(failure.crash_file.relative_to(tree.root)) for failure in own]
+        status.add(participant, part, "failed", reason, crash_files=crashes)
+        failed.append(participant)
+    for participant in dict.fromkeys(failed):
+        write_participant_report(tree.root, participant, status_rows=status.rows)

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import logging
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from nipype.interfaces.base import (
     isdefined,
     traits,
 )
+from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 from threadpoolctl import threadpool_limits
 
@@ -102,19 +103,37 @@ def step(
     return pe.Node(interface, name=name or function.__name__, n_procs=n_procs, **reserved)
 
 
-def connect_by_name(workflow: pe.Workflow, steps: Mapping[str, pe.Node]) -> None:
+def connect_by_name(
+    workflow: pe.Workflow, steps: Mapping[str, pe.Node], offered: Mapping[str, pe.Node | None] = {}
+) -> None:
     """Connect every step to those that hand on what its parameters are called.
 
     Parameters
     ----------
     workflow : Workflow
     steps : mapping from the name of what a step hands on to the step
+        Are added to the workflow.
+    offered : mapping from name to step
+        Earlier steps that these may take from.
     """
     workflow.add_nodes(list(steps.values()))
+    known = {**offered, **steps}
     for node in steps.values():
         for name, value in node.inputs.trait_get().items():
-            if name in steps and not isdefined(value):
-                workflow.connect(steps[name], "out", node, name)
+            source = known.get(name)
+            if source is not None and not isdefined(value):
+                workflow.connect(source, "out", node, name)
+
+
+def connect_all(
+    workflow: pe.Workflow, steps: Sequence[pe.Node], last: pe.Node, parameter: str
+) -> None:
+    """Give what all of `steps` hand on to a parameter of the last one, as a list."""
+    gather = pe.Node(Merge(len(steps)), name=f"{last.name}_{parameter}")
+    gather.run_without_submitting = True  # too little for a job of a cluster
+    for number, one in enumerate(steps, start=1):
+        workflow.connect(one, "out", gather, f"in{number}")
+    workflow.connect(gather, "out", last, parameter)
 
 
 class StepInputs(BaseInterfaceInputSpec):

@@ -32,7 +32,6 @@ def write_participant_report(
     participant: str,
     *,
     status_rows: Sequence[StatusRow] = (),
-    crash_files: Sequence[Path] = (),
 ) -> Path:
     """Write ``sub-XX.html`` from the files of an output folder; nothing is computed again.
 
@@ -43,10 +42,8 @@ def write_participant_report(
     participant : str
         Label without prefix.
     status_rows : sequence of StatusRow
-        What became of the participants in this call. Without rows of this participant and without
-        crash files, the newest log that names the participant is read.
-    crash_files : sequence of Path
-        Crash files of this participant.
+        What became of the participants in this call. Without rows of this participant the newest
+        log that names the participant is read.
 
     Returns
     -------
@@ -62,7 +59,7 @@ def write_participant_report(
     files, *others = (
         ParticipantFiles(Path(output_dir), participant, model=model) for model in models
     )
-    history = read_history(files, participant, status_rows, crash_files)
+    history = read_history(files, participant, status_rows)
     if files.only_conditions:
         shown = [analysis for analysis in ANALYSES if analysis.model == CONDITIONS_LABEL]
         sections = [s for analysis in shown for s in analysis.sections(files)]
@@ -106,8 +103,6 @@ def draw_page(
     skipped: Sequence[tuple[str, str]],
     grams: FeatureGrams | None = None,
     files: Sequence[Sequence[Path]] = (),
-    rating_files: Sequence[Sequence[Path]] = (),
-    condition_files: Sequence[Path] = (),
 ) -> Path:
     """The participant's page, once the files it shows are written.
 
@@ -121,12 +116,10 @@ def draw_page(
         Runs that were left out, and why.
     grams : FeatureGrams, optional
         Beside them lie the pictures of the stimuli.
-    files, rating_files : sequence of sequence of Path
-        Of encoding models, and of ratings.
-    condition_files : sequence of Path
+    files : sequence of sequence of Path
+        Of every analysis.
     """
-    n_files = sum(map(len, [*files, *rating_files, condition_files]))
-    LOGGER.info("sub-%s: drawing the report (%d new files)", participant, n_files)
+    LOGGER.info("sub-%s: drawing the report (%d files)", participant, sum(map(len, files)))
     if grams is not None:
         copy_stimulus_figures(grams, tree.root, participant, stimuli)
     rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]

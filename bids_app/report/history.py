@@ -42,15 +42,12 @@ class History:
 
 
 def read_history(
-    folder: Folder,
-    participant: str,
-    status_rows: Sequence[StatusRow] = (),
-    crash_files: Sequence[Path] = (),
+    folder: Folder, participant: str, status_rows: Sequence[StatusRow] = ()
 ) -> History:
-    """Rows and crashes given by the caller, else those of the newest log with this participant."""
+    """Rows given by the caller, else those of the newest log with this participant."""
     own = [row for row in status_rows if row.participant == participant]
-    if own or crash_files:
-        return History("", own, [_read_crash(folder, Path(path)) for path in crash_files])
+    if own:
+        return History("", own, _crashes(folder, own))
     for path in sorted((folder.root / "logs").glob("status_*.json"), reverse=True):
         try:
             content = read_json(path)
@@ -60,11 +57,12 @@ def read_history(
             continue  # a log of another version or half a file says nothing about this participant
         own = [row for row in rows if row.participant == participant]
         if own and content.get("level") == "participant":
-            found = sorted((folder.root / "logs" / run_id).glob("crash-*.txt"))
-            crashes = [_read_crash(folder, crash) for crash in found]
-            mine = [crash for crash in crashes if f"sub_{participant}_wf" in crash.text]
-            return History(run_id, own, mine)
+            return History(run_id, own, _crashes(folder, own))
     return History()
+
+
+def _crashes(folder: Folder, rows: Sequence[StatusRow]) -> list[Crash]:
+    return [_read_crash(folder, folder.root / name) for row in rows for name in row.crash_files]
 
 
 def _read_crash(folder: Folder, path: Path) -> Crash:

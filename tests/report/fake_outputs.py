@@ -160,11 +160,12 @@ def make_status(root, label="01", *, run_id="20260101-120000-aaaaaaaa", failed="
     status = Status(run_id, "participant")
     status.add(label, "task-rest", "skipped", "no stimulus was heard in it")
     if failed:
-        status.add(label, "", "failed", failed)
-        crash = root / "logs" / run_id / "crash-20260101-encoding.txt"
+        name = f"logs/{run_id}/crash-20260101-encoding.txt"
+        status.add(label, "", "failed", failed, crash_files=[name])
+        crash = root / name
         crash.parent.mkdir(parents=True, exist_ok=True)
         crash.write_text(
-            f"Node: participant_level_wf.sub_{label}_wf.encoding\n"
+            f"Node: participant_level_wf.fit_model_{label}_vggish\n"
             f"Traceback (most recent call last):\n\nValueError: {failed}\n"
         )
     else:

@@ -175,14 +175,14 @@ def test_failed_participant_gets_a_page_with_the_crash(tmp_path):
 
 
 def test_given_rows_and_crash_files_come_before_the_logs(folder, tmp_path):
-    crash = tmp_path / "crash-x.txt"
+    crash = tmp_path / "crash-x.txt"  # an absolute name stays what it is
     crash.write_text("\x1b[31mBoom\x1b[0m " + "x" * 30_000 + " the end")
     rows = [
-        StatusRow("01", "task-happy", "failed", "too short"),
+        StatusRow("01", "task-happy", "failed", "too short", crash_files=[str(crash)]),
         StatusRow("99", "", "failed", "somebody else"),
     ]
     files = ParticipantFiles(folder, "01")
-    history = read_history(files, "01", rows, [crash])
+    history = read_history(files, "01", rows)
     assert list(history.rows) == rows[:1]
     (told,) = history.crashes
     assert told.name == "crash-x.txt"

@@ -149,8 +149,8 @@ def test_steps_carry_the_memory_they_may_take(alone):
     )
     needed = costs.participant_memory / 1e9
     assert needed > 0.7
-    for name in ("conditions", "write_conditions"):
-        assert workflow.get_node(f"sub_01_wf.{name}").mem_gb == needed
+    for name in ("analyze_conditions", "write_conditions"):
+        assert workflow.get_node(f"{name}_01").mem_gb == needed
 
 
 def test_a_dry_run_lists_what_is_there_afterwards(alone, capsys):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from bids_app.workflows.running import Plugin, choose_plugin
+from bids_app.workflows import participant_level
+from bids_app.workflows.running import Failure, Plugin, choose_plugin
 
 from bids_app.cli import tools
 from bids_app.cli.run import main
 from bids_app.config import Running
 from bids_app.errors import MissingInputError, UsageError
+from bids_app.outputs import OutputTree
+from bids_app.status import Status
 
 
 @pytest.fixture
@@ -82,3 +85,23 @@ def test_a_gpu_that_is_not_there_is_told(analyzed, tmp_path, capsys):
     dataset = [arguments[0], arguments[1], *arguments[3:]]
     assert tools.main(["features", *dataset]) == 2
     assert "sees no CUDA device" in capsys.readouterr().err
+
+
+def test_without_its_page_nothing_of_a_participant_is_done(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        participant_level, "write_participant_report", lambda *args, **_: drawn.append(args[1])
+    )
+    tree, status = OutputTree(tmp_path), Status("run", "participant")
+    crash = tmp_path / "logs" / "run" / "crash-1.txt"
+    page = Failure("w.draw_page_01", "01", "", "ValueError", "no ink", crash)
+    fit = Failure("w.fit_model_02", "02", "", "ValueError", "no rows", crash)
+    parts = {("01", "conditions"): [None], ("02", ""): [None]}
+    participant_level._judge(status, tree, parts, [page, fit])
+    assert [(row.participant, row.run, row.state) for row in status.rows] == [
+        ("01", "conditions", "failed"),
+        ("02", "", "failed"),
+    ]
+    assert "no ink" in status.rows[0].reason
+    assert status.rows[0].crash_files == ["logs/run/crash-1.txt"]
+    assert drawn == ["01", "02"]

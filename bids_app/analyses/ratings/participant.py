@@ -94,10 +94,10 @@ def predict_from_ratings(
     model: Model,
     statistics: Statistics,
     n_threads: int,
-    written: Sequence[Path] = (),
+    shared: Sequence[Path] = (),
 ) -> tuple[RatingEncoding | None, str]:
-    """Responses predicted from past and future ratings, once the responses are `written`."""
-    LOGGER.debug("sub-%s: %d files of responses were written", participant, len(written))
+    """Responses predicted from past and future ratings, once the `shared` files are written."""
+    LOGGER.debug("sub-%s: %d files of responses are there", participant, len(shared))
     return attempt(
         fit_rating_encoding,
         read_cleaned(tree, participant, cleaning.space),
