@@ -87,4 +87,4 @@ def test_another_layer_set_under_the_same_label_is_refused(several, capsys):
     assert main(other) == 16
     assert "layers: ['conv1', 'fc1_1'" in capsys.readouterr().err
     assert main([*other, "--model-label", "deep", "envelope", "--dry-run"]) == 0
-    assert "model-deep" in capsys.readouterr().out
+    assert "model-{deep,envelope}" in capsys.readouterr().out
