@@ -112,11 +112,6 @@ class ParticipantLevel:
         people = [[row.full_cost(own) for row, own in self.done_for(who)] for who in self.scopes]
         return add_up(people, self.config.running.n_procs, with_features=bool(self.layers))
 
-    def memory(self, analysis: ParticipantAnalysis, participant: str) -> float:
-        """Bytes that an analysis of a participant takes."""
-        (scope,) = (scope for scope in self.scopes if scope.participant == participant)
-        return analysis.cost(scope).memory
-
 
 def ignored_suffixes() -> list[str]:
     """Ends of file names that the BIDS validator does not know."""

@@ -87,16 +87,20 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
     running, people, cpus = level.config.running, len(level.scopes), cpu_limit()
     memory = memory_limit() if running.memory is None else Limit(running.memory, "--mem")
     n_procs = running.n_procs
+    music = f"{_minutes(costs.feature_seconds)} for the music, " if level.layers else ""
+    cache = f"{_size(costs.cache_bytes)} in the cache, " if level.layers else ""
     lines = [
         "estimates, about right to a factor of 2 (features not yet in the cache)",
         f"memory  {_size(costs.memory)} with --nprocs {n_procs}; "
         f"there are {format_bytes(memory.value)} ({memory.source})",
-        f"time    {_minutes(costs.total_seconds)} in all: {_minutes(costs.feature_seconds)} for "
-        f"the music, {_minutes(costs.participant_seconds)} for each participant, over {n_procs} of "
+        f"time    {_minutes(costs.total_seconds)} in all: {music}"
+        f"{_minutes(costs.participant_seconds)} for each participant, over {n_procs} of "
         f"{cpus.value} processors",
-        f"disk    {_size(costs.total_bytes)} in all: {_size(costs.cache_bytes)} in "
-        f"the cache, {_size(costs.participant_bytes)} for each of {people} participants",
+        f"disk    {_size(costs.total_bytes)} in all: {cache}"
+        f"{_size(costs.participant_bytes)} for each of {people} participants",
     ]
+    if level.config.model.save_weights and level.layers:
+        lines.append("weights are not in it: up to 2 GiB for each participant and model")
     if costs.memory > memory.value:
         lines.append(
             "warning: this is more memory than there is; fewer participants are worked on at once"

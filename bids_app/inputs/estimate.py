@@ -21,7 +21,7 @@ _BYTES_PER_FIT = 40
 # Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
 _GROUP_BASE = 450_000_000
 _GROUP_COPIES = 10.1
-_FLOAT = 4
+FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def check_memory(costs: Estimate, memory: int | None) -> None:
 
 def response_memory(n_rows: int, space: str) -> float:
     """Bytes that responses of so many volumes take while they are cleaned and fitted."""
-    return _BASE_MEMORY + _RESPONSE_COPIES * n_rows * 2 * N_VERTICES[space] * _FLOAT
+    return _BASE_MEMORY + _RESPONSE_COPIES * n_rows * 2 * N_VERTICES[space] * FLOAT
 
 
 def glm_memory(runs: Sequence[BoldRun], n_maps: int, space: str) -> float:
@@ -145,7 +145,7 @@ def glm_memory(runs: Sequence[BoldRun], n_maps: int, space: str) -> float:
     n_vertices = 2 * N_VERTICES[space]
     longest = max(run.n_volumes for run in runs)
     fits = _BYTES_PER_FIT * len(runs) * n_maps * n_vertices
-    return _BASE_MEMORY + _GLM_COPIES * longest * n_vertices * _FLOAT + fits
+    return _BASE_MEMORY + _GLM_COPIES * longest * n_vertices * FLOAT + fits
 
 
 def score_memory(costs: Estimate) -> float:
@@ -158,7 +158,7 @@ def group_memory(n_participants: int, n_layers: int, space: str) -> float:
 
     It is linear in the participants: their maps are held at once, some of them in double precision.
     """
-    return _GROUP_BASE + _GROUP_COPIES * n_participants * n_layers * 2 * N_VERTICES[space] * _FLOAT
+    return _GROUP_BASE + _GROUP_COPIES * n_participants * n_layers * 2 * N_VERTICES[space] * FLOAT
 
 
 def check_group_memory(needed: float, memory: int | None, n_participants: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.config import Config
-from bids_app.inputs.estimate import Cost
+from bids_app.inputs.estimate import FLOAT, Cost
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
 from bids_app.report.page import Section
@@ -17,7 +17,6 @@ from bids_app.report.sources import ParticipantFiles
 
 REFERENCE_ROWS, REFERENCE_VERTICES = 939, 2 * N_VERTICES["fsaverage5"]
 """Of the measurements behind all costs."""
-FLOAT = 4
 
 
 @dataclass(frozen=True)

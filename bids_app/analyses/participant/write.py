@@ -10,7 +10,6 @@ from typing import Any
 from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import (
-    FLOAT,
     ParticipantAnalysis,
     Scope,
 )
@@ -20,7 +19,7 @@ from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
-from bids_app.inputs.estimate import Cost, response_memory
+from bids_app.inputs.estimate import FLOAT, Cost, response_memory
 from bids_app.outputs import OutputTree, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
