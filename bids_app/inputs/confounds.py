@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem
-from bids_app.inputs.sidecars import read_json
+from bids_app.inputs.files import content_problem, read_object
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_frame
 
@@ -67,7 +66,7 @@ class ConfoundSelection:
 
 def select_confounds(
     table: str | Path | pd.DataFrame | None,
-    sidecar: str | Path | Mapping[str, Any] | None,
+    sidecar: Path | None,
     strategy: str | Path | ConfoundStrategy = DEFAULT_STRATEGY,
     n_volumes: int | None = None,
     *,
@@ -82,7 +81,7 @@ def select_confounds(
     ----------
     table : path, DataFrame or None
         ``desc-confounds_timeseries.tsv`` (or the older names); None only for the strategy ``none``.
-    sidecar : path, mapping or None
+    sidecar : Path or None
         Its JSON file, which says which mask an aCompCor component comes from.
     strategy : str, Path or ConfoundStrategy
         See `bids_app.inputs.strategies.resolve_strategy`.
@@ -132,7 +131,7 @@ def select_confounds(
 
 def check_columns(
     names: Iterable[str],
-    sidecar: str | Path | Mapping[str, Any] | None,
+    sidecar: Path | None,
     strategy: ConfoundStrategy,
     where: str,
 ) -> None:
@@ -203,13 +202,8 @@ def _current_name(name: str) -> str:
     return name
 
 
-def _read_sidecar(sidecar: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-    if sidecar is None:
-        return {}
-    if isinstance(sidecar, Mapping):
-        return dict(sidecar)
-    path = Path(sidecar)
-    return {} if content_problem(path) else read_json(path)
+def _read_sidecar(sidecar: Path | None) -> dict[str, Any]:
+    return {} if sidecar is None or content_problem(sidecar) else read_object(sidecar)
 
 
 class _Source:

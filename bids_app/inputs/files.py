@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-from bids_app.errors import MissingInputError
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
+from bids_app.files import read_json
 
 _HEAD_CHUNK = 16384
 _TAIL = 64
@@ -79,6 +81,32 @@ def need_content(path: Path, what: str, *, remedy: str | None = None) -> None:
     """
     if problem := content_problem(path):
         raise MissingInputError(what, where=path, found=problem, remedy=remedy)
+
+
+def read_object(
+    path: Path,
+    what: str = "A JSON sidecar cannot be read.",
+    wanted: str = 'a JSON object such as {"RepetitionTime": ..., ...}',
+) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InvalidInputError
+        In these words, where the file is not JSON or not an object.
+    """
+    found: object = None
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict):
+            found = f"a {type(content).__name__}: it does not hold an object"
+    except BadDataError as error:
+        found = error.found
+    if found is not None:
+        raise InvalidInputError(
+            what, where=path, found=found, wanted=wanted, remedy="correct the file"
+        )
+    return content
 
 
 def read_gifti_header(path: Path) -> GiftiHeader:

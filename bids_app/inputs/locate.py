@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.errors import InvalidInputError, MissingInputError, MusencError, UsageError
-from bids_app.files import read_json
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import content_problem, read_object
 
 _WANTED = (
     "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
     "or the fMRIPrep output folder itself (folders sub-*/)"
 )
+
+_DESCRIPTION = 'a JSON object such as {"Name": "...", "BIDSVersion": "1.8.0"}'
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,9 @@ def has_participants(folder: Path) -> bool:
 def read_description(folder: Path) -> dict[str, Any]:
     """Content of dataset_description.json; empty where it is missing or unreadable."""
     try:
-        content = read_json(folder / "dataset_description.json")
+        return read_object(folder / "dataset_description.json")
     except MusencError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def check_descriptions(located: Located) -> None:
@@ -147,24 +147,15 @@ def check_descriptions(located: Located) -> None:
         # A link whose content was not fetched is no harm.
         if path is None or not (path.exists() or path.is_symlink()):
             continue
-        problem: object = content_problem(path)
-        if problem and "datalad get" in str(problem) and not path.exists():
+        problem = content_problem(path)
+        if problem and "datalad get" in problem and not path.exists():
             continue
-        if not problem:
-            try:
-                content = read_json(path)
-            except MusencError as error:
-                problem = error.found
-            else:
-                problem = None if isinstance(content, dict) else f"a {type(content).__name__}"
+        what, wanted = "The description of a dataset cannot be read.", _DESCRIPTION
         if problem:
             raise InvalidInputError(
-                "The description of a dataset cannot be read.",
-                where=path,
-                found=problem,
-                wanted='a JSON object such as {"Name": "...", "BIDSVersion": "1.8.0"}',
-                remedy="correct the file",
+                what, where=path, found=problem, wanted=wanted, remedy="correct the file"
             )
+        read_object(path, what, wanted)
 
 
 def is_fmriprep(folder: Path) -> bool:

@@ -6,28 +6,19 @@ from collections.abc import Iterable
 
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
 
+MAX_SKIPPED = 40
+"""Reasons listed one by one; the rest is counted."""
 
-def format_plan(plan: StudyPlan, *, max_skipped: int = 40) -> str:
-    """Describe what will be read, what is left out and why.
 
-    Parameters
-    ----------
-    plan : StudyPlan
-    max_skipped : int
-        Reasons listed one by one; the rest is counted.
-
-    Returns
-    -------
-    str
-        Sentences and tables without a trailing newline.
-    """
+def format_plan(plan: StudyPlan) -> str:
+    """Describe what will be read, what is left out and why: text without a trailing newline."""
     parts = [plan.found, _stimulus_table(plan), _run_table(plan)]
     warnings = [f"warning: {text}" for text in plan.warnings]
     warnings += [f"warning: {run.label}: {text}" for run in plan.runs for text in run.warnings]
     if warnings:
         parts.append("\n".join(warnings))
     if plan.skipped:
-        parts.append(_skipped_text(plan.skipped, max_skipped))
+        parts.append(_skipped_text(plan.skipped))
     parts.append(_summary(plan))
     return "\n\n".join(parts)
 
@@ -48,33 +39,15 @@ def _stimulus_table(plan: StudyPlan) -> str:
             run for run in plan.runs for p in run.presentations if p.stimulus == stimulus.label
         ]
         people = len({run.participant for run in heard})
-        rows.append(
-            (
-                stimulus.label,
-                f"{stimulus.duration:.1f} s",
-                str(people),
-                str(len(heard)),
-                str(stimulus.path),
-            )
-        )
+        length, n_people, n_times = f"{stimulus.duration:.1f} s", str(people), str(len(heard))
+        rows.append((stimulus.label, length, n_people, n_times, str(stimulus.path)))
     return _table(("stimulus", "length", "participants", "presentations", "file"), rows)
 
 
 def _run_table(plan: StudyPlan) -> str:
-    header = (
-        "participant",
-        "session",
-        "task",
-        "run",
-        "volumes",
-        "TR",
-        "sampled",
-        "stimulus",
-        "onset",
-        "played",
-    )
+    about = ("participant", "session", "task", "run", "volumes", "TR", "sampled")
     rows = [row for run in plan.runs for row in _run_rows(run)]
-    return _table(header, rows)
+    return _table((*about, "stimulus", "onset", "played"), rows)
 
 
 def _run_rows(run: BoldRun) -> Iterable[tuple[str, ...]]:
@@ -101,12 +74,12 @@ def _run_rows(run: BoldRun) -> Iterable[tuple[str, ...]]:
         )
 
 
-def _skipped_text(skipped: tuple[SkippedRun, ...], max_skipped: int) -> str:
+def _skipped_text(skipped: tuple[SkippedRun, ...]) -> str:
     """Problems one by one; choices grouped by reason."""
     problems = [run for run in skipped if run.problem]
-    lines = [f"skipped: {run.label}: {run.reason}" for run in problems[:max_skipped]]
-    if len(problems) > max_skipped:
-        lines.append(f"skipped: {len(problems) - max_skipped} more runs with unusable files")
+    lines = [f"skipped: {run.label}: {run.reason}" for run in problems[:MAX_SKIPPED]]
+    if len(problems) > MAX_SKIPPED:
+        lines.append(f"skipped: {len(problems) - MAX_SKIPPED} more runs with unusable files")
     by_reason: dict[str, list[str]] = {}
     for run in skipped:
         if not run.problem:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from bids_app.errors import BadDataError, InvalidInputError
-from bids_app.files import read_json as read_any_json
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import content_problem, read_object
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities
 
 _BEYOND = 1e12
@@ -126,37 +124,8 @@ class Inheritance:
     def read(self, path: Path) -> dict[str, Any]:
         """Content of a JSON file; what is not there (git-annex) counts as empty."""
         if path not in self._json:
-            self._json[path] = {} if content_problem(path) else read_json(path)
+            self._json[path] = {} if content_problem(path) else read_object(path)
         return self._json[path]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the file is not JSON or not an object.
-    """
-    try:
-        content = read_any_json(path)
-    except BadDataError as error:
-        raise InvalidInputError(
-            "A JSON sidecar cannot be read.",
-            where=path,
-            found=error.found,
-            wanted="a JSON object",
-            remedy="correct the file",
-        ) from error
-    if not isinstance(content, dict):
-        raise InvalidInputError(
-            "A JSON sidecar does not hold an object.",
-            where=path,
-            found=type(content).__name__,
-            wanted='{"RepetitionTime": ..., ...}',
-            remedy="correct the file",
-        )
-    return content
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.errors import InvalidInputError, MissingInputError, UsageError
+from bids_app.files import reading
 
 DEFAULT_STRATEGY = "motion6+acompcor6+cosine"
 
@@ -180,27 +181,10 @@ def read_strategy(path: Path) -> ConfoundStrategy:
             wanted="a YAML file, or a name such as " + DEFAULT_STRATEGY,
             remedy="correct --confounds",
         )
-    try:
+    what = "The file of a confound strategy is not as it should be."
+    with reading(path, what, wanted=wanted, remedy="correct the file", kind=InvalidInputError):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return _from_mapping(content, path.stem)
-    except (
-        yaml.YAMLError,
-        OSError,
-        TypeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        re.error,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        raise InvalidInputError(
-            "The file of a confound strategy is not as it should be.",
-            where=path,
-            found=error,
-            wanted=wanted,
-            remedy="correct the file",
-        ) from error
 
 
 def _from_mapping(content: Any, stem: str) -> ConfoundStrategy:

@@ -16,10 +16,9 @@ from bids_app.errors import BadDataError, MusencError
 from bids_app.features.precomputed import load_precomputed
 from bids_app.files import read_json
 from bids_app.inputs.confounds import select_confounds
-from bids_app.inputs.files import read_gifti_header
+from bids_app.inputs.files import read_gifti_header, read_object
 from bids_app.inputs.rating_files import read_rating_files
 from bids_app.inputs.ratings import read_ratings_table
-from bids_app.inputs.sidecars import read_json as read_sidecar
 from bids_app.inputs.sidecars import resolve_timing
 from bids_app.inputs.stimuli import read_stimulus_table, rows_of_events
 from bids_app.inputs.strategies import read_strategy
@@ -79,7 +78,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "ratings_stim": ("task-a_stim.tsv.gz", _rating_file),
     "strategy": ("x.yml", read_strategy),
     "json": ("x.json", read_json),
-    "sidecar": ("x.json", read_sidecar),
+    "sidecar": ("x.json", read_object),
     "clips": ("x.tsv", read_clip_features),
     "clips_npz": ("x.npz", read_clip_features),
     "clip_labels": ("x.csv", read_clip_labels),

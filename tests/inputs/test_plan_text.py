@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from planning import plan_study
 
+from bids_app.inputs import plan_text
 from bids_app.inputs.plan_text import format_plan
 
 
@@ -28,11 +29,12 @@ def test_plan_lists_runs_stimuli_and_what_is_skipped(tree):
     )
 
 
-def test_long_lists_of_problems_are_counted(tree):
+def test_long_lists_of_problems_are_counted(tree, monkeypatch):
+    monkeypatch.setattr(plan_text, "MAX_SKIPPED", 3)
     tree.simple(("01", "02", "03"))
     for path in tree.fmriprep.glob("sub-0[12]/func/*.func.gii"):
         path.write_bytes(b"")
-    text = format_plan(plan_study(tree.root), max_skipped=3)
+    text = format_plan(plan_study(tree.root))
     assert text.count("skipped: sub-") == 3
     assert "skipped: 1 more runs with unusable files" in text
 
