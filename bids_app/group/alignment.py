@@ -46,8 +46,8 @@ class AlignmentResult:
         Share of the mask that the rotated gradient covers.
     n_redrawn : int
         Rotations drawn again because they covered less than half of the mask.
-    n_spins, n_vertices, seed : int
-        Rotations, vertices of the mask with a gradient value, seed.
+    n_spins, n_vertices : int
+        Rotations, and vertices of the mask with a gradient value.
     method : str
         "spearman" (ranks taken once over the whole map) or "pearson".
     """
@@ -61,7 +61,6 @@ class AlignmentResult:
     n_redrawn: int
     n_spins: int
     n_vertices: int
-    seed: int
     method: str
 
 
@@ -155,7 +154,6 @@ def spin_alignment(
         n_redrawn=n_drawn - null.shape[1],
         n_spins=null.shape[1],
         n_vertices=int(np.isfinite(target[inside]).sum()),
-        seed=seed,
         method=method,
     )
 

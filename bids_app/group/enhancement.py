@@ -32,8 +32,6 @@ class TfceResult:
         Flips.
     exact : bool
         Whether all flips were used.
-    tail : str
-        "greater" or "two-sided".
     """
 
     t: FloatArray
@@ -42,7 +40,6 @@ class TfceResult:
     null_max: FloatArray
     n_permutations: int
     exact: bool
-    tail: str
 
 
 def tfce_sign_flip(
@@ -123,5 +120,4 @@ def tfce_sign_flip(
         null_max=null_max,
         n_permutations=len(flips),
         exact=exact,
-        tail=tail,
     )

@@ -37,8 +37,6 @@ class SignFlipResult:
         Flips; 2**n_participants when all were used.
     exact : bool
         Whether all flips were used, the identity among them; p is then #/2**n, else (1+b)/(1+m).
-    tail : str
-        "greater" or "two-sided".
     """
 
     t: FloatArray
@@ -48,7 +46,6 @@ class SignFlipResult:
     null_max: FloatArray
     n_permutations: int
     exact: bool
-    tail: str
 
 
 def sign_flip_max_t(
@@ -128,5 +125,4 @@ def sign_flip_max_t(
         null_max=null_max,
         n_permutations=len(flips),
         exact=exact,
-        tail=tail,
     )
