@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pytest
+from examples import import_example
 
 from bids_app.cli.boutiques import descriptor
 from bids_app.cli.parser import build_parser, parse_config
@@ -124,3 +125,12 @@ def test_options_that_need_another_one_say_so(words, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         parse_config([*CALL, *words])
     assert message in capsys.readouterr().err
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+    remembering = import_example("class Memory", tmp_path, monkeypatch).Remembering
+    assert parse_config(CALL, remembering).memory.decay == 4.0
+    config = parse_config([*CALL, "--memory-decay", "2"], remembering)
+    assert settings_of(config.memory, "layers") == {"decay": 2.0}
+    assert settings_of(config.memory, "ratings") == {}
+    assert "half of a chord is forgotten" in build_parser(remembering).format_help()

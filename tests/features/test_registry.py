@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from examples import import_example
 
 from bids_app.analyses.participant.plan import EncodingModel
 from bids_app.cli.features import add_features
@@ -110,11 +111,8 @@ def test_methods_and_references_follow_the_row(stairs):
 
 
 def test_the_example_of_the_documentation_is_a_space(make_wav, tmp_path, monkeypatch):
-    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    (example,) = [block for block in blocks if "ROW =" in block]
-    names: dict = {}
-    exec(example, names)
-    monkeypatch.setitem(SPACES, "crossings", names["ROW"])
+    row = import_example("ROW = Space(", tmp_path, monkeypatch).ROW
+    monkeypatch.setitem(SPACES, "crossings", row)
     tone = 0.1 + 0.5 * np.sin(2 * np.pi * 100 * np.arange(48000) / 16000)
     rising = np.r_[tone, 0.1 + 0.5 * np.sin(2 * np.pi * 200 * np.arange(48000) / 16000)]
     export_features([make_wav("a.wav", samples=rising)], tmp_path / "out", features="crossings")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from examples import import_example
 from written_group import LAYERS, write_gradient, write_participant
 
 from bids_app.analyses import registry
@@ -21,17 +19,11 @@ from bids_app.surface.mesh import load_mesh
 
 pytestmark = pytest.mark.slow
 
-DOCS = Path(__file__).parents[2] / "docs" / "group.md"
-
 
 @pytest.fixture
 def example(tmp_path, monkeypatch):
     """The module that the documentation shows."""
-    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    (text,) = [block for block in blocks if "ROW =" in block]
-    (tmp_path / "above_zero.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    return import_module("above_zero")
+    return import_example("ROW = GroupAnalysis(", tmp_path, monkeypatch)
 
 
 def other_settings(config):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from bids_app.workflows.steps import HANDED_ON, connect_by_name, fingerprint, handed_on, step
+from examples import import_example
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from bids_app.cli.parser import parse_config
-from bids_app.config import Cleaning
+from bids_app.config import Cleaning, Config
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,3 +130,16 @@ def test_fingerprints_tell_contents_apart(tmp_path):
     assert fingerprint([str(file)]) != before
     assert fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
     assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
+
+
+def test_the_example_of_the_documentation(config, tmp_path, monkeypatch):
+    remembered = import_example("def remembered", tmp_path, monkeypatch).remembered
+
+    @dataclass(frozen=True)
+    class Remembering(Config):
+        memory: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(decay=1.0))
+
+    known = {one.name: getattr(config, one.name) for one in fields(config)}
+    node = step(remembered, Remembering(**known), fits=[1.0, 1.0, 1.0])
+    node.base_dir = str(tmp_path)
+    assert handed_on(node.run().outputs.out) == [1.0, 0.5, 0.25]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import import_example
 from input_trees import Tree
 from listed import listed
 from planning import plan_study
@@ -25,7 +24,6 @@ from bids_app.outputs import OutputTree, bidsignore, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
 N_VERTICES = 20484
-DOCS = Path(__file__).parents[3] / "docs" / "encoding.md"
 LAYERS, FOLDS = ["a", "b"], ["first", "second"]
 
 
@@ -53,13 +51,9 @@ def fits():
 
 
 @pytest.fixture
-def row():
+def row(tmp_path, monkeypatch):
     """What the documentation shows."""
-    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    (text,) = [block for block in blocks if "ROW =" in block]
-    found = {}
-    exec(text, found)
-    return found["ROW"]
+    return import_example("ROW = MapOutput(", tmp_path, monkeypatch).ROW
 
 
 def test_a_map_is_added_by_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, row, capsys):
