@@ -58,23 +58,18 @@ class ParticipantLevel:
         """What is known of everybody from the plans of music, ratings and conditions."""
         people = {p for some in (plan, conditions) if some for p in some.participants}
         stimuli = plan.stimuli if plan else ()
+        durations = {s.label: s.duration for s in stimuli}
         scopes = []
         for who in sorted(people):
-            scope = Scope(config, who, durations={s.label: s.duration for s in stimuli})
-            if plan:
-                music = [run for run in plan.runs if run.participant == who]
-                scope = replace(scope, music=music)
+            music = [run for run in plan.runs if run.participant == who] if plan else []
+            scope = Scope(config, who, music=music, durations=durations)
             if conditions and who in conditions.participants:
                 trials = conditions.runs_of(who)
                 scope = replace(scope, trials=trials, contrasts=tuple(conditions.contrasts))
-            if ratings and not ratings.reason and ratings.checksum(who, list(set(scope.heard))):
-                rated = {
-                    (stimulus, scale)
-                    for stimulus in scope.heard
-                    for scale in ratings.scales
-                    if ratings.ratings.find(who, stimulus, scale) is not None
-                }
-                scope = replace(scope, scales=ratings.scales, rated=rated)
+            if ratings:
+                pairs = [(heard, scale) for heard in scope.heard for scale in ratings.scales]
+                rated = {pair for pair in pairs if ratings.ratings.find(who, *pair) is not None}
+                scope = replace(scope, scales=ratings.scales if rated else (), rated=rated)
             scopes.append(scope)
         layers = {
             space.label: layer_names(space, config.model, stimuli)
