@@ -132,7 +132,7 @@ def check_shape(name: str, array: Any, *wanted: int | str) -> None:
             "An array does not have the shape that is needed.",
             where=name,
             found=f"shape {tuple(found)}",
-            wanted=f"({', '.join(map(str, wanted))})",
+            wanted=f"({', '.join(map(str, wanted))}{',' if len(wanted) == 1 else ''})",
         )
 
 
