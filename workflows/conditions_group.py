@@ -72,7 +72,7 @@ def init_conditions_group_wf(group: ConditionGroup, *, config: Config) -> pe.Wor
         each = group.contrasts if "label" in signature(row.function).parameters else ("",)
         for label in () if call(row.missing, given) else each:
             name = f"{row.name}_{label}" if label else row.name
-            own = {**given, **row.options, "label": label}
+            own = {**given, **row.values, "label": label}
             tests.append((row, group_step(row.function, config, name, own)))
     names = [row.name for row, _ in tests]
     written = group_step(write_results, config, "written", {**given, "names": names})

@@ -127,7 +127,7 @@ def init_group_level_wf(
     given["names"] = [row.name for row in rows]
     steps = {"data": group_step(load_group, config, "data", given)}
     for row in rows:
-        steps[row.name] = group_step(row.function, config, row.name, {**given, **row.options})
+        steps[row.name] = group_step(row.function, config, row.name, {**given, **row.values})
     steps["written"] = group_step(write_results, config, "written", given)
     steps["page"] = group_step(write_group_report, config, "page", given)
     workflow = pe.Workflow(name="group_level_wf")

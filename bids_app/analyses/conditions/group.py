@@ -261,7 +261,7 @@ INTERACTION = GroupAnalysis(
     "interaction",
     infer_maps,
     write=write_condition_maps,
-    options={"desc": "ppi"},
+    values={"desc": "ppi"},
     model=CONDITIONS_LABEL,
     missing=missing_seed,
 )

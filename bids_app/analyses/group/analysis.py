@@ -71,8 +71,8 @@ class GroupAnalysis:
     option : str
         What gives the analysis files, ``[NAME=]FILE,FILE``: there is a result of each, whose label
         is appended to `desc`, and whose settings file says which inference it rests on.
-    options : mapping
-        Further values of parameters of `function`.
+    values : mapping
+        Of parameters of `function` that are the same in every folder.
     model : str
         Label of its results where they belong to no encoding model; they are computed once.
     people : str
@@ -93,7 +93,7 @@ class GroupAnalysis:
     desc: str = ""
     settings: Callable[[Config], Sequence[tuple[str, Settings]]] = inference_settings
     option: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     people: str = ""
     missing: Callable[..., str] = never_missing
