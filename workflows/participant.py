@@ -30,7 +30,7 @@ from bids_app.analyses.ratings.participant import (
     score_jobs,
     score_layers,
 )
-from bids_app.analyses.ratings.plan import EmotionWork
+from bids_app.analyses.ratings.plan import RatingWork
 from bids_app.analyses.ratings.write import write_rating_maps, write_rating_scores
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, score_memory
@@ -49,14 +49,14 @@ class Music:
     models : mapping from label to EncodingModel
     jobs : mapping from participant to list of Record
         Models to fit.
-    ratings : EmotionWork
+    ratings : RatingWork
         What is to be done with ratings.
     """
 
     plan: StudyPlan
     models: Mapping[str, EncodingModel]
     jobs: Mapping[str, list[Record]]
-    ratings: EmotionWork
+    ratings: RatingWork
 
     @property
     def is_done(self) -> bool:

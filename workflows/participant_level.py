@@ -19,7 +19,7 @@ from bids_app.analyses.participant.plan import (
     write_descriptions,
 )
 from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
-from bids_app.analyses.ratings.plan import EmotionWork, StudyRatings, find_ratings, plan_emotion
+from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
 from bids_app.config import Config
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
@@ -129,7 +129,7 @@ def _open_music(
         for p in plan.participants
     }
     settings = {label: model.settings for label, model in models.items()}
-    work = plan_emotion(tree, config, ratings, settings, records, plan)
+    work = plan_ratings(tree, config, ratings, settings, records, plan)
     _tell(status, work)
     jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
     return Music(plan, models, {p: own for p, own in jobs.items() if own}, work)
@@ -147,7 +147,7 @@ def _parts_of(music: Music, status: Status) -> Parts:
     return parts
 
 
-def _tell(status: Status, work: EmotionWork) -> None:
+def _tell(status: Status, work: RatingWork) -> None:
     """Say what is done with ratings, and with whose not."""
     if work.study.reason:
         status.notes.append(f"ratings: {work.study.reason}")
@@ -167,7 +167,7 @@ def _tell(status: Status, work: EmotionWork) -> None:
         status.add(participant, "ratings", "skipped", reason)
 
 
-def _tell_left_out(status: Status, tree: OutputTree, work: EmotionWork) -> None:
+def _tell_left_out(status: Status, tree: OutputTree, work: RatingWork) -> None:
     """One row per analysis that a participant's ratings did not allow."""
     for record in work.planned:
         path = tree.participant_settings(record.participant, record.model, record.desc)

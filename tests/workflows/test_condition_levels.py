@@ -303,13 +303,13 @@ def test_the_group_keeps_to_threads_and_memory(study, tmp_path, capsys, monkeypa
     assert main([*call, "--mem", "0.05"]) == 75
     assert "for the maps of 6 participants" in capsys.readouterr().err
     threads = []
-    test = inference.group_emotion_maps
+    test = inference.group_effects
 
     def spy(*args, n_threads, **options):
         threads.append(n_threads)
         return test(*args, n_threads=n_threads, **options)
 
-    monkeypatch.setattr(inference, "group_emotion_maps", spy)
+    monkeypatch.setattr(inference, "group_effects", spy)
     assert main([*call, "--omp-nthreads", "2"]) == 0
     assert threads == [2, 2]  # the contrast and the interaction
 

@@ -14,7 +14,7 @@ from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_seed
 from bids_app.analyses.declare import Rows, TableOutput
 from bids_app.analyses.folder.read import read_maps
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.effects import group_emotion_maps, regress_on_ratings
+from bids_app.analyses.group.effects import group_effects, regress_on_ratings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.emotion import DifferenceResult
 from bids_app.errors import BadDataError
@@ -94,7 +94,7 @@ def infer_maps(
     LOGGER.info("group: %s %s", contrast, desc or "contrast")
     maps = {p: read_effect(tree, p, group.space, label, desc) for p in group.participants}
     values = np.stack(list(maps.values()))[:, None]
-    mean = group_emotion_maps(values, [contrast], group.statistics, mesh=mesh, n_threads=n_threads)
+    mean = group_effects(values, [contrast], group.statistics, mesh=mesh, n_threads=n_threads)
     assert mean.tfce is not None  # a mesh was given
     arrays = (mean.mean[0], mean.test.t[0], mean.test.p[0], mean.tfce.p[0])
     found = [MapTest("", *arrays, [f"sub-{p}" for p in maps])]

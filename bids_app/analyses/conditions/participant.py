@@ -16,7 +16,7 @@ from bids_app.analyses.conditions.lags import LagSummary, RegionRun, correlate_r
 from bids_app.analyses.conditions.seeds import seed_series
 from bids_app.analyses.participant.linear_models import (
     NOISE_MODEL,
-    EmotionMaps,
+    LinearMaps,
     MapContrast,
     RunFits,
 )
@@ -42,9 +42,9 @@ class ConditionResult:
         In file names.
     contrast : str
         As the user wrote it.
-    maps : EmotionMaps
+    maps : LinearMaps
         The difference of conditions.
-    ppi : EmotionMaps or None
+    ppi : LinearMaps or None
         Its interaction with the seed, where there is one.
     lags : LagSummary or None
         Correlation of seed and target, where there are both.
@@ -52,8 +52,8 @@ class ConditionResult:
 
     label: str
     contrast: str
-    maps: EmotionMaps
-    ppi: EmotionMaps | None
+    maps: LinearMaps
+    ppi: LinearMaps | None
     lags: LagSummary | None
 
 
@@ -73,13 +73,13 @@ class _Contrast:
                 fits.skip(run, f"no trials: {', '.join(lacking)} (conditions: {known})")
         return not lacking
 
-    def maps(self) -> EmotionMaps:
+    def maps(self) -> LinearMaps:
         """The difference of conditions over the runs."""
         details = {"Contrast": self.text, **MODEL}
         shown = MapContrast(self.text, self.weights)
         return self.fits.combine([shown], details, analysis=f"the contrast {self.text}")
 
-    def ppi(self, seed: SeedRegion) -> EmotionMaps:
+    def ppi(self, seed: SeedRegion) -> LinearMaps:
         """Its interaction with the seed over the runs."""
         details = {
             "Contrast": self.text,

@@ -12,7 +12,7 @@ from bids_app.analyses.conditions.participant import ConditionResult
 from bids_app.analyses.declare import Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
-from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import settings_hash
 from bids_app.inputs.estimate import Cost, glm_memory
@@ -49,7 +49,7 @@ def write_conditions(
     return written
 
 
-def _told(record: Record, maps: EmotionMaps) -> dict[str, Any]:
+def _told(record: Record, maps: LinearMaps) -> dict[str, Any]:
     """What sidecars say of the maps."""
     return {
         **maps.details,

@@ -19,7 +19,7 @@ from bids_app.surface.mesh import SurfaceMesh
 
 
 @dataclass(frozen=True, eq=False)
-class GroupEmotion:
+class GroupEffects:
     """Maps of several scales, tested over participants.
 
     Attributes
@@ -32,7 +32,7 @@ class GroupEmotion:
         Of shape (n_maps, n_vertices); p is corrected over vertices and scales.
     tfce : TfceResult or None
         Threshold-free cluster enhancement, where a mesh was given.
-    contrasts : GroupEmotion or None
+    contrasts : GroupEffects or None
         The same of the differences between scales, ``Emotionality - Enjoyment`` for each pair; None
         with a single scale.
     """
@@ -41,10 +41,10 @@ class GroupEmotion:
     mean: NDArray[np.float64]
     test: SignFlipResult
     tfce: TfceResult | None
-    contrasts: GroupEmotion | None = None
+    contrasts: GroupEffects | None = None
 
 
-def group_emotion_maps(
+def group_effects(
     maps: ArrayLike,
     names: Sequence[str],
     statistics: Statistics,
@@ -52,13 +52,13 @@ def group_emotion_maps(
     mesh: SurfaceMesh | None = None,
     tail: str = "two-sided",
     n_threads: int = 1,
-) -> GroupEmotion:
+) -> GroupEffects:
     """Test effects of several scales against zero, and against each other, by sign flips.
 
     Parameters
     ----------
     maps : array of shape (n_participants, n_maps, n_vertices)
-        Effects (`EmotionMaps.effect`), or accuracies as Fisher z with ``tail="greater"``; NaN where
+        Effects (`LinearMaps.effect`), or accuracies as Fisher z with ``tail="greater"``; NaN where
         a participant has none.
     names : sequence of str
     statistics : Statistics
@@ -71,7 +71,7 @@ def group_emotion_maps(
 
     Returns
     -------
-    GroupEmotion
+    GroupEffects
 
     Raises
     ------
@@ -88,12 +88,12 @@ def group_emotion_maps(
         )
     options: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
 
-    def flip(values: NDArray[np.float64], names: list[str], side: str) -> GroupEmotion:
+    def flip(values: NDArray[np.float64], names: list[str], side: str) -> GroupEffects:
         test = sign_flip_max_t(values, tail=side, **options)
         tfce = None
         if mesh is not None:
             tfce = tfce_sign_flip(values, mesh.adjacency, tail=side, **options)
-        return GroupEmotion(names, finite_mean(values), test, tfce)
+        return GroupEffects(names, finite_mean(values), test, tfce)
 
     found = flip(data, list(names), tail)
     pairs = list(combinations(range(len(names)), 2))

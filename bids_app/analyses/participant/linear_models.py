@@ -42,7 +42,7 @@ class MapContrast:
 
 
 @dataclass(frozen=True, eq=False)
-class EmotionMaps:
+class LinearMaps:
     """Contrasts of one participant.
 
     Attributes
@@ -100,7 +100,7 @@ class RunFits:
 
     def combine(
         self, contrasts: Sequence[MapContrast], details: dict[str, Any], *, analysis: str
-    ) -> EmotionMaps:
+    ) -> LinearMaps:
         """Fixed effects over the runs that could be fitted.
 
         Raises
@@ -116,7 +116,7 @@ class RunFits:
                 remedy="the participant is kept out of this analysis",
             )
         joint = fixed_effects(self.estimates)
-        return EmotionMaps(
+        return LinearMaps(
             contrasts=contrasts,
             effect=joint.effect.astype(np.float32),
             t=joint.t.astype(np.float32),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.linear_models import (
     NOISE_MODEL,
-    EmotionMaps,
+    LinearMaps,
     MapContrast,
     RunFits,
 )
@@ -39,7 +39,7 @@ def fit_rating_glm(
     emotion: Emotion,
     *,
     scales: Sequence[str],
-) -> EmotionMaps:
+) -> LinearMaps:
     """Fit ``response = sum of b |d scale / dt| + confounds + drift + music + e`` to every run.
 
     All scales are in one model. Each change is divided by its standard deviation over all music of
@@ -60,7 +60,7 @@ def fit_rating_glm(
 
     Returns
     -------
-    EmotionMaps
+    LinearMaps
         One map per scale; with "fir" one per scale and delay, and the means over negative delays
         (``precedes``) and positive ones (``follows``).
 

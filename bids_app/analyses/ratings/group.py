@@ -23,7 +23,7 @@ from bids_app.analyses.folder.read import (
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import check_same_settings
-from bids_app.analyses.group.effects import GroupEmotion, group_emotion_maps
+from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.config import Config, Statistics
@@ -76,18 +76,18 @@ class RatingMapTests:
     Attributes
     ----------
     group : RatingGroup
-    effects : GroupEmotion
+    effects : GroupEffects
         Of the linear model.
     places : list of (str, str)
         Entities ``feature`` and ``desc`` of each of its maps.
-    accuracy : dict from str to GroupEmotion
+    accuracy : dict from str to GroupEffects
         Of predictions from the ``past`` and the ``future`` of the ratings.
     """
 
     group: RatingGroup
-    effects: GroupEmotion
+    effects: GroupEffects
     places: list[Place]
-    accuracy: dict[str, GroupEmotion]
+    accuracy: dict[str, GroupEffects]
 
 
 def missing_ratings(
@@ -160,7 +160,7 @@ def _test_maps(
     effects = np.stack(
         [[read_maps(found[p][place][1], space, n_arrays=1)[0] for place in titles] for p in kept]
     )
-    tests = group_emotion_maps(
+    tests = group_effects(
         effects,
         list(titles.values()),
         statistics,
@@ -171,7 +171,7 @@ def _test_maps(
     for window in reversed(WINDOWS):
         maps = _accuracies(tree, kept, space, window.rating)
         if maps is not None:
-            accuracy[window.rating] = group_emotion_maps(
+            accuracy[window.rating] = group_effects(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
     group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)

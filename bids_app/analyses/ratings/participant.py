@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding, fit_rating_encoding
@@ -72,7 +72,7 @@ def relate_ratings(
     scales: Sequence[str],
     cleaning: Cleaning,
     emotion: Emotion,
-) -> tuple[EmotionMaps | None, str]:
+) -> tuple[LinearMaps | None, str]:
     """Linear model of responses and changes of ratings of one participant, or why there is none."""
     LOGGER.info("sub-%s: ratings and brain", runs[0].participant)
     return attempt(

@@ -109,7 +109,7 @@ def _with_way_out(error: MusencError) -> MusencError:
 
 
 @dataclass(frozen=True)
-class EmotionWork:
+class RatingWork:
     """What is to be done with ratings in one call.
 
     Attributes
@@ -138,14 +138,14 @@ class EmotionWork:
         return found + [record for record in own if record.participant == participant]
 
 
-def plan_emotion(
+def plan_ratings(
     tree: OutputTree,
     config: Config,
     study: StudyRatings,
     models: Mapping[str, Mapping[str, object]],
     records: Mapping[str, Sequence[Record]],
     plan: StudyPlan,
-) -> EmotionWork:
+) -> RatingWork:
     """Decide who is to be worked on; nothing that is current is done again.
 
     Parameters
@@ -162,7 +162,7 @@ def plan_emotion(
     InvalidInputError
         If the output folder holds results of other settings.
     """
-    work = EmotionWork(study)
+    work = RatingWork(study)
     if study.reason:
         return work
     mask = next(iter(models.values()))["cortex_mask"]

@@ -10,7 +10,7 @@ from typing import Any
 from bids_app.analyses.declare import Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
-from bids_app.analyses.participant.linear_models import EmotionMaps, MapContrast
+from bids_app.analyses.participant.linear_models import LinearMaps, MapContrast
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.analyses.ratings.brain_glm import map_contrasts
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
@@ -28,7 +28,7 @@ LOGGER = logging.getLogger("bids_app.analyses")
 def write_rating_maps(
     tree: OutputTree,
     record: Record,
-    maps: tuple[EmotionMaps | None, str],
+    maps: tuple[LinearMaps | None, str],
     accuracy: tuple[RatingEncoding | None, str],
 ) -> list[Path]:
     """Write the maps of ratings and brain; the settings file comes last and marks completion.
@@ -37,7 +37,7 @@ def write_rating_maps(
     ----------
     tree : OutputTree
     record : Record
-    maps : (EmotionMaps or None, str)
+    maps : (LinearMaps or None, str)
         Effects of the linear model, or why there are none.
     accuracy : (RatingEncoding or None, str)
         Of predictions from past and future ratings, or why there is none.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.effects import GroupEmotion
+from bids_app.analyses.group.effects import GroupEffects
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.ratings.group import (
     RatingMapTests,
@@ -58,7 +58,7 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
 
 def _write_maps(
     writer: GroupWriter,
-    found: GroupEmotion,
+    found: GroupEffects,
     k: int,
     feature: str,
     desc: str,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_runs import DURATIONS, noise
 
-from bids_app.analyses.group.effects import group_emotion_maps
+from bids_app.analyses.group.effects import group_effects
 from bids_app.analyses.participant.analysis import Scope
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
@@ -242,22 +242,22 @@ def test_group_maps_joint_over_scales():
     maps = rng.standard_normal((16, 2, 60))
     maps[:, 0, :8] += 2.5
     maps[:, 1, 8:16] -= 2.5
-    found = group_emotion_maps(maps, ["Emotionality", "Enjoyment"], drawn(500, 0))
+    found = group_effects(maps, ["Emotionality", "Enjoyment"], drawn(500, 0))
     assert (found.test.p[0, :8] < 0.05).all()
     assert (found.test.p[1, 8:16] < 0.05).all()
     assert found.contrasts.names == ["Emotionality - Enjoyment"]
     assert (found.contrasts.test.p[0, :16] < 0.05).mean() > 0.8
     assert (found.test.p[:, 16:] < 0.05).mean() < 0.02
-    single = group_emotion_maps(maps[:, :1], ["Emotionality"], drawn(50, 0))
+    single = group_effects(maps[:, :1], ["Emotionality"], drawn(50, 0))
     assert single.contrasts is None
     with pytest.raises(BadDataError, match="2 names"):
-        group_emotion_maps(maps[:, :1], ["a", "b"], drawn(10_000, 0))
+        group_effects(maps[:, :1], ["a", "b"], drawn(10_000, 0))
 
 
 def test_group_error_rate_without_effect():
     hits = 0
     for seed in range(100):
         maps = np.random.default_rng(seed).standard_normal((12, 2, 30))
-        found = group_emotion_maps(maps, ["a", "b"], drawn(199, seed))
+        found = group_effects(maps, ["a", "b"], drawn(199, seed))
         hits += np.nanmin(found.test.p) <= 0.05
     assert hits <= 12

@@ -7,7 +7,7 @@ import numpy as np
 from bids_app.analyses.folder.claims import claim_settings
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.group.write import GroupWriter
-from bids_app.analyses.participant.linear_models import EmotionMaps
+from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.ratings import write_group
 from bids_app.analyses.ratings.brain_glm import map_contrasts
 from bids_app.analyses.ratings.group import infer_rating_maps
@@ -37,7 +37,7 @@ def write(root, hrf):
     for participant in PARTICIPANTS:
         contrasts = map_contrasts(SCALES, Emotion(hrf=hrf, delays=(-2, 2)), 1.0)
         values = rng.standard_normal((len(contrasts), 20484)).astype(np.float32)
-        maps = EmotionMaps(contrasts, values, values, values, 9.0, [{"run": "r"}], {})
+        maps = LinearMaps(contrasts, values, values, values, 9.0, [{"run": "r"}], {})
         record = Record(participant, "emotion", settings, (), {})
         written = write_rating_maps(tree, record, (maps, ""), (None, "no responses"))
     return tree, written
