@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	rm -rf build/lint && mkdir -p build/lint
 	cp -r bids_app build/lint && cp -r workflows build/lint/bids_app
 	cd build/lint && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml
-	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --no-logo --config $(CURDIR)/pyproject.toml
+	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
