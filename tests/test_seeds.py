@@ -53,7 +53,8 @@ def test_no_function_has_a_seed_of_its_own():
     found = []
     for path, function in _functions():
         options = function.args
-        positional = options.args[len(options.args) - len(options.defaults) :]
+        positional = [*options.posonlyargs, *options.args]
+        positional = positional[len(positional) - len(options.defaults) :]
         pairs = [*zip(positional, options.defaults, strict=True)]
         pairs += zip(options.kwonlyargs, options.kw_defaults, strict=True)
         found += [

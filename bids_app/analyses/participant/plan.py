@@ -19,6 +19,7 @@ from bids_app.inputs.records import Stimulus, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md
 from bids_app.resources import find_weights
+from bids_app.seeds import generator
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
@@ -30,7 +31,8 @@ def layer_names(space: FeatureSpace, model: Model, stimuli: Sequence[Stimulus]) 
     row = find_space(space.features)
     if row.layers:
         return tuple(row.layers[n - 1] for n in resolve_layers(model.layers, row.layers))
-    audio = np.random.default_rng(0).standard_normal(int(_NOISE_SECONDS * SAMPLE_RATE)) / 10
+    samples = int(_NOISE_SECONDS * SAMPLE_RATE)
+    audio = generator(0, "noise that asks for layers").standard_normal(samples) / 10
     times = patch_times(audio.size, model.hop)
     sound = Sound(stimuli[0].label, audio.astype(np.float32), times, model.hop)
     return tuple(layer.name for layer in row.values(sound))

@@ -145,12 +145,12 @@ def _test_maps(
     stored = _stored(tree, participants, EMOTION_LABEL, "")
     space = next((str(s["Settings"]["space"]) for s in stored.values()), "")
     found = {p: _effect_files(tree, p, space) for p in stored}
-    titles = {place: name for files in found.values() for place, (name, _) in files.items()}
+    wanted = list(dict.fromkeys(shown for files in found.values() for shown in files))
     left_out = {p: "no rating analysis in the output folder" for p in participants}
     kept = []
     for participant, files in found.items():
-        lacking = [name for place, name in titles.items() if place not in files]
-        if lacking or not titles:
+        lacking = [title for place, title in wanted if (place, title) not in files]
+        if lacking or not wanted:
             reason = stored[participant]["LeftOut"].get("ratings and brain")
             left_out[participant] = reason or f"no map of {', '.join(lacking)}"
         else:
@@ -158,11 +158,11 @@ def _test_maps(
             del left_out[participant]
     _check_enough(kept, left_out, "maps of all scales")
     effects = np.stack(
-        [[read_maps(found[p][place][1], space, n_arrays=1)[0] for place in titles] for p in kept]
+        [[read_maps(found[p][shown], space, n_arrays=1)[0] for shown in wanted] for p in kept]
     )
     tests = group_effects(
         effects,
-        list(titles.values()),
+        [title for _, title in wanted],
         statistics,
         mesh=load_mesh(space),
         n_threads=n_threads,
@@ -175,7 +175,7 @@ def _test_maps(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
     group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
-    return RatingMapTests(group, tests, list(titles), accuracy)
+    return RatingMapTests(group, tests, [place for place, _ in wanted], accuracy)
 
 
 def _stored(
@@ -214,8 +214,11 @@ def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -
         )
 
 
-def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[Place, tuple[str, Path]]:
-    """Title and left hemisphere of each effect; maps with many delays are left to participants."""
+def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[tuple[Place, str], Path]:
+    """Left hemisphere of each effect by place and title; maps of delays are left to participants.
+
+    Both count: a map whose title is another one is another map.
+    """
     one = tree.participant_map(
         participant, "L", space, model=EMOTION_LABEL, feature="*", stat="effect"
     )
@@ -225,7 +228,7 @@ def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[Place,
         place = (entities["feature"], entities.get("desc", ""))
         if place[1] != DELAYS:
             names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
-            found[place] = (str(names[0] if names else ""), path)
+            found[place, str(names[0] if names else "")] = path
     return found
 
 
