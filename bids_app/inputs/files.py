@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.parsers import expat
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
@@ -109,6 +109,43 @@ def read_object(
     return content
 
 
+class _HeaderParser:
+    """Collect what precedes the first data of a GIFTI file."""
+
+    def __init__(self) -> None:
+        self.n_arrays: int | None = None
+        self.shape: list[int] = []
+        self.metadata: dict[str, str] = {}
+        self.done = False
+        self._text: list[str] = []
+        self._name = ""
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text.append
+
+    def feed(self, chunk: bytes) -> None:
+        self._parser.Parse(chunk, False)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._text.clear()
+        if tag == "GIFTI":
+            self.n_arrays = int(attributes.get("NumberOfDataArrays", "0"))
+        elif tag == "DataArray" and not self.shape:
+            n_axes = int(attributes.get("Dimensionality", "1"))
+            self.shape = [int(attributes[f"Dim{axis}"]) for axis in range(n_axes)]
+        elif tag == "Data":
+            self.done = True
+
+    def _end(self, tag: str) -> None:
+        text = "".join(self._text).strip()
+        if tag == "Name":
+            self._name = text
+        elif tag == "Value" and not self.done:
+            self.metadata.setdefault(self._name, text)
+        self._text.clear()
+
+
 def read_gifti_header(path: Path) -> GiftiHeader:
     """Read shape and metadata from the first kilobytes of a GIFTI file.
 
@@ -126,46 +163,33 @@ def read_gifti_header(path: Path) -> GiftiHeader:
     ValueError
         Where the file is no GIFTI time series or does not end as one (truncated).
     """
-    n_arrays: int | None = None
-    shape: list[int] = []
-    metadata: dict[str, str] = {}
-    name = ""
+    parser = _HeaderParser()
     with path.open("rb") as stream:
-        stream.seek(-min(_TAIL, path.stat().st_size), 2)
-        whole = stream.read().rstrip().endswith(b"</GIFTI>")
-        stream.seek(0)
         try:
-            for event, element in ElementTree.iterparse(stream, ("start", "end")):
-                start, given = event == "start", element.attrib
-                if element.tag == "Data":
+            while not parser.done:
+                chunk = stream.read(_HEAD_CHUNK)
+                if not chunk:
                     break
-                if start and element.tag == "GIFTI":
-                    n_arrays = int(given.get("NumberOfDataArrays", "0"))
-                elif start and element.tag == "DataArray":
-                    n_axes = int(given.get("Dimensionality", "1"))
-                    shape = [int(given[f"Dim{axis}"]) for axis in range(n_axes)]
-                elif not start and element.tag == "Name":
-                    name = (element.text or "").strip()
-                elif not start and element.tag == "Value":
-                    metadata.setdefault(name, (element.text or "").strip())
-        except (ElementTree.ParseError, KeyError, ValueError) as error:
-            if whole or n_arrays is None:
-                raise ValueError(f"not a GIFTI file: {path} ({error})") from error
-    if n_arrays is None:
+                parser.feed(chunk)
+        except (expat.ExpatError, KeyError, ValueError) as error:
+            raise ValueError(f"not a GIFTI file: {path} ({error})") from error
+        stream.seek(-min(_TAIL, path.stat().st_size), 2)
+        tail = stream.read()
+    if parser.n_arrays is None:
         raise ValueError(f"not a GIFTI file: {path}")
-    if not whole:
+    if not tail.rstrip().endswith(b"</GIFTI>"):
         raise ValueError(f"truncated GIFTI file: {path} (copy it again or rerun fMRIPrep)")
-    if not shape:
+    if not parser.shape:
         raise ValueError(f"GIFTI file without data: {path}")
-    if len(shape) > 1 and n_arrays == 1:
-        n_vertices, n_volumes = shape[0], shape[1]
+    if len(parser.shape) > 1 and parser.n_arrays == 1:
+        n_vertices, n_volumes = parser.shape[0], parser.shape[1]
     else:
-        n_vertices, n_volumes = shape[0], n_arrays
+        n_vertices, n_volumes = parser.shape[0], parser.n_arrays
     try:
-        time_step = float(metadata["TimeStep"])
+        time_step = float(parser.metadata["TimeStep"])
     except (KeyError, ValueError):
         time_step = None
-    structure = metadata.get("AnatomicalStructurePrimary")
+    structure = parser.metadata.get("AnatomicalStructurePrimary")
     return GiftiHeader(n_volumes, n_vertices, time_step, structure)
 
 
