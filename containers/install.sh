@@ -41,9 +41,9 @@ resources() {
     export MUSENC_RESOURCES TEMPLATEFLOW_HOME NEUROMAPS_DATA PYTHONPATH
     # From sources: so that a change elsewhere in the project does not download everything again.
     if [ -n "${RESOURCES:-}" ]; then
-        "$python" -m bids_app.cli.tools prefetch --allow-missing --from "$RESOURCES"
+        "$python" -m bids_app.cli.prefetch --allow-missing --from "$RESOURCES"
     else
-        "$python" -m bids_app.cli.tools prefetch
+        "$python" -m bids_app.cli.prefetch
     fi
     # On a read-only root TemplateFlow cannot lay out its folder, and fails to import.
     "$python" -W ignore -c 'import templateflow.conf'

@@ -6,13 +6,15 @@ import argparse
 import logging
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.log import set_up_logging
 from bids_app.outputs import DENSITIES
 from bids_app.resources import (
     CHECKSUMS_FILE,
@@ -285,3 +287,20 @@ def _record(resources: list[Resource]) -> None:
     sums = recorded_checksums() | {path.name: sha256_of_file(path) for path in paths}
     lines = [f"{checksum}  {name}\n" for name, checksum in sorted(sums.items())]
     write_text(resources_dir() / CHECKSUMS_FILE, "".join(lines))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m bids_app.cli.prefetch``, which needs little of the package: for images."""
+    parser = argparse.ArgumentParser(prog="musenc")
+    add_prefetch(parser.add_subparsers())
+    options = parser.parse_args(["prefetch", *(sys.argv[1:] if argv is None else argv)])
+    set_up_logging()
+    try:
+        return int(options.work(options))
+    except MusencError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

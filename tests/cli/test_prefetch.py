@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from real_data import DATA
+from real_data import DATA, ROOT
 
 from bids_app.cli import tools
 from bids_app.cli.prefetch import prefetch
@@ -188,3 +190,35 @@ def test_the_command_line(resources, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         tools.main(["prefetch", "sphere"])
     assert stop.value.code == 2
+
+
+def test_an_image_fetches_with_the_few_files_that_its_layer_has(tmp_path):
+    """As in the Dockerfile, where a change elsewhere in the package downloads nothing again."""
+    stage = (ROOT / "Dockerfile").read_text().partition("AS resources")[2].partition("FROM")[0]
+    copied = re.findall(r"COPY (bids_app\S*) /opt/source/(\S+)", stage)
+    assert copied
+    for pattern, target in copied:
+        if (ROOT / pattern).is_dir():
+            shutil.copytree(ROOT / pattern, tmp_path / target)
+            continue
+        (tmp_path / target).mkdir(parents=True)
+        for path in ROOT.glob(pattern):
+            shutil.copy(path, tmp_path / target)
+    environment = {
+        **os.environ,
+        "MUSENC_RESOURCES": str(tmp_path / "resources"),
+        "TEMPLATEFLOW_HOME": str(tmp_path / "templateflow"),
+        "NEUROMAPS_DATA": str(tmp_path / "neuromaps"),
+    }
+    code = "import sys; sys.path.insert(0, '.'); from bids_app.cli import prefetch as p; "
+    code += "assert p.__file__.startswith(sys.argv[1]); sys.exit(p.main(sys.argv[2:]))"
+    source = tmp_path / "from"
+    source.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), "--allow-missing", "--from", str(source)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
