@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from bids_app.workflows.steps import Step
+from bids_app.workflows.steps import INTERRUPTED, Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
 
@@ -139,6 +139,8 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     ------
     MissingInputError, UsageError
         If the plugin file cannot be used.
+    KeyboardInterrupt
+        Where a step was interrupted; those after it are not begun.
     """
     plugin = choose_plugin(config.running)
     crash_dir = config.output_dir / "logs" / run_id
@@ -159,6 +161,7 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
         }
         if not plugin.is_local:
             os.environ.setdefault("LOGNAME", _user())  # nipype names its jobs after it
+        INTERRUPTED.clear()
         try:
             if plugin.name == "MultiProc":
                 workflow.run(plugin=WorkerPool(plugin.arguments))
@@ -166,6 +169,8 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
                 workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
         except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
             LOGGER.debug("nipype: %s", error)
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
     steps = {name: workflow.get_node(name).interface for name in workflow.list_node_names()}
     owners = {
         f"{workflow.name}.{name}": (one.who, one.part)

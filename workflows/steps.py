@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ from bids_app.log import set_up_logging
 
 HANDED_ON = ".handed-on.pkl"
 FOLDER = "folder"
+INTERRUPTED = Event()
+"""Nipype takes an interrupt inside a step for a failure of it, and goes on with the others."""
+
 NOT_HASHED = ("n_threads", "device", "cache_dir", "progress")
 """Parameters that change no result: a kept result stands when they change."""
 
@@ -184,6 +188,15 @@ class Step(BaseInterface):
         return _restored, (self.function, self.options, values)
 
     def _run_interface(self, runtime: Any) -> Any:
+        if INTERRUPTED.is_set():
+            raise RuntimeError("the run was interrupted before this step")
+        try:
+            return self._call(runtime)
+        except KeyboardInterrupt:
+            INTERRUPTED.set()
+            raise
+
+    def _call(self, runtime: Any) -> Any:
         # Worker processes start without the command line's logging.
         if not logging.getLogger("bids_app").handlers and not logging.getLogger().handlers:
             set_up_logging(self.options["verbosity"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bids_app.workflows.running import run_workflow
 from bids_app.workflows.steps import HANDED_ON, connect_by_name, fingerprint, handed_on, step
 from examples import import_example
 from nipype.interfaces.utility import Merge
@@ -130,6 +131,27 @@ def test_fingerprints_tell_contents_apart(tmp_path):
     assert fingerprint([str(file)]) != before
     assert fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
     assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
+
+
+def stop(folder: Path) -> None:
+    raise KeyboardInterrupt
+
+
+def go_on(folder: Path) -> None:
+    CALLS.append("go_on")
+
+
+def test_an_interrupt_inside_a_step_ends_the_run(config, tmp_path):
+    config = replace(config, running=replace(config.running, work_dir=tmp_path / "work"))
+    CALLS.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run_workflow(in_folder(tmp_path, step(stop, config)), config, "first")
+    with pytest.raises(Exception, match="interrupted before this step"):
+        step(go_on, config).run()
+    assert CALLS == []
+    # It does not outlive its run.
+    assert run_workflow(in_folder(tmp_path, step(go_on, config)), config, "second") == []
+    assert CALLS == ["go_on"]
 
 
 def test_the_example_of_the_documentation(config, tmp_path, monkeypatch):
