@@ -149,9 +149,11 @@ class _Builder:
 
     def add_models(self, who: str, music: Music, records: Sequence[Record]) -> None:
         """Responses -> encoding and derivatives of every model of a participant."""
-        inputs, runs = records[0].inputs, _runs_of(music.plan, who)
+        runs = _runs_of(music.plan, who)
+        # Files count by content: paths in the settings stay while what is behind them changes.
+        basis = (records[0].inputs, records[0].settings)
         own = {
-            "prepared": self._step(clean_runs, who, runs=runs, rests_on=inputs),
+            "prepared": self._step(clean_runs, who, runs=runs, rests_on=basis),
             "shared": self._writer(write_responses, who, record=records[0]),
         }
         connect_by_name(self.workflow, own, {"sounds": self.sounds})
@@ -198,7 +200,7 @@ class _Builder:
                 connect_by_name(self.workflow, {"files": write}, {"scores": scores})
                 self._keep(record.participant, write)
         for who, record in work.maps.items():
-            told |= {"rests_on": record.inputs}
+            told |= {"rests_on": (record.inputs, record.settings)}
             own = {
                 "maps": self._step(relate_ratings, who, runs=_runs_of(music.plan, who), **told),
                 "accuracy": self._threaded(

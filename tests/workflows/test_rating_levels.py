@@ -143,6 +143,22 @@ def test_steps_carry_the_memory_they_may_take(study, monkeypatch):
     assert min(of_ratings.values()) > 0.7
 
 
+def test_kept_results_rest_on_the_content_of_the_mask(study, tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(participant_level, "run_workflow", lambda wf, *_: built.append(wf) or [])
+    halves = [tmp_path / f"{side}h.csv" for side in "lr"]
+    masked = [*rated(study), "--cortex-mask", ",".join(map(str, halves))]
+    for n_left_out in (1, 2):
+        inside = np.ones(10242, dtype=int)
+        inside[-n_left_out:] = 0
+        for path in halves:
+            np.savetxt(path, inside, fmt="%d")
+        assert main(arguments(study, f"masked{n_left_out}", *masked)) == 1  # nothing was run
+    for name in ("clean_runs_01", "relate_ratings_01"):
+        first, second = (workflow.get_node(name).inputs.get_hashval()[1] for workflow in built)
+        assert first != second
+
+
 def test_switched_off_is_told(study):
     assert statuses(study, "out")[0]["notes"] == ["ratings: switched off (--emotion off)"]
 
