@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_app.files import sha256_of
 
@@ -32,3 +33,26 @@ def generator(random_seed: int, purpose: str, *more: str | int) -> np.random.Gen
     text = "|".join(str(part) for part in (random_seed, purpose, *more))
     digest = bytes.fromhex(sha256_of(text))
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def random_phases(seed: int, stimulus: str, draw: int, n_freq: int) -> NDArray[np.float64]:
+    """Phases of one stimulus in one draw.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the analysis.
+    stimulus : str
+        Checksum or label of the stimulus.
+    draw : int
+        Number of the draw.
+    n_freq : int
+        Frequencies; fewer of them are the first of more.
+
+    Returns
+    -------
+    ndarray, shape (n_freq,)
+        Uniform in 0..2 pi. They multiply the discrete Fourier transform at the frequencies
+        1, 2, ... of the kept samples as exp(i phase); constant and Nyquist terms stay.
+    """
+    return generator(seed, stimulus, draw).uniform(0, 2 * np.pi, n_freq)

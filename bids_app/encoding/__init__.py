@@ -5,7 +5,6 @@ from bids_app.encoding.leakage import FeatureSimilarity as FeatureSimilarity
 from bids_app.encoding.leakage import check_checksums as check_checksums
 from bids_app.encoding.leakage import feature_similarity as feature_similarity
 from bids_app.encoding.nested import nested_ridge as nested_ridge
-from bids_app.encoding.phases import pareto_tail_p as pareto_tail_p
 from bids_app.encoding.phases import phase_null as phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS as DEFAULT_ALPHAS
 from bids_app.encoding.plan import EncodingPlan as EncodingPlan

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.encoding.gram import center_blocks
-from bids_app.encoding.phases import random_phases
 from bids_app.encoding.plan import check_stimuli
 from bids_app.errors import BadDataError, check_shape
+from bids_app.seeds import random_phases
 
 
 @dataclass(frozen=True)

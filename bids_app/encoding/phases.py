@@ -18,13 +18,11 @@ from bids_app.encoding.resolution import Resolution, run_segments
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import UsageError, check_shape
-from bids_app.seeds import generator
-from bids_app.statistics import fisher_mean
+from bids_app.seeds import random_phases
+from bids_app.statistics import fisher_mean, pareto_tail_p
 
 # Vertices refitted together; bounds memory.
 GROUP = 24 * 1024
-# Share of the draws that the Pareto tail is fitted to.
-TAIL = 0.25
 
 
 @dataclass(frozen=True)
@@ -50,72 +48,6 @@ class PhaseNull:
     p: NDArray[np.float64]
     max_null: NDArray[np.float64]
     p_max: NDArray[np.float64]
-
-
-def random_phases(seed: int, stimulus: str, draw: int, n_freq: int) -> NDArray[np.float64]:
-    """Phases of one stimulus in one draw.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the analysis.
-    stimulus : str
-        Checksum or label of the stimulus.
-    draw : int
-        Number of the draw.
-    n_freq : int
-        Frequencies; fewer of them are the first of more.
-
-    Returns
-    -------
-    ndarray, shape (n_freq,)
-        Uniform in 0..2 pi. They multiply the discrete Fourier transform at the frequencies
-        1, 2, ... of the kept samples as exp(i phase); constant and Nyquist terms stay.
-    """
-    return generator(seed, stimulus, draw).uniform(0, 2 * np.pi, n_freq)
-
-
-def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One-sided p with a generalized Pareto tail.
-
-    Parameters
-    ----------
-    observed : ndarray
-        Statistics.
-    null : ndarray, shape (n_draws,)
-        Statistic under the null.
-
-    Returns
-    -------
-    ndarray
-        (1 + b) / (1 + m) up to the threshold that a quarter of the null exceeds; beyond it the
-        tail fitted by moments. A tail with an end point is taken as exponential, which is
-        conservative. NaN where observed is NaN.
-
-    References
-    ----------
-    Winkler et al. (2016), NeuroImage 141:502.
-    """
-    ordered = np.sort(null)
-    n_draws = ordered.size
-    above = n_draws - np.searchsorted(ordered, observed, side="left")
-    p = (1 + above) / (1 + n_draws)
-    n_tail = int(TAIL * n_draws)
-    if n_tail >= 10:
-        threshold = ordered[-n_tail - 1]
-        excess = ordered[-n_tail:] - threshold
-        mean, variance = excess.mean(), excess.var()
-        shape = max(0.5 * (1 - mean**2 / variance), 0.0) if variance > 0 else 0.0
-        scale = mean * (1 - shape)
-        beyond = np.maximum(observed - threshold, 0)
-        if scale > 0:
-            tail = (
-                np.exp(-beyond / scale)
-                if shape == 0
-                else (1 + shape * beyond / scale) ** (-1 / shape)
-            )
-            p = np.where(beyond > 0, (1 + n_tail) / (1 + n_draws) * tail, p)
-    return np.where(np.isnan(observed), np.nan, p)
 
 
 def _rotate(matrix: NDArray[Any], cosine: NDArray[Any], sine: NDArray[Any]) -> NDArray[Any]:

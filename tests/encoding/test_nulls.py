@@ -9,9 +9,10 @@ from scipy.signal import lfilter
 
 from bids_app.encoding import fit_encoding, phase_null, plan_encoding
 from bids_app.encoding.gram import feature_gram
-from bids_app.encoding.phases import pareto_tail_p, random_phases
 from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
 from bids_app.errors import UsageError
+from bids_app.seeds import random_phases
+from bids_app.statistics import pareto_tail_p
 
 ALPHAS = np.logspace(-2, 4, 4)
 

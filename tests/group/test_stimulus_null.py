@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bids_app.encoding import fit_encoding, plan_encoding
-from bids_app.encoding.phases import random_phases
 from bids_app.errors import BadDataError
 from bids_app.group import (
     PredictionModel,
@@ -12,6 +11,7 @@ from bids_app.group import (
     refit_stimulus_null,
     stimulus_null,
 )
+from bids_app.seeds import random_phases
 
 LENGTHS = [46, 61, 80]
 ALPHAS = np.logspace(-2, 4, 7)

@@ -19,7 +19,7 @@ from bids_app.analyses.group.isc import stack_responses
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.config import Model, Statistics
 from bids_app.encoding import EncodingPlan
-from bids_app.encoding.phases import random_phases, segment_labels
+from bids_app.encoding.phases import segment_labels
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.group import (
@@ -31,6 +31,7 @@ from bids_app.group import (
 )
 from bids_app.outputs import OutputTree
 from bids_app.report.group import Shown, tell_music
+from bids_app.seeds import random_phases
 from bids_app.statistics import SIGNIFICANCE
 
 LOGGER = logging.getLogger("bids_app.analyses")

@@ -19,7 +19,6 @@ from bids_app.encoding import (
     check_checksums,
     feature_similarity,
     fit_encoding,
-    pareto_tail_p,
     phase_null,
     plan_encoding,
 )
@@ -27,7 +26,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram
 from bids_app.seeds import generator
-from bids_app.statistics import benjamini_hochberg
+from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
 LOGGER = logging.getLogger("bids_app.analyses")
 SIMILARITY_DRAWS = 200
