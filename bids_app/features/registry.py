@@ -19,6 +19,7 @@ from bids_app.references import Reference
 
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
+    from bids_app.features.networks import AudioNetwork
     from bids_app.features.pooling import FeatureSeries
 
 CHANGE = "change:"
@@ -101,6 +102,9 @@ class Space:
         order, at the times of the sound. Where there is an argument, it comes first.
     network : Network, optional
         The network whose layers these are; it needs weights.
+    stream : callable, optional
+        From the argument to a network that tells its layers over time: it says itself which layers
+        it has, and what identifies its weights.
     layers : tuple of str
         Layers to choose from, in order; empty where the space is always whole, in the order of
         `values`.
@@ -119,6 +123,7 @@ class Space:
     sentence: str
     values: Callable[..., Iterable[FeatureSeries]] = _no_values
     network: Network | None = None
+    stream: Callable[[str], AudioNetwork] | None = None
     layers: tuple[str, ...] = ()
     argument: str = ""
     file: Callable[[str, str], Path] | None = None

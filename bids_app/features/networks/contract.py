@@ -1,0 +1,47 @@
+"""What an audio network has to be for its layers to be fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class AudioNetwork(Protocol):
+    """A network that hears a piece of music and tells what its layers did over time."""
+
+    @property
+    def sample_rate(self) -> int:
+        """What it wants to hear, in Hz."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """Names in order of depth."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the numbers could: checksum of the weights, version."""
+        ...
+
+    def __call__(
+        self, audio: NDArray[np.float32]
+    ) -> Iterable[tuple[float, Mapping[str, NDArray[np.float32]]]]:
+        """Activations frame by frame, in order of time.
+
+        Parameters
+        ----------
+        audio : array of shape (n_samples,)
+            Mono at `sample_rate`, full scale is 1.
+
+        Yields
+        ------
+        time : float
+            Seconds in the audio at the center of what was heard.
+        layers : mapping from name to array
+            One array of any shape per layer, the same shape in every frame.
+        """
+        ...
