@@ -1,0 +1,250 @@
+"""What may be claimed about a group: one rule for the log, the page, tables and sidecars.
+
+Everybody heard the same few pieces, and brain noise follows the brain's own connectivity. No
+single test sees both, so a claim needs a test at every level: over people, over music and, where a
+map is compared with a gradient, over place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError, check_shape
+from bids_app.group.alignment import two_sided_p
+from bids_app.statistics import SIGNIFICANCE
+
+FloatArray = npt.NDArray[np.float64]
+
+PEOPLE, MUSIC, PLACE, PARTIAL = "people", "music", "place", "place given accuracy"
+LEVELS = {
+    "predicted": (PEOPLE, MUSIC),
+    "aligned": (PEOPLE, MUSIC, PLACE, PARTIAL),
+    "along": (PEOPLE, MUSIC, PLACE),
+}
+"""Levels that a kind of claim needs: a map is predicted; a preference is aligned with a gradient;
+the accuracy of a layer runs along it."""
+DETECTABLE = 2.8
+"""Standard deviations of a null that a two-sided test at .05 finds with a power of .8."""
+
+
+@dataclass(frozen=True)
+class LevelTest:
+    """A test at one level.
+
+    Attributes
+    ----------
+    level : str
+        ``people``, ``music``, ``place`` or ``place given accuracy``.
+    p : float
+        What decides, corrected where the claim is one of several; NaN where nothing was tested.
+    statistic : float
+        Its sign is that of the effect.
+    n_draws : int
+        Flips, draws or rotations behind p; 0 for a p in closed form.
+    smallest : float
+        Smallest p that the test can give.
+    sd : float
+        Standard deviation of the null, in the unit of `statistic`; NaN where it is not known.
+    reason : str
+        Why nothing was tested.
+    """
+
+    level: str
+    p: float = float("nan")
+    statistic: float = float("nan")
+    n_draws: int = 0
+    smallest: float = 0.0
+    sd: float = float("nan")
+    reason: str = ""
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is a p."""
+        return bool(np.isfinite(self.p) and np.isfinite(self.statistic))
+
+    @property
+    def possible(self) -> bool:
+        """Whether the test can pass at all."""
+        return self.smallest < SIGNIFICANCE
+
+    @property
+    def passed(self) -> bool:
+        """Whether the level holds."""
+        return self.tested and self.p < SIGNIFICANCE
+
+    @property
+    def detectable(self) -> float:
+        """Smallest effect that this level alone could have shown (power .8)."""
+        return DETECTABLE * self.sd
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said if every level holds, and the tests that decide.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `LEVELS`.
+    holds, fails : str
+        Sentences without a full stop: what is claimed, and what is said instead.
+    tests : sequence of LevelTest
+        At most one per level, in any order.
+    unit : str
+        What the statistic over music is: ``a mean correlation of``.
+    family : str
+        Claims that p was corrected over; empty for a claim that stands by itself.
+    caveats : sequence of str
+        Sentences that belong to the claim whether it holds or not.
+    """
+
+    kind: str
+    holds: str
+    fails: str
+    tests: Sequence[LevelTest]
+    unit: str = "an effect of"
+    family: str = ""
+    caveats: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        levels = [test.level for test in self.tests]
+        if self.kind not in LEVELS or len(set(levels)) < len(levels):
+            raise BadDataError(
+                "A claim needs a known kind and at most one test per level.",
+                where=self.kind,
+                found=", ".join(levels),
+                wanted=", ".join(LEVELS),
+            )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a claim is made, and what is said.
+
+    Attributes
+    ----------
+    claimed : bool
+    failed : tuple of str
+        Levels that do not hold, in the order of `LEVELS`: the first is the one to name.
+    untested : tuple of str
+        Of these, levels without a test.
+    impossible : tuple of str
+        Of these, levels at which no result was possible.
+    same_sign : bool
+        Whether all tests point in one direction.
+    sentence : str
+        What may be said.
+    """
+
+    claimed: bool
+    failed: tuple[str, ...]
+    untested: tuple[str, ...]
+    impossible: tuple[str, ...]
+    same_sign: bool
+    sentence: str
+
+
+def decide(claim: Claim) -> Decision:
+    """Decide a claim: every level has to hold, all with the same sign.
+
+    Parameters
+    ----------
+    claim : Claim
+
+    Returns
+    -------
+    Decision
+    """
+    known = {test.level: test for test in claim.tests}
+    nothing = "no such test in the folder"
+    tests = [known.get(one, LevelTest(one, reason=nothing)) for one in LEVELS[claim.kind]]
+    signs = {float(np.sign(test.statistic)) for test in tests if test.tested}
+    same_sign = len(signs) <= 1 and 0.0 not in signs
+    failed = tuple(test.level for test in tests if not test.passed)
+    claimed = not failed and same_sign
+    return Decision(
+        claimed=claimed,
+        failed=failed,
+        untested=tuple(test.level for test in tests if not test.tested),
+        impossible=tuple(test.level for test in tests if test.tested and not test.possible),
+        same_sign=same_sign,
+        sentence=_sentence(claim, tests, same_sign=same_sign, claimed=claimed),
+    )
+
+
+def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, claimed: bool) -> str:
+    numbers = ", ".join(f"{test.level} p = {_number(test.p)}" for test in tests if test.tested)
+    corrected = f"; corrected over {claim.family}" if claim.family and numbers else ""
+    told = f" ({numbers}{corrected})" if numbers else ""
+    if claimed:
+        return " ".join([f"{claim.holds}{told}.", *claim.caveats])
+    reasons = [_reason(test) for test in tests if not test.passed]
+    if not reasons and not same_sign:
+        signs = ", ".join(f"{test.level} {'+' if test.statistic > 0 else '-'}" for test in tests)
+        reasons = [f"the tests do not agree in sign ({signs})"]
+    sentences = [f"{claim.fails}: {'; '.join(reasons)}{told}.", *_could_have_shown(claim, tests)]
+    return " ".join([*sentences, *claim.caveats])
+
+
+def _reason(test: LevelTest) -> str:
+    if not test.tested:
+        return f"tested over {test.level}, not available ({test.reason or 'no statistic'})"
+    if not test.possible:
+        return (
+            f"no result was possible over {test.level} (no p below {_number(test.smallest)} with"
+            " so few)"
+        )
+    return f"it does not hold over {test.level}"
+
+
+def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:
+    music = next(test for test in tests if test.level == MUSIC)
+    if not music.tested or not np.isfinite(music.sd):
+        return []
+    return [f"The music alone could have shown {claim.unit} {_number(music.detectable)}."]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value >= 0.001 else f"{value:.2g}"
+
+
+def correct_together(
+    observed: npt.ArrayLike, draws: npt.ArrayLike, sd: npt.ArrayLike | None = None
+) -> FloatArray:
+    """Two-sided p of several claims, corrected by the largest |z| over draws that they share.
+
+    Parameters
+    ----------
+    observed : (n_claims,) array
+        Statistics; NaN for what was not tested.
+    draws : (n_claims, n_draws) array
+        Their null distributions; a column is one draw, the same for all.
+    sd : (n_claims,) array, optional
+        Standard deviations that make them comparable; those of the draws without it.
+
+    Returns
+    -------
+    (n_claims,) float64
+        (1 + #{max |z| >= |z|}) / (1 + n_draws); NaN where nothing was tested.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree.
+    """
+    observed = np.asarray(observed, dtype=np.float64)
+    draws = np.asarray(draws, dtype=np.float64)
+    check_shape("observed", observed, "n_claims")
+    check_shape("draws", draws, len(observed), "n_draws")
+    spread = draws.std(axis=1) if sd is None else np.asarray(sd, dtype=np.float64)
+    p = np.full(len(observed), np.nan)
+    usable = np.isfinite(observed) & np.isfinite(draws).all(axis=1) & (spread > 0)
+    if usable.any():
+        z = np.abs(draws[usable]) / spread[usable, np.newaxis]
+        largest = np.broadcast_to(z.max(axis=0), z.shape)
+        p[usable] = two_sided_p(np.abs(observed[usable]) / spread[usable], largest)
+    return p
