@@ -198,6 +198,8 @@ def held_out_statistics(
     coefficients: NDArray[Any],
     chosen: NDArray[np.intp],
     n_threads: int = 1,
+    *,
+    scored: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Products of held-out responses and predictions.
 
@@ -211,6 +213,9 @@ def held_out_statistics(
         Index of the penalty.
     n_threads : int
         Groups of vertices worked on at a time.
+    scored : ndarray, shape (n_vertices, n_coefficients), optional
+        Coefficients of the responses that predictions are compared with, where `coefficients`
+        are those of other responses, which train.
 
     Returns
     -------
@@ -219,12 +224,13 @@ def held_out_statistics(
     """
     shape = (len(resolution.fold_of), chosen.shape[1])
     product, energy, total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    held_out = coefficients if scored is None else scored
 
     def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
         picked = coefficients[vertices]
         sources = zip(resolution.sources[segment], resolution.matrices(segment, alpha), strict=True)
         predicted = reduce(np.add, [picked[:, resolution.columns[i]] @ m.T for i, m in sources])
-        target = picked[:, resolution.columns[segment]]
+        target = held_out[vertices, resolution.columns[segment]]
         product[segment, vertices] = np.einsum("vf,vf->v", predicted, target)
         energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)
         total[segment, vertices] = np.einsum("vf,vf->v", target, target)

@@ -15,7 +15,7 @@ from bids_app.encoding.phases import refit_draws
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import held_out_statistics, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
-from bids_app.errors import UsageError
+from bids_app.errors import UsageError, check_shape
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
 # Vertices per task. Fixed, so that results do not depend on the number of threads.
@@ -188,6 +188,7 @@ def fit_encoding(
     plan: EncodingPlan,
     responses: Sequence[NDArray[np.floating]],
     *,
+    training: Sequence[NDArray[np.floating]] | None = None,
     selection: Literal["r", "sse"] = "r",
     null: Literal["analytic", "none"] = "analytic",
     seed: int | None = None,
@@ -206,6 +207,9 @@ def fit_encoding(
     responses : list of ndarray, each (n_times, n_vertices)
         One array per presentation, on the rows of the plan's Gram matrix and uncropped. Cropping
         and z-scoring within stimulus happen here.
+    training : list of ndarray, each (n_times, n_vertices), optional
+        Responses that choose the penalties and train the models where those are not the scored
+        ones: the mean response of other people. They have no null of their own here.
     selection : {"r", "sse"}
         What chooses the penalty.
     null : {"analytic", "none"}
@@ -223,20 +227,47 @@ def fit_encoding(
     Raises
     ------
     BadDataError, UsageError
-        Both ValueErrors: shapes that disagree, unknown options.
+        Both ValueErrors: shapes that disagree, unknown options, a null with responses that train.
     """
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(plan, responses)
+    trained = responses
+    if training is not None:
+        trained = _checked_training(plan, training, n_vertices, null)
     found = []
     for start in range(0, n_vertices, GROUP):
         columns = slice(start, min(start + GROUP, n_vertices))
         alpha, inner, bad, coefficients = _choose_penalties(
-            plan, responses, columns, selection, n_threads
+            plan, trained, columns, selection, n_threads
         )
-        scores = _outer_scores(plan, coefficients, alpha, bad, null, seed, n_threads)
+        scored = None
+        if training is not None:
+            exact, silent = standardize(plan, responses, columns)
+            scored, bad = response_coefficients(plan, exact.astype(plan.dtype)), bad | silent
+        scores = _outer_scores(plan, coefficients, alpha, bad, null, seed, n_threads, scored)
         found.append((alpha, inner, bad, *scores))
     return _summarize(plan, *(np.concatenate(part, axis=-1) for part in zip(*found, strict=True)))
+
+
+def _checked_training(
+    plan: EncodingPlan,
+    training: Sequence[NDArray[np.floating]],
+    n_vertices: int,
+    null: str,
+) -> list[NDArray[np.floating]]:
+    """Responses that train, with as many vertices as the scored ones."""
+    if null != "none":
+        raise UsageError(
+            "a null within a participant is for models trained on the participant's own responses",
+            where="null",
+            found=null,
+            wanted='"none" with training responses',
+        )
+    trained = [np.asarray(response) for response in training]
+    check_responses(plan, trained)
+    check_shape("training[0]", trained[0], plan.lengths[0], n_vertices)
+    return trained
 
 
 def _outer_scores(
@@ -247,9 +278,12 @@ def _outer_scores(
     null: str,
     seed: int | None,
     n_threads: int,
+    scored: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], ...]:
     """Per held-out segment and vertex: y'p, p'p, y'y; and the null's standard deviation."""
-    product, energy, total = held_out_statistics(plan.resolution, coefficients, chosen, n_threads)
+    product, energy, total = held_out_statistics(
+        plan.resolution, coefficients, chosen, n_threads, scored=scored
+    )
     sd = np.full(degenerate.size, np.nan)
     if null == "analytic" and plan.has_repeats:
         # Repeats of a stimulus share their phases, which the closed form does not cover.

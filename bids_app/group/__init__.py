@@ -17,6 +17,13 @@ from bids_app.group.inference import SignFlipResult as SignFlipResult
 from bids_app.group.inference import sign_flip_max_t as sign_flip_max_t
 from bids_app.group.isc import IscResult as IscResult
 from bids_app.group.isc import isc as isc
+from bids_app.group.music_refits import LargestZ as LargestZ
+from bids_app.group.music_refits import SdRatio as SdRatio
+from bids_app.group.music_refits import coarser_vertices as coarser_vertices
+from bids_app.group.music_refits import largest_z as largest_z
+from bids_app.group.music_refits import largest_z_p as largest_z_p
+from bids_app.group.music_refits import music_refits as music_refits
+from bids_app.group.music_refits import sd_ratio as sd_ratio
 from bids_app.group.orientation import orient_gradient as orient_gradient
 from bids_app.group.parcels import ParcelTable as ParcelTable
 from bids_app.group.parcels import parcel_table as parcel_table

@@ -1,0 +1,227 @@
+"""Refits at given penalties, on the few frequencies that carry the products.
+
+A held-out prediction is a matrix times the training responses. In the basis of cosines and sines
+a rotation of phases turns the plane of each frequency, and most frequencies of slow responses and
+slow features contribute next to nothing to response times prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.group.stimulus_weights import ComplexArray, spectra_of
+from bids_app.statistics import fisher_mean
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.intp]
+
+# Share of the products' variance that the frequencies left out may carry.
+LOST = 1e-3
+
+
+class _Segment(Protocol):
+    label: str
+    block: int
+    start: int
+    stop: int
+
+
+class _Resolution(Protocol):
+    sources: list[list[int]]
+    fold_of: list[int]
+    n_freq: list[int]
+
+    def matrices(self, segment: int, alpha: int) -> list[npt.NDArray[Any]]:
+        """One (2 n_freq of the segment, 2 n_freq of the source) per source."""
+
+
+class MusicModel(Protocol):
+    """What refits read of a `bids_app.encoding.EncodingPlan`."""
+
+    lengths: tuple[int, ...]
+    segments: Sequence[_Segment]
+    folds: Sequence[Any]
+    resolution: _Resolution
+    plain_mean: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """Responses of several draws on the kept frequencies.
+
+    Attributes
+    ----------
+    coefficients : list of (n_draws, n_vertices, 2 n_kept) float32
+        Per segment, cosines and then sines.
+    norms : (n_segments, n_vertices) float64
+        Squared norms over all frequencies; no rotation changes them.
+    """
+
+    coefficients: list[Float32Array]
+    norms: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """Fourier coefficients of a participant's z-scored responses.
+
+    Attributes
+    ----------
+    z : list of (n_vertices, n_freq) complex64
+        Per segment: cosine coefficient as real, sine coefficient as imaginary part.
+    valid : (n_vertices,) bool
+        Vertices with a response in every segment.
+    """
+
+    z: list[ComplexArray]
+    valid: npt.NDArray[np.bool_]
+
+    def turned(self, kept: Sequence[IntArray], turns: Sequence[npt.NDArray]) -> Turned:
+        """The kept frequencies of every draw; `turns` is (n_draws, n_kept) per segment."""
+        coefficients = []
+        for z, frequencies, turn in zip(self.z, kept, turns, strict=True):
+            product = z[:, frequencies] * turn.astype(np.complex64)[:, np.newaxis]
+            coefficients.append(np.concatenate([product.real, product.imag], axis=2))
+        norms = np.stack([(np.abs(z).astype(np.float64) ** 2).sum(axis=1) for z in self.z])
+        return Turned(coefficients, norms)
+
+
+def fourier(plan: MusicModel, responses: Sequence[npt.NDArray]) -> Spectra:
+    """Coefficients of the responses at the kept rows of a plan, z-scored within each segment."""
+    cut = [np.asarray(responses[s.block][s.start : s.stop])[np.newaxis] for s in plan.segments]
+    z, valid = spectra_of(cut, slice(0, cut[0].shape[2]))
+    return Spectra([one[0] for one in z], valid[0])
+
+
+class KeptRefits:
+    """Accuracy of one layer under turned responses.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    frequencies : list of arrays of int
+        Kept frequencies of every segment, from 0 for one cycle, ascending.
+    """
+
+    def __init__(self, plan: MusicModel, frequencies: list[IntArray]) -> None:
+        self.frequencies = frequencies
+        self._plan = plan
+        self._made: dict[tuple[int, int], tuple[Float32Array, Float32Array]] = {}
+
+    @classmethod
+    def of_layers(
+        cls,
+        plans: Sequence[MusicModel],
+        scored: Sequence[Spectra],
+        trained: Sequence[Spectra],
+        penalties: npt.NDArray,
+        lost: float = LOST,
+    ) -> list[KeptRefits]:
+        """One per layer, on the frequencies that some layer needs.
+
+        Parameters
+        ----------
+        plans : sequence of n_layers EncodingPlan
+        scored, trained : sequences of Spectra
+            Of the participants.
+        penalties : (n_participants, n_layers, n_folds, n_vertices) array of int
+        lost : float
+            Share of the variance of the products that may be left out, per layer and stimulus.
+        """
+        power = _mean_power(scored), _mean_power(trained)
+        keep = [np.zeros(p.size, dtype=bool) for p in power[0]]
+        for layer, plan in enumerate(plans):
+            used = np.sort(penalties[:, layer].ravel())
+            for alpha in {int(used[0]), int(used[used.size // 2])}:
+                for chosen, carried in zip(keep, _carried(plan, alpha, *power), strict=True):
+                    order = np.argsort(-carried, kind="stable")
+                    share = np.cumsum(carried[order]) / max(carried.sum(), 1e-300)
+                    chosen[order[: int(np.searchsorted(share, 1 - lost)) + 1]] = True
+        frequencies = [np.flatnonzero(chosen) for chosen in keep]
+        return [cls(plan, frequencies) for plan in plans]
+
+    def accuracy(self, target: Turned, source: Turned, penalties: npt.NDArray) -> Float32Array:
+        """Mean r over folds.
+
+        Parameters
+        ----------
+        target, source : Turned
+            Responses that are scored, and those that train.
+        penalties : (n_folds, n_vertices) array of int
+
+        Returns
+        -------
+        (n_draws, n_vertices) float32
+        """
+        resolution = self._plan.resolution
+        n_draws, n_vertices = target.coefficients[0].shape[:2]
+        r = np.zeros((len(resolution.fold_of), n_draws, n_vertices))
+        for segment, fold in enumerate(resolution.fold_of):
+            for alpha in np.unique(penalties[fold]).tolist():
+                where = np.flatnonzero(penalties[fold] == alpha)
+                matrix, factor = self._matrices(segment, alpha)
+                trained = np.concatenate(
+                    [source.coefficients[i][:, where] for i in resolution.sources[segment]], axis=2
+                )
+                y = target.coefficients[segment][:, where]
+                product = np.einsum("dvf,dvf->dv", trained @ matrix.T, y)
+                size = trained @ factor.T
+                energy = np.einsum("dvf,dvf->dv", size, size, dtype=np.float64)
+                norm = np.sqrt(energy * target.norms[segment, where])
+                r[segment][:, where] = np.divide(
+                    product, norm, out=np.zeros_like(norm), where=norm > 0
+                )
+        mean = np.mean if self._plan.plain_mean else fisher_mean
+        folds = [mean(r[list(fold.segments)], axis=0) for fold in self._plan.folds]
+        return np.asarray(mean(np.stack(folds), axis=0), dtype=np.float32)
+
+    def _matrices(self, segment: int, alpha: int) -> tuple[Float32Array, Float32Array]:
+        """Resolution matrix on the kept frequencies, and the factor of the prediction's norm."""
+        if (segment, alpha) not in self._made:
+            resolution = self._plan.resolution
+            columns = []
+            matrices = resolution.matrices(segment, alpha)
+            for i, matrix in zip(resolution.sources[segment], matrices, strict=True):
+                picked = self.frequencies[i]
+                columns.append(matrix[:, np.concatenate([picked, picked + resolution.n_freq[i]])])
+            whole = np.concatenate(columns, axis=1).astype(np.float64)
+            rows = self.frequencies[segment]
+            rows = np.concatenate([rows, rows + resolution.n_freq[segment]])
+            # The norm counts all held-out frequencies.
+            factor = np.asarray(np.linalg.qr(whole, mode="r"))
+            self._made[segment, alpha] = (
+                whole[rows].astype(np.float32),
+                factor.astype(np.float32),
+            )
+        return self._made[segment, alpha]
+
+
+def _mean_power(spectra: Sequence[Spectra]) -> list[FloatArray]:
+    """Mean power of every segment over participants and vertices."""
+    n_segments = len(spectra[0].z)
+    return [
+        np.mean([(np.abs(one.z[i]) ** 2).mean(axis=0, dtype=np.float64) for one in spectra], axis=0)
+        for i in range(n_segments)
+    ]
+
+
+def _carried(
+    plan: MusicModel, alpha: int, scored: list[FloatArray], trained: list[FloatArray]
+) -> list[FloatArray]:
+    """Variance of the products that passes through each frequency of each segment."""
+    resolution = plan.resolution
+    out = [np.zeros(p.size) for p in scored]
+    for segment, sources in enumerate(resolution.sources):
+        for i, matrix in zip(sources, resolution.matrices(segment, alpha), strict=True):
+            planes = matrix.reshape(2, resolution.n_freq[segment], 2, resolution.n_freq[i])
+            squared = np.einsum("afbg,afbg->fg", planes, planes, dtype=np.float64)
+            carried = scored[segment][:, np.newaxis] * squared * trained[i]
+            out[segment] += carried.sum(axis=1)
+            out[i] += carried.sum(axis=0)
+    return out

@@ -1,0 +1,532 @@
+"""Refits under random phases of the responses, the same for everybody: what a closed form is
+measured by, and what is drawn instead where it is too narrow.
+
+A draw rotates the Fourier phases of the kept samples of every stimulus, alike for all
+participants, layers and vertices. The models are then fitted again, with penalties chosen again
+or kept. The accuracies of a draw go to the caller as a whole, so that a summary may be anything
+computed from them: a slope with the reference profile and the mask of that very draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.group.kept_refits import LOST, KeptRefits, MusicModel, Spectra, fourier
+from bids_app.group.threads import ordered_map
+from bids_app.statistics import pareto_tail_p
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+Responses = Sequence[npt.NDArray[np.floating]]
+Phases = Callable[[int, int, int], FloatArray]
+Fit = Callable[[Any, list[npt.NDArray], "list[npt.NDArray] | None"], npt.NDArray[np.floating]]
+
+# Columns fitted together. Fixed, so that results do not depend on memory or threads.
+COLUMNS = 4096
+# Bytes of accuracies handed to the caller at a time.
+CHUNK_BYTES = 2**27
+# Below this ratio of standard deviations the closed form is not used.
+SMALLEST_RATIO = 0.8
+# Refits below which neither a ratio nor a tail is trusted.
+FEWEST_DRAWS = 20
+
+
+def coarser_vertices(n_vertices: int, wanted: int) -> npt.NDArray[np.intp]:
+    """Vertices of a coarser icosahedron in both hemispheres of a fsaverage mesh.
+
+    Parameters
+    ----------
+    n_vertices : int
+        Of both hemispheres: 2 (10 x 4^k + 2).
+    wanted : int
+        The coarsest mesh with at least so many vertices (both hemispheres) is taken.
+
+    Returns
+    -------
+    ndarray of int
+        The first 10 x 4^j + 2 of each hemisphere, left then right; all vertices where no coarser
+        mesh has as many as wanted.
+
+    Raises
+    ------
+    UsageError
+        If the mesh is not one of these.
+    """
+    half = n_vertices // 2
+    sizes = [10 * 4**k + 2 for k in range(12)]
+    if n_vertices % 2 or half not in sizes:
+        raise UsageError(
+            "coarser meshes are known for fsaverage alone",
+            where="n_vertices",
+            found=n_vertices,
+            wanted="twice 10 x 4^k + 2, as 20484 for fsaverage5",
+        )
+    size = next(size for size in sizes if 2 * size >= wanted or size == half)
+    return np.concatenate([np.arange(size), half + np.arange(size)])
+
+
+def music_refits(
+    plans: Sequence[Any],
+    responses: Sequence[Responses],
+    reduce: Callable[[Float32Array, range], npt.ArrayLike],
+    *,
+    phases: Phases,
+    n_draws: int,
+    fit: Fit | None = None,
+    penalties: npt.ArrayLike | None = None,
+    training: Sequence[Responses] | None = None,
+    clocks: Sequence[int] | None = None,
+    lost: float = LOST,
+    first_draw: int = 0,
+    n_threads: int = 1,
+) -> npt.NDArray:
+    """Accuracies under shared random phases of the responses, reduced draw by draw.
+
+    Parameters
+    ----------
+    plans : sequence of EncodingPlan, or sequence of such sequences
+        One per layer; or one such sequence per clock, with `clocks`. Segments, layers and folds
+        are those of one another in their order; samples may differ.
+    responses : sequence of sequences of (n_times, n_vertices) arrays
+        Per participant one array per presentation, at the vertices of the refits.
+    reduce : callable
+        (r, draws) -> array of shape (len(draws), ...). `r` has shape (len(draws),
+        n_participants, n_layers, n_vertices), NaN where a participant has no response; `draws`
+        are their numbers. `r` is used again for later draws: keep none of it.
+    phases : callable
+        (draw, segment, n_freq) -> phases, the same for all participants; from
+        `bids_app.seeds.random_phases` with the stimulus of the segment, so that repeats share
+        theirs.
+    n_draws : int
+        Refits.
+    fit : callable, optional
+        (plan, scored, training or None) -> (n_columns,) mean r over folds, penalties chosen by
+        nested cross-validation. Either this or `penalties`.
+    penalties : (n_participants, n_layers, n_folds, n_vertices) array of int, optional
+        Index of the penalty in the plan's grid: penalties are kept, and the refits made on the
+        frequencies that carry the products (`bids_app.group.kept_refits`).
+    training : like `responses`, optional
+        Responses that train, where they are not the scored ones. They take the same phases.
+    clocks : sequence of int, optional
+        Which of the sequences of `plans` each participant has.
+    lost : float
+        With `penalties`: share of the products' variance that the frequencies left out may carry.
+    first_draw : int
+        Number of the first draw.
+    n_threads : int
+        Participants worked on at a time; results do not depend on it.
+
+    Returns
+    -------
+    ndarray, shape (n_draws, ...)
+        What `reduce` gave.
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors: shapes that disagree, both or neither of `fit` and `penalties`.
+    """
+    if (fit is None) == (penalties is None):
+        raise UsageError(
+            "penalties are either chosen again or kept", where="fit, penalties", wanted="one"
+        )
+    if n_draws < 1:
+        raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
+    study = _study(plans, responses, training, clocks)
+    engine: _Engine
+    if fit is not None:
+        engine = _Chosen(study, fit, phases)
+    else:
+        engine = _Kept(study, np.asarray(penalties), phases, lost)
+    shape = (study.n_participants, study.n_layers, study.n_vertices)
+    block = max(COLUMNS // study.n_vertices, 1)
+    size = max(CHUNK_BYTES // (4 * int(np.prod(shape)) * block), 1) * block
+    out = []
+    for start in range(first_draw, first_draw + n_draws, size):
+        draws = range(start, min(start + size, first_draw + n_draws))
+        r = np.empty((len(draws), *shape), dtype=np.float32)
+        blocks = [draws[i : i + block] for i in range(0, len(draws), block)]
+
+        def one(
+            participant: int,
+            r: Float32Array = r,
+            blocks: list[range] = blocks,
+            draws: range = draws,
+        ) -> None:
+            for part in blocks:
+                where = slice(part.start - draws.start, part.stop - draws.start)
+                r[where, participant] = engine.draw(participant, part)
+
+        list(ordered_map(one, range(study.n_participants), n_threads))
+        reduced = np.asarray(reduce(r, draws))
+        check_shape("reduce(r, draws)", reduced, len(draws), *reduced.shape[1:])
+        out.append(reduced)
+    return np.concatenate(out)
+
+
+@dataclass(frozen=True)
+class SdRatio:
+    """How wide a closed form is beside refits, and what was done about it.
+
+    Attributes
+    ----------
+    ratio : float
+        Standard deviation of the closed form over that of the refits; NaN where nothing can be
+        compared.
+    se : float
+        Standard error of the ratio over refits.
+    n_draws, n_values : int
+        Refits, and summaries or vertices pooled.
+    action : {"kept", "scaled", "refits"}
+        "scaled": standard deviations and draws of the closed form are multiplied by `factor`.
+        "refits": the closed form is not used, refits are to be drawn in its place. "kept": it is
+        not too narrow.
+    factor : float
+        What draws and standard deviations of the closed form are to be multiplied by; 1 or more.
+    """
+
+    ratio: float
+    se: float
+    n_draws: int
+    n_values: int
+    action: Literal["kept", "scaled", "refits"]
+    factor: float
+
+    @property
+    def told(self) -> str:
+        """What was done, in one sentence."""
+        measured = (
+            f"SD of the closed form {self.ratio:.2f} (SE {self.se:.2f}) of that of "
+            f"{self.n_draws} refits"
+        )
+        return {
+            "kept": f"{measured}: draws stay as they are",
+            "scaled": f"{measured}: draws are widened by {self.factor:.2f}",
+            "refits": f"{measured}, below {SMALLEST_RATIO:g}: refits are drawn instead",
+        }[self.action]
+
+
+def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
+    """Ratio of standard deviations of a family of summaries, and what follows from it.
+
+    Parameters
+    ----------
+    closed_sd : array of any shape
+        Standard deviation of each summary in closed form: one alignment, or a map at the
+        vertices of the refits.
+    refit_draws : (n_draws, ...) array
+        The same summaries in refits. Their mean under the null is zero.
+
+    Returns
+    -------
+    SdRatio
+        One ratio for the family: refits are divided by the closed form's standard deviation and
+        pooled, so that every summary counts alike. The standard error is over refits, since the
+        summaries of one refit depend on one another.
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Shapes that disagree; fewer than 20 refits; nothing that can be compared.
+    """
+    sd = np.asarray(closed_sd, dtype=np.float64)
+    draws = np.asarray(refit_draws, dtype=np.float64)
+    check_shape("refit_draws", draws, "n_draws", *sd.shape)
+    n_draws = len(draws)
+    if n_draws < FEWEST_DRAWS:
+        raise UsageError(
+            "a ratio of standard deviations needs more refits",
+            where="refit_draws",
+            found=n_draws,
+            wanted=f"at least {FEWEST_DRAWS}",
+        )
+    draws, sd = draws.reshape(n_draws, -1), sd.ravel()
+    usable = np.isfinite(draws).all(axis=0) & np.isfinite(sd) & (sd > 0)
+    if not usable.any():
+        raise BadDataError(
+            "no summary has both a standard deviation and refits", where="closed_sd, refit_draws"
+        )
+    squares = ((draws[:, usable] / sd[usable]) ** 2).mean(axis=1)
+    mean = float(squares.mean())
+    if mean == 0:
+        raise BadDataError("the refits do not vary", where="refit_draws")
+    ratio = mean**-0.5
+    # First order: the ratio is a power of a mean over independent refits.
+    se = 0.5 * mean**-1.5 * float(squares.std(ddof=1)) / np.sqrt(n_draws)
+    action: Literal["kept", "scaled", "refits"] = "kept"
+    if ratio < 1:
+        action = "scaled" if ratio >= SMALLEST_RATIO else "refits"
+    return SdRatio(ratio, float(se), n_draws, int(usable.sum()), action, max(1 / ratio, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class LargestZ:
+    """p corrected for the largest |z| of a map, over vertices and layers.
+
+    Attributes
+    ----------
+    p : array of the shape of the map
+        Two-sided; NaN where the map is.
+    threshold : float
+        |z| that 5 % of the refits exceed somewhere.
+    n_draws : int
+        Refits.
+    """
+
+    p: FloatArray
+    threshold: float
+    n_draws: int
+
+
+def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
+    """Largest |z| over vertices and layers in every refit.
+
+    Parameters
+    ----------
+    draws : (n_draws, ...) array
+        Maps of the refits.
+    sd : array of shape (...)
+        Standard deviation that turns them into z, the one the observed map is divided by.
+
+    Returns
+    -------
+    (n_draws,) float64
+        NaN and vertices without a standard deviation are left out.
+    """
+    values, scale = np.asarray(draws, dtype=np.float64), np.asarray(sd, dtype=np.float64)
+    check_shape("draws", values, "n_draws", *scale.shape)
+    values, scale = values.reshape(len(values), -1), scale.ravel()
+    usable = np.isfinite(values).all(axis=0) & np.isfinite(scale) & (scale > 0)
+    if not usable.any():
+        raise BadDataError("no vertex has both a standard deviation and refits", where="draws, sd")
+    return np.asarray(np.abs(values[:, usable] / scale[usable]).max(axis=1))
+
+
+def largest_z_p(z: npt.ArrayLike, largest: npt.ArrayLike) -> LargestZ:
+    """P of every |z| of a map against the largest of each refit.
+
+    Parameters
+    ----------
+    z : array
+        Observed map over its standard deviation.
+    largest : (n_draws,) array
+        From :func:`largest_z`, over the vertices and layers that the correction is for.
+
+    Returns
+    -------
+    LargestZ
+        Beyond the upper quarter of the refits by a generalized Pareto tail
+        (`bids_app.statistics.pareto_tail_p`).
+
+    Raises
+    ------
+    UsageError
+        Fewer than 20 refits.
+    """
+    null = np.asarray(largest, dtype=np.float64)
+    if null.ndim != 1 or null.size < FEWEST_DRAWS:
+        raise UsageError(
+            "p corrected over a map need more refits",
+            where="largest",
+            found=f"shape {null.shape}",
+            wanted=f"at least {FEWEST_DRAWS}",
+        )
+    p = pareto_tail_p(np.abs(np.asarray(z, dtype=np.float64)), null)
+    return LargestZ(p, float(np.quantile(null, 0.95)), null.size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """Plans and responses that fit one another."""
+
+    plans: list[list[MusicModel]]
+    responses: list[list[npt.NDArray]]
+    training: list[list[npt.NDArray]] | None
+    clocks: list[int]
+    n_vertices: int
+
+    @property
+    def n_participants(self) -> int:
+        return len(self.responses)
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.plans[0])
+
+    def of(self, participant: int) -> list[MusicModel]:
+        """The plans of a participant, one per layer."""
+        return self.plans[self.clocks[participant]]
+
+
+def _study(
+    plans: Sequence[Any],
+    responses: Sequence[Responses],
+    training: Sequence[Responses] | None,
+    clocks: Sequence[int] | None,
+) -> _Study:
+    check_shape("plans", plans, "n_layers")
+    check_shape("responses", responses, "n_participants")
+    grouped = [list(one) for one in plans] if clocks is not None else [list(plans)]
+    own = [0] * len(responses) if clocks is None else [int(clock) for clock in clocks]
+    check_shape("clocks", own, len(responses))
+    if min(own) < 0 or max(own) >= len(grouped):
+        raise UsageError(
+            "a participant has a clock without plans",
+            where="clocks",
+            found=sorted(set(own)),
+            wanted=f"0 to {len(grouped) - 1}",
+        )
+    first = grouped[0][0]
+    for number, layers in enumerate(grouped):
+        check_shape(f"plans[{number}]", layers, len(grouped[0]))
+        for plan in layers:
+            if [s.label for s in plan.segments] != [s.label for s in first.segments]:
+                raise BadDataError(
+                    "participants of one study hear the same stimuli in the same order",
+                    where=f"plans[{number}]",
+                    found=[s.label for s in plan.segments],
+                    wanted=[s.label for s in first.segments],
+                )
+    scored = [[np.asarray(y) for y in one] for one in responses]
+    n_vertices = int(scored[0][0].shape[-1])
+    sets = {"responses": scored}
+    if training is not None:
+        check_shape("training", training, len(scored))
+        sets["training"] = [[np.asarray(y) for y in one] for one in training]
+    for name, people in sets.items():
+        for p, one in enumerate(people):
+            lengths = grouped[own[p]][0].lengths
+            check_shape(f"{name}[{p}]", one, len(lengths))
+            for i, (y, length) in enumerate(zip(one, lengths, strict=True)):
+                check_shape(f"{name}[{p}][{i}]", y, length, n_vertices or "n_vertices")
+    return _Study(grouped, scored, sets.get("training"), own, n_vertices)
+
+
+class _Engine(Protocol):
+    def draw(self, participant: int, draws: range) -> Float32Array:
+        """The r of some draws of a participant, (n_draws, n_layers, n_vertices)."""
+
+
+class _Chosen:
+    """Penalties chosen again: rotated responses are further columns of one nested fit."""
+
+    def __init__(self, study: _Study, fit: Fit, phases: Phases) -> None:
+        self._study, self._fit, self._phases = study, fit, phases
+
+    def draw(self, participant: int, draws: range) -> Float32Array:
+        study = self._study
+        layers = study.of(participant)
+        shape = (len(draws), study.n_vertices)
+        scored = self._rotated(layers[0], study.responses[participant], draws)
+        training = None
+        if study.training is not None:
+            training = self._rotated(layers[0], study.training[participant], draws)
+        r = [np.asarray(self._fit(plan, scored, training)).reshape(shape) for plan in layers]
+        return np.stack(r, axis=1).astype(np.float32)
+
+    def _rotated(
+        self, plan: MusicModel, responses: Sequence[npt.NDArray], draws: range
+    ) -> list[npt.NDArray]:
+        """Responses with turned phases at the kept rows, (n_times, n_draws x n_vertices)."""
+        n_vertices = self._study.n_vertices
+        columns = len(draws) * n_vertices
+        out = [np.zeros((len(y), columns)) for y in responses]
+        for number, segment in enumerate(plan.segments):
+            kept = slice(segment.start, segment.stop)
+            y = np.array(responses[segment.block][kept], dtype=np.float64)
+            missing = ~np.isfinite(y).all(axis=0)
+            y[:, missing] = 0
+            turned = rotate(y, [self._phases(d, number, len(y) // 2) for d in draws])
+            turned[:, :, missing] = np.nan
+            out[segment.block][kept] = turned.reshape(len(y), columns)
+        return out
+
+
+def rotate(series: FloatArray, phases: Sequence[FloatArray]) -> FloatArray:
+    """Series with turned Fourier phases; constant and Nyquist terms stay.
+
+    Parameters
+    ----------
+    series : (n_times, n_vertices) array
+    phases : sequence of n_draws arrays, each (n_times // 2,)
+        Of the frequencies 1, 2, ...
+
+    Returns
+    -------
+    (n_times, n_draws, n_vertices) float64
+    """
+    n_times = len(series)
+    spectrum = fft.rfft(series, axis=0)
+    turns = np.ones((len(spectrum), len(phases)), dtype=complex)
+    n_free = (n_times - 1) // 2
+    turns[1 : n_free + 1] = np.exp(1j * np.stack(phases, axis=1)[:n_free])
+    return np.asarray(fft.irfft(spectrum[:, None] * turns[:, :, None], n=n_times, axis=0))
+
+
+class _Kept:
+    """Penalties kept: products on the frequencies that carry them."""
+
+    def __init__(self, study: _Study, penalties: npt.NDArray, phases: Phases, lost: float) -> None:
+        first = study.plans[0][0]
+        n_folds = len(first.folds)
+        check_shape(
+            "penalties", penalties, study.n_participants, study.n_layers, n_folds, study.n_vertices
+        )
+        self._study, self._penalties, self._phases = study, penalties, phases
+        self._lost = lost
+        self._models: list[list[KeptRefits]] = []
+        for clock, layers in enumerate(study.plans):
+            people = [p for p, own in enumerate(study.clocks) if own == clock]
+            self._models.append(self._kept(layers, people) if people else [])
+
+    def _kept(self, layers: list[MusicModel], people: list[int]) -> list[KeptRefits]:
+        """One per layer of a clock, on the same frequencies."""
+        study = self._study
+        spectra = [fourier(layers[0], study.responses[p]) for p in people]
+        trained = spectra
+        if study.training is not None:
+            trained = [fourier(layers[0], study.training[p]) for p in people]
+        return KeptRefits.of_layers(layers, spectra, trained, self._penalties[people], self._lost)
+
+    def draw(self, participant: int, draws: range) -> Float32Array:
+        study = self._study
+        layers = study.of(participant)
+        models = self._models[study.clocks[participant]]
+        scored: Spectra = fourier(layers[0], study.responses[participant])
+        missing = ~scored.valid
+        kept = models[0].frequencies
+        turns = [
+            self._turns(segment.stop - segment.start, number, kept[number], draws)
+            for number, segment in enumerate(layers[0].segments)
+        ]
+        target = scored.turned(kept, turns)
+        source = target
+        if study.training is not None:
+            trained = fourier(layers[0], study.training[participant])
+            source, missing = trained.turned(kept, turns), missing | ~trained.valid
+        r = np.stack(
+            [
+                model.accuracy(target, source, self._penalties[participant, layer])
+                for layer, model in enumerate(models)
+            ],
+            axis=1,
+        )
+        r[..., missing] = np.nan
+        return r
+
+    def _turns(
+        self, n_times: int, segment: int, kept: npt.NDArray[np.intp], draws: range
+    ) -> npt.NDArray[np.complexfloating]:
+        """What the kept frequencies of a segment are multiplied by, (n_draws, n_kept)."""
+        phases = np.stack([self._phases(draw, segment, n_times // 2) for draw in draws])
+        if n_times % 2 == 0:
+            phases[:, -1] = 0  # the Nyquist frequency has no phase
+        # Coefficients are conjugates of the transform that phases are added to.
+        return np.exp(-1j * phases[:, kept])
