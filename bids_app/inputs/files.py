@@ -191,19 +191,3 @@ def read_gifti_header(path: Path) -> GiftiHeader:
         time_step = None
     structure = parser.metadata.get("AnatomicalStructurePrimary")
     return GiftiHeader(n_volumes, n_vertices, time_step, structure)
-
-
-def audio_problem(path: Path) -> str | None:
-    """Say why an audio file is not whole, or None.
-
-    Decoders take a WAV file that breaks off for a shorter piece of music; its header knows better.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(12)
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None
-    said, there = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
-    # Programs that write to a pipe leave the size open. One byte of padding may lack.
-    if said - 8 in (0, 0xFFFFFFFF, 0x7FFFFFFF) or said <= there + 1:
-        return None
-    return f"truncated audio file: {path} has {there} of {said} bytes"

@@ -14,13 +14,27 @@ def format_plan(plan: StudyPlan) -> str:
     """Describe what will be read, what is left out and why: text without a trailing newline."""
     parts = [plan.found, _stimulus_table(plan), _run_table(plan)]
     warnings = [f"warning: {text}" for text in plan.warnings]
-    warnings += [f"warning: {run.label}: {text}" for run in plan.runs for text in run.warnings]
+    warnings += _run_warnings(plan.runs)
     if warnings:
         parts.append("\n".join(warnings))
     if plan.skipped:
         parts.append(_skipped_text(plan.skipped))
     parts.append(_summary(plan))
     return "\n\n".join(parts)
+
+
+def _run_warnings(runs: Iterable[BoldRun]) -> list[str]:
+    """What is told of the runs; the same about many of them once."""
+    labels: dict[str, list[str]] = {}
+    for run in runs:
+        for text in run.warnings:
+            labels.setdefault(text, []).append(run.label)
+    return [
+        f"warning: {', '.join(who[:3])}"
+        + (f" and {len(who) - 3} more runs" if len(who) > 3 else "")
+        + f": {text}"
+        for text, who in labels.items()
+    ]
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

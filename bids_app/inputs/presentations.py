@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import sha256_of_file
-from bids_app.inputs.files import audio_problem, content_problem
+from bids_app.inputs.files import content_problem
 from bids_app.inputs.records import Presentation, Stimulus
+from bids_app.inputs.sound import Sound, examine_sound
 from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
-
-_LONGEST_AUDIO = 24 * 3600.0
 
 
 def stimulus_label(path: Path) -> str:
@@ -69,8 +68,9 @@ class StimulusSet:
         """
         if path in self._by_path:
             return self._by_path[path]
+        sound = _sound(path, where)
         stimulus = Stimulus(
-            stimulus_label(path), path, sha256_of_file(path), _duration(path, where)
+            stimulus_label(path), path, sha256_of_file(path), sound.duration, sound.notes
         )
         twin = self._by_checksum.get(stimulus.sha256)
         if twin is not None:
@@ -100,29 +100,17 @@ class StimulusSet:
         return tuple(self._by_label[label] for label in sorted(set(labels)))
 
 
-def _duration(path: Path, where: str) -> float:
-    import soundfile
-
-    problem: object = audio_problem(path)
-    seconds = 0.0
-    if problem is None:
-        try:
-            information = soundfile.info(str(path))
-            seconds = float(information.frames) / float(information.samplerate)
-        # libsndfile lets some headers through that Python cannot represent.
-        except (soundfile.SoundFileError, TypeError, ValueError, ArithmeticError) as error:
-            problem = f"{path}: {error}"
-    if problem is None and not 0 < seconds < _LONGEST_AUDIO:
-        problem = f"{path}: {seconds:g} s of sound"
-    if problem:
+def _sound(path: Path, where: str) -> Sound:
+    try:
+        return examine_sound(path)
+    except BadDataError as error:
         raise InvalidInputError(
-            "The file of a stimulus is not audio that can be read.",
-            where=where,
-            found=problem,
-            wanted="wav, flac, ogg or mp3",
-            remedy="copy it again, or convert it, for example with ffmpeg",
-        )
-    return seconds
+            "The file of a stimulus is not audio that can be used: " + error.what,
+            where=f"{error.where} ({where})",
+            found=error.found,
+            wanted=error.wanted or "wav, flac, ogg or mp3",
+            remedy=error.remedy,
+        ) from error
 
 
 def presentations_of(
@@ -146,6 +134,7 @@ def presentations_of(
     result, warnings = [], []
     for row in rows:
         stimulus = stimuli.add(row.path, row.where)
+        warnings += [note for note in stimulus.notes if note not in warnings]
         left = stimulus.duration - row.offset
         if left <= 0:
             raise InvalidInputError(

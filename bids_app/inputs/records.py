@@ -28,13 +28,16 @@ class Stimulus:
     sha256 : str
         Checksum of the file's content.
     duration : float
-        Length of the file, in seconds.
+        Seconds of sound, decoded to the end of the file.
+    notes : tuple of str
+        What is odd about the sound.
     """
 
     label: str
     path: Path
     sha256: str
     duration: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -353,7 +353,7 @@ ERRORS = [
     (outside, {}, 16, ["outside the dataset", "../../secret.wav", "--stimuli"]),
     (absolute, {}, 16, ["outside the dataset", "/etc/secret.wav"]),
     (no_audio, {}, 66, ["audio files of 2 stimuli", "datalad get", "piece_b.wav"]),
-    (not_audio, {}, 16, ["not audio that can be read", "piece_a.wav"]),
+    (not_audio, {}, 16, ["cannot be read as audio", "piece_a.wav"]),
     (same_label, {}, 16, ["same label", "pieceb", "rename"]),
     (unknown_stim_id, {}, 66, ["no audio file for the stim_id", "stim-opera_audio"]),
     (all_annexed, {}, 66, ["No run can be used", "sub-02_task-b: content not present"]),

@@ -1,0 +1,352 @@
+"""Lengths that audio files state, from the chunks and pages of their containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+_OPEN_32 = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x7FFFFFFF - 36, 0xFFFFFFFF - 36)
+_OPEN_64 = (0, (1 << 64) - 1, (1 << 63) - 1)
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+# A second of anything is more than this; less is padding or a stray tag.
+_STRAY = 4000
+
+Order = Literal["little", "big"]
+
+
+@dataclass
+class Stated:
+    """What the container of an audio file says about its length.
+
+    Attributes
+    ----------
+    problem : str
+        Why the file is not whole; empty where it is.
+    frames : dict of str to int
+        Samples per channel, by where they are stated.
+    seconds : dict of str to float
+        Likewise where the rate is not that of the samples.
+    known : bool
+        Whether the container is one that states its length.
+    """
+
+    problem: str = ""
+    frames: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    known: bool = True
+
+
+def stated_lengths(path: Path) -> Stated:
+    """What the container of an audio file says; nothing where its kind is not known.
+
+    Parameters
+    ----------
+    path : Path
+        A file whose content is there. WAV, RF64, W64, AIFF, 8SVX, AU, CAF, FLAC, Ogg,
+        VOC and NIST are understood.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(16)
+        for magic, reader in _READERS:
+            if head.startswith(magic):
+                stream.seek(0)
+                try:
+                    return reader(stream, size)
+                except (ValueError, IndexError) as error:
+                    return Stated(f"its header breaks off ({error})")
+    return Stated(known=False)
+
+
+def _number(stream: BinaryIO, n_bytes: int, order: Order) -> int:
+    content = stream.read(n_bytes)
+    if len(content) < n_bytes:
+        raise ValueError("end of file")
+    return int.from_bytes(content, order)
+
+
+def _short(what: str, said: int, there: int) -> str:
+    return f"truncated audio file: {what} says {said} bytes, {there} are there"
+
+
+_Chunk = tuple[bytes, int, int]
+"""Name, first byte of the content, its size as stated."""
+
+
+def _chunks(stream: BinaryIO, at: int, size: int, order: Order) -> Iterator[_Chunk]:
+    while at + 8 <= size:
+        stream.seek(at)
+        name, length = stream.read(4), _number(stream, 4, order)
+        if not all(32 <= byte < 127 for byte in name):
+            return
+        yield name, at + 8, length
+        at += 8 + length + length % 2
+
+
+def _riff(stream: BinaryIO, size: int) -> Stated:
+    head = stream.read(12)
+    if head[8:] != b"WAVE":
+        return Stated()
+    order: Order = "big" if head[:4] == b"RIFX" else "little"
+    wide = head[:4] in (b"RF64", b"BW64")
+    said = int.from_bytes(head[4:8], order)
+    numbers: dict[str, int] = {}
+    data: tuple[int, int] | None = None
+    end = 12
+    for name, at, length in _chunks(stream, 12, size, order):
+        if name == b"data":
+            long = wide and length == 0xFFFFFFFF
+            data = (at, numbers.get("data", length) if long else length)
+            length = data[1]
+            if wide or _is_open(length) or at + length > size:
+                # In a long file, what follows is not found from the size in the chunk.
+                end = min(size, max(at + length, numbers.get("riff", said) + 8)) if wide else size
+                break
+        numbers |= _riff_numbers(stream, name, at, order)
+        end = at + length + length % 2
+    if data is None:
+        return Stated("truncated audio file: it has no chunk of samples")
+    return _riff_lengths(numbers, data, size, end, numbers.get("riff", said))
+
+
+def _riff_numbers(stream: BinaryIO, name: bytes, at: int, order: Order) -> dict[str, int]:
+    """What a chunk of a WAV file says in numbers."""
+    stream.seek(at)
+    if name == b"ds64":
+        return {key: _number(stream, 8, order) for key in ("riff", "data", "samples")}
+    if name == b"fact":
+        return {"samples": _number(stream, 4, order)}
+    if name == b"fmt ":
+        kind, _, rate, _, block = (_number(stream, n, order) for n in (2, 2, 4, 4, 2))
+        return {"kind": kind, "rate": rate, "block": block}
+    return {}
+
+
+def _riff_lengths(
+    numbers: dict[str, int], data: tuple[int, int], size: int, end: int, said: int
+) -> Stated:
+    found = Stated()
+    at, length = data
+    block = numbers.get("block", 0)
+    if _is_open(length):
+        # Whole samples of compressed sound are not counted in bytes.
+        if block and numbers.get("kind") in (1, 3, 0xFFFE):
+            found.frames["the bytes that are there"] = (size - at) // block
+    elif at + length > size + 1:
+        found.problem = _short("the data chunk", length, size - at)
+    elif not _is_open(said) and said + 8 > size + 1:
+        found.problem = _short("the header", said + 8, size)
+    elif size - end > max(_STRAY, block * numbers.get("rate", 0)):
+        found.problem = _unfinished(size - end)
+    if 0 < numbers.get("samples", 0) < 0xFFFFFFFF:
+        found.frames["the count of samples in the header"] = numbers["samples"]
+    return found
+
+
+def _is_open(size: int) -> bool:
+    """Whether a size was left to be filled in later, as by programs that write to a pipe."""
+    return size in _OPEN_32 or size in _OPEN_64
+
+
+def _unfinished(n_bytes: int) -> str:
+    return (
+        f"{n_bytes} bytes lie behind the end that the header states: the recording program did not "
+        "complete the header"
+    )
+
+
+def _w64(stream: BinaryIO, size: int) -> Stated:
+    stream.seek(16)
+    said = _number(stream, 8, "little")
+    if said not in _OPEN_64 and said > size:
+        return Stated(_short("the header", said, size))
+    if said not in _OPEN_64 and size - said > 100 * _STRAY:
+        return Stated(_unfinished(size - said))
+    at = 40
+    while at + 24 <= size:
+        stream.seek(at)
+        name, length = stream.read(16), _number(stream, 8, "little")
+        if name == _W64_DATA:
+            short = length not in _OPEN_64 and at + length > size
+            return Stated(_short("the data chunk", length, size - at) if short else "")
+        if length < 24:
+            raise ValueError("a chunk without a size")
+        at += (length + 7) // 8 * 8
+    return Stated("truncated audio file: it has no chunk of samples")
+
+
+def _aiff(stream: BinaryIO, size: int) -> Stated:
+    head = stream.read(12)
+    if head[8:] not in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
+        return Stated()
+    found, said = Stated(), int.from_bytes(head[4:8], "big") + 8
+    if said - 8 not in _OPEN_32 and said > size + 1:
+        found.problem = _short("the header", said, size)
+    there = False
+    for name, at, length in _chunks(stream, 12, size, "big"):
+        if name == b"COMM":
+            stream.seek(at + 2)
+            n_frames = _number(stream, 4, "big")
+            if 0 < n_frames < 0xFFFFFFFF:
+                found.frames["the COMM chunk"] = n_frames
+        elif name in (b"SSND", b"BODY"):
+            there = True
+            if length not in _OPEN_32 and at + length > size + 1:
+                found.problem = _short(f"the {name.decode()} chunk", length, size - at)
+    if not there:
+        found.problem = found.problem or "truncated audio file: it has no chunk of samples"
+    return found
+
+
+def _au(stream: BinaryIO, size: int) -> Stated:
+    order: Order = "big" if stream.read(4) == b".snd" else "little"
+    start, length = _number(stream, 4, order), _number(stream, 4, order)
+    encoding, rate, channels = (_number(stream, 4, order) for _ in range(3))
+    if length in _OPEN_32:
+        return Stated()
+    if start + length > size:
+        return Stated(_short("the header", length, size - start))
+    width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 4)
+    if size - start - length > max(_STRAY, rate * channels * width):
+        return Stated(_unfinished(size - start - length))
+    return Stated()
+
+
+def _caf(stream: BinaryIO, size: int) -> Stated:
+    at, there = 8, False
+    while at + 12 <= size:
+        stream.seek(at)
+        name, length = stream.read(4), _number(stream, 8, "big")
+        there = there or name == b"data"
+        if length in _OPEN_64:
+            break
+        if at + 12 + length > size:
+            return Stated(_short(f"the {name.decode('latin-1')} chunk", length, size - at - 12))
+        at += 12 + length
+    return Stated() if there else Stated("truncated audio file: it has no chunk of samples")
+
+
+def _flac(stream: BinaryIO, size: int) -> Stated:
+    stream.seek(4)
+    if _number(stream, 1, "big") & 0x7F:
+        return Stated()
+    stream.seek(4 + 4 + 13)
+    n_frames = _number(stream, 5, "big") & ((1 << 36) - 1)
+    stated = Stated(frames={"STREAMINFO": n_frames} if n_frames else {})
+    # A second file: its first metadata block is STREAMINFO, of 34 bytes.
+    rest = stream.read()
+    if any(b"fLaC" + last + b"\0\0\x22" in rest for last in (b"\0", b"\x80")):
+        stated.problem = "several FLAC files one behind the other, of which one would be read"
+    return stated
+
+
+def _voc(stream: BinaryIO, size: int) -> Stated:
+    stream.seek(20)
+    at = _number(stream, 2, "little")
+    while at < size:
+        stream.seek(at)
+        kind = _number(stream, 1, "little")
+        if kind == 0:
+            return Stated()
+        length = _number(stream, 3, "little")
+        if at + 4 + length > size:
+            return Stated(_short("a block", length, size - at - 4))
+        at += 4 + length
+    return Stated()
+
+
+def _nist(stream: BinaryIO, size: int) -> Stated:
+    fields = stream.read(1024).decode("latin-1").split()
+    at = fields.index("sample_count") if "sample_count" in fields else -1
+    return Stated(frames={"sample_count": int(fields[at + 2])} if at >= 0 else {})
+
+
+def _ogg(stream: BinaryIO, size: int) -> Stated:
+    """Pages: the last one closes its stream and counts the samples."""
+    at, found = 0, Stated()
+    streams: list[_Stream] = []
+    current: dict[int, _Stream] = {}
+    while at < size:
+        stream.seek(at)
+        head = stream.read(27)
+        if head[:4] != b"OggS":
+            if not any(head) or head[:3] == b"TAG":
+                break
+            found.problem = f"damaged audio file: no Ogg page at byte {at}"
+            return found
+        sizes = stream.read(head[26]) if len(head) == 27 else b""
+        length = 27 + len(sizes) + sum(sizes)
+        if len(head) < 27 or len(sizes) < head[26] or at + length > size:
+            found.problem = "truncated audio file: its last Ogg page breaks off"
+            return found
+        serial = int.from_bytes(head[14:18], "little")
+        if head[5] & 2:
+            current[serial] = _Stream.of(stream.read(64))
+            streams.append(current[serial])
+        elif serial in current:
+            current[serial].take(head)
+        at += length
+    if any(not one.closed for one in streams):
+        found.problem = "truncated audio file: its last Ogg page does not close the stream"
+        return found
+    audible = [one for one in streams if one.rate]
+    if audible:
+        found.seconds["the Ogg pages"] = sum(one.seconds for one in audible)
+    return found
+
+
+@dataclass
+class _Stream:
+    """One logical stream of an Ogg file."""
+
+    rate: int
+    skipped: int = 0
+    first: int | None = None
+    last: int = 0
+    closed: bool = False
+
+    @classmethod
+    def of(cls, packet: bytes) -> _Stream:
+        """The stream that begins with this packet; its rate is 0 where that is no sound."""
+        if packet[:7] == b"\x01vorbis":
+            return cls(int.from_bytes(packet[12:16], "little"))
+        if packet[:8] == b"OpusHead":
+            return cls(48000, int.from_bytes(packet[10:12], "little"))
+        if packet[:8] == b"Speex   ":
+            return cls(int.from_bytes(packet[36:40], "little"))
+        if packet[:5] == b"\x7fFLAC":
+            return cls(int.from_bytes(packet[27:30], "big") >> 4)
+        return cls(0)
+
+    def take(self, head: bytes) -> None:
+        position = int.from_bytes(head[6:14], "little", signed=True)
+        self.closed = self.closed or bool(head[5] & 4)
+        if position > 0:
+            self.first = position if self.first is None else self.first
+            self.last = position
+
+    @property
+    def seconds(self) -> float:
+        first = self.first or 0
+        # A stream that was cut out of a longer one goes on counting.
+        start = first if first > 4 * self.rate else self.skipped
+        return max(0.0, (self.last - start) / self.rate)
+
+
+_READERS: tuple[tuple[bytes, Callable[[BinaryIO, int], Stated]], ...] = (
+    (b"RIFF", _riff),
+    (b"RIFX", _riff),
+    (b"RF64", _riff),
+    (b"BW64", _riff),
+    (b"riff", _w64),
+    (b"FORM", _aiff),
+    (b".snd", _au),
+    (b"dns.", _au),
+    (b"caff", _caf),
+    (b"fLaC", _flac),
+    (b"OggS", _ogg),
+    (b"Creative Voice F", _voc),
+    (b"NIST_1A", _nist),
+)
