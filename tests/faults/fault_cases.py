@@ -191,7 +191,7 @@ def all_matrices() -> Iterator[Case]:
         "audio",
         missing=(66, "not found"),
         gone=66,
-        content=(16, "not audio that can be read"),
+        content=(16, "not audio that can be used"),
         truncated=(16, "truncated audio file"),
     )
     yield from _matrices_of_datasets()

@@ -168,7 +168,7 @@ def _audio() -> Iterator[Case]:
 
     rng = np.random.default_rng(2)
     noise = rng.uniform(-0.2, 0.2, 60 * 8000)
-    unusable = "not audio that can be read"
+    unusable = "not audio that can be used"
     yield file_case("no_samples", "audio", sound(noise[:0]), 16, unusable)
     yield file_case(
         "shorter_than_said",
