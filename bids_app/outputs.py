@@ -68,7 +68,10 @@ STAT_DESCRIPTIONS = {
     "p": "one-sided p of the accuracy, phase-rotation null, uncorrected",
     "q": "Benjamini-Hochberg q over vertices, per layer",
     "alpha": "ridge penalty chosen inside the training stimuli",
-    "slope": "residual slope: depth preference (0..1) after the reference profile is regressed out",
+    "slope": "residual slope: depth preference (0..1) after the reference profile, and curvature "
+    "unless the settings say slope_model linear, are regressed out",
+    "curvature": "coefficient of squared depth beside depth and the reference profile: positive "
+    "where both ends of the network predict better than the middle",
     "centroid": "center of mass of the positive accuracy profile, in layers",
     "argmax": "layer of highest accuracy (1-based; for display only)",
     "max": "highest accuracy over layers",

@@ -322,6 +322,14 @@ class Statistics:
     spin_method: Literal["spearman", "pearson"] = option(
         "--spin-method", "kind of correlation with the gradient", "spearman", changes=("alignment",)
     )
+    slope_model: Literal["quadratic", "linear"] = option(
+        "--slope-model",
+        "what is regressed out of a profile over layers before its slope: the reference profile "
+        "and curvature (five different depths or more), or the reference profile only, which "
+        "takes part of a preference for middle layers for a slope (default: %(default)s)",
+        "quadratic",
+        changes=("layers", "alignment", "inference"),
+    )
     n_permutations: Count = option(
         "--n-permutations",
         "sign flips over participants; all of them where there are fewer",

@@ -6,12 +6,21 @@ is predicted at all, the residual slope does not. The others describe and displa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
+SlopeModel = Literal["quadratic", "linear"]
+"""What is regressed out of a profile before its slope: with or without curvature."""
+MIN_DEPTHS: dict[SlopeModel, int] = {"quadratic": 5, "linear": 3}
+"""Different depths that a slope needs: fewer leave next to nothing beside what is regressed out."""
+MAX_EXPLAINED = 0.95
+"""Where more of depth is explained (`depth_explained`), slope cannot be told from accuracy."""
 
 
 def layer_depth(n_layers: int) -> FloatArray:
@@ -19,24 +28,37 @@ def layer_depth(n_layers: int) -> FloatArray:
     return np.linspace(0.0, 1.0, n_layers)
 
 
-def residual_slope(
-    profiles: npt.ArrayLike, depth: npt.ArrayLike, reference: npt.ArrayLike
-) -> FloatArray:
-    """Slope over depth of what a reference profile leaves of each vertex's profile.
+def n_distinct(depth: npt.ArrayLike) -> int:
+    """Number of different depths; those equal up to rounding are one."""
+    values = np.asarray(depth, dtype=np.float64)
+    span = np.ptp(values) if values.size else 0.0
+    return len(np.unique(np.round((values - values.min()) / span, 9))) if span > 0 else 1
 
-    The profile is regressed on [1, reference]; the result is the least-squares slope of the
-    residual on depth. Positive: deeper layers predict better than the reference lets expect.
-    Adding a constant or a multiple of the reference to a profile changes nothing, so the measure
-    does not follow overall accuracy.
+
+def residual_slope(
+    profiles: npt.ArrayLike,
+    depth: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    model: SlopeModel = "quadratic",
+) -> FloatArray:
+    """Slope over depth of what a reference profile and curvature leave of each vertex's profile.
+
+    The profile is regressed on [1, reference, q], q = (d - mean d)^2 made orthogonal to depth d;
+    the result is the least-squares slope of the residual on d. Positive: deeper layers predict
+    better than the reference lets expect. Adding a constant, a multiple of the reference or a
+    multiple of q to a profile changes nothing: the measure follows neither overall accuracy nor
+    a preference for layers in the middle or at both ends.
 
     Parameters
     ----------
     profiles : (n_layers, n_vertices) array
         Accuracy (correlation) per layer.
     depth : (n_layers,) array
-        Depth of the layers, usually 0 to 1 (`layer_depth`).
+        Depth of the layers, usually 0 to 1 (`layer_depth`); layers may share one.
     reference : (n_layers,) array
         Reference profile; a constant one removes the mean only.
+    model : {"quadratic", "linear"}
+        ``linear`` leaves q out: the profile is regressed on [1, reference] only.
 
     Returns
     -------
@@ -46,17 +68,118 @@ def residual_slope(
     Raises
     ------
     BadDataError
-        If shapes disagree, there are fewer than three layers, depth is constant, depth or
-        reference is not finite, or the reference is a linear function of depth (nothing is left).
+        If shapes disagree, there are fewer than five different depths (three layers with
+        ``linear``), depth is constant, depth or reference is not finite, or nothing is left of
+        depth.
     """
     profiles = _check_profiles(profiles)
-    depth = _check_vector(depth, "depth", len(profiles))
-    reference = _check_vector(reference, "reference", len(profiles))
-    weights = _residual_slope_weights(depth, reference)
+    _check_vector(depth, "depth", len(profiles))
+    return apply_weights(slope_weights(depth, reference, model), profiles)
+
+
+def apply_weights(weights: FloatArray, profiles: npt.ArrayLike) -> FloatArray:
+    """Weighted sum of layers, (n_vertices,); NaN where any layer is not finite."""
+    profiles = _check_profiles(profiles)
     finite = np.isfinite(profiles).all(axis=0)
-    slopes = np.full(profiles.shape[1], np.nan)
-    slopes[finite] = weights @ profiles[:, finite]
-    return slopes
+    values = np.full(profiles.shape[1], np.nan)
+    values[finite] = weights @ profiles[:, finite]
+    return values
+
+
+def slope_weights(
+    depth: npt.ArrayLike, reference: npt.ArrayLike, model: SlopeModel = "quadratic"
+) -> FloatArray:
+    """Weights of the layers whose product with a profile is its residual slope.
+
+    Parameters
+    ----------
+    depth, reference, model
+        As for `residual_slope`.
+
+    Returns
+    -------
+    (n_layers,) float64
+
+    Raises
+    ------
+    BadDataError
+        As `residual_slope`.
+    """
+    centered, others = _slope_design(depth, reference, model)
+    rest = _without(centered, others)
+    if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(centered):
+        beside = "" if model == "linear" else " and its square"
+        raise BadDataError(
+            f"The reference profile is a function of depth{beside}: no residual slope is left.",
+            where="reference",
+            remedy="Use another reference profile.",
+        )
+    return np.asarray(rest / (centered @ centered))
+
+
+def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatArray:
+    """Weights of the layers whose product with a profile is its curvature.
+
+    The profile is regressed on [1, reference, d, q] (`residual_slope`); its curvature is the
+    coefficient of q. Depth is among the regressors, or a slope would be taken for curvature
+    where the reference shares variance with both. Positive: both ends of the network predict
+    better than the reference lets expect, negative: the middle does.
+
+    Parameters
+    ----------
+    depth, reference
+        As for `residual_slope`.
+
+    Returns
+    -------
+    (n_layers,) float64
+        In correlation per square of depth.
+
+    Raises
+    ------
+    BadDataError
+        As `residual_slope`.
+    """
+    centered, _ = _slope_design(depth, reference, "quadratic")
+    bend = _bend(centered)
+    rest = _without(bend, [centered, *_direction(reference)])
+    if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(bend):
+        raise BadDataError(
+            "The reference profile is a function of depth and its square: no curvature is left.",
+            where="reference",
+            remedy="Use another reference profile.",
+        )
+    return np.asarray(rest / (rest @ rest))
+
+
+def depth_explained(
+    depth: npt.ArrayLike, reference: npt.ArrayLike, model: SlopeModel = "quadratic"
+) -> float:
+    """Share of the variance of depth that is taken out before the slope.
+
+    R2 of depth on [1, reference, q] (`residual_slope`), or on [1, reference] with ``linear``.
+    Near one the slope cannot be told from accuracy. The reference alone on [1, d] would miss
+    references that are depth plus curvature, of which q takes the second part and leaves the
+    first.
+
+    Parameters
+    ----------
+    depth, reference, model
+        As for `residual_slope`.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    BadDataError
+        As `residual_slope`, but for a reference that leaves nothing.
+    """
+    centered, others = _slope_design(depth, reference, model)
+    rest = _without(centered, others)
+    return float(1 - (rest @ rest) / (centered @ centered))
 
 
 def centroid(profiles: npt.ArrayLike) -> FloatArray:
@@ -133,26 +256,52 @@ def argmax_stability(profiles: npt.ArrayLike, preferred: npt.ArrayLike) -> Float
     return np.where(defined, (choices == preferred).mean(axis=0), np.nan)
 
 
-def _residual_slope_weights(depth: FloatArray, reference: FloatArray) -> FloatArray:
-    """Weights over layers whose product with a profile is its residual slope."""
+def _slope_design(
+    depth: npt.ArrayLike, reference: npt.ArrayLike, model: SlopeModel
+) -> tuple[FloatArray, list[FloatArray]]:
+    """Centered depth, and what beside the constant is regressed out before its slope."""
+    depth = _check_vector(depth, "depth", np.size(depth))
+    _check_vector(reference, "reference", len(depth))
     centered = depth - depth.mean()
-    scale = centered @ centered
-    if scale <= 0:
+    if not np.ptp(depth) > 0:
         raise BadDataError("Depth is constant.", where="depth", wanted="layers of different depth")
-    deviation = reference - reference.mean()
-    norm = np.linalg.norm(deviation)
-    rest = centered
-    # A reference that is constant up to rounding carries no direction to remove.
-    if norm > 1e-12 * max(1.0, float(np.abs(reference).max())):
-        direction = deviation / norm
-        rest = centered - direction * (direction @ centered)
-    if np.linalg.norm(rest) < 1e-6 * np.sqrt(scale):
+    wanted, found = MIN_DEPTHS[model], n_distinct(depth)
+    if model == "quadratic" and found < wanted:
         raise BadDataError(
-            "The reference profile is a linear function of depth: no residual slope is left.",
-            where="reference",
-            remedy="Use another reference profile.",
+            "A slope beside curvature needs more depths.",
+            where="depth",
+            found=f"{found} different depths",
+            wanted=f"at least {wanted}",
+            remedy="take the linear slope",
         )
-    return rest / scale
+    bend = [] if model == "linear" else [_bend(centered)]
+    return centered, [*_direction(reference), *bend]
+
+
+def _bend(centered: FloatArray) -> FloatArray:
+    """The square of centered depth, made orthogonal to depth and to a constant."""
+    square = centered**2
+    return _without(square - square.mean(), [centered])
+
+
+def _direction(reference: npt.ArrayLike) -> list[FloatArray]:
+    """The reference profile without its mean; none where it is constant up to rounding."""
+    values = np.asarray(reference, dtype=np.float64)
+    deviation = values - values.mean()
+    constant = np.linalg.norm(deviation) <= 1e-12 * max(1.0, float(np.abs(values).max()))
+    return [] if constant else [deviation]
+
+
+def _without(vector: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
+    """The part of a vector that is orthogonal to others, which may depend on one another."""
+    if not others:
+        return vector
+    columns = np.stack([other / np.linalg.norm(other) for other in others], axis=1)
+    basis, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    kept = basis[:, sizes > 1e-7]
+    # Twice: rounding of the first pass is taken out by the second.
+    rest = vector - kept @ (kept.T @ vector)
+    return np.asarray(rest - kept @ (kept.T @ rest))
 
 
 def _check_profiles(profiles: npt.ArrayLike) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, check_shape
-from bids_app.preference.profiles import residual_slope
+from bids_app.preference.profiles import SlopeModel, residual_slope
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -109,7 +109,10 @@ def leave_one_out_references(profiles: npt.ArrayLike, mask: npt.ArrayLike) -> Fl
 
 
 def group_residual_slopes(
-    profiles: npt.ArrayLike, mask: npt.ArrayLike, depth: npt.ArrayLike
+    profiles: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    depth: npt.ArrayLike,
+    model: SlopeModel = "quadratic",
 ) -> FloatArray:
     """Residual slope of each participant with the leave-one-participant-out group reference.
 
@@ -121,6 +124,8 @@ def group_residual_slopes(
         Vertices the reference is averaged over.
     depth : (n_layers,) array
         Depth of the layers.
+    model : {"quadratic", "linear"}
+        As for `residual_slope`.
 
     Returns
     -------
@@ -130,7 +135,7 @@ def group_residual_slopes(
     references = leave_one_out_references(profiles, mask)
     return np.stack(
         [
-            residual_slope(one, depth, reference)
+            residual_slope(one, depth, reference, model)
             for one, reference in zip(np.asarray(profiles), references, strict=True)
         ]
     )

@@ -6,7 +6,12 @@ import numpy as np
 
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_details import left_out, music_check_text, stability_text
-from bids_app.report.layer_maps import every_layer_picture
+from bids_app.report.layer_maps import (
+    curvature_picture,
+    doubt_blocks,
+    every_layer_picture,
+    regressed_out,
+)
 from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, to_float
 from bids_app.statistics import SIGNIFICANCE
@@ -115,7 +120,10 @@ def preference_section(files: GroupFiles) -> Section:
     if reason := files.preference_missing:
         section.blocks.append(Missing("layer preference", reason))
         return section
+    section.blocks += doubt_blocks(files)
     section.add("residual slope", lambda: slope_picture(files, mesh))
+    section.add("curvature", lambda: curvature_picture(files, mesh))
+    section.add("slope and curvature in numbers", lambda: measures_table(files))
     section.add("center of mass", lambda: centroid_picture(files, mesh))
     section.add("stability of the best layer", lambda: stability_text(files))
     return section
@@ -133,7 +141,7 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         alt="Mean residual slope on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Layer preference: mean residual slope over participants. Red prefers deep layers,"
-        " blue shallow ones, relative to the group's reference profile. "
+        f" blue shallow ones, after {regressed_out(files)} of the group are regressed out. "
         + (
             f"Outlined: {int(inside.sum())} vertices with p < .05 (two-sided sign flips, max-T)."
             if inside.any()
@@ -141,6 +149,20 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         ),
         source=f"{files.map_label('slope', desc='layerpref')},"
         f" {files.map_label('p', desc='layerpref')}",
+    )
+
+
+def measures_table(files: GroupFiles) -> Block:
+    """Slope and curvature over the mask, as in the derivatives."""
+    columns = ("mean", "sd", "lowest", "highest", "largest_t", "lowest_p", "n_significant")
+    return Table(
+        "Slope and curvature (inside the mask)",
+        ["", "mean", "sd", "lowest", "highest", "largest |t|", "lowest p", "vertices p < .05"],
+        [
+            [row["measure"], *(number(to_float(row[name])) for name in columns)]
+            for row in files.rows("summary.tsv", desc="layerpref")
+        ],
+        numeric=tuple(range(1, 8)),
     )
 
 

@@ -7,7 +7,17 @@ import numpy as np
 from bids_app.outputs import sidecar_of
 from bids_app.report.brain import ColorScale, layers_figure, surface_figure
 from bids_app.report.charts import profile_figure
-from bids_app.report.page import Block, Missing, Section, Table, Text, number, percent, picture
+from bids_app.report.page import (
+    Block,
+    Missing,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    number,
+    percent,
+    picture,
+)
 from bids_app.report.sources import GroupFiles, ParticipantFiles, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
@@ -105,10 +115,29 @@ def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
             " follow the accuracy as well and are shown for description only."
         )
     )
+    section.blocks += doubt_blocks(files)
     section.add("residual slope", lambda: slope_picture(files, mesh))
+    section.add("curvature", lambda: curvature_picture(files, mesh))
     section.add("center of mass", lambda: centroid_picture(files, mesh, "centroid"))
     section.add("best layer", lambda: centroid_picture(files, mesh, "argmax"))
     return section
+
+
+def doubt_blocks(files: ParticipantFiles | GroupFiles) -> list[Block]:
+    """That the slope cannot be told from accuracy, where it cannot."""
+    if not files.slope_doubt:
+        return []
+    remedy = (
+        "Nothing is claimed of the slope. A reference profile of another shape would tell both"
+        " apart: other layers, or --slope-model linear where only curvature stands in the way."
+    )
+    return [Verdict(f"The {files.slope_doubt}. {remedy}", "warning")]
+
+
+def regressed_out(files: ParticipantFiles | GroupFiles) -> str:
+    """What was taken out of a profile before its slope."""
+    linear = files.settings.get("Settings", {}).get("slope_model") == "linear"
+    return "the reference profile" + ("" if linear else " and curvature")
 
 
 def slope_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
@@ -123,9 +152,27 @@ def slope_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
         alt="Residual slope of the layer profile on the inflated cortex, lateral and medial views"
         " of both hemispheres; positive values prefer deep layers",
         caption="Layer preference: slope over depth (first layer 0, last layer 1) of what is left"
-        " of the accuracy profile after the reference profile is regressed out. Red prefers deep"
+        f" of the accuracy profile after {regressed_out(files)} are regressed out. Red prefers deep"
         " layers, blue shallow ones. Untested and unmasked: only the group level tests it.",
         source=files.map_label("slope", desc="layerpref"),
+    )
+
+
+def curvature_picture(files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Middle layers against both ends of the network, beside the slope."""
+    values = files.map("curvature", desc="layerpref")[0]
+    if not np.isfinite(values).any():
+        reason = files.settings.get("ReferenceMissing") or "it needs five different depths"
+        return Missing("curvature", str(reason))
+    scale = ColorScale.diverging("curvature (r per square of depth)", values)
+    return picture(
+        surface_figure(values, scale, mesh=mesh),
+        alt="Curvature of the layer profile on the inflated cortex, lateral and medial views of"
+        " both hemispheres; negative values prefer middle layers",
+        caption="Curvature: coefficient of squared depth, beside depth and the reference profile."
+        " Red: both ends of the network predict better than the reference lets expect; blue:"
+        " layers in the middle do. A vertex with curvature alone has a slope of zero.",
+        source=files.map_label("curvature", desc="layerpref"),
     )
 
 

@@ -199,9 +199,16 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
 def _preference_paragraph(content: Mapping[str, Any]) -> str:
     count = content.get("ReferenceVertices")
     vertices = f" ({count} vertices)" if count else ""
+    linear = content.get("Settings", {}).get("slope_model") == "linear"
+    regressors = (
+        "a constant and a reference profile"
+        if linear
+        else "a constant, a reference profile and the square of depth made orthogonal to depth"
+        " (curvature)"
+    )
     return (
         "Layer preference is the residual slope: a vertex's accuracy profile over layers was"
-        " regressed on a constant and a reference profile, and the slope of the residual on depth"
+        f" regressed on {regressors}, and the slope of the residual on depth"
         " (first layer 0, last layer 1) was taken. The reference is the mean profile of vertices"
         f" whose layer-averaged accuracy was significant{vertices}. Unlike the best layer, this"
         " measure does not follow the accuracy itself."

@@ -78,8 +78,17 @@ class Folder(ABC):
     @property
     def preference_missing(self) -> str:
         """Why this model has no layer preference; empty where it has one, or nothing says so."""
+        return self._told("LayerPreferenceMissing")
+
+    @property
+    def slope_doubt(self) -> str:
+        """Why this model's slope cannot be told from accuracy; empty where it can."""
+        return self._told("SlopeDoubt")
+
+    def _told(self, field: str) -> str:
+        """A field of the settings file; empty where it is not there or nothing says so."""
         try:
-            return str(self.settings.get("LayerPreferenceMissing", ""))
+            return str(self.settings.get(field) or "")
         except MusencError:
             return ""
 

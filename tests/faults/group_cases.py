@@ -245,7 +245,7 @@ def _records() -> Iterator[Case]:
     for name, layers in (
         ("other_layers", ["a", "b", "c"]),
         ("fewer_layers", LAYERS[:2]),
-        ("more_layers", [*LAYERS, "conv4"]),
+        ("more_layers", [*LAYERS, "conv6"]),
         ("no_layers", []),
         ("turned_layers", LAYERS[::-1]),
     ):

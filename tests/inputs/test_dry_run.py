@@ -80,7 +80,7 @@ def test_costs_grow_with_people_mesh_and_processes(tree):
     assert usual.cache_bytes == 23 * (32 + 24) ** 2 * 4
     assert usual.total_bytes == usual.cache_bytes + 4 * usual.participant_bytes
     maps = (4 + 2 * 2) * 23 * 20484 * 4
-    assert usual.participant_bytes == maps + (4 + 14) * 20484 * 4
+    assert usual.participant_bytes == maps + (5 + 14) * 20484 * 4
     finer = costs_of(plan, cleaning=Cleaning(space="fsaverage"))
     assert finer.participant_bytes == pytest.approx(16 * usual.participant_bytes, rel=0.01)
     parallel = costs_of(plan, running=Running(n_procs=4))
@@ -98,9 +98,9 @@ def test_costs_follow_what_is_asked_for(tree):
     assert two.cache_bytes == pytest.approx(usual.cache_bytes * 2 / 23)
     assert two.participant_seconds < usual.participant_seconds
     assert two.feature_seconds < usual.feature_seconds / 2
-    # No layer preference, so four maps less.
+    # No layer preference, so five maps less.
     maps = usual.participant_bytes - two.participant_bytes
-    assert maps == (21 * (4 + 2 * 2) + 4) * 20484 * 4
+    assert maps == (21 * (4 + 2 * 2) + 5) * 20484 * 4
     spaces = costs_of(plan, model=Model(features=("vggish", "envelope", "cochleagram")))
     assert spaces.participant_bytes - usual.participant_bytes == 2 * (4 + 2 * 2) * 20484 * 4
     assert spaces.feature_seconds > usual.feature_seconds

@@ -7,11 +7,17 @@ import pytest
 
 from bids_app.errors import BadDataError
 from bids_app.preference import (
+    MAX_EXPLAINED,
+    apply_weights,
     argmax_stability,
     centroid,
+    curvature_weights,
+    depth_explained,
     layer_depth,
+    n_distinct,
     preferred_layer,
     residual_slope,
+    slope_weights,
 )
 
 
@@ -20,14 +26,114 @@ def rng():
     return np.random.default_rng(20)
 
 
-def test_residual_slope_equals_two_regressions(rng):
-    profiles = rng.normal(size=(23, 50))
+DEPTHS = {
+    "even": layer_depth(23),
+    "few": layer_depth(5),
+    "uneven": np.array([0, 0.01, 0.1, 0.5, 0.55, 0.9, 1.0]),
+    "ties": np.array([0, 0, 0.2, 0.2, 0.2, 0.6, 0.8, 1, 1.0]),
+    "in layers": np.arange(1.0, 24.0),
+}
+
+
+def square(depth):
+    """The square of depth, orthogonal to depth and a constant, by a fit of a line."""
+    return depth**2 - np.polyval(np.polyfit(depth, depth**2, 1), depth)
+
+
+def residual(profiles, *regressors):
+    design = np.column_stack([np.ones(len(profiles)), *regressors])
+    return profiles - design @ np.linalg.lstsq(design, profiles, rcond=None)[0]
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+@pytest.mark.parametrize("model", ["quadratic", "linear"])
+def test_residual_slope_equals_two_regressions(rng, depth, model):
+    profiles = rng.normal(size=(len(depth), 50))
+    reference = rng.normal(size=len(depth))
+    bend = [square(depth)] if model == "quadratic" else []
+    left = residual(profiles, reference, *bend)
+    wanted = [np.polyfit(depth, column, 1)[0] for column in left.T]
+    found = residual_slope(profiles, depth, reference, model)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    weights = slope_weights(depth, reference, model)
+    np.testing.assert_allclose(weights @ profiles, wanted, atol=1e-12)
+    np.testing.assert_array_equal(apply_weights(weights, profiles), found)
+    others = np.column_stack([np.ones(len(depth)), reference, *bend])
+    predicted = others @ np.linalg.lstsq(others, depth, rcond=None)[0]
+    share = 1 - np.var(depth - predicted) / np.var(depth)
+    assert depth_explained(depth, reference, model) == pytest.approx(share, abs=1e-10)
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+def test_curvature_is_a_coefficient_of_one_regression(rng, depth):
+    profiles = rng.normal(size=(len(depth), 50))
+    reference = rng.normal(size=len(depth))
+    bend = square(depth)
+    design = np.column_stack([np.ones(len(depth)), reference, depth, bend])
+    wanted = np.linalg.lstsq(design, profiles, rcond=None)[0][3]
+    weights = curvature_weights(depth, reference)
+    np.testing.assert_allclose(weights @ profiles, wanted, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(weights @ bend, 1)
+    for nothing in (depth, reference, np.ones(len(depth))):
+        assert weights @ nothing == pytest.approx(0, abs=1e-10)
+
+
+def test_curvature_is_no_slope_and_slope_is_no_curvature(rng):
     depth = layer_depth(23)
-    reference = rng.normal(size=23)
-    design = np.c_[np.ones(23), reference]
-    residual = profiles - design @ np.linalg.lstsq(design, profiles, rcond=None)[0]
-    wanted = [np.polyfit(depth, column, 1)[0] for column in residual.T]
-    np.testing.assert_allclose(residual_slope(profiles, depth, reference), wanted, atol=1e-12)
+    reference = 0.4 + np.exp(-((depth - 14 / 22) ** 2) / 0.08)
+    amplitude = rng.normal(size=40)
+    bent = np.outer(square(depth), amplitude) + np.outer(reference, rng.uniform(1, 2, 40))
+    np.testing.assert_allclose(residual_slope(bent, depth, reference), 0, atol=1e-12)
+    old = residual_slope(bent, depth, reference, "linear")
+    assert np.abs(np.corrcoef(old, amplitude)[0, 1]) > 0.999
+    np.testing.assert_allclose(curvature_weights(depth, reference) @ bent, amplitude)
+    straight = np.outer(depth, amplitude)
+    np.testing.assert_allclose(curvature_weights(depth, reference) @ straight, 0, atol=1e-10)
+    slope = residual_slope(straight, depth, reference)
+    assert np.corrcoef(slope, amplitude)[0, 1] > 0.999
+
+
+def test_weights_do_not_follow_the_scale_of_the_reference(rng):
+    depth, reference = layer_depth(9), rng.normal(size=9)
+    for other in (1e-6 * reference, 100 + reference, -3 * reference):
+        for weights in (slope_weights, curvature_weights):
+            np.testing.assert_allclose(
+                weights(depth, other), weights(depth, reference), rtol=1e-6, atol=1e-9
+            )
+
+
+@pytest.mark.parametrize(
+    ("reference", "quadratic", "linear"),
+    [
+        (lambda d: d + 0.05 * np.sin(9 * d), True, True),
+        (lambda d: 5 * square(d) + 0.3 * d + 0.003 * np.cos(9 * d), True, False),
+        (lambda d: np.exp(-((d - 0.6) ** 2) / 0.1), False, False),
+        (lambda d: 5 * square(d), False, False),
+        (np.ones_like, False, False),
+    ],
+    ids=["line", "line and bend", "peak", "bend", "constant"],
+)
+def test_a_reference_that_leaves_little_of_depth_is_noticed(reference, quadratic, linear):
+    depth = layer_depth(23)
+    profile = reference(depth)
+    assert (depth_explained(depth, profile) > MAX_EXPLAINED) == quadratic
+    assert (depth_explained(depth, profile, "linear") > MAX_EXPLAINED) == linear
+
+
+def test_depths_that_differ_by_rounding_are_one():
+    assert n_distinct([0.1 + 0.2, 0.3, 0.6, 1]) == 3
+    assert n_distinct(1000 + 1e-3 * layer_depth(7)) == 7
+    assert n_distinct([0.5, 0.5]) == n_distinct([0.5]) == n_distinct([]) == 1
+
+
+def test_fewer_than_five_depths_have_a_linear_slope_only(rng):
+    depth = np.array([0, 0, 0.3, 0.6, 0.6, 1.0])
+    profiles, reference = rng.normal(size=(6, 4)), rng.normal(size=6)
+    for refused in (slope_weights, curvature_weights, depth_explained):
+        with pytest.raises(BadDataError, match="depths") as caught:
+            refused(depth, reference)
+        assert "4 different" in str(caught.value)
+    assert np.isfinite(residual_slope(profiles, depth, reference, "linear")).all()
 
 
 def test_residual_slope_ignores_level_and_multiples_of_the_reference(rng):
@@ -56,16 +162,18 @@ def test_residual_slope_recovers_a_planted_order(rng):
 def test_residual_slope_with_constant_reference_is_the_slope(rng):
     profiles = rng.normal(size=(5, 7))
     depth = layer_depth(5)
-    np.testing.assert_allclose(
-        residual_slope(profiles, depth, np.full(5, 0.1)), np.polyfit(depth, profiles, 1)[0]
-    )
+    for model in ("quadratic", "linear"):
+        np.testing.assert_allclose(
+            residual_slope(profiles, depth, np.full(5, 0.1), model),
+            np.polyfit(depth, profiles, 1)[0],
+        )
 
 
 def test_vertices_with_a_missing_layer_are_undefined_and_the_rest_untouched(rng):
     profiles = rng.normal(size=(6, 4))
     profiles[2, 1] = np.nan
     for measure in (
-        lambda p: residual_slope(p, layer_depth(6), np.arange(6.0) ** 2),
+        lambda p: residual_slope(p, layer_depth(6), np.arange(6.0) ** 3),
         centroid,
         preferred_layer,
     ):
@@ -79,15 +187,25 @@ def test_vertices_with_a_missing_layer_are_undefined_and_the_rest_untouched(rng)
 @pytest.mark.parametrize(
     ("depth", "reference"),
     [
-        (np.zeros(4), [1.0, 2, 0, 1]),
-        ([0, 0.3, 0.6, 1], [1.0, 2, 0]),
-        ([0, 1, 2, 3], [0.0, 2, 4, 6]),
-        ([0, 1, 2, 3], [0.0, np.nan, 4, 6]),
+        (np.zeros(6), [1.0, 2, 0, 1, 3, 1]),
+        (np.arange(6), [1.0, 2, 0]),
+        (np.arange(5), [1.0, 2, 0, 1, 3]),
+        (np.arange(6), [0.0, 2, 4, 6, 8, 10]),
+        (np.arange(6), [0.0, np.nan, 4, 6, 8, 9]),
     ],
 )
-def test_residual_slope_refuses_what_leaves_nothing(depth, reference):
+@pytest.mark.parametrize("model", ["quadratic", "linear"])
+def test_residual_slope_refuses_what_leaves_nothing(depth, reference, model):
     with pytest.raises(BadDataError):
-        residual_slope(np.ones((4, 2)), depth, reference)
+        residual_slope(np.ones((6, 2)), depth, reference, model)
+
+
+def test_a_parabola_leaves_no_slope_beside_curvature_and_no_curvature():
+    depth = layer_depth(8)
+    for refused in (slope_weights, curvature_weights):
+        with pytest.raises(BadDataError, match="its square"):
+            refused(depth, 1 + depth + depth**2)
+    assert np.isfinite(slope_weights(depth, 1 + depth + depth**2, "linear")).all()
 
 
 def test_centroid_of_known_profiles():

@@ -88,6 +88,7 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
     )
     preference = PreferenceMaps(
         slope=r[-1] - r[0],
+        curvature=r[-1] + r[0] - 2 * r[n_layers // 2],
         centroid=1 + (n_layers - 1) * norm.cdf((r[-1] - r[0]) / 0.1),
         argmax=np.where(planted["wall"], np.nan, 1 + np.argmax(r, axis=0)),
         maximum=r.max(axis=0),
@@ -95,6 +96,8 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         n_reference=1234,
         reason="",
         reference=[float(v) for v in np.linspace(0.05, 0.1, n_layers)],
+        explained=0.5,
+        doubt="",
     )
     blocks = [
         Block(
@@ -200,6 +203,11 @@ def make_group(root, *, n_participants=6, n_layers=4, p_spin=0.003, p_partial=0.
         ("max", r.max(axis=0)),
     ):
         writer.statmap(stat, values, [stat], desc="layerpref")
+    writer.statmap("curvature", -slope, ["curvature"], desc="layerpref")
+    measures = ("slope", "curvature")
+    columns = ("mean", "sd", "lowest", "highest", "largest_t", "lowest_p", "n_significant")
+    rows = [{"measure": name} | {column: 0.5 for column in columns} for name in measures]
+    writer.table("summary.tsv", rows, desc="layerpref")
     writer.statmap("n", np.where(wall, 0.0, n_participants), ["participants"])
     writer.statmap("value", gradient, ["gradient"], desc="gradient")
     labels = [f"sub-{k + 1:02d}" for k in range(n_participants)]

@@ -45,8 +45,8 @@ def accuracy(folder):
 
 def test_every_part_is_there(participant_page):
     assert participant_page.headings == ["Music encoding: sub-01", "Contents", *PARTS]
-    # carpet, 2 accuracy, 3 preference, profile, null, penalties, reliability
-    assert len(participant_page.pictures) == 10
+    # carpet, 2 accuracy, 4 preference, profile, null, penalties, reliability
+    assert len(participant_page.pictures) == 11
     assert all(len(shown["alt"]) > 20 for shown in participant_page.pictures)
 
 
@@ -232,9 +232,19 @@ def test_half_a_file_costs_one_figure_and_not_the_page(own_folder, mesh):
     path.write_bytes(path.read_bytes()[:2000])
     section = preference_section(files, mesh)
     kinds = [block.kind for block in section.blocks]
-    assert kinds == ["text", "picture", "missing", "picture"]
-    assert section.blocks[2].what == "center of mass"
-    assert "centroid" in section.blocks[2].reason
+    assert kinds == ["text", "picture", "picture", "missing", "picture"]
+    assert section.blocks[3].what == "center of mass"
+    assert "centroid" in section.blocks[3].reason
+
+
+def test_a_slope_that_accuracy_could_explain_is_called_so(own_folder, mesh):
+    settings = OutputTree(own_folder).participant_settings("01", "vggish")
+    doubt = "slope cannot be told from accuracy: R2 is .97"
+    write_json(settings, fake_outputs.read(settings) | {"SlopeDoubt": doubt})
+    warning = preference_section(ParticipantFiles(own_folder, "01"), mesh).blocks[1]
+    assert warning.kind == "verdict"
+    assert doubt in warning.text
+    assert "Nothing is claimed" in warning.text
 
 
 def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):

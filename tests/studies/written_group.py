@@ -13,7 +13,7 @@ from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
 from bids_app.surface.mesh import load_mesh
 
-LAYERS = ["conv1", "conv2", "conv3"]
+LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
 STIMULI = ["one", "two"]
 SETTINGS = {"space": "fsaverage5", "alphas": [1.0, 10.0], "delays": [3, 9]}
 

@@ -24,7 +24,7 @@ PARTICIPANT_MAPS = {
     *(("r", stim, "") for stim in STIMULI),
     *(("alpha", stim, "") for stim in STIMULI),
     *((stat, "", "") for stat in ("r", "z", "p", "q")),
-    *((stat, "", "layerpref") for stat in ("slope", "centroid", "argmax", "max")),
+    *((stat, "", "layerpref") for stat in ("slope", "curvature", "centroid", "argmax", "max")),
 }
 GROUP_MAPS = {
     *((stat, "") for stat in ("r", "t", "q", "n")),
@@ -32,8 +32,9 @@ GROUP_MAPS = {
     ("n", "predicted"),
     *(
         (stat, "layerpref")
-        for stat in ("slope", "t", "p", "centroid", "argmax", "max", "stability")
+        for stat in ("slope", "t", "p", "curvature", "centroid", "argmax", "max", "stability")
     ),
+    *((stat, "curvature") for stat in ("t", "p")),
     *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc")),
     ("r", "layermean"),
     ("value", "gradienttruth"),

@@ -98,12 +98,17 @@ def test_every_analysis_has_its_settings_beside_it(several):
     own = {d: settings(d) for d in ("", "desc-alignmentfront_", "desc-alignmentup_")}
     own |= {d: settings(d) for d in ("desc-parcelsmine_", "desc-parcelshalves_")}
     assert len({content["SettingsHash"] for content in own.values()}) == 5
-    assert own[""]["Settings"] == {"n_permutations": 5, "random_seed": 20240626}
+    assert own[""]["Settings"] == {
+        "slope_model": "quadratic",
+        "n_permutations": 5,
+        "random_seed": 20240626,
+    }
     paths = [Path(path) for path in several.gradient.split(",")]
     assert own["desc-alignmentfront_"]["Settings"] == {
         "gradient": [sha256_of_file(path) for path in paths],
         "n_spins": 19,
         "spin_method": "spearman",
+        "slope_model": "quadratic",
         "random_seed": 20240626,
     }
     for desc, content in own.items():

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def several(analyzed, tmp_path_factory):
-    """Envelope and four layers of the network, of two participants, both levels."""
+    """Envelope and five layers of the network, of two participants, both levels."""
     folder = tmp_path_factory.mktemp("models")
-    models = ("--features", "vggish", "envelope", "--layers", "conv1", "2", "18", "fc2")
+    models = ("--features", "vggish", "envelope", "--layers", "conv1", "2", "9", "14", "18", "fc2")
     people = ("--participant-label", "01", "02")
     participant = analyzed.arguments("participant", *models, *people, output_dir=folder)
     assert main(participant) == 0
@@ -52,7 +52,7 @@ def test_every_model_has_its_own_maps_and_settings(several):
     own = {model: read_json(tree.participant_settings("01", model)) for model in tree.models()}
     assert own["envelope"]["SettingsHash"] != own["vggish"]["SettingsHash"]
     assert own["envelope"]["Features"] == {"Features": "envelope", "Untrained": False}
-    layers = ["conv1", "fc1_1", "fc2"]
+    layers = ["conv1", "relu3_1", "relu4_1", "fc1_1", "fc2"]
     assert own["vggish"]["Settings"]["layers"] == layers
     path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="r")
     assert len(read_gifti(path)) == len(layers)
@@ -64,7 +64,7 @@ def test_the_envelope_predicts_and_has_no_layer_preference(several):
     (r,) = read_gifti(path)
     assert np.nanmax(r) > 0.3
     stored = read_json(tree.participant_settings("01", "envelope"))
-    assert "at least 3 layers" in stored["LayerPreferenceMissing"]
+    assert "at least 5 layers" in stored["LayerPreferenceMissing"]
     found = {parse_entities(p).get("desc") for p in path.parent.glob("*model-envelope*")}
     assert "layerpref" not in found
     assert tree.group_labels("envelope", "alignment") == []
@@ -75,7 +75,7 @@ def test_the_envelope_predicts_and_has_no_layer_preference(several):
 def test_the_pages_show_every_model(several, name):
     html = (several[0].root / name).read_text()
     assert "Accuracy (envelope)" in html
-    assert "layer preference needs at least 3 layers; this model has 1" in html
+    assert "layer preference needs at least 5 layers; this model has 1" in html
     anchors = re.findall(r'<section id="([^"]+)"', html)
     assert len(anchors) == len(set(anchors)) > 10
 

@@ -32,6 +32,7 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.outputs import N_VERTICES, STRUCTURES
+from bids_app.preference import layer_depth
 from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
@@ -83,6 +84,8 @@ class AlignmentReport:
     bins : GradientBins
         Group accuracy of every layer along the gradient.
     n_redrawn, n_spins, n_mask : int
+    doubt : str
+        Why the slope cannot be told from accuracy; empty where it can.
     """
 
     gradient: Gradient
@@ -95,6 +98,7 @@ class AlignmentReport:
     n_redrawn: int
     n_spins: int
     n_mask: int
+    doubt: str
 
     @property
     def method(self) -> str:
@@ -103,8 +107,11 @@ class AlignmentReport:
 
     @property
     def claimed(self) -> bool:
-        """Alignment is claimed only where the plain and the partial spin p both pass."""
-        return self.plain.p < SIGNIFICANCE and self.partial.p < SIGNIFICANCE
+        """Alignment is claimed only where the plain and the partial spin p both pass.
+
+        It is not where the slope cannot be told from accuracy.
+        """
+        return not self.doubt and self.plain.p < SIGNIFICANCE and self.partial.p < SIGNIFICANCE
 
     @property
     def statement(self) -> str:
@@ -113,6 +120,8 @@ class AlignmentReport:
         given = f"given accuracy {self.partial.r:.3f}, spin p {self.partial.p:.4g}"
         if self.claimed:
             return f"Layer preference is aligned with the gradient ({numbers}; {given})."
+        if self.doubt:
+            return f"No alignment shown: {self.doubt} ({numbers}; {given})."
         if self.plain.p < SIGNIFICANCE:
             return (
                 f"No alignment shown: the correlation may come from accuracy ({numbers}; {given})."
@@ -222,7 +231,8 @@ def align_with_gradients(
 ) -> dict[str, AlignmentReport]:
     """Alignment of layer preference with every gradient, by label."""
     if preference is None:
-        reason = preference_missing(len(data.layer_names))
+        depth = layer_depth(len(data.layer_names))
+        reason = preference_missing(depth, statistics.slope_model)
         LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
         return {}
     aligned = {}
@@ -284,4 +294,5 @@ def align(
         n_redrawn=whole.n_redrawn,
         n_spins=whole.n_spins,
         n_mask=whole.n_vertices,
+        doubt=preference.doubt,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +13,28 @@ from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of, usable_vertices
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
-from bids_app.analyses.participant.preference import preference_missing
+from bids_app.analyses.participant.preference import preference_missing, slope_doubt, spread
 from bids_app.config import Statistics
 from bids_app.group import sign_flip_max_t, split_half, stimulus_reliability
 from bids_app.outputs import OutputTree
 from bids_app.preference import (
+    apply_weights,
     argmax_stability,
     centroid,
+    curvature_weights,
+    depth_explained,
     group_residual_slopes,
     layer_depth,
+    leave_one_out_references,
     preferred_layer,
+    slope_weights,
 )
 from bids_app.report.group import Shown
 from bids_app.report.group_maps import preference_section
 from bids_app.seeds import generator
-from bids_app.statistics import fisher_z
+from bids_app.statistics import SIGNIFICANCE, fisher_z
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 
@@ -40,12 +48,24 @@ class GroupPreference:
 
     Attributes
     ----------
-    slopes : array of shape (n_participants, n_vertices)
-        Residual slope of each participant, leave-one-participant-out reference.
+    slopes, curvatures : array of shape (n_participants, n_vertices)
+        Residual slope and curvature of each participant, leave-one-participant-out reference.
+        Curvature is NaN below five different depths.
+    slope_weights, curvature_weights : array of shape (n_participants, n_layers)
+        What the layers of a profile are multiplied with to give both.
     mean, t, p : array of shape (n_vertices,)
         Mean slope, its t, and the two-sided sign-flip max-T p.
     null_max : array of shape (n_permutations,)
         Largest absolute t of the slope of each flip.
+    curvature, curvature_t, curvature_p : array of shape (n_vertices,)
+        The same of the curvature.
+    curvature_null_max : array of shape (n_permutations,)
+    explained : float
+        Share of the variance of depth that reference and curvature explain: the largest of the
+        participants' references.
+    doubt : str
+        Why the slope cannot be told from accuracy, so that nothing is claimed of it; empty where
+        it can.
     centroid, argmax, maximum : array of shape (n_vertices,)
         Of the group-mean profile.
     stability : array of shape (n_vertices,)
@@ -62,10 +82,19 @@ class GroupPreference:
     """
 
     slopes: FloatArray
+    curvatures: FloatArray
+    slope_weights: FloatArray
+    curvature_weights: FloatArray
     mean: FloatArray
     t: FloatArray
     p: FloatArray
     null_max: FloatArray
+    curvature: FloatArray
+    curvature_t: FloatArray
+    curvature_p: FloatArray
+    curvature_null_max: FloatArray
+    explained: float
+    doubt: str
     centroid: FloatArray
     argmax: FloatArray
     maximum: FloatArray
@@ -84,23 +113,43 @@ def group_preference(
     statistics: Statistics,
     n_threads: int = 1,
 ) -> GroupPreference | None:
-    """Residual slopes of all participants and the group's preference maps; None below 3 layers."""
-    if preference_missing(len(data.layer_names)):
+    """Slopes and curvatures of everybody, and the group's maps; None with too few depths."""
+    depth, model = layer_depth(len(data.layer_names)), statistics.slope_model
+    if preference_missing(depth, model):
         return None
     seed = statistics.random_seed
     profiles = data.r.astype(np.float64)
     profiles[:, :, ~usable_vertices(data)] = np.nan
-    slopes = group_residual_slopes(profiles, accuracy.mask, layer_depth(profiles.shape[1]))
-    test = sign_flip_max_t(
-        slopes, **statistics.flips, tail="two-sided", uncorrected=False, n_threads=n_threads
+    references = leave_one_out_references(profiles, accuracy.mask)
+    weights = np.stack([slope_weights(depth, one, model) for one in references])
+    bends = np.full_like(weights, np.nan)
+    if not preference_missing(depth, "quadratic"):
+        bends = np.stack([curvature_weights(depth, one) for one in references])
+    slopes, curvatures = (
+        np.stack([apply_weights(own, one) for own, one in zip(w, profiles, strict=True)])
+        for w in (weights, bends)
     )
-    depth = layer_depth(profiles.shape[1])
+    flips: dict[str, Any] = {
+        **statistics.flips,
+        "tail": "two-sided",
+        "uncorrected": False,
+        "n_threads": n_threads,
+    }
+    test = sign_flip_max_t(slopes, **flips)
+    nothing = np.full_like(test.t, np.nan)
+    bent = nothing, nothing, np.full_like(test.null_max, np.nan)
+    if np.isfinite(bends).all():
+        bend_test = sign_flip_max_t(curvatures, **flips)
+        bent = bend_test.t, bend_test.p, bend_test.null_max
+    explained = max(depth_explained(depth, one, model) for one in references)
+    if doubt := slope_doubt(explained, model):
+        LOGGER.warning("group: model-%s: %s", data.model, doubt)
     fold_r = load_fold_maps(tree, data, "r")
     held_out_r = (
         stimulus_reliability(
             np.stack(
                 [
-                    group_residual_slopes(fold_r[:, fold], accuracy.mask, depth)
+                    group_residual_slopes(fold_r[:, fold], accuracy.mask, depth, model)
                     for fold in range(fold_r.shape[1])
                 ]
             ),
@@ -112,10 +161,19 @@ def group_preference(
     halves = split_half(slopes, accuracy.mask, seed=seed) if len(slopes) >= 4 else None
     return GroupPreference(
         slopes=slopes,
+        curvatures=curvatures,
+        slope_weights=weights,
+        curvature_weights=bends,
         mean=slopes.mean(axis=0),
         t=test.t,
         p=test.p,
         null_max=test.null_max,
+        curvature=curvatures.mean(axis=0),
+        curvature_t=bent[0],
+        curvature_p=bent[1],
+        curvature_null_max=bent[2],
+        explained=explained,
+        doubt=doubt,
         centroid=centroid(accuracy.mean_r),
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
@@ -159,18 +217,51 @@ def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:
 
 def flip_rows(accuracy: GroupAccuracy, preference: GroupPreference | None) -> Rows:
     """One row per flip of the participants' signs."""
-    slope = np.full(accuracy.n_permutations, np.nan) if preference is None else preference.null_max
-    return rows_of({**accuracy.null_max, "slope": slope})
+    nothing = np.full(accuracy.n_permutations, np.nan)
+    slope, curvature = (
+        (nothing, nothing)
+        if preference is None
+        else (preference.null_max, preference.curvature_null_max)
+    )
+    return rows_of({**accuracy.null_max, "slope": slope, "curvature": curvature})
 
 
-def told_of_preference(data: GroupData) -> dict[str, Any]:
-    """Why there is no preference; empty where there is one."""
-    return {"LayerPreferenceMissing": preference_missing(len(data.layer_names))}
+def measure_rows(accuracy: GroupAccuracy, preference: GroupPreference | None) -> Rows:
+    """One row per measure of preference, over the vertices of the mask."""
+    if preference is None:
+        return []
+    measures = {
+        "slope": (preference.mean, preference.t, preference.p),
+        "curvature": (preference.curvature, preference.curvature_t, preference.curvature_p),
+    }
+    return [
+        {
+            "measure": name,
+            **spread(mean[accuracy.mask]),
+            "largest_t": float(np.nanmax(np.abs(t), initial=0.0)),
+            "lowest_p": float(np.nanmin(p, initial=1.0)),
+            "n_significant": int((p < SIGNIFICANCE).sum()),
+        }
+        for name, (mean, t, p) in measures.items()
+    ]
+
+
+def told_of_preference(
+    data: GroupData, statistics: Statistics, preference: GroupPreference | None
+) -> dict[str, Any]:
+    """Why there is no preference, or no claim about it; empty where there is one."""
+    depth = layer_depth(len(data.layer_names))
+    return {
+        "LayerPreferenceMissing": preference_missing(depth, statistics.slope_model),
+        "SlopeDoubt": "" if preference is None else preference.doubt,
+    }
 
 
 _REFERENCE = {
     "ReferenceMask": "mask_kind",
     "ReferenceVertices": "n_mask",
+    "DepthExplained": "explained",
+    "SlopeDoubt": "doubt",
     "HeldOutStimulusCorrelation": "held_out_r",
     "SplitHalfCorrelation": "split_half_r",
     "SplitHalfReliability": "split_half_reliability",
@@ -182,6 +273,7 @@ _OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
             ("slope", "mean", "mean residual slope over participants"),
             ("t", "t", "t of the residual slope over participants"),
             ("p", "p", "two-sided sign-flip max-T p of the residual slope"),
+            ("curvature", "curvature", "mean curvature over participants"),
             ("centroid", "centroid", "center of mass of the positive group-mean profile"),
             ("argmax", "argmax", "best layer of the group-mean profile (display only)"),
             (
@@ -192,6 +284,29 @@ _OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
             ("max", "maximum", "highest group-mean accuracy over layers"),
         )
     ),
+    *(
+        MapOutput(stat, f"curvature_{stat}", text, desc="curvature", details=_REFERENCE)
+        for stat, text in (
+            ("t", "t of the curvature over participants"),
+            ("p", "two-sided sign-flip max-T p of the curvature"),
+        )
+    ),
+    TableOutput(
+        "summary",
+        "layerpref",
+        {
+            "measure": "slope or curvature",
+            "n_vertices": "vertices of the mask with a value",
+            "mean": "mean of the group map over them",
+            "sd": "standard deviation of the group map over them",
+            "lowest": "lowest value",
+            "highest": "highest value",
+            "largest_t": "largest absolute t over all vertices",
+            "lowest_p": "lowest two-sided sign-flip max-T p",
+            "n_significant": "vertices with that p < .05",
+        },
+        rows=measure_rows,
+    ),
     TableOutput(
         "",
         "flips",
@@ -200,6 +315,7 @@ _OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
             "tfce": "largest enhanced value over layers and vertices",
             "layer_mean": "largest t of the layer-averaged accuracy",
             "slope": "largest absolute t of the residual slope",
+            "curvature": "largest absolute t of the curvature",
         },
         rows=flip_rows,
     ),

@@ -20,6 +20,7 @@ from bids_app.features.loudness import Loudness
 from bids_app.features.vggish import resolve_device
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
+from bids_app.preference import layer_depth
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -120,13 +121,15 @@ def write_model(
     weights_files: list[Path] | None = None,
 ) -> list[Path]:
     """Layer preference, and every map of one feature space."""
-    if reason := preference_missing(len(fits.r)):
-        LOGGER.info("sub-%s: model-%s: %s", record.participant, record.model, reason)
+    preference = derive_preference(fits, slope_model := record.settings["slope_model"])
+    reason = preference_missing(layer_depth(len(fits.r)), slope_model)
+    if told := reason or (preference and (preference.reason or preference.doubt)):
+        LOGGER.warning("sub-%s: model-%s: %s", record.participant, record.model, told)
     written = write_participant(
         tree,
         record,
         fits,
-        derive_preference(fits),
+        preference,
         prepared.blocks,
         shared=[*shared, *(weights_files or [])],
     )

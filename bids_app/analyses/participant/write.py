@@ -21,6 +21,7 @@ from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.inputs.estimate import FLOAT, Cost, response_memory
 from bids_app.outputs import OutputTree, safe_label
+from bids_app.preference import layer_depth
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
 
@@ -44,6 +45,7 @@ def write_participant(
         Every file of the model.
     """
     writer = ParticipantWriter(tree, record, _common_fields(record, fits, blocks))
+    missing = preference_missing(layer_depth(len(fits.r)), record.settings["slope_model"])
     writer.begin()
     writer.written += shared
     writer.write(ENCODING, fits, layer_parts(fits.layer_names, fits.fold_stimuli))
@@ -55,9 +57,10 @@ def write_participant(
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
         LayerAverageSDRatio=fits.average_sd_ratio,
-        LayerPreferenceMissing=preference_missing(len(fits.r)),
+        LayerPreferenceMissing=missing,
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
+        SlopeDoubt="" if preference is None else preference.doubt,
     )
 
 
@@ -135,7 +138,9 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "StimulusSHA256": record.stimuli,
         "Features": record.features,
         "DegenerateVertices": fits.n_degenerate,
-        "LayerPreferenceMissing": preference_missing(len(fits.r)),
+        "LayerPreferenceMissing": preference_missing(
+            layer_depth(len(fits.r)), settings["slope_model"]
+        ),
         "SettingsHash": settings_hash(dict(settings)),
     }
 
@@ -190,6 +195,14 @@ LAYERS_COLUMNS = {
     "its length: shared courses would leak between folds; n/a where all lengths differ",
     "similarity_p": "smallest p of these correlations, phase rotation",
 }
+PREFERENCE_COLUMNS = {
+    "measure": "slope or curvature",
+    "n_vertices": "vertices with a value",
+    "mean": "mean over vertices",
+    "sd": "standard deviation over vertices",
+    "lowest": "lowest value",
+    "highest": "highest value",
+}
 
 
 def _planned_responses(scope: Scope) -> list[Part]:
@@ -203,8 +216,9 @@ def _planned_responses(scope: Scope) -> list[Part]:
 
 def _planned_models(scope: Scope) -> list[Part]:
     folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
-    preference = [] if preference_missing(len(scope.layers)) else [PREFERENCE]
-    return [*layer_parts(scope.layers, folds), *preference]
+    depth = layer_depth(len(scope.layers))
+    missing = preference_missing(depth, scope.config.statistics.slope_model)
+    return [*layer_parts(scope.layers, folds), *([] if missing else [PREFERENCE])]
 
 
 # Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
@@ -282,21 +296,29 @@ ENCODING = ParticipantAnalysis(
         ),
         MapOutput("r", "fold_r", each="fold"),
         MapOutput("alpha", "alpha", each="fold"),
-        MapOutput(
-            "slope",
-            "slope",
-            desc="layerpref",
-            each="preference",
-            details={
-                "ReferenceProfile": "reference",
-                "ReferenceVertices": "n_reference",
-                "ReferenceMissing": "reason",
-            },
+        *(
+            MapOutput(
+                name,
+                name,
+                desc="layerpref",
+                each="preference",
+                details={
+                    "ReferenceProfile": "reference",
+                    "ReferenceVertices": "n_reference",
+                    "ReferenceMissing": "reason",
+                    "DepthExplained": "explained",
+                    "SlopeDoubt": "doubt",
+                },
+            )
+            for name in ("slope", "curvature")
         ),
         *maps_of("preference", "layerpref", centroid="", argmax=""),
         MapOutput("max", "maximum", desc="layerpref", each="preference"),
     ),
-    tables=(TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),),
+    tables=(
+        TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),
+        TableOutput("summary", "layerpref", PREFERENCE_COLUMNS, each="preference", value="rows"),
+    ),
     files={"weights.h5": lambda scope: bool(scope.config.model.save_weights)},
     sections=layer_sections,
 )

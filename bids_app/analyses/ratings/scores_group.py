@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.participant.preference import preference_missing
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.config import Statistics
 from bids_app.errors import TooFewError
@@ -44,8 +45,9 @@ class GroupScores:
         Difference of two scales at a layer, less its mean over layers: two-sided, corrected over
         layers and pairs.
     slope, slope_t, slope_p : array of shape (n_pairs,)
-        Mean difference in residual slope; positive where the first scale prefers deeper layers.
-        Unlike the interaction it does not follow from one scale being predicted better.
+        Mean difference in residual slope; positive where the first scale prefers deeper layers,
+        NaN with too few depths. Unlike the interaction it does not follow from one scale being
+        predicted better.
     """
 
     participants: list[str]
@@ -167,18 +169,19 @@ def _compare(
     differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
     centered = differences - differences.mean(axis=2, keepdims=True)
     interaction = sign_flip_max_t(centered, tail="two-sided", **statistics.flips)
-    depth = layer_depth(n_layers)
+    depth, model = layer_depth(n_layers), statistics.slope_model
+    found = {"interaction_t": interaction.t, "interaction_p": interaction.p}
+    if preference_missing(depth, model):
+        return found | dict.fromkeys(("slope", "slope_t", "slope_p"), np.full(len(pairs), np.nan))
     total = z.mean(axis=2).sum(axis=0)
     # The reference is that of the others, or a participant's own noise would be regressed out.
     references = [(total - own.mean(axis=1)) / (n_participants - 1) for own in z]
     slopes = np.stack(
-        [residual_slope(own, depth, ref) for own, ref in zip(z, references, strict=True)]
+        [residual_slope(own, depth, ref, model) for own, ref in zip(z, references, strict=True)]
     )
     contrast = np.stack([slopes[:, a] - slopes[:, b] for a, b in pairs], axis=1)
     steepness = sign_flip_max_t(contrast, tail="two-sided", **statistics.flips)
-    return {
-        "interaction_t": interaction.t,
-        "interaction_p": interaction.p,
+    return found | {
         "slope": contrast.mean(axis=0),
         "slope_t": steepness.t,
         "slope_p": steepness.p,

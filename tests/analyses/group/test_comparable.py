@@ -11,7 +11,11 @@ from scipy.ndimage import gaussian_filter1d
 from bids_app.analyses.group.collect import load_group
 from bids_app.analyses.group.preference import N_BOOTSTRAP, best_layer_stability
 from bids_app.analyses.participant.layers import fit_layers
-from bids_app.analyses.participant.preference import derive_preference, preference_missing
+from bids_app.analyses.participant.preference import (
+    derive_preference,
+    preference_missing,
+    slope_doubt,
+)
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import Model, Statistics
 from bids_app.errors import InvalidInputError
@@ -105,12 +109,27 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
         load_group(tree, "vggish", ["01", "02"])
 
 
-def test_a_model_of_fewer_than_three_layers_has_no_preference_and_a_reason():
+def test_a_model_of_too_few_layers_has_no_preference_and_a_reason():
     grams = make_grams((40.0, 50.0, 60.0))
     fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
-    assert derive_preference(fits) is None
-    assert preference_missing(2) == "layer preference needs at least 3 layers; this model has 2"
-    assert preference_missing(3) == ""
+    assert derive_preference(fits, "quadratic") is None
+    told = "layer preference needs at least {} layers; this model has {}"
+    assert preference_missing([0, 1], "quadratic") == told.format(5, 2)
+    assert preference_missing([0, 1], "linear") == told.format(3, 2)
+    assert preference_missing(np.arange(4), "quadratic") == (
+        told.format(5, 4) + " (--slope-model linear needs 3)"
+    )
+    assert preference_missing(np.arange(3), "linear") == ""
+    assert preference_missing(np.arange(5), "quadratic") == ""
+    tied = [0, 0, 0.5, 0.5, 1, 1]
+    assert "5 different depths of layers; this model has 3" in preference_missing(tied, "quadratic")
+
+
+def test_a_slope_is_doubted_where_depth_is_explained():
+    assert slope_doubt(0.95, "quadratic") == slope_doubt(float("nan"), "quadratic") == ""
+    told = "cannot be told from accuracy: the reference profile and curvature explain 0.960"
+    assert told in slope_doubt(0.96, "quadratic")
+    assert "the reference profile explains 0.960" in slope_doubt(0.96, "linear")
 
 
 def test_refits_agree_with_the_closed_form_and_correct_for_the_maximum():
