@@ -16,6 +16,18 @@ from bids_app.files import named_files, sha256_of_file
 from bids_app.outputs import DENSITIES, HEMISPHERES, files_label, safe_label
 
 VGGISH_FILE = "vggish-10086976.pth"
+MUSICNN_NAMES = ("MTT_vgg", "MSD_vgg", "MTT_musicnn", "MSD_musicnn")
+"""Networks of musicnn: the tags they were trained on, and their kind."""
+_MUSICNN_SHA256 = {
+    "musicnn-LICENSE.md": "60c4194f702ddd969f969577743546327b4e9db560c07ec286be5cec27f55fcd",
+    "musicnn-MSD-tags.txt": "3b0fd183e73f8a0e7e65b955f61ec3034e517a6427cacad8ec0c2f16394d0770",
+    "musicnn-MSD_musicnn.npz": "89f62ebc438552061448ececa9e190553b34a3403229b70e20ca9b410b7fb7c7",
+    "musicnn-MSD_vgg.npz": "d72016b11f283e599f32292f195762a9a77e37f7d150ce0cf42d12f42b4e1932",
+    "musicnn-MTT-tags.txt": "77e9943a6877133c414a952a8ef6489d7ad4342da8c897a9579a13db8fb77823",
+    "musicnn-MTT_musicnn.npz": "6692cd123833986a1397134c34b1bc4243b1bd8c24f2752c23ef6c26d1b32fcd",
+    "musicnn-MTT_vgg.npz": "b776f6ba1bb1eb138dbfcba060f7d7e7213c706b4cd4bc15d2e3d00574623871",
+}
+"""Of what is kept of its wheel."""
 CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
 FIRST_GRADIENT = "margulies2016_fcgradient01"
@@ -106,6 +118,21 @@ def find_weights(option: str | None) -> str:
             remedy="give an existing file, or random:SEED for an untrained network",
         )
     return str(Path(option).resolve())
+
+
+def musicnn_file(name: str) -> Path:
+    """Where the trained variables of a network of musicnn lie, or would."""
+    return resources_dir() / "musicnn" / f"musicnn-{name}.npz"
+
+
+def musicnn_tags_file(name: str) -> Path:
+    """Where the tags that a network of musicnn knows lie, one a line, or would."""
+    return resources_dir() / "musicnn" / f"musicnn-{name.partition('_')[0]}-tags.txt"
+
+
+def _musicnn_files() -> tuple[Path, ...]:
+    files = [find(name) for find in (musicnn_file, musicnn_tags_file) for name in MUSICNN_NAMES]
+    return (*dict.fromkeys(files), resources_dir() / "musicnn" / "musicnn-LICENSE.md")
 
 
 @dataclass(frozen=True)
@@ -329,6 +356,14 @@ def catalog() -> list[Resource]:
             },
         ),
         Resource("spheres", "fsLR spheres", tuple(_sphere_paths()), neuromaps),
+        Resource(
+            "musicnn",
+            "musicnn's four trained music taggers",
+            _musicnn_files(),
+            "ISC",
+            required=False,
+            sha256=_MUSICNN_SHA256,
+        ),
         Resource(
             "gradients",
             "Margulies gradients 2 to 10",

@@ -1,8 +1,36 @@
-"""Which tests go to the same process when they run in several."""
+"""Which tests go to the same process, which may not skip, and the trained networks."""
 
 from __future__ import annotations
 
 import pytest
+from real_data import musicnn_resources
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--no-skips", action="store_true", help="a test that would skip fails, with its reason"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which --no-skips forbids: {report.longrepr[-1]}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def musicnn_folder(tmp_path_factory):
+    """A folder of resources with musicnn's trained networks."""
+    return musicnn_resources(tmp_path_factory.mktemp("resources"))
+
+
+@pytest.fixture
+def musicnn(musicnn_folder, monkeypatch):
+    """The trained networks of musicnn are installed."""
+    monkeypatch.setenv("MUSENC_RESOURCES", str(musicnn_folder))
 
 
 @pytest.hookimpl(optionalhook=True)

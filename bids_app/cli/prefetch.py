@@ -6,10 +6,13 @@ import argparse
 import logging
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
@@ -56,7 +59,8 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         dest="source",
         type=Path,
         metavar="DIR",
-        help="take the files from this folder (searched by name) instead of downloading them",
+        help="take the files from this folder (searched by name) instead of downloading them; for "
+        "musicnn also a folder that holds its wheel, or the wheel",
     )
     parser.add_argument(
         "--allow-missing",
@@ -87,7 +91,7 @@ def prefetch(
     names : list of str
         Names from the catalog; empty: all that are required.
     source : Path or None
-        Folder to copy from; None: download.
+        Folder to copy from, or musicnn's wheel; None: download.
     allow_missing : bool
         Whether a file that `source` lacks is no error.
 
@@ -138,8 +142,9 @@ def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
     if templateflow_dir() in resource.files[0].parents:
         _prepare_templateflow()
     if source is not None:
-        for path in files:
-            _copy(path, resource, source)
+        if resource.name != "musicnn" or not _unpack(source):
+            for path in files:
+                _copy(path, resource, source)
     else:
         _download(resource)
     for path in files:
@@ -156,7 +161,7 @@ def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
 def _copy(target: Path, resource: Resource, source: Path) -> None:
     """Copy the first file of that name whose checksum is right."""
     if not source.is_dir():
-        raise MissingInputError("The folder of --from is not there.", where=source)
+        raise MissingInputError("--from names no folder that is there.", where=source)
     wanted = resource.sha256.get(target.name, "")
     found = [p for p in sorted(source.rglob(target.name)) if p.is_file() and p.stat().st_size]
     if not found:
@@ -196,6 +201,7 @@ def _download(resource: Resource) -> None:
         # The archive of the mesh holds the registered spheres too.
         "spheres": lambda: _download_atlas("fsLR", "32k"),
         "cortex": lambda: _download_atlas("fsaverage", "10k"),
+        "musicnn": _download_musicnn,
         "parcels": lambda: _download_template(
             "fsaverage5", "dseg", ".label.gii", atlas="Desikan2006", segmentation="aparc", desc=None
         ),
@@ -232,6 +238,44 @@ def _download_vggish() -> None:
         # Here, or the failing network would be told as a file that cannot be written.
         except (OSError, RuntimeError) as error:
             raise _no_download("pretrained VGGish weights", VGGISH_URL, error) from error
+
+
+def _unpack(source: Path) -> bool:
+    """Take musicnn's files out of its wheel; False where there is none."""
+    from bids_app.features.networks.musicnn_wheel import WHEEL, unpack_wheel
+
+    found = [source] if source.is_file() else sorted(source.rglob(WHEEL))
+    if found:
+        unpack_wheel(found[0])
+    return bool(found)
+
+
+def _download_musicnn() -> None:
+    """Let pip, which knows the user's index and proxy, fetch the wheel; nothing is installed."""
+    from bids_app.features.networks.musicnn_wheel import WHEEL, WHEEL_SHA256, unpack_wheel
+
+    title = "wheel of musicnn"
+    if find_spec("pip") is not None:
+        pip = [sys.executable, "-m", "pip"]
+    elif (program := shutil.which("pip3") or shutil.which("pip")) is not None:
+        pip = [program]
+    else:
+        raise _no_download(title, WHEEL, FileNotFoundError("there is no pip"))
+    name, version, *_ = WHEEL.split("-")
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "wanted.txt"
+        wanted.write_text(f"{name}=={version} --hash=sha256:{WHEEL_SHA256}\n")
+        options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1")
+        done = subprocess.run(
+            [*pip, "download", *options, "--dest", folder, "--requirement", str(wanted)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0 or not (Path(folder) / WHEEL).is_file():
+            said = [line for line in done.stderr.splitlines() if "ERROR" in line]
+            raise _no_download(title, WHEEL, OSError("; ".join(said) or done.stderr.strip()))
+        unpack_wheel(Path(folder) / WHEEL)
 
 
 def _download_gradients(descriptions: list[str]) -> None:

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from real_data import DATA, ROOT
+from real_data import DATA, ROOT, WHEELS
 
 from bids_app.cli import tools
 from bids_app.cli.prefetch import prefetch
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError
+from bids_app.features.networks.musicnn_wheel import WHEEL
 from bids_app.resources import (
     CHECKSUMS_FILE,
     VGGISH_FILE,
@@ -165,6 +166,79 @@ def test_without_a_network_the_real_loading_code_says_so(resources, no_network, 
     assert caught.value.exit_code == 66
     assert "prefetch --from" in str(caught.value)
     assert not any(path.exists() for path in by_name(name).files)
+
+
+def test_without_an_index_pip_says_what_is_missing(resources, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(
+        MissingInputError, match=r"(?s)wheel of musicnn cannot be downloaded.*ERROR"
+    ):
+        prefetch(["musicnn"])
+    assert not any(path.exists() for path in by_name("musicnn").files)
+
+
+def test_without_pip_the_wheel_is_asked_for(resources, monkeypatch):
+    monkeypatch.setattr("bids_app.cli.prefetch.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(MissingInputError, match=r"(?s)there is no pip.*prefetch --from FOLDER"):
+        prefetch(["musicnn"])
+
+
+@pytest.fixture(scope="module")
+def wheel():
+    found = [place / WHEEL for place in WHEELS if (place / WHEEL).is_file()]
+    if not found:
+        pytest.skip(f"no {WHEEL} in {', '.join(map(str, WHEELS))}")
+    return found[0]
+
+
+@pytest.mark.trained
+def test_musicnn_comes_out_of_its_wheel_and_from_there_to_other_machines(
+    resources, wheel, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "stick").mkdir()
+    shutil.copy(wheel, tmp_path / "stick")
+    assert tools.main(["prefetch", "musicnn", "--from", str(tmp_path / "stick")]) == 0
+    files = by_name("musicnn").files
+    assert {file_state(path, by_name("musicnn")) for path in files} == {"verified"}
+    assert sorted(resources.rglob("*")) == sorted(
+        [resources / "musicnn", resources / CHECKSUMS_FILE, resources / "neuromaps", *files]
+    )
+    assert "Permission to use, copy, modify" in files[-1].read_text()
+    monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path / "elsewhere"))
+    prefetch(["musicnn"], source=resources)
+    copied = by_name("musicnn").files
+    assert {file_state(path, by_name("musicnn")) for path in copied} == {"verified"}
+    assert tools.main(["doctor", "--no-self-test"]) != 0
+    assert re.search(r"ok +musicnn .*checksum verified; licence ISC", capsys.readouterr().out)
+
+
+@pytest.mark.trained
+def test_the_wheel_itself_may_be_named_and_damage_is_mended(resources, wheel):
+    prefetch(["musicnn"], source=wheel)
+    first = by_name("musicnn").files[0]
+    before = first.read_bytes()
+    first.write_bytes(before[:-1])
+    prefetch(["musicnn"], source=wheel)
+    assert first.read_bytes() == before
+
+
+@pytest.mark.trained
+def test_pip_fetches_the_wheel_by_name_and_checksum(resources, wheel, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    (complete,) = prefetch(["musicnn"])
+    assert {file_state(path, complete) for path in complete.files} == {"verified"}
+
+
+def test_another_wheel_is_refused(resources, tmp_path):
+    (tmp_path / WHEEL).write_bytes(b"PK")
+    with pytest.raises(BadDataError, match=r"(?s)not the wheel of musicnn.*SHA-256 f38a4890"):
+        prefetch(["musicnn"], source=tmp_path)
+    assert not any(path.exists() for path in by_name("musicnn").files)
 
 
 @pytest.mark.slow

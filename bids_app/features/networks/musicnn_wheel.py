@@ -1,0 +1,102 @@
+"""What of musicnn's wheel is kept: the trained variables, the lists of tags, the licence.
+
+The wheel is read as an archive and not installed; no code in it is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bids_app.errors import BadDataError
+from bids_app.features.networks.taggers import KINDS, variables_of
+from bids_app.features.tf_checkpoint import read_checkpoint
+from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.resources import MUSICNN_NAMES, musicnn_file, musicnn_tags_file
+
+WHEEL = "musicnn-0.1.0-py3-none-any.whl"
+WHEEL_SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
+
+_LICENSE = "musicnn-0.1.0.dist-info/LICENSE.md"
+_TAGS = "musicnn/configuration.py"
+_PARTS = (".index", ".data-00000-of-00001")
+
+
+def unpack_wheel(wheel: Path) -> None:
+    """Put what is needed of the wheel among the resources.
+
+    The optimizer's copies of the variables, two thirds of each checkpoint, are left out.
+
+    Raises
+    ------
+    BadDataError
+        Not the wheel, by its checksum.
+    CannotWriteError
+        The folder of resources cannot be written.
+    """
+    found = sha256_of_file(wheel)
+    if found != WHEEL_SHA256:
+        raise BadDataError(
+            "This is not the wheel of musicnn 0.1.0.",
+            where=wheel,
+            found=f"SHA-256 {found}",
+            wanted=f"SHA-256 {WHEEL_SHA256}",
+            remedy="fetch the file again",
+        )
+    with zipfile.ZipFile(wheel) as archive:
+        for name in MUSICNN_NAMES:
+            write_variables(musicnn_file(name), _variables(archive, name))
+        for name, tags in _tags(archive.read(_TAGS).decode()).items():
+            write_text(musicnn_tags_file(name), "".join(f"{tag}\n" for tag in tags))
+        license_file = musicnn_file("").with_name("musicnn-LICENSE.md")
+        write_text(license_file, archive.read(_LICENSE).decode())
+
+
+def _variables(archive: zipfile.ZipFile, name: str) -> dict[str, np.ndarray]:
+    needed = set(variables_of(KINDS[name.partition("_")[2]]()))
+    with tempfile.TemporaryDirectory() as folder:
+        for part in _PARTS:
+            with (
+                archive.open(f"musicnn/{name}/{part}") as source,
+                (Path(folder) / f"variables{part}").open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+        found = read_checkpoint(Path(folder) / "variables.index", needed.__contains__)
+        return {key: array.copy() for key, array in found.items()}
+
+
+def _tags(source: str) -> dict[str, list[str]]:
+    """The lists of tags by the beginning of a network's name."""
+    values = {
+        target.id: ast.literal_eval(statement.value)
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and target.id.endswith("_LABELS")
+    }
+    return {name.removesuffix("_LABELS"): tags for name, tags in values.items()}
+
+
+def write_variables(target: Path, variables: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as ``.npz`` whose bytes depend on nothing but the arrays.
+
+    Raises
+    ------
+    CannotWriteError
+        The file cannot be written.
+    """
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in sorted(variables):
+            content = io.BytesIO()
+            np.lib.format.write_array(content, variables[name], allow_pickle=False)
+            # numpy would write down the time.
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3
+            archive.writestr(entry, content.getvalue())
