@@ -56,10 +56,13 @@ def run_participant_level(
     """
     tree, status, parts = OutputTree(config.output_dir), Status(run_id, "participant"), Parts()
     ratings = None if plan is None else find_ratings(config, plan)
-    costs = ParticipantLevel.of(config, plan, ratings, contrasts).costs()
+    level = ParticipantLevel.of(config, plan, ratings, contrasts)
+    costs = level.costs()
     check_memory(costs, config.running.memory)
     if plan is not None:
-        models = {s.label: EncodingModel.of(s, config) for s in config.model.spaces}
+        models = {
+            s.label: EncodingModel.of(s, level.layers[s.label], config) for s in config.model.spaces
+        }
     study = plan if plan is not None or contrasts is None else contrasts.study
     if study is not None:
         write_descriptions(tree, study, ignored_suffixes())

@@ -9,11 +9,12 @@ from pathlib import Path
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.conditions.write import CONTRAST, INTERACTION, LAGS
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
-from bids_app.analyses.participant.plan import layer_names
+from bids_app.analyses.participant.plan import fitted_layers
 from bids_app.analyses.participant.write import ENCODING, RESPONSES
 from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.analyses.ratings.write import BRAIN, PREDICTION, SCORES
 from bids_app.config import Config
+from bids_app.features.layers import FittedLayers
 from bids_app.inputs.estimate import Estimate, add_up
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree
@@ -40,12 +41,12 @@ class ParticipantLevel:
     config : Config
     scopes : sequence of Scope
         One per participant.
-    layers : mapping from model label to names of layers
+    layers : mapping from model label to FittedLayers
     """
 
     config: Config
     scopes: Sequence[Scope]
-    layers: Mapping[str, Sequence[str]]
+    layers: Mapping[str, FittedLayers]
 
     @classmethod
     def of(
@@ -71,10 +72,7 @@ class ParticipantLevel:
                 rated = {pair for pair in pairs if ratings.ratings.find(who, *pair) is not None}
                 scope = replace(scope, scales=ratings.scales if rated else (), rated=rated)
             scopes.append(scope)
-        layers = {
-            space.label: layer_names(space, config.model, stimuli)
-            for space in (config.model.spaces if plan else ())
-        }
+        layers = fitted_layers(config, list(durations)) if plan else {}
         return cls(config, scopes, layers)
 
     def done_for(self, scope: Scope) -> Iterator[tuple[ParticipantAnalysis, Scope]]:
@@ -83,8 +81,9 @@ class ParticipantLevel:
             if not analysis.needed(scope):
                 continue
             if analysis.of_spaces:
-                for label, names in self.layers.items():
-                    yield analysis, replace(scope, model=label, layers=names)
+                for label, fitted in self.layers.items():
+                    own = replace(scope, model=label, layers=fitted.names, depth=fitted.depth)
+                    yield analysis, own
             else:
                 yield analysis, scope
 

@@ -44,10 +44,24 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     costs = level.costs()
     parts = [_conditions_text(conditions)] if conditions else []
     parts += [format_plan(plan)] if plan else []
+    parts += [_layers_text(level)] if level.layers else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
     print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
     return 1 if plan and plan.has_problems else 0
+
+
+def _layers_text(level: ParticipantLevel) -> str:
+    """What is fitted of each feature space, and where there is no layer preference."""
+    from bids_app.analyses.participant.preference import preference_missing
+
+    lines, model = [], level.config.statistics.slope_model
+    for label, fitted in level.layers.items():
+        order = f"order: {fitted.source}" if fitted.source else "nothing says their order"
+        lines.append(f"model-{label}: {', '.join(fitted.names)} ({order})")
+        if reason := preference_missing(fitted.depth, model):
+            lines.append(f"  warning: {reason}")
+    return "\n".join(lines)
 
 
 def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:

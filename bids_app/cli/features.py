@@ -40,7 +40,7 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     one = {"nargs": None, "default": DEFAULT_FEATURES, "help": "%(spaces)s"}
     add_option(parser, Model, "features", **one)
-    add_option(parser, Model, "layers", help="numbers or names (default: all 23)")
+    add_option(parser, Model, "layers")
     add_option(parser, Model, "weights")
     add_option(parser, Model, "hop", help="seconds between samples")
     add_option(parser, Running, "device")
@@ -107,7 +107,7 @@ def _export(options: argparse.Namespace) -> int:
         options.audio,
         options.output_dir,
         weights=find_weights(options.vggish_weights) if network else None,
-        layers=[int(x) if x.isdigit() else x for x in options.layers] if options.layers else None,
+        layers=options.layers,
         features=options.features,
         device=resolve_device(options.device) if network else "cpu",
         hop=options.hop,

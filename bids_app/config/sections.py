@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from bids_app.config.options import (
     Bytes,
     Count,
+    Depths,
     NonNegative,
     Paths,
     Penalties,
@@ -112,8 +113,15 @@ class Model:
     )
     layers: tuple[str, ...] = several(
         "--layers LAYER",
-        "numbers or names of VGGish's layers to fit (default: all 23)",
-        changes=("layers",),
+        "numbers or names of the layers to fit, or blocks for those that are no ReLU or pooling of "
+        "the one before (default: all); in order of depth where files do not say it",
+        changes=("layers", "scores"),
+    )
+    layer_depth: Depths = several(
+        "--layer-depth NUMBER",
+        "depth of every layer fitted, in any unit, never decreasing; layers of equal depth count "
+        "as one (default: equal steps)",
+        changes=("layers", "scores"),
     )
     weights: str | None = option(
         "--vggish-weights FILE|random:SEED",

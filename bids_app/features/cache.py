@@ -22,7 +22,7 @@ from bids_app.resources import random_seed
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 _META = "features.json"
@@ -55,6 +55,8 @@ class FeatureGrams:
         Units per layer, and how many of them are constant in every stimulus.
     weights_sha256, weights_label : str
         Of the network, empty for other feature spaces.
+    numbers : tuple of int
+        Of the layers in the folder; empty where these are all of them, in its order.
     """
 
     path: Path
@@ -70,6 +72,18 @@ class FeatureGrams:
     n_constant: tuple[int, ...]
     weights_sha256: str
     weights_label: str
+    numbers: tuple[int, ...] = ()
+
+    def of_layers(self, names: Sequence[str]) -> FeatureGrams:
+        """The same with these layers alone, in this order."""
+        places = [self.layer_names.index(name) for name in names]
+        return replace(
+            self,
+            layer_names=tuple(names),
+            n_units=tuple(self.n_units[k] for k in places),
+            n_constant=tuple(self.n_constant[k] for k in places),
+            numbers=tuple(self.numbers[k] if self.numbers else k + 1 for k in places),
+        )
 
     def gram(self, layer: int) -> np.ndarray:
         """Memory-mapped inner products of one layer.
@@ -97,6 +111,7 @@ class FeatureGrams:
                 wanted=f"1 to {len(self.layer_names)}",
             )
         n_patches = sum(map(len, self.patch_times))
+        layer = self.numbers[layer - 1] if self.numbers else layer
         try:
             matrix = np.load(self.path / _matrix_name(layer), mmap_mode="r")
             if matrix.shape != (n_patches, n_patches) or matrix.dtype != np.float32:

@@ -11,9 +11,16 @@ import numpy as np
 
 from bids_app.errors import CannotWriteError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
+from bids_app.features.layers import choose_layers
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.registry import Sound, Space, find_space
-from bids_app.features.sources import Progress, check_labels, space_grams, stimulus_patches
+from bids_app.features.sources import (
+    Progress,
+    check_labels,
+    ordered_layers,
+    space_grams,
+    stimulus_patches,
+)
 from bids_app.files import write_json
 
 if TYPE_CHECKING:
@@ -25,12 +32,12 @@ PRESETS = ("musenc", "lea")
 
 @dataclass(frozen=True)
 class _Result:
-    """Layers of one stimulus: number (1-based in its space), series."""
+    """Layers of one stimulus."""
 
     label: str
     path: Path
     times: np.ndarray
-    layers: list[tuple[int, FeatureSeries]]
+    layers: list[FeatureSeries]
 
 
 def export_features(
@@ -63,7 +70,7 @@ def export_features(
     weights : str or Path, optional
         Of the network of the space.
     layers : sequence of int or str, optional
-        Layers of the network, all unless told; other spaces are always written whole.
+        As :func:`bids_app.features.layers.choose_layers` takes them, all unless told.
     features : str
         As :func:`bids_app.features.registry.find_space` takes it.
     hop : float
@@ -115,7 +122,9 @@ def export_features(
         ) from error
     common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
     written: list[Path] = []
-    run: dict[str, Any] = {"layers": layers, "device": device, "progress": progress}
+    order = space.layer_order(list(stimuli))
+    chosen = choose_layers(order, layers or ())
+    run: dict[str, Any] = {"layers": chosen.names, "device": device, "progress": progress}
     results: Iterable[_Result]
     if (model := space.load(weights)) is not None:
         common |= {"Weights": model.weights_label, "WeightsSHA256": model.weights_sha256}
@@ -139,8 +148,15 @@ def export_features(
         _add_components(computed, results)
     else:
         results = _explicit_results(space, stimuli, hop)
+    common |= {"LayerOrder": chosen.source or chosen.definition, "LayerDepth": chosen.depth}
     for result in results:
-        written += _write(result, output_dir, space.file_name, common, hop, file_format)
+        kept = ordered_layers(
+            (s for s in result.layers if s.name in chosen.names), chosen.names, features
+        )
+        numbered = [(order.names.index(series.name) + 1, series) for series in kept]
+        stem = f"{result.label}_{space.file_name}"
+        about = {**common, **_told_of(result, hop)}
+        written += _write(result.times, numbered, output_dir / stem, about, file_format)
     return written
 
 
@@ -169,7 +185,7 @@ def _add_components(computed: Iterable[LayerComponents], results: Sequence[_Resu
             for n, share in enumerate(layer.explained, start=1)
         )
         for result, scores in zip(results, layer.scores, strict=True):
-            result.layers.append((layer.layer, FeatureSeries(layer.name, scores, units)))
+            result.layers.append(FeatureSeries(layer.name, scores, units))
 
 
 def _changes(
@@ -179,69 +195,73 @@ def _changes(
 
     for stimulus in stimuli.items():
         grams, times = space_grams(base, [stimulus], model, hop, **run)
-        series = [
-            (g.layer, FeatureSeries(g.name, change_curves(g.gram, hop), UNITS)) for g in grams
-        ]
+        series = [FeatureSeries(g.name, change_curves(g.gram, hop), UNITS) for g in grams]
         yield _Result(*stimulus, times[0], series)
 
 
 def _explicit_results(space: Space, stimuli: Mapping[str, Path], hop: float) -> Iterator[_Result]:
     for label, path in stimuli.items():
         sound = Sound.read(label, path, hop)
-        yield _Result(label, path, sound.times, list(enumerate(space.values(sound), start=1)))
+        yield _Result(label, path, sound.times, list(space.values(sound)))
 
 
-def _write(
-    result: _Result,
-    folder: Path,
-    space: str,
-    common: Mapping[str, Any],
-    hop: float,
-    file_format: str,
-) -> list[Path]:
-    about = {
-        **common,
+def _told_of(result: _Result, hop: float) -> dict[str, Any]:
+    return {
         "Stimulus": result.path.name,
         "StimulusSHA256": file_sha256(result.path),
         "StimulusDuration": audio_duration(result.path),
         "SamplingFrequency": 1 / hop,
         "StartTime": float(result.times[0]),
+        "time": {
+            "LongName": "Time in the audio at the center of the 0.975 s of a patch",
+            "Units": "s",
+        },
     }
-    time = {"LongName": "Time in the audio at the center of the 0.975 s of a patch", "Units": "s"}
-    stem = f"{result.label}_{space}"
+
+
+def _write(
+    times: np.ndarray,
+    layers: Sequence[tuple[int, FeatureSeries]],
+    stem: Path,
+    about: Mapping[str, Any],
+    file_format: str,
+) -> list[Path]:
     try:
         if file_format == "h5":
-            return _write_hdf5(result, folder / f"{stem}.h5", about, time)
+            return _write_hdf5(times, layers, stem.with_name(f"{stem.name}.h5"), about)
         files = []
-        for number, series in result.layers:
-            target = folder / f"{stem}_{number:02d}-{series.name}.tsv"
+        for number, series in layers:
+            target = stem.with_name(f"{stem.name}_{number:02d}-{series.name}.tsv")
             header = ["time", *(unit.name for unit in series.units)]
-            rows = np.column_stack([result.times, series.values])
+            rows = np.column_stack([times, series.values])
             formats = ["%.4f"] + ["%.7g"] * series.values.shape[1]
             np.savetxt(target, rows, formats, "\t", header="\t".join(header), comments="")
             sidecar = {**about, "Layer": number, "LayerName": series.name, "Columns": header}
-            sidecar |= {"time": time, **_described(series)}
-            files += [target, write_json(target.with_suffix(".json"), sidecar)]
+            files += [target, write_json(target.with_suffix(".json"), sidecar | _described(series))]
         return files
     except OSError as error:
         raise CannotWriteError(
-            "Features cannot be written.", where=folder, found=str(error)
+            "Features cannot be written.", where=stem.parent, found=str(error)
         ) from error
 
 
 def _write_hdf5(
-    result: _Result, target: Path, about: Mapping[str, Any], time: Mapping[str, str]
+    times: np.ndarray,
+    layers: Sequence[tuple[int, FeatureSeries]],
+    target: Path,
+    about: Mapping[str, Any],
 ) -> list[Path]:
     import h5py
 
-    layers = {}
+    described = {}
     with h5py.File(target, "w") as file:
-        file["time"] = result.times
-        for number, series in result.layers:
+        file["time"] = times
+        for number, series in layers:
             file.create_dataset(series.name, data=series.values, compression="gzip")
-            layers[series.name] = {"Layer": number, "Columns": _described(series)}
-    sidecar = {**about, "time": time, "Layers": layers}
-    return [target, write_json(target.with_suffix(".json"), sidecar)]
+            described[series.name] = {"Layer": number, "Columns": _described(series)}
+        if about["LayerDepth"]:
+            file.attrs["layers"] = list(described)
+    return [target, write_json(target.with_suffix(".json"), {**about, "Layers": described})]
 
 
 def _described(series: FeatureSeries) -> dict[str, dict[str, str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit, patch_means
 from bids_app.features.timing import interpolation_matrix
 from bids_app.inputs.tables import read_frame
@@ -15,6 +17,9 @@ from bids_app.inputs.tables import read_frame
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
 _MAX_BYTES = 1 << 33
+_UNREADABLE = (KeyError, ValueError, OSError, TypeError, RuntimeError, MemoryError)
+_TABLE_LAYER = "precomputed"
+_ORDER = "layers"  # attribute with the names of the arrays, in order of depth
 
 
 def find_precomputed(path: str | Path, label: str) -> Path:
@@ -53,6 +58,82 @@ def find_precomputed(path: str | Path, label: str) -> Path:
     )
 
 
+def precomputed_layers(path: str | Path, labels: Sequence[str]) -> LayerOrder:
+    """Layers of precomputed features, and what says their order.
+
+    An attribute ``layers`` of the group of a stimulus or of the root of its file names the arrays
+    in order. Without one it is the order in which they were created, where the file keeps track
+    of it. Without either, nothing says the order: names are sorted and mean no depth.
+
+    Parameters
+    ----------
+    path : str or Path
+        See :func:`find_precomputed`.
+    labels : sequence of str
+        Of the stimuli.
+
+    Raises
+    ------
+    MissingInputError
+        No file for a stimulus.
+    BadDataError
+        A file cannot be read, an attribute ``layers`` that does not name the arrays, or stimuli
+        that differ in their layers or in the order of them.
+    """
+    first: tuple[LayerOrder, str] | None = None
+    for label in labels:
+        file = find_precomputed(path, label)
+        own = LayerOrder((_TABLE_LAYER,), "the only layer", open=True)
+        if file.suffix in _ARRAYS:
+            own = _array_order(file, label, shared=file == Path(path))
+        if first is None or (own.source and not first[0].source):
+            first, before = (own, label), first
+            own, label = before or first
+        agreed = first[0]
+        same = own.names == agreed.names if own.source else set(own.names) == set(agreed.names)
+        if not same:
+            raise BadDataError(
+                "Stimuli differ in their layers, or in the order of them.",
+                where=path,
+                found=f"{label}: {', '.join(own.names)} ({own.source or 'no order'})",
+                wanted=f"as {first[1]}: {', '.join(agreed.names)} ({agreed.source or 'no order'})",
+                remedy="write the files of all stimuli in the same way",
+            )
+    if first is None:
+        raise MissingInputError("There is no stimulus.", where=path)
+    return first[0]
+
+
+def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
+    import h5py
+
+    try:
+        with h5py.File(file) as content:
+            group = _group_of(content, label, shared)
+            names = _array_names(group)
+            told = group.attrs.get(_ORDER, content.attrs.get(_ORDER))
+            places = [group.id.links.get_info(name.encode()) for name in names]
+    except _UNREADABLE as error:
+        raise _unreadable(file, f"{label}: {error}") from error
+    if not names:
+        raise _unreadable(file, "no array beside time")
+    if told is not None:
+        listed = [t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(told)]
+        if sorted(listed) != sorted(names):
+            raise BadDataError(
+                f"The attribute `{_ORDER}` does not name the arrays of the file.",
+                where=file,
+                found=", ".join(listed),
+                wanted=f"each of {', '.join(names)} once, in order of depth",
+            )
+        return LayerOrder(tuple(listed), f"the attribute `{_ORDER}` of the files", open=True)
+    if len(names) > 1 and not all(place.corder_valid for place in places):
+        return LayerOrder(tuple(names), open=True)
+    created = sorted(zip(places, names, strict=True), key=lambda one: one[0].corder)
+    names = [name for _, name in created]
+    return LayerOrder(tuple(names), "the order in which the arrays were created", open=True)
+
+
 def load_precomputed(
     path: str | Path, label: str, patch_times: np.ndarray, hop: float
 ) -> list[FeatureSeries]:
@@ -77,7 +158,8 @@ def load_precomputed(
     Returns
     -------
     layers : list of FeatureSeries
-        In alphabetical order of the layers; a table is one layer named ``precomputed``.
+        In alphabetical order, see :func:`precomputed_layers`; a table is one layer named
+        ``precomputed``.
 
     Raises
     ------
@@ -131,7 +213,7 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
         raise _unreadable(file, error) from error
     if not table.columns.size:
         raise _unreadable(file, "no column beside time")
-    return times, {"precomputed": values}, {"precomputed": [str(name) for name in table.columns]}
+    return times, {_TABLE_LAYER: values}, {_TABLE_LAYER: [str(name) for name in table.columns]}
 
 
 def _read_arrays(
@@ -141,21 +223,35 @@ def _read_arrays(
 
     try:
         with h5py.File(file) as content:
-            # A file for all stimuli must say which is which.
-            group = content[label] if shared or label in content else content
-            if not isinstance(group, h5py.Group):
-                raise TypeError("no group")
+            group = _group_of(content, label, shared)
             times = np.asarray(_own_array(group, "time"), dtype=float)
             arrays = {
                 name: np.asarray(_own_array(group, name), dtype=float)
-                for name in sorted(group)
-                if name != "time" and not isinstance(group.get(name), h5py.Group)
+                for name in _array_names(group)
             }
-    except (KeyError, ValueError, OSError, TypeError, RuntimeError, MemoryError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(file, f"{label}: {error}") from error
     if not arrays:
         raise _unreadable(file, "no array beside time")
     return times, arrays, {}
+
+
+def _group_of(content: Any, label: str, shared: bool) -> Any:
+    """Group of a stimulus; a file for all stimuli must say which is which."""
+    import h5py
+
+    group = content[label] if shared or label in content else content
+    if not isinstance(group, h5py.Group):
+        raise TypeError("no group")
+    return group
+
+
+def _array_names(group: Any) -> list[str]:
+    """Names of everything beside time that is no group, sorted."""
+    import h5py
+
+    names = [name for name in sorted(group) if name != "time"]
+    return [name for name in names if not isinstance(group.get(name), h5py.Group)]
 
 
 def _own_array(group: Any, name: str) -> Any:

@@ -13,8 +13,9 @@ import numpy as np
 
 from bids_app.errors import UsageError
 from bids_app.features.audio import load_audio
+from bids_app.features.layers import LayerOrder
 from bids_app.features.logmel import SAMPLE_RATE, patch_times
-from bids_app.features.vggish import LAYER_NAMES
+from bids_app.features.vggish import LAYER_NAMES, TWINS
 from bids_app.references import Reference
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ class Space:
         From the argument to a network that tells its layers over time: it says itself which layers
         it has, and what identifies its weights.
     layers : tuple of str
-        Layers to choose from, in order; empty where the space is always whole, in the order of
-        `values`.
+        Names in order of depth; empty where `order` or the network of `stream` has them.
+    ordered : bool
+        Whether the order of `layers` is one of depth; they may lie side by side.
+    twins : tuple of str
+        Layers that repeat the one before them: after its ReLU, or its pooling.
+    order : callable, optional
+        From argument and labels of the stimuli to the layers of files and what says their order.
     argument : str
         What follows the name and a colon: in `SPACES` a word for it, from :func:`find_space` what
         was given.
@@ -125,6 +131,9 @@ class Space:
     network: Network | None = None
     stream: Callable[[str], AudioNetwork] | None = None
     layers: tuple[str, ...] = ()
+    ordered: bool = True
+    twins: tuple[str, ...] = ()
+    order: Callable[[str, Sequence[str]], LayerOrder] | None = None
     argument: str = ""
     file: Callable[[str, str], Path] | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
@@ -148,6 +157,22 @@ class Space:
     def file_of(self, label: str) -> Path | None:
         """File that the features of a stimulus depend on beside the audio, None without one."""
         return None if self.file is None else self.file(self.argument, label)
+
+    def layer_order(self, labels: Sequence[str]) -> LayerOrder:
+        """Layers of these stimuli, and what says their order.
+
+        Raises
+        ------
+        MissingInputError, BadDataError
+            A file is missing or unusable, or stimuli differ in their layers.
+        """
+        twins = frozenset(self.twins)
+        if self.order is not None:
+            return replace(self.order(self.argument, labels), twins=twins)
+        if self.stream is not None:
+            return LayerOrder(tuple(self.stream(self.argument).layers), "the network", twins)
+        source = "the network" if self.network else "the feature space"
+        return LayerOrder(self.layers, source if self.ordered else "", twins)
 
     def load(self, weights: str | Path | None) -> Any:
         """The network with its weights, None for a space without one; see `check_weights`."""
@@ -191,6 +216,7 @@ _ROWS = (
             activations=_later("vggish", "layer_activations"),
         ),
         layers=LAYER_NAMES,
+        twins=TWINS,
         references={
             "hershey2017": Reference(
                 "Hershey, Shawn and Chaudhuri, Sourish and Ellis, Daniel P. W. and others",
@@ -208,22 +234,27 @@ _ROWS = (
         "envelope",
         "the envelope, the mean over 128 compressed gammatone channels",
         _later("auditory", "envelope_layers"),
+        layers=("envelope",),
     ),
     Space(
         "cochleagram",
         "the compressed envelopes of 128 gammatone channels (180 to 7,040 Hz)",
         _later("auditory", "cochleagram_layers"),
+        layers=("cochleagram",),
     ),
     Space(
         "modulation",
         "the spectro-temporal modulations of a gammatone cochleagram (0.5 to 16 Hz, 0.5 to 16"
         " cycles per octave)",
         _later("auditory", "modulation_layers"),
+        layers=("modulation",),
     ),
     Space(
         "descriptors",
         "descriptors of loudness, timbre, tonality and rhythm",
         lambda sound: _later("descriptors", "music_descriptors")(sound.audio, sound.times),
+        layers=("loudness", "timbre", "tonality", "rhythm", "all"),
+        ordered=False,
     ),
     Space(
         "precomputed",
@@ -231,6 +262,7 @@ _ROWS = (
         lambda path, sound: _later("precomputed", "load_precomputed")(
             path, sound.label, sound.times, sound.hop
         ),
+        order=_later("precomputed", "precomputed_layers"),
         argument="PATH",
         file=_later("precomputed", "find_precomputed"),
     ),
@@ -275,11 +307,11 @@ def recorded_space(identity: str) -> Space | None:
 def check_spaces(features: Sequence[str], layers: Sequence[str] = ()) -> None:
     """Raise UsageError unless all spaces exist, and one has layers if some are chosen."""
     spaces = [find_space(name) for name in features]
-    if layers and not any(space.layers for space in spaces):
+    if layers and not any(len(space.layers) != 1 for space in spaces):
         raise UsageError(
             "None of these feature spaces has layers to choose from.",
             where="--layers",
             found=f"--features {' '.join(features)}",
-            wanted=" or ".join(name for name, space in SPACES.items() if space.layers),
+            wanted=" or ".join(s.spelling for s in SPACES.values() if len(s.layers) != 1),
             remedy="leave --layers out",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +89,29 @@ def space_grams(
         sound = Sound.read(label, path, hop)
         times.append(sound.times)
         series.append(list(space.values(sound)))
-    names = [[layer.name for layer in of_stimulus] for of_stimulus in series]
-    if any(other != names[0] for other in names):
-        raise BadDataError("Stimuli differ in their layers.", where=space.name, found=names)
-    return _explicit_grams(series), times
+    order = space.layer_order([label for label, _ in stimuli]).names
+    return _explicit_grams([ordered_layers(s, order, space.name) for s in series]), times
+
+
+def ordered_layers(
+    series: Iterable[FeatureSeries], names: Sequence[str], where: str
+) -> list[FeatureSeries]:
+    """The layers of a stimulus in the order of their names.
+
+    Raises
+    ------
+    BadDataError
+        They have other names.
+    """
+    by_name = {layer.name: layer for layer in series}
+    if set(by_name) != set(names):
+        raise BadDataError(
+            "Stimuli differ in their layers.",
+            where=where,
+            found=", ".join(by_name),
+            wanted=", ".join(names),
+        )
+    return [by_name[name] for name in names]
 
 
 def _explicit_grams(series: Sequence[Sequence[FeatureSeries]]) -> Iterator[LayerGram]:

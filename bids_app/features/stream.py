@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from bids_app.errors import BadDataError
 from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
+from bids_app.features.layers import resolve_layers
 from bids_app.features.network import CONVOLUTIONS, DENSE, Convolution, Dense, VGGish
-from bids_app.features.vggish import LAYER_NAMES, check_patches, resolve_layers
+from bids_app.features.vggish import LAYER_NAMES, check_patches
 
 Progress = Callable[[str], None]
 """Called about ten times with a few words on what is being computed and how far it is."""
@@ -109,7 +110,7 @@ def stream_layers(
     """
     if not len(patches):
         raise BadDataError("There is no stimulus.", where="patches", wanted="at least one array")
-    wanted = set(resolve_layers(layers))
+    wanted = set(resolve_layers(layers, LAYER_NAMES))
     inputs = torch.from_numpy(np.concatenate([check_patches(array) for array in patches]))
     inputs = inputs.to(device)
     top = max(wanted)

@@ -8,7 +8,7 @@ PCA and 8-bit quantization that some distributions apply to the embedding are no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,42 +51,8 @@ LAYER_NAMES = (
 )
 """Layers 1 to 23; the place in the tuple is the number minus one."""
 
-
-def resolve_layers(
-    layers: Sequence[int | str] | None = None, names: Sequence[str] = LAYER_NAMES
-) -> tuple[int, ...]:
-    """Turn layer numbers or names into sorted, unique numbers from 1.
-
-    Parameters
-    ----------
-    layers : sequence of int or str, optional
-        Numbers (1-based; digits as text too) or names; all of them unless told.
-    names : sequence of str
-        Of all layers of the network, in order.
-
-    Returns
-    -------
-    numbers : tuple of int
-
-    Raises
-    ------
-    UsageError
-        A layer does not exist.
-    """
-    numbers = set()
-    for layer in layers or names:
-        if layer in names:
-            numbers.add(names.index(str(layer)) + 1)
-        elif str(layer).isdigit() and 1 <= int(layer) <= len(names):
-            numbers.add(int(layer))
-        else:
-            raise UsageError(
-                "The network has no such layer.",
-                where="layers",
-                found=layer,
-                wanted=f"1 to {len(names)} or one of {', '.join(names)}",
-            )
-    return tuple(sorted(numbers))
+TWINS = (*(name for name in LAYER_NAMES if name.startswith(("relu", "pool"))), "EmbeddingBatch")
+"""What a layer becomes by its ReLU or its pooling."""
 
 
 def load_vggish(weights: str | Path) -> VGGish:

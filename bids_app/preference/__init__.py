@@ -7,6 +7,7 @@ from bids_app.preference.profiles import apply_weights as apply_weights
 from bids_app.preference.profiles import argmax_stability as argmax_stability
 from bids_app.preference.profiles import centroid as centroid
 from bids_app.preference.profiles import curvature_weights as curvature_weights
+from bids_app.preference.profiles import depth_averages as depth_averages
 from bids_app.preference.profiles import depth_explained as depth_explained
 from bids_app.preference.profiles import layer_depth as layer_depth
 from bids_app.preference.profiles import n_distinct as n_distinct

@@ -30,9 +30,28 @@ def layer_depth(n_layers: int) -> FloatArray:
 
 def n_distinct(depth: npt.ArrayLike) -> int:
     """Number of different depths; those equal up to rounding are one."""
+    return len(depth_averages(depth))
+
+
+def depth_averages(depth: npt.ArrayLike) -> FloatArray:
+    """Averages over layers of equal depth, as a matrix.
+
+    Parameters
+    ----------
+    depth : (n_layers,) array
+        Those equal up to rounding are one.
+
+    Returns
+    -------
+    (n_depths, n_layers) float64
+        Rows in order of depth, each of which sums to one.
+    """
     values = np.asarray(depth, dtype=np.float64)
-    span = np.ptp(values) if values.size else 0.0
-    return len(np.unique(np.round((values - values.min()) / span, 9))) if span > 0 else 1
+    span = float(np.ptp(values)) if values.size else 0.0
+    scaled = np.round((values - values.min()) / span, 9) if span > 0 else np.zeros_like(values)
+    depths, place = np.unique(scaled, return_inverse=True)
+    members = place == np.arange(len(depths))[:, np.newaxis]
+    return np.asarray(members / members.sum(axis=1, keepdims=True))
 
 
 def residual_slope(
@@ -54,7 +73,8 @@ def residual_slope(
     profiles : (n_layers, n_vertices) array
         Accuracy (correlation) per layer.
     depth : (n_layers,) array
-        Depth of the layers, usually 0 to 1 (`layer_depth`); layers may share one.
+        Depth of the layers, usually 0 to 1. Layers of equal depth are averaged first, so that a
+        block counts once.
     reference : (n_layers,) array
         Reference profile; a constant one removes the mean only.
     model : {"quadratic", "linear"}
@@ -105,7 +125,7 @@ def slope_weights(
     BadDataError
         As `residual_slope`.
     """
-    centered, others = _slope_design(depth, reference, model)
+    averages, centered, others = _slope_design(depth, reference, model)
     rest = _without(centered, others)
     if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(centered):
         beside = "" if model == "linear" else " and its square"
@@ -114,7 +134,7 @@ def slope_weights(
             where="reference",
             remedy="Use another reference profile.",
         )
-    return np.asarray(rest / (centered @ centered))
+    return np.asarray(rest / (centered @ centered) @ averages)
 
 
 def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatArray:
@@ -140,16 +160,16 @@ def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatAr
     BadDataError
         As `residual_slope`.
     """
-    centered, _ = _slope_design(depth, reference, "quadratic")
+    averages, centered, _ = _slope_design(depth, reference, "quadratic")
     bend = _bend(centered)
-    rest = _without(bend, [centered, *_direction(reference)])
+    rest = _without(bend, [centered, *_direction(averages @ np.asarray(reference, np.float64))])
     if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(bend):
         raise BadDataError(
             "The reference profile is a function of depth and its square: no curvature is left.",
             where="reference",
             remedy="Use another reference profile.",
         )
-    return np.asarray(rest / (rest @ rest))
+    return np.asarray(rest / (rest @ rest) @ averages)
 
 
 def depth_explained(
@@ -177,18 +197,21 @@ def depth_explained(
     BadDataError
         As `residual_slope`, but for a reference that leaves nothing.
     """
-    centered, others = _slope_design(depth, reference, model)
+    _, centered, others = _slope_design(depth, reference, model)
     rest = _without(centered, others)
     return float(1 - (rest @ rest) / (centered @ centered))
 
 
-def centroid(profiles: npt.ArrayLike) -> FloatArray:
+def centroid(profiles: npt.ArrayLike, depth: npt.ArrayLike) -> FloatArray:
     """Center of mass of the positive part of each profile, in layers.
 
     Parameters
     ----------
     profiles : (n_layers, n_vertices) array
         Accuracy per layer; negative values count as zero.
+    depth : (n_layers,) array
+        Depth of the layers from 0 to 1, which stand for layers 1 and n_layers; layers of equal
+        depth are averaged first.
 
     Returns
     -------
@@ -196,9 +219,12 @@ def centroid(profiles: npt.ArrayLike) -> FloatArray:
         Between 1 and n_layers; NaN where any layer is not finite or none is positive.
     """
     profiles = _check_profiles(profiles)
-    positive = np.maximum(profiles, 0.0)
+    depth = np.asarray(depth, dtype=np.float64)
+    check_shape("depth", depth, len(profiles))
+    averages = depth_averages(depth)
+    positive = averages @ np.maximum(profiles, 0.0)
     mass = positive.sum(axis=0)
-    layers = np.arange(1.0, len(profiles) + 1)
+    layers = 1.0 + averages @ depth * (len(profiles) - 1)
     defined = np.isfinite(mass) & (mass > 0)
     result = np.full(profiles.shape[1], np.nan)
     result[defined] = (layers @ positive[:, defined]) / mass[defined]
@@ -258,11 +284,12 @@ def argmax_stability(profiles: npt.ArrayLike, preferred: npt.ArrayLike) -> Float
 
 def _slope_design(
     depth: npt.ArrayLike, reference: npt.ArrayLike, model: SlopeModel
-) -> tuple[FloatArray, list[FloatArray]]:
-    """Centered depth, and what beside the constant is regressed out before its slope."""
+) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
+    """Averages over equal depths, centered depth, and what is regressed out before its slope."""
     depth = _check_vector(depth, "depth", np.size(depth))
-    _check_vector(reference, "reference", len(depth))
-    centered = depth - depth.mean()
+    reference = _check_vector(reference, "reference", len(depth))
+    averages = depth_averages(depth)
+    centered = averages @ depth - (averages @ depth).mean()
     if not np.ptp(depth) > 0:
         raise BadDataError("Depth is constant.", where="depth", wanted="layers of different depth")
     wanted, found = MIN_DEPTHS[model], n_distinct(depth)
@@ -275,7 +302,7 @@ def _slope_design(
             remedy="take the linear slope",
         )
     bend = [] if model == "linear" else [_bend(centered)]
-    return centered, [*_direction(reference), *bend]
+    return averages, centered, [*_direction(averages @ reference), *bend]
 
 
 def _bend(centered: FloatArray) -> FloatArray:

@@ -146,12 +146,13 @@ def slope_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
     if not np.isfinite(slope).any():
         reason = files.settings.get("ReferenceMissing") or "every vertex is undefined"
         return Missing("residual slope", str(reason))
+    depth = files.settings.get("Features", {}).get("LayerDepthDefinition", "0 to 1")
     scale = ColorScale.diverging("residual slope (r per network depth)", slope)
     return picture(
         surface_figure(slope, scale, mesh=mesh),
         alt="Residual slope of the layer profile on the inflated cortex, lateral and medial views"
         " of both hemispheres; positive values prefer deep layers",
-        caption="Layer preference: slope over depth (first layer 0, last layer 1) of what is left"
+        caption=f"Layer preference: slope over depth ({depth}) of what is left"
         f" of the accuracy profile after {regressed_out(files)} are regressed out. Red prefers deep"
         " layers, blue shallow ones. Untested and unmasked: only the group level tests it.",
         source=files.map_label("slope", desc="layerpref"),

@@ -127,8 +127,9 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     )
     space = recorded_space(str(features.get("Features", DEFAULT_FEATURES)))
     space = space or SPACES["precomputed"]  # a record of a space that this version does not have
-    layers = ", ".join(settings.get("layers") or ())
-    which = f"layers {layers}" if layers else f"all {len(space.layers)} layers"
+    layers = tuple(settings.get("layers") or space.layers)
+    whole = layers == space.layers
+    which = f"all {len(layers)} layers" if whole else f"layers {', '.join(layers)}"
     what = space.sentence.format(layers=which)
     return (
         f"Stimulus features were {what}, in patches of 0.96 s{hop} of the monaural sound at"

@@ -13,7 +13,6 @@ from bids_app.features.vggish import (
     LAYER_NAMES,
     layer_activations,
     load_vggish,
-    resolve_layers,
 )
 
 
@@ -114,14 +113,6 @@ def test_layer_23_is_the_relu_of_layer_22(vggish, audio):
     np.testing.assert_allclose(
         vggish(torch.from_numpy(patches)).numpy(), layers["EmbeddingBatch"], atol=1e-6
     )
-
-
-def test_layers_go_by_number_or_name():
-    assert resolve_layers() == tuple(range(1, 24))
-    assert resolve_layers(["fc2", 1, "2", 1]) == (1, 2, 22)
-    for wrong in (0, 24, "conv9"):
-        with pytest.raises(UsageError, match="no such layer"):
-            resolve_layers([wrong])
 
 
 def test_wrong_weights_are_refused_key_by_key(state, tmp_path):

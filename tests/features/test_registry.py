@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pandas as pd
 import pytest
 from examples import import_example
 
-from bids_app.analyses.participant.plan import EncodingModel
+from bids_app.analyses.participant.plan import EncodingModel, fitted_layers
 from bids_app.cli.features import add_features
 from bids_app.cli.parser import build_parser, parse_config
 from bids_app.cli.run import methods_text
 from bids_app.errors import UsageError
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.export import export_features
+from bids_app.features.layers import POSITIONS
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.registry import SPACES, Space, check_spaces, find_space
 from bids_app.features.sources import scaled_layers
@@ -36,7 +38,13 @@ def steps(sound):
 @pytest.fixture
 def stairs(monkeypatch):
     reference = Reference("Nobody, Ann", "On stairs", "Journal of Steps", "2001")
-    row = Space("stairs", "the stairs [@nobody2001]", steps, references={"nobody2001": reference})
+    row = Space(
+        "stairs",
+        "the stairs [@nobody2001]",
+        steps,
+        layers=("zeta", "alpha"),
+        references={"nobody2001": reference},
+    )
     monkeypatch.setitem(SPACES, "stairs", row)
     return row
 
@@ -44,9 +52,17 @@ def stairs(monkeypatch):
 def test_a_row_is_taken_and_named_by_the_command_line(stairs):
     config = parse_config(["/d", "/o", "participant", "--features", "stairs", "change:stairs"])
     check_spaces(config.model.features)
-    models = [EncodingModel.of(space, config) for space in config.model.spaces]
+    layers = fitted_layers(config, ["a"])
+    models = [EncodingModel.of(s, layers[s.label], config) for s in config.model.spaces]
     assert [model.label for model in models] == ["stairs", "changestairs"]
-    assert models[0].description == {"Features": "stairs", "Untrained": False}
+    assert models[0].settings["layers"] == ["zeta", "alpha"]
+    assert models[0].description == {
+        "Features": "stairs",
+        "LayerOrder": "the feature space",
+        "LayerDepth": [0.0, 1.0],
+        "LayerDepthDefinition": POSITIONS,
+        "Untrained": False,
+    }
     commands = argparse.ArgumentParser().add_subparsers()
     add_features(commands)
     for text in (build_parser().format_help(), commands.choices["features"].format_help()):
@@ -58,7 +74,7 @@ def test_a_row_is_taken_and_named_by_the_command_line(stairs):
 
 def test_a_row_is_computed_in_its_own_order_and_place(stairs, make_wav, tmp_path, monkeypatch):
     stimuli = [("a", make_wav("a.wav", 4.0)), ("b", make_wav("b.wav", 3.0))]
-    monkeypatch.setitem(SPACES, "twin", Space("twin", "the same", steps))
+    monkeypatch.setitem(SPACES, "twin", replace(stairs, name="twin"))
     found = {
         name: load_or_compute_grams(stimuli, cache_dir=tmp_path, features=name)
         for name in ("stairs", "twin", "change:stairs")

@@ -40,6 +40,12 @@ def square(depth):
     return depth**2 - np.polyval(np.polyfit(depth, depth**2, 1), depth)
 
 
+def merged(depth, *arrays):
+    """Means over the layers of each depth."""
+    distinct = sorted(set(depth.tolist()))
+    return [np.stack([a[depth == d].mean(axis=0) for d in distinct]) for a in (depth, *arrays)]
+
+
 def residual(profiles, *regressors):
     design = np.column_stack([np.ones(len(profiles)), *regressors])
     return profiles - design @ np.linalg.lstsq(design, profiles, rcond=None)[0]
@@ -50,17 +56,18 @@ def residual(profiles, *regressors):
 def test_residual_slope_equals_two_regressions(rng, depth, model):
     profiles = rng.normal(size=(len(depth), 50))
     reference = rng.normal(size=len(depth))
-    bend = [square(depth)] if model == "quadratic" else []
-    left = residual(profiles, reference, *bend)
-    wanted = [np.polyfit(depth, column, 1)[0] for column in left.T]
+    distinct, means, other = merged(depth, profiles, reference)
+    bend = [square(distinct)] if model == "quadratic" else []
+    left = residual(means, other, *bend)
+    wanted = [np.polyfit(distinct, column, 1)[0] for column in left.T]
     found = residual_slope(profiles, depth, reference, model)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     weights = slope_weights(depth, reference, model)
     np.testing.assert_allclose(weights @ profiles, wanted, atol=1e-12)
     np.testing.assert_array_equal(apply_weights(weights, profiles), found)
-    others = np.column_stack([np.ones(len(depth)), reference, *bend])
-    predicted = others @ np.linalg.lstsq(others, depth, rcond=None)[0]
-    share = 1 - np.var(depth - predicted) / np.var(depth)
+    others = np.column_stack([np.ones(len(distinct)), other, *bend])
+    predicted = others @ np.linalg.lstsq(others, distinct, rcond=None)[0]
+    share = 1 - np.var(distinct - predicted) / np.var(distinct)
     assert depth_explained(depth, reference, model) == pytest.approx(share, abs=1e-10)
 
 
@@ -68,12 +75,13 @@ def test_residual_slope_equals_two_regressions(rng, depth, model):
 def test_curvature_is_a_coefficient_of_one_regression(rng, depth):
     profiles = rng.normal(size=(len(depth), 50))
     reference = rng.normal(size=len(depth))
-    bend = square(depth)
-    design = np.column_stack([np.ones(len(depth)), reference, depth, bend])
-    wanted = np.linalg.lstsq(design, profiles, rcond=None)[0][3]
+    distinct, means, other = merged(depth, profiles, reference)
+    bend = square(distinct)
+    design = np.column_stack([np.ones(len(distinct)), other, distinct, bend])
+    wanted = np.linalg.lstsq(design, means, rcond=None)[0][3]
     weights = curvature_weights(depth, reference)
     np.testing.assert_allclose(weights @ profiles, wanted, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(weights @ bend, 1)
+    np.testing.assert_allclose(weights @ bend[np.searchsorted(distinct, depth)], 1)
     for nothing in (depth, reference, np.ones(len(depth))):
         assert weights @ nothing == pytest.approx(0, abs=1e-10)
 
@@ -123,7 +131,8 @@ def test_a_reference_that_leaves_little_of_depth_is_noticed(reference, quadratic
 def test_depths_that_differ_by_rounding_are_one():
     assert n_distinct([0.1 + 0.2, 0.3, 0.6, 1]) == 3
     assert n_distinct(1000 + 1e-3 * layer_depth(7)) == 7
-    assert n_distinct([0.5, 0.5]) == n_distinct([0.5]) == n_distinct([]) == 1
+    assert n_distinct([0.5, 0.5]) == n_distinct([0.5]) == 1
+    assert n_distinct([]) == 0
 
 
 def test_fewer_than_five_depths_have_a_linear_slope_only(rng):
@@ -174,7 +183,7 @@ def test_vertices_with_a_missing_layer_are_undefined_and_the_rest_untouched(rng)
     profiles[2, 1] = np.nan
     for measure in (
         lambda p: residual_slope(p, layer_depth(6), np.arange(6.0) ** 3),
-        centroid,
+        partial(centroid, depth=layer_depth(6)),
         preferred_layer,
     ):
         values = measure(np.abs(profiles))
@@ -210,7 +219,7 @@ def test_a_parabola_leaves_no_slope_beside_curvature_and_no_curvature():
 
 def test_centroid_of_known_profiles():
     profiles = np.array([[1.0, 0, -1, 0], [0, 0, 0.2, 0], [1, 3, 0.6, -1], [0, 0, -9, 0]])
-    np.testing.assert_allclose(centroid(profiles), [2, 3, 2.75, np.nan])
+    np.testing.assert_allclose(centroid(profiles, layer_depth(4)), [2, 3, 2.75, np.nan])
 
 
 def test_preferred_layer_counts_from_one_and_takes_the_first_of_ties():
@@ -228,8 +237,48 @@ def test_stability_of_identical_and_of_disagreeing_resamples(rng):
 
 
 @pytest.mark.parametrize(
-    "function", [centroid, preferred_layer, partial(argmax_stability, preferred=np.ones(5))]
+    "function",
+    [
+        partial(centroid, depth=np.ones(5)),
+        preferred_layer,
+        partial(argmax_stability, preferred=np.ones(5)),
+    ],
 )
 def test_profiles_of_another_shape_are_named(function):
     with pytest.raises(BadDataError, match="profiles"):
         function(np.ones(5))
+
+
+def test_layers_of_equal_depth_count_once(rng):
+    depth = np.array([0.0, 0.2, 0.2, 0.2, 0.3, 0.5, 0.7, 1.0])
+    profiles, reference = rng.normal(size=(8, 40)), rng.normal(size=8)
+    merged = np.stack([profiles[0], profiles[1:4].mean(axis=0), *profiles[4:]])
+    shorter = np.r_[reference[0], reference[1:4].mean(), reference[4:]]
+    distinct = np.array([0.0, 0.2, 0.3, 0.5, 0.7, 1.0])
+    for model in ("quadratic", "linear"):
+        np.testing.assert_allclose(
+            residual_slope(profiles, depth, reference, model),
+            residual_slope(merged, distinct, shorter, model),
+        )
+        assert depth_explained(depth, reference, model) == pytest.approx(
+            depth_explained(distinct, shorter, model)
+        )
+    np.testing.assert_allclose(
+        curvature_weights(depth, reference) @ profiles,
+        curvature_weights(distinct, shorter) @ merged,
+    )
+    positive = np.abs(profiles)
+    mass = np.stack([positive[0], positive[1:4].mean(axis=0), *positive[4:]])
+    np.testing.assert_allclose(
+        centroid(positive, depth), 1 + 7 * (distinct @ mass / mass.sum(axis=0))
+    )
+
+
+def test_a_network_of_twins_is_the_network(rng):
+    profiles, reference, depth = rng.normal(size=(7, 40)), rng.normal(size=7), layer_depth(7)
+    twice, deep = np.repeat(profiles, 3, axis=0), np.repeat(depth, 3) + 1e-12 * rng.normal(size=21)
+    np.testing.assert_allclose(
+        residual_slope(twice, deep, np.repeat(reference, 3)),
+        residual_slope(profiles, depth, reference),
+    )
+    assert n_distinct(deep) == 7

@@ -131,13 +131,13 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         }
         for stimulus in STIMULI
     ]
-    tree, own = OutputTree(root), record(root, label)
+    tree, own = OutputTree(root), record(root, label, names)
     shared = write_responses(tree, own, Prepared(blocks, summary))
     write_participant(tree, own, fits, preference, blocks, shared=shared)
     return fits
 
 
-def record(root, label):
+def record(root, label, layers):
     """What the sidecars of a made-up participant say."""
     settings = Config(bids_dir=root, output_dir=root, level="participant").participant_settings(
         "random:3"
@@ -145,7 +145,8 @@ def record(root, label):
     return Record(
         participant=label,
         model="vggish",
-        settings=settings,
+        settings=settings
+        | {"layers": layers, "layer_depth": np.linspace(0, 1, len(layers)).tolist()},
         sources=["bids:fmriprep:sub-01/func/bold.func.gii"],
         inputs={"bold.func.gii": "ab" * 32},
         stimuli={stimulus: f"{k}" * 64 for k, stimulus in enumerate(STIMULI)},

@@ -15,7 +15,12 @@ from bids_app.surface.mesh import load_mesh
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
 STIMULI = ["one", "two"]
-SETTINGS = {"space": "fsaverage5", "alphas": [1.0, 10.0], "delays": [3, 9]}
+SETTINGS = {
+    "space": "fsaverage5",
+    "alphas": [1.0, 10.0],
+    "delays": [3, 9],
+    "layer_depth": [0.0, 0.25, 0.5, 0.75, 1.0],
+}
 
 
 def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTINGS) -> None:

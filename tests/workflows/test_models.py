@@ -51,9 +51,12 @@ def test_every_model_has_its_own_maps_and_settings(several):
     assert tree.models() == tree.models_of("01") == tree.group_models() == ["envelope", "vggish"]
     own = {model: read_json(tree.participant_settings("01", model)) for model in tree.models()}
     assert own["envelope"]["SettingsHash"] != own["vggish"]["SettingsHash"]
-    assert own["envelope"]["Features"] == {"Features": "envelope", "Untrained": False}
+    assert own["envelope"]["Features"]["Features"] == "envelope"
+    assert not own["envelope"]["Features"]["Untrained"]
     layers = ["conv1", "relu3_1", "relu4_1", "fc1_1", "fc2"]
     assert own["vggish"]["Settings"]["layers"] == layers
+    assert own["vggish"]["Settings"]["layer_depth"] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert own["vggish"]["Features"]["LayerDepth"] == [0.0, 0.25, 0.5, 0.75, 1.0]
     path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="r")
     assert len(read_gifti(path)) == len(layers)
 

@@ -32,7 +32,6 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.outputs import N_VERTICES, STRUCTURES
-from bids_app.preference import layer_depth
 from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
@@ -231,8 +230,7 @@ def align_with_gradients(
 ) -> dict[str, AlignmentReport]:
     """Alignment of layer preference with every gradient, by label."""
     if preference is None:
-        depth = layer_depth(len(data.layer_names))
-        reason = preference_missing(depth, statistics.slope_model)
+        reason = preference_missing(data.depth, statistics.slope_model)
         LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
         return {}
     aligned = {}

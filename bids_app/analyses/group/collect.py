@@ -71,6 +71,11 @@ class GroupData:
         return str(self.settings["space"])
 
     @property
+    def depth(self) -> list[float]:
+        """Depth of the layers from 0 to 1; empty where nothing says their order."""
+        return [float(depth) for depth in self.settings["layer_depth"]]
+
+    @property
     def n_per_vertex(self) -> NDArray[np.int64]:
         """Participants with finite accuracy in all layers, (n_vertices,)."""
         return np.asarray(np.isfinite(self.r).all(axis=1).sum(axis=0))
@@ -140,6 +145,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
     """
     LOGGER.info("group: reading %d participants", len(participants))
     settings = [read_encoding(tree, p, model) for p in participants]
+    _check_depth(tree, model, participants, settings)
     check_same_settings(tree, model, participants, settings)
     _check_same_folds(tree, model, participants, settings)
     maps: list[NDArray[np.float32]] = []
@@ -238,6 +244,28 @@ def check_same_settings(
                 or f"the same settings, but SettingsHash {own['SettingsHash']}",
                 wanted=f"the settings of sub-{participants[0]}",
                 remedy="run the participant level again with the same settings for everybody",
+            )
+
+
+def _check_depth(
+    tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
+) -> None:
+    """Whether the maps tell the depth of their layers, as those of an earlier version do not.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    for participant, own in zip(participants, settings, strict=True):
+        depth = own["Settings"].get("layer_depth")
+        if not isinstance(depth, list):
+            raise InvalidInputError(
+                "The maps of a participant do not tell the depth of their layers.",
+                where=tree.participant_settings(participant, model),
+                found=f"layer_depth: {depth or 'not set'}",
+                wanted="one number per layer, or none where nothing says their order",
+                remedy="they are of an earlier version: run the participant level again for "
+                "everybody, into another output folder",
             )
 
 

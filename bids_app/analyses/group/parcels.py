@@ -102,6 +102,7 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
     """One row per region, and one per participant and region."""
     atlas, profiles = result.atlas, result.profiles
     group = profiles.values.mean(axis=0)
+    nowhere = np.full(len(profiles.labels), np.nan)
     described = {
         "region": profiles.labels,
         "n_vertices": profiles.n_vertices,
@@ -111,7 +112,7 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         "accuracy_p": result.accuracy_p,
         "slope": result.slopes.mean(axis=0),
         "slope_p": result.slope_p,
-        "centroid": centroid(group),
+        "centroid": centroid(group, data.depth) if data.depth else nowhere,
         "best_layer": preferred_layer(group),
         **_layers(group),
     }
@@ -161,7 +162,7 @@ REGION_COLUMNS = {
     "accuracy_p": "one-sided sign-flip p of the layer-averaged accuracy, corrected over regions",
     "slope": "mean residual slope over participants and the region",
     "slope_p": "two-sided sign-flip p of the slope, corrected over regions",
-    "centroid": "center of mass of the region's positive mean profile, in layers",
+    "centroid": "center of mass of the region's positive mean profile, in layers in order of depth",
     "best_layer": "best layer of the region's mean profile (1-based; display only)",
 }
 VALUE_COLUMNS = {

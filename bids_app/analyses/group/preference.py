@@ -24,7 +24,6 @@ from bids_app.preference import (
     curvature_weights,
     depth_explained,
     group_residual_slopes,
-    layer_depth,
     leave_one_out_references,
     preferred_layer,
     slope_weights,
@@ -114,7 +113,7 @@ def group_preference(
     n_threads: int = 1,
 ) -> GroupPreference | None:
     """Slopes and curvatures of everybody, and the group's maps; None with too few depths."""
-    depth, model = layer_depth(len(data.layer_names)), statistics.slope_model
+    depth, model = data.depth, statistics.slope_model
     if preference_missing(depth, model):
         return None
     seed = statistics.random_seed
@@ -174,7 +173,7 @@ def group_preference(
         curvature_null_max=bent[2],
         explained=explained,
         doubt=doubt,
-        centroid=centroid(accuracy.mean_r),
+        centroid=centroid(accuracy.mean_r, depth),
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
         stability=best_layer_stability(fisher_z(profiles), seed=seed),
@@ -250,9 +249,8 @@ def told_of_preference(
     data: GroupData, statistics: Statistics, preference: GroupPreference | None
 ) -> dict[str, Any]:
     """Why there is no preference, or no claim about it; empty where there is one."""
-    depth = layer_depth(len(data.layer_names))
     return {
-        "LayerPreferenceMissing": preference_missing(depth, statistics.slope_model),
+        "LayerPreferenceMissing": preference_missing(data.depth, statistics.slope_model),
         "SlopeDoubt": "" if preference is None else preference.doubt,
     }
 

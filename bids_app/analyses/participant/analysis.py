@@ -35,6 +35,8 @@ class Scope:
         Label of a feature space.
     layers : sequence of str
         Its layers.
+    depth : sequence of float
+        Of these layers; empty where nothing says their order.
     scales : sequence of str
         What was asked for, if the participant rated anything.
     rated : set of (str, str)
@@ -50,6 +52,7 @@ class Scope:
     durations: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     layers: Sequence[str] = ()
+    depth: Sequence[float] = ()
     scales: Sequence[str] = ()
     rated: AbstractSet[tuple[str, str]] = frozenset()
     contrasts: Sequence[str] = ()

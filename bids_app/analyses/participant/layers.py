@@ -145,7 +145,7 @@ def fit_layers(
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
-    """Fit one nested leave-one-stimulus-out model per layer, or for those named in `layers`.
+    """Fit one nested leave-one-stimulus-out model per layer, or for those `layers` in their order.
 
     The random seed of `statistics` draws the vertices and phases of the refits: behind
     `LayerFits.average_sd_ratio`, behind the null where a stimulus was heard more than once, and
@@ -172,7 +172,7 @@ def fit_layers(
         refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads)
     results: list[_LayerMaps] = []
     table: list[dict[str, Any]] = []
-    names = [name for name in grams.layer_names if not layers or name in layers]
+    names = list(layers or grams.layer_names)
     for position, name in enumerate(names, start=1):
         if progress is not None:
             progress(position, len(names), name)

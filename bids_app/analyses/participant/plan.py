@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of
-from bids_app.config import Config, FeatureSpace, Model
-from bids_app.features.logmel import SAMPLE_RATE, patch_times
-from bids_app.features.registry import Sound, Space, find_space
-from bids_app.features.vggish import resolve_layers
+from bids_app.analyses.participant.preference import preference_missing
+from bids_app.config import Config, FeatureSpace
+from bids_app.errors import UsageError
+from bids_app.features.layers import FittedLayers, choose_layers
+from bids_app.features.registry import Space, find_space
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
-from bids_app.inputs.records import Stimulus, StudyPlan
+from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md
 from bids_app.resources import find_weights
-from bids_app.seeds import generator
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 
-_NOISE_SECONDS = 4.0
+LOGGER = logging.getLogger("bids_app.analyses")
 
 
-def layer_names(space: FeatureSpace, model: Model, stimuli: Sequence[Stimulus]) -> tuple[str, ...]:
-    """Names of the layers that will be fitted; where no table has them, those of a short noise."""
-    row = find_space(space.features)
-    if row.layers:
-        return tuple(row.layers[n - 1] for n in resolve_layers(model.layers, row.layers))
-    samples = int(_NOISE_SECONDS * SAMPLE_RATE)
-    audio = generator(0, "noise that asks for layers").standard_normal(samples) / 10
-    times = patch_times(audio.size, model.hop)
-    sound = Sound(stimuli[0].label, audio.astype(np.float32), times, model.hop)
-    return tuple(layer.name for layer in row.values(sound))
+def fitted_layers(config: Config, stimuli: Sequence[str]) -> dict[str, FittedLayers]:
+    """Layers that will be fitted, with their depth, by model label.
+
+    Raises
+    ------
+    UsageError
+        Layers or depths that do not exist or do not belong to every feature space.
+    MissingInputError, BadDataError
+        A file that has the layers is missing or unusable.
+    """
+    model = config.model
+    spaces = {space.label: find_space(space.features) for space in model.spaces}
+    if model.layer_depth and len(spaces) > 1:
+        raise UsageError(
+            "Depths are those of the layers of one feature space.",
+            where="--layer-depth",
+            found=f"--features {' '.join(model.features)}",
+            remedy="fit one feature space in one call",
+        )
+    return {
+        label: choose_layers(row.layer_order(stimuli), model.layers, model.layer_depth)
+        for label, row in spaces.items()
+    }
 
 
 def write_descriptions(tree: OutputTree, plan: StudyPlan, suffixes: Sequence[str]) -> None:
@@ -69,6 +81,7 @@ class EncodingModel:
 
     space: FeatureSpace
     weights: str
+    layers: FittedLayers
     settings: dict[str, Any]
     save_weights: tuple[str, ...] = ()
     mask: tuple[Path, ...] = ()
@@ -79,20 +92,21 @@ class EncodingModel:
         return self.space.label
 
     @classmethod
-    def of(cls, space: FeatureSpace, config: Config) -> EncodingModel:
-        """Check the space and find its weights."""
-        row = find_space(space.features)
-        weights = find_weights(config.model.weights) if row.network else ""
-        layers = resolve_layers(config.model.layers, row.layers) if row.layers else ()
+    def of(cls, space: FeatureSpace, layers: FittedLayers, config: Config) -> EncodingModel:
+        """Find the weights of a space, and say where its layers have no preference."""
+        row, model = find_space(space.features), config.model
+        weights = find_weights(model.weights) if row.network else ""
         settings = config.participant_settings(
             _weights_checksum(weights) if weights else "", row.identity
         )
         own = {
             "cortex_mask": mask_checksums(config),
-            "layers": [row.layers[n - 1] for n in layers] if config.model.layers else [],
+            "layers": list(layers.names),
+            "layer_depth": list(layers.depth),
         }
-        model = config.model
-        return cls(space, weights, settings | own, model.save_weights, model.weights_mask)
+        if reason := preference_missing(layers.depth, config.statistics.slope_model):
+            LOGGER.warning("model-%s: %s", space.label, reason)
+        return cls(space, weights, layers, settings | own, model.save_weights, model.weights_mask)
 
     @property
     def _row(self) -> Space:
@@ -114,11 +128,17 @@ class EncodingModel:
     def description(self) -> dict[str, Any]:
         """What sidecars say of the features."""
         network = self._row.network
+        told: dict[str, Any] = {
+            "Features": self.settings["features"],
+            "LayerOrder": self.layers.source or None,
+            "LayerDepth": list(self.layers.depth),
+            "LayerDepthDefinition": self.layers.definition,
+        }
         if network is None:
-            return {"Features": self.settings["features"], "Untrained": False}
+            return {**told, "Untrained": False}
         untrained = self.weights.startswith("random:")
         return {
-            "Features": self.settings["features"],
+            **told,
             "Network": network.name,
             "Weights": self.weights if untrained else Path(self.weights).name,
             "WeightsSHA256": self.settings["weights_sha256"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,6 @@ from bids_app.preference import (
     centroid,
     curvature_weights,
     depth_explained,
-    layer_depth,
     n_distinct,
     preferred_layer,
     reference_profile,
@@ -87,7 +87,19 @@ def spread(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def preference_missing(depth: ArrayLike, model: SlopeModel) -> str:
-    """Why a model whose layers have these depths has no layer preference; empty where it has."""
+    """Why a model whose layers have these depths has no layer preference; empty where it has.
+
+    Parameters
+    ----------
+    depth : array of shape (n_layers,)
+        Empty where nothing says the order of the layers.
+    model : {"quadratic", "linear"}
+    """
+    if not np.size(depth):
+        return (
+            "layer preference needs layers in order of depth, and nothing says their order; "
+            "--layers or --layer-depth may"
+        )
     wanted, found = MIN_DEPTHS[model], n_distinct(depth)
     n_layers = np.size(depth)
     if found >= wanted:
@@ -112,14 +124,15 @@ def slope_doubt(explained: float, model: SlopeModel) -> str:
     )
 
 
-def derive_preference(fits: LayerFits, model: SlopeModel) -> PreferenceMaps | None:
+def derive_preference(
+    fits: LayerFits, depth: Sequence[float], model: SlopeModel
+) -> PreferenceMaps | None:
     """Slope, curvature, centroid and argmax of every layer profile; None with too few depths.
 
     The null standard deviation of the layer average is the layers' mean standard deviation (closed
     form, per vertex) times a ratio that refits give for the participant: the layers' dependence.
     """
     profiles = fits.r.astype(np.float64)
-    depth = layer_depth(len(profiles))
     if preference_missing(depth, model):
         return None
     averaged = profiles.mean(axis=0)
@@ -139,7 +152,7 @@ def derive_preference(fits: LayerFits, model: SlopeModel) -> PreferenceMaps | No
     return PreferenceMaps(
         slope=slope,
         curvature=curvature,
-        centroid=centroid(profiles),
+        centroid=centroid(profiles, depth),
         argmax=preferred_layer(profiles),
         maximum=profiles.max(axis=0),
         mean_q=mean_q,

@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.figures import draw_stimuli
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
-from bids_app.analyses.participant.preference import derive_preference, preference_missing
+from bids_app.analyses.participant.preference import derive_preference
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
 from bids_app.analyses.participant.weights import save_weights
 from bids_app.analyses.participant.write import write_participant
@@ -20,7 +20,6 @@ from bids_app.features.loudness import Loudness
 from bids_app.features.vggish import resolve_device
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
-from bids_app.preference import layer_depth
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -121,9 +120,9 @@ def write_model(
     weights_files: list[Path] | None = None,
 ) -> list[Path]:
     """Layer preference, and every map of one feature space."""
-    preference = derive_preference(fits, slope_model := record.settings["slope_model"])
-    reason = preference_missing(layer_depth(len(fits.r)), slope_model)
-    if told := reason or (preference and (preference.reason or preference.doubt)):
+    depth, slope_model = (record.settings[name] for name in ("layer_depth", "slope_model"))
+    preference = derive_preference(fits, depth, slope_model)
+    if preference is not None and (told := preference.reason or preference.doubt):
         LOGGER.warning("sub-%s: model-%s: %s", record.participant, record.model, told)
     written = write_participant(
         tree,

@@ -21,7 +21,6 @@ from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.inputs.estimate import FLOAT, Cost, response_memory
 from bids_app.outputs import OutputTree, safe_label
-from bids_app.preference import layer_depth
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
 
@@ -44,8 +43,8 @@ def write_participant(
     list of Path
         Every file of the model.
     """
-    writer = ParticipantWriter(tree, record, _common_fields(record, fits, blocks))
-    missing = preference_missing(layer_depth(len(fits.r)), record.settings["slope_model"])
+    common = _common_fields(record, fits, blocks)
+    writer = ParticipantWriter(tree, record, common)
     writer.begin()
     writer.written += shared
     writer.write(ENCODING, fits, layer_parts(fits.layer_names, fits.fold_stimuli))
@@ -57,7 +56,7 @@ def write_participant(
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
         LayerAverageSDRatio=fits.average_sd_ratio,
-        LayerPreferenceMissing=missing,
+        LayerPreferenceMissing=common["LayerPreferenceMissing"],
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
         SlopeDoubt="" if preference is None else preference.doubt,
@@ -139,7 +138,7 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "Features": record.features,
         "DegenerateVertices": fits.n_degenerate,
         "LayerPreferenceMissing": preference_missing(
-            layer_depth(len(fits.r)), settings["slope_model"]
+            settings["layer_depth"], settings["slope_model"]
         ),
         "SettingsHash": settings_hash(dict(settings)),
     }
@@ -216,8 +215,7 @@ def _planned_responses(scope: Scope) -> list[Part]:
 
 def _planned_models(scope: Scope) -> list[Part]:
     folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
-    depth = layer_depth(len(scope.layers))
-    missing = preference_missing(depth, scope.config.statistics.slope_model)
+    missing = preference_missing(scope.depth, scope.config.statistics.slope_model)
     return [*layer_parts(scope.layers, folds), *([] if missing else [PREFERENCE])]
 
 

@@ -294,7 +294,11 @@ def _test_scores(
     for p, names in told.items():
         if names != wanted:
             raise damaged(tree.scores(p, model, "ratings"), ", ".join(names), ", ".join(wanted))
-    scores = summarize_scores(own, statistics)
+    depth = next(iter(stored.values()))["Settings"].get("layer_depth")
+    if not isinstance(depth, list):
+        first = tree.participant_settings(next(iter(stored)), model, RATINGS_DESC)
+        raise damaged(first, f"layer_depth: {depth}", "the depth of the layers")
+    scores = summarize_scores(own, statistics, depth)
     kept = scores.participants
     group = RatingGroup(
         model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out

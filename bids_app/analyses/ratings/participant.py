@@ -113,10 +113,11 @@ def predict_from_ratings(
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """Whose ratings of what are to be predicted, and how many of their samples per second."""
+    """Whose ratings of what are to be predicted, by which layers, at what rate (per second)."""
 
     participant: str
     stimuli: tuple[str, ...]
+    layers: tuple[str, ...]
     rate: float
 
 
@@ -144,7 +145,12 @@ def score_jobs(
 ) -> list[ScoreJob]:
     """Whose ratings are to be predicted, at the rate that the option means for them."""
     return [
-        ScoreJob(record.participant, tuple(record.stimuli), _rate(record, plan, study, rate))
+        ScoreJob(
+            record.participant,
+            tuple(record.stimuli),
+            tuple(record.settings["layers"]),
+            _rate(record, plan, study, rate),
+        )
         for record in records
     ]
 
@@ -173,7 +179,7 @@ def score_layers(
     statistics: Statistics,
     n_threads: int = 1,
 ) -> dict[str, LayerScores]:
-    """Predict everybody's ratings from every layer; the stimulus side is computed once.
+    """Predict everybody's ratings from the layers fitted; the stimulus side is computed once.
 
     Returns
     -------
@@ -181,19 +187,20 @@ def score_layers(
     """
     LOGGER.info("layers and ratings of %d participants", len(jobs))
     options: dict[str, Any] = {"model": model, "statistics": statistics, "n_threads": n_threads}
-    together: dict[tuple[tuple[str, ...], float], list[str]] = {}
+    together: dict[tuple[tuple[str, ...], tuple[str, ...], float], list[str]] = {}
     for job in jobs:
-        together.setdefault((job.stimuli, job.rate), []).append(job.participant)
+        together.setdefault((job.stimuli, job.layers, job.rate), []).append(job.participant)
     found: dict[str, LayerScores] = {}
-    for (stimuli, rate), participants in together.items():
+    for (stimuli, layers, rate), participants in together.items():
+        chosen = grams.of_layers(layers)
         shared = {"stimuli": stimuli, "scales": scales}
         scores, reason = attempt(
-            fit_rating_scores, grams, ratings, participants, rate=rate, **shared, **options
+            fit_rating_scores, chosen, ratings, participants, rate=rate, **shared, **options
         )
-        changes = layer_changes(grams, stimuli)
+        changes = layer_changes(chosen, stimuli)
         for participant in participants:
             change, no_change = attempt(
-                correlate_changes, grams, ratings, participant, changes=changes, **shared
+                correlate_changes, chosen, ratings, participant, changes=changes, **shared
             )
             own = None if scores is None else scores[participant]
             left_out = {"layers and ratings": reason or _skipped(own), "changes": no_change}

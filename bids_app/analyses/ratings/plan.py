@@ -170,7 +170,8 @@ def plan_ratings(
     claim_settings(tree, EMOTION_LABEL, map_settings)
     score_settings = {}
     for label, settings in models.items():
-        score_settings[label] = config.rating_score_settings(
+        chosen = {name: settings[name] for name in ("layers", "layer_depth")}
+        score_settings[label] = chosen | config.rating_score_settings(
             str(settings["weights_sha256"]), str(settings["features"])
         )
         claim_settings(tree, label, score_settings[label], desc=RATINGS_DESC)

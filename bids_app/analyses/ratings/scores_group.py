@@ -15,7 +15,7 @@ from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.config import Statistics
 from bids_app.errors import TooFewError
 from bids_app.group import sign_flip_max_t
-from bids_app.preference import centroid, layer_depth, residual_slope
+from bids_app.preference import centroid, residual_slope
 from bids_app.seeds import generator
 from bids_app.statistics import fisher_z
 
@@ -38,7 +38,8 @@ class GroupScores:
     t, p : array of shape (n_layers, n_scales)
         Mean accuracy above zero by sign flips, corrected over layers and scales.
     preferred, preferred_low, preferred_high : array of shape (n_scales,)
-        Center of mass of the positive mean profile, in layers, with its bootstrap interval.
+        Center of mass of the positive mean profile, in layers, with its bootstrap interval; NaN
+        where nothing says the order of the layers.
     pairs : list of n_pairs str
         ``Emotionality - Enjoyment``.
     interaction_t, interaction_p : array of shape (n_pairs, n_layers)
@@ -71,7 +72,11 @@ class GroupScores:
 
 
 def summarize_scores(
-    scores: Mapping[str, RatingScores], statistics: Statistics, *, n_bootstrap: int = 2000
+    scores: Mapping[str, RatingScores],
+    statistics: Statistics,
+    depth: Sequence[float],
+    *,
+    n_bootstrap: int = 2000,
 ) -> GroupScores:
     """Profile per scale with its interval, and whether scales prefer different layers.
 
@@ -83,6 +88,8 @@ def summarize_scores(
     scores : mapping from participant to RatingScores
     statistics : Statistics
         Sign flips and seed.
+    depth : sequence of n_layers float
+        Of the layers; empty where nothing says their order.
     n_bootstrap : int
 
     Returns
@@ -103,9 +110,13 @@ def summarize_scores(
     draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
     resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
     low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
-    centers = np.stack([centroid(sample) for sample in np.tanh(resampled)])
+    preferred = low_layer = high_layer = np.full(len(wanted), np.nan)
+    if len(depth):
+        preferred = centroid(np.tanh(z.mean(axis=0)), depth)
+        centers = np.stack([centroid(sample, depth) for sample in np.tanh(resampled)])
+        low_layer, high_layer = np.nanpercentile(centers, _CENTRAL, axis=0)
     pairs = list(combinations(range(len(wanted)), 2))
-    found = _compare(z, pairs, statistics)
+    found = _compare(z, pairs, statistics, depth)
     return GroupScores(
         participants=kept,
         scales=wanted,
@@ -116,9 +127,9 @@ def summarize_scores(
         high=high,
         t=tested.t,
         p=tested.p,
-        preferred=centroid(np.tanh(z.mean(axis=0))),
-        preferred_low=np.nanpercentile(centers, _CENTRAL[0], axis=0),
-        preferred_high=np.nanpercentile(centers, _CENTRAL[1], axis=0),
+        preferred=preferred,
+        preferred_low=low_layer,
+        preferred_high=high_layer,
         pairs=[f"{wanted[a]} - {wanted[b]}" for a, b in pairs],
         **found,
     )
@@ -153,7 +164,10 @@ def _complete(
 
 
 def _compare(
-    z: NDArray[np.float64], pairs: Sequence[tuple[int, int]], statistics: Statistics
+    z: NDArray[np.float64],
+    pairs: Sequence[tuple[int, int]],
+    statistics: Statistics,
+    depth: Sequence[float],
 ) -> dict[str, Any]:
     """Interaction and slope differences of all pairs of scales."""
     n_participants, n_layers, _ = z.shape
@@ -169,7 +183,7 @@ def _compare(
     differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
     centered = differences - differences.mean(axis=2, keepdims=True)
     interaction = sign_flip_max_t(centered, tail="two-sided", **statistics.flips)
-    depth, model = layer_depth(n_layers), statistics.slope_model
+    model = statistics.slope_model
     found = {"interaction_t": interaction.t, "interaction_p": interaction.p}
     if preference_missing(depth, model):
         return found | dict.fromkeys(("slope", "slope_t", "slope_p"), np.full(len(pairs), np.nan))

@@ -95,7 +95,7 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
     tree = OutputTree(tmp_path)
     content = {
         "SettingsHash": "0",
-        "Settings": {"space": "fsaverage5"},
+        "Settings": {"space": "fsaverage5", "layer_depth": [0.0]},
         "Stimuli": {"happy": "a", "sad": "b"},
         "HeldOutStimuli": ["happy", "sad"],
         "DegenerateVertices": 0,
@@ -112,7 +112,7 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
 def test_a_model_of_too_few_layers_has_no_preference_and_a_reason():
     grams = make_grams((40.0, 50.0, 60.0))
     fits = fit_layers(grams, make_blocks((), (40, 50, 60)), **OPTIONS)
-    assert derive_preference(fits, "quadratic") is None
+    assert derive_preference(fits, [0.0], "quadratic") is None
     told = "layer preference needs at least {} layers; this model has {}"
     assert preference_missing([0, 1], "quadratic") == told.format(5, 2)
     assert preference_missing([0, 1], "linear") == told.format(3, 2)
@@ -123,6 +123,23 @@ def test_a_model_of_too_few_layers_has_no_preference_and_a_reason():
     assert preference_missing(np.arange(5), "quadratic") == ""
     tied = [0, 0, 0.5, 0.5, 1, 1]
     assert "5 different depths of layers; this model has 3" in preference_missing(tied, "quadratic")
+    assert "nothing says their order" in preference_missing([], "quadratic")
+
+
+def test_maps_that_do_not_tell_the_depth_of_their_layers_are_refused(tmp_path):
+    tree = OutputTree(tmp_path)
+    content = {
+        "SettingsHash": "0",
+        "Settings": {"space": "fsaverage5"},
+        "Stimuli": {"happy": "a"},
+        "HeldOutStimuli": ["happy"],
+        "DegenerateVertices": 0,
+        "ReferenceVertices": 0,
+    }
+    for who in ("01", "02"):
+        write_json(tree.participant_settings(who, "vggish"), content)
+    with pytest.raises(InvalidInputError, match=r"(?s)depth of their layers.*earlier version"):
+        load_group(tree, "vggish", ["01", "02"])
 
 
 def test_a_slope_is_doubted_where_depth_is_explained():
@@ -152,8 +169,8 @@ def test_chosen_layers_are_fitted_alone():
     whole, asked = grams.gram, []
     grams.gram = lambda layer: asked.append(layer) or whole(layer)
     fits = fit_layers(grams, make_blocks((), (40, 50, 60)), layers=("c", "a"), **OPTIONS)
-    assert fits.layer_names == ["a", "c"]
-    assert [row["layer"] for row in fits.table] == asked == [1, 3]
+    assert fits.layer_names == ["c", "a"]
+    assert [row["layer"] for row in fits.table] == asked == [3, 1]
 
 
 def test_stability_is_about_the_layer_that_is_shown():

@@ -39,7 +39,7 @@ def group_of(reference, monkeypatch, *, slope=0.0, bend=0.0, model="quadratic"):
         [f"layer{k}" for k in range(n_layers)],
         ["one"],
         ["one"],
-        {"space": "fsaverage5"},
+        {"space": "fsaverage5", "layer_depth": layer_depth(n_layers).tolist()},
         [],
     )
     monkeypatch.setattr(module, "load_fold_maps", lambda tree, data, stat: data.r[:, np.newaxis])

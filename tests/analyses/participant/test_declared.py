@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from examples import import_example
@@ -20,11 +22,12 @@ from bids_app.cli.dry_run import folded
 from bids_app.cli.run import main
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.outputs import OutputTree, bidsignore, sidecar_of
+from bids_app.outputs import OutputTree, bidsignore, parse_entities, safe_label, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
 N_VERTICES = 20484
 LAYERS, FOLDS = ["a", "b"], ["first", "second"]
+ORDERED = ["input", "pool1", "pool2", "pool10", "fc1", "logits"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,49 @@ def test_a_map_is_added_by_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, 
     assert main([str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]) == 0
     names = listed(capsys.readouterr().out)
     assert {f"sub-01/func/{path.name}" for path in (left, right, sidecar_of(right))} <= names
+
+
+@pytest.mark.parametrize(
+    ("tracked", "options", "said"),
+    [
+        (True, (), "the order in which the arrays were created"),
+        (False, (), ""),
+        (False, ("--layers", *ORDERED), "--layers"),
+    ],
+)
+def test_layers_without_an_order_have_maps_of_accuracy_and_no_preference(
+    tracked, options, said, tree, tmp_path, capsys
+):
+    tree.simple()
+    (tmp_path / "own").mkdir()
+    for path in (tree.root / "stimuli").iterdir():
+        own = tmp_path / "own" / f"{safe_label(path.stem)}.h5"
+        with h5py.File(own, "w", track_order=tracked) as file:
+            file["time"] = np.arange(0.0, 30.0)
+            for name in ORDERED:
+                file[name] = np.random.default_rng(0).normal(size=(30, 2))
+    features = ("--features", f"precomputed:{tmp_path / 'own'}", *options)
+    call = [str(tree.root), str(tmp_path / "out"), "participant", *features]
+    assert main([*call, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    shown = ORDERED if said else sorted(ORDERED)
+    assert f"model-own: {', '.join(shown)} (" + (f"order: {said})" if said else "") in text
+    assert ("warning: layer preference needs layers in order of depth" in text) is not bool(said)
+    names = {parse_entities(Path(name)).get("desc") for name in listed(text)}
+    assert ("layerpref" in names) is bool(said)
+
+
+def test_depths_are_those_of_one_feature_space(tree, tmp_path, capsys):
+    tree.simple()
+    call = [str(tree.root), str(tmp_path / "out"), "participant", "--vggish-weights", "random:0"]
+    call += ["--layers", "conv1", "conv2", "fc2", "--dry-run"]
+    assert main([*call, "--layer-depth", "1", "1", "2"]) == 0
+    assert "5 different depths of layers; this model has 2" in capsys.readouterr().out
+    both = [*call, "--features", "vggish", "descriptors", "--layer-depth", "1", "1", "2"]
+    assert main(both) == 2
+    assert "one feature space" in capsys.readouterr().err
+    assert main([*call, "--features", "vggish", "descriptors"]) == 2
+    assert "no such layer" in capsys.readouterr().err
 
 
 def test_every_declared_end_of_a_name_is_ignored_by_the_validator(tree):

@@ -105,7 +105,7 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
         load_gradient(option, "fsaverage5")
     accuracy = SimpleNamespace(mask=np.arange(N_VERTICES) % 3 == 0, mean_r=r.mean(axis=0))
     statistics = Statistics(n_spins=19, random_seed=0)
-    report = align(data, accuracy, SimpleNamespace(slopes=slopes), gradient, statistics)
+    report = align(data, accuracy, SimpleNamespace(slopes=slopes, doubt=""), gradient, statistics)
     assert report.plain.r > 0.8
     writer = GroupWriter(OutputTree(tmp_path / "out"), data, {})
     writer.statmap("value", gradient.values[None], ["gradient"], desc="gradient")

@@ -18,6 +18,9 @@ ALPHAS = tuple(np.logspace(-2, 4, 7))
 SCALES = {"Emotionality": 4, "Enjoyment": 2}
 
 
+DEPTH = np.linspace(0, 1, 23)
+
+
 def drawn(n_permutations, seed):
     return Statistics(n_permutations=n_permutations, random_seed=seed)
 
@@ -95,7 +98,7 @@ def test_missing_and_constant_scales_are_kept_out_and_said_so(grams):
     assert found["04"].r.shape == (5, 0)
     assert found["04"].rows() == []
     with pytest.raises(BadDataError, match=r"1 of 4(.|\n)*sub-02: Enjoyment: not rated"):
-        summarize_scores(found, drawn(10_000, 0))
+        summarize_scores(found, drawn(10_000, 0), np.linspace(0, 1, 5))
 
 
 def test_unrelated_ratings_stay_at_their_nominal_error(grams):
@@ -112,13 +115,23 @@ def test_unrelated_ratings_stay_at_their_nominal_error(grams):
     assert 0.005 < (p < 0.05).mean() < 0.11
 
 
+def test_without_an_order_of_layers_profiles_stay_and_depth_goes():
+    found = summarize_scores(profiles(0.3, seed=1), drawn(99, 0), (), n_bootstrap=3)
+    ordered = summarize_scores(profiles(0.3, seed=1), drawn(99, 0), DEPTH, n_bootstrap=3)
+    for name in ("r", "t", "p", "interaction_t", "interaction_p"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(ordered, name))
+    for name in ("preferred", "preferred_low", "preferred_high", "slope", "slope_t", "slope_p"):
+        assert np.isnan(getattr(found, name)).all()
+        assert np.isfinite(getattr(ordered, name)).all()
+
+
 def group(grams, n=8, **options):
     participants = [f"{k:02d}" for k in range(1, n + 1)]
     return fit(grams, planted(grams, participants, **options), participants)
 
 
 def test_group_profiles_and_interaction(grams):
-    found = summarize_scores(group(grams), drawn(500, 0), n_bootstrap=200)
+    found = summarize_scores(group(grams), drawn(500, 0), np.linspace(0, 1, 5), n_bootstrap=200)
     assert found.r[:, 0].argmax() == 3
     assert found.r[:, 1].argmax() == 1
     assert (found.low <= found.r).all()
@@ -153,7 +166,7 @@ def profiles(gain, n=14, seed=0, shift=0.0):
 def test_slope_does_not_follow_from_one_scale_being_predicted_better():
     hits_slope = hits_interaction = 0
     for seed in range(40):
-        found = summarize_scores(profiles(0.3, seed=seed), drawn(199, 0), n_bootstrap=2)
+        found = summarize_scores(profiles(0.3, seed=seed), drawn(199, 0), DEPTH, n_bootstrap=2)
         hits_slope += found.slope_p[0] <= 0.05
         hits_interaction += np.nanmin(found.interaction_p) <= 0.05
     assert hits_slope <= 6
@@ -162,11 +175,12 @@ def test_slope_does_not_follow_from_one_scale_being_predicted_better():
 
 def test_preference_error_rate_and_power():
     null = [
-        summarize_scores(profiles(1.0, seed=s), drawn(199, s), n_bootstrap=2) for s in range(60)
+        summarize_scores(profiles(1.0, seed=s), drawn(199, s), DEPTH, n_bootstrap=2)
+        for s in range(60)
     ]
     assert sum(f.slope_p[0] <= 0.05 for f in null) <= 8
     assert sum(np.nanmin(f.interaction_p) <= 0.05 for f in null) <= 8
-    found = summarize_scores(profiles(1.0, shift=-0.25), drawn(499, 0), n_bootstrap=2)
+    found = summarize_scores(profiles(1.0, shift=-0.25), drawn(499, 0), DEPTH, n_bootstrap=2)
     assert found.slope_p[0] < 0.05
     assert found.slope[0] > 0
 

@@ -1,0 +1,183 @@
+"""Layers of a feature space: who says their order, which are fitted, how deep they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+
+from bids_app.errors import UsageError
+
+BLOCKS = "blocks"
+"""Instead of names of layers: all but the twins."""
+POSITIONS = "position among the layers fitted: 0 the first, 1 the last, in equal steps"
+GIVEN = "as given by --layer-depth, moved and scaled to 0..1; layers of equal depth count as one"
+UNSAID = "not defined: nothing says in which order the layers lie"
+
+
+@dataclass(frozen=True)
+class LayerOrder:
+    """Layers of a feature space, and what says that their order is one of depth.
+
+    Attributes
+    ----------
+    names : tuple of str
+    source : str
+        Who says the order; empty where nobody does, and the order of `names` means nothing.
+    twins : set of str
+        Layers that repeat the one before them: after its ReLU, or its pooling.
+    open : bool
+        Whether the user may say the order, by naming the layers in it.
+    """
+
+    names: tuple[str, ...]
+    source: str = ""
+    twins: AbstractSet[str] = frozenset()
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class FittedLayers:
+    """Layers to be fitted and their depth.
+
+    Attributes
+    ----------
+    names : tuple of n_layers str
+        In order.
+    depth : tuple of n_layers float
+        From 0 to 1, never decreasing; empty where nothing says the order.
+    source : str
+        Who says the order; empty where nobody does.
+    definition : str
+        What depth means here.
+    """
+
+    names: tuple[str, ...]
+    depth: tuple[float, ...]
+    source: str
+    definition: str
+
+
+def resolve_layers(layers: Sequence[int | str] | None, names: Sequence[str]) -> tuple[int, ...]:
+    """Turn layer numbers or names into unique numbers from 1, in the order given.
+
+    Parameters
+    ----------
+    layers : sequence of int or str, optional
+        Numbers (1-based; digits as text too) or names; all of them unless told.
+    names : sequence of str
+        Of all layers, in order.
+
+    Returns
+    -------
+    numbers : tuple of int
+
+    Raises
+    ------
+    UsageError
+        A layer does not exist.
+    """
+    numbers = []
+    for layer in layers or names:
+        if layer in names:
+            numbers.append(list(names).index(str(layer)) + 1)
+        elif str(layer).isdigit() and 1 <= int(layer) <= len(names):
+            numbers.append(int(layer))
+        else:
+            raise UsageError(
+                "The feature space has no such layer.",
+                where="--layers",
+                found=layer,
+                wanted=f"1 to {len(names)} or one of {', '.join(names)}",
+            )
+    return tuple(dict.fromkeys(numbers))
+
+
+def choose_layers(
+    order: LayerOrder, layers: Sequence[int | str] = (), depth: Sequence[float] = ()
+) -> FittedLayers:
+    """Layers to be fitted, in order, with their depth.
+
+    Parameters
+    ----------
+    order : LayerOrder
+        Of the feature space.
+    layers : sequence of int or str
+        As for `resolve_layers`, or ``blocks`` alone for all but the twins; none are all. Where the
+        space leaves the order open, the layers are in the order given. A single layer is always
+        fitted.
+    depth : sequence of float
+        One per layer fitted, never decreasing; in any unit.
+
+    Raises
+    ------
+    UsageError
+        A layer does not exist, no layer is known as a twin, a number of a layer where nothing
+        numbers them, or depths that do not fit.
+    """
+    source = order.source
+    if len(order.names) == 1:
+        layers = ()
+    if list(layers) == [BLOCKS] and BLOCKS not in order.names:
+        if not order.twins:
+            raise UsageError(
+                "Nothing says which layers of this feature space repeat others.",
+                where="--layers",
+                found=BLOCKS,
+                wanted=f"some of {', '.join(order.names)}",
+            )
+        names = tuple(name for name in order.names if name not in order.twins)
+    else:
+        numbers = resolve_layers(layers, order.names)
+        if order.source and not order.open:
+            numbers = tuple(sorted(numbers))
+        elif order.open and layers:
+            _refuse_numbers(order, layers)
+            if not source or list(numbers) != sorted(numbers):
+                source = "--layers"
+        names = tuple(order.names[number - 1] for number in numbers)
+    if depth:
+        if not source and not layers:
+            raise UsageError(
+                "Depths belong to layers whose order is known.",
+                where="--layer-depth",
+                found=f"nothing says the order of {', '.join(names)}",
+                remedy="name the layers in order of depth, with --layers",
+            )
+        return FittedLayers(names, _scaled(depth, names), source or "--layer-depth", GIVEN)
+    if not source:
+        return FittedLayers(names, (), "", UNSAID)
+    return FittedLayers(names, tuple(np.linspace(0, 1, len(names)).tolist()), source, POSITIONS)
+
+
+def _refuse_numbers(order: LayerOrder, layers: Sequence[int | str]) -> None:
+    numbers = [str(layer) for layer in layers if layer not in order.names]
+    if numbers and not order.source:
+        raise UsageError(
+            "Layers without an order have no numbers.",
+            where="--layers",
+            found=" ".join(numbers),
+            wanted=f"names, in order of depth: some of {', '.join(order.names)}",
+        )
+
+
+def _scaled(depth: Sequence[float], names: Sequence[str]) -> tuple[float, ...]:
+    values = np.asarray(depth, dtype=np.float64)
+    steps = np.diff(values)
+    if len(values) != len(names) or not np.isfinite(values).all() or (steps < 0).any():
+        raise UsageError(
+            "Depths do not fit the layers.",
+            where="--layer-depth",
+            found=f"{len(values)} numbers: {' '.join(f'{value:g}' for value in values)}",
+            wanted=f"{len(names)} that never decrease, one for each of {', '.join(names)}",
+        )
+    if not steps.any():
+        raise UsageError(
+            "All layers have one depth.",
+            where="--layer-depth",
+            found=" ".join(f"{value:g}" for value in values),
+            wanted="numbers that increase from the first layer to the last",
+        )
+    return tuple(((values - values[0]) / (values[-1] - values[0])).tolist())
