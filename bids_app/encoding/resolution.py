@@ -136,8 +136,8 @@ class Resolution:
                 self._right[held_out.training, i] = product.astype(dtype)
         self.sources.append(sources)
 
-    def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
-        """Resolution matrices of a held-out segment at one penalty.
+    def make(self, segment: int, alpha: int) -> list[NDArray[Any]]:
+        """Resolution matrices of a held-out segment at one penalty, made and not kept.
 
         Parameters
         ----------
@@ -151,11 +151,15 @@ class Resolution:
         list of ndarray, each (2 * n_freq of the segment, 2 * n_freq of the source)
             One per training segment, in the order of ``sources[segment]``.
         """
+        index = self._training_of[segment]
+        left = self._left[segment] * self._trainings[index].shrinkage[:, alpha]
+        return [left @ self._right[index, i] for i in self.sources[segment]]
+
+    def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
+        """As :meth:`make`, kept for the next call."""
         key = (segment, alpha)
         if key not in self._made:
-            index = self._training_of[segment]
-            left = self._left[segment] * self._trainings[index].shrinkage[:, alpha]
-            self._made[key] = [left @ self._right[index, i] for i in self.sources[segment]]
+            self._made[key] = self.make(segment, alpha)
         return self._made[key]
 
 

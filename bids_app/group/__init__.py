@@ -17,6 +17,12 @@ from bids_app.group.inference import SignFlipResult as SignFlipResult
 from bids_app.group.inference import sign_flip_max_t as sign_flip_max_t
 from bids_app.group.isc import IscResult as IscResult
 from bids_app.group.isc import isc as isc
+from bids_app.group.linear_music import layer_set_kernels as layer_set_kernels
+from bids_app.group.linear_music import linear_music_kernel as linear_music_kernel
+from bids_app.group.linear_music import linear_music_null as linear_music_null
+from bids_app.group.music_kernel import LinearMusicNull as LinearMusicNull
+from bids_app.group.music_kernel import MusicKernel as MusicKernel
+from bids_app.group.music_kernel import join_kernels as join_kernels
 from bids_app.group.music_refits import LargestZ as LargestZ
 from bids_app.group.music_refits import SdRatio as SdRatio
 from bids_app.group.music_refits import coarser_vertices as coarser_vertices
@@ -34,3 +40,6 @@ from bids_app.group.stimulus_null import median_penalty as median_penalty
 from bids_app.group.stimulus_null import refit_stimulus_null as refit_stimulus_null
 from bids_app.group.stimulus_null import stimulus_null as stimulus_null
 from bids_app.group.stimulus_weights import PredictionModel as PredictionModel
+from bids_app.group.vertex_music import AccuracyMusicNull as AccuracyMusicNull
+from bids_app.group.vertex_music import accuracy_music_null as accuracy_music_null
+from bids_app.group.vertex_music import vertex_null_sd as vertex_null_sd

@@ -1,0 +1,199 @@
+"""A few matrices that stand for those of all layers and penalties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from bids_app.group.music_side import Float32Array, FloatArray, IntArray, Product, Scales
+
+# Axes of the resolution matrices whose share of the largest is below this are rounding.
+_ROUNDING = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """Orthonormal axes of the matrices of a product, weighted by the responses' spectra.
+
+    Attributes
+    ----------
+    loadings : (n_matrices, n_axes) float64
+        Matrices on the weighted axes.
+    matrices : (n_axes, 2 n_left, 2 n_right) float64
+        The axes, not weighted.
+    """
+
+    loadings: FloatArray
+    matrices: FloatArray
+
+
+def axes_of(product: Product, left_power: FloatArray, right_power: FloatArray) -> Axes:
+    """Axes of a product's matrices.
+
+    Parameters
+    ----------
+    product : Product
+    left_power, right_power : (n_kept,) arrays
+        Mean power of both segments.
+
+    Returns
+    -------
+    Axes
+    """
+    weight = np.sqrt(np.outer(np.tile(left_power, 2), np.tile(right_power, 2)))
+    stack = product.stack.astype(np.float64)
+    weighted = (stack * weight).reshape(len(stack), -1)
+    values, vectors = linalg.eigh(weighted @ weighted.T)
+    keep = values > _ROUNDING * max(values[-1], 0)
+    if not keep.any():
+        keep[-1] = True
+    root = np.sqrt(np.maximum(values[keep], np.finfo(float).tiny))
+    loadings = vectors[:, keep] * root
+    matrices = np.tensordot((vectors[:, keep] / root).T, stack, axes=1)
+    return Axes(loadings, matrices)
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """A few matrices that stand for all penalties and layers of a product in one summary.
+
+    Attributes
+    ----------
+    product : Product
+    summary : int
+        Whose weights decided.
+    layers : int array
+        Layers with weights.
+    table : (n_matrices, n_axes) float32
+        Every matrix on the axes.
+    matrices : (n_axes, 2 n_left, 2 n_right) float64
+        The axes.
+    """
+
+    product: Product
+    summary: int
+    layers: IntArray
+    table: Float32Array
+    matrices: FloatArray
+
+    def theta(self, scales: Scales, weights: Float32Array) -> Float32Array:
+        """Loadings of weighted series on the axes, (n, n_axes); weights (n, n_layers)."""
+        rows = _combination(self.product, scales, weights, self.layers)
+        return np.asarray(rows @ self.table)
+
+
+def basis_for(
+    axes: Axes,
+    product: Product,
+    scales: Scales,
+    weights: Float32Array,
+    layers: IntArray,
+    summary: int,
+    tolerance: float,
+) -> Basis:
+    """The axes that carry all but a share of a summary's weighted matrices.
+
+    Parameters
+    ----------
+    axes : Axes
+        Of all matrices of the product.
+    product : Product
+    scales : Scales
+        Of some series.
+    weights : (n, n_layers) float32
+        The summary's weights of these.
+    layers : int array
+        Layers with weights.
+    summary : int
+        Number of the summary.
+    tolerance : float
+        Share of the second moments that may be left out.
+
+    Returns
+    -------
+    Basis
+    """
+    loadings = _combination(product, scales, weights, layers) @ axes.loadings
+    values, vectors = np.linalg.eigh(loadings.T @ loadings)
+    carried = np.cumsum(np.maximum(values[::-1], 0))
+    n_axes = 1 + int(np.searchsorted(carried, (1 - tolerance) * carried[-1]))
+    chosen = vectors[:, ::-1][:, : min(n_axes, len(values))]
+    table = (axes.loadings @ chosen).astype(np.float32)
+    matrices = np.tensordot(chosen.T, axes.matrices, axes=1)
+    return Basis(product, summary, layers, table, matrices)
+
+
+def _combination(
+    product: Product, scales: Scales, weights: Float32Array, layers: IntArray
+) -> sparse.csr_array:
+    """Weights of a product's matrices in the summed block of every series, (n, n_matrices)."""
+    chosen = weights[:, layers]
+    data, indices = [], []
+    for family in product.families:
+        data.append(chosen * scales.inverse[family.held_out][:, layers])
+        indices.append(scales.columns[family.held_out][:, layers] + family.offset)
+    values, places = np.concatenate(data, axis=1), np.concatenate(indices, axis=1)
+    n, width = values.shape
+    pointers = np.arange(0, n * width + 1, width) if width else np.zeros(n + 1, dtype=int)
+    return sparse.csr_array(
+        (values.ravel(), places.ravel(), pointers), shape=(n, len(product.stack))
+    )
+
+
+def planes(matrices: NDArray[Any]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Turning and mirroring part of real matrices: z -> t z + m conj(z).
+
+    Parameters
+    ----------
+    matrices : (..., 2 n_left, 2 n_right) array
+        Cosines and then sines in rows and columns.
+
+    Returns
+    -------
+    turning, mirroring : (..., n_left, n_right) complex128
+        The first part sees the difference of two phases, the second their sum.
+    """
+    cc, cs, sc, ss = quarters(matrices)
+    turning, mirroring = cc + ss + 1j * (sc - cs), cc - ss + 1j * (sc + cs)
+    return np.asarray(turning / 2, complex), np.asarray(mirroring / 2, complex)
+
+
+def contracted(matrices: FloatArray, products: FloatArray) -> FloatArray:
+    """Kernel of the phases: each frequency's blocks of matrices times those of products, summed.
+
+    Parameters
+    ----------
+    matrices, products : (n_axes, 2 n_left, 2 n_right) arrays
+        Matrices M, and sums of the coefficients' outer products y_left y_right'.
+
+    Returns
+    -------
+    (2 n_left, 2 n_right) float64
+        K of y_left' M y_right = x_left' K x_right, with the phases' cosines and sines in x.
+    """
+    turning, mirroring = planes(matrices)
+    cc, cs, sc, ss = quarters(products)
+    t = (turning * (cc + ss + 1j * (cs - sc))).sum(axis=0)
+    m = (mirroring * (cc - ss - 1j * (cs + sc))).sum(axis=0)
+    return np.block([[t.real + m.real, m.imag - t.imag], [t.imag + m.imag, t.real - m.real]])
+
+
+def series_weights(weights: Float32Array) -> Float32Array:
+    """(n, n_participants, n_layers, n_vertices) as (n, n_participants x n_vertices, n_layers)."""
+    moved = np.moveaxis(weights, 2, 3)
+    return np.ascontiguousarray(moved).reshape(len(weights), -1, weights.shape[2])
+
+
+def quarters(matrices: NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Cosine-cosine, cosine-sine, sine-cosine and sine-sine blocks of the last two axes."""
+    rows, columns = (n // 2 for n in matrices.shape[-2:])
+    return (
+        matrices[..., :rows, :columns],
+        matrices[..., :rows, columns:],
+        matrices[..., rows:, :columns],
+        matrices[..., rows:, columns:],
+    )

@@ -1,0 +1,322 @@
+"""Standard deviations over music at every vertex, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from bids_app.errors import check_shape
+from bids_app.group.linear_music import bases_of
+from bids_app.group.music_basis import Basis, planes, quarters, series_weights
+from bids_app.group.music_side import Clock, Family, FloatArray, IntArray, Product
+from bids_app.group.music_study import Loaded, Responses, Study, Weights
+from bids_app.group.threads import ordered_map
+from bids_app.statistics import benjamini_hochberg
+
+ComplexArray = NDArray[np.complex64]
+
+# Vertices worked on at a time: their blocks fit into the processor's cache.
+_CHUNK = 64
+# As for sums over vertices, where errors of single vertices cancel; here they stay.
+_TOLERANCE = 3e-3
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyMusicNull:
+    """Null of the group's mean accuracy over music.
+
+    Attributes
+    ----------
+    sd : (n_layers, n_vertices) float64
+        Standard deviation of the group mean under shared phase rotation; NaN where no
+        participant has responses.
+    p : (n_layers, n_vertices) float64
+        One-sided p of the group mean; Gaussian.
+    q : (n_layers, n_vertices) float64
+        Benjamini-Hochberg over vertices, layer by layer.
+    n : (n_vertices,) int
+        Participants with responses.
+    """
+
+    sd: FloatArray
+    p: FloatArray
+    q: FloatArray
+    n: NDArray[np.int64]
+
+
+def vertex_null_sd(
+    plans: Sequence[Any],
+    responses: Responses,
+    alphas: NDArray[Any],
+    weights: Weights,
+    *,
+    training: Responses | None = None,
+    clock_of: Sequence[int] | None = None,
+    checksums: Mapping[str, str] | Sequence[str] | None = None,
+    lost: float = 1e-3,
+    n_threads: int = 1,
+) -> FloatArray:
+    """Standard deviation over music of weighted accuracies at every vertex.
+
+    Parameters
+    ----------
+    plans, responses, alphas, training, clock_of, checksums, lost, n_threads
+        As for `linear_music_null`.
+    weights : (n_maps, n_participants, n_layers, n_vertices) array, or callable
+        Weights of the participants' and layers' accuracies at each vertex, such as those of the
+        residual slope over n. A callable takes a slice of vertices.
+
+    Returns
+    -------
+    (n_maps, n_vertices) float64
+        Standard deviation of sum over participants and layers of w r under shared random phases;
+        NaN where no participant has responses or weight.
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As for `linear_music_null`.
+
+    Notes
+    -----
+    Of slopes it is a few percent too small: divide by the ratio of refits.
+    """
+    study = Study(plans, responses, alphas, clock_of, training, checksums)
+    weigh, n_maps = study.weights_of(weights)
+    there, layers = study.scan(weigh, n_maps)
+    used = np.asarray(there.any(axis=0))
+    axes = study.prepare(study.sample(used), lost)
+    bases = bases_of(study, axes, weigh, there, layers, _TOLERANCE)
+    matrices = [[_complex_planes(basis) for basis in of_clock] for of_clock in bases]
+    out = np.full((n_maps, study.n_vertices), np.nan)
+    step = study.step(n_maps, _CHUNK)
+
+    def run(start: int) -> FloatArray:
+        part = slice(start, min(start + step, study.n_vertices))
+        where = start + np.flatnonzero(used[part])
+        variance = np.full((n_maps, len(where)), np.nan)
+        if not len(where):
+            return variance
+        own_weights = weigh(part)[..., where - start]
+        loaded = [study.load(clock, where) for clock in study.clocks]
+        present = np.zeros((n_maps, len(where)), dtype=bool)
+        sums: dict[tuple[int, tuple[int, int]], ComplexArray] = {}
+        for index, (clock, own) in enumerate(zip(study.clocks, loaded, strict=True)):
+            mine = own_weights[:, clock.participants]
+            present |= ((mine != 0).any(axis=2) & own.spectra.valid).any(axis=1)
+            series = series_weights(mine)
+            for basis, stack in zip(bases[index], matrices[index], strict=True):
+                theta = basis.theta(own.scales, series[basis.summary])
+                key = (basis.summary, basis.product.key)
+                total = _summed_blocks(clock, own, basis, theta, stack)
+                sums[key] = sums[key] + total if key in sums else total
+        variance[:] = 0
+        for (summary, _), total in sums.items():
+            flat = total.view(np.float32).reshape(len(where), -1)
+            variance[summary] += np.einsum("vf,vf->v", flat, flat, dtype=np.float64) / 2
+        variance[~present] = np.nan
+        return variance
+
+    starts = range(0, study.n_vertices, step)
+    for start, variance in zip(starts, ordered_map(run, starts, n_threads), strict=True):
+        out[:, start + np.flatnonzero(used[start : start + step])] = np.sqrt(variance)
+    return out
+
+
+def accuracy_music_null(
+    plans: Sequence[Any],
+    responses: Responses,
+    alphas: NDArray[Any],
+    mean_r: ArrayLike,
+    *,
+    training: Responses | None = None,
+    clock_of: Sequence[int] | None = None,
+    checksums: Mapping[str, str] | Sequence[str] | None = None,
+    lost: float = 1e-3,
+    n_threads: int = 1,
+) -> AccuracyMusicNull:
+    """Null over music of every layer's mean accuracy at every vertex, in closed form.
+
+    Parameters
+    ----------
+    plans, responses, alphas, training, clock_of, checksums, lost, n_threads
+        As for `linear_music_null`.
+    mean_r : (n_layers, n_vertices) array
+        Mean accuracy over the participants who are present at each vertex.
+
+    Returns
+    -------
+    AccuracyMusicNull
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As for `linear_music_null`.
+
+    Notes
+    -----
+    One penalty stands for all participants and folds, their median at the vertex and layer, and
+    the norms of predictions are averaged over participants; `vertex_null_sd` does without, one
+    layer at a time.
+    """
+    study = Study(plans, responses, alphas, clock_of, training, checksums, common=True)
+    means = np.asarray(mean_r, dtype=np.float64)
+    check_shape("mean_r", means, study.n_layers, study.n_vertices)
+    study.prepare(study.sample(np.ones(study.n_vertices, dtype=bool)), lost)
+    keys = [product.key for clock in study.clocks for product in clock.products]
+    way = _by_powers if len(set(keys)) == len(keys) else _by_blocks
+    variance_of = way(study)
+    sd, n = np.empty(means.shape), np.empty(study.n_vertices, dtype=np.int64)
+    starts = range(0, study.n_vertices, _CHUNK)
+
+    def run(start: int) -> tuple[FloatArray, NDArray[np.int64]]:
+        part = slice(start, min(start + _CHUNK, study.n_vertices))
+        loaded = [study.load(clock, part) for clock in study.clocks]
+        count = np.sum([one.spectra.valid.sum(axis=0) for one in loaded], axis=0)
+        shares = [
+            [
+                inverse.reshape(*own.spectra.valid.shape, study.n_layers).sum(axis=0)
+                / np.maximum(own.spectra.valid.sum(axis=0), 1)[:, np.newaxis]
+                / np.maximum(count, 1)[:, np.newaxis]
+                for inverse in own.scales.inverse
+            ]
+            for own in loaded
+        ]
+        columns = study.clocks[0].columns[0][
+            np.arange(study.n_layers), study.chosen[0, :, 0, part].T
+        ]
+        return variance_of(loaded, shares, columns), count
+
+    for start, (variance, count) in zip(starts, ordered_map(run, starts, n_threads), strict=True):
+        part = slice(start, start + len(count))
+        sd[:, part], n[part] = np.sqrt(np.maximum(variance.T, 0)), count
+    sd[:, n < 1] = np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = special.ndtr(-means / sd)
+    return AccuracyMusicNull(sd=sd, p=p, q=benjamini_hochberg(p, axis=-1), n=n)
+
+
+# Per vertex and layer: what turns y'My into a share of the group's mean, by clock and segment.
+Shares = Sequence[Sequence[FloatArray]]
+Variance = Callable[[Sequence[Loaded], Shares, IntArray], FloatArray]
+
+
+def _by_powers(study: Study) -> Variance:
+    """The variance from squared products of coefficients; each pair of stimuli has one product.
+
+    Of every matrix and pair of directions the products at all frequencies, so that all vertices,
+    layers and penalties are one matrix product.
+    """
+    made = []
+    for index, clock in enumerate(study.clocks):
+        for product in clock.products:
+            stacks = [
+                _matrix_planes(product, family, clock.columns[0].max() + 1)
+                for family in product.families
+            ]
+            pairs = list(combinations_with_replacement(range(len(stacks)), 2))
+            tables = [(stacks[i] * stacks[j].conj()).real for i, j in pairs]
+            made.append((index, product, pairs, np.concatenate(tables).T.copy()))
+
+    def variance(loaded: Sequence[Loaded], shares: Shares, columns: IntArray) -> FloatArray:
+        total = np.zeros(columns.shape)
+        for index, product, pairs, table in made:
+            crossed = _crossed(study.clocks[index], loaded[index], product)
+            power = crossed.real**2 + crossed.imag**2
+            sums = (power @ table).reshape(len(power), len(pairs), -1)
+            for number, (i, j) in enumerate(pairs):
+                found = np.take_along_axis(sums[:, number], columns, axis=1)
+                own = [shares[index][product.families[k].held_out] for k in (i, j)]
+                total += (0.5 if i == j else 1.0) * own[0] * own[1] * found
+        return total
+
+    return variance
+
+
+def _by_blocks(study: Study) -> Variance:
+    """The variance from the kernels of every layer and vertex, summed over clocks and repeats."""
+    made: dict[tuple[int, int], list[tuple[int, Product, list[ComplexArray]]]] = {}
+    for index, clock in enumerate(study.clocks):
+        for product in clock.products:
+            stacks = [
+                _matrix_planes(product, family, clock.columns[0].max() + 1)
+                for family in product.families
+            ]
+            made.setdefault(product.key, []).append((index, product, stacks))
+
+    def variance(loaded: Sequence[Loaded], shares: Shares, columns: IntArray) -> FloatArray:
+        total = np.zeros(columns.shape)
+        for products in made.values():
+            crossed = [_crossed(study.clocks[i], loaded[i], product) for i, product, _ in products]
+            for layer in range(columns.shape[1]):
+                block = np.zeros_like(crossed[0])
+                for pair, (index, product, stacks) in zip(crossed, products, strict=True):
+                    matrix = np.zeros_like(pair)
+                    for family, stack in zip(product.families, stacks, strict=True):
+                        share = shares[index][family.held_out][:, layer, np.newaxis]
+                        matrix += share.astype(np.float32) * stack[columns[:, layer]]
+                    block += matrix * pair
+                flat = block.view(np.float32)
+                total[:, layer] += np.einsum("vf,vf->v", flat, flat, dtype=np.float64) / 2
+        return total
+
+    return variance
+
+
+def _matrix_planes(product: Product, family: Family, n_matrices: int) -> ComplexArray:
+    """Turning and mirroring parts of a direction's matrices, (n, 2 x n_left x n_right)."""
+    stack = product.stack[family.offset : family.offset + n_matrices]
+    both = np.stack(planes(stack), axis=1).astype(np.complex64)
+    return both.reshape(len(stack), -1)
+
+
+def _crossed(clock: Clock, loaded: Loaded, product: Product) -> ComplexArray:
+    """Sums over participants of conj(z_left) z_right and conj(z_left) conj(z_right), flat."""
+    shape = loaded.spectra.valid.shape
+    sides = []
+    for segment, trained in (product.left, product.right):
+        kept = clock.at_kept(segment, loaded.side(trained)[segment])
+        sides.append(np.concatenate([kept.real, kept.imag], axis=1).reshape(*shape, -1))
+    left, right = (np.ascontiguousarray(np.swapaxes(side, 0, 1)) for side in sides)
+    cc, cs, sc, ss = quarters(np.swapaxes(left, 1, 2) @ right)
+    out = np.empty((shape[1], 2, *cc.shape[1:]), dtype=np.complex64)
+    out[:, 0].real, out[:, 0].imag = cc + ss, cs - sc
+    out[:, 1].real, out[:, 1].imag = cc - ss, -(cs + sc)
+    return out.reshape(shape[1], -1)
+
+
+def _complex_planes(basis: Basis) -> NDArray[np.float32]:
+    """Turning and mirroring parts of the axes, (n_axes, 2 x n_left x n_right complex as real)."""
+    both = np.stack(planes(basis.matrices), axis=1).astype(np.complex64)
+    return both.reshape(len(both), -1).view(np.float32)
+
+
+def _summed_blocks(
+    clock: Clock,
+    loaded: Loaded,
+    basis: Basis,
+    theta: NDArray[np.float32],
+    stack: NDArray[np.float32],
+) -> ComplexArray:
+    """Sum over participants of T o (conj(z_left) z_right), (n_vertices, 2, n_left, n_right)."""
+    (b, b_trained), (c, c_trained) = basis.product.left, basis.product.right
+    left = clock.at_kept(b, loaded.side(b_trained)[b]).conj()
+    right = clock.at_kept(c, loaded.side(c_trained)[c])
+    n_vertices = loaded.spectra.valid.shape[1]
+    shape = (n_vertices, 2, left.shape[1], right.shape[1])
+    total = np.zeros(shape, dtype=np.complex64)
+    for row in range(len(clock.participants)):
+        part = slice(row * n_vertices, (row + 1) * n_vertices)
+        block = (theta[part] @ stack).view(np.complex64).reshape(shape)
+        pair = left[part, :, np.newaxis] * right[part, np.newaxis]
+        block[:, 0] *= pair
+        np.multiply(left[part, :, np.newaxis], right[part, np.newaxis].conj(), out=pair)
+        block[:, 1] *= pair
+        total += block
+    return total
