@@ -37,6 +37,9 @@ GRADIENT_NAMES = (
     "margulies2016_fcgradient01 and so on"
 )
 GRADIENT_FILES = "[NAME=]LEFT.func.gii,RIGHT.func.gii"
+BUNDLED_CORTEX, SIGNAL_CORTEX = "nilearn", "signal"
+"""Cortex masks that need no file: all but the medial wall of nilearn's surfaces, every vertex."""
+CortexChoice = str | tuple[Path, ...]
 
 # Names of `musenc prefetch` for the meshes that nilearn does not bring along.
 FINE_MESHES = {"meshes": "fsaverage6", "meshes-164k": "fsaverage"}
@@ -262,8 +265,23 @@ def _sphere_paths() -> list[Path]:
     return [folder / f"tpl-fsLR_space-fsaverage_den-32k_hemi-{h}_sphere.surf.gii" for h in "LR"]
 
 
+def choose_cortex_mask(option: str, space: str) -> CortexChoice:
+    """What ``--cortex-mask`` means: the name of a mask that needs no file, or files.
+
+    Parameters
+    ----------
+    option : str
+        ``nilearn``, ``signal``, or as for `cortex_mask_paths`.
+    space : str
+        Mesh of the analysis.
+    """
+    if option in (BUNDLED_CORTEX, SIGNAL_CORTEX):
+        return option
+    return cortex_mask_paths(option, space)
+
+
 def cortex_mask_paths(option: str, space: str) -> tuple[Path, ...]:
-    """Files that ``--cortex-mask`` means, whether they are there or not.
+    """Files that a cortex mask means, whether they are there or not.
 
     Parameters
     ----------

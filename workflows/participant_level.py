@@ -14,7 +14,7 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import write_participant_report
 from bids_app.analyses.participant.plan import (
     EncodingModel,
-    mask_checksums,
+    mask_record,
     participant_record,
     write_descriptions,
 )
@@ -27,6 +27,7 @@ from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
+from bids_app.surface.cortex import cortex_text
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -59,6 +60,7 @@ def run_participant_level(
     level = ParticipantLevel.of(config, plan, ratings, contrasts)
     costs = level.costs()
     check_memory(costs, config.running.memory)
+    LOGGER.info("cortex: %s", cortex_text(mask_record(config)))
     if plan is not None:
         models = {
             s.label: EncodingModel.of(s, level.layers[s.label], config) for s in config.model.spaces
@@ -119,7 +121,7 @@ def _open_music(
     status: Status,
 ) -> Music:
     """Encoding models and ratings that are not current; nobody may have other settings."""
-    mask = {"cortex_mask": mask_checksums(config)}
+    mask = {"cortex_mask": mask_record(config)}
     claim(tree.response_settings, config.response_settings() | mask)
     for label, model in models.items():
         claim_settings(tree, label, model.settings)

@@ -36,16 +36,20 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
         The exit code the call would have if nothing failed: 1 where runs are skipped because of
         their files, else 0.
     """
+    from bids_app.analyses.participant.plan import mask_record
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import find_ratings
+    from bids_app.surface.cortex import cortex_text
 
     ratings = find_ratings(config, plan) if plan else None
     level = ParticipantLevel.of(config, plan, ratings, conditions)
     costs = level.costs()
+    mask = mask_record(config)
     parts = [_conditions_text(conditions)] if conditions else []
     parts += [format_plan(plan)] if plan else []
     parts += [_layers_text(level)] if level.layers else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
+    parts.append(f"cortex: {cortex_text(mask)}")
     print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
     return 1 if plan and plan.has_problems else 0

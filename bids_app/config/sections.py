@@ -26,7 +26,7 @@ from bids_app.config.options import (
 )
 from bids_app.errors import UsageError
 from bids_app.outputs import EMOTION_LABEL, SPACES, model_label, safe_label
-from bids_app.resources import cortex_mask_paths
+from bids_app.resources import BUNDLED_CORTEX, CortexChoice, choose_cortex_mask
 
 DEFAULT_FEATURES = "vggish"
 PENALTIES = "1e-3:1e5:20"
@@ -224,19 +224,21 @@ class Cleaning:
         SPACES[0],
         choices=SPACES,
     )
-    cortex_mask: tuple[Path, ...] = option(
-        "--cortex-mask LEFT,RIGHT|neuromaps|templateflow",
-        "label or shape GIFTI, or tables of 0 and 1; or the fetched label of all but the medial "
-        "wall (neuromaps) or Desikan parcels (templateflow); vertices outside get no result "
-        "(default: vertices with a signal)",
-        default=(),
+    cortex_mask: CortexChoice = option(
+        "--cortex-mask nilearn|signal|neuromaps|templateflow|LEFT,RIGHT",
+        "which vertices are cortex; the others are left out before anything is smoothed and get "
+        "no result: all but the medial wall of nilearn's surfaces (nilearn, nothing to fetch), "
+        "every vertex with a signal (signal), the fetched label of all but the medial wall "
+        "(neuromaps), the fetched Desikan parcels (templateflow), or label or shape GIFTI or "
+        "tables of 0 and 1",
+        BUNDLED_CORTEX,
     )
 
     def __post_init__(self) -> None:
         """Which files a mask's name means depends on the mesh."""
         if isinstance(self.cortex_mask, str):
-            files = cortex_mask_paths(self.cortex_mask, self.space)
-            object.__setattr__(self, "cortex_mask", files)
+            chosen = choose_cortex_mask(self.cortex_mask, self.space)
+            object.__setattr__(self, "cortex_mask", chosen)
 
 
 @dataclass(frozen=True)

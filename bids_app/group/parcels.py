@@ -26,9 +26,10 @@ class ParcelTable:
     names : tuple of str
         Their names; the number where there is none.
     n_vertices : (n_parcels,) int
-        Vertices of each parcel.
+        Vertices of each parcel that are finite in any map: what the cortex mask leaves out does
+        not count.
     area : (n_parcels,) float64
-        Area in mm2.
+        Their area in mm2.
     values : (..., n_parcels) float64
         Area-weighted means over finite vertices; NaN where there are none.
     """
@@ -86,6 +87,7 @@ def parcel_table(
     members[np.arange(len(members)), parcel] = areas[inside]
     rows = maps[..., inside].reshape(-1, len(members))
     finite = np.isfinite(rows)
+    counted = finite.any(axis=0)
     weight = finite.astype(np.float64) @ members
     total = np.where(finite, rows, 0.0) @ members
     means = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
@@ -93,7 +95,7 @@ def parcel_table(
     return ParcelTable(
         labels=found.astype(np.int64),
         names=tuple(names.get(int(label), str(label)) for label in found),
-        n_vertices=np.bincount(parcel, minlength=len(found)),
-        area=members.sum(axis=0),
+        n_vertices=np.count_nonzero(members[counted], axis=0),
+        area=members[counted].sum(axis=0),
         values=means.reshape(*maps.shape[:-1], len(found)),
     )

@@ -23,6 +23,7 @@ from bids_app.report.sources import (
     to_float,
 )
 from bids_app.statistics import SIGNIFICANCE
+from bids_app.surface.cortex import cortex_text
 from bids_app.surface.mesh import SurfaceMesh
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ def _map(
 def _facts(settings: Mapping[str, Any]) -> Block:
     shown = [("Contrasts", ", ".join(settings["contrasts"])), ("Column", settings["column"])]
     shown += [(name.title(), settings[name]) for name in ("seed", "target") if settings[name]]
+    mask = settings.get("cortex_mask")
+    shown += [("Cortex", cortex_text(mask))] if isinstance(mask, Mapping) else []
     return Facts(shown)
 
 

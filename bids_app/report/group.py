@@ -247,6 +247,7 @@ def summary_facts(files: GroupFiles) -> Block:
         [
             ("Participants in the tables", number(len(participants))),
             ("Smallest possible p", smallest_p(files, len(participants))),
+            ("Cortex", files.cortex),
             ("Layers", number(len(rows))),
             (
                 "Highest mean accuracy",
@@ -353,7 +354,7 @@ def methods_section(files: GroupFiles) -> Section:
         for own in each_gradient(files):
             with suppress(Exception):  # the alignment's section says what is missing
                 alignments.append(own.alignment)
-        text = group_methods(files.settings, alignments)
+        text = group_methods(files.settings, alignments, files.shared_settings)
         return [*(Text(paragraph) for paragraph in text.paragraphs), References(text.references)]
 
     section.add("methods text", build)

@@ -9,7 +9,7 @@ from bids_app import __version__
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.features.registry import SPACES, recorded_space
 from bids_app.report.citations import CitedText, bibliography, number_citations
-from bids_app.resources import FIRST_GRADIENT, GRADIENTS
+from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, GRADIENTS, SIGNAL_CORTEX
 
 _INTRODUCTION = (
     f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
@@ -51,7 +51,9 @@ def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any])
 
 
 def group_methods(
-    settings: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
+    settings: Mapping[str, Any],
+    alignments: Sequence[Mapping[str, Any]],
+    participants: Mapping[str, Any] | None = None,
 ) -> CitedText:
     """Methods of the group level.
 
@@ -61,8 +63,11 @@ def group_methods(
         Content of the group's settings file.
     alignments : sequence of mapping
         Group statistics of the alignment with each gradient; none where it was not computed.
+    participants : mapping, optional
+        Settings of the participants' maps, for which vertices were cortex.
     """
-    return number_citations(_group_paragraphs(settings, alignments))
+    first, *rest = _group_paragraphs(settings, alignments)
+    return number_citations([first + _cortex_sentence(participants or {}), *rest])
 
 
 def citation_md() -> str:
@@ -153,9 +158,22 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     return (
         f"Confounds{names} as estimated by fMRIPrep [@esteban2019], which may include anatomical"
         f" CompCor components [@behzadi2007], and slow drifts (discrete cosine basis{drift}) were"
-        f" removed from every vertex in one projection.{smoothed} Only volumes"
-        " acquired while music played entered the model."
+        f" removed from every vertex in one projection.{_cortex_sentence(settings)}{smoothed} Only"
+        " volumes acquired while music played entered the model."
     )
+
+
+def _cortex_sentence(settings: Mapping[str, Any]) -> str:
+    """Which vertices took part; nothing where the settings do not say."""
+    mask = settings.get("cortex_mask")
+    name = mask.get("Name") if isinstance(mask, Mapping) else mask
+    if not name:
+        return ""
+    return {
+        BUNDLED_CORTEX: " The medial wall (vertices off the flattened fsaverage5 surfaces that"
+        " nilearn ships, or near a cortical thickness of zero) was left out before that.",
+        SIGNAL_CORTEX: " Every vertex with a signal took part, on the medial wall too.",
+    }.get(str(name), " Vertices outside a cortex mask that was given were left out before that.")
 
 
 def _encoding_paragraph(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> str:

@@ -94,6 +94,7 @@ def summary_facts(files: ParticipantFiles) -> Block:
                 f"{percent(to_float(widest['share_q05']))} of vertices with q < .05 in layer"
                 f" {widest['layer']} ({widest['name']})",
             ),
+            ("Cortex", files.cortex),
             ("Vertices without a result", number(settings["DegenerateVertices"])),
             ("Vertices behind the reference profile", number(settings["ReferenceVertices"])),
         ]

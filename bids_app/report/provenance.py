@@ -68,6 +68,8 @@ def shown(value: Any) -> str:
         if len(value) > 6 and all(isinstance(v, (int, float)) for v in value):
             return f"{len(value)} values from {value[0]:g} to {value[-1]:g}"
         return ", ".join(shown(item) for item in value) or "all"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {shown(item) or 'none'}" for name, item in value.items())
     if isinstance(value, float):
         return f"{value:g}"
     return number(value) if value is None or isinstance(value, bool) else str(value)

@@ -25,6 +25,7 @@ from bids_app.outputs import (
     safe_label,
     sidecar_of,
 )
+from bids_app.surface.cortex import cortex_text
 from bids_app.surface.gifti import read_gifti
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
@@ -50,14 +51,25 @@ class Folder(ABC):
         self.model = model
 
     @cached_property
-    def space(self) -> str:
-        """Mesh of the maps, as the settings say."""
+    def shared_settings(self) -> dict[str, Any]:
+        """Settings that all participants' maps of the model share; empty where nothing says."""
         participants = self.root.glob(f"sub-*/func/*_model-{self.model}_settings.json")
         others = (self.tree.model_settings(name) for name in (self.model, CONDITIONS_LABEL))
         for path in (*others, *sorted(participants)):
             if path.is_file():
-                return str(read_json(path)["Settings"].get("space", Cleaning.space))
-        return Cleaning.space
+                return dict(read_json(path)["Settings"])
+        return {}
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps, as the settings say."""
+        return str(self.shared_settings.get("space", Cleaning.space))
+
+    @property
+    def cortex(self) -> str:
+        """Which vertices were cortex, in words."""
+        record = self.shared_settings.get("cortex_mask")
+        return cortex_text(record) if isinstance(record, dict) else "n/a"
 
     @property
     def mesh(self) -> SurfaceMesh:

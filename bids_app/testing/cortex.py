@@ -1,4 +1,4 @@
-"""Where things are on the simulated cortex: medial wall, gradient, responding patches.
+"""Where things are on the simulated cortex: gradient, responding patches.
 
 Fields over both hemispheres are stacked left, then right. Smooth random fields are sums of Gaussian
 bumps placed at random on the spheres, so that they cost one product whatever their number.
@@ -13,15 +13,13 @@ from scipy.spatial import KDTree
 from scipy.stats import rankdata
 
 from bids_app.errors import BadDataError
-from bids_app.surface.mesh import Hemisphere, SurfaceMesh, adjacency_matrix, load_mesh
+from bids_app.surface.mesh import Hemisphere, SurfaceMesh
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 N_LAYERS = 23
 _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
-# The bundled thickness is zero on a quarter of the medial wall; that many rings around fill it.
-_WALL_RINGS = 5
 
 # Millimeters in fsaverage's space, left hemisphere; the right one is mirrored.
 _AUDITORY = (-46.0, -20.0, 8.0)
@@ -33,36 +31,6 @@ _TRANSMODAL = (
     (-58.0, -14.0, -20.0),
     (-22.0, 30.0, 46.0),
 )
-
-
-def cortex_mask(mesh: SurfaceMesh) -> BoolArray:
-    """Mark cortex: everything but the medial wall.
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-        fsaverage3, 4 or 5; other meshes have no medial wall here.
-
-    Returns
-    -------
-    (n_vertices,) bool
-        The wall is where nilearn's fsaverage5 has no thickness, and five rings around it (about
-        7.5 % of the vertices; it overlaps FreeSurfer's own label with a Dice index of .8).
-    """
-    if mesh.space not in ("fsaverage3", "fsaverage4", "fsaverage5"):
-        return np.ones(mesh.n_vertices, bool)
-    import nibabel as nib
-    from nilearn.datasets import fetch_surf_fsaverage
-
-    files = fetch_surf_fsaverage("fsaverage5")
-    masks = []
-    for hemi, side in zip(load_mesh("fsaverage5").hemispheres, ("left", "right"), strict=True):
-        wall = nib.load(files[f"thick_{side}"]).agg_data() == 0  # type: ignore[attr-defined]
-        neighbors = adjacency_matrix(hemi.faces, hemi.n_vertices)
-        for _ in range(_WALL_RINGS):
-            wall = wall | (neighbors @ wall)
-        masks.append(~wall[: mesh.left.n_vertices])
-    return np.concatenate(masks)
 
 
 def smooth_basis(mesh: SurfaceMesh, fwhm: float, rng: np.random.Generator) -> sparse.csr_matrix:

@@ -12,12 +12,12 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from bids_app.errors import BadDataError
+from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.testing.confounds import Nuisance
 from bids_app.testing.cortex import (
     N_LAYERS,
     BoolArray,
-    cortex_mask,
     layers_along,
     responding_patches,
     sensory_transmodal_gradient,
@@ -140,7 +140,7 @@ def plan_truth(
         )
     if not 1 <= layer <= N_LAYERS:
         raise BadDataError("Layer out of range.", found=layer, wanted=f"1 to {N_LAYERS}")
-    mask = cortex_mask(mesh) & np.isfinite(axis)
+    mask = bundled_cortex(mesh) & np.isfinite(axis)
     along = layers_along(axis, mask)
     if effect == "layers":
         rng = np.random.default_rng([seed, _PATCHES])

@@ -35,7 +35,8 @@ def test_empty_parcels_are_undefined_and_background_is_none():
     maps = np.array([1.0, np.nan, 3, 4])
     table = parcel_table(maps, [1, 2, 3, 0], np.ones(4))
     np.testing.assert_array_equal(table.values, [1, np.nan, 3])
-    assert table.n_vertices.tolist() == [1, 1, 1]
+    assert table.n_vertices.tolist() == [1, 0, 1]  # what no map has does not count
+    assert table.area.tolist() == [1, 0, 1]
     with pytest.raises(BadDataError, match="labels"):
         parcel_table(maps, [1, 2, 3], np.ones(4))
     with pytest.raises(BadDataError, match="no parcel"):

@@ -53,7 +53,7 @@ def mesh(monkeypatch) -> SurfaceMesh:
         faces = np.stack([step[:-2], step[1:-1], step[2:]], axis=1).astype(np.int32)
         flat = np.zeros(N_HALF)
         sides.append(Hemisphere(structure, points, points, points, points, faces, flat))
-    mesh = SurfaceMesh("fsaverage5", *sides)
+    mesh = SurfaceMesh("ribbon", *sides)
     for module in (brain_glm, condition_analyses):
         monkeypatch.setattr(module, "load_mesh", lambda space: mesh)
     return mesh

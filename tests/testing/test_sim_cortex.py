@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from icosahedron import icosahedral_mesh
 from scipy.sparse.csgraph import connected_components
 
+from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.mesh import load_mesh
 from bids_app.testing.cortex import (
-    cortex_mask,
     layers_along,
     responding_patches,
     sensory_transmodal_gradient,
@@ -16,29 +15,6 @@ from bids_app.testing.cortex import (
     smoothing_operator,
 )
 from bids_app.testing.study import Truth
-
-
-def test_medial_wall_is_one_medial_piece_per_hemisphere():
-    mesh = load_mesh("fsaverage5")
-    wall = ~cortex_mask(mesh)
-    assert 0.06 < wall.mean() < 0.11
-    graph = mesh.adjacency[wall][:, wall]
-    sizes = np.bincount(connected_components(graph)[1])
-    assert np.sort(sizes)[-2:].sum() > 0.95 * wall.sum()
-    for hemi, part in zip(mesh.hemispheres, mesh.split(wall), strict=True):
-        assert np.abs(hemi.white[part, 0]).mean() < 0.5 * np.abs(hemi.white[~part, 0]).mean()
-
-
-def test_coarse_meshes_take_the_first_vertices_of_the_mask():
-    fine, coarse = load_mesh("fsaverage5"), load_mesh("fsaverage4")
-    left_fine, right_fine = fine.split(cortex_mask(fine))
-    left, right = coarse.split(cortex_mask(coarse))
-    np.testing.assert_array_equal(left, left_fine[: left.size])
-    np.testing.assert_array_equal(right, right_fine[: right.size])
-
-
-def test_other_meshes_have_no_wall():
-    assert cortex_mask(icosahedral_mesh(1)).all()
 
 
 def test_basis_gives_fields_of_unit_variance(mesh):
@@ -94,7 +70,7 @@ def test_gradient_runs_from_sensory_to_transmodal(mesh):
 
 def test_patches_cover_the_share_in_contiguous_pieces():
     mesh = load_mesh("fsaverage4")
-    cortex = cortex_mask(mesh)
+    cortex = bundled_cortex(mesh)
     active, strength = responding_patches(mesh, cortex, 0.3, np.random.default_rng(0))
     assert active.sum() == round(0.3 * cortex.sum())
     assert not active[~cortex].any()
@@ -108,7 +84,7 @@ def test_patches_cover_the_share_in_contiguous_pieces():
 
 def test_auditory_cortex_always_responds(mesh):
     for seed in range(3):
-        active, _ = responding_patches(mesh, cortex_mask(mesh), 0.3, np.random.default_rng(seed))
+        active, _ = responding_patches(mesh, bundled_cortex(mesh), 0.3, np.random.default_rng(seed))
         for sign, hemi, part in zip((-1, 1), mesh.hemispheres, mesh.split(active), strict=True):
             assert part[np.argmin(np.linalg.norm(hemi.white - (sign * 46, -20, 8), axis=1))]
 
@@ -116,11 +92,11 @@ def test_auditory_cortex_always_responds(mesh):
 @pytest.mark.parametrize("share", [-0.1, 1.1])
 def test_impossible_shares_are_refused(mesh, share):
     with pytest.raises(ValueError, match="share"):
-        responding_patches(mesh, cortex_mask(mesh), share, np.random.default_rng(0))
+        responding_patches(mesh, bundled_cortex(mesh), share, np.random.default_rng(0))
 
 
 def test_nothing_responds_at_share_zero(mesh):
-    active, strength = responding_patches(mesh, cortex_mask(mesh), 0.0, np.random.default_rng(0))
+    active, strength = responding_patches(mesh, bundled_cortex(mesh), 0.0, np.random.default_rng(0))
     assert not active.any()
     assert not strength.any()
 

@@ -20,7 +20,7 @@ from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.outputs import CONDITIONS_LABEL, safe_label
-from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.cortex import cortex_record, cortex_vertices
 from bids_app.surface.mesh import load_mesh
 
 
@@ -165,9 +165,9 @@ def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRe
         for run in runs:
             find_volume(run)
         return region
-    mesh, mask = load_mesh(config.cleaning.space), config.cleaning.cortex_mask
+    mesh = load_mesh(config.cleaning.space)
     vertices = seed_vertices(region, mesh)
-    if mask and not read_cortex_mask(mask, mesh.n_vertices)[vertices].any():
+    if not cortex_vertices(config.cleaning.cortex_mask, mesh)[vertices].any():
         raise BadDataError(
             "A seed region lies outside the cortex mask.",
             where=text,
@@ -204,10 +204,8 @@ def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
 
 def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
     """Settings of all participants' maps; regions and the cortex mask count by content."""
-    mask = config.cleaning.cortex_mask
-    if mask:
-        read_cortex_mask(mask, load_mesh(config.cleaning.space).n_vertices)
-    files = {f"cortex mask {k}": path for k, path in enumerate(mask)}
+    mask = cortex_record(config.cleaning.cortex_mask, load_mesh(config.cleaning.space))
+    files = {}
     regions = {"seed": plan.seed, "target": plan.target}
     for name, region in regions.items():
         if region is not None and region.path is not None:
@@ -215,7 +213,7 @@ def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
     return {
         **config.condition_settings(),
         **{name: region.name if region else None for name, region in regions.items()},
-        "cortex_mask": bool(mask),
+        "cortex_mask": mask,
         "files": {name: sha256_of_file(path) for name, path in files.items()},
     }
 

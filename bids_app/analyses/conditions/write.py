@@ -58,6 +58,7 @@ def _told(record: Record, maps: LinearMaps) -> dict[str, Any]:
         "Confounds": record.settings["confounds"],
         "HighPassCutoff": record.settings["high_pass"],
         "SmoothingFWHM": record.settings["smoothing"],
+        "CortexMask": record.settings["cortex_mask"],
         "Sources": list(record.sources),
         "SettingsHash": settings_hash(dict(record.settings)),
     }

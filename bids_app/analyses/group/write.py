@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
+from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import write_map, write_settings, write_table
 from bids_app.analyses.group.analysis import call
 from bids_app.config import settings_hash
@@ -67,6 +68,9 @@ class GroupWriter:
         self.participants = [f"sub-{name}" for name in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
+        claimed = tree.model_settings(data.model)
+        known = read_record(claimed, Settings=dict)["Settings"] if claimed.exists() else {}
+        self.cortex = known.get("cortex_mask")
         self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
 
     def outputs(
@@ -115,6 +119,8 @@ class GroupWriter:
         if "SettingsHash" not in fields:
             own = {"Participants": self.participants, "SettingsHash": settings_hash(self.settings)}
             fields = own | fields
+        if self.cortex is not None:
+            fields["CortexMask"] = self.cortex
         sidecar = map_sidecar(stat, self.space, list(names), **fields)
         path_of = partial(self.tree.group_map, space=self.space, **entities)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar)

@@ -19,7 +19,7 @@ from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation_bib, citation_md
 from bids_app.resources import find_weights
-from bids_app.surface.cortex import read_cortex_mask
+from bids_app.surface.cortex import cortex_record
 from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -100,7 +100,7 @@ class EncodingModel:
             _weights_checksum(weights) if weights else "", row.identity
         )
         own = {
-            "cortex_mask": mask_checksums(config),
+            "cortex_mask": mask_record(config),
             "layers": list(layers.names),
             "layer_depth": list(layers.depth),
         }
@@ -152,12 +152,9 @@ def _weights_checksum(weights: str) -> str:
     return sha256_of_file(Path(weights))
 
 
-def mask_checksums(config: Config) -> list[str]:
-    """The mask counts by content; one that cannot be used is told before work begins."""
-    files = config.cleaning.cortex_mask
-    if files:
-        read_cortex_mask(files, load_mesh(config.cleaning.space).n_vertices)
-    return [sha256_of_file(path) for path in files]
+def mask_record(config: Config) -> dict[str, Any]:
+    """The cortex mask by its content; one that cannot be used is told before work begins."""
+    return cortex_record(config.cleaning.cortex_mask, load_mesh(config.cleaning.space))
 
 
 def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) -> Record:

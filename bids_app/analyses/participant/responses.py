@@ -19,7 +19,8 @@ from bids_app.features.timing import high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import ConfoundSelection, select_confounds
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.inputs.tables import read_frame
-from bids_app.surface.cortex import read_cortex_mask
+from bids_app.resources import SIGNAL_CORTEX
+from bids_app.surface.cortex import cortex_vertices
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.responses import CleanedResponses, clean_responses
@@ -66,7 +67,7 @@ class RunData:
     bold : array of shape (n_volumes, n_vertices), float32
         Both hemispheres, left first, dummy scans included; NaN outside the cortex mask.
     inside : array of shape (n_vertices,), bool
-        The cortex mask; all vertices where none is given.
+        The cortex mask.
     confounds : ConfoundSelection
     drift : array of shape (n_volumes, n_basis)
         Slow cosines; no column where the high-pass filter is off.
@@ -111,10 +112,8 @@ def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
         If a file cannot be read, or is of another mesh or length.
     """
     bold = read_bold(run, mesh)
-    inside = np.ones(mesh.n_vertices, dtype=bool)
-    if cleaning.cortex_mask:
-        inside = read_cortex_mask(cleaning.cortex_mask, mesh.n_vertices)
-        bold[:, ~inside] = np.nan
+    inside = cortex_vertices(cleaning.cortex_mask, mesh)
+    bold[:, ~inside] = np.nan
     n_volumes = len(bold)
     selected = select_confounds(
         run.confounds_file, run.confounds_json, cleaning.confounds, n_volumes, own_high_pass=True
@@ -225,7 +224,7 @@ def prepare_responses(
         data = read_run(run, cleaning, mesh)
         cleaned = clean(data)
         noticed = _without_signal(run, cleaned.degenerate, data.inside)
-        if not cleaning.cortex_mask:
+        if cleaning.cortex_mask == SIGNAL_CORTEX:
             noticed += _with_signal_everywhere(cleaned.degenerate)
         blocks = [_cut(run, presentation, cleaned.values) for presentation in run.presentations]
         checks = [
@@ -247,6 +246,8 @@ def prepare_responses(
         prepared.summary.append(
             {
                 "smoothing_mm": cleaning.smoothing,
+                "n_outside_cortex": int((~data.inside).sum()),
+                "n_degenerate_vertices": int((cleaned.degenerate & data.inside).sum()),
                 **_summary_row(run, blocks, data.confounds, cleaned, checks, noticed),
             }
         )
@@ -281,7 +282,7 @@ def _without_signal(
 
 
 def _with_signal_everywhere(degenerate: NDArray[np.bool_]) -> list[str]:
-    """Warn where the medial wall has a signal and no mask leaves it out.
+    """Warn where the medial wall has a signal and no mask is to leave it out.
 
     It covers 9 % of a hemisphere of fsaverage.
     """
@@ -290,7 +291,7 @@ def _with_signal_everywhere(degenerate: NDArray[np.bool_]) -> list[str]:
         return []
     return [
         f"only {min(shares):.1%} of a hemisphere has no signal: the medial wall counts as cortex "
-        "unless --cortex-mask leaves it out"
+        "with --cortex-mask signal"
     ]
 
 
@@ -333,7 +334,6 @@ def _summary_row(
         "confounds": ",".join(selected.names),
         "design_rank": cleaned.rank,
         "degrees_of_freedom": cleaned.degrees_of_freedom,
-        "n_degenerate_vertices": int(cleaned.degenerate.sum()),
         "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
         "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
         "lag_p": ",".join(f"{check.p:.3f}" for check in checks),

@@ -82,6 +82,7 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
             "RepetitionTime": block.tr,
             "Stimulus": block.stimulus,
             "StimulusTimes": block.times,
+            "CortexMask": settings["cortex_mask"],
             "Sources": list(record.sources),
             "SettingsHash": settings_hash(settings),
         }
@@ -128,6 +129,7 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "Confounds": settings["confounds"],
         "HighPassCutoff": settings["high_pass"],
         "SmoothingFWHM": settings["smoothing"],
+        "CortexMask": settings["cortex_mask"],
         "Null": settings["null"],
         "RandomSeed": settings["random_seed"],
         "SamplingTimes": [
@@ -161,7 +163,8 @@ RUNS_COLUMNS = {
     "confounds": "names of the confound regressors",
     "design_rank": "rank of constant, confounds and drift together",
     "degrees_of_freedom": "volumes kept minus rank",
-    "n_degenerate_vertices": "vertices that are constant or not finite",
+    "n_outside_cortex": "vertices that the cortex mask leaves out",
+    "n_degenerate_vertices": "vertices of the mask that are constant or not finite",
     "lag_s": "seconds by which auditory cortex follows the loudness of each stimulus: about 5 "
     "where the onset is right",
     "lag_r": "correlation at that lag",

@@ -102,6 +102,8 @@ def _writer(tree: OutputTree, record: Record) -> ParticipantWriter:
         "Sources": list(record.sources),
         "SettingsHash": settings_hash(dict(record.settings)),
     }
+    if "cortex_mask" in record.settings:
+        common["CortexMask"] = record.settings["cortex_mask"]
     writer = ParticipantWriter(tree, record, common)
     writer.begin()
     return writer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 from listeners import HEMODYNAMIC, write_listeners, write_table
@@ -14,6 +15,9 @@ from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
+from bids_app.surface.cortex import bundled_cortex
+from bids_app.surface.gifti import load_gifti
+from bids_app.surface.mesh import load_mesh
 
 CLEANING = Cleaning(confounds="none", smoothing=0.0)
 
@@ -69,10 +73,42 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     inside[:20] = 0  # constant in the data
     np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
     np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
-    assert row["n_degenerate_vertices"] == 420
+    assert (row["n_outside_cortex"], row["n_degenerate_vertices"]) == (400, 20)
     assert "--cortex-mask" not in row["warnings"]
-    unmasked = prepare_responses(plan.runs, CLEANING, random_seed=1).summary[0]
-    assert "only 0.0% of a hemisphere has no signal" in unmasked["warnings"]
+
+
+def test_a_medial_wall_with_a_signal_takes_no_part_by_default(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), tr=10.0)
+    table = write_table(root, "song\tstimuli/song.wav\t20")
+    plan = plan_study(root, table=table, confounds="none")
+    cortex = bundled_cortex(load_mesh())
+    wild = replace(plan.runs[0], bold_left=_loud(plan.runs[0].bold_left, ~cortex[:10242], tmp_path))
+    smoothed = replace(CLEANING, smoothing=12.0)
+    (quiet,), (loud,) = (
+        prepare_responses([run], smoothed, random_seed=1).blocks for run in (plan.runs[0], wild)
+    )
+    found = np.isfinite(quiet.values).all(axis=0)
+    np.testing.assert_array_equal(found[20:], cortex[20:])
+    # What the wall has reaches nobody through smoothing.
+    np.testing.assert_array_equal(loud.values, quiet.values)
+    everything = prepare_responses([wild], replace(smoothed, cortex_mask="signal"), random_seed=1)
+    assert np.isfinite(everything.blocks[0].values[:, 20:]).all()
+    assert np.abs(everything.blocks[0].values - quiet.values)[:, found].max() > 1.0
+    (row,) = everything.summary
+    assert "only 0.0% of a hemisphere has no signal" in row["warnings"]
+    constant = 20 - (~cortex[:20]).sum()  # the wild signal is on the others
+    assert (row["n_outside_cortex"], row["n_degenerate_vertices"]) == (0, constant)
+
+
+def _loud(path, wall, folder):
+    """The file with a wild signal on the wall."""
+    image = load_gifti(path)
+    wild = np.random.default_rng(5).standard_normal((len(image.darrays), wall.sum()))
+    for array, own in zip(image.darrays, wild, strict=True):
+        array.data = array.data.copy()
+        array.data[wall] += (1e5 * own).astype(np.float32)
+    nib.save(image, folder / path.name)
+    return folder / path.name
 
 
 def test_the_random_seed_reaches_the_lag_check():
