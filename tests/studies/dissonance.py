@@ -16,8 +16,8 @@ N_HALF = 10242
 SHIFT = 5.0
 """Seconds by which the target leads the seed."""
 
-SEED, TARGET = np.arange(0, 8), np.arange(20, 28)
-CONTRAST, COUPLED, SILENT = np.arange(100, 140), np.arange(200, 240), np.arange(300, 340)
+SEED, TARGET = np.arange(0, 8), np.arange(24, 32)
+CONTRAST, COUPLED, SILENT = np.arange(1000, 1040), np.arange(200, 240), np.arange(1050, 1090)
 RATINGS = {"01": -2.0, "02": -1.0, "03": 0.0, "04": 1.0, "05": 2.0, "06": None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.outputs import N_VERTICES, STRUCTURES
-from bids_app.resources import FIRST_GRADIENT, fslr_spheres, gradient_files
+from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, fslr_spheres, gradient_files
 from bids_app.statistics import SIGNIFICANCE
+from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
@@ -236,11 +237,23 @@ def align_with_gradients(
     aligned = {}
     for option in statistics.gradients:
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
-        gradient = load_gradient(option, data.space)
+        gradient = _without_wall(load_gradient(option, data.space), data)
         report = align(data, accuracy, preference, gradient, statistics, n_threads)
         LOGGER.info("group: %s", report.statement)
         aligned[gradient.label] = report
     return aligned
+
+
+def _without_wall(gradient: Gradient, data: GroupData) -> Gradient:
+    """Leave out what the maps' mask calls medial wall, so that no rotation brings it into cortex.
+
+    Masks from files are not in the output folder: the gradient keeps what it has there.
+    """
+    mask = data.settings.get("cortex_mask")
+    if not isinstance(mask, dict) or mask.get("Name") != BUNDLED_CORTEX:
+        return gradient
+    inside = bundled_cortex(load_mesh(data.space))
+    return replace(gradient, values=np.where(inside, gradient.values, np.nan))
 
 
 def align(
