@@ -23,7 +23,6 @@ from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_rating
 from bids_app.config import Config
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
-from bids_app.inputs.rating_records import describe
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
@@ -159,12 +158,7 @@ def _tell(status: Status, work: RatingWork) -> None:
         LOGGER.info("ratings: nothing is done: %s", work.study.reason)
         return
     LOGGER.info("ratings: %s (%s)", ", ".join(work.study.scales), work.study.source)
-    warnings = [
-        f"{describe(r.participant, r.stimulus, r.scale)}: {warning}"
-        for r in work.study.ratings.ratings
-        for warning in r.warnings
-    ]
-    for warning in (*work.study.ratings.warnings, *warnings):
+    for warning in work.study.ratings.notes:
         LOGGER.warning("ratings: %s", warning)
         status.notes.append(f"ratings: {warning}")
     for participant, reason in work.left_out.items():

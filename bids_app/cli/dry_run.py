@@ -72,7 +72,7 @@ def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
     """Whose ratings of what are there."""
     if study.reason:
         return f"ratings: nothing is done: {study.reason}"
-    lines = [f"ratings: {study.source}"]
+    lines = [f"ratings: {study.source}; scales: {', '.join(study.scales)}"]
     heard = {
         who: sorted(
             {p.stimulus for r in plan.runs if r.participant == who for p in r.presentations}
@@ -85,7 +85,7 @@ def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
         n_complete = len(plan.participants) - len(named)
         complete = f"  {scale}: {n_complete} of {len(plan.participants)} participants"
         lines += [complete, *(f"    {text}" for text in named)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"warning: ratings: {text}" for text in study.ratings.notes)])
 
 
 def _conditions_text(plan: ConditionPlan) -> str:

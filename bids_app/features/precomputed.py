@@ -205,6 +205,9 @@ def load_precomputed(
 def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
     try:
         table = read_frame(file)
+        unnamed = [name for name in table.columns if str(name).startswith("Unnamed:")]
+        if unnamed:
+            raise _unreadable(file, f"{len(unnamed)} columns without a name (row numbers?)")
         times = table.pop("time").to_numpy(dtype=float)
         values = table.to_numpy(dtype=float)
     except MusencError as error:
@@ -292,6 +295,22 @@ def _check_times(times: np.ndarray, patch_times: np.ndarray, file: Path) -> None
             where=file,
             found=f"{times.size} times",
             remedy="sort the rows by time and remove repeated ones",
+        )
+    beyond = patch_times[-1] + max(30.0, 0.5 * patch_times[-1])
+    step = float(np.max(np.diff(times)))
+    if times[-1] > beyond or step > max(5.0, 5 * float(np.median(np.diff(times)))):
+        much = times[-1] > beyond
+        in_milliseconds = much and times[-1] / 1000 <= beyond
+        raise BadDataError(
+            "Precomputed features are of much more than the stimulus."
+            if much
+            else "Precomputed features have a gap.",
+            where=file,
+            found=f"times from {times[0]:g} to {times[-1]:g} s"
+            + ("; in milliseconds they would fit" if in_milliseconds else "")
+            + ("" if much else f", {step:g} s between two of them"),
+            wanted=f"seconds into the audio file, to about {patch_times[-1]:g} s, without gaps",
+            remedy="correct the unit of the times, or compute them for the whole audio file",
         )
     # A series may begin or end one of its own steps inside the first or last patch.
     slack = float(np.median(np.diff(times)))

@@ -329,6 +329,12 @@ class _Source:
             self._bad(f"{raw.shape[1]} columns named {name}", "one column")
         column = np.array(pd.to_numeric(raw, errors="coerce"), dtype=np.float64)
         missing = ~np.isfinite(column)
+        wrong = np.flatnonzero(np.isnan(column) & raw.notna().to_numpy())
+        if wrong.size:
+            self._bad(
+                f"{raw.iloc[wrong[0]]!r} in row {wrong[0] + 1} of column {name}",
+                "numbers, with a decimal point",
+            )
         n_steady = sum(other.startswith("non_steady_state_outlier") for other in self._names)
         # One row is lost per derivative, and fMRIPrep leaves dummy scans out of some measures.
         n_first = n_steady + 2

@@ -113,6 +113,11 @@ def _sound(path: Path, where: str) -> Sound:
         ) from error
 
 
+def _in_milliseconds(onset: float, run_end: float) -> str:
+    inside = onset >= run_end and 0 <= onset / 1000 < run_end
+    return "; is its onset in milliseconds?" if inside and onset > 1000 else ""
+
+
 def presentations_of(
     rows: Iterable[StimulusRow], stimuli: StimulusSet, run_end: float
 ) -> tuple[tuple[Presentation, ...], list[str]]:
@@ -145,6 +150,15 @@ def presentations_of(
                 remedy="correct the offset",
             )
         duration = left if row.duration is None else row.duration
+        if duration > 20 * left and 0.1 * left < duration / 1000 < 2 * left:
+            raise InvalidInputError(
+                "The duration of a stimulus is in another unit than seconds.",
+                where=row.where,
+                found=f"{duration:g} s; {stimulus.path.name} has {left:.2f} s from there on; in "
+                "milliseconds it would fit",
+                wanted="seconds",
+                remedy="divide the durations by 1000 (and the onsets, if they are like them)",
+            )
         if duration > left + 0.5:
             warnings.append(
                 f"{stimulus.label}: {duration:.1f} s are said to be played, the audio file has "
@@ -155,7 +169,7 @@ def presentations_of(
         if presentation.onset >= run_end or end <= 0:
             warnings.append(
                 f"{stimulus.label}: plays from {row.onset:.1f} to {end:.1f} s, outside the run "
-                f"({run_end:.1f} s); left out"
+                f"({run_end:.1f} s){_in_milliseconds(row.onset, run_end)}; left out"
             )
             continue
         if end > run_end + 1.0:

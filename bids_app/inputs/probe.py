@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.config import Cleaning
-from bids_app.errors import MusencError
+from bids_app.errors import MusencError, reason_of
 from bids_app.inputs.confounds import check_columns, wants_columns
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy
+from bids_app.inputs.tables import read_rows
 from bids_app.outputs import N_VERTICES, STRUCTURES
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
@@ -77,14 +78,20 @@ def probe_run(
             f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
             f"({run.confounds.path if run.confounds else ''})"
         )
-    timing = _timing(run, derivative, raw, cleaning, time_step)
+    timing = _timing(run, derivative, raw, cleaning, time_step, n_volumes)
+    problems += timing.problems
     problems += _other_hemisphere(run, derivative)
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(
             f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
-            "is it in milliseconds? Correct RepetitionTime in the JSON files"
+            "is it in milliseconds? Correct "
+            + (
+                "the option"
+                if timing.tr_source == "--repetition-time"
+                else "RepetitionTime or VolumeTiming in the JSON files"
+            )
         )
-    if timing.tr is None:
+    if timing.tr is None and not timing.problems:
         problems.append(
             "no repetition time in any sidecar: give --repetition-time SECONDS, "
             "or add RepetitionTime to the JSON files"
@@ -172,10 +179,12 @@ def _probe_confounds(
     if problem:
         complaints.append(problem)
         return 0, None, None
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        header = stream.readline()
-        n_rows = sum(1 for line in stream if line.strip())
-    names = [name.strip().strip('"') for name in header.split("\t")]
+    try:
+        names, rows, _ = read_rows(path)
+    except MusencError as error:
+        complaints.append(f"{reason_of(error)}; do this: {error.remedy}")
+        return 0, None, None
+    n_rows = len(rows)
     n_steady = sum(
         name.lower().replace("_", "").startswith("nonsteadystateoutlier") for name in names
     )
@@ -200,6 +209,7 @@ def _timing(
     raw: Inheritance | None,
     cleaning: Cleaning,
     time_step: float | None,
+    n_volumes: int,
 ) -> Timing:
     file = run.left or run.right
     assert file is not None
@@ -219,6 +229,7 @@ def _timing(
         repetition_time=cleaning.repetition_time,
         slice_time_ref=cleaning.slice_time_ref,
         header_time_step=time_step,
+        n_volumes=n_volumes,
     )
     notes = [f"a JSON sidecar is left out: {problem}" for problem in silent]
     return replace(timing, warnings=(*timing.warnings, *notes))

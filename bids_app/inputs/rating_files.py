@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, strip_prefix
+from bids_app.inputs.rating_records import without_other_columns
 from bids_app.inputs.ratings import (
     STIMULUS_COLUMNS,
     TIME_COLUMNS,
     Rating,
     RatingSet,
     match_stimulus,
+    possible_scales,
     ratings_of_frame,
 )
 from bids_app.inputs.records import BoldRun
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 _PATTERNS = ("*_stim.tsv.gz", "*_stim.tsv", "*_beh.tsv.gz", "*_beh.tsv")
 _FOLDERS = ("func", "beh")
-# Columns of stimulus files that nobody rated.
-_NOT_SCALES = ("audio", "envelope", "env", "trigger", "stim_file", "trial_type")
 
 
 def find_rating_files(root: Path, participants: Sequence[str]) -> tuple[Path, ...]:
@@ -103,11 +103,14 @@ def read_rating_files(
         named = parse_name(path)
         metadata = inheritance.metadata(path.parent, named.entities, named.suffix or "stim")
         frame = _read_samples(path, named, metadata)
-        found, reason = _ratings_of(frame, named, metadata, runs, durations, scales)
+        notes: list[str] = []
+        found, reason = _ratings_of(frame, named, metadata, runs, durations, scales, notes)
         ratings += found
         if reason:
-            warnings.append(f"{path.name}: {reason}; left out")
-    return RatingSet(tuple(ratings), tuple(warnings))
+            notes.append(f"{reason}; left out")
+        warnings += [f"{path.name}: {text}" for text in dict.fromkeys(notes)]
+    kept, more = without_other_columns(ratings, scales)
+    return RatingSet(kept, (*warnings, *more))
 
 
 def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> pd.DataFrame:
@@ -142,15 +145,18 @@ def _ratings_of(
     runs: Sequence[BoldRun],
     durations: Mapping[str, float],
     scales: Sequence[str],
+    notes: list[str],
 ) -> tuple[list[Rating], str | None]:
     """Records of one file, or why there are none."""
     times = _times(frame, named, metadata)
     if times is None:
         return [], "neither SamplingFrequency nor a time column, so these are no continuous ratings"
-    chosen = scales or _scale_columns(frame)
+    chosen = scales or possible_scales(frame)
     if not set(chosen) & set(frame.columns):
         return [], f"no scale among its columns ({', '.join(map(str, frame.columns))})"
     in_scanner = named.path.parent.name == "func"
+    if in_scanner:
+        _check_run(times, named, runs)
     result: list[Rating] = []
     pieces = _pieces(frame, named, runs, durations, in_scanner)
     for label, rows, shift, start, duration in pieces:
@@ -158,12 +164,15 @@ def _ratings_of(
         keep = own >= start - 1e-6
         result += ratings_of_frame(
             frame.iloc[rows][keep],
-            scales=chosen,
+            scales=scales,
             participant=named.entities.get("sub"),
             stimulus=label,
             duration=duration,
             source=named.path,
             times=own[keep],
+            start=start,
+            continues=in_scanner,
+            notes=notes,
         )
     if not pieces:
         return [], f"its music is not known (stimuli: {', '.join(durations)})"
@@ -195,9 +204,26 @@ def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -
     return start + np.arange(len(frame)) / rate
 
 
-def _scale_columns(frame: pd.DataFrame) -> list[str]:
-    reserved = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *_NOT_SCALES, "onset", "duration"}
-    return [str(name) for name in frame.columns if str(name).lower() not in reserved]
+def _check_run(times: np.ndarray, named: NamedFile, runs: Sequence[BoldRun]) -> None:
+    """Refuse a recording that lasts much longer than its run.
+
+    Raises
+    ------
+    BadDataError
+    """
+    own = {k: v for k, v in named.entities.items() if k in ("sub", "ses", "task", "run")}
+    ends = [run.n_volumes * run.tr for run in runs if entities_agree(own, run.entities)]
+    if not ends or not len(times) or not times[-1] > 1.5 * max(ends) + 60:
+        return
+    fits = max(ends) / 2 <= times[-1] / 1000 <= 1.5 * max(ends) + 60
+    raise BadDataError(
+        "A recording is much longer than its run.",
+        where=named.path,
+        found=f"times from {times[0]:g} to {times[-1]:g} s, a run of {max(ends):g} s"
+        + ("; in milliseconds they would fit" if fits else ""),
+        wanted="seconds from the start of the run",
+        remedy="correct SamplingFrequency and StartTime in its JSON, or the time column",
+    )
 
 
 _Piece = tuple[str, np.ndarray, float, float, float]

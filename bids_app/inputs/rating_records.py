@@ -11,6 +11,11 @@ from bids_app.errors import BadDataError, InvalidInputError
 
 # A slider at rest for less than this is a rating, not a file that was filled up.
 MIN_HOLD = 5.0
+MAX_GAP = 5.0
+"""Seconds between samples that a line may bridge."""
+_NOTED_GAP = 1.0
+_MUCH_LONGER = 30.0
+_FEW = 30
 _TOLERANCE = 1e-6
 
 
@@ -74,6 +79,24 @@ class RatingSet:
                 )
             index[key] = rating
         object.__setattr__(self, "_index", index)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the files and each rating; the same about many of them once."""
+        whose: dict[str, list[str]] = {}
+        for rating in self.ratings:
+            for text in rating.warnings:
+                name = describe(rating.participant, rating.stimulus, rating.scale)
+                whose.setdefault(text, []).append(name)
+        return (
+            *self.warnings,
+            *(
+                f"{'; '.join(names[:3])}"
+                + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+                + f": {text}"
+                for text, names in whose.items()
+            ),
+        )
 
     @property
     def scales(self) -> tuple[str, ...]:
@@ -157,6 +180,9 @@ def make_ratings(
     stimulus: str,
     duration: float | None,
     source: str,
+    start: float = 0.0,
+    continues: bool = False,
+    notes: list[str] | None = None,
 ) -> list[Rating]:
     """Records of one recording, cropped to the music; a scale without any value is left out.
 
@@ -170,7 +196,13 @@ def make_ratings(
     participant, stimulus, source
         As in `Rating`.
     duration : float or None
-        Seconds of music.
+        Second of the audio file at which the music ended.
+    start : float
+        Second at which it began.
+    continues : bool
+        Whether the recording goes on after the music by its nature, as that of a run does.
+    notes : list of str, optional
+        Gets what is left out because of gaps.
 
     Returns
     -------
@@ -179,7 +211,8 @@ def make_ratings(
     Raises
     ------
     BadDataError
-        If times are not finite and increasing, or nothing overlaps the music.
+        If times are not finite and increasing, nothing overlaps the music, less than half of it is
+        covered, or the recording goes on far beyond its end.
     """
     where = f"{source} ({describe(participant, stimulus)})"
     if len(times) == 0 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
@@ -193,25 +226,149 @@ def make_ratings(
         )
     recorded = np.isfinite(values).any(axis=0)
     keep, warnings = crop_ratings(times, values[:, recorded], duration)
-    result = []
+    keep &= times >= start - _TOLERANCE
+    result, too_short = [], False
     for column, scale in enumerate(scales):
         use = keep & np.isfinite(values[:, column])
-        if use.sum() >= 2:
-            result.append(
-                Rating(
-                    participant, stimulus, scale, times[use], values[use, column], source, warnings
+        if use.sum() < 2:
+            continue
+        own = times[use]
+        too_short |= duration is not None and own[-1] - own[0] < (duration - start) / 2
+        gap = _gap(own)
+        if gap is not None and gap[1] - gap[0] > _bridged(own):
+            if notes is not None:
+                notes.append(
+                    f"{describe(participant, stimulus, scale)}: nothing was recorded from "
+                    f"{gap[0]:.1f} to {gap[1]:.1f} s, which is too long to bridge; left out"
                 )
-            )
-    if not result and recorded.any():
+            continue
+        said = (*warnings, *_coverage(own, gap, start, duration))
+        result.append(Rating(participant, stimulus, scale, own, values[use, column], source, said))
+    if not keep.any() and recorded.any():
         raise BadDataError(
             "The ratings do not overlap the music.",
             where=where,
-            found=f"ratings from {times[0]:g} to {times[-1]:g} s",
+            found=f"ratings from {times[0]:g} to {times[-1]:g} s{_unit(times, start, duration)}",
             wanted="at least two samples between 0 and "
             + (f"{duration:g} s" if duration is not None else "the end"),
             remedy="count the times from the start of the audio file",
         )
+    if duration is not None and recorded.any():
+        _check_extent(times, values[:, recorded], start, duration, where, continues, too_short)
     return result
+
+
+def _gap(times: np.ndarray) -> tuple[float, float] | None:
+    """The longest time between two samples, where it is longer than others."""
+    steps = np.diff(times)
+    k = int(steps.argmax())
+    if steps[k] <= max(_NOTED_GAP, 3 * float(np.median(steps))):
+        return None
+    return float(times[k]), float(times[k + 1])
+
+
+def _bridged(times: np.ndarray) -> float:
+    """Seconds that a line may bridge: those of slow ratings are farther apart."""
+    return max(MAX_GAP, 3 * float(np.median(np.diff(times))))
+
+
+def _coverage(
+    times: np.ndarray, gap: tuple[float, float] | None, start: float, duration: float | None
+) -> list[str]:
+    said = []
+    if gap is not None:
+        said.append(f"a gap from {gap[0]:.1f} to {gap[1]:.1f} s is bridged by a line")
+    end = times[-1] if duration is None else duration
+    if times[0] - start > MAX_GAP or end - times[-1] > MAX_GAP:
+        said.append(
+            f"ratings from {times[0]:.1f} to {times[-1]:.1f} s of music from {start:.1f} to "
+            f"{end:.1f} s; the rest counts as not rated"
+        )
+    return said
+
+
+def _unit(times: np.ndarray, start: float, duration: float | None) -> str:
+    """What another unit of the times would mean."""
+    if duration is None:
+        return ""
+    last, length = float(times[-1]), duration - start
+    for factor, unit in ((1e-3, "milliseconds"), (60.0, "minutes"), (1e-6, "microseconds")):
+        if 0.5 * length <= last * factor <= 1.5 * length + 30:
+            return f"; in {unit} they would fit"
+    return ""
+
+
+def _check_extent(
+    times: np.ndarray,
+    values: np.ndarray,
+    start: float,
+    duration: float,
+    where: str,
+    continues: bool,
+    too_short: bool,
+) -> None:
+    """Refuse ratings of a small part of the music, or of much more.
+
+    Raises
+    ------
+    BadDataError
+    """
+    changed = np.flatnonzero((np.diff(np.nan_to_num(values), axis=0) != 0).any(axis=1))
+    last_change = float(times[changed[-1] + 1]) if changed.size else float(times[0])
+    beyond = not continues and (
+        last_change > duration + max(_MUCH_LONGER, 0.5 * duration)
+        or times[-1] > duration + max(4 * _MUCH_LONGER, 3 * duration)
+    )
+    if not (beyond or too_short):
+        return
+    raise BadDataError(
+        "The ratings go on long after the music."
+        if beyond
+        else "The ratings cover less than half of the music.",
+        where=where,
+        found=f"times from {times[0]:g} to {times[-1]:g} s, music from {start:g} to "
+        f"{duration:g} s{_unit(times, start, duration)}",
+        wanted="times in seconds into the audio file, over the music",
+        remedy="correct the unit of the times (or SamplingFrequency and StartTime), or leave this "
+        "recording out",
+    )
+
+
+def without_other_columns(
+    ratings: Sequence[Rating], asked: Sequence[str]
+) -> tuple[tuple[Rating, ...], tuple[str, ...]]:
+    """Ratings of columns that can have been felt, and notes about the others.
+
+    A column that in every recording is constant, counts up, only ever grows, or consists of single
+    pulses was not rated. Scales that were asked for stay.
+
+    Parameters
+    ----------
+    ratings : sequence of Rating
+    asked : sequence of str
+        Scales that the user named; the rest is looked at where there are none.
+    """
+    notes, dropped = [], set()
+    for scale in dict.fromkeys(rating.scale for rating in ratings):
+        kinds = {_kind_of(rating) for rating in ratings if rating.scale == scale}
+        if not asked and len(kinds) == 1 and (kind := kinds.pop()):
+            dropped.add(scale)
+            notes.append(f"the column {scale} {kind}: not taken for a scale, left out")
+    return tuple(r for r in ratings if r.scale not in dropped), tuple(notes)
+
+
+def _kind_of(rating: Rating) -> str:
+    values, steps = rating.values, np.diff(rating.values)
+    if not steps.any():
+        return "is constant"
+    if len(values) >= _FEW and (steps > 0).all():
+        return "only ever grows, like a clock or a counter"
+    fast = float(np.median(np.diff(rating.times))) < 0.5
+    on = values != np.median(values)
+    alone = not (on[1:] & on[:-1]).any()
+    if len(values) >= _FEW and fast and alone and 0 < on.mean() < 0.2:
+        return "consists of single pulses, like a trigger"
+    return ""
 
 
 def describe(participant: str | None, stimulus: str, scale: str | None = None) -> str:

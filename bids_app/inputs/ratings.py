@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,13 @@ import numpy as np
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.presentations import stimulus_label
-from bids_app.inputs.rating_records import Rating, RatingSet, crop_ratings, make_ratings
+from bids_app.inputs.rating_records import (
+    Rating,
+    RatingSet,
+    crop_ratings,
+    make_ratings,
+    without_other_columns,
+)
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 
 if TYPE_CHECKING:
@@ -31,7 +38,14 @@ __all__ = [
 TIME_COLUMNS = ("time", "sec", "second", "seconds", "t")
 STIMULUS_COLUMNS = ("stimulus", "stim_file", "stim_id", "stim")
 FILE_COLUMNS = ("ratings_file", "rating_file")
-_OTHER_COLUMNS = ("participant_id", "task", "session", "run", "onset", "duration", "sample")
+_OTHER_COLUMNS = (
+    "participant_id", "task", "session", "run", "onset", "duration", "sample", "trial_type"
+)  # fmt: skip
+_NO_SCALES = {
+    "clock", "count", "counter", "date", "epoch", "frame", "id", "index", "marker", "ms", "msec",
+    "millis", "milliseconds", "row", "sample", "samples", "time", "timestamp", "timestamps",
+    "trial", "trigger", "triggers", "ttl", "unixtime", "audio", "envelope", "env",
+}  # fmt: skip
 _RESERVED = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_OTHER_COLUMNS}
 _COLUMNS_WANTED = (
     "columns stimulus (or stim_file), time (seconds into the music) and one per scale, optionally "
@@ -88,7 +102,8 @@ def read_ratings_table(
     keys = [stimulus_column, *(["participant_id"] if "participant_id" in frame else [])]
     if file_column is not None:
         keys.append(file_column)
-    ratings: list[Rating] = []
+    found: list[Rating] = []
+    notes: list[str] = []
     unknown: set[str] = set()
     columns: set[str] = set()
     for values, part in frame.groupby(keys, sort=False, dropna=False):
@@ -102,15 +117,18 @@ def read_ratings_table(
             # Not resolved: the target of a git-annex link has another name.
             source = path.absolute().parent / str(named[file_column])
             samples = _read_frame(source)
-        columns.update(_possible_scales(samples))
-        ratings += ratings_of_frame(
+        columns.update(possible_scales(samples))
+        found += ratings_of_frame(
             samples,
             scales=scales,
             participant=_participant(named.get("participant_id")),
             stimulus=label,
             duration=durations[label],
             source=source,
+            notes=notes,
         )
+    ratings, more = without_other_columns(found, scales)
+    notes += more
     if not ratings and scales and not columns & set(scales):
         raise InvalidInputError(
             "The ratings have no column of the scales asked for.",
@@ -123,12 +141,15 @@ def read_ratings_table(
         raise BadDataError(
             "No rating is about the music of this study.",
             where=path,
-            found=", ".join(sorted(unknown)) or "no numbers in " + ", ".join(sorted(columns)),
+            found="; ".join(dict.fromkeys(notes))
+            or ", ".join(sorted(unknown))
+            or "no numbers in " + ", ".join(sorted(columns)),
             wanted="stimuli " + ", ".join(durations),
             remedy="name the stimuli as their audio files",
         )
-    warnings = (f"ratings of other music left out: {', '.join(sorted(unknown))}",)
-    return RatingSet(tuple(ratings), warnings if unknown else ())
+    if unknown:
+        notes.insert(0, f"ratings of other music left out: {', '.join(sorted(unknown))}")
+    return RatingSet(ratings, tuple(dict.fromkeys(notes)))
 
 
 def ratings_of_frame(
@@ -140,6 +161,9 @@ def ratings_of_frame(
     duration: float | None,
     source: Path,
     times: np.ndarray | None = None,
+    start: float = 0.0,
+    continues: bool = False,
+    notes: list[str] | None = None,
 ) -> list[Rating]:
     """Records of one recording's table.
 
@@ -153,6 +177,10 @@ def ratings_of_frame(
         As in `make_ratings`.
     times : ndarray of shape (n_samples,), optional
         Seconds into the audio file; default: the time column.
+    start, continues
+        As in `make_ratings`.
+    notes : list of str, optional
+        Gets what is left out.
 
     Returns
     -------
@@ -175,8 +203,15 @@ def ratings_of_frame(
                 remedy="add seconds into the music",
             )
         times = numbers_of(frame, column, source)
-    there = _possible_scales(frame)
-    columns = [name for name in (scales or there) if name in there]
+    there = possible_scales(frame)
+    if scales:
+        named = [str(name) for name in frame.columns if str(name).lower() not in _RESERVED]
+        columns = [name for name in scales if name in named]
+    else:
+        columns = _without_text(frame, there, notes)
+        left = [str(name) for name in frame.columns if _speaks_of_no_scale(str(name))]
+        if left and notes is not None:
+            notes.append(f"by their names no scales, left out: {', '.join(map(repr, left))}")
     if not columns and not scales:
         raise InvalidInputError(
             "A table of ratings has no scale.",
@@ -195,6 +230,9 @@ def ratings_of_frame(
         stimulus=stimulus,
         duration=duration,
         source=str(source),
+        start=start,
+        continues=continues,
+        notes=notes,
     )
 
 
@@ -207,8 +245,36 @@ def match_stimulus(name: str, labels: Iterable[str]) -> str | None:
     return next((label for label in known if label.lower() == own.lower()), None)
 
 
-def _possible_scales(frame: pd.DataFrame) -> list[str]:
-    return [str(name) for name in frame.columns if str(name).lower() not in _RESERVED]
+def possible_scales(frame: pd.DataFrame) -> list[str]:
+    """Columns that by their names can be scales."""
+    return [
+        str(name)
+        for name in frame.columns
+        if str(name).lower() not in _RESERVED and not _speaks_of_no_scale(str(name))
+    ]
+
+
+def _speaks_of_no_scale(name: str) -> bool:
+    """Whether a column is called like a clock, a counter or a trigger, or not at all."""
+    words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
+    return (
+        not words
+        or name.startswith("Unnamed:")
+        or (name.lower() not in _RESERVED and bool(_NO_SCALES & set(words)))
+    )
+
+
+def _without_text(frame: pd.DataFrame, there: list[str], notes: list[str] | None) -> list[str]:
+    """Columns with numbers, unless there is none: then an error tells what stands there."""
+    import pandas as pd
+
+    numeric = [n for n in there if pd.to_numeric(frame[n], errors="coerce").notna().any()]
+    text = [n for n in there if n not in numeric and frame[n].notna().any()]
+    if not numeric or len(frame) < 3:
+        return there
+    if text and notes is not None:
+        notes.append(f"without a number, left out: {', '.join(text)}")
+    return [name for name in there if name not in text]
 
 
 def _participant(cell: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from bids_app.inputs.files import content_problem, read_object
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities
 
 _BEYOND = 1e12
+_LONGEST_TR = 60.0
+# Steps of VolumeTiming are rounded; more than this share of a step is another step.
+_JITTER = 0.02
 _JSON = (".json", ".func.json", ".dtseries.json")
 
 
@@ -130,13 +134,27 @@ class Inheritance:
 
 @dataclass(frozen=True)
 class Timing:
-    """Repetition time and sampling time of one run, with where they come from."""
+    """Repetition time and sampling time of one run, with where they come from.
+
+    Attributes
+    ----------
+    tr : float or None
+        Seconds.
+    tr_source : str
+    start_time : float
+        Volume k was sampled at ``start_time + k * tr``.
+    start_time_source : str
+    warnings : tuple of str
+    problems : tuple of str
+        Why these times cannot be.
+    """
 
     tr: float | None
     tr_source: str
     start_time: float
     start_time_source: str
     warnings: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def _positive(value: object) -> float | None:
@@ -157,6 +175,7 @@ def resolve_timing(
     repetition_time: float | None = None,
     slice_time_ref: float | None = None,
     header_time_step: float | None = None,
+    n_volumes: int | None = None,
 ) -> Timing:
     """Repetition time and the time at which volumes were sampled.
 
@@ -164,8 +183,12 @@ def resolve_timing(
     order: `slice_time_ref` where given; ``StartTime`` of fMRIPrep's sidecars; the middle of the
     slice times, to which older fMRIPrep versions corrected (``SliceTimingCorrected``) and which is
     the best single time for volumes that were not corrected. Slice times come from the raw
-    ``SliceTiming``, else they run from 0 to ``RepetitionTime - DelayTime``, which is what
-    fMRIPrep's ``DelayTime`` encodes.
+    ``SliceTiming``, else they run from 0 to ``AcquisitionDuration`` or ``RepetitionTime -
+    DelayTime``, which is what fMRIPrep's ``DelayTime`` encodes.
+
+    ``VolumeTiming`` counts before any repetition time. Where its steps differ, where it and
+    ``RepetitionTime`` disagree, and where times of slices or ``StartTime`` do not lie within a
+    volume, the timing has a problem: nothing is guessed.
 
     Parameters
     ----------
@@ -179,31 +202,43 @@ def resolve_timing(
         Reference within the acquisition of a volume, 0 (first slice) to 1 (last slice).
     header_time_step : float or None
         What the GIFTI header says, in seconds or milliseconds; only compared.
+    n_volumes : int or None
+        Of the BOLD file, compared with the length of ``VolumeTiming``.
 
     Returns
     -------
     Timing
     """
     ordered = [*sidecars, ("raw sidecar", raw)]
-    warnings = []
-    tr, tr_source = None, "nowhere"
-    for source, content in ordered:
-        tr = _positive(content.get("RepetitionTime"))
-        if tr is not None:
-            tr_source = source
-            break
-    if tr is None and repetition_time is not None:
+    warnings: list[str] = []
+    stated = [
+        (source, tr)
+        for source, content in ordered
+        if (tr := _positive(content.get("RepetitionTime"))) is not None
+    ]
+    tr, tr_source, problems = _volume_timing(ordered, n_volumes, warnings)
+    by_volumes = tr is not None
+    if tr is None and stated:
+        tr_source, tr = stated[0]
+    elif tr is None and repetition_time is not None:
         tr, tr_source = float(repetition_time), "--repetition-time"
-    elif tr is not None and repetition_time is not None and abs(tr - repetition_time) > 1e-3:
+    if tr is not None and repetition_time is not None and abs(tr - repetition_time) > 1e-3:
         warnings.append(
             f"--repetition-time {repetition_time:g} s is not used: the {tr_source} says {tr:g} s"
         )
-    others = [(source, _positive(content.get("RepetitionTime"))) for source, content in ordered]
-    warnings += [
-        f"the {source} says {other:g} s between volumes, the {tr_source} {tr:g} s, which is used"
-        for source, other in others
-        if tr is not None and other is not None and abs(other - tr) > 1e-3
-    ]
+    for source, other in stated:
+        if tr is None or abs(other - tr) <= 1e-3:
+            continue
+        if by_volumes:
+            problems.append(
+                f"the {source} has RepetitionTime {other:g} s, the {tr_source} steps of {tr:g} s: "
+                "take the one that is wrong out of the JSON files"
+            )
+        else:
+            warnings.append(
+                f"the {source} says {other:g} s between volumes, the {tr_source} {tr:g} s, which "
+                "is used"
+            )
     step = header_time_step or 0.0
     if tr is not None and step > 0 and min(abs(step - tr), abs(step / 1000 - tr)) > 0.01 * tr:
         warnings.append(
@@ -211,7 +246,90 @@ def resolve_timing(
             f"but the {tr_source} says {tr:g} s, which is used"
         )
     start_time, start_source, more = _start_time(ordered, tr or 0.0, slice_time_ref)
-    return Timing(tr, tr_source, start_time, start_source, (*warnings, *more))
+    if tr is not None and tr < _LONGEST_TR:
+        problems += _misplaced(ordered, tr)
+    return Timing(tr, tr_source, start_time, start_source, (*warnings, *more), tuple(problems))
+
+
+def _volume_timing(
+    ordered: list[tuple[str, Mapping[str, Any]]], n_volumes: int | None, warnings: list[str]
+) -> tuple[float | None, str, list[str]]:
+    """Step of ``VolumeTiming``, where it is stated, and what is wrong with it."""
+    source, times = next(
+        ((s, c["VolumeTiming"]) for s, c in ordered if c.get("VolumeTiming") is not None),
+        ("nowhere", None),
+    )
+    if times is None:
+        return None, "nowhere", []
+    name = f"VolumeTiming of the {source}"
+    if not isinstance(times, list) or len(times) < 2 or not all(map(_is_number, times)):
+        return None, name, [f"the {name} is no list of times in seconds: correct the JSON file"]
+    steps = [float(b) - float(a) for a, b in itertools.pairwise(times)]
+    tr = (float(times[-1]) - float(times[0])) / len(steps)
+    median = sorted(steps)[len(steps) // 2]
+    if median <= 0 or max(abs(step - median) for step in steps) > _JITTER * median:
+        odd = max(range(len(steps)), key=lambda k: abs(steps[k] - median))
+        return (
+            None,
+            name,
+            [
+                f"the {name} is not regular: {median:g} s between most volumes, {steps[odd]:g} s "
+                f"between volumes {odd + 1} and {odd + 2}; runs with pauses or other steps are not "
+                "analyzed (--repetition-time would place the volumes wrongly): leave the run out "
+                "with --exclude-run"
+            ],
+        )
+    problems = []
+    if n_volumes and len(times) != n_volumes:
+        problems.append(f"the {name} has {len(times)} times, the BOLD file {n_volumes} volumes")
+    if abs(float(times[0])) > 1e-3:
+        warnings.append(
+            f"the {name} begins at {float(times[0]):g} s; onsets are counted from the first volume"
+        )
+    return tr, name, problems
+
+
+def _in_milliseconds(value: float, tr: float) -> str:
+    return "; is it in milliseconds?" if abs(value) / 1000 <= tr < abs(value) / 20 else ""
+
+
+def _misplaced(ordered: list[tuple[str, Mapping[str, Any]]], tr: float) -> list[str]:
+    """Times within a volume that lie outside of it."""
+    problems = []
+    for source, content in ordered:
+        times = content.get("SliceTiming")
+        if times is None:
+            continue
+        if not isinstance(times, list) or not times or not all(map(_is_number, times)):
+            problems.append(f"SliceTiming of the {source} is no list of seconds: correct it")
+            continue
+        first, last = min(map(float, times)), max(map(float, times))
+        if first < 0:
+            problems.append(
+                f"SliceTiming of the {source} has negative times ({first:g} s): slices cannot be "
+                "acquired before their volume; count from its start"
+            )
+        elif last > tr + 1e-3:
+            problems.append(
+                f"SliceTiming of the {source} goes to {last:g} s, beyond the repetition time of "
+                f"{tr:g} s{_in_milliseconds(last, tr) or ': are these times of another sequence?'} "
+                "Correct SliceTiming or take it out"
+            )
+        break
+    for key in ("StartTime", "DelayTime", "AcquisitionDuration"):
+        # A raw StartTime, if any, is about the raw volumes.
+        places = ordered[:-1] if key == "StartTime" else ordered
+        source, value = next(((s, c[key]) for s, c in places if c.get(key) is not None), ("", None))
+        if value is None:
+            continue
+        if not _is_number(value):
+            problems.append(f"{key} of the {source} is {value!r}: no number of seconds; correct it")
+        elif not -1e-3 <= value <= tr + 1e-3:
+            problems.append(
+                f"{key} of the {source} is {value:g} s, outside a volume of {tr:g} s"
+                f"{_in_milliseconds(value, tr) or ':'} correct the JSON file"
+            )
+    return problems
 
 
 def _start_time(
@@ -249,6 +367,9 @@ def _slice_range(merged: Mapping[str, Any], tr: float) -> tuple[float, float, st
     times = merged.get("SliceTiming")
     if isinstance(times, list) and times and all(map(_is_number, times)):
         return float(min(times)), float(max(times)), "the slice times"
+    lasting = _positive(merged.get("AcquisitionDuration"))
+    if lasting is not None and lasting <= tr:
+        return 0.0, lasting, "AcquisitionDuration"
     delay = _positive(merged.get("DelayTime")) or 0.0
     if delay < tr:
         return 0.0, tr - delay, "RepetitionTime - DelayTime" if delay else "the repetition time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import warnings
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 28
 
 
+# The csv module would refuse cells of more than 128 kB.
+csv.field_size_limit(MAX_BYTES)
 _UNREAD = "A table cannot be read."
 _REMEDY = "fetch or repair the file"
 
@@ -87,6 +90,167 @@ def check_header(names: list[str], path: Path) -> None:
         )
 
 
+def read_rows(
+    path: Path,
+    *,
+    sep: str = "\t",
+    header: bool = True,
+    quotes: bool = True,
+    what: str = _UNREAD,
+    remedy: str = _REMEDY,
+) -> tuple[list[str], list[list[str]], list[int]]:
+    """Names of the columns, cells as text, and the line of each row: what every reader rests on.
+
+    Parameters
+    ----------
+    path : Path
+    sep : str
+        Between cells.
+    header : bool
+        Whether the first line names the columns.
+    quotes : bool
+        Whether cells may stand in quotes; BIDS tables have none.
+    what, remedy : str
+        As of `read_text`.
+
+    Returns
+    -------
+    names : list of str
+        Without the spaces around them; empty where there is no header.
+    rows : list of list of str
+        As many cells as there are names; lines without any cell are left out.
+    lines : list of int
+        Their numbers in the file, from 1.
+
+    Raises
+    ------
+    MissingInputError
+        As of `read_text`.
+    InvalidInputError
+        Where it is no text, a row has more cells than the header or only some of its cells, cells
+        are separated by something else, or a name is there twice.
+    """
+    text = read_text(path, what, remedy)
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text), delimiter=sep, quoting=quoting, strict=True)
+    names: list[str] | None = None if header else []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped):
+                continue
+            if names is None:
+                names = stripped
+                _check_separator(text, names, sep, path, quotes=quotes)
+                check_header(names, path)
+                continue
+            rows.append(stripped)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InvalidInputError(
+            "A file is not a table.",
+            where=f"{path}, line {reader.line_num}",
+            found=error,
+            wanted=f"{_named(sep)}-separated text",
+            remedy="correct the file",
+        ) from error
+    names = names or []
+    _check_widths(names, rows, lines, path, header=header)
+    return names, rows, lines
+
+
+_SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+
+
+def _named(sep: str) -> str:
+    return _SEPARATORS.get(sep, repr(sep))
+
+
+def _check_separator(text: str, names: list[str], sep: str, path: Path, *, quotes: bool) -> None:
+    """Refuse a table whose cells are separated otherwise, or quoted where no quotes may be."""
+    first, _, rest = text.strip("\n").partition("\n")
+    second = rest.lstrip("\n").partition("\n")[0]
+    found = ""
+    if len(names) == 1:
+        others = [other for other in _SEPARATORS if other != sep and other in first]
+        words = len(first.split())
+        if others:
+            found = f"one column called {first!r}; its names are separated by {_named(others[0])}s"
+        elif words > 1 and len(second.split()) == words and sep not in second:
+            found = f"one column called {first!r}; its names are separated by spaces"
+    if not found and not quotes and any(_quoted(name) for name in names):
+        found = f"names in quotes: {', '.join(names[:4])}"
+    if found:
+        raise InvalidInputError(
+            "The columns of a table are not told apart as they should be.",
+            where=f"{path}, line 1",
+            found=found,
+            wanted=f"names separated by {_named(sep)}s" + ("" if quotes else ", without quotes"),
+            remedy=f"save the table as {_named(sep)}-separated text"
+            + ("" if quotes else " without quotes (in R, write.table(..., quote = FALSE))"),
+        )
+
+
+def _quoted(name: str) -> bool:
+    return len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
+
+
+def _check_widths(
+    names: list[str], rows: list[list[str]], lines: list[int], path: Path, *, header: bool
+) -> None:
+    """Bring all rows to the width of the header, or refuse those that cannot be.
+
+    Cells that lack at the end are empty ones: spreadsheets leave them out.
+    """
+    width = len(names) if header else max(map(len, rows), default=0)
+    longer = [k for k, cells in enumerate(rows) if len(cells) > width]
+    named = all(any(cells[width:]) for cells in rows) or _counts(rows)
+    if header and longer and (named or any(any(rows[k][width:]) for k in longer)):
+        k = next((k for k in longer if any(rows[k][width:])), longer[0])
+        everywhere = len(longer) == len(rows) and all(len(r) == width + 1 for r in rows)
+        raise InvalidInputError(
+            "A row of a table has more cells than the header.",
+            where=f"{path}, line {lines[k]}",
+            found=f"{len(rows[k])} cells, the first {rows[k][0]!r}"
+            + (f"; so have all {len(rows)} rows" if everywhere else ""),
+            wanted=f"{width} cells, as the header has",
+            remedy="save the table without row names (in R, write.table(..., row.names = FALSE)): "
+            "with them every column would be taken for its neighbor"
+            if everywhere
+            else "correct the line",
+        )
+    if not header and len({len(cells) for cells in rows}) > 1:
+        k = next(k for k, cells in enumerate(rows) if len(cells) != len(rows[0]))
+        raise InvalidInputError(
+            "The rows of a table differ in their number of cells.",
+            where=f"{path}, line {lines[k]}",
+            found=f"{len(rows[k])} cells",
+            wanted=f"{len(rows[0])} cells, as line {lines[0]} has",
+            remedy="correct the line",
+        )
+    if header and rows and names[-1] and all(len(cells) < width for cells in rows):
+        raise InvalidInputError(
+            "Every row of a table has fewer cells than the header.",
+            where=f"{path}, line {lines[0]}",
+            found=f"{len(rows[0])} cells, the first {rows[0][0]!r}",
+            wanted=f"{width} cells, the first of them {names[0]!r}",
+            remedy="write n/a where there is nothing, or take the name of no column out",
+        )
+    for cells in rows:
+        del cells[width:]
+        cells += [""] * (width - len(cells))
+
+
+def _counts(rows: list[list[str]]) -> bool:
+    """Whether the first cells are the numbers of the rows."""
+    first = [cells[0] for cells in rows]
+    return len(first) > 1 and any(
+        first == [str(k) for k in range(start, start + len(first))] for start in (0, 1)
+    )
+
+
 def read_tsv(
     path: Path, what: str = _UNREAD, remedy: str = _REMEDY
 ) -> tuple[list[str], list[dict[str, str]]]:
@@ -102,29 +266,10 @@ def read_tsv(
     MissingInputError
         As of `read_text`.
     InvalidInputError
-        Where it is no text or a row has more cells than the header.
+        As of `read_rows`.
     """
-    # Cells have no quotes and no line breaks in BIDS, so there is nothing to parse.
-    lines = [
-        [cell.strip() for cell in line.split("\t")]
-        for line in read_text(path, what, remedy).split("\n")
-        if line.strip()
-    ]
-    if not lines:
-        return [], []
-    columns, *body = lines
-    check_header(columns, path)
-    for number, cells in enumerate(body, start=2):
-        if any(cells[len(columns) :]):
-            raise InvalidInputError(
-                "A row of a table has more cells than the header.",
-                where=f"{path}, line {number}",
-                found=f"{len(cells)} cells",
-                wanted=f"{len(columns)} tab-separated cells",
-                remedy="correct the line",
-            )
-    width = len(columns)
-    return columns, [dict(zip(columns, cells + [""] * width, strict=False)) for cells in body]
+    columns, rows, _ = read_rows(path, quotes=False, what=what, remedy=remedy)
+    return columns, [dict(zip(columns, cells, strict=True)) for cells in rows]
 
 
 def read_frame(
@@ -155,35 +300,33 @@ def read_frame(
     MissingInputError
         If the content is not there.
     InvalidInputError
-        If it is not such a table.
+        As of `read_rows`, and where the library that reads numbers finds anything odd.
     """
     import pandas as pd
 
-    text = read_text(path, what, remedy)
-    first = next(csv.reader(io.StringIO(text.partition("\n")[0]), delimiter=sep), [])
-    if header:
-        check_header([name.strip() for name in first], path)
+    names, rows, _ = read_rows(path, sep=sep, header=header, what=what, remedy=remedy)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *rows] if names else rows)
+    text.seek(0)
     try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=sep,
-            header=0 if header else None,
-            na_values=["n/a"],
-            index_col=False,
-            **options,
-        )
-    except (ValueError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            frame = pd.read_csv(
+                text,
+                header=0 if header else None,
+                na_values=["n/a"],
+                index_col=False,
+                low_memory=False,
+                **options,
+            )
+    except (ValueError, OverflowError, Warning) as error:
         raise InvalidInputError(
             "A file is not a table.",
             where=path,
             found=error,
-            wanted=f"{'tab' if sep == chr(9) else 'comma'}-separated text",
+            wanted=f"{_named(sep)}-separated text",
             remedy="correct the file",
         ) from error
-    # Names that are nothing but space stay: they would all be the same.
-    frame = frame.rename(columns=lambda name: (isinstance(name, str) and name.strip()) or name)
-    if not frame.columns.is_unique:
-        check_header([str(name) for name in frame.columns], path)
     return frame
 
 
@@ -216,7 +359,7 @@ def numbers_of(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:
             f"The column {column} holds what is no number.",
             where=f"{source}, line {frame.index[wrong[0]] + 2}",
             found=f"{cells.iloc[wrong[0]]!r}" + (f" and {wrong.size - 1} more" * (wrong.size > 1)),
-            wanted="numbers; n/a where there is none",
+            wanted="numbers, with a decimal point; n/a where there is none",
             remedy="correct the cells, or name other columns",
         )
     return numbers

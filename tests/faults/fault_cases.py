@@ -156,11 +156,15 @@ def all_matrices() -> Iterator[Case]:
         truncated=(1, "truncated GIFTI file"),
         unnamed=("missing", "folder"),
     )
+    spaces = (1, "separated by spaces")
     yield from matrix(
         "confounds",
         missing=no_table,
         gone=1,
         content=(1, "rows, the BOLD file 40 volumes"),
+        garbled=(1, "not UTF-8"),
+        prose=spaces,
+        web_page=spaces,
         folder=no_table,
         unnamed=("missing", "folder"),
     )
@@ -178,13 +182,16 @@ def all_matrices() -> Iterator[Case]:
             gone={name: (0, "a JSON sidecar is left out: ") for name in GONE},
             content=(16, "A JSON sidecar cannot be read"),
         )
-    silent = (1, "no stimulus is given for this run")
+    silent, unseparated = (1, "no stimulus is given for this run"), (16, "separated by spaces")
     yield from matrix(
         "events",
         missing=silent,
         gone=1,
         content=silent,
         garbled=(16, "not UTF-8"),
+        truncated=(16, "fewer cells than the header"),
+        prose=unseparated,
+        web_page=unseparated,
         unnamed=("missing",),
     )
     yield from matrix(
@@ -229,6 +236,7 @@ def _matrices_of_datasets() -> Iterator[Case]:
 
 
 def _matrices_of_options() -> Iterator[Case]:
+    unseparated = (16, "separated by spaces")
     yield from matrix(
         "table",
         options=("--stimuli", "{table}"),
@@ -237,6 +245,8 @@ def _matrices_of_options() -> Iterator[Case]:
         content=(16, "The table of stimuli has no column"),
         truncated=(0, "no stimulus is given for this task"),
         garbled=(16, "not UTF-8"),
+        prose=unseparated,
+        web_page=unseparated,
     )
     yield from matrix(
         "rating_table",
@@ -246,6 +256,8 @@ def _matrices_of_options() -> Iterator[Case]:
         content=(16, "The table of ratings lacks a column"),
         truncated=(65, "times of a rating do not increase"),
         garbled=(16, "not UTF-8"),
+        prose=unseparated,
+        web_page=unseparated,
     )
     nothing, unreadable = (66, "nothing for lively"), (65, "Precomputed features cannot be read")
     for attribute in ("features_table", "features_array"):

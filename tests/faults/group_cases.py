@@ -103,7 +103,7 @@ def _every_file() -> Iterator[Case]:
             "A gradient file is not there" if absent else SURFACE,
         )
         how = {"route": "group_conditions", "options": DIFFERENCE}
-        code, words = (16, "A table") if name in CONTENT else (66, "A table of participants")
+        code, words = (16, " table") if name in CONTENT else (66, "A table of participants")
         if name == "truncated":  # between two lines: a shorter table
             code, words = 0, "has no rating difference"
         yield one_file(name, "differences", SPOILERS[name], code, words, **how)

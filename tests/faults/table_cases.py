@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ SAME = {
 def table_cases() -> Iterator[Case]:
     """All of them."""
     yield from _same_tables()
+    yield from _shifted()
     yield from _events()
     yield from _stimuli_tables()
     yield from _confounds()
@@ -57,6 +59,25 @@ def _same_tables() -> Iterator[Case]:
         if attribute != "prep_description":
             yield accepted("byte_order_mark", attribute, recoded("utf-8-sig"))
         yield accepted("crlf", attribute, crlf)
+
+
+def _quoted(rows: list[str]) -> list[str]:
+    """As R writes tables by default."""
+    return ["\t".join(f'"{cell}"' for cell in row.split("\t")) for row in rows]
+
+
+def _with_row_names(rows: list[str]) -> list[str]:
+    return [rows[0], *(f"{k}\t{row}" for k, row in enumerate(rows[1:], 1))]
+
+
+def _shifted() -> Iterator[Case]:
+    """Tables in which every column would be taken for its neighbor."""
+    spoil, words = lines(_with_row_names), ("more cells than the header", "line 2", "row names")
+    yield file_case("row_names", "events", spoil, 16, *words)
+    yield file_case("row_names", "table", spoil, 16, *words, options=TABLE)
+    yield file_case("row_names", "confounds", spoil, 1, *words, route="clean")
+    yield file_case("row_names", "rating_table", spoil, 16, *words, route="rating_table")
+    yield file_case("row_names", "features_table", spoil, 65, "more cells", route="features_table")
 
 
 def _events() -> Iterator[Case]:
@@ -137,14 +158,17 @@ def _events() -> Iterator[Case]:
         "row_too_short",
         "events",
         lines(lambda r: [r[0], "6"]),
-        1,
-        "no stimulus is given for this run in",
+        16,
+        "fewer cells than the header",
+        "line 2",
     )
     yield file_case(
         "header_only", "events", lines(lambda r: r[:1]), 1, "no stimulus is given for this run in"
     )
-    yield file_case("commas", "events", replace("\t", ","), 1, "no stimulus is given")
-    yield file_case("spaces", "events", replace("\t", " "), 1, "no stimulus is given")
+    yield file_case("commas", "events", replace("\t", ","), 16, "separated by commas", "line 1")
+    yield file_case("semicolons", "events", replace("\t", ";"), 16, "separated by semicolons")
+    yield file_case("spaces", "events", replace("\t", " "), 16, "separated by spaces")
+    yield file_case("quotes", "events", lines(_quoted), 16, "names in quotes", "quote = FALSE")
     yield file_case(
         "wrong_column",
         "events",
@@ -185,7 +209,7 @@ def _stimuli_tables() -> Iterator[Case]:
     yield case("utf16", recoded("utf-16"), 16, "not UTF-8")
     yield case("no_onset", renamed_column("onset", "start"), 16, "has no onset")
     yield case("no_task", renamed_column("task", "tsk"), 16, "no column task")
-    yield case("commas", replace("\t", ","), 16, "has no column")
+    yield case("commas", replace("\t", ","), 16, "separated by commas")
     yield file_case(
         "header_only",
         "table",
@@ -234,18 +258,23 @@ def _confounds() -> Iterator[Case]:
     yield cleaned("last_row_gone", lines(lambda r: r[:-1]), 1, "39 rows, the BOLD file 40")
     yield cleaned("one_row_more", lines(lambda r: [*r, r[-1]]), 1, "41 rows, the BOLD file 40")
     yield cleaned("renamed", renamed_column("rot_x", "rotx"), 1, "Wanted: a column rot_x")
-    yield cleaned("twice", renamed_column("rot_x", "rot_y"), 1, "rot_x")
+    yield cleaned("twice", renamed_column("rot_x", "rot_y"), 1, "names a column twice")
     yield cleaned(
-        "latin1", lambda p: put(p, p.read_bytes().replace(b"csf", b"cs\xe9", 1)), 16, "not UTF-8"
+        "latin1", lambda p: put(p, p.read_bytes().replace(b"csf", b"cs\xe9", 1)), 1, "not UTF-8"
     )
-    yield cleaned("commas", replace("\t", ","), 1, "Wanted: a column")
+    yield cleaned("commas", replace("\t", ","), 1, "separated by commas")
+    yield cleaned("quotes", lines(_quoted), 0)
     yield cleaned("all_constant", column("trans_x", "0"), 0)
     yield cleaned("huge_numbers", column("trans_x", "1e300"), 0)
     yield cleaned(
-        "ragged", lines(lambda r: [*r[:10], r[10] + "\t1\t2", *r[11:]]), 16, "not a table"
+        "ragged",
+        lines(lambda r: [*r[:10], r[10] + "\t1\t2", *r[11:]]),
+        1,
+        "more cells than the header",
+        "line 11",
     )
     yield cleaned("motion_as_text", column("framewise_displacement", "none"), 0)
-    yield cleaned("open_quote", lambda p: put(p, '"' + p.read_text()), 16, "not a table")
+    yield cleaned("open_quote", lambda p: put(p, '"' + p.read_text()), 1, "not a table")
     yield file_case(
         "more_columns_than_volumes",
         "confounds",
@@ -312,6 +341,11 @@ def _ratings() -> Iterator[Case]:
         return file_case(name, "rating_table", spoil, code, *words, route="rating_table")
 
     yield table("latin1", lambda p: put(p, p.read_bytes() + b"caf\xe9\t\t\t\n"), 16, "UTF-8")
+    for factor, unit in ((1000, "in milliseconds"), (1 / 60, "in minutes")):
+        yield table(f"times_by_{factor:g}", _scaled("time", factor), 65, unit)
+    yield table("times_late", lines(_without(0.6)), 65, "less than half")
+    yield table("gap", lines(_without(0.3, 0.6)), 0, "too long to bridge")
+    yield table("row_numbers", lines(_numbered), 0, "left out")
     yield table("no_stimulus", renamed_column("stimulus", "piece"), 16, "lacks a column")
     yield table("no_time", renamed_column("time", "when"), 16, "lacks a column")
     yield table("other_music", replace("calm", "other"), 0, "left out: other")
@@ -323,7 +357,7 @@ def _ratings() -> Iterator[Case]:
     yield table("time_negative", column("time", "-1"), 65, "do not increase")
     yield table("twice", lines(lambda r: [*r, *r[1:]]), 65, "do not increase")
     yield table("column_twice", renamed_column("Enjoyment", "time"), 16, "names a column twice")
-    yield table("ragged", lines(lambda r: [*r[:9], r[9] + "\t1\t2", *r[10:]]), 16, "not a table")
+    yield table("ragged", lines(lambda r: [*r[:9], r[9] + "\t1\t2", *r[10:]]), 16, "line 10")
     yield file_case(
         "names_files",
         "rating_table",
@@ -334,6 +368,42 @@ def _ratings() -> Iterator[Case]:
         named=False,
         route="rating_table",
     )
+
+
+def _scaled(name: str, factor: float):
+    def change(rows: list[str]) -> list[str]:
+        place = rows[0].split("\t").index(name)
+        body = [row.split("\t") for row in rows[1:]]
+        for cells in body:
+            cells[place] = f"{float(cells[place]) * factor:g}"
+        return [rows[0], *("\t".join(cells) for cells in body)]
+
+    return lines(change)
+
+
+def _without(start: float, end: float = 0.0):
+    """Ratings of every piece of music without this share of them; all after it without an end."""
+
+    def change(rows: list[str]) -> list[str]:
+        names = rows[0].split("\t")
+        places = [names.index(name) for name in ("participant_id", "stimulus")]
+        kept = [rows[0]]
+
+        def recording(row: str) -> list[str]:
+            return [row.split("\t")[place] for place in places]
+
+        for _, part in itertools.groupby(rows[1:], recording):
+            own = list(part)
+            n = len(own)
+            kept += own[: int(n * start)] + own[int(n * end) :] if end else own[int(n * start) :]
+        return kept
+
+    return change
+
+
+def _numbered(rows: list[str]) -> list[str]:
+    """As pandas writes tables by default."""
+    return ["\t" + rows[0], *(f"{k}\t{row}" for k, row in enumerate(rows[1:]))]
 
 
 def _names_files(path) -> None:

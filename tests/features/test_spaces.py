@@ -315,3 +315,41 @@ def test_layers_are_chosen_where_a_space_has_them():
 def test_patches_without_frames_are_refused():
     with pytest.raises(BadDataError, match="no frame"):
         patch_means(np.arange(5.0), np.ones((5, 1)), np.array([9.0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: 1000 * t, "much more than(.|\n)*in milliseconds they would fit"),
+        (lambda t: 3 * t, "much more than the stimulus"),
+        (lambda t: t / 60, "do not cover"),
+        (lambda t: np.where(t > 15, t + 20, t), "have a gap(.|\n)*20.1 s between"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tsv", "h5"])
+def test_times_of_features_in_another_unit(tmp_path, change, words, kind):
+    rng, times = np.random.default_rng(0), np.arange(0, 60, 0.1)
+    patches = patch_centers(patch_count(60 * 16000, 0.48), 0.48)
+
+    def write(times):
+        values = rng.normal(size=times.size)
+        if kind == "tsv":
+            frame = pd.DataFrame({"time": times, "chroma": values})
+            frame.to_csv(tmp_path / "calm.tsv", sep="\t", index=False)
+        else:
+            with h5py.File(tmp_path / "calm.h5", "w") as file:
+                file["time"], file["chroma"] = times, values[:, None]
+
+    write(times)
+    assert len(load_precomputed(tmp_path, "calm", patches, 0.48)) == 1
+    write(change(times))
+    with pytest.raises(BadDataError, match=words):
+        load_precomputed(tmp_path, "calm", patches, 0.48)
+
+
+def test_row_numbers_are_no_feature(tmp_path):
+    times = np.arange(0, 60, 0.1)
+    frame = pd.DataFrame({"time": times, "chroma": times % 3})
+    frame.to_csv(tmp_path / "calm.tsv", sep="\t")
+    with pytest.raises(BadDataError, match="without a name"):
+        load_precomputed(tmp_path, "calm", patch_centers(100, 0.48), 0.48)

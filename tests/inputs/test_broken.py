@@ -125,6 +125,10 @@ def music_after_the_end(tree):
     tree.events("100\tn/a\tpiece_a.wav", sub="01", task="a")
 
 
+def onset_in_milliseconds(tree):
+    tree.events("4000\tn/a\tpiece_a.wav", sub="01", task="a")
+
+
 def all_dummies(tree):
     tree.confounds(sub="01", task="a", n_dummy=12)
 
@@ -146,6 +150,7 @@ RUNS = [
     (annexed_events, "content not present: datalad get"),
     (other_space, "no surface BOLD in fsaverage5 (there: fsnative)"),
     (music_after_the_end, "plays from 100.0 to 116.0 s, outside the run (24.0 s)"),
+    (onset_in_milliseconds, "is its onset in milliseconds?"),
     (no_rotation, "Wanted: a column rot_x (sub-01/func/sub-01_task-a_desc-confounds"),
     (all_dummies, "12 dummy scans, but only 12 volumes"),
 ]
@@ -253,6 +258,11 @@ def bad_onset(tree):
     tree.events("soon\tn/a\tpiece_a.wav", sub="01", task="a")
 
 
+def duration_in_milliseconds(tree):
+    tree.simple()
+    tree.events("1\t15000\tpiece_a.wav", sub="01", task="a")
+
+
 def outside(tree):
     tree.simple()
     tree.events("1\tn/a\t../../secret.wav", sub="01", task="a")
@@ -350,6 +360,7 @@ ERRORS = [
     (events_without_stimuli, {}, 66, ["no stimulus", "no events.tsv names a stim_file"]),
     (no_onset, {}, 16, ["has no onset", "line 2", "never guessed"]),
     (bad_onset, {}, 16, ["onset of a stimulus is not a number", "'soon'"]),
+    (duration_in_milliseconds, {}, 16, ["another unit than seconds", "line 2", "in milliseconds"]),
     (outside, {}, 16, ["outside the dataset", "../../secret.wav", "--stimuli"]),
     (absolute, {}, 16, ["outside the dataset", "/etc/secret.wav"]),
     (no_audio, {}, 66, ["audio files of 2 stimuli", "datalad get", "piece_b.wav"]),

@@ -168,7 +168,7 @@ def test_no_table(tmp_path):
 
 
 def test_other_music_is_left_out_and_said_so(tmp_path):
-    text = "stimulus\ttime\tJoy\nhappy\t1\t1\nhappy\t2\t2\nother\t1\t1\nother\t2\t1\n"
+    text = "stimulus\ttime\tJoy\nhappy\t1\t1\nhappy\t9\t2\nother\t1\t1\nother\t2\t1\n"
     found = read_ratings_table(write(tmp_path / "r.tsv", text), {"happy": 10.0})
     assert [r.stimulus for r in found.ratings] == ["happy"]
     assert "other" in found.warnings[0]
@@ -231,3 +231,144 @@ def test_bids_columns_must_be_named(tmp_path):
     path.with_name(path.name.replace(".tsv.gz", ".json")).write_text('{"SamplingFrequency": 5}')
     with pytest.raises(InvalidInputError, match="name its columns"):
         read_rating_files([path], tmp_path, [], {"happy": 10.0})
+
+
+def sampled(times: np.ndarray, *columns: np.ndarray, names: str = "time\tJoy") -> str:
+    rows = np.column_stack([times, *columns])
+    body = "\n".join("happy\t" + "\t".join(f"{x:.6g}" for x in row) for row in rows)
+    return f"stimulus\t{names}\n{body}\n"
+
+
+UNITS = {
+    "milliseconds": (lambda t: 1000 * t, "long after the music(.|\n)*in milliseconds"),
+    "microseconds": (lambda t: 1e6 * t, "long after the music(.|\n)*in microseconds"),
+    "minutes": (lambda t: t / 60, "less than half(.|\n)*in minutes"),
+    "samples": (lambda t: 10 * t, "long after the music"),
+    "late": (lambda t: t + 40, "long after"),
+    "since_midnight": (lambda t: t + 36000, "do not overlap"),
+    "kilohertz": (lambda t: t / 1000, "less than half"),
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_times_of_another_unit_are_refused(tmp_path, unit):
+    times = np.arange(0, 60, 0.1)
+    change, words = UNITS[unit]
+    path = write(tmp_path / "r.tsv", sampled(change(times), course(600)))
+    with pytest.raises(BadDataError, match=words) as error:
+        read_ratings_table(path, {"happy": 60.0})
+    assert error.value.remedy
+    # The right unit is accepted without a word.
+    write(path, sampled(times, course(600)))
+    (rating,) = read_ratings_table(path, {"happy": 60.0}).ratings
+    assert rating.warnings == ()
+    assert len(rating.times) == 600
+
+
+@pytest.mark.parametrize(("rate", "start"), [(0.01, 0), (0.2, 0), (50, 0), (1, 0), (5, 4000)])
+@pytest.mark.parametrize("folder", ["beh", "func"])
+def test_sampling_of_another_unit_is_refused(tmp_path, folder, rate, start):
+    values = np.stack([course(400), course(400, 1)], axis=1)
+    path = bids_stim(tmp_path, folder, 0.0, values)
+    heard = [run("01", "happy", Presentation("pieceA", 4.0, 0.0, 76.0))]
+    found = read_rating_files([path], tmp_path, heard, {"pieceA": 76.0})
+    assert len(found.ratings) == 2
+    side = path.with_name(path.name.replace(".tsv.gz", ".json"))
+    meta = {**json.loads(side.read_text()), "SamplingFrequency": rate, "StartTime": start}
+    write(side, json.dumps(meta))
+    if folder == "func" and rate == 1:
+        return  # 400 s in a run of 200 s: not twice as long
+    with pytest.raises(BadDataError, match=r"half of the music|long after|longer than|not overlap"):
+        read_rating_files([path], tmp_path, heard, {"pieceA": 76.0})
+
+
+def test_a_gap_is_told_and_a_long_one_not_bridged(tmp_path):
+    times = np.arange(0, 60, 0.1)
+    for length, words in ((0.5, ""), (3.0, "gap from 30.0 to 33.0"), (12.0, "too long to bridge")):
+        keep = (times <= 30) | (times >= 30 + length - 1e-9)
+        text = sampled(
+            times[keep], course(600)[keep], course(600, 1)[keep], names="time\tJoy\tCalm"
+        )
+        body = text.splitlines()
+        # Calm was recorded over all of the music, in lines of its own.
+        body += [
+            f"happy\t{t:.6g}\tn/a\t{v:.6g}"
+            for t, v in zip(times[~keep], course(600)[~keep], strict=True)
+        ]
+        body[1:] = sorted(body[1:], key=lambda line: float(line.split("\t")[1]))
+        found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(body)), {"happy": 60.0})
+        assert found.find("01", "happy", "Calm").warnings == ()
+        joy = found.find("01", "happy", "Joy")
+        if length > 10:
+            assert joy is None
+            assert words in found.warnings[0]
+            assert "30.0 to 42.0" in found.warnings[0]
+        else:
+            assert words in " ".join(joy.warnings)
+            assert bool(words) == bool(joy.warnings)
+
+
+def test_slow_ratings_have_no_gaps(tmp_path):
+    times = np.arange(0, 120, 8.0)
+    path = write(tmp_path / "r.tsv", sampled(times, course(15)))
+    (rating,) = read_ratings_table(path, {"happy": 120.0}).ratings
+    assert "gap" not in " ".join(rating.warnings)
+
+
+def test_ratings_of_a_part_say_so(tmp_path):
+    times = np.arange(12, 60, 0.1)
+    path = write(tmp_path / "r.tsv", sampled(times, course(len(times))))
+    (rating,) = read_ratings_table(path, {"happy": 60.0}).ratings
+    assert "ratings from 12.0 to 59.9 s" in rating.warnings[0]
+
+
+def test_columns_that_nobody_felt_are_left_out(tmp_path):
+    times = np.arange(0, 60, 0.1)
+    n = len(times)
+    pulses = np.zeros(n)
+    pulses[::20] = 255
+    columns = {
+        "Joy": course(n),
+        "Chills": np.repeat(np.arange(n // 10) % 7 == 3, 10).astype(float),
+        "": np.arange(n),
+        "Unnamed: 0": np.arange(n) + 3,
+        "timestamp": 1.7e9 + times,
+        "time_ms": 1000 * times,
+        "trial_index": np.ones(n),
+        "Trigger": pulses,
+        "pulse": pulses,
+        "scanner clock": times,
+        "n": np.arange(n) + 1,
+        "growing": np.cumsum(np.random.default_rng(0).uniform(1, 2, n)),
+        "constant": np.full(n, 3.0),
+    }
+    path = write(
+        tmp_path / "r.tsv", sampled(times, *columns.values(), names="\t".join(["time", *columns]))
+    )
+    found = read_ratings_table(path, {"happy": 60.0})
+    assert found.scales == ("Joy", "Chills")
+    told = " ".join(found.warnings)
+    for name in set(columns) - {"Joy", "Chills"}:
+        assert name in told
+    # Who asks for a column gets it.
+    chosen = read_ratings_table(path, {"happy": 60.0}, scales=["growing", "Joy"])
+    assert chosen.scales == ("growing", "Joy")
+    assert chosen.warnings == ()
+
+
+def test_comments_beside_scales_are_left_out(tmp_path):
+    lines = ["stimulus\ttime\tJoy\tremark"]
+    lines += [f"happy\t{k}\t{k % 3}\t{'' if k else 'late start'}" for k in range(10)]
+    found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(lines)), {"happy": 10.0})
+    assert found.scales == ("Joy",)
+    assert "remark" in found.warnings[0]
+
+
+def test_a_scale_that_one_participant_left_alone_stays(tmp_path):
+    lines = ["participant_id\tstimulus\ttime\tJoy"]
+    lines += [
+        f"{who}\thappy\t{k}\t{k % 3 * (who == '01')}" for who in ("01", "02") for k in range(10)
+    ]
+    found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(lines)), {"happy": 10.0})
+    assert found.scales == ("Joy",)
+    assert found.participants == ("01", "02")
