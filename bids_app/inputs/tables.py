@@ -131,8 +131,12 @@ def read_rows(
         are separated by something else, or a name is there twice.
     """
     text = read_text(path, what, remedy)
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text), delimiter=sep, quoting=quoting, strict=True)
+    reader = csv.reader(
+        io.StringIO(text),
+        delimiter=sep,
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        strict=True,
+    )
     names: list[str] | None = None if header else []
     rows: list[list[str]] = []
     lines: list[int] = []
