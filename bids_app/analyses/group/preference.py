@@ -13,6 +13,7 @@ from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of, usable_vertices
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import preference_missing, slope_doubt, spread
 from bids_app.config import Statistics
 from bids_app.group import sign_flip_max_t, split_half, stimulus_reliability
@@ -246,11 +247,11 @@ def measure_rows(accuracy: GroupAccuracy, preference: GroupPreference | None) ->
 
 
 def told_of_preference(
-    data: GroupData, statistics: Statistics, preference: GroupPreference | None
+    writer: GroupWriter, data: GroupData, preference: GroupPreference | None
 ) -> dict[str, Any]:
     """Why there is no preference, or no claim about it; empty where there is one."""
     return {
-        "LayerPreferenceMissing": preference_missing(data.depth, statistics.slope_model),
+        "LayerPreferenceMissing": preference_missing(data.depth, writer.settings["slope_model"]),
         "SlopeDoubt": "" if preference is None else preference.doubt,
     }
 
