@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.pooling import FeatureSeries, Unit, patch_means
@@ -17,7 +18,9 @@ _CONTEXT_SECONDS = 6.0
 _N_PARTIALS = 20
 _FRAMES_PER_BLOCK = 2000
 _TEMPO_RANGE = (40.0, 240.0)
-_NEARLY = 0.85
+_FAINTEST_PULSE = 0.05  # of the strongest: fainter ones are where nothing is struck
+# Of the pulse, 4.1 and 8.2 s.
+_SHORT_PULSE_FRAMES, _LONG_PULSE_FRAMES = 256, 512
 
 UNITS = {
     "loudness": (Unit("rms", "Root mean square of the waveform", "a.u."),),
@@ -38,7 +41,7 @@ UNITS = {
     ),
     "rhythm": (
         Unit("pulse_clarity", "Highest autocorrelation of the onset strength", "r"),
-        Unit("tempo", "Tempo of the strongest pulse", "beats/min"),
+        Unit("tempo", "Tempo of the local pulse", "beats/min"),
         Unit("onset_rate", "Onsets per second", "Hz"),
     ),
 }
@@ -92,7 +95,13 @@ def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[Featur
         "loudness": patch_means(times, rms[:, np.newaxis], patch_times),
         "timbre": patch_means(times, timbre, patch_times),
         "tonality": np.column_stack([patch_means(times, chroma, patch_times), key_clarity(wide)]),
-        "rhythm": np.column_stack([pulse(onset_times, onset, patch_times), rate]),
+        "rhythm": np.column_stack(
+            [
+                pulse_clarity(onset_times, onset, patch_times),
+                local_tempo(onset, patch_times),
+                rate,
+            ]
+        ),
     }
     layers = [FeatureSeries(name, array, UNITS[name]) for name, array in values.items()]
     together = tuple(unit for series in layers for unit in series.units)
@@ -172,8 +181,8 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
     return np.divide(best, norms, out=np.zeros(len(chroma)), where=norms > 1e-12)
 
 
-def pulse(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
-    """Pulse clarity and tempo from the autocorrelation of the onset strength.
+def pulse_clarity(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
+    """Highest autocorrelation of the onset strength.
 
     Parameters
     ----------
@@ -186,16 +195,15 @@ def pulse(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.n
 
     Returns
     -------
-    curves : array of shape (n_patches, 2)
-        Highest normalized autocorrelation between 40 and 240 beats/min in 6 s, and its beats/min;
-        where nothing is struck, 0 and the tempo before it.
+    clarity : array of shape (n_patches,)
+        Highest normalized autocorrelation between 40 and 240 beats/min in 6 s; 0 where nothing is
+        struck.
     """
     step = times[1] - times[0]
     lags = np.arange(
         int(np.ceil(60 / _TEMPO_RANGE[1] / step)), int(60 / _TEMPO_RANGE[0] / step) + 1
     )
-    curves = np.zeros((len(patch_times), 2))
-    tempo = 60 / (np.sqrt(lags[0] * lags[-1]) * step)
+    clarity = np.zeros(len(patch_times))
     for n, center in enumerate(patch_times):
         near = onset[np.abs(times - center) <= _CONTEXT_SECONDS / 2]
         near = near - near.mean()
@@ -203,12 +211,60 @@ def pulse(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.n
         power = near @ near
         if power > 0 and usable.size:
             products = np.array([near[lag:] @ near[:-lag] for lag in usable]) / power
-            # Multiples of the beat repeat as well as the beat itself: the shortest one counts.
-            strong = products >= _NEARLY * products.max()
-            best = int(np.argmax(strong))
-            while best + 1 < usable.size and products[best + 1] > products[best]:
-                best += 1
-            tempo = 60 / (usable[best] * step)
-            curves[n, 0] = max(products.max(), 0.0)
-        curves[n, 1] = tempo
-    return curves
+            clarity[n] = max(products.max(), 0.0)
+    return clarity
+
+
+def local_tempo(onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
+    """Tempo of the predominant local pulse (Grosche and Mueller 2011), from beat to beat.
+
+    A pulse over 4 s follows rubato but errs in octaves, one over 8 s the other way round: so the
+    longer one says in which octave the shorter one is. Twice or half the tempo from one beat to
+    the next counts as another level of the same pulse: a sudden change by more than a factor of
+    1.41 is not told from such a step.
+
+    Parameters
+    ----------
+    onset : array of shape (n_frames,)
+        Onset strength, a frame every 16 ms.
+    patch_times : array of shape (n_patches,)
+        Seconds.
+
+    Returns
+    -------
+    tempo : array of shape (n_patches,)
+        Beats/min, the line that joins the medians of three intervals between beats; held before
+        the first and after the last, 98 where there is no pulse at all.
+    """
+    times, octaves = _pulse_octaves(onset, _LONG_PULSE_FRAMES)
+    if not times.size:
+        return np.full(len(patch_times), np.sqrt(_TEMPO_RANGE[0] * _TEMPO_RANGE[1]))
+    smooth = median_filter(octaves, 3, mode="nearest")
+    level = np.unwrap(smooth, period=1.0)
+    level += np.round(np.median(smooth) - np.median(level))
+    short_times, short = _pulse_octaves(onset, _SHORT_PULSE_FRAMES)
+    if short_times.size:
+        short -= np.round(short - np.interp(short_times, times, level))
+        times, level = short_times, median_filter(short, 3, mode="nearest")
+    return np.exp2(np.interp(patch_times, times, level))
+
+
+def _pulse_octaves(onset: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Middle of the intervals between beats in seconds, and log2 of their beats/min."""
+    import librosa
+
+    n_frames = len(onset)
+    pulse = librosa.beat.plp(
+        onset_envelope=np.pad(onset, (0, max(0, window - n_frames))),
+        sr=SAMPLE_RATE,
+        hop_length=_ONSET_HOP,
+        tempo_min=_TEMPO_RANGE[0],
+        tempo_max=_TEMPO_RANGE[1],
+        win_length=window,
+    )
+    peaks = np.flatnonzero((librosa.util.localmax(pulse) & (pulse > _FAINTEST_PULSE))[:n_frames])
+    beats = peaks * (_ONSET_HOP / SAMPLE_RATE)
+    intervals = np.diff(beats)
+    # Longer ones span a silence.
+    known = intervals <= 60 / _TEMPO_RANGE[0]
+    return (beats[:-1] + intervals / 2)[known], np.log2(60 / intervals[known])

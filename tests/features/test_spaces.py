@@ -13,7 +13,12 @@ from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features import auditory
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.change import change_curves
-from bids_app.features.descriptors import key_clarity, music_descriptors, roughness
+from bids_app.features.descriptors import (
+    key_clarity,
+    local_tempo,
+    music_descriptors,
+    roughness,
+)
 from bids_app.features.gram import values_gram
 from bids_app.features.logmel import patch_centers, patch_count
 from bids_app.features.pooling import patch_means
@@ -127,6 +132,69 @@ def test_descriptors_of_known_sounds(clicks):
     assert np.median(rhythm[8:-8, 0]) > 0.4
     assert np.median(rhythm[8:-8, 1]) == pytest.approx(120, abs=5)
     np.testing.assert_allclose(rhythm[8:-8, 2], 2.0, atol=0.3)
+
+
+TEMPI = {
+    "phrase": lambda t: 76 + 18 * np.sin(2 * np.pi * t / 24),
+    "rubato": lambda t: 76 + 9 * np.sin(2 * np.pi * t / 11) + 7 * np.sin(2 * np.pi * t / 4.3 + 1),
+    "accelerando": lambda t: 60 * 1.8 ** (t / 60),
+}
+
+
+def performed(tempo, per_beat=1, seconds=60.0):
+    """Notes at the beats of a tempo curve."""
+    rng = np.random.default_rng(3)
+    fine = np.arange(0, seconds, 0.001)
+    beats = np.cumsum(tempo(fine)) * 0.001 / 60
+    onsets = np.interp(np.arange(1, beats[-1] * per_beat) / per_beat, beats, fine)
+    audio = np.zeros(round(seconds * 16000) + 16000)
+    time = np.arange(6400) / 16000
+    for onset in onsets:
+        pitch = 220 * 2 ** (rng.integers(0, 24) / 12)
+        note = sum(np.sin(2 * np.pi * pitch * h * time) / h for h in (1, 2, 3))
+        start = round(onset * 16000)
+        audio[start : start + 6400] += 0.2 * note * np.exp(-time / 0.15) * np.minimum(time * 200, 1)
+    return audio[:-16000]
+
+
+def tempo_of(audio, times):
+    (rhythm,) = [s for s in music_descriptors(audio, times) if s.name == "rhythm"]
+    (column,) = [k for k, unit in enumerate(rhythm.units) if unit.name == "tempo"]
+    return rhythm.values[:, column]
+
+
+@pytest.mark.parametrize("per_beat", [1, 2])
+@pytest.mark.parametrize("kind", TEMPI)
+def test_tempo_follows_a_performance(kind, per_beat):
+    audio = performed(TEMPI[kind], per_beat)
+    times = centers(audio)
+    found, true = tempo_of(audio, times), TEMPI[kind](times)
+    assert np.corrcoef(found, true)[0, 1] >= 0.9
+    # One octave for the whole piece.
+    octaves = np.log2(found / true)
+    assert np.ptp(octaves) < 0.5
+    assert np.std(octaves) < 0.07
+
+
+def test_tempo_is_held_through_silence_and_defined_without_a_beat():
+    audio = performed(lambda t: 100 + 0 * t, seconds=24.0)
+    gap = audio.copy()
+    gap[16000 * 10 : 16000 * 15] = 0
+    times = centers(audio)
+    steady = tempo_of(audio, times)[4:-4]
+    np.testing.assert_allclose(steady, 100 * 2 ** np.round(np.log2(steady[0] / 100)), rtol=0.05)
+    through = tempo_of(gap, times)
+    assert np.ptp(np.log2(through[(times > 10) & (times < 15)])) < 0.2
+    assert set(tempo_of(np.zeros(16000 * 8), centers(audio)[:10])) == {np.sqrt(40 * 240)}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_frames", [1, 2, 61, 255, 512])
+def test_tempo_of_very_short_sounds(n_frames, rng):
+    for onset in (np.zeros(n_frames), rng.random(n_frames), np.ones(n_frames)):
+        tempo = local_tempo(onset.astype(np.float32), np.array([0.4875]))
+        assert tempo.shape == (1,)
+        assert 40 <= tempo[0] <= 240
 
 
 def test_loudness_scales_and_timbre_does_not(rng):
