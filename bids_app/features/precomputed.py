@@ -11,7 +11,7 @@ import numpy as np
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit, patch_means
-from bids_app.features.timing import interpolation_matrix
+from bids_app.features.timing import window_matrix
 from bids_app.inputs.tables import read_frame
 
 _TABLES = (".tsv", ".tsv.gz")
@@ -195,7 +195,7 @@ def load_precomputed(
         if step < hop:
             pooled = patch_means(times, values, patch_times)
         else:
-            pooled = interpolation_matrix(times, patch_times) @ values
+            pooled = window_matrix(times, patch_times, hop) @ values
         names = columns.get(name) or [f"{name}_{n:04d}" for n in range(values.shape[1])]
         units = tuple(Unit(unit, f"{unit} of {file.name}", "n/a") for unit in names)
         layers.append(FeatureSeries(name, pooled, units))

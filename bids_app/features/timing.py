@@ -1,13 +1,17 @@
-"""From patch times to the volumes of a run: rows, interpolation, high-pass, all linear in time."""
+"""From patch times to the volumes of a run: rows, means, high-pass, all linear in time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from bids_app.errors import BadDataError, UsageError, check_shape
 
+SAMPLING = "mean of the linear interpolant over the repetition time"
+"""How features come to the volumes, for the settings: results of another way are others."""
+_ROWS = 512
 # Onsets and repetition times are decimal fractions: a volume at the very end must not be lost.
 _TIME_TOLERANCE = 1e-6
 
@@ -79,47 +83,69 @@ def stimulus_rows(
     return rows, played[rows] + offset
 
 
-def interpolation_matrix(patch_times: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Linear interpolation from patch centers to other times, as a matrix.
+def window_matrix(centers: np.ndarray, times: np.ndarray, width: float) -> csr_array:
+    """Means of a series over windows around other times, as a matrix.
 
-    Before the first and after the last center the nearest patch is held.
+    The series is linear between its samples and holds its first and last value outside; its
+    integral over each window is exact. So what is faster than the windows is averaged out, not
+    folded into slower frequencies, as it would be by interpolation.
 
     Parameters
     ----------
-    patch_times : array of shape (n_patches,)
-        Increasing, in seconds.
+    centers : array of shape (n_samples,)
+        Times of the series: increasing, in seconds.
     times : array of shape (n_times,)
-        Seconds in the same clock.
+        Middles of the windows, in seconds on the same clock.
+    width : float
+        Seconds of a window.
 
     Returns
     -------
-    matrix : array of shape (n_times, n_patches)
-        Each row sums to one and has at most two entries.
+    matrix : sparse array of shape (n_times, n_samples)
+        Each row sums to one; entries are those of the samples in and next to its window.
 
     Raises
     ------
     BadDataError
-        Empty, not finite, or patch times that do not increase.
+        Empty, not finite, or times of the series that do not increase.
+    UsageError
+        A width that is not positive.
     """
-    patch_times = np.asarray(patch_times, dtype=float)
-    times = np.asarray(times, dtype=float)
-    for name, value in (("patch_times", patch_times), ("times", times)):
+    knots = np.asarray(centers, dtype=float)
+    middles = np.asarray(times, dtype=float)
+    for name, value in (("centers", knots), ("times", middles)):
         check_shape(name, value, f"n_{name}")
         if not np.isfinite(value).all():
             raise BadDataError("Times must be finite numbers.", where=name)
-    if np.any(np.diff(patch_times) <= 0):
-        raise BadDataError("Patch times must increase.", where="patch_times")
-    matrix = np.zeros((times.size, patch_times.size))
-    rows = np.arange(times.size)
-    if patch_times.size == 1:
-        matrix[:, 0] = 1.0
-        return matrix
-    held = np.clip(times, patch_times[0], patch_times[-1])
-    left = np.clip(np.searchsorted(patch_times, held, side="right") - 1, 0, patch_times.size - 2)
-    share = (held - patch_times[left]) / (patch_times[left + 1] - patch_times[left])
-    matrix[rows, left] = 1.0 - share
-    matrix[rows, left + 1] = share
-    return matrix
+    steps = np.diff(knots)
+    if np.any(steps <= 0):
+        raise BadDataError("Times of a series must increase.", where="centers")
+    if not 0 < width < np.inf:
+        raise UsageError("A window has no length.", where="width", found=width)
+    if knots.size == 1:
+        return csr_array(np.ones((middles.size, 1)))
+    begin, end = middles - width / 2, middles + width / 2
+    last = knots.size - 1
+    first = np.clip(np.searchsorted(knots, begin, side="right") - 1, 0, last - 1)
+    final = np.clip(np.searchsorted(knots, end, side="left"), first + 1, last)
+    counts = final - first + 1
+    rows = np.repeat(np.arange(middles.size), counts)
+    borders = np.concatenate([[0], np.cumsum(counts)])
+    columns = np.arange(borders[-1]) - np.repeat(borders[:-1] - first, counts)
+    values = _area(knots, steps, columns, end[rows]) - _area(knots, steps, columns, begin[rows])
+    return csr_array((values / width, columns, borders), shape=(middles.size, knots.size))
+
+
+def _area(knots: np.ndarray, steps: np.ndarray, columns: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Integral up to x of what one sample adds to the series, less a constant per sample."""
+    behind = x - knots[columns]
+    before, after = steps[np.maximum(columns - 1, 0)], steps[np.minimum(columns, steps.size - 1)]
+    rise = np.clip(1 + behind / before, 0, 1)
+    fall = np.clip(behind / after, 0, 1)
+    rising, falling = before * rise**2 / 2, after * (fall - fall**2 / 2)
+    rising = np.where(columns == 0, np.minimum(behind, 0), rising)
+    falling = np.where(columns == steps.size, np.maximum(behind, 0), falling)
+    return rising + falling
 
 
 def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
@@ -157,31 +183,45 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
     return np.sqrt(2 / n_times) * np.cos(np.pi / n_times * place * order)
 
 
-def sampling_matrix(
-    patch_times: np.ndarray, times: np.ndarray, tr: float, high_pass: float | None
+def sample_series(
+    values: np.ndarray,
+    patch_times: np.ndarray,
+    times: np.ndarray,
+    tr: float,
+    high_pass: float | None,
 ) -> np.ndarray:
-    """Interpolation from patches to the samples of one presentation, then high-pass.
+    """Carry a patch-rate series to the samples of one presentation.
 
     Parameters
     ----------
+    values : array of shape (n_patches, n_units)
     patch_times : array of shape (n_patches,)
         Seconds in the audio.
     times : array of shape (n_times,)
         Seconds in the audio at which the presentation is sampled.
     tr : float
-        Seconds between samples.
+        Seconds between samples, each of which is a mean over as long.
     high_pass : float or None
         Period in seconds of the cosine high-pass; None for none.
 
     Returns
     -------
-    matrix : array of shape (n_times, n_patches)
+    sampled : array of shape (n_times, n_units)
+        In the precision of the values.
     """
-    matrix = interpolation_matrix(patch_times, times)
-    if high_pass is not None:
-        basis = high_pass_basis(len(times), tr, high_pass)
-        matrix -= basis @ (basis.T @ matrix)
-    return matrix
+    sampled = window_matrix(patch_times, times, tr).astype(values.dtype) @ values
+    return _high_passed(sampled, _basis(len(times), tr, high_pass))
+
+
+def _basis(n_times: int, tr: float, high_pass: float | None) -> np.ndarray | None:
+    return None if high_pass is None else high_pass_basis(n_times, tr, high_pass)
+
+
+def _high_passed(values: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
+    if basis is None:
+        return values
+    slow = basis.astype(values.dtype)
+    return np.asarray(values - slow @ (slow.T @ values))
 
 
 def sample_gram(
@@ -194,8 +234,8 @@ def sample_gram(
 ) -> np.ndarray:
     """Carry a patch-rate Gram matrix to the volumes of one participant: ``Q A G A' Q'``.
 
-    Interpolation A and high-pass Q are linear in time, so what they do to the features they do
-    to both sides of the features' inner products.
+    The means over a repetition time A (:func:`window_matrix`) and the high-pass Q are linear in
+    time, so what they do to the features they do to both sides of the features' inner products.
 
     Parameters
     ----------
@@ -231,27 +271,33 @@ def sample_gram(
             found=f"{len(stimulus_index)} and {len(times)}",
         )
     operators = [
-        sampling_matrix(patch_times[stimulus], sampled, tr, high_pass)
+        window_matrix(patch_times[stimulus], sampled, tr)
         for stimulus, sampled in zip(stimulus_index, times, strict=True)
     ]
-    return _two_sided(gram, ends, list(stimulus_index), operators)
-
-
-def _two_sided(
-    gram: np.ndarray, ends: np.ndarray, stimuli: list[int], operators: list[np.ndarray]
-) -> np.ndarray:
+    bases = [_basis(len(sampled), tr, high_pass) for sampled in times]
     blocks = [
         slice(end - operator.shape[1], end)
-        for end, operator in zip(ends[stimuli], operators, strict=True)
+        for end, operator in zip(ends[list(stimulus_index)], operators, strict=True)
     ]
-    borders = np.cumsum([0] + [len(operator) for operator in operators])
+    borders = np.cumsum([0] + [len(sampled) for sampled in times])
     result = np.empty((borders[-1], borders[-1]))
     for b, left in enumerate(operators):
         for c in range(b + 1):
-            inner = np.asarray(gram[blocks[b], blocks[c]], dtype=np.float64)
-            block = left @ inner @ operators[c].T
+            block = _two_sided(gram[blocks[b], blocks[c]], left, operators[c])
+            block = _high_passed(_high_passed(block, bases[b]).T, bases[c]).T
             if b == c:
                 block = (block + block.T) / 2
             result[borders[b] : borders[b + 1], borders[c] : borders[c + 1]] = block
             result[borders[c] : borders[c + 1], borders[b] : borders[b + 1]] = block.T
+    return result
+
+
+def _two_sided(gram: np.ndarray, left: csr_array, right: csr_array) -> np.ndarray:
+    """``left @ gram @ right.T`` in float64, with a part of the rows of `gram` in memory."""
+    result = np.empty((left.shape[0], right.shape[0]))
+    for start in range(0, left.shape[0], _ROWS):
+        part = left[start : start + _ROWS]
+        used = slice(int(part.indices.min()), int(part.indices.max()) + 1)
+        inner = part[:, used] @ np.asarray(gram[used], dtype=np.float64)
+        result[start : start + _ROWS] = (right @ inner.T).T
     return result

@@ -139,8 +139,8 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     return (
         f"Stimulus features were {what}, in patches of 0.96 s{hop} of the monaural sound at"
         " 16 kHz. All units were kept and z-scored within each stimulus; they enter the model"
-        " through one kernel (Gram) matrix per layer, interpolated linearly to the sampling times"
-        f" of the volumes and filtered as the responses.{untrained}"
+        " through one kernel (Gram) matrix per layer, averaged over the repetition time around the"
+        f" sampling time of every volume and filtered as the responses.{untrained}"
     )
 
 

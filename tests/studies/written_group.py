@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -20,6 +21,7 @@ SETTINGS = {
     "alphas": [1.0, 10.0],
     "delays": [3, 9],
     "layer_depth": [0.0, 0.25, 0.5, 0.75, 1.0],
+    "sampling": SAMPLING,
 }
 
 

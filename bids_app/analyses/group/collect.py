@@ -25,6 +25,7 @@ from bids_app.errors import (
     MissingInputError,
     NothingSelectedError,
 )
+from bids_app.features.timing import SAMPLING
 from bids_app.files import sha256_of_file
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
 
@@ -250,20 +251,21 @@ def check_same_settings(
 def _check_depth(
     tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
 ) -> None:
-    """Whether the maps tell the depth of their layers, as those of an earlier version do not.
+    """Whether the maps tell the depth of their layers, and are of features sampled as now.
 
     Raises
     ------
     InvalidInputError
     """
     for participant, own in zip(participants, settings, strict=True):
-        depth = own["Settings"].get("layer_depth")
-        if not isinstance(depth, list):
+        depth, sampling = (own["Settings"].get(name) for name in ("layer_depth", "sampling"))
+        if not isinstance(depth, list) or sampling != SAMPLING:
             raise InvalidInputError(
-                "The maps of a participant do not tell the depth of their layers.",
+                "The maps of a participant do not tell the depth of their layers, or rest on "
+                "features that were brought to the volumes in another way.",
                 where=tree.participant_settings(participant, model),
-                found=f"layer_depth: {depth or 'not set'}",
-                wanted="one number per layer, or none where nothing says their order",
+                found=f"layer_depth: {depth or 'not set'}; sampling: {sampling or 'not set'}",
+                wanted=f"layer_depth: one number per layer, or none; sampling: {SAMPLING}",
                 remedy="they are of an earlier version: run the participant level again for "
                 "everybody, into another output folder",
             )

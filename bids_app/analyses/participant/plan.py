@@ -14,6 +14,7 @@ from bids_app.config import Config, FeatureSpace
 from bids_app.errors import UsageError
 from bids_app.features.layers import FittedLayers, choose_layers
 from bids_app.features.registry import Space, find_space
+from bids_app.features.timing import SAMPLING
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
@@ -103,6 +104,7 @@ class EncodingModel:
             "cortex_mask": mask_record(config),
             "layers": list(layers.names),
             "layer_depth": list(layers.depth),
+            "sampling": SAMPLING,
         }
         if reason := preference_missing(layers.depth, config.statistics.slope_model):
             LOGGER.warning("model-%s: %s", space.label, reason)

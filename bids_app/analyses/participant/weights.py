@@ -19,7 +19,7 @@ from bids_app.encoding.weights import dual_weights, impulse_responses, predict
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.sources import scaled_layers
-from bids_app.features.timing import sampling_matrix
+from bids_app.features.timing import sample_series
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.cortex import read_cortex_mask
@@ -175,8 +175,7 @@ def _sampled(
 ) -> NDArray[np.floating]:
     """Units at the samples of one presentation, (n_times, n_units)."""
     centers = grams.patch_times[grams.labels.index(block.stimulus)]
-    matrix = sampling_matrix(centers, block.times, block.tr, high_pass or None)
-    return np.asarray(matrix.astype(values.dtype) @ values)
+    return sample_series(values, centers, block.times, block.tr, high_pass or None)
 
 
 def _write_layer(

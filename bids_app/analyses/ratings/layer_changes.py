@@ -14,6 +14,7 @@ from bids_app.analyses.ratings.layer_scores import usable_scales
 from bids_app.emotion import change_correlation, common_times, sample_course
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
+from bids_app.features.timing import window_matrix
 from bids_app.inputs.ratings import RatingSet
 from bids_app.statistics import fisher_mean
 
@@ -147,7 +148,7 @@ def correlate_changes(
         duration = grams.durations[grams.labels.index(label)]
         layers = known[label]
         clock = common_times([layers[0][0], *(x.times for x in found)], duration, rate)
-        features = np.stack([np.interp(clock, t, v) for t, v in layers], axis=1)
+        features = np.stack([window_matrix(t, clock, 1 / rate) @ v for t, v in layers], axis=1)
         for column, rating in enumerate(found):
             change = change_of(rating)
             course = sample_course(rating.times, change, clock, width=1 / rate)

@@ -19,6 +19,7 @@ from bids_app.analyses.participant.preference import (
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import Model, Statistics
 from bids_app.errors import InvalidInputError
+from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.preference import preferred_layer
@@ -95,7 +96,7 @@ def test_another_recording_under_the_same_name_is_an_error(tmp_path):
     tree = OutputTree(tmp_path)
     content = {
         "SettingsHash": "0",
-        "Settings": {"space": "fsaverage5", "layer_depth": [0.0]},
+        "Settings": {"space": "fsaverage5", "layer_depth": [0.0], "sampling": SAMPLING},
         "Stimuli": {"happy": "a", "sad": "b"},
         "HeldOutStimuli": ["happy", "sad"],
         "DegenerateVertices": 0,

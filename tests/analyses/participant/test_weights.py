@@ -17,7 +17,7 @@ from bids_app.config import Model, Statistics
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.sources import scaled_layers
-from bids_app.features.timing import sampling_matrix
+from bids_app.features.timing import sample_series
 
 SECONDS = {"one": 12, "two": 14, "three": 16}
 TR, CROP = 0.4, 5  # seconds, samples
@@ -85,8 +85,7 @@ def test_weights_times_units_are_the_predictions(fitted):
             (block,) = (b for b in blocks if b.stimulus == label)
             units = scaled_layers(label, stimuli[label], ["cochleagram"], features="cochleagram")
             centers = 0.4875 + 0.48 * np.arange(len(units["cochleagram"]))
-            matrix = sampling_matrix(centers, block.times, TR, HIGH_PASS)
-            x = matrix @ units["cochleagram"]
+            x = sample_series(units["cochleagram"], centers, block.times, TR, HIGH_PASS)
             rows = range(CROP, len(x) - CROP)
             fold = weights[fits.fold_stimuli.index(label)]
             found = sum(x[[r - d for r in rows]] @ fold[d - 1] for d in (1, 2, 3))
