@@ -13,6 +13,7 @@ from bids_app.errors import (
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
+from bids_app.inputs.labels import meant_participants, meant_rows
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
 from bids_app.inputs.names import sort_key
 from bids_app.inputs.presentations import StimulusSet, presentations_of
@@ -23,7 +24,6 @@ from bids_app.inputs.selection import (
     check_participants,
     excludes,
     find_candidates,
-    unknown_labels,
 )
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.inputs.stimuli import (
@@ -88,10 +88,16 @@ def plan_study(
     strategy = resolve_strategy(cleaning.confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
     check_descriptions(located)
+    selection, notes = meant_participants(selection, [path for _, path in located.derivatives])
     check_participants(located, selection)
     if table is None and music and stimuli.table is not None:
         table = read_stimulus_table(stimuli.table)
-    candidates = find_candidates(located, selection, cleaning.space, database_dir)
+    found = find_candidates(located, selection, cleaning.space, database_dir)
+    candidates, selection = found.runs, found.selection
+    notes += found.notes
+    if table is not None:
+        table, more = meant_rows(table, found.universe)
+        notes += more
     raw = Inheritance(located.raw_dir, raw=True) if located.raw_dir else None
     chosen, skipped = _choose(candidates, selection, table, raw, cleaning.space, music=music)
     audio = StimulusSet()
@@ -127,7 +133,7 @@ def plan_study(
         runs=tuple(kept),
         stimuli=audio.stimuli(labels),
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
-        warnings=(*unknown_labels(selection, candidates), *audio.warnings, *warnings),
+        warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings))),
         dataset_links=tuple(links),
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.inputs.labels import meant_by, taken_for
 
 # A slider at rest for less than this is a rating, not a file that was filled up.
 MIN_HOLD = 5.0
@@ -16,6 +17,7 @@ MAX_GAP = 5.0
 _NOTED_GAP = 1.0
 _MUCH_LONGER = 30.0
 _FEW = 30
+_CONSTANT = "is constant"
 _TOLERANCE = 1e-6
 
 
@@ -124,6 +126,39 @@ class RatingSet:
             for stimulus in wanted
             if self.find(participant, stimulus, scale) is None
         )
+
+
+def for_participants(ratings: RatingSet, there: Sequence[str]) -> RatingSet:
+    """Ratings with participants as they are called in the dataset, and notes about the others.
+
+    Parameters
+    ----------
+    ratings : RatingSet
+    there : sequence of str
+        Labels of all participants of the dataset.
+
+    Raises
+    ------
+    InvalidInputError
+        Where two participants of the ratings are the same one of the dataset.
+    """
+    notes, meant, unknown = [], {}, []
+    for label in ratings.participants:
+        found = meant_by(label, there)
+        if found is None:
+            unknown.append(f"sub-{label}")
+        elif found != label:
+            meant[label] = found
+            notes.append(taken_for("sub", label, found))
+    if unknown:
+        notes.append(f"{', '.join(unknown)} of the ratings: no participant of the dataset")
+    if not notes:
+        return ratings
+    changed = tuple(
+        replace(rating, participant=meant.get(rating.participant or "", rating.participant))
+        for rating in ratings.ratings
+    )
+    return RatingSet(changed, (*ratings.warnings, *notes))
 
 
 def crop_ratings(
@@ -350,7 +385,11 @@ def without_other_columns(
     """
     notes, dropped = [], set()
     for scale in dict.fromkeys(rating.scale for rating in ratings):
-        kinds = {_kind_of(rating) for rating in ratings if rating.scale == scale}
+        own = [rating for rating in ratings if rating.scale == scale]
+        kinds = {_kind_of(rating) for rating in own}
+        # A slider that everybody left alone, each at another place, is a slider.
+        if kinds == {_CONSTANT} and len({rating.values[0] for rating in own}) > 1:
+            continue
         if not asked and len(kinds) == 1 and (kind := kinds.pop()):
             dropped.add(scale)
             notes.append(f"the column {scale} {kind}: not taken for a scale, left out")
@@ -360,7 +399,7 @@ def without_other_columns(
 def _kind_of(rating: Rating) -> str:
     values, steps = rating.values, np.diff(rating.values)
     if not steps.any():
-        return "is constant"
+        return _CONSTANT
     if len(values) >= _FEW and (steps > 0).all():
         return "only ever grows, like a clock or a counter"
     fast = float(np.median(np.diff(rating.times))) < 0.5

@@ -221,6 +221,11 @@ def _kind(file: NamedFile) -> str | None:
     return "volume" if file.extension in (".nii", ".nii.gz") else None
 
 
+def is_bold(file: NamedFile) -> bool:
+    """Whether a file is functional data of a kind that is read."""
+    return "task" in file.entities and _kind(file) is not None
+
+
 def _space_name(file: NamedFile) -> str:
     space = canonical_space(file.entities) or "the run's own space"
     names = {"gifti": space, "cifti": f"{space} (CIFTI)", "volume": f"{space} (volume)"}

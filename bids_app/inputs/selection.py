@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bids_app.config import Selection
-from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError, UsageError
+from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError
+from bids_app.inputs.labels import (
+    Universe,
+    meant_filter,
+    meant_selection,
+    named_runs,
+    unknown_labels,
+)
 from bids_app.inputs.layout import index_files, participants_there
 from bids_app.inputs.locate import Located
-from bids_app.inputs.names import contains_label, entities_agree, parse_name, sort_key
-from bids_app.inputs.runs import RunFiles, bold_filter, group_runs
+from bids_app.inputs.names import (
+    NamedFile,
+    contains_label,
+    entities_agree,
+    parse_name,
+    run_entities,
+    sort_key,
+)
+from bids_app.inputs.runs import RunFiles, bold_filter, group_runs, is_bold
 from bids_app.outputs import N_VERTICES
 
 _LABELS = (("ses", "sessions"), ("task", "tasks"), ("run", "runs"))
@@ -28,32 +44,9 @@ def accepts(selection: Selection, entities: Mapping[str, str]) -> bool:
 
 
 def excludes(selection: Selection, entities: Mapping[str, str]) -> bool:
-    """Whether ``--exclude-run`` names a run.
-
-    Raises
-    ------
-    UsageError
-        Where it names no entity.
-    """
-    excluded = [parse_name(Path(text)).entities for text in selection.exclude_runs]
-    if not all(excluded):
-        raise UsageError(
-            "--exclude-run names no entity.",
-            found=selection.exclude_runs[excluded.index({})],
-            wanted="entities of the run, such as sub-01_task-happy_run-1",
-            remedy="correct the option",
-        )
-    return any(entities_agree(item, entities) for item in excluded)
-
-
-def unknown_labels(selection: Selection, runs: Sequence[RunFiles]) -> list[str]:
-    """Warnings about labels that no run has."""
-    return [
-        f"{key}-{label} is in no run of the participants chosen"
-        for key, name in _LABELS
-        for label in getattr(selection, name)
-        if not any(contains_label(key, [label], run.entities.get(key)) for run in runs)
-    ]
+    """Whether ``--exclude-run`` names a run."""
+    excluded = (parse_name(Path(text)).entities for text in selection.exclude_runs)
+    return any(item and entities_agree(item, entities) for item in excluded)
 
 
 def check_participants(located: Located, selection: Selection) -> None:
@@ -75,28 +68,63 @@ def check_participants(located: Located, selection: Selection) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Runs that the labels select.
+
+    Attributes
+    ----------
+    runs : list of RunFiles
+    selection : Selection
+        With labels as they are on disk.
+    universe : Universe
+        All runs that are there.
+    notes : tuple of str
+        Labels that were not taken literally, or that meet nothing.
+    """
+
+    runs: list[RunFiles]
+    selection: Selection
+    universe: Universe
+    notes: tuple[str, ...] = ()
+
+
 def find_candidates(
     located: Located,
     selection: Selection,
     space: str,
     database_dir: Path | None,
-) -> list[RunFiles]:
+) -> Candidates:
     """Runs that the labels select, of all fMRIPrep folders.
 
     Raises
     ------
+    UsageError
+        Where ``--exclude-run`` names no entity.
     MissingInputError
         Where no run has surface data.
     NothingSelectedError
-        Where no run is left.
+        Where no run is left, or a label of ``--exclude-run`` or of the filter meets nothing.
     InvalidInputError
         Where a run is in two folders, or there in several versions.
     """
-    query = bold_filter(selection.filter_file)
     found: list[RunFiles] = []
-    for name, path in located.derivatives:
+    indexed = [
+        index_files(path, participants=selection.participants, database_dir=database_dir)
+        for _, path in located.derivatives
+    ]
+    bold = [file for files in indexed for file in files if is_bold(file)]
+    universe = _universe(located, selection, bold)
+    selection, notes = meant_selection(selection, universe)
+    query, more = meant_filter(
+        selection.filter_file,
+        bold_filter(selection.filter_file),
+        ({**file.entities, "suffix": file.suffix} for file in bold),
+        whole=universe.whole,
+    )
+    for (name, path), files in zip(located.derivatives, indexed, strict=True):
         found += group_runs(
-            index_files(path, participants=selection.participants, database_dir=database_dir),
+            files,
             dataset=name,
             root=path,
             space=space,
@@ -123,7 +151,21 @@ def find_candidates(
             wanted="each run once",
             remedy="name only one of the folders with --derivatives",
         )
-    return sorted(chosen, key=lambda run: sort_key(run.entities))
+    runs = sorted(chosen, key=lambda run: sort_key(run.entities))
+    unknown = unknown_labels(selection, universe)
+    return Candidates(runs, selection, universe, (*notes, *more, *unknown))
+
+
+def _universe(located: Located, selection: Selection, bold: list[NamedFile]) -> Universe:
+    folders = [path for _, path in located.derivatives]
+    there = sorted({label for path in folders for label in participants_there(path)})
+    runs = {tuple(run_entities(file.entities).items()) for file in bold}
+    return Universe(
+        tuple(there),
+        [dict(run) for run in sorted(runs)],
+        not selection.participants,
+        functools.cache(lambda: named_runs(folders)),
+    )
 
 
 def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:

@@ -229,7 +229,7 @@ def _stimuli_tables() -> Iterator[Case]:
     yield case("file_elsewhere", cell(1, "stim_file", "../nothing/x.wav"), 66, "not found")
     yield case("offset_behind_the_end", column("offset", "90"), 16, "behind the end", "90 s")
     yield case("offset_negative", column("offset", "-1"), 16, "offset of a stimulus")
-    yield case("other_tasks", replace("calm\t", "rest\t"), 0, "no stimulus is given for this task")
+    yield case("other_tasks", replace("calm\t", "rest\t"), 16, "for no run", "task rest")
     yield Case("table-may_lead_out", _table_elsewhere, 0, ("2 participants",), options=TABLE)
 
 

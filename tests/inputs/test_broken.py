@@ -399,7 +399,7 @@ TABLES = [
     ("task\tstim_file\tonset", ["a\tp.wav\t1\t2"], 16, "more cells", "4 cells"),
     ("task\tstim_file\tonset\tduration", ["a\tp.wav\t1\t-2"], 16, "duration", "'-2'"),
     ("task\tstim_file\tonset\toffset", ["a\tp.wav\t1\t99"], 16, "behind the end", "16.00 s"),
-    ("task\tstim_file\tonset", ["c\tp.wav\t1"], 66, "no stimulus", "no row of the table"),
+    ("task\tstim_file\tonset", ["c\tp.wav\t1"], 16, "for no run", "line 2: task c"),
     ("task\tstim_file\tonset", ["a\tq.wav\t1"], 66, "cannot be read", "not found"),
 ]
 

@@ -458,7 +458,7 @@ def test_lone_participant_is_held_to_the_table(tree):
         tree.audio(name, folder=".")
     for participant, task in (("01", "a"), ("01", "b"), ("02", "a")):
         tree.bold(sub=participant, task=task)
-    table = tree.table("a\tp.wav\t3", "b\tq.wav\t4", "never\tq.wav\t4")
+    table = tree.table("a\tp.wav\t3", "b\tq.wav\t4")
     options = {"table": table, "participants": ["02"]}
     assert plan_study(tree.root, missing="use", **options).participants == ("02",)
     with pytest.raises(ValueError, match="lacks a stimulus"):

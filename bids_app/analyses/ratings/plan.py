@@ -12,7 +12,9 @@ from bids_app.analyses.folder.records import Record, input_files
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import sha256_of
+from bids_app.inputs.layout import participants_there
 from bids_app.inputs.rating_files import find_rating_files, read_rating_files
+from bids_app.inputs.rating_records import for_participants
 from bids_app.inputs.ratings import RatingSet, read_ratings_table
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
@@ -80,6 +82,8 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
             raise _with_way_out(error) from error
         if not found.ratings and not settings.scales:
             return _none("no continuous ratings in the dataset: " + "; ".join(found.warnings))
+    there = {who for folder in plan.derivatives for who in participants_there(folder)}
+    found = for_participants(found, sorted(there | set(plan.participants)))
     unknown = sorted(set(settings.scales) - set(found.scales))
     if unknown:
         raise InvalidInputError(
