@@ -140,7 +140,7 @@ def _options() -> Iterator[Case]:
         "filters",
         content('{"bold": {"colour": "red"}}'),
         18,
-        "select no run",
+        "meet nothing",
         named=False,
         options=filters,
     )
@@ -152,7 +152,7 @@ def _options() -> Iterator[Case]:
         "filters",
         content('{"bold": {"task": [null, {"a": 1}, 3.5]}}'),
         18,
-        "select no run",
+        "meet nothing",
         named=False,
         options=filters,
     )
