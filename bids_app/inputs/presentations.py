@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
@@ -13,6 +14,9 @@ from bids_app.inputs.files import content_problem
 from bids_app.inputs.records import Presentation, Stimulus
 from bids_app.inputs.sound import Sound, examine_sound
 from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
+
+# Seconds by which onsets and ends of rows are rounded.
+_SLACK = 0.1
 
 
 def stimulus_label(path: Path) -> str:
@@ -118,6 +122,66 @@ def _in_milliseconds(onset: float, run_end: float) -> str:
     return "; is its onset in milliseconds?" if inside and onset > 1000 else ""
 
 
+def _continued(
+    rows: list[StimulusRow], stimuli: StimulusSet, warnings: list[str]
+) -> list[StimulusRow]:
+    """Rows in which a file that is named again before its end is one presentation.
+
+    Raises
+    ------
+    InvalidInputError
+        Where such rows do not follow one another without a pause: whether the file went on, or
+        began again, is then unknown.
+    """
+    result: list[StimulusRow] = []
+    by_stimulus: dict[str, list[StimulusRow]] = {}
+    for row in sorted(rows, key=lambda row: row.onset):
+        by_stimulus.setdefault(stimuli.add(row.path, row.where).label, []).append(row)
+    for label, own in by_stimulus.items():
+        length = stimuli.add(own[0].path, own[0].where).duration
+        groups: list[list[StimulusRow]] = []
+        for row in own:
+            first = groups[-1][0] if groups else None
+            again = first is not None and row.onset < first.onset + length - first.offset - _SLACK
+            if again and not row.stated:
+                groups[-1].append(row)
+            else:
+                groups.append([row])
+        for group in groups:
+            result.append(_joined(group, label, length, warnings) if len(group) > 1 else group[0])
+    return result
+
+
+def _joined(
+    group: list[StimulusRow], label: str, length: float, warnings: list[str]
+) -> StimulusRow:
+    first, last = group[0], group[-1]
+    ends = [row.onset + (row.duration or 0.0) for row in group]
+    steps = zip(ends[:-1], group[:-1], group[1:], strict=True)
+    follows = all(
+        row.duration is not None and abs(after.onset - end) <= _SLACK for end, row, after in steps
+    )
+    played = None if last.duration is None else ends[-1] - first.onset
+    if not follows or (played or 0.0) > length - first.offset + 0.5:
+        raise InvalidInputError(
+            "A file is named again before it has ended: did it go on, or begin again?",
+            where="; ".join(row.where for row in group[:4]) + ("; ..." if len(group) > 4 else ""),
+            found=f"{label} ({length:.1f} s) at "
+            + ", ".join(f"{row.onset:g}" for row in group[:6])
+            + (", ..." if len(group) > 6 else "")
+            + " s",
+            wanted="one row for each time that a file is started, or rows without a pause between "
+            "them, no longer in all than the file",
+            remedy="name the file in the row in which the music starts only, or give --stimuli "
+            "TABLE.tsv with a column offset (second of the file at which playing starts)",
+        )
+    warnings.append(
+        f"{label}: {len(group)} rows without a pause between them, from {first.onset:g} s on, are "
+        "taken for one presentation"
+    )
+    return replace(first, duration=played)
+
+
 def presentations_of(
     rows: Iterable[StimulusRow], stimuli: StimulusSet, run_end: float
 ) -> tuple[tuple[Presentation, ...], list[str]]:
@@ -135,9 +199,14 @@ def presentations_of(
     presentations : tuple of Presentation
         Those that overlap the run.
     warnings : list of str
+
+    Raises
+    ------
+    InvalidInputError
+        Where a row cannot be, or a file is named again before it has ended.
     """
     result, warnings = [], []
-    for row in rows:
+    for row in _continued(list(rows), stimuli, warnings):
         stimulus = stimuli.add(row.path, row.where)
         warnings += [note for note in stimulus.notes if note not in warnings]
         left = stimulus.duration - row.offset

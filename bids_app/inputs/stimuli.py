@@ -40,6 +40,8 @@ class StimulusRow:
         ``sub``, ``ses``, ``task`` and ``run`` labels that the line is restricted to.
     where : str
         File and line, for messages.
+    stated : bool
+        Whether the table says at which second of the file playing starts.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class StimulusRow:
     duration: float | None
     keys: Mapping[str, str]
     where: str
+    stated: bool = False
 
 
 def _number(row: Mapping[str, str], column: str, where: str, default: float | None) -> float | None:
@@ -126,7 +129,8 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         duration = _number(row, "duration", where, None)
         # Not resolved: the target of a git-annex link has another name.
         audio = path.absolute().parent / row["stim_file"]
-        result.append(StimulusRow(audio, onset, offset, duration, keys, where))
+        stated = not is_absent(row.get("offset"))
+        result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
     return result
 
 

@@ -136,7 +136,7 @@ def _events() -> Iterator[Case]:
         "before the end of calm",
     )
     yield file_case(
-        "twice_the_same_line", "events", lines(lambda r: [*r, r[-1]]), 0, "before the end of calm"
+        "twice_the_same_line", "events", lines(lambda r: [*r, r[-1]]), 16, "named again before"
     )
     yield file_case(
         "column_twice",
