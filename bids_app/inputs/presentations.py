@@ -205,7 +205,8 @@ def presentations_of(
     InvalidInputError
         Where a row cannot be, or a file is named again before it has ended.
     """
-    result, warnings = [], []
+    result: list[Presentation] = []
+    warnings: list[str] = []
     for row in _continued(list(rows), stimuli, warnings):
         stimulus = stimuli.add(row.path, row.where)
         warnings += [note for note in stimulus.notes if note not in warnings]
