@@ -38,6 +38,8 @@ from bids_app.preference import group_residual_slopes, layer_depth, preferred_la
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 N_LAYERS = 23
+Case = tuple[str, int, Callable[..., dict[str, float]]]
+"""Name, simulations wanted, and what to run with a seed."""
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
@@ -274,7 +276,7 @@ def _colored(rng: np.random.Generator, shape: tuple[int, ...], rho: float) -> np
     return series
 
 
-def cases(setting: Setting) -> Iterator[tuple[str, int, Callable[[int], dict[str, float]]]]:
+def cases(setting: Setting) -> Iterator[Case]:
     """Names, simulations wanted, and what to run with a seed."""
     for kind in ("common topography", "accuracy along gradient"):
         yield kind, 400, partial(alignment_case, setting, kind)
@@ -311,9 +313,9 @@ def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> 
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(description: str, cases: Callable[[], Iterator[Case]]) -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--only", default="")
@@ -321,8 +323,7 @@ def main() -> None:
     options = parser.parse_args()
     part, n_parts = (int(number) for number in options.part.split("/"))
     stop = time.monotonic() + 60 * options.minutes
-    setting = make_setting()
-    wanted = [case for case in cases(setting) if options.only in case[0]]
+    wanted = [case for case in cases() if options.only in case[0]]
     done = read_results(options.results)
     with options.results.open("a") as stream:
         for name, n_simulations, run in wanted:
@@ -338,4 +339,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda: cases(make_setting()))
