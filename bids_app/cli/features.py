@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bids_app.cli.parser import add_option
 from bids_app.config import DEFAULT_FEATURES, Model, Running
+from bids_app.errors import UsageError
 from bids_app.features.registry import find_space
 
 LOGGER = logging.getLogger("bids_app")
@@ -17,6 +18,10 @@ DESCRIPTION = """\
 musenc features AUDIO... -o DIR
     writes the features of audio files as time series (TSV or HDF5 with a JSON sidecar) and draws
     layers 1, 2, 18 and 23 of the network over time.
+
+musenc features --check python:PACKAGE.MODULE:FUNCTION AUDIO...
+    lets a network of your own hear audio files, holds all it says to the contract of
+    docs/networks.md, and prints its layers, rate, cost and memory.
 
 musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]
     computes the features of all the music of a study into the cache (--cache-dir) and stops. Run
@@ -30,13 +35,19 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "features",
         help="feature time series of audio files; or fill a study's cache before its participants",
         usage="musenc features AUDIO... -o DIR [options]\n"
+        "       musenc features --check NETWORK AUDIO...\n"
         "       musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="audio files")
     parser.add_argument(
-        "-o", "--output-dir", type=Path, required=True, metavar="DIR", help="folder of the results"
+        "-o", "--output-dir", type=Path, metavar="DIR", help="folder of the results"
+    )
+    parser.add_argument(
+        "--check",
+        metavar="NETWORK",
+        help="python:PACKAGE.MODULE:FUNCTION, or musicnn:NAME: check it and write nothing",
     )
     one = {"nargs": None, "default": DEFAULT_FEATURES, "help": "%(spaces)s"}
     add_option(parser, Model, "features", **one)
@@ -97,7 +108,60 @@ def fill_cache(argv: Sequence[str]) -> int:
     return 0
 
 
+def _check(spelled: str, files: Sequence[Path]) -> int:
+    """Hold a network to the contract over every file, and print what it is."""
+    from bids_app.features.audio import load_audio
+    from bids_app.features.networks.check import check_network
+    from bids_app.features.networks.musicnn import load_musicnn
+    from bids_app.features.networks.own import CheckedNetwork, load_own
+    from bids_app.limits import format_bytes
+
+    kind, _, argument = spelled.partition(":")
+    if kind not in ("python", "musicnn"):
+        raise UsageError(
+            "This is no network that can be checked.",
+            where="--check",
+            found=spelled,
+            wanted="python:PACKAGE.MODULE:FUNCTION or musicnn:NAME",
+        )
+    network = (
+        load_own(argument)
+        if kind == "python"
+        else CheckedNetwork(load_musicnn(argument), f"musicnn:{argument}")
+    )
+    untrained = ", untrained" if network.untrained else ""
+    print(f"{spelled}: {len(network.layers)} layers, hears {network.sample_rate} Hz{untrained}")
+    print(f"identity: {network.identity}")
+    for path in files:
+        report = check_network(network, load_audio(path, network.sample_rate))
+        minutes = report.duration / 60
+        print(
+            f"\n{path.name}: {report.n_frames} frames from {report.first:.3f} to "
+            f"{report.last:.3f} of {report.duration:.3f} s\n"
+            f"{report.rate:.4g} frames per second, {report.seconds / minutes:.2g} processor "
+            f"seconds per minute of music, memory grew by {format_bytes(report.peak)}\n"
+        )
+        width = max(map(len, network.layers))
+        for number, layer in enumerate(report.layers, start=1):
+            shape = " x ".join(map(str, layer.shape)) or "1"
+            constant = f", {layer.n_constant} constant" if layer.n_constant else ""
+            if layer.n_constant == layer.n_units:
+                constant = ", all constant: this layer predicts nothing"
+            print(f"{number:4} {layer.name:{width}}  {shape:>18} = {layer.n_units} units{constant}")
+    print(f"\n{spelled} keeps the contract")
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
+    if options.check:
+        return _check(options.check, options.audio)
+    if options.output_dir is None:
+        raise UsageError(
+            "The features need a folder to be written to.",
+            where="-o",
+            found="nothing",
+            remedy="give one with -o DIR, or --check NETWORK to write nothing",
+        )
     from bids_app.features.export import export_features
     from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
