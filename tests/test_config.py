@@ -172,3 +172,26 @@ def test_the_number_of_refits_counts_only_where_there_are_refits():
     assert _hash(few) == _hash(BASE)
     refits = [replace(BASE, statistics=Statistics(null="phase", n_nulls=n)) for n in (5, 6)]
     assert len({_hash(BASE), *map(_hash, refits)}) == 3
+
+
+def test_a_file_of_confounds_counts_by_its_content(tmp_path):
+    def settings(path):
+        config = Config(tmp_path, tmp_path, "participant", cleaning=Cleaning(confounds=str(path)))
+        told = {config.participant_settings("", "vggish")["confounds"]}
+        told |= {
+            config.condition_settings()["confounds"],
+            config.rating_map_settings()["confounds"],
+        }
+        (one,) = told
+        return one
+
+    first, moved = tmp_path / "a.yml", tmp_path / "elsewhere.yaml"
+    for path in (first, moved):
+        path.write_text("columns: [csf]\n")
+    assert settings(first) == settings(moved) != "a.yml"
+    before = settings(first)
+    first.write_text("columns: [white_matter]\n")
+    assert settings(first) != before
+    # What is no file is a name.
+    assert settings("24P") == "24P"
+    assert settings(tmp_path / "gone.yml") == str(tmp_path / "gone.yml")

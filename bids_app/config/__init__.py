@@ -24,7 +24,7 @@ from bids_app.config.sections import (
     Stimuli,
 )
 from bids_app.config.sections import FeatureSpace as FeatureSpace
-from bids_app.files import sha256_of
+from bids_app.files import sha256_of, sha256_of_file
 
 Level = Literal["participant", "group"]
 BIDS_DIR_HELP = (
@@ -77,6 +77,7 @@ class Config:
         """Settings that change the cleaned responses, which all models of a folder share."""
         return {
             **settings_of(self.cleaning, "layers"),
+            "confounds": self._confounds,
             **settings_of(self.stimuli, "layers"),
             **settings_of(self.selection, "layers"),
         }
@@ -84,7 +85,8 @@ class Config:
     def condition_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of conditions, by name."""
         sections = (self.conditions, self.cleaning, self.selection)
-        return {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
+        settings = {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
+        return settings | {"confounds": self._confounds}
 
     def rating_map_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of ratings and brain, by name."""
@@ -116,6 +118,14 @@ class Config:
     def alignment_settings(self) -> dict[str, Any]:
         """Settings that change the alignment with any gradient, by name."""
         return settings_of(self.statistics, "alignment")
+
+    @property
+    def _confounds(self) -> str:
+        """The strategy by its name, that of a file by what the file says."""
+        path = Path(self.cleaning.confounds)
+        if path.suffix not in (".yml", ".yaml") or not path.is_file():
+            return self.cleaning.confounds
+        return f"YAML file of SHA-256 {sha256_of_file(path)[:16]}"
 
     def _null_settings(self, analysis: Analysis) -> dict[str, Any]:
         """Those of the null; refits count only where there are refits."""

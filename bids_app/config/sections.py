@@ -200,7 +200,8 @@ class Cleaning:
     confounds: str = option(
         "--confounds NAME|FILE|none",
         "confounds to regress out: minimal, motion6+acompcor6+cosine, 24P, 36P, aroma, none, or a "
-        "YAML file (default: %(default)s; the high-pass replaces the cosine columns)",
+        "YAML file (default: %(default)s; the high-pass replaces the cosine columns, which stay "
+        "with --high-pass 0)",
         "motion6+acompcor6+cosine",
     )
     high_pass: Seconds = option(

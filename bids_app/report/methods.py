@@ -149,6 +149,7 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     cutoff = settings.get("high_pass")
     names = f" ({confounds})" if confounds else ""
     drift = f" with a cutoff of {cutoff:g} s" if cutoff is not None else ""
+    slow = f", and slow drifts (discrete cosine basis{drift}) were" if cutoff != 0 else ", were"
     width = settings.get("smoothing")
     smoothed = (
         f" Responses were smoothed along the surface ({width:g} mm full width at half maximum)."
@@ -157,7 +158,7 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     )
     return (
         f"Confounds{names} as estimated by fMRIPrep [@esteban2019], which may include anatomical"
-        f" CompCor components [@behzadi2007], and slow drifts (discrete cosine basis{drift}) were"
+        f" CompCor components [@behzadi2007]{slow}"
         f" removed from every vertex in one projection.{_cortex_sentence(settings)}{smoothed} Only"
         " volumes acquired while music played entered the model."
     )

@@ -116,7 +116,11 @@ def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
     bold[:, ~inside] = np.nan
     n_volumes = len(bold)
     selected = select_confounds(
-        run.confounds_file, run.confounds_json, cleaning.confounds, n_volumes, own_high_pass=True
+        run.confounds_file,
+        run.confounds_json,
+        cleaning.confounds,
+        n_volumes,
+        own_high_pass=cleaning.high_pass > 0,
     )
     drift = np.empty((n_volumes, 0))
     if cleaning.high_pass:
