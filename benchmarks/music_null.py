@@ -38,14 +38,17 @@ ALPHAS = np.logspace(-3, 5, 20)
 
 
 def make_plans() -> list[EncodingPlan]:
-    """Layers whose features grow slower and smoother with depth."""
+    """Layers of one network: what the layer before has, smoother, and something of their own."""
     rng = np.random.default_rng(0)
+    features = [rng.normal(size=(n, 60)) for n in LENGTHS]
     plans = []
-    for layer in range(N_LAYERS):
-        pole = 0.5 + 0.45 * layer / N_LAYERS
+    for _ in range(N_LAYERS):
+        own = [rng.normal(size=one.shape) for one in features]
         features = [
-            signal.lfilter([1], [1, -pole], rng.normal(size=(n, 60)), axis=0) for n in LENGTHS
+            signal.lfilter([1], [1, -0.25], one + 0.4 * other, axis=0)
+            for one, other in zip(features, own, strict=True)
         ]
+        features = [one / one.std() for one in features]
         stacked = np.vstack(features)
         gram = stacked @ stacked.T
         plans.append(plan_encoding(gram, LENGTHS, delays=(3, 9), crop=CROP, tr=1.0, alphas=ALPHAS))

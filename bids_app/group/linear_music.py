@@ -223,7 +223,7 @@ def _linear_kernel(study: Study, weights: Weights, lost: float, n_threads: int) 
     weigh, n_summaries = study.weights_of(weights)
     vertices, layers = study.scan(weigh, n_summaries)
     used = np.asarray(vertices.any(axis=0))
-    axes = study.prepare(study.sample(used), lost)
+    axes = study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
     bases = bases_of(study, axes, weigh, vertices, layers, TOLERANCE)
     step = study.step(n_summaries, CHUNK)
 

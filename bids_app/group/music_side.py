@@ -150,7 +150,7 @@ class Clock:
         self.n_freq = [size // 2 for size in self.sizes]
         self.fold_of = list(first.resolution.fold_of)
         self.sources = [list(one) for one in first.resolution.sources]
-        self.n_alphas = len(first.alphas)
+        self.n_alphas, self._alphas = len(first.alphas), first.alphas
         counts = [
             [
                 np.bincount(fold.ravel(), minlength=self.n_alphas + 1)
@@ -186,25 +186,25 @@ class Clock:
             if self.stimulus_of[i] == self.stimulus_of[j]
         ]
 
-    def importance(
-        self, scored: Sequence[FloatArray], trained: Sequence[FloatArray], n_stimuli: int
-    ) -> list[FloatArray]:
-        """How much of the null's variance each frequency of each stimulus carries.
+    def add_importance(
+        self,
+        importance: list[FloatArray],
+        scored: Sequence[FloatArray],
+        trained: Sequence[FloatArray],
+        layers: IntArray,
+    ) -> None:
+        """Add how much of the null's variance each frequency of each stimulus carries.
 
         Parameters
         ----------
+        importance : list of (n_freq,) arrays
+            By stimulus of all clocks. The Nyquist frequency, which has no phase, gets nothing.
         scored, trained : sequence of (n_freq,) arrays
             Mean power of each segment.
-        n_stimuli : int
-            Stimuli of all clocks.
-
-        Returns
-        -------
-        list of (n_freq,) float64
-            By stimulus; the Nyquist frequency, which has no phase, carries nothing.
+        layers : int array
+            Those that are needed.
         """
-        out = [np.zeros(0) for _ in range(n_stimuli)]
-        for layer, plan in _in_turn(self.plans):
+        for layer, plan in self._in_turn(layers):
             for segment in range(len(self.segments)):
                 for alpha in self._typical(layer, self.fold_of[segment]):
                     matrices = plan.resolution.make(segment, alpha)
@@ -214,24 +214,25 @@ class Clock:
                     ]
                     total = sum(one.sum() for one in shared) or 1.0
                     for i, one in zip(self.sources[segment], shared, strict=True):
-                        _add_padded(out, self.stimulus_of[segment], one.sum(axis=1) / total)
-                        _add_padded(out, self.stimulus_of[i], one.sum(axis=0) / total)
-        return out
+                        _add_padded(importance, self.stimulus_of[segment], one.sum(axis=1) / total)
+                        _add_padded(importance, self.stimulus_of[i], one.sum(axis=0) / total)
 
-    def build(self, kept: Sequence[IntArray]) -> None:
+    def build(self, kept: Sequence[IntArray], layers: IntArray) -> None:
         """Make the tables of expected energies and the matrices at the kept frequencies.
 
         Parameters
         ----------
         kept : sequence of int arrays
             Kept frequencies of every stimulus, counted from 0 (one cycle), ascending.
+        layers : int array
+            Those that are needed.
         """
         self.kept = [kept[stimulus] for stimulus in self.stimulus_of]
         used = [
-            [np.flatnonzero(self._counts[layer, fold]) for layer in range(self.n_layers)]
+            {layer: np.flatnonzero(self._counts[layer, fold]) for layer in layers.tolist()}
             for fold in self.fold_of
         ]
-        sizes = [max(1, sum(len(alphas) for alphas in one)) for one in used]
+        sizes = [max(1, sum(len(alphas) for alphas in one.values())) for one in used]
         self.energy = [
             np.zeros((size, self._n_features(segment)), dtype=np.float32)
             for segment, size in enumerate(sizes)
@@ -244,7 +245,7 @@ class Clock:
                 source = product.left[0] if turned else product.right[0]
                 targets[family.held_out, source] = (product, family, turned)
         next_column = [0] * len(self.segments)
-        for layer, plan in _in_turn(self.plans):
+        for layer, plan in self._in_turn(layers):
             for segment in range(len(self.segments)):
                 for alpha in used[segment][layer].tolist():
                     column = next_column[segment]
@@ -257,13 +258,20 @@ class Clock:
                         cut = self._cut(matrix, segment, i)
                         product.stack[family.offset + column] = cut.T if turned else cut
 
-    def features(self, segment: int, trained: Sequence[NDArray[np.complex64]]) -> Float32Array:
+    def features(
+        self,
+        segment: int,
+        powers: Sequence[Float32Array],
+        trained: Sequence[NDArray[np.complex64]],
+    ) -> Float32Array:
         """What the expected energy of a held-out prediction is linear in.
 
         Parameters
         ----------
         segment : int
             Held out.
+        powers : sequence of (n, n_freq) float32
+            Of all segments.
         trained : sequence of (n, n_freq) complex64
             Coefficients of all segments.
 
@@ -272,7 +280,7 @@ class Clock:
         (n, n_features) float32
             Power of the sources; products of presentations of one stimulus.
         """
-        parts = [_power(trained[i]) for i in self.sources[segment]]
+        parts = [powers[i] for i in self.sources[segment]]
         for i, j in self.pairs_of_repeats(segment):
             n = min(self.n_freq[i], self.n_freq[j])
             crossed = trained[i][:, :n].conj() * trained[j][:, :n]
@@ -282,6 +290,21 @@ class Clock:
     def at_kept(self, segment: int, coefficients: NDArray[Any]) -> NDArray[Any]:
         """Coefficients at the kept frequencies, zero where a segment is too short to have one."""
         return _picked(coefficients, self.kept[segment], self._n_turning(segment))
+
+    def _in_turn(self, layers: IntArray) -> Iterator[tuple[int, Plan]]:
+        """Plans of some layers, one at a time, held against the first."""
+        for layer in layers.tolist():
+            plan = self.plans[layer]
+            places = [(s.block, s.start, s.stop, s.label) for s in plan.segments]
+            if places != [(s.block, s.start, s.stop, s.label) for s in self.segments] or not (
+                np.array_equal(plan.alphas, self._alphas)
+            ):
+                raise BadDataError(
+                    "Plans of one clock differ in their rows or penalties.",
+                    where=f"layer {layer}",
+                    wanted="those of the first layer",
+                )
+            yield layer, plan
 
     def _n_turning(self, segment: int) -> int:
         """Frequencies that have a phase."""
@@ -460,11 +483,8 @@ def penalty_positions(alphas: ArrayLike, grid: FloatArray) -> NDArray[Any]:
     return found
 
 
-def _in_turn(plans: Sequence[Plan]) -> Iterator[tuple[int, Plan]]:
-    return ((layer, plans[layer]) for layer in range(len(plans)))
-
-
-def _power(coefficients: NDArray[np.complex64]) -> Float32Array:
+def power_of(coefficients: NDArray[np.complex64]) -> Float32Array:
+    """Squared absolute values."""
     return coefficients.real**2 + coefficients.imag**2
 
 

@@ -21,12 +21,13 @@ from bids_app.group.music_side import (
     kept_frequencies,
     penalty_positions,
     phase_sources,
+    power_of,
 )
 
 Responses = Sequence[Sequence[NDArray[Any]]]
 Weights = ArrayLike | Callable[[slice], ArrayLike]
 
-# A response is constant where it varies by less than this share of its largest value.
+# A response is constant where its standard deviation is below this share of its mean.
 _CONSTANT = 1e-10
 # Vertices whose spectra choose the frequencies and whose weights choose the basis; with few
 # participants more, so that there are about this many series.
@@ -132,7 +133,9 @@ class Study:
         places = np.linspace(0, max(len(there) - 1, 0), min(wanted, len(there)))
         return there[places.round().astype(int)]
 
-    def prepare(self, vertices: IntArray, lost: float) -> list[list[Axes]]:
+    def prepare(
+        self, vertices: IntArray, lost: float, layers: NDArray[np.bool_] | None = None
+    ) -> list[list[Axes]]:
         """Choose frequencies and make all matrices; returns the axes of every clock's products.
 
         Parameters
@@ -141,7 +144,10 @@ class Study:
             Whose spectra decide.
         lost : float
             As for `linear_music_null`.
+        layers : (n_layers,) bool array, optional
+            Those that are needed. Default: all.
         """
+        needed = np.arange(self.n_layers) if layers is None else np.flatnonzero(layers)
         if not 0 <= lost < 1:
             raise UsageError("the share must be from 0 to 1", where="lost", found=lost)
         importance = [np.zeros(0) for _ in self.labels]
@@ -153,16 +159,11 @@ class Study:
                 for side in (spectra.scored, spectra.trained)
             )
             powers.append((scored, trained))
-            for index, one in enumerate(clock.importance(scored, trained, len(self.labels))):
-                if len(importance[index]) < len(one):
-                    importance[index] = np.pad(
-                        importance[index], (0, len(one) - len(importance[index]))
-                    )
-                importance[index][: len(one)] += one
+            clock.add_importance(importance, scored, trained, needed)
         self.kept = kept_frequencies(importance, lost)
         axes = []
         for clock, power in zip(self.clocks, powers, strict=True):
-            clock.build(self.kept)
+            clock.build(self.kept, needed)
             axes.append(
                 [
                     axes_of(
@@ -201,15 +202,16 @@ class Study:
         inverse, columns = [], []
         shares = clock.shares
         layers = np.arange(self.n_layers)
-        # An index array beside a slice would move axes: take participants first.
-        chosen = self.chosen[clock.participants][..., vertices]
+        # Vertices first: taking participants copies.
+        chosen = self.chosen[..., vertices][clock.participants]
+        powers = [power_of(one) for one in spectra.trained]
+        own = powers if self.training is None else [power_of(one) for one in spectra.scored]
         for segment, fold in enumerate(clock.fold_of):
             index = np.moveaxis(chosen[:, :, fold], 1, 2).reshape(-1, self.n_layers)
             places = clock.columns[segment][layers, index]
-            own = np.abs(spectra.scored[segment]) ** 2
-            energies = clock.features(segment, spectra.trained) @ clock.energy[segment].T
-            squared = np.take_along_axis(energies, places, axis=1)
-            squared *= own.sum(axis=1, keepdims=True)
+            features = clock.features(segment, powers, spectra.trained)
+            squared = np.take_along_axis(features @ clock.energy[segment].T, places, axis=1)
+            squared *= own[segment].sum(axis=1, keepdims=True)
             defined = (squared > 0) & (index < len(self.grid))
             norm = np.sqrt(np.where(defined, squared, 1))
             inverse.append(np.where(defined, np.float32(shares[segment]) / norm, np.float32(0)))
@@ -320,16 +322,18 @@ def _spectra_of(
     for segment, n_times in zip(clock.segments, clock.sizes, strict=True):
         part = np.asarray(responses[segment.block][segment.start : segment.stop, vertices])
         series = np.ascontiguousarray(part.T, dtype=np.float64)
-        finite = np.isfinite(series).all(axis=1)
-        series[~finite] = 0.0
-        largest = np.abs(series).max(axis=1, initial=0)
-        series -= series.mean(axis=1, keepdims=True)
+        mean = series.sum(axis=1, keepdims=True) / n_times
+        finite = np.isfinite(mean[:, 0])
+        if not finite.all():
+            series[~finite], mean[~finite] = 0.0, 0.0
+        series -= mean
         deviation = np.sqrt(np.einsum("vt,vt->v", series, series) / (n_times - clock.ddof))
-        good = finite & (deviation > _CONSTANT * largest)
+        good = finite & (deviation > _CONSTANT * np.abs(mean[:, 0]))
         usable &= good
-        series *= (good / np.where(good, deviation, 1.0))[:, np.newaxis]
+        # The sine coefficient has the opposite sign of the transform's.
+        factor = (np.sqrt(2) * good / np.where(good, deviation, 1.0)).astype(np.float32)
         coefficients = fft.rfft(series.astype(np.float32), axis=1, norm="ortho")[:, 1:].conj()
-        coefficients *= np.float32(np.sqrt(2))
+        coefficients *= factor[:, np.newaxis]
         if n_times % 2 == 0:
             coefficients[:, -1] = coefficients[:, -1].real / np.float32(np.sqrt(2))
         found.append(coefficients)

@@ -23,8 +23,10 @@ ComplexArray = NDArray[np.complex64]
 
 # Vertices worked on at a time: their blocks fit into the processor's cache.
 _CHUNK = 64
+# Of accuracies, whose blocks are few.
+_CHUNK_ACCURACY = 128
 # As for sums over vertices, where errors of single vertices cancel; here they stay.
-_TOLERANCE = 3e-3
+_TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def vertex_null_sd(
     weigh, n_maps = study.weights_of(weights)
     there, layers = study.scan(weigh, n_maps)
     used = np.asarray(there.any(axis=0))
-    axes = study.prepare(study.sample(used), lost)
+    axes = study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
     bases = bases_of(study, axes, weigh, there, layers, _TOLERANCE)
     matrices = [[_complex_planes(basis) for basis in of_clock] for of_clock in bases]
     out = np.full((n_maps, study.n_vertices), np.nan)
@@ -173,10 +175,10 @@ def accuracy_music_null(
     way = _by_powers if len(set(keys)) == len(keys) else _by_blocks
     variance_of = way(study)
     sd, n = np.empty(means.shape), np.empty(study.n_vertices, dtype=np.int64)
-    starts = range(0, study.n_vertices, _CHUNK)
+    starts = range(0, study.n_vertices, _CHUNK_ACCURACY)
 
     def run(start: int) -> tuple[FloatArray, NDArray[np.int64]]:
-        part = slice(start, min(start + _CHUNK, study.n_vertices))
+        part = slice(start, min(start + _CHUNK_ACCURACY, study.n_vertices))
         loaded = [study.load(clock, part) for clock in study.clocks]
         count = np.sum([one.spectra.valid.sum(axis=0) for one in loaded], axis=0)
         shares = [
