@@ -13,7 +13,7 @@ import scipy.fft
 
 from bids_app.errors import BadDataError
 from bids_app.features.logmel import SAMPLE_RATE
-from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+from bids_app.features.pooling import FeatureSeries, Unit, window_means
 from bids_app.features.registry import Sound
 
 CENTERS_HZ = 440.0 * 2.0 ** (np.arange(-31, 97) / 24)
@@ -44,7 +44,7 @@ def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
         Unit(f"channel_{n:03d}", f"Compressed gammatone envelope at {hertz:.1f} Hz", "a.u.")
         for n, hertz in enumerate(CENTERS_HZ)
     )
-    values = patch_means(*cochleagram(sound.audio), sound.times)
+    values = window_means(*cochleagram(sound.audio), sound.times, sound.step)
     return [FeatureSeries("cochleagram", values, units)]
 
 
@@ -60,8 +60,8 @@ def modulation_layers(sound: Sound) -> list[FeatureSeries]:
         for scale in SCALES_PER_OCTAVE
         for n, hertz in enumerate(CENTERS_HZ)
     )
-    values = modulation(*cochleagram(sound.audio), sound.times).reshape(len(sound.times), -1)
-    return [FeatureSeries("modulation", values, units)]
+    values = modulation(*cochleagram(sound.audio), sound.times, sound.step)
+    return [FeatureSeries("modulation", values.reshape(len(values), -1), units)]
 
 
 def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,8 +104,10 @@ def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (np.arange(n_frames) + 0.5) * FRAME_SECONDS, values.astype(np.float32)
 
 
-def modulation(frame_times: np.ndarray, values: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
-    """Spectro-temporal modulation of a cochleagram, averaged over patches.
+def modulation(
+    frame_times: np.ndarray, values: np.ndarray, times: np.ndarray, step: float
+) -> np.ndarray:
+    """Spectro-temporal modulation of a cochleagram, averaged over steps.
 
     Magnitudes of filters tuned to 6 rates (0.5 to 16 Hz) and 6 scales (0.5 to 16 cycles/octave),
     mean of upward and downward sweeps. The channels resolve 12 cycles/octave, so the highest
@@ -117,12 +119,14 @@ def modulation(frame_times: np.ndarray, values: np.ndarray, patch_times: np.ndar
         From :func:`cochleagram`.
     values : array of shape (n_frames, 128)
         From :func:`cochleagram`.
-    patch_times : array of shape (n_patches,)
-        Centers in seconds.
+    times : array of shape (n_times,)
+        Middles of the steps in seconds.
+    step : float
+        Seconds of a step.
 
     Returns
     -------
-    modulation : array of shape (n_patches, 6, 6, 128)
+    modulation : array of shape (n_times, 6, 6, 128)
         float64: rate, scale, channel.
     """
     n_frames, n_channels = values.shape
@@ -131,7 +135,7 @@ def modulation(frame_times: np.ndarray, values: np.ndarray, patch_times: np.ndar
     edge = n_channels // 2
     mirrored = np.pad(values, ((0, 0), (edge, edge)), mode="symmetric").astype(np.float32)
     spectra = scipy.fft.fft(mirrored, axis=1)
-    result = np.empty((len(patch_times), len(RATES_HZ), len(SCALES_PER_OCTAVE), n_channels))
+    result = np.empty((len(times), len(RATES_HZ), len(SCALES_PER_OCTAVE), n_channels))
     for s, scale in enumerate(SCALES_PER_OCTAVE):
         ripple = scipy.fft.ifft(spectra * _scale_response(scale, mirrored.shape[1]), axis=1)
         over_time = scipy.fft.fft(ripple[:, edge:-edge], n_fft, axis=0)
@@ -143,7 +147,7 @@ def modulation(frame_times: np.ndarray, values: np.ndarray, patch_times: np.ndar
             for one_sided in (response, mirror):
                 filtered = scipy.fft.ifft(over_time * one_sided[:, np.newaxis], axis=0)
                 magnitude += np.abs(filtered[:n_frames]) / 2
-            result[:, r, s] = patch_means(frame_times, magnitude, patch_times)
+            result[:, r, s] = window_means(frame_times, magnitude, times, step)
     return result
 
 

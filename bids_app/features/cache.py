@@ -22,7 +22,7 @@ from bids_app.resources import random_seed
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 _META = "features.json"
@@ -42,7 +42,7 @@ class FeatureGrams:
     features : str
         Name of the feature space.
     hop : float
-        Seconds between patches.
+        Seconds between patches, or of the space's own clock; files may be slower.
     labels, checksums : tuple of str
         Of the stimuli, in the order of the rows; SHA-256 of the audio files.
     patch_times : tuple of arrays of shape (n_patches_i,)
@@ -220,7 +220,7 @@ def load_or_compute_grams(
                 meta = {
                     "key": key,
                     "features": features,
-                    "hop": hop,
+                    "hop": space.step or hop,
                     "labels": [label for label, _ in stimuli],
                     "checksums": list(checksums),
                     "durations": [audio_duration(path) for _, path in stimuli],
@@ -242,7 +242,7 @@ def _layers(
     if space.base is None:
         model = space.load(weights)
         grams, times = space_grams(space, stimuli, model, hop, device=device, progress=progress)
-        return grams, times, model
+        return grams, times, model or space.streamed()
     base = load_or_compute_grams(
         stimuli,
         weights,
@@ -252,7 +252,7 @@ def _layers(
         device=device,
         progress=progress,
     )
-    grams = change_grams(base.patch_times, base.layer_names, base.gram, hop)
+    grams = change_grams(base.patch_times, base.layer_names, base.gram)
     return grams, base.patch_times, base
 
 
@@ -267,11 +267,13 @@ def _cache_key(
     known: object = None
     if space.network is not None and weights is not None:
         known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
+    elif (listener := space.streamed()) is not None:
+        known = listener.identity
     elif space.file is not None:
         files = [(space.file_of(label), label) for label, _ in stimuli]
         # One file with a group per stimulus is told apart by the labels.
         known = [(file_sha256(file), label) for file, label in files if file]
-    parts = [_FORMAT, space.identity, round(hop, 6), list(checksums), known]
+    parts = [_FORMAT, space.identity, round(space.step or hop, 6), list(checksums), known]
     return sha256_of(json.dumps(parts))
 
 
@@ -301,7 +303,8 @@ def _write(
                 **meta,
                 **layers,
                 "n_patches": [len(times) for times in patch_times],
-                "weights_sha256": getattr(weighted, "weights_sha256", ""),
+                "weights_sha256": getattr(weighted, "weights_sha256", "")
+                or getattr(weighted, "identity", ""),
                 "weights_label": getattr(weighted, "weights_label", ""),
             }
             text = json.dumps(content, indent=1, ensure_ascii=False)

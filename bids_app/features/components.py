@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.features.gram import GramSum
+from bids_app.features.gram import GramSum, Transform
 from bids_app.features.network import VGGish
 from bids_app.features.stream import Progress, stream_layers
 from bids_app.features.vggish import LAYER_NAMES
@@ -86,15 +86,8 @@ def layer_components(
     """
     borders = np.cumsum([0, *map(len, patches)])
 
-    def centered(values: torch.Tensor, out: torch.Tensor) -> int:
-        out.copy_(values)
-        if rectify:
-            out.clamp_(min=0)
-        out -= out.mean(dim=0)
-        return int((~out.any(dim=0)).sum())
-
     def new_sink() -> GramSum:
-        return GramSum(int(borders[-1]), centered, device)
+        return GramSum(int(borders[-1]), centering(rectify), device)
 
     for layer, total in stream_layers(model, patches, layers, new_sink, device, progress):
         scores, explained = components_from_gram(
@@ -102,6 +95,19 @@ def layer_components(
         )
         parts = tuple(scores[start:stop] for start, stop in pairwise(borders))
         yield LayerComponents(layer, LAYER_NAMES[layer - 1], parts, explained)
+
+
+def centering(rectify: bool) -> Transform:
+    """What is done to units before their components: rectified if wanted, and centered."""
+
+    def centered(values: torch.Tensor, out: torch.Tensor) -> int:
+        out.copy_(values)
+        if rectify:
+            out.clamp_(min=0)
+        out -= out.mean(dim=0)
+        return int((~out.any(dim=0)).sum())
+
+    return centered
 
 
 def components_from_gram(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from bids_app.features.logmel import SAMPLE_RATE
-from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+from bids_app.features.pooling import FeatureSeries, Unit, window_means
 
 _FFT_SIZE = 2048
 _HOP = 512
@@ -51,7 +51,9 @@ _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
-def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[FeatureSeries]:
+def music_descriptors(
+    audio: np.ndarray, patch_times: np.ndarray, step: float
+) -> list[FeatureSeries]:
     """Descriptors at the patch rate in four groups, and all of them together.
 
     Parameters
@@ -86,15 +88,17 @@ def music_descriptors(audio: np.ndarray, patch_times: np.ndarray) -> list[Featur
             roughness(spectrum),
         ]
     )
-    wide = patch_means(times, chroma, patch_times, _CONTEXT_SECONDS)
+    wide = window_means(times, chroma, patch_times, _CONTEXT_SECONDS)
     onset_times = np.arange(onset.size) * _ONSET_HOP / SAMPLE_RATE
     struck = np.bincount(onsets, minlength=onset.size)
-    rate = patch_means(onset_times, struck, patch_times, _CONTEXT_SECONDS)
+    rate = window_means(onset_times, struck, patch_times, _CONTEXT_SECONDS)
     rate *= SAMPLE_RATE / _ONSET_HOP
     values = {
-        "loudness": patch_means(times, rms[:, np.newaxis], patch_times),
-        "timbre": patch_means(times, timbre, patch_times),
-        "tonality": np.column_stack([patch_means(times, chroma, patch_times), key_clarity(wide)]),
+        "loudness": window_means(times, rms[:, np.newaxis], patch_times, step),
+        "timbre": window_means(times, timbre, patch_times, step),
+        "tonality": np.column_stack(
+            [window_means(times, chroma, patch_times, step), key_clarity(wide)]
+        ),
         "rhythm": np.column_stack(
             [
                 pulse_clarity(onset_times, onset, patch_times),

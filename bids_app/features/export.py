@@ -13,12 +13,13 @@ from bids_app.errors import CannotWriteError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.layers import choose_layers
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.registry import Sound, Space, find_space
+from bids_app.features.registry import STEP, Space, find_space
 from bids_app.features.sources import (
     Progress,
     check_labels,
     ordered_layers,
     space_grams,
+    step_of,
     stimulus_patches,
 )
 from bids_app.files import write_json
@@ -74,7 +75,7 @@ def export_features(
     features : str
         As :func:`bids_app.features.registry.find_space` takes it.
     hop : float
-        Seconds between samples.
+        Seconds between the patches of a network with patches.
     preset : str
         ``musenc``: components of the activations; ``lea``: of the rectified activations.
     variance : float
@@ -133,6 +134,23 @@ def export_features(
             written += _pictures(model, prepared, output_dir, device)
     if space.base is not None:
         results = _changes(space.base, model, stimuli, hop, run)
+    elif (listener := space.streamed()) is not None:
+        from bids_app.features.streamed import listen, streamed_components
+
+        common |= {"WeightsSHA256": listener.identity}
+        pairs = list(stimuli.items())
+        numbers = {name: number for number, name in enumerate(order.names, start=1)}
+        with listen(listener, pairs, chosen.names, space.step or STEP, progress) as heard:
+            results = [
+                _Result(name, path, times, [])
+                for (name, path), times in zip(pairs, heard.times, strict=True)
+            ]
+            _add_components(
+                streamed_components(
+                    heard, numbers, preset == "lea", variance=variance, n_components=n_components
+                ),
+                results,
+            )
     elif model is not None:
         from bids_app.features.components import layer_components
 
@@ -147,7 +165,7 @@ def export_features(
         results = [_Result(name, stimuli[name], times, []) for name, (_, times) in prepared.items()]
         _add_components(computed, results)
     else:
-        results = _explicit_results(space, stimuli, hop)
+        results = _explicit_results(space, stimuli)
     common |= {"LayerOrder": chosen.source or chosen.definition, "LayerDepth": chosen.depth}
     for result in results:
         kept = ordered_layers(
@@ -155,7 +173,7 @@ def export_features(
         )
         numbered = [(order.names.index(series.name) + 1, series) for series in kept]
         stem = f"{result.label}_{space.file_name}"
-        about = {**common, **_told_of(result, hop)}
+        about = {**common, **_told_of(result)}
         written += _write(result.times, numbered, output_dir / stem, about, file_format)
     return written
 
@@ -195,25 +213,26 @@ def _changes(
 
     for stimulus in stimuli.items():
         grams, times = space_grams(base, [stimulus], model, hop, **run)
-        series = [FeatureSeries(g.name, change_curves(g.gram, hop), UNITS) for g in grams]
+        step = step_of(times[0])
+        series = [FeatureSeries(g.name, change_curves(g.gram, step), UNITS) for g in grams]
         yield _Result(*stimulus, times[0], series)
 
 
-def _explicit_results(space: Space, stimuli: Mapping[str, Path], hop: float) -> Iterator[_Result]:
+def _explicit_results(space: Space, stimuli: Mapping[str, Path]) -> Iterator[_Result]:
     for label, path in stimuli.items():
-        sound = Sound.read(label, path, hop)
+        sound = space.sound(label, path)
         yield _Result(label, path, sound.times, list(space.values(sound)))
 
 
-def _told_of(result: _Result, hop: float) -> dict[str, Any]:
+def _told_of(result: _Result) -> dict[str, Any]:
     return {
         "Stimulus": result.path.name,
         "StimulusSHA256": file_sha256(result.path),
         "StimulusDuration": audio_duration(result.path),
-        "SamplingFrequency": 1 / hop,
+        "SamplingFrequency": 1 / step_of(result.times),
         "StartTime": float(result.times[0]),
         "time": {
-            "LongName": "Time in the audio at the center of the 0.975 s of a patch",
+            "LongName": "Time in the audio at the center of what was heard",
             "Units": "s",
         },
     }

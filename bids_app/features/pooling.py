@@ -1,4 +1,4 @@
-"""From analysis frames to the patches of VGGish, so that all feature spaces share one clock."""
+"""What a layer of explicit features is, and from analysis frames to the steps of its space."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_app.errors import BadDataError
-from bids_app.features.logmel import PATCH_SECONDS
+from bids_app.features.timing import between
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class FeatureSeries:
     ----------
     name : str
         Of the layer.
-    values : array of shape (n_patches, n_units)
-        float64 at the patch rate.
+    values : array of shape (n_times, n_units)
+        float64 at the times of its sound.
     units : tuple of Unit
         One per column.
     """
@@ -38,44 +38,44 @@ class FeatureSeries:
     units: tuple[Unit, ...]
 
 
-def patch_means(
-    frame_times: np.ndarray,
-    values: np.ndarray,
-    patch_times: np.ndarray,
-    width: float = PATCH_SECONDS,
+def window_means(
+    frame_times: np.ndarray, values: np.ndarray, times: np.ndarray, width: float
 ) -> np.ndarray:
-    """Mean of the frames whose center lies in each patch.
+    """Means of analysis frames over windows, which end with the frames.
 
     Parameters
     ----------
     frame_times : array of shape (n_frames,)
-        Increasing, in seconds.
+        Increasing, in seconds; the series is linear between them.
     values : array of shape (n_frames, ...)
-    patch_times : array of shape (n_patches,)
-        Centers of the patches in seconds.
+    times : array of shape (n_times,)
+        Middles of the windows in seconds.
     width : float
-        Seconds of sound in a patch; a longer context is cut at the ends of the audio.
+        Seconds of a window.
 
     Returns
     -------
-    means : array of shape (n_patches, ...)
+    means : array of shape (n_times, ...)
         float64.
 
     Raises
     ------
     BadDataError
-        A patch without frames.
+        A window beyond the frames.
     """
-    start = np.searchsorted(frame_times, patch_times - width / 2, side="left")
-    stop = np.searchsorted(frame_times, patch_times + width / 2, side="right")
-    counts = stop - start
-    if np.any(counts < 1):
-        empty = patch_times[np.flatnonzero(counts < 1)[0]]
+    first, last = frame_times[0], frame_times[-1]
+    begin, end = times - width / 2, times + width / 2
+    # A frame stands for the sound around it.
+    around = (frame_times[1] - first) if len(frame_times) > 1 else width
+    beyond = (begin > last + around) | (end < first - around)
+    if np.any(beyond):
         raise BadDataError(
-            "A patch has no frame in it.",
+            "A window has no frame in it.",
             where="frame_times",
-            found=f"frames from {frame_times[0]:g} to {frame_times[-1]:g} s, none near {empty:g} s",
+            found=f"frames from {first:g} to {last:g} s, none near {times[beyond][0]:g} s",
         )
-    total = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, 0, np.float64)])
-    shape = (-1,) + (1,) * (values.ndim - 1)
-    return (total[stop] - total[start]) / counts.reshape(shape)
+    # Those that lie before the first or after the last frame take its value.
+    begin = np.minimum(np.maximum(begin, first), last - 1e-9)
+    matrix = between(frame_times, begin, np.maximum(np.minimum(end, last), begin + 1e-9))
+    flat = values.reshape(len(values), -1)
+    return np.asarray(matrix @ flat, dtype=np.float64).reshape(len(times), *values.shape[1:])

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import interp1d
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.layers import LayerOrder
-from bids_app.features.pooling import FeatureSeries, Unit, patch_means
+from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.timing import window_matrix
 from bids_app.inputs.tables import read_frame
 
@@ -134,15 +135,53 @@ def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
     return LayerOrder(tuple(names), "the order in which the arrays were created", open=True)
 
 
+def precomputed_clock(
+    path: str | Path, label: str, times: np.ndarray, step: float
+) -> tuple[np.ndarray, float]:
+    """Times at which the features of a stimulus are fitted, and seconds between them.
+
+    Parameters
+    ----------
+    path, label
+        See :func:`find_precomputed`.
+    times : array of shape (n_times,)
+        Middles of the steps of the sound.
+    step : float
+        Seconds of a step.
+
+    Returns
+    -------
+    times : array
+        Those of the file where it is slower than the steps, else the steps.
+    step : float
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        As :func:`load_precomputed`.
+    """
+    file = find_precomputed(path, label)
+    if file.suffix in _ARRAYS:
+        own = _read_arrays(file, label, shared=file == Path(path), only_time=True)[0]
+    else:
+        own = _table(file)[0]
+    _check_times(own, times, file)
+    slower = float(np.median(np.diff(own)))
+    if slower < step * (1 - 1e-6):
+        return times, step
+    end = times[-1] + step
+    return own[(own >= -1e-6) & (own <= end)], slower
+
+
 def load_precomputed(
-    path: str | Path, label: str, patch_times: np.ndarray, hop: float
+    path: str | Path, label: str, times: np.ndarray, step: float
 ) -> list[FeatureSeries]:
-    """Read precomputed features and bring them to the patches.
+    """Read precomputed features at the times of a sound.
 
     A table has a column ``time`` (seconds in the audio file) and one column per unit. An HDF5
     file has ``time`` (n_frames,) and one array (n_frames, n_units) per layer, at its root or in
-    a group named as the stimulus. Frames closer than the patches are averaged over each patch,
-    others interpolated.
+    a group named as the stimulus. Frames closer than the steps are averaged over each step,
+    others are taken as they are, and interpolated where other times are asked for.
 
     Parameters
     ----------
@@ -150,9 +189,9 @@ def load_precomputed(
         See :func:`find_precomputed`.
     label : str
         Of the stimulus.
-    patch_times : array of shape (n_patches,)
-        Centers of the patches in seconds.
-    hop : float
+    times : array of shape (n_times,)
+        From :func:`precomputed_clock`.
+    step : float
         Seconds between them.
 
     Returns
@@ -171,17 +210,17 @@ def load_precomputed(
     """
     file = find_precomputed(path, label)
     if file.suffix in _ARRAYS:
-        times, arrays, columns = _read_arrays(file, label, shared=file == Path(path))
+        own, arrays, columns = _read_arrays(file, label, shared=file == Path(path))
     else:
-        times, arrays, columns = _table(file)
-    _check_times(times, patch_times, file)
-    step = float(np.median(np.diff(times)))
+        own, arrays, columns = _table(file)
+    _check_times(own, times, file)
+    averaged = float(np.median(np.diff(own))) < step * (1 - 1e-6)
     layers = []
     for name, values in arrays.items():
         if (
             values.ndim != 2
             or not values.shape[1]
-            or len(values) != len(times)
+            or len(values) != len(own)
             or not np.isfinite(values).all()
         ):
             raise BadDataError(
@@ -189,13 +228,14 @@ def load_precomputed(
                 where=file,
                 found=f"{name}: shape {values.shape}, "
                 f"{np.count_nonzero(~np.isfinite(values))} values are not finite",
-                wanted=f"finite numbers of shape ({len(times)}, n_units)",
+                wanted=f"finite numbers of shape ({len(own)}, n_units)",
                 remedy="fill or leave out missing values before",
             )
-        if step < hop:
-            pooled = patch_means(times, values, patch_times)
+        if averaged:
+            pooled = window_matrix(own, times, step) @ values
         else:
-            pooled = window_matrix(times, patch_times, hop) @ values
+            held = np.clip(times, own[0], own[-1])
+            pooled = interp1d(own, values, axis=0)(held)
         names = columns.get(name) or [f"{name}_{n:04d}" for n in range(values.shape[1])]
         units = tuple(Unit(unit, f"{unit} of {file.name}", "n/a") for unit in names)
         layers.append(FeatureSeries(name, pooled, units))
@@ -220,7 +260,7 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
 
 
 def _read_arrays(
-    file: Path, label: str, shared: bool
+    file: Path, label: str, shared: bool, only_time: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
     import h5py
 
@@ -228,13 +268,11 @@ def _read_arrays(
         with h5py.File(file) as content:
             group = _group_of(content, label, shared)
             times = np.asarray(_own_array(group, "time"), dtype=float)
-            arrays = {
-                name: np.asarray(_own_array(group, name), dtype=float)
-                for name in _array_names(group)
-            }
+            names = [] if only_time else _array_names(group)
+            arrays = {name: np.asarray(_own_array(group, name), dtype=float) for name in names}
     except _UNREADABLE as error:
         raise _unreadable(file, f"{label}: {error}") from error
-    if not arrays:
+    if not arrays and not only_time:
         raise _unreadable(file, "no array beside time")
     return times, arrays, {}
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import UsageError
+from bids_app.errors import BadDataError, UsageError
 from bids_app.features.audio import load_audio
 from bids_app.features.layers import LayerOrder
-from bids_app.features.logmel import SAMPLE_RATE, patch_times
+from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.vggish import LAYER_NAMES, TWINS
 from bids_app.references import Reference
 
@@ -27,6 +27,10 @@ CHANGE = "change:"
 """Before a space: its change over time, see :func:`change_of`."""
 
 
+STEP = 0.25
+"""Seconds: fine enough for a repetition time of 0.5 s, coarse enough for an hour of music."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sound:
     """What a feature space is given: one piece of music, and when its values are wanted.
@@ -37,28 +41,16 @@ class Sound:
         Of the stimulus.
     audio : array of shape (n_samples,)
         Mono at 16 kHz, full scale is 1.
-    times : array of shape (n_patches,)
-        Seconds in the audio at the centers of the patches.
-    hop : float
-        Seconds between patches.
+    times : array of shape (n_times,)
+        Seconds in the audio: the middles of the steps of the space.
+    step : float
+        Seconds between them, over which values are averaged.
     """
 
     label: str
     audio: np.ndarray
     times: np.ndarray
-    hop: float
-
-    @classmethod
-    def read(cls, label: str, path: str | Path, hop: float) -> Sound:
-        """Read an audio file.
-
-        Raises
-        ------
-        MissingInputError, BadDataError
-            The file is missing or unusable or shorter than one patch; names it.
-        """
-        audio = load_audio(path, SAMPLE_RATE)
-        return cls(label, audio, patch_times(audio.size, hop, where=path), hop)
+    step: float
 
 
 @dataclass(frozen=True)
@@ -106,6 +98,12 @@ class Space:
     stream : callable, optional
         From the argument to a network that tells its layers over time: it says itself which layers
         it has, and what identifies its weights.
+    step : float or None
+        Seconds of the space's own clock: what is faster is averaged over it. None for the patches
+        of a `network`.
+    clock : callable, optional
+        From argument, label of a stimulus, times and step of the clock to other ones, where files
+        are slower.
     layers : tuple of str
         Names in order of depth; empty where `order` or the network of `stream` has them.
     ordered : bool
@@ -114,6 +112,8 @@ class Space:
         Layers that repeat the one before them: after its ReLU, or its pooling.
     order : callable, optional
         From argument and labels of the stimuli to the layers of files and what says their order.
+    named : bool
+        Whether the argument is a name that counts, not a place where files lie.
     argument : str
         What follows the name and a colon: in `SPACES` a word for it, from :func:`find_space` what
         was given.
@@ -130,10 +130,13 @@ class Space:
     values: Callable[..., Iterable[FeatureSeries]] = _no_values
     network: Network | None = None
     stream: Callable[[str], AudioNetwork] | None = None
+    step: float | None = STEP
+    clock: Callable[[str, str, np.ndarray, float], tuple[np.ndarray, float]] | None = None
     layers: tuple[str, ...] = ()
     ordered: bool = True
     twins: tuple[str, ...] = ()
     order: Callable[[str, Sequence[str]], LayerOrder] | None = None
+    named: bool = False
     argument: str = ""
     file: Callable[[str, str], Path] | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
@@ -147,7 +150,9 @@ class Space:
     @property
     def identity(self) -> str:
         """Name in records and cache keys: where files lie does not matter, what they are does."""
-        return f"{self.name}:" if self.argument else self.name
+        if self.argument and not self.named:
+            return f"{self.name}:"
+        return self.spelling
 
     @property
     def file_name(self) -> str:
@@ -157,6 +162,35 @@ class Space:
     def file_of(self, label: str) -> Path | None:
         """File that the features of a stimulus depend on beside the audio, None without one."""
         return None if self.file is None else self.file(self.argument, label)
+
+    def sound(self, label: str, path: str | Path) -> Sound:
+        """An audio file, and when its values are wanted.
+
+        Raises
+        ------
+        MissingInputError, BadDataError
+            The file, or one with its features, is missing or unusable; names it.
+        """
+        from bids_app.features.timing import step_times
+
+        step = self.step or STEP
+        audio = load_audio(path, SAMPLE_RATE)
+        duration = audio.size / SAMPLE_RATE
+        if duration < step:
+            raise BadDataError(
+                "This audio file is shorter than one step of the feature space.",
+                where=path,
+                found=f"{duration:g} s",
+                wanted=f"at least {step:g} s",
+            )
+        times = step_times(duration, step)
+        if self.clock is not None:
+            times, step = self.clock(self.argument, label, times, step)
+        return Sound(label, audio, times, step)
+
+    def streamed(self) -> AudioNetwork | None:
+        """The network that tells its layers over time, None for a space without one."""
+        return None if self.stream is None else _streamed(self.stream, self.argument)
 
     def layer_order(self, labels: Sequence[str]) -> LayerOrder:
         """Layers of these stimuli, and what says their order.
@@ -169,8 +203,8 @@ class Space:
         twins = frozenset(self.twins)
         if self.order is not None:
             return replace(self.order(self.argument, labels), twins=twins)
-        if self.stream is not None:
-            return LayerOrder(tuple(self.stream(self.argument).layers), "the network", twins)
+        if (network := self.streamed()) is not None:
+            return LayerOrder(tuple(network.layers), "the network", twins)
         source = "the network" if self.network else "the feature space"
         return LayerOrder(self.layers, source if self.ordered else "", twins)
 
@@ -187,6 +221,11 @@ class Space:
                 where="weights",
                 remedy="give the weights file, or random:SEED for an untrained network",
             )
+
+
+@lru_cache(maxsize=1)
+def _streamed(load: Callable[[str], AudioNetwork], argument: str) -> AudioNetwork:
+    return load(argument)
 
 
 def change_of(space: Space) -> Space:
@@ -215,6 +254,7 @@ _ROWS = (
             grams=_later("stream", "layer_grams"),
             activations=_later("vggish", "layer_activations"),
         ),
+        step=None,
         layers=LAYER_NAMES,
         twins=TWINS,
         references={
@@ -252,7 +292,9 @@ _ROWS = (
     Space(
         "descriptors",
         "descriptors of loudness, timbre, tonality and rhythm",
-        lambda sound: _later("descriptors", "music_descriptors")(sound.audio, sound.times),
+        lambda sound: _later("descriptors", "music_descriptors")(
+            sound.audio, sound.times, sound.step
+        ),
         layers=("loudness", "timbre", "tonality", "rhythm", "all"),
         ordered=False,
     ),
@@ -260,9 +302,10 @@ _ROWS = (
         "precomputed",
         "features computed elsewhere",
         lambda path, sound: _later("precomputed", "load_precomputed")(
-            path, sound.label, sound.times, sound.hop
+            path, sound.label, sound.times, sound.step
         ),
         order=_later("precomputed", "precomputed_layers"),
+        clock=_later("precomputed", "precomputed_clock"),
         argument="PATH",
         file=_later("precomputed", "find_precomputed"),
     ),

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.features.logmel import log_mel_patches
-from bids_app.features.registry import Sound, Space, find_space
+from bids_app.features.audio import load_audio
+from bids_app.features.layers import resolve_layers
+from bids_app.features.logmel import SAMPLE_RATE, log_mel_patches, patch_times
+from bids_app.features.registry import STEP, Space, find_space
 
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
@@ -41,7 +43,9 @@ def stimulus_patches(path: str | Path, hop: float = 0.48) -> tuple[np.ndarray, n
     MissingInputError, BadDataError
         The file is missing or unusable or shorter than one patch; names it.
     """
-    return log_mel_patches(Sound.read("", path, hop).audio, hop)
+    audio = load_audio(path, SAMPLE_RATE)
+    patch_times(audio.size, hop, where=path)
+    return log_mel_patches(audio, hop)
 
 
 def space_grams(
@@ -64,7 +68,7 @@ def space_grams(
     model
         What the network of the space loaded; None without one.
     hop : float
-        Seconds between patches.
+        Seconds between patches of a network with patches.
     layers : sequence of int or str, optional
         Of the network; all unless told.
     device : str
@@ -82,15 +86,22 @@ def space_grams(
         patches, times = [array for array, _ in prepared], [centers for _, centers in prepared]
         grams = space.network.grams(model, patches, layers=layers, device=device, progress=progress)
         return grams, times
+    names = space.layer_order([label for label, _ in stimuli]).names
+    if (listener := space.streamed()) is not None:
+        from bids_app.features.streamed import listen, streamed_grams
+
+        chosen = [names[n - 1] for n in sorted(resolve_layers(layers, names))]
+        heard = listen(listener, stimuli, chosen, space.step or STEP, progress)
+        numbers = {name: number for number, name in enumerate(names, start=1)}
+        return streamed_grams(heard, numbers, device), heard.times
     times, series = [], []
     for label, path in stimuli:
         if progress is not None:
             progress(f"{space.name}: {label}")
-        sound = Sound.read(label, path, hop)
+        sound = space.sound(label, path)
         times.append(sound.times)
         series.append(list(space.values(sound)))
-    order = space.layer_order([label for label, _ in stimuli]).names
-    return _explicit_grams([ordered_layers(s, order, space.name) for s in series]), times
+    return _explicit_grams([ordered_layers(s, names, space.name) for s in series]), times
 
 
 def ordered_layers(
@@ -126,7 +137,6 @@ def change_grams(
     patch_times: Sequence[np.ndarray],
     layer_names: Sequence[str],
     gram: Callable[[int], np.ndarray],
-    hop: float,
 ) -> Iterator[LayerGram]:
     """Change, novelty and boundary curves of every layer of another space, from its matrices."""
     from bids_app.features.change import UNITS, change_curves
@@ -136,9 +146,17 @@ def change_grams(
     blocks = [slice(end - len(t), end) for end, t in zip(ends, patch_times, strict=True)]
     for number, name in enumerate(layer_names, start=1):
         whole = gram(number)
-        curves = [change_curves(whole[block, block], hop) for block in blocks]
+        curves = [
+            change_curves(whole[block, block], step_of(times))
+            for block, times in zip(blocks, patch_times, strict=True)
+        ]
         total, n_constant = values_gram(curves)
         yield LayerGram(number, name, total, len(UNITS), n_constant)
+
+
+def step_of(times: np.ndarray) -> float:
+    """Seconds between the values of a stimulus."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else STEP
 
 
 def scaled_layers(
@@ -182,8 +200,13 @@ def scaled_layers(
         raise UsageError(
             "Weights of changes cannot be saved.", where="--save-weights", found=features
         )
+    if (listener := space.streamed()) is not None:
+        from bids_app.features.streamed import listen
+
+        with listen(listener, [(label, path)], layers, space.step or STEP) as heard:
+            return {name: _scaled(np.array(heard.units(name))) for name in layers}
     if space.network is None:
-        series = space.values(Sound.read(label, path, hop))
+        series = space.values(space.sound(label, path))
         return {s.name: _scaled(s.values) for s in series if s.name in layers}
     model = space.load(weights)
     patches = stimulus_patches(path, hop)[0]

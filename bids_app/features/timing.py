@@ -117,23 +117,39 @@ def window_matrix(centers: np.ndarray, times: np.ndarray, width: float) -> csr_a
         check_shape(name, value, f"n_{name}")
         if not np.isfinite(value).all():
             raise BadDataError("Times must be finite numbers.", where=name)
-    steps = np.diff(knots)
-    if np.any(steps <= 0):
+    if np.any(np.diff(knots) <= 0):
         raise BadDataError("Times of a series must increase.", where="centers")
     if not 0 < width < np.inf:
         raise UsageError("A window has no length.", where="width", found=width)
+    return between(knots, middles - width / 2, middles + width / 2)
+
+
+def between(knots: np.ndarray, begin: np.ndarray, end: np.ndarray) -> csr_array:
+    """Means of a series from begin to end of each window, as `window_matrix` defines them.
+
+    Parameters
+    ----------
+    knots : array of shape (n_samples,)
+        Times of the series, increasing.
+    begin, end : array of shape (n_windows,)
+        Each begin before its end.
+
+    Returns
+    -------
+    matrix : sparse array of shape (n_windows, n_samples)
+    """
     if knots.size == 1:
-        return csr_array(np.ones((middles.size, 1)))
-    begin, end = middles - width / 2, middles + width / 2
-    last = knots.size - 1
+        return csr_array(np.ones((begin.size, 1)))
+    steps, last = np.diff(knots), knots.size - 1
     first = np.clip(np.searchsorted(knots, begin, side="right") - 1, 0, last - 1)
     final = np.clip(np.searchsorted(knots, end, side="left"), first + 1, last)
     counts = final - first + 1
-    rows = np.repeat(np.arange(middles.size), counts)
+    rows = np.repeat(np.arange(begin.size), counts)
     borders = np.concatenate([[0], np.cumsum(counts)])
     columns = np.arange(borders[-1]) - np.repeat(borders[:-1] - first, counts)
     values = _area(knots, steps, columns, end[rows]) - _area(knots, steps, columns, begin[rows])
-    return csr_array((values / width, columns, borders), shape=(middles.size, knots.size))
+    widths = (end - begin)[rows]
+    return csr_array((values / widths, columns, borders), shape=(begin.size, knots.size))
 
 
 def _area(knots: np.ndarray, steps: np.ndarray, columns: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -146,6 +162,12 @@ def _area(knots: np.ndarray, steps: np.ndarray, columns: np.ndarray, x: np.ndarr
     rising = np.where(columns == 0, np.minimum(behind, 0), rising)
     falling = np.where(columns == steps.size, np.maximum(behind, 0), falling)
     return rising + falling
+
+
+def step_times(duration: float, step: float) -> np.ndarray:
+    """Middles of the whole steps of a sound, in seconds; a shorter sound is one step."""
+    count = max(1, int(duration / step + _TIME_TOLERANCE))
+    return (np.arange(count) + 0.5) * step
 
 
 def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:

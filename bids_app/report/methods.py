@@ -124,6 +124,7 @@ def _participant_paragraphs(content: Mapping[str, Any], sidecar: Mapping[str, An
 
 def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]) -> str:
     hop = f" every {settings['hop']:g} s" if "hop" in settings else ""
+    clock = f"in patches of 0.96 s{hop} of the monaural sound at 16 kHz"
     untrained = (
         f" The network was not trained (weights drawn at random, {features.get('Weights')}), as a"
         " control."
@@ -132,14 +133,16 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     )
     space = recorded_space(str(features.get("Features", DEFAULT_FEATURES)))
     space = space or SPACES["precomputed"]  # a record of a space that this version does not have
+    if space.step is not None:
+        clock = f"averaged over steps of {space.step:g} s"
     layers = tuple(settings.get("layers") or space.layers)
     whole = layers == space.layers
     which = f"all {len(layers)} layers" if whole else f"layers {', '.join(layers)}"
     what = space.sentence.format(layers=which)
     return (
-        f"Stimulus features were {what}, in patches of 0.96 s{hop} of the monaural sound at"
-        " 16 kHz. All units were kept and z-scored within each stimulus; they enter the model"
-        " through one kernel (Gram) matrix per layer, averaged over the repetition time around the"
+        f"Stimulus features were {what}, {clock}. All units were kept and z-scored within each"
+        " stimulus; they enter the model through one kernel (Gram) matrix per layer, averaged over"
+        " the repetition time around the"
         f" sampling time of every volume and filtered as the responses.{untrained}"
     )
 

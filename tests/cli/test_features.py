@@ -31,7 +31,7 @@ def sound(tmp_path):
     [
         (np.zeros(0), "no samples"),
         (np.zeros(2 * RATE), "silent"),
-        (np.sin(np.arange(RATE // 2)), "0.5"),
+        (np.sin(np.arange(RATE // 5)), "0.2 s"),
         (np.r_[np.ones(RATE), np.nan, -np.ones(RATE)], "finite"),
     ],
     ids=["empty", "silent", "short", "nan"],

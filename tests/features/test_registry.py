@@ -119,7 +119,7 @@ def test_a_row_is_exported(stairs, make_wav, tmp_path):
 def test_methods_and_references_follow_the_row(stairs):
     call = ["/d", "/o", "participant", "--features", "stairs", "change:stairs", "vggish"]
     plain, change, vggish = re.split("^# Model ", methods_text(parse_config(call)), flags=re.M)[1:]
-    assert "features were the stairs [7], in patches" in plain
+    assert "features were the stairs [7], averaged over steps of 0.25 s" in plain
     assert "7. Nobody, Ann (2001). On stairs. Journal of Steps." in plain
     assert "features were the change over time of the stairs [7]" in change
     assert "Nobody" not in vggish

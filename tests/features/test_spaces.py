@@ -21,7 +21,7 @@ from bids_app.features.descriptors import (
 )
 from bids_app.features.gram import values_gram
 from bids_app.features.logmel import patch_centers, patch_count
-from bids_app.features.pooling import patch_means
+from bids_app.features.pooling import window_means
 from bids_app.features.precomputed import load_precomputed
 from bids_app.features.registry import SPACES, Sound, check_spaces, find_space
 
@@ -87,7 +87,7 @@ def test_envelope_follows_loudness():
 def test_amplitude_modulation_peaks_at_its_rate(rate):
     audio = tone(1000, 6.0) * (1 + 0.9 * np.sin(2 * np.pi * rate * np.arange(96000) / 16000))
     times, frames = auditory.cochleagram(audio)
-    values = auditory.modulation(times, frames, centers(audio))
+    values = auditory.modulation(times, frames, centers(audio), 0.96)
     assert values.shape == (len(centers(audio)), 6, 6, 128)
     profile = values[3:-3].mean(axis=(0, 3)).mean(axis=1)
     assert auditory.RATES_HZ[np.argmax(profile)] == rate
@@ -98,11 +98,11 @@ def test_spectral_ripples_peak_at_their_scale(scale):
     octave = np.log2(auditory.CENTERS_HZ / auditory.CENTERS_HZ[0])
     times = (np.arange(750) + 0.5) * 0.008
     moving = 1 + np.sin(2 * np.pi * (4.0 * times[:, np.newaxis] + scale * octave))
-    values = auditory.modulation(times, moving, np.arange(1, 5.0, 0.48))
+    values = auditory.modulation(times, moving, np.arange(1, 5.0, 0.48), 0.96)
     profile = values[..., 30:-30].mean(axis=(0, 3))
     rate, best = np.unravel_index(np.argmax(profile), profile.shape)
     assert (auditory.RATES_HZ[rate], auditory.SCALES_PER_OCTAVE[best]) == (4.0, scale)
-    upward = auditory.modulation(times, moving[:, ::-1], np.arange(1, 5.0, 0.48))
+    upward = auditory.modulation(times, moving[:, ::-1], np.arange(1, 5.0, 0.48), 0.96)
     np.testing.assert_allclose(upward[..., ::-1], values, atol=0.02 * values.max())
 
 
@@ -121,14 +121,14 @@ def clicks():
 
 def test_descriptors_of_known_sounds(clicks):
     audio = tone(1000, 8.0, amplitude=0.4)
-    layers = {series.name: series for series in music_descriptors(audio, centers(audio))}
+    layers = {series.name: series for series in music_descriptors(audio, centers(audio), 0.96)}
     assert list(layers) == ["loudness", "timbre", "tonality", "rhythm", "all"]
     for series in layers.values():
         assert series.values.shape == (len(centers(audio)), len(series.units))
     middle = slice(3, -3)
     np.testing.assert_allclose(layers["loudness"].values[middle], 0.4 / np.sqrt(2), rtol=0.01)
     np.testing.assert_allclose(layers["timbre"].values[middle, 0], 1000, rtol=0.05)
-    rhythm = {s.name: s for s in music_descriptors(clicks, centers(clicks))}["rhythm"].values
+    rhythm = {s.name: s for s in music_descriptors(clicks, centers(clicks), 0.96)}["rhythm"].values
     assert np.median(rhythm[8:-8, 0]) > 0.4
     assert np.median(rhythm[8:-8, 1]) == pytest.approx(120, abs=5)
     np.testing.assert_allclose(rhythm[8:-8, 2], 2.0, atol=0.3)
@@ -158,7 +158,7 @@ def performed(tempo, per_beat=1, seconds=60.0):
 
 
 def tempo_of(audio, times):
-    (rhythm,) = [s for s in music_descriptors(audio, times) if s.name == "rhythm"]
+    (rhythm,) = [s for s in music_descriptors(audio, times, 0.96) if s.name == "rhythm"]
     (column,) = [k for k, unit in enumerate(rhythm.units) if unit.name == "tempo"]
     return rhythm.values[:, column]
 
@@ -199,8 +199,8 @@ def test_tempo_of_very_short_sounds(n_frames, rng):
 
 def test_loudness_scales_and_timbre_does_not(rng):
     audio = melody(rng, 4.0)
-    plain = {s.name: s.values for s in music_descriptors(audio, centers(audio))}
-    soft = {s.name: s.values for s in music_descriptors(audio / 2, centers(audio))}
+    plain = {s.name: s.values for s in music_descriptors(audio, centers(audio), 0.96)}
+    soft = {s.name: s.values for s in music_descriptors(audio / 2, centers(audio), 0.96)}
     np.testing.assert_allclose(soft["loudness"], plain["loudness"] / 2, rtol=1e-4)
     np.testing.assert_allclose(soft["timbre"][:, :3], plain["timbre"][:, :3], rtol=1e-3)
 
@@ -316,7 +316,7 @@ def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
     assert again.path == grams.path
     assert grams.weights_sha256 == ""
     space = find_space(features.removeprefix("change:"))
-    sounds = [Sound.read(label, path, 0.48) for label, path in stimuli]
+    sounds = [space.sound(label, path) for label, path in stimuli]
     computed = [list(space.values(sound)) for sound in sounds]
     for times, sound in zip(grams.patch_times, sounds, strict=True):
         np.testing.assert_array_equal(times, sound.times)
@@ -324,7 +324,7 @@ def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
         values = [layers[number - 1].values for layers in computed]
         if features.startswith("change:"):
             values = [
-                change_curves(array @ array.T, 0.48)
+                change_curves(array @ array.T, 0.25)
                 for array in np.split(_zscored(values), np.cumsum([len(v) for v in values])[:-1])
             ]
         expected, _ = values_gram(values)
@@ -380,9 +380,15 @@ def test_layers_are_chosen_where_a_space_has_them():
         check_spaces(["envelope"], ["conv1"])
 
 
-def test_patches_without_frames_are_refused():
+def test_windows_without_frames_are_refused_and_others_end_with_them(rng):
     with pytest.raises(BadDataError, match="no frame"):
-        patch_means(np.arange(5.0), np.ones((5, 1)), np.array([9.0]))
+        window_means(np.arange(5.0), np.ones((5, 1)), np.array([9.0]), 1.0)
+    values = rng.normal(size=(5, 2, 3))
+    found = window_means(np.arange(5.0), values, np.array([-0.4, 0.5, 2.0, 4.5]), 1.0)
+    np.testing.assert_allclose(found[0], values[0] * 0.95 + values[1] * 0.05, atol=1e-9)
+    np.testing.assert_allclose(found[1], values[:2].mean(axis=0))
+    np.testing.assert_allclose(found[2], values[2] * 0.75 + (values[1] + values[3]) / 8)
+    np.testing.assert_allclose(found[3], values[4], atol=1e-6)
 
 
 @pytest.mark.parametrize(

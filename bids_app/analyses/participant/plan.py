@@ -97,14 +97,17 @@ class EncodingModel:
         """Find the weights of a space, and say where its layers have no preference."""
         row, model = find_space(space.features), config.model
         weights = find_weights(model.weights) if row.network else ""
+        listener = row.streamed()
+        known = _weights_checksum(weights) if weights else ""
         settings = config.participant_settings(
-            _weights_checksum(weights) if weights else "", row.identity
+            known if listener is None else listener.identity, row.identity
         )
         own = {
             "cortex_mask": mask_record(config),
             "layers": list(layers.names),
             "layer_depth": list(layers.depth),
             "sampling": SAMPLING,
+            "step": row.step,
         }
         if reason := preference_missing(layers.depth, config.statistics.slope_model):
             LOGGER.warning("model-%s: %s", space.label, reason)
@@ -136,6 +139,13 @@ class EncodingModel:
             "LayerDepth": list(self.layers.depth),
             "LayerDepthDefinition": self.layers.definition,
         }
+        if (listener := self._row.streamed()) is not None:
+            return {
+                **told,
+                "Network": self._row.spelling,
+                "WeightsSHA256": listener.identity,
+                "Untrained": bool(getattr(listener, "untrained", False)),
+            }
         if network is None:
             return {**told, "Untrained": False}
         untrained = self.weights.startswith("random:")

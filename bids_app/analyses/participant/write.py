@@ -19,6 +19,7 @@ from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
+from bids_app.features.registry import find_space
 from bids_app.inputs.estimate import FLOAT, Cost, response_memory
 from bids_app.outputs import OutputTree, safe_label
 from bids_app.report.layer_maps import layer_sections
@@ -243,8 +244,10 @@ def _cost_of_responses(scope: Scope) -> Cost:
 def _cost_of_models(scope: Scope) -> Cost:
     model, statistics, n_layers = scope.config.model, scope.config.statistics, len(scope.layers)
     heard = sum(scope.durations.values())
+    steps = [s.features for s in model.spaces if s.label == scope.model]
+    step = find_space(steps[0]).step if steps else None
     n_patches = sum(
-        max(0, int((duration - _PATCH_SECONDS) / model.hop) + 1)
+        max(0, int((duration - _PATCH_SECONDS) / (step or model.hop)) + 1)
         for duration in scope.durations.values()
     )
     refits = statistics.n_nulls if statistics.null == "phase" else 0

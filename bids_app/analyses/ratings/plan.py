@@ -174,7 +174,7 @@ def plan_ratings(
     claim_settings(tree, EMOTION_LABEL, map_settings)
     score_settings = {}
     for label, settings in models.items():
-        chosen = {name: settings[name] for name in ("layers", "layer_depth", "sampling")}
+        chosen = {name: settings[name] for name in ("layers", "layer_depth", "sampling", "step")}
         score_settings[label] = chosen | config.rating_score_settings(
             str(settings["weights_sha256"]), str(settings["features"])
         )

@@ -16,6 +16,7 @@ from bids_app.analyses.participant.weights import check_size, layers_asked, writ
 from bids_app.config import Model, Statistics
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import load_or_compute_grams
+from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
 
@@ -84,7 +85,7 @@ def test_weights_times_units_are_the_predictions(fitted):
             label = dataset.attrs["stimulus"]
             (block,) = (b for b in blocks if b.stimulus == label)
             units = scaled_layers(label, stimuli[label], ["cochleagram"], features="cochleagram")
-            centers = 0.4875 + 0.48 * np.arange(len(units["cochleagram"]))
+            centers = find_space("cochleagram").sound(label, stimuli[label]).times
             x = sample_series(units["cochleagram"], centers, block.times, TR, HIGH_PASS)
             rows = range(CROP, len(x) - CROP)
             fold = weights[fits.fold_stimuli.index(label)]
