@@ -5,12 +5,21 @@ responses that have nothing to do with each other. ``rest FOLDER`` cuts the rest
 the PyPI package brainspace (fsaverage5, 652 volumes, TR 1.4 s) into three and pairs it with real
 music, each third with the features rotated by a lag of its own. FOLDER is the unpacked wheel
 (``pip download brainspace --no-deps``). Nothing the model finds is true.
+
+``pieces RESULTS.jsonl [--rest FOLDER] [--minutes 9] [--only NAME] [--part 0/2]`` measures the
+level of a participant's p with short and long pieces, real music and noise of many kinds, most of
+which the null does not assume. Seeds are fixed; a simulation that is in RESULTS.jsonl is not done
+again, so that the script may be stopped and started, and parts of the seeds may run side by side.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from bids_app.encoding import fit_encoding, phase_null, plan_encoding
+from bids_app.encoding import fit_encoding, noise_null, phase_null, plan_encoding
 from bids_app.encoding.gram import feature_gram
+from bids_app.features.timing import high_pass_basis
 
 RUN = "sub-010188_ses-02_task-rest_acq-AP_run-01.fsa5"
 TR = 1.4
@@ -62,7 +72,7 @@ def simulation(n_features: int, n_vertices: int, n_refits: int) -> None:
     )
 
 
-def _music(data: Path) -> NDArray[np.float64]:
+def _music(data: Path, tr: float = TR) -> NDArray[np.float64]:
     """Log-mel patches of the recordings, z-scored, at the volumes of one loop through them."""
     from bids_app.features.audio import load_audio
     from bids_app.features.logmel import log_mel_patches
@@ -73,7 +83,7 @@ def _music(data: Path) -> NDArray[np.float64]:
         patches, times = log_mel_patches(audio)
         flat = patches.reshape(len(patches), -1).astype(np.float64)
         flat = (flat - flat.mean(axis=0)) / np.maximum(flat.std(axis=0), 1e-9)
-        grid = np.arange(times[0], times[-1], TR)
+        grid = np.arange(times[0], times[-1], tr)
         right = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
         share = ((grid - times[right - 1]) / (times[right] - times[right - 1]))[:, None]
         parts.append((1 - share) * flat[right - 1] + share * flat[right])
@@ -127,20 +137,176 @@ def rest(folder: Path, data: Path, n_pairings: int, step: int) -> None:
             )
 
 
+# Kept samples of every piece, and seconds between them.
+PIECES: dict[str, tuple[tuple[int, ...], float]] = {
+    "4 x 20, TR 2": ((20,) * 4, 2.0),
+    "4 x 20, TR .5": ((20,) * 4, 0.5),
+    "4 x 30, TR 1": ((30,) * 4, 1.0),
+    "4 x 30, TR 2.5": ((30,) * 4, 2.5),
+    "4 x 47, TR 1": ((47,) * 4, 1.0),
+    "3 x 60, TR 1": ((60,) * 3, 1.0),
+    "3 x 60, TR .5": ((60,) * 3, 0.5),
+    "3 x 107, TR 2": ((107,) * 3, 2.0),
+    "3 x 189, TR 1": ((189,) * 3, 1.0),
+    "4 x 47, TR 1, the first twice": ((47,) * 5, 1.0),
+}
+RECURSIONS: dict[str, tuple[float, ...]] = {
+    "white": (),
+    "AR(1) .3": (0.3,),
+    "AR(1) .8": (0.8,),
+    "AR(1) .95": (0.95,),
+    "AR(2) 1.1 -.35": (1.1, -0.35),
+    "AR(2) 1.4 -.7": (1.4, -0.7),
+}
+POWERS = {"1/f": 1.0, "1/f^1.5": 1.5}
+N_DRAWS, N_VERTICES = 40, 300
+CROP, DELAYS, CUTOFF = 15.0, (3.0, 9.0), 128.0
+# Volumes of a run before and after the music.
+AROUND = 10
+
+Noise = Callable[[np.random.Generator, list[int]], list[NDArray[np.float64]]]
+
+
+def _recursive(coefficients: tuple[float, ...]) -> Noise:
+    def draw(rng: np.random.Generator, lengths: list[int]) -> list[NDArray[np.float64]]:
+        steps = [1.0, *(-c for c in coefficients)]
+        shapes = [(n + 200, N_VERTICES) for n in lengths]
+        return [lfilter([1], steps, rng.standard_normal(s), axis=0)[200:] for s in shapes]
+
+    return draw
+
+
+def _power_law(exponent: float) -> Noise:
+    def draw(rng: np.random.Generator, lengths: list[int]) -> list[NDArray[np.float64]]:
+        out = []
+        for n in lengths:
+            frequency = np.fft.rfftfreq(4 * n)
+            frequency[0] = frequency[1]
+            white = np.fft.rfft(rng.standard_normal((4 * n, N_VERTICES)), axis=0)
+            out.append(
+                np.fft.irfft(white * frequency[:, None] ** (-exponent / 2), axis=0)[n : 2 * n]
+            )
+        return out
+
+    return draw
+
+
+def _resting(bold: NDArray[np.float64]) -> Noise:
+    """Stretches of the run that do not overlap."""
+
+    def draw(rng: np.random.Generator, lengths: list[int]) -> list[NDArray[np.float64]]:
+        vertices = rng.choice(bold.shape[1], N_VERTICES, replace=False)
+        gaps = np.sort(rng.integers(0, len(bold) - sum(lengths) + 1, len(lengths)))
+        starts = gaps + np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int)
+        cut = zip(starts.tolist(), lengths, strict=True)
+        return [bold[start : start + n, vertices] for start, n in cut]
+
+    return draw
+
+
+def piece_cases(rest_folder: Path | None) -> Iterator[tuple[str, str, Noise]]:
+    """Name, pieces and noise of every cell."""
+    noises = {name: _recursive(c) for name, c in RECURSIONS.items()}
+    noises |= {name: _power_law(exponent) for name, exponent in POWERS.items()}
+    if rest_folder is not None:
+        noises["real rest, TR 1.4"] = _resting(_rest(rest_folder, 5))
+    for pieces in PIECES:
+        for name, noise in noises.items():
+            yield f"{pieces}; {name}", pieces, noise
+
+
+def level_of_pieces(data: Path, pieces: str, noise: Noise, seed: int, tr: float | None) -> Any:
+    """Shares of p below .05 and .01 for one draw of music and noise, by both nulls."""
+    kept, own = PIECES[pieces]
+    tr = tr or own
+    rng = np.random.default_rng([2, seed])
+    ends = max(int(np.ceil(CROP / tr)), int(DELAYS[1] // tr))
+    lengths = [n + 2 * ends for n in kept]
+    # The resting-state run holds three long pieces only just.
+    around = AROUND if sum(lengths) + 2 * AROUND * len(lengths) <= 652 else 0
+    music = _at_volumes(data, tr)
+    labels = [str(max(i - 1, 0)) if "twice" in pieces else str(i) for i in range(len(kept))]
+    features, filters, heard = [], [], {}
+    for label, n in zip(labels, lengths, strict=True):
+        heard.setdefault(label, int(rng.integers(len(music))))
+        x = np.take(music, np.arange(heard[label], heard[label] + n), axis=0, mode="wrap")
+        basis = high_pass_basis(n, tr, CUTOFF)
+        features.append(x - basis @ (basis.T @ x))
+        volumes = n + 2 * around
+        drift = high_pass_basis(volumes, tr, CUTOFF)
+        basis = np.concatenate([np.full((volumes, 1), volumes**-0.5), drift], axis=1)
+        projection = np.eye(volumes) - basis @ basis.T
+        filters.append(projection[around : around + n])
+    runs = noise(rng, [n + 2 * around for n in lengths])
+    responses = [one @ run for one, run in zip(filters, runs, strict=True)]
+    gram = feature_gram(features)
+    plan = plan_encoding(gram, lengths, stimuli=labels, delays=DELAYS, crop=CROP, tr=tr)
+    known = noise_null(plan, responses, filters=filters, seed=seed)
+    found = {
+        "noise": fit_encoding(plan, responses, null="noise", noise=known).p,
+        "phases": fit_encoding(plan, responses, seed=seed).p,
+    }
+    return {
+        name: [float(np.mean(p < level)) for level in (0.05, 0.01)] for name, p in found.items()
+    }
+
+
+@cache
+def _at_volumes(data: Path, tr: float) -> NDArray[np.float64]:
+    return _music(data, tr)
+
+
+def pieces(args: argparse.Namespace) -> None:
+    """Run what is missing for some minutes and print the levels."""
+    part, n_parts = (int(number) for number in args.part.split("/"))
+    stop = time.monotonic() + 60 * args.minutes
+    cases = [case for case in piece_cases(args.rest) if args.only in case[0]]
+    args.folder.touch()
+    rows = [json.loads(line) for line in args.folder.read_text().splitlines()]
+    done = {(row["case"], row["seed"]) for row in rows}
+    with args.folder.open("a") as stream:
+        for seed in range(part, N_DRAWS, n_parts):
+            for name, which, noise in cases:
+                if (name, seed) in done or time.monotonic() > stop:
+                    continue
+                tr = TR if "rest" in name else None
+                result = level_of_pieces(args.data, which, noise, seed, tr)
+                stream.write(json.dumps({"case": name, "seed": seed, "result": result}) + "\n")
+                stream.flush()
+    rows = [json.loads(line) for line in args.folder.read_text().splitlines()]
+    for name, _, _ in cases:
+        found = [row["result"] for row in rows if row["case"] == name]
+        if len(found) < 2:
+            continue
+        own = np.array([one["noise"] for one in found])
+        phases = np.array([one["phases"] for one in found])
+        spread = own[:, 0].std(ddof=1) / np.sqrt(len(own))
+        print(
+            f"{name}: p < .05 in {own[:, 0].mean():.4f} (SE {spread:.4f}), p < .01 in "
+            f"{own[:, 1].mean():.4f}; random phases {phases[:, 0].mean():.4f}; {len(own)} draws"
+        )
+
+
 def main() -> None:
-    """Run one of the two calibrations."""
+    """Run one of the calibrations."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("simulation", "rest"))
+    parser.add_argument("what", choices=("simulation", "rest", "pieces"))
     parser.add_argument("folder", nargs="?", type=Path, default=Path("brainspace"))
     parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--vertices", type=int, default=1000)
     parser.add_argument("--refits", type=int, default=300)
     parser.add_argument("--pairings", type=int, default=100)
     parser.add_argument("--step", type=int, default=4)
+    parser.add_argument("--rest", type=Path, help="unpacked wheel, for pieces")
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
     default = Path(os.environ.get("MUSENC_TEST_DATA", "../shared/data"))
     parser.add_argument("--data", type=Path, default=default)
     args = parser.parse_args()
-    if args.what == "simulation":
+    if args.what == "pieces":
+        pieces(args)
+    elif args.what == "simulation":
         simulation(args.features, args.vertices, args.refits)
     else:
         rest(args.folder, args.data, args.pairings, args.step)

@@ -64,8 +64,8 @@ def bidsignore(suffixes: Sequence[str]) -> str:
 
 STAT_DESCRIPTIONS = {
     "r": "Pearson correlation of predicted and measured responses, held-out stimuli",
-    "z": "accuracy divided by the standard deviation of its phase-rotation null",
-    "p": "one-sided p of the accuracy, phase-rotation null, uncorrected",
+    "z": "accuracy divided by the standard deviation of its null (Null in the sidecar)",
+    "p": "one-sided p of the accuracy, uncorrected (Null in the sidecar)",
     "q": "Benjamini-Hochberg q over vertices, per layer",
     "alpha": "ridge penalty chosen inside the training stimuli",
     "slope": "residual slope: depth preference (0..1) after the reference profile, and curvature "
@@ -77,8 +77,6 @@ STAT_DESCRIPTIONS = {
     "max": "highest accuracy over layers",
     "stability": "share of bootstrap samples of participants with the same best layer",
     "effect": "effect of a contrast",
-    "turned": "effect by frequency of the piece (fixed, then cosine and sine): fixed and cosines "
-    "of all pieces add up to the effect; for the null over music of the group level",
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",
     "n": "participants with a result at the vertex",

@@ -309,12 +309,12 @@ class Statistics:
 
     title: ClassVar = "statistics"
 
-    null: Literal["analytic", "phase", "none"] = option(
+    null: Literal["noise", "phase", "none"] = option(
         "--null",
-        "null of a participant's accuracy under random phases of the responses: its standard "
-        "deviation in closed form, --n-nulls refits, which also give p corrected for the maximum "
-        "over vertices and layers, or none",
-        "analytic",
+        "null of a participant's accuracy: noise of every vertex' own class; --n-nulls refits "
+        "under random phases of the responses, which also give p corrected for the maximum over "
+        "vertices and layers, and need 60 volumes or more of each piece; or none",
+        "noise",
         changes=("layers", "ratings", "scores"),
     )
     n_nulls: Count = option(
@@ -367,8 +367,13 @@ class Statistics:
         return {"n_permutations": self.n_permutations, "seed": self.random_seed}
 
     @property
+    def noise_null(self) -> Literal["noise", "none"]:
+        """The null without refits, which vertices have also beside ``null="phase"``."""
+        return "none" if self.null == "none" else "noise"
+
+    @property
     def closed_null(self) -> Literal["analytic", "none"]:
-        """The null without refits, which ratings have also beside ``null="phase"``."""
+        """The null of predicted ratings: random phases, in closed form."""
         return "none" if self.null == "none" else "analytic"
 
 

@@ -5,6 +5,8 @@ from bids_app.encoding.leakage import FeatureSimilarity as FeatureSimilarity
 from bids_app.encoding.leakage import check_checksums as check_checksums
 from bids_app.encoding.leakage import feature_similarity as feature_similarity
 from bids_app.encoding.nested import nested_ridge as nested_ridge
+from bids_app.encoding.noise import NoiseNull as NoiseNull
+from bids_app.encoding.noise import noise_null as noise_null
 from bids_app.encoding.phases import phase_null as phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS as DEFAULT_ALPHAS
 from bids_app.encoding.plan import EncodingPlan as EncodingPlan

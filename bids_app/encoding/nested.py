@@ -61,7 +61,7 @@ def nested_ridge(
     selection: Literal["r", "sse"] = "r",
     preset: Literal["lea"] | None = None,
     stimuli: Sequence[str] | None = None,
-    null: Literal["analytic", "none"] = "analytic",
+    null: Literal["analytic", "noise", "none"] = "analytic",
     seed: int | None = None,
     weights: bool = False,
     predictions: bool = False,
@@ -97,11 +97,11 @@ def nested_ridge(
         plain mean of r, float64. Its own null is :func:`bids_app.encoding.lea.lea_null`.
     stimuli : sequence of str, optional
         Stimulus of every presentation; repeats share a fold. Default: all differ.
-    null : {"analytic", "none"}
+    null : {"analytic", "noise", "none"}
         Phase-rotation null of the responses in closed form (by refits where a stimulus was
-        presented more than once), or none.
+        presented more than once), noise of a vertex' own class, or none.
     seed : int, optional
-        Of these refits, which need it.
+        Of these refits or of the noise, which need it.
     weights : bool
         Return the impulse responses of every unit (with ``lea``: of the z-scored columns).
     predictions : bool

@@ -110,7 +110,29 @@ class AnalyticNull:
         -------
         ndarray, shape (n_vertices,)
         """
-        power = self._power(coefficients)
+        return self.of_power(self._power(coefficients), chosen, total, n_threads)
+
+    def of_power(
+        self,
+        power: list[NDArray[Any]],
+        chosen: NDArray[np.intp],
+        total: NDArray[np.float64],
+        n_threads: int = 1,
+    ) -> NDArray[np.float64]:
+        """The same for responses of any given spectra.
+
+        Parameters
+        ----------
+        power : list of ndarray, each (n_vertices, n_freq)
+            Per segment and signed frequency: half the sum of the squares of cosine and sine; at
+            the Nyquist frequency the square of the cosine.
+        chosen, total, n_threads
+            As in :meth:`standard_deviation`; one total may serve all vertices.
+
+        Returns
+        -------
+        ndarray, shape (n_vertices,)
+        """
         fold_of = self.resolution.fold_of
         n_held_out = np.bincount(fold_of)
         share = 1 / (n_held_out.size * n_held_out[fold_of])

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.encoding.decompose import Evaluation
+from bids_app.encoding.noise import NoiseNull, noise_null, upper_scale
 from bids_app.encoding.nulls import gaussian_p
 from bids_app.encoding.phases import refit_draws
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import held_out_statistics, run_tasks
 from bids_app.encoding.responses import check_responses, response_coefficients, standardize
+from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import UsageError, check_shape
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
@@ -42,8 +44,9 @@ class EncodingResult:
     mean_r : ndarray, shape (n_vertices,)
         Fisher-z mean over folds, back-transformed (plain mean with the ``lea`` preset).
     null_sd, p, q : ndarray, shape (n_vertices,)
-        Standard deviation of the mean r under phase rotation of the responses, one-sided p,
-        Benjamini-Hochberg q over vertices. NaN without a null.
+        Standard deviation of the mean r under the null (for noise of a vertex' class the one
+        whose normal distribution has the right 95 % point), one-sided p, Benjamini-Hochberg q
+        over vertices. NaN without a null.
     edge_low, edge_high : float
         Shares of folds and usable vertices whose penalty is the first or last of the grid.
     n_degenerate : int
@@ -180,8 +183,8 @@ def _choose_penalties(
 def _check_options(selection: str, null: str) -> None:
     if selection not in ("r", "sse"):
         raise UsageError("unknown selection", where="selection", found=selection, wanted="r or sse")
-    if null not in ("analytic", "none"):
-        raise UsageError("unknown null", where="null", found=null, wanted="analytic or none")
+    if null not in ("analytic", "noise", "none"):
+        raise UsageError("unknown null", where="null", found=null, wanted="analytic, noise or none")
 
 
 def fit_encoding(
@@ -190,7 +193,8 @@ def fit_encoding(
     *,
     training: Sequence[NDArray[np.floating]] | None = None,
     selection: Literal["r", "sse"] = "r",
-    null: Literal["analytic", "none"] = "analytic",
+    null: Literal["analytic", "noise", "none"] = "analytic",
+    noise: NoiseNull | None = None,
     seed: int | None = None,
     n_threads: int = 1,
 ) -> EncodingResult:
@@ -212,11 +216,14 @@ def fit_encoding(
         ones: the mean response of other people. They have no null of their own here.
     selection : {"r", "sse"}
         What chooses the penalty.
-    null : {"analytic", "none"}
+    null : {"analytic", "noise", "none"}
         Phase-rotation null in closed form (by 200 refits where a stimulus was presented more
-        than once), or none.
+        than once); noise of a vertex' own class; or none.
+    noise : NoiseNull, optional
+        From :func:`bids_app.encoding.noise.noise_null`, for all layers of a participant, with
+        ``null="noise"``. Default: estimated here, nothing being known of filters.
     seed : int, optional
-        Of these refits, which need it; the closed form draws nothing.
+        Of these refits or of that estimate, which need it; the closed form draws nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
 
@@ -232,6 +239,9 @@ def fit_encoding(
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(plan, responses)
+    sd = _StandardDeviation(plan, null, seed, n_threads)
+    if null == "noise" and training is None:
+        sd.noise_of(responses, noise, selection)
     trained = responses
     if training is not None:
         trained = _checked_training(plan, training, n_vertices, null)
@@ -245,8 +255,12 @@ def fit_encoding(
         if training is not None:
             exact, silent = standardize(plan, responses, columns)
             scored, bad = response_coefficients(plan, exact.astype(plan.dtype)), bad | silent
-        scores = _outer_scores(plan, coefficients, alpha, bad, null, seed, n_threads, scored)
-        found.append((alpha, inner, bad, *scores))
+        product, energy, total = held_out_statistics(
+            plan.resolution, coefficients, alpha, n_threads, scored=scored
+        )
+        null_sd = sd.of(coefficients, alpha, total, columns)
+        null_sd[bad] = np.nan
+        found.append((alpha, inner, bad, product, energy, total, null_sd))
     return _summarize(plan, *(np.concatenate(part, axis=-1) for part in zip(*found, strict=True)))
 
 
@@ -270,44 +284,90 @@ def _checked_training(
     return trained
 
 
-def _outer_scores(
-    plan: EncodingPlan,
-    coefficients: NDArray[Any],
-    chosen: NDArray[np.intp],
-    degenerate: NDArray[np.bool_],
-    null: str,
-    seed: int | None,
-    n_threads: int,
-    scored: NDArray[Any] | None,
-) -> tuple[NDArray[np.float64], ...]:
-    """Per held-out segment and vertex: y'p, p'p, y'y; and the null's standard deviation."""
-    product, energy, total = held_out_statistics(
-        plan.resolution, coefficients, chosen, n_threads, scored=scored
-    )
-    sd = np.full(degenerate.size, np.nan)
-    if null == "analytic" and plan.has_repeats:
+class _StandardDeviation:
+    """Standard deviation of the mean r under the null that is asked for."""
+
+    def __init__(self, plan: EncodingPlan, null: str, seed: int | None, n_threads: int) -> None:
+        self._plan, self._null, self._seed, self._n_threads = plan, null, seed, n_threads
+        self._noise: NoiseNull | None = None
+        self._simulated: EncodingResult | None = None
+        self._scale = 1.0
+
+    def noise_of(
+        self, responses: Sequence[NDArray[np.floating]], noise: NoiseNull | None, selection: Any
+    ) -> None:
+        """Take the noise of the vertices, and fit the simulated series."""
+        plan = self._plan
+        if noise is None:
+            noise = noise_null(plan, responses, seed=self._needed_seed("noise"))
+        weights = noise.vertices.weights
+        check_shape("noise.vertices.weights", weights, responses[0].shape[1], weights.shape[1])
+        self._noise = noise
+        self._simulated = fit_encoding(
+            plan, noise.series, selection=selection, null="none", n_threads=self._n_threads
+        )
+
+    def of(
+        self,
+        coefficients: NDArray[Any],
+        chosen: NDArray[np.intp],
+        total: NDArray[np.float64],
+        columns: slice,
+    ) -> NDArray[np.float64]:
+        """Standard deviations of a range of vertices; NaN without a null."""
+        plan, n_threads = self._plan, self._n_threads
+        if self._null == "none":
+            return np.full(chosen.shape[1], np.nan)
+        if self._noise is not None:
+            return self._of_noise(self._noise, chosen, columns)
+        if not plan.has_repeats:
+            return plan.analytic_null.standard_deviation(coefficients, chosen, total, n_threads)
         # Repeats of a stimulus share their phases, which the closed form does not cover.
-        if seed is None:
-            raise UsageError(
-                "the null of repeated stimuli is drawn and needs a seed",
-                where="seed",
-                wanted="a whole number",
-                remedy='give one, or null="none"',
-            )
         draws = refit_draws(
             plan,
             coefficients,
             chosen,
             labels=[s.label for s in plan.segments],
             n_draws=N_REFITS,
-            seed=seed,
+            seed=self._needed_seed("repeated stimuli"),
             n_threads=n_threads,
         )
-        sd = np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0))
-    elif null == "analytic":
-        sd = plan.analytic_null.standard_deviation(coefficients, chosen, total, n_threads)
-    sd[degenerate] = np.nan
-    return product, energy, total, sd
+        return np.asarray(np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0)))
+
+    def _of_noise(
+        self, noise: NoiseNull, chosen: NDArray[np.intp], columns: slice
+    ) -> NDArray[np.float64]:
+        """First order from expected spectra, scaled by what it is off for simulated series."""
+        plan, series = self._plan, self._simulated
+        power = noise.power(plan, noise.vertices, columns)
+        if series is not None:  # with the first vertices, since products over pairs are shared
+            own = penalty_indices(plan, series.alpha, series.mean_r.size)
+            chosen = np.concatenate([chosen, own], axis=1)
+            more = noise.power(plan, noise.simulated)
+            power = [np.concatenate(both) for both in zip(power, more, strict=True)]
+        sd = plan.analytic_null.of_power(power, chosen, self._sizes, self._n_threads)
+        if series is not None:
+            sd, of_series = np.split(sd, [sd.size - series.mean_r.size])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                self._scale = upper_scale(series.mean_r / of_series)
+            self._simulated = None
+        return np.asarray(self._scale * sd)
+
+    @property
+    def _sizes(self) -> NDArray[np.float64]:
+        """Squared norms of z-scored responses, (n_segments, 1)."""
+        plan = self._plan
+        return np.array([[float(s.size)] for s in plan.segments])
+
+    def _needed_seed(self, what: str) -> int:
+        if self._seed is None:
+            raise UsageError(
+                f"the null of {what} is drawn and needs a seed",
+                where="seed",
+                wanted="a whole number",
+                remedy='give one, or null="none"',
+            )
+        return self._seed
 
 
 def _summarize(

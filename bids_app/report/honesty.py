@@ -50,7 +50,7 @@ def null_picture(files: ParticipantFiles) -> Block:
         alt="Three panels: the null distribution of the best vertex with the observed accuracy, the"
         " distribution of z over vertices against the standard normal, and the distribution of p",
         caption=f"Left: the best vertex (layer {layer + 1}, {name}), r = {observed:.3f}, against"
-        f" its null (SD {null_sd:.3f}: phase-rotated responses). It was picked as the best of"
+        f" its null (SD {null_sd:.3f}). It was picked as the best of"
         f" {int(np.isfinite(accuracy).sum())}, so the line lies far out even by chance. Middle and"
         f" right: all vertices for layer {best + 1} ({files.layer_names[best]}), the layer of"
         f" highest mean accuracy; {percent(share)} have p < .05, of which 5 % are expected"

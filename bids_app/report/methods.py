@@ -207,6 +207,18 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
     kind = settings.get("null")
     if kind == "none":
         return "No null distribution was computed."
+    tests = (
+        " P-values are one-sided; the false discovery rate over vertices was controlled per layer"
+        " [@benjamini1995]."
+    )
+    if kind == "noise":
+        return (
+            "Accuracies were compared with those of noise of each vertex' own kind: an"
+            " autoregressive process of second order or fractional noise, plus white noise,"
+            " filtered as the responses were, with parameters by restricted maximum likelihood."
+            " Its standard deviation was computed to first order and scaled by that of simulated"
+            f" noise, to which the models were fitted anew.{tests}"
+        )
     how = {
         "analytic": " The standard deviation of this null was computed in closed form.",
         "phase": " The null was sampled by refitting at the chosen penalties.",
@@ -214,8 +226,7 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
     return (
         "Accuracies were compared with those of responses whose Fourier phases were rotated at"
         " random, with one set of phases for all vertices and layers [@prichard1994], which keeps"
-        f" their spectrum and their correlations.{how} P-values are one-sided; the false discovery"
-        " rate over vertices was controlled per layer [@benjamini1995]."
+        f" their spectrum and their correlations.{how}{tests}"
     )
 
 

@@ -62,10 +62,8 @@ def clean_responses(
         If lengths differ, a regressor is not finite, or no degree of freedom is left.
     """
     n_times, n_vertices = bold.shape
-    design = _design(n_times, confounds, drift)[n_dummy:]
-    left, singular, _ = np.linalg.svd(design, full_matrices=False)
-    rank = int((singular > singular[0] * 1e-10).sum())
-    left = left[:, :rank]
+    left = _orthonormal(n_times, confounds, drift, n_dummy)
+    rank = left.shape[1]
     n_kept = n_times - n_dummy
     if n_kept - rank < 1:
         raise BadDataError(
@@ -90,6 +88,39 @@ def clean_responses(
         values[n_dummy:, part] = residual
         degenerate[part] = bad
     return CleanedResponses(values, degenerate, rank, n_kept - rank)
+
+
+def residual_matrix(
+    confounds: NDArray[np.float64], drift: NDArray[np.float64], *, n_dummy: int = 0
+) -> NDArray[np.float64]:
+    """What :func:`clean_responses` multiplies a series by.
+
+    Parameters
+    ----------
+    confounds : array of shape (n_times, n_confounds)
+    drift : array of shape (n_times, n_basis)
+    n_dummy : int
+        Volumes at the start that take no part.
+
+    Returns
+    -------
+    array of shape (n_times - n_dummy, n_times - n_dummy)
+        Symmetric; of its own square.
+    """
+    left = _orthonormal(len(drift), confounds, drift, n_dummy)
+    return np.asarray(np.eye(len(left)) - left @ left.T)
+
+
+def _orthonormal(
+    n_times: int,
+    confounds: NDArray[np.float64] | None,
+    drift: NDArray[np.float64] | None,
+    n_dummy: int,
+) -> NDArray[np.float64]:
+    """Basis of constant, confounds and drift after the dummy scans, (n_kept, rank)."""
+    design = _design(n_times, confounds, drift)[n_dummy:]
+    left, singular, _ = np.linalg.svd(design, full_matrices=False)
+    return np.asarray(left[:, : int((singular > singular[0] * 1e-10).sum())])
 
 
 def _design(

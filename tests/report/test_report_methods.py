@@ -55,7 +55,7 @@ def test_methods_say_the_settings_that_were_used(folder):
         "motion6+acompcor6+cosine",
         "cutoff of 128 s",
         "happy, sadsh, sadln",
-        "closed form",
+        "autoregressive process of second order",
         "random:3",
         "1234 vertices",
         "one stimulus was left out (happy, sadsh, sadln)",
@@ -81,6 +81,8 @@ def test_methods_say_what_was_held_out(held_out, words):
     [
         ("none", "No null distribution was computed.", "rotated"),
         ("phase", "sampled by refitting", "closed form"),
+        ("noise", "models were fitted anew", "Fourier"),
+        ("analytic", "computed in closed form", "refitting"),
     ],
 )
 def test_methods_follow_the_null(null, words, absent):

@@ -5,7 +5,7 @@ import pytest
 from nilearn.signal import clean
 
 from bids_app.errors import BadDataError
-from bids_app.surface.responses import clean_responses
+from bids_app.surface.responses import clean_responses, residual_matrix
 
 
 @pytest.fixture
@@ -88,3 +88,14 @@ def test_clean_responses_refuses(run, change, message):
     bold, confounds, drift = run
     with pytest.raises(BadDataError, match=message):
         clean_responses(bold, change(confounds), drift)
+
+
+def test_residual_matrix_is_what_cleaning_multiplies_by(run):
+    bold, confounds, drift = run
+    matrix = residual_matrix(confounds, drift, n_dummy=3)
+    cleaned = clean_responses(bold, confounds, drift, n_dummy=3)
+    expected = cleaned.values[3:, ~cleaned.degenerate]
+    np.testing.assert_allclose(matrix @ bold[3:, ~cleaned.degenerate], expected, atol=1e-4)
+    np.testing.assert_allclose(matrix @ matrix, matrix, atol=1e-10)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
+    assert np.trace(matrix) == pytest.approx(cleaned.degrees_of_freedom)

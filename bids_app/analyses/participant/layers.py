@@ -16,9 +16,11 @@ from bids_app.encoding import (
     EncodingPlan,
     EncodingResult,
     FeatureSimilarity,
+    NoiseNull,
     check_checksums,
     feature_similarity,
     fit_encoding,
+    noise_null,
     phase_null,
     plan_encoding,
 )
@@ -30,7 +32,8 @@ from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
 LOGGER = logging.getLogger("bids_app.analyses")
 SIMILARITY_DRAWS = 200
-SHORT = 60  # samples; with fewer p is too small (docs/encoding.md)
+SHORT = 20  # samples of a piece: p has not been measured with fewer (docs/encoding.md)
+SHORT_PHASES = 60  # with fewer p by refits under random phases is too small
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class LayerFits:
     r : array of shape (n_layers, n_vertices)
         Fisher-z mean over held-out stimuli, back-transformed.
     z, p, q : array of shape (n_layers, n_vertices)
-        Against the phase-rotation null; NaN where no null was asked for.
+        Against noise of the vertex' own class, or random phases; NaN without a null.
     null_sd : array of shape (n_layers, n_vertices)
         Standard deviation of the mean accuracy under the null.
     fold_r, alpha : array of shape (n_layers, n_folds, n_vertices)
@@ -147,9 +150,9 @@ def fit_layers(
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer, or for those `layers` in their order.
 
-    The random seed of `statistics` draws the vertices and phases of the refits: behind
-    `LayerFits.average_sd_ratio`, behind the null where a stimulus was heard more than once, and
-    the `n_nulls` of ``null="phase"``.
+    The random seed of `statistics` draws the noise that is simulated for the null, the vertices
+    and phases of the refits behind `LayerFits.average_sd_ratio`, and the `n_nulls` of
+    ``null="phase"``.
 
     Raises
     ------
@@ -170,6 +173,7 @@ def fit_layers(
     refits = None
     if null == "phase":
         refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads)
+    noise: NoiseNull | None = None
     results: list[_LayerMaps] = []
     table: list[dict[str, Any]] = []
     names = list(layers or grams.layer_names)
@@ -179,13 +183,14 @@ def fit_layers(
         gram = side.gram(name)
         plan = side.plan(gram)
         if position == 1 and null != "none":
-            _warn_if_short(plan)
+            _warn_if_short(plan, null)
+            noise = noise_null(plan, responses, filters=_filters(blocks), seed=seed)
         result = fit_encoding(
             plan,
             responses,
             selection=model.selection,
-            null=statistics.closed_null,
-            seed=seed,
+            null=statistics.noise_null,
+            noise=noise,
             n_threads=n_threads,
         )
         if refits is not None:
@@ -225,8 +230,8 @@ class _LayerMaps:
 class _PhaseRefits:
     """Null of every layer by refits under common phases, and the maximum over vertices and layers.
 
-    Accuracies are divided by their null standard deviation in closed form before the maximum is
-    taken, so that vertices and layers with a wide null do not set the threshold for all.
+    Accuracies are divided by the standard deviation of their noise before the maximum is taken,
+    so that vertices and layers with a wide null do not set the threshold for all.
     """
 
     def __init__(self, checksums: Sequence[str], n_draws: int, seed: int, n_threads: int) -> None:
@@ -348,12 +353,25 @@ def _layer_row(
     }
 
 
-def _warn_if_short(plan: EncodingPlan) -> None:
+def _filters(blocks: Sequence[Block]) -> list[NDArray[np.float64]] | None:
+    """What made the responses of their runs, where it is known of all."""
+    found = [block.filter for block in blocks if block.filter is not None]
+    return found if len(found) == len(blocks) else None
+
+
+def _warn_if_short(plan: EncodingPlan, null: str) -> None:
     shortest = min(segment.size for segment in plan.segments)
-    if shortest < SHORT:
+    if null == "phase" and shortest < SHORT_PHASES:
         LOGGER.warning(
-            "only %d samples of a presentation are kept: p within participants is too small"
-            " below about %d",
+            "only %d samples of a presentation are kept: p of --null phase is too small below"
+            " about %d; --null noise is not",
+            shortest,
+            SHORT_PHASES,
+        )
+    elif shortest < SHORT:
+        LOGGER.warning(
+            "only %d samples of a presentation are kept: what p within participants is worth has"
+            " been measured from %d on",
             shortest,
             SHORT,
         )

@@ -23,7 +23,7 @@ from bids_app.resources import SIGNAL_CORTEX
 from bids_app.surface.cortex import cortex_vertices
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
-from bids_app.surface.responses import CleanedResponses, clean_responses
+from bids_app.surface.responses import CleanedResponses, clean_responses, residual_matrix
 from bids_app.surface.smooth import smooth_surface
 
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
@@ -47,6 +47,9 @@ class Block:
         Second of the audio file each volume was sampled at.
     values : array of shape (n_times, n_vertices), float32
         Cleaned responses, both hemispheres (left first); NaN at degenerate vertices.
+    filter : array of shape (n_times, n_volumes) or None
+        The rows of these volumes in the matrix that takes confounds and drift out of the run;
+        None where it is not known.
     """
 
     stimulus: str
@@ -54,6 +57,7 @@ class Block:
     tr: float
     times: NDArray[np.float64]
     values: NDArray[np.float32]
+    filter: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +234,11 @@ def prepare_responses(
         noticed = _without_signal(run, cleaned.degenerate, data.inside)
         if cleaning.cortex_mask == SIGNAL_CORTEX:
             noticed += _with_signal_everywhere(cleaned.degenerate)
-        blocks = [_cut(run, presentation, cleaned.values) for presentation in run.presentations]
+        projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
+        blocks = [
+            _cut(run, presentation, cleaned.values, projection)
+            for presentation in run.presentations
+        ]
         checks = [
             check_lag(
                 block.stimulus,
@@ -299,7 +307,12 @@ def _with_signal_everywhere(degenerate: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def _cut(run: BoldRun, presentation: Presentation, responses: NDArray[np.float32]) -> Block:
+def _cut(
+    run: BoldRun,
+    presentation: Presentation,
+    responses: NDArray[np.float32],
+    projection: NDArray[np.float64],
+) -> Block:
     """The volumes of a run in which a presentation was heard."""
     rows, times = stimulus_rows(
         len(responses),
@@ -309,8 +322,10 @@ def _cut(run: BoldRun, presentation: Presentation, responses: NDArray[np.float32
         presentation.duration,
         presentation.offset,
     )
-    steady = rows >= run.n_dummy
-    return Block(presentation.stimulus, run.label, run.tr, times[steady], responses[rows[steady]])
+    kept = rows[rows >= run.n_dummy]
+    times = times[rows >= run.n_dummy]
+    filtered = projection[kept - run.n_dummy]
+    return Block(presentation.stimulus, run.label, run.tr, times, responses[kept], filtered)
 
 
 def _summary_row(

@@ -104,7 +104,7 @@ def fit_rating_encoding(
                     alphas=model.alphas,
                     selection=model.selection,
                     stimuli=[block.stimulus for block in blocks],
-                    null=statistics.closed_null,
+                    null=statistics.noise_null,
                     seed=statistics.random_seed,
                     dtype=np.float32,
                     n_threads=n_threads,
@@ -130,6 +130,7 @@ def fit_rating_encoding(
             "Delays": {window.brain: list(window.delays) for window in WINDOWS},
             "Crop": model.crop,
             "HighPass": high_pass,
+            "Null": statistics.noise_null,
         },
     )
 

@@ -120,7 +120,7 @@ def fit_rating_scores(
     rate: float = 1.0,
     model: Model,
     statistics: Statistics,
-    high_pass: float,
+    high_pass: float = 0.0,
     n_threads: int = 1,
 ) -> dict[str, RatingScores]:
     """Predict ratings from every layer, leaving one stimulus out at a time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from bids_app.analyses.participant.preference import (
 )
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import Model, Statistics
+from bids_app.encoding import noise_null
 from bids_app.errors import InvalidInputError
 from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
@@ -74,11 +76,47 @@ def test_the_order_of_the_pieces_does_not_matter():
 def test_short_pieces_are_told(caplog):
     durations = (80.0, 90.0, 100.0)
     grams = make_grams(durations)
+    phase = OPTIONS | {"statistics": Statistics(null="phase", n_nulls=2, random_seed=1)}
     with caplog.at_level("WARNING", logger="bids_app.workflows"):
-        fit_layers(grams, make_blocks(durations, (80, 90, 100)), **OPTIONS)
-        assert not caplog.records
+        fit_layers(grams, make_blocks(durations, (80, 90, 100)), **phase)
         fit_layers(grams, make_blocks(durations, (80, 60, 100)), **OPTIONS)
-    assert "only 52 samples" in caplog.text
+        assert not caplog.records
+        fit_layers(grams, make_blocks(durations, (80, 60, 100)), **phase)
+        assert "only 52 samples" in caplog.text
+        assert "too small below about 60; --null noise is not" in caplog.text
+        caplog.clear()
+        fit_layers(grams, make_blocks(durations, (80, 25, 100)), **OPTIONS)
+        assert "only 17 samples" in caplog.text
+        assert "measured from 20 on" in caplog.text
+
+
+def test_the_null_knows_what_was_taken_out_of_the_runs(monkeypatch):
+    """Filters of all presentations or of none, in the order of the plan."""
+    durations = (60.0, 70.0, 80.0)
+    grams, blocks = make_grams(durations), make_blocks(durations, (60, 70, 80))
+    told = []
+
+    def spy(plan, responses, *, filters, seed):
+        told.append(filters)
+        return noise_null(plan, responses, filters=filters, seed=seed)
+
+    monkeypatch.setattr("bids_app.analyses.participant.layers.noise_null", spy)
+    plain = fit_layers(grams, blocks, **OPTIONS)
+    known = [replace(block, filter=detrended(len(block.times))) for block in blocks]
+    found = fit_layers(grams, known[::-1], **OPTIONS)
+    partly = fit_layers(grams, [*known[:2], blocks[2]], **OPTIONS)
+    assert told[0] is told[2] is None
+    assert [len(one) for one in told[1]] == [60, 70, 80]
+    np.testing.assert_array_equal(partly.null_sd, plain.null_sd)
+    assert np.all(found.null_sd != plain.null_sd)
+    assert found.null_sd == pytest.approx(plain.null_sd, rel=0.5)
+
+
+def detrended(n_times):
+    """Rows of a run that loses its mean and a line."""
+    time = np.linspace(-1, 1, n_times + 8)
+    basis, _ = np.linalg.qr(np.column_stack([np.ones_like(time), time]))
+    return (np.eye(n_times + 8) - basis @ basis.T)[4:-4]
 
 
 def test_folds_of_many_pieces_do_not_follow_jitter():
@@ -161,7 +199,7 @@ def test_refits_agree_with_the_closed_form_and_correct_for_the_maximum():
     assert closed.p_max is None
     assert (refits.p_max >= refits.p - 0.02).all()
     best = np.argmax(closed.z[0])
-    assert np.argmin(refits.p_max[0]) == best
+    assert refits.p_max[0, best] == refits.p_max[0].min()
 
 
 def test_chosen_layers_are_fitted_alone():

@@ -1,0 +1,489 @@
+"""Null of a vertex' mean accuracy under noise of its own class.
+
+Phase rotation takes a series as periodic, which slow noise in short pieces is not. Here the noise
+of a vertex is an autoregressive process of second order, or fractional (1/f) noise, plus white
+noise, filtered as the responses were; its parameters are estimated by restricted likelihood on a
+grid, all vertices saying together how common each class is. The standard deviation of the mean r
+follows in first order from the spectra that its class leads one to expect. Series simulated from
+the classes go through the whole fit, penalties and classes included, and say how far that first
+order is off.
+
+For one participant's maps only. What people or vertices share is not in this null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, linalg, stats
+
+from bids_app.encoding.plan import EncodingPlan
+from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
+from bids_app.encoding.responses import check_responses, standardize
+from bids_app.errors import check_shape
+from bids_app.seeds import generator
+from bids_app.statistics import SIGNIFICANCE
+
+FloatArray = NDArray[np.float64]
+
+# The grid: autoregressive processes by their autocorrelation at one sample and their partial
+# autocorrelation at two; fractional noise by the exponent of its memory (power falls with the
+# frequency to twice that); and the share of white noise in the variance before any filter.
+AUTOCORRELATIONS = (0.2, 0.45, 0.65, 0.8, 0.9, 0.96)
+PARTIAL = (-0.5, -0.25, 0.0)
+MEMORY = (0.25, 0.38, 0.48)
+WHITE_SHARES = (0.0, 0.25, 0.5, 0.75)
+# Iterations that estimate how common each class is among the vertices, and what every class has
+# beforehand, in vertices.
+N_ITERATIONS = 20
+PRIOR_VERTICES = 10.0
+# Simulated series.
+N_SERIES = 512
+# Longer segments have their likelihood from the spectrum, whose terms are then independent.
+EXACT_SAMPLES = 128
+# Frequencies at which observed spectra are held against expected ones, in cycles a sample, and how
+# many neighbors count: at least so wide, and at least this many samples over all segments.
+KNOTS = np.linspace(0, 0.5, 26)
+WIDTH = 0.04
+WIDTH_SAMPLES = 14
+# Vertices worked on at a time.
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class NoiseClasses:
+    """Noise classes at the kept rows of a plan.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (n_classes, 4)
+        Autocorrelation at one sample, partial autocorrelation at two, exponent of the memory (0
+        for autoregressive processes), and share of white noise; the first class is white.
+    power : tuple of ndarray, each (n_classes, n_freq)
+        Expected power of z-scored noise per segment and signed frequency.
+    """
+
+    parameters: FloatArray
+    power: tuple[FloatArray, ...]
+    _likelihoods: tuple[_Likelihood, ...]
+
+    def likelihoods(
+        self, plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]
+    ) -> NDArray[np.float32]:
+        """Restricted likelihood of each class at each vertex, the largest being 1.
+
+        Parameters
+        ----------
+        plan : EncodingPlan
+        responses : list of ndarray, each (n_times, n_vertices)
+
+        Returns
+        -------
+        ndarray of float32, shape (n_vertices, n_classes)
+        """
+        n_vertices = check_responses(plan, responses)
+        out = np.empty((n_vertices, len(self.parameters)), dtype=np.float32)
+        for start in range(0, n_vertices, CHUNK):
+            columns = slice(start, min(start + CHUNK, n_vertices))
+            y, _ = standardize(plan, responses, columns)
+            log = np.zeros((y.shape[1], len(self.parameters)))
+            for segment, likelihood in zip(plan.segments, self._likelihoods, strict=True):
+                log += likelihood.log(y[segment.offset : segment.offset + segment.size])
+            out[columns] = np.exp(log - log.max(axis=1, keepdims=True))
+        return out
+
+
+def posterior(likelihoods: NDArray[np.float32], prior: FloatArray) -> NDArray[np.float32]:
+    """Probability of each class at each vertex, (n_vertices, n_classes)."""
+    joint = likelihoods * prior.astype(np.float32)
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+
+
+def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
+    """How common each class is among vertices, (n_classes,): expectation and maximization."""
+    n_classes = likelihoods.shape[1]
+    prior = np.full(n_classes, 1 / n_classes)
+    for _ in range(N_ITERATIONS):
+        count = posterior(likelihoods, prior).sum(axis=0, dtype=np.float64)
+        count += PRIOR_VERTICES / n_classes
+        prior = count / count.sum()
+    return prior
+
+
+def _grid() -> FloatArray:
+    recursive = [(rho, partial, 0.0) for rho in AUTOCORRELATIONS for partial in PARTIAL]
+    fractional = [(d / (1 - d), d / (2 - d), d) for d in MEMORY]
+    colored = [(*p, share) for p in (*recursive, *fractional) for share in WHITE_SHARES]
+    return np.array([(0.0, 0.0, 0.0, 1.0), *colored])
+
+
+def _autocorrelation(process: FloatArray, n_lags: int) -> FloatArray:
+    """Of one process, white noise apart, (n_lags,)."""
+    rho, partial, memory = process
+    out = np.ones(max(n_lags, 2))
+    out[1] = rho
+    for lag in range(2, len(out)):
+        if memory:
+            out[lag] = out[lag - 1] * (lag - 1 + memory) / (lag - memory)
+        else:
+            out[lag] = rho * (1 - partial) * out[lag - 1] + partial * out[lag - 2]
+    return out[:n_lags]
+
+
+def _autocorrelations(n_lags: int) -> FloatArray:
+    """Of every process, (n_lags, n_processes)."""
+    processes = _grid()[1 :: len(WHITE_SHARES), :3]
+    return np.stack([_autocorrelation(process, n_lags) for process in processes], axis=1)
+
+
+class _Likelihood:
+    """Restricted likelihood of one segment under every class, the scale at its maximum.
+
+    Parameters
+    ----------
+    operator : ndarray, shape (n_rows, n_volumes)
+        What made the centered segment of the noise of its run.
+    """
+
+    def __init__(self, operator: FloatArray) -> None:
+        self._bases: list[FloatArray] = []
+        self._variances: list[FloatArray] = []
+        self._exact = len(operator) <= EXACT_SAMPLES
+        if self._exact:
+            self._diagonalize(operator)
+        else:
+            self._spectra(operator)
+
+    def _diagonalize(self, operator: FloatArray) -> None:
+        """Coordinates in which both parts of the noise are independent."""
+        values, vectors = linalg.eigh(operator @ operator.T)
+        # What the filter and the mean took out is not in the data, and not in the likelihood.
+        there = values > 1e-8 * values[-1]
+        whiten = vectors[:, there] / np.sqrt(values[there])
+        mixed = whiten.T @ operator
+        for lags in _autocorrelations(operator.shape[1]).T:
+            variances, turn = linalg.eigh(mixed @ linalg.toeplitz(lags) @ mixed.T)
+            self._bases.append(whiten @ turn)
+            self._variances.append(_with_white(variances[:, np.newaxis]))
+        flat = np.ones((whiten.shape[1], 1))
+        self._variances[0] = np.concatenate([flat, self._variances[0]], axis=1)
+
+    def _spectra(self, operator: FloatArray) -> None:
+        """Frequencies, which in long segments are almost independent."""
+        basis = fourier_basis(len(operator))
+        mixed = basis.T @ operator
+        size = (mixed**2).sum(axis=1)
+        there = size > 1e-8 * size.max()
+        scale = 1 / np.sqrt(size[there])
+        self._bases = [basis[:, there] * scale]
+        colored = _variances_of(mixed[there] * scale[:, np.newaxis])
+        flat = np.ones((len(colored), 1))
+        self._variances = [np.concatenate([flat, _with_white(colored)], axis=1)]
+
+    def log(self, series: FloatArray) -> FloatArray:
+        """Logarithm up to a constant, (n_vertices, n_classes), of series (n_rows, n_vertices)."""
+        out = []
+        for basis, variances in zip(self._bases, self._variances, strict=True):
+            size = np.maximum((series.T @ basis) ** 2 @ (1 / variances), 1e-300)
+            out.append(-0.5 * (np.log(variances).sum(axis=0) + len(variances) * np.log(size)))
+        return np.concatenate(out, axis=1)
+
+
+def noise_classes(
+    plan: EncodingPlan, filters: Sequence[NDArray[np.floating]] | None = None
+) -> NoiseClasses:
+    """Noise classes at the kept rows of a plan.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Its rows count; plans of other layers have the same.
+    filters : list of ndarray, each (n_times, n_volumes), optional
+        What made each presentation's responses of its run: the rows, in which the music was
+        heard, of the matrix that takes drift out of the run. Default: nothing was taken out.
+
+    Returns
+    -------
+    NoiseClasses
+    """
+    operators = _operators(plan, filters)
+    grid = _grid()
+    power, likelihoods = [], []
+    for segment in plan.segments:
+        operator = operators[segment.block][segment.start : segment.stop]
+        operator = operator - operator.mean(axis=0)
+        likelihoods.append(_Likelihood(operator))
+        power.append(_expected_power(operator))
+    return NoiseClasses(grid, tuple(power), tuple(likelihoods))
+
+
+def _operators(
+    plan: EncodingPlan, filters: Sequence[NDArray[np.floating]] | None
+) -> list[FloatArray]:
+    if filters is None:
+        return [np.eye(length) for length in plan.lengths]
+    check_shape("filters", filters, len(plan.lengths))
+    for i, (one, length) in enumerate(zip(filters, plan.lengths, strict=True)):
+        check_shape(f"filters[{i}]", one, length, "n_volumes")
+    return [np.asarray(one, dtype=np.float64) for one in filters]
+
+
+def _variances_of(rows: FloatArray) -> FloatArray:
+    """Variance of each weighted sum (n, n_volumes) of every process, (n, n_processes)."""
+    n_volumes = rows.shape[1]
+    spectrum = fft.rfft(rows, n=fft.next_fast_len(2 * n_volumes, real=True), axis=1)
+    own = fft.irfft(np.abs(spectrum) ** 2, n=fft.next_fast_len(2 * n_volumes, real=True), axis=1)
+    own = own[:, :n_volumes]
+    own[:, 1:] *= 2
+    return np.maximum(own @ _autocorrelations(n_volumes), 0)
+
+
+def _with_white(colored: FloatArray) -> FloatArray:
+    """Variances (n, n_processes) with every share of white noise, (n, n_processes x n_shares)."""
+    shares = np.array(WHITE_SHARES)
+    mixed = (1 - shares) * np.maximum(colored, 0)[:, :, np.newaxis] + shares
+    return np.maximum(mixed.reshape(len(colored), -1), 1e-12)
+
+
+def _expected_power(operator: FloatArray) -> FloatArray:
+    """Expected power of z-scored noise, (n_classes, n_freq), as the closed form has it."""
+    n_times = len(operator)
+    n_freq = n_times // 2
+    mixed = fourier_basis(n_times).T @ operator
+    flat = (mixed**2).sum(axis=1)
+    rows = [flat]
+    for slow in _variances_of(mixed).T:
+        rows += [(1 - share) * slow + share * flat for share in WHITE_SHARES]
+    both = np.array(rows)
+    power = 0.5 * (both[:, :n_freq] + both[:, n_freq:])
+    if n_times % 2 == 0:
+        power[:, -1] *= 2
+    return _normalized(power, n_times)
+
+
+def _normalized(power: NDArray[Any], n_times: int) -> NDArray[Any]:
+    """Power of z-scored series: the squares of all coefficients sum to their number of samples."""
+    counts = np.full(power.shape[-1], 2.0)
+    if n_times % 2 == 0:
+        counts[-1] = 1
+    return np.asarray(power * (n_times / (power @ counts))[..., np.newaxis])
+
+
+def _observed_power(plan: EncodingPlan, standardized: FloatArray) -> list[FloatArray]:
+    """Power of z-scored series per segment, (n_vertices, n_freq)."""
+    out = []
+    for segment in plan.segments:
+        series = standardized[segment.offset : segment.offset + segment.size]
+        coefficients = fourier_coefficients(series)
+        n_freq = segment.size // 2
+        power = 0.5 * (coefficients[:, :n_freq] ** 2 + coefficients[:, n_freq:] ** 2)
+        if segment.size % 2 == 0:
+            power[:, -1] *= 2
+        out.append(power)
+    return out
+
+
+class _Smoother:
+    """Slow departures of observed spectra from those of the classes.
+
+    The grid is coarse, and noise is not exactly of its form. The ratio of observed to expected
+    power, averaged over neighboring frequencies of all segments, is what the classes lack.
+    """
+
+    def __init__(self, plan: EncodingPlan) -> None:
+        frequencies = [np.arange(1, s.size // 2 + 1) / s.size for s in plan.segments]
+        width = max(WIDTH, WIDTH_SAMPLES / plan.n_rows)
+        self._kernels = [
+            np.maximum(1 - np.abs(f[:, np.newaxis] - KNOTS) / width, 0) for f in frequencies
+        ]
+        step = KNOTS[1] - KNOTS[0]
+        self._weights = [
+            np.maximum(1 - np.abs(KNOTS[:, np.newaxis] - f) / step, 0) for f in frequencies
+        ]
+
+    def ratio(
+        self, observed: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+    ) -> NDArray[np.float32]:
+        """Ratio of power at the knots, (n_vertices, n_knots)."""
+        total = sum(kernel.sum(axis=0) for kernel in self._kernels)
+        parts = zip(observed, expected, self._kernels, strict=True)
+        ratios = sum((o / np.maximum(e, 1e-9)) @ kernel for o, e, kernel in parts)
+        near = total > 1e-9
+        ratios = np.where(near, ratios / np.where(near, total, 1), 1)
+        return np.asarray(ratios, dtype=np.float32)
+
+    def applied(
+        self, ratio: NDArray[np.float32], expected: Sequence[NDArray[Any]], sizes: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Expected power times the ratio, per segment."""
+        out = []
+        for weights, power, size in zip(self._weights, expected, sizes, strict=True):
+            # A vertex without any power has no null either; zero would divide by zero.
+            changed = power * np.maximum(ratio @ weights, 1e-6)
+            out.append(_normalized(changed, size).astype(np.float32))
+        return out
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is known of the noise of some series.
+
+    Attributes
+    ----------
+    weights : ndarray of float32, shape (n_vertices, n_classes)
+        Probability of each class.
+    ratio : ndarray of float32, shape (n_vertices, n_knots)
+        Power over that of the classes, at knots from zero to half a cycle a sample.
+    """
+
+    weights: NDArray[np.float32]
+    ratio: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NoiseNull:
+    """Noise of a participant's vertices, and series simulated from its classes.
+
+    Attributes
+    ----------
+    classes : NoiseClasses
+    vertices : Noise
+        Of the responses.
+    series : list of ndarray, each (n_times, n_series)
+        Simulated responses.
+    simulated : Noise
+        What the estimate finds in them.
+    """
+
+    classes: NoiseClasses
+    vertices: Noise
+    series: list[FloatArray]
+    simulated: Noise
+
+    def power(
+        self, plan: EncodingPlan, noise: Noise, part: slice = slice(None)
+    ) -> list[NDArray[Any]]:
+        """Expected power per segment, (n_part, n_freq), as the closed form takes it."""
+        expected = _of_classes(self.classes, noise.weights[part])
+        sizes = [segment.size for segment in plan.segments]
+        return list(_Smoother(plan).applied(noise.ratio[part], expected, sizes))
+
+
+def _of_classes(classes: NoiseClasses, weights: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [weights @ power.astype(np.float32) for power in classes.power]
+
+
+def upper_scale(z: FloatArray) -> float:
+    """What z of the null are to be divided by so that 5 % of them exceed the normal 95 % point.
+
+    Parameters
+    ----------
+    z : ndarray, shape (n_series,)
+        Statistic over its first-order standard deviation; NaN are left out.
+
+    Returns
+    -------
+    float
+        From second and third moment about zero (Cornish and Fisher), which vary less than the
+        share of the largest. The mean is zero: the sign of a held-out series is arbitrary, and
+        its prediction knows nothing of it. 1 where fewer than ten series have a value.
+    """
+    finite = z[np.isfinite(z)]
+    size = float(np.sqrt(np.mean(finite**2))) if finite.size >= 10 else 0.0
+    if size == 0:
+        return 1.0
+    skewness = float(np.mean((finite / size) ** 3))
+    point = float(stats.norm.isf(SIGNIFICANCE))
+    return size * max(1 + skewness * (point**2 - 1) / (6 * point), 0.1)
+
+
+def noise_null(
+    plan: EncodingPlan,
+    responses: Sequence[NDArray[np.floating]],
+    *,
+    filters: Sequence[NDArray[np.floating]] | None = None,
+    n_series: int = N_SERIES,
+    seed: int,
+) -> NoiseNull:
+    """Estimate the noise of a participant's vertices and simulate more of it.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Of any layer.
+    responses : list of ndarray, each (n_times, n_vertices)
+        As given to :func:`bids_app.encoding.fit_encoding`.
+    filters : list of ndarray, each (n_times, n_volumes), optional
+        As in :func:`noise_classes`.
+    n_series : int
+        Simulated series. Each has the class of a vertex that is drawn.
+    seed : int
+        Seed of the analysis.
+
+    Returns
+    -------
+    NoiseNull
+        For all layers of the participant.
+
+    Raises
+    ------
+    BadDataError
+        Shapes that disagree.
+    """
+    classes = noise_classes(plan, filters)
+    likelihoods = classes.likelihoods(plan, responses)
+    prior = shares_of_classes(likelihoods)
+    rng = generator(seed, "noise of a vertex' class")
+    drawn = _draw_classes(prior, n_series, rng)
+    series = [
+        operator @ _simulate(classes.parameters[drawn], operator.shape[1], rng)
+        for operator in _operators(plan, filters)
+    ]
+    found = _noise(plan, classes, responses, posterior(likelihoods, prior))
+    weights = posterior(classes.likelihoods(plan, series), prior)
+    return NoiseNull(classes, found, series, _noise(plan, classes, series, weights))
+
+
+def _noise(
+    plan: EncodingPlan,
+    classes: NoiseClasses,
+    responses: Sequence[NDArray[np.floating]],
+    weights: NDArray[np.float32],
+) -> Noise:
+    """Probabilities of the classes, and what their spectra lack."""
+    smoother = _Smoother(plan)
+    ratio = np.empty((len(weights), KNOTS.size), dtype=np.float32)
+    for start in range(0, len(weights), CHUNK):
+        part = slice(start, min(start + CHUNK, len(weights)))
+        observed = _observed_power(plan, standardize(plan, responses, part)[0])
+        ratio[part] = smoother.ratio(observed, _of_classes(classes, weights[part]))
+    return Noise(weights, ratio)
+
+
+def _draw_classes(prior: FloatArray, n_series: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Class of every simulated series: as often as it is among the vertices."""
+    # One draw in each of equal steps: the shares are met more closely than by chance.
+    steps = (np.arange(n_series) + rng.random(n_series)) / n_series
+    shares = np.cumsum(prior)
+    return np.minimum(np.searchsorted(shares / shares[-1], steps), prior.size - 1)
+
+
+def _simulate(parameters: FloatArray, n_times: int, rng: np.random.Generator) -> FloatArray:
+    """Noise of variance one, (n_times, n_series); parameters (n_series, 4)."""
+    n_series = len(parameters)
+    # A stretch of a longer circle, whose covariance is that of the process.
+    circle = fft.next_fast_len(4 * n_times, real=True)
+    lags = np.minimum(np.arange(circle), circle - np.arange(circle))
+    spectrum = fft.rfft(rng.standard_normal((circle, n_series)), axis=0)
+    white = rng.standard_normal((n_times, n_series))
+    for process in np.unique(parameters[:, :3], axis=0):
+        same = (parameters[:, :3] == process).all(axis=1)
+        power = fft.rfft(_autocorrelation(process, circle)[lags]).real
+        spectrum[:, same] *= np.sqrt(np.maximum(power, 0))[:, np.newaxis]
+    slow = fft.irfft(spectrum, n=circle, axis=0)[:n_times]
+    share = parameters[:, 3]
+    return np.asarray(np.sqrt(1 - share) * slow + np.sqrt(share) * white)
