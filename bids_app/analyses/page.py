@@ -10,11 +10,11 @@ from bids_app.analyses.participant.figures import copy_stimulus_figures
 from bids_app.analyses.participant_level import ANALYSES
 from bids_app.features.cache import FeatureGrams
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.report.controls import control_banner
 from bids_app.report.history import History, read_history
 from bids_app.report.honesty import honesty_section
 from bids_app.report.page import Section, write_page
 from bids_app.report.participant import (
-    control_banner,
     errors_section,
     methods_section,
     model_summary,
@@ -78,7 +78,7 @@ def write_participant_report(
         files.tree.participant_report(participant),
         title=f"Music encoding: sub-{participant}",
         subtitle="Participant report of musenc-bidsapp",
-        banner=control_banner(files),
+        banner=control_banner(files.root, models, participant),
         sections=sections,
     )
 

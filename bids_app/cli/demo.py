@@ -21,6 +21,7 @@ from bids_app.outputs import (
     HEMISPHERES,
     OutputTree,
     labeled,
+    model_label,
     safe_label,
 )
 
@@ -32,15 +33,27 @@ LOGGER = logging.getLogger("bids_app")
 
 
 def run_demo(
-    output_dir: Path, *, n_participants: int, n_procs: int, seed: int, duration: float
+    output_dir: Path,
+    *,
+    n_participants: int,
+    n_procs: int,
+    seed: int,
+    duration: float,
+    network: str | None = None,
 ) -> int:
     """Simulate, analyze both levels, compare with the truth; returns the exit code.
+
+    With a network of musicnn, listeners follow its layers, and its untrained twin is fitted
+    beside it; without one they follow those of an untrained VGGish.
 
     Raises
     ------
     UsageError
-        If there are too few participants, or too few seconds of music.
+        If there are too few participants, too few seconds of music, or no such network.
+    MissingInputError
+        If the trained weights are not installed.
     """
+    from bids_app.features.registry import find_space
     from bids_app.testing.music import default_pieces
     from bids_app.testing.simulate import simulate_study
 
@@ -51,9 +64,20 @@ def run_demo(
             wanted=f"at least 2 participants and {SHORTEST:g} s",
         )
 
+    features = () if network is None else (network, f"{network}@random:0")
+    if network is not None:
+        if not network.startswith("musicnn:") or "@random" in network:
+            raise UsageError(
+                "The demo has a control for the trained networks of musicnn only.",
+                where="--network",
+                found=network,
+                wanted="musicnn:NAME, as in docs/networks.md",
+            )
+        find_space(network).streamed()  # says now what is not installed
+
     started = time.monotonic()
     results = output_dir / "results"
-    weights = "random:0"
+    weights = "random:0" if network is None else None
     cache_dir = output_dir / "cache"
     LOGGER.info("demo 1 of 4: simulating music and %d listeners", n_participants)
     study = simulate_study(
@@ -61,6 +85,7 @@ def run_demo(
         n_participants=n_participants,
         seed=seed,
         pieces=default_pieces(duration),
+        features=network or DEFAULT_FEATURES,
         weights=weights,
         feature_cache=cache_dir,
         progress=lambda message: LOGGER.info("simulation: %s", message),
@@ -70,7 +95,7 @@ def run_demo(
         bids_dir=study.bids_dir,
         output_dir=results,
         level="participant",
-        model=Model(weights=weights),
+        model=Model(features=features, weights=weights),
         statistics=Statistics(gradients=(gradient,)),
         running=Running(cache_dir=cache_dir, n_procs=n_procs),
     )
@@ -83,8 +108,11 @@ def run_demo(
         return code
     LOGGER.info("demo 4 of 4: comparing with the truth")
     tree = OutputTree(results)
-    found = [_layers_found(tree, study.truth)]
-    found += [_feeling_found(tree, study.truth, scale) for scale in study.truth.feeling]
+    labels = [model_label(name) for name in features or (DEFAULT_FEATURES,)]
+    found = [_layers_found(tree, study.truth, labels[0])]
+    if network is not None:
+        found += [f"  the untrained control: {_layers_found(tree, study.truth, labels[1]).strip()}"]
+    found += [_feeling_found(tree, study.truth, scale, labels[0]) for scale in study.truth.feeling]
     recovered = "\n".join(found)
     print(f"""
 The demo is complete after {time.monotonic() - started:.0f} s.
@@ -105,24 +133,24 @@ def _group_map(tree: OutputTree, **entities: str) -> NDArray[np.floating]:
     return np.concatenate([read_gifti(path)[0] for path in paths])
 
 
-def _layers_found(tree: OutputTree, truth: Truth) -> str:
+def _layers_found(tree: OutputTree, truth: Truth, model: str) -> str:
     """How well the planted layers came back, and what the group level says of the gradient."""
-    slope = _group_map(tree, model=DEFAULT_FEATURES, stat="slope", desc="layerpref")
+    slope = _group_map(tree, model=model, stat="slope", desc="layerpref")
     n_vertices = (truth.active & np.isfinite(slope)).sum()
-    (label,) = tree.group_labels(DEFAULT_FEATURES, ALIGNMENT_DESC)
+    (label,) = tree.group_labels(model, ALIGNMENT_DESC)
     desc = labeled(ALIGNMENT_DESC, label)
-    table = tree.group_table("statmap.json", model=DEFAULT_FEATURES, desc=desc)
+    table = tree.group_table("statmap.json", model=model, desc=desc)
     return f"""\
   recovered versus planted layer preference: r = {truth.recovery(slope):.2f}
       (group residual slope against planted depth, {n_vertices} planted vertices)
   {read_json(table)["Group"]["statement"]}"""
 
 
-def _feeling_found(tree: OutputTree, truth: Truth, scale: str) -> str:
+def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> str:
     """How well came back what was planted about a scale: its effect on the brain, its layer."""
     import pandas as pd
 
-    from bids_app.testing.ratings import SCALES
+    from bids_app.testing.ratings import scales_of
 
     feature, planted = safe_label(scale), truth.feeling[scale]
     effect = _group_map(tree, model=EMOTION_LABEL, feature=feature, stat="effect")
@@ -131,9 +159,9 @@ def _feeling_found(tree: OutputTree, truth: Truth, scale: str) -> str:
     where = known & (planted > 0)
     # Smoothing spreads effects beyond where they were planted.
     significant = known & (np.nan_to_num(p, nan=1.0) < 0.05)
-    table = tree.group_table("scores.tsv", model=DEFAULT_FEATURES, desc="ratings")
+    table = tree.group_table("scores.tsv", model=model, desc="ratings")
     profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("layer")["r"]
-    (layer,) = (made.layer for made in SCALES if made.name == scale)
+    (layer,) = (made.layer for made in scales_of(truth.n_layers) if made.name == scale)
     best, accuracy = profile.idxmax(), profile.max()
     r = np.corrcoef(effect[known], planted[known])[0, 1]
     return f"""\

@@ -112,22 +112,19 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
     """Hold a network to the contract over every file, and print what it is."""
     from bids_app.features.audio import load_audio
     from bids_app.features.networks.check import check_network
-    from bids_app.features.networks.musicnn import load_musicnn
-    from bids_app.features.networks.own import CheckedNetwork, load_own
+    from bids_app.features.networks.own import CheckedNetwork
     from bids_app.limits import format_bytes
 
-    kind, _, argument = spelled.partition(":")
-    if kind not in ("python", "musicnn"):
+    listener = find_space(spelled).streamed()
+    if listener is None:
         raise UsageError(
             "This is no network that can be checked.",
             where="--check",
             found=spelled,
-            wanted="python:PACKAGE.MODULE:FUNCTION or musicnn:NAME",
+            wanted="python:PACKAGE.MODULE:FUNCTION or musicnn:NETWORK",
         )
     network = (
-        load_own(argument)
-        if kind == "python"
-        else CheckedNetwork(load_musicnn(argument), f"musicnn:{argument}")
+        listener if isinstance(listener, CheckedNetwork) else CheckedNetwork(listener, spelled)
     )
     untrained = ", untrained" if network.untrained else ""
     print(f"{spelled}: {len(network.layers)} layers, hears {network.sample_rate} Hz{untrained}")

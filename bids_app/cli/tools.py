@@ -75,6 +75,12 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="music in all; less is faster and recovers less (default: %(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
+    parser.add_argument(
+        "--network",
+        metavar="musicnn:NAME",
+        help="trained network whose layers the cortex follows; its untrained twin is fitted beside "
+        "it (default: an untrained VGGish)",
+    )
     parser.set_defaults(work=_run_demo)
 
 
@@ -108,6 +114,7 @@ def _run_demo(options: argparse.Namespace) -> int:
         n_procs=options.nprocs,
         seed=options.seed,
         duration=options.duration,
+        network=options.network,
     )
 
 

@@ -88,8 +88,8 @@ class Space:
     name : str
         In ``--features``.
     sentence : str
-        What the features are, for the methods text; ``{layers}`` stands for the layers fitted, and
-        marks such as ``[@hershey2017]`` for `references`.
+        What the features are, for the methods text; ``{layers}`` stands for the layers fitted,
+        ``{name}`` for the `identity`, and marks such as ``[@hershey2017]`` for `references`.
     values : callable
         From a :class:`Sound` to the layers as :class:`bids_app.features.pooling.FeatureSeries`, in
         order, at the times of the sound. Where there is an argument, it comes first.
@@ -308,6 +308,36 @@ _ROWS = (
         clock=_later("precomputed", "precomputed_clock"),
         argument="PATH",
         file=_later("precomputed", "find_precomputed"),
+    ),
+    Space(
+        "musicnn",
+        "the activations of {layers} of {name}, a music tagger [@pons2019] that hears 3 s of a"
+        " log-mel spectrogram",
+        stream=_later("networks.musicnn", "load_musicnn"),
+        step=0.48,
+        twins=tuple(f"pool{n}" for n in range(1, 6)),
+        argument="NETWORK",
+        named=True,
+        references={
+            "pons2019": Reference(
+                "Pons, Jordi and Serra, Xavier",
+                "musicnn: Pre-trained convolutional neural networks for music audio tagging",
+                "Late-breaking/demo session of the International Society for Music Information"
+                " Retrieval Conference",
+                "2019",
+                "",
+                "",
+                "",
+                "inproceedings",
+            )
+        },
+    ),
+    Space(
+        "python",
+        "the activations of {layers} of {name}, an audio network of the user's own",
+        stream=_later("networks.own", "load_own"),
+        argument="PACKAGE.MODULE:FUNCTION",
+        named=True,
     ),
 )
 SPACES: dict[str, Space] = {space.name: space for space in _ROWS}

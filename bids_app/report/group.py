@@ -15,6 +15,7 @@ from bids_app.errors import MusencError
 from bids_app.outputs import OutputTree
 from bids_app.report.alignment import alignment_section, claim, gradient_ends
 from bids_app.report.analyses import PRINCIPAL, gradients_section
+from bids_app.report.controls import control_banner
 from bids_app.report.group_details import left_out
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
@@ -100,7 +101,7 @@ def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
         files.tree.group_report,
         title="Music encoding: group",
         subtitle="Group report of musenc-bidsapp",
-        banner=control_banner(files),
+        banner=control_banner(files.root, models),
         sections=sections,
     )
 
@@ -119,24 +120,6 @@ def _shown_once(analyses: Sequence[Shown]) -> list[SectionOf]:
 def _drawn(files: GroupFiles, sections: Sequence[SectionOf]) -> list[Section]:
     drawn = (draw(files) for draw in sections)
     return list(chain.from_iterable([s] if isinstance(s, Section) else s for s in drawn))
-
-
-def control_banner(files: GroupFiles) -> str:
-    """A warning where some participant's maps come from an untrained network."""
-    untrained = []
-    for path in sorted(files.root.glob("sub-*/func/sub-*_model-*_settings.json")):
-        try:
-            features = files.json(path).get("Features", {})
-        except Exception:  # noqa: BLE001  (the participant's own page says what is wrong)
-            continue
-        if features.get("Untrained"):
-            untrained.append(str(features.get("Weights", "random weights")))
-    if not untrained:
-        return ""
-    return (
-        f"The audio network was not trained ({', '.join(dict.fromkeys(untrained))}): this is a"
-        " control. Nothing here says anything about the trained network."
-    )
 
 
 def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:

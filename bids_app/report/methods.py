@@ -138,7 +138,7 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     layers = tuple(settings.get("layers") or space.layers)
     whole = layers == space.layers
     which = f"all {len(layers)} layers" if whole else f"layers {', '.join(layers)}"
-    what = space.sentence.format(layers=which)
+    what = space.sentence.format(layers=which, name=features.get("Features", space.name))
     return (
         f"Stimulus features were {what}, {clock}. All units were kept and z-scored within each"
         " stimulus; they enter the model through one kernel (Gram) matrix per layer, averaged over"

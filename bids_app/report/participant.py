@@ -34,20 +34,6 @@ def model_summary(files: ParticipantFiles) -> Section:
     return section
 
 
-def control_banner(files: ParticipantFiles) -> str:
-    """A warning where the network is not the trained one."""
-    try:
-        features = files.settings["Features"]
-    except Exception:  # noqa: BLE001  (the settings section says what is missing)
-        return ""
-    if not features.get("Untrained"):
-        return ""
-    return (
-        f"The audio network was not trained ({features.get('Weights', 'random weights')}): this is"
-        " a control. Nothing here says anything about the trained network."
-    )
-
-
 def summary_section(files: ParticipantFiles, history: History) -> Section:
     """Status, runs used, runs skipped."""
     section = Section("summary", "Summary")

@@ -181,7 +181,9 @@ def responding_patches(
     return active, strength
 
 
-def layers_along(gradient: FloatArray, cortex: BoolArray) -> NDArray[np.int64]:
+def layers_along(
+    gradient: FloatArray, cortex: BoolArray, n_layers: int = N_LAYERS
+) -> NDArray[np.int64]:
     """Give every cortical vertex the layer of its rank along the gradient.
 
     Parameters
@@ -190,13 +192,15 @@ def layers_along(gradient: FloatArray, cortex: BoolArray) -> NDArray[np.int64]:
         Any scale; finite inside `cortex`.
     cortex : (n_vertices,) bool
         Vertices that are ranked.
+    n_layers : int
+        Of the network.
 
     Returns
     -------
     (n_vertices,) int64
-        1 to `N_LAYERS` with as good as equal counts, 0 outside `cortex`.
+        1 to `n_layers` with as good as equal counts, 0 outside `cortex`.
     """
     layers = np.zeros(gradient.shape, np.int64)
     rank = rankdata(gradient[cortex], method="ordinal") - 1
-    layers[cortex] = 1 + rank * N_LAYERS // rank.size
+    layers[cortex] = 1 + rank * n_layers // rank.size
     return layers

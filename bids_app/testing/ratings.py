@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
+from bids_app.testing.cortex import N_LAYERS
 from bids_app.testing.responses import FloatArray, hemodynamic_operator, standardize
 
 RATING_RATE = 5.0
@@ -43,6 +44,12 @@ class RatingScale:
 SCALES = (RatingScale("Emotionality", layer=21), RatingScale("Enjoyment", layer=6))
 
 
+def scales_of(n_layers: int) -> tuple[RatingScale, ...]:
+    """`SCALES` at the same depth of a network with another number of layers."""
+    share = (n_layers - 1) / (N_LAYERS - 1)
+    return tuple(replace(s, layer=1 + round((s.layer - 1) * share)) for s in SCALES)
+
+
 def draw_ratings(
     components: Mapping[int, FloatArray],
     patch_times: Sequence[ArrayLike],
@@ -50,8 +57,9 @@ def draw_ratings(
     *,
     participant: int,
     seed: int = 0,
+    scales: Sequence[RatingScale] = SCALES,
 ) -> list[FloatArray]:
-    """Draw the ratings of one participant on `SCALES`.
+    """Draw the ratings of one participant.
 
     Parameters
     ----------
@@ -63,6 +71,8 @@ def draw_ratings(
         Seconds of music, per stimulus.
     participant, seed : int
         Which draw.
+    scales : sequence of RatingScale
+        What is rated.
 
     Returns
     -------
@@ -73,7 +83,7 @@ def draw_ratings(
     grids = [np.arange(int(d * RATING_RATE) + 1) / RATING_RATE for d in durations]
     ends = np.cumsum([len(np.asarray(times)) for times in patch_times])[:-1]
     columns = []
-    for scale in SCALES:
+    for scale in scales:
         leading = components[scale.layer][:, :5]
         # The same weights for everybody and every stimulus.
         weights = np.random.default_rng([seed, 22, scale.layer]).standard_normal(leading.shape[1])

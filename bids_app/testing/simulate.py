@@ -17,7 +17,7 @@ from bids_app.surface.mesh import load_mesh
 from bids_app.testing import dataset
 from bids_app.testing.confounds import confounds_table
 from bids_app.testing.music import DEFAULT_PIECES, Piece, write_music
-from bids_app.testing.ratings import SCALES, draw_ratings, felt_courses
+from bids_app.testing.ratings import draw_ratings, felt_courses, scales_of
 from bids_app.testing.responses import FloatArray, leading_components
 from bids_app.testing.study import (
     MAX_VARIANCE,
@@ -70,7 +70,8 @@ def simulate_study(
     *,
     n_participants: int = 6,
     seed: int = 0,
-    weights: str = "random:0",
+    features: str = "vggish",
+    weights: str | None = "random:0",
     pieces: Sequence[Piece] | Sequence[Path] | None = None,
     effect: Effect = "layers",
     participants: Sequence[str] | None = None,
@@ -88,8 +89,10 @@ def simulate_study(
         Listeners.
     seed : int
         Of music, truth and noise.
-    weights : str
-        Of the network whose layers respond: a file, or ``random:SEED``.
+    features : str
+        Feature space whose layers respond.
+    weights : str or None
+        Of VGGish: a file, or ``random:SEED``; None for another space.
     pieces : sequence of Piece or of Path, optional
         Music to compose, or audio files to use, which are copied. Default: three pieces of
         480 s in all.
@@ -120,9 +123,6 @@ def simulate_study(
     bids_dir, fmriprep_dir = root / "bids", root / "bids" / "derivatives" / "fmriprep"
     labels = tuple(participants or (f"{k:02d}" for k in range(1, n_participants + 1)))
     mesh = load_mesh(space)
-    truth = plan_truth(mesh, seed=seed, effect=effect)
-    if effect == "layers":
-        truth = plan_feeling(mesh, truth, {scale.name: scale.effect for scale in SCALES}, seed=seed)
     say("composing the music")
     audio = _provide_audio(bids_dir / "stimuli", pieces, seed)
     say("features of the music")
@@ -131,9 +131,14 @@ def simulate_study(
     grams = load_or_compute_grams(
         [(stimulus_label(path), path) for path in audio],
         weights,
+        features=features,
         cache_dir=feature_cache or root / "cache",
         progress=progress,
     )
+    scales = scales_of(len(grams.layer_names))
+    truth = plan_truth(mesh, seed=seed, effect=effect, n_layers=len(grams.layer_names))
+    if effect == "layers":
+        truth = plan_feeling(mesh, truth, {scale.name: scale.effect for scale in scales}, seed=seed)
     runs = tuple(
         _plan_run(path, duration) for path, duration in zip(audio, grams.durations, strict=True)
     )
@@ -145,13 +150,14 @@ def simulate_study(
         "Description": "What was planted in the simulated responses.",
         "Effect": effect,
         "Seed": seed,
+        "Features": features,
         "Weights": weights,
         "MaximumSignalShare": MAX_VARIANCE,
         "Signal": asdict(responses.settings),
         "Noise": {**asdict(responses.shares), "own": responses.shares.own},
         "HRF": "double gamma, peak 5 s, undershoot 15 s, ratio 6",
         "Runs": [asdict(run) for run in runs],
-        "Ratings": [asdict(scale) for scale in SCALES],
+        "Ratings": [asdict(scale) for scale in scales],
         "Participants": list(labels),
     }
     files = dataset.write_truth(root / "truth", mesh, truth, settings)
@@ -170,17 +176,19 @@ def _write_participants(
 ) -> None:
     """Ratings and derivatives of everybody."""
     runs, seed = responses.runs, responses.seed
-    rated = {
-        scale.layer: leading_components(grams.gram(scale.layer), 5)
-        for scale in SCALES
-        if scale.layer <= len(grams.layer_names)
-    }
+    scales = scales_of(len(grams.layer_names))
+    rated = {scale.layer: leading_components(grams.gram(scale.layer), 5) for scale in scales}
 
     def simulate(number: int) -> None:
         ratings = draw_ratings(
-            rated, grams.patch_times, grams.durations, participant=number, seed=seed
+            rated,
+            grams.patch_times,
+            grams.durations,
+            participant=number,
+            seed=seed,
+            scales=scales,
         )
-        dataset.write_ratings(bids_dir, labels[number], runs, ratings, SCALES)
+        dataset.write_ratings(bids_dir, labels[number], runs, ratings, scales)
         felt = felt_courses(ratings, [run.music_times for run in runs], grams.durations)
         write_participant(fmriprep_dir, labels[number], number, responses, felt)
         say(f"participant {number + 1} of {len(labels)}")

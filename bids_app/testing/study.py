@@ -52,12 +52,14 @@ class Truth:
     gradient : (n_vertices,) float64
         The axis that the layers follow.
     layers : (n_vertices,) int64
-        Planted layer, 1 to 23; 0 where nothing responds.
+        Planted layer, from 1; 0 where nothing responds.
     share : (n_vertices,) float64
         Share of the signal in the variance of the BOLD.
     feeling : dict from scale to (n_vertices,) float64
         Percent signal change per standard deviation of the size of the rating's change; 0 where
         the brain does not care.
+    n_layers : int
+        Of the network.
     """
 
     cortex: BoolArray
@@ -65,6 +67,7 @@ class Truth:
     layers: NDArray[np.int64]
     share: FloatArray
     feeling: dict[str, FloatArray] = field(default_factory=dict)
+    n_layers: int = N_LAYERS
 
     @property
     def active(self) -> BoolArray:
@@ -73,8 +76,8 @@ class Truth:
 
     @property
     def depth(self) -> FloatArray:
-        """Depth of the planted layers, 0 (input) to 1 (embedding); NaN where nothing responds."""
-        return np.where(self.active, (self.layers - 1) / (N_LAYERS - 1), np.nan)
+        """Depth of the planted layers, 0 (input) to 1 (last); NaN where nothing responds."""
+        return np.where(self.active, (self.layers - 1) / (self.n_layers - 1), np.nan)
 
     def recovery(self, recovered: ArrayLike) -> float:
         """Pearson correlation of a recovered map with the planted depth, over planted vertices.
@@ -103,6 +106,7 @@ def plan_truth(
     effect: Effect = "layers",
     layer: int = 12,
     gradient: ArrayLike | None = None,
+    n_layers: int = N_LAYERS,
 ) -> Truth:
     """Decide where the cortex responds, to which layer, and how much.
 
@@ -119,6 +123,8 @@ def plan_truth(
         The layer of "one-layer".
     gradient : (n_vertices,) array or None
         Default: `sensory_transmodal_gradient`. Where it is not finite is no cortex.
+    n_layers : int
+        Of the network.
 
     Returns
     -------
@@ -138,10 +144,10 @@ def plan_truth(
             found=f"shape {axis.shape}",
             wanted=f"({n_vertices},)",
         )
-    if not 1 <= layer <= N_LAYERS:
-        raise BadDataError("Layer out of range.", found=layer, wanted=f"1 to {N_LAYERS}")
+    if effect == "one-layer" and not 1 <= layer <= n_layers:
+        raise BadDataError("Layer out of range.", found=layer, wanted=f"1 to {n_layers}")
     mask = bundled_cortex(mesh) & np.isfinite(axis)
-    along = layers_along(axis, mask)
+    along = layers_along(axis, mask, n_layers)
     if effect == "layers":
         rng = np.random.default_rng([seed, _PATCHES])
         active, strength = responding_patches(mesh, mask, ACTIVE_SHARE, rng)
@@ -151,7 +157,7 @@ def plan_truth(
         share[mask] = MAX_VARIANCE * rankdata(axis[mask]) / mask.sum()
     else:
         layers, share = np.zeros(n_vertices, np.int64), np.zeros(n_vertices)
-    return Truth(mask, axis, layers.astype(np.int64), share)
+    return Truth(mask, axis, layers.astype(np.int64), share, n_layers=n_layers)
 
 
 def plan_feeling(

@@ -46,7 +46,7 @@ def test_given_gradient_and_its_holes(mesh):
 @pytest.mark.parametrize("wrong", [{"layer": 0}, {"layer": 24}])
 def test_impossible_truth_is_refused(mesh, wrong):
     with pytest.raises(ValueError, match="range"):
-        plan_truth(mesh, **wrong)
+        plan_truth(mesh, effect="one-layer", **wrong)
 
 
 def test_recovery_ignores_silent_and_undefined_vertices(mesh):

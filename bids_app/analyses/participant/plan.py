@@ -143,6 +143,7 @@ class EncodingModel:
             return {
                 **told,
                 "Network": self._row.spelling,
+                "Weights": getattr(listener, "weights_label", None),
                 "WeightsSHA256": listener.identity,
                 "Untrained": bool(getattr(listener, "untrained", False)),
             }

@@ -10,6 +10,7 @@ computed from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -156,17 +157,17 @@ class Musicnn:
             yield part, torch.from_numpy(patches).to(self._device)
 
 
-def load_musicnn(argument: str, hop: float = HOP_SECONDS, device: str = "auto") -> Musicnn:
+def load_musicnn(argument: str, hop: float | None = None, device: str = "auto") -> Musicnn:
     """One of the networks with its trained weights, or with random ones.
 
     Parameters
     ----------
     argument : str
-        ``MTT_vgg``, ``MSD_vgg``, ``MTT_musicnn`` or ``MSD_musicnn``; or one of these and
-        ``@random:SEED`` for a network of the same shape that was never trained: He-normal weights
-        from a seeded generator, zero biases, batch normalization that changes nothing.
-    hop : float
-        Seconds between patches, a multiple of 0.016.
+        ``MTT_vgg``, ``MSD_vgg``, ``MTT_musicnn`` or ``MSD_musicnn``. After it, ``@random:SEED``
+        for a network of the same shape that was never trained: He-normal weights from a seeded
+        generator, zero biases, batch normalization that changes nothing; ``@hop:SECONDS``.
+    hop : float, optional
+        Seconds between patches, a multiple of 0.016; where neither says, 0.48.
     device : str
         torch device; ``auto`` is CUDA where there is one.
 
@@ -183,19 +184,22 @@ def load_musicnn(argument: str, hop: float = HOP_SECONDS, device: str = "auto") 
     BadDataError
         The file of the weights is damaged.
     """
-    name, at, option = argument.partition("@")
-    if name not in MUSICNN_NAMES or (at and not option.startswith("random:")):
+    name, *rest = argument.split("@")
+    options = dict(option.partition(":")[::2] for option in rest)
+    seconds = _seconds(options.get("hop", str(hop or HOP_SECONDS)))
+    if name not in MUSICNN_NAMES or len(options) < len(rest) or options.keys() - {"random", "hop"}:
         raise UsageError(
             "musicnn has no such network.",
             where="--features",
             found=f"musicnn:{argument}",
-            wanted=f"{', '.join(MUSICNN_NAMES)}, or one of these with @random:SEED",
+            wanted=f"{', '.join(MUSICNN_NAMES)}; after it @random:SEED, @hop:SECONDS or both",
         )
     tagger = KINDS[name.partition("_")[2]]()
-    if at:
-        fill_randomly(tagger, random_seed(option) or 0)
+    if "random" in options:
+        label = f"random:{options['random']}"
+        fill_randomly(tagger, random_seed(label) or 0)
         drawn = variables_of(tagger)
-        label, checksum = option, sha256_of(*(array.data for array in drawn.values()))
+        checksum = sha256_of(*(array.data for array in drawn.values()))
     else:
         path = musicnn_file(name)
         fill(tagger, _read(path), path)
@@ -205,9 +209,16 @@ def load_musicnn(argument: str, hop: float = HOP_SECONDS, device: str = "auto") 
         tagger,
         weights_label=label,
         weights_sha256=checksum,
-        hop=hop,
+        hop=seconds,
         device=resolve_device(device),
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _not_installed(path: Path) -> MissingInputError:
@@ -288,7 +299,7 @@ def mean_weights(centers: Sequence[float], start: float, stop: float) -> NDArray
 
 
 def _hop_frames(hop: float) -> int:
-    frames = round(hop / FRAME_SECONDS)
+    frames = round(hop / FRAME_SECONDS) if math.isfinite(hop) else 0
     if not 1 <= frames <= PATCH_FRAMES or abs(frames * FRAME_SECONDS - hop) > 1e-6:
         raise UsageError(
             "The hop between the patches of musicnn is a multiple of 0.016 s, up to 2.992.",

@@ -311,7 +311,10 @@ def test_random_weights_are_he_normal():
     assert not (variables["2CNN/kernel"] == variables["3CNN/kernel"]).any()
 
 
-@pytest.mark.parametrize("argument", ["", "vgg", "MTT_vgg@", "MTT_vgg@trained", "MSD_musicnn_big"])
+@pytest.mark.parametrize(
+    "argument",
+    ["", "vgg", "MTT_vgg@", "MTT_vgg@trained", "MSD_musicnn_big", "MTT_vgg@random:1@random:2"],
+)
 def test_other_names_are_refused(argument):
     with pytest.raises(UsageError, match=r"(?s)no such network.*MTT_vgg"):
         load_musicnn(argument)
@@ -322,10 +325,19 @@ def test_a_seed_is_a_whole_number():
         load_musicnn("MTT_vgg@random:x")
 
 
-@pytest.mark.parametrize("hop", [0, -0.48, 0.47, 3.2])
+@pytest.mark.parametrize("hop", ["0", "-0.48", "0.47", "3.2", "nan", "inf", "long"])
 def test_hops_are_whole_frames(hop):
     with pytest.raises(UsageError, match=r"multiple of 0\.016"):
-        load_musicnn("MTT_vgg@random:0", hop=hop)
+        load_musicnn(f"MTT_vgg@random:0@hop:{hop}")
+
+
+def test_the_hop_may_be_spelled_before_or_after_the_seed():
+    first, other = (
+        load_musicnn(f"MTT_vgg@{o}") for o in ("hop:0.96@random:1", "random:1@hop:0.96")
+    )
+    assert first.identity == other.identity
+    assert (first.hop, first.weights_label) == (0.96, "random:1")
+    assert load_musicnn("MTT_vgg@random:1").hop == 0.48
 
 
 def test_without_the_weights_the_remedy_is_named(tmp_path, monkeypatch):
