@@ -26,6 +26,7 @@ import numpy as np
 from scipy.special import sph_harm_y
 
 from bids_app.group import (
+    AlignmentResult,
     PredictionModel,
     group_alignment,
     median_penalty,
@@ -37,6 +38,8 @@ from bids_app.preference import group_residual_slopes, layer_depth, preferred_la
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
 N_LAYERS = 23
+Case = tuple[str, int, Callable[..., dict[str, float]]]
+"""Name, simulations wanted, and what to run with a seed."""
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
@@ -105,18 +108,22 @@ def profiles(
     *,
     accuracy: np.ndarray,
     preference: np.ndarray,
+    bend: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Accuracy of every participant, layer and vertex, (n_participants, 23, n_vertices).
 
     A profile is accuracy times one reference profile that peaks at layer 15, plus preference times
-    depth, plus noise that is smooth on the cortex and correlated .95 from layer to layer.
+    depth, plus `bend` times the square of depth (orthogonal to depth, of the same variance over
+    layers), plus noise that is smooth on the cortex and correlated .95 from layer to layer.
     """
     depth = layer_depth(N_LAYERS)
+    square = (depth - 0.5) ** 2 - ((depth - 0.5) ** 2).mean()
+    square *= depth.std() / square.std()
     reference = 0.4 + np.exp(-((depth - 14 / 22) ** 2) / 0.08)
     own = setting.fields.draw(rng, setting.n_participants, 8.0)
     gain = np.clip(1 + 0.4 * own, 0.1, None)
     data = gain[:, None, :] * (accuracy * reference[:, None])
-    data += preference * (depth - depth.mean())[:, None]
+    data += preference * (depth - depth.mean())[:, None] + bend * square[:, None]
     steps = setting.fields.draw(rng, setting.n_participants * N_LAYERS, 5.0)
     steps = steps.reshape(setting.n_participants, N_LAYERS, -1)
     noise = np.empty_like(steps)
@@ -129,40 +136,54 @@ def profiles(
 
 
 def align(setting: Setting, data: np.ndarray, seed: int) -> dict[str, float]:
-    """P-values of alignment of the residual slope (plain, partial, both) and of argmax."""
+    """P-values of alignment of the residual slope (plain, partial, both) and of argmax.
+
+    All three: with the t over participants, and with one sign. The linear slope, of the same
+    study, beside the one that leaves curvature out.
+    """
     z = np.arctanh(np.clip(data, -0.999, 0.999))
     mean_accuracy = z.mean(axis=1)
     cortex = np.isfinite(setting.gradient)
     mask = sign_flip_max_t(mean_accuracy, n_permutations=499, seed=seed, uncorrected=False).p < 0.05
     if mask.sum() < 200:
         mask = cortex
-    slopes = group_residual_slopes(data, mask, layer_depth(N_LAYERS))
+    depth, n = layer_depth(N_LAYERS), len(data)
+    slopes = group_residual_slopes(data, mask, depth)
+    linear = group_residual_slopes(data, mask, depth, "linear")
     # The mean preferred layer rides along as one more map: it is what not to do.
     argmax = np.stack([preferred_layer(one) for one in data]).mean(axis=0)
     result = spin_alignment(
-        np.vstack([slopes, argmax]),
+        np.vstack([slopes, linear, argmax]),
         setting.gradient,
         mask,
         spheres=setting.mesh.spheres,
         n_spins=setting.n_spins,
         seed=seed,
-        covariates=np.vstack([mean_accuracy, mean_accuracy.mean(axis=0)]),
+        covariates=np.vstack([mean_accuracy, mean_accuracy, mean_accuracy.mean(axis=0)]),
     )
+    found = _claims(result, slice(n))
+    found |= {f"linear: {name}": p for name, p in _claims(result, slice(n, 2 * n)).items()}
+    return found | {"mean argmax": float(result.p[-1])}
+
+
+def _claims(result: AlignmentResult, chosen: slice) -> dict[str, float]:
+    """P of the tests of alignment, of some of the maps: one per participant."""
     people = replace(
         result,
-        r=result.r[:-1],
-        null=result.null[:-1],
-        partial_r=result.partial_r[:-1],
-        partial_null=result.partial_null[:-1],
+        r=result.r[chosen],
+        null=result.null[chosen],
+        partial_r=result.partial_r[chosen],
+        partial_null=result.partial_null[chosen],
     )
     plain = group_alignment(people, n_bootstrap=10, seed=0)
     given = group_alignment(people, partial=True, n_bootstrap=10, seed=0)
+    one_sign = np.sign(plain.r) == np.sign(given.r) == np.sign(plain.t)
     return {
         "plain": plain.p,
         "partial": given.p,
         "claim": max(plain.p, given.p),
         "participants' t alone": plain.t_p,
-        "mean argmax": float(result.p[-1]),
+        "all three": max(plain.p, given.p, plain.t_p) if one_sign else 1.0,
     }
 
 
@@ -173,13 +194,17 @@ def alignment_case(setting: Setting, kind: str, seed: int, size: float = 0.0) ->
     rng = np.random.default_rng([seed, 17])
     smooth = setting.fields.draw(rng, 2, 18.0)
     accuracy, preference = np.clip(0.1 + 0.05 * smooth[0], 0, None), np.zeros(1)
+    bend = np.zeros(1)
     if kind == "common topography":
         preference = 0.05 * smooth[1]
     elif kind == "accuracy along gradient":
         accuracy = np.clip(0.1 - 0.05 * standard + 0.02 * smooth[0], 0, None)
     elif kind == "true preference":
         preference = size * setting.noise * (standard + smooth[1]) / np.sqrt(2)
-    data = profiles(setting, rng, accuracy=accuracy, preference=preference)
+    elif kind == "curvature along gradient":
+        # Middle layers are preferred at one end and both ends of the network at the other.
+        bend = size * setting.noise * (standard + smooth[1]) / np.sqrt(2)
+    data = profiles(setting, rng, accuracy=accuracy, preference=preference, bend=bend)
     return {name: float(p <= 0.05) for name, p in align(setting, data, seed).items()}
 
 
@@ -251,13 +276,16 @@ def _colored(rng: np.random.Generator, shape: tuple[int, ...], rho: float) -> np
     return series
 
 
-def cases(setting: Setting) -> Iterator[tuple[str, int, Callable[[int], dict[str, float]]]]:
+def cases(setting: Setting) -> Iterator[Case]:
     """Names, simulations wanted, and what to run with a seed."""
     for kind in ("common topography", "accuracy along gradient"):
         yield kind, 400, partial(alignment_case, setting, kind)
     for size in (0.05, 0.1, 0.2):
         run = partial(alignment_case, setting, "true preference", size=size)
-        yield f"true preference, SNR {size}", 100, run
+        yield f"true preference, SNR {size}", 200, run
+    for size in (0.1, 0.4):
+        run = partial(alignment_case, setting, "curvature along gradient", size=size)
+        yield f"curvature along gradient, SNR {size}", 200, run
     for tail in ("greater", "two-sided"):
         yield f"family-wise error, {tail}", 2000, partial(family_wise_case, setting, tail=tail)
     for shared in (0.0, 0.1, 0.2, 0.3):
@@ -285,9 +313,9 @@ def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> 
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(description: str, cases: Callable[[], Iterator[Case]]) -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--only", default="")
@@ -295,8 +323,7 @@ def main() -> None:
     options = parser.parse_args()
     part, n_parts = (int(number) for number in options.part.split("/"))
     stop = time.monotonic() + 60 * options.minutes
-    setting = make_setting()
-    wanted = [case for case in cases(setting) if options.only in case[0]]
+    wanted = [case for case in cases() if options.only in case[0]]
     done = read_results(options.results)
     with options.results.open("a") as stream:
         for name, n_simulations, run in wanted:
@@ -312,4 +339,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda: cases(make_setting()))

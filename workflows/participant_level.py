@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bids_app.workflows.participant import Music, init_participant_level_wf
 from bids_app.workflows.running import Failure, raise_failure, run_workflow
@@ -23,7 +23,7 @@ from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_rating
 from bids_app.config import Config
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import SkippedRun, StudyPlan
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 from bids_app.surface.cortex import cortex_text
@@ -67,6 +67,9 @@ def run_participant_level(
     study = plan if plan is not None or contrasts is None else contrasts.study
     if study is not None:
         write_descriptions(tree, study, ignored_suffixes())
+    studies = [plan] if plan is not None else []
+    studies += [contrasts.study] if contrasts is not None else []
+    without = _tell_skipped(status, studies)
     if contrasts is not None:
         parts |= _open_conditions(config, contrasts, tree, status)
     music = None
@@ -85,8 +88,32 @@ def run_participant_level(
         _judge(status, tree, parts, run_workflow(workflow, config, run_id))
     if music is not None:
         _tell_left_out(status, tree, music.ratings)
+    for participant in without:
+        write_participant_report(tree.root, participant, status_rows=status.rows)
     status.write(tree.status(run_id))
     return status
+
+
+def _tell_skipped(status: Status, studies: Sequence[StudyPlan]) -> list[str]:
+    """One row per run, and per participant, that takes no part.
+
+    Returns
+    -------
+    list of str
+        Participants of whom nothing is analyzed though something should be: their page says why.
+    """
+    analyzed = {run.label for study in studies for run in study.runs}
+    told: dict[str, SkippedRun] = {}
+    for number, study in enumerate(studies):
+        for run in study.skipped:
+            if number == 0 or run.label not in analyzed:
+                told.setdefault(run.label, run)
+    for run in told.values():
+        status.add(run.participant, run.run_label, "skipped", run.reason, problem=run.problem)
+        log = LOGGER.warning if run.problem or not run.run_label else LOGGER.info
+        log("%s is %s: %s", run.label, "skipped" if run.problem else "left out", run.reason)
+    people = {who for study in studies for who in study.participants}
+    return sorted({run.participant for run in told.values() if run.problem} - people)
 
 
 def _open_conditions(
@@ -124,10 +151,6 @@ def _open_music(
     claim(tree.response_settings, config.response_settings() | mask)
     for label, model in models.items():
         claim_settings(tree, label, model.settings)
-    for run in plan.skipped:
-        status.add(run.participant, run.label, "skipped", run.reason, problem=run.problem)
-        if run.problem:
-            LOGGER.warning("%s is skipped: %s", run.label, run.reason)
     records = {
         p: [participant_record(plan, p, model) for model in models.values()]
         for p in plan.participants

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, check_memory
-from bids_app.inputs.plan_text import format_plan
+from bids_app.inputs.plan_text import format_plan, skipped_text
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
 from bids_app.outputs import ENTITY_ORDER, join_entities, parse_entities
@@ -46,13 +46,16 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     costs = level.costs()
     mask = mask_record(config)
     parts = [_conditions_text(conditions)] if conditions else []
+    if conditions and plan is None and conditions.study.skipped:
+        parts.append(skipped_text(conditions.study.skipped))
     parts += [format_plan(plan)] if plan else []
     parts += [_layers_text(level)] if level.layers else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
     parts.append(f"cortex: {cortex_text(mask)}")
     print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
-    return 1 if plan and plan.has_problems else 0
+    studies = [plan, conditions.study if conditions else None]
+    return 1 if any(study and study.has_problems for study in studies) else 0
 
 
 def _layers_text(level: ParticipantLevel) -> str:

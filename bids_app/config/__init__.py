@@ -104,6 +104,7 @@ class Config:
             "features": features,
             "weights_sha256": weights_sha256,
             **settings_of(self.model, "scores"),
+            "high_pass": self.cleaning.high_pass,
             **settings_of(self.stimuli, "scores"),
             **settings_of(self.selection, "scores"),
             **self._null_settings("scores"),

@@ -14,6 +14,12 @@ from bids_app.emotion.glm import fixed_effects as fixed_effects
 from bids_app.emotion.lags import SIGN_CONVENTION as SIGN_CONVENTION
 from bids_app.emotion.lags import change_correlation as change_correlation
 from bids_app.emotion.lags import lagged_correlation as lagged_correlation
+from bids_app.emotion.music import PhaseTest as PhaseTest
+from bids_app.emotion.music import add_turned as add_turned
+from bids_app.emotion.music import combine_turned as combine_turned
+from bids_app.emotion.music import n_frequencies as n_frequencies
+from bids_app.emotion.music import phase_test as phase_test
+from bids_app.emotion.music import turned_effects as turned_effects
 from bids_app.emotion.ppi import first_eigenvariate as first_eigenvariate
 from bids_app.emotion.ppi import ppi_columns as ppi_columns
 from bids_app.emotion.ratings import absolute_change as absolute_change

@@ -30,11 +30,27 @@ class GlmEstimate:
         Contrast of coefficients and its variance; NaN at degenerate vertices.
     degrees_of_freedom : float
         Of the residuals.
+    autocorrelation : (n_vertices,) float64, optional
+        Of the errors at lag 1, which whitened data and design; of a single run.
     """
 
     effect: FloatArray
     variance: FloatArray
     degrees_of_freedom: float
+    autocorrelation: FloatArray | None = None
+
+    @property
+    def rho(self) -> FloatArray:
+        """The autocorrelation of a single run, (n_vertices,).
+
+        Raises
+        ------
+        BadDataError
+            If the estimate is one of several runs.
+        """
+        if self.autocorrelation is None:
+            raise BadDataError("Runs together have no autocorrelation.", where="estimate")
+        return self.autocorrelation
 
     @property
     def t(self) -> FloatArray:
@@ -106,7 +122,7 @@ def fit_run(
     weights = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
     rank = check_estimable(design, weights)
     effect = np.full((len(weights), n_vertices), np.nan)
-    variance = effect.copy()
+    variance, rho = effect.copy(), np.full(n_vertices, np.nan)
     scale = _column_scale(design)
     basis = np.linalg.svd(design.matrix / scale, full_matrices=False)[0][:, :rank]
     for start in range(0, n_vertices, _BLOCK):
@@ -120,13 +136,13 @@ def fit_run(
         if usable.any():
             found = _contrasts(data[:, usable], design.matrix / scale, weights / scale)
             columns = np.flatnonzero(usable) + start
-            effect[:, columns], variance[:, columns] = found
-    return GlmEstimate(effect, variance, float(n_times - rank))
+            effect[:, columns], variance[:, columns], rho[columns] = found
+    return GlmEstimate(effect, variance, float(n_times - rank), rho)
 
 
 def _contrasts(
     data: FloatArray, matrix: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     from nilearn.glm.contrasts import compute_contrast
     from nilearn.glm.first_level import run_glm
 
@@ -135,6 +151,7 @@ def _contrasts(
     return (
         np.stack([np.ravel(c.effect_size()) for c in found]),
         np.stack([np.ravel(c.effect_variance()) for c in found]),
+        np.asarray(labels).astype(np.float64),
     )
 
 

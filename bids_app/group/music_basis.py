@@ -13,6 +13,8 @@ from bids_app.group.music_side import Float32Array, FloatArray, IntArray, Produc
 
 # Axes of the resolution matrices whose share of the largest is below this are rounding.
 _ROUNDING = 1e-10
+# With so many layers the second moments of the sparse weights are cheaper than those of loadings.
+_FEW = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +119,13 @@ def basis_for(
     -------
     Basis
     """
-    loadings = _combination(product, scales, weights, layers) @ axes.loadings
-    values, vectors = np.linalg.eigh(loadings.T @ loadings)
+    rows = _combination(product, scales, weights, layers)
+    if len(layers) <= _FEW:
+        moments = axes.loadings.T @ ((rows.T @ rows) @ axes.loadings)
+    else:
+        loadings = rows @ axes.loadings
+        moments = loadings.T @ loadings
+    values, vectors = np.linalg.eigh(moments)
     carried = np.cumsum(np.maximum(values[::-1], 0))
     n_axes = 1 + int(np.searchsorted(carried, (1 - tolerance) * carried[-1]))
     chosen = vectors[:, ::-1][:, : min(n_axes, len(values))]

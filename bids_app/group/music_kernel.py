@@ -66,8 +66,9 @@ class LinearMusicNull:
         Parameters
         ----------
         ratio : float or (n_summaries,) array
-            Standard deviation of the closed form over that of refits, by which draws and standard
-            deviations are divided: .9 widens the null by a ninth.
+            Standard deviation of the closed form over that of refits (`sd_ratio`), by which draws
+            and standard deviations are divided where it is below one: .9 widens the null by a
+            ninth. A null that is wider than that of refits stays.
 
         Returns
         -------
@@ -82,6 +83,7 @@ class LinearMusicNull:
         factor = np.broadcast_to(np.asarray(ratio, dtype=np.float64), self.observed.shape)
         if not np.all(factor > 0):
             raise UsageError("the ratios must be positive", where="ratio", found=factor.tolist())
+        factor = np.minimum(factor, 1.0)
         draws = (self.draws / factor[:, np.newaxis]).astype(np.float32)
         return _tested(self.kernel, self.observed, self.sd / factor, draws)
 

@@ -25,6 +25,7 @@ def apply_missing_policy(
     *,
     others: Mapping[str, set[str]],
     expected: set[str],
+    unusable: Sequence[str] = (),
 ) -> tuple[list[BoldRun], list[SkippedRun], list[str]]:
     """Keep, drop or refuse participants without the full set of stimuli.
 
@@ -39,6 +40,8 @@ def apply_missing_policy(
         Labels heard by participants who are not part of this run, to count with.
     expected : set of str
         Labels that everybody is said to have heard.
+    unusable : sequence of str
+        Runs that cannot be used, and why, which may be what somebody lacks.
 
     Returns
     -------
@@ -74,7 +77,9 @@ def apply_missing_policy(
             "Participants lack a stimulus that others have."
             if missing == "error"
             else "Every participant lacks a stimulus that others have.",
-            found="; ".join(lines[:10]) + ("; ..." if len(lines) > 10 else ""),
+            found="; ".join(lines[:10])
+            + ("; ..." if len(lines) > 10 else "")
+            + "".join(f"\n    {line}" for line in unusable[:10]),
             wanted="the same stimuli for everybody: " + ", ".join(sorted(wanted)),
             remedy="leave the participants or the stimulus out, or give --missing use",
         )

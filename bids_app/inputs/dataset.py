@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_app.config import Cleaning, Selection, Stimuli
 from bids_app.errors import (
     BadDataError,
     MissingInputError,
+    MusencError,
     NoStimulusError,
+    reason_of,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.labels import meant_participants, meant_rows
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
 from bids_app.inputs.names import sort_key
+from bids_app.inputs.people import absent_participants
 from bids_app.inputs.presentations import StimulusSet, presentations_of
 from bids_app.inputs.probe import Probe, probe_run
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
@@ -99,20 +104,27 @@ def plan_study(
         table, more = meant_rows(table, found.universe)
         notes += more
     raw = Inheritance(located.raw_dir, raw=True) if located.raw_dir else None
-    chosen, skipped = _choose(candidates, selection, table, raw, cleaning.space, music=music)
+    faults = _Faults()
+    chosen, skipped = _choose(
+        candidates, selection, table, raw, cleaning.space, faults, music=music
+    )
     audio = StimulusSet()
-    audio.check(row for _, rows in chosen for row in rows)
     accepted: list[BoldRun] = []
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
     for run, rows in chosen:
-        probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
-        record = _record(run, probe, rows, audio, cleaning.space, music=music)
+        try:
+            audio.check(rows)
+            probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
+            record = _record(run, probe, rows, audio, cleaning.space, music=music)
+        except MusencError as error:
+            record = faults.skip(run, error)
         if isinstance(record, BoldRun):
             accepted.append(record)
         else:
             skipped.append(record)
     if not accepted:
-        _raise_all_unusable(skipped, Path(bids_dir))
+        faults.raise_the_only_one(skipped)
+        _raise_all_unusable(skipped, Path(bids_dir), faults)
     others = {}
     if music and table is None and located.raw_dir and selection.participants:
         others = stimuli_of_others(located.raw_dir, selection, audio)
@@ -121,8 +133,11 @@ def plan_study(
         stimuli.missing,
         others=others,
         expected=_expected(table, audio, selection, located),
+        unusable=[f"{run.label}: {run.reason}" for run in skipped if run.problem],
     )
     skipped += dropped
+    known = {run.participant for run in (*accepted, *skipped)}
+    skipped += absent_participants(located, selection, known, database_dir)
     labels = {p.stimulus for run in kept for p in run.presentations}
     links = [*located.derivatives] + ([("raw", located.raw_dir)] if located.raw_dir else [])
     return StudyPlan(
@@ -142,6 +157,30 @@ def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:
     return SkippedRun(run.entities, reason, problem)
 
 
+@dataclass
+class _Faults:
+    """Errors that end one run each, while the others go on.
+
+    Attributes
+    ----------
+    of_run : dict from label of the run to error
+    """
+
+    of_run: dict[str, MusencError] = field(default_factory=dict)
+
+    def skip(self, run: RunFiles, error: MusencError) -> SkippedRun:
+        """The run is left out for this reason."""
+        self.of_run[run.label] = error
+        return _skip(run, reason_of(error) + (f"; {error.remedy}" if error.remedy else ""))
+
+    def raise_the_only_one(self, skipped: Iterable[SkippedRun]) -> None:
+        """Raise the error itself where it is of every run that cannot be used."""
+        problems = {run.label for run in skipped if run.problem}
+        texts = {str(error): error for error in self.of_run.values()}
+        if problems and problems == set(self.of_run) and len(texts) == 1:
+            raise next(iter(texts.values()))
+
+
 _Chosen = list[tuple[RunFiles, list[StimulusRow]]]
 
 
@@ -151,6 +190,7 @@ def _choose(
     table: Sequence[StimulusRow] | None,
     raw: Inheritance | None,
     space: str,
+    faults: _Faults,
     *,
     music: bool,
 ) -> tuple[_Chosen, list[SkippedRun]]:
@@ -162,7 +202,11 @@ def _choose(
         if excludes(selection, run.entities):
             skipped.append(_skip(run, "left out by --exclude-run", problem=False))
             continue
-        rows, problem = _rows(run, table, raw) if music else ([], None)
+        try:
+            rows, problem = _rows(run, table, raw) if music else ([], None)
+        except MusencError as error:
+            skipped.append(faults.skip(run, error))
+            continue
         if problem:
             skipped.append(_skip(run, problem))
         elif music and not rows:
@@ -285,17 +329,24 @@ def _expected(
         if selection.tasks and task not in selection.tasks:
             continue
         if any(any(path.glob(f"sub-*/**/*_task-{task}_*.gii")) for _, path in located.derivatives):
-            stimuli.check([row])
-            labels.add(stimuli.add(row.path, row.where).label)
+            # A file that cannot be used is told of the runs in which it was heard.
+            with contextlib.suppress(MusencError):
+                stimuli.check([row])
+                labels.add(stimuli.add(row.path, row.where).label)
     return labels
 
 
-def _raise_all_unusable(skipped: list[SkippedRun], where: Path) -> None:
+def _raise_all_unusable(skipped: list[SkippedRun], where: Path, faults: _Faults) -> None:
     problems = [run for run in skipped if run.problem]
     lines = [f"{run.label}: {run.reason}" for run in problems]
     shown = lines[:12] + ([f"and {len(lines) - 12} more runs"] if len(lines) > 12 else [])
-    absent = all("content not present" in run.reason for run in problems)
-    kind = MissingInputError if absent else BadDataError
+    kinds = {
+        MissingInputError
+        if "content not present" in run.reason
+        else type(faults.of_run.get(run.label, BadDataError("")))
+        for run in problems
+    }
+    kind = kinds.pop() if len(kinds) == 1 else BadDataError
     raise kind(
         "No run can be used.",
         where=where,

@@ -18,7 +18,7 @@ def format_plan(plan: StudyPlan) -> str:
     if warnings:
         parts.append("\n".join(warnings))
     if plan.skipped:
-        parts.append(_skipped_text(plan.skipped))
+        parts.append(skipped_text(plan.skipped))
     parts.append(_summary(plan))
     return "\n\n".join(parts)
 
@@ -88,7 +88,7 @@ def _run_rows(run: BoldRun) -> Iterable[tuple[str, ...]]:
         )
 
 
-def _skipped_text(skipped: tuple[SkippedRun, ...]) -> str:
+def skipped_text(skipped: tuple[SkippedRun, ...]) -> str:
     """Problems one by one; choices grouped by reason."""
     problems = [run for run in skipped if run.problem]
     lines = [f"skipped: {run.label}: {run.reason}" for run in problems[:MAX_SKIPPED]]
@@ -113,7 +113,10 @@ def _summary(plan: StudyPlan) -> str:
     ]
     text = ", ".join(counts)
     if plan.skipped:
-        text += f"; {len(plan.skipped)} runs not used"
+        people = sum(not run.run_label for run in plan.skipped)
+        runs = len(plan.skipped) - people
+        text += f"; {_count(runs, 'run')} not used" if runs else ""
+        text += f"; {_count(people, 'participant')} without any" if people else ""
         text += f", {unusable} of them because of their files" if unusable else ""
     return text
 

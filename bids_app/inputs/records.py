@@ -155,7 +155,7 @@ class BoldRun(Acquisition):
 
 @dataclass(frozen=True)
 class SkippedRun(Acquisition):
-    """A run that is there but will not be analyzed.
+    """A run that will not be analyzed, or a participant (``sub`` alone) without any run.
 
     Attributes
     ----------
@@ -167,6 +167,11 @@ class SkippedRun(Acquisition):
 
     reason: str
     problem: bool = True
+
+    @property
+    def run_label(self) -> str:
+        """Label of the run; empty for a participant as a whole."""
+        return self.label if "task" in self.entities else ""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def excludes(selection: Selection, entities: Mapping[str, str]) -> bool:
 
 
 def check_participants(located: Located, selection: Selection) -> None:
-    """Complain about participants who are not there, listing those who are.
+    """Complain where none of the participants asked for is there, listing those who are.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_participants(located: Located, selection: Selection) -> None:
     """
     there = sorted({label for _, path in located.derivatives for label in participants_there(path)})
     unknown = [label for label in selection.participants if label not in there]
-    if unknown:
+    if unknown and len(unknown) == len(selection.participants):
         raise NothingSelectedError(
             "Participant not found: " + ", ".join(unknown) + ".",
             where=", ".join(str(path) for _, path in located.derivatives),

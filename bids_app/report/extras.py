@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import MissingInputError
-from bids_app.outputs import parse_entities, sidecar_of
+from bids_app.outputs import EMOTION_LABEL, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
@@ -94,7 +94,7 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         difference = entities.get("desc") == "contrast"
         values = files.both(path)[0]
         p_path = path.with_name(path.name.replace("_stat-t_", "_stat-p_"))
-        inside = _significant(files, p_path)
+        inside, told_of_claim = _claimed(files, p_path)
         blocks.append(
             picture(
                 surface_figure(
@@ -112,11 +112,39 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                     if difference
                     else "the rating changes. "
                 )
-                + _outline_words(inside, _description(files, p_path)),
+                + told_of_claim,
                 source=files.name(path),
             )
         )
     return blocks
+
+
+def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
+    """Where an effect holds over people and over music, and what to say of it."""
+    people = _significant(files, p_path)
+    desc = parse_entities(p_path).get("desc", "")
+    name = p_path.name.replace(f"_desc-{desc}_", "_").replace("_stat-p_", "_stat-n_")
+    both = p_path.with_name(name.replace("_statmap", f"_desc-{desc}both_statmap"))
+    n_people = 0 if people is None else int(people.sum())
+    over_people = f"{n_people} vertices pass over people alone."
+    if not both.is_file():
+        done = files.root / f"group_model-{EMOTION_LABEL}_settings.json"
+        reason = files.json(done).get("MusicMissing") if done.is_file() else ""
+        return None, (
+            f"Nothing is claimed: there is no null over music ({reason or 'not computed'}), and"
+            f" raters of the same pieces share their accidents. {over_people}"
+        )
+    held = np.nan_to_num(files.both(both)[0]) > 0
+    n = int(held.sum())
+    claim = (
+        f"The black line surrounds the {n} vertices where the effect holds over people and over"
+        " music (sign flips; phases of everybody's ratings rotated alike; both corrected for the"
+        " maximum). Over music means: beyond chance agreement with these pieces. "
+        if n
+        else "No vertex holds over people and over music (sign flips; phases of everybody's ratings"
+        " rotated alike; both corrected for the maximum), so there is no outline. "
+    )
+    return held if n else None, claim + over_people
 
 
 def _rating_notes(files: GroupFiles) -> str | None:

@@ -261,7 +261,7 @@ def _gone_output(path: Path) -> None:
 
 
 def _responses() -> Iterator[Case]:
-    other = "sub-02 was sampled at other times"
+    other = "sub-02 is left out: 22 samples of"
     times = list(np.arange(0, 50, 2.0))
     told = {"route": "group", "names": ""}
 
@@ -271,9 +271,10 @@ def _responses() -> Iterator[Case]:
         edited(StimulusTimes=times[:-3])(study.clean_json)
 
     yield group_case("responses-shorter", shorter, 0, other)
-    shifted = edited(StimulusTimes=[t + 1 for t in times])
-    yield one_file("shifted", "clean_json", shifted, 0, other, **told)
-    yield one_file("one_less", "clean_json", edited(StimulusTimes=times[:-1]), 0, other, **told)
+    shifted = edited(StimulusTimes=[t + 8 for t in times])
+    yield one_file("shifted", "clean_json", shifted, 0, "sub-02 is left out: 25 samples of", **told)
+    one_less = edited(StimulusTimes=times[:-1])
+    yield one_file("one_less", "clean_json", one_less, 65, WRITTEN, "(24, ", names="")
     for name, value in (
         ("text", ["a"] * 25), ("none", []), ("nan", [None] * 25), ("nested", [[0.0]] * 25),
         ("string", "0 2 4"), ("key_gone", None),

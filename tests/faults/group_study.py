@@ -45,6 +45,7 @@ SETTINGS: dict[str, Any] = {
     "smoothing": 6.0,
     "selection": "r",
     "null": "none",
+    "layer_depth": [0.0, 0.5, 1.0],
     "random_seed": 1,
 }
 _AGAIN = "run the participant level again"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.encoding.responses import response_coefficients, standardize
 from bids_app.seeds import random_phases
 
 ALPHAS = np.logspace(-2, 4, 7)
@@ -223,3 +224,11 @@ def draws_by_refit(listeners, weights, seed, n_draws, training=None, label_of=la
             refit += own @ np.tanh(np.mean(folds_z, axis=0)).T
             closed += own @ np.mean(folds_c, axis=0).T
     return refit, closed
+
+
+def participant_sd(plan, responses, alpha):
+    """Standard deviation of the participant level's null where all have one penalty."""
+    y, _ = standardize(plan, responses, slice(0, responses[0].shape[1]))
+    total = np.array([(y[s.rows] ** 2).sum(axis=0) for s in plan.segments])
+    chosen = np.full((len(plan.folds), y.shape[1]), alpha)
+    return plan.analytic_null.standard_deviation(response_coefficients(plan, y), chosen, total)

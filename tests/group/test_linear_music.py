@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from music_brute import ALPHAS, Listeners, draws_by_refit
+from music_brute import ALPHAS, Listeners, draws_by_refit, participant_sd, ridge, standard
 
 from bids_app.encoding import fit_encoding, phase_null
 from bids_app.errors import BadDataError, UsageError
@@ -103,13 +103,7 @@ def test_default_precision_follows_refits_and_its_own_standard_deviation(case):
 def test_one_participant_has_the_null_of_the_participant_level(lost, tolerance):
     listeners = Listeners(n_participants=1, n_layers=1, n_vertices=40)
     listeners.alphas[:] = ALPHAS[4]
-    plan = listeners.plans[0]
-    wanted = plan.analytic_null
-    from bids_app.encoding.responses import response_coefficients, standardize
-
-    y, _ = standardize(plan, listeners.responses[0], slice(0, 40))
-    total = np.array([(y[s.rows] ** 2).sum(axis=0) for s in plan.segments])
-    sd = wanted.standard_deviation(response_coefficients(plan, y), np.full((3, 40), 4), total)
+    sd = participant_sd(listeners.plans[0], listeners.responses[0], 4)
     kernel = linear_music_kernel(*listeners.arguments, np.eye(40)[:, None, None], lost=lost)
     np.testing.assert_allclose(kernel.sd, sd, rtol=tolerance)
 
@@ -135,8 +129,6 @@ def test_the_fitted_sums_are_tested():
 
 
 def test_fitted_sums_with_other_training_are_those_of_plain_ridge():
-    from music_brute import ridge, standard
-
     listeners = Listeners(n_participants=3)
     training, weights = listeners.means_of_others(), some_weights(listeners)
     wanted = np.zeros(3)
@@ -365,10 +357,13 @@ def test_ratio_widens_draws_and_raises_p():
     assert np.all(wider.p >= result.p)
     each = result.scaled([1.0, 0.5, 2.0])
     assert each.p[0] == result.p[0]
-    np.testing.assert_allclose(each.sd, result.sd / [1, 0.5, 2])
+    # Nothing is narrowed.
+    np.testing.assert_allclose(each.sd, result.sd / [1, 0.5, 1])
+    np.testing.assert_array_equal(each.draws[2], result.draws[2])
     np.testing.assert_allclose(each.p_max(), result.scaled([1, 0.5, 2]).p_max())
-    with pytest.raises(UsageError, match="positive"):
-        result.scaled([1.0, 0.0, 1.0])
+    for wrong in (0.0, np.nan):
+        with pytest.raises(UsageError, match="positive"):
+            result.scaled([1.0, wrong, 1.0])
 
 
 def test_largest_z_corrects_over_summaries():

@@ -344,7 +344,7 @@ ERRORS = [
     (raw_only, {}, 66, ["raw dataset without fMRIPrep outputs", "--derivatives PATH"]),
     (two_pipelines, {}, 16, ["several fMRIPrep output folders", "fmriprep-22, fmriprep-23"]),
     (simple, {"derivatives": ["x=/nowhere"]}, 66, ["--derivatives does not exist", "/nowhere"]),
-    (simple, {"participants": ["01", "31"]}, 18, ["not found: 31", "participants 01, 02"]),
+    (simple, {"participants": ["31", "32"]}, 18, ["not found: 31, 32", "participants 01, 02"]),
     (simple, {"tasks": ["c"]}, 18, ["options select no run", "tasks: a, b", "--task-id"]),
     (simple, {"exclude_runs": ["task-a", "task-b"]}, 18, ["options select no run"]),
     (simple, {"bids_filters": {"bold": {"echo": "*"}}}, 18, ["--bids-filter-file"]),
@@ -358,22 +358,13 @@ ERRORS = [
     (no_events, {}, 66, ["no stimulus", "task a, task b", "stim_file", "--stimuli TABLE.tsv"]),
     (no_raw, {}, 66, ["no stimulus", "no raw dataset", "--derivatives raw=PATH"]),
     (events_without_stimuli, {}, 66, ["no stimulus", "no events.tsv names a stim_file"]),
-    (no_onset, {}, 16, ["has no onset", "line 2", "never guessed"]),
-    (bad_onset, {}, 16, ["onset of a stimulus is not a number", "'soon'"]),
-    (duration_in_milliseconds, {}, 16, ["another unit than seconds", "line 2", "in milliseconds"]),
-    (outside, {}, 16, ["outside the dataset", "../../secret.wav", "--stimuli"]),
-    (absolute, {}, 16, ["outside the dataset", "/etc/secret.wav"]),
-    (no_audio, {}, 66, ["audio files of 2 stimuli", "datalad get", "piece_b.wav"]),
-    (not_audio, {}, 16, ["cannot be read as audio", "piece_a.wav"]),
+    (no_audio, {}, 66, ["No run can be used", "datalad get", "piece_b.wav"]),
     (same_label, {}, 16, ["same label", "pieceb", "rename"]),
-    (unknown_stim_id, {}, 66, ["no audio file for the stim_id", "stim-opera_audio"]),
     (all_annexed, {}, 66, ["No run can be used", "sub-02_task-b: content not present"]),
     (all_truncated, {}, 65, ["No run can be used", "sub-02_task-b: truncated"]),
     (lacking, {"missing": "error"}, 16, ["lack a stimulus", "sub-02 lacks pieceb"]),
     (reconstructions, {}, 16, ["several versions", "rec-norm or rec-raw", "--bids-filter-file"]),
     (single_echoes, {}, 16, ["several versions", "echo-1 or echo-2", '{"bold": {"echo"']),
-    (bad_json, {}, 16, ["JSON sidecar cannot be read", "hemi-L"]),
-    (list_json, {}, 16, ["does not hold an object"]),
 ]
 
 
@@ -390,6 +381,162 @@ def test_error_has_code_and_remedy(tree, spoil, options, code, messages):
     assert caught.value.remedy or code == 2
     for message in messages:
         assert message in str(caught.value)
+
+
+def film(tree):
+    tree.simple()
+    (tree.root / "stimuli" / "clip.mp4").write_bytes(b"\0\0\0 ftypisom" + bytes(3000))
+    tree.events("1\tn/a\tclip.mp4", sub="01", task="a")
+
+
+def misspelt(tree):
+    tree.simple()
+    tree.events("1\tn/a\tpeice_a.wav", sub="01", task="a")
+
+
+def quoted(tree):
+    tree.simple()
+    header = '"onset"\t"duration"\t"stim_file"'
+    tree.events('1\t16\t"piece_a.wav"', header=header, sub="01", task="a")
+
+
+def offset_behind_the_end(tree):
+    tree.simple()
+    tree.audio("piece_a.wav", 16.0)
+    tree.events("900\tn/a\tpiece_a.wav", sub="01", task="a")
+
+
+FAULTS = [
+    (no_onset, ["has no onset", "line 2", "never guessed"]),
+    (bad_onset, ["onset of a stimulus is not a number", "'soon'"]),
+    (duration_in_milliseconds, ["another unit than seconds", "line 2", "in milliseconds"]),
+    (outside, ["outside the dataset", "../../secret.wav", "--stimuli"]),
+    (absolute, ["outside the dataset", "/etc/secret.wav"]),
+    (unknown_stim_id, ["no audio file for the stim_id", "stim-opera_audio"]),
+    (bad_json, ["JSON sidecar cannot be read", "hemi-L"]),
+    (list_json, ["does not hold an object"]),
+    (film, ["clip.mp4", "audio"]),
+    (misspelt, ["audio file of a stimulus cannot be read", "peice_a.wav"]),
+    (quoted, ["names in quotes", "sub-01_task-a_events.tsv"]),
+    (offset_behind_the_end, ["outside the run"]),
+]
+
+
+@pytest.mark.parametrize(("spoil", "messages"), FAULTS, ids=[spoil.__name__ for spoil, _ in FAULTS])
+def test_one_fault_ends_one_run_and_the_others_go_on(tree, spoil, messages):
+    spoil(tree)
+    plan = plan_study(tree.root, missing="use")
+    labels = [run.label for run in plan.runs]
+    assert labels == ["sub-01_task-b", "sub-02_task-a", "sub-02_task-b"]
+    (fault,) = plan.skipped
+    assert fault.label == "sub-01_task-a"
+    assert fault.problem
+    assert plan.has_problems
+    for message in messages:
+        assert message in fault.reason
+
+
+def test_an_audio_file_that_cannot_be_used_ends_the_runs_in_which_it_is_heard(tree):
+    not_audio(tree)
+    plan = plan_study(tree.root)
+    assert [run.label for run in plan.runs] == ["sub-01_task-b", "sub-02_task-b"]
+    assert [run.label for run in plan.skipped] == ["sub-01_task-a", "sub-02_task-a"]
+    assert all("piece_a.wav" in run.reason for run in plan.skipped)
+
+
+def test_rows_of_a_table_end_the_runs_whose_audio_is_not_there(tree):
+    tree.simple()
+    table = tree.table("a\tstimuli/piece_a.wav\t4", "b\tstimuli/gone.wav\t5")
+    plan = plan_study(tree.root, table=table)
+    assert [run.label for run in plan.runs] == ["sub-01_task-a", "sub-02_task-a"]
+    assert all(run.problem and "gone.wav" in run.reason for run in plan.skipped)
+
+
+def test_the_same_fault_of_every_run_is_the_error_itself(tree):
+    tree.simple()
+    (tree.root / "task-a_bold.json").write_text("{")
+    (tree.root / "task-b_bold.json").symlink_to("task-a_bold.json")
+    with pytest.raises(MusencError) as caught:
+        plan_study(tree.root)
+    assert caught.value.exit_code == 16
+    assert "JSON sidecar cannot be read" in str(caught.value)
+
+
+def test_what_everybody_lacks_is_told_with_the_faults_behind_it(tree):
+    tree.simple()
+    tree.events("n/a\tn/a\tpiece_a.wav", sub="01", task="a")
+    tree.events("soon\tn/a\tpiece_b.wav", sub="02", task="b")
+    with pytest.raises(MusencError, match="Every participant lacks") as caught:
+        plan_study(tree.root)
+    assert "has no onset" in str(caught.value)
+    assert "'soon'" in str(caught.value)
+
+
+def only_anatomy(tree, who="03"):
+    tree.simple(("01", "02", who))
+    shutil.rmtree(tree.fmriprep / f"sub-{who}" / "func")
+    (tree.fmriprep / f"sub-{who}" / "anat").mkdir()
+
+
+def absent(plan):
+    return {run.participant: run for run in plan.skipped if not run.run_label}
+
+
+def test_a_participant_without_bold_is_a_row(tree):
+    only_anatomy(tree)
+    (row,) = absent(plan_study(tree.root)).values()
+    assert (row.participant, row.label, row.problem) == ("03", "sub-03", False)
+    assert "no BOLD" in row.reason
+    assert "anat" in row.reason
+    raw = tree.raw(sub="03", task="a") / "sub-03_task-a_bold.nii.gz"
+    raw.write_bytes(b"x")
+    assert absent(plan_study(tree.root))["03"].problem
+
+
+def test_who_was_asked_for_and_is_not_there_is_a_row_beside_those_who_are(tree):
+    tree.simple()
+    plan = plan_study(tree.root, participants=["01", "31"])
+    assert plan.participants == ("01",)
+    assert absent(plan)["31"].problem
+    assert "no folder sub-31" in absent(plan)["31"].reason
+
+
+def test_who_is_in_the_raw_dataset_alone_is_a_row(tree):
+    tree.simple()
+    tree.raw(sub="07")
+    row = absent(plan_study(tree.root))["07"]
+    assert not row.problem
+    assert "no folder sub-07" in row.reason
+
+
+def test_who_has_no_run_that_was_asked_for_is_a_row(tree):
+    tree.simple()
+    tree.bold(sub="03", task="rest")
+    plan = plan_study(tree.root, tasks=["a"])
+    assert plan.participants == ("01", "02")
+    assert "no run passes" in absent(plan)["03"].reason
+    assert "tasks: rest" in absent(plan)["03"].reason
+    assert not plan.has_problems
+
+
+def test_who_is_excluded_is_no_problem(tree):
+    only_anatomy(tree)
+    (tree.raw(sub="03", task="a") / "sub-03_task-a_bold.nii.gz").write_bytes(b"x")
+    row = absent(plan_study(tree.root, exclude_runs=["sub-03"]))["03"]
+    assert (row.reason, row.problem) == ("left out by --exclude-run", False)
+
+
+def test_whom_an_old_index_does_not_know_is_a_row(tree, tmp_path):
+    tree.simple()
+    assert not absent(plan_study(tree.root, database_dir=tmp_path / "db"))
+    tree.simple(("03",))
+    plan = plan_study(tree.root, database_dir=tmp_path / "db")
+    assert plan.participants == ("01", "02")
+    row = absent(plan)["03"]
+    assert row.problem
+    assert "--bids-database-dir" in row.reason
+    assert "delete" in row.reason
+    assert "03" in plan_study(tree.root, database_dir=tmp_path / "new").participants
 
 
 TABLES = [

@@ -114,7 +114,10 @@ def test_costs_follow_what_is_asked_for(tree):
     felt = RatingSet(tuple(Rating(None, s, name, clock, clock, "") for s, name in heard))
     rated = costs_of(plan, ratings=StudyRatings(felt, ("a", "b"), "table"))
     assert rated.participant_seconds > usual.participant_seconds
-    assert rated.participant_bytes - usual.participant_bytes == (2 * 3 + 2 * 4 * 2) * 20484 * 4
+    # 16 s and 12 s of music and 12 s after each: 4 and 3 cycles below .15 Hz, of each scale.
+    turned = 2 * (1 + 2 * 4 + 1 + 2 * 3)
+    maps = (2 * 3 + 2 * 4 * 2 + turned) * 20484 * 4
+    assert rated.participant_bytes - usual.participant_bytes == maps
 
 
 def test_costs_of_contrasts_follow_their_number_and_the_seed(tree):

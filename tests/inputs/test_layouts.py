@@ -167,7 +167,12 @@ LAYOUTS = [
         [SIMPLE[0], *SIMPLE[2:]],
         ["sub-01_task-b: left out by --exclude-run"],
     ),
-    (fmriprep_22, {"bids_filters": {"bold": {"subject": "01"}, "t1w": {}}}, SIMPLE[:2], []),
+    (
+        fmriprep_22,
+        {"bids_filters": {"bold": {"subject": "01"}, "t1w": {}}},
+        SIMPLE[:2],
+        ["sub-02: no file of this participant passes filters.json"],
+    ),
     (dummies, {}, [line.replace("12-0", "12-3") for line in SIMPLE], []),
     (dummies, {"dummy_scans": 2}, [line.replace("12-0", "12-2") for line in SIMPLE], []),
     (fmriprep_22, {"slice_time_ref": 0.25}, [s.replace("2/1 ", "2/0.5 ") for s in SIMPLE], []),

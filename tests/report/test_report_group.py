@@ -255,8 +255,16 @@ def test_emotion_is_shown_when_it_is_there(own_folder, mesh):
     writer = fake_outputs.GroupWriter(own_folder)
     r = np.random.default_rng(3).random(20484)
     writer.statmap("t", r - 0.5, ["enjoyment"], model="emotion", feature="enjoyment")
+    people = np.where(r > 0.9, 0.01, 0.5)
+    writer.statmap("p", people, ["enjoyment"], model="emotion", feature="enjoyment")
     (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
     assert block.alt.startswith("t map of changes of enjoyment")
+    assert "Nothing is claimed: there is no null over music" in block.caption
+    assert f"{(r > 0.9).sum()} vertices pass over people alone" in block.caption
+    both = (r > 0.95).astype(float)
+    writer.statmap("n", both, ["enjoyment"], model="emotion", feature="enjoyment", desc="both")
+    (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
+    assert f"surrounds the {(r > 0.95).sum()} vertices where the effect holds" in block.caption
     ratings = [
         {"scale": scale, "layer": k, "name": f"layer{k}", "r": 0.1 * k}
         for scale in ("enjoyment", "emotionality")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import GroupAnalysis, state
+from bids_app.analyses.group.clock import share_clock, stack_responses
 from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
-from bids_app.analyses.group.isc import stack_responses
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.config import Model, Statistics
 from bids_app.encoding import EncodingPlan
@@ -122,12 +122,10 @@ def group_music_null(
     grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
     if not (grams_dir / "features.json").is_file():
         return _left_out(f"the features of the music are not in {cache_dir}; give --cache-dir")
-    stacks = []
-    for stimulus in data.stimuli:
-        stacked = stack_responses(tree, data.participants, stimulus, data.space, folder)
-        if isinstance(stacked, str):
-            return _left_out(f"{stimulus}: {stacked}")
-        stacks.append(stacked)
+    shared = share_clock(tree, data.participants, data.stimuli, data.space)
+    if shared.reasons:
+        return _left_out("; ".join(shared.reasons))
+    stacks = [stack_responses(tree, shared, s, data.space, folder) for s in data.stimuli]
     grams = FeatureGrams.load(grams_dir)
     _check_grams(grams, data, stored["Stimuli"])
     settings: dict[str, Any] = data.settings

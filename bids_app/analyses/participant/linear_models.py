@@ -42,6 +42,23 @@ class MapContrast:
 
 
 @dataclass(frozen=True, eq=False)
+class TurnedEffect:
+    """An effect as it turns with the phases of one piece of music.
+
+    Attributes
+    ----------
+    contrast : MapContrast
+    stimulus : str
+    values : array of shape (1 + 2 * n_freq, n_vertices)
+        What does not turn, then cosine and sine of every frequency (`turned_effects`).
+    """
+
+    contrast: MapContrast
+    stimulus: str
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class LinearMaps:
     """Contrasts of one participant.
 
@@ -56,6 +73,8 @@ class LinearMaps:
         One row per run: whether it was used, and why not.
     details : dict
         Settings of the model, for the sidecar.
+    turned : sequence of TurnedEffect
+        Of each contrast that the group level tests, and each piece; empty for conditions.
     """
 
     contrasts: Sequence[MapContrast]
@@ -65,6 +84,7 @@ class LinearMaps:
     degrees_of_freedom: float
     table: list[dict[str, Any]]
     details: dict[str, Any]
+    turned: Sequence[TurnedEffect] = ()
 
     @property
     def names(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +13,21 @@ from bids_app.analyses.participant.linear_models import (
     LinearMaps,
     MapContrast,
     RunFits,
+    TurnedEffect,
 )
 from bids_app.analyses.participant.responses import RunData, percent_change, read_run
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
 from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import (
     build_design,
+    combine_turned,
     convolved,
     convolved_course,
     delayed_course,
     fit_run,
     is_constant,
+    n_frequencies,
+    turned_effects,
 )
 from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import delay_samples
@@ -30,6 +35,11 @@ from bids_app.errors import BadDataError, MusencError, reason_of
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.surface.mesh import load_mesh
+
+RESPONSE_TAIL = 12.0
+"""Seconds by which a response outlasts the music."""
+HIGHEST = 0.15
+"""Hz: a canonical response lets next to nothing pass above."""
 
 
 def fit_rating_glm(
@@ -76,6 +86,7 @@ def fit_rating_glm(
     spread = _spreads(runs, ratings, participant, scales)
     fits = RunFits()
     contrasts: list[MapContrast] = []
+    turned: list[tuple[NDArray[np.float64], list[str], list[NDArray[np.float32]]]] = []
     for run in runs:
         if reason := _why_not(run, ratings, participant, scales, spread):
             fits.skip(run, reason)
@@ -88,13 +99,17 @@ def fit_rating_glm(
             nuisance = [_music(run.presentations, data), *data.nuisance]
             design = build_design(effects, nuisance, len(data.frame_times))
             values, percent = percent_change(data)
-            estimate = fit_run(
-                values, design, np.stack([design.contrast(c.weights) for c in found])
-            )
+            weights = np.stack([design.contrast(c.weights) for c in found])
+            estimate = fit_run(values, design, weights)
+            tested = tested_over_people(found)
+            windows, n_freq = music_windows(run.presentations, data.frame_times, run.tr, emotion)
+            parts = turned_effects(values, design, weights[tested], estimate.rho, windows, n_freq)
         except MusencError as error:
             fits.skip(run, reason_of(error))
             continue
         fits.add(run, design, estimate, percent=percent)
+        stimuli = [p.stimulus for p in run.presentations]
+        turned.append((estimate.variance[tested], stimuli, parts))
         contrasts = found
     details = {
         "Scales": list(scales),
@@ -104,7 +119,48 @@ def fit_rating_glm(
         "NoiseModel": NOISE_MODEL,
         **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
     }
-    return fits.combine(contrasts, details, analysis="ratings and brain")
+    maps = fits.combine(contrasts, details, analysis="ratings and brain")
+    joint = combine_turned(turned)
+    return replace(
+        maps,
+        turned=[
+            TurnedEffect(contrasts[index], stimulus, values[k])
+            for stimulus, values in joint.items()
+            for k, index in enumerate(tested_over_people(contrasts))
+        ],
+    )
+
+
+def tested_over_people(contrasts: Sequence[MapContrast]) -> list[int]:
+    """Positions of the maps that the group level tests: all but those of single delays."""
+    return [k for k, contrast in enumerate(contrasts) if contrast.delay is None]
+
+
+def music_windows(
+    presentations: Sequence[Presentation],
+    frame_times: NDArray[np.float64],
+    tr: float,
+    emotion: Emotion,
+) -> tuple[list[slice], list[int]]:
+    """Rows of each presentation with the response that outlasts it, and what of them turns.
+
+    Frequencies above those that a canonical response lets pass do not turn.
+    """
+    starts = [int(np.searchsorted(frame_times, p.onset - 1e-6)) for p in presentations]
+    ends = [
+        int(np.searchsorted(frame_times, p.onset + p.duration + RESPONSE_TAIL - 1e-6))
+        for p in presentations
+    ]
+    windows = [
+        slice(start, min([end, *(other for other in starts if other > start)]))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return windows, [n_turning(w.stop - w.start, tr, emotion) for w in windows]
+
+
+def n_turning(n_rows: int, tr: float, emotion: Emotion) -> int:
+    """Frequencies of a window whose phases turn."""
+    return n_frequencies(n_rows, tr, np.inf if emotion.hrf == "fir" else HIGHEST)
 
 
 def _spreads(

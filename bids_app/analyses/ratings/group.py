@@ -25,6 +25,7 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.ratings.layer_scores import RatingScores
+from bids_app.analyses.ratings.music import RatingMusic, rating_music
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.config import Config, Statistics
 from bids_app.emotion.windows import DELAYS, WINDOWS
@@ -82,12 +83,15 @@ class RatingMapTests:
         Entities ``feature`` and ``desc`` of each of its maps.
     accuracy : dict from str to GroupEffects
         Of predictions from the ``past`` and the ``future`` of the ratings.
+    music : RatingMusic
+        The effects over music.
     """
 
     group: RatingGroup
     effects: GroupEffects
     places: list[Place]
     accuracy: dict[str, GroupEffects]
+    music: RatingMusic
 
 
 def missing_ratings(
@@ -175,7 +179,10 @@ def _test_maps(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
     group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
-    return RatingMapTests(group, tests, [place for place, _ in wanted], accuracy)
+    places = [place for place, _ in wanted]
+    checksums = {name: sha for p in kept for name, sha in stored[p].get("Stimuli", {}).items()}
+    music = rating_music(tree, kept, space, places, checksums, effects, tests, statistics)
+    return RatingMapTests(group, tests, places, accuracy, music)
 
 
 def _stored(

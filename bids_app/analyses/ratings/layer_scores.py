@@ -120,7 +120,7 @@ def fit_rating_scores(
     rate: float = 1.0,
     model: Model,
     statistics: Statistics,
-    high_pass: float = 0.0,
+    high_pass: float,
     n_threads: int = 1,
 ) -> dict[str, RatingScores]:
     """Predict ratings from every layer, leaving one stimulus out at a time.

@@ -175,6 +175,7 @@ def score_layers(
     ratings: RatingSet,
     jobs: Sequence[ScoreJob],
     scales: Sequence[str],
+    cleaning: Cleaning,
     model: Model,
     statistics: Statistics,
     n_threads: int = 1,
@@ -186,7 +187,12 @@ def score_layers(
     dict from participant to LayerScores
     """
     LOGGER.info("layers and ratings of %d participants", len(jobs))
-    options: dict[str, Any] = {"model": model, "statistics": statistics, "n_threads": n_threads}
+    options: dict[str, Any] = {
+        "model": model,
+        "statistics": statistics,
+        "high_pass": cleaning.high_pass,
+        "n_threads": n_threads,
+    }
     together: dict[tuple[tuple[str, ...], tuple[str, ...], float], list[str]] = {}
     for job in jobs:
         together.setdefault((job.stimuli, job.layers, job.rate), []).append(job.participant)

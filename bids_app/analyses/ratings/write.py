@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.declare import Part, TableOutput, maps_of
+import numpy as np
+
+from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
-from bids_app.analyses.participant.linear_models import LinearMaps, MapContrast
+from bids_app.analyses.participant.linear_models import LinearMaps, MapContrast, TurnedEffect
 from bids_app.analyses.participant.writer import ParticipantWriter
-from bids_app.analyses.ratings.brain_glm import map_contrasts
+from bids_app.analyses.ratings.brain_glm import (
+    RESPONSE_TAIL,
+    map_contrasts,
+    n_turning,
+    tested_over_people,
+)
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding
 from bids_app.analyses.ratings.participant import LayerScores
 from bids_app.config import settings_hash
@@ -47,6 +55,7 @@ def write_rating_maps(
     if effects is not None:
         told = {**effects.details, "DegreesOfFreedom": effects.degrees_of_freedom}
         writer.write(BRAIN, effects, effect_parts(effects.contrasts, told))
+        writer.write(BRAIN, effects, turned_parts(effects.turned))
     if predicted is not None:
         told = {"HeldOutStimuli": predicted.fold_stimuli, **predicted.details}
         writer.write(PREDICTION, predicted, window_parts(predicted.scales, told))
@@ -72,6 +81,29 @@ def effect_parts(
         for (scale, desc), index in groups.items()
     ]
     return [Part(), *maps]
+
+
+def turned_parts(turned: Sequence[TurnedEffect]) -> list[Part]:
+    """One map per piece and effect that the group level tests."""
+    return [
+        Part(
+            "turned",
+            {
+                "stim": safe_label(one.stimulus),
+                "feature": safe_label(one.contrast.scale),
+                "desc": one.contrast.window,
+            },
+            turned_names(len(one.values) // 2),
+            of=one,
+            sidecar={"Stimulus": one.stimulus, "Effect": one.contrast.name},
+        )
+        for one in turned
+    ]
+
+
+def turned_names(n_freq: int) -> list[str]:
+    """Names of what does not turn, and of cosines and sines; frequencies in cycles per piece."""
+    return ["fixed", *(f"{f} {part}" for f in range(1, n_freq + 1) for part in ("cos", "sin"))]
 
 
 def window_parts(scales: Sequence[str], told: Mapping[str, Any] | None = None) -> list[Part]:
@@ -158,7 +190,26 @@ def _planned_effects(scope: Scope) -> list[Part]:
     used = [run for run in scope.music if _felt(scope, run)]
     if not used:
         return []
-    return effect_parts(map_contrasts(scope.scales, scope.config.emotion, used[-1].tr))
+    contrasts = map_contrasts(scope.scales, scope.config.emotion, used[-1].tr)
+    return [*effect_parts(contrasts), *_planned_turned(scope, used, contrasts)]
+
+
+def _planned_turned(
+    scope: Scope, used: Sequence[BoldRun], contrasts: Sequence[MapContrast]
+) -> list[Part]:
+    """What turns with the phases of each piece; the number of frequencies is an estimate."""
+    rows = {
+        p.stimulus: (round((p.duration + RESPONSE_TAIL) / run.tr), run.tr)
+        for run in used
+        for p in run.presentations
+    }
+    nothing = np.empty((0, 0), dtype=np.float32)
+    return [
+        replace(part, names=turned_names(n_turning(*rows[stimulus], scope.config.emotion)))
+        for stimulus in rows
+        for k in tested_over_people(contrasts)
+        for part in turned_parts([TurnedEffect(contrasts[k], stimulus, nothing)])
+    ]
 
 
 def _planned_predictions(scope: Scope) -> list[Part]:
@@ -179,7 +230,7 @@ _SCORES_SECONDS = 0.3
 
 
 def _cost_of_effects(scope: Scope) -> Cost:
-    n_maps = sum(len(part.names) for part in _planned_effects(scope))
+    n_maps = sum(len(part.names) for part in _planned_effects(scope) if part.each == "scale")
     memory = glm_memory(scope.music, n_maps, scope.config.cleaning.space)
     return Cost(scope.seconds(scope.music, _GLM_SECONDS), memory)
 
@@ -199,11 +250,18 @@ BRAIN = ParticipantAnalysis(
     needed=_needed,
     parts=_planned_effects,
     cost=_cost_of_effects,
-    maps=maps_of(
-        "scale",
-        effect="percent signal change per standard deviation of the size of a rating's change",
-        t="effect over its standard error, fixed effects over runs",
-        z="standard normal quantile of t",
+    maps=(
+        *maps_of(
+            "scale",
+            effect="percent signal change per standard deviation of the size of a rating's change",
+            t="effect over its standard error, fixed effects over runs",
+            z="standard normal quantile of t",
+        ),
+        MapOutput(
+            "turned",
+            "values",
+            each="turned",
+        ),
     ),
     tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="table"),),
     model=EMOTION_LABEL,

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.effects import GroupEffects
@@ -18,16 +19,20 @@ from bids_app.analyses.ratings.group import (
     infer_rating_scores,
     missing_ratings,
 )
+from bids_app.analyses.ratings.music import both_claims
+from bids_app.emotion import PhaseTest
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
 from bids_app.report.extras import emotion_section
 from bids_app.report.group import Shown
 
+MUSIC = "null over music: phases of the ratings' regressors rotated alike in all participants"
 MAX_T = "sign-flip p, corrected over vertices and {} (max-T)"
 
 
 def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
     """Group maps of ratings and brain."""
     effects, contrasts = result.effects, result.effects.contrasts
+    music, held = result.music, both_claims(result.effects, result.music.effects)
     for k, ((feature, desc), name) in enumerate(zip(result.places, effects.names, strict=True)):
         texts = {
             "effect": f"mean percent signal change per standard deviation, changes of {name}",
@@ -36,6 +41,7 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
             "tfce": "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales",
         }
         _write_maps(writer, effects, k, feature, desc, texts)
+        _write_music(writer, effects, music.effects, held, k, feature, desc)
     texts = {
         "effect": "mean difference of the effects of two scales",
         "t": "t of the difference of two scales",
@@ -46,6 +52,8 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
         feature = f"{''.join(first)}Minus{''.join(second)}"
         if contrasts is not None:
             _write_maps(writer, contrasts, k, feature, "contrast", texts)
+            held = both_claims(contrasts, music.contrasts)
+            _write_music(writer, contrasts, music.contrasts, held, k, feature, "contrast")
     for window, accuracy in result.accuracy.items():
         told = f"predictions from the {window} of the ratings"
         for stat, values, text in (
@@ -71,6 +79,27 @@ def _write_maps(
         stat, own = ("p", f"{desc}tfce") if kind == "tfce" else (kind, desc)
         told = {"description": texts[kind], "feature": feature, "desc": own}
         writer.statmap(stat, values[k], [found.names[k]], **told)
+
+
+def _write_music(
+    writer: GroupWriter,
+    found: GroupEffects,
+    music: PhaseTest | None,
+    held: NDArray[np.float64],
+    k: int,
+    feature: str,
+    desc: str,
+) -> None:
+    """P over music and where both claims hold; nothing without a null over music."""
+    if music is None:
+        return
+    for stat, own, values, text in (
+        ("p", "music", music.p, f"two-sided p, uncorrected, {MUSIC}"),
+        ("p", "musicmaxt", music.p_max, f"two-sided p, corrected by the largest size, {MUSIC}"),
+        ("n", "both", held, "1 where the effect holds over people and over music (corrected p)"),
+    ):
+        told = {"description": text, "feature": feature, "desc": f"{desc}{own}"}
+        writer.statmap(stat, values[k], [found.names[k]], Draws=len(music.null_max), **told)
 
 
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
@@ -149,7 +178,9 @@ def _change_rows(tests: ScoreTests) -> list[dict[str, Any]]:
 def told_of_ratings(result: RatingMapTests | ScoreTests) -> dict[str, Any]:
     """Who is not in, and why."""
     reasons = result.group.left_out.items()
-    return {"LeftOut": {f"sub-{participant}": why for participant, why in reasons}}
+    music = getattr(result, "music", None)
+    missing = {} if music is None else {"MusicMissing": music.reason}
+    return {"LeftOut": {f"sub-{participant}": why for participant, why in reasons}, **missing}
 
 
 PROFILE_COLUMNS = {

@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 from small_runs import DURATIONS, noise
 
+from bids_app.analyses.folder.claims import claim_settings
+from bids_app.analyses.folder.records import Record
 from bids_app.analyses.group.effects import group_effects
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.analysis import Scope
+from bids_app.analyses.participant.linear_models import LinearMaps, TurnedEffect
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.ratings.brain_glm import fit_rating_glm
+from bids_app.analyses.ratings.brain_glm import fit_rating_glm, map_contrasts, music_windows
 from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
-from bids_app.analyses.ratings.write import BRAIN
+from bids_app.analyses.ratings.group import infer_rating_maps
+from bids_app.analyses.ratings.music import both_claims
+from bids_app.analyses.ratings.write import BRAIN, write_rating_maps
+from bids_app.analyses.ratings.write_group import write_rating_maps as write_group_maps
 from bids_app.config import Cleaning, Config, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.emotion.windows import WINDOWS
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
+from bids_app.inputs.records import Presentation
+from bids_app.outputs import OutputTree
 
 N_VERTICES = 40
 # Vertices that follow Emotionality, Enjoyment, and the music being on.
@@ -261,3 +270,73 @@ def test_group_error_rate_without_effect():
         found = group_effects(maps, ["a", "b"], drawn(199, seed))
         hits += np.nanmin(found.test.p) <= 0.05
     assert hits <= 12
+
+
+def test_what_turns_adds_up_to_the_effect(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    found = fit([make_run(s, v) for s, v in bold.items()], ratings)
+    assert [one.stimulus for one in found.turned[::2]] == list(bold)
+    for k, scale in enumerate(found.names):
+        own = [one.values for one in found.turned if one.contrast.scale == scale]
+        total = sum(values[0] + values[1::2].sum(axis=0) for values in own)
+        np.testing.assert_allclose(total, found.effect[k], rtol=1e-3, atol=1e-4)
+        # What a convolved rating does is in the frequencies that turn.
+        fixed = sum(values[0] ** 2 for values in own)
+        turning = sum((values[1:] ** 2).sum(axis=0) / 2 for values in own)
+        assert np.median(fixed / turning) < 0.1
+    late = fit([make_run(s, v) for s, v in bold.items()], ratings, hrf="fir", delays=(-3, 3))
+    assert {one.contrast.window for one in late.turned} == {"precedes", "follows"}
+
+
+def test_windows_of_music_end_where_the_next_begins():
+    played = [Presentation("a", 10.0, 0.0, 30.0), Presentation("b", 45.0, 0.0, 20.0)]
+    frames = 0.5 + 1.0 * np.arange(70)
+    windows, n_freq = music_windows(played, frames, 1.0, Emotion())
+    assert windows == [slice(10, 45), slice(45, 70)]
+    assert n_freq == [5, 3]
+    _, n_freq = music_windows(played, frames, 1.0, Emotion(hrf="fir"))
+    assert n_freq == [17, 12]
+
+
+def test_maps_over_music_are_written_and_read(ratings, tmp_path):
+    """Everybody shares what turns: found over people everywhere, over music where it is large."""
+    tree, rng = OutputTree(tmp_path), np.random.default_rng(4)
+    settings = {"space": "fsaverage5"}
+    claim_settings(tree, "emotion", settings)
+    contrasts = map_contrasts(("Joy", "Fear"), Emotion(), 1.0)
+    people = tuple(f"{k:02d}" for k in range(7))
+    shared = rng.standard_normal((2, 21, 20484)).astype(np.float32)
+    shared[:, 1::2, :50] += 8
+    for participant in people:
+        terms = shared + 0.1 * rng.standard_normal(shared.shape).astype(np.float32)
+        values = terms[:, 0] + terms[:, 1::2].sum(axis=1)
+        turned = [TurnedEffect(contrasts[k], "happy", terms[k]) for k in range(2)]
+        maps = LinearMaps(contrasts, values, values, values, 9.0, [{"run": "r"}], {}, turned)
+        record = Record(participant, "emotion", settings, (), {}, stimuli={"happy": "ab" * 32})
+        write_rating_maps(tree, record, (maps, ""), (None, "no responses"))
+    statistics = drawn(200, 0)
+    tests = infer_rating_maps(tree, people, statistics)
+    assert tests.music.reason == ""
+    both = both_claims(tests.effects, tests.music.effects)
+    assert (tests.effects.test.p < 0.05).mean() > 0.5
+    assert both[:, :50].all()
+    assert both[:, 50:].mean() < 0.001
+    squares = (shared.astype(float) ** 2)[:, 1:].sum(axis=1) / 2 + shared[:, 0].astype(float) ** 2
+    # Maps are in the order of their names.
+    np.testing.assert_allclose(tests.music.effects.sd, np.sqrt(squares[::-1]), rtol=0.1)
+    writer = GroupWriter(tree, tests.group, {})
+    write_group_maps(writer, tests)
+    names = {path.name for path in writer.written}
+    for feature, desc in (("Joy", ""), ("Fear", ""), ("FearMinusJoy", "contrast")):
+        for stat, own in (("p", "music"), ("p", "musicmaxt"), ("n", "both")):
+            path = tree.group_map(
+                "L", "fsaverage5", model="emotion", feature=feature, stat=stat, desc=desc + own
+            )
+            assert path.name in names
+    # A folder of before has no such maps.
+    for path in tree.participant_dir("03").glob("*_stat-turned_*"):
+        path.unlink()
+    later = infer_rating_maps(tree, people, statistics)
+    assert "sub-03" in later.music.reason
+    assert "participant level again" in later.music.reason
+    assert not np.nan_to_num(both_claims(later.effects, later.music.effects)).any()

@@ -38,6 +38,7 @@ def planted(grams, participants=("01",), explained=0.7, layers=SCALES, lag=3.0):
 
 
 def fit(grams, ratings, participants=("01",), **options):
+    options = {"high_pass": 0.0} | options
     options |= {"model": Model(alphas=ALPHAS, crop=10.0), "statistics": Statistics()}
     return fit_rating_scores(grams, ratings, participants, **options)
 

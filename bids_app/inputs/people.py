@@ -1,0 +1,94 @@
+"""Participants who have no run in the plan, each with a reason: nobody is gone without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bids_app.config import Selection
+from bids_app.inputs.layout import participants_there
+from bids_app.inputs.locate import Located
+from bids_app.inputs.names import NamedFile, parse_name
+from bids_app.inputs.records import SkippedRun
+from bids_app.inputs.selection import accepts, excludes
+
+
+def absent_participants(
+    located: Located, selection: Selection, known: Iterable[str], database_dir: Path | None
+) -> list[SkippedRun]:
+    """Who is in a folder or was asked for, but has no run that is analyzed or skipped.
+
+    Parameters
+    ----------
+    located : Located
+    selection : Selection
+        Participants asked for; all that have a folder where empty.
+    known : iterable of str
+        Participants of whom a run is analyzed, or skipped with a reason.
+    database_dir : path or None
+        pybids database, which may be older than the files.
+
+    Returns
+    -------
+    list of SkippedRun
+        Of entities ``sub`` alone. A problem where the participant was asked for, or where BOLD is
+        there and not known, or raw BOLD is there and fMRIPrep left none.
+    """
+    folders = [path for _, path in located.derivatives]
+    preprocessed = {label for path in folders for label in participants_there(path)}
+    raw = set(participants_there(located.raw_dir)) if located.raw_dir else set()
+    wanted = set(selection.participants) or preprocessed | raw
+    return [_absent(who, located, selection, database_dir) for who in sorted(wanted - set(known))]
+
+
+def _absent(
+    who: str, located: Located, selection: Selection, database_dir: Path | None
+) -> SkippedRun:
+    entities = {"sub": who}
+    if excludes(selection, entities):
+        return SkippedRun(entities, "left out by --exclude-run", problem=False)
+    roots = [path for _, path in located.derivatives]
+    bold = [file for root in roots for file in _bold(root / f"sub-{who}")]
+    asked = who in selection.participants
+    if not bold:
+        unprocessed = bool(located.raw_dir and _bold(located.raw_dir / f"sub-{who}"))
+        there = [root / f"sub-{who}" for root in roots if (root / f"sub-{who}").is_dir()]
+        if there:
+            parts = sorted(path.name for path in there[0].iterdir() if path.is_dir())
+            found = f"{there[0]} holds {', '.join(parts) or 'nothing'}, but no BOLD"
+            reason = f"fMRIPrep left no BOLD of this participant: {found}"
+        else:
+            reason = f"there is no folder sub-{who} in {', '.join(map(str, roots))}"
+        return SkippedRun(entities, reason, problem=asked or (bool(there) and unprocessed))
+    chosen = [
+        file
+        for file in bold
+        if accepts(selection, file.entities) and not excludes(selection, file.entities)
+    ]
+    if not chosen:
+        labels = sorted({file.entities.get("task", "?") for file in bold})
+        reason = (
+            "no run passes --session-label, --task-id, --run-id and --exclude-run "
+            f"(tasks: {', '.join(labels)})"
+        )
+        return SkippedRun(entities, reason, problem=False)
+    if database_dir is not None:
+        reason = (
+            f"the index in --bids-database-dir {database_dir} does not know this participant, "
+            f"whose files are there ({chosen[0].path.name}): it is older than they are; delete "
+            "that folder, and the index is made anew"
+        )
+        return SkippedRun(entities, reason)
+    if selection.filter_file is not None:
+        reason = f"no file of this participant passes {selection.filter_file.name}"
+        return SkippedRun(entities, reason, problem=False)
+    return SkippedRun(
+        entities, f"no BOLD file is of a kind that can be used ({chosen[0].path.name})"
+    )
+
+
+def _bold(folder: Path) -> list[NamedFile]:
+    """Files of a participant that are BOLD series by their names."""
+    found = [*folder.glob("func/*"), *folder.glob("ses-*/func/*")]
+    endings = (".func.gii", "_bold.nii.gz", "_bold.nii", "_bold.dtseries.nii")
+    return [parse_name(path) for path in sorted(found) if path.name.endswith(endings)]
