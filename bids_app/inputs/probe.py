@@ -9,6 +9,7 @@ from typing import Any
 from bids_app.config import Cleaning
 from bids_app.errors import MusencError, reason_of
 from bids_app.inputs.confounds import check_columns, wants_columns
+from bids_app.inputs.continuity import check_continuity
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
@@ -80,6 +81,11 @@ def probe_run(
         )
     timing = _timing(run, derivative, raw, cleaning, time_step, n_volumes)
     problems += timing.problems
+    if n_volumes and (file := run.left or run.right):
+        metadata = derivative.metadata(file.path.parent, file.entities)
+        missing, notes = check_continuity(run, n_volumes, derivative, raw, metadata)
+        problems += missing
+        warnings += notes
     problems += _other_hemisphere(run, derivative)
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(

@@ -1,0 +1,106 @@
+"""Series that lack volumes of their run."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from planning import plan_study
+
+from bids_app.errors import BadDataError
+
+
+def raw_run(tree, n_volumes, sub="01", task="a", **entities):
+    path = tree.raw(sub=sub) / f"{tree.stem(sub=sub, task=task, **entities)}_bold.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((2, 2, 2, n_volumes), np.int16), np.eye(4)), path)
+    return path
+
+
+def warnings_of(tree, label="sub-01_task-a"):
+    plan = plan_study(tree.root)
+    return " ".join(next(run for run in plan.runs if run.label == label).warnings)
+
+
+@pytest.mark.parametrize("n_raw", [10, 12, 22])
+def test_another_length_than_the_raw_run_is_said(tree, n_raw):
+    tree.simple()
+    raw_run(tree, n_raw)
+    told = warnings_of(tree)
+    assert (f"the raw run has {n_raw} volumes, the preprocessed one 12" in told) == (n_raw != 12)
+    assert "raw run" not in warnings_of(tree, "sub-02_task-a")
+
+
+def test_all_echoes_are_one_run(tree):
+    tree.simple()
+    for echo in ("1", "2"):
+        raw_run(tree, 20, echo=echo)
+    raw_run(tree, 99, task="a", run="7")
+    assert "the raw run has 20 volumes" in warnings_of(tree)
+
+
+def test_what_cannot_be_read_of_the_raw_run_says_nothing(tree):
+    tree.simple()
+    path = raw_run(tree, 20)
+    path.write_bytes(b"nonsense" * 200)
+    assert "raw run" not in warnings_of(tree)
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/x")
+    assert "raw run" not in warnings_of(tree)
+
+
+def denoised(tree, outliers=None, filters=True):
+    """Series of 12 volumes as XCP-D would have filtered them."""
+    tree.simple(participants=("01",))
+    for path in tree.fmriprep.rglob("*_bold.json"):
+        content = json.loads(path.read_text())
+        if filters:
+            content["SoftwareFilters"] = {"High-pass cutoff (Hz)": 0.01}
+        path.write_text(json.dumps(content))
+    if outliers is not None:
+        for task in "ab":
+            path = tree.func(tree.fmriprep, sub="01") / f"sub-01_task-{task}_outliers.tsv"
+            path.write_text("framewise_displacement\n" + "\n".join(map(str, outliers)) + "\n")
+
+
+CENSORED = [0] * 6 + [1] * 3 + [0] * 6
+
+
+@pytest.mark.parametrize(
+    ("n_raw", "outliers", "words"),
+    [
+        (None, CENSORED, r"12 volumes are left of the 15 of the table of outliers(.|\n)*3 volumes"),
+        (15, None, "12 volumes are left of the 15 of the raw run"),
+        (15, CENSORED, "12 volumes are left of the 15 of the raw run(.|\n)*3 volumes are censored"),
+        (None, None, "may lack volumes that were censored"),
+        (16, [0] * 12, "12 volumes are left of the 16"),
+    ],
+)
+def test_a_joined_series_is_refused(tree, n_raw, outliers, words):
+    denoised(tree, outliers)
+    if n_raw:
+        for task in "ab":
+            raw_run(tree, n_raw, task=task)
+    with pytest.raises(BadDataError, match=words) as error:
+        plan_study(tree.root)
+    assert "interpolates" in str(error.value)
+
+
+@pytest.mark.parametrize(("n_raw", "outliers"), [(12, None), (None, [0] * 12), (12, [0, 1] * 6)])
+def test_a_whole_series_is_used_and_its_filter_named(tree, n_raw, outliers):
+    denoised(tree, outliers)
+    if n_raw:
+        for task in "ab":
+            raw_run(tree, n_raw, task=task)
+    told = warnings_of(tree)
+    assert "High-pass cutoff (Hz)" in told
+    assert ("6 of 12 volumes are outliers" in told) == (outliers == [0, 1] * 6)
+
+
+def test_a_table_of_outliers_that_cannot_be_read(tree):
+    denoised(tree, CENSORED)
+    for path in tree.fmriprep.rglob("*_outliers.tsv"):
+        path.write_text("a\tb\n1\t2\t3\n")
+    with pytest.raises(BadDataError, match="which volumes were censored is not known"):
+        plan_study(tree.root)
