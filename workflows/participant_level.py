@@ -12,6 +12,7 @@ from bids_app.analyses.conditions.plan import ConditionPlan, condition_record, c
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import write_participant_report
+from bids_app.analyses.participant.foresee import foresee
 from bids_app.analyses.participant.plan import (
     EncodingModel,
     mask_record,
@@ -57,6 +58,9 @@ def run_participant_level(
     tree, status, parts = OutputTree(config.output_dir), Status(run_id, "participant"), Parts()
     ratings = None if plan is None else find_ratings(config, plan)
     level = ParticipantLevel.of(config, plan, ratings, contrasts)
+    if plan is not None:
+        for who, problems in foresee(config, plan).items():
+            LOGGER.warning("sub-%s: %s", who, "; ".join(problems))
     costs = level.costs()
     check_memory(costs, config.running.memory)
     LOGGER.info("cortex: %s", cortex_text(mask_record(config)))

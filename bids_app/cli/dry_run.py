@@ -33,9 +33,10 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     Returns
     -------
     int
-        The exit code the call would have if nothing failed: 1 where runs are skipped because of
-        their files, else 0.
+        The exit code the call would have if nothing else failed: 1 where runs are skipped because
+        of their files or somebody's music is too short, else 0.
     """
+    from bids_app.analyses.participant.foresee import foresee
     from bids_app.analyses.participant.plan import mask_record
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import find_ratings
@@ -43,6 +44,7 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
 
     ratings = find_ratings(config, plan) if plan else None
     level = ParticipantLevel.of(config, plan, ratings, conditions)
+    problems = foresee(config, plan) if plan else {}
     costs = level.costs()
     mask = mask_record(config)
     parts = [_conditions_text(conditions)] if conditions else []
@@ -50,12 +52,14 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
         parts.append(skipped_text(conditions.study.skipped))
     parts += [format_plan(plan)] if plan else []
     parts += [_layers_text(level)] if level.layers else []
+    lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
+    parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
     parts.append(f"cortex: {cortex_text(mask)}")
     print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
     studies = [plan, conditions.study if conditions else None]
-    return 1 if any(study and study.has_problems for study in studies) else 0
+    return 1 if problems or any(study and study.has_problems for study in studies) else 0
 
 
 def _layers_text(level: ParticipantLevel) -> str:

@@ -23,11 +23,30 @@ from bids_app.inputs.estimate import (
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
 
+# The music of these trees lasts 16 and 12 s, 8 volumes.
+SHORT = ("--crop", "1", "--delays", "0:2")
+
+
+def test_music_too_short_is_refused_or_named(tree, tmp_path, capsys):
+    tree.simple()
+    arguments = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]
+    assert main(arguments) == 65
+    assert "too short for --crop 15" in capsys.readouterr().err
+    tree.events("14\tn/a\tpiece_a.wav", sub="02", task="a")
+    assert main([*arguments, *SHORT]) == 1
+    assert "problem: sub-02: piecea in sub-02_task-a is too short" in capsys.readouterr().out
+
+
+def test_an_output_folder_inside_the_data_is_refused(tree, capsys):
+    tree.simple()
+    assert main([str(tree.root), str(tree.root / "out"), "participant", "--dry-run", *SHORT]) == 2
+    assert "lies inside the raw dataset" in capsys.readouterr().err
+
 
 def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
     tree.simple()
     out = tmp_path / "out"
-    assert main([str(tree.root), str(out), "participant", "--dry-run"]) == 0
+    assert main([str(tree.root), str(out), "participant", "--dry-run", *SHORT]) == 0
     text = capsys.readouterr().out
     for words in (
         "2 participants, 4 runs, 2 stimuli",
@@ -45,10 +64,10 @@ def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
 def test_runs_with_unusable_files_are_in_the_exit_code(tree, tmp_path, capsys):
     tree.simple(("01", "02", "03"))
     next(tree.fmriprep.glob("sub-02/func/*task-b*hemi-R*.gii")).write_bytes(b"")
-    arguments = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]
+    arguments = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]
     assert main([*arguments, "--missing", "use"]) == 1
     assert "skipped: sub-02_task-b: empty file" in capsys.readouterr().out
-    assert main([*arguments, "--missing", "use", "--exclude-run", "sub-02_task-b"]) == 0
+    assert main([*arguments, "--missing", "use", "--exclude-run", "sub-02"]) == 0
 
 
 @pytest.mark.parametrize(("option", "code"), [("--participant-label", 18), ("--task-id", 18)])

@@ -29,6 +29,9 @@ N_VERTICES = 20484
 LAYERS, FOLDS = ["a", "b"], ["first", "second"]
 ORDERED = ["input", "pool1", "pool2", "pool10", "fc1", "logits"]
 
+# The music of these trees lasts 16 and 12 s, 8 volumes.
+SHORT = ("--crop", "1", "--delays", "0:2")
+
 
 @dataclass(frozen=True)
 class Fits(LayerFits):
@@ -77,7 +80,7 @@ def test_a_map_is_added_by_a_row_and_a_value(monkeypatch, tmp_path, fits, tree, 
         outputs
     )
     tree.simple()
-    assert main([str(tree.root), str(tmp_path / "out"), "participant", "--dry-run"]) == 0
+    assert main([str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]) == 0
     names = listed(capsys.readouterr().out)
     assert {f"sub-01/func/{path.name}" for path in (left, right, sidecar_of(right))} <= names
 
@@ -102,7 +105,7 @@ def test_layers_without_an_order_have_maps_of_accuracy_and_no_preference(
             for name in ORDERED:
                 file[name] = np.random.default_rng(0).normal(size=(30, 2))
     features = ("--features", f"precomputed:{tmp_path / 'own'}", *options)
-    call = [str(tree.root), str(tmp_path / "out"), "participant", *features]
+    call = [str(tree.root), str(tmp_path / "out"), "participant", *features, *SHORT]
     assert main([*call, "--dry-run"]) == 0
     text = capsys.readouterr().out
     shown = ORDERED if said else sorted(ORDERED)
@@ -115,7 +118,7 @@ def test_layers_without_an_order_have_maps_of_accuracy_and_no_preference(
 def test_depths_are_those_of_one_feature_space(tree, tmp_path, capsys):
     tree.simple()
     call = [str(tree.root), str(tmp_path / "out"), "participant", "--vggish-weights", "random:0"]
-    call += ["--layers", "conv1", "conv2", "fc2", "--dry-run"]
+    call += ["--layers", "conv1", "conv2", "fc2", "--dry-run", *SHORT]
     assert main([*call, "--layer-depth", "1", "1", "2"]) == 0
     assert "5 different depths of layers; this model has 2" in capsys.readouterr().out
     both = [*call, "--features", "vggish", "descriptors", "--layer-depth", "1", "1", "2"]

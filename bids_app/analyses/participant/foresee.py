@@ -1,0 +1,145 @@
+"""What a call would refuse only after hours, looked for before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_app.config import Config
+from bids_app.encoding.folds import make_segments
+from bids_app.encoding.gram import delay_samples, kept_rows
+from bids_app.errors import BadDataError, MusencError, UsageError
+from bids_app.features.logmel import patch_count
+from bids_app.features.registry import SAMPLE_RATE, find_space
+from bids_app.features.timing import stimulus_rows
+from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.resources import fslr_spheres
+from bids_app.surface.mesh import load_mesh
+
+_SHOWN = 6
+
+
+def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
+    """Refuse what would stop the call later, and say who would fail.
+
+    Parameters
+    ----------
+    config : Config
+    plan : StudyPlan
+        Of the runs with music.
+
+    Returns
+    -------
+    dict from participant to list of str
+        Why encoding models of some participants could not be fitted.
+
+    Raises
+    ------
+    UsageError
+        If the output folder lies inside the data.
+    MissingInputError, BadDataError
+        If a mesh, spheres or files of features are not installed or cannot be read, or the
+        music of every participant is too short.
+    """
+    check_output_folder(config, plan)
+    load_mesh(config.cleaning.space)
+    if any(run.kind == "cifti" for run in plan.runs):
+        fslr_spheres()
+    rows = [find_space(space.features) for space in config.model.spaces]
+    for row in rows:
+        for stimulus in plan.stimuli:
+            row.file_of(stimulus.label)
+    hop = config.model.hop
+    short = {
+        s.label: f"{s.label} lasts {s.duration:.2f} s, too short for a patch of 0.96 s: {_OUT}"
+        for s in plan.stimuli
+        if patch_count(int(s.duration * SAMPLE_RATE), hop) < 1
+    }
+    found: dict[str, list[str]] = {}
+    for who in plan.participants:
+        runs = [run for run in plan.runs if run.participant == who]
+        if problems := _problems_of(runs, config, short):
+            found[who] = problems
+    if found and len(found) == len(plan.participants):
+        lines = [f"sub-{who}: {text}" for who, texts in found.items() for text in texts]
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        raise BadDataError(
+            "No participant's music can be used with these delays and this crop.",
+            where=config.bids_dir,
+            found="".join(f"\n    {line}" for line in [*lines[:_SHOWN], *more]),
+            wanted="pieces that outlast --crop at both ends and --delays",
+            remedy="use a smaller --crop or shorter --delays, or " + _OUT,
+        )
+    return found
+
+
+_OUT = (
+    "take what is no music out of the events (stim_file n/a) or name the music in --stimuli "
+    "TABLE.tsv"
+)
+
+
+def check_output_folder(config: Config, plan: StudyPlan) -> None:
+    """Refuse an output folder inside the data.
+
+    Raises
+    ------
+    UsageError
+    """
+    output = config.output_dir.resolve()
+    for folder, what in (
+        *((path, "the fMRIPrep outputs") for path in plan.derivatives),
+        *([(plan.raw_dir, "the raw dataset")] if plan.raw_dir is not None else []),
+    ):
+        own = folder.resolve()
+        inside = output == own or own in output.parents
+        if not inside or (own / "derivatives") in output.parents:
+            continue
+        raise UsageError(
+            f"The output folder lies inside {what}.",
+            where=output,
+            found=f"{what}: {own}",
+            wanted="a folder of its own, such as "
+            f"{(plan.raw_dir or Path(own.parent)) / 'derivatives' / 'musenc'}",
+            remedy="give another output folder",
+        )
+
+
+def _problems_of(runs: Sequence[BoldRun], config: Config, short: dict[str, str]) -> list[str]:
+    """Why encoding models of one participant could not be fitted."""
+    problems = [short[label] for label in _heard(runs) if label in short]
+    trs = sorted({run.tr for run in runs})
+    if max(trs) - min(trs) > 1e-3:
+        problems.append("runs of different repetition times: " + ", ".join(f"{t:g} s" for t in trs))
+    if problems:
+        return problems
+    model, tr = config.model, trs[0]
+    shifts = delay_samples(model.delays, tr)
+    labels, kept = [], []
+    for run in runs:
+        for p in run.presentations:
+            where = f"{p.stimulus} in {run.label}"
+            try:
+                volumes, _ = stimulus_rows(
+                    run.n_volumes, run.tr, run.start_time, p.onset, p.duration, p.offset
+                )
+                length = int((volumes >= run.n_dummy).sum())
+                (rows,) = kept_rows([length], shifts, model.crop, tr)
+            except BadDataError as error:
+                problems.append(
+                    f"{where} is too short for --crop {model.crop:g} and the delays: "
+                    f"{error.found}; {error.remedy or _OUT}"
+                )
+                continue
+            labels.append(p.stimulus)
+            kept.append(rows)
+    if labels and not problems:
+        try:
+            make_segments(labels, kept)
+        except MusencError as error:
+            problems.append(f"{error.what}: {error.found}; wanted: {error.wanted}")
+    return problems
+
+
+def _heard(runs: Sequence[BoldRun]) -> list[str]:
+    return sorted({p.stimulus for run in runs for p in run.presentations})

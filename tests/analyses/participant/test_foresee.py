@@ -1,0 +1,120 @@
+"""What would fail after hours is refused before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from input_trees import Tree
+from planning import plan_study
+
+from bids_app.analyses.participant import foresee as module
+from bids_app.analyses.participant.foresee import check_output_folder, foresee
+from bids_app.config import Config, Model
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+
+
+@pytest.fixture
+def tree(tmp_path) -> Tree:
+    return Tree(tmp_path / "study").simple(n_volumes=30)  # 60 s, music of 16 and 12 s
+
+
+def config_of(tree, output=None, **model):
+    output = tree.root.parent / "out" if output is None else output
+    return Config(tree.root, output, "participant", model=Model(**model))
+
+
+SHORT = {"crop": 1.0, "delays": (0.0, 2.0)}
+
+
+def test_music_that_outlasts_crop_and_delays(tree):
+    assert foresee(config_of(tree, **SHORT), plan_study(tree.root)) == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"crop": 15.0}, r"--crop 15(.|\n)*smaller --crop"),
+        ({"crop": 0.0, "delays": (3.0, 20.0)}, "too short"),
+        ({"crop": 0.0, "delays": (-20.0, 0.0)}, "too short"),
+        ({"crop": 4.0, "delays": (0.0, 2.0)}, r"use a crop of 2 s or less"),
+    ],
+)
+def test_music_that_is_too_short_for_everybody(tree, model, words):
+    with pytest.raises(BadDataError, match=words) as error:
+        foresee(config_of(tree, **model), plan_study(tree.root))
+    assert "sub-01: piece" in str(error.value)
+
+
+def test_who_alone_is_too_short_is_named(tree):
+    tree.events("50\tn/a\tpiece_a.wav", sub="02", task="a")
+    found = foresee(config_of(tree, **SHORT), plan_study(tree.root))
+    assert list(found) == ["02"]
+    assert "piecea in sub-02_task-a is too short for --crop 1" in found["02"][0]
+
+
+def test_a_tone_is_no_music(tree):
+    tree.audio("beep.wav", 0.3)
+    for sub in ("01", "02"):
+        tree.events("2\t0.3\tbeep.wav", "6\tn/a\tpiece_a.wav", sub=sub, task="a")
+    with pytest.raises(BadDataError, match=r"beep lasts 0\.30 s, too short for a patch"):
+        foresee(config_of(tree, **SHORT), plan_study(tree.root))
+
+
+def test_dummies_at_the_start_of_the_music_count(tree):
+    plan = plan_study(tree.root, dummy_scans="8")
+    with pytest.raises(BadDataError, match="too short"):
+        foresee(config_of(tree, **SHORT), plan)
+
+
+def test_runs_of_other_repetition_times(tree):
+    tree.bold(sub="02", task="b", n_volumes=30, tr=1.0)
+    found = foresee(config_of(tree, **SHORT), plan_study(tree.root))
+    assert found == {"02": ["runs of different repetition times: 1 s, 2 s"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [
+        (".", True),
+        ("results", True),
+        ("sub-01/func", True),
+        ("sourcedata/x", True),
+        ("derivatives/fmriprep", True),
+        ("derivatives/fmriprep/musenc", True),
+        ("derivatives/musenc", False),
+        ("derivatives/a/b", False),
+        ("../study2", False),
+        ("../out", False),
+    ],
+)
+def test_an_output_folder_inside_the_data(tree, place, inside):
+    plan, config = plan_study(tree.root), config_of(tree, Path(tree.root, place))
+    if not inside:
+        return check_output_folder(config, plan)
+    with pytest.raises(UsageError, match=r"lies inside(.|\n)*musenc"):
+        foresee(config, plan)
+
+
+def test_a_link_into_the_data_is_inside(tree):
+    link = tree.root.parent / "out"
+    (tree.root / "results").mkdir()
+    link.symlink_to(tree.root / "results")
+    with pytest.raises(UsageError, match="lies inside the raw dataset"):
+        check_output_folder(config_of(tree, link), plan_study(tree.root))
+
+
+def test_spheres_and_files_of_features_that_are_not_there(tree, monkeypatch, tmp_path):
+    plan = plan_study(tree.root)
+    with pytest.raises(MissingInputError):
+        foresee(config_of(tree, features=(f"precomputed:{tmp_path / 'none'}",), **SHORT), plan)
+
+    def absent():
+        raise MissingInputError("The spheres are not installed.")
+
+    monkeypatch.setattr(module, "fslr_spheres", absent)
+    assert foresee(config_of(tree, **SHORT), plan) == {}
+    runs = tuple(dataclasses.replace(run, kind="cifti") for run in plan.runs)
+    with pytest.raises(MissingInputError, match="spheres"):
+        foresee(config_of(tree, **SHORT), dataclasses.replace(plan, runs=runs))
