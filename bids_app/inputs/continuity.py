@@ -38,7 +38,8 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
         if named.extension not in _NIFTI or not agrees or content_problem(path):
             continue
         try:
-            shape = nibabel.load(path).shape
+            image: Any = nibabel.load(path)
+            shape = image.shape
         except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError):
             continue
         if len(shape) == 4:
