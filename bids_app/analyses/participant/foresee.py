@@ -9,8 +9,8 @@ from bids_app.config import Config
 from bids_app.encoding.folds import make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
 from bids_app.errors import BadDataError, MusencError, UsageError
-from bids_app.features.logmel import patch_count
-from bids_app.features.registry import SAMPLE_RATE, find_space
+from bids_app.features.logmel import PATCH_SECONDS
+from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.resources import fslr_spheres
@@ -49,11 +49,12 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     for row in rows:
         for stimulus in plan.stimuli:
             row.file_of(stimulus.label)
-    hop = config.model.hop
+    shortest = max(PATCH_SECONDS if row.step is None else row.step for row in rows)
     short = {
-        s.label: f"{s.label} lasts {s.duration:.2f} s, too short for a patch of 0.96 s: {_OUT}"
+        s.label: f"{s.label} lasts {s.duration:.2f} s, too short for features of {shortest:.2f} s: "
+        + _OUT
         for s in plan.stimuli
-        if patch_count(int(s.duration * SAMPLE_RATE), hop) < 1
+        if s.duration < shortest
     }
     found: dict[str, list[str]] = {}
     for who in plan.participants:

@@ -58,7 +58,7 @@ def test_a_tone_is_no_music(tree):
     tree.audio("beep.wav", 0.3)
     for sub in ("01", "02"):
         tree.events("2\t0.3\tbeep.wav", "6\tn/a\tpiece_a.wav", sub=sub, task="a")
-    with pytest.raises(BadDataError, match=r"beep lasts 0\.30 s, too short for a patch"):
+    with pytest.raises(BadDataError, match=r"beep lasts 0\.30 s, too short for features"):
         foresee(config_of(tree, **SHORT), plan_study(tree.root))
 
 
