@@ -87,12 +87,15 @@ class Universe:
         Whether these are all participants.
     everything : callable
         Gives the entities of the runs of all participants, from the names of their files.
+    raw_dir : Path or None
+        The raw dataset: what is there, but was not preprocessed, can be excluded.
     """
 
     participants: tuple[str, ...]
     runs: Sequence[Mapping[str, str]]
     whole: bool
     everything: Callable[[], Sequence[Mapping[str, str]]]
+    raw_dir: Path | None = None
 
     def labels(self, key: str) -> set[str]:
         """Labels of an entity."""
@@ -105,6 +108,15 @@ class Universe:
         if any(entities_agree(entities, run) for run in self.runs):
             return True
         return not self.whole and any(entities_agree(entities, run) for run in self.everything())
+
+    def knows(self, entities: Mapping[str, str]) -> bool:
+        """Whether some run, or a participant without any, is called so."""
+        if self.meets(entities):
+            return True
+        raw = [] if self.raw_dir is None else named_runs([self.raw_dir])
+        people = {*self.participants, *(run["sub"] for run in raw)}
+        alone = set(entities) == {"sub"} and entities["sub"] in people
+        return alone or any(entities_agree(entities, run) for run in raw)
 
     def meant(self, entities: Mapping[str, str], notes: list[str]) -> dict[str, str]:
         """Entities with labels as they are on disk."""
@@ -176,7 +188,7 @@ def meant_selection(selection: Selection, universe: Universe) -> tuple[Selection
         meant = universe.meant(entities, own)
         notes += [f"--exclude-run {text}: {note}" for note in own]
         excluded.append("_".join(f"{key}-{value}" for key, value in meant.items()))
-        if not universe.meets(meant):
+        if not universe.knows(meant):
             nothing.append(text)
     if nothing:
         raise NothingSelectedError(

@@ -165,6 +165,7 @@ def _universe(located: Located, selection: Selection, bold: list[NamedFile]) -> 
         [dict(run) for run in sorted(runs)],
         not selection.participants,
         functools.cache(lambda: named_runs(folders)),
+        located.raw_dir,
     )
 
 

@@ -147,6 +147,17 @@ def test_runs_to_exclude_by_number_and_of_others(tree):
     assert [r.label for r in plan.runs] == ["sub-02_task-a", "sub-02_task-b"]
 
 
+def test_what_was_not_preprocessed_can_be_excluded(tree):
+    tree.simple()
+    (tree.fmriprep / "sub-03/anat").mkdir(parents=True)
+    (tree.raw(sub="04") / "sub-04_task-c_bold.nii.gz").write_bytes(b"x")
+    texts = ("sub-03", "sub-04_task-c")
+    assert len(plan_study(tree.root, exclude_runs=texts).runs) == 4
+    for text in ("sub-05", "sub-04_task-d"):
+        with pytest.raises(NothingSelectedError, match="names no run"):
+            plan_study(tree.root, exclude_runs=(text,))
+
+
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
