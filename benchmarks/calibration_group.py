@@ -29,6 +29,7 @@ from bids_app.group import (
     AlignmentResult,
     PredictionModel,
     group_alignment,
+    isc,
     median_penalty,
     sign_flip_max_t,
     spin_alignment,
@@ -268,6 +269,29 @@ def predicted_case(
     }
 
 
+def isc_case(
+    n_participants: int,
+    seed: int,
+    *,
+    n_vertices: int = 30,
+    lengths: tuple[int, ...] = (90, 140, 200),
+) -> dict[str, float]:
+    """Inter-subject correlation of responses that share nothing, AR(1).
+
+    Share of vertices, and whether any vertex passes, at .05.
+    """
+    rng = np.random.default_rng([seed, 53])
+    responses = []
+    for n in lengths:
+        own = np.moveaxis(_colored(rng, (n, n_participants, n_vertices), 0.7), 0, 1)
+        responses.append(own)
+    found = isc(responses, n_draws=999, n_bootstrap=2, seed=seed)
+    return {
+        "one vertex": float((found.p <= 0.05).mean()),
+        "any vertex": float((found.p_max <= 0.05).any()),
+    }
+
+
 def _colored(rng: np.random.Generator, shape: tuple[int, ...], rho: float) -> np.ndarray:
     series = rng.standard_normal(shape)
     series[0] /= np.sqrt(1 - rho**2)
@@ -288,6 +312,9 @@ def cases(setting: Setting) -> Iterator[Case]:
         yield f"curvature along gradient, SNR {size}", 200, run
     for tail in ("greater", "two-sided"):
         yield f"family-wise error, {tail}", 2000, partial(family_wise_case, setting, tail=tail)
+    for n_participants in (3, 6, 12, 39):
+        name = f"inter-subject correlation, {n_participants} participants"
+        yield name, 200, partial(isc_case, n_participants)
     for shared in (0.0, 0.1, 0.2, 0.3):
         yield f"predicted, ISC {shared}", 200, partial(predicted_case, shared)
 

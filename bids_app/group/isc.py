@@ -1,4 +1,9 @@
-"""Inter-subject correlation of responses to the same stimuli."""
+"""Inter-subject correlation of responses to the same stimuli.
+
+Without a common response the phases of participants' series have nothing to do with each other.
+The null rotates every participant's phases by draws of their own, the same for all vertices. The
+pairwise mean is then a U-statistic: skewed, so that p and maximum come from draws.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,10 @@ from bids_app.errors import BadDataError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
 
+ComplexArray = npt.NDArray[np.complex64]
 FloatArray = npt.NDArray[np.float64]
 
-_CHUNK = 1024
+_CHUNK = 512
 # Of the 95 % interval.
 _TAILS = ((1 - 0.95) / 2, (1 + 0.95) / 2)
 
@@ -34,9 +40,16 @@ class IscResult:
         Fisher-z mean over pairs of participants, back-transformed.
     ci_low, ci_high : (n_vertices,) float64
         95 % bootstrap interval of `pairwise`, participants resampled, pairs of a participant with
-        itself left out.
+        itself left out. It describes, and tests nothing.
     p : (n_vertices,) float64
-        One-sided p of a positive pairwise mean: the bootstrap distribution moved to zero.
+        One-sided p of a positive mean over pairs, of draws with independent phases.
+    p_max : (n_vertices,) float64
+        The same corrected by the largest value over vertices of each draw, every vertex in units
+        of its standard deviation.
+    sd : (n_vertices,) float64
+        Standard deviation of the mean over pairs under that null, in closed form.
+    null_max : (n_draws,) float64
+        Largest value of each draw.
     n_pairs : (n_vertices,) int
         Pairs that count.
     """
@@ -47,16 +60,20 @@ class IscResult:
     ci_low: FloatArray
     ci_high: FloatArray
     p: FloatArray
+    p_max: FloatArray
+    sd: FloatArray
+    null_max: FloatArray
     n_pairs: npt.NDArray[np.int64]
 
 
 def isc(
     responses: npt.ArrayLike | Sequence[npt.ArrayLike],
     *,
+    n_draws: int = 1000,
     n_bootstrap: int = 1000,
     seed: int,
 ) -> IscResult:
-    """Leave-one-out and pairwise inter-subject correlation with a participant bootstrap.
+    """Leave-one-out and pairwise inter-subject correlation, tested by random phases.
 
     Parameters
     ----------
@@ -64,10 +81,12 @@ def isc(
         Cleaned responses on the stimulus' clock. A participant with a value that is not finite, or
         with a constant response, is missing at that vertex for that stimulus. Memory-mapped arrays
         are read in pieces.
+    n_draws : int
+        Draws of phases. What is tested is the mean of r over pairs and stimuli.
     n_bootstrap : int
-        Resamples of participants.
+        Resamples of participants, for the interval.
     seed : int
-        Seed of the bootstrap; all vertices share the resamples.
+        Seed of phases and bootstrap; all vertices share both.
 
     Returns
     -------
@@ -83,7 +102,7 @@ def isc(
     -----
     Hasson et al. 2004, doi:10.1126/science.1089506; bootstrap of Chen et al. 2016,
     doi:10.1016/j.neuroimage.2016.05.023. Leave-one-out values are not independent of one another:
-    they describe, the bootstrap tests.
+    they describe, the pairwise mean is tested.
     """
     stimuli = _check(responses)
     n_participants, _, n_vertices = stimuli[0].shape
@@ -93,20 +112,34 @@ def isc(
     pairs = np.triu_indices(n_participants, 1)
     weights = (draws[:, pairs[0]] * draws[:, pairs[1]]).astype(np.float64)
     leave_one_out = np.empty((n_participants, n_vertices))
-    rows = np.empty((4, n_vertices))
+    turns = [_turns(series.shape[:2], k, n_draws, seed) for k, series in enumerate(stimuli)]
+    rows, tested = np.empty((3, n_vertices)), np.empty((3, n_vertices))
+    largest = np.full(n_draws, -np.inf)
     n_pairs = np.empty(n_vertices, dtype=np.int64)
     for start in range(0, n_vertices, _CHUNK):
         part = slice(start, min(start + _CHUNK, n_vertices))
         loo_z, pair_z = _average_stimuli(stimuli, part, pairs)
         leave_one_out[:, part] = np.tanh(loo_z)
         rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights)
+        observed, sd, drawn = _draw(stimuli, part, turns)
+        with np.errstate(invalid="ignore"):
+            beyond = (drawn >= observed * (1 - 1e-6)).sum(axis=0)
+        p = np.where(np.isfinite(observed), (1 + beyond) / (1 + n_draws), np.nan)
+        tested[:, part] = observed / sd, sd, p
+        if np.isfinite(sd).any():
+            np.maximum(largest, np.nanmax(drawn / sd, axis=1), out=largest)
+    beyond = n_draws - np.searchsorted(np.sort(largest), tested[0] * (1 - 1e-6), side="left")
+    p_max = np.where(np.isfinite(tested[0]), (1 + beyond) / (1 + n_draws), np.nan)
     return IscResult(
         leave_one_out=leave_one_out,
         leave_one_out_mean=np.tanh(finite_mean(fisher_z(leave_one_out))),
         pairwise=np.tanh(rows[0]),
         ci_low=np.tanh(rows[1]),
         ci_high=np.tanh(rows[2]),
-        p=rows[3],
+        p=tested[2],
+        p_max=p_max,
+        sd=tested[1],
+        null_max=largest,
         n_pairs=n_pairs,
     )
 
@@ -164,8 +197,72 @@ def _unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     return series, missing
 
 
+def _turns(shape: tuple[int, ...], stimulus: int, n_draws: int, seed: int) -> ComplexArray:
+    """Unit numbers that turn every participant's frequencies, (n_freq, n_draws, n_participants).
+
+    Those of a participant do not depend on how many there are. The Nyquist frequency has no
+    phase but a sign.
+    """
+    n_participants, n_times = shape
+    n_freq = n_times // 2
+    turns = np.empty((n_freq, n_draws, n_participants), dtype=np.complex64)
+    for participant in range(n_participants):
+        rng = generator(seed, "isc phases", stimulus, participant)
+        phases = rng.uniform(0, 2 * np.pi, (n_freq, n_draws))
+        turns[:, :, participant] = np.exp(1j * phases)
+    if n_times % 2 == 0:
+        turns[-1] = np.sign(turns[-1].real)
+    return turns
+
+
+def _draw(
+    stimuli: list[npt.NDArray], part: slice, turns: Sequence[ComplexArray]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean r over pairs and stimuli, its standard deviation, and draws of it.
+
+    From the length of the sum of n unit series: (|sum|^2 - n) / (n (n - 1)). Returns
+    (n_vertices,), (n_vertices,) and (n_draws, n_vertices).
+    """
+    n_vertices = stimuli[0][:, :, part].shape[2]
+    observed, variance, count = np.zeros((3, n_vertices))
+    drawn = np.zeros((turns[0].shape[1], n_vertices))
+    for responses, turn in zip(stimuli, turns, strict=True):
+        unit, missing = _unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
+        n = (~missing).sum(axis=0)
+        use = n > 1
+        share = np.where(use, 1 / np.maximum(n * (n - 1), 1), 0.0)
+        spectra = _unit_spectra(unit)
+        length = np.zeros_like(drawn)
+        for own, turned in zip(spectra, turn, strict=True):
+            total = turned @ own
+            length += total.real**2 + total.imag**2
+        power = spectra.real.astype(np.float64) ** 2 + spectra.imag.astype(np.float64) ** 2
+        products = (power.sum(axis=1) ** 2 - (power**2).sum(axis=1)) / 2
+        factor = np.full(len(products), 0.5)
+        if unit.shape[1] % 2 == 0:
+            factor[-1] = 1.0
+        observed += share * (np.einsum("tv,tv->v", total := unit.sum(axis=0), total) - n)
+        variance += (2 * share) ** 2 * (factor @ products)
+        drawn += share * (length - n)
+        count += use
+    count = np.where(count > 0, count, np.nan)
+    return observed / count, np.sqrt(variance) / count, drawn / count
+
+
+def _unit_spectra(unit: FloatArray) -> ComplexArray:
+    """Fourier coefficients of series of length 1, whose squares add up to 1.
+
+    (n_freq, n_participants, n_vertices) from (n_participants, n_times, n_vertices).
+    """
+    n_times = unit.shape[1]
+    spectra = np.fft.rfft(unit, axis=1)[:, 1:] * np.sqrt(2 / n_times)
+    if n_times % 2 == 0:
+        spectra[:, -1] /= np.sqrt(2)
+    return np.ascontiguousarray(np.swapaxes(spectra, 0, 1).astype(np.complex64))
+
+
 def _bootstrap(pair_z: FloatArray, weights: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Mean, interval and p of the pairwise Fisher z: (4, n_vertices), and pairs that count."""
+    """Mean and interval of the pairwise Fisher z: (3, n_vertices), and pairs that count."""
     finite = np.isfinite(pair_z)
     z = np.where(finite, pair_z, 0.0)
     n_pairs = finite.sum(axis=0)
@@ -174,9 +271,8 @@ def _bootstrap(pair_z: FloatArray, weights: FloatArray) -> tuple[FloatArray, npt
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = weights @ z / total
     usable = np.isfinite(drawn)
-    p = (1.0 + (usable & (drawn - mean >= mean)).sum(axis=0)) / (1.0 + usable.sum(axis=0))
     low, high = np.full((2, z.shape[1]), np.nan)
     some = usable.any(axis=0)
     if some.any():
         low[some], high[some] = np.nanquantile(drawn[:, some], _TAILS, axis=0)
-    return np.stack([mean, low, high, np.where(n_pairs > 0, p, np.nan)]), n_pairs
+    return np.stack([mean, low, high]), n_pairs

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import MissingInputError
-from bids_app.outputs import EMOTION_LABEL, parse_entities, sidecar_of
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
-from bids_app.report.sources import BoolArray, GroupFiles, column, to_float
+from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
 _MAX_ROWS = 60
+_MAX_NAMED = 8
 
 
 def isc_section(files: GroupFiles) -> Section:
@@ -46,7 +47,7 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         }.get(parse_entities(path).get("desc", ""), "")
         values = files.both(path)[0]
         stem = path.name.replace("_stat-isc_", "_stat-p_")
-        p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-isc_", stem))
+        p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-iscmaxt_", stem))
         inside = _significant(files, p_path)
         told = files.json(sidecar_of(path))
         stimuli = ", ".join(told.get("Stimuli") or []) or "all stimuli"
@@ -128,7 +129,7 @@ def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
     n_people = 0 if people is None else int(people.sum())
     over_people = f"{n_people} vertices pass over people alone."
     if not both.is_file():
-        done = files.root / f"group_model-{EMOTION_LABEL}_settings.json"
+        done = files.tree.group_table("settings.json", model=EMOTION_LABEL)
         reason = files.json(done).get("MusicMissing") if done.is_file() else ""
         return None, (
             f"Nothing is claimed: there is no null over music ({reason or 'not computed'}), and"
@@ -176,11 +177,31 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
         picture(
             profile_lines_figure(series, names, "prediction accuracy of the rating (r)"),
             alt=f"Accuracy of predicting {' and '.join(scales)} from each layer",
-            caption="How well each layer predicts the ratings of music it was not fitted to.",
+            caption="How well each layer predicts the ratings of music it was not fitted to. "
+            + _predicted(files, rows),
             source=files.name(found[0]),
         ),
         *_pair_tables(files),
     ]
+
+
+def _predicted(files: GroupFiles, rows: Rows) -> str:
+    """Layers and scales for which both claims hold, and what is not claimed."""
+    people = [row for row in rows if to_float(row.get("p")) < SIGNIFICANCE]
+    over_people = f"{len(people)} of {len(rows)} layers and scales pass over people alone."
+    if not any(np.isfinite(to_float(row.get("p_music"))) for row in rows):
+        done = files.file("settings.json", desc=RATINGS_DESC)
+        reason = files.json(done).get("MusicMissing") if done.is_file() else ""
+        return (
+            f"Nothing is claimed: there is no null over music ({reason or 'not computed'})."
+            f" {over_people}"
+        )
+    both = [r for r in people if to_float(r.get("p_music_corrected")) < SIGNIFICANCE]
+    named = ", ".join(f"{row['scale']} by {row['name']}" for row in both[:_MAX_NAMED])
+    more = f" and {len(both) - _MAX_NAMED} more" if len(both) > _MAX_NAMED else ""
+    which = "over people and over music (both corrected over layers and scales)"
+    claim = f"Predicted {which}: {named}{more}." if both else f"Nothing is predicted {which}."
+    return f"{claim} {over_people}"
 
 
 def _pair_tables(files: GroupFiles) -> list[Block]:
@@ -188,7 +209,7 @@ def _pair_tables(files: GroupFiles) -> list[Block]:
     blocks: list[Block] = []
     for desc, title in (
         ("preferredlayers", "Center of mass of each profile, in layers, and its 95 % interval"),
-        ("ratingpairs", "Do two scales prefer different layers? The slope decides"),
+        ("ratingpairs", "Do two scales prefer different layers? (over people alone)"),
     ):
         path = files.file("summary.tsv", desc=desc)
         if path.is_file():

@@ -118,3 +118,87 @@ def test_unusable_responses_are_refused(shape):
 def test_participants_must_be_the_same_in_every_stimulus(responses):
     with pytest.raises(BadDataError, match=r"responses\[1\]"):
         isc([responses, responses[1:]], seed=0)
+
+
+def turned_pairs(series, phases):
+    """Mean correlation over pairs of series whose phases are turned, one participant at a time."""
+    n_participants, n_times = series.shape
+    turned = np.empty_like(series)
+    for k, own in enumerate(phases):
+        spectrum = np.fft.rfft(series[k] - series[k].mean())
+        turn = np.exp(1j * np.r_[0, own])
+        if n_times % 2 == 0:
+            turn[-1] = np.sign(np.cos(own[-1]))
+        turned[k] = np.fft.irfft(spectrum * turn, n_times)
+    return np.corrcoef(turned)[np.triu_indices(n_participants, 1)].mean()
+
+
+@pytest.mark.parametrize("n_times", [40, 41])
+def test_draws_are_pairs_of_series_with_turned_phases(n_times):
+    rng = np.random.default_rng(2)
+    responses = rng.normal(size=(5, n_times, 3)) + rng.normal(size=(n_times, 3))
+    n_draws, seed = 60, 9
+    result = isc(responses, n_draws=n_draws, n_bootstrap=5, seed=seed)
+    phases = np.stack(
+        [
+            generator(seed, "isc phases", 0, k).uniform(0, 2 * np.pi, (n_times // 2, n_draws))
+            for k in range(5)
+        ]
+    )
+    drawn = np.array(
+        [
+            [turned_pairs(responses[:, :, v], phases[:, :, draw]) for v in range(3)]
+            for draw in range(n_draws)
+        ]
+    )
+    observed = [np.corrcoef(responses[:, :, v])[np.triu_indices(5, 1)].mean() for v in range(3)]
+    wanted = (1 + (drawn >= observed).sum(axis=0)) / (1 + n_draws)
+    np.testing.assert_allclose(result.p, wanted)
+    largest = (drawn / result.sd).max(axis=1)
+    np.testing.assert_allclose(result.null_max, largest, rtol=1e-4)
+    scaled = np.array(observed) / result.sd
+    np.testing.assert_allclose(
+        result.p_max, (1 + (largest[:, np.newaxis] >= scaled).sum(axis=0)) / (1 + n_draws)
+    )
+
+
+def test_the_standard_deviation_is_that_of_the_draws(responses):
+    responses[3, 4, 2] = np.nan
+    parts = [responses[:, :30], responses[:, 30:]]
+    result = isc(parts, n_draws=10, n_bootstrap=5, seed=0)
+    rng = np.random.default_rng(5)
+    for v in (0, 2, 5):
+        drawn = np.zeros(1500)
+        for part in parts:
+            there = np.isfinite(part[:, :, v]).all(axis=1)
+            series = part[there, :, v]
+            n_freq = series.shape[1] // 2
+            drawn += [
+                turned_pairs(series, rng.uniform(0, 2 * np.pi, (len(series), n_freq)))
+                for _ in range(1500)
+            ]
+        assert drawn.std() / 2 == pytest.approx(result.sd[v], rel=0.08)
+
+
+def test_chunks_do_not_change_the_draws(responses, monkeypatch):
+    plain = isc(responses, n_draws=50, n_bootstrap=5, seed=0)
+    monkeypatch.setattr(importlib.import_module("bids_app.group.isc"), "_CHUNK", 4)
+    other = isc(responses, n_draws=50, n_bootstrap=5, seed=0)
+    np.testing.assert_array_equal(plain.p, other.p)
+    np.testing.assert_allclose(plain.null_max, other.null_max, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_participants", [3, 12])
+def test_responses_that_share_nothing_keep_the_level(n_participants):
+    """Autocorrelated series; the share of vertices, and of studies with any."""
+    found, any_found = [], []
+    for seed in range(40):
+        rng = np.random.default_rng([seed, n_participants])
+        series = rng.normal(size=(n_participants, 70, 12))
+        for t in range(1, 70):
+            series[:, t] += 0.7 * series[:, t - 1]
+        result = isc(series, n_draws=199, n_bootstrap=2, seed=seed)
+        found.append((result.p <= 0.05).mean())
+        any_found.append((result.p_max <= 0.05).any())
+    assert 0.02 < np.mean(found) < 0.09
+    assert np.sum(any_found) <= 6

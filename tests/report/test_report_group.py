@@ -237,7 +237,7 @@ def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, 
     writer = fake_outputs.GroupWriter(own_folder)
     r = np.random.default_rng(3).random(20484)
     writer.statmap("isc", r, ["pairwise"], model="", desc="pairwise")
-    writer.statmap("p", np.where(r > 0.9, 0.01, 0.5), ["p"], model="", desc="isc")
+    writer.statmap("p", np.where(r > 0.9, 0.01, 0.5), ["p"], model="", desc="iscmaxt")
     (block,) = isc_pictures(GroupFiles(own_folder), mesh)
     assert "mean over pairs of participants" in block.alt
     assert f"Outlined: {(r > 0.9).sum()} vertices" in block.caption

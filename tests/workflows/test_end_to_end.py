@@ -35,7 +35,7 @@ GROUP_MAPS = {
         for stat in ("slope", "t", "p", "curvature", "centroid", "argmax", "max", "stability")
     ),
     *((stat, "curvature") for stat in ("t", "p")),
-    *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc")),
+    *(("p", desc) for desc in ("maxt", "tfce", "layermean", "isc", "iscmaxt")),
     ("r", "layermean"),
     ("value", "gradienttruth"),
     ("isc", "pairwise"),

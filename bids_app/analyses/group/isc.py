@@ -92,9 +92,21 @@ _OUTPUTS = tuple(
             "isc",
             "leaveoneout",
             "leave_one_out_mean",
-            "each participant with the others' mean",
+            "each participant with the others' mean (describes: values are not independent)",
         ),
-        ("p", "isc", "p", "one-sided p of the pairwise mean, participant bootstrap, uncorrected"),
+        (
+            "p",
+            "isc",
+            "p",
+            "one-sided p of the mean r over pairs, independent phases per participant, uncorrected",
+        ),
+        (
+            "p",
+            "iscmaxt",
+            "p_max",
+            "one-sided p of the mean r over pairs, independent phases per participant, corrected "
+            "over vertices by the largest value in standard deviations",
+        ),
     )
 )
 SYNCHRONY = GroupAnalysis(

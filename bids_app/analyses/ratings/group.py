@@ -24,6 +24,7 @@ from bids_app.analyses.folder.read import (
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEffects, group_effects
+from bids_app.analyses.ratings.layer_music import ScoresMusic, scores_music
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
@@ -115,10 +116,15 @@ def infer_rating_maps(
 
 
 def infer_rating_scores(
-    tree: OutputTree, model: str, participants: Sequence[str], statistics: Statistics
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    cache_dir: Path,
+    statistics: Statistics,
+    n_threads: int = 1,
 ) -> ScoreTests | None:
     """Layers and ratings over participants; None where too few have scores."""
-    test = partial(_test_scores, tree, model, participants, statistics)
+    test = partial(_test_scores, tree, model, participants, cache_dir, statistics, n_threads)
     return _if_enough("layers and ratings", test)
 
 
@@ -271,17 +277,25 @@ class ScoreTests:
         Mean over participants.
     lags : (n_lags,) array
         Seconds by which the rating follows.
+    music : ScoresMusic
+        Accuracies over music.
     """
 
     group: RatingGroup
     scores: GroupScores
+    music: ScoresMusic
     changes: SignFlipResult | None
     change_r: NDArray[np.float64]
     lags: NDArray[np.float64]
 
 
 def _test_scores(
-    tree: OutputTree, model: str, participants: Sequence[str], statistics: Statistics
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    cache_dir: Path,
+    statistics: Statistics,
+    n_threads: int,
 ) -> ScoreTests:
     """Profile of every scale over layers, and whether scales prefer different layers.
 
@@ -310,14 +324,29 @@ def _test_scores(
     group = RatingGroup(
         model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out
     )
+    r = np.stack(
+        [own[p].r[:, [own[p].scales.index(scale) for scale in scores.scales]] for p in kept]
+    )
+    music = scores_music(
+        tree,
+        model,
+        kept,
+        stored,
+        scores.layer_names,
+        scores.scales,
+        r,
+        cache_dir,
+        statistics,
+        n_threads,
+    )
     read = [_read_changes(tree.scores(p, model, "changes"), scores) for p in kept]
     tables = [table for table in read if table is not None]
     if len(tables) < len(kept):
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
-        return ScoreTests(group, scores, None, nothing, np.empty(0))
+        return ScoreTests(group, scores, music, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
     tested = sign_flip_max_t(z, **statistics.flips)
-    return ScoreTests(group, scores, tested, np.tanh(z.mean(axis=0)), tables[0][1])
+    return ScoreTests(group, scores, music, tested, np.tanh(z.mean(axis=0)), tables[0][1])
 
 
 def _read_scores(
@@ -337,7 +366,7 @@ def _read_scores(
     if not scales or any(own != layers[0] for own in layers):
         raise damaged(path, f"{len(scales)} scales of {[len(own) for own in layers]} layers", "all")
     names = layers[0]
-    columns = {
+    columns: dict[str, Any] = {
         stat: np.stack([means.loc[means["scale"] == s, stat].to_numpy(float) for s in scales], 1)
         for stat in ("r", "z", "p", "q")
     }

@@ -44,6 +44,10 @@ class RatingScores:
         Scales that are left out, and why.
     details : dict
         Settings, for the sidecar.
+    times : sequence of array of shape (n_times,)
+        Seconds of each stimulus at which its ratings were taken.
+    values : sequence of array of shape (n_times, n_scales)
+        The courses that were predicted, filtered.
     """
 
     scales: list[str]
@@ -58,6 +62,17 @@ class RatingScores:
     alpha: NDArray[np.float64]
     skipped: dict[str, str]
     details: dict[str, Any]
+    times: Sequence[NDArray[np.float64]] = ()
+    values: Sequence[NDArray[np.float64]] = ()
+
+    def courses(self) -> list[dict[str, Any]]:
+        """One row per scale, stimulus and sample: what was predicted, for the table."""
+        return [
+            {"scale": scale, "stimulus": stimulus, "time": second, "value": value}
+            for k, scale in enumerate(self.scales)
+            for stimulus, clock, own in zip(self.stimuli, self.times, self.values, strict=True)
+            for second, value in zip(clock.tolist(), own[:, k].tolist(), strict=True)
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per layer, scale and held-out stimulus (``mean``: over them), for the table."""
@@ -261,6 +276,8 @@ def _split(
             alpha=stacked["alpha"][:, :, part],
             skipped=job.skipped,
             details=details,
+            times=job.times,
+            values=job.values,
         )
     return scores
 

@@ -168,6 +168,12 @@ SCORE_COLUMNS = {
     "q": "Benjamini-Hochberg q over the layers of a scale",
     "alpha": "ridge penalty chosen inside the training stimuli",
 }
+COURSE_COLUMNS = {
+    "scale": "what was rated",
+    "stimulus": "label of the stimulus",
+    "time": "seconds into the audio file",
+    "value": "rating as it was predicted, averaged over the sample and high-passed",
+}
 CHANGE_COLUMNS = {
     "scale": "what was rated",
     "layer": "number of the layer (1-based)",
@@ -282,6 +288,7 @@ SCORES = ParticipantAnalysis(
     cost=_cost_of_scores,
     tables=(
         TableOutput("scores", "ratings", SCORE_COLUMNS, each="scores", value="rows"),
+        TableOutput("timeseries", "ratings", COURSE_COLUMNS, each="scores", value="courses"),
         TableOutput("scores", "changes", CHANGE_COLUMNS, each="changes", value="rows"),
     ),
     desc=RATINGS_DESC,

@@ -113,6 +113,8 @@ def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
             "high": scores.high[layer, k],
             "t": scores.t[layer, k],
             "p": scores.p[layer, k],
+            "p_music": result.music.p[layer, k],
+            "p_music_corrected": result.music.p_max[layer, k],
         }
         for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
     ]
@@ -192,6 +194,9 @@ PROFILE_COLUMNS = {
     "high": "97.5 percentile",
     "t": "t of the accuracy over participants",
     "p": "one-sided sign-flip p, corrected over layers and scales (max-T)",
+    "p_music": "one-sided p over music (phases of everybody's ratings rotated alike), uncorrected; "
+    "n/a where there is no such test",
+    "p_music_corrected": "the same corrected over layers and scales by the largest of each draw",
 }
 PREFERRED_COLUMNS = {
     "scale": "what was rated",
