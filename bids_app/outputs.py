@@ -77,8 +77,8 @@ STAT_DESCRIPTIONS = {
     "max": "highest accuracy over layers",
     "stability": "share of bootstrap samples of participants with the same best layer",
     "effect": "effect of a contrast",
-    "turned": "effect by frequency of the piece (fixed, then cosine and sine): fixed and cosines "
-    "of all pieces add up to the effect; for the null over music of the group level",
+    "turned": "effect by frequency of the piece (fixed, then cosine and sine of the phase of its "
+    "regressors); for the null over music of the group level",
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",
     "n": "participants with a result at the vertex",

@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Vertices worked on at a time; does not change the result.
 _CHUNK = 4096
+# Of a frequency's energy outside the nuisance: frequencies that are nearly gone stay small.
+_LEAST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,9 @@ def turned_effects(
 
         fixed + sum over f of  cosine_f cos(phase_f) + sine_f sin(phase_f)
 
+    up to a factor per frequency: turned regressors lose energy to the nuisance, the observed ones
+    do not, and the terms make up for it.
+
     Parameters
     ----------
     bold : (n_times, n_vertices) array
@@ -85,8 +90,8 @@ def turned_effects(
     -------
     list of (n_contrasts, 1 + 2 * n_freq, n_vertices) float32
         Of each window: what does not turn (mean, higher frequencies; the first has rows outside
-        all windows too), then cosine and sine of every frequency. Sums at phase zero, over
-        windows, are the effects of `fit_run`. NaN where the autocorrelation is.
+        all windows too), then cosine and sine of every frequency. NaN where the autocorrelation
+        is.
 
     Raises
     ------
@@ -117,7 +122,7 @@ def turned_effects(
             part = columns[start : start + _CHUNK]
             series = _whiten(np.asarray(bold[:, part], dtype=np.float64), rho)
             series -= basis @ (basis.T @ series)
-            parts = _turn(regressors, series, windows, n_freq)
+            parts = _turn(regressors, series, windows, n_freq, basis)
             for own, values in zip(found, parts, strict=True):
                 own[:, :, part] = values
     return found
@@ -135,21 +140,31 @@ def _turn(
     series: FloatArray,
     windows: Sequence[slice],
     n_freq: Sequence[int],
+    nuisance: FloatArray,
 ) -> list[FloatArray]:
+    """Terms of every window; `nuisance` is an orthonormal basis of what the series are freed of.
+
+    A turned regressor has a part of its energy in the nuisance, where series have none; the
+    observed one has not. Frequency by frequency terms are as large as without that loss.
+    """
     parts = []
     for window, n in zip(windows, n_freq, strict=True):
         x, y = regressors[:, window], series[window]
         kept = slice(1, n + 1)
         left, right = np.fft.rfft(x, axis=1)[:, kept], np.fft.rfft(y, axis=0)[kept]
         crossed = (2 / x.shape[1]) * left[:, :, np.newaxis] * right.conj()
+        inside = np.abs(np.fft.rfft(nuisance[window], axis=0)[kept]) ** 2
+        left_over = np.maximum(1 - inside.sum(axis=1) / x.shape[1], _LEAST)
+        effects = crossed.real.sum(axis=1)
+        crossed /= np.sqrt(left_over)[:, np.newaxis]
         values = np.empty((len(regressors), 1 + 2 * n, series.shape[1]))
         values[:, 1::2], values[:, 2::2] = crossed.real, -crossed.imag
-        values[:, 0] = x @ y - values[:, 1::2].sum(axis=1)
+        values[:, 0] = x @ y - effects
         parts.append(values)
-    inside = np.zeros(len(series), dtype=bool)
+    covered = np.zeros(len(series), dtype=bool)
     for window in windows:
-        inside[window] = True
-    parts[0][:, 0] += regressors[:, ~inside] @ series[~inside]
+        covered[window] = True
+    parts[0][:, 0] += regressors[:, ~covered] @ series[~covered]
     return parts
 
 
