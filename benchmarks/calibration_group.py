@@ -27,13 +27,11 @@ from scipy.special import sph_harm_y
 
 from bids_app.group import (
     AlignmentResult,
-    PredictionModel,
+    accuracy_music_null,
     group_alignment,
     isc,
-    median_penalty,
     sign_flip_max_t,
     spin_alignment,
-    stimulus_null,
 )
 from bids_app.preference import group_residual_slopes, layer_depth, preferred_layer
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
@@ -246,21 +244,13 @@ def predicted_case(
     # Participants side by side are so many more vertices to the fit.
     fit = fit_encoding(plan, [np.hstack(list(y)) for y in responses], null="none")
     z = np.arctanh(fit.mean_r).reshape(n_participants, n_vertices)
-    chosen = fit.alpha.reshape(-1, n_participants, n_vertices)
-    chosen = np.moveaxis(chosen, 1, 0).reshape(-1, n_vertices)
-    resolution = plan.resolution
-    model = PredictionModel(
-        resolution.matrices,
-        resolution.sources,
-        resolution.fold_of,
-        [segment.size for segment in plan.segments],
+    null = accuracy_music_null(
+        [plan],
+        [[y[participant] for y in responses] for participant in range(n_participants)],
+        np.moveaxis(fit.alpha.reshape(-1, n_participants, n_vertices), 1, 0)[:, np.newaxis],
+        np.tanh(z.mean(axis=0))[np.newaxis],
     )
-    kept = [
-        y[:, segment.start : segment.stop]
-        for y, segment in zip(responses, plan.segments, strict=True)
-    ]
-    penalty = median_penalty(chosen, alphas)[np.newaxis]
-    music = stimulus_null(kept, [model], penalty, np.tanh(z.mean(axis=0))[np.newaxis]).p[0] <= 0.05
+    music = null.p[0] <= 0.05
     people = sign_flip_max_t(z, n_permutations=999, seed=seed).p_uncorrected <= 0.05
     return {
         "people": float(people.mean()),

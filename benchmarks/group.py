@@ -18,15 +18,15 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.group import (
-    PredictionModel,
+    accuracy_music_null,
     group_alignment,
     isc,
     omnibus_alignment,
     sign_flip_max_t,
     spin_alignment,
     split_half,
-    stimulus_null,
     tfce_sign_flip,
 )
 from bids_app.preference import group_residual_slopes, layer_depth
@@ -226,12 +226,13 @@ def case_whole(options: argparse.Namespace) -> str:
     )
     omnibus_alignment(layers)
     split_half(slopes, mask, seed=0)
-    responses, models, penalty = _stimulus_side(mesh.n_vertices, rng)
+    plan, responses, alphas = _stimulus_side(mesh.n_vertices, rng)
     step("ISC", lambda: isc(responses, seed=0))
+    listeners = [[y[participant] for y in responses] for participant in range(N_PARTICIPANTS)]
     step(
-        "stimulus null",
-        lambda: stimulus_null(
-            responses, models, penalty, np.tanh(z.mean(axis=0)), n_threads=threads
+        "accuracy over music",
+        lambda: accuracy_music_null(
+            [plan] * N_LAYERS, listeners, alphas, np.tanh(z.mean(axis=0)), n_threads=threads
         ),
     )
     wall, spent = time.perf_counter() - start, time.process_time() - busy
@@ -241,27 +242,24 @@ def case_whole(options: argparse.Namespace) -> str:
     )
 
 
-def _stimulus_side(n_vertices: int, rng: np.random.Generator) -> tuple[list, list, np.ndarray]:
-    """Responses of noise, and a plan of the study's size for every layer (here one for all)."""
-    from bids_app.encoding import plan_encoding
-
-    lengths = [183, 271, 530]
+def _stimulus_side(
+    n_vertices: int, rng: np.random.Generator
+) -> tuple[EncodingPlan, list[np.ndarray], np.ndarray]:
+    """A plan of the study's size (one for all layers), responses of noise, penalties."""
+    lengths, grid = [213, 301, 560], np.logspace(-3, 5, 20)
     features = np.vstack([np.cumsum(rng.normal(size=(n, 50)), axis=0) for n in lengths])
     plan = plan_encoding(
-        features @ features.T,
-        lengths,
-        delays=(3, 9),
-        crop=15,
-        tr=1.0,
-        alphas=np.logspace(-3, 5, 20),
+        features @ features.T, lengths, delays=(3, 9), crop=15, tr=1.0, alphas=grid
     )
-    sizes = [segment.size for segment in plan.segments]
-    resolution = plan.resolution
-    model = PredictionModel(resolution.matrices, resolution.sources, resolution.fold_of, sizes)
     responses = [
-        rng.standard_normal((N_PARTICIPANTS, n, n_vertices), dtype=np.float32) for n in sizes
+        rng.standard_normal((N_PARTICIPANTS, n, n_vertices), dtype=np.float32) for n in lengths
     ]
-    return responses, [model] * N_LAYERS, rng.integers(6, 14, size=(N_LAYERS, n_vertices))
+    chosen = rng.integers(6, 14, size=(N_LAYERS, 1, n_vertices))
+    return (
+        plan,
+        responses,
+        np.broadcast_to(grid[chosen], (N_PARTICIPANTS, N_LAYERS, len(lengths), n_vertices)),
+    )
 
 
 def _peak() -> float:

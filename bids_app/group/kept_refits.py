@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.group.stimulus_weights import ComplexArray, spectra_of
+from bids_app.group.music_spectra import response_spectra
 from bids_app.statistics import fisher_mean
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
+ComplexArray = npt.NDArray[np.complex64]
 
 # Share of the products' variance that the frequencies left out may carry.
 LOST = 1e-3
@@ -48,6 +49,7 @@ class MusicModel(Protocol):
     segments: Sequence[_Segment]
     folds: Sequence[Any]
     resolution: _Resolution
+    ddof: int
     plain_mean: bool
 
 
@@ -94,9 +96,10 @@ class Spectra:
 
 def fourier(plan: MusicModel, responses: Sequence[npt.NDArray]) -> Spectra:
     """Coefficients of the responses at the kept rows of a plan, z-scored within each segment."""
-    cut = [np.asarray(responses[s.block][s.start : s.stop])[np.newaxis] for s in plan.segments]
-    z, valid = spectra_of(cut, slice(0, cut[0].shape[2]))
-    return Spectra([one[0] for one in z], valid[0])
+    z, valid = response_spectra(plan.segments, responses, slice(None), plan.ddof)
+    for one in z:
+        one[~valid] = 0
+    return Spectra(z, valid)
 
 
 class KeptRefits:

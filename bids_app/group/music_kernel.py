@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ IntArray = NDArray[np.intp]
 
 # Draws worked on at a time; bounds memory.
 _BLOCK = 2500
+# Frequencies are drawn in multiples of this.
+_ROUND = 32
 # Numbers in a block's products.
 _NUMBERS = 20_000_000
 
@@ -297,9 +300,18 @@ def _turns(seed: int, label: str, kept: IntArray, draws: range) -> NDArray[np.fl
     Phases multiply the discrete Fourier transform, whose sine coefficients have the opposite sign
     of those here: hence the sign of the sine.
     """
-    n_freq = int(kept[-1]) if len(kept) else 0
-    phases = np.stack([random_phases(seed, label, draw, n_freq)[kept - 1] for draw in draws])
+    if not len(kept):
+        return np.zeros((len(draws), 0), dtype=np.float32)
+    # Fewer frequencies are the first of more: kernels on others share what is kept here.
+    n_freq = -(-int(kept[-1]) // _ROUND) * _ROUND
+    phases = _phases(seed, label, draws, n_freq)[:, kept - 1]
     return np.hstack([np.cos(phases), -np.sin(phases)]).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _phases(seed: int, label: str, draws: range, n_freq: int) -> FloatArray:
+    """Phases of one stimulus, (n_draws, n_freq); families of a study ask for the same ones."""
+    return np.stack([random_phases(seed, label, draw, n_freq) for draw in draws])
 
 
 def _bilinear(

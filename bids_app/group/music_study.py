@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
 
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.music_basis import Axes, axes_of
@@ -23,12 +22,11 @@ from bids_app.group.music_side import (
     phase_sources,
     power_of,
 )
+from bids_app.group.music_spectra import response_spectra
 
 Responses = Sequence[Sequence[NDArray[Any]]]
 Weights = ArrayLike | Callable[[slice], ArrayLike]
 
-# A response is constant where its standard deviation is below this share of its mean.
-_CONSTANT = 1e-10
 # Vertices whose spectra choose the frequencies and whose weights choose the basis; with few
 # participants more, so that there are about this many series.
 N_SAMPLE = 400
@@ -187,7 +185,9 @@ class Study:
         for side in sides:
             parts: list[list[NDArray[np.complex64]]] = [[] for _ in clock.segments]
             for row, participant in enumerate(clock.participants):
-                found, usable = _spectra_of(clock, side[participant], vertices)
+                found, usable = response_spectra(
+                    clock.segments, side[participant], vertices, clock.ddof
+                )
                 valid[row] &= usable
                 for part, one in zip(parts, found, strict=True):
                     part.append(one)
@@ -312,32 +312,6 @@ class Study:
                         where = f"{name}[{participant}]"
                         _check_responses(where, side[participant], first, self.n_vertices)
         return sources
-
-
-def _spectra_of(
-    clock: Clock, responses: Sequence[NDArray[Any]], vertices: slice | IntArray
-) -> tuple[list[NDArray[np.complex64]], NDArray[np.bool_]]:
-    found = []
-    usable = np.ones(np.asarray(responses[0][:1, vertices]).shape[1], dtype=bool)
-    for segment, n_times in zip(clock.segments, clock.sizes, strict=True):
-        part = np.asarray(responses[segment.block][segment.start : segment.stop, vertices])
-        series = np.ascontiguousarray(part.T, dtype=np.float64)
-        mean = series.sum(axis=1, keepdims=True) / n_times
-        finite = np.isfinite(mean[:, 0])
-        if not finite.all():
-            series[~finite], mean[~finite] = 0.0, 0.0
-        series -= mean
-        deviation = np.sqrt(np.einsum("vt,vt->v", series, series) / (n_times - clock.ddof))
-        good = finite & (deviation > _CONSTANT * np.abs(mean[:, 0]))
-        usable &= good
-        # The sine coefficient has the opposite sign of the transform's.
-        factor = (np.sqrt(2) * good / np.where(good, deviation, 1.0)).astype(np.float32)
-        coefficients = fft.rfft(series.astype(np.float32), axis=1, norm="ortho")[:, 1:].conj()
-        coefficients *= factor[:, np.newaxis]
-        if n_times % 2 == 0:
-            coefficients[:, -1] = coefficients[:, -1].real / np.float32(np.sqrt(2))
-        found.append(coefficients)
-    return found, usable
 
 
 def _median_position(chosen: NDArray[Any], missing: int) -> NDArray[Any]:
