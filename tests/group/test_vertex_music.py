@@ -5,11 +5,13 @@ import pytest
 from music_brute import ALPHAS, Listeners, draws_by_refit, participant_sd
 from scipy import stats
 
+from bids_app.encoding import fit_encoding
 from bids_app.errors import BadDataError
 from bids_app.group import (
     accuracy_music_null,
     linear_music,
     linear_music_kernel,
+    sign_flip_max_t,
     vertex_music,
     vertex_null_sd,
 )
@@ -36,6 +38,14 @@ def at_each_vertex(weights):
     return np.concatenate([one * np.eye(n_vertices)[:, None, None] for one in weights])
 
 
+def accuracy_weights(listeners):
+    """Mean over participants, one map per layer."""
+    n_participants, n_layers, n_vertices = listeners.shape
+    weights = np.zeros((n_layers, n_participants, n_layers, n_vertices))
+    weights[np.arange(n_layers), :, np.arange(n_layers)] = 1 / n_participants
+    return weights
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("others", [False, True], ids=["own", "others"])
 def test_map_is_that_of_one_summary_per_vertex(case, others):
@@ -48,15 +58,20 @@ def test_map_is_that_of_one_summary_per_vertex(case, others):
     np.testing.assert_allclose(found.ravel(), wanted.sd, rtol=1e-3)
 
 
-def test_slope_at_a_vertex_is_nearly_as_wide_as_in_refits():
+def test_slope_and_accuracy_at_a_vertex_are_nearly_as_wide_as_in_refits():
     listeners = Listeners(n_layers=3, n_vertices=6, lengths=(60, 71, 70))
-    weights = np.zeros((1, *listeners.shape))
-    weights[0] = np.array([-1, 0, 1])[None, :, None] / 4
+    slope = np.zeros((1, *listeners.shape))
+    slope[0] = np.array([-1, 0, 1])[None, :, None] / 4
+    weights = np.concatenate([slope, accuracy_weights(listeners)[:1]])
     sd = vertex_null_sd(*listeners.arguments, weights)
     refit, closed = draws_by_refit(listeners, at_each_vertex(weights), SEED, 200)
-    # 200 draws give a standard deviation to 5 %; over ten vertices, to about 3 %.
-    assert 0.93 < np.median(sd[0] / closed.std(axis=1)) < 1.07
-    assert 0.8 < np.median(sd[0] / refit.std(axis=1)) < 1.05
+    # 200 draws give a standard deviation to 5 %; over six vertices, to about 3 %.
+    ratio = [sd / draws.std(axis=1).reshape(2, 6) for draws in (refit, closed)]
+    assert 0.8 < np.median(ratio[0][0]) < 1.05
+    assert 0.92 < np.median(ratio[0][1]) < 1.08
+    assert 0.92 < np.median(ratio[1]) < 1.08
+    null = accuracy_music_null(*listeners.arguments, np.zeros((3, 6)))
+    assert 0.88 < np.median(null.sd[0] / refit[6:].std(axis=1)) < 1.12
 
 
 def test_weights_decide_where_there_is_a_map_and_chunks_do_not(monkeypatch):
@@ -81,14 +96,6 @@ def test_weights_decide_where_there_is_a_map_and_chunks_do_not(monkeypatch):
     np.testing.assert_allclose(
         vertex_null_sd(*listeners.arguments, without)[:, 7], wanted[:, 7], rtol=1e-3
     )
-
-
-def accuracy_weights(listeners):
-    """Mean over participants, one map per layer."""
-    n_participants, n_layers, n_vertices = listeners.shape
-    weights = np.zeros((n_layers, n_participants, n_layers, n_vertices))
-    weights[np.arange(n_layers), :, np.arange(n_layers)] = 1 / n_participants
-    return weights
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -215,3 +222,23 @@ def test_shapes_are_named():
         accuracy_music_null(*listeners.arguments, np.zeros((2, 4)))
     with pytest.raises(BadDataError, match="weights"):
         vertex_null_sd(*listeners.arguments, np.zeros((1, 4, 2, 3)))
+
+
+@pytest.mark.slow
+def test_flips_over_reject_where_responses_are_shared_and_both_claims_do_not():
+    people, music, both = [], [], []
+    for seed in range(10):
+        listeners = Listeners(n_participants=16, n_layers=1, n_vertices=150, shared=0.5, seed=seed)
+        fits = [fit_encoding(listeners.plans[0], y, null="none") for y in listeners.responses]
+        alphas = np.stack([fit.alpha for fit in fits])[:, None]
+        z = np.arctanh([fit.mean_r for fit in fits])
+        flips = sign_flip_max_t(z, n_permutations=999, seed=seed).p_uncorrected < 0.05
+        mean_r = np.tanh(z.mean(axis=0))[None]
+        null = accuracy_music_null(listeners.plans, listeners.responses, alphas, mean_r)
+        claims = null.p[0] < 0.05
+        people.append(flips.mean())
+        music.append(claims.mean())
+        both.append((flips & claims).mean())
+    assert np.mean(people) > 0.10
+    assert np.mean(both) < 0.08
+    assert np.mean(music) < 0.10
