@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bids_app.lookalikes import difference
+
 
 class MusencError(Exception):
     """Base of all errors a user can cause or mend.
@@ -52,6 +54,8 @@ class MusencError(Exception):
         ):
             if value is not None:
                 lines.append(f"  {label}: {value}")
+            if label == "wanted" and (differs := difference(str(self.found), str(self.wanted))):
+                lines.append(f"  they look the same: {differs}")
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -30,7 +30,7 @@ from bids_app.inputs.selection import (
     excludes,
     find_candidates,
 )
-from bids_app.inputs.sidecars import Inheritance
+from bids_app.inputs.sidecars import Inheritance, events_of_another_session
 from bids_app.inputs.stimuli import (
     HOW_TO_GIVE_STIMULI,
     StimulusRow,
@@ -38,6 +38,7 @@ from bids_app.inputs.stimuli import (
     rows_of_events,
     rows_of_run,
 )
+from bids_app.inputs.stimulus_names import files_heard, stimulus_labels
 from bids_app.inputs.strategies import resolve_strategy
 
 
@@ -108,7 +109,10 @@ def plan_study(
     chosen, skipped = _choose(
         candidates, selection, table, raw, cleaning.space, faults, music=music
     )
-    audio = StimulusSet()
+    played = [row.path for row in table] if table is not None else []
+    if music and table is None and located.raw_dir:
+        played = files_heard(located.raw_dir)
+    audio = StimulusSet(stimulus_labels(played))
     accepted: list[BoldRun] = []
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
     for run, rows in chosen:
@@ -221,12 +225,17 @@ def _choose(
     silent_tasks = sorted({run.task for run in silent} - with_music)
     asked = [task for task in selection.tasks if task in silent_tasks]
     if asked or (music and not (chosen or any(item.problem for item in skipped))):
-        _raise_no_stimulus(asked or silent_tasks, table is not None, raw)
+        _raise_no_stimulus(asked or silent_tasks, table is not None, raw, silent)
     for run in silent:
         whole_task = run.task in silent_tasks
         reason = "no stimulus is given for this " + ("task" if whole_task else "run")
-        if not whole_task and table is None and raw is not None:
-            reason += f" in {raw.events(run.entities) or 'an events.tsv'}"
+        if table is None and raw is not None:
+            other = events_of_another_session(raw, run.entities)
+            if other:
+                skipped.append(_skip(run, other))
+                continue
+            if not whole_task:
+                reason += f" in {raw.events(run.entities) or 'an events.tsv'}"
         skipped.append(_skip(run, reason, problem=not whole_task))
     return chosen, skipped
 
@@ -243,7 +252,14 @@ def _rows(
     return ([], problem) if problem else (rows_of_events(events, raw.root), None)
 
 
-def _raise_no_stimulus(tasks: list[str], table: bool, raw: Inheritance | None) -> None:
+def _raise_no_stimulus(
+    tasks: list[str], table: bool, raw: Inheritance | None, silent: Sequence[RunFiles]
+) -> None:
+    others = (
+        []
+        if table or raw is None
+        else [found for run in silent if (found := events_of_another_session(raw, run.entities))]
+    )
     if table:
         found = "no row of the table is for " + ", ".join(f"task {task}" for task in tasks)
         remedy = "add rows for these tasks, or choose others with --task-id"
@@ -253,6 +269,9 @@ def _raise_no_stimulus(tasks: list[str], table: bool, raw: Inheritance | None) -
     else:
         found = "no events.tsv names a stim_file for " + ", ".join(f"task {task}" for task in tasks)
         remedy = HOW_TO_GIVE_STIMULI
+    if others:
+        found = others[0] + (f" (and {len(others) - 1} more runs)" if len(others) > 1 else "")
+        remedy = "give both datasets the same session labels (or none), or a table with --stimuli"
     raise NoStimulusError(
         "There is no stimulus: nothing says which music was heard.",
         where=raw.root if raw else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from xml.parsers import expat
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
+from bids_app.lookalikes import difference, nearest
 
 _HEAD_CHUNK = 16384
 _TAIL = 64
@@ -35,6 +38,35 @@ class GiftiHeader:
     structure: str | None
 
 
+def on_disk(path: Path) -> Path:
+    """The file that a path means, whichever Unicode form its name has on disk.
+
+    macOS writes accents and Hangul decomposed (NFD), most programs composed (NFC). A path that is
+    there as it is spelled stays; so does one that nothing on disk is meant by.
+    """
+    if os.path.lexists(path) or not path.name:
+        return path
+    folder = on_disk(path.parent)
+    wanted = unicodedata.normalize("NFC", path.name)
+    if folder.is_dir() and not wanted.isascii():
+        for other in sorted(folder.iterdir()):
+            if unicodedata.normalize("NFC", other.name) == wanted:
+                return other
+    return folder / path.name
+
+
+def _lookalike(path: Path) -> str:
+    """A file beside that looks the same by its name, and how it differs; empty without any."""
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return ""
+    other = nearest(path.name, names)
+    if other is None:
+        return ""
+    return f"; there is {other}, which looks the same: {difference(path.name, other)}"
+
+
 def content_problem(path: Path) -> str | None:
     """Say why the content of a file cannot be read, or None where it can.
 
@@ -44,7 +76,7 @@ def content_problem(path: Path) -> str | None:
     try:
         path.lstat()
     except FileNotFoundError:
-        return f"not found: {path}"
+        return f"not found: {path}{_lookalike(path)}"
     # A name that is too long, or a folder that may not be entered.
     except (OSError, ValueError) as error:
         return f"not found: {path} ({getattr(error, 'strerror', error)})"

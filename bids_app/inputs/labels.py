@@ -104,7 +104,9 @@ class Universe:
         return {run[key] for run in self.runs if key in run}
 
     def meets(self, entities: Mapping[str, str]) -> bool:
-        """Whether some run has these entities."""
+        """Whether some run has these entities, or a participant who may have no run."""
+        if set(entities) == {"sub"} and entities["sub"] in self.participants:
+            return True
         if any(entities_agree(entities, run) for run in self.runs):
             return True
         return not self.whole and any(entities_agree(entities, run) for run in self.everything())

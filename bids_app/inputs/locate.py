@@ -162,30 +162,46 @@ def is_fmriprep(folder: Path) -> bool:
     """Whether a folder holds outputs of fMRIPrep (or of a program that writes the same)."""
     if not has_participants(folder):
         return False
+    writer = _writer(folder).lower()
+    if any(word in writer for word in ("fmriprep", "nibabies")):
+        return True
+    if writer:
+        # ASLPrep, QSIPrep and sMRIPrep share the name's ending, and may have no BOLD.
+        return "prep" in writer and _has_bold(folder)
+    if read_description(folder).get("DatasetType") == "raw":
+        return False
+    # Copies without a description, or with another's: the participants' files tell.
+    return _has_bold(folder)
+
+
+def _writer(folder: Path) -> str:
+    """Name of the program that wrote a folder, as its description says; empty where it does not."""
     description = read_description(folder)
     generated = description.get("GeneratedBy")
-    names = [
-        g.get("Name", "")
-        for g in (generated if isinstance(generated, list) else [])
-        if isinstance(g, dict)
-    ]
+    found = (
+        [one for one in generated if isinstance(one, dict)] if isinstance(generated, list) else []
+    )
     pipeline = description.get("PipelineDescription")
-    if isinstance(pipeline, dict):
-        names.append(pipeline.get("Name", ""))
-    if names:
-        # The first is the program that wrote the folder; later ones made its input.
-        return any(word in str(names[0]).lower() for word in ("prep", "nibabies"))
-    if description.get("DatasetType") == "raw":
-        return False
-    # Copies without a description, or with another's: the first participant's files tell.
-    first = min(folder.glob("sub-*/"), default=None)
-    if first is None:
-        return False
+    found += [pipeline] if isinstance(pipeline, dict) else []
+    # The first is the program that wrote the folder; later ones made its input.
+    return str(found[0].get("Name", "")) if found else ""
+
+
+def _has_bold(folder: Path) -> bool:
+    """Whether some participant has functional files as fMRIPrep names them."""
     patterns = ("*_hemi-*.func.gii", "*.func.gii", "*desc-confounds_*.tsv", "*desc-preproc_bold.*")
     return any(
-        any(first.glob(f"{place}/{pattern}"))
+        any(folder.glob(f"sub-*/{place}/{pattern}"))
         for pattern in patterns
         for place in ("func", "ses-*/func")
+    )
+
+
+def _writers(folder: Path) -> str:
+    """Folders of derivatives and the programs that wrote them, for a message."""
+    found = [(path.name, _writer(path)) for path in sorted(folder.glob("derivatives/*/"))]
+    return ", ".join(
+        name + (f" (written by {program})" if program else "") for name, program in found
     )
 
 
@@ -229,7 +245,8 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
         folders = _fmriprep_folders(parent)
         if len(folders) > 1:
             exact = [path for path in folders if path.name == "fmriprep"]
-            folders = exact or folders
+            own = [path for path in folders if "fmriprep" in _writer(path).lower()]
+            folders = exact or own or folders
         if len(folders) > 1:
             raise InvalidInputError(
                 "There are several fMRIPrep output folders.",
@@ -247,7 +264,8 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
         raise MissingInputError(
             "This is a raw dataset without fMRIPrep outputs.",
             where=bids_dir,
-            found="folders sub-*/, but no fMRIPrep outputs in derivatives/",
+            found="folders sub-*/, but no fMRIPrep outputs in derivatives/"
+            + (f", which holds {others}" if (others := _writers(bids_dir)) else ""),
             wanted="fMRIPrep outputs in derivatives/fmriprep",
             remedy="run fMRIPrep with --output-spaces fsaverage5, "
             "or say where its outputs are with --derivatives PATH",

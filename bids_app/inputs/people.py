@@ -56,6 +56,8 @@ def _absent(
         if there:
             parts = sorted(path.name for path in there[0].iterdir() if path.is_dir())
             found = f"{there[0]} holds {', '.join(parts) or 'nothing'}, but no BOLD"
+            others = sorted({f"*{file.suffix or ''}{file.extension}" for file in _func(there[0])})
+            found += f"; functional files: {', '.join(others[:6])}" if others else ""
             reason = f"fMRIPrep left no BOLD of this participant: {found}"
         else:
             reason = f"there is no folder sub-{who} in {', '.join(map(str, roots))}"
@@ -89,6 +91,11 @@ def _absent(
 
 def _bold(folder: Path) -> list[NamedFile]:
     """Files of a participant that are BOLD series by their names."""
-    found = [*folder.glob("func/*"), *folder.glob("ses-*/func/*")]
     endings = (".func.gii", "_bold.nii.gz", "_bold.nii", "_bold.dtseries.nii")
-    return [parse_name(path) for path in sorted(found) if path.name.endswith(endings)]
+    return [file for file in _func(folder) if file.path.name.endswith(endings)]
+
+
+def _func(folder: Path) -> list[NamedFile]:
+    """Functional files of a participant that are no tables or sidecars."""
+    found = sorted([*folder.glob("func/*"), *folder.glob("ses-*/func/*")])
+    return [parse_name(path) for path in found if path.suffix not in (".json", ".tsv", ".html")]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +12,11 @@ from bids_app.files import sha256_of_file
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.records import Presentation, Stimulus
 from bids_app.inputs.sound import Sound, examine_sound
-from bids_app.inputs.stimuli import AUDIO_SUFFIXES, StimulusRow
+from bids_app.inputs.stimuli import StimulusRow
+from bids_app.inputs.stimulus_names import stimulus_label
 
 # Seconds by which onsets and ends of rows are rounded.
 _SLACK = 0.1
-
-
-def stimulus_label(path: Path) -> str:
-    """File stem as a BIDS label (letters and digits); that of ``stim-<label>_audio.wav``."""
-    stem = path.name.partition(".")[0] if path.name.startswith("stim-") else path.stem
-    match = re.fullmatch(rf"stim-([a-zA-Z0-9+]+)_(?:{'|'.join(AUDIO_SUFFIXES)})", stem)
-    label = match.group(1) if match else re.sub(r"[^a-zA-Z0-9]", "", stem)
-    return label or "stimulus"
 
 
 class StimulusSet:
@@ -32,9 +24,15 @@ class StimulusSet:
 
     A stimulus is known by its content: two names of the same file are one stimulus, and two files
     with the same label but different content are an error.
+
+    Parameters
+    ----------
+    labels : mapping from path to label
+        Of files whose label depends on the others (see `stimulus_labels`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Mapping[Path, str] | None = None) -> None:
+        self._labels = dict(labels or {})
         self._by_path: dict[Path, Stimulus] = {}
         self._by_checksum: dict[str, Stimulus] = {}
         self._by_label: dict[str, Stimulus] = {}
@@ -74,7 +72,11 @@ class StimulusSet:
             return self._by_path[path]
         sound = _sound(path, where)
         stimulus = Stimulus(
-            stimulus_label(path), path, sha256_of_file(path), sound.duration, sound.notes
+            self._labels.get(path) or stimulus_label(path),
+            path,
+            sha256_of_file(path),
+            sound.duration,
+            sound.notes,
         )
         twin = self._by_checksum.get(stimulus.sha256)
         if twin is not None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import strip_prefix
-from bids_app.inputs.presentations import stimulus_label
 from bids_app.inputs.rating_records import (
     Rating,
     RatingSet,
@@ -20,6 +19,7 @@ from bids_app.inputs.rating_records import (
     make_ratings,
     without_other_columns,
 )
+from bids_app.inputs.stimulus_names import stimulus_label
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 
 if TYPE_CHECKING:
@@ -238,11 +238,14 @@ def ratings_of_frame(
 
 def match_stimulus(name: str, labels: Iterable[str]) -> str | None:
     """The label that a name in a table stands for, whatever its case; None where there is none."""
+    known = {label.lower(): label for label in reversed(list(labels))}
     own = stimulus_label(Path(name))
-    known = list(labels)
-    if own in known:
-        return own
-    return next((label for label in known if label.lower() == own.lower()), None)
+    # Where the folder is part of the label, the table may name it.
+    with_folder = stimulus_label(Path(f"{Path(name).parent.name} {Path(name).name}"))
+    for one in (own, with_folder, name):
+        if one.lower() in known:
+            return known[one.lower()]
+    return None
 
 
 def possible_scales(frame: pd.DataFrame) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,8 @@ def find_candidates(
         _raise_no_surface(found, space, folders)
     chosen = [run for run in found if accepts(selection, run.entities) and not run.filtered]
     if all(excludes(selection, run.entities) for run in chosen):
+        if not found and not selection.participants:
+            _raise_no_bold(located)
         _raise_nothing_selected(found, folders)
     if all(run.kind is None for run in chosen):
         _raise_no_surface(chosen, space, folders)
@@ -179,6 +181,28 @@ def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:
         found=f"{len(runs)} runs in the spaces " + ", ".join(spaces),
         wanted=f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run",
         remedy=f"rerun fMRIPrep with `--output-spaces {space}` added{also}",
+    )
+
+
+def _raise_no_bold(located: Located) -> None:
+    """Say which functional files are there where none is BOLD by its name."""
+    endings: Counter[str] = Counter()
+    for _, root in located.derivatives:
+        for pattern in ("sub-*/func/*", "sub-*/ses-*/func/*"):
+            names = (parse_name(path) for path in root.glob(pattern))
+            endings.update(f"{file.suffix or ''}{file.extension}" for file in names)
+    data = {ending: n for ending, n in endings.items() if not ending.endswith((".json", ".tsv"))}
+    if not data:
+        return
+    time = next((ending for ending in data if ending.endswith(".time.gii")), "")
+    raise MissingInputError(
+        "No functional file has a name that BOLD has.",
+        where=", ".join(str(root) for _, root in located.derivatives),
+        found=", ".join(f"{n} files *{ending}" for ending, n in sorted(data.items())[:8]),
+        wanted="*_hemi-L_space-fsaverage5_bold.func.gii and hemi-R for each run",
+        remedy="rename *.time.gii to *.func.gii"
+        if time
+        else "rerun fMRIPrep with `--output-spaces fsaverage5`",
     )
 
 

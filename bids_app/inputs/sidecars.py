@@ -132,6 +132,30 @@ class Inheritance:
         return self._json[path]
 
 
+def events_of_another_session(raw: Inheritance, entities: Mapping[str, str]) -> str:
+    """Say that a run has events in the raw dataset, but under another session label.
+
+    Empty where it has events of its own, or none under any label.
+    """
+    if raw.events(entities) is not None:
+        return ""
+    folder = raw.root / f"sub-{entities['sub']}"
+    wanted = {key: value for key, value in run_entities(entities).items() if key != "ses"}
+    for path in sorted(
+        (*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv"))
+    ):
+        own = run_entities(parse_name(path).entities)
+        if entities_agree({k: v for k, v in own.items() if k != "ses"}, wanted):
+            here = f"ses-{entities['ses']}" if "ses" in entities else "no session"
+            there = f"ses-{own['ses']}" if "ses" in own else "no session"
+            if here != there:
+                return (
+                    f"the fMRIPrep outputs have {here}, the raw dataset {there} for "
+                    f"{path.name}: no events belong to the run"
+                )
+    return ""
+
+
 @dataclass(frozen=True)
 class Timing:
     """Repetition time and sampling time of one run, with where they come from.

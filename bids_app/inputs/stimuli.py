@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.inputs.files import on_disk
 from bids_app.inputs.names import same_label, strip_prefix
 from bids_app.inputs.tables import is_absent, read_tsv
 
@@ -128,7 +129,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         offset = _number(row, "offset", where, 0.0) or 0.0
         duration = _number(row, "duration", where, None)
         # Not resolved: the target of a git-annex link has another name.
-        audio = path.absolute().parent / row["stim_file"]
+        audio = on_disk(path.absolute().parent / row["stim_file"])
         stated = not is_absent(row.get("offset"))
         result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
     return result
@@ -195,7 +196,7 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
             audio = _file_of_id(raw_dir, row["stim_id"], where)
         else:
             continue
-        if not _may_be_audio(audio):
+        if not may_be_audio(audio):
             continue
         onset = _required_onset(row, where)
         duration = _number(row, "duration", where, None)
@@ -204,7 +205,8 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     return result
 
 
-def _may_be_audio(path: Path) -> bool:
+def may_be_audio(path: Path) -> bool:
+    """Whether a stimulus is not a picture or a text by its name."""
     images = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".txt", ".svg", ".webp")
     return path.suffix.lower() not in images
 
@@ -223,7 +225,7 @@ def _inside(raw_dir: Path, name: str, where: str) -> Path:
             parts.append(part)
     else:
         if not Path(name).is_absolute():
-            return path
+            return on_disk(path)
     raise InvalidInputError(
         "A stimulus file lies outside the dataset.",
         where=where,

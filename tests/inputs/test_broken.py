@@ -284,12 +284,6 @@ def not_audio(tree):
     (tree.root / "stimuli" / "piece_a.wav").write_text("la la la" * 200)
 
 
-def same_label(tree):
-    tree.simple()
-    tree.audio("piece-b.wav", seed=3)
-    tree.events("1\tn/a\tpiece-b.wav", sub="01", task="a")
-
-
 def unknown_stim_id(tree):
     tree.simple()
     tree.events("1\t1\topera", header="onset\tduration\tstim_id", sub="01", task="a")
@@ -359,7 +353,6 @@ ERRORS = [
     (no_raw, {}, 66, ["no stimulus", "no raw dataset", "--derivatives raw=PATH"]),
     (events_without_stimuli, {}, 66, ["no stimulus", "no events.tsv names a stim_file"]),
     (no_audio, {}, 66, ["No run can be used", "datalad get", "piece_b.wav"]),
-    (same_label, {}, 16, ["same label", "pieceb", "rename"]),
     (all_annexed, {}, 66, ["No run can be used", "sub-02_task-b: content not present"]),
     (all_truncated, {}, 65, ["No run can be used", "sub-02_task-b: truncated"]),
     (lacking, {"missing": "error"}, 16, ["lack a stimulus", "sub-02 lacks pieceb"]),
@@ -537,6 +530,94 @@ def test_whom_an_old_index_does_not_know_is_a_row(tree, tmp_path):
     assert "--bids-database-dir" in row.reason
     assert "delete" in row.reason
     assert "03" in plan_study(tree.root, database_dir=tmp_path / "new").participants
+
+
+def program(tree, name, folder):
+    """Outputs of another program beside fMRIPrep's."""
+    path = tree.root / "derivatives" / folder
+    (path / "sub-01" / "anat").mkdir(parents=True)
+    about = {"Name": name, "BIDSVersion": "1.9.0", "DatasetType": "derivative"}
+    about["GeneratedBy"] = [{"Name": name}, {"Name": "fMRIPrep"}]
+    (path / "dataset_description.json").write_text(json.dumps(about))
+    return path
+
+
+@pytest.mark.parametrize("name", ["ASLPrep", "qsiprep", "sMRIPrep", "XCP-D", "PETPrep"])
+def test_another_program_beside_fmriprep_is_not_taken_for_it(tree, name):
+    tree.simple()
+    tree.fmriprep.rename(tree.fmriprep.with_name("fmriprep-24.1.1"))
+    program(tree, name, name.lower())
+    assert plan_study(tree.root).derivatives[0].name == "fmriprep-24.1.1"
+
+
+def test_the_one_that_fmriprep_wrote_comes_before_one_that_looks_like_it(tree):
+    tree.simple()
+    tree.fmriprep.rename(tree.fmriprep.with_name("fmriprep-24.1.1"))
+    other = program(tree, "PETPrep", "petprep")
+    (other / "sub-01" / "func").mkdir()
+    (other / "sub-01" / "func" / "sub-01_desc-confounds_timeseries.tsv").touch()
+    assert plan_study(tree.root).derivatives[0].name == "fmriprep-24.1.1"
+
+
+def test_what_is_there_in_place_of_fmriprep_is_named(tree):
+    tree.simple()
+    shutil.rmtree(tree.fmriprep)
+    program(tree, "ASLPrep", "aslprep")
+    with pytest.raises(MusencError, match=r"aslprep \(written by ASLPrep\)"):
+        plan_study(tree.root)
+
+
+def other_sessions(tree, raw, prep):
+    tree.audio("x.wav")
+    for base, label in ((tree.raw, raw), (None, prep)):
+        entities = {"sub": "01", "task": "a"} | ({"ses": label} if label else {})
+        if base is None:
+            tree.bold(**entities)
+        else:
+            tree.events("1\tn/a\tx.wav", **entities)
+
+
+@pytest.mark.parametrize(
+    ("raw", "prep", "words"),
+    [
+        ("1", "01", ["ses-01", "ses-1"]),
+        ("pre", "Pre", ["ses-Pre", "ses-pre"]),
+        ("1", "", ["no session", "ses-1"]),
+        ("", "01", ["ses-01"]),
+    ],
+)
+def test_sessions_that_differ_are_named(tree, raw, prep, words):
+    other_sessions(tree, raw, prep)
+    if not raw:
+        tree.raw(sub="01", task="a")
+    with pytest.raises(MusencError) as caught:
+        plan_study(tree.root)
+    for word in words:
+        assert word in str(caught.value)
+    assert "session labels" in str(caught.value)
+
+
+def test_the_runs_of_one_session_that_differs_are_problems(tree):
+    tree.simple()
+    tree.bold(sub="03", ses="01", task="a")
+    tree.events("4\tn/a\tpiece_a.wav", sub="03", ses="1", task="a")
+    (skipped,) = plan_study(tree.root).skipped
+    assert skipped.problem
+    assert "ses-01" in skipped.reason
+    assert "ses-1 " in skipped.reason
+
+
+def test_surfaces_called_time_gii_are_named(tree):
+    tree.simple()
+    for path in tree.fmriprep.glob("sub-01/func/*.func.gii"):
+        path.rename(path.with_name(path.name.replace(".func.gii", ".time.gii")))
+    row = absent(plan_study(tree.root))["01"]
+    assert "*bold.time.gii" in row.reason
+    for path in tree.fmriprep.glob("sub-02/func/*.func.gii"):
+        path.rename(path.with_name(path.name.replace(".func.gii", ".time.gii")))
+    with pytest.raises(MusencError, match=r"8 files \*bold\.time\.gii") as caught:
+        plan_study(tree.root)
+    assert caught.value.remedy == "rename *.time.gii to *.func.gii"
 
 
 TABLES = [
