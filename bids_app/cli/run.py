@@ -8,18 +8,22 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_app.cli.parser import parse_config
 from bids_app.cli.stopping import stops_on_sigterm
 from bids_app.config import Config
 from bids_app.errors import (
+    CannotWriteError,
     MissingInputError,
     MusencError,
     NoStimulusError,
     NothingSelectedError,
 )
 from bids_app.features.registry import check_spaces, find_space
+from bids_app.files import write_text
 from bids_app.log import set_up_logging
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
@@ -128,7 +132,7 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     contrasts = bool(config.conditions.contrasts)
     found = plan_contrasts(config) if contrasts else None
     try:
-        plan = make_plan(config)
+        plan = make_plan(config, logs=config.output_dir / "logs")
     except NoStimulusError as error:
         if not contrasts:
             raise
@@ -226,13 +230,21 @@ def plan_contrasts(config: Config) -> ConditionPlan:
     """What there is to do about conditions, with or without music."""
     from bids_app.analyses.conditions.plan import plan_conditions
 
-    return plan_conditions(config, make_plan(config, music=False))
+    study = make_plan(config, music=False, logs=config.output_dir / "logs")
+    return plan_conditions(config, study)
 
 
 def make_plan(
-    config: Config, *, music: bool = True, table: Sequence[StimulusRow] | None = None
+    config: Config,
+    *,
+    music: bool = True,
+    table: Sequence[StimulusRow] | None = None,
+    logs: Path | None = None,
 ) -> StudyPlan:
-    """What there is to do in the dataset, told in the log."""
+    """What there is to do in the dataset, told in the log.
+
+    The command that fetches missing content is also written to a file in `logs`.
+    """
     from bids_app.inputs.dataset import plan_study
 
     if music:
@@ -246,11 +258,27 @@ def make_plan(
         table=table,
         database_dir=config.running.database_dir,
         music=music,
+        tell_fetch=partial(tell_fetch, logs, "fetch.sh" if music else "fetch_conditions.sh"),
     )
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
     return plan
+
+
+def tell_fetch(logs: Path | None, name: str, command: str) -> None:
+    """Print the command that fetches what is not there, and write it to a file in `logs`."""
+    if logs is None:
+        LOGGER.warning("content is not there; fetch it: %s", command)
+        return
+    path = logs / name
+    text = f"#!/usr/bin/env bash\n# Fetches all content that is needed and not there.\n{command}\n"
+    try:
+        write_text(path, text)
+    except CannotWriteError as error:
+        LOGGER.warning("content is not there; fetch it: %s (not written: %s)", command, error.what)
+    else:
+        LOGGER.warning("content is not there; fetch it (also in %s): %s", path, command)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bids_app.errors import (
     reason_of,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
+from bids_app.inputs.fetch import fetch_command, files_of_run
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.labels import meant_participants, meant_rows
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
@@ -52,6 +53,7 @@ def plan_study(
     table: Sequence[StimulusRow] | None = None,
     database_dir: Path | None = None,
     music: bool = True,
+    tell_fetch: Callable[[str], None] | None = None,
 ) -> StudyPlan:
     """Find out everything that will be read, and everything that is wrong, before computing.
 
@@ -75,6 +77,9 @@ def plan_study(
         pybids database.
     music : bool
         Only runs in which music was heard; else every run, and no audio file is looked at.
+    tell_fetch : callable or None
+        Is given the command that fetches all content that is needed and not there, before anything
+        is refused because of it.
 
     Returns
     -------
@@ -115,6 +120,9 @@ def plan_study(
     audio = StimulusSet(stimulus_labels(played))
     accepted: list[BoldRun] = []
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
+    fetch = _fetch(chosen, skipped, candidates, inheritance, raw)
+    if fetch and tell_fetch is not None:
+        tell_fetch(fetch)
     for run, rows in chosen:
         try:
             audio.check(rows)
@@ -154,6 +162,7 @@ def plan_study(
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
         warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings))),
         dataset_links=tuple(links),
+        fetch=fetch,
     )
 
 
@@ -238,6 +247,21 @@ def _choose(
                 reason += f" in {raw.events(run.entities) or 'an events.tsv'}"
         skipped.append(_skip(run, reason, problem=not whole_task))
     return chosen, skipped
+
+
+def _fetch(
+    chosen: _Chosen,
+    skipped: Sequence[SkippedRun],
+    candidates: Sequence[RunFiles],
+    inheritance: Mapping[str, Inheritance],
+    raw: Inheritance | None,
+) -> str:
+    """The command for all that runs with music need, and those whose events cannot be read."""
+    unread = {run.label for run in skipped if run.problem}
+    needed = {row.path for _, rows in chosen for row in rows}
+    for run in (*(run for run, _ in chosen), *(r for r in candidates if r.label in unread)):
+        needed |= files_of_run(run, inheritance[run.dataset], raw)
+    return fetch_command(needed)
 
 
 def _rows(
@@ -371,5 +395,8 @@ def _raise_all_unusable(skipped: list[SkippedRun], where: Path, faults: _Faults)
         where=where,
         found="".join(f"\n    {line}" for line in shown),
         wanted="at least one run with readable files",
-        remedy="fetch the content (datalad get), or repair the files named above",
+        remedy="fetch the content (the command is in the log, and in logs/fetch.sh of the output "
+        "folder), or repair the files named above"
+        if "content not present" in "".join(lines)
+        else "repair the files named above",
     )

@@ -19,6 +19,8 @@ def format_plan(plan: StudyPlan) -> str:
         parts.append("\n".join(warnings))
     if plan.skipped:
         parts.append(skipped_text(plan.skipped))
+    if plan.fetch:
+        parts.append(f"content is not there; fetch all that is needed:\n  {plan.fetch}")
     parts.append(_summary(plan))
     return "\n\n".join(parts)
 

@@ -198,6 +198,8 @@ class StudyPlan:
         About the study as a whole; each run has its own.
     dataset_links : tuple of (str, Path)
         Names used in the BIDS URIs of ``sources``, and the folders they stand for.
+    fetch : str
+        Command that fetches all content that is needed and not there; empty where all is.
     """
 
     bids_dir: Path
@@ -209,6 +211,7 @@ class StudyPlan:
     skipped: tuple[SkippedRun, ...]
     warnings: tuple[str, ...] = ()
     dataset_links: tuple[tuple[str, Path], ...] = ()
+    fetch: str = ""
 
     @property
     def participants(self) -> tuple[str, ...]:

@@ -97,9 +97,13 @@ class Inheritance:
             merged.update(self.read(path))
         return merged
 
+    def sidecars(self, folder: Path, entities: Mapping[str, str]) -> list[Path]:
+        """JSON files that apply to BOLD, nearest first."""
+        return self.applying(folder, entities, "bold", _JSON)
+
     def absent(self, folder: Path, entities: Mapping[str, str]) -> list[str]:
         """Why JSON files that apply to BOLD say nothing: not fetched, empty, not readable."""
-        paths = self.applying(folder, entities, "bold", _JSON)
+        paths = self.sidecars(folder, entities)
         return [problem for path in paths if (problem := content_problem(path))]
 
     def volume_metadata(self, folder: Path, entities: Mapping[str, str]) -> dict[str, Any]:

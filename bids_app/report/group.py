@@ -17,6 +17,7 @@ from bids_app.report.alignment import alignment_section, claim, gradient_ends
 from bids_app.report.analyses import PRINCIPAL, gradients_section
 from bids_app.report.controls import control_banner
 from bids_app.report.group_details import left_out
+from bids_app.report.history import not_used
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
     Block,
@@ -253,7 +254,20 @@ def participants_section(files: GroupFiles) -> Section:
     """One row per participant."""
     section = Section("participants", "Participants")
     section.add("participants", lambda: participants_table(files))
+    section.add("who is not in the group", lambda: absent_table(files))
     return section
+
+
+def absent_table(files: GroupFiles) -> list[Block]:
+    """Participants whom the participant level left out, with the reason; nothing without any."""
+    used = {row["participant_id"][4:] for row in files.rows("summary.tsv", desc="participants")}
+    rows = not_used(files, used)
+    if not rows:
+        return []
+    body = [[f"sub-{row.participant}", row.run or "all", row.state, row.reason] for row in rows]
+    return [
+        Table("Not in the group", ["participant", "run", "state", "reason"], body),
+    ]
 
 
 def participants_table(files: GroupFiles) -> list[Block]:

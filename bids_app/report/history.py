@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,31 @@ def read_history(
         if own and content.get("level") == "participant":
             return History(run_id, own, _crashes(folder, own))
     return History()
+
+
+def not_used(folder: Folder, used: Collection[str]) -> list[StatusRow]:
+    """What became of participants who are not in the group: rows of their newest log.
+
+    Parameters
+    ----------
+    folder : Folder
+    used : collection of str
+        Labels of the participants in the group.
+    """
+    found: dict[str, list[StatusRow]] = {}
+    for path in sorted((folder.root / "logs").glob("status_*.json"), reverse=True):
+        try:
+            content = read_json(path)
+            rows = [StatusRow(**row) for row in content["rows"]]
+        except (MusencError, KeyError, TypeError):
+            continue  # as above
+        if content.get("level") == "participant":
+            of_path: dict[str, list[StatusRow]] = {}
+            for row in rows:
+                of_path.setdefault(row.participant, []).append(row)
+            found = of_path | found
+    lost = (row for who in sorted(set(found) - set(used)) for row in found[who])
+    return [row for row in lost if row.state != "done"]
 
 
 def _crashes(folder: Folder, rows: Sequence[StatusRow]) -> list[Crash]:

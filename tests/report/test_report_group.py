@@ -15,6 +15,7 @@ from bids_app.report.alignment import claim, gradient_ends
 from bids_app.report.analyses import outdated
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
 from bids_app.report.group import (
+    absent_table,
     accuracy_verdict,
     music_verdict,
     participants_table,
@@ -223,6 +224,33 @@ def test_different_settings_of_participants_are_flagged(own_folder):
     people.loc[0, "settings_hash"] = "another"
     people.to_csv(path, sep="\t", index=False)
     assert "different settings" in participants_table(GroupFiles(own_folder))[-1].text
+
+
+def test_who_is_not_in_the_group_is_named_with_the_newest_reason(own_folder):
+    files = GroupFiles(own_folder)
+    used = [row["participant_id"][4:] for row in files.rows("summary.tsv", desc="participants")]
+
+    def log(name, level, **reasons):
+        path = own_folder / "logs" / f"status_{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        rows = [
+            {"participant": who, "run": run, "state": state, "reason": reason}
+            for who, (run, state, reason) in reasons.items()
+        ]
+        path.write_text(json.dumps({"run_id": name, "level": level, "rows": rows}))
+
+    assert absent_table(files) == []
+    log("20260101-1", "participant", x91=("", "failed", "old"), x92=("", "failed", "crash"))
+    gone, done = ("", "skipped", "no BOLD"), ("", "done", "")
+    log("20260102-1", "participant", x91=gone, **{used[0]: ("", "skipped", "x")})
+    log("20260103-1", "group", x93=("", "skipped", "of the group level"))
+    log("20260104-1", "participant", x94=done)
+    (own_folder / "logs" / "status_20260105-1.json").write_text("{")
+    (table,) = absent_table(files)
+    assert table.rows == [
+        ["sub-x91", "all", "skipped", "no BOLD"],
+        ["sub-x92", "all", "failed", "crash"],
+    ]
 
 
 def test_empty_folder_gives_a_page_of_reasons(tmp_path):

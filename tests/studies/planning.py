@@ -11,7 +11,9 @@ from bids_app.inputs import dataset
 from bids_app.inputs.records import StudyPlan
 
 
-def plan_study(root: Path, *, derivatives=(), database_dir=None, **options) -> StudyPlan:
+def plan_study(
+    root: Path, *, derivatives=(), database_dir=None, tell_fetch=None, **options
+) -> StudyPlan:
     if "bids_filters" in options:
         options["filter_file"] = Path(root).parent / "filters.json"
         options["filter_file"].write_text(json.dumps(options.pop("bids_filters")))
@@ -20,4 +22,6 @@ def plan_study(root: Path, *, derivatives=(), database_dir=None, **options) -> S
         names = {entry.name for entry in dataclasses.fields(section)} & set(options)
         sections[section.__name__.lower()] = section(**{n: options.pop(n) for n in names})
     assert not options
-    return dataset.plan_study(root, derivatives, database_dir=database_dir, **sections)
+    return dataset.plan_study(
+        root, derivatives, database_dir=database_dir, tell_fetch=tell_fetch, **sections
+    )
