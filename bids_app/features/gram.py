@@ -14,6 +14,8 @@ from bids_app.errors import BadDataError, check_shape
 
 # A float32 unit that varies by less than this share of its mean varies by rounding only.
 _CONSTANT_SHARE = 1e-6
+_ROWS = 1024  # of a block
+_UNITS = 1024  # of explicit features, at once
 
 Transform = Callable[[torch.Tensor, torch.Tensor], int]
 """Fill the second tensor (n_rows, n_units) from the first (n_patches, n_units); return the number
@@ -79,6 +81,9 @@ class StimulusScaler:
 class GramSum:
     """Gram matrix of transformed units, float64 sum of products in the units' own precision.
 
+    Only blocks of rows at and below the diagonal are held: half of the matrix, and products no
+    larger than a block, so that memory allows for an hour of music in several layers at once.
+
     Parameters
     ----------
     n_rows : int
@@ -100,9 +105,15 @@ class GramSum:
         self._transform = transform
         self._on_cpu = device == "cpu"
         self._syrk = ssyrk if dtype == torch.float32 else dsyrk
-        self._total: np.ndarray | torch.Tensor
+        self._blocks = [slice(a, min(a + _ROWS, n_rows)) for a in range(0, n_rows, _ROWS)]
+        self._total: dict[tuple[int, int], np.ndarray] | torch.Tensor
         if self._on_cpu:
-            self._total = np.zeros((n_rows, n_rows), order="F")
+            sizes = [block.stop - block.start for block in self._blocks]
+            self._total = {
+                (i, j): np.zeros((sizes[i], sizes[j]), order="F")
+                for i in range(len(sizes))
+                for j in range(i + 1)
+            }
         else:
             self._total = torch.zeros((n_rows, n_rows), dtype=torch.float64, device=device)
 
@@ -122,19 +133,30 @@ class GramSum:
         out = scratch.flatten()[: shape[0] * shape[1]].view(shape)
         self.n_constant += self._transform(values, out)
         self.n_units += values.shape[1]
-        if self._on_cpu:
-            # Row-major (rows, units) is what BLAS calls (units, rows): no copy. Lower half only.
-            self._total += self._syrk(1.0, out.numpy().T, trans=1, lower=1)
-        else:
+        if isinstance(self._total, torch.Tensor):
             self._total += out @ out.T
+            return
+        units = out.numpy()
+        for (i, j), total in self._total.items():
+            left = units[self._blocks[i]]
+            if i == j:
+                # Row-major (rows, units) is what BLAS calls (units, rows): no copy. Lower half.
+                total += self._syrk(1.0, left.T, trans=1, lower=1)
+            else:
+                total += left @ units[self._blocks[j]].T
 
     def result(self) -> np.ndarray:
         """Symmetric float64 matrix of shape (n_rows, n_rows); nothing can be added after it."""
         if isinstance(self._total, torch.Tensor):
             return self._total.cpu().numpy()
-        # In place: at this point the matrices of several layers are in memory.
-        self._total += np.tril(self._total, -1).T
-        return self._total.T
+        whole = np.empty((self._n_rows, self._n_rows))
+        while self._total:
+            (i, j), total = self._total.popitem()
+            if i == j:
+                total += np.tril(total, -1).T
+            whole[self._blocks[i], self._blocks[j]] = total
+            whole[self._blocks[j], self._blocks[i]] = total.T
+        return whole
 
 
 def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
@@ -169,8 +191,12 @@ def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
             raise BadDataError(
                 "values are not finite.", where=f"values[{number}]", wanted="finite numbers"
             )
-    stacked = torch.from_numpy(np.concatenate(arrays))
     scaler = StimulusScaler([len(array) for array in arrays])
     total = GramSum(scaler.n_rows, scaler, "cpu", torch.float64)
-    total.add(stacked, torch.empty_like(stacked))
+    scratch = torch.empty(0, dtype=torch.float64)
+    for start in range(0, shapes[0][1], _UNITS):
+        chunk = np.concatenate([array[:, start : start + _UNITS] for array in arrays])
+        if scratch.numel() < chunk.size:
+            scratch = torch.empty(chunk.size, dtype=torch.float64)
+        total.add(torch.from_numpy(chunk), scratch)
     return total.result(), total.n_constant

@@ -34,6 +34,7 @@ Rows = Iterator[tuple[float, list[NDArray[np.floating]]]]
 """Times in order, each with the units of every layer."""
 
 _VALUES_PER_CHUNK = 1 << 23  # 32 MB of float32
+_UNITS_PER_PRODUCT = 4096
 
 
 class Heard:
@@ -116,7 +117,7 @@ class Heard:
         """Inner products of a layer over all of its units, a few at a time."""
         units = self.units(name)
         total = GramSum(len(units), transform, device)
-        width = max(1, _VALUES_PER_CHUNK // len(units))
+        width = max(1, min(_UNITS_PER_PRODUCT, _VALUES_PER_CHUNK // len(units)))
         scratch = torch.empty(len(units) * min(width, units.shape[1]), device=device)
         for start in range(0, units.shape[1], width):
             chunk = np.array(units[:, start : start + width], order="C")
