@@ -76,8 +76,8 @@ def accuracy(
     y: list[np.ndarray],
     tr: float,
     way: Way,
-) -> float:
-    """Mean r over vertices of the program's model with one way to the volumes."""
+) -> np.ndarray:
+    """The r of every vertex by the program's model, with one way to the volumes."""
     operators, cleaned = [], []
     for c, t, responses in zip(centers, times, y, strict=True):
         slow = high_pass_basis(len(t), tr, HIGH_PASS)
@@ -93,7 +93,7 @@ def accuracy(
     plan = plan_encoding(
         (sampled + sampled.T) / 2, list(map(len, times)), delays=DELAYS, crop=CROP, tr=tr
     )
-    return float(np.nanmean(fit_encoding(plan, cleaned, null="none").mean_r))
+    return fit_encoding(plan, cleaned, null="none").mean_r
 
 
 def network_cases(files: list[Path]) -> Iterator[tuple[str, tuple]]:
@@ -147,7 +147,7 @@ def sound_cases(files: list[Path]) -> Iterator[tuple[str, tuple]]:
 
 
 def main() -> None:
-    """Print r by interpolation and by means, and the gain, for every case and TR."""
+    """Print r by interpolation and by means, the gain, and how the maps correlate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="recordings")
     parser.add_argument("--only", choices=("network", "sound"))
@@ -171,7 +171,8 @@ def main() -> None:
             before, after = (
                 accuracy(gram, centers, times, y, tr, way) for way in (interpolation, means)
             )
-            cells.append(f"{before:.3f} {after:.3f} {after / before - 1:+.0%}")
+            low, high, same = before.mean(), after.mean(), np.corrcoef(before, after)[0, 1]
+            cells.append(f"{low:.3f} {high:.3f} {high / low - 1:+.0%} ({same:.3f})")
         print(f"{name} | " + " | ".join(cells), flush=True)
     print(f"{time.perf_counter() - started:.0f} s")
 

@@ -75,6 +75,29 @@ class Network:
     activations: Callable[..., Iterator[tuple[str, np.ndarray]]]
 
 
+@dataclass(frozen=True)
+class About:
+    """What the documentation says of a space.
+
+    Attributes
+    ----------
+    dimension : str
+        Units of its layers.
+    source, licence : str
+        Where its definition or its weights come from.
+    cost : str
+        Processor seconds per minute of music, reading included (`benchmarks/README.md`).
+    """
+
+    dimension: str
+    source: str
+    licence: str
+    cost: str
+
+
+_OWN = ("this program", "Apache-2.0")
+
+
 def _no_values(*_: object) -> Iterable[FeatureSeries]:
     raise UsageError("The layers of a network are not computed unit by unit.", where="--features")
 
@@ -112,6 +135,8 @@ class Space:
         Layers that repeat the one before them: after its ReLU, or its pooling.
     order : callable, optional
         From argument and labels of the stimuli to the layers of files and what says their order.
+    about : About
+        What the table of spaces in docs/features.md says of it.
     named : bool
         Whether the argument is a name that counts, not a place where files lie.
     argument : str
@@ -136,6 +161,7 @@ class Space:
     ordered: bool = True
     twins: tuple[str, ...] = ()
     order: Callable[[str, Sequence[str]], LayerOrder] | None = None
+    about: About | None = None
     named: bool = False
     argument: str = ""
     file: Callable[[str, str], Path] | None = None
@@ -257,6 +283,7 @@ _ROWS = (
         step=None,
         layers=LAYER_NAMES,
         twins=TWINS,
+        about=About("128 to 393,216", "weights of Hershey et al. 2017", "Apache-2.0", "15"),
         references={
             "hershey2017": Reference(
                 "Hershey, Shawn and Chaudhuri, Sourish and Ellis, Daniel P. W. and others",
@@ -275,12 +302,14 @@ _ROWS = (
         "the envelope, the mean over 128 compressed gammatone channels",
         _later("auditory", "envelope_layers"),
         layers=("envelope",),
+        about=About("1", *_OWN, "1.3"),
     ),
     Space(
         "cochleagram",
         "the compressed envelopes of 128 gammatone channels (180 to 7,040 Hz)",
         _later("auditory", "cochleagram_layers"),
         layers=("cochleagram",),
+        about=About("128", *_OWN, "1.2"),
     ),
     Space(
         "modulation",
@@ -288,6 +317,7 @@ _ROWS = (
         " cycles per octave)",
         _later("auditory", "modulation_layers"),
         layers=("modulation",),
+        about=About("6 × 6 × 128", *_OWN, "2.4"),
     ),
     Space(
         "descriptors",
@@ -297,6 +327,7 @@ _ROWS = (
         ),
         layers=("loudness", "timbre", "tonality", "rhythm", "all"),
         ordered=False,
+        about=About("1, 4, 13, 3, 21", "this program, on librosa (ISC)", "Apache-2.0", "0.4"),
     ),
     Space(
         "precomputed",
@@ -306,6 +337,7 @@ _ROWS = (
         ),
         order=_later("precomputed", "precomputed_layers"),
         clock=_later("precomputed", "precomputed_clock"),
+        about=About("yours", "your files", "yours", "reading"),
         argument="PATH",
         file=_later("precomputed", "find_precomputed"),
     ),
@@ -315,6 +347,7 @@ _ROWS = (
         " log-mel spectrogram",
         stream=_later("networks.musicnn", "load_musicnn"),
         step=0.48,
+        about=About("50 to 12,288", "Pons and Serra 2019 ([networks.md](networks.md))", "ISC", "4"),
         twins=tuple(f"pool{n}" for n in range(1, 6)),
         argument="NETWORK",
         named=True,
@@ -336,6 +369,7 @@ _ROWS = (
         "python",
         "the activations of {layers} of {name}, an audio network of the user's own",
         stream=_later("networks.own", "load_own"),
+        about=About("its own", "yours ([networks.md](networks.md))", "yours", "its own"),
         argument="PACKAGE.MODULE:FUNCTION",
         named=True,
     ),

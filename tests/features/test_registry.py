@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.export import export_features
 from bids_app.features.layers import POSITIONS
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.registry import SPACES, Space, check_spaces, find_space
+from bids_app.features.registry import SPACES, STEP, Space, check_spaces, find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.references import Reference
 
@@ -141,3 +142,31 @@ def test_the_example_of_the_documentation_is_a_space(make_wav, tmp_path, monkeyp
 def test_every_row_is_in_the_documentation():
     text = DOCS.read_text()
     assert [row.spelling for row in SPACES.values() if f"`{row.spelling}`" not in text] == []
+
+
+def test_the_table_of_the_documentation_says_what_the_rows_say():
+    text = DOCS.read_text()
+    for row in SPACES.values():
+        (line,) = re.findall(rf"^\| `{re.escape(row.spelling)}` \| .* \|$", text, flags=re.M)
+        _, _, layers, dimension, step, source, licence, cost, _ = map(str.strip, line.split("|"))
+        about = row.about
+        assert [dimension, source, licence, cost] == [
+            about.dimension,
+            about.source,
+            about.licence,
+            about.cost,
+        ]
+        assert step.split(",")[0] == ("`--hop`" if row.step is None else f"{row.step:g} s")
+        assert ("where slower" in step) == bool(row.clock or (row.stream and row.step == STEP))
+        assert layers == str(len(row.layers)) or not row.layers
+
+
+@pytest.mark.parametrize("name", ["envelope", "cochleagram", "modulation", "descriptors"])
+def test_dimensions_are_those_of_the_values(name, make_wav):
+    row = find_space(name)
+    series = list(row.values(row.sound("a", make_wav("a.wav", 3.0))))
+    assert [layer.name for layer in series] == list(row.layers)
+    told = row.about.dimension.replace(" ", "").split(",")
+    assert [math.prod(map(int, cell.split("×"))) for cell in told] == [
+        layer.values.shape[1] for layer in series
+    ]

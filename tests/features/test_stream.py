@@ -10,6 +10,7 @@ import torch
 from feature_sounds import melody
 
 from bids_app.errors import BadDataError
+from bids_app.features import gram as sums
 from bids_app.features import stream
 from bids_app.features.gram import values_gram
 from bids_app.features.logmel import log_mel_patches
@@ -153,3 +154,34 @@ def test_values_gram_refuses_what_does_not_fit(rng):
         values_gram([np.ones(3)])
     with pytest.raises(BadDataError, match=r"values\[1\]"):
         values_gram([np.ones((3, 2)), np.full((3, 2), np.inf)])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 31, 32, 100])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_matrices_are_summed_in_blocks_of_rows(rng, monkeypatch, rows, dtype):
+    monkeypatch.setattr(sums, "_ROWS", rows)
+    values = torch.from_numpy(rng.normal(size=(32, 50))).to(dtype)
+
+    def twice(units, out):
+        out.copy_(2 * units)
+        return 1
+
+    total = sums.GramSum(32, twice, "cpu", dtype)
+    for part in values.split(20, dim=1):
+        total.add(part, torch.empty(0, dtype=dtype))
+    assert (total.n_units, total.n_constant) == (50, 3)
+    found, whole = total.result(), 2 * values.numpy().astype(float)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, found.T)
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-11
+    np.testing.assert_allclose(found, whole @ whole.T, atol=tolerance)
+
+
+def test_explicit_features_come_in_chunks_of_units(rng, monkeypatch):
+    values = [rng.normal(size=(20, 30)), rng.normal(size=(12, 30))]
+    values[0][:, 3] = values[1][:, 3] = 1.0
+    whole, constant = sums.values_gram(values)
+    monkeypatch.setattr(sums, "_UNITS", 7)
+    parts, again = sums.values_gram(values)
+    assert constant == again == 1
+    np.testing.assert_allclose(parts, whole, atol=1e-10)
