@@ -176,6 +176,7 @@ def methods_text(config: Config) -> str:
             "Features": row.identity,
             "Untrained": weights.startswith("random:"),
             "Weights": weights,
+            **row.stream_record(),
         }
         text = boilerplate(
             {"Settings": config.participant_settings("", row.identity), "Features": features},

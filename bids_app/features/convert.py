@@ -173,5 +173,6 @@ def _read(source: Path) -> dict[str, np.ndarray]:
             "This file holds no TensorFlow variables that can be read.",
             where=source,
             found=str(error),
-            wanted="the published vggish_model.ckpt, or an .npz of variable names and arrays",
+            wanted="the published vggish_model.ckpt, the .index of a newer checkpoint, or an .npz "
+            "of variable names and arrays",
         ) from error

@@ -218,6 +218,18 @@ class Space:
         """The network that tells its layers over time, None for a space without one."""
         return None if self.stream is None else _streamed(self.stream, self.argument)
 
+    def stream_record(self) -> dict[str, Any]:
+        """What records say of the network of `stream`; nothing for a space without one."""
+        network = self.streamed()
+        if network is None:
+            return {}
+        return {
+            "Network": self.spelling,
+            "Weights": getattr(network, "weights_label", None),
+            "WeightsSHA256": network.identity,
+            "Untrained": bool(getattr(network, "untrained", False)),
+        }
+
     def layer_order(self, labels: Sequence[str]) -> LayerOrder:
         """Layers of these stimuli, and what says their order.
 

@@ -157,11 +157,24 @@ def listen(
             if progress is not None:
                 progress(f"network: {label}")
             audio = load_audio(path, network.sample_rate).astype(np.float32)
-            heard.add(label, network(audio), audio.size / network.sample_rate, step)
+            try:
+                heard.add(label, network(audio), audio.size / network.sample_rate, step)
+            except BadDataError as error:
+                raise _of_stimulus(error, label, path) from error
     except BaseException:
         heard.__exit__()
         raise
     return heard
+
+
+def _of_stimulus(error: BadDataError, label: str, path: str | Path) -> BadDataError:
+    """The same error, which names the stimulus."""
+    where = (
+        f"{label} ({path})" if error.where in (None, label, "audio") else f"{error.where}, {path}"
+    )
+    return BadDataError(
+        error.what, where=where, found=error.found, wanted=error.wanted, remedy=error.remedy
+    )
 
 
 def step_means(rows: Rows, duration: float, step: float) -> Rows:

@@ -16,6 +16,7 @@ from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.components import components_from_gram
 from bids_app.features.export import export_features
 from bids_app.features.gram import values_gram
+from bids_app.features.networks.own import CheckedNetwork
 from bids_app.features.registry import SPACES, Space, recorded_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.streamed import Heard, listen, step_means
@@ -213,3 +214,24 @@ def test_units_stay_the_same_over_stimuli_and_files_go(make_wav, tmp_path, monke
     with pytest.raises(BadDataError, match=r"(?s)number of units.*b, layer a"):
         listen(Growing(), paths, ["a"], 0.25)
     assert set(tmp_path.iterdir()) == kept
+
+
+def test_a_fault_of_a_network_names_the_stimulus(make_wav):
+    class Broken(Network):
+        def __call__(self, audio):
+            yield 0.5, {name: np.zeros(2) for name in LAYERS}
+            yield 0.4, {name: np.zeros(2) for name in LAYERS}
+
+    path = make_wav("song.wav", 3.0)
+    with pytest.raises(BadDataError, match=r"(?s)order of time.*happy.*song\.wav"):
+        listen(Broken(), [("happy", path)], LAYERS, 0.25)
+
+
+def test_what_breaks_the_contract_names_the_stimulus(make_wav):
+    class Short(Network):
+        def __call__(self, audio):
+            yield 0.5, {"zeta": np.zeros(2)}
+
+    path = make_wav("song.wav", 3.0)
+    with pytest.raises(BadDataError, match=r"(?s)python:a:b.*song\.wav.*missing: alpha"):
+        listen(CheckedNetwork(Short(), "python:a:b"), [("happy", path)], LAYERS, 0.25)

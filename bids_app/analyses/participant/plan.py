@@ -139,14 +139,8 @@ class EncodingModel:
             "LayerDepth": list(self.layers.depth),
             "LayerDepthDefinition": self.layers.definition,
         }
-        if (listener := self._row.streamed()) is not None:
-            return {
-                **told,
-                "Network": self._row.spelling,
-                "Weights": getattr(listener, "weights_label", None),
-                "WeightsSHA256": listener.identity,
-                "Untrained": bool(getattr(listener, "untrained", False)),
-            }
+        if record := self._row.stream_record():
+            return {**told, **record}
         if network is None:
             return {**told, "Untrained": False}
         untrained = self.weights.startswith("random:")

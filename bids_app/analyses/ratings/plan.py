@@ -142,6 +142,12 @@ class RatingWork:
         return found + [record for record in own if record.participant == participant]
 
 
+def score_settings_of(config: Config, model: Mapping[str, object]) -> dict[str, object]:
+    """Settings of the scores of an encoding model: its own layers, not those of the option."""
+    asked = config.rating_score_settings(str(model["weights_sha256"]), str(model["features"]))
+    return asked | {name: model[name] for name in ("layers", "layer_depth", "sampling", "step")}
+
+
 def plan_ratings(
     tree: OutputTree,
     config: Config,
@@ -174,10 +180,7 @@ def plan_ratings(
     claim_settings(tree, EMOTION_LABEL, map_settings)
     score_settings = {}
     for label, settings in models.items():
-        chosen = {name: settings[name] for name in ("layers", "layer_depth", "sampling", "step")}
-        score_settings[label] = chosen | config.rating_score_settings(
-            str(settings["weights_sha256"]), str(settings["features"])
-        )
+        score_settings[label] = score_settings_of(config, settings)
         claim_settings(tree, label, score_settings[label], desc=RATINGS_DESC)
         work.scores[label] = []
     for participant, encoding in records.items():
