@@ -135,7 +135,8 @@ def test_costs_follow_what_is_asked_for(tree):
     assert rated.participant_seconds > usual.participant_seconds
     # 16 s and 12 s of music and 12 s after each: 4 and 3 cycles below .15 Hz, of each scale.
     turned = 2 * (1 + 2 * 4 + 1 + 2 * 3)
-    maps = (2 * 3 + 2 * 4 * 2 + turned) * 20484 * 4
+    # Two windows of two scales: four statistics, and penalties of two held-out pieces.
+    maps = (2 * 3 + 2 * 4 * 2 + 2 * 2 * 2 + turned) * 20484 * 4
     assert rated.participant_bytes - usual.participant_bytes == maps
 
 

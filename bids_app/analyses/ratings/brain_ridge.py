@@ -29,9 +29,13 @@ class RatingEncoding:
     scales : list of n_scales str
     r, z, p, q : array of shape (n_windows, n_scales, n_vertices)
         As `LayerFits`, from each of `WINDOWS`.
+    alpha : array of shape (n_windows, n_folds, n_scales, n_vertices)
+        Penalties per held-out stimulus.
     fold_stimuli : list of str
     details : dict
         Settings, for the sidecar.
+    courses : list of dict
+        The courses that predicted, one row per scale, presentation and volume.
     """
 
     scales: list[str]
@@ -39,8 +43,10 @@ class RatingEncoding:
     z: NDArray[np.float32]
     p: NDArray[np.float32]
     q: NDArray[np.float32]
+    alpha: NDArray[np.float32]
     fold_stimuli: list[str]
     details: dict[str, Any]
+    courses: list[dict[str, Any]]
 
 
 def fit_rating_encoding(
@@ -88,10 +94,22 @@ def fit_rating_encoding(
             remedy="the participant is kept out of this analysis",
         )
     results = []
+    courses: list[dict[str, Any]] = []
     for scale in wanted:
         features = [
             _feature(block, need_rating(ratings, participant, block.stimulus, scale), high_pass)
             for block in blocks
+        ]
+        courses += [
+            {
+                "scale": scale,
+                "stimulus": block.stimulus,
+                "presentation": k,
+                "time": second,
+                "value": value,
+            }
+            for k, (block, own) in enumerate(zip(blocks, features, strict=True), start=1)
+            for second, value in zip(block.times.tolist(), own[:, 0].tolist(), strict=True)
         ]
         results.append(
             [
@@ -123,6 +141,8 @@ def fit_rating_encoding(
         z=stack("mean_r") / stack("null_sd"),
         p=stack("p"),
         q=stack("q"),
+        alpha=np.moveaxis(stack("alpha"), 1, 2),
+        courses=courses,
         fold_stimuli=["+".join(held) for held in results[0][0].fold_stimuli],
         details={
             "Scales": list(wanted),

@@ -28,6 +28,7 @@ from bids_app.analyses.ratings.layer_music import ScoresMusic, scores_music
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
+from bids_app.analyses.ratings.window_music import WindowMusic, window_music
 from bids_app.config import Config, Statistics
 from bids_app.emotion.windows import DELAYS, WINDOWS
 from bids_app.errors import TooFewError, reason_of
@@ -86,6 +87,10 @@ class RatingMapTests:
         Of predictions from the ``past`` and the ``future`` of the ratings.
     music : RatingMusic
         The effects over music.
+    windows : dict from str to WindowMusic
+        Predictions over music; empty where there is no such test.
+    windows_reason : str
+        Why there is none.
     """
 
     group: RatingGroup
@@ -93,6 +98,8 @@ class RatingMapTests:
     places: list[Place]
     accuracy: dict[str, GroupEffects]
     music: RatingMusic
+    windows: dict[str, WindowMusic]
+    windows_reason: str
 
 
 def missing_ratings(
@@ -108,10 +115,17 @@ def missing_ratings(
 
 
 def infer_rating_maps(
-    tree: OutputTree, participants: Sequence[str], statistics: Statistics, n_threads: int = 1
+    tree: OutputTree,
+    participants: Sequence[str],
+    statistics: Statistics,
+    folder: Path,
+    n_threads: int = 1,
 ) -> RatingMapTests | None:
-    """Maps of ratings and brain over participants; None where too few have them."""
-    test = partial(_test_maps, tree, participants, statistics, n_threads)
+    """Maps of ratings and brain over participants; None where too few have them.
+
+    `folder` is for memory-mapped responses.
+    """
+    test = partial(_test_maps, tree, participants, statistics, folder, n_threads)
     return _if_enough("ratings and brain", test)
 
 
@@ -141,7 +155,11 @@ def _if_enough(what: str, test: Callable[[], Tests]) -> Tests | None:
 
 
 def _test_maps(
-    tree: OutputTree, participants: Sequence[str], statistics: Statistics, n_threads: int
+    tree: OutputTree,
+    participants: Sequence[str],
+    statistics: Statistics,
+    folder: Path,
+    n_threads: int,
 ) -> RatingMapTests:
     """Two-sided sign flips joint over scales, differences of scales, and accuracy above zero.
 
@@ -188,7 +206,8 @@ def _test_maps(
     places = [place for place, _ in wanted]
     checksums = {name: sha for p in kept for name, sha in stored[p].get("Stimuli", {}).items()}
     music = rating_music(tree, kept, space, places, checksums, effects, tests, statistics)
-    return RatingMapTests(group, tests, places, accuracy, music)
+    windows, reason = window_music(tree, kept, stored, accuracy, WINDOWS, folder, n_threads)
+    return RatingMapTests(group, tests, places, accuracy, music, windows, reason)
 
 
 def _stored(

@@ -25,6 +25,7 @@ from bids_app.analyses.ratings.brain_ridge import RatingEncoding
 from bids_app.analyses.ratings.participant import LayerScores
 from bids_app.config import settings_hash
 from bids_app.emotion.windows import DELAYS, WINDOWS
+from bids_app.encoding.folds import held_out_stimuli
 from bids_app.inputs.estimate import Cost, glm_memory, response_memory
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
@@ -58,7 +59,8 @@ def write_rating_maps(
         writer.write(BRAIN, effects, turned_parts(effects.turned))
     if predicted is not None:
         told = {"HeldOutStimuli": predicted.fold_stimuli, **predicted.details}
-        writer.write(PREDICTION, predicted, window_parts(predicted.scales, told))
+        folds = predicted.fold_stimuli
+        writer.write(PREDICTION, predicted, window_parts(predicted.scales, folds, told))
     return _finish(writer, {BRAIN.name: no_effects, PREDICTION.name: not_predicted})
 
 
@@ -106,12 +108,20 @@ def turned_names(n_freq: int) -> list[str]:
     return ["fixed", *(f"{f} {part}" for f in range(1, n_freq + 1) for part in ("cos", "sin"))]
 
 
-def window_parts(scales: Sequence[str], told: Mapping[str, Any] | None = None) -> list[Part]:
-    """One map per window, with all scales in it."""
-    return [
+def window_parts(
+    scales: Sequence[str], folds: Sequence[str], told: Mapping[str, Any] | None = None
+) -> list[Part]:
+    """One map per window, and one per window and held-out stimulus, with all scales in it."""
+    windows = [
         Part("window", {"desc": window.rating}, scales, k, sidecar=told or {})
         for k, window in enumerate(WINDOWS)
     ]
+    held_out = [
+        Part("fold", {"stim": safe_label(held), "desc": window.rating}, scales, (k, fold))
+        for k, window in enumerate(WINDOWS)
+        for fold, held in enumerate(folds)
+    ]
+    return [Part("courses"), *windows, *held_out]
 
 
 def write_rating_scores(
@@ -168,6 +178,13 @@ SCORE_COLUMNS = {
     "q": "Benjamini-Hochberg q over the layers of a scale",
     "alpha": "ridge penalty chosen inside the training stimuli",
 }
+PREDICTOR_COLUMNS = {
+    "scale": "what was rated",
+    "stimulus": "label of the stimulus",
+    "presentation": "number of the presentation (1-based), in the order of the cleaned responses",
+    "time": "seconds into the audio file",
+    "value": "size of the rating's change per second, averaged over the volume and high-passed",
+}
 COURSE_COLUMNS = {
     "scale": "what was rated",
     "stimulus": "label of the stimulus",
@@ -219,7 +236,10 @@ def _planned_turned(
 
 
 def _planned_predictions(scope: Scope) -> list[Part]:
-    return window_parts(scope.scales) if all(_felt(scope, run) for run in scope.music) else []
+    if not all(_felt(scope, run) for run in scope.music):
+        return []
+    folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
+    return window_parts(scope.scales, folds)
 
 
 def _planned_scores(scope: Scope) -> list[Part]:
@@ -278,7 +298,10 @@ PREDICTION = ParticipantAnalysis(
     needed=_needed,
     parts=_planned_predictions,
     cost=_cost_of_predictions,
-    maps=maps_of("window", r="", z="", p="", q=""),
+    maps=(*maps_of("window", r="", z="", p="", q=""), *maps_of("fold", alpha="")),
+    tables=(
+        TableOutput("timeseries", RATINGS_DESC, PREDICTOR_COLUMNS, each="courses", value="courses"),
+    ),
     model=EMOTION_LABEL,
 )
 SCORES = ParticipantAnalysis(

@@ -62,6 +62,16 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
             ("p", accuracy.test.p, f"one-sided {MAX_T.format('scales')}, {told}"),
         ):
             writer.statmap(stat, values, accuracy.names, desc=window, description=text)
+        over = result.windows.get(window)
+        if over is None:
+            continue
+        for stat, own, values, text in (
+            ("p", "music", over.p, "one-sided p over music (phases of the responses), Gaussian"),
+            ("q", "music", over.q, "q over vertices of the p over music, scale by scale"),
+            ("n", "both", over.both, "1 where people (max-T p) and music (q) both hold"),
+        ):
+            desc = f"{window}{own}"
+            writer.statmap(stat, values, accuracy.names, desc=desc, description=f"{text}, {told}")
 
 
 def _write_maps(
@@ -182,6 +192,8 @@ def told_of_ratings(result: RatingMapTests | ScoreTests) -> dict[str, Any]:
     reasons = result.group.left_out.items()
     music = getattr(result, "music", None)
     missing = {} if music is None else {"MusicMissing": music.reason}
+    if isinstance(result, RatingMapTests):
+        missing["PredictionsMusicMissing"] = result.windows_reason
     return {"LeftOut": {f"sub-{participant}": why for participant, why in reasons}, **missing}
 
 

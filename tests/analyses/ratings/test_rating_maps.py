@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from bids_app.emotion.windows import WINDOWS
 from bids_app.errors import BadDataError
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
+from bids_app.outputs import N_VERTICES as N_VERTICES_OF
 from bids_app.outputs import OutputTree
 
 N_VERTICES = 40
@@ -317,7 +319,7 @@ def test_maps_over_music_are_written_and_read(ratings, tmp_path):
         record = Record(participant, "emotion", settings, (), {}, stimuli={"happy": "ab" * 32})
         write_rating_maps(tree, record, (maps, ""), (None, "no responses"))
     statistics = drawn(200, 0)
-    tests = infer_rating_maps(tree, people, statistics)
+    tests = infer_rating_maps(tree, people, statistics, tmp_path)
     assert tests.music.reason == ""
     both = both_claims(tests.effects, tests.music.effects)
     assert (tests.effects.test.p < 0.05).mean() > 0.5
@@ -338,7 +340,58 @@ def test_maps_over_music_are_written_and_read(ratings, tmp_path):
     # A folder of before has no such maps.
     for path in tree.participant_dir("03").glob("*_stat-turned_*"):
         path.unlink()
-    later = infer_rating_maps(tree, people, statistics)
+    later = infer_rating_maps(tree, people, statistics, tmp_path)
     assert "sub-03" in later.music.reason
     assert "participant level again" in later.music.reason
     assert not np.nan_to_num(both_claims(later.effects, later.music.effects)).any()
+
+
+def test_predictions_have_a_null_over_music(ratings, tmp_path, monkeypatch):
+    """Responses that follow everybody's ratings hold over music, shared ones that do not do not."""
+    small = 12
+    monkeypatch.setitem(N_VERTICES_OF, "fsaverage5", small // 2)
+    tree, folder = OutputTree(tmp_path / "out"), tmp_path / "work"
+    folder.mkdir()
+    settings = {
+        "space": "fsaverage5",
+        "crop": RIDGE["model"].crop,
+        "alphas": list(RIDGE["model"].alphas),
+    }
+    claim_settings(tree, "emotion", settings)
+    people = ("01", "02", "03", "04", "05", "06")
+    stimuli = {name: name * 8 for name in DURATIONS}
+    common = blocks_of(ratings, 4.0, seed=99, size=0.0)
+    for k, participant in enumerate(people):
+        blocks = blocks_of(ratings, 4.0, seed=k)
+        for block, other in zip(blocks, common, strict=True):
+            block.values[:, 6:] += 2 * other.values[:, 6:]
+        found = fit_rating_encoding(blocks, ratings, participant, high_pass=0.0, **RIDGE)
+        assert found.alpha.shape == (2, 3, 2, small)
+        record = Record(participant, "emotion", settings, (), {}, stimuli=stimuli)
+        contrasts = map_contrasts(tuple(ratings.scales), Emotion(), 1.0)
+        noise_maps = np.random.default_rng(k).standard_normal((2, small)).astype(np.float32)
+        maps = LinearMaps(contrasts, noise_maps, noise_maps, noise_maps, 9.0, [{"run": "r"}], {})
+        monkeypatch.setattr(
+            "bids_app.analyses.ratings.window_music.read_cleaned",
+            lambda tree, who, space: [
+                replace(block, values=np.load(tmp_path / f"{who}_{block.stimulus}.npy"))
+                for block in common
+            ],
+        )
+        for block in blocks:
+            np.save(tmp_path / f"{participant}_{block.stimulus}.npy", block.values)
+        write_rating_maps(tree, record, (maps, ""), (found, ""))
+    monkeypatch.setattr("bids_app.analyses.ratings.group.load_mesh", lambda space: None)
+    tests = infer_rating_maps(tree, people, drawn(64, 0), folder)
+    assert tests.windows_reason == ""
+    past = tests.windows["past"]
+    scale = list(ratings.scales).index("Emotionality")
+    assert (past.q[scale, :6] < 0.01).all()
+    assert past.both[scale, :6].all()
+    assert (past.q[scale, 6:] > 0.05).all()
+    assert tests.windows["future"].both.mean() < past.both.mean()
+    path = tree.participant_file("03", "timeseries.tsv", model="emotion", desc="ratings")
+    path.unlink()
+    again = infer_rating_maps(tree, people, drawn(64, 0), folder)
+    assert again.windows == {}
+    assert "table is missing" in again.windows_reason

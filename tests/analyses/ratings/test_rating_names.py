@@ -51,7 +51,8 @@ def test_a_scale_may_be_called_like_a_window(tmp_path):
         ("atpeace", ""): ["at peace"],
     }
     assert places(written, "effect") == expected
-    tests = infer_rating_maps(tree, PARTICIPANTS, Statistics(n_permutations=4, random_seed=0))
+    statistics = Statistics(n_permutations=4, random_seed=0)
+    tests = infer_rating_maps(tree, PARTICIPANTS, statistics, tmp_path)
     writer = GroupWriter(tree, tests.group, {})
     write_group.write_rating_maps(writer, tests)
     found = places(writer.written, "effect")

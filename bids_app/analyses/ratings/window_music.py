@@ -1,0 +1,188 @@
+"""Responses predicted from past and future ratings, against chance agreement with the music."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from bids_app.analyses.folder.read import POSITIVE, damaged, read_maps, read_rows
+from bids_app.analyses.group.effects import GroupEffects
+from bids_app.analyses.ratings.participant import read_cleaned
+from bids_app.emotion.windows import Window
+from bids_app.encoding import EncodingPlan, plan_encoding
+from bids_app.encoding.gram import feature_gram
+from bids_app.errors import MusencError, reason_of
+from bids_app.group import vertex_null_sd
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
+from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowMusic:
+    """Mean accuracy of predictions from one side of the ratings over music.
+
+    Attributes
+    ----------
+    p, q : array of shape (n_scales, n_vertices)
+        One-sided, Gaussian; q over vertices, scale by scale.
+    both : array of shape (n_scales, n_vertices)
+        1 where people (max-T) and music (q) both hold.
+    """
+
+    p: FloatArray
+    q: FloatArray
+    both: FloatArray
+
+
+def window_music(
+    tree: OutputTree,
+    participants: Sequence[str],
+    stored: Mapping[str, Mapping[str, Any]],
+    accuracy: Mapping[str, GroupEffects],
+    windows: Sequence[Window],
+    folder: Path,
+    n_threads: int = 1,
+) -> tuple[dict[str, WindowMusic], str]:
+    """Rotate the phases of everybody's responses alike, with the penalties that were chosen.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participants : sequence of str
+    stored : mapping from participant to their settings file
+    accuracy : mapping from window to GroupEffects
+        Fisher z over participants.
+    windows : sequence of Window
+    folder : Path
+        For memory-mapped responses.
+    n_threads : int
+
+    Returns
+    -------
+    dict from window to WindowMusic, and why there is none
+    """
+    if not accuracy:
+        return {}, ""
+    try:
+        return _test(tree, participants, stored, accuracy, windows, folder, n_threads), ""
+    except MusencError as error:
+        reason = reason_of(error)
+        LOGGER.warning("group: past and future ratings: no null over music: %s", reason)
+        return {}, reason
+
+
+def _test(
+    tree: OutputTree,
+    participants: Sequence[str],
+    stored: Mapping[str, Mapping[str, Any]],
+    accuracy: Mapping[str, GroupEffects],
+    windows: Sequence[Window],
+    folder: Path,
+    n_threads: int,
+) -> dict[str, WindowMusic]:
+    settings = stored[participants[0]]["Settings"]
+    space = str(settings["space"])
+    checksums = {n: str(sha) for p in participants for n, sha in stored[p]["Stimuli"].items()}
+    listeners = [_Listener(tree, p, space, folder) for p in participants]
+    found = {}
+    for window in windows:
+        if window.rating not in accuracy:
+            continue
+        people = accuracy[window.rating]
+        p = np.full(people.mean.shape, np.nan)
+        for k, scale in enumerate(people.names):
+            plans = [one.plan(scale, window, settings) for one in listeners]
+            alphas = np.stack(
+                [
+                    one.alphas(tree, window, scale, people.names, plan)
+                    for one, plan in zip(listeners, plans, strict=True)
+                ]
+            )
+            there = np.isfinite(alphas).all(axis=1)
+            n = there.sum(axis=0)
+            share = np.where(there, 1 / np.maximum(n, 1), 0.0)[np.newaxis, :, np.newaxis]
+            sd = vertex_null_sd(
+                [[plan] for plan in plans],
+                [one.values for one in listeners],
+                alphas[:, np.newaxis],
+                share,
+                clock_of=range(len(listeners)),
+                checksums=checksums,
+                n_threads=n_threads,
+            )[0]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                p[k] = special.ndtr(-np.tanh(people.mean[k]) / sd)
+        q = benjamini_hochberg(p, axis=-1)
+        held = (people.test.p < SIGNIFICANCE) & (q < SIGNIFICANCE)
+        found[window.rating] = WindowMusic(p, q, np.where(np.isfinite(p), held, np.nan))
+    return found
+
+
+class _Listener:
+    """Cleaned responses of a participant, memory-mapped, and the courses that predict them."""
+
+    def __init__(self, tree: OutputTree, participant: str, space: str, folder: Path) -> None:
+        self.participant, self.space = participant, space
+        blocks = read_cleaned(tree, participant, space)
+        self.stimuli = [block.stimulus for block in blocks]
+        self.tr = float(blocks[0].tr)
+        self.values = []
+        for k, block in enumerate(blocks):
+            path = folder / f"ratings_{participant}_{k}.npy"
+            np.save(path, block.values)
+            self.values.append(np.load(path, mmap_mode="r"))
+        self.path = tree.participant_file(
+            participant, "timeseries.tsv", model=EMOTION_LABEL, desc=RATINGS_DESC
+        )
+        texts = {"scale": str, "stimulus": str}
+        self.courses = read_rows(self.path, (*texts, "presentation", "time", "value"), **texts)
+
+    def plan(self, scale: str, window: Window, settings: Mapping[str, Any]) -> EncodingPlan:
+        """The model of one scale and window, as it was fitted."""
+        own = self.courses[self.courses["scale"] == scale]
+        features = []
+        for k, values in enumerate(self.values):
+            course = own.loc[own["presentation"] == k + 1, "value"].to_numpy(float)
+            if len(course) != len(values):
+                raise damaged(self.path, f"{len(course)} samples of {scale}", len(values))
+            features.append(course[:, np.newaxis])
+        return plan_encoding(
+            feature_gram(features),
+            [len(course) for course in features],
+            stimuli=self.stimuli,
+            delays=window.delays,
+            crop=settings["crop"],
+            tr=self.tr,
+            alphas=tuple(settings["alphas"]),
+            dtype=np.float32,
+        )
+
+    def alphas(
+        self, tree: OutputTree, window: Window, scale: str, scales: Sequence[str], plan: Any
+    ) -> FloatArray:
+        """Chosen penalties, (n_folds, n_vertices), folds in the order of the plan."""
+        rows = []
+        for fold in plan.folds:
+            left = tree.participant_map(
+                self.participant,
+                "L",
+                self.space,
+                model=EMOTION_LABEL,
+                stim=safe_label("+".join(fold.held_out)),
+                stat="alpha",
+                desc=window.rating,
+            )
+            maps = read_maps(left, self.space, n_arrays=len(scales), bounds=POSITIVE)
+            rows.append(maps[list(scales).index(scale)])
+        return np.stack(rows).astype(np.float64)
