@@ -205,6 +205,32 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
     return np.sqrt(2 / n_times) * np.cos(np.pi / n_times * place * order)
 
 
+def drift_basis(n_times: int, tr: float, high_pass: float) -> np.ndarray:
+    """What is taken out of one presentation: slow cosines, or a line without a high-pass filter.
+
+    Music that builds up and runs that drift agree by their lines alone.
+
+    Parameters
+    ----------
+    n_times : int
+        Number of samples.
+    tr : float
+        Seconds between them.
+    high_pass : float
+        Period in seconds; 0 for none.
+
+    Returns
+    -------
+    basis : array of shape (n_times, n_basis)
+        Orthonormal columns without the constant.
+    """
+    if high_pass > 0:
+        return high_pass_basis(n_times, tr, high_pass)
+    line = np.arange(n_times, dtype=float) - (n_times - 1) / 2
+    size = float(np.linalg.norm(line))
+    return (line / size if size > 0 else line)[:, np.newaxis]
+
+
 def sample_series(
     values: np.ndarray,
     patch_times: np.ndarray,
@@ -224,7 +250,7 @@ def sample_series(
     tr : float
         Seconds between samples, each of which is a mean over as long.
     high_pass : float or None
-        Period in seconds of the cosine high-pass; None for none.
+        Period in seconds of the cosine high-pass; 0 takes a line out, None nothing.
 
     Returns
     -------
@@ -236,7 +262,7 @@ def sample_series(
 
 
 def _basis(n_times: int, tr: float, high_pass: float | None) -> np.ndarray | None:
-    return None if high_pass is None else high_pass_basis(n_times, tr, high_pass)
+    return None if high_pass is None else drift_basis(n_times, tr, high_pass)
 
 
 def _high_passed(values: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
@@ -272,7 +298,8 @@ def sample_gram(
     tr : float
         Seconds between samples of a presentation.
     high_pass : float or None
-        Period in seconds of the cosine high-pass within each presentation; None for none.
+        Period in seconds of the cosine high-pass within each presentation; 0 takes a line out,
+        None nothing.
 
     Returns
     -------

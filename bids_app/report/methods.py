@@ -153,6 +153,13 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     names = f" ({confounds})" if confounds else ""
     drift = f" with a cutoff of {cutoff:g} s" if cutoff is not None else ""
     slow = f", and slow drifts (discrete cosine basis{drift}) were" if cutoff != 0 else ", were"
+    line = (
+        " No high-pass filter was used: a linear trend was removed from responses and features of"
+        " every presentation, and slower changes that music and scanner have in common are not"
+        " controlled."
+        if cutoff == 0
+        else ""
+    )
     width = settings.get("smoothing")
     smoothed = (
         f" Responses were smoothed along the surface ({width:g} mm full width at half maximum)."
@@ -163,7 +170,7 @@ def _responses_paragraph(settings: Mapping[str, Any]) -> str:
         f"Confounds{names} as estimated by fMRIPrep [@esteban2019], which may include anatomical"
         f" CompCor components [@behzadi2007]{slow}"
         f" removed from every vertex in one projection.{_cortex_sentence(settings)}{smoothed} Only"
-        " volumes acquired while music played entered the model."
+        f" volumes acquired while music played entered the model.{line}"
     )
 
 

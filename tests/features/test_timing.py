@@ -198,3 +198,21 @@ def test_long_matrices_are_sampled_in_parts(rng, monkeypatch):
     whole = sample_gram(values @ values.T, *arguments)
     monkeypatch.setattr(timing, "_ROWS", 7)
     np.testing.assert_allclose(sample_gram(values @ values.T, *arguments), whole, atol=1e-12)
+
+
+def test_without_a_high_pass_filter_a_line_is_taken_out(rng):
+    values = rng.standard_normal((40, 3)) + 0.3 * np.arange(40)[:, None]
+    centers = np.arange(40) * 0.5
+    times = 1.0 + np.arange(18.0)
+    plain = timing.sample_series(values, centers, times, 1.0, None)
+    found = timing.sample_series(values, centers, times, 1.0, 0.0)
+    place = np.column_stack([np.ones(18), np.arange(18.0)])
+    fit = place @ np.linalg.lstsq(place, plain, rcond=None)[0]
+    np.testing.assert_allclose(found - found.mean(axis=0), plain - fit, atol=1e-10)
+    np.testing.assert_allclose(found.mean(axis=0), plain.mean(axis=0), atol=1e-10)
+    gram = timing.sample_gram(values @ values.T, [centers], [0], [times], 1.0, 0.0)
+    np.testing.assert_allclose(gram, found @ found.T, atol=1e-8)
+    assert timing.drift_basis(1, 1.0, 0.0).tolist() == [[0.0]]
+    np.testing.assert_array_equal(
+        timing.drift_basis(90, 2.0, 128.0), timing.high_pass_basis(90, 2.0, 128.0)
+    )

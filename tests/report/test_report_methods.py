@@ -91,6 +91,14 @@ def test_methods_follow_the_null(null, words, absent):
     assert absent not in text
 
 
+def test_methods_say_what_no_high_pass_filter_leaves():
+    text = " ".join(participant_methods({"Settings": {"high_pass": 0.0}}, {}).paragraphs)
+    assert "a linear trend was removed from responses and features" in text
+    assert "not controlled" in text
+    text = " ".join(participant_methods({"Settings": {"high_pass": 128.0}}, {}).paragraphs)
+    assert "linear trend" not in text
+
+
 def test_group_methods_name_the_gradient_and_the_mask():
     text = " ".join(
         group_methods(

@@ -101,7 +101,7 @@ class StimulusSide:
     model : Model
         Delays, crop and penalties.
     high_pass : float
-        Seconds; 0 for none.
+        Seconds; with 0 a line is taken out of every presentation.
     """
 
     grams: FeatureGrams
@@ -119,7 +119,7 @@ class StimulusSide:
             [self.grams.labels.index(label) for label in self.labels],
             self.times,
             self.tr,
-            high_pass=self.high_pass or None,
+            high_pass=self.high_pass,
         )
 
     def plan(self, gram: NDArray[np.float64], *, dtype: DTypeLike = np.float32) -> EncodingPlan:

@@ -109,6 +109,8 @@ class EncodingModel:
             "sampling": SAMPLING,
             "step": row.step,
         }
+        if not config.cleaning.high_pass:
+            own["trend"] = "a line out of every presentation"
         if reason := preference_missing(layers.depth, config.statistics.slope_model):
             LOGGER.warning("model-%s: %s", space.label, reason)
         return cls(space, weights, layers, settings | own, model.save_weights, model.weights_mask)

@@ -15,7 +15,7 @@ from bids_app.analyses.participant.lags import LagCheck, check_lag
 from bids_app.config import Cleaning
 from bids_app.errors import BadDataError
 from bids_app.features.loudness import Loudness
-from bids_app.features.timing import high_pass_basis, stimulus_rows
+from bids_app.features.timing import drift_basis, high_pass_basis, stimulus_rows
 from bids_app.inputs.confounds import ConfoundSelection, select_confounds
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.inputs.tables import read_frame
@@ -236,7 +236,7 @@ def prepare_responses(
             noticed += _with_signal_everywhere(cleaned.degenerate)
         projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
         blocks = [
-            _cut(run, presentation, cleaned.values, projection)
+            _cut(run, presentation, cleaned.values, projection, cleaning.high_pass)
             for presentation in run.presentations
         ]
         checks = [
@@ -312,8 +312,9 @@ def _cut(
     presentation: Presentation,
     responses: NDArray[np.float32],
     projection: NDArray[np.float64],
+    high_pass: float,
 ) -> Block:
-    """The volumes of a run in which a presentation was heard."""
+    """The volumes of a run in which a presentation was heard; without a line if nothing else."""
     rows, times = stimulus_rows(
         len(responses),
         run.tr,
@@ -324,8 +325,12 @@ def _cut(
     )
     kept = rows[rows >= run.n_dummy]
     times = times[rows >= run.n_dummy]
-    filtered = projection[kept - run.n_dummy]
-    return Block(presentation.stimulus, run.label, run.tr, times, responses[kept], filtered)
+    values, filtered = responses[kept], projection[kept - run.n_dummy]
+    if not high_pass:
+        line = drift_basis(len(kept), run.tr, high_pass)
+        values = values - (line @ (line.T @ values)).astype(np.float32)
+        filtered = filtered - line @ (line.T @ filtered)
+    return Block(presentation.stimulus, run.label, run.tr, times, values, filtered)
 
 
 def _summary_row(

@@ -175,7 +175,7 @@ def _sampled(
 ) -> NDArray[np.floating]:
     """Units at the samples of one presentation, (n_times, n_units)."""
     centers = grams.patch_times[grams.labels.index(block.stimulus)]
-    return sample_series(values, centers, block.times, block.tr, high_pass or None)
+    return sample_series(values, centers, block.times, block.tr, high_pass)
 
 
 def _write_layer(

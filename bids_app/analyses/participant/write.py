@@ -116,6 +116,12 @@ def layer_parts(layer_names: Sequence[str], folds: Sequence[str]) -> list[Part]:
     return [Part(names=layer_names), *held_out]
 
 
+UNCONTROLLED = (
+    "a line was taken out of every presentation; slower changes that music and runs have in common"
+    " are not controlled"
+)
+
+
 def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> dict[str, Any]:
     """Sidecar fields every map of the participant shares."""
     settings = record.settings
@@ -129,6 +135,7 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "HeldOutStimuli": fits.fold_stimuli,
         "Confounds": settings["confounds"],
         "HighPassCutoff": settings["high_pass"],
+        **({} if settings["high_pass"] else {"SlowTrends": UNCONTROLLED}),
         "SmoothingFWHM": settings["smoothing"],
         "CortexMask": settings["cortex_mask"],
         "Null": settings["null"],

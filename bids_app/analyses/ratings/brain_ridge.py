@@ -16,7 +16,7 @@ from bids_app.emotion import sample_course
 from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import nested_ridge
 from bids_app.errors import BadDataError
-from bids_app.features.timing import high_pass_basis
+from bids_app.features.timing import drift_basis
 from bids_app.inputs.ratings import Rating, RatingSet
 
 
@@ -159,7 +159,6 @@ def _feature(block: Block, rating: Rating, high_pass: float) -> NDArray[np.float
     """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
     course = sample_course(rating.times, change_of(rating), block.times, width=block.tr)
     course = np.where(np.isfinite(course), course, np.nanmean(course))
-    if high_pass:
-        basis = high_pass_basis(len(course), block.tr, high_pass)
-        course = course - basis @ (basis.T @ course)
+    basis = drift_basis(len(course), block.tr, high_pass)
+    course = course - basis @ (basis.T @ course)
     return course[:, None]

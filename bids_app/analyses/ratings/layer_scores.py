@@ -15,7 +15,7 @@ from bids_app.config import Model, Statistics
 from bids_app.emotion import common_times, is_constant, sample_course
 from bids_app.encoding import fit_encoding
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.timing import high_pass_basis
+from bids_app.features.timing import drift_basis
 from bids_app.inputs.ratings import RatingSet
 from bids_app.statistics import benjamini_hochberg
 
@@ -238,9 +238,8 @@ def _job(
         sampled = np.stack(
             [sample_course(r.times, r.values, clock, width=1 / rate) for r in found], axis=1
         )
-        if high_pass:
-            basis = high_pass_basis(len(clock), 1.0 / rate, high_pass)
-            sampled = sampled - basis @ (basis.T @ sampled)
+        basis = drift_basis(len(clock), 1.0 / rate, high_pass)
+        sampled = sampled - basis @ (basis.T @ sampled)
         times.append(clock)
         values.append(sampled)
     return _Job(participant, scales, skipped, times, values)

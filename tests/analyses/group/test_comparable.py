@@ -17,11 +17,11 @@ from bids_app.analyses.participant.preference import (
     preference_missing,
     slope_doubt,
 )
-from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.responses import Block, _cut
 from bids_app.config import Model, Statistics
 from bids_app.encoding import noise_null
 from bids_app.errors import InvalidInputError
-from bids_app.features.timing import SAMPLING
+from bids_app.features.timing import SAMPLING, drift_basis
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.preference import preferred_layer
@@ -220,3 +220,44 @@ def test_stability_is_about_the_layer_that_is_shown():
     np.testing.assert_allclose(best_layer_stability(z, seed=9), wanted)
     z[:, :, 0] = np.nan
     assert np.isnan(best_layer_stability(z, seed=9)[0])
+
+
+@pytest.mark.parametrize("high_pass", [0.0, 128.0])
+def test_without_a_high_pass_filter_responses_lose_a_line_as_features_do(high_pass):
+    """The filter that the null knows of is the one that made the responses."""
+    rng = np.random.default_rng(5)
+    whole = detrended(72)
+    run = SimpleNamespace(label="run", tr=1.0, start_time=0.0, n_dummy=4)
+    piece = SimpleNamespace(stimulus="a", onset=10.0, duration=50.0, offset=0.0)
+    noise = rng.standard_normal((84, 5)) + 0.1 * np.arange(84)[:, None] ** 1.5
+    cleaned = np.vstack([np.full((4, 5), np.nan), whole @ noise[4:]]).astype(np.float32)
+    block = _cut(run, piece, cleaned, whole, high_pass)
+    np.testing.assert_allclose(block.filter @ noise[4:], block.values, atol=1e-3)
+    slopes = np.polyfit(block.times, block.values, 1)[0]
+    if high_pass:
+        assert np.abs(slopes).min() > 1e-2
+    else:
+        np.testing.assert_allclose(slopes, 0, atol=1e-5)
+
+
+def test_pieces_that_build_up_and_runs_that_drift_agree_by_chance_alone():
+    """With --high-pass 0 a line in both was taken for encoding."""
+    durations = (60.0, 70.0, 80.0)
+    shares = []
+    for study in range(6):
+        grams = make_grams(durations)
+        rng = np.random.default_rng([9, study])
+        rises = np.concatenate([np.linspace(-1, 1, len(t)) for t in grams.patch_times])
+        own = rng.standard_normal((rises.size, 5))
+        features = 0.3 * gaussian_filter1d(own, 4.0, axis=0) + 2 * rises[:, None]
+        grams.gram = lambda layer, features=features: features @ features.T
+        blocks = []
+        for block in make_blocks(durations, (60, 70, 80), seed=study):
+            n = len(block.times)
+            values = block.values + np.linspace(-2, 2, n, dtype=np.float32)[:, None]
+            line = drift_basis(n, 1.0, 0.0)
+            values = (values - line @ (line.T @ values)).astype(np.float32)
+            filtered = np.eye(n) - line @ line.T
+            blocks.append(replace(block, values=values, filter=filtered))
+        shares.append(np.mean(fit_layers(grams, blocks, **OPTIONS).p < 0.05))
+    assert np.mean(shares) < 0.12
