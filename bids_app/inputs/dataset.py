@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_app.config import Cleaning, Selection, Stimuli
@@ -157,7 +157,8 @@ def plan_study(
         raw_dir=located.raw_dir,
         derivatives=tuple(path for _, path in located.derivatives),
         found=located.found,
-        runs=tuple(kept),
+        # What is told of the study stands with every run, too: in its summary and on the page.
+        runs=tuple(replace(run, warnings=(*run.warnings, *notes)) for run in kept),
         stimuli=audio.stimuli(labels),
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
         warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings))),

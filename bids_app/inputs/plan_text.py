@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
 
@@ -14,7 +14,7 @@ def format_plan(plan: StudyPlan) -> str:
     """Describe what will be read, what is left out and why: text without a trailing newline."""
     parts = [plan.found, _stimulus_table(plan), _run_table(plan)]
     warnings = [f"warning: {text}" for text in plan.warnings]
-    warnings += _run_warnings(plan.runs)
+    warnings += _run_warnings(plan.runs, plan.warnings)
     if warnings:
         parts.append("\n".join(warnings))
     if plan.skipped:
@@ -25,11 +25,11 @@ def format_plan(plan: StudyPlan) -> str:
     return "\n\n".join(parts)
 
 
-def _run_warnings(runs: Iterable[BoldRun]) -> list[str]:
-    """What is told of the runs; the same about many of them once."""
+def _run_warnings(runs: Iterable[BoldRun], told: Sequence[str]) -> list[str]:
+    """What is told of the runs, but for what was told already; the same about many once."""
     labels: dict[str, list[str]] = {}
     for run in runs:
-        for text in run.warnings:
+        for text in (text for text in run.warnings if text not in told):
             labels.setdefault(text, []).append(run.label)
     return [
         f"warning: {', '.join(who[:3])}"

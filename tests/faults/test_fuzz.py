@@ -144,7 +144,15 @@ def test_any_bytes_give_a_value_or_our_error(tmp_path, reader, content):
     st.lists(
         st.dictionaries(
             st.sampled_from(
-                ["RepetitionTime", "StartTime", "DelayTime", "SliceTiming", "SliceTimingCorrected"]
+                [
+                    "RepetitionTime",
+                    "StartTime",
+                    "DelayTime",
+                    "SliceTiming",
+                    "SliceTimingCorrected",
+                    "VolumeTiming",
+                    "AcquisitionDuration",
+                ]
             ),
             TREES,
             max_size=5,

@@ -8,6 +8,7 @@ from planning import plan_study
 
 from bids_app.errors import InvalidInputError, MusencError, NothingSelectedError
 from bids_app.inputs.labels import as_number, meant_by
+from bids_app.inputs.plan_text import format_plan
 from bids_app.inputs.rating_records import Rating, RatingSet, for_participants
 
 
@@ -210,6 +211,14 @@ def test_labels_of_options(tree):
         assert words in told
     with pytest.raises(MusencError, match=r"not found: 2(.|\n)*participants 01"):
         plan_study(tree.root, participants=("2",))
+
+
+def test_notes_stand_in_the_plan_once_and_with_every_run(tree):
+    tree.simple()
+    plan = plan_study(tree.root, exclude_runs=("sub-1_task-a",), missing="use")
+    note = "--exclude-run sub-1_task-a: participant 1 is taken for sub-01"
+    assert format_plan(plan).count(note) == 1
+    assert all(note in run.warnings for run in plan.runs)
 
 
 def rating(who, level=1.0):
