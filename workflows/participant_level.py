@@ -114,8 +114,6 @@ def _tell_skipped(status: Status, studies: Sequence[StudyPlan]) -> list[str]:
                 told.setdefault(run.label, run)
     for run in told.values():
         status.add(run.participant, run.run_label, "skipped", run.reason, problem=run.problem)
-        log = LOGGER.warning if run.problem or not run.run_label else LOGGER.info
-        log("%s is %s: %s", run.label, "skipped" if run.problem else "left out", run.reason)
     people = {who for study in studies for who in study.participants}
     return sorted({run.participant for run in told.values() if run.problem} - people)
 

@@ -58,9 +58,6 @@ def _run_onset(options: argparse.Namespace) -> int:
     rows = _rows(chosen.stim, table)
     stimuli = replace(config.stimuli, missing="use")  # participants without a piece still count
     plan = make_plan(replace(config, stimuli=stimuli), table=rows or None)
-    for skipped in plan.skipped:
-        if skipped.problem:
-            LOGGER.warning("%s: %s", skipped.label, skipped.reason)
     estimates = estimate_onsets(
         plan,
         config.cleaning,

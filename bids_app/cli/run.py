@@ -264,6 +264,10 @@ def make_plan(
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
+    # Before anything else is refused: what is lacking then may be the reason.
+    for run in plan.skipped:
+        log = LOGGER.warning if run.problem or not run.run_label else LOGGER.info
+        log("%s is %s: %s", run.label, "skipped" if run.problem else "left out", run.reason)
     return plan
 
 

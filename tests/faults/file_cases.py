@@ -57,7 +57,7 @@ def _sidecars() -> Iterator[Case]:
         ("nan", float("nan"), 0, "2 participants"),
         ("infinity", float("inf"), 0, "2 participants"),
         ("of_400_digits", 10**400, 0, "2 participants"),
-        ("of_5000_digits", None, 16, "A JSON sidecar cannot be read"),
+        ("of_5000_digits", None, 1, "A JSON sidecar cannot be read"),
     ):
         spoil = both(RepetitionTime=value)
         if value is None:
@@ -77,8 +77,8 @@ def _sidecars() -> Iterator[Case]:
     yield file_case("start_time_text", "bold_json", edit(StartTime="0.9"), 0)
     for attribute in ("bold_json", "raw_json"):
         for name, text in (("list", "[1]"), ("number", "3"), ("null", "null"), ("text", '"a"')):
-            yield file_case(name, attribute, content(text), 16, "does not hold an object")
-        yield file_case("deep", attribute, content("[" * 100_000), 16, "cannot be read")
+            yield file_case(name, attribute, content(text), 1, "does not hold an object")
+        yield file_case("deep", attribute, content("[" * 100_000), 1, "cannot be read")
         yield file_case("key_twice", attribute, content('{"A": 1, "A": 2}'), 0)
     yield file_case(
         "entry_is_no_object", "confounds_json", content('{"a_comp_cor_00": 3}'), 0, route="clean"
