@@ -20,7 +20,7 @@ from bids_app.encoding import EncodingPlan
 from bids_app.errors import MusencError, reason_of
 from bids_app.features.cache import FeatureGrams
 from bids_app.group import linear_music_null
-from bids_app.outputs import OutputTree
+from bids_app.outputs import RATINGS_DESC, OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -140,8 +140,17 @@ def _test(
         if isinstance(rater, str):
             return rater
         raters.append(rater)
-    settings, rate = first["Settings"], float(first["Details"]["SamplingFrequency"])
-    fitted = Model(delays=DELAYS, crop=settings["crop"], alphas=tuple(settings["alphas"]))
+    try:
+        settings, rate = first["Settings"], float(first["Details"]["SamplingFrequency"])
+        fitted = Model(
+            delays=DELAYS,
+            crop=float(settings["crop"]),
+            alphas=tuple(map(float, settings["alphas"])),
+        )
+        high_pass, step = float(settings["high_pass"]), 1.0 / rate
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        path = tree.participant_settings(participants[0], model, RATINGS_DESC)
+        raise damaged(path, repr(error), "crop, alphas, high_pass, SamplingFrequency") from error
     clocks: dict[bytes, int] = {}
     plans: list[list[EncodingPlan]] = []
     clock_of = []
@@ -149,9 +158,7 @@ def _test(
         key = np.concatenate(rater.times).round(6).tobytes()
         if key not in clocks:
             clocks[key] = len(plans)
-            side = StimulusSide(
-                grams, labels, rater.times, 1.0 / rate, fitted, settings["high_pass"]
-            )
+            side = StimulusSide(grams, labels, rater.times, step, fitted, high_pass)
             own = [side.plan(side.gram(name), dtype=np.float64) for name in layer_names]
             plans.append(own)
         clock_of.append(clocks[key])

@@ -91,9 +91,14 @@ def _test(
     folder: Path,
     n_threads: int,
 ) -> dict[str, WindowMusic]:
-    settings = stored[participants[0]]["Settings"]
-    space = str(settings["space"])
-    checksums = {n: str(sha) for p in participants for n, sha in stored[p]["Stimuli"].items()}
+    settings = dict(stored[participants[0]]["Settings"])
+    try:
+        space, crop = str(settings["space"]), float(settings["crop"])
+        settings |= {"crop": crop, "alphas": tuple(map(float, settings["alphas"]))}
+        checksums = {n: str(sha) for p in participants for n, sha in stored[p]["Stimuli"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        path = tree.participant_settings(participants[0], EMOTION_LABEL)
+        raise damaged(path, repr(error), "space, crop, alphas, Stimuli") from error
     listeners = [_Listener(tree, p, space, folder) for p in participants]
     found = {}
     for window in windows:
@@ -164,7 +169,7 @@ class _Listener:
             delays=window.delays,
             crop=settings["crop"],
             tr=self.tr,
-            alphas=tuple(settings["alphas"]),
+            alphas=settings["alphas"],
             dtype=np.float32,
         )
 
