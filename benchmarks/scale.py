@@ -121,6 +121,8 @@ def group(root: Path, people: list[str], n_permutations: int) -> str:
     from bids_app.analyses.group.accuracy import group_accuracy
     from bids_app.analyses.group.alignment import align, load_gradient
     from bids_app.analyses.group.collect import load_group
+    from bids_app.analyses.group.music_alignment import MusicAlignment
+    from bids_app.analyses.group.music_null import MusicNull
     from bids_app.analyses.group.preference import group_preference
     from bids_app.config import Statistics
     from bids_app.outputs import OutputTree
@@ -129,7 +131,7 @@ def group(root: Path, people: list[str], n_permutations: int) -> str:
     statistics = Statistics(n_permutations=n_permutations, n_spins=N_SPINS, random_seed=1)
     data = load_group(tree, MODEL, people)
     marks.append(time.process_time())
-    accuracy = group_accuracy(data, statistics)
+    accuracy = group_accuracy(data, MusicNull(reasons=["not measured here"]), statistics)
     marks.append(time.process_time())
     preference = group_preference(tree, data, accuracy, statistics)
     marks.append(time.process_time())
@@ -137,7 +139,8 @@ def group(root: Path, people: list[str], n_permutations: int) -> str:
         ",".join(str(root / f"gradient-{hemi}.func.gii") for hemi in "LR"), "fsaverage5"
     )
     assert preference is not None
-    align(data, accuracy, preference, gradient, statistics)
+    nothing = MusicAlignment(reason="not measured here")
+    align(data, accuracy, preference, gradient, nothing, statistics)
     marks.append(time.process_time())
     steps = ("read", "accuracy", "preference", "alignment")
     parts = ", ".join(f"{s} {b - a:.0f}" for s, a, b in zip(steps, marks, marks[1:], strict=False))

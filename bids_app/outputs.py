@@ -49,6 +49,8 @@ STATMAP = ("statmap", ".func.gii")
 TABLE_FORMAT = "%.12g"
 ALIGNMENT_DESC, PARCELS_DESC = "alignment", "parcels"
 """Descriptions of group results that there is one of per gradient, and per atlas."""
+CLAIMS_DESC = "claims"
+"""Description of the table of all that is claimed about a group."""
 EMOTION_LABEL = "emotion"
 """Model label of the maps that relate ratings to the brain."""
 RATINGS_DESC = "ratings"

@@ -13,6 +13,7 @@ from bids_app.workflows.steps import connect_all, connect_by_name, step
 from nipype.pipeline import engine as pe
 
 from bids_app.analyses.group.checks import check_files, memory_of_group, tell_changes
+from bids_app.analyses.group.claims import told_claims
 from bids_app.analyses.group.collect import load_group, select_participants
 from bids_app.analyses.registry import (
     GroupSettings,
@@ -74,6 +75,7 @@ def run_group_level(config: Config, run_id: str) -> Status:
         failures = run_workflow(workflow, config, run_id)
         if failures:
             raise_failure(failures[0])
+    status.notes += told_claims(config.output_dir)
     for participant in sorted({label for labels in people.values() for label in labels}):
         status.add(participant, "", "done")
     status.write(tree.status(run_id))

@@ -15,9 +15,12 @@ from bids_app.analyses.folder.claims import check_settings
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
+from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import HEARD
 from bids_app.analyses.group.isc import SYNCHRONY
 from bids_app.analyses.group.music_null import MUSIC
+from bids_app.analyses.group.music_preference import MUSIC_PREFERENCE
 from bids_app.analyses.group.parcels import ATLASES
 from bids_app.analyses.group.preference import PREFERENCE
 from bids_app.analyses.group.write import GroupWriter
@@ -34,9 +37,11 @@ GroupSettings = dict[tuple[str, str], Settings]
 """By label of the model, empty for the encoding model, and by description."""
 
 GROUP_ANALYSES = (
+    HEARD,
     ACCURACY,
     MUSIC,
     PREFERENCE,
+    MUSIC_PREFERENCE,
     ALIGNMENTS,
     ATLASES,
     SYNCHRONY,
@@ -168,6 +173,7 @@ def write_results(
             told |= call(part.details, own) if part.details else {}
         writer.finish(**told)
         files += writer.written
+    files += write_claims(tree.root)
     LOGGER.info("group: %d files written, drawing the report", len(files))
     return files
 

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.analyses.group.claims import told_claims
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
-from bids_app.files import read_json
 from bids_app.outputs import (
-    ALIGNMENT_DESC,
     EMOTION_LABEL,
     HEMISPHERES,
     OutputTree,
-    labeled,
     model_label,
     safe_label,
 )
@@ -137,13 +135,11 @@ def _layers_found(tree: OutputTree, truth: Truth, model: str) -> str:
     """How well the planted layers came back, and what the group level says of the gradient."""
     slope = _group_map(tree, model=model, stat="slope", desc="layerpref")
     n_vertices = (truth.active & np.isfinite(slope)).sum()
-    (label,) = tree.group_labels(model, ALIGNMENT_DESC)
-    desc = labeled(ALIGNMENT_DESC, label)
-    table = tree.group_table("statmap.json", model=model, desc=desc)
+    claims = "\n  ".join(told_claims(tree.root))
     return f"""\
   recovered versus planted layer preference: r = {truth.recovery(slope):.2f}
       (group residual slope against planted depth, {n_vertices} planted vertices)
-  {read_json(table)["Group"]["statement"]}"""
+  {claims}"""
 
 
 def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> str:

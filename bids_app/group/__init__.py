@@ -1,6 +1,8 @@
 """Group statistics on arrays."""
 
 from bids_app.group.alignment import AlignmentResult as AlignmentResult
+from bids_app.group.alignment import gradient_correlations as gradient_correlations
+from bids_app.group.alignment import gradient_weights as gradient_weights
 from bids_app.group.alignment import spin_alignment as spin_alignment
 from bids_app.group.alignment import two_sided_p as two_sided_p
 from bids_app.group.alignment_summary import GradientBins as GradientBins

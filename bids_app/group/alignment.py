@@ -158,6 +158,63 @@ def spin_alignment(
     )
 
 
+def gradient_correlations(
+    maps: npt.ArrayLike, gradient: npt.ArrayLike, mask: npt.ArrayLike, *, method: str = "spearman"
+) -> FloatArray:
+    """Correlations of maps with a gradient inside a mask, as `spin_alignment` has them.
+
+    Parameters
+    ----------
+    maps, gradient, mask, method
+        As for `spin_alignment`.
+
+    Returns
+    -------
+    (n_maps,) float64
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As for `spin_alignment`.
+    """
+    x, target, inside, _ = _check(maps, gradient, mask, None, method)
+    if method == "spearman":
+        x, target = _ranks(x), _ranks(target[np.newaxis])[0]
+    return np.asarray(MaskedMaps(x[:, inside]).correlate(target[inside][np.newaxis])[0][0])
+
+
+def gradient_weights(
+    gradient: npt.ArrayLike, mask: npt.ArrayLike, *, method: str = "spearman"
+) -> FloatArray:
+    """Weights of vertices whose product with a map is linear and follows its alignment.
+
+    Parameters
+    ----------
+    gradient, mask, method
+        As for `spin_alignment`.
+
+    Returns
+    -------
+    (n_vertices,) float64
+        Centred ranks of the gradient (its values for "pearson") inside the mask over their
+        standard deviation and number, 0 elsewhere. With a map, divided by its standard deviation
+        inside the mask, they give the correlation of the map with the ranks.
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As for `spin_alignment`.
+    """
+    _, target, inside, _ = _check(gradient, gradient, mask, None, method)
+    if method == "spearman":
+        target = _ranks(target[np.newaxis])[0]
+    inside = inside & np.isfinite(target)
+    centered = target[inside] - target[inside].mean()
+    weights = np.zeros(len(target))
+    weights[inside] = centered / (centered.std() * inside.sum())
+    return weights
+
+
 def two_sided_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> FloatArray:
     """Two-sided p of observed values against their null distributions.
 

@@ -78,12 +78,15 @@ class GradientBins:
         Mean gradient value of each bin.
     count : (20,) int
         Vertices per bin; they differ by at most one.
+    bin_of : (n_vertices,) int
+        Bin of each vertex from 0; -1 outside the mask.
     """
 
     mean: FloatArray
     edges: FloatArray
     center: FloatArray
     count: npt.NDArray[np.int64]
+    bin_of: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,12 +248,16 @@ def gradient_bins(
         )
     order = inside[np.argsort(gradient[inside], kind="stable")]
     bins = np.array_split(order, _N_BINS)
+    bin_of = np.full(len(gradient), -1, dtype=np.intp)
+    for number, members in enumerate(bins):
+        bin_of[members] = number
     edges = [gradient[members[0]] for members in bins] + [gradient[order[-1]]]
     return GradientBins(
         mean=np.stack([finite_mean(maps[:, members], axis=1) for members in bins]),
         edges=np.array(edges),
         center=np.array([gradient[members].mean() for members in bins]),
         count=np.array([len(members) for members in bins]),
+        bin_of=bin_of,
     )
 
 

@@ -7,8 +7,9 @@ map is compared with a gradient, over place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,23 @@ class LevelTest:
     sd: float = float("nan")
     reason: str = ""
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> LevelTest:
+        """The test that a file holds, where NaN is null; what it does not know is left out."""
+        known = {one.name for one in fields(cls)}
+        missing = float("nan")
+        values: dict[str, Any] = {
+            name: missing if value is None else value
+            for name, value in record.items()
+            if name in known
+        }
+        return cls(**values)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As a file holds it."""
+        return asdict(self)
+
     @property
     def tested(self) -> bool:
         """Whether there is a p."""
@@ -94,8 +112,12 @@ class Claim:
         Sentences without a full stop: what is claimed, and what is said instead.
     tests : sequence of LevelTest
         At most one per level, in any order.
+    detail : str
+        What is told before the p: ``mean correlation 0.31``.
     unit : str
         What the statistic over music is: ``a mean correlation of``.
+    doubts : sequence of str
+        Why nothing is claimed whatever the tests say.
     family : str
         Claims that p was corrected over; empty for a claim that stands by itself.
     caveats : sequence of str
@@ -106,7 +128,9 @@ class Claim:
     holds: str
     fails: str
     tests: Sequence[LevelTest]
+    detail: str = ""
     unit: str = "an effect of"
+    doubts: Sequence[str] = ()
     family: str = ""
     caveats: Sequence[str] = ()
 
@@ -165,7 +189,7 @@ def decide(claim: Claim) -> Decision:
     signs = {float(np.sign(test.statistic)) for test in tests if test.tested}
     same_sign = len(signs) <= 1 and 0.0 not in signs
     failed = tuple(test.level for test in tests if not test.passed)
-    claimed = not failed and same_sign
+    claimed = not failed and same_sign and not claim.doubts
     return Decision(
         claimed=claimed,
         failed=failed,
@@ -178,11 +202,12 @@ def decide(claim: Claim) -> Decision:
 
 def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, claimed: bool) -> str:
     numbers = ", ".join(f"{test.level} p = {_number(test.p)}" for test in tests if test.tested)
-    corrected = f"; corrected over {claim.family}" if claim.family and numbers else ""
-    told = f" ({numbers}{corrected})" if numbers else ""
+    corrected = f"corrected over {claim.family}" if claim.family and numbers else ""
+    inside = "; ".join(filter(None, (claim.detail, numbers, corrected)))
+    told = f" ({inside})" if inside else ""
     if claimed:
         return " ".join([f"{claim.holds}{told}.", *claim.caveats])
-    reasons = [_reason(test) for test in tests if not test.passed]
+    reasons = [*claim.doubts, *_reasons(tests)]
     if not reasons and not same_sign:
         signs = ", ".join(f"{test.level} {'+' if test.statistic > 0 else '-'}" for test in tests)
         reasons = [f"the tests do not agree in sign ({signs})"]
@@ -190,15 +215,24 @@ def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, clai
     return " ".join([*sentences, *claim.caveats])
 
 
-def _reason(test: LevelTest) -> str:
-    if not test.tested:
-        return f"tested over {test.level}, not available ({test.reason or 'no statistic'})"
-    if not test.possible:
-        return (
-            f"no result was possible over {test.level} (no p below {_number(test.smallest)} with"
-            " so few)"
-        )
-    return f"it does not hold over {test.level}"
+def _reasons(tests: Sequence[LevelTest]) -> list[str]:
+    """What stands in the way, gaps first."""
+    told = [
+        f"tested over {test.level}, not available ({test.reason or 'no statistic'})"
+        for test in tests
+        if not test.tested
+    ]
+    told += [
+        f"no result was possible over {test.level} (no p below {_number(test.smallest)} with so"
+        " few)"
+        for test in tests
+        if test.tested and not test.possible
+    ]
+    failed = [t.level for t in tests if t.tested and t.possible and not t.passed]
+    if failed:
+        listed = ", ".join(failed[:-1]) + (" and " if failed[:-1] else "") + failed[-1]
+        told.append(f"it does not hold over {listed}")
+    return told
 
 
 def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:
@@ -210,6 +244,22 @@ def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if value >= 0.001 else f"{value:.2g}"
+
+
+def holds(*p: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Where every level of a map holds.
+
+    Parameters
+    ----------
+    *p : arrays of one shape
+        p or q at each level; NaN where nothing was tested.
+
+    Returns
+    -------
+    bool array of that shape
+    """
+    passed = [np.nan_to_num(np.asarray(one, np.float64), nan=1.0) < SIGNIFICANCE for one in p]
+    return np.asarray(np.logical_and.reduce(passed))
 
 
 def correct_together(

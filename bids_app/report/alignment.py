@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError
+from bids_app.group.claims import MUSIC
 from bids_app.outputs import ALIGNMENT_DESC
 from bids_app.report.analyses import analysis_blocks
 from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.claims import claim_verdict, claims_about
 from bids_app.report.group_charts import (
     bins_figure,
     hexbin_figure,
@@ -32,10 +34,7 @@ from bids_app.report.page import (
     picture,
 )
 from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
-from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
-
-_NO_CLAIM = "No alignment shown"
 
 
 def alignment_section(files: GroupFiles) -> Section:
@@ -48,7 +47,8 @@ def alignment_section(files: GroupFiles) -> Section:
     if reason := files.preference_missing:
         section.blocks.append(Missing("alignment of the layer preference", reason))
         return section
-    section.add("statement", lambda: claim(files.alignment, files.n_tested))
+    section.add("statement", lambda: claim_verdict(files, "slope", name))
+    section.add("curvature", lambda: claims_about(files, "curvature", name))
     section.add("settings of the alignment", lambda: analysis_blocks(files, ALIGNMENT_DESC, name))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
     section.add("accuracy of every layer", lambda: layer_alignment_blocks(files))
@@ -62,35 +62,14 @@ def alignment_section(files: GroupFiles) -> Section:
     return section
 
 
-def claim(group: Mapping[str, Any], n_tested: int = 1) -> Verdict:
-    """The statement, claimed only where both spin p-values support it.
-
-    The page does not trust the file's sentence alone: a claim needs both tests in the same file,
-    and both p-values times the number of gradients tested.
-    """
-    p, partial = to_float(group.get("p_spin")), to_float(group.get("p_spin_partial"))
-    supported = bool(group.get("claimed")) and p < SIGNIFICANCE and partial < SIGNIFICANCE
-    statement = str(group.get("statement", ""))
-    larger = min(1.0, n_tested * max(p, partial))
-    if supported and larger < SIGNIFICANCE:
-        held = f" It is one of {n_tested} gradients tested: p times {n_tested} = {number(larger)}."
-        text = statement or "Layer preference is aligned with the gradient."
-        return Verdict(text + (held if n_tested > 1 else ""), "good")
-    if supported:
-        statement = (
-            f"{_NO_CLAIM} for one of {n_tested} gradients tested (spin p {number(p)}; given"
-            f" accuracy {number(partial)}; the larger times {n_tested} = {number(larger)})."
-        )
-    elif not statement.startswith(_NO_CLAIM):
-        statement = f"{_NO_CLAIM} (spin p {number(p)}; given accuracy {number(partial)})."
-    return Verdict(statement, "warning")
-
-
 def alignment_facts(files: GroupFiles) -> list[Block]:
     """Every number of the test, with what it means."""
     group = files.alignment
     mask = {
-        "significant": "vertices of significant layer-averaged accuracy",
+        "significant": "vertices whose layer-averaged accuracy is significant over people and"
+        " music",
+        "people": "vertices whose layer-averaged accuracy is significant over people (nothing was"
+        " tested over music)",
         "cortex": "the whole cortex (too few vertices are significant)",
     }.get(str(group.get("mask")), str(group.get("mask", "n/a")))
     method = str(group.get("method", "spearman")).capitalize()
@@ -106,11 +85,8 @@ def alignment_facts(files: GroupFiles) -> list[Block]:
             "Interval over participants",
             f"{_value(group, 'ci_low')} to {_value(group, 'ci_high')} (95 %, bootstrap)",
         ),
-        (
-            "t over participants",
-            f"{_value(group, 't')}, p = {_value(group, 'p_t')} (do people agree; not a test of"
-            " alignment)",
-        ),
+        ("t over participants", f"{_value(group, 't')}, p = {_value(group, 'p_t')}"),
+        ("Over music", _over_music(group)),
         ("Rotations", f"{_value(group, 'n_spins')} ({_value(group, 'n_redrawn')} drawn again)"),
         ("Mask", f"{mask}: {_value(group, 'n_mask')} vertices"),
     ]
@@ -174,9 +150,9 @@ def participants_picture(files: GroupFiles) -> Block:
         alt=f"Correlation of layer preference and gradient of {len(rows)} participants, mean"
         f" {mean:.3f}, interval {interval[0]:.3f} to {interval[1]:.3f}",
         caption="Each participant's correlation (filled) and the same given accuracy (open), the"
-        " mean and its 95 % bootstrap interval over participants. Participants share what the"
-        " cortex looks like, so agreement between them is no evidence of alignment; the spin null"
-        " is.",
+        " mean and its 95 % bootstrap interval over participants. Participants share the music and"
+        " what the cortex looks like, so agreement between them is no evidence by itself: a claim"
+        " needs the null over music and the spin null too.",
         source=files.name(files.file("statmap.tsv", desc=files.of_gradient(ALIGNMENT_DESC))),
     )
 
@@ -240,7 +216,7 @@ def hexbin_picture(files: GroupFiles) -> Block:
         alt=f"Mean residual slope against the gradient at {int(inside.sum())} vertices, as counts"
         " in hexagons",
         caption=f"Mean residual slope against the gradient at the {int(inside.sum())} vertices of"
-        " the mask. Neighboring vertices are not independent: only the spin null above says"
+        " the mask. Neighboring vertices are not independent: only the tests above say"
         " whether there is alignment.",
         source=f"{files.map_label('slope', desc='layerpref')}, {_gradient_label(files)}",
     )
@@ -288,14 +264,25 @@ def ridgeline_picture(files: GroupFiles) -> list[Block]:
 def _gradient_and_mask(files: GroupFiles) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """The gradient, and the vertices the alignment was computed on."""
     gradient = files.map("value", desc=files.of_gradient("gradient"))[0]
-    mask = np.isfinite(gradient)
-    if files.alignment.get("mask") == "significant":
-        mask &= np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0) < SIGNIFICANCE
-    return gradient, mask
+    return gradient, np.isfinite(gradient) & (files.map("n", desc="mask")[0] > 0)
 
 
 def _gradient_label(files: GroupFiles) -> str:
     return files.map_label("value", desc=files.of_gradient("gradient"))
+
+
+def _over_music(group: Mapping[str, Any]) -> str:
+    """The statistic against its null, and how that was made."""
+    slope = group.get("tests", {}).get("slope", {}).get("tests", [])
+    found: Mapping[str, Any] = next((one for one in slope if one.get("level") == MUSIC), {})
+    if found.get("p") is None:
+        return f"not tested: {found.get('reason') or 'by an earlier version'}"
+    told = group.get("MusicRefits", {}).get("slope", {}).get("told", "")
+    return (
+        f"mean correlation {number(found['statistic'])} (participants weighted by the spread of"
+        f" their maps), SD of the null {number(found['sd'])}, p = {number(found['p'])};"
+        f" {found['n_draws']} draws; {told}"
+    )
 
 
 def _value(group: Mapping[str, Any], name: str) -> str:

@@ -13,10 +13,10 @@ import numpy as np
 
 from bids_app.errors import MusencError
 from bids_app.outputs import OutputTree
-from bids_app.report.alignment import alignment_section, claim, gradient_ends
-from bids_app.report.analyses import PRINCIPAL, gradients_section
+from bids_app.report.alignment import alignment_section, gradient_ends
+from bids_app.report.analyses import gradients_section
+from bids_app.report.claims import claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
-from bids_app.report.group_details import left_out
 from bids_app.report.history import not_used
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
@@ -129,39 +129,29 @@ def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     for analysis in analyses:
         if analysis.summary is not None:
             analysis.summary(section, files)
+    section.add("claims", lambda: claims_blocks(files))
     section.add("summary of the result", lambda: summary_facts(files))
     return section
 
 
 def tell_accuracy(section: Section, files: GroupFiles) -> None:
-    """The claim over people."""
+    """What is predicted, and what is there over people alone."""
+    section.add("what is predicted", lambda: claim_verdict(files, "accuracy"))
     section.add("accuracy over participants", lambda: accuracy_verdict(files))
-
-
-def tell_music(section: Section, files: GroupFiles) -> None:
-    """The claim over music."""
-    section.add("accuracy over music", lambda: music_verdict(files))
 
 
 def tell_alignment(section: Section, files: GroupFiles) -> None:
     """The claim about every gradient."""
     for own in () if files.preference_missing else each_gradient(files):
-        section.add("alignment with the gradient", partial(short_claim, own))
+        section.add(
+            "alignment with the gradient", partial(claim_verdict, own, "slope", own.gradient)
+        )
 
 
 def each_gradient(files: GroupFiles) -> list[GroupFiles]:
     """The same files seen with each gradient that there are results of."""
     root, model = files.root, files.model
     return [GroupFiles(root, model=model, gradient=label) for label in files.gradients]
-
-
-def short_claim(files: GroupFiles) -> Block:
-    """What may be said about one gradient, with its name where there are several."""
-    verdict = claim(files.alignment, files.n_tested)
-    if len(files.gradients) < 2:
-        return verdict
-    name = f"{files.gradient or PRINCIPAL}, one of {len(files.gradients)} tested"
-    return Verdict(f"Gradient ({name}): {verdict.text}", verdict.tone)
 
 
 def alignment_sections(files: GroupFiles) -> list[Section]:
@@ -173,7 +163,7 @@ def alignment_sections(files: GroupFiles) -> list[Section]:
 
 
 def accuracy_verdict(files: GroupFiles) -> Block:
-    """Is any vertex predicted, over participants?"""
+    """Is accuracy above zero at any vertex, over participants alone?"""
     rows = files.rows("summary.tsv", desc="layers")
     count = column(rows, "n_significant")
     if not np.nansum(count):
@@ -184,42 +174,13 @@ def accuracy_verdict(files: GroupFiles) -> Block:
         )
     best = rows[int(np.nanargmax(count))]
     most = int(np.nanmax(count))
-    few = _whole_cortex(files)
     return Verdict(
-        f"Accuracy is above zero over participants: {most} {'vertex' if most == 1 else 'vertices'}"
-        f" in layer {best['layer']} ({best['name']}) with p < .05, corrected for the maximum over"
-        " layers and vertices. This generalizes over people, not over music: predicted needs both."
-        + (" These are too few to look at layer preference in them alone." if few else ""),
-        "neutral" if few else "good",
+        f"Over participants alone accuracy is above zero: {most}"
+        f" {'vertex' if most == 1 else 'vertices'} in layer {best['layer']} ({best['name']}) with"
+        " p < .05, corrected for the maximum over layers and vertices. Everybody heard the same"
+        " music, so that an accident of it is in everybody: predicted needs people and music.",
+        "neutral",
     )
-
-
-def music_verdict(files: GroupFiles) -> Block:
-    """Is any vertex predicted, over the music too? Predicted needs both claims."""
-    reasons = left_out(files, "music")
-    if reasons:
-        return Verdict(
-            f"Not tested over music: {'; '.join(reasons)}. Without this claim no vertex is called"
-            " predicted.",
-            "warning",
-        )
-    both = files.map("n", desc="predicted")[0]
-    count = int(np.nansum(both > 0))
-    text = (
-        "in some layer over people (p < .05, corrected for the maximum) and over music (q < .05,"
-        " phases of the responses rotated alike in all participants)"
-    )
-    if not count:
-        return Verdict(f"No vertex is predicted {text}.", "warning")
-    return Verdict(f"Predicted {text}: {count} vertices.", "good")
-
-
-def _whole_cortex(files: GroupFiles) -> bool:
-    """Whether too few vertices were significant for a mask of their own."""
-    try:
-        return files.alignment.get("mask") == "cortex"
-    except Exception:  # noqa: BLE001  (the alignment's section says what is missing)
-        return False
 
 
 def summary_facts(files: GroupFiles) -> Block:

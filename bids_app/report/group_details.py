@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_app.errors import MissingInputError
 from bids_app.outputs import sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, number
 from bids_app.report.sources import GroupFiles, to_float
-from bids_app.statistics import SIGNIFICANCE
 
 
 def left_out(files: GroupFiles, analysis: str) -> list[str]:
@@ -26,7 +26,6 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
     desc = files.of_gradient("layeralignment")
     group = files.json(files.file("statmap.json", desc=desc))["Group"]
     rows = files.rows("statmap.tsv", desc=desc)
-    passed = sum(to_float(row["p_corrected"]) < SIGNIFICANCE for row in rows)
     return [
         Facts(
             [
@@ -38,22 +37,26 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
             ]
         ),
         Text(
-            f"{passed} of {len(rows)} layers have p < .05, corrected by the largest absolute"
-            " correlation over layers under each rotation. This is about where accuracy is high,"
-            " not about layer preference: all layers may follow the gradient together."
+            "Spin p is corrected by the largest absolute correlation over layers under each"
+            " rotation; p over people and music are not corrected here but in the table of claims."
+            " This is about where accuracy is high, not about layer preference: all layers may"
+            " follow the gradient together."
         ),
         Table(
             "Group accuracy of every layer against the gradient",
-            ["layer", "name", "rho", "spin p", "corrected p"],
+            ["layer", "name", "rho", "spin p", "corrected", "p over people", "p over music"],
             [
                 [
                     row["layer"],
                     row["name"],
-                    *(number(to_float(row[name])) for name in ("rho", "p_spin", "p_corrected")),
+                    *(
+                        number(to_float(row.get(name)))
+                        for name in ("rho", "p_spin", "p_corrected", "p_people", "p_music")
+                    ),
                 ]
                 for row in rows
             ],
-            numeric=(2, 3, 4),
+            numeric=range(2, 7),
         ),
     ]
 
@@ -61,9 +64,8 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
 def stability_text(files: GroupFiles) -> Block:
     """How far the best layer can be trusted."""
     values = files.map("stability", desc="layerpref")[0]
-    p = np.nan_to_num(files.map("p", desc="layermean")[0], nan=1.0)
-    inside = np.isfinite(values) & (p < SIGNIFICANCE)
-    where = "where the layer-averaged accuracy is significant"
+    inside = np.isfinite(values) & (files.map("n", desc="mask")[0] > 0)
+    where = "inside the mask"
     if not inside.any():
         inside, where = np.isfinite(values), "over the cortex"
     return Text(
@@ -75,13 +77,15 @@ def stability_text(files: GroupFiles) -> Block:
 
 def music_check_text(files: GroupFiles) -> Block:
     """How far the closed form of the null over music agrees with refits."""
-    path = files.map_path("L", "p", desc="music")
-    check = files.json(sidecar_of(path)).get("RefitCheck")
-    if not check:
-        return Text("The null over music was not compared with refits.")
+    path = sidecar_of(files.map_path("L", "p", desc="music"))
+    if not path.is_file():
+        reasons = "; ".join(left_out(files, "music")) or "by an earlier version"
+        raise MissingInputError(f"Nothing was tested over music: {reasons}", where=path.name)
+    content = files.json(path)
+    told = (content.get("RefitCheck") or {}).get("told", "not compared with refits")
+    left = [f"sub-{who} ({why})" for who, why in (content.get("LeftOut") or {}).items()]
     return Text(
-        "Null over music: the standard deviation in closed form is"
-        f" {number(check['median'])} of that of {check['n_draws']} refits with other phases"
-        f" (median over {check['n_vertices']} vertices in layer {check['layer']}; 5 to 95 %:"
-        f" {number(check['low'])} to {number(check['high'])})."
+        f"Null over music, accuracy of layers: {told}. Responses are those of"
+        f" {number(content.get('ParticipantsBehind'))} participants"
+        + (f"; without {', '.join(left)}." if left else ".")
     )

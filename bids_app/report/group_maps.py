@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_app.group.claims import holds
 from bids_app.report.brain import ColorScale, surface_figure
-from bids_app.report.group_details import left_out, music_check_text, stability_text
+from bids_app.report.group_details import music_check_text, stability_text
 from bids_app.report.layer_maps import (
     curvature_picture,
     doubt_blocks,
@@ -29,16 +30,15 @@ def accuracy_section(files: GroupFiles) -> Section:
     )
     section.add("layers in numbers", lambda: layers_table(files))
     section.add("threshold-free cluster enhancement", lambda: tfce_text(files))
-    if not left_out(files, "music"):
-        section.add("check of the null over music", lambda: music_check_text(files))
+    section.add("check of the null over music", lambda: music_check_text(files))
     section.add("participants per vertex", lambda: coverage_text(files))
     return section
 
 
 def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
-    """Highest group accuracy over layers; outlined where it is significant."""
+    """Highest group accuracy over layers; outlined where some layer predicts the vertex."""
     best = files.accuracy.max(axis=0)
-    inside = _significant(files.map("p", desc="maxt"))
+    inside, levels = _over_both(files, files.map("p", desc="maxt"), "music")
     scale = ColorScale.upward("highest mean accuracy over layers (Pearson r)", best)
     return picture(
         surface_figure(best, scale, mesh=mesh, outline=inside),
@@ -46,28 +46,28 @@ def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         f" both hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Mean accuracy over participants, highest over layers. "
         + (
-            f"The black line surrounds the {int(inside.sum())} vertices with p < .05 in some layer"
-            " (one-sided sign flips, corrected for the maximum over layers and vertices)."
+            f"The black line surrounds the {int(inside.sum())} vertices that some layer predicts"
+            f" ({levels}; over people corrected for the maximum over layers and vertices)."
             if inside.any()
-            else "No vertex is significant (sign flips, corrected for the maximum over layers and"
-            " vertices), so there is no outline."
+            else f"No vertex is predicted ({levels}), so there is no outline."
         ),
-        source=f"{files.map_label('r')}, {files.map_label('p', desc='maxt')}",
+        source=f"{files.map_label('r')}, {files.map_label('p', desc='maxt')},"
+        f" {files.map_label('q', desc='music')}",
     )
 
 
 def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Layer-averaged accuracy, whose significance is the mask of the preference."""
     mean = files.map("r", desc="layermean")[0]
-    inside = _significant(files.map("p", desc="layermean"))
+    inside, levels = _over_both(files, files.map("p", desc="layermean"), "layermeanmusic")
     scale = ColorScale.upward("layer-averaged accuracy (Pearson r)", mean)
     return picture(
         surface_figure(mean, scale, mesh=mesh, outline=inside),
         alt="Layer-averaged accuracy on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Accuracy averaged over layers and participants. It does not look at differences"
-        f" between layers, so its {int(inside.sum())} significant vertices (outlined; max-T"
-        " p < .05) may serve as the mask of the layer preference.",
+        f" between layers, so its {int(inside.sum())} significant vertices (outlined; {levels})"
+        " may serve as the mask of the layer preference.",
         source=f"{files.map_label('r', desc='layermean')},"
         f" {files.map_label('p', desc='layermean')}",
     )
@@ -76,8 +76,8 @@ def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
 def layers_table(files: GroupFiles) -> Block:
     """The layer summary as it is in the derivatives."""
     return Table(
-        "Layers (mean inside the mask)",
-        ["layer", "name", "mean r", "highest r", "significant vertices"],
+        "Layers (mean inside the mask; vertices over people, and over people and music)",
+        ["layer", "name", "mean r", "highest r", "over people", "predicted"],
         [
             [
                 row["layer"],
@@ -85,10 +85,11 @@ def layers_table(files: GroupFiles) -> Block:
                 number(to_float(row["mean_r"]), 4),
                 number(to_float(row["max_r"])),
                 number(to_float(row["n_significant"])),
+                number(to_float(row.get("n_predicted"))),
             ]
             for row in files.rows("summary.tsv", desc="layers")
         ],
-        numeric=(2, 3, 4),
+        numeric=(2, 3, 4, 5),
     )
 
 
@@ -97,8 +98,8 @@ def tfce_text(files: GroupFiles) -> Block:
     inside = _significant(files.map("p", desc="tfce"))
     return Text(
         f"Threshold-free cluster enhancement: {int(inside.sum())} vertices have"
-        " p < .05 in some layer, corrected for the maximum over layers and vertices. It finds"
-        " extended effects and cannot say which vertex of them is meant."
+        " p < .05 in some layer over people, corrected for the maximum over layers and vertices."
+        " It finds extended effects and cannot say which vertex of them is meant."
     )
 
 
@@ -134,7 +135,7 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     slope = files.map("slope", desc="layerpref")[0]
     if not np.isfinite(slope).any():
         return Missing("residual slope", "every vertex is undefined")
-    inside = _significant(files.map("p", desc="layerpref"))
+    inside, levels = _over_both(files, files.map("p", desc="layerpref"), "layerprefmusic")
     scale = ColorScale.diverging("mean residual slope (r per network depth)", slope)
     return picture(
         surface_figure(slope, scale, mesh=mesh, outline=inside),
@@ -143,9 +144,9 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         caption="Layer preference: mean residual slope over participants. Red prefers deep layers,"
         f" blue shallow ones, after {regressed_out(files)} of the group are regressed out. "
         + (
-            f"Outlined: {int(inside.sum())} vertices with p < .05 (two-sided sign flips, max-T)."
+            f"Outlined: {int(inside.sum())} vertices ({levels}; over people two-sided max-T)."
             if inside.any()
-            else "No single vertex differs from zero (two-sided sign flips, max-T, p < .05)."
+            else f"No single vertex differs from zero ({levels})."
         ),
         source=f"{files.map_label('slope', desc='layerpref')},"
         f" {files.map_label('p', desc='layerpref')}",
@@ -169,7 +170,7 @@ def measures_table(files: GroupFiles) -> Block:
 def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Center of mass of the group's profile inside the mask."""
     values = files.map("centroid", desc="layerpref")[0]
-    inside = _significant(files.map("p", desc="layermean"))
+    inside, _ = _over_both(files, files.map("p", desc="layermean"), "layermeanmusic")
     masked = bool(inside.any())
     shown = np.where(inside, values, np.nan) if masked else values
     scale = ColorScale.ordered("center of mass of the profile (layer)", shown)
@@ -182,6 +183,17 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         + " For description: it follows accuracy as well as preference.",
         source=files.map_label("centroid", desc="layerpref"),
     )
+
+
+def _over_both(files: GroupFiles, people: FloatArray, music: str) -> tuple[BoolArray, str]:
+    """Vertices where people and music both hold in some map, and in words what was needed.
+
+    `music` is the description of the map of q. Without it nothing holds.
+    """
+    if not files.map_path("L", "q", desc=music).is_file():
+        return np.zeros(people.shape[1], dtype=bool), "not tested over music"
+    inside = np.asarray(holds(people, files.map("q", desc=music)).any(axis=0))
+    return inside, "p < .05 over people and q < .05 over music"
 
 
 def _significant(p: FloatArray) -> BoolArray:

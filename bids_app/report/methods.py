@@ -265,11 +265,13 @@ def _group_paragraphs(
         "At the group level, participants' Fisher-z accuracies were tested against zero by"
         f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
         " [@nichols2002]; residual slopes, with a group reference profile that leaves the"
-        " participant out, by two-sided ones. Since everybody heard the same music, the group mean"
-        " was also tested, where all cleaned responses had been kept, against responses whose"
-        " Fourier phases were rotated alike in all participants; a layer predicts a vertex where"
-        " both tests pass. P-values of drawn permutations count the observed value as one"
-        " draw [@phipson2010].",
+        " participant out, by two-sided ones. Since everybody heard the same music, accuracies,"
+        " slopes and alignments were also tested, where cleaned responses had been kept, against"
+        " responses whose Fourier phases were rotated alike in all participants, with the standard"
+        " deviation of this null in closed form, widened by its ratio to that of refits. This"
+        " generalises over the time course of these pieces, not to other pieces. A layer predicts a"
+        " vertex where both tests pass. P-values of drawn permutations count the observed value as"
+        " one draw [@phipson2010].",
         _alignment_paragraph(alignments or [{}]),
     ]
 
@@ -281,12 +283,13 @@ def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
     where = (
         ", over the whole cortex since too few vertices were significant"
         if whole
-        else " within vertices of significant layer-averaged accuracy"
+        else " within vertices whose layer-averaged accuracy is significant over people and music"
     )
     several = len(alignments) > 1
     each = (
-        f" The {len(alignments)} gradients were tested one by one; for any but the principal one,"
-        f" both p-values are multiplied by {len(alignments)} before that."
+        f" {len(alignments)} gradients were tested; for all alignments but the primary one (the"
+        " residual slope of a trained network and the principal gradient), p-values are corrected"
+        " together by the largest absolute z over shared flips, phases and rotations."
         if several
         else ""
     )
@@ -297,8 +300,9 @@ def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
         " after Fisher's z-transform. Its two-sided p-value comes from rotating the gradient on"
         f" the sphere by {f'{spins} ' if spins else ''}random rotations"
         " [@alexanderbloch2018; @markello2021], mirrored between hemispheres, while maps and mask"
-        " stay in place. Alignment is claimed only where this test and the one of the partial"
-        f" correlation given accuracy both pass.{each}"
+        " stay in place. Alignment is claimed only where this test, the one of the partial"
+        " correlation given accuracy, the t test over participants and the test over music all"
+        f" pass with one sign.{each}"
     )
 
 

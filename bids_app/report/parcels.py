@@ -55,7 +55,16 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
         for row in best[:_MAX_LINES]
     ]
     atlas = files.json(path.with_suffix(".json"))["Atlas"]
-    shown = ("accuracy", "accuracy_p", "slope", "slope_p", "centroid")
+    shown = (
+        "accuracy",
+        "accuracy_p",
+        "accuracy_p_music",
+        "predicted",
+        "slope",
+        "slope_p",
+        "slope_p_music",
+        "centroid",
+    )
     return [
         picture(
             profile_lines_figure(series, files.layer_names, "mean accuracy of the region (r)"),
@@ -68,20 +77,34 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
         ),
         Table(
             f"The {min(_MAX_ROWS, len(best))} regions of {atlas} with the highest accuracy, of"
-            f" {len(rows)}; p corrected over regions. Every region, layer and participant is in the"
-            " tables.",
-            ["region", "side", "mean r", "p", "residual slope", "p", "center of mass"],
+            f" {len(rows)}; p over people and over music, each corrected over regions (predicted:"
+            " both). Every region, layer and participant is in the tables.",
+            [
+                "region",
+                "side",
+                "mean r",
+                "people",
+                "music",
+                "predicted",
+                "residual slope",
+                "people",
+                "music",
+                "center of mass",
+            ],
             [
                 [
                     row["name"],
                     row["hemisphere"],
-                    *(
-                        number(to_float(row[name]), 4 if name == "accuracy" else 3)
-                        for name in shown
-                    ),
+                    *(_cell(row, name) for name in shown),
                 ]
                 for row in best[:_MAX_ROWS]
             ],
-            numeric=range(2, 7),
+            numeric=range(2, 10),
         ),
     ]
+
+
+def _cell(row: dict[str, str], name: str) -> str:
+    if name == "predicted":
+        return {"True": "yes", "False": "no"}.get(row.get(name, ""), "not tested")
+    return number(to_float(row.get(name)), 4 if name == "accuracy" else 3)

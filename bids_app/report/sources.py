@@ -301,14 +301,6 @@ class GroupFiles(Folder):
         """Description of what belongs to the gradient shown."""
         return labeled(desc, self.gradient)
 
-    @property
-    def n_tested(self) -> int:
-        """By how many tests a claim about this gradient is to be corrected.
-
-        The default gradient is the one that the claim rule was made for before any result.
-        """
-        return 1 if not self.gradient else len(self.gradients)
-
     def map_path(self, hemi: str, stat: str, **entities: str) -> Path:
         """File of one hemisphere of a map."""
         return self.tree.group_map(hemi, self.space, model=self.model, stat=stat, **entities)

@@ -6,7 +6,7 @@ from icosahedron import icosahedral_mesh
 from scipy import stats
 
 from bids_app.errors import BadDataError, UsageError
-from bids_app.group import spin_alignment, two_sided_p
+from bids_app.group import gradient_correlations, gradient_weights, spin_alignment, two_sided_p
 from bids_app.group.moments import MaskedMaps, partial_correlation
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.surface.mesh import load_mesh
@@ -243,3 +243,22 @@ def test_masked_maps_agree_with_scipy_when_both_sides_miss_values(rng):
 def test_partial_correlation_is_undefined_when_the_covariate_explains_everything():
     assert np.isnan(partial_correlation(0.5, 1.0, 0.5))
     np.testing.assert_allclose(partial_correlation(0.5, 0.0, 0.0), 0.5)
+
+
+@pytest.mark.parametrize("method", ["spearman", "pearson"])
+def test_weights_of_a_gradient_give_its_correlation_with_a_map(method):
+    rng = np.random.default_rng(5)
+    gradient, mask = rng.standard_normal(324) ** 3, rng.random(324) < 0.6
+    gradient[:20] = np.nan
+    maps = rng.standard_normal((3, 324)) + 0.3 * np.nan_to_num(gradient)
+    weights = gradient_weights(gradient, mask, method=method)
+    inside = mask & np.isfinite(gradient)
+    assert not weights[~inside].any()
+    target = stats.rankdata(gradient, nan_policy="omit") if method == "spearman" else gradient
+    wanted = [np.corrcoef(one[inside], target[inside])[0, 1] for one in maps]
+    found = [weights @ one / one[inside].std() for one in maps]
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    ranked = stats.rankdata(maps, axis=1) if method == "spearman" else maps
+    wanted = [np.corrcoef(one[inside], target[inside])[0, 1] for one in ranked]
+    found = gradient_correlations(maps, gradient, mask, method=method)
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)

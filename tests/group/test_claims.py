@@ -16,6 +16,7 @@ from bids_app.group.claims import (
     LevelTest,
     correct_together,
     decide,
+    holds,
 )
 
 HOLDS, FAILS = "Layer preference is aligned with the gradient", "No alignment shown"
@@ -47,8 +48,9 @@ def test_only_the_combination_in_which_every_level_holds_is_claimed(kind):
         assert decision.sentence.startswith(HOLDS if all(holds) else FAILS)
         for level in decision.untested:
             assert f"tested over {level}, not available" in decision.sentence
-        for level in set(decision.failed) - set(decision.untested):
-            assert f"it does not hold over {level}" in decision.sentence
+        failed = [one for one in decision.failed if one not in decision.untested]
+        listed = " and ".join([", ".join(failed[:-1]), failed[-1]] if failed[1:] else failed)
+        assert not failed or f"it does not hold over {listed} (" in decision.sentence
 
 
 @pytest.mark.parametrize("kind", LEVELS)
@@ -100,11 +102,29 @@ def test_what_music_alone_could_have_shown_is_told_where_nothing_is_claimed():
 
 
 def test_family_and_caveats_belong_to_the_sentence():
-    fields = {"family": "24 claims beside the primary one", "caveats": ["The whole cortex."]}
+    fields = {
+        "family": "24 claims beside the primary one",
+        "caveats": ["The whole cortex."],
+        "detail": "mean correlation 0.31",
+    }
     for p in ((0.01, 0.01), (0.01, 0.5)):
         sentence = decide(make("predicted", p, **fields)).sentence
         assert "corrected over 24 claims beside the primary one" in sentence
+        assert "(mean correlation 0.31; people p = 0.01, music p = 0." in sentence
         assert sentence.endswith("The whole cortex.")
+
+
+def test_a_doubt_outweighs_every_test():
+    decision = decide(make("aligned", [0.001] * 4, doubts=["slope cannot be told from accuracy"]))
+    assert not decision.claimed
+    assert decision.sentence.startswith(f"{FAILS}: slope cannot be told from accuracy (people p")
+
+
+def test_a_map_holds_where_every_level_does():
+    people = [0.01, 0.01, 0.2, np.nan, 0.05]
+    music = [0.01, 0.2, 0.01, 0.01, 0.01]
+    np.testing.assert_array_equal(holds(people, music), [True, False, False, False, False])
+    np.testing.assert_array_equal(holds(people), [True, True, False, False, False])
 
 
 def test_a_claim_of_an_unknown_kind_or_with_two_tests_of_a_level_is_refused():

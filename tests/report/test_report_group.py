@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 from page_parser import read_page
 
+from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
-from bids_app.report.alignment import claim, gradient_ends
+from bids_app.report.alignment import gradient_ends
 from bids_app.report.analyses import outdated
+from bids_app.report.claims import claim_rows, claim_verdict, is_claimed
 from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
 from bids_app.report.group import (
     absent_table,
     accuracy_verdict,
-    music_verdict,
     participants_table,
     smallest_p,
 )
@@ -55,16 +56,14 @@ def test_every_part_is_there(group_page):
 def test_analyses_that_were_not_run_are_named(group_page):
     told = "\n".join(group_page.missing)
     for name in (
-        "over music",
         "intersubject correlation",
         "rating GLM",
         "predict the ratings",
         "cluster tables",
-        "check of the null over music",
         "stability of the best layer",
     ):
         assert name in told
-    assert len(group_page.missing) == 9
+    assert len(group_page.missing) == 7
 
 
 def test_vertices_without_everybody_are_said_to_be_left_out(folder):
@@ -104,59 +103,79 @@ def test_participants_and_layers_are_those_of_the_derivatives(folder, group_page
 
 def test_no_alignment_is_said_where_the_partial_test_fails(group_page):
     tones = {text: tone for tone, text in group_page.verdicts}
-    said = [text for text in tones if text.startswith("No alignment shown")]
+    said = [
+        text for text in tones if text.startswith("No alignment with the principal gradient shown")
+    ]
     assert said
     assert all(tones[text] == "warning" for text in said)
     assert not any(text.startswith("Layer preference is aligned") for text in tones)
 
 
-GOOD = {"claimed": True, "p_spin": 0.01, "p_spin_partial": 0.02, "statement": "Aligned."}
+def aligned_row(folder, **changes):
+    """The row of the residual slope in the table of claims, changed."""
+    (row,) = [one for one in claim_rows(GroupFiles(folder)) if one["measure"] == "slope"]
+    return row | {name: str(value) for name, value in changes.items()}
+
+
+def test_people_music_and_place_stand_side_by_side(folder, group_page):
+    shown = group_page.table("Claims")
+    assert shown[0][2:6] == ["p, people", "p, music", "p, place", "p, place given accuracy"]
+    accuracy, slope = shown[1:]
+    assert accuracy[:6] == ["accuracy, strongest vertex", "0.200", "0.010", "0.003", "", ""]
+    row = aligned_row(folder)
+    for cell, name in zip(slope[2:6], ("people", "music", "place", "partial"), strict=True):
+        assert float(cell) == pytest.approx(float(row[f"p_{name}"]), abs=5e-4)
+    assert slope[7] == "no: place given accuracy"
+    assert "whether other pieces would show it" in group_page.text
+
+
+GOOD = {"claimed": True, "p_people": 0.01, "p_music": 0.02, "p_place": 0.01, "p_partial": 0.04}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"claimed": False},
-        {"p_spin": 0.2},
-        {"p_spin_partial": 0.05},
-        {"p_spin_partial": None},
-        {"p_spin": float("nan")},
+        {"p_people": 0.05},
+        {"p_music": "n/a"},
+        {"p_place": 0.2},
+        {"p_partial": 0.05},
+        {"kind": "something"},
     ],
 )
-def test_a_claim_needs_both_tests_whatever_the_file_says(change):
-    assert claim(GOOD).tone == "good"
-    assert claim(GOOD).text == "Aligned."
-    refused = claim(GOOD | change)
-    assert refused.tone == "warning"
-    assert refused.text.startswith("No alignment shown")
+def test_only_a_claim_is_green_and_a_claim_needs_every_p(folder, change):
+    assert is_claimed(aligned_row(folder, **GOOD))
+    assert not is_claimed(aligned_row(folder, **GOOD | change))
 
 
-def test_a_claim_is_corrected_for_the_number_of_gradients():
-    passed = claim(GOOD, 2)
-    assert passed.tone == "good"
-    assert passed.text.startswith("Aligned. It is one of 2 gradients tested")
-    refused = claim(GOOD, 3)
-    assert refused.tone == "warning"
-    assert refused.text.startswith("No alignment shown for one of 3 gradients tested")
-    assert "times 3 = 0.060" in refused.text
+def test_the_only_green_sentences_are_claims(group_page):
+    green = [text for tone, text in group_page.verdicts if tone == "good"]
+    assert len(green) == 1
+    assert "of model-vggish are predicted (people p = 0.01, music p = 0.003)" in green[0]
 
 
-def test_every_gradient_is_shown_and_only_the_principal_one_is_not_corrected(own_folder):
-    add_gradient(own_folder, "other", claimed=True, p_spin=0.03, p_spin_partial=0.02)
+def test_a_folder_without_a_table_of_claims_makes_none(own_folder):
+    OutputTree(own_folder).group_table("summary.tsv", desc="claims").unlink()
+    with pytest.raises(MissingInputError, match="run the group level again"):
+        claim_verdict(GroupFiles(own_folder), "accuracy")
+    page = read_page(write_group_report(own_folder))
+    assert not [text for tone, text in page.verdicts if tone == "good"]
+    assert any("people, music and place" in one for one in page.missing)
+
+
+def test_every_gradient_is_shown_with_its_claim(own_folder):
+    add_gradient(own_folder, "other")
+    write_claims(own_folder)
     page = read_page(write_group_report(own_folder))
     assert "2 gradients" in page.headings
     assert "Alignment with the cortical gradient: other" in page.headings
     rows = {row[0]: row for row in page.table("Gradients")[1:]}
-    assert rows["the principal gradient"][5] == "0.200"
     assert rows["the principal gradient"][-1] == "0a11f00d0a11f00d"
-    assert rows["other"][5] == "0.060"
     assert rows["other"][-1] == "0ddba110ddba1100"
-    said = [text for _, text in page.verdicts if "other, one of 2 tested" in text]
-    assert len(said) == 1
-    assert "No alignment shown for one of 2 gradients tested" in said[0]
-    files = GroupFiles(own_folder)
-    assert (files.gradients, files.n_tested) == (["", "other"], 1)
-    assert GroupFiles(own_folder, gradient="other").n_tested == 2
+    said = [text for _, text in page.verdicts if "with gradient other shown" in text]
+    assert len(said) == 2  # summary and section
+    assert "corrected over 2 alignments of this folder" in said[0]
+    assert GroupFiles(own_folder).gradients == ["", "other"]
 
 
 def test_an_alignment_of_other_people_or_maps_is_called_outdated(own_folder):
@@ -194,15 +213,10 @@ def test_nothing_significant_is_said_in_words(own_folder):
     assert verdict.text.startswith("Accuracy is above zero at no vertex over participants")
 
 
-def test_few_significant_vertices_make_no_green_statement(own_folder):
-    path = OutputTree(own_folder).group_table("statmap.json", model="vggish", desc="alignment")
-    assert accuracy_verdict(GroupFiles(own_folder)).tone == "good"
-    content = fake_outputs.read(path)
-    content["Group"]["mask"] = "cortex"
-    write_json(path, content)
+def test_over_people_alone_nothing_is_green(own_folder):
     verdict = accuracy_verdict(GroupFiles(own_folder))
     assert verdict.tone == "neutral"
-    assert "too few" in verdict.text
+    assert "predicted needs people and music" in verdict.text
 
 
 @pytest.mark.parametrize(
@@ -327,10 +341,6 @@ def test_the_page_says_why_an_analysis_was_left_out(own_folder):
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
     assert left_out(files, "isc") == ["happy: other times"]
     assert left_out(files, "alignment") == []
-    verdict = music_verdict(files)
-    assert verdict.tone == "warning"
-    assert "no features" in verdict.text
-    assert "no vertex is called predicted" in verdict.text
 
 
 def test_nothing_is_said_about_the_ends_of_a_gradient_that_was_not_oriented(own_folder):

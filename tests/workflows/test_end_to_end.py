@@ -28,8 +28,12 @@ PARTICIPANT_MAPS = {
 }
 GROUP_MAPS = {
     *((stat, "") for stat in ("r", "t", "q", "n")),
-    *((stat, "music") for stat in ("p", "q")),
-    ("n", "predicted"),
+    *(
+        (stat, desc)
+        for stat in ("p", "q")
+        for desc in ("music", "layermeanmusic", "layerprefmusic", "curvaturemusic")
+    ),
+    *(("n", desc) for desc in ("predicted", "mask")),
     *(
         (stat, "layerpref")
         for stat in ("slope", "t", "p", "curvature", "centroid", "argmax", "max", "stability")
@@ -86,7 +90,10 @@ def test_every_group_map_and_table_is_there(analyzed):
         "group_model-vggish_desc-clusters_statmap.tsv",
         "group_model-vggish_desc-flips.tsv",
         "group_model-vggish_desc-layeralignmenttruth_statmap.tsv",
+        "group_desc-claims_summary.tsv",
+        "group_model-vggish_desc-layerpref_summary.tsv",
         "group_model-vggish_desc-layers_summary.tsv",
+        "group_model-vggish_desc-musicnullstruth.tsv",
         "group_model-vggish_desc-nullstruth.tsv",
         "group_model-vggish_desc-participants_summary.tsv",
         "group_model-vggish_desc-verticestruth_statmap.tsv",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.music_null import MusicNull
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import (
     MIN_REFERENCE_VERTICES,
@@ -20,14 +21,16 @@ from bids_app.analyses.participant.preference import (
 from bids_app.config import Statistics
 from bids_app.group import (
     Cluster,
+    SignFlipResult,
     cluster_table,
     sign_flip_max_t,
     tfce_sign_flip,
 )
+from bids_app.group.claims import MUSIC, PEOPLE, LevelTest, holds
 from bids_app.report.extras import clusters_section
 from bids_app.report.group import Shown, tell_accuracy
 from bids_app.report.group_maps import accuracy_section
-from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg, fisher_z
+from bids_app.statistics import benjamini_hochberg, fisher_z
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.mesh import load_mesh
 
@@ -53,7 +56,8 @@ class GroupAccuracy:
     mask : array of shape (n_vertices,), bool
         Vertices the preference is judged on.
     mask_kind : str
-        ``significant``, or ``cortex`` where fewer than 200 vertices are significant.
+        ``significant`` over people and music; ``people`` where nothing was tested over music;
+        ``cortex`` where fewer than 200 vertices are significant.
     n : array of shape (n_vertices,)
         Participants per vertex.
     n_permutations : int
@@ -65,6 +69,11 @@ class GroupAccuracy:
         Connected regions of significant layer-averaged accuracy.
     atlas : dict
         Name and files of the atlas that names their peaks; empty without one.
+    predicted : array of shape (n_vertices,) or None
+        Layers of which people and music both hold; NaN where there is no accuracy, None where
+        nothing was tested over music.
+    told : dict
+        What decides whether anything is predicted: tests of the strongest vertex.
     """
 
     mean_r: FloatArray
@@ -81,12 +90,22 @@ class GroupAccuracy:
     null_max: dict[str, FloatArray]
     clusters: list[Cluster]
     atlas: dict[str, Any]
+    predicted: FloatArray | None
+    told: dict[str, Any]
+
+    @property
+    def mask_map(self) -> FloatArray:
+        """1 inside the mask, 0 outside."""
+        return self.mask.astype(np.float64)
 
     @property
     def states(self) -> list[dict[str, str]]:
         """Which mask was taken, and why."""
-        reason = "" if self.mask_kind == "significant" else "too few vertices significant"
-        return [state("mask", self.mask_kind, reason, done=True)]
+        reasons = {
+            "people": "tested over people alone: nothing was tested over music",
+            "cortex": "too few vertices significant",
+        }
+        return [state("mask", self.mask_kind, reasons.get(self.mask_kind, ""), done=True)]
 
 
 def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
@@ -94,11 +113,13 @@ def usable_vertices(data: GroupData) -> NDArray[np.bool_]:
     return np.asarray(data.n_per_vertex == len(data.participants))
 
 
-def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) -> GroupAccuracy:
-    """Test accuracy over participants and choose the mask of the preference.
+def group_accuracy(
+    data: GroupData, music: MusicNull, statistics: Statistics, n_threads: int = 1
+) -> GroupAccuracy:
+    """Test accuracy over participants, say what is predicted, choose the mask of the preference.
 
-    The mask rests on the layer average, which knows nothing of differences between layers. The
-    first atlas names the clusters' peaks.
+    The mask rests on the layer average, which knows nothing of differences between layers, over
+    people and over music. The first atlas names the clusters' peaks.
     """
     LOGGER.info("group: accuracy and layer preference")
     atlas = next((read_atlas(one, data.r.shape[2]) for one in statistics.atlases), None)
@@ -110,10 +131,17 @@ def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) 
     joint = sign_flip_max_t(z, **options)
     enhanced = tfce_sign_flip(z, mesh.adjacency, **options)
     mean_test = sign_flip_max_t(averaged, uncorrected=False, **options)
-    significant = mean_test.p < SIGNIFICANCE
+    significant, kind = holds(mean_test.p), "people"
+    if music.mean_q is not None:
+        significant, kind = holds(mean_test.p, music.mean_q), "significant"
     enough = int(significant.sum()) >= MIN_REFERENCE_VERTICES
+    predicted = None
+    if music.q is not None:
+        count = holds(joint.p, music.q).sum(axis=0)
+        predicted = np.where(np.isfinite(joint.t[0]), count, np.nan)
+    mean_r = np.tanh(z.mean(axis=0))
     return GroupAccuracy(
-        mean_r=np.tanh(z.mean(axis=0)),
+        mean_r=mean_r,
         t=joint.t,
         p_max_t=joint.p,
         q=benjamini_hochberg(joint.p_uncorrected, axis=-1),
@@ -121,7 +149,7 @@ def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) 
         layer_mean_r=np.tanh(averaged.mean(axis=0)),
         layer_mean_p=mean_test.p,
         mask=significant if enough else usable_vertices(data),
-        mask_kind="significant" if enough else "cortex",
+        mask_kind=kind if enough else "cortex",
         n=data.n_per_vertex,
         n_permutations=joint.n_permutations,
         null_max={
@@ -139,10 +167,52 @@ def group_accuracy(data: GroupData, statistics: Statistics, n_threads: int = 1) 
             label_names=None if atlas is None else {0: "none"} | atlas.names,
         ),
         atlas={} if atlas is None else atlas.record,
+        predicted=predicted,
+        told=tell_predicted(joint, music, mean_r, predicted),
     )
 
 
-def layer_rows(data: GroupData, accuracy: GroupAccuracy) -> Rows:
+def tell_predicted(
+    joint: SignFlipResult, music: MusicNull, mean_r: FloatArray, predicted: FloatArray | None
+) -> dict[str, Any]:
+    """The tests that decide whether anything is predicted, as the settings file has them.
+
+    Some vertex is predicted where people and music both hold at the vertex and layer where the
+    larger of both p is smallest.
+    """
+    n = joint.n_permutations
+    smallest = 1 / n if joint.exact else 1 / (1 + n)
+    over = joint.p if music.q is None else np.fmax(joint.p, music.q)
+    if not np.isfinite(over).any():
+        return {}
+    # The largest t decides among equal p, of which flips give many.
+    ties = np.where(over <= np.nanmin(over), joint.t, -np.inf)
+    layer, vertex = (int(one) for one in np.unravel_index(np.nanargmax(ties), ties.shape))
+    r = float(mean_r[layer, vertex])
+    people = LevelTest(
+        PEOPLE, float(joint.p[layer, vertex]), float(joint.t[layer, vertex]), n, smallest
+    )
+    reason = "; ".join(music.reasons)
+    over_music = LevelTest(MUSIC, reason=reason)
+    if music.q is not None:
+        sd = float("nan") if music.sd is None else float(music.sd[layer, vertex])
+        over_music = LevelTest(MUSIC, float(music.q[layer, vertex]), r, sd=sd)
+    half = joint.t.shape[1] // 2
+    return {
+        "Tests": [people.record, over_music.record],
+        "Vertices": 0 if predicted is None else int(np.nansum(predicted > 0)),
+        "Layer": layer + 1,
+        "Hemisphere": "L" if vertex < half else "R",
+        "Vertex": vertex % half,
+        "Effect": r,
+        "Caveats": [
+            f"sub-{who} has no part in the test over music ({why})."
+            for who, why in music.left_out.items()
+        ],
+    }
+
+
+def layer_rows(data: GroupData, accuracy: GroupAccuracy, music: MusicNull) -> Rows:
     """One row per layer."""
     return [
         {
@@ -150,7 +220,10 @@ def layer_rows(data: GroupData, accuracy: GroupAccuracy) -> Rows:
             "name": name,
             "mean_r": float(np.nanmean(accuracy.mean_r[index, accuracy.mask])),
             "max_r": float(np.nanmax(accuracy.mean_r[index])),
-            "n_significant": int((accuracy.p_max_t[index] < SIGNIFICANCE).sum()),
+            "n_significant": int(holds(accuracy.p_max_t[index]).sum()),
+            "n_predicted": float("nan")
+            if music.q is None
+            else int(holds(accuracy.p_max_t[index], music.q[index]).sum()),
         }
         for index, name in enumerate(data.layer_names)
     ]
@@ -180,9 +253,9 @@ def write_clusters(writer: GroupWriter, accuracy: GroupAccuracy) -> None:
     writer.table("statmap", CLUSTER_COLUMNS, rows, desc="clusters", **accuracy.atlas)
 
 
-def told_of_accuracy(previous: list[str]) -> dict[str, Any]:
-    """Who was in the group result that is replaced."""
-    return {"PreviousParticipants": previous}
+def told_of_accuracy(previous: list[str], result: GroupAccuracy) -> dict[str, Any]:
+    """Who was in the group result that is replaced, and what decides about prediction."""
+    return {"PreviousParticipants": previous, "Predicted": result.told}
 
 
 _MAX_T = {"Permutations": "n_permutations"}
@@ -213,6 +286,20 @@ _OUTPUTS = (
         name="layer mean",
     ),
     MapOutput("n", "n", name="participants"),
+    MapOutput(
+        "n",
+        "predicted",
+        "layers that predict the vertex: max-T p over people and q over music both < .05",
+        desc="predicted",
+        name="layers",
+    ),
+    MapOutput(
+        "n",
+        "mask_map",
+        "1 inside the mask of the layer preference, 0 outside",
+        desc="mask",
+        name="mask",
+    ),
     TableOutput(
         "summary",
         "layers",
@@ -221,7 +308,9 @@ _OUTPUTS = (
             "name": "name of the layer",
             "mean_r": "mean group accuracy inside the mask",
             "max_r": "highest group accuracy",
-            "n_significant": "vertices with max-T p < .05, corrected over layers and vertices",
+            "n_significant": "vertices with max-T p < .05 over people, corrected over layers and "
+            "vertices",
+            "n_predicted": "of these, with q < .05 over music; n/a where it was not tested",
         },
         rows=layer_rows,
     ),

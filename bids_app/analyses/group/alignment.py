@@ -10,11 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import settings_of_files
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import Heard
+from bids_app.analyses.group.music_alignment import (
+    CURVATURE,
+    MusicAlignment,
+    align_over_music,
+    earlier_alignment,
+    layer_measure,
+)
+from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Config, Statistics
@@ -26,14 +36,16 @@ from bids_app.group import (
     GroupAlignment,
     OmnibusAlignment,
     gradient_bins,
+    gradient_correlations,
     group_alignment,
     omnibus_alignment,
     orient_gradient,
     spin_alignment,
 )
-from bids_app.outputs import N_VERTICES, STRUCTURES
+from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
+from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree
 from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, fslr_spheres, gradient_files
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import fisher_z
 from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
@@ -86,6 +98,12 @@ class AlignmentReport:
     n_redrawn, n_spins, n_mask : int
     doubt : str
         Why the slope cannot be told from accuracy; empty where it can.
+    curvature, curvature_partial : GroupAlignment or None
+        The same of the curvature; None where there is none.
+    layers_z : array of shape (n_participants, n_layers)
+        atanh(correlation) of each participant's accuracy of every layer with the gradient.
+    music : MusicAlignment
+        Slope, curvature, layers and bins over music.
     """
 
     gradient: Gradient
@@ -99,34 +117,42 @@ class AlignmentReport:
     n_spins: int
     n_mask: int
     doubt: str
+    curvature: GroupAlignment | None
+    curvature_partial: GroupAlignment | None
+    layers_z: NDArray[np.float64]
+    music: MusicAlignment
 
     @property
     def method(self) -> str:
         """Kind of correlation, ``spearman`` or ``pearson``."""
         return self.layers.method
 
-    @property
-    def claimed(self) -> bool:
-        """Alignment is claimed only where the plain and the partial spin p both pass.
+    def levels(self, measure: str) -> list[LevelTest]:
+        """Tests of slope or curvature, people, place and music, p as computed."""
+        plain, partial = self.plain, self.partial
+        if measure == CURVATURE:
+            if self.curvature is None or self.curvature_partial is None:
+                return []
+            plain, partial = self.curvature, self.curvature_partial
+        n, smallest = self.n_spins, 1 / (1 + self.n_spins)
+        return [
+            LevelTest(PEOPLE, plain.t_p, plain.t),
+            self.music.level(measure),
+            LevelTest(PLACE, plain.p, plain.statistic, n, smallest),
+            LevelTest(PARTIAL, partial.p, partial.statistic, n, smallest),
+        ]
 
-        It is not where the slope cannot be told from accuracy.
-        """
-        return not self.doubt and self.plain.p < SIGNIFICANCE and self.partial.p < SIGNIFICANCE
-
-    @property
-    def statement(self) -> str:
-        """What may be said, graded by the tests."""
-        numbers = f"mean rho {self.plain.r:.3f}, spin p {self.plain.p:.4g}"
-        given = f"given accuracy {self.partial.r:.3f}, spin p {self.partial.p:.4g}"
-        if self.claimed:
-            return f"Layer preference is aligned with the gradient ({numbers}; {given})."
-        if self.doubt:
-            return f"No alignment shown: {self.doubt} ({numbers}; {given})."
-        if self.plain.p < SIGNIFICANCE:
-            return (
-                f"No alignment shown: the correlation may come from accuracy ({numbers}; {given})."
-            )
-        return f"No alignment shown ({numbers}; {given})."
+    def layer_levels(self, index: int) -> list[LevelTest]:
+        """Tests of the accuracy of a layer, counted from 0, against the gradient."""
+        t, p = stats.ttest_1samp(self.layers_z[:, index], 0.0)
+        n = self.n_spins
+        return [
+            LevelTest(PEOPLE, float(p), float(t)),
+            self.music.level(layer_measure(index)),
+            LevelTest(
+                PLACE, float(self.layers.p[index]), float(self.layers.r[index]), n, 1 / (1 + n)
+            ),
+        ]
 
 
 def load_gradient(option: str, space: str) -> Gradient:
@@ -223,9 +249,11 @@ def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
 
 
 def align_with_gradients(
+    tree: OutputTree,
     data: GroupData,
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
+    heard: Heard,
     statistics: Statistics,
     n_threads: int,
 ) -> dict[str, AlignmentReport]:
@@ -235,12 +263,16 @@ def align_with_gradients(
         LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
         return {}
     aligned = {}
+    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     for option in statistics.gradients:
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
         gradient = _without_wall(load_gradient(option, data.space), data)
-        report = align(data, accuracy, preference, gradient, statistics, n_threads)
-        LOGGER.info("group: %s", report.statement)
-        aligned[gradient.label] = report
+        known = (
+            earlier_alignment(tree, data, gradient.label, side) if isinstance(side, str) else side
+        )
+        aligned[gradient.label] = align(
+            data, accuracy, preference, gradient, known, statistics, n_threads
+        )
     return aligned
 
 
@@ -261,10 +293,14 @@ def align(
     accuracy: GroupAccuracy,
     preference: GroupPreference,
     gradient: Gradient,
+    side: MusicSide | MusicAlignment,
     statistics: Statistics,
     n_threads: int = 1,
 ) -> AlignmentReport:
-    """Spin test of the mean alignment over participants, plain and given accuracy."""
+    """Tests of the mean alignment over people, place and music; of curvature and layers too.
+
+    `side` may be what is known over music where nothing can be tested.
+    """
     mesh, seed, values = load_mesh(data.space), statistics.random_seed, gradient.values
     options: dict[str, Any] = {
         "spheres": mesh.spheres,
@@ -294,6 +330,18 @@ def align(
             else None
         )
     layers = spin_alignment(accuracy.mean_r, values, accuracy.mask, **options)
+    layers_z = np.stack(
+        [
+            gradient_correlations(own, values, accuracy.mask, method=statistics.spin_method)
+            for own in data.r
+        ]
+    )
+    bent = None
+    if np.isfinite(preference.curvature_weights).all():
+        bent = spin_alignment(
+            preference.curvatures, values, accuracy.mask, covariates=given, **options
+        )
+    bins = gradient_bins(accuracy.mean_r, values, accuracy.mask)
     return AlignmentReport(
         gradient=gradient,
         plain=group_alignment(whole, seed=seed),
@@ -301,9 +349,23 @@ def align(
         parts=parts,
         layers=layers,
         omnibus=omnibus_alignment(layers),
-        bins=gradient_bins(accuracy.mean_r, values, accuracy.mask),
+        bins=bins,
         n_redrawn=whole.n_redrawn,
         n_spins=whole.n_spins,
         n_mask=whole.n_vertices,
         doubt=preference.doubt,
+        curvature=None if bent is None else group_alignment(bent, seed=seed),
+        curvature_partial=None if bent is None else group_alignment(bent, partial=True, seed=seed),
+        layers_z=fisher_z(layers_z),
+        music=side
+        if isinstance(side, MusicAlignment)
+        else align_over_music(
+            side,
+            preference,
+            values,
+            accuracy.mask,
+            bins.bin_of,
+            method=statistics.spin_method,
+            slope_model=statistics.slope_model,
+        ),
     )

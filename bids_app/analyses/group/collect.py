@@ -271,6 +271,16 @@ def _check_depth(
             )
 
 
+def same_inputs(tree: OutputTree, data: GroupData, desc: str = "") -> bool:
+    """Whether the folder has a group result of the same participants and maps."""
+    path = tree.group_table("settings.json", model=data.model, desc=desc)
+    if not path.is_file():
+        return False
+    known = read_record(path, Participants=list)
+    maps = {row["participant_id"]: row["sha256_left"] for row in data.rows}
+    return sorted(known["Participants"]) == sorted(maps) and known.get("InputsSHA256") == maps
+
+
 def _check_same_folds(
     tree: OutputTree, model: str, participants: Sequence[str], settings: Sequence[dict[str, Any]]
 ) -> None:

@@ -1,252 +1,168 @@
-"""Group accuracy against chance alignment with the music: the second of the two claims."""
+"""Group accuracy at every vertex against chance agreement with the music."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput
-from bids_app.analyses.group.accuracy import GroupAccuracy
+from bids_app.analyses.folder.read import read_maps
 from bids_app.analyses.group.analysis import GroupAnalysis, state
-from bids_app.analyses.group.clock import share_clock, stack_responses
-from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
-from bids_app.analyses.participant.layers import StimulusSide
-from bids_app.config import Model, Statistics
-from bids_app.encoding import EncodingPlan
-from bids_app.encoding.phases import segment_labels
-from bids_app.errors import BadDataError
-from bids_app.features.cache import FeatureGrams
-from bids_app.group import (
-    PredictionModel,
-    StimulusNull,
-    median_penalty,
-    refit_stimulus_null,
-    stimulus_null,
-)
+from bids_app.analyses.group.collect import GroupData, same_inputs
+from bids_app.analyses.group.heard import Heard
+from bids_app.analyses.group.over_music import MusicSide, Scaled
+from bids_app.config import Statistics
 from bids_app.outputs import OutputTree
-from bids_app.report.group import Shown, tell_music
-from bids_app.seeds import random_phases
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
-N_CHECK_VERTICES = 60
-N_CHECK_DRAWS = 100
+FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class NullCheck:
-    """Standard deviation of the closed form over that of refits, at some vertices of one layer.
-
-    Attributes
-    ----------
-    layer : int
-        Number of the layer (1-based): that of the highest mean accuracy.
-    n_vertices, n_draws : int
-        How many of each.
-    low, median, high : float
-        5 %, 50 % and 95 % quantiles of the ratio over vertices.
-    """
-
-    layer: int
-    n_vertices: int
-    n_draws: int
-    low: float
-    median: float
-    high: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MusicNull:
-    """The stimulus null of the group mean, or why there is none.
+    """The group's accuracy over music, or why nothing was tested.
 
     Attributes
     ----------
-    result : StimulusNull or None
+    sd, p, q : array of shape (n_layers, n_vertices) or None
+        Of the mean accuracy of the participants behind the null: standard deviation under the
+        null, one-sided p, q per layer.
+    mean_sd, mean_p, mean_q : array of shape (n_vertices,) or None
+        The same of the layer average.
     reasons : list of str
-        Why there is none; empty where there is one.
-    check : NullCheck or None
-        The closed form beside refits; None where there is none.
-    predicted : array of shape (n_vertices,) or None
-        Layers of which both claims hold; NaN where there is no accuracy.
+        Why there is none, or why it is that of an earlier result.
+    kept : bool
+        Whether p and q are those of an earlier result of the same participants and maps.
+    left_out : mapping from participant to str
+        Who has no part in it, and why.
+    n_people : int
+        Participants behind it.
+    scaled, mean_scaled : Scaled or None
+        How the closed form compares with refits.
     """
 
-    result: StimulusNull | None
-    reasons: list[str]
-    check: NullCheck | None = None
-    predicted: NDArray[np.float64] | None = None
+    sd: FloatArray | None = None
+    p: FloatArray | None = None
+    q: FloatArray | None = None
+    mean_sd: FloatArray | None = None
+    mean_p: FloatArray | None = None
+    mean_q: FloatArray | None = None
+    reasons: list[str] = field(default_factory=list)
+    kept: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    n_people: int = 0
+    scaled: Scaled | None = None
+    mean_scaled: Scaled | None = None
 
     @property
-    def check_record(self) -> dict[str, Any] | None:
-        """The check as the sidecar has it."""
-        return None if self.check is None else asdict(self.check)
+    def there(self) -> bool:
+        """Whether there are p over music, new or kept."""
+        return self.q is not None and self.mean_q is not None
+
+    @property
+    def check(self) -> dict[str, Any] | None:
+        """The comparison with refits as the sidecar has it."""
+        return None if self.scaled is None else self.scaled.record
+
+    @property
+    def mean_check(self) -> dict[str, Any] | None:
+        """The same of the layer average."""
+        return None if self.mean_scaled is None else self.mean_scaled.record
 
     @property
     def states(self) -> list[dict[str, str]]:
-        """That it was done, or why not."""
-        return [state("music", reason=reason) for reason in self.reasons] or [state("music")]
+        """That it was done, or why not, and who has no part in it."""
+        left = [state("music", f"sub-{who}", reason) for who, reason in self.left_out.items()]
+        if self.kept:
+            kept = f"p of the earlier result stay: {'; '.join(self.reasons)}"
+            return [state("music", reason=kept, done=True), *left]
+        return [state("music", reason=one) for one in self.reasons] + left or [state("music")]
 
 
 def group_music_null(
     tree: OutputTree,
     data: GroupData,
-    accuracy: GroupAccuracy,
-    cache_dir: Path,
-    folder: Path,
+    heard: Heard,
     statistics: Statistics,
     n_threads: int = 1,
 ) -> MusicNull:
-    """Closed-form null of the group mean with the music's phases shared by all participants.
+    """Null of the group mean of every layer, and of the layer average, phases shared by all.
 
     Parameters
     ----------
     tree : OutputTree
     data : GroupData
-    accuracy : GroupAccuracy
-    cache_dir : Path
-        Where the participant level kept the Gram matrices.
-    folder : Path
-        For memory-mapped stacks of responses.
+    heard : Heard
     statistics : Statistics
-        Its seed is that of the refits that check the closed form.
+        Its seed is that of the refits that the closed form is compared with.
     n_threads : int
     """
     LOGGER.info("group: null over music")
-    stored = read_encoding(tree, data.participants[0], data.model)
-    grams_dir = cache_dir / str(stored.get("FeaturesFolder", ""))
-    if not (grams_dir / "features.json").is_file():
-        return _left_out(f"the features of the music are not in {cache_dir}; give --cache-dir")
-    shared = share_clock(tree, data.participants, data.stimuli, data.space)
-    if shared.reasons:
-        return _left_out("; ".join(shared.reasons))
-    stacks = [stack_responses(tree, shared, s, data.space, folder) for s in data.stimuli]
-    grams = FeatureGrams.load(grams_dir)
-    _check_grams(grams, data, stored["Stimuli"])
-    settings: dict[str, Any] = data.settings
-    model = Model(
-        delays=tuple(settings["delays"]), crop=settings["crop"], alphas=tuple(settings["alphas"])
+    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
+    if isinstance(side, str):
+        return earlier_null(tree, data, side) or MusicNull(reasons=[side], left_out=heard.left_out)
+    n_people, n_layers = side.r.shape[:2]
+    usable = np.asarray(np.isfinite(data.r).all(axis=(0, 1)))
+    average = [np.full((n_people, n_layers), 1 / (n_people * n_layers))]
+    layers = side.test_each_layer(usable)
+    mean = side.test_maps(average, usable, "layer-averaged accuracy", tail="greater")
+    return MusicNull(
+        sd=layers.sd,
+        p=layers.p,
+        q=benjamini_hochberg(layers.p, axis=-1),
+        mean_sd=mean.sd[0],
+        mean_p=mean.p[0],
+        mean_q=benjamini_hochberg(mean.p[0]),
+        left_out=heard.left_out,
+        n_people=n_people,
+        scaled=layers.scaled,
+        mean_scaled=mean.scaled,
     )
-    times = [stack.times for stack in stacks]
-    side = StimulusSide(grams, data.stimuli, times, stacks[0].tr, model, settings["high_pass"])
-
-    def plan_of(layer: int) -> EncodingPlan:
-        return side.plan(side.gram(data.layer_names[layer]))
-
-    first = plan_of(0)
-    cut = [
-        stacks[segment.block].values[:, segment.start : segment.stop] for segment in first.segments
-    ]
-    alphas = load_fold_maps(tree, data, "alpha")
-    penalty = median_penalty(alphas.reshape(-1, *alphas.shape[2:]), settings["alphas"])
-    layers = range(len(data.layer_names))
-    models = (_model(plan_of(layer) if layer else first) for layer in layers)
-    result = stimulus_null(cut, models, penalty, accuracy.mean_r, n_threads=n_threads)
-    layer = int(np.nanargmax(np.nanmean(accuracy.mean_r, axis=1)))
-    plan = plan_of(layer)
-    checksums = [str(stored["Stimuli"][stimulus]) for stimulus in data.stimuli]
-    seed = statistics.random_seed
-    check = check_null(result, plan, cut, alphas[:, :, layer], data, layer, checksums, seed)
-    both = (accuracy.p_max_t < SIGNIFICANCE) & (result.q < SIGNIFICANCE)
-    predicted = np.where(np.isfinite(accuracy.t[0]), both.sum(axis=0), np.nan)
-    return MusicNull(result, [], check, predicted)
 
 
-def _left_out(reason: str) -> MusicNull:
-    LOGGER.warning("group: no null over music: %s", reason)
-    return MusicNull(None, [reason])
-
-
-def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:
-    """Whether the features are those of the music and the layers of the maps.
-
-    Raises
-    ------
-    BadDataError
-    """
-    there = dict(zip(grams.labels, grams.checksums, strict=False))
-    other = [name for name in data.stimuli if there.get(name) != checksums.get(name)]
-    lacking = [name for name in data.layer_names if name not in grams.layer_names]
-    if other or lacking:
-        raise BadDataError(
-            "The features in the cache are not those of the maps.",
-            where=grams.path,
-            found=f"stimuli {', '.join(there)}; layers {', '.join(grams.layer_names)}",
-            wanted=", ".join([*other, *lacking]),
-            remedy="delete the folder, or give another one with --cache-dir",
-        )
-
-
-def check_null(
-    result: StimulusNull,
-    plan: EncodingPlan,
-    responses: Sequence[NDArray[np.float32]],
-    alphas: NDArray[np.float32],
-    data: GroupData,
-    layer: int,
-    checksums: Sequence[str],
-    seed: int,
-) -> NullCheck | None:
-    """Compare the closed form with refits, each participant with its own penalties.
-
-    Phases come from the seed, the stimulus' checksum and the draw, so that they are the same for
-    every participant; `alphas` is (n_participants, n_folds, n_vertices). None where the folds are
-    not those of the participants or fewer than two vertices are usable.
-    """
-    held = [frozenset(name.split("+")) for name in data.held_out]
-    folds = [frozenset(fold.held_out) for fold in plan.folds]
-    usable = np.flatnonzero(np.isfinite(result.sd[layer]) & np.isfinite(alphas).all(axis=(0, 1)))
-    if set(held) != set(folds) or len(usable) < 2:
+def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | None:
+    """The p and q over music that the folder has of the same participants and maps."""
+    if not same_inputs(tree, data):
         return None
-    n_vertices = min(N_CHECK_VERTICES, len(usable))
-    vertices = usable[np.linspace(0, len(usable) - 1, n_vertices).astype(int)]
-    grid = np.log(np.asarray(data.settings["alphas"]))
-    picked = alphas[:, [held.index(fold) for fold in folds]][:, :, vertices]
-    penalty = np.abs(np.log(picked)[..., np.newaxis] - grid).argmin(axis=-1)
-    labels = segment_labels(plan, checksums)
-    draws = refit_stimulus_null(
-        [np.asarray(one[:, :, vertices]) for one in responses],
-        _model(plan),
-        penalty,
-        n_draws=N_CHECK_DRAWS,
-        phases=lambda draw, segment, n_freq: random_phases(seed, labels[segment], draw, n_freq),
-    )
-    ratio = result.sd[layer, vertices] / draws.std(axis=0)
-    low, median, high = (float(value) for value in np.nanquantile(ratio, (0.05, 0.5, 0.95)))
-    return NullCheck(layer + 1, n_vertices, N_CHECK_DRAWS, low, median, high)
-
-
-def _model(plan: EncodingPlan) -> PredictionModel:
-    resolution = plan.resolution
-    return PredictionModel(
-        resolution.matrices,
-        resolution.sources,
-        resolution.fold_of,
-        [segment.size for segment in plan.segments],
-    )
+    maps: dict[str, Any] = {}
+    for name, stat, desc, count in (
+        ("p", "p", "music", len(data.layer_names)),
+        ("q", "q", "music", len(data.layer_names)),
+        ("mean_p", "p", "layermeanmusic", 1),
+        ("mean_q", "q", "layermeanmusic", 1),
+    ):
+        left = tree.group_map("L", data.space, model=data.model, stat=stat, desc=desc)
+        if not left.is_file():
+            return None
+        values = read_maps(left, data.space, n_arrays=count).astype(np.float64)
+        maps[name] = values if count > 1 or not name.startswith("mean") else values[0]
+    LOGGER.info("group: p over music of the earlier result stay")
+    return MusicNull(**maps, reasons=[reason], kept=True)
 
 
 _NULL = "null over music: phases of the responses rotated alike in all participants"
+_CHECK = {"RefitCheck": "check", "ParticipantsBehind": "n_people", "LeftOut": "left_out"}
+_MEAN_CHECK = _CHECK | {"RefitCheck": "mean_check"}
 _OUTPUTS = (
-    MapOutput(
-        "p",
-        "result.p",
-        f"one-sided p, {_NULL}",
-        desc="music",
-        details={"RefitCheck": "check_record"},
-    ),
-    MapOutput("q", "result.q", f"q per layer, {_NULL}", desc="music"),
-    MapOutput(
-        "n",
-        "predicted",
-        "layers that predict the vertex: max-T p < .05 and q over music < .05",
-        desc="predicted",
-        name="layers",
+    MapOutput("p", "p", f"one-sided p, {_NULL}", desc="music", details=_CHECK),
+    MapOutput("q", "q", f"q per layer, {_NULL}", desc="music", details=_CHECK),
+    *(
+        MapOutput(
+            stat,
+            f"mean_{stat}",
+            f"{text} of the layer-averaged accuracy, {_NULL}",
+            desc="layermeanmusic",
+            name="layer mean",
+            details=_MEAN_CHECK,
+        )
+        for stat, text in (("p", "one-sided p"), ("q", "q over vertices"))
     ),
 )
-MUSIC = GroupAnalysis("music", group_music_null, _OUTPUTS, page=Shown(tell_music))
+MUSIC = GroupAnalysis("music", group_music_null, _OUTPUTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,14 @@ from bids_app.analyses.declare import Settings
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import GroupAnalysis, settings_of_files
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import Heard
+from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Config, Statistics
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
-from bids_app.outputs import PARCELS_DESC
+from bids_app.group.claims import holds
+from bids_app.outputs import PARCELS_DESC, OutputTree
 from bids_app.preference import centroid, preferred_layer
 from bids_app.report.group import Shown
 from bids_app.report.parcels import regions_section
@@ -43,6 +47,11 @@ class AtlasSummary:
     accuracy_p, slope_p : arrays of shape (n_regions,)
         Sign flips, corrected over regions: one-sided for the layer-averaged accuracy, two-sided
         for the slope.
+    accuracy_p_music, slope_p_music : arrays of shape (n_regions,)
+        Over music, two-sided, corrected by the largest |z| over regions; the slope with the mean
+        of the participants' weights of layers. NaN where it was not tested.
+    music : mapping
+        How the closed forms compare with refits, or why nothing was tested.
     """
 
     atlas: Atlas
@@ -51,6 +60,16 @@ class AtlasSummary:
     n_mask: NDArray[np.int64]
     accuracy_p: FloatArray
     slope_p: FloatArray
+    accuracy_p_music: FloatArray
+    slope_p_music: FloatArray
+    music: Mapping[str, Any]
+
+    @property
+    def predicted(self) -> NDArray[np.object_]:
+        """Whether people and music both hold; n/a where music was not tested."""
+        both = holds(self.accuracy_p, self.accuracy_p_music).astype(object)
+        both[~np.isfinite(self.accuracy_p_music)] = None
+        return np.asarray(both)
 
 
 def parcel_settings(config: Config) -> list[tuple[str, Settings]]:
@@ -61,15 +80,21 @@ def parcel_settings(config: Config) -> list[tuple[str, Settings]]:
 
 
 def summarize_atlases(
+    tree: OutputTree,
     data: GroupData,
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
+    heard: Heard,
     statistics: Statistics,
+    n_threads: int,
 ) -> dict[str, AtlasSummary]:
     """Accuracy and preference per region of every atlas, by its label."""
+    if not statistics.atlases:
+        return {}
+    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     atlases = [read_atlas(option, data.r.shape[2]) for option in statistics.atlases]
     return {
-        atlas.label: summarize_atlas(data, accuracy, preference, atlas, statistics)
+        atlas.label: summarize_atlas(data, accuracy, preference, atlas, side, statistics)
         for atlas in atlases
     }
 
@@ -79,9 +104,13 @@ def summarize_atlas(
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
     atlas: Atlas,
+    side: MusicSide | str,
     statistics: Statistics,
 ) -> AtlasSummary:
-    """Area-weighted means of the participants' maps over an atlas' regions, and their tests."""
+    """Area-weighted means of the participants' maps over an atlas' regions, and their tests.
+
+    `side` may be the reason why nothing is tested over music.
+    """
     areas = load_mesh(data.space).areas
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
     n_regions = len(profiles.labels)
@@ -93,8 +122,24 @@ def summarize_atlas(
         slopes = parcel_table(preference.slopes, atlas.regions, areas).values
         slope_p = sign_flip_max_t(slopes, tail="two-sided", **options).p
     inside = np.bincount(atlas.regions[accuracy.mask], minlength=max(atlas.names) + 1)
+    weights = None if preference is None else preference.slope_weights.mean(axis=0)
+    over_music = {name: np.full(n_regions, np.nan) for name in ("accuracy", "slope")}
+    record: dict[str, Any] = {"told": side} if isinstance(side, str) else {}
+    if not isinstance(side, str):
+        sets = np.searchsorted(profiles.labels, atlas.regions)
+        sets = np.where(np.isin(atlas.regions, profiles.labels), sets, -1)
+        found, record = side.test_regions(sets, areas, weights)
+        over_music |= found
     return AtlasSummary(
-        atlas, profiles, slopes, inside[profiles.labels], np.asarray(tested.p), np.asarray(slope_p)
+        atlas,
+        profiles,
+        slopes,
+        inside[profiles.labels],
+        np.asarray(tested.p),
+        np.asarray(slope_p),
+        over_music["accuracy"],
+        over_music["slope"],
+        record,
     )
 
 
@@ -110,15 +155,19 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         "area": profiles.area,
         "accuracy": group.mean(axis=0),
         "accuracy_p": result.accuracy_p,
+        "accuracy_p_music": result.accuracy_p_music,
+        "predicted": result.predicted,
         "slope": result.slopes.mean(axis=0),
         "slope_p": result.slope_p,
+        "slope_p_music": result.slope_p_music,
         "centroid": centroid(group, data.depth) if data.depth else nowhere,
         "best_layer": preferred_layer(group),
         **_layers(group),
     }
     columns = _columns(data.layer_names)
     regions = _rows(atlas, described)
-    writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **atlas.record)
+    told = atlas.record | {"Music": result.music}
+    writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **told)
     rows = []
     for index, label in enumerate(data.participants):
         own = profiles.values[index]
@@ -139,7 +188,7 @@ def _layers(values: FloatArray) -> dict[str, FloatArray]:
 def _rows(atlas: Atlas, columns: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"name": atlas.names[int(number)], "hemisphere": atlas.hemispheres[int(number)]}
-        | {name: values[k].item() for name, values in columns.items()}
+        | {name: np.asarray(values)[k] for name, values in columns.items()}
         for k, number in enumerate(columns["region"])
     ]
 
@@ -160,8 +209,12 @@ REGION_COLUMNS = {
     "area": "mm2",
     "accuracy": "mean accuracy over participants, layers and the region (r, weighted by area)",
     "accuracy_p": "one-sided sign-flip p of the layer-averaged accuracy, corrected over regions",
+    "accuracy_p_music": "two-sided p of the same over music, corrected over regions",
+    "predicted": "whether people and music both hold; n/a where music was not tested",
     "slope": "mean residual slope over participants and the region",
     "slope_p": "two-sided sign-flip p of the slope, corrected over regions",
+    "slope_p_music": "two-sided p of the slope over music, mean weights of layers, corrected over "
+    "regions",
     "centroid": "center of mass of the region's positive mean profile, in layers in order of depth",
     "best_layer": "best layer of the region's mean profile (1-based; display only)",
 }

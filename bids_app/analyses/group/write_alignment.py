@@ -16,6 +16,7 @@ from bids_app.analyses.group.alignment import (
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE, layer_measure
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.outputs import ALIGNMENT_DESC
@@ -41,6 +42,7 @@ def write_alignment(
     _write_participants(writer, data, result, accuracy)
     _write_bins(writer, data, result)
     _write_spins(writer, data, result)
+    _write_music(writer, data, result)
     _write_layers(writer, data, result)
     _write_vertices(writer, accuracy, preference, result)
 
@@ -67,18 +69,29 @@ def _write_participants(
         },
         "rho_without": alignment.plain.leave_one_out_r,
         "p_without": alignment.plain.leave_one_out_p,
+        "z_curvature": nothing
+        if alignment.curvature is None
+        else alignment.curvature.participants_z,
+        **{
+            f"z_{layer_measure(index)}": values for index, values in enumerate(alignment.layers_z.T)
+        },
+    }
+    described = ALIGNMENT_COLUMNS | {
+        f"z_{layer_measure(index)}": f"atanh of the correlation of the accuracy of {name} with the "
+        "gradient"
+        for index, name in enumerate(data.layer_names)
     }
     rows = [
         {"participant_id": f"sub-{label}"}
         | {name: float(values[index]) for name, values in columns.items()}
         for index, label in enumerate(data.participants)
     ]
-    group = alignment_summary(alignment, accuracy) | {"gradient": alignment.gradient.record}
-    writer.table("statmap", ALIGNMENT_COLUMNS, rows, desc=ALIGNMENT_DESC, Group=group)
+    group = alignment_summary(alignment, accuracy, data) | {"gradient": alignment.gradient.record}
+    writer.table("statmap", described, rows, desc=ALIGNMENT_DESC, Group=group)
 
 
 def _write_bins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
-    bins = alignment.bins
+    bins, over_music = alignment.bins, alignment.music.bins_p
     bin_rows = [
         {
             "bin": index + 1,
@@ -88,6 +101,7 @@ def _write_bins(writer: GroupWriter, data: GroupData, alignment: AlignmentReport
             "layer": layer + 1,
             "name": name,
             "r": float(bins.mean[index, layer]),
+            "p_music": float("nan") if over_music is None else float(over_music[index, layer]),
         }
         for index in range(len(bins.count))
         for layer, name in enumerate(data.layer_names)
@@ -105,6 +119,13 @@ def _write_spins(writer: GroupWriter, data: GroupData, alignment: AlignmentRepor
             f"statistic_{part}": found.null if found else nothing
             for part, found in alignment.parts.items()
         },
+        **{
+            f"statistic_{name}": nothing if found is None else found.null
+            for name, found in (
+                ("curvature", alignment.curvature),
+                ("curvature_partial", alignment.curvature_partial),
+            )
+        },
         "largest_layer": alignment.omnibus.null,
     }
     layers = {f"layer_{k}": null for k, null in enumerate(alignment.layers.null, start=1)}
@@ -114,6 +135,28 @@ def _write_spins(writer: GroupWriter, data: GroupData, alignment: AlignmentRepor
         for k, name in enumerate(data.layer_names, start=1)
     }
     writer.table("", columns, rows_of(spins | layers), desc="nulls")
+
+
+def _write_music(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
+    """One row per draw of the music's phases, the same draw for everything about the study."""
+    tests = alignment.music.tests
+    if not tests:
+        return
+    length = max(len(one.draws) for one in tests.values())
+    drawn = {
+        name: np.pad(
+            one.draws.astype(np.float64), (0, length - len(one.draws)), constant_values=np.nan
+        )
+        for name, one in tests.items()
+    }
+    told = {
+        SLOPE: "mean correlation of the residual slope with the ranks of the gradient",
+        CURVATURE: "the same of the curvature",
+    } | {
+        layer_measure(index): f"the same of the accuracy of layer {index + 1} ({name})"
+        for index, name in enumerate(data.layer_names)
+    }
+    writer.table("", {name: told[name] for name in drawn}, rows_of(drawn), desc="musicnulls")
 
 
 def _write_layers(writer: GroupWriter, data: GroupData, alignment: AlignmentReport) -> None:
@@ -126,6 +169,7 @@ def _write_layers(writer: GroupWriter, data: GroupData, alignment: AlignmentRepo
             "rho": float(layers.r[index]),
             "p_spin": float(layers.p[index]),
             "p_corrected": float(omnibus.p_corrected[index]),
+            **{f"p_{test.level}": test.p for test in alignment.layer_levels(index)[:2]},
         }
         for index, name in enumerate(data.layer_names)
     ]
@@ -169,12 +213,16 @@ def _write_vertices(
     writer.table("statmap", VERTEX_COLUMNS, rows, desc="vertices")
 
 
-def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> dict[str, Any]:
-    """The group's numbers, as the table's sidecar and the report give them."""
+def alignment_summary(
+    alignment: AlignmentReport, accuracy: GroupAccuracy, data: GroupData
+) -> dict[str, Any]:
+    """The group's numbers, as the table's sidecar and the report give them.
+
+    ``tests`` holds what claims are decided from; what is claimed is in the table of claims.
+    """
     plain, partial = alignment.plain, alignment.partial
+    music = alignment.music.tests.get(SLOPE)
     return {
-        "statement": alignment.statement,
-        "claimed": alignment.claimed,
         "statistic": plain.statistic,
         "rho_mean": plain.r,
         "p_spin": plain.p,
@@ -196,6 +244,41 @@ def alignment_summary(alignment: AlignmentReport, accuracy: GroupAccuracy) -> di
         "n_redrawn": alignment.n_redrawn,
         "mask": accuracy.mask_kind,
         "n_mask": alignment.n_mask,
+        "p_music": float("nan") if music is None else music.p,
+        "tests": _tests(alignment, data),
+        "MusicRefits": alignment.music.record,
+    }
+
+
+def _tests(alignment: AlignmentReport, data: GroupData) -> dict[str, Any]:
+    """Of every measure: the tests as computed, and which columns of the tables correct them."""
+    measures: dict[str, Any] = {
+        SLOPE: {
+            "statistic": alignment.plain.r,
+            "people": "z",
+            "spins": "statistic",
+            "spins_partial": "statistic_partial",
+            "doubt": alignment.doubt,
+            "tests": [one.record for one in alignment.levels(SLOPE)],
+        }
+    }
+    if alignment.curvature is not None:
+        measures[CURVATURE] = {
+            "statistic": alignment.curvature.r,
+            "people": "z_curvature",
+            "spins": "statistic_curvature",
+            "spins_partial": "statistic_curvature_partial",
+            "tests": [one.record for one in alignment.levels(CURVATURE)],
+        }
+    return measures | {
+        layer_measure(index): {
+            "name": name,
+            "statistic": float(alignment.layers.r[index]),
+            "people": f"z_{layer_measure(index)}",
+            "spins": layer_measure(index),
+            "tests": [one.record for one in alignment.layer_levels(index)],
+        }
+        for index, name in enumerate(data.layer_names)
     }
 
 
@@ -209,6 +292,7 @@ ALIGNMENT_COLUMNS = {
     "rho_without_auditory": "without the surroundings of Heschl's gyrus",
     "rho_without": "group mean rho without this participant",
     "p_without": "spin p without this participant",
+    "z_curvature": "atanh of the correlation of curvature and gradient",
 }
 BIN_COLUMNS = {
     "bin": "equal-count bin of the gradient inside the mask, 1 is lowest",
@@ -218,6 +302,7 @@ BIN_COLUMNS = {
     "layer": "number of the layer",
     "name": "name of the layer",
     "r": "mean group accuracy",
+    "p_music": "one-sided p over music, not corrected; describes, since the bins follow the data",
 }
 
 SPIN_COLUMNS = {
@@ -227,6 +312,8 @@ SPIN_COLUMNS = {
     "statistic_right": "right hemisphere only",
     "statistic_without_auditory": f"without vertices within {AUDITORY_RADIUS:g} mm of Heschl's "
     "gyrus",
+    "statistic_curvature": "of the curvature",
+    "statistic_curvature_partial": "of the curvature given accuracy",
     "largest_layer": "largest absolute correlation over layers for one rotation",
 }
 LAYER_COLUMNS = {
@@ -235,6 +322,8 @@ LAYER_COLUMNS = {
     "rho": "correlation of the layer's group accuracy with the gradient inside the mask",
     "p_spin": "two-sided spin p, not corrected over layers",
     "p_corrected": "two-sided spin p, corrected by the largest absolute correlation over layers",
+    "p_people": "two-sided t test over participants' correlations, not corrected",
+    "p_music": "two-sided p over music, not corrected (the table of claims has p that are)",
 }
 VERTEX_COLUMNS = {
     "hemisphere": "L or R",

@@ -65,7 +65,7 @@ def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
     assert alignment["method"] == "pearson"
     assert set(alignment["without_auditory"]) == {"rho_mean", "p_spin"}
     nulls, layers = table(folder, "nulls"), table(folder, "layeralignment")
-    assert nulls.shape == (19, 6 + len(LAYERS))
+    assert nulls.shape == (19, 8 + len(LAYERS))
     largest = nulls[[f"layer_{k}" for k in range(1, 6)]].abs().max(axis=1)
     np.testing.assert_allclose(nulls["largest_layer"], largest)
     counted = (1 + (largest.to_numpy() >= abs(layers["rho"][0]) * (1 - 1e-9)).sum()) / 20
@@ -88,7 +88,10 @@ def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
     page = (folder / "group.html").read_text()
     assert "Regions" in page
     assert "no single cleaned response of sub-01" in page
-    assert "no vertex is called predicted" in page.lower()
+    assert "tested over music, not available (the features of the music" in page
+    claims = pd.read_csv(folder / "group_desc-claims_summary.tsv", sep="\t")
+    assert not claims["claimed"].any()
+    assert claims["untested"].str.contains("music").all()
 
 
 def check_regions(folder: Path) -> None:

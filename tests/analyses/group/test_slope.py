@@ -49,6 +49,11 @@ def group_of(reference, monkeypatch, *, slope=0.0, bend=0.0, model="quadratic"):
     return found, data, accuracy, statistics
 
 
+def of(statistics):
+    """What writes with these settings."""
+    return SimpleNamespace(settings={"slope_model": statistics.slope_model})
+
+
 def peak(n_layers):
     return 0.05 + 0.05 * np.exp(-((layer_depth(n_layers) - 0.6) ** 2) / 0.1)
 
@@ -84,7 +89,7 @@ def test_a_nearly_linear_reference_is_told_and_not_hidden(monkeypatch, caplog):
     assert found.explained > 0.95
     assert "cannot be told from accuracy" in found.doubt
     assert found.doubt in caplog.text
-    assert told_of_preference(data, statistics, found)["SlopeDoubt"] == found.doubt
+    assert told_of_preference(of(statistics), data, found)["SlopeDoubt"] == found.doubt
     assert np.isfinite(found.slopes).all()
     certain, *_ = group_of(peak(12), monkeypatch)
     assert certain.doubt == ""
@@ -94,11 +99,11 @@ def test_four_layers_have_a_linear_slope_and_no_curvature(monkeypatch):
     found, data, accuracy, statistics = group_of(peak(4), monkeypatch)
     assert found is None
     assert measure_rows(accuracy, found) == []
-    told = told_of_preference(data, statistics, None)
+    told = told_of_preference(of(statistics), data, None)
     assert "needs at least 5 layers; this model has 4" in told["LayerPreferenceMissing"]
     found, data, accuracy, statistics = group_of(peak(4), monkeypatch, model="linear")
     assert np.isfinite(found.t).all()
     assert np.isnan(found.curvatures).all()
-    assert told_of_preference(data, statistics, found)["LayerPreferenceMissing"] == ""
+    assert told_of_preference(of(statistics), data, found)["LayerPreferenceMissing"] == ""
     bent = measure_rows(accuracy, found)[1]
     assert (bent["n_vertices"], bent["n_significant"]) == (0, 0)

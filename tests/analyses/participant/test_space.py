@@ -13,6 +13,7 @@ from real_data import DATA
 
 from bids_app.analyses.group.alignment import align, load_gradient
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.music_alignment import MusicAlignment
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.responses import prepare_responses
@@ -105,8 +106,13 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
         load_gradient(option, "fsaverage5")
     accuracy = SimpleNamespace(mask=np.arange(N_VERTICES) % 3 == 0, mean_r=r.mean(axis=0))
     statistics = Statistics(n_spins=19, random_seed=0)
-    report = align(data, accuracy, SimpleNamespace(slopes=slopes, doubt=""), gradient, statistics)
+    nothing = MusicAlignment(reason="no responses")
+    preference = SimpleNamespace(slopes=slopes, doubt="", curvature_weights=np.array([np.nan]))
+    report = align(data, accuracy, preference, gradient, nothing, statistics)
     assert report.plain.r > 0.8
+    assert report.curvature is None
+    music = report.levels("slope")[1]
+    assert (music.level, music.reason) == ("music", "no responses")
     writer = GroupWriter(OutputTree(tmp_path / "out"), data, {})
     writer.statmap("value", gradient.values[None], ["gradient"], desc="gradient")
     assert writer.written[0].name == (

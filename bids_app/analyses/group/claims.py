@@ -1,0 +1,377 @@
+"""All claims of an output folder, corrected together: one table for the page, the log and the user.
+
+One claim is primary and stands by itself: alignment of the residual slope with the principal
+gradient, for the trained network, with participants' own weights. All other alignments (gradients,
+models, curvature, the accuracy of single layers) are corrected together, wherever in the folder
+they are: by the largest |t| over shared flips of participants' signs, the largest |z| over shared
+phases of the music and the largest |z| over rotations.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import read_rows
+from bids_app.analyses.folder.write import write_table
+from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
+from bids_app.config import DEFAULT_FEATURES
+from bids_app.errors import MusencError
+from bids_app.group import sign_flip_max_t
+from bids_app.group.claims import (
+    MUSIC,
+    PARTIAL,
+    PEOPLE,
+    PLACE,
+    Claim,
+    Decision,
+    LevelTest,
+    correct_together,
+    decide,
+)
+from bids_app.outputs import ALIGNMENT_DESC, CLAIMS_DESC, OutputTree, labeled
+from bids_app.report.analyses import outdated
+from bids_app.report.controls import control_banner
+from bids_app.report.sources import GroupFiles
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+MASKS = {
+    "cortex": "Too few vertices are predicted for a mask of their own: the whole cortex stands in.",
+    "people": "The mask of vertices was tested over people alone, since nothing was tested over"
+    " music.",
+}
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim of the folder, and what is decided about it.
+
+    Attributes
+    ----------
+    model, gradient, measure : str
+        What it is about: label of the gradient (empty for the principal one), and ``accuracy``,
+        ``slope``, ``curvature`` or the name of a layer.
+    claim : Claim
+    primary : bool
+    effect : float
+        What is displayed: mean correlation, or accuracy of the best vertex.
+    """
+
+    model: str
+    gradient: str
+    measure: str
+    claim: Claim
+    primary: bool
+    effect: float
+
+    @property
+    def decision(self) -> Decision:
+        """What is decided."""
+        return decide(self.claim)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An alignment with its tests as computed, and the draws that correct them."""
+
+    model: str
+    gradient: str
+    measure: str
+    kind: str
+    effect: float
+    tests: Mapping[str, LevelTest]
+    people: pd.Series
+    music: FloatArray | None
+    spins: Mapping[str, FloatArray]
+    primary: bool
+    doubts: Sequence[str]
+    caveats: Sequence[str]
+    flips: Mapping[str, Any]
+
+
+def collect_claims(root: Path) -> list[Stated]:
+    """Every claim that the files of a folder allow to decide.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder. A file that is damaged or of an earlier version costs the claims that
+        need it, with a line in the log.
+
+    Returns
+    -------
+    list of Stated
+        Accuracy of each model, the primary claim, then the rest.
+    """
+    predicted: list[Stated] = []
+    found: list[_Candidate] = []
+    for model in OutputTree(root).group_models():
+        files = GroupFiles(root, model=model)
+        try:
+            predicted += _predicted(files)
+            for label in files.tree.group_labels(model, ALIGNMENT_DESC):
+                found += _candidates(GroupFiles(root, model=model, gradient=label))
+        except (MusencError, KeyError, ValueError) as error:
+            LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
+    alone = [one for one in found if one.primary]
+    others = [one for one in found if not one.primary]
+    return [
+        *predicted,
+        *(_stated(one, one.tests, "") for one in alone),
+        *_corrected(others, beside=bool(alone)),
+    ]
+
+
+def write_claims(root: Path) -> list[Path]:
+    """The table of claims of a folder, told in the log too; no file where there is no claim."""
+    stated = collect_claims(root)
+    if not stated:
+        return []
+    for one in stated:
+        told = one.decision
+        if one.primary or told.claimed or one.measure in ("accuracy", SLOPE):
+            LOGGER.info("group: %s", told.sentence)
+    path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_table(path, CLAIM_COLUMNS, [_row(one) for one in stated])
+
+
+def told_claims(root: Path) -> list[str]:
+    """What the table of claims says of accuracy, of every claim and of every residual slope."""
+    path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
+    if not path.is_file():
+        return []
+    rows = read_rows(
+        path, ("measure", "claimed", "sentence"), measure=str, claimed=str, sentence=str
+    )
+    shown = rows["measure"].isin(["accuracy", SLOPE]) | (rows["claimed"] == "True")
+    return [str(sentence) for sentence in rows.loc[shown, "sentence"]]
+
+
+def _predicted(files: GroupFiles) -> list[Stated]:
+    """Whether some layer predicts some vertex, decided where both levels are strongest."""
+    told = files.settings.get("Predicted")
+    if not isinstance(told, Mapping) or not told:
+        return []
+    tests = [LevelTest.of(one) for one in told["Tests"]]
+    count = int(told["Vertices"])
+    where = f"{count} {'vertex' if count == 1 else 'vertices'} of model-{files.model}"
+    claim = Claim(
+        "predicted",
+        f"{where} {'is' if count == 1 else 'are'} predicted",
+        f"No vertex of model-{files.model} is predicted",
+        tests,
+        unit="an accuracy (r, best vertex) of",
+        caveats=told.get("Caveats", ()),
+    )
+    return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]))]
+
+
+def _candidates(files: GroupFiles) -> list[_Candidate]:
+    """Slope, curvature and every layer against one gradient."""
+    group = files.alignment
+    if "tests" not in group:
+        LOGGER.warning(
+            "group: the alignment with %s is of an earlier version and nothing is claimed of it; "
+            "ask for it again",
+            files.gradient or "the principal gradient",
+        )
+        return []
+    desc = files.of_gradient
+    people = _frame(files, "statmap.tsv", desc(ALIGNMENT_DESC)).set_index("participant_id")
+    spins = _frame(files, ".tsv", desc("nulls"))
+    music = _frame(files, ".tsv", desc("musicnulls"))
+    settings = files.settings.get("Settings", {})
+    caveats = [MASKS[group["mask"]]] if group.get("mask") in MASKS else []
+    if stale := outdated(files, files.analysis(labeled(ALIGNMENT_DESC, files.gradient))):
+        caveats.append(stale)
+    found = []
+    for measure, told in group["tests"].items():
+        own = measure in (SLOPE, CURVATURE)
+        statistic = told["statistic"]
+        draws = music[measure].to_numpy(dtype=np.float64) if measure in music else None
+        names = {PLACE: told["spins"], **({PARTIAL: told["spins_partial"]} if own else {})}
+        found.append(
+            _Candidate(
+                files.model,
+                files.gradient,
+                told.get("name", measure),
+                "aligned" if own else "along",
+                float(statistic),
+                {one["level"]: LevelTest.of(one) for one in told["tests"]},
+                people[told["people"]],
+                draws,
+                {level: spins[name].to_numpy() for level, name in names.items() if name in spins},
+                measure == SLOPE and is_primary(files),
+                [str(told["doubt"])] if told.get("doubt") else [],
+                caveats,
+                settings,
+            )
+        )
+    return found
+
+
+def is_primary(files: GroupFiles) -> bool:
+    """Whether the residual slope of this model and gradient is the claim declared beforehand.
+
+    The principal gradient and a trained VGGish; participants' own weights are all there is here.
+    """
+    trained = not control_banner(files.root, [files.model])
+    return not files.gradient and files.model == DEFAULT_FEATURES and trained
+
+
+def _corrected(found: Sequence[_Candidate], *, beside: bool) -> list[Stated]:
+    """Claims with each level corrected over all of them."""
+    if not found:
+        return []
+    count = len(found)
+    family = f"{count} alignments{' beside the primary one' if beside else ' of this folder'}"
+    people = _over_people(found)
+    levels = {
+        MUSIC: _over_draws(found, MUSIC, [one.music for one in found]),
+        **{
+            level: _over_draws(found, level, [one.spins.get(level) for one in found])
+            for level in (PLACE, PARTIAL)
+        },
+    }
+    stated = []
+    for number, one in enumerate(found):
+        tests = {**one.tests, PEOPLE: people[number]}
+        for level, values in levels.items():
+            if level in one.tests:
+                tests[level] = replace(one.tests[level], p=float(values[number]))
+        stated.append(_stated(one, tests, family if count > 1 else ""))
+    return stated
+
+
+def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
+    """Sign flips shared by all claims, corrected by the largest |t|."""
+    columns = pd.concat([one.people for one in found], axis=1).to_numpy(dtype=np.float64)
+    nothing = [LevelTest(PEOPLE, reason="fewer than two participants")] * len(found)
+    if len(columns) < 2 or not np.isfinite(columns).sum(axis=0).max(initial=0) >= 2:
+        return nothing
+    first = found[0].flips
+    result = sign_flip_max_t(
+        columns,
+        n_permutations=int(first["n_permutations"]),
+        seed=int(first["random_seed"]),
+        tail="two-sided",
+        uncorrected=False,
+    )
+    n = result.n_permutations
+    smallest = 2 / n if result.exact else 1 / (1 + n)
+    return [
+        LevelTest(PEOPLE, float(p), float(t), n, smallest)
+        for p, t in zip(result.p, result.t, strict=True)
+    ]
+
+
+def _over_draws(
+    found: Sequence[_Candidate], level: str, draws: Sequence[FloatArray | None]
+) -> FloatArray:
+    """P of a level corrected by the largest |z| over draws of the same number."""
+    known = [number for number, one in enumerate(draws) if one is not None]
+    p = np.full(len(found), np.nan)
+    if not known:
+        return p
+    # Where refits were drawn instead there are fewer: the rest of the column is empty.
+    length = min(int(np.isfinite(one).sum()) for one in draws if one is not None)
+    stacked = np.stack([draws[number][:length] for number in known])  # type: ignore[index]
+    observed = np.array(
+        [found[k].tests[level].statistic if level in found[k].tests else np.nan for k in known]
+    )
+    p[known] = correct_together(observed, stacked)
+    return p
+
+
+def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Stated:
+    gradient = f"gradient {one.gradient}" if one.gradient else "the principal gradient"
+    what = {
+        SLOPE: "Layer preference is aligned with",
+        CURVATURE: "Preference for middle or outer layers (curvature) is aligned with",
+    }.get(one.measure, f"Accuracy of layer {one.measure} runs along")
+    about = {SLOPE: "", CURVATURE: " of curvature"}.get(one.measure, f" of layer {one.measure}")
+    claim = Claim(
+        one.kind,
+        f"{what} {gradient}",
+        f"No alignment{about} with {gradient} shown",
+        list(tests.values()),
+        detail=f"model-{one.model}, mean correlation {one.effect:.3f}",
+        unit="a mean correlation of",
+        doubts=one.doubts,
+        family=family,
+        caveats=one.caveats,
+    )
+    return Stated(one.model, one.gradient, one.measure, claim, one.primary, one.effect)
+
+
+def _frame(files: GroupFiles, suffix: str, desc: str) -> pd.DataFrame:
+    path = files.file(suffix, desc=desc)
+    if not path.is_file():
+        return pd.DataFrame()
+    return pd.read_csv(path, sep="\t", na_values="n/a")
+
+
+def _row(one: Stated) -> dict[str, Any]:
+    decision, known = one.decision, {test.level: test for test in one.claim.tests}
+    nothing = LevelTest("")
+    levels = {"people": PEOPLE, "music": MUSIC, "place": PLACE, "partial": PARTIAL}
+    return {
+        "model": one.model,
+        "gradient": one.gradient,
+        "measure": one.measure,
+        "kind": one.claim.kind,
+        "primary": one.primary,
+        "claimed": decision.claimed,
+        "effect": one.effect,
+        **{f"p_{name}": known.get(level, nothing).p for name, level in levels.items()},
+        **{
+            f"smallest_{name}": known.get(level, nothing).smallest for name, level in levels.items()
+        },
+        "detectable": known.get(MUSIC, nothing).detectable,
+        "failed": ", ".join(decision.failed),
+        "impossible": ", ".join(decision.impossible),
+        "untested": ", ".join(decision.untested),
+        "family": one.claim.family,
+        "sentence": decision.sentence,
+    }
+
+
+CLAIM_COLUMNS = {
+    "model": "model label",
+    "gradient": "label of the gradient; empty for the principal one and for accuracy",
+    "measure": "accuracy, slope, curvature, or the layer whose accuracy is compared with the "
+    "gradient",
+    "kind": "predicted (needs people and music), aligned (people, music, place, place given "
+    "accuracy) or along (people, music, place)",
+    "primary": "whether it is the claim that was declared beforehand, and not corrected",
+    "claimed": "whether every level holds, all with one sign",
+    "effect": "mean correlation with the gradient, or group accuracy of the vertex that decides",
+    "p_people": "over participants: max-T p, t test of the primary claim, else sign flips "
+    "corrected over the family",
+    "p_music": "phases of the responses rotated alike in everybody: beyond chance agreement with "
+    "the time course of these pieces (accuracy: q)",
+    "p_place": "rotations of the gradient",
+    "p_partial": "rotations of the gradient, given accuracy",
+    **{
+        f"smallest_{name}": f"smallest p that the test over {name} can give"
+        for name in ("people", "music", "place", "partial")
+    },
+    "detectable": "smallest effect that music alone could have shown: 2.8 standard deviations of "
+    "its null",
+    "failed": "levels that do not hold",
+    "impossible": "levels at which no result was possible",
+    "untested": "levels without a test",
+    "family": "what p was corrected over",
+    "sentence": "what may be said",
+}

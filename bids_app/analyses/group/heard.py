@@ -1,0 +1,277 @@
+"""What everybody heard and how it was sampled: the inputs of every null over music.
+
+Participants are grouped by clock. Those of one clock share the stimulus side of their models; sums
+run over all clocks. Phases belong to a stimulus, so that repeats and other clocks share them. They
+cannot be shared between sampling rates: whoever has another repetition time than most is left out
+of what is claimed over music, by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import read_maps
+from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.clock import read_clock, same_rate
+from bids_app.analyses.group.collect import GroupData, read_encoding
+from bids_app.analyses.participant.layers import StimulusSide
+from bids_app.config import Model
+from bids_app.encoding import EncodingPlan
+from bids_app.errors import BadDataError
+from bids_app.features.cache import FeatureGrams
+from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+CLOCK_TOLERANCE = 0.1
+"""Responses whose clocks differ by no more than this share of a volume are on one clock."""
+REFITS = "refits"
+"""Start of the names of files, beside the responses, that hold accuracies of refits."""
+MIN_LEFT = 2  # participants of one repetition time, for anything to be claimed over music
+
+
+@dataclass(frozen=True)
+class Presentations:
+    """What a participant heard, and when the volumes were taken.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Stimulus of every presentation.
+    times : tuple of arrays of shape (n_times,)
+        Seconds of the audio file that the volumes were sampled at.
+    tr : float
+        Repetition time, seconds.
+    """
+
+    labels: tuple[str, ...]
+    times: tuple[FloatArray, ...]
+    tr: float
+
+    def fits(self, other: Presentations) -> bool:
+        """Whether the other has the same presentations at the same times, within tolerance."""
+        return self.labels == other.labels and all(
+            len(own) == len(given) and float(np.abs(own - given).max()) <= CLOCK_TOLERANCE * self.tr
+            for own, given in zip(self.times, other.times, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The inputs of a null over music, or why there is none.
+
+    Attributes
+    ----------
+    people : tuple of int
+        Numbers, in the group, of the participants behind the null.
+    clock_of : tuple of int
+        Presentations of each of them.
+    clocks : tuple of Presentations
+    responses : tuple of tuple of Path
+        Of each of them, one file per presentation: (n_times, n_vertices) float32.
+    left_out : mapping from participant to str
+        Who has no part in what is claimed over music, and why.
+    reasons : tuple of str
+        Why there is no null; empty where there is one.
+    grams : Path
+        Folder of the features' Gram matrices.
+    checksums : mapping from stimulus to str
+        Of the audio files, which the phases come from.
+    """
+
+    people: tuple[int, ...] = ()
+    clock_of: tuple[int, ...] = ()
+    clocks: tuple[Presentations, ...] = ()
+    responses: tuple[tuple[Path, ...], ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    grams: Path = Path()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def there(self) -> bool:
+        """Whether anything can be tested over music."""
+        return not self.reasons
+
+    def loaded(self) -> list[list[NDArray[np.float32]]]:
+        """Responses of `people`, memory mapped: one array per presentation."""
+        return [[np.load(path, mmap_mode="r") for path in own] for own in self.responses]
+
+    def plans(self, data: GroupData) -> list[list[EncodingPlan]]:
+        """The encoding models of every clock, one per layer.
+
+        Raises
+        ------
+        BadDataError
+            If the features are not those of the maps.
+        """
+        grams = FeatureGrams.load(self.grams)
+        _check_grams(grams, data, self.checksums)
+        settings: dict[str, Any] = data.settings
+        model = Model(
+            delays=tuple(settings["delays"]),
+            crop=settings["crop"],
+            alphas=tuple(settings["alphas"]),
+        )
+        sides = [
+            StimulusSide(grams, clock.labels, clock.times, clock.tr, model, settings["high_pass"])
+            for clock in self.clocks
+        ]
+        return [[side.plan(side.gram(name)) for name in data.layer_names] for side in sides]
+
+
+def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Path) -> Heard:
+    """Find the responses and the features of the music, and who shares which clock.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+    cache_dir : Path
+        Where the participant level kept the Gram matrices.
+    folder : Path
+        For memory-mapped responses, which may exceed the memory.
+    """
+    for stale in folder.glob(f"{REFITS}-*.npy"):  # of a run with other responses
+        stale.unlink()
+    stored = read_encoding(tree, data.participants[0], data.model)
+    grams = cache_dir / str(stored.get("FeaturesFolder", ""))
+    if not (grams / "features.json").is_file():
+        return _nothing(f"the features of the music are not in {cache_dir}; give --cache-dir")
+    clocks: dict[int, Presentations] = {}
+    files: dict[int, list[Path]] = {}
+    without: dict[str, str] = {}
+    for number, participant in enumerate(data.participants):
+        found = presented(tree, participant, data.stimuli, data.space)
+        if isinstance(found, str):
+            without[participant] = found
+        else:
+            clocks[number], files[number] = found
+    if 2 * len(without) >= len(data.participants):
+        return _nothing("; ".join(without.values()))
+    names = {data.participants[number]: number for number in clocks}
+    alike, left_out = same_rate({who: clocks[number].tr for who, number in names.items()})
+    kept = [names[who] for who in alike]
+    left_out |= without
+    for participant, reason in left_out.items():
+        LOGGER.warning("group: sub-%s has no part in claims over music: %s", participant, reason)
+    if len(kept) < MIN_LEFT:
+        return _nothing("fewer than two participants have the same repetition time", left_out)
+    known, clock_of = group_by_clock([clocks[number] for number in kept])
+    if len(known) > 1:
+        LOGGER.info("group: %d clocks among %d participants", len(known), len(kept))
+    responses = [
+        tuple(
+            _mapped(path, clocks[number].times[k], data.space, folder / f"{number}_{k}.npy")
+            for k, path in enumerate(files[number])
+        )
+        for number in kept
+    ]
+    return Heard(
+        people=tuple(kept),
+        clock_of=tuple(clock_of),
+        clocks=tuple(known),
+        responses=tuple(responses),
+        left_out=left_out,
+        grams=grams,
+        checksums={name: str(sha) for name, sha in stored["Stimuli"].items()},
+    )
+
+
+def presented(
+    tree: OutputTree, participant: str, stimuli: Sequence[str], space: str
+) -> tuple[Presentations, list[Path]] | str:
+    """A participant's presentations in the order of the model's, or why they are not there.
+
+    Returns
+    -------
+    Presentations and list of Path, or str
+        When they were sampled, and the left file of each.
+    """
+    labels: list[str] = []
+    files: list[Path] = []
+    for stimulus in sorted(stimuli):
+        own = [
+            path
+            for path in _responses_of(tree, participant, stimulus, space)
+            if sidecar_of(path).is_file()
+        ]
+        if not own:
+            return f"no cleaned response of sub-{participant} to {stimulus} was saved"
+        labels += [stimulus] * len(own)
+        files += own
+    read = [read_clock(sidecar_of(path)) for path in files]
+    if len(same_rate({str(k): one.tr for k, one in enumerate(read)})[0]) < len(read):
+        told = ", ".join(f"{tr:g} s" for tr in sorted({one.tr for one in read}))
+        return f"responses of sub-{participant} differ in repetition time ({told})"
+    return Presentations(tuple(labels), tuple(one.times for one in read), read[0].tr), files
+
+
+def _responses_of(tree: OutputTree, participant: str, stimulus: str, space: str) -> list[Path]:
+    """Left files of all presentations of a stimulus, in their order; repeats are numbered."""
+
+    def left(run: str = "") -> Path:
+        stim = safe_label(stimulus)
+        return tree.participant_bold(participant, HEMISPHERES[0], space, stim=stim, run=run)
+
+    if left().exists():
+        return [left()]
+    return list(takewhile(Path.exists, (left(str(number)) for number in count(1))))
+
+
+def group_by_clock(clocks: Sequence[Presentations]) -> tuple[list[Presentations], list[int]]:
+    """Clocks that differ, and which of them each participant has.
+
+    A participant joins the first clock that fits within tolerance.
+    """
+    known: list[Presentations] = []
+    numbers = []
+    for own in clocks:
+        number = next((k for k, one in enumerate(known) if one.fits(own)), len(known))
+        if number == len(known):
+            known.append(own)
+        numbers.append(number)
+    return known, numbers
+
+
+def _mapped(left: Path, times: FloatArray, space: str, target: Path) -> Path:
+    np.save(target, read_maps(left, space, n_arrays=len(times)).astype(np.float32))
+    return target
+
+
+def _nothing(reason: str, left_out: Mapping[str, str] | None = None) -> Heard:
+    LOGGER.warning("group: nothing is tested over music: %s", reason)
+    return Heard(reasons=(reason,), left_out=dict(left_out or {}))
+
+
+def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:
+    """Whether the features are those of the music and the layers of the maps.
+
+    Raises
+    ------
+    BadDataError
+    """
+    there = dict(zip(grams.labels, grams.checksums, strict=False))
+    other = [name for name in data.stimuli if there.get(name) != checksums.get(name)]
+    lacking = [name for name in data.layer_names if name not in grams.layer_names]
+    if other or lacking:
+        raise BadDataError(
+            "The features in the cache are not those of the maps.",
+            where=grams.path,
+            found=f"stimuli {', '.join(there)}; layers {', '.join(grams.layer_names)}",
+            wanted=", ".join([*other, *lacking]),
+            remedy="delete the folder, or give another one with --cache-dir",
+        )
+
+
+HEARD = GroupAnalysis("heard", collect_heard)

@@ -1,0 +1,596 @@
+"""Tests over music of what is linear in the accuracies, on the responses of a study."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from bids_app.analyses.group.collect import GroupData, load_fold_maps
+from bids_app.analyses.group.heard import REFITS, Heard
+from bids_app.encoding import EncodingPlan, fit_encoding
+from bids_app.encoding.phases import segment_labels
+from bids_app.errors import BadDataError
+from bids_app.files import atomic_path, sha256_of
+from bids_app.group import (
+    SdRatio,
+    accuracy_music_null,
+    coarser_vertices,
+    layer_set_kernels,
+    linear_music_kernel,
+    music_refits,
+    sd_ratio,
+    two_sided_p,
+    vertex_null_sd,
+)
+from bids_app.group.claims import MUSIC, LevelTest
+from bids_app.outputs import OutputTree
+from bids_app.seeds import generator, random_phases
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+N_DRAWS = 10_000
+"""Draws from the closed form; the smallest p is one in as many."""
+N_REFITS = 100
+"""Refits, penalties chosen again, that the closed form is compared with."""
+N_INSTEAD = 1000
+"""Refits that are drawn where the closed form is too narrow."""
+INSTEAD_VERTICES = 1200
+"""Vertices, of a coarser mesh, of these refits."""
+REFIT_VERTICES = (12, 60)
+"""Fewest and most vertices of the comparison."""
+REFIT_COLUMNS = 300_000
+"""Fits (participants x layers x refits x vertices) that the comparison may take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """How wide the closed form of a family is beside refits, and what was done.
+
+    Attributes
+    ----------
+    ratio : SdRatio or None
+        None where no refit was possible.
+    told : str
+        In one sentence, for sidecars and the page.
+    """
+
+    ratio: SdRatio | None
+    told: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As sidecars have it."""
+        return {"told": self.told} | ({} if self.ratio is None else asdict(self.ratio))
+
+    @property
+    def divisor(self) -> float:
+        """What draws and standard deviations of the closed form are divided by; 1 at most."""
+        return 1.0 if self.ratio is None else 1 / self.ratio.factor
+
+    @property
+    def refits_instead(self) -> bool:
+        """Whether the closed form is too narrow to be used."""
+        return self.ratio is not None and self.ratio.action == "refits"
+
+
+Again = Callable[[FloatArray], FloatArray]
+"""From mean profiles of a refit, (n_people, n_layers), to the weights of layers, same shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A sum of accuracies over participants, layers and vertices, weights being a product.
+
+    Attributes
+    ----------
+    name : str
+    layers : array of shape (n_people, n_layers)
+        Weight of each layer, for each participant behind the null.
+    vertices : array of shape (n_vertices,)
+        Weight of each vertex, 0 outside.
+    again : callable, optional
+        Computes `layers` anew in a refit, from its mean profiles over the vertices of the mask.
+    """
+
+    name: str
+    layers: FloatArray
+    vertices: FloatArray
+    again: Again | None = None
+
+    def of(self, r: NDArray[np.floating]) -> float:
+        """The sum for accuracies (n_people, n_layers, n_vertices)."""
+        inside = np.flatnonzero(self.vertices)
+        picked = np.nan_to_num(r[:, :, inside].astype(np.float64))
+        return float(np.einsum("pl,plv,v->", self.layers, picked, self.vertices[inside]))
+
+
+@dataclass(frozen=True, eq=False)
+class MusicTest:
+    """A summary against its null over music.
+
+    Attributes
+    ----------
+    statistic, sd : float
+        The sum of fitted accuracies, and the standard deviation of its null.
+    p : float
+        Two-sided.
+    draws : array of shape (n_draws,)
+        The null; draw k has the same phases for everything about a study.
+    scaled : Scaled
+    """
+
+    statistic: float
+    sd: float
+    p: float
+    draws: NDArray[np.float32]
+    scaled: Scaled
+
+    @property
+    def level(self) -> LevelTest:
+        """The test as claims take it."""
+        n = len(self.draws)
+        return LevelTest(MUSIC, self.p, self.statistic, n, 1 / (1 + n), self.sd)
+
+
+@dataclass(frozen=True, eq=False)
+class MapTest:
+    """Maps against their null over music.
+
+    Attributes
+    ----------
+    sd, z, p : array of shape (n_maps, n_vertices)
+        Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
+    scaled : Scaled
+    """
+
+    sd: FloatArray
+    z: FloatArray
+    p: FloatArray
+    scaled: Scaled
+
+
+class MusicSide:
+    """Plans, penalties and responses of the participants behind the null.
+
+    Parameters
+    ----------
+    heard : Heard
+    data : GroupData
+    plans : sequence of sequences of EncodingPlan
+        Per clock one per layer.
+    alphas : array of shape (n_people, n_layers, n_folds, n_vertices)
+        Penalties in the order of the plans' folds.
+    seed : int
+    n_threads : int
+    """
+
+    def __init__(
+        self,
+        heard: Heard,
+        data: GroupData,
+        plans: Sequence[Sequence[EncodingPlan]],
+        alphas: NDArray[np.float32],
+        seed: int,
+        n_threads: int,
+    ) -> None:
+        self.heard, self.data, self.plans, self.alphas = heard, data, plans, alphas
+        self.seed, self.n_threads = seed, n_threads
+        self.people = list(heard.people)
+        self.responses = heard.loaded()
+        self.r = data.r[self.people]
+        # Who shares the commonest presentations: the others have other segments to be refitted.
+        shapes = [heard.clocks[clock].labels for clock in heard.clock_of]
+        commonest = Counter(shapes).most_common(1)[0][0]
+        self.alike = [k for k, shape in enumerate(shapes) if shape == commonest]
+
+    @classmethod
+    def of(
+        cls, tree: OutputTree, data: GroupData, heard: Heard, seed: int, n_threads: int
+    ) -> MusicSide | str:
+        """What the null is computed from, or why it cannot be."""
+        if not heard.there:
+            return "; ".join(heard.reasons)
+        plans = heard.plans(data)
+        held = ["+".join(np.atleast_1d(fold.held_out)) for fold in plans[0][0].folds]
+        if sorted(held) != sorted(data.held_out):
+            return f"the maps hold out {', '.join(data.held_out)}, the music {', '.join(held)}"
+        alphas = load_fold_maps(tree, data, "alpha")[heard.people, :]
+        order = [data.held_out.index(name) for name in held]
+        return cls(heard, data, plans, np.swapaxes(alphas[:, order], 1, 2), seed, n_threads)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What every null over music of this study takes."""
+        return {
+            "clock_of": self.heard.clock_of,
+            "checksums": self.heard.checksums,
+            "n_threads": self.n_threads,
+        }
+
+    def test(self, summaries: Sequence[Summary], family: str, mask: BoolArray) -> list[MusicTest]:
+        """Test summaries of one family: those whose closed form is as wide beside refits.
+
+        Parameters
+        ----------
+        summaries : sequence of Summary
+        family : str
+            For the log.
+        mask : array of shape (n_vertices,), bool
+            Vertices of the profiles that `Summary.again` is computed from.
+
+        Returns
+        -------
+        list of MusicTest
+            Draws of the closed form, widened by the ratio; refits below a ratio of .8.
+        """
+        observed = [one.of(self.r) for one in summaries]
+        kernel = linear_music_kernel(
+            self.plans, self.responses, self.alphas, _weights(summaries), **self.options
+        )
+        scaled = self.compare(summaries, mask)
+        LOGGER.info("group: over music, %s: %s", family, scaled.told)
+        if scaled.refits_instead:
+            return self._refits_instead(summaries, mask, scaled)
+        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed).scaled(scaled.divisor)
+        columns = zip(null.observed, null.sd, null.p, null.draws, strict=True)
+        return [MusicTest(float(o), float(sd), float(p), d, scaled) for o, sd, p, d in columns]
+
+    def test_layers(
+        self, vertices: FloatArray, scales: Sequence[float], mask: BoolArray
+    ) -> list[MusicTest]:
+        """Test the mean accuracy of every layer, vertices weighted.
+
+        Parameters
+        ----------
+        vertices : array of shape (n_vertices,)
+            Weights.
+        scales : sequence of n_layers float
+            What the sums are divided by.
+        mask : array of shape (n_vertices,), bool
+        """
+        n_people, n_layers = self.r.shape[:2]
+        kernel = layer_set_kernels(
+            self.plans,
+            self.responses,
+            self.alphas,
+            np.where(vertices != 0, 0, -1),
+            vertices / n_people,
+            **self.options,
+        ).combine(np.diag(1 / np.asarray(scales)))
+        each = np.eye(n_layers)
+        summaries = [
+            Summary(
+                self.data.layer_names[k],
+                np.tile(each[k] / (n_people * scale), (n_people, 1)),
+                vertices,
+            )
+            for k, scale in enumerate(scales)
+        ]
+        scaled = self.compare(summaries, mask)
+        LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
+        observed = [one.of(self.r) for one in summaries]
+        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed).scaled(scaled.divisor)
+        columns = zip(null.observed, null.sd, null.p, null.draws, strict=True)
+        return [MusicTest(float(o), float(sd), float(p), d, scaled) for o, sd, p, d in columns]
+
+    def test_sets(self, sets: NDArray[np.intp], scaled: Scaled | None) -> FloatArray:
+        """One-sided p of every layer's mean accuracy in disjoint sets, (n_sets, n_layers).
+
+        Parameters
+        ----------
+        sets : array of shape (n_vertices,)
+            Set of each vertex from 0; negative in none.
+        scaled : Scaled, optional
+            Of the same family.
+        """
+        n_sets, n_layers = int(sets.max()) + 1, self.r.shape[1]
+        kernel = layer_set_kernels(self.plans, self.responses, self.alphas, sets, **self.options)
+        mean = self.r.astype(np.float64).mean(axis=0)
+        observed = [
+            [np.nanmean(mean[layer, sets == one]) for one in range(n_sets)]
+            for layer in range(n_layers)
+        ]
+        null = kernel.test(np.ravel(observed), n_draws=N_DRAWS, seed=self.seed)
+        null = null.scaled(1.0 if scaled is None else scaled.divisor)
+        return np.asarray(null.p_greater.reshape(n_layers, n_sets).T)
+
+    def test_regions(
+        self, sets: NDArray[np.intp], areas: FloatArray, slope: FloatArray | None
+    ) -> tuple[dict[str, FloatArray], dict[str, Any]]:
+        """Two-sided p of regions' accuracy and slope, each corrected by the largest |z|.
+
+        Parameters
+        ----------
+        sets : array of shape (n_vertices,)
+            Region of each vertex from 0; negative in none.
+        areas : array of shape (n_vertices,)
+            Weights of the means.
+        slope : array of shape (n_layers,), optional
+            Weights of the layers that give the slope.
+
+        Returns
+        -------
+        p : dict from ``accuracy`` and ``slope`` to array of shape (n_regions,)
+        record : dict
+            How the closed forms compare with refits.
+        """
+        n_sets, (n_people, n_layers) = int(sets.max()) + 1, self.r.shape[:2]
+        inside = (sets >= 0) & np.isfinite(self.r).all(axis=(0, 1))
+        size = np.bincount(sets[inside], areas[inside], n_sets)
+        own = np.where(inside, areas / np.where(size > 0, size, 1.0)[sets], 0.0)
+        kernel = layer_set_kernels(
+            self.plans, self.responses, self.alphas, sets, own / n_people, **self.options
+        )
+        mean = np.nan_to_num(self.r.astype(np.float64)).mean(axis=0)
+        values = np.stack([np.bincount(sets[inside], (own * one)[inside], n_sets) for one in mean])
+        measures = {"accuracy": np.full(n_layers, 1 / n_layers)}
+        if slope is not None:
+            measures["slope"] = slope
+        p: dict[str, FloatArray] = {}
+        record: dict[str, Any] = {}
+        for name, layers in measures.items():
+            weights = np.tile(layers / n_people, (n_people, 1))
+            scaled = self.compare_maps([weights], None, inside)
+            LOGGER.info("group: over music, %s of regions: %s", name, scaled.told)
+            combined = kernel.combine(np.kron(layers, np.eye(n_sets)))
+            null = combined.test(layers @ values, n_draws=N_DRAWS, seed=self.seed)
+            p[name] = np.where(size > 0, null.scaled(scaled.divisor).p_max(), np.nan)
+            record[name] = scaled.record
+        return p, record
+
+    def compare(self, summaries: Sequence[Summary], mask: BoolArray) -> Scaled:
+        """Closed form and refits of a family, both at a few vertices of the same ones."""
+        used = np.any([one.vertices != 0 for one in summaries], axis=0)
+        vertices = self._some(used, self._n_affordable())
+        if len(vertices) < 2:
+            return Scaled(None, "too few vertices to be compared with refits")
+        few = self._fewer(summaries, vertices)
+        responses, alphas, options = self._of_alike(vertices)
+        closed = linear_music_kernel(self.plans, responses, alphas, _weights(few), **options)
+        drawn = self._summed(few, vertices, mask)(self.refits(vertices))
+        return _scaled(closed.sd, drawn)
+
+    def test_maps(
+        self,
+        layers: Sequence[FloatArray],
+        usable: BoolArray,
+        family: str,
+        *,
+        tail: Literal["greater", "two-sided"],
+    ) -> MapTest:
+        """Test maps that are sums over participants and layers at every vertex.
+
+        Parameters
+        ----------
+        layers : sequence of arrays of shape (n_people, n_layers)
+            Weights of each map.
+        usable : array of shape (n_vertices,), bool
+            Vertices with a test.
+        family : str
+            For the log.
+        tail : {"greater", "two-sided"}
+        """
+        weights = np.stack(layers)
+        sd = vertex_null_sd(
+            self.plans, self.responses, self.alphas, _spread_out(weights), **self.options
+        )
+        return self._maps(weights, sd, usable, family, tail)
+
+    def test_each_layer(self, usable: BoolArray) -> MapTest:
+        """Test the mean accuracy of every layer at every vertex, one-sided.
+
+        Parameters
+        ----------
+        usable : array of shape (n_vertices,), bool
+        """
+        n_people, n_layers = self.r.shape[:2]
+        null = accuracy_music_null(
+            self.plans, self.responses, self.alphas, self.r.mean(axis=0), **self.options
+        )
+        each = np.eye(n_layers)[:, np.newaxis].repeat(n_people, axis=1) / n_people
+        return self._maps(each, null.sd, usable, "accuracy of layers", "greater")
+
+    def _maps(
+        self,
+        weights: FloatArray,
+        sd: FloatArray,
+        usable: BoolArray,
+        family: str,
+        tail: Literal["greater", "two-sided"],
+    ) -> MapTest:
+        values = np.einsum("mpl,plv->mv", weights, self.r.astype(np.float64))
+        sd = np.where(usable, sd, np.nan)
+        scaled = self.compare_maps(list(weights), sd, usable)
+        LOGGER.info("group: over music, %s: %s", family, scaled.told)
+        sd = sd / scaled.divisor
+        with np.errstate(invalid="ignore", divide="ignore"):
+            z = np.where(sd > 0, values / sd, np.nan)
+        p = special.ndtr(-z) if tail == "greater" else 2 * special.ndtr(-np.abs(z))
+        return MapTest(sd, z, np.asarray(p), scaled)
+
+    def compare_maps(
+        self, weights: Sequence[FloatArray], sd: FloatArray | None, used: BoolArray
+    ) -> Scaled:
+        """Standard deviations of maps in closed form beside refits, pooled over vertices.
+
+        Parameters
+        ----------
+        weights : sequence of arrays of shape (n_people, n_layers)
+            One per map.
+        sd : array of shape (n_maps, n_vertices), optional
+            Computed at the vertices of the refits where it is not given.
+        used : array of shape (n_vertices,), bool
+            Where there may be refits.
+
+        Returns
+        -------
+        Scaled
+        """
+        vertices = self._some(used, self._n_affordable())
+        if not len(vertices):
+            return Scaled(None, "no vertex to be compared with refits")
+        stacked = np.stack(weights)[:, self.alike]
+        if sd is not None and len(self.alike) == len(self.people):
+            closed = sd[:, vertices]
+        else:
+            responses, alphas, options = self._of_alike(vertices)
+            closed = vertex_null_sd(self.plans, responses, alphas, _spread_out(stacked), **options)
+        drawn = np.einsum("mpl,dplv->dmv", stacked, self.refits(vertices))
+        found = _scaled(closed, drawn)
+        if found.ratio is None or not found.refits_instead:
+            return found
+        # A map is widened whatever the ratio: refits at every vertex would take too long.
+        return replace(found, told=replace(found.ratio, action="scaled").told)
+
+    def _refits_instead(
+        self, summaries: Sequence[Summary], mask: BoolArray, scaled: Scaled
+    ) -> list[MusicTest]:
+        """Refits at the vertices of a coarser mesh, penalties kept; observed is thinned alike."""
+        vertices = coarser_vertices(self.r.shape[2], INSTEAD_VERTICES)
+        few = self._fewer(summaries, vertices)
+        grid = np.log(np.asarray(self.data.settings["alphas"]))
+        borders = (grid[1:] + grid[:-1]) / 2
+        with np.errstate(invalid="ignore"):
+            penalties = np.searchsorted(borders, np.log(self.alphas[self.alike][..., vertices]))
+        summed = self._summed(few, vertices, mask)
+        draws = self._drawn(
+            lambda r, _: summed(r),
+            vertices,
+            N_INSTEAD,
+            penalties=np.minimum(penalties, len(grid) - 1),
+        ).T
+        observed = [one.of(self.r[self.alike][:, :, vertices]) for one in few]
+        p = two_sided_p(observed, draws)
+        return [
+            MusicTest(float(o), float(one.std()), float(q), one.astype(np.float32), scaled)
+            for o, one, q in zip(observed, draws, p, strict=True)
+        ]
+
+    def refits(self, vertices: NDArray[np.intp]) -> FloatArray:
+        """Accuracies in refits, penalties chosen again, (n_draws, n_alike, n_layers, n_vertices).
+
+        They are kept beside the responses: every family is compared with the same refits.
+        """
+        known = sha256_of(f"{self.seed} {N_REFITS} {self.data.model} {vertices.tolist()}")[:16]
+        path = self.heard.responses[0][0].parent / f"{REFITS}-{known}.npy"
+        if not path.is_file():
+            drawn = self._drawn(
+                lambda r, _: r.astype(np.float64), vertices, N_REFITS, penalties=None
+            )
+            with atomic_path(path) as temporary:
+                np.save(temporary, drawn.astype(np.float32))
+        return np.nan_to_num(np.load(path).astype(np.float64))
+
+    def _summed(
+        self, summaries: Sequence[Summary], vertices: NDArray[np.intp], mask: BoolArray
+    ) -> Callable[[NDArray[Any]], FloatArray]:
+        """From accuracies of refits at some vertices to the summaries, (n_draws, n_summaries)."""
+        inside = mask[vertices]
+        inside = inside if inside.any() else np.ones_like(inside)
+        share = len(self.alike) / len(self.people)
+
+        def sums(r: NDArray[Any]) -> FloatArray:
+            values = np.nan_to_num(r.astype(np.float64))
+            profiles = values[..., inside].mean(axis=-1)
+            found = np.empty((len(values), len(summaries)))
+            for column, one in enumerate(summaries):
+                for row, (own, profile) in enumerate(zip(values, profiles, strict=True)):
+                    layers = one.layers if one.again is None else share * one.again(profile)
+                    found[row, column] = np.einsum("pl,plv,v->", layers, own, one.vertices)
+            return found
+
+        return sums
+
+    def _drawn(
+        self,
+        reduce: Callable[[NDArray[np.float32], range], FloatArray],
+        vertices: NDArray[np.intp],
+        n_draws: int,
+        *,
+        penalties: NDArray[np.intp] | None,
+    ) -> FloatArray:
+        first = self.plans[self.heard.clock_of[self.alike[0]]][0]
+        labels = segment_labels(first, [self.heard.checksums[name] for name in first.stimuli])
+        selection = self.data.settings.get("selection", "r")
+
+        def fit(
+            plan: EncodingPlan, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
+        ) -> FloatArray:
+            return fit_encoding(plan, scored, selection=selection, null="none").mean_r
+
+        responses, _, options = self._of_alike(vertices)
+        own = options["clock_of"]
+        clocks = sorted(set(own))
+        found = music_refits(
+            [self.plans[clock] for clock in clocks],
+            responses,
+            reduce,
+            phases=lambda draw, segment, n: random_phases(self.seed, labels[segment], draw, n),
+            n_draws=n_draws,
+            fit=fit if penalties is None else None,
+            penalties=penalties,
+            clocks=[clocks.index(clock) for clock in own],
+            n_threads=self.n_threads,
+        )
+        return np.asarray(found, dtype=np.float64)
+
+    def _of_alike(self, vertices: NDArray[np.intp]) -> tuple[Any, NDArray[np.float32], Any]:
+        """Responses and penalties at some vertices of who can be refitted together."""
+        responses = [[one[:, vertices] for one in self.responses[k]] for k in self.alike]
+        clock_of = [self.heard.clock_of[k] for k in self.alike]
+        return (
+            responses,
+            self.alphas[self.alike][..., vertices],
+            self.options | {"clock_of": clock_of},
+        )
+
+    def _fewer(self, summaries: Sequence[Summary], vertices: NDArray[np.intp]) -> list[Summary]:
+        """The summaries at some vertices, of who can be refitted together."""
+        return [
+            replace(one, layers=one.layers[self.alike], vertices=one.vertices[vertices])
+            for one in summaries
+        ]
+
+    def _n_affordable(self) -> int:
+        fits = N_REFITS * self.r.shape[0] * self.r.shape[1]
+        return int(np.clip(REFIT_COLUMNS // fits, *REFIT_VERTICES))
+
+    def _some(self, used: BoolArray, wanted: int) -> NDArray[np.intp]:
+        """Some vertices with responses of everybody, drawn from the seed."""
+        there = np.flatnonzero(used & np.isfinite(self.r).all(axis=(0, 1)))
+        rng = generator(self.seed, "vertices of the refits")
+        return np.sort(rng.permutation(there)[:wanted])
+
+
+def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:
+    layers = np.stack([one.layers for one in summaries])
+    vertices = np.stack([one.vertices for one in summaries])
+    return lambda part: layers[..., np.newaxis] * vertices[:, np.newaxis, np.newaxis, part]
+
+
+def _spread_out(weights: FloatArray) -> Callable[[slice], FloatArray]:
+    """The same weights of participants and layers, (n_maps, ...), at every vertex."""
+
+    def at(part: slice) -> FloatArray:
+        n = part.stop - part.start
+        return np.broadcast_to(weights[..., np.newaxis], (*weights.shape, n))
+
+    return at
+
+
+def _scaled(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
+    try:
+        ratio = sd_ratio(closed_sd, draws)
+    except BadDataError as error:
+        return Scaled(None, error.what)
+    return Scaled(ratio, ratio.told)

@@ -1,0 +1,147 @@
+"""Who shares a clock, whose repeats are found, and who has no part in claims over music."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bids_app.analyses.group.heard import (
+    Presentations,
+    collect_heard,
+    group_by_clock,
+    presented,
+)
+from bids_app.errors import BadDataError
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.surface.gifti import write_gifti
+
+SPACE = "fsaverage5"
+N_HALF = 10242
+
+
+def clock(onset=0.4, tr=1.0, n=(20, 25), labels=("a", "b")):
+    times = tuple(onset + tr * np.arange(size) for size in n)
+    return Presentations(tuple(labels), times, tr)
+
+
+def write_response(tree, participant, stimulus, *, n=6, onset=0.4, tr=1.0, run="", fill=None):
+    """Cleaned responses whose first value names the presentation."""
+    for hemi in "LR":
+        path = tree.participant_bold(participant, hemi, SPACE, stim=stimulus, run=run)
+        values = np.full((n, N_HALF), float(run or 0), dtype=np.float32)
+        values[:, 1] = np.arange(n) if fill is None else fill
+        write_gifti(path, values, hemi=hemi, names=[str(k) for k in range(n)])
+        told = {"StimulusTimes": (onset + tr * np.arange(n)).tolist(), "RepetitionTime": tr}
+        write_json(sidecar_of(path), told)
+
+
+def test_a_clock_fits_within_a_tenth_of_a_volume():
+    first = clock(tr=2.0)
+    assert first.fits(clock(onset=0.59, tr=2.0))
+    assert not first.fits(clock(onset=0.61, tr=2.0))
+    assert not first.fits(clock(n=(20, 24), tr=2.0))
+    assert not first.fits(clock(labels=("a", "a"), tr=2.0))
+
+
+def test_participants_are_grouped_by_clock_and_numbered_as_they_come():
+    clocks = [clock(), clock(onset=0.9), clock(onset=0.45), clock(n=(19, 25)), clock(onset=0.92)]
+    known, numbers = group_by_clock(clocks)
+    assert numbers == [0, 1, 0, 2, 1]
+    assert [one.times[0][0] for one in known] == pytest.approx([0.4, 0.9, 0.4])
+    repeated = clock(n=(20, 20, 25), labels=("a", "a", "b"))
+    assert group_by_clock([clock(), repeated])[1] == [0, 1]
+
+
+def test_presentations_are_found_in_the_order_of_the_model(tmp_path):
+    tree = OutputTree(tmp_path)
+    write_response(tree, "01", "happy", n=5)
+    for run in ("1", "2"):
+        write_response(tree, "01", "sad", n=6, run=run, onset=float(run))
+    found, files = presented(tree, "01", ["sad", "happy"], SPACE)
+    assert found.labels == ("happy", "sad", "sad")
+    assert [times[0] for times in found.times] == [0.4, 1.0, 2.0]
+    assert [len(times) for times in found.times] == [5, 6, 6]
+    assert ["run-" in path.name for path in files] == [False, True, True]
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    tree = OutputTree(tmp_path)
+    write_response(tree, "01", "happy")
+    told = presented(tree, "01", ["happy", "sad"], SPACE)
+    assert told == "no cleaned response of sub-01 to sad was saved"
+    write_response(tree, "01", "sad", tr=1.5)
+    told = presented(tree, "01", ["happy", "sad"], SPACE)
+    assert told == "responses of sub-01 differ in repetition time (1 s, 1.5 s)"
+
+
+def test_a_damaged_clock_is_an_error(tmp_path):
+    tree = OutputTree(tmp_path)
+    write_response(tree, "01", "happy")
+    path = sidecar_of(tree.participant_bold("01", "L", SPACE, stim="happy"))
+    write_json(path, {"StimulusTimes": ["x"], "RepetitionTime": 1.0})
+    with pytest.raises(BadDataError, match="not as it was written"):
+        presented(tree, "01", ["happy"], SPACE)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Four participants, one of another repetition time, one heard later, one with a repeat."""
+    tree = OutputTree(tmp_path / "results")
+    people = ["01", "02", "03", "04"]
+    for label, onset, tr in zip(people, (0.4, 0.9, 0.4, 0.4), (1.0, 1.0, 1.0, 2.0), strict=True):
+        write_response(tree, label, "happy", onset=onset, tr=tr)
+        for run in ("1", "2") if label == "03" else ("",):
+            write_response(tree, label, "sad", onset=onset, tr=tr, run=run)
+        content = {
+            "SettingsHash": "0",
+            "Settings": {"space": SPACE},
+            "Stimuli": {"happy": "a", "sad": "b"},
+            "HeldOutStimuli": ["happy", "sad"],
+            "DegenerateVertices": 0,
+            "ReferenceVertices": 0,
+            "FeaturesFolder": "vggish-0",
+        }
+        write_json(tree.participant_settings(label, "vggish"), content)
+    data = SimpleNamespace(
+        participants=people, model="vggish", stimuli=["happy", "sad"], space=SPACE
+    )
+    write_json(tmp_path / "cache" / "vggish-0" / "features.json", {})
+    return tree, data, tmp_path
+
+
+def test_one_other_rate_costs_only_its_owner_the_claims_over_music(study, caplog):
+    tree, data, root = study
+    with caplog.at_level("WARNING"):
+        heard = collect_heard(tree, data, root / "cache", root)
+    assert heard.there
+    assert heard.people == (0, 1, 2)
+    assert heard.clock_of == (0, 1, 2)
+    assert heard.clocks[2].labels == ("happy", "sad", "sad")
+    assert "sub-04 has no part in claims over music: sampled every 2 s" in caplog.text
+    assert list(heard.left_out) == ["04"]
+    loaded = heard.loaded()
+    assert [len(own) for own in loaded] == [2, 2, 3]
+    assert [one[0, 0] for one in loaded[2]] == [0.0, 1.0, 2.0]
+    np.testing.assert_array_equal(loaded[0][0][:, 1], np.arange(6))
+    assert heard.checksums == {"happy": "a", "sad": "b"}
+
+
+def test_without_features_or_responses_nothing_is_tested_and_the_reason_is_told(study):
+    tree, data, root = study
+    heard = collect_heard(tree, data, root / "nowhere", root)
+    assert not heard.there
+    assert "features of the music are not in" in heard.reasons[0]
+    assert "--cache-dir" in heard.reasons[0]
+    tree.participant_bold("02", "L", SPACE, stim="sad").unlink()
+    heard = collect_heard(tree, data, root / "cache", root)
+    assert heard.people == (0, 2)
+    assert heard.left_out["02"] == "no cleaned response of sub-02 to sad was saved"
+    tree.participant_bold("01", "L", SPACE, stim="happy").unlink()
+    heard = collect_heard(tree, data, root / "cache", root)
+    assert heard.reasons == (
+        "no cleaned response of sub-01 to happy was saved; "
+        "no cleaned response of sub-02 to sad was saved",
+    )

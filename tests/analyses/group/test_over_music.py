@@ -1,0 +1,248 @@
+"""Tests over music beside brute force: responses turned in time, models fitted again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bids_app.analyses.group import over_music
+from bids_app.analyses.group.heard import Heard, Presentations
+from bids_app.analyses.group.over_music import MusicSide, Summary
+from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.statistics import benjamini_hochberg, fisher_mean
+
+LENGTHS = {"a": 70, "b": 80, "c": 90}
+GRID = (1.0, 30.0, 1000.0)
+N_VERTICES, N_LAYERS, N_PEOPLE = 84, 3, 4
+OPTIONS = {"delays": (0, 3), "crop": 2, "tr": 1.0, "alphas": np.array(GRID)}
+
+
+def make_plans(labels, *, shift=0.0):
+    """Models of three layers of features, sampled `shift` of a volume later."""
+    plans = []
+    for layer in range(N_LAYERS):
+        rows = []
+        for label in labels:
+            rng = np.random.default_rng([layer, ord(label)])
+            steps = np.cumsum(rng.normal(size=(LENGTHS[label] + 1, 4)), axis=0)
+            rows.append((1 - shift) * steps[:-1] + shift * steps[1:])
+        features = np.vstack(rows)
+        lengths = [LENGTHS[label] for label in labels]
+        plans.append(plan_encoding(features @ features.T, lengths, stimuli=labels, **OPTIONS))
+    return plans
+
+
+def make_side(folder, labels_of, *, seed=0, shift=0.0):
+    """A study of nothing: every participant has presentations of its own, listeners share some."""
+    rng = np.random.default_rng(seed)
+    shapes = list(dict.fromkeys(labels_of))
+    clocks = [
+        Presentations(shape, tuple(np.arange(float(LENGTHS[one])) for one in shape), 1.0)
+        for shape in shapes
+    ]
+    plans = [make_plans(shape, shift=shift * k) for k, shape in enumerate(shapes)]
+    shared = {one: rng.standard_normal((size, N_VERTICES)) for one, size in LENGTHS.items()}
+    paths, r, alphas = [], [], []
+    for person, labels in enumerate(labels_of):
+        own = []
+        for k, label in enumerate(labels):
+            noise = rng.standard_normal((LENGTHS[label], N_VERTICES))
+            path = folder / f"{person}_{k}.npy"
+            np.save(path, (0.5 * shared[label] + noise).astype(np.float32))
+            own.append(path)
+        paths.append(tuple(own))
+        fits = [
+            fit_encoding(plan, [np.load(path) for path in own], null="none")
+            for plan in plans[shapes.index(labels)]
+        ]
+        r.append([fit.mean_r for fit in fits])
+        alphas.append([fit.alpha for fit in fits])
+    heard = Heard(
+        people=tuple(range(len(labels_of))),
+        clock_of=tuple(shapes.index(labels) for labels in labels_of),
+        clocks=tuple(clocks),
+        responses=tuple(paths),
+        checksums={one: one * 8 for one in LENGTHS},
+    )
+    data = SimpleNamespace(
+        r=np.array(r, dtype=np.float32),
+        settings={"alphas": list(GRID)},
+        layer_names=[f"layer{k}" for k in range(N_LAYERS)],
+        model="vggish",
+    )
+    return MusicSide(heard, data, plans, np.array(alphas, dtype=np.float32), 5, 1)
+
+
+def turned(series, rng_seed):
+    """Series with random phases, the same for every vertex."""
+    spectrum = np.fft.rfft(series, axis=0)
+    phases = np.random.default_rng(rng_seed).uniform(0, 2 * np.pi, len(spectrum))
+    phases[0] = 0
+    if len(series) % 2 == 0:
+        phases[-1] = 0
+    return np.fft.irfft(spectrum * np.exp(1j * phases)[:, np.newaxis], n=len(series), axis=0)
+
+
+def brute_force(side, summaries, n_draws, vertices):
+    """Sums of accuracies of responses whose kept rows were turned, penalties chosen again.
+
+    Draws are further columns of one fit.
+    """
+    r = []
+    for person, clock in enumerate(side.heard.clock_of):
+        plans, responses = side.plans[clock], []
+        for segment, one in zip(plans[0].segments, side.responses[person], strict=True):
+            own = np.array(one[:, vertices], dtype=float)
+            kept = slice(segment.start, segment.stop)
+            columns = np.tile(own, n_draws)
+            columns[kept] = np.hstack(
+                [turned(own[kept], [draw, ord(segment.stimulus)]) for draw in range(n_draws)]
+            )
+            responses.append(columns)
+        r.append([fit_encoding(plan, responses, null="none").mean_r for plan in plans])
+    drawn = np.array(r).reshape(len(r), N_LAYERS, n_draws, len(vertices))
+    few = [Summary(one.name, one.layers, one.vertices[vertices]) for one in summaries]
+    return np.array([[one.of(drawn[:, :, draw]) for one in few] for draw in range(n_draws)])
+
+
+def summaries_of(n_people=N_PEOPLE):
+    ramp = np.linspace(-1, 1, N_VERTICES) / N_VERTICES
+    mean = np.full((n_people, N_LAYERS), 1 / (n_people * N_LAYERS))
+    slope = np.tile([-1.0, 0.0, 1.0], (n_people, 1)) / n_people
+    return [
+        Summary("mean", mean, np.full(N_VERTICES, 1 / N_VERTICES)),
+        Summary("ramp", mean, ramp),
+        Summary("slope", slope, ramp),
+    ]
+
+
+EVERYBODY = [("a", "b", "c")] * N_PEOPLE
+MAP_VERTICES = np.arange(40, 60)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    monkeypatch.setattr(over_music, "N_DRAWS", 1000)
+    monkeypatch.setattr(over_music, "N_REFITS", 30)
+
+
+@pytest.fixture(scope="module")
+def side(tmp_path_factory):
+    return make_side(tmp_path_factory.mktemp("responses"), EVERYBODY)
+
+
+@pytest.fixture(scope="module")
+def forced(side):
+    """Sixty refits of the three summaries."""
+    return brute_force(side, summaries_of(), 60, np.arange(N_VERTICES))
+
+
+def test_a_summary_is_the_weighted_sum_of_accuracies(side):
+    for one in summaries_of():
+        weights = one.layers[:, :, np.newaxis] * one.vertices
+        assert one.of(side.r) == pytest.approx((weights * side.r).sum())
+    holed = side.r.copy()
+    holed[:, :, 0] = np.nan
+    one = summaries_of()[0]
+    assert one.of(holed) == pytest.approx((one.layers[..., None] * side.r[:, :, 1:]).sum() / 84)
+
+
+def test_draws_are_as_wide_as_brute_force(side, forced):
+    for summary, wanted in zip(summaries_of(), forced.T, strict=True):
+        (found,) = side.test([summary], summary.name, np.ones(N_VERTICES, dtype=bool))
+        assert found.statistic == pytest.approx(summary.of(side.r), rel=1e-5)
+        assert found.sd == pytest.approx(wanted.std(), rel=0.3)
+        assert found.level.n_draws == len(found.draws)
+        rank = (1 + (np.abs(found.draws) >= abs(found.statistic)).sum()) / (1 + len(found.draws))
+        assert found.p == pytest.approx(rank, abs=2 / len(found.draws))
+
+
+def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
+    weights = [summaries_of()[0].layers, summaries_of()[2].layers]
+    usable = np.arange(N_VERTICES) > 3
+    found = side.test_maps(weights, usable, "maps", tail="two-sided")
+    assert np.isnan(found.sd[:, ~usable]).all()
+    each = [
+        Summary("", own, np.eye(N_VERTICES)[vertex]) for own in weights for vertex in MAP_VERTICES
+    ]
+    wanted = brute_force(side, each, 40, MAP_VERTICES).std(axis=0).reshape(2, -1)
+    ratio = (found.sd[:, MAP_VERTICES] / wanted).mean(axis=1)
+    np.testing.assert_allclose(ratio, 1, atol=0.25)
+    layers = side.test_each_layer(usable)
+    assert layers.p.shape == (N_LAYERS, N_VERTICES)
+    one = [np.tile(np.eye(N_LAYERS)[1], (N_PEOPLE, 1)) / N_PEOPLE]
+    alone = side.test_maps(one, usable, "layer 2", tail="greater")
+    assert np.nanmedian(layers.sd[1] / alone.sd[0]) == pytest.approx(1, abs=0.1)
+    greater = side.test_maps(weights, usable, "maps", tail="greater")
+    positive = usable & (found.z[0] > 0)
+    np.testing.assert_allclose(greater.p[0, positive] * 2, found.p[0, positive])
+    assert benjamini_hochberg(greater.p[0]).shape == (N_VERTICES,)
+
+
+def test_layers_and_sets_agree_with_single_summaries(side):
+    ramp = summaries_of()[1].vertices
+    mask = np.ones(N_VERTICES, dtype=bool)
+    layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)
+    for index, found in enumerate(layers):
+        own = np.tile(np.eye(N_LAYERS)[index], (N_PEOPLE, 1)) / (N_PEOPLE * 2**index)
+        (alone,) = side.test([Summary("", own, ramp)], "", mask)
+        assert found.statistic == pytest.approx(alone.statistic)
+        ratio = found.scaled.divisor / alone.scaled.divisor
+        assert found.sd * ratio == pytest.approx(alone.sd, rel=0.03)
+        assert np.corrcoef(found.draws, alone.draws)[0, 1] > 0.99
+    sets = np.repeat([-1, 0, 1], N_VERTICES // 3)
+    p = side.test_sets(sets, None)
+    assert p.shape == (2, N_LAYERS)
+    area = np.linspace(1, 2, N_VERTICES)
+    corrected, record = side.test_regions(sets, area, np.array([-1.0, 0.0, 1.0]))
+    assert set(corrected) == set(record) == {"accuracy", "slope"}
+    assert corrected["accuracy"].shape == (2,)
+    assert ((corrected["slope"] > 0) & (corrected["slope"] <= 1)).all()
+
+
+def test_other_clocks_and_repeats_share_the_phases(tmp_path):
+    labels = [("a", "b", "c")] * 3 + [("a", "b", "b", "c")]
+    side = make_side(tmp_path, labels, shift=0.3)
+    assert side.alike == [0, 1, 2]
+    summary = summaries_of()[0]
+    (found,) = side.test([summary], "mean", np.ones(N_VERTICES, dtype=bool))
+    wanted = brute_force(side, [summary], 40, np.arange(N_VERTICES))[:, 0]
+    assert found.sd == pytest.approx(wanted.std(), rel=0.35)
+    maps = side.test_maps([summary.layers], np.ones(N_VERTICES, dtype=bool), "", tail="greater")
+    assert np.isfinite(maps.p).all()
+
+
+def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monkeypatch):
+    monkeypatch.setattr(over_music, "N_INSTEAD", 40)
+    narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
+    ratio = over_music.replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
+    monkeypatch.setattr(MusicSide, "compare", lambda *_: over_music.Scaled(ratio, ratio.told))
+    (found,) = side.test(summaries_of()[:1], "mean", np.ones(N_VERTICES, dtype=bool))
+    assert len(found.draws) == 40
+    assert found.level.smallest == pytest.approx(1 / 41)
+    assert "refits are drawn instead" in found.scaled.record["told"]
+    assert found.sd == pytest.approx(forced[:, 0].std(), rel=0.4)
+
+
+def test_weights_that_rest_on_a_reference_are_made_anew_in_refits(side):
+    asked = []
+
+    def again(profiles):
+        asked.append(profiles.shape)
+        return np.zeros((N_PEOPLE, N_LAYERS))
+
+    ramp = summaries_of()[2]
+    one = Summary("slope", ramp.layers, ramp.vertices, again)
+    found = side.compare([one], np.ones(N_VERTICES, dtype=bool))
+    assert set(asked) == {(N_PEOPLE, N_LAYERS)}
+    # Weights of nothing do not vary, and nothing can be compared with them.
+    assert found.ratio is None
+    assert "do not vary" in found.told
+
+
+def test_fisher_means_are_what_is_stored(side):
+    plan = side.plans[0][0]
+    fit = fit_encoding(plan, [np.asarray(one) for one in side.responses[0]], null="none")
+    np.testing.assert_allclose(side.r[0, 0], fisher_mean(fit.r), atol=1e-5)
