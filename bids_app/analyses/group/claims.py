@@ -121,7 +121,7 @@ def collect_claims(root: Path) -> list[Stated]:
             predicted += _predicted(files)
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 found += _candidates(GroupFiles(root, model=model, gradient=label))
-        except (MusencError, KeyError, ValueError) as error:
+        except (MusencError, KeyError, ValueError, TypeError, AttributeError) as error:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
     alone = [one for one in found if one.primary]
     others = [one for one in found if not one.primary]
