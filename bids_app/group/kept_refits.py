@@ -110,11 +110,17 @@ class KeptRefits:
     plan : EncodingPlan
     frequencies : list of arrays of int
         Kept frequencies of every segment, from 0 for one cycle, ascending.
+    power : list of (n_freq,) arrays
+        Mean power of the responses that train, per segment.
+    lost : float
+        Share of a prediction's mean energy that may be left out.
     """
 
-    def __init__(self, plan: MusicModel, frequencies: list[IntArray]) -> None:
+    def __init__(
+        self, plan: MusicModel, frequencies: list[IntArray], power: list[FloatArray], lost: float
+    ) -> None:
         self.frequencies = frequencies
-        self._plan = plan
+        self._plan, self._power, self._lost = plan, power, lost
         self._made: dict[tuple[int, int], tuple[Float32Array, Float32Array]] = {}
 
     @classmethod
@@ -147,7 +153,7 @@ class KeptRefits:
                     share = np.cumsum(carried[order]) / max(carried.sum(), 1e-300)
                     chosen[order[: int(np.searchsorted(share, 1 - lost)) + 1]] = True
         frequencies = [np.flatnonzero(chosen) for chosen in keep]
-        return [cls(plan, frequencies) for plan in plans]
+        return [cls(plan, frequencies, power[1], lost) for plan in plans]
 
     def accuracy(self, target: Turned, source: Turned, penalties: npt.NDArray) -> Float32Array:
         """Mean r over folds.
@@ -168,39 +174,50 @@ class KeptRefits:
         for segment, fold in enumerate(resolution.fold_of):
             for alpha in np.unique(penalties[fold]).tolist():
                 where = np.flatnonzero(penalties[fold] == alpha)
-                matrix, factor = self._matrices(segment, alpha)
+                left, right = self._factors(segment, alpha)
                 trained = np.concatenate(
                     [source.coefficients[i][:, where] for i in resolution.sources[segment]], axis=2
                 )
                 y = target.coefficients[segment][:, where]
-                product = np.einsum("dvf,dvf->dv", trained @ matrix.T, y)
-                size = trained @ factor.T
-                energy = np.einsum("dvf,dvf->dv", size, size, dtype=np.float64)
-                norm = np.sqrt(energy * target.norms[segment, where])
+                # One product for all draws: a stack of small ones would be several times slower.
+                part = trained.reshape(-1, trained.shape[2]) @ right.T
+                product = np.einsum("kf,kf->k", part, y.reshape(len(part), -1) @ left)
+                energy = np.einsum("kf,kf->k", part, part).reshape(n_draws, -1)
+                norm = np.sqrt(energy.astype(np.float64) * target.norms[segment, where])
                 r[segment][:, where] = np.divide(
-                    product, norm, out=np.zeros_like(norm), where=norm > 0
+                    product.reshape(n_draws, -1), norm, out=np.zeros_like(norm), where=norm > 0
                 )
         mean = np.mean if self._plan.plain_mean else fisher_mean
         folds = [mean(r[list(fold.segments)], axis=0) for fold in self._plan.folds]
         return np.asarray(mean(np.stack(folds), axis=0), dtype=np.float32)
 
-    def _matrices(self, segment: int, alpha: int) -> tuple[Float32Array, Float32Array]:
-        """Resolution matrix on the kept frequencies, and the factor of the prediction's norm."""
+    def _factors(self, segment: int, alpha: int) -> tuple[Float32Array, Float32Array]:
+        """A resolution matrix on the kept frequencies as a product of two, on few directions.
+
+        The columns of the first are orthonormal over all held-out frequencies, which the norm of
+        a prediction counts, and given at the kept ones. Directions that the responses' power
+        lets carry next to no energy are left out.
+        """
         if (segment, alpha) not in self._made:
             resolution = self._plan.resolution
-            columns = []
+            columns, power = [], []
             matrices = resolution.matrices(segment, alpha)
             for i, matrix in zip(resolution.sources[segment], matrices, strict=True):
                 picked = self.frequencies[i]
                 columns.append(matrix[:, np.concatenate([picked, picked + resolution.n_freq[i]])])
+                power += 2 * [self._power[i][picked]]
+            amplitude = np.sqrt(np.concatenate(power))
             whole = np.concatenate(columns, axis=1).astype(np.float64)
+            left, size, right = np.linalg.svd(whole * amplitude, full_matrices=False)
+            carried = np.cumsum(size**2)
+            n_kept = int(np.searchsorted(carried, (1 - self._lost) * carried[-1])) + 1
+            right = size[:n_kept, np.newaxis] * right[:n_kept]
+            right = np.divide(right, amplitude, out=np.zeros_like(right), where=amplitude > 0)
             rows = self.frequencies[segment]
             rows = np.concatenate([rows, rows + resolution.n_freq[segment]])
-            # The norm counts all held-out frequencies.
-            factor = np.asarray(np.linalg.qr(whole, mode="r"))
             self._made[segment, alpha] = (
-                whole[rows].astype(np.float32),
-                factor.astype(np.float32),
+                left[rows, :n_kept].astype(np.float32),
+                right.astype(np.float32),
             )
         return self._made[segment, alpha]
 

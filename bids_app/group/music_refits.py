@@ -28,8 +28,10 @@ Responses = Sequence[npt.NDArray[np.floating]]
 Phases = Callable[[int, int, int], FloatArray]
 Fit = Callable[[Any, list[npt.NDArray], "list[npt.NDArray] | None"], npt.NDArray[np.floating]]
 
-# Columns fitted together. Fixed, so that results do not depend on memory or threads.
+# Columns fitted together, and draws at kept penalties. Fixed, so that results do not depend on
+# memory or threads.
 COLUMNS = 4096
+DRAWS = 64
 # Bytes of accuracies handed to the caller at a time.
 CHUNK_BYTES = 2**27
 # Below this ratio of standard deviations the closed form is not used.
@@ -146,7 +148,7 @@ def music_refits(
     else:
         engine = _Kept(study, np.asarray(penalties), phases, lost)
     shape = (study.n_participants, study.n_layers, study.n_vertices)
-    block = max(COLUMNS // study.n_vertices, 1)
+    block = DRAWS if fit is None else max(COLUMNS // study.n_vertices, 1)
     size = max(CHUNK_BYTES // (4 * int(np.prod(shape)) * block), 1) * block
     out = []
     for start in range(first_draw, first_draw + n_draws, size):
