@@ -108,8 +108,6 @@ class Case:
     def run(self, name: str) -> object:
         """One of the calls."""
         arrays = (self.plans, self.responses, self.alphas)
-        if name == "accuracy, present algorithm":
-            return self.present()
         if name == "accuracy":
             return accuracy_music_null(*arrays, np.zeros((N_LAYERS, self.n_vertices)))
         if name == "alignment":
@@ -120,30 +118,8 @@ class Case:
             return vertex_null_sd(*arrays, self.slope_weights)
         return layer_set_kernels(*arrays, self.sets)
 
-    def present(self) -> object:
-        """The null that this one replaces."""
-        from bids_app.group import PredictionModel, median_penalty, stimulus_null
-
-        cut = [
-            np.stack([own[s.block][s.start : s.stop] for own in self.responses])
-            for s in self.plans[0].segments
-        ]
-        flat = np.moveaxis(self.alphas, 1, 2).reshape(-1, N_LAYERS, self.n_vertices)
-        models = (
-            PredictionModel(
-                plan.resolution.make,
-                plan.resolution.sources,
-                plan.resolution.fold_of,
-                [s.stop - s.start for s in plan.segments],
-            )
-            for plan in self.plans
-        )
-        mean_r = np.zeros((N_LAYERS, self.n_vertices))
-        return stimulus_null(cut, models, median_penalty(flat, ALPHAS), mean_r)
-
 
 NAMES = (
-    "accuracy, present algorithm",
     "accuracy",
     "alignment",
     "three alignments",

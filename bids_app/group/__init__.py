@@ -37,11 +37,6 @@ from bids_app.group.parcels import ParcelTable as ParcelTable
 from bids_app.group.parcels import parcel_table as parcel_table
 from bids_app.group.reliability import split_half as split_half
 from bids_app.group.reliability import stimulus_reliability as stimulus_reliability
-from bids_app.group.stimulus_null import StimulusNull as StimulusNull
-from bids_app.group.stimulus_null import median_penalty as median_penalty
-from bids_app.group.stimulus_null import refit_stimulus_null as refit_stimulus_null
-from bids_app.group.stimulus_null import stimulus_null as stimulus_null
-from bids_app.group.stimulus_weights import PredictionModel as PredictionModel
 from bids_app.group.vertex_music import AccuracyMusicNull as AccuracyMusicNull
 from bids_app.group.vertex_music import accuracy_music_null as accuracy_music_null
 from bids_app.group.vertex_music import vertex_null_sd as vertex_null_sd
