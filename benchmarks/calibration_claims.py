@@ -1,0 +1,278 @@
+"""How often the group level claims something where there is nothing, on noise of real brains.
+
+    python benchmarks/calibration_claims.py RESULTS.jsonl --rest FOLDER [--minutes 9] [--only NAME]
+        [--part 0/2]
+
+FOLDER holds the unpacked wheel of brainspace (`benchmarks/listeners.py` says what is simulated);
+recordings, gradient and real listeners are read from MUSENC_TEST_DATA. Every study goes through
+the group level's own steps: accuracy over people and music, the mask, residual slopes, spins, the
+null over music with its refits. Fewer draws than the product makes keep a study at a few seconds.
+
+Every study appends a line to RESULTS.jsonl and is not done again, so that the script may be
+stopped and called as often as it takes. At the end it prints the rates with exact limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import listeners
+import numpy as np
+from listeners import Brain, Cell, Music, Study
+from scipy import stats
+
+from bids_app.analyses.group import over_music
+from bids_app.analyses.group.accuracy import MIN_REFERENCE_VERTICES
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import Presentations
+from bids_app.analyses.group.music_alignment import align_over_music
+from bids_app.encoding import fit_encoding
+from bids_app.group import group_alignment, sign_flip_max_t, spin_alignment
+from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, Claim, LevelTest, decide
+from bids_app.preference import (
+    apply_weights,
+    curvature_weights,
+    leave_one_out_references,
+    slope_weights,
+)
+from bids_app.statistics import benjamini_hochberg, fisher_z
+from bids_app.surface.mesh import load_mesh
+
+DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
+N_FLIPS, N_SPINS = 499, 199
+SEED = 1
+
+# A study at a few seconds instead of minutes; refits that vary more only widen the null.
+over_music.N_DRAWS = 1999
+over_music.N_REFITS = 60
+over_music.N_INSTEAD = 200
+over_music.REFIT_COLUMNS = 60_000
+
+
+def cells() -> Iterator[tuple[Cell, int]]:
+    """Kinds of studies, and how many of each."""
+    for isc in (0.0, 0.1, 0.3):
+        for noise in ("surrogates", "windows"):
+            for where in ("everywhere", "auditory")[: 1 if isc == 0 else 2]:
+                name = f"{noise}, ISC {isc} {where}" if isc else f"{noise}, ISC 0"
+                yield Cell(name, isc=isc, where=where, noise=noise), 100
+    base = Cell("", isc=0.15)
+    for n in (5, 8, 39):
+        yield base.at(name=f"{n} participants", n_participants=n), 60 if n > 12 else 100
+    for oddity in ("outlier", "heavy tails", "hemispheres", "trend", "curvature"):
+        size = 0.5 if oddity == "curvature" else 0.0
+        yield base.at(name=oddity, oddity=oddity, size=size), 100
+    for tr in (0.5, 1.5, 2.5):
+        seconds = (100.0, 140.0, 115.0) if tr > 1 else base.seconds
+        yield base.at(name=f"TR {tr}", tr=tr, seconds=seconds), 60
+    for size in (0.1, 0.2, 0.4):
+        planted = base.at(name=f"slope planted, {size}", oddity="slope", size=size)
+        yield planted, 60
+
+
+def run(brain: Brain, music: Music, cell: Cell, seed: int) -> dict[str, float]:
+    """P-values and claims of one study."""
+    study = listeners.draw_study(brain, music, cell, seed)
+    data, alphas = _fitted(brain, study)
+    with tempfile.TemporaryDirectory() as folder:
+        side = _side(study, data, alphas, Path(folder))
+        return _claims(brain, data, side, study, cell)
+
+
+def _fitted(brain: Brain, study: Study) -> tuple[GroupData, np.ndarray]:
+    """Accuracy maps of everybody, and penalties (n_people, n_layers, n_folds, n_vertices)."""
+    n, n_vertices = len(study.responses), brain.cortex.size
+    inside = np.flatnonzero(brain.cortex)
+    together = [
+        np.hstack([own[k][:, inside] for own in study.responses])
+        for k in range(len(study.plans[0].lengths))
+    ]
+    fits = [fit_encoding(plan, together, null="none") for plan in study.plans]
+    r = np.full((n, len(fits), n_vertices), np.nan, dtype=np.float32)
+    alphas = np.full((n, len(fits), fits[0].alpha.shape[0], n_vertices), np.nan, dtype=np.float32)
+    for layer, fit in enumerate(fits):
+        r[:, layer][:, inside] = fit.mean_r.reshape(n, -1)
+        alphas[:, layer][:, :, inside] = np.moveaxis(fit.alpha.reshape(len(fit.alpha), n, -1), 0, 1)
+    plan = study.plans[0]
+    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in plan.folds]
+    settings = {
+        "space": brain.space,
+        "layer_depth": study.depth.tolist(),
+        "alphas": plan.alphas.tolist(),
+        "selection": "r",
+    }
+    people = [f"{number:02d}" for number in range(n)]
+    names = [f"layer {number}" for number in range(1, len(fits) + 1)]
+    return GroupData("x", people, r, names, list(plan.stimuli), held, settings, []), alphas
+
+
+def _side(study: Study, data: GroupData, alphas: np.ndarray, folder: Path) -> over_music.MusicSide:
+    n, labels = len(study.responses), tuple(study.plans[0].stimuli)
+    heard = SimpleNamespace(
+        people=tuple(range(n)),
+        clock_of=(0,) * n,
+        clocks=(Presentations(labels, (), study.plans[0].tr),),
+        responses=((folder / "any",),),
+        checksums={label: label for label in labels},
+        loaded=lambda: study.responses,
+    )
+    return over_music.MusicSide(heard, data, [study.plans], alphas, SEED, 1)
+
+
+def _claims(
+    brain: Brain, data: GroupData, side: over_music.MusicSide, study: Study, cell: Cell
+) -> dict[str, float]:
+    n, n_layers = data.r.shape[:2]
+    usable = np.isfinite(data.r).all(axis=(0, 1))
+    z = fisher_z(data.r.astype(np.float64))
+    flips: dict[str, Any] = {"n_permutations": N_FLIPS, "seed": SEED}
+    joint = sign_flip_max_t(z, **flips, tail="greater", uncorrected=False)
+    mean_test = sign_flip_max_t(z.mean(axis=1), **flips, tail="greater", uncorrected=False)
+    layers = side.test_each_layer(usable)
+    average = [np.full((n, n_layers), 1 / (n * n_layers))]
+    mean = side.test_maps(average, usable, "layer average", tail="greater")
+    layer_q = benjamini_hochberg(layers.p, axis=-1)
+    significant = (mean_test.p < 0.05) & (benjamini_hochberg(mean.p[0]) < 0.05)
+    mask = significant if significant.sum() >= MIN_REFERENCE_VERTICES else usable
+    found = {
+        "predicted: people": float(np.nanmin(joint.p)),
+        "predicted: music": float(np.nanmin(layer_q)),
+        "predicted: claimed": float(np.nanmin(np.fmax(joint.p, layer_q))),
+    }
+    profiles = np.where(usable, data.r, np.nan).astype(np.float64)
+    references = leave_one_out_references(profiles, mask)
+    weights = np.stack([slope_weights(study.depth, one) for one in references])
+    bends = np.stack([curvature_weights(study.depth, one) for one in references])
+    slopes, bent = (
+        np.stack([apply_weights(w, one) for w, one in zip(own, profiles, strict=True)])
+        for own in (weights, bends)
+    )
+    preference = SimpleNamespace(
+        slopes=slopes, slope_weights=weights, curvatures=bent, curvature_weights=bends
+    )
+    mesh = load_mesh(brain.space)
+    over = align_over_music(
+        side,
+        preference,
+        brain.gradient,
+        mask,
+        np.where(mask & np.isfinite(brain.gradient), 0, -1),
+        method="spearman",
+        slope_model="quadratic",
+    )
+    spins: dict[str, Any] = {"spheres": mesh.spheres, "n_spins": N_SPINS, "seed": SEED}
+    given = data.r.mean(axis=1)
+    for name, maps in (("slope", slopes), ("curvature", bent)):
+        whole = spin_alignment(maps, brain.gradient, mask, covariates=given, **spins)
+        plain = group_alignment(whole, n_bootstrap=10, seed=SEED)
+        partial = group_alignment(whole, partial=True, n_bootstrap=10, seed=SEED)
+        tests = [
+            LevelTest(PEOPLE, plain.t_p, plain.t),
+            over.tests[name].level,
+            LevelTest(PLACE, plain.p, plain.statistic),
+            LevelTest(PARTIAL, partial.p, partial.statistic),
+        ]
+        found |= {f"{name}: {test.level}": test.p for test in tests}
+        claimed = decide(Claim("aligned", "", "", tests)).claimed
+        old = max(plain.p, partial.p)
+        found |= {f"{name}: claimed": 0.0 if claimed else 1.0, f"{name}: spins alone": old}
+        scaled = over.tests[name].scaled.ratio
+        found[f"{name}: ratio"] = float("nan") if scaled is None else scaled.ratio
+    last = over.tests[f"layer_{n_layers}"]
+    found["last layer: music"] = last.p
+    return found
+
+
+def read_results(path: Path) -> dict[str, dict[int, dict[str, float]]]:
+    """Results per cell and seed."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        row = json.loads(line)
+        found.setdefault(row["cell"], {})[row["seed"]] = row["result"]
+    return found
+
+
+def rate(p: np.ndarray, confidence: float = 0.95) -> str:
+    """Share of p below .05 with its exact limits."""
+    n, hits = len(p), int((p < 0.05).sum())
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, hits, n - hits + 1) if hits else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, n - hits) if hits < n else 1.0
+    return f"{hits / n:.3f} ({low:.3f} to {high:.3f})"
+
+
+def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> str:
+    """Markdown of the rates: a row per cell, then all cells of nothing pooled."""
+    tests = [
+        "predicted: people",
+        "predicted: music",
+        "predicted: claimed",
+        "slope: place",
+        "slope: spins alone",
+        "slope: people",
+        "slope: music",
+        "slope: claimed",
+        "curvature: claimed",
+        "last layer: music",
+    ]
+    lines = [f"| cell | studies | {' | '.join(tests)} |", "|---" * (len(tests) + 2) + "|"]
+    nothing: list[dict[str, float]] = []
+    for name in names:
+        rows = list(results.get(name, {}).values())
+        if not rows:
+            continue
+        if not name.startswith("slope planted") and name != "curvature":
+            nothing += rows
+        lines.append(_row(name, rows, tests))
+    if nothing:
+        lines.append(_row("all of nothing", nothing, tests, confidence=0.998))
+    return "\n".join(lines)
+
+
+def _row(
+    name: str, rows: list[dict[str, float]], tests: list[str], confidence: float = 0.95
+) -> str:
+    rates = [rate(np.array([row[test] for row in rows]), confidence) for test in tests]
+    return f"| {name} | {len(rows)} | {' | '.join(rates)} |"
+
+
+def main() -> None:
+    """Run what is missing for some minutes and print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--rest", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
+    options = parser.parse_args()
+    part, n_parts = (int(number) for number in options.part.split("/"))
+    stop = time.monotonic() + 60 * options.minutes
+    brain = listeners.load_brain(options.rest, DATA)
+    music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
+    wanted = [(cell, n) for cell, n in cells() if options.only in cell.name]
+    done = read_results(options.results)
+    largest = max((n for _, n in wanted), default=0)
+    with options.results.open("a") as stream:
+        # A seed of every cell before the next seed: the table fills evenly.
+        for seed in range(part, largest, n_parts):
+            for cell, n in wanted:
+                if seed >= n or seed in done.get(cell.name, {}):
+                    continue
+                if time.monotonic() > stop:
+                    break
+                result = run(brain, music, cell, seed)
+                stream.write(json.dumps({"cell": cell.name, "seed": seed, "result": result}) + "\n")
+                stream.flush()
+    print(table(read_results(options.results), [cell.name for cell, _ in wanted]))
+
+
+if __name__ == "__main__":
+    main()
