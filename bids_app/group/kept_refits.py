@@ -59,8 +59,8 @@ class Turned:
 
     Attributes
     ----------
-    coefficients : list of (n_draws, n_vertices, 2 n_kept) float32
-        Per segment, cosines and then sines.
+    coefficients : list of (n_vertices, n_draws, 2 n_kept) float32
+        Per segment, cosines and then sines; vertices first, since vertices are picked.
     norms : (n_segments, n_vertices) float64
         Squared norms over all frequencies; no rotation changes them.
     """
@@ -88,8 +88,9 @@ class Spectra:
         """The kept frequencies of every draw; `turns` is (n_draws, n_kept) per segment."""
         coefficients = []
         for z, frequencies, turn in zip(self.z, kept, turns, strict=True):
-            product = z[:, frequencies] * turn.astype(np.complex64)[:, np.newaxis]
-            coefficients.append(np.concatenate([product.real, product.imag], axis=2))
+            product = z[:, frequencies][:, np.newaxis] * turn.astype(np.complex64)
+            joined = np.concatenate([product.real, product.imag], axis=2)
+            coefficients.append(np.ascontiguousarray(joined))
         norms = np.stack([(np.abs(z).astype(np.float64) ** 2).sum(axis=1) for z in self.z])
         return Turned(coefficients, norms)
 
@@ -169,27 +170,27 @@ class KeptRefits:
         (n_draws, n_vertices) float32
         """
         resolution = self._plan.resolution
-        n_draws, n_vertices = target.coefficients[0].shape[:2]
-        r = np.zeros((len(resolution.fold_of), n_draws, n_vertices))
+        n_vertices, n_draws = target.coefficients[0].shape[:2]
+        r = np.zeros((len(resolution.fold_of), n_vertices, n_draws))
         for segment, fold in enumerate(resolution.fold_of):
             for alpha in np.unique(penalties[fold]).tolist():
                 where = np.flatnonzero(penalties[fold] == alpha)
                 left, right = self._factors(segment, alpha)
                 trained = np.concatenate(
-                    [source.coefficients[i][:, where] for i in resolution.sources[segment]], axis=2
+                    [source.coefficients[i][where] for i in resolution.sources[segment]], axis=2
                 )
-                y = target.coefficients[segment][:, where]
+                y = target.coefficients[segment][where]
                 # One product for all draws: a stack of small ones would be several times slower.
                 part = trained.reshape(-1, trained.shape[2]) @ right.T
                 product = np.einsum("kf,kf->k", part, y.reshape(len(part), -1) @ left)
-                energy = np.einsum("kf,kf->k", part, part).reshape(n_draws, -1)
-                norm = np.sqrt(energy.astype(np.float64) * target.norms[segment, where])
-                r[segment][:, where] = np.divide(
-                    product.reshape(n_draws, -1), norm, out=np.zeros_like(norm), where=norm > 0
+                energy = np.einsum("kf,kf->k", part, part).reshape(-1, n_draws)
+                norm = np.sqrt(energy * target.norms[segment, where, np.newaxis])
+                r[segment, where] = np.divide(
+                    product.reshape(-1, n_draws), norm, out=np.zeros_like(norm), where=norm > 0
                 )
         mean = np.mean if self._plan.plain_mean else fisher_mean
         folds = [mean(r[list(fold.segments)], axis=0) for fold in self._plan.folds]
-        return np.asarray(mean(np.stack(folds), axis=0), dtype=np.float32)
+        return np.asarray(mean(np.stack(folds), axis=0).T, dtype=np.float32)
 
     def _factors(self, segment: int, alpha: int) -> tuple[Float32Array, Float32Array]:
         """A resolution matrix on the kept frequencies as a product of two, on few directions.

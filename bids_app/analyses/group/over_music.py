@@ -42,10 +42,12 @@ N_DRAWS = 10_000
 """Draws from the closed form; the smallest p is one in as many."""
 N_REFITS = 100
 """Refits, penalties chosen again, that the closed form is compared with."""
-N_INSTEAD = 1000
-"""Refits that are drawn where the closed form is too narrow."""
+N_INSTEAD = (200, 1000)
+"""Fewest and most refits that are drawn where the closed form is too narrow."""
 INSTEAD_VERTICES = 1200
 """Vertices, of a coarser mesh, of these refits."""
+INSTEAD_FITS = 60_000_000
+"""Fits (participants x layers x refits x vertices) that they may take: a minute or two."""
 REFIT_VERTICES = (12, 60)
 """Fewest and most vertices of the comparison."""
 REFIT_COLUMNS = 300_000
@@ -456,7 +458,13 @@ class MusicSide:
         self, summaries: Sequence[Summary], mask: BoolArray, scaled: Scaled
     ) -> list[MusicTest]:
         """Refits at the vertices of a coarser mesh, penalties kept; observed is thinned alike."""
-        vertices = coarser_vertices(self.r.shape[2], INSTEAD_VERTICES)
+        n_vertices = self.r.shape[2]
+        used = mask | np.any([one.vertices != 0 for one in summaries], axis=0)
+        wanted = min(round(INSTEAD_VERTICES * n_vertices / max(int(used.sum()), 1)), n_vertices)
+        vertices = coarser_vertices(n_vertices, wanted)
+        vertices = vertices[used[vertices]]
+        affordable = INSTEAD_FITS // (len(self.alike) * self.r.shape[1] * len(vertices))
+        n_draws = int(np.clip(affordable, *N_INSTEAD))
         few = self._fewer(summaries, vertices)
         grid = np.log(np.asarray(self.data.settings["alphas"]))
         borders = (grid[1:] + grid[:-1]) / 2
@@ -466,7 +474,7 @@ class MusicSide:
         draws = self._drawn(
             lambda r, _: summed(r),
             vertices,
-            N_INSTEAD,
+            n_draws,
             penalties=np.minimum(penalties, len(grid) - 1),
         ).T
         observed = [one.of(self.r[self.alike][:, :, vertices]) for one in few]

@@ -215,7 +215,7 @@ def test_other_clocks_and_repeats_share_the_phases(tmp_path):
 
 
 def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monkeypatch):
-    monkeypatch.setattr(over_music, "N_INSTEAD", 40)
+    monkeypatch.setattr(over_music, "N_INSTEAD", (40, 40))
     narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     ratio = over_music.replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
     monkeypatch.setattr(MusicSide, "compare", lambda *_: over_music.Scaled(ratio, ratio.told))
