@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from fault_cases import Case, file_case
+from fault_cases import Case, accepted, file_case
 from fault_study import put
 from spoilers import cell, column, content, gzip_bomb, lines, renamed_column, replace
 
@@ -109,7 +109,7 @@ def _responses() -> Iterator[Case]:
     )
     yield read("data_elsewhere", _external, 65, "another file")
     yield read("entities_that_grow", _laughs, 1, "GIFTI file")
-    yield read("entity_of_a_file", _external_entity, 0, "7561470.878672384")
+    yield accepted("entity_of_a_file", "gifti", _external_entity, route="clean")
     yield read("garbled_inside", _garbled_inside, 65, "cannot be read")
 
 

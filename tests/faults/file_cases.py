@@ -73,7 +73,8 @@ def _sidecars() -> Iterator[Case]:
         ("empty", []),
         ("no_list", 3),
     ):
-        yield file_case(f"slice_timing_{name}", "raw_json", edit(SliceTiming=times), 0)
+        said, spoil = "SliceTiming of the raw sidecar is no list", edit(SliceTiming=times)
+        yield file_case(f"slice_timing_{name}", "raw_json", spoil, 1, said, named=False)
     yield file_case("start_time_text", "bold_json", edit(StartTime="0.9"), 0)
     for attribute in ("bold_json", "raw_json"):
         for name, text in (("list", "[1]"), ("number", "3"), ("null", "null"), ("text", '"a"')):

@@ -20,6 +20,7 @@ from bids_app.analyses.folder.write import write_map, write_rows, write_settings
 from bids_app.cli.run import main
 from bids_app.config import settings_hash
 from bids_app.features.cache import load_or_compute_grams
+from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -29,7 +30,7 @@ PEOPLE = ("01", "02", "03")
 TESTED = ("01", "02", "03", "04")
 MODEL = "own"
 SPACE = "fsaverage5"
-LAYERS = ["conv1", "conv2", "conv3"]
+LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
 STIMULI = {"calm": 60.0, "lively": 52.0}
 SCALES = ("Enjoyment", "Sadness")
 CONTRAST = "calmMinuslively"
@@ -45,7 +46,8 @@ SETTINGS: dict[str, Any] = {
     "smoothing": 6.0,
     "selection": "r",
     "null": "none",
-    "layer_depth": [0.0, 0.5, 1.0],
+    "layer_depth": [0.0, 0.25, 0.5, 0.75, 1.0],
+    "sampling": SAMPLING,
     "random_seed": 1,
 }
 _AGAIN = "run the participant level again"
