@@ -279,7 +279,7 @@ def _write_encoding(tree: OutputTree, person: str, rng: np.random.Generator) -> 
         times = np.arange(0, seconds - TR, TR)
         values = rng.integers(-8, 8, (len(times), len(y))).astype(float)
         path_of = partial(tree.participant_bold, person, space=SPACE, stim=name)
-        sidecar = {"RepetitionTime": TR, "StimulusTimes": times}
+        sidecar = {"Stimulus": name, "RepetitionTime": TR, "StimulusTimes": times}
         names = [f"{t:.4f} s" for t in times]
         files += write_map(path_of, values, names, sidecar, tr=TR)
     path = tree.model_summary(person, MODEL)

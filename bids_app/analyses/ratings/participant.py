@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.responses import Block
@@ -21,7 +22,6 @@ from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.config import Cleaning, Emotion, Model, Statistics
 from bids_app.errors import BadDataError, MissingInputError, reason_of
 from bids_app.features.cache import FeatureGrams
-from bids_app.files import read_json
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import OutputTree, hemispheres_of, sidecar_of
@@ -52,8 +52,10 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
     pattern = tree.participant_bold(participant, "L", space, stim="*").name
     blocks = []
     for left in sorted(folder.glob(pattern)):
-        told = read_json(sidecar_of(left))
-        times = np.asarray(told["StimulusTimes"])
+        told = read_record(
+            sidecar_of(left), Stimulus=str, StimulusTimes=list, RepetitionTime=(int, float)
+        )
+        times = np.asarray(told["StimulusTimes"], dtype=np.float64)
         values = np.hstack([read_gifti(path) for path in hemispheres_of(left)])
         blocks.append(Block(told["Stimulus"], left.name, told["RepetitionTime"], times, values))
     if not blocks:
