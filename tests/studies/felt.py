@@ -28,7 +28,7 @@ EFFECT = 0.8
 """Percent signal change per standard deviation of a change of Enjoyment, at `MOVED`."""
 
 N_HALF = 10242
-FOLLOWS, MOVED, SILENT = slice(0, 15), slice(15, 30), slice(30, 45)
+FOLLOWS, MOVED, SILENT = slice(200, 215), slice(215, 230), slice(230, 245)  # off the wall
 
 
 def write_felt(root: Path) -> Path:

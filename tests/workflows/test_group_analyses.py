@@ -195,7 +195,8 @@ def test_what_was_not_asked_for_again_is_told_as_outdated(several, copied, capfd
     assert "desc-parcelsmine stays as it is" in log
     page = (copied / "group.html").read_text()
     told = "This rests on an earlier group result, of 3 participants and not 2: sub-03"
-    assert page.count(told) == 3
+    # Beside each of the three results, and in what is claimed of them.
+    assert page.count(told) >= 3
 
 
 def test_deleting_the_settings_allows_other_ones(several, copied):

@@ -179,7 +179,7 @@ def test_tables_of_layers_and_ratings_have_every_column_described(study):
     ("change", "extra", "code", "words"),
     [
         (lambda t: t.assign(time=t["time"] + 1000), [], 65, "do not overlap"),
-        (lambda t: t.assign(Enjoyment="high"), [], 16, "no number"),
+        (lambda t: t.assign(Enjoyment="high"), ["--scales", "Enjoyment"], 16, "Enjoyment"),
         (lambda t: t, ["--scales", "Sadness"], 16, "Sadness"),
         (lambda t: t, ["--scales", "Emotionality", "Sadness"], 16, "Sadness"),
         (lambda t: t.drop(columns="time"), [], 16, "time"),
