@@ -19,6 +19,7 @@ from bids_app.encoding.phases import segment_labels
 from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, sha256_of
 from bids_app.group import (
+    MusicKernel,
     SdRatio,
     accuracy_music_null,
     coarser_vertices,
@@ -30,6 +31,7 @@ from bids_app.group import (
     vertex_null_sd,
 )
 from bids_app.group.claims import MUSIC, LevelTest
+from bids_app.group.music_side import penalty_positions
 from bids_app.outputs import OutputTree
 from bids_app.seeds import generator, random_phases
 
@@ -243,9 +245,7 @@ class MusicSide:
         LOGGER.info("group: over music, %s: %s", family, scaled.told)
         if scaled.refits_instead:
             return self._refits_instead(summaries, mask, scaled)
-        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed).scaled(scaled.divisor)
-        columns = zip(null.observed, null.sd, null.p, null.draws, strict=True)
-        return [MusicTest(float(o), float(sd), float(p), d, scaled) for o, sd, p, d in columns]
+        return self._closed(kernel, observed, scaled)
 
     def test_layers(
         self, vertices: FloatArray, scales: Sequence[float], mask: BoolArray
@@ -281,6 +281,12 @@ class MusicSide:
         scaled = self.compare(summaries, mask)
         LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
         observed = [one.of(self.r) for one in summaries]
+        return self._closed(kernel, observed, scaled)
+
+    def _closed(
+        self, kernel: MusicKernel, observed: Sequence[float], scaled: Scaled
+    ) -> list[MusicTest]:
+        """Observed sums against draws of the closed form, widened by the ratio."""
         null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed).scaled(scaled.divisor)
         columns = zip(null.observed, null.sd, null.p, null.draws, strict=True)
         return [MusicTest(float(o), float(sd), float(p), d, scaled) for o, sd, p, d in columns]
@@ -466,10 +472,8 @@ class MusicSide:
         affordable = INSTEAD_FITS // (len(self.alike) * self.r.shape[1] * len(vertices))
         n_draws = int(np.clip(affordable, *N_INSTEAD))
         few = self._fewer(summaries, vertices)
-        grid = np.log(np.asarray(self.data.settings["alphas"]))
-        borders = (grid[1:] + grid[:-1]) / 2
-        with np.errstate(invalid="ignore"):
-            penalties = np.searchsorted(borders, np.log(self.alphas[self.alike][..., vertices]))
+        grid = np.asarray(self.data.settings["alphas"], dtype=np.float64)
+        penalties = penalty_positions(self.alphas[self.alike][..., vertices], grid)
         summed = self._summed(few, vertices, mask)
         draws = self._drawn(
             lambda r, _: summed(r),
