@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from bids_app.encoding.decompose import Evaluation, Training
 from bids_app.encoding.folds import Segment
@@ -178,8 +178,17 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
     """Results of a task over items, in their order, with one BLAS thread each."""
     if n_threads < 1:
         raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(task, items))
+    with _blas().limit(limits=1):
+        if n_threads == 1:
+            return [task(item) for item in items]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(task, items))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries of linear algebra; finding them takes longer than a small fit."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def run_segments(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.collect import GroupData, same_inputs
-from bids_app.analyses.group.over_music import MusicSide, MusicTest, Scaled, Summary
+from bids_app.analyses.group.over_music import Again, MusicSide, MusicTest, Scaled, Summary
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.errors import BadDataError
 from bids_app.group import gradient_weights
@@ -88,7 +88,7 @@ def align_over_music(
     vertices = gradient_weights(gradient, mask, method=method)
     inside = vertices != 0
     people, depth = side.people, side.data.depth
-    found: dict[str, MusicTest] = {}
+    summaries = []
     for name, maps, weights, function in (
         (
             SLOPE,
@@ -103,12 +103,11 @@ def align_over_music(
             lambda ref: curvature_weights(depth, ref),
         ),
     ):
-        if not np.isfinite(weights).all():
-            continue
-        scale = len(people) * _spread(maps[people][:, inside])
-        own = weights[people] / scale
-        summary = Summary(name, own, vertices, _anew(function, own, scale / len(people)))
-        found |= dict(zip([name], side.test([summary], name, mask), strict=True))
+        if np.isfinite(weights).all():
+            own = weights[people] / (len(people) * _spread(maps[people][:, inside]))
+            summaries.append(Summary(name, own, vertices, _anew(function, own)))
+    tests = side.test(summaries, mask) if summaries else []
+    found = {one.name: test for one, test in zip(summaries, tests, strict=True)}
     n_layers = side.r.shape[1]
     spreads = [_spread(side.r[:, layer][:, inside]) for layer in range(n_layers)]
     layers = side.test_layers(vertices, spreads, mask)
@@ -159,17 +158,16 @@ def _spread(maps: NDArray[np.floating]) -> float:
     return float(np.nanstd(values, axis=1).mean()) or 1.0
 
 
-def _anew(
-    function: Callable[[FloatArray], FloatArray], observed: FloatArray, scale: float
-) -> Callable[[FloatArray], FloatArray]:
-    """Weights of layers from the mean profiles of a refit, others' profiles as the reference."""
+def _anew(function: Callable[[FloatArray], FloatArray], observed: FloatArray) -> Again:
+    """Weights from the reference profiles and the spread of maps of a refit."""
 
-    def again(profiles: FloatArray) -> FloatArray:
+    def again(profiles: FloatArray, accuracies: FloatArray) -> FloatArray:
         n = len(profiles)
         references = (profiles.sum(axis=0) - profiles) / (n - 1)
         try:
-            return np.stack([function(one) for one in references]) / (n * scale)
+            weights = np.stack([function(one) for one in references])
         except BadDataError:  # a reference that is a function of depth leaves no slope
             return np.asarray(observed[:n])
+        return weights / (n * _spread(np.einsum("pl,plv->pv", weights, accuracies)))
 
     return again

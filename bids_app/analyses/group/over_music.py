@@ -19,7 +19,7 @@ from bids_app.encoding.phases import segment_labels
 from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, sha256_of
 from bids_app.group import (
-    MusicKernel,
+    LinearMusicNull,
     SdRatio,
     accuracy_music_null,
     coarser_vertices,
@@ -87,8 +87,9 @@ class Scaled:
         return self.ratio is not None and self.ratio.action == "refits"
 
 
-Again = Callable[[FloatArray], FloatArray]
-"""From mean profiles of a refit, (n_people, n_layers), to the weights of layers, same shape."""
+Again = Callable[[FloatArray, FloatArray], FloatArray]
+"""From mean profiles, (n_people, n_layers), and accuracies, (n_people, n_layers, n_vertices), of a
+refit to the weights of layers, (n_people, n_layers)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,8 @@ class Summary:
     vertices : array of shape (n_vertices,)
         Weight of each vertex, 0 outside.
     again : callable, optional
-        Computes `layers` anew in a refit, from its mean profiles over the vertices of the mask.
+        Computes `layers` anew in a refit, from its mean profiles over the vertices of the mask
+        and its accuracies at the vertices that weigh.
     """
 
     name: str
@@ -221,31 +223,38 @@ class MusicSide:
             "n_threads": self.n_threads,
         }
 
-    def test(self, summaries: Sequence[Summary], family: str, mask: BoolArray) -> list[MusicTest]:
-        """Test summaries of one family: those whose closed form is as wide beside refits.
+    def test(self, summaries: Sequence[Summary], mask: BoolArray) -> list[MusicTest]:
+        """Test summaries, each a family of its own.
 
         Parameters
         ----------
         summaries : sequence of Summary
-        family : str
-            For the log.
         mask : array of shape (n_vertices,), bool
             Vertices of the profiles that `Summary.again` is computed from.
 
         Returns
         -------
         list of MusicTest
-            Draws of the closed form, widened by the ratio; refits below a ratio of .8.
+            Draws of the closed form, widened by the ratio; below a ratio of .8 refits, the same
+            for all summaries.
         """
-        observed = [one.of(self.r) for one in summaries]
         kernel = linear_music_kernel(
             self.plans, self.responses, self.alphas, _weights(summaries), **self.options
         )
-        scaled = self.compare(summaries, mask)
-        LOGGER.info("group: over music, %s: %s", family, scaled.told)
-        if scaled.refits_instead:
-            return self._refits_instead(summaries, mask, scaled)
-        return self._closed(kernel, observed, scaled)
+        compared = [self.compare([one], mask) for one in summaries]
+        null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
+        tests = []
+        for k, (one, scaled) in enumerate(zip(summaries, compared, strict=True)):
+            LOGGER.info("group: over music, %s: %s", one.name, scaled.told)
+            tests += _tests(null.scaled(scaled.divisor), [scaled], [k])
+        narrow = [k for k, scaled in enumerate(compared) if scaled.refits_instead]
+        if narrow:
+            instead = self._refits_instead(
+                [summaries[k] for k in narrow], mask, [compared[k] for k in narrow]
+            )
+            for k, test in zip(narrow, instead, strict=True):
+                tests[k] = test
+        return tests
 
     def test_layers(
         self, vertices: FloatArray, scales: Sequence[float], mask: BoolArray
@@ -280,16 +289,8 @@ class MusicSide:
         ]
         scaled = self.compare(summaries, mask)
         LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
-        observed = [one.of(self.r) for one in summaries]
-        return self._closed(kernel, observed, scaled)
-
-    def _closed(
-        self, kernel: MusicKernel, observed: Sequence[float], scaled: Scaled
-    ) -> list[MusicTest]:
-        """Observed sums against draws of the closed form, widened by the ratio."""
-        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed).scaled(scaled.divisor)
-        columns = zip(null.observed, null.sd, null.p, null.draws, strict=True)
-        return [MusicTest(float(o), float(sd), float(p), d, scaled) for o, sd, p, d in columns]
+        null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
+        return _tests(null.scaled(scaled.divisor), [scaled] * n_layers, range(n_layers))
 
     def test_sets(self, sets: NDArray[np.intp], scaled: Scaled | None) -> FloatArray:
         """One-sided p of every layer's mean accuracy in disjoint sets, (n_sets, n_layers).
@@ -461,7 +462,7 @@ class MusicSide:
         return replace(found, told=replace(found.ratio, action="scaled").told)
 
     def _refits_instead(
-        self, summaries: Sequence[Summary], mask: BoolArray, scaled: Scaled
+        self, summaries: Sequence[Summary], mask: BoolArray, compared: Sequence[Scaled]
     ) -> list[MusicTest]:
         """Refits at the vertices of a coarser mesh, penalties kept; observed is thinned alike."""
         n_vertices = self.r.shape[2]
@@ -485,7 +486,7 @@ class MusicSide:
         p = two_sided_p(observed, draws)
         return [
             MusicTest(float(o), float(one.std()), float(q), one.astype(np.float32), scaled)
-            for o, one, q in zip(observed, draws, p, strict=True)
+            for o, one, q, scaled in zip(observed, draws, p, compared, strict=True)
         ]
 
     def refits(self, vertices: NDArray[np.intp]) -> FloatArray:
@@ -517,7 +518,9 @@ class MusicSide:
             found = np.empty((len(values), len(summaries)))
             for column, one in enumerate(summaries):
                 for row, (own, profile) in enumerate(zip(values, profiles, strict=True)):
-                    layers = one.layers if one.again is None else share * one.again(profile)
+                    layers = one.layers
+                    if one.again is not None:
+                        layers = share * one.again(profile, own[..., one.vertices != 0])
                     found[row, column] = np.einsum("pl,plv,v->", layers, own, one.vertices)
             return found
 
@@ -582,6 +585,18 @@ class MusicSide:
         there = np.flatnonzero(used & np.isfinite(self.r).all(axis=(0, 1)))
         rng = generator(self.seed, "vertices of the refits")
         return np.sort(rng.permutation(there)[:wanted])
+
+
+def _tests(
+    null: LinearMusicNull, compared: Sequence[Scaled], chosen: Sequence[int]
+) -> list[MusicTest]:
+    """Some summaries of a null in closed form, each with how its family was compared."""
+    return [
+        MusicTest(
+            float(null.observed[k]), float(null.sd[k]), float(null.p[k]), null.draws[k], scaled
+        )
+        for k, scaled in zip(chosen, compared, strict=True)
+    ]
 
 
 def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:

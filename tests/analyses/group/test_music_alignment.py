@@ -12,6 +12,7 @@ from test_over_music import EVERYBODY, N_PEOPLE, N_VERTICES, make_side
 from bids_app.analyses.group import over_music
 from bids_app.analyses.group.music_alignment import (
     MusicAlignment,
+    _anew,
     align_over_music,
     earlier_alignment,
 )
@@ -19,6 +20,7 @@ from bids_app.files import write_json
 from bids_app.group import gradient_weights
 from bids_app.group.claims import MUSIC, LevelTest
 from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.preference import slope_weights
 
 DEPTH = [0.0, 0.5, 1.0]
 MASK = np.arange(N_VERTICES) % 5 > 0
@@ -55,6 +57,19 @@ def test_the_statistic_is_a_mean_correlation_weighted_by_spread(found):
         r = values @ weights / spread
         assert result.tests[name].statistic == pytest.approx((spread * r).sum() / spread.sum())
         assert abs(result.tests[name].statistic) < 1
+
+
+@pytest.mark.parametrize("size", [0.01, 3.0])
+def test_a_refit_is_a_mean_correlation_whatever_the_spread_of_its_maps(size):
+    accuracies = size * np.random.default_rng(4).standard_normal((N_PEOPLE, 3, N_VERTICES))
+    ranks = gradient_weights(GRADIENT, MASK)
+    inside = ranks != 0
+    again = _anew(lambda ref: slope_weights(DEPTH, ref, "linear"), np.zeros((N_PEOPLE, 3)))
+    weights = again(accuracies[..., MASK].mean(axis=-1), accuracies[..., inside])
+    maps = np.einsum("pl,plv->pv", weights, accuracies)
+    spread = maps[:, inside].std(axis=1)
+    assert N_PEOPLE * spread.mean() == pytest.approx(1)
+    assert abs((maps @ ranks).sum()) < 1
 
 
 def test_what_has_no_weights_is_not_tested_and_the_rest_is(found):

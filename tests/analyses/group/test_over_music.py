@@ -151,7 +151,7 @@ def test_a_summary_is_the_weighted_sum_of_accuracies(side):
 
 def test_draws_are_as_wide_as_brute_force(side, forced):
     for summary, wanted in zip(summaries_of(), forced.T, strict=True):
-        (found,) = side.test([summary], summary.name, np.ones(N_VERTICES, dtype=bool))
+        (found,) = side.test([summary], np.ones(N_VERTICES, dtype=bool))
         assert found.statistic == pytest.approx(summary.of(side.r), rel=1e-5)
         assert found.sd == pytest.approx(wanted.std(), rel=0.3)
         assert found.level.n_draws == len(found.draws)
@@ -187,7 +187,7 @@ def test_layers_and_sets_agree_with_single_summaries(side):
     layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)
     for index, found in enumerate(layers):
         own = np.tile(np.eye(N_LAYERS)[index], (N_PEOPLE, 1)) / (N_PEOPLE * 2**index)
-        (alone,) = side.test([Summary("", own, ramp)], "", mask)
+        (alone,) = side.test([Summary("", own, ramp)], mask)
         assert found.statistic == pytest.approx(alone.statistic)
         ratio = found.scaled.divisor / alone.scaled.divisor
         assert found.sd * ratio == pytest.approx(alone.sd, rel=0.03)
@@ -207,7 +207,7 @@ def test_other_clocks_and_repeats_share_the_phases(tmp_path):
     side = make_side(tmp_path, labels, shift=0.3)
     assert side.alike == [0, 1, 2]
     summary = summaries_of()[0]
-    (found,) = side.test([summary], "mean", np.ones(N_VERTICES, dtype=bool))
+    (found,) = side.test([summary], np.ones(N_VERTICES, dtype=bool))
     wanted = brute_force(side, [summary], 40, np.arange(N_VERTICES))[:, 0]
     assert found.sd == pytest.approx(wanted.std(), rel=0.35)
     maps = side.test_maps([summary.layers], np.ones(N_VERTICES, dtype=bool), "", tail="greater")
@@ -219,7 +219,7 @@ def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monk
     narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     ratio = over_music.replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
     monkeypatch.setattr(MusicSide, "compare", lambda *_: over_music.Scaled(ratio, ratio.told))
-    (found,) = side.test(summaries_of()[:1], "mean", np.ones(N_VERTICES, dtype=bool))
+    (found,) = side.test(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     assert len(found.draws) == 40
     assert found.level.smallest == pytest.approx(1 / 41)
     assert "refits are drawn instead" in found.scaled.record["told"]
@@ -229,14 +229,16 @@ def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monk
 def test_weights_that_rest_on_a_reference_are_made_anew_in_refits(side):
     asked = []
 
-    def again(profiles):
-        asked.append(profiles.shape)
+    def again(profiles, accuracies):
+        asked.append((profiles.shape, accuracies.shape))
         return np.zeros((N_PEOPLE, N_LAYERS))
 
     ramp = summaries_of()[2]
     one = Summary("slope", ramp.layers, ramp.vertices, again)
     found = side.compare([one], np.ones(N_VERTICES, dtype=bool))
-    assert set(asked) == {(N_PEOPLE, N_LAYERS)}
+    n_vertices = asked[0][1][-1]
+    assert set(asked) == {((N_PEOPLE, N_LAYERS), (N_PEOPLE, N_LAYERS, n_vertices))}
+    assert 1 < n_vertices <= over_music.REFIT_VERTICES[1]
     # Weights of nothing do not vary, and nothing can be compared with them.
     assert found.ratio is None
     assert "do not vary" in found.told
