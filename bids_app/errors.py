@@ -5,6 +5,9 @@ The exit codes follow the BIDS-Apps execution specification (BEP027).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from bids_app.lookalikes import difference
@@ -116,6 +119,61 @@ class TryAgainError(MusencError, RuntimeError):
     """A lock is held or memory ran out: the same command may succeed later."""
 
     exit_code = 75
+
+
+@dataclass
+class Problems:
+    """Errors that are collected, to be told together.
+
+    Attributes
+    ----------
+    found : list of MusencError
+        In the order in which they were met; each text once.
+
+    Examples
+    --------
+    >>> problems = Problems()
+    >>> with problems.collecting():
+    ...     raise UsageError("No such gradient.")
+    >>> with problems.collecting():
+    ...     raise MissingInputError("No maps.")
+    >>> problems.tell("The group level cannot begin.")
+    Traceback (most recent call last):
+    bids_app.errors.UsageError: The group level cannot begin: 2 problems.
+      1. No such gradient.
+      2. No maps.
+    """
+
+    found: list[MusencError] = field(default_factory=list)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep an error of the block instead of raising it; what follows it there is not done."""
+        try:
+            yield
+        except MusencError as error:
+            if str(error) not in map(str, self.found):
+                self.found.append(error)
+
+    def tell(self, what: str) -> None:
+        """Raise what was found: one error as it is, several as one.
+
+        It is of the kind of the first, or a `UsageError` where there is one among them.
+
+        Raises
+        ------
+        MusencError
+        """
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            texts = [
+                f"  {number}. " + str(error).replace("\n", "\n   ")
+                for number, error in enumerate(self.found, start=1)
+            ]
+            first = f"{what.rstrip('.')}: {len(self.found)} problems."
+            usage = [error for error in self.found if isinstance(error, UsageError)]
+            raise type((usage or self.found)[0])("\n".join([first, *texts]))
 
 
 def check_shape(name: str, array: Any, *wanted: int | str) -> None:

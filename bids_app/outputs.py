@@ -61,7 +61,7 @@ def bidsignore(suffixes: Sequence[str]) -> str:
     """Content of ``.bidsignore``: what the validator does not know."""
     own = [f"*_{suffix}.*" for suffix in suffixes]
     pages = ["*.html", "CITATION.*", "figures", "log", "**/log"]
-    return "\n".join([*pages, *own, "group_*", "*.func.gii", ".musenc", ""])
+    return "\n".join([*pages, *own, "group_*", "*.func.gii", "features", ".musenc", ""])
 
 
 STAT_DESCRIPTIONS = {
@@ -234,6 +234,11 @@ class OutputTree:
         return self.root / f"group_{join_entities(entities)}{joint}{suffix}"
 
     @property
+    def features(self) -> Path:
+        """Folder of the features that the group level needs, kept from the cache."""
+        return self.root / "features"
+
+    @property
     def group_report(self) -> Path:
         """``group.html``."""
         return self.root / "group.html"
@@ -389,5 +394,6 @@ tpl-fsaverage/    group maps
 group_*           group tables
 *.html            reports
 logs/             settings and the status of every call
+features/         Gram matrices of the music, which the null over music of the group level needs
 .musenc/          cache of the stimulus side; may be deleted
 """

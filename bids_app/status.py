@@ -48,12 +48,15 @@ class Status:
     rows : list of StatusRow
     notes : list of str
         About the study as a whole.
+    stopped : int
+        Exit code of the error that ended the call; 0 where none did.
     """
 
     run_id: str
     level: str
     rows: list[StatusRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stopped: int = 0
 
     def add(self, participant: str, run: str, state: State, reason: str = "", **more: Any) -> None:
         """Add one row; `more` as in `StatusRow`."""
@@ -65,7 +68,12 @@ class Status:
 
     @property
     def exit_code(self) -> int:
-        """0 when something was done, nothing failed and no run had unusable files, else 1."""
+        """0 when something was done, nothing failed and no run had unusable files, else 1.
+
+        The code of the error that ended the call comes before these.
+        """
+        if self.stopped:
+            return self.stopped
         return 0 if self.count("done") > 0 and not self._failed and not self.n_problems else 1
 
     @property

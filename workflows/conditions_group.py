@@ -9,28 +9,25 @@ from bids_app.workflows.group_level import connect_all, group_step
 from bids_app.workflows.participant_level import raise_failure, run_workflow
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.group_plan import ConditionGroup, plan_group
+from bids_app.analyses.conditions.group_plan import ConditionGroup
 from bids_app.analyses.group.analysis import call
 from bids_app.analyses.registry import CONDITION_ANALYSES, write_group_report, write_results
 from bids_app.config import Config
-from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
 
-def run_conditions_group(config: Config, run_id: str) -> Status:
+def run_conditions_group(config: Config, group: ConditionGroup, run_id: str) -> Status:
     """Test the contrasts of conditions in the output folder over participants.
 
     Raises
     ------
     MusencError
-        If participants do not belong together, ratings cannot be read, or a step failed.
+        If a step failed.
     """
     tree = OutputTree(config.output_dir)
-    group = plan_group(config)
-    check_group_memory(group.memory, config.running.memory, len(group.participants))
     status = Status(run_id, "group")
     for label in tree.unfinished(CONDITIONS_LABEL):
         reason = "its maps of conditions are not complete: there is no settings file"

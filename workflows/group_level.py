@@ -12,20 +12,18 @@ from bids_app.workflows.running import raise_failure, run_workflow
 from bids_app.workflows.steps import connect_all, connect_by_name, step
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.group.checks import check_files, memory_of_group, tell_changes
+from bids_app.analyses.group.checks import tell_changes
 from bids_app.analyses.group.claims import told_claims
-from bids_app.analyses.group.collect import load_group, select_participants
+from bids_app.analyses.group.collect import load_group
+from bids_app.analyses.group_level import GroupPlan
 from bids_app.analyses.registry import (
     GroupSettings,
-    check_group_settings,
     choose_analyses,
-    group_settings,
     left_behind,
     write_group_report,
     write_results,
 )
-from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.inputs.estimate import check_group_memory
+from bids_app.config import Config
 from bids_app.outputs import OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
@@ -34,7 +32,7 @@ from bids_app.surface.atlas import absolute_atlas
 LOGGER = logging.getLogger("bids_app.workflows")
 
 
-def run_group_level(config: Config, run_id: str) -> Status:
+def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
     """Combine the participants of the output folder, one model after the other.
 
     Raises
@@ -42,21 +40,12 @@ def run_group_level(config: Config, run_id: str) -> Status:
     MusencError
         If a step failed.
     """
-    tree = OutputTree(config.output_dir)
-    chosen = bool(config.model.features or config.model.labels)
-    models = list(config.model.group_labels) if chosen else tree.models()
-    people = {
-        model: select_participants(tree, model, config.selection)
-        for model in models or [DEFAULT_FEATURES]
-    }
-    settings = group_settings(config)
-    check_group_settings(tree, people, settings)
+    tree, people, settings = OutputTree(config.output_dir), plan.people, plan.settings
     status = Status(run_id, "group")
-    for model, participants in people.items():
-        rows, _ = choose_analyses(tree, model, participants, config)
-        check_files(tree, model, participants, rows)
-        needed = memory_of_group(tree, model, participants)
-        check_group_memory(needed, config.running.memory, len(participants))
+    for option, reason in plan.absent.items():
+        LOGGER.warning("group: nothing is aligned with %s: %s", option, reason)
+        status.add("", f"alignment with {option}", "skipped", reason, problem=True)
+    for model in people:
         for label in tree.unfinished(model):
             reason = f"its maps of model-{model} are not complete: there is no settings file"
             LOGGER.warning("sub-%s is left out: %s", label, reason)

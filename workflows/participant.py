@@ -134,6 +134,7 @@ class _Builder:
                 compute_features,
                 self.config,
                 f"features_{label}",
+                tree=OutputTree(self.config.output_dir),
                 stimuli=stimuli,
                 space=model.space,
                 weights=model.weights,

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from bids_app.errors import (
     MusencError,
     NoStimulusError,
     NothingSelectedError,
+    Problems,
 )
 from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import write_text
@@ -79,10 +81,8 @@ def run(config: Config) -> int:
         return 0
     if config.running.reports_only:
         return redraw_reports(config)
-    if config.level == "group":
-        done: Status | int = run_group(config, run_id)
-    else:
-        done = run_participants(config, run_id)
+    with leaves_status(config, run_id):
+        done = (run_group if config.level == "group" else run_participants)(config, run_id)
     if isinstance(done, int):
         return done
     log = LOGGER.info if done.exit_code == 0 else LOGGER.error
@@ -95,31 +95,67 @@ def run_group(config: Config, run_id: str) -> Status:
 
     Raises
     ------
-    MissingInputError
-        If a rating difference is given, but there are no maps of conditions.
+    MusencError
+        All that would stop either, before any work; or what a step failed with.
     """
+    from bids_app.analyses.conditions.group_plan import plan_group
+    from bids_app.analyses.group_level import GroupPlan, plan_group_level
     from bids_app.workflows.conditions_group import run_conditions_group
     from bids_app.workflows.group_level import run_group_level
 
-    tree = OutputTree(config.output_dir)
+    tree, problems = OutputTree(config.output_dir), Problems()
     with_conditions, models = tree.participants_of(CONDITIONS_LABEL), tree.models()
-    rows: list[StatusRow] = []
+    group, plan = None, GroupPlan()
     if len(with_conditions) > 1 or (with_conditions and not models):
-        status = run_conditions_group(config, run_id)
+        with problems.collecting():
+            group = plan_group(config)
+    elif config.conditions.rating_difference is not None:
+        with problems.collecting():
+            raise MissingInputError(
+                "A rating difference needs maps of a contrast of at least four participants.",
+                where=tree.root,
+                found=f"maps of {len(with_conditions)}",
+                remedy="run the participant level with --contrast first",
+            )
+    if models or not with_conditions:
+        plan = plan_group_level(config, problems)
+    problems.tell("The group level cannot begin")
+    rows: list[StatusRow] = []
+    if group is not None:
+        status = run_conditions_group(config, group, run_id)
         if not models:
             return status
         rows = status.rows
-    elif config.conditions.rating_difference is not None:
-        raise MissingInputError(
-            "A rating difference needs maps of a contrast of at least four participants.",
-            where=tree.root,
-            found=f"maps of {len(with_conditions)}",
-            remedy="run the participant level with --contrast first",
-        )
-    status = run_group_level(config, run_id)
+    status = run_group_level(config, plan, run_id)
     status.rows[:0] = rows
     status.write(tree.status(run_id))
     return status
+
+
+@contextmanager
+def leaves_status(config: Config, run_id: str) -> Iterator[None]:
+    """Whatever ends the call, the output folder has a status file that says so."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        status = Status(run_id, config.level, stopped=getattr(error, "exit_code", 1))
+        if isinstance(error, KeyboardInterrupt):
+            status.stopped = 130
+        told = "interrupted" if status.stopped == 130 else str(error) or type(error).__name__
+        status.add("", "", "failed", told)
+        if not config.running.dry_run and may_hold_logs(config.output_dir):
+            with suppress(MusencError):
+                status.write(OutputTree(config.output_dir).status(run_id))
+        raise
+
+
+def may_hold_logs(folder: Path) -> bool:
+    """Whether a folder is, or may become, an output folder: nothing is left inside other data."""
+    description = "dataset_description.json"
+    if (folder / description).is_file():
+        return '"musenc-bidsapp"' in (folder / description).read_text(errors="replace")
+    outer = next((one for one in folder.resolve().parents if (one / description).is_file()), None)
+    return outer is None or (outer / "derivatives") in folder.resolve().parents
 
 
 def run_participants(config: Config, run_id: str) -> Status | int:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _FORMAT = 3
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
-_META = "features.json"
+DESCRIPTION = "features.json"
+"""File that closes a folder of matrices: what they are of."""
 _HOW_TO_MOVE = "give a folder you may write to with --cache-dir"
 
 
@@ -131,7 +132,7 @@ class FeatureGrams:
         """
         path = Path(path)
         try:
-            meta = json.loads((path / _META).read_text(encoding="utf-8"))
+            meta = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
             times = np.load(path / "patch_times.npy")
             lengths = meta.pop("n_patches")
             for layer in range(1, len(meta["layer_names"]) + 1):
@@ -212,10 +213,10 @@ def load_or_compute_grams(
     key = _cache_key(stimuli, checksums, weights, hop, space)
     cache_dir = Path(cache_dir)
     folder = cache_dir / f"{space.file_name}-{key[:20]}"
-    if not (folder / _META).is_file():
+    if not (folder / DESCRIPTION).is_file():
         with shared_lock(folder, timeout=_LOCK_SECONDS, remedy=_HOW_TO_MOVE):
             # Another process may have finished while this one waited.
-            if not (folder / _META).is_file():
+            if not (folder / DESCRIPTION).is_file():
                 layers = _layers(space, stimuli, weights, cache_dir, hop, device, progress)
                 meta = {
                     "key": key,
@@ -308,7 +309,7 @@ def _write(
                 "weights_label": getattr(weighted, "weights_label", ""),
             }
             text = json.dumps(content, indent=1, ensure_ascii=False)
-            (temporary / _META).write_text(text, encoding="utf-8")
+            (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
             temporary.chmod(0o755)
             # A folder without its description was left by a process that was killed.
             shutil.rmtree(folder, ignore_errors=True)

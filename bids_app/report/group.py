@@ -17,6 +17,7 @@ from bids_app.report.alignment import alignment_section, gradient_ends
 from bids_app.report.analyses import gradients_section
 from bids_app.report.claims import claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
+from bids_app.report.group_details import left_out
 from bids_app.report.history import not_used
 from bids_app.report.methods import group_methods
 from bids_app.report.page import (
@@ -159,7 +160,17 @@ def alignment_sections(files: GroupFiles) -> list[Section]:
     if files.preference_missing:
         return [alignment_section(files)]
     own = [alignment_section(one) for one in each_gradient(files)]
-    return [*gradients_section(files), *own]
+    return [*gradients_section(files), *own, *absent_gradients(files)]
+
+
+def absent_gradients(files: GroupFiles) -> list[Section]:
+    """Gradients that are not installed; no section without any."""
+    reasons = left_out(files, "alignment")
+    if not reasons:
+        return []
+    section = Section("alignment-absent", "Not aligned")
+    section.blocks += [Verdict(f"{reason}.", "warning") for reason in reasons]
+    return [section]
 
 
 def accuracy_verdict(files: GroupFiles) -> Block:

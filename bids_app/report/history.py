@@ -79,7 +79,7 @@ def not_used(folder: Folder, used: Collection[str]) -> list[StatusRow]:
             continue  # as above
         if content.get("level") == "participant":
             of_path: dict[str, list[StatusRow]] = {}
-            for row in rows:
+            for row in filter(lambda row: row.participant, rows):
                 of_path.setdefault(row.participant, []).append(row)
             found = of_path | found
     lost = (row for who in sorted(set(found) - set(used)) for row in found[who])

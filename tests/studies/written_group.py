@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, sidecar_of
@@ -79,3 +80,32 @@ def write_atlas(folder: Path, cuts: tuple[float, float] = (-40, 0)) -> str:
         paths.append(folder / f"hemi-{hemi}_three.label.gii")
         nib.save(image, paths[-1])
     return ",".join(map(str, paths))
+
+
+def write_features(
+    folder: Path, n_patches: int = 4, layers: tuple[str, ...] = ("a", "b")
+) -> FeatureGrams:
+    """A complete folder of Gram matrices, as in the cache."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(1, len(layers) + 1):
+        values = rng.standard_normal((n_patches, n_patches)).astype(np.float32)
+        np.save(folder / f"layer-{number:02d}.npy", values)
+    np.save(folder / "patch_times.npy", np.arange(float(n_patches)))
+    (folder / "picture.png").write_text("drawn")
+    meta = {
+        "key": "k",
+        "features": "envelope",
+        "hop": 1.0,
+        "labels": ["happy"],
+        "checksums": ["a"],
+        "durations": [4.0],
+        "layer_names": list(layers),
+        "n_units": [1] * len(layers),
+        "n_constant": [0] * len(layers),
+        "n_patches": [n_patches],
+        "weights_sha256": "",
+        "weights_label": "",
+    }
+    write_json(folder / "features.json", meta)
+    return FeatureGrams.load(folder)

@@ -14,7 +14,7 @@ from bids_app.analyses.group.collect import check_same_settings
 from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import InvalidInputError, MissingInputError
 from bids_app.inputs.conditions import read_rating_differences
-from bids_app.inputs.estimate import group_memory
+from bids_app.inputs.estimate import check_group_memory, group_memory
 from bids_app.inputs.locate import locate_dataset
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
@@ -86,9 +86,9 @@ def plan_group(config: Config) -> ConditionGroup:
 
     Raises
     ------
-    InvalidInputError, MissingInputError, BadDataError
-        If participants do not belong together, ratings cannot be read, or the output folder holds
-        results of other settings.
+    InvalidInputError, MissingInputError, BadDataError, TryAgainError
+        If participants do not belong together, ratings cannot be read, the output folder holds
+        results of other settings, or memory does not suffice.
     """
     tree = OutputTree(config.output_dir)
     participants = choose_participants(config)
@@ -105,7 +105,7 @@ def plan_group(config: Config) -> ConditionGroup:
         if ratings is not None and participant not in ratings:
             LOGGER.warning("sub-%s has no rating difference: kept out", participant)
     first = stored[participants[0]]
-    return ConditionGroup(
+    group = ConditionGroup(
         participants=participants,
         space=str(first["Settings"]["space"]),
         contrasts=first["Contrasts"],
@@ -116,6 +116,8 @@ def plan_group(config: Config) -> ConditionGroup:
         scheme=config.conditions.difference_test,
         settings=settings,
     )
+    check_group_memory(group.memory, config.running.memory, len(participants))
+    return group
 
 
 def choose_participants(config: Config) -> list[str]:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.group.accuracy import GroupAccuracy
-from bids_app.analyses.group.analysis import settings_of_files
+from bids_app.analyses.group.analysis import settings_of_files, state
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import (
@@ -28,7 +28,7 @@ from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Config, Statistics
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, MissingInputError
 from bids_app.files import sha256_of_file
 from bids_app.group import (
     AlignmentResult,
@@ -44,7 +44,13 @@ from bids_app.group import (
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
 from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree
-from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, fslr_spheres, gradient_files
+from bids_app.resources import (
+    BUNDLED_CORTEX,
+    FIRST_GRADIENT,
+    choose_gradient,
+    fslr_spheres,
+    gradient_files,
+)
 from bids_app.statistics import fisher_z
 from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
@@ -155,6 +161,19 @@ class AlignmentReport:
         ]
 
 
+class Alignments(dict[str, AlignmentReport]):
+    """Alignments by the label of the gradient; `absent` says which gradients there are not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.absent: dict[str, str] = {}
+
+    @property
+    def states(self) -> list[dict[str, str]]:
+        """What was left out, and why."""
+        return [state("alignment", name, reason) for name, reason in self.absent.items()]
+
+
 def load_gradient(option: str, space: str) -> Gradient:
     """Read a gradient and bring it onto the analysis mesh, that of `space`.
 
@@ -240,10 +259,31 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
             )
 
 
+def missing_gradient(option: str, space: str) -> str:
+    """Why nothing can be aligned with a gradient: it, or its spheres, are not installed.
+
+    Raises
+    ------
+    MissingInputError, UsageError, BadDataError
+        Files that the user gave are not there, or a gradient cannot be used.
+    """
+    if choose_gradient(option).name == "file":
+        gradient_files(option)
+    try:
+        load_gradient(option, space)
+    except MissingInputError as error:
+        return f"{error.what.rstrip('.')} ({error.where}); {error.remedy}"
+    return ""
+
+
 def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
-    """Settings of the alignment with every gradient."""
-    chosen = [gradient_files(option) for option in config.statistics.gradients]
-    files = [(one.label, one.paths) for one in chosen]
+    """Settings of the alignment with every gradient but those that are not installed."""
+    chosen = [choose_gradient(option) for option in config.statistics.gradients]
+    files = [
+        (one.label, one.paths)
+        for one in chosen
+        if one.name == "file" or all(path.is_file() for path in one.paths)
+    ]
     absent, own = "A gradient file is not there.", config.alignment_settings()
     return settings_of_files("gradient", absent, files, own)
 
@@ -256,15 +296,18 @@ def align_with_gradients(
     heard: Heard,
     statistics: Statistics,
     n_threads: int,
-) -> dict[str, AlignmentReport]:
+) -> Alignments:
     """Alignment of layer preference with every gradient, by label."""
+    aligned = Alignments()
     if preference is None:
         reason = preference_missing(data.depth, statistics.slope_model)
         LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
-        return {}
-    aligned = {}
+        return aligned
     side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     for option in statistics.gradients:
+        if reason := missing_gradient(option, data.space):
+            aligned.absent[choose_gradient(option).name] = reason
+            continue
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
         gradient = _without_wall(load_gradient(option, data.space), data)
         known = (

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,7 +271,19 @@ def _check_depth(
             )
 
 
-def same_inputs(tree: OutputTree, data: GroupData, desc: str = "") -> bool:
+class Basis(Protocol):
+    """What a group result rests on."""
+
+    @property
+    def model(self) -> str:
+        """Model label."""
+
+    @property
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """Participant_id and the checksum of an input, sha256_left, of each."""
+
+
+def same_inputs(tree: OutputTree, data: Basis, desc: str = "") -> bool:
     """Whether the folder has a group result of the same participants and maps."""
     path = tree.group_table("settings.json", model=data.model, desc=desc)
     if not path.is_file():

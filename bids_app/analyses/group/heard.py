@@ -27,6 +27,7 @@ from bids_app.config import Model
 from bids_app.encoding import EncodingPlan
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
+from bids_app.features.kept import find_grams, keep_grams
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -145,9 +146,9 @@ def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Pa
     for stale in folder.glob(f"{REFITS}-*.npy"):  # of a run with other responses
         stale.unlink()
     stored = read_encoding(tree, data.participants[0], data.model)
-    grams = cache_dir / str(stored.get("FeaturesFolder", ""))
-    if not (grams / "features.json").is_file():
-        return _nothing(f"the features of the music are not in {cache_dir}; give --cache-dir")
+    grams = kept_features(tree, str(stored.get("FeaturesFolder", "")), cache_dir)
+    if grams is None:
+        return _nothing(no_features(tree, cache_dir))
     clocks: dict[int, Presentations] = {}
     files: dict[int, list[Path]] = {}
     without: dict[str, str] = {}
@@ -185,6 +186,33 @@ def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Pa
         left_out=left_out,
         grams=grams,
         checksums={name: str(sha) for name, sha in stored["Stimuli"].items()},
+    )
+
+
+def kept_features(tree: OutputTree, name: str, cache_dir: Path) -> Path | None:
+    """Folder of the Gram matrices: what the output folder keeps, else the cache, which is kept.
+
+    Raises
+    ------
+    BadDataError
+        They are not as they were written.
+    """
+    found = find_grams(name, (tree.features, cache_dir))
+    if found is None:
+        return None
+    grams = FeatureGrams.load(found)
+    for layer in range(1, len(grams.layer_names) + 1):
+        grams.gram(layer)  # what is damaged is not kept
+    if reason := keep_grams(grams, tree.features):
+        LOGGER.warning("group: %s", reason)
+    return found
+
+
+def no_features(tree: OutputTree, cache_dir: Path) -> str:
+    """That the features are nowhere."""
+    return (
+        f"the features of the music are not in {tree.features} and not in {cache_dir}; give the "
+        "--cache-dir of the participant level"
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.clock import share_clock, stack_responses
-from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.config import Statistics
 from bids_app.group import IscResult, isc
 from bids_app.outputs import OutputTree
@@ -34,16 +34,22 @@ class IscOutcome:
         Who and what was left out, and why.
     participants : list of str
         Who went in, with ``sub-``.
+    kept : bool
+        Whether the maps are those of an earlier result of the same participants.
     """
 
     result: IscResult | None
     stimuli: list[str]
     reasons: list[str]
     participants: list[str]
+    kept: bool = False
 
     @property
     def states(self) -> list[dict[str, str]]:
         """What went in, and what was left out."""
+        if self.kept:
+            told = f"the earlier result stays: {'; '.join(self.reasons)}"
+            return [state("isc", reason=told, done=True)]
         done = [state("isc", stimulus) for stimulus in self.stimuli]
         return done + [state("isc", reason=reason) for reason in self.reasons]
 
@@ -73,7 +79,12 @@ def group_isc(
         stacks = [stack_responses(tree, shared, s, data.space, folder).values for s in used]
         result = isc(stacks, seed=statistics.random_seed)
     people = [f"sub-{who}" for who in shared.participants]
-    return IscOutcome(result, used, reasons, people)
+    kept = (
+        result is None
+        and same_inputs(tree, data)
+        and tree.group_map("L", data.space, stat="isc", desc="pairwise").is_file()
+    )
+    return IscOutcome(result, used, reasons, people, kept)
 
 
 _OUTPUTS = tuple(

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from bids_app.analyses.declare import MapOutput
-from bids_app.analyses.folder.read import read_maps
+from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide, Scaled
 from bids_app.config import Statistics
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -46,6 +47,8 @@ class MusicNull:
         Participants behind it.
     scaled, mean_scaled : Scaled or None
         How the closed form compares with refits.
+    known, mean_known : mapping or None
+        The same of an earlier result, as its sidecars have it.
     """
 
     sd: FloatArray | None = None
@@ -60,6 +63,8 @@ class MusicNull:
     n_people: int = 0
     scaled: Scaled | None = None
     mean_scaled: Scaled | None = None
+    known: Mapping[str, Any] | None = None
+    mean_known: Mapping[str, Any] | None = None
 
     @property
     def there(self) -> bool:
@@ -67,14 +72,14 @@ class MusicNull:
         return self.q is not None and self.mean_q is not None
 
     @property
-    def check(self) -> dict[str, Any] | None:
+    def check(self) -> Mapping[str, Any] | None:
         """The comparison with refits as the sidecar has it."""
-        return None if self.scaled is None else self.scaled.record
+        return self.known if self.scaled is None else self.scaled.record
 
     @property
-    def mean_check(self) -> dict[str, Any] | None:
+    def mean_check(self) -> Mapping[str, Any] | None:
         """The same of the layer average."""
-        return None if self.mean_scaled is None else self.mean_scaled.record
+        return self.mean_known if self.mean_scaled is None else self.mean_scaled.record
 
     @property
     def states(self) -> list[dict[str, str]]:
@@ -143,8 +148,27 @@ def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | 
             return None
         values = read_maps(left, data.space, n_arrays=count).astype(np.float64)
         maps[name] = values if count > 1 or not name.startswith("mean") else values[0]
+        maps["mean_known" if name.startswith("mean") else "known"] = told = read_record(
+            sidecar_of(left)
+        )
     LOGGER.info("group: p over music of the earlier result stay")
-    return MusicNull(**maps, reasons=[reason], kept=True)
+    left_out = {str(who): str(why) for who, why in dict(told.get("LeftOut") or {}).items()}
+    behind = [k for k, who in enumerate(data.participants) if who not in left_out]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd = data.r[behind].astype(np.float64).mean(axis=0) / special.ndtri(1 - maps["p"])
+    return MusicNull(
+        sd=np.where(sd > 0, sd, np.nan),
+        p=maps["p"],
+        q=maps["q"],
+        mean_p=maps["mean_p"],
+        mean_q=maps["mean_q"],
+        reasons=[reason],
+        kept=True,
+        left_out=left_out,
+        n_people=len(behind),
+        known=maps["known"].get("RefitCheck"),
+        mean_known=maps["mean_known"].get("RefitCheck"),
+    )
 
 
 _NULL = "null over music: phases of the responses rotated alike in all participants"

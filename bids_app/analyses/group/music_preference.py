@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput
-from bids_app.analyses.folder.read import read_maps
+from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.group.accuracy import usable_vertices
 from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
@@ -19,7 +20,7 @@ from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
 from bids_app.analyses.group.over_music import MusicSide, Scaled
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.config import Statistics
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -37,6 +38,8 @@ class MusicPreference:
         q over vertices.
     slope_scaled, curvature_scaled : Scaled or None
         How the closed form compares with refits.
+    slope_known, curvature_known : mapping or None
+        The same of an earlier result, as its sidecars have it.
     reason : str
         Why there is nothing, or nothing new.
     """
@@ -47,17 +50,21 @@ class MusicPreference:
     curvature_q: FloatArray | None = None
     slope_scaled: Scaled | None = None
     curvature_scaled: Scaled | None = None
+    slope_known: Mapping[str, Any] | None = None
+    curvature_known: Mapping[str, Any] | None = None
     reason: str = ""
 
     @property
-    def slope_check(self) -> dict[str, Any] | None:
+    def slope_check(self) -> Mapping[str, Any] | None:
         """The comparison with refits as the sidecar has it."""
-        return None if self.slope_scaled is None else self.slope_scaled.record
+        return self.slope_known if self.slope_scaled is None else self.slope_scaled.record
 
     @property
-    def curvature_check(self) -> dict[str, Any] | None:
+    def curvature_check(self) -> Mapping[str, Any] | None:
         """The same of the curvature."""
-        return None if self.curvature_scaled is None else self.curvature_scaled.record
+        if self.curvature_scaled is None:
+            return self.curvature_known
+        return self.curvature_scaled.record
 
     @property
     def states(self) -> list[dict[str, str]]:
@@ -118,6 +125,7 @@ def _earlier(tree: OutputTree, data: GroupData) -> dict[str, Any]:
             if left.is_file():
                 values = read_maps(left, data.space, n_arrays=1)[0]
                 found[f"{name}_{stat}"] = values.astype(np.float64)
+                found[f"{name}_known"] = read_record(sidecar_of(left)).get("RefitCheck")
     return found
 
 

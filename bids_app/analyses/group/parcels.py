@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import Settings
+from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import GroupAnalysis, settings_of_files
-from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
@@ -20,7 +21,7 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Config, Statistics
 from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
 from bids_app.group.claims import holds
-from bids_app.outputs import PARCELS_DESC, OutputTree
+from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, sidecar_of
 from bids_app.preference import centroid, preferred_layer
 from bids_app.report.group import Shown
 from bids_app.report.parcels import regions_section
@@ -94,9 +95,45 @@ def summarize_atlases(
     side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     atlases = [read_atlas(option, data.r.shape[2]) for option in statistics.atlases]
     return {
-        atlas.label: summarize_atlas(data, accuracy, preference, atlas, side, statistics)
+        atlas.label: summarize_atlas(
+            data,
+            accuracy,
+            preference,
+            atlas,
+            earlier_regions(tree, data, atlas, side) if isinstance(side, str) else side,
+            statistics,
+        )
         for atlas in atlases
     }
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierRegions:
+    """What the folder has of an atlas over music, where nothing new is tested.
+
+    Attributes
+    ----------
+    p : mapping from str to array of shape (n_regions,)
+        ``accuracy`` and ``slope``; empty where there is nothing.
+    told : mapping
+        How the closed forms compared with refits, and why nothing new is tested.
+    """
+
+    p: Mapping[str, FloatArray] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+def earlier_regions(tree: OutputTree, data: GroupData, atlas: Atlas, reason: str) -> EarlierRegions:
+    """The p over music that the folder has of the same atlas, participants and maps."""
+    desc = labeled(PARCELS_DESC, atlas.label)
+    table = tree.group_table("summary.tsv", model=data.model, desc=desc)
+    if not (same_inputs(tree, data, desc) and table.is_file()):
+        return EarlierRegions(told={"told": reason})
+    names = ("accuracy", "slope")
+    read = read_rows(table, ("region", *(f"{name}_p_music" for name in names)))
+    known = read_record(sidecar_of(table)).get("Music") or {}
+    told = dict(known) | {"told": f"of an earlier result: {reason}"}
+    return EarlierRegions({name: read[f"{name}_p_music"].to_numpy(float) for name in names}, told)
 
 
 def summarize_atlas(
@@ -104,12 +141,12 @@ def summarize_atlas(
     accuracy: GroupAccuracy,
     preference: GroupPreference | None,
     atlas: Atlas,
-    side: MusicSide | str,
+    side: MusicSide | EarlierRegions,
     statistics: Statistics,
 ) -> AtlasSummary:
     """Area-weighted means of the participants' maps over an atlas' regions, and their tests.
 
-    `side` may be the reason why nothing is tested over music.
+    `side` may be what is known over music where nothing can be tested.
     """
     areas = load_mesh(data.space).areas
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
@@ -124,8 +161,11 @@ def summarize_atlas(
     inside = np.bincount(atlas.regions[accuracy.mask], minlength=max(atlas.names) + 1)
     weights = None if preference is None else preference.slope_weights.mean(axis=0)
     over_music = {name: np.full(n_regions, np.nan) for name in ("accuracy", "slope")}
-    record: dict[str, Any] = {"told": side} if isinstance(side, str) else {}
-    if not isinstance(side, str):
+    record: Mapping[str, Any]
+    if isinstance(side, EarlierRegions):
+        over_music |= {name: p for name, p in side.p.items() if len(p) == n_regions}
+        record = side.told
+    else:
         sets = np.searchsorted(profiles.labels, atlas.regions)
         sets = np.where(np.isin(atlas.regions, profiles.labels), sets, -1)
         found, record = side.test_regions(sets, areas, weights)

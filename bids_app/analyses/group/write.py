@@ -68,6 +68,7 @@ class GroupWriter:
         self.participants = [f"sub-{name}" for name in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
+        self.earlier = self._earlier()
         claimed = tree.model_settings(data.model)
         known = read_record(claimed, Settings=dict)["Settings"] if claimed.exists() else {}
         self.cortex = known.get("cortex_mask")
@@ -145,11 +146,40 @@ class GroupWriter:
         self.done.unlink(missing_ok=True)
 
     def finish(self, **fields: Any) -> None:
-        """The file that marks the analysis as complete, with what `fields` say of it."""
+        """The file that marks the analysis as complete, with what `fields` say of it.
+
+        What an earlier result has beside it stays where it is of the same inputs, and goes else.
+        """
+        rest = [path for path in self.earlier if path not in self.written and path.is_file()]
+        if not self.same:
+            for path in rest:
+                path.unlink()
+            rest = []
         inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
-        told = {"Participants": self.participants, **inputs, **fields}
-        write_settings(self.tree, self.done, self.settings, self.written, **told)
+        stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
+        told = {"Participants": self.participants, **inputs, **stays, **fields}
+        write_settings(self.tree, self.done, self.settings, [*self.written, *rest], **told)
         self.written.append(self.done)
+
+    def _earlier(self) -> list[Path]:
+        """Files of the result that is there; `same` says whether it is of the same inputs."""
+        self.same = False
+        if not self.done.is_file():
+            return []
+        known = read_record(self.done, Participants=list)
+        self.same = (
+            known.get("SettingsHash") == settings_hash(self.settings)
+            and sorted(map(str, known["Participants"])) == sorted(self.participants)
+            and known.get("InputsSHA256", {}) == self.inputs
+        )
+        # Files of no model may be another one's; participants' files are never the group's.
+        return [
+            self.tree.root / str(name)
+            for name in known.get("Outputs") or []
+            if str(name).startswith(("group_", "tpl-"))
+            and ".." not in str(name)
+            and f"model-{self.model}_" in str(name)
+        ]
 
 
 def _attribute(result: Any, path: str) -> Any:

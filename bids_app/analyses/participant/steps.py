@@ -16,6 +16,7 @@ from bids_app.analyses.participant.write import write_participant
 from bids_app.config import Cleaning, FeatureSpace, Model, Statistics
 from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.kept import keep_grams
 from bids_app.features.loudness import Loudness
 from bids_app.features.vggish import resolve_device
 from bids_app.inputs.records import BoldRun
@@ -28,9 +29,18 @@ Stimuli = Sequence[tuple[str, Path]]
 
 
 def compute_features(
-    stimuli: Stimuli, space: FeatureSpace, weights: str, model: Model, cache_dir: Path, device: str
+    tree: OutputTree,
+    stimuli: Stimuli,
+    space: FeatureSpace,
+    weights: str,
+    model: Model,
+    cache_dir: Path,
+    device: str,
 ) -> FeatureGrams:
-    """Gram matrix of every layer over all stimuli, from the cache where it is there."""
+    """Gram matrix of every layer over all stimuli, from the cache where it is there.
+
+    The output folder keeps them too, for the group level.
+    """
     grams = load_or_compute_grams(
         stimuli,
         weights or None,
@@ -40,6 +50,8 @@ def compute_features(
         device=resolve_device(device) if weights else "cpu",
         progress=lambda message: LOGGER.info("features: %s", message),
     )
+    if reason := keep_grams(grams, tree.features):
+        LOGGER.warning("features: %s", reason)
     try:
         draw_stimuli(grams, stimuli)
     except CannotWriteError as error:

@@ -24,7 +24,7 @@ from bids_app.analyses.folder.read import (
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEffects, group_effects
-from bids_app.analyses.ratings.layer_music import ScoresMusic, scores_music
+from bids_app.analyses.ratings.layer_music import ScoresMusic, earlier_scores, scores_music
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
@@ -358,6 +358,9 @@ def _test_scores(
         statistics,
         n_threads,
     )
+    if music.reason:
+        earlier = earlier_scores(tree, group, scores.layer_names, scores.scales, music.reason)
+        music = earlier or music
     read = [_read_changes(tree.scores(p, model, "changes"), scores) for p in kept]
     tables = [table for table in read if table is not None]
     if len(tables) < len(kept):

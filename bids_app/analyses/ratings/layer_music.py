@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import damaged, read_participant, read_rows
+from bids_app.analyses.group.collect import Basis, same_inputs
+from bids_app.analyses.group.heard import kept_features, no_features
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.ratings.layer_scores import DELAYS
 from bids_app.config import Model, Statistics
@@ -44,6 +46,28 @@ class ScoresMusic:
     p: FloatArray = field(repr=False)
     p_max: FloatArray = field(repr=False)
     reason: str = ""
+
+
+def earlier_scores(
+    tree: OutputTree, group: Basis, layer_names: Sequence[str], scales: Sequence[str], reason: str
+) -> ScoresMusic | None:
+    """The p over music that the folder has of the same participants and scores."""
+    table = tree.group_table("scores.tsv", model=group.model, desc=RATINGS_DESC)
+    if not (same_inputs(tree, group, RATINGS_DESC) and table.is_file()):
+        return None
+    read = read_rows(table, _COLUMNS, scale=str, name=str)
+    if len(read) != len(scales) * len(layer_names) or list(dict.fromkeys(read["scale"])) != list(
+        scales
+    ):
+        return None
+    shape = (len(scales), len(layer_names))
+    p, p_max = (read[name].to_numpy(float).reshape(shape).T for name in _COLUMNS)
+    if not np.isfinite(p).any():
+        return None
+    return ScoresMusic(p, p_max, f"p of the earlier result stay: {reason}")
+
+
+_COLUMNS = ("p_music", "p_music_corrected")
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,10 +221,9 @@ def _grams(tree: OutputTree, participant: str, model: str, cache_dir: Path) -> F
     path = tree.participant_settings(participant, model)
     if not path.is_file():
         return f"sub-{participant} has no encoding maps of {model}"
-    folder = cache_dir / str(read_participant(path).get("FeaturesFolder", ""))
-    if not (folder / "features.json").is_file():
-        return f"the features of the music are not in {cache_dir}; give --cache-dir"
-    return FeatureGrams.load(folder)
+    name = str(read_participant(path).get("FeaturesFolder", ""))
+    folder = kept_features(tree, name, cache_dir)
+    return no_features(tree, cache_dir) if folder is None else FeatureGrams.load(folder)
 
 
 def _rater(

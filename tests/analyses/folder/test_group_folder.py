@@ -154,7 +154,8 @@ def test_a_gradient_of_another_density_is_refused(folder, tmp_path, capfd):
 
 
 def test_an_atlas_of_another_mesh_is_refused(folder, gradient, tmp_path, capfd):
-    values = write_gradient(tmp_path, np.ones(2 * 2562))
+    (tmp_path / "atlas").mkdir()
+    values = write_gradient(tmp_path / "atlas", np.ones(2 * 2562))
     assert run(folder, gradient, "--atlas", values, "--n-permutations", "2") == 65
     message = capfd.readouterr().err
     assert "2562 vertices" in message

@@ -125,7 +125,9 @@ def folder(tmp_path):
 
 def test_others_keep_their_correlation_where_one_has_another_rate(folder, tmp_path):
     people = list(folder.values)
-    data = SimpleNamespace(participants=people, stimuli=["happy"], space="fsaverage3")
+    data = SimpleNamespace(
+        model="vggish", participants=people, stimuli=["happy"], space="fsaverage3"
+    )
     found = group_isc(folder.tree, data, tmp_path, Statistics(random_seed=7))
     kept = np.stack([folder.values[who] for who in ("01", "03", "04", "05")])
     np.testing.assert_allclose(found.result.pairwise, isc(kept, seed=7).pairwise)
@@ -136,7 +138,9 @@ def test_others_keep_their_correlation_where_one_has_another_rate(folder, tmp_pa
 
 
 def test_too_few_of_one_rate_is_a_reason_with_names(folder, tmp_path):
-    data = SimpleNamespace(participants=["01", "02", "03"], stimuli=["happy"], space="fsaverage3")
+    data = SimpleNamespace(
+        model="vggish", participants=["01", "02", "03"], stimuli=["happy"], space="fsaverage3"
+    )
     found = group_isc(folder.tree, data, tmp_path, Statistics(random_seed=7))
     assert found.result is None
     assert found.stimuli == []

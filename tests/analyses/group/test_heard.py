@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from written_group import write_features
 
 from bids_app.analyses.group.heard import (
     Presentations,
@@ -108,7 +110,7 @@ def study(tmp_path):
     data = SimpleNamespace(
         participants=people, model="vggish", stimuli=["happy", "sad"], space=SPACE
     )
-    write_json(tmp_path / "cache" / "vggish-0" / "features.json", {})
+    write_features(tmp_path / "cache" / "vggish-0")
     return tree, data, tmp_path
 
 
@@ -135,6 +137,8 @@ def test_without_features_or_responses_nothing_is_tested_and_the_reason_is_told(
     assert not heard.there
     assert "features of the music are not in" in heard.reasons[0]
     assert "--cache-dir" in heard.reasons[0]
+    collect_heard(tree, data, root / "cache", root)
+    shutil.rmtree(root / "cache")  # they are kept from now on
     tree.participant_bold("02", "L", SPACE, stim="sad").unlink()
     heard = collect_heard(tree, data, root / "cache", root)
     assert heard.people == (0, 2)

@@ -1,0 +1,118 @@
+"""The plan of the group level: who, which models, and all that would stop it, before any work."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_app.analyses.folder.read import read_participant
+from bids_app.analyses.group.alignment import missing_gradient
+from bids_app.analyses.group.checks import check_files, memory_of_group
+from bids_app.analyses.group.collect import select_participants
+from bids_app.analyses.registry import (
+    GroupSettings,
+    check_group_settings,
+    choose_analyses,
+    group_settings,
+)
+from bids_app.config import DEFAULT_FEATURES, Config
+from bids_app.errors import CannotWriteError, Problems
+from bids_app.inputs.estimate import check_group_memory
+from bids_app.outputs import N_VERTICES, OutputTree
+from bids_app.resources import choose_gradient, gradient_files
+from bids_app.surface.atlas import atlas_files, read_atlas
+from bids_app.surface.mesh import load_mesh
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """What the group level does about encoding models.
+
+    Attributes
+    ----------
+    people : dict from model label to list of str
+        Participants with complete maps.
+    settings : GroupSettings
+        Of every analysis.
+    absent : dict from str to str
+        Gradients that are not installed, and why nothing is aligned with them.
+    """
+
+    people: dict[str, list[str]] = field(default_factory=dict)
+    settings: GroupSettings = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
+    """Choose participants, and find what would stop the group level, all of it.
+
+    Parameters
+    ----------
+    config : Config
+    problems : Problems
+        Takes everything that is found; with any the plan is of no use.
+    """
+    tree, plan = OutputTree(config.output_dir), GroupPlan()
+    chosen = bool(config.model.features or config.model.labels)
+    models = [DEFAULT_FEATURES]
+    with problems.collecting():
+        models = list(config.model.group_labels) if chosen else tree.models() or models
+    for model in models:
+        with problems.collecting():
+            plan.people[model] = select_participants(tree, model, config.selection)
+    with problems.collecting():
+        check_writable(tree)
+    spaces = set()
+    for model, participants in plan.people.items():
+        with problems.collecting():
+            rows, _ = choose_analyses(tree, model, participants, config)
+            check_files(tree, model, participants, rows)
+            stored = read_participant(tree.participant_settings(participants[0], model))
+            needed = memory_of_group(tree, model, participants)
+            check_group_memory(needed, config.running.memory, len(participants))
+            spaces.add(str(stored["Settings"]["space"]))
+    usable = set()
+    for space in sorted(spaces):
+        with problems.collecting():
+            load_mesh(space)
+            usable.add(space)
+    before = len(problems.found)
+    for option in config.statistics.gradients:
+        with problems.collecting():
+            if choose_gradient(option).name == "file":
+                gradient_files(option)
+        for space in sorted(usable):
+            with problems.collecting():
+                if reason := missing_gradient(option, space):
+                    plan.absent[option] = reason
+    for option in config.statistics.atlases:
+        with problems.collecting():
+            atlas_files(option)
+        for space in sorted(usable):
+            with problems.collecting():
+                read_atlas(option, 2 * N_VERTICES[space])
+    if len(problems.found) == before:  # the settings hold the checksums of these files
+        with problems.collecting():
+            plan.settings.update(group_settings(config))
+            check_group_settings(tree, plan.people, plan.settings)
+    return plan
+
+
+def check_writable(tree: OutputTree) -> None:
+    """Whether results can be written into the output folder.
+
+    Raises
+    ------
+    CannotWriteError
+    """
+    for folder in (tree.root, tree.root / "logs", tree.root / "tpl-fsaverage" / "func"):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise CannotWriteError(
+                "The results cannot be written.",
+                where=folder,
+                found=f"{there} is {'not writable' if there.is_dir() else 'no folder'}",
+                wanted="a folder that can be written to",
+                remedy=f"mount it so (docker: without :ro), or free its name: {Path(there).name}",
+            )
