@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bids_app.lookalikes import difference
+from bids_app.plain import plain_lines
+
+_LONGEST = 4000
 
 
 class MusencError(Exception):
@@ -56,13 +59,18 @@ class MusencError(Exception):
             ("do this", self.remedy),
         ):
             if value is not None:
-                lines.append(f"  {label}: {value}")
+                lines.append(f"  {label}: {_short(plain_lines(value))}")
             if label == "wanted" and (differs := difference(str(self.found), str(self.wanted))):
                 lines.append(f"  they look the same: {differs}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def _short(text: str) -> str:
+    """A text of a length that somebody reads."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
 
 
 class UsageError(MusencError, ValueError):
@@ -200,4 +208,5 @@ def check_shape(name: str, array: Any, *wanted: int | str) -> None:
 
 def reason_of(error: MusencError) -> str:
     """An error in one line, for tables and logs."""
-    return " ".join(str(part) for part in (error.what, error.where, error.found) if part)
+    parts = (error.what, error.where, error.found)
+    return " ".join(_short(plain_lines(part)) for part in parts if part)

@@ -15,6 +15,7 @@ from bids_app.analyses.group.claims import told_claims
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
+from bids_app.log import tell
 from bids_app.outputs import (
     EMOTION_LABEL,
     HEMISPHERES,
@@ -112,7 +113,7 @@ def run_demo(
         found += [f"  the untrained control: {_layers_found(tree, study.truth, labels[1]).strip()}"]
     found += [_feeling_found(tree, study.truth, scale, labels[0]) for scale in study.truth.feeling]
     recovered = "\n".join(found)
-    print(f"""
+    tell(f"""
 The demo is complete after {time.monotonic() - started:.0f} s.
 
 {recovered}

@@ -17,6 +17,7 @@ from typing import Literal
 from bids_app import __version__
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, MusencError
 from bids_app.limits import cpu_limit, format_bytes, memory_limit
+from bids_app.log import tell
 from bids_app.resources import Resource, catalog, file_state, resources_dir
 
 PACKAGES = (
@@ -86,10 +87,10 @@ def _run_doctor(options: argparse.Namespace) -> int:
     for check in checks:
         for finding in check():
             findings.append(finding)
-            print(_line(finding), flush=True)
+            tell(_line(finding))
     problems = [finding for finding in findings if finding.state == "problem"]
     found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    print(f"\n{found}" if problems else "\nready; runs need no network")
+    tell(f"\n{found}" if problems else "\nready; runs need no network")
     return problems[0].exit_code if problems else 0
 
 

@@ -11,6 +11,7 @@ from bids_app.inputs.estimate import Estimate, check_memory
 from bids_app.inputs.plan_text import format_plan, skipped_text
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
+from bids_app.log import tell
 from bids_app.outputs import ENTITY_ORDER, join_entities, parse_entities
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
     parts.append(f"cortex: {cortex_text(mask)}")
-    print("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
+    tell("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
     studies = [plan, conditions.study if conditions else None]
     return 1 if problems or any(study and study.has_problems for study in studies) else 0

@@ -11,6 +11,7 @@ from bids_app.cli.parser import add_option
 from bids_app.config import DEFAULT_FEATURES, Model, Running
 from bids_app.errors import UsageError
 from bids_app.features.registry import find_space
+from bids_app.log import tell
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -104,7 +105,7 @@ def fill_cache(argv: Sequence[str]) -> int:
             device=resolve_device(config.running.device) if network else "cpu",
             progress=lambda message: LOGGER.info("features: %s", message),
         )
-        print(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
+        tell(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
     return 0
 
 
@@ -127,12 +128,12 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
         listener if isinstance(listener, CheckedNetwork) else CheckedNetwork(listener, spelled)
     )
     untrained = ", untrained" if network.untrained else ""
-    print(f"{spelled}: {len(network.layers)} layers, hears {network.sample_rate} Hz{untrained}")
-    print(f"identity: {network.identity}")
+    tell(f"{spelled}: {len(network.layers)} layers, hears {network.sample_rate} Hz{untrained}")
+    tell(f"identity: {network.identity}")
     for path in files:
         report = check_network(network, load_audio(path, network.sample_rate))
         minutes = report.duration / 60
-        print(
+        tell(
             f"\n{path.name}: {report.n_frames} frames from {report.first:.3f} to "
             f"{report.last:.3f} of {report.duration:.3f} s\n"
             f"{report.rate:.4g} frames per second, {report.seconds / minutes:.2g} processor "
@@ -144,8 +145,8 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
             constant = f", {layer.n_constant} constant" if layer.n_constant else ""
             if layer.n_constant == layer.n_units:
                 constant = ", all constant: this layer predicts nothing"
-            print(f"{number:4} {layer.name:{width}}  {shape:>18} = {layer.n_units} units{constant}")
-    print(f"\n{spelled} keeps the contract")
+            tell(f"{number:4} {layer.name:{width}}  {shape:>18} = {layer.n_units} units{constant}")
+    tell(f"\n{spelled} keeps the contract")
     return 0
 
 
@@ -178,5 +179,5 @@ def _export(options: argparse.Namespace) -> int:
         picture=not options.no_picture,
         progress=lambda message: LOGGER.info("features: %s", message),
     )
-    print(f"{len(files)} files written to {options.output_dir}")
+    tell(f"{len(files)} files written to {options.output_dir}")
     return 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from bids_app.errors import UsageError
 from bids_app.inputs.stimuli import StimulusRow, read_stimulus_table
+from bids_app.log import tell
 
 if TYPE_CHECKING:
     from bids_app.analyses.participant.onsets import OnsetEstimate
@@ -70,7 +71,7 @@ def _run_onset(options: argparse.Namespace) -> int:
     paths = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     for estimate in estimates:
         path = paths[estimate.stimulus]
-        print(describe(estimate, names.get(path, str(path))))
+        tell(describe(estimate, names.get(path, str(path))))
         if chosen.output_dir is not None:
             _write(estimate, chosen.output_dir)
     return 0

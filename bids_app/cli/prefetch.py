@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import atomic_path, sha256_of_file, write_text
-from bids_app.log import set_up_logging
+from bids_app.log import set_up_logging, tell
 from bids_app.outputs import DENSITIES
 from bids_app.resources import (
     CHECKSUMS_FILE,
@@ -342,7 +342,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.work(options))
     except MusencError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+        tell(f"\nerror: {error}", file=sys.stderr)
         return error.exit_code
 
 

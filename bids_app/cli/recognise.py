@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bids_app.cli.parser import add_option
 from bids_app.config import Statistics
+from bids_app.log import tell
 from bids_app.recognition.classify import CLASSIFIERS
 
 LOGGER = logging.getLogger("bids_app")
@@ -109,15 +110,15 @@ def _recognise(options: argparse.Namespace) -> int:
         ),
     )
     table = pd.DataFrame(rows)[list(SHOWN)].rename(columns=SHOWN).set_index("features")
-    print(table.rename_axis(index=None, columns="features").to_string(float_format="%.3f"))
+    tell(table.rename_axis(index=None, columns="features").to_string(float_format="%.3f"))
     first = next(iter(results.values()))
-    print(
+    tell(
         f"{first.n_clips} clips, {len(first.classes)} classes ({', '.join(first.classes)}), "
         f"{first.n_folds} folds, {options.classifier}, {options.n_permutations} permutations"
     )
     if left_out:
         named = ", ".join(left_out[:10]) + (", ..." if len(left_out) > 10 else "")
-        print(f"{len(left_out)} clips have only features or only a label, left out: {named}")
+        tell(f"{len(left_out)} clips have only features or only a label, left out: {named}")
     if options.output_dir is not None:
         files = write_recognition(
             options.output_dir,
@@ -126,5 +127,5 @@ def _recognise(options: argparse.Namespace) -> int:
             settings={**settings, "features": options.features, "labels": options.labels},
             left_out=left_out,
         )
-        print(f"written: {', '.join(str(path) for path in files)}")
+        tell(f"written: {', '.join(str(path) for path in files)}")
     return 0

@@ -26,7 +26,7 @@ from bids_app.errors import (
 )
 from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import write_text
-from bids_app.log import set_up_logging
+from bids_app.log import set_up_logging, tell
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
@@ -55,16 +55,16 @@ def guarded(work: Callable[[], int]) -> int:
         with stops_on_sigterm():
             return work()
     except MusencError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+        tell(f"\nerror: {error}", file=sys.stderr)
         LOGGER.debug("traceback", exc_info=True)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        tell("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
     except Exception as error:
-        print(
+        tell(
             f"\nerror: this is a defect of the program: {type(error).__name__}: {error}\n"
             "  do this: run the same command with -v and report what it prints",
             file=sys.stderr,
@@ -77,7 +77,7 @@ def run(config: Config) -> int:
     """Run one level and return the exit code."""
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
     if config.running.boilerplate_only:
-        print(methods_text(config))
+        tell(methods_text(config))
         return 0
     if config.running.reports_only:
         return redraw_reports(config)

@@ -17,7 +17,7 @@ from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
 from bids_app.config import Running
-from bids_app.log import set_up_logging
+from bids_app.log import set_up_logging, tell
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,7 +101,7 @@ def _convert(options: argparse.Namespace) -> int:
     from bids_app.files import sha256_of_file
 
     convert_weights(options.source, options.target)
-    print(f"{options.target} written and checked; SHA-256 {sha256_of_file(options.target)}")
+    tell(f"{options.target} written and checked; SHA-256 {sha256_of_file(options.target)}")
     return 0
 
 

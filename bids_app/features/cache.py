@@ -17,6 +17,7 @@ from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
 from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
 from bids_app.files import sha256_of, shared_lock
+from bids_app.loading import load_array
 from bids_app.resources import random_seed
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class FeatureGrams:
         n_patches = sum(map(len, self.patch_times))
         layer = self.numbers[layer - 1] if self.numbers else layer
         try:
-            matrix = np.load(self.path / _matrix_name(layer), mmap_mode="r")
+            matrix = load_array(self.path / _matrix_name(layer), mapped=True)
             if matrix.shape != (n_patches, n_patches) or matrix.dtype != np.float32:
                 raise ValueError(f"{matrix.dtype} of shape {matrix.shape}, {n_patches} patches")
         except (OSError, ValueError, EOFError) as error:
@@ -133,7 +134,7 @@ class FeatureGrams:
         path = Path(path)
         try:
             meta = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-            times = np.load(path / "patch_times.npy")
+            times = load_array(path / "patch_times.npy")
             lengths = meta.pop("n_patches")
             for layer in range(1, len(meta["layer_names"]) + 1):
                 if not (path / _matrix_name(layer)).is_file():

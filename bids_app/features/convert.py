@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bids_app.features import network
 from bids_app.features.tf_checkpoint import is_checkpoint, read_checkpoint
 from bids_app.features.vggish import layer_activations
 from bids_app.files import atomic_path
+from bids_app.loading import load_arrays
 from bids_app.seeds import generator
 
 TENSORFLOW_NAMES = {
@@ -166,9 +166,8 @@ def _read(source: Path) -> dict[str, np.ndarray]:
     if is_checkpoint(source):
         return read_checkpoint(source)
     try:
-        with np.load(source, allow_pickle=False) as archive:
-            return {name.removesuffix(":0"): archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        return {name.removesuffix(":0"): one for name, one in load_arrays(source).items()}
+    except Exception as error:
         raise BadDataError(
             "This file holds no TensorFlow variables that can be read.",
             where=source,

@@ -23,6 +23,7 @@ from bids_app.features.sources import (
     stimulus_patches,
 )
 from bids_app.files import write_json
+from bids_app.plain import cell
 
 if TYPE_CHECKING:
     from bids_app.features.components import LayerComponents
@@ -251,7 +252,7 @@ def _write(
         files = []
         for number, series in layers:
             target = stem.with_name(f"{stem.name}_{number:02d}-{series.name}.tsv")
-            header = ["time", *(unit.name for unit in series.units)]
+            header = ["time", *(str(cell(unit.name)) for unit in series.units)]
             rows = np.column_stack([times, series.values])
             formats = ["%.4f"] + ["%.7g"] * series.values.shape[1]
             np.savetxt(target, rows, formats, "\t", header="\t".join(header), comments="")

@@ -14,10 +14,10 @@ from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.timing import window_matrix
 from bids_app.inputs.tables import read_frame
+from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
-_MAX_BYTES = 1 << 33
 _UNREADABLE = (KeyError, ValueError, OSError, TypeError, RuntimeError, MemoryError)
 _TABLE_LAYER = "precomputed"
 _ORDER = "layers"  # attribute with the names of the arrays, in order of depth
@@ -106,10 +106,8 @@ def precomputed_layers(path: str | Path, labels: Sequence[str]) -> LayerOrder:
 
 
 def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
-    import h5py
-
     try:
-        with h5py.File(file) as content:
+        with open_hdf5(file) as content:
             group = _group_of(content, label, shared)
             names = _array_names(group)
             told = group.attrs.get(_ORDER, content.attrs.get(_ORDER))
@@ -262,14 +260,12 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
 def _read_arrays(
     file: Path, label: str, shared: bool, only_time: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
-    import h5py
-
     try:
-        with h5py.File(file) as content:
+        with open_hdf5(file) as content:
             group = _group_of(content, label, shared)
-            times = np.asarray(_own_array(group, "time"), dtype=float)
+            times = hdf5_array(group, "time").astype(float)
             names = [] if only_time else _array_names(group)
-            arrays = {name: np.asarray(_own_array(group, name), dtype=float) for name in names}
+            arrays = {name: hdf5_array(group, name).astype(float) for name in names}
     except _UNREADABLE as error:
         raise _unreadable(file, f"{label}: {error}") from error
     if not arrays and not only_time:
@@ -281,7 +277,7 @@ def _group_of(content: Any, label: str, shared: bool) -> Any:
     """Group of a stimulus; a file for all stimuli must say which is which."""
     import h5py
 
-    group = content[label] if shared or label in content else content
+    group = hdf5_member(content, label) if shared or label in content else content
     if not isinstance(group, h5py.Group):
         raise TypeError("no group")
     return group
@@ -292,28 +288,7 @@ def _array_names(group: Any) -> list[str]:
     import h5py
 
     names = [name for name in sorted(group) if name != "time"]
-    return [name for name in names if not isinstance(group.get(name), h5py.Group)]
-
-
-def _own_array(group: Any, name: str) -> Any:
-    """An array of this very file, of a size that can be read.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        Where it is none: HDF5 may point into any file, and say any size.
-    """
-    import h5py
-
-    found = group[name]
-    if not isinstance(found, h5py.Dataset):
-        raise TypeError(f"{name} is no array")
-    elsewhere = isinstance(group.get(name, getlink=True), h5py.ExternalLink)
-    if elsewhere or found.external or found.is_virtual:
-        raise ValueError(f"{name} is in another file")
-    if found.size * 8 > _MAX_BYTES:
-        raise ValueError(f"{name} has {found.size:,} numbers, more than can be read at once")
-    return found
+    return [name for name in names if not isinstance(hdf5_member(group, name), h5py.Group)]
 
 
 def _unreadable(file: Path, problem: object) -> BadDataError:

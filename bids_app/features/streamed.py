@@ -25,6 +25,7 @@ from bids_app.features.audio import load_audio
 from bids_app.features.components import LayerComponents, centering, components_from_gram
 from bids_app.features.gram import GramSum, LayerGram, StimulusScaler, Transform
 from bids_app.features.timing import step_times
+from bids_app.loading import map_numbers
 
 if TYPE_CHECKING:
     from bids_app.features.networks import AudioNetwork
@@ -111,7 +112,7 @@ class Heard:
     def units(self, name: str) -> NDArray[np.float32]:
         """A layer over all stimuli, (n_times, n_units), memory-mapped."""
         shape = (sum(map(len, self.times)), self._n_units[name])
-        return np.memmap(self._file(name), dtype=np.float32, mode="r", shape=shape)
+        return map_numbers(self._file(name), np.float32, shape)
 
     def products(self, name: str, transform: Transform, device: str) -> GramSum:
         """Inner products of a layer over all of its units, a few at a time."""

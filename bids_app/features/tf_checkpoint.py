@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.errors import BadDataError, MissingInputError
+from bids_app.loading import map_bytes
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48
@@ -92,10 +93,7 @@ def read_checkpoint(path: Path, wanted: Wanted = lambda name: True) -> dict[str,
 
 
 def _mapped(path: Path) -> memoryview:
-    # An empty file cannot be mapped.
-    return (
-        np.memmap(path, dtype=np.uint8, mode="r").data if path.stat().st_size else memoryview(b"")
-    )
+    return map_bytes(path)
 
 
 def _variables(records: Iterator[tuple[bytes, memoryview]], wanted: Wanted) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Rotating masked maps instead leaves a median overlap of nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.group.threads import ordered_map
+from bids_app.loading import load_gifti
 from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
@@ -303,12 +305,11 @@ def _spheres(
 
 def _fsaverage5_spheres() -> tuple[FloatArray, FloatArray]:
     # Read here, not through bids_app.surface: the numeric packages stand alone.
-    import nibabel as nib
     from nilearn.datasets import fetch_surf_fsaverage
 
     files = fetch_surf_fsaverage("fsaverage5")
     left, right = (
-        np.asarray(nib.load(files[f"sphere_{side}"]).agg_data("pointset"))  # type: ignore[attr-defined]
+        np.asarray(load_gifti(Path(files[f"sphere_{side}"])).agg_data("pointset"))
         for side in ("left", "right")
     )
     return left, right

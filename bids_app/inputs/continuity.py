@@ -12,6 +12,7 @@ from bids_app.inputs.names import entities_agree, parse_name, run_entities
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.inputs.tables import is_absent, read_tsv
+from bids_app.loading import load_volume
 
 _NIFTI = (".nii", ".nii.gz")
 
@@ -25,8 +26,6 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
         The raw dataset.
     run : RunFiles
     """
-    import nibabel
-
     if raw is None:
         return None
     wanted = {k: v for k, v in run_entities(run.entities).items() if k != "rec"}
@@ -38,9 +37,8 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
         if named.extension not in _NIFTI or not agrees or content_problem(path):
             continue
         try:
-            image: Any = nibabel.load(path)
-            shape = image.shape
-        except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError):
+            shape = load_volume(path).shape
+        except Exception:  # noqa: BLE001  (whatever the library stumbles over)
             continue
         if len(shape) == 4:
             counts.add(int(shape[3]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -15,6 +16,7 @@ from bids_app.lookalikes import difference, nearest
 
 _HEAD_CHUNK = 16384
 _TAIL = 64
+_MOST_HEAD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,56 @@ def on_disk(path: Path) -> Path:
             if unicodedata.normalize("NFC", other.name) == wanted:
                 return other
     return folder / path.name
+
+
+def inside(root: Path, folder: str, name: str, *, where: object, found: object) -> Path:
+    """The file below a folder of a dataset that a text of this dataset names.
+
+    Parameters
+    ----------
+    root : Path
+        Of the dataset.
+    folder : str
+        Within the dataset, to which `name` is relative.
+    name : str
+        As the dataset has it.
+    where, found
+        Of the error.
+
+    Returns
+    -------
+    Path
+        The very path that was checked, without ``..``. Links keep their own names: those of
+        git-annex lead to names that say nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        If the path, or the file at the end of its links, lies elsewhere; the content of git-annex
+        may.
+    """
+    base = Path(root) / folder
+    path = on_disk(Path(os.path.normpath(base / name)))
+    below = path != base and path.is_relative_to(os.path.normpath(base))
+    if below and "\0" not in name:
+        real = Path(os.path.realpath(path))
+        homes = [Path(os.path.realpath(one)) for one in (root, base)]
+        below = any(real.is_relative_to(home) for home in homes) or _in_annex(real)
+    if below:
+        return path
+    raise InvalidInputError(
+        "A file that the dataset names lies outside the dataset.",
+        where=where,
+        found=found,
+        wanted=f"a path below {base}",
+        remedy=f"move the file, no link to it, into {folder}/, or give the files with "
+        "--stimuli TABLE.tsv",
+    )
+
+
+def _in_annex(path: Path) -> bool:
+    parts = path.parts
+    return any(pair == ("annex", "objects") for pair in pairwise(parts))
 
 
 def _lookalike(path: Path) -> str:
@@ -198,11 +250,13 @@ def read_gifti_header(path: Path) -> GiftiHeader:
     parser = _HeaderParser()
     with path.open("rb") as stream:
         try:
-            while not parser.done:
-                chunk = stream.read(_HEAD_CHUNK)
-                if not chunk:
-                    break
+            # Twice as much every time: the parser reads a tag that does not end from its start.
+            size = _HEAD_CHUNK
+            while not parser.done and (chunk := stream.read(size)):
                 parser.feed(chunk)
+                size *= 2
+                if not parser.done and stream.tell() > _MOST_HEAD:
+                    raise ValueError(f"more than {_MOST_HEAD >> 20} MiB before its data")
         except (expat.ExpatError, KeyError, ValueError) as error:
             raise ValueError(f"not a GIFTI file: {path} ({error})") from error
         stream.seek(-min(_TAIL, path.stat().st_size), 2)

@@ -15,6 +15,7 @@ from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy
 from bids_app.inputs.tables import read_rows
+from bids_app.loading import load_volume
 from bids_app.outputs import N_VERTICES, STRUCTURES
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
@@ -150,16 +151,14 @@ def _probe_gifti(run: RunFiles, space: str, problems: list[str]) -> tuple[int, f
 
 
 def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]:
-    import nibabel
-
     assert run.left is not None
     problem = content_problem(run.left.path)
     if problem:
         problems.append(problem)
         return 0, None
     try:
-        image: Any = nibabel.load(run.left.path)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        image: Any = load_volume(run.left.path)
+    except Exception as error:  # noqa: BLE001  (whatever the library stumbles over)
         problems.append(f"cannot be read: {run.left.path} ({error})")
         return 0, None
     if run.kind == "cifti":

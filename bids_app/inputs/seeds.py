@@ -15,6 +15,7 @@ from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.names import parse_name, run_entities
 from bids_app.inputs.records import BoldRun
+from bids_app.loading import load_volume
 
 _COORDINATE = re.compile(
     r"(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:@(\d+(?:\.\d+)?))?"
@@ -136,9 +137,7 @@ def check_mask(path: Path) -> None:
 
 
 def _volume(path: Path) -> np.ndarray:
-    import nibabel as nib
-
-    return np.asarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+    return np.asarray(load_volume(path).dataobj)
 
 
 def find_volume(run: BoldRun) -> Path:
@@ -190,13 +189,10 @@ def read_volume_seed(volume: Path, mask: Path) -> np.ndarray:
     BadDataError
         If the mask covers no voxel of the volume.
     """
-    import nibabel as nib
     from nilearn.image import resample_to_img
 
-    for path in (volume, mask):
-        need_content(path, "A seed region cannot be read.")
-    image, region = nib.load(volume), nib.load(mask)
-    first = image.slicer[..., 0]  # type: ignore[attr-defined]
+    image, region = loaded(volume, load_volume), loaded(mask, load_volume)
+    first = image.slicer[..., 0]
     moved = resample_to_img(
         region, first, interpolation="nearest", force_resample=True, copy_header=True
     )
@@ -208,4 +204,4 @@ def read_volume_seed(volume: Path, mask: Path) -> np.ndarray:
             found=f"volume {volume.name} of shape {first.shape}",
             wanted="a mask in the same MNI space",
         )
-    return np.asarray(image.dataobj)[inside].T.astype(np.float64)  # type: ignore[attr-defined]
+    return np.asarray(image.dataobj)[inside].T.astype(np.float64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError
-from bids_app.inputs.files import on_disk
+from bids_app.inputs.files import inside, on_disk
 from bids_app.inputs.names import same_label, strip_prefix
 from bids_app.inputs.tables import is_absent, read_tsv
 
@@ -191,7 +192,8 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
         if not is_absent(row.get("stim_file")):
-            audio = _inside(raw_dir, row["stim_file"], where)
+            name = row["stim_file"].removeprefix("stimuli/")
+            audio = inside(raw_dir, "stimuli", name, where=where, found=row["stim_file"])
         elif not is_absent(row.get("stim_id")):
             audio = _file_of_id(raw_dir, row["stim_id"], where)
         else:
@@ -211,32 +213,16 @@ def may_be_audio(path: Path) -> bool:
     return path.suffix.lower() not in images
 
 
-def _inside(raw_dir: Path, name: str, where: str) -> Path:
-    folder = raw_dir / "stimuli"
-    path = folder / name.removeprefix("stimuli/")
-    # Lexically, not resolved: git-annex content lives behind links that lead elsewhere.
-    parts: list[str] = []
-    for part in Path(name).parts:
-        if part == "..":
-            if not parts:
-                break
-            parts.pop()
-        else:
-            parts.append(part)
-    else:
-        if not Path(name).is_absolute():
-            return on_disk(path)
-    raise InvalidInputError(
-        "A stimulus file lies outside the dataset.",
-        where=where,
-        found=name,
-        wanted=f"a path below {folder}",
-        remedy="move the file into stimuli/, or give the files with --stimuli TABLE.tsv",
-    )
-
-
 def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
     label = strip_prefix(stim_id, "stim")
+    if not re.fullmatch(r"[A-Za-z0-9+]+", label):
+        raise InvalidInputError(
+            "A stim_id is no label.",
+            where=where,
+            found=repr(stim_id),
+            wanted="letters and digits, as in stim-<label>_audio.wav",
+            remedy="correct the table",
+        )
     folder = raw_dir / "stimuli"
     found = [
         path
@@ -252,4 +238,5 @@ def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
             wanted=f"{folder / f'stim-{label}_audio.wav'}",
             remedy="add the file, or " + HOW_TO_GIVE_STIMULI,
         )
-    return found[0]
+    name = found[0].relative_to(folder).as_posix()
+    return inside(raw_dir, "stimuli", name, where=where, found=stim_id)

@@ -7,6 +7,7 @@ import gzip
 import io
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # A day of ratings at 100 Hz has a tenth of it; a gzip file can unpack to a thousand times its size.
 MAX_BYTES = 1 << 28
+# Units of a layer, one per column.
+MOST_COLUMNS = 1 << 19
 
 
 # The csv module would refuse cells of more than 128 kB.
@@ -79,7 +82,16 @@ def check_header(names: list[str], path: Path) -> None:
     ------
     InvalidInputError
     """
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if len(names) > MOST_COLUMNS:
+        raise InvalidInputError(
+            "A table has more columns than any table can have.",
+            where=path,
+            found=f"{len(names):,} columns",
+            wanted=f"at most {MOST_COLUMNS:,}",
+            remedy="see whether this is the right file, and whether rows and columns are exchanged",
+        )
+    counts = Counter(names)
+    repeated = sorted(name for name, count in counts.items() if name and count > 1)
     if repeated:
         raise InvalidInputError(
             "A table names a column twice.",

@@ -10,6 +10,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
+from bids_app.loading import hdf5_array, load_numbers, open_hdf5
 from bids_app.recognition.clips import ClipFeatures, clip_name
 
 
@@ -64,18 +65,16 @@ def _layer_means(sidecar: Path, about: dict[str, Any]) -> Iterator[tuple[int, st
     if "Layers" not in about:
         table = sidecar.with_suffix(".tsv")
         try:
-            values = np.loadtxt(table, delimiter="\t", skiprows=1, ndmin=2)
+            values = load_numbers(table, separator="\t", skip=1, n_axes=2)
         except (OSError, ValueError) as error:
             raise _unreadable(table, error) from error
         yield int(about["Layer"]), str(about["LayerName"]), values[:, 1:].mean(axis=0)
         return
-    import h5py
-
     arrays = sidecar.with_suffix(".h5")
     try:
-        with h5py.File(arrays) as stored:
-            values_of = {name: np.asarray(stored[name], dtype=float) for name in about["Layers"]}
-    except (OSError, KeyError) as error:
+        with open_hdf5(arrays) as stored:
+            values_of = {name: hdf5_array(stored, name).astype(float) for name in about["Layers"]}
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _unreadable(arrays, error) from error
     for name, layer in about["Layers"].items():
         yield int(layer["Layer"]), str(name), values_of[name].mean(axis=0)

@@ -13,6 +13,7 @@ from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.tables import numbers_of, pick, read_frame
+from bids_app.loading import load_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,8 +209,5 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     what, wanted = "A file of arrays cannot be read.", "an .npz file without Python objects"
-    with (
-        reading(path, what, wanted=wanted, kind=InvalidInputError),
-        np.load(path, allow_pickle=False) as stored,
-    ):
-        return {name: stored[name] for name in stored.files}
+    with reading(path, what, wanted=wanted, kind=InvalidInputError):
+        return load_arrays(path)

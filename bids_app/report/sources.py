@@ -128,7 +128,7 @@ class Folder(ABC):
     def cells(self, path: Path) -> tuple[list[str], Rows]:
         """Column names and rows of a TSV file, every cell as its text; there may be no rows."""
         with self.need(path).open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t")
+            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             return list(reader.fieldnames or []), list(reader)
 
     def table(self, path: Path) -> Rows:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import named_files, reading, sha256_of_file
+from bids_app.loading import load_annotation, load_gifti
 from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label, safe_label
 from bids_app.surface.cortex import NO_CORTEX
-from bids_app.surface.gifti import load_gifti
 
 WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
 
@@ -152,8 +152,6 @@ def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
 
 
 def _read_annotation(path: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
-    import nibabel as nib
-
     # Numbers are places in the table; the first is a region like others in some atlases.
-    index, _, labels = nib.freesurfer.read_annot(path)
+    index, _, labels = load_annotation(path)
     return index.astype(np.int64) + 1, {k + 1: one.decode() for k, one in enumerate(labels)}

@@ -14,9 +14,10 @@ from scipy.spatial import cKDTree
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import reading, sha256_of_file
+from bids_app.loading import load_gifti, load_numbers
 from bids_app.outputs import N_VERTICES, STRUCTURES
 from bids_app.resources import BUNDLED_CORTEX, SIGNAL_CORTEX, CortexChoice
-from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
+from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import Hemisphere, SurfaceMesh, adjacency_matrix, load_mesh
 
 BoolArray = NDArray[np.bool_]
@@ -201,7 +202,7 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
     with reading(path, "The cortex mask cannot be read.", wanted=wanted):
         if path.name.endswith(".gii"):
             return _read_gifti(path, side)
-        values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=1)
+        values = load_numbers(path, separator="," if path.suffix == ".csv" else None)
         return np.asarray(np.isfinite(values) & (values != 0))
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import math
-import zlib
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,72 +10,8 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, reading
 from bids_app.inputs.files import need_content
+from bids_app.loading import load_gifti
 from bids_app.outputs import STRUCTURES
-
-_MAX_BYTES = 1 << 33  # an array with a run of hours on the finest mesh
-
-
-@cache
-def _bounded_gifti() -> Any:
-    """GIFTI image of nibabel's, which unpacks no more than a file says it holds.
-
-    Compressed data may grow a thousandfold, and may be said to lie in any file of the machine.
-    """
-    import nibabel as nib
-    from nibabel.gifti.parse_gifti_fast import GiftiImageParser
-    from nibabel.gifti.util import gifti_encoding_codes
-
-    class Parser(GiftiImageParser):
-        """Takes the compressed data; the rest is nibabel's."""
-
-        def flush_chardata(self) -> None:
-            if self.write_to == "Data" and self.da is not None:
-                first = self.img.darrays[0] if self.img is not None else self.da
-                if self.da.dims != first.dims:
-                    raise ValueError(f"arrays of {first.dims} and {self.da.dims}")
-                encoding = gifti_encoding_codes.label[self.da.encoding]
-                if encoding == "External":
-                    raise ValueError(f"its data are in another file ({self.da.ext_fname})")
-                if encoding == "B64GZ":
-                    self.da.data = _unpacked(self.da, "".join(self._char_blocks or []))
-                    self._char_blocks = None
-                    return
-            super().flush_chardata()
-
-    class Image(nib.gifti.GiftiImage):
-        parser = Parser
-
-    return Image
-
-
-def load_gifti(path: Path) -> Any:
-    """Open a GIFTI file with `nibabel`; whatever is wrong with it raises there."""
-    return _bounded_gifti().from_filename(path)
-
-
-def _unpacked(array: Any, text: str) -> NDArray[Any]:
-    """Values of a compressed data array, of the size its attributes say.
-
-    Raises
-    ------
-    ValueError
-        Where the data are of another size.
-    """
-    from nibabel.gifti.util import array_index_order_codes, gifti_endian_codes
-    from nibabel.nifti1 import data_type_codes
-
-    kind: Any = data_type_codes.dtype[array.datatype]
-    dtype = kind.newbyteorder(gifti_endian_codes.byteorder[array.endian])
-    n_bytes = math.prod(array.dims) * dtype.itemsize
-    if not 0 <= n_bytes <= _MAX_BYTES:
-        raise ValueError(f"an array of {array.dims} numbers")
-    content = zlib.decompressobj().decompress(base64.b64decode(text), n_bytes + 1)
-    if len(content) != n_bytes:
-        found = f"more than {n_bytes}" if len(content) > n_bytes else f"{len(content)}"
-        raise ValueError(f"{found} bytes of data for an array of {n_bytes}")
-    order: Any = array_index_order_codes.npcode[array.ind_ord]
-    values: NDArray[Any] = np.frombuffer(bytearray(content), dtype)
-    return values.reshape(tuple(array.dims), order=order)
 
 
 def read_gifti(path: Path) -> NDArray[np.float32]:
@@ -127,11 +58,10 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     BadDataError
         If the file holds no mesh.
     """
-    import nibabel as nib
-
     wanted = "a GIFTI file with points and triangles"
+    need_content(path, "A surface mesh is missing.")
     with reading(path, "A surface mesh cannot be read.", wanted=wanted):
-        points, faces = nib.load(path).agg_data(("pointset", "triangle"))  # type: ignore[attr-defined]
+        points, faces = load_gifti(path).agg_data(("pointset", "triangle"))
         return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int64)
 
 

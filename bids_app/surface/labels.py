@@ -8,7 +8,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError
 from bids_app.inputs.seeds import SeedRegion, loaded
-from bids_app.surface.gifti import load_gifti
+from bids_app.loading import load_gifti
 
 
 def read_label(seed: SeedRegion, n_vertices: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bids_app.errors import BadDataError
 from bids_app.files import reading
+from bids_app.loading import load_volume
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
@@ -186,11 +187,9 @@ def read_cifti(path: Path) -> tuple[Series, Series]:
     BadDataError
         If the file cannot be read or lacks a hemisphere.
     """
-    import nibabel as nib
-
     remedy = "fetch or write the file again"
     with reading(path, "A CIFTI file cannot be read.", wanted="a dtseries.nii", remedy=remedy):
-        image: Any = nib.load(path)
+        image: Any = load_volume(path)
         axis = image.header.get_axis(1)
         data = np.asarray(image.dataobj, dtype=np.float32)
         structures = {name: (where, model) for name, where, model in axis.iter_structures()}

@@ -178,7 +178,18 @@ def _events() -> Iterator[Case]:
     )
     yield file_case("capital_column", "events", renamed_column("onset", "Onset"), 1, "has no onset")
     yield file_case("quoted_names", "events", cell(1, "stim_file", '"calm.wav"'), 1, "not found")
-    for path in ("../../../etc/passwd", "/etc/passwd", "a/../../b.wav", "..", "stimuli/../../x"):
+    for path in (
+        "../../../etc/passwd",
+        "/etc/passwd",
+        "a/../../b.wav",
+        "..",
+        "stimuli/../../x",
+        "stimuli//etc/passwd",
+        "stimuli/./../../x",
+        "//etc/passwd",
+        "./../x",
+        "a/b/../../../x",
+    ):
         name = "escape_" + path.replace("/", "_")
         yield file_case(
             name, "events", cell(1, "stim_file", path), 1, "outside the dataset", "line 2"

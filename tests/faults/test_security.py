@@ -72,6 +72,111 @@ def test_nothing_executes_what_it_reads(path):
     assert not unsafe or path == MAY_PICKLE, f"{path} imports {unsafe}"
 
 
+# Reading arrays, surfaces, volumes, HDF5: `bids_app/loading.py` alone.
+LOADER = ROOT / "bids_app" / "loading.py"
+READERS = (
+    *(f"numpy.{name}" for name in ("load", "loadtxt", "genfromtxt", "fromfile", "fromregex")),
+    *("numpy.memmap", "numpy.lib.npyio", "numpy.DataSource", "numpy.core"),
+    *("h5py.File", "h5py.h5f", "h5py._hl", "tables.open_file", "pandas.read_hdf"),
+    *("nibabel.load", "nibabel.loadsave", "nibabel.freesurfer", "nibabel.streamlines"),
+    *("nibabel.gifti.read", "nibabel.gifti.giftiio", "nibabel.gifti.parse_gifti_fast"),
+    *("nilearn.image.load_img", "nilearn._utils", "nilearn.surface.load_surf_data"),
+    *("nilearn.surface.load_surf_mesh", "scipy.io", "joblib.load"),
+    *("pandas.read_pickle", "pandas.read_parquet", "pandas.read_feather", "pandas.read_excel"),
+)
+LOADING_METHODS = (
+    *("from_filename", "from_file_map", "from_stream", "from_bytes", "from_url"),
+    *("read_array", "open_memmap"),
+)
+
+
+def _full_names(tree: ast.AST) -> dict[str, str]:
+    """What a module calls by a name of its own, by that name."""
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.split(".")[0]
+                known[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return known
+
+
+def loads(text: str) -> list[str]:
+    """Uses of the libraries' own readers in a module."""
+    tree = ast.parse(text)
+    known, found = _full_names(tree), []
+    writes = {
+        id(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and any(
+            isinstance(mode, ast.Constant) and mode.value in ("w", "w-", "x", "w+")
+            for mode in [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
+        )
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Attribute, ast.Name)) or id(node) in writes:
+            continue
+        first, dot, rest = ast.unparse(node).partition(".")
+        name = known.get(first, "") + dot + rest
+        reads = any(name == reader or name.startswith(f"{reader}.") for reader in READERS)
+        method = isinstance(node, ast.Attribute) and node.attr in LOADING_METHODS
+        if reads or (method and ast.unparse(node.value) != "int"):
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_loader_opens_arrays(path):
+    assert path == LOADER or loads(path.read_text()) == []
+
+
+def test_the_loader_is_seen_to_open_arrays():
+    assert len(loads(LOADER.read_text())) >= 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import nibabel as nib\nnib.load(x)",
+        "def f():\n    import nibabel\n    return nibabel.loadsave.load(x)",
+        "from nibabel import load as other\nother(x)",
+        "import nibabel.freesurfer as fs\nfs.read_annot(x)",
+        "import nibabel as nib\nnib.gifti.GiftiImage.from_filename(x)",
+        "import nibabel as nib\nnib.Nifti1Image.from_bytes(x)",
+        "from nibabel import freesurfer\nfreesurfer.io.read_geometry(x)",
+        "import h5py\nwith h5py.File(x) as f: pass",
+        "import h5py\nh5py.File(x, 'r+')",
+        "from h5py import File\nFile(x, mode='a')",
+        "import numpy as np\nread = np.load\nread(x)",
+        "import numpy as np\nnp.memmap(x, mode='r')",
+        "from numpy import loadtxt, genfromtxt as g\ng(x)",
+        "import numpy\nnumpy.lib.format.open_memmap(x)",
+        "from numpy.lib import format\nformat.read_array(x)",
+        "import scipy.io\nscipy.io.loadmat(x)",
+        "from nilearn import image\nimage.load_img(x)",
+        "from nilearn.surface import load_surf_data\nload_surf_data(x)",
+    ],
+)
+def test_a_reader_is_seen_however_it_is_called(text):
+    assert loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import h5py\nwith h5py.File(x, 'w') as f: pass",
+        "import numpy as np\nnp.save(x, y)\nint.from_bytes(x, 'big')",
+        "from bids_app.loading import load_gifti\nload_gifti(x)",
+    ],
+)
+def test_writing_is_no_reading(text):
+    assert loads(text) == []
+
+
 def test_only_prefetch_and_the_installer_know_how_to_download():
     networked = {"requests", "urllib", "http", "socket", "ftplib", "aiohttp", "httpx"}
     users = {str(path.relative_to(ROOT)) for path in FILES if _imported(path) & networked}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from bids_app.config import settings_hash
 from bids_app.files import atomic_path, write_json
 from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, sidecar_of
+from bids_app.plain import cell
 from bids_app.surface.gifti import write_gifti
 
 Rows = Sequence[Mapping[str, Any]]
@@ -21,8 +23,16 @@ Rows = Sequence[Mapping[str, Any]]
 def write_rows(path: Path, rows: Rows, columns: Sequence[str] | None = None) -> Path:
     """A TSV file of these columns; without them, of those the rows have."""
     with atomic_path(path) as temporary:
-        pd.DataFrame(list(rows), columns=None if columns is None else list(columns)).to_csv(
-            temporary, sep="\t", index=False, na_rep="n/a", float_format=TABLE_FORMAT
+        table = pd.DataFrame(list(rows), columns=None if columns is None else list(columns))
+        texts = table.select_dtypes(exclude="number").columns
+        table[texts] = table[texts].map(cell)
+        table.rename(columns=cell).to_csv(
+            temporary,
+            sep="\t",
+            index=False,
+            na_rep="n/a",
+            float_format=TABLE_FORMAT,
+            quoting=csv.QUOTE_NONE,
         )
     return path
 

@@ -43,6 +43,7 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
+from bids_app.loading import load_gifti
 from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree
 from bids_app.resources import (
     BUNDLED_CORTEX,
@@ -53,7 +54,7 @@ from bids_app.resources import (
 )
 from bids_app.statistics import fisher_z
 from bids_app.surface.cortex import bundled_cortex
-from bids_app.surface.gifti import load_gifti, read_gifti, read_surface
+from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.resample import resample_barycentric

@@ -28,6 +28,7 @@ from bids_app.encoding import EncodingPlan
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.kept import find_grams, keep_grams
+from bids_app.loading import load_array
 from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -106,7 +107,7 @@ class Heard:
 
     def loaded(self) -> list[list[NDArray[np.float32]]]:
         """Responses of `people`, memory mapped: one array per presentation."""
-        return [[np.load(path, mmap_mode="r") for path in own] for own in self.responses]
+        return [[load_array(path, mapped=True) for path in own] for own in self.responses]
 
     def plans(self, data: GroupData) -> list[list[EncodingPlan]]:
         """The encoding models of every clock, one per layer.

@@ -32,6 +32,7 @@ from bids_app.group import (
 )
 from bids_app.group.claims import MUSIC, LevelTest
 from bids_app.group.music_side import penalty_positions
+from bids_app.loading import load_array
 from bids_app.outputs import OutputTree
 from bids_app.seeds import generator, random_phases
 
@@ -502,7 +503,7 @@ class MusicSide:
             )
             with atomic_path(path) as temporary:
                 np.save(temporary, drawn.astype(np.float32))
-        return np.nan_to_num(np.load(path).astype(np.float64))
+        return np.nan_to_num(load_array(path).astype(np.float64))
 
     def _summed(
         self, summaries: Sequence[Summary], vertices: NDArray[np.intp], mask: BoolArray

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
+from bids_app.files import reading
+from bids_app.inputs.files import need_content
 from bids_app.inputs.records import BoldRun
+from bids_app.loading import load_volume
 from bids_app.resources import fslr_spheres
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import SurfaceMesh
@@ -35,11 +38,11 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     if run.kind == "cifti":
         return _cifti_on_mesh(run, mesh)
     if run.kind == "volume":
-        import nibabel as nib
-
-        return np.asarray(
-            volume_on_template(nib.load(run.bold_left), mesh, _own_surfaces(run.surfaces))
-        )
+        surfaces = _own_surfaces(run.surfaces)
+        need_content(run.bold_left, "A BOLD volume is missing.")
+        wanted = "a complete NIfTI series"
+        with reading(run.bold_left, "A BOLD volume cannot be read.", wanted=wanted):
+            return np.asarray(volume_on_template(load_volume(run.bold_left), mesh, surfaces))
     left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
     if len(left) != run.n_volumes:
         raise BadDataError(

@@ -20,6 +20,7 @@ from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.errors import MusencError, reason_of
 from bids_app.group import vertex_null_sd
+from bids_app.loading import load_array
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
 from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg
 
@@ -146,7 +147,7 @@ class _Listener:
         for k, block in enumerate(blocks):
             path = folder / f"ratings_{participant}_{k}.npy"
             np.save(path, block.values)
-            self.values.append(np.load(path, mmap_mode="r"))
+            self.values.append(load_array(path, mapped=True))
         self.path = tree.participant_file(
             participant, "timeseries.tsv", model=EMOTION_LABEL, desc=RATINGS_DESC
         )

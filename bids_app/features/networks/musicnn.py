@@ -30,6 +30,7 @@ from bids_app.features.networks.taggers import (
 from bids_app.features.stream import exact_float32
 from bids_app.features.vggish import resolve_device
 from bids_app.files import sha256_of, sha256_of_file
+from bids_app.loading import load_arrays
 from bids_app.resources import MUSICNN_NAMES, musicnn_file, musicnn_tags_file, random_seed
 
 SAMPLE_RATE = 16000
@@ -235,8 +236,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise _not_installed(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        return load_arrays(path)
     # A broken archive leads numpy and zipfile into whatever its bytes say.
     except Exception as error:
         raise BadDataError(

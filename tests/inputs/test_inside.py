@@ -1,0 +1,101 @@
+"""A path that a dataset names stays in the dataset, whatever it is made of."""
+
+from __future__ import annotations
+
+import pytest
+
+from bids_app.errors import InvalidInputError, MusencError
+from bids_app.inputs.files import inside
+from bids_app.inputs.stimuli import rows_of_events
+from bids_app.inputs.tables import read_tsv
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    root = tmp_path / "study"
+    (root / "stimuli" / "deep").mkdir(parents=True)
+    for name in ("stimuli/a.wav", "stimuli/deep/b.wav", "secret.wav"):
+        (root / name).write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.wav").write_bytes(b"x")
+    return root
+
+
+def events(root, **cells):
+    table = root / "sub-01_events.tsv"
+    columns = {"onset": "1", "duration": "5", **cells}
+    table.write_text("\t".join(columns) + "\n" + "\t".join(columns.values()) + "\n")
+    return rows_of_events(table, root)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "stimuli/a.wav", "./a.wav", "deep/../a.wav"])
+def test_every_spelling_of_a_file_inside_is_one_path(dataset, name):
+    (row,) = events(dataset, stim_file=name)
+    assert row.path == dataset / "stimuli" / "a.wav"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("{0}/elsewhere/c.wav", "stimuli/{0}/elsewhere/c.wav", "stimuli//{0}/elsewhere/c.wav"),
+        *(
+            "../../elsewhere/c.wav",
+            "deep/../../../elsewhere/c.wav",
+            "stimuli/../../elsewhere/c.wav",
+        ),
+        *("out/c.wav", "link.wav", "out/../c.wav", "deep/far/../c.wav", "../secret.wav", ".", ".."),
+    ],
+)
+def test_a_path_that_leaves_is_refused_or_not_followed(dataset, tmp_path, name):
+    (dataset / "stimuli" / "out").symlink_to(tmp_path / "elsewhere")
+    (dataset / "stimuli" / "deep" / "far").symlink_to(tmp_path / "elsewhere")
+    (dataset / "stimuli" / "link.wav").symlink_to(tmp_path / "elsewhere" / "c.wav")
+    try:
+        (row,) = events(dataset, stim_file=name.format(tmp_path))
+    except InvalidInputError as error:
+        assert "outside the dataset" in str(error)  # noqa: PT017
+        assert "line 2" in str(error)  # noqa: PT017
+    else:
+        assert row.path.resolve().is_relative_to(dataset / "stimuli"), row.path
+        assert ".." not in row.path.parts
+
+
+def test_content_of_git_annex_and_a_shared_folder_of_stimuli_are_no_escape(dataset, tmp_path):
+    store = tmp_path / "superset" / ".git" / "annex" / "objects" / "x"
+    store.mkdir(parents=True)
+    (store / "MD5E-s1").write_bytes(b"x")
+    (dataset / "stimuli" / "annexed.wav").symlink_to(store / "MD5E-s1")
+    (row,) = events(dataset, stim_file="annexed.wav")
+    assert row.path == dataset / "stimuli" / "annexed.wav"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "stimuli").symlink_to(tmp_path / "elsewhere")
+    assert inside(other, "stimuli", "c.wav", where="x", found="c.wav").is_file()
+
+
+@pytest.mark.parametrize("label", ["../secret", "*", "a/../../x", "[a]", "a?", "/etc/x"])
+def test_a_stim_id_is_a_label(dataset, label):
+    with pytest.raises(InvalidInputError, match="no label"):
+        events(dataset, stim_id=label)
+
+
+def test_a_header_of_many_columns_is_checked_in_one_go_and_has_a_limit(tmp_path, monkeypatch):
+    """200,000 names took two minutes: every one was counted among all."""
+
+    class Counting(str):
+        compared = 0
+
+        def __eq__(self, other):
+            Counting.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    from bids_app.inputs.tables import check_header
+
+    check_header([Counting(k) for k in range(3000)], tmp_path / "x")
+    assert Counting.compared < 30_000
+    path = tmp_path / "x.tsv"
+    path.write_text("\t".join(f"{k:x}" for k in range(600_000)) + "\n")
+    with pytest.raises(MusencError, match="more columns"):
+        read_tsv(path)
