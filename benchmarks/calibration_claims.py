@@ -35,8 +35,14 @@ from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Presentations
 from bids_app.analyses.group.music_alignment import align_over_music
 from bids_app.encoding import fit_encoding
-from bids_app.group import group_alignment, sign_flip_max_t, spin_alignment
-from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, Claim, LevelTest, decide
+from bids_app.group import (
+    group_alignment,
+    means_of_others,
+    shared_training_scale,
+    sign_flip_max_t,
+    spin_alignment,
+)
+from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, Claim, LevelTest, decide, holds
 from bids_app.preference import (
     apply_weights,
     curvature_weights,
@@ -48,6 +54,7 @@ from bids_app.surface.mesh import load_mesh
 
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
 N_FLIPS, N_SPINS = 499, 199
+OTHERS = "weights of the others"
 SEED = 1
 
 # A study at a few seconds instead of minutes; refits that vary more only widen the null.
@@ -77,26 +84,51 @@ def cells() -> Iterator[tuple[Cell, int]]:
     for size in (0.1, 0.2, 0.4):
         planted = base.at(name=f"slope planted, {size}", oddity="slope", size=size)
         yield planted, 60
+        yield planted.at(name=f"{planted.name}, {OTHERS}", weights="others"), 60
+    for isc in (0.0, 0.1, 0.3):
+        for noise in ("surrogates", "windows"):
+            name = f"{noise}, ISC {isc:g}, {OTHERS}"
+            yield Cell(name, isc=isc, noise=noise, weights="others"), 100
 
 
 def run(brain: Brain, music: Music, cell: Cell, seed: int) -> dict[str, float]:
     """P-values and claims of one study."""
     study = listeners.draw_study(brain, music, cell, seed)
-    data, alphas = _fitted(brain, study)
+    training = _others(study) if cell.weights == "others" else None
+    data, alphas = _fitted(brain, study, training)
     with tempfile.TemporaryDirectory() as folder:
-        side = _side(study, data, alphas, Path(folder))
+        side = _side(study, data, alphas, Path(folder), training)
         return _claims(brain, data, side, study, cell)
 
 
-def _fitted(brain: Brain, study: Study) -> tuple[GroupData, np.ndarray]:
+def _others(study: Study) -> list[list[np.ndarray]]:
+    """What trains each participant's models where it is the mean of all others."""
+    plan = study.plans[0]
+    return means_of_others(
+        study.responses,
+        [plan.stimuli],
+        [[plan.tr * np.arange(n) for n in plan.lengths]],
+        [0] * len(study.responses),
+        [[slice(one.start, one.stop) for one in plan.segments]],
+    )
+
+
+def _fitted(
+    brain: Brain, study: Study, training: list[list[np.ndarray]] | None
+) -> tuple[GroupData, np.ndarray]:
     """Accuracy maps of everybody, and penalties (n_people, n_layers, n_folds, n_vertices)."""
     n, n_vertices = len(study.responses), brain.cortex.size
     inside = np.flatnonzero(brain.cortex)
-    together = [
-        np.hstack([own[k][:, inside] for own in study.responses])
-        for k in range(len(study.plans[0].lengths))
-    ]
-    fits = [fit_encoding(plan, together, null="none") for plan in study.plans]
+    together, trained = (
+        None
+        if side is None
+        else [
+            np.hstack([own[k][:, inside] for own in side])
+            for k in range(len(study.plans[0].lengths))
+        ]
+        for side in (study.responses, training)
+    )
+    fits = [fit_encoding(plan, together, training=trained, null="none") for plan in study.plans]
     r = np.full((n, len(fits), n_vertices), np.nan, dtype=np.float32)
     alphas = np.full((n, len(fits), fits[0].alpha.shape[0], n_vertices), np.nan, dtype=np.float32)
     for layer, fit in enumerate(fits):
@@ -115,7 +147,13 @@ def _fitted(brain: Brain, study: Study) -> tuple[GroupData, np.ndarray]:
     return GroupData("x", people, r, names, list(plan.stimuli), held, settings, []), alphas
 
 
-def _side(study: Study, data: GroupData, alphas: np.ndarray, folder: Path) -> over_music.MusicSide:
+def _side(
+    study: Study,
+    data: GroupData,
+    alphas: np.ndarray,
+    folder: Path,
+    training: list[list[np.ndarray]] | None,
+) -> over_music.MusicSide:
     n, labels = len(study.responses), tuple(study.plans[0].stimuli)
     heard = SimpleNamespace(
         people=tuple(range(n)),
@@ -124,6 +162,7 @@ def _side(study: Study, data: GroupData, alphas: np.ndarray, folder: Path) -> ov
         responses=((folder / "any",),),
         checksums={label: label for label in labels},
         loaded=lambda: study.responses,
+        loaded_training=lambda: training,
     )
     return over_music.MusicSide(heard, data, [study.plans], alphas, SEED, 1)
 
@@ -134,7 +173,8 @@ def _claims(
     n, n_layers = data.r.shape[:2]
     usable = np.isfinite(data.r).all(axis=(0, 1))
     z = fisher_z(data.r.astype(np.float64))
-    flips: dict[str, Any] = {"n_permutations": N_FLIPS, "seed": SEED}
+    scale = shared_training_scale(n) if cell.weights == "others" else 1.0
+    flips: dict[str, Any] = {"n_permutations": N_FLIPS, "seed": SEED, "scale": scale}
     joint = sign_flip_max_t(z, **flips, tail="greater", uncorrected=False)
     mean_test = sign_flip_max_t(z.mean(axis=1), **flips, tail="greater", uncorrected=False)
     layers = side.test_each_layer(usable)
@@ -147,6 +187,7 @@ def _claims(
         "predicted: people": float(np.nanmin(joint.p)),
         "predicted: music": float(np.nanmin(layer_q)),
         "predicted: claimed": float(np.nanmin(np.fmax(joint.p, layer_q))),
+        "predicted: share": float(holds(joint.p, layer_q).any(axis=0)[usable].mean()),
     }
     profiles = np.where(usable, data.r, np.nan).astype(np.float64)
     references = leave_one_out_references(profiles, mask)
@@ -173,8 +214,9 @@ def _claims(
     given = data.r.mean(axis=1)
     for name, maps in (("slope", slopes), ("curvature", bent)):
         whole = spin_alignment(maps, brain.gradient, mask, covariates=given, **spins)
-        plain = group_alignment(whole, n_bootstrap=10, seed=SEED)
-        partial = group_alignment(whole, partial=True, n_bootstrap=10, seed=SEED)
+        options: dict[str, Any] = {"n_bootstrap": 10, "scale": scale, "seed": SEED}
+        plain = group_alignment(whole, **options)
+        partial = group_alignment(whole, partial=True, **options)
         tests = [
             LevelTest(PEOPLE, plain.t_p, plain.t),
             over.tests[name].level,
@@ -186,6 +228,7 @@ def _claims(
         old = max(plain.p, partial.p)
         found |= {f"{name}: claimed": 0.0 if claimed else 1.0, f"{name}: spins alone": old}
         scaled = over.tests[name].scaled.ratio
+        found[f"{name}: effect"] = plain.r
         found[f"{name}: ratio"] = float("nan") if scaled is None else scaled.ratio
     last = over.tests[f"layer_{n_layers}"]
     found["last layer: music"] = last.p

@@ -59,6 +59,8 @@ class Cell:
         ``trend``: pieces build up and responses drift; ``curvature``, ``slope``: planted.
     size : float
         Of what is planted, as a share of standard deviation.
+    weights : {"own", "others"}
+        Whose responses train a participant's models; the study is the same.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Cell:
     tr: float = 1.0
     oddity: str = ""
     size: float = 0.0
+    weights: Literal["own", "others"] = "own"
 
     def at(self, **changes: object) -> Cell:
         """The same cell but for some attributes."""

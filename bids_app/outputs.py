@@ -53,6 +53,9 @@ CLAIMS_DESC = "claims"
 """Description of the table of all that is claimed about a group."""
 EMOTION_LABEL = "emotion"
 """Model label of the maps that relate ratings to the brain."""
+OTHERS_WEIGHTS = "+others"
+"""End of the model label of group results whose models were trained on the others' responses; no
+other label has a plus, which `safe_label` leaves out."""
 RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 
@@ -84,12 +87,13 @@ STAT_DESCRIPTIONS = {
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",
     "n": "participants with a result at the vertex",
+    "prevalence": "least share of people who show it",
     "value": "value of a reference map",
 }
 
 
 def safe_label(text: str) -> str:
-    """Turn any text into a BIDS label (letters and digits only)."""
+    """Turn any text into a BIDS label (letters and digits only, no plus)."""
     return re.sub(r"[^a-zA-Z0-9]", "", text) or "x"
 
 
@@ -97,6 +101,27 @@ def model_label(features: str) -> str:
     """Model label of a feature space: its name, or the name of the file of precomputed features."""
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
+
+
+def weights_label(model: str, *, others: bool) -> str:
+    """Model label of group results, by whose responses the models were trained on."""
+    return f"{model}{OTHERS_WEIGHTS}" if others else model
+
+
+def has_others_weights(label: str) -> bool:
+    """Whether a model label is of group results with the others' weights."""
+    return label.endswith(OTHERS_WEIGHTS)
+
+
+def fitted_label(label: str) -> str:
+    """The label of the participants' maps behind a group result."""
+    return label.removesuffix(OTHERS_WEIGHTS)
+
+
+def told_label(label: str) -> str:
+    """``model-vggish``, and whose weights it has where they are not the participant's own."""
+    told = f"model-{fitted_label(label)}"
+    return f"{told} with the others' weights" if has_others_weights(label) else told
 
 
 def files_label(name: str, entities: Sequence[str]) -> str:
@@ -152,7 +177,9 @@ def pybids_config() -> dict[str, Any]:
     names = ("stim", "model", "feature", "stat")
     return {
         "name": "musenc",
-        "entities": [{"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9]+)"} for name in names],
+        "entities": [
+            {"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9+]+)"} for name in names
+        ],
     }
 
 

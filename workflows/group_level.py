@@ -15,6 +15,7 @@ from nipype.pipeline import engine as pe
 from bids_app.analyses.group.checks import tell_changes
 from bids_app.analyses.group.claims import told_claims
 from bids_app.analyses.group.collect import load_group
+from bids_app.analyses.group.others import data_of, fit_on_others, heard_of
 from bids_app.analyses.group_level import GroupPlan
 from bids_app.analyses.registry import (
     GroupSettings,
@@ -24,7 +25,7 @@ from bids_app.analyses.registry import (
     write_results,
 )
 from bids_app.config import Config
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, told_label
 from bids_app.resources import choose_gradient
 from bids_app.status import Status
 from bids_app.surface.atlas import absolute_atlas
@@ -45,22 +46,27 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
     for option, reason in plan.absent.items():
         LOGGER.warning("group: nothing is aligned with %s: %s", option, reason)
         status.add("", f"alignment with {option}", "skipped", reason, problem=True)
+    for model, reason in plan.no_others.items():
+        told = f"model-{model}: nothing is trained on the others' responses: {reason}"
+        LOGGER.warning("group: %s", told)
+        status.notes.append(told)
     for model in people:
         for label in tree.unfinished(model):
             reason = f"its maps of model-{model} are not complete: there is no settings file"
             LOGGER.warning("sub-%s is left out: %s", label, reason)
             status.add(label, f"model-{model}", "skipped", reason)
-    for number, (model, participants) in enumerate(people.items()):
-        LOGGER.info("group: model-%s", model)
-        tell_changes(tree, model, participants)
-        for desc, before in left_behind(tree, model, participants, settings).items():
+    for number, call in enumerate(plan.calls):
+        participants = people[call.model]
+        LOGGER.info("group: %s", told_label(call.label))
+        tell_changes(tree, call.label, participants)
+        for desc, before in left_behind(tree, call.label, participants, settings).items():
             LOGGER.warning("group: desc-%s stays as it is, of %s only", desc, before)
-        first = number == 0
-        _, notes = choose_analyses(tree, model, participants, config, first=first)
+        options: dict[str, Any] = {"first": number == 0, "others": call.others}
+        _, notes = choose_analyses(tree, call.model, participants, config, **options)
         for note in notes:
             LOGGER.info("group: %s", note)
         status.notes += notes
-        workflow = init_group_level_wf(model, participants, settings, config=config, first=first)
+        workflow = init_group_level_wf(call.model, participants, settings, config=config, **options)
         failures = run_workflow(workflow, config, run_id)
         if failures:
             raise_failure(failures[0])
@@ -78,6 +84,7 @@ def init_group_level_wf(
     *,
     config: Config,
     first: bool = True,
+    others: bool = False,
 ) -> pe.Workflow:
     """Aggregate -> every analysis of the registry -> derivatives -> page.
 
@@ -92,6 +99,8 @@ def init_group_level_wf(
     config : Config
     first : bool
         Whether the analyses that belong to no model are done with this one.
+    others : bool
+        Whether models are trained on the others' responses first; the analyses are the same.
 
     Outputs
     -------
@@ -114,11 +123,17 @@ def init_group_level_wf(
         "cache_dir": config.cache_dir,
         "output_dir": config.output_dir,
     }
-    rows, _ = choose_analyses(tree, model, participants, config, first=first)
+    rows, _ = choose_analyses(tree, model, participants, config, first=first, others=others)
     given["names"] = [row.name for row in rows]
-    steps = {"data": group_step(load_group, config, "data", given)}
+    steps = {}
+    replaced: dict[str, Callable[..., Any]] = {}
+    if others:
+        steps["others"] = group_step(fit_on_others, config, "others", given)
+        replaced = {"data": data_of, "heard": heard_of}
+    steps["data"] = group_step(replaced.get("data", load_group), config, "data", given)
     for row in rows:
-        steps[row.name] = group_step(row.function, config, row.name, {**given, **row.values})
+        function = replaced.get(row.name, row.function)
+        steps[row.name] = group_step(function, config, row.name, {**given, **row.values})
     steps["written"] = group_step(write_results, config, "written", given)
     steps["page"] = group_step(write_group_report, config, "page", given)
     workflow = pe.Workflow(name="group_level_wf")

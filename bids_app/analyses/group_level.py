@@ -10,6 +10,7 @@ from bids_app.analyses.folder.read import read_participant
 from bids_app.analyses.group.alignment import missing_gradient
 from bids_app.analyses.group.checks import check_files, memory_of_group
 from bids_app.analyses.group.collect import select_participants
+from bids_app.analyses.group.others import OTHERS, OWN, chosen_weights, others_missing
 from bids_app.analyses.registry import (
     GroupSettings,
     check_group_settings,
@@ -17,12 +18,33 @@ from bids_app.analyses.registry import (
     group_settings,
 )
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.errors import CannotWriteError, Problems
+from bids_app.errors import CannotWriteError, MissingInputError, Problems
 from bids_app.inputs.estimate import check_group_memory
-from bids_app.outputs import N_VERTICES, OutputTree
+from bids_app.outputs import N_VERTICES, OutputTree, weights_label
 from bids_app.resources import choose_gradient, gradient_files
 from bids_app.surface.atlas import atlas_files, read_atlas
 from bids_app.surface.mesh import load_mesh
+
+
+@dataclass(frozen=True)
+class GroupCall:
+    """A model with one choice of weights.
+
+    Attributes
+    ----------
+    model : str
+        Label of the participants' maps.
+    others : bool
+        Whether models are trained on the others' responses.
+    """
+
+    model: str
+    others: bool
+
+    @property
+    def label(self) -> str:
+        """Model label of the results."""
+        return weights_label(self.model, others=self.others)
 
 
 @dataclass(frozen=True)
@@ -37,11 +59,17 @@ class GroupPlan:
         Of every analysis.
     absent : dict from str to str
         Gradients that are not installed, and why nothing is aligned with them.
+    calls : list of GroupCall
+        What is done, one after the other: participants' own weights first.
+    no_others : dict from str to str
+        Models that cannot be trained on the others' responses, and why.
     """
 
     people: dict[str, list[str]] = field(default_factory=dict)
     settings: GroupSettings = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    calls: list[GroupCall] = field(default_factory=list)
+    no_others: dict[str, str] = field(default_factory=dict)
 
 
 def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
@@ -72,6 +100,8 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             needed = memory_of_group(tree, model, participants)
             check_group_memory(needed, config.running.memory, len(participants))
             spaces.add(str(stored["Settings"]["space"]))
+    with problems.collecting():
+        _choose_calls(tree, plan, config)
     usable = set()
     for space in sorted(spaces):
         with problems.collecting():
@@ -95,8 +125,35 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
     if len(problems.found) == before:  # the settings hold the checksums of these files
         with problems.collecting():
             plan.settings.update(group_settings(config))
-            check_group_settings(tree, plan.people, plan.settings)
+            check_group_settings(tree, [one.label for one in plan.calls], plan.settings)
     return plan
+
+
+def _choose_calls(tree: OutputTree, plan: GroupPlan, config: Config) -> None:
+    """What is asked for and possible; what is not, goes to `no_others`.
+
+    Raises
+    ------
+    MissingInputError
+        If nothing of what is asked for is possible.
+    """
+    for weights in chosen_weights(config.statistics.train_on):
+        for model, participants in plan.people.items():
+            others = weights == OTHERS
+            reason = others_missing(tree, model, participants, config.cache_dir) if others else ""
+            if reason:
+                plan.no_others[model] = reason
+            else:
+                plan.calls.append(GroupCall(model, others))
+    if plan.people and not plan.calls:
+        raise MissingInputError(
+            "Nothing can be trained on the others' responses.",
+            where=tree.root,
+            found="; ".join(f"model-{model}: {why}" for model, why in plan.no_others.items()),
+            wanted="cleaned responses of three participants or more, and the features of the music",
+            remedy="run the participant level without --no-save-responses, give its --cache-dir, "
+            f"or ask for --train-on {OWN}",
+        )
 
 
 def check_writable(tree: OutputTree) -> None:

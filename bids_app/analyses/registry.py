@@ -23,6 +23,7 @@ from bids_app.analyses.group.music_null import MUSIC
 from bids_app.analyses.group.music_preference import MUSIC_PREFERENCE
 from bids_app.analyses.group.parcels import ATLASES
 from bids_app.analyses.group.preference import PREFERENCE
+from bids_app.analyses.group.prevalence import PREVALENCE
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
@@ -40,6 +41,7 @@ GROUP_ANALYSES = (
     HEARD,
     ACCURACY,
     MUSIC,
+    PREVALENCE,
     PREFERENCE,
     MUSIC_PREFERENCE,
     ALIGNMENTS,
@@ -116,16 +118,23 @@ def left_behind(
 
 
 def choose_analyses(
-    tree: OutputTree, model: str, participants: Sequence[str], config: Config, *, first: bool = True
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    config: Config,
+    *,
+    first: bool = True,
+    others: bool = False,
 ) -> tuple[list[GroupAnalysis], list[str]]:
     """Analyses that the folder has inputs for, and why others are not done.
 
-    Those that belong to no encoding model are done with the first one.
+    Those that belong to no encoding model are done with the first one, and those that rest on no
+    accuracy not again with the `others`' weights.
     """
     given = {"tree": tree, "model": model, "participants": participants, "config": config}
     rows, notes = [], []
     for row in GROUP_ANALYSES:
-        if row.model and not first:
+        if (row.model and not first) or (others and not row.of_weights):
             continue
         if reason := call(row.missing, given | {"row": row}):
             notes.append(reason)

@@ -347,6 +347,16 @@ class Statistics:
         10_000,
         changes=("inference",),
     )
+    train_on: Literal["own", "others", "both"] = option(
+        "--train-on",
+        "whose responses train a participant's models at the group level: own (the participant "
+        "level's maps), the mean of all others (scored on the participant's own held-out piece; "
+        "finds more where listeners are alike, takes as long as the fits of the participant level "
+        "and needs its cleaned responses), or both; results with the others' weights have files of "
+        "their own (model-NAME+others)",
+        "own",
+        changes=(),
+    )
     atlases: tuple[str, ...] = several(
         "--atlas [NAME=]LEFT,RIGHT",
         "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "

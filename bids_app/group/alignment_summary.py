@@ -119,6 +119,7 @@ def group_alignment(
     *,
     partial: bool = False,
     n_bootstrap: int = 10_000,
+    scale: float = 1.0,
     seed: int,
 ) -> GroupAlignment:
     """Mean alignment over participants with its spin null.
@@ -131,6 +132,9 @@ def group_alignment(
         Use the partial correlations given the covariates.
     n_bootstrap : int
         Resamples of participants for the 95 % (percentile) interval.
+    scale : float
+        What t is multiplied by, and the interval's distances from the mean are divided by: below
+        1 where participants depend on one another (`bids_app.group.shared_training_scale`).
     seed : int
         Seed of the bootstrap.
 
@@ -164,9 +168,9 @@ def group_alignment(
     total, total_null = z.sum(), z_null.sum(axis=0)
     n = len(z)
     t_null = total_null / n
-    low, high = _bootstrap_interval(z, n_bootstrap, seed)
+    low, high = _bootstrap_interval(z, n_bootstrap, seed, scale)
     spread = float(z.std(ddof=1)) if n > 1 else np.nan
-    t = float(z.mean() / (spread / np.sqrt(n))) if n > 1 and spread > 0 else np.nan
+    t = float(scale * z.mean() / (spread / np.sqrt(n))) if n > 1 and spread > 0 else np.nan
     left_out = np.full((2, n), np.nan)
     if n > 1:
         left_out[0] = np.tanh((total - z) / (n - 1))
@@ -261,11 +265,14 @@ def gradient_bins(
     )
 
 
-def _bootstrap_interval(z: FloatArray, n_bootstrap: int, seed: int) -> tuple[float, float]:
+def _bootstrap_interval(
+    z: FloatArray, n_bootstrap: int, seed: int, scale: float
+) -> tuple[float, float]:
     if len(z) < 2:
         return np.nan, np.nan
     rng = generator(seed, "bootstrap of alignment")
     draws = rng.integers(len(z), size=(n_bootstrap, len(z)))
     tails = [(1 - 0.95) / 2, (1 + 0.95) / 2]
     low, high = np.quantile(z[draws].mean(axis=1), tails)
+    low, high = (z.mean() + (one - z.mean()) / scale for one in (low, high))
     return float(np.tanh(low)), float(np.tanh(high))

@@ -50,6 +50,7 @@ def tfce_sign_flip(
     tail: str = "greater",
     seed: int,
     signs: npt.ArrayLike | None = None,
+    scale: float = 1.0,
     n_threads: int = 1,
 ) -> TfceResult:
     """Threshold-free cluster enhancement on a mesh, corrected by sign flips.
@@ -61,7 +62,7 @@ def tfce_sign_flip(
         part of any cluster.
     adjacency : (n_vertices, n_vertices) sparse matrix
         Neighbors on the mesh.
-    n_permutations, tail, seed, signs, n_threads
+    n_permutations, tail, seed, signs, scale, n_threads
         As for `sign_flip_max_t`.
 
     Returns
@@ -81,7 +82,7 @@ def tfce_sign_flip(
     """
     from tfce import tfce
 
-    columns = OneSample(data, tail)
+    columns = OneSample(data, tail, scale)
     n_vertices = columns.t.shape[-1]
     check_shape("adjacency", adjacency, n_vertices, n_vertices)
     graph = sparse.csr_matrix(adjacency)

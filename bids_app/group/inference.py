@@ -24,7 +24,7 @@ class SignFlipResult:
     Attributes
     ----------
     t : shape, float64
-        One-sample t; NaN where fewer than two participants are finite or all are zero.
+        One-sample t, scaled; NaN where fewer than two participants are finite or all are zero.
     p : shape, float64
         Family-wise corrected p (max-T, joint over layers and vertices); NaN where t is.
     p_uncorrected : shape, float64
@@ -56,6 +56,7 @@ def sign_flip_max_t(
     seed: int,
     signs: npt.ArrayLike | None = None,
     uncorrected: bool = True,
+    scale: npt.ArrayLike = 1.0,
     n_threads: int = 1,
 ) -> SignFlipResult:
     """One-sample test by sign flips, family-wise corrected by the largest t.
@@ -78,6 +79,9 @@ def sign_flip_max_t(
         Signs to use instead of drawing (taken as random: the identity is counted beside them).
     uncorrected : bool
         Whether uncorrected p are wanted; without them the test takes a fifth less time.
+    scale : float or array of the shape of the data without participants
+        What the observed t is multiplied by before it is compared with those of flips: below 1
+        where participants depend on one another (`bids_app.group.shared_training_scale`).
     n_threads : int
         Threads.
 
@@ -98,7 +102,7 @@ def sign_flip_max_t(
     Nichols and Holmes 2002, doi:10.1002/hbm.1058. Products are single precision when flips are
     random (rounding counts in favor of the null) and double precision when all are used.
     """
-    columns = OneSample(data, tail)
+    columns = OneSample(data, tail, scale)
     flips, exact = choose_flips(columns, n_permutations, seed, signs)
     work = np.float64 if exact else np.float32
     flips_t = np.ascontiguousarray(flips, dtype=work)

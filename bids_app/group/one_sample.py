@@ -51,9 +51,13 @@ def sign_flips(
 
 
 class OneSample:
-    """Data as one column per test, scaled so that a flipped sum gives t."""
+    """Data as one column per test, scaled so that a flipped sum gives t.
 
-    def __init__(self, data: npt.ArrayLike, tail: str) -> None:
+    `scale` is what the observed t is multiplied by, one number or one per test: where values
+    depend on one another, flips, which know nothing of it, are too narrow a null.
+    """
+
+    def __init__(self, data: npt.ArrayLike, tail: str, scale: npt.ArrayLike = 1.0) -> None:
         if tail not in TAILS:
             raise UsageError(
                 "Unknown alternative.", where="tail", found=tail, wanted=" or ".join(TAILS)
@@ -95,8 +99,21 @@ class OneSample:
         self._n = n.astype(np.float64)
         # Numbers of participants that occur.
         self._sizes = self._n[:1] if n.min() == n.max() else np.unique(self._n)
-        self._sum = columns.sum(axis=0)
-        self.t = self.spread(_t_from_sum(self._sum, self._n))
+        total = columns.sum(axis=0)
+        t = _t_from_sum(total, self._n)
+        factor = np.asarray(scale, dtype=np.float64)
+        if not np.all((factor > 0) & (factor <= 1)):
+            raise UsageError(
+                "A t is scaled down only.",
+                where="scale",
+                found=factor.ravel()[:5].tolist(),
+                wanted="above 0, at most 1",
+            )
+        if np.any(factor < 1):
+            t = t * np.broadcast_to(factor, self._shape).ravel()[self._is_test]
+            total = _sum_from_t(t, self._n)
+        self._sum = total
+        self.t = self.spread(t)
 
     @property
     def n_sizes(self) -> int:
@@ -191,6 +208,12 @@ def _t_from_sum(total: FloatArray, n: FloatArray | float) -> FloatArray:
     """One-sample t from the sum of values whose squares sum to 1; infinite if all are equal."""
     with np.errstate(divide="ignore"):
         return np.asarray(total * np.sqrt((n - 1) / np.maximum(n - total**2, 0.0)))
+
+
+def _sum_from_t(t: FloatArray, n: FloatArray) -> FloatArray:
+    """The inverse of `_t_from_sum`."""
+    size = np.minimum(np.abs(t), 1e150)  # whose square is finite
+    return np.asarray(np.sign(t) * size * np.sqrt(n / (n - 1 + size**2)))
 
 
 def count_at_least(null: FloatArray, observed: FloatArray, exact: bool) -> npt.NDArray[np.int64]:

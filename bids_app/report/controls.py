@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bids_app.errors import MusencError
 from bids_app.files import read_json
+from bids_app.outputs import fitted_label
 
 
 def control_banner(root: Path, models: Sequence[str], participant: str = "*") -> str:
@@ -28,7 +29,8 @@ def control_banner(root: Path, models: Sequence[str], participant: str = "*") ->
     """
     untrained: dict[str, list[str]] = {}
     for model in models:
-        for path in sorted(root.glob(f"sub-{participant}/func/sub-*_model-{model}_settings.json")):
+        name = f"sub-{participant}/func/sub-*_model-{fitted_label(model)}_settings.json"
+        for path in sorted(root.glob(name)):
             try:
                 features = read_json(path).get("Features", {})
             # The settings section says what is wrong.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import MusencError
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, has_others_weights
 from bids_app.report.alignment import alignment_section, gradient_ends
 from bids_app.report.analyses import gradients_section
 from bids_app.report.claims import claim_verdict, claims_blocks
@@ -33,6 +33,16 @@ from bids_app.report.page import (
 )
 from bids_app.report.provenance import settings_blocks
 from bids_app.report.sources import GroupFiles, column, shown_models, to_float
+
+OTHERS_TEXT = (
+    "Weights of the others: every participant's models were trained on the mean response of all"
+    " other participants, and scored on the participant's own responses to the held-out piece."
+    " Listeners who are alike are predicted better so; what is peculiar to one listener is lost."
+    " Everybody trains everybody else, so that participants depend on one another: their t is"
+    " scaled down by sqrt((n - 2) / (2 (n - 1))) before it is tested. The claims are corrected"
+    " together with all others but the primary one, which is of participants' own weights."
+)
+"""What the page says of results with the others' weights."""
 
 SectionOf = Callable[[GroupFiles], Section | Sequence[Section]]
 
@@ -127,6 +137,8 @@ def _drawn(files: GroupFiles, sections: Sequence[SectionOf]) -> list[Section]:
 def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     """The result in a few graded sentences."""
     section = Section("summary", "Summary")
+    if has_others_weights(files.model):
+        section.blocks.append(Text(OTHERS_TEXT))
     for analysis in analyses:
         if analysis.summary is not None:
             analysis.summary(section, files)

@@ -103,6 +103,72 @@ def tfce_text(files: GroupFiles) -> Block:
     )
 
 
+def prevalence_section(files: GroupFiles) -> list[Section]:
+    """How many participants are predicted by themselves; none where that is not known."""
+    if not files.file("summary.tsv", desc="prevalence").is_file():
+        return []
+    section = Section("prevalence", "How many participants show it")
+    section.add("participants who show it", lambda: prevalence_blocks(files))
+    section.add("prevalence of every vertex", lambda: prevalence_picture(files, files.mesh))
+    return [section]
+
+
+def prevalence_blocks(files: GroupFiles) -> list[Block]:
+    """Participants in whom something is predicted, layer by layer and in all."""
+    rows = files.rows("summary.tsv", desc="prevalence")
+    *layers, every = rows
+    return [
+        Text(
+            f"{every['n_shown']} of {every['n']} participants show by themselves that some layer"
+            " predicts some vertex (p of their own < .05 over all vertices and layers):"
+            f" {_share(every)}. Of people in whom nothing is predicted .05 would show it too, so"
+            " that the prevalence is (k/n - .05) / .95, and the least it can be, since a test"
+            " misses some."
+        ),
+        Table(
+            "Participants in whom a layer predicts some vertex (own p < .05 over vertices)",
+            ["layer", "participants", "of", "prevalence", "95 % from", "to"],
+            [
+                [
+                    row["layer"],
+                    row["n_shown"],
+                    row["n"],
+                    *(
+                        number(to_float(row[name]), 2)
+                        for name in ("prevalence", "prevalence_low", "prevalence_high")
+                    ),
+                ]
+                for row in layers
+            ],
+            numeric=range(1, 6),
+        ),
+    ]
+
+
+def _share(row: dict[str, str]) -> str:
+    share, low, high = (
+        100 * to_float(row[name]) for name in ("prevalence", "prevalence_low", "prevalence_high")
+    )
+    return f"at least {share:.0f} % of people (exact 95 % interval {low:.0f} to {high:.0f} %)"
+
+
+def prevalence_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Highest prevalence over layers at every vertex."""
+    highest = files.map("prevalence").max(axis=0)
+    shown = files.map("n", desc="shown")
+    most = int(np.nanmax(shown))
+    scale = ColorScale.upward("highest prevalence over layers", highest)
+    return picture(
+        surface_figure(highest, scale, mesh=mesh),
+        alt="Highest prevalence over layers on the inflated cortex, lateral and medial views of"
+        " both hemispheres",
+        caption=f"Prevalence, the highest over layers: at most {most} participants show the same"
+        " vertex and layer (p of their own < .05, not corrected). The highest of many layers is"
+        " above zero by chance; the maps of single layers are not.",
+        source=f"{files.map_label('prevalence')}, {files.map_label('n', desc='shown')}",
+    )
+
+
 def coverage_text(files: GroupFiles) -> Block:
     """How many participants stand behind each vertex."""
     count = files.map("n")[0]

@@ -60,6 +60,7 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
         "accuracy_p",
         "accuracy_p_music",
         "predicted",
+        "n_shown",
         "slope",
         "slope_p",
         "slope_p_music",
@@ -78,7 +79,8 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
         Table(
             f"The {min(_MAX_ROWS, len(best))} regions of {atlas} with the highest accuracy, of"
             f" {len(rows)}; p over people and over music, each corrected over regions (predicted:"
-            " both). Every region, layer and participant is in the tables.",
+            " both); participants who show it by themselves (p of their own < .05 over the"
+            " region's vertices and layers). Every region, layer and participant is in the tables.",
             [
                 "region",
                 "side",
@@ -86,6 +88,7 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
                 "people",
                 "music",
                 "predicted",
+                "by themselves",
                 "residual slope",
                 "people",
                 "music",
@@ -99,7 +102,7 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
                 ]
                 for row in best[:_MAX_ROWS]
             ],
-            numeric=range(2, 10),
+            numeric=range(2, 11),
         ),
     ]
 
@@ -107,4 +110,7 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
 def _cell(row: dict[str, str], name: str) -> str:
     if name == "predicted":
         return {"True": "yes", "False": "no"}.get(row.get(name, ""), "not tested")
+    if name == "n_shown":
+        shown = to_float(row.get(name))
+        return f"{shown:.0f} of {row['n']}" if np.isfinite(shown) else "n/a"
     return number(to_float(row.get(name)), 4 if name == "accuracy" else 3)

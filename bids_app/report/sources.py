@@ -19,6 +19,7 @@ from bids_app.outputs import (
     ALIGNMENT_DESC,
     CONDITIONS_LABEL,
     OutputTree,
+    fitted_label,
     hemispheres_of,
     join_entities,
     labeled,
@@ -53,8 +54,9 @@ class Folder(ABC):
     @cached_property
     def shared_settings(self) -> dict[str, Any]:
         """Settings that all participants' maps of the model share; empty where nothing says."""
-        participants = self.root.glob(f"sub-*/func/*_model-{self.model}_settings.json")
-        others = (self.tree.model_settings(name) for name in (self.model, CONDITIONS_LABEL))
+        fitted = fitted_label(self.model)
+        participants = self.root.glob(f"sub-*/func/*_model-{fitted}_settings.json")
+        others = (self.tree.model_settings(name) for name in (fitted, CONDITIONS_LABEL))
         for path in (*others, *sorted(participants)):
             if path.is_file():
                 return dict(read_json(path)["Settings"])

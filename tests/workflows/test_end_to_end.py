@@ -33,7 +33,8 @@ GROUP_MAPS = {
         for stat in ("p", "q")
         for desc in ("music", "layermeanmusic", "layerprefmusic", "curvaturemusic")
     ),
-    *(("n", desc) for desc in ("predicted", "mask")),
+    *(("n", desc) for desc in ("predicted", "mask", "shown")),
+    ("prevalence", ""),
     *(
         (stat, "layerpref")
         for stat in ("slope", "t", "p", "curvature", "centroid", "argmax", "max", "stability")
@@ -96,6 +97,7 @@ def test_every_group_map_and_table_is_there(analyzed):
         "group_model-vggish_desc-musicnullstruth.tsv",
         "group_model-vggish_desc-nullstruth.tsv",
         "group_model-vggish_desc-participants_summary.tsv",
+        "group_model-vggish_desc-prevalence_summary.tsv",
         "group_model-vggish_desc-verticestruth_statmap.tsv",
     }
     for name in tables | RATING_TABLES:

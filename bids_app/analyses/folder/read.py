@@ -24,6 +24,7 @@ RECORD = {"SettingsHash": str, "Settings": dict}
 ANY = (-np.inf, np.inf)
 CORRELATION = (-1.0001, 1.0001)
 POSITIVE = (1e-30, np.inf)
+PROBABILITY = (0.0, 1.0)
 """Bounds of the values of maps."""
 AGAIN = "delete the file and run the participant level again for this participant"
 

@@ -127,7 +127,12 @@ def group_accuracy(
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
     mesh = load_mesh(data.space)
-    options: dict[str, Any] = {**statistics.flips, "tail": "greater", "n_threads": n_threads}
+    options: dict[str, Any] = {
+        **statistics.flips,
+        "tail": "greater",
+        "scale": data.people_scale,
+        "n_threads": n_threads,
+    }
     joint = sign_flip_max_t(z, **options)
     enhanced = tfce_sign_flip(z, mesh.adjacency, **options)
     mean_test = sign_flip_max_t(averaged, uncorrected=False, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ class AlignmentReport:
         atanh(correlation) of each participant's accuracy of every layer with the gradient.
     music : MusicAlignment
         Slope, curvature, layers and bins over music.
+    people_scale : float
+        What t over participants were multiplied by (`GroupData.people_scale`).
     """
 
     gradient: Gradient
@@ -128,6 +131,7 @@ class AlignmentReport:
     curvature_partial: GroupAlignment | None
     layers_z: NDArray[np.float64]
     music: MusicAlignment
+    people_scale: float = 1.0
 
     @property
     def method(self) -> str:
@@ -151,8 +155,9 @@ class AlignmentReport:
 
     def layer_levels(self, index: int) -> list[LevelTest]:
         """Tests of the accuracy of a layer, counted from 0, against the gradient."""
-        t, p = stats.ttest_1samp(self.layers_z[:, index], 0.0)
-        n = self.n_spins
+        values, n = self.layers_z[:, index], self.n_spins
+        t = self.people_scale * stats.ttest_1samp(values, 0.0).statistic
+        p = 2 * stats.t.sf(abs(t), len(values) - 1)
         return [
             LevelTest(PEOPLE, float(p), float(t)),
             self.music.level(layer_measure(index)),
@@ -353,6 +358,7 @@ def align(
         "seed": seed,
         "n_threads": n_threads,
     }
+    summed = partial(group_alignment, scale=data.people_scale, seed=seed)
     slopes, given = preference.slopes, data.r.mean(axis=1)
     whole = spin_alignment(slopes, values, accuracy.mask, covariates=given, **options)
     vertices = np.arange(len(values))
@@ -367,9 +373,7 @@ def align(
         mask = accuracy.mask & chosen
         enough = (mask & np.isfinite(values)).sum() >= MIN_VERTICES
         parts[name] = (
-            group_alignment(
-                spin_alignment(slopes, values, mask, covariates=given, **options), seed=seed
-            )
+            summed(spin_alignment(slopes, values, mask, covariates=given, **options))
             if enough
             else None
         )
@@ -388,8 +392,8 @@ def align(
     bins = gradient_bins(accuracy.mean_r, values, accuracy.mask)
     return AlignmentReport(
         gradient=gradient,
-        plain=group_alignment(whole, seed=seed),
-        partial=group_alignment(whole, partial=True, seed=seed),
+        plain=summed(whole),
+        partial=summed(whole, partial=True),
         parts=parts,
         layers=layers,
         omnibus=omnibus_alignment(layers),
@@ -398,8 +402,8 @@ def align(
         n_spins=whole.n_spins,
         n_mask=whole.n_vertices,
         doubt=preference.doubt,
-        curvature=None if bent is None else group_alignment(bent, seed=seed),
-        curvature_partial=None if bent is None else group_alignment(bent, partial=True, seed=seed),
+        curvature=None if bent is None else summed(bent),
+        curvature_partial=None if bent is None else summed(bent, partial=True),
         layers_z=fisher_z(layers_z),
         music=side
         if isinstance(side, MusicAlignment)
@@ -412,4 +416,5 @@ def align(
             method=statistics.spin_method,
             slope_model=statistics.slope_model,
         ),
+        people_scale=data.people_scale,
     )

@@ -81,6 +81,8 @@ class GroupAnalysis:
     missing : callable
         Why there is nothing to do; empty where there is. Its parameters are ``row``, ``tree``,
         ``model``, ``participants`` and ``config``.
+    of_weights : bool
+        Whether it rests on the models' accuracies, and so is done for the others' weights too.
     page : Shown
         Its parts of the page.
     """
@@ -97,6 +99,7 @@ class GroupAnalysis:
     model: str = ""
     people: str = ""
     missing: Callable[..., str] = never_missing
+    of_weights: bool = True
     page: Shown = field(default_factory=Shown)
 
 

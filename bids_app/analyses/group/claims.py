@@ -2,9 +2,9 @@
 
 One claim is primary and stands by itself: alignment of the residual slope with the principal
 gradient, for the trained network, with participants' own weights. All other alignments (gradients,
-models, curvature, the accuracy of single layers) are corrected together, wherever in the folder
-they are: by the largest |t| over shared flips of participants' signs, the largest |z| over shared
-phases of the music and the largest |z| over rotations.
+models, the others' weights, curvature, the accuracy of single layers) are corrected together,
+wherever in the folder they are: by the largest |t| over shared flips of participants' signs, the
+largest |z| over shared phases of the music and the largest |z| over rotations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bids_app.group.claims import (
     correct_together,
     decide,
 )
-from bids_app.outputs import ALIGNMENT_DESC, CLAIMS_DESC, OutputTree, labeled
+from bids_app.outputs import ALIGNMENT_DESC, CLAIMS_DESC, OutputTree, labeled, told_label
 from bids_app.report.analyses import outdated
 from bids_app.report.controls import control_banner
 from bids_app.report.sources import GroupFiles
@@ -97,6 +97,7 @@ class _Candidate:
     doubts: Sequence[str]
     caveats: Sequence[str]
     flips: Mapping[str, Any]
+    people_scale: float
 
 
 def collect_claims(root: Path) -> list[Stated]:
@@ -165,11 +166,12 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         return []
     tests = [LevelTest.of(one) for one in told["Tests"]]
     count = int(told["Vertices"])
-    where = f"{count} {'vertex' if count == 1 else 'vertices'} of model-{files.model}"
+    model = told_label(files.model)
+    where = f"{count} {'vertex' if count == 1 else 'vertices'} of {model}"
     claim = Claim(
         "predicted",
         f"{where} {'is' if count == 1 else 'are'} predicted",
-        f"No vertex of model-{files.model} is predicted",
+        f"No vertex of {model} is predicted",
         tests,
         unit="an accuracy (r, best vertex) of",
         caveats=told.get("Caveats", ()),
@@ -216,6 +218,7 @@ def _candidates(files: GroupFiles) -> list[_Candidate]:
                 [str(told["doubt"])] if told.get("doubt") else [],
                 caveats,
                 settings,
+                float(group.get("people_scale", 1.0)),
             )
         )
     return found
@@ -224,7 +227,8 @@ def _candidates(files: GroupFiles) -> list[_Candidate]:
 def is_primary(files: GroupFiles) -> bool:
     """Whether the residual slope of this model and gradient is the claim declared beforehand.
 
-    The principal gradient and a trained VGGish; participants' own weights are all there is here.
+    The principal gradient and a trained VGGish with participants' own weights: results with the
+    others' weights have a label of their own.
     """
     trained = not control_banner(files.root, [files.model])
     return not files.gradient and files.model == DEFAULT_FEATURES and trained
@@ -267,6 +271,7 @@ def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
         seed=int(first["random_seed"]),
         tail="two-sided",
         uncorrected=False,
+        scale=[one.people_scale for one in found],
     )
     n = result.n_permutations
     smallest = 2 / n if result.exact else 1 / (1 + n)
@@ -306,7 +311,7 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
         f"{what} {gradient}",
         f"No alignment{about} with {gradient} shown",
         list(tests.values()),
-        detail=f"model-{one.model}, mean correlation {one.effect:.3f}",
+        detail=f"{told_label(one.model)}, mean correlation {one.effect:.3f}",
         unit="a mean correlation of",
         doubts=one.doubts,
         family=family,
@@ -348,7 +353,7 @@ def _row(one: Stated) -> dict[str, Any]:
 
 
 CLAIM_COLUMNS = {
-    "model": "model label",
+    "model": "model label; one that ends in +others has models trained on the others' responses",
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
     "measure": "accuracy, slope, curvature, or the layer whose accuracy is compared with the "
     "gradient",

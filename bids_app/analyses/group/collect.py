@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,15 @@ from bids_app.errors import (
 )
 from bids_app.features.timing import SAMPLING
 from bids_app.files import sha256_of_file
-from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.group import shared_training_scale
+from bids_app.loading import load_array
+from bids_app.outputs import (
+    HEMISPHERES,
+    OutputTree,
+    has_others_weights,
+    safe_label,
+    sidecar_of,
+)
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -55,6 +63,9 @@ class GroupData:
         Settings all participants share.
     rows : list of dict
         One row per participant: what went in.
+    fold_files : mapping from str to Path
+        ``r`` and ``alpha`` of every fold where they are not those of the participants' maps:
+        (n_participants, n_folds, n_layers, n_vertices), memory-mapped.
     """
 
     model: str
@@ -65,6 +76,13 @@ class GroupData:
     held_out: list[str]
     settings: dict[str, Any]
     rows: list[dict[str, Any]]
+    fold_files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def people_scale(self) -> float:
+        """What a t over participants is multiplied by: 1 but with the others' weights."""
+        others = has_others_weights(self.model)
+        return shared_training_scale(len(self.participants)) if others else 1.0
 
     @property
     def space(self) -> str:
@@ -206,6 +224,8 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
     -------
     array of shape (n_participants, n_folds, n_layers, n_vertices)
     """
+    if data.fold_files:
+        return np.asarray(load_array(data.fold_files[stat], mapped=True))
 
     def read(participant: str, held: str) -> NDArray[np.float32]:
         left = tree.participant_map(

@@ -89,6 +89,8 @@ class Heard:
         Folder of the features' Gram matrices.
     checksums : mapping from stimulus to str
         Of the audio files, which the phases come from.
+    training : tuple of tuple of Path
+        Like `responses`: what the models were trained on where it is not the scored responses.
     """
 
     people: tuple[int, ...] = ()
@@ -99,6 +101,7 @@ class Heard:
     reasons: tuple[str, ...] = ()
     grams: Path = Path()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    training: tuple[tuple[Path, ...], ...] = ()
 
     @property
     def there(self) -> bool:
@@ -107,7 +110,11 @@ class Heard:
 
     def loaded(self) -> list[list[NDArray[np.float32]]]:
         """Responses of `people`, memory mapped: one array per presentation."""
-        return [[load_array(path, mapped=True) for path in own] for own in self.responses]
+        return _loaded(self.responses)
+
+    def loaded_training(self) -> list[list[NDArray[np.float32]]] | None:
+        """The same of what models were trained on; None where it is the scored responses."""
+        return _loaded(self.training) if self.training else None
 
     def plans(self, data: GroupData) -> list[list[EncodingPlan]]:
         """The encoding models of every clock, one per layer.
@@ -149,45 +156,76 @@ def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Pa
     stored = read_encoding(tree, data.participants[0], data.model)
     grams = kept_features(tree, str(stored.get("FeaturesFolder", "")), cache_dir)
     if grams is None:
-        return _nothing(no_features(tree, cache_dir))
+        return _nothing(Heard(reasons=(no_features(tree, cache_dir),)))
+    found = find_heard(tree, data.participants, data.stimuli, data.space)
+    if isinstance(found, Heard):
+        return _nothing(found)
+    for participant, reason in found.left_out.items():
+        LOGGER.warning("group: sub-%s has no part in claims over music: %s", participant, reason)
+    known, clock_of = group_by_clock([found.clocks[number] for number in found.numbers])
+    if len(known) > 1:
+        LOGGER.info("group: %d clocks among %d participants", len(known), len(found.numbers))
+    responses = [
+        tuple(
+            _mapped(path, found.clocks[number].times[k], data.space, folder / f"{number}_{k}.npy")
+            for k, path in enumerate(found.files[number])
+        )
+        for number in found.numbers
+    ]
+    return Heard(
+        people=tuple(found.numbers),
+        clock_of=tuple(clock_of),
+        clocks=tuple(known),
+        responses=tuple(responses),
+        left_out=found.left_out,
+        grams=grams,
+        checksums={name: str(sha) for name, sha in stored["Stimuli"].items()},
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files of the responses, and whose can be used together.
+
+    Attributes
+    ----------
+    numbers : sequence of int
+        Numbers of the participants who have a part.
+    clocks, files : mapping from number
+        Their presentations, and the left file of each.
+    left_out : mapping from participant to str
+        Who has none, and why.
+    """
+
+    numbers: Sequence[int]
+    clocks: Mapping[int, Presentations]
+    files: Mapping[int, Sequence[Path]]
+    left_out: Mapping[str, str]
+
+
+def find_heard(
+    tree: OutputTree, participants: Sequence[str], stimuli: Sequence[str], space: str
+) -> Found | Heard:
+    """Which responses are there; no map is read. `Heard` says why there are none."""
     clocks: dict[int, Presentations] = {}
     files: dict[int, list[Path]] = {}
     without: dict[str, str] = {}
-    for number, participant in enumerate(data.participants):
-        found = presented(tree, participant, data.stimuli, data.space)
+    for number, participant in enumerate(participants):
+        found = presented(tree, participant, stimuli, space)
         if isinstance(found, str):
             without[participant] = found
         else:
             clocks[number], files[number] = found
-    if 2 * len(without) >= len(data.participants):
-        return _nothing("; ".join(without.values()))
-    names = {data.participants[number]: number for number in clocks}
+    if 2 * len(without) >= len(participants):
+        return Heard(reasons=("; ".join(without.values()),))
+    names = {participants[number]: number for number in clocks}
     alike, left_out = same_rate({who: clocks[number].tr for who, number in names.items()})
     kept = [names[who] for who in alike]
     left_out |= without
-    for participant, reason in left_out.items():
-        LOGGER.warning("group: sub-%s has no part in claims over music: %s", participant, reason)
     if len(kept) < MIN_LEFT:
-        return _nothing("fewer than two participants have the same repetition time", left_out)
-    known, clock_of = group_by_clock([clocks[number] for number in kept])
-    if len(known) > 1:
-        LOGGER.info("group: %d clocks among %d participants", len(known), len(kept))
-    responses = [
-        tuple(
-            _mapped(path, clocks[number].times[k], data.space, folder / f"{number}_{k}.npy")
-            for k, path in enumerate(files[number])
-        )
-        for number in kept
-    ]
-    return Heard(
-        people=tuple(kept),
-        clock_of=tuple(clock_of),
-        clocks=tuple(known),
-        responses=tuple(responses),
-        left_out=left_out,
-        grams=grams,
-        checksums={name: str(sha) for name, sha in stored["Stimuli"].items()},
-    )
+        reason = "fewer than two participants have the same repetition time"
+        return Heard(reasons=(reason,), left_out=left_out)
+    return Found(kept, clocks, files, left_out)
 
 
 def kept_features(tree: OutputTree, name: str, cache_dir: Path) -> Path | None:
@@ -273,14 +311,18 @@ def group_by_clock(clocks: Sequence[Presentations]) -> tuple[list[Presentations]
     return known, numbers
 
 
+def _loaded(files: Sequence[Sequence[Path]]) -> list[list[NDArray[np.float32]]]:
+    return [[load_array(path, mapped=True) for path in own] for own in files]
+
+
 def _mapped(left: Path, times: FloatArray, space: str, target: Path) -> Path:
     np.save(target, read_maps(left, space, n_arrays=len(times)).astype(np.float32))
     return target
 
 
-def _nothing(reason: str, left_out: Mapping[str, str] | None = None) -> Heard:
-    LOGGER.warning("group: nothing is tested over music: %s", reason)
-    return Heard(reasons=(reason,), left_out=dict(left_out or {}))
+def _nothing(heard: Heard) -> Heard:
+    LOGGER.warning("group: nothing is tested over music: %s", "; ".join(heard.reasons))
+    return heard
 
 
 def _check_grams(grams: FeatureGrams, data: GroupData, checksums: Mapping[str, str]) -> None:

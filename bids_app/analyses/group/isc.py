@@ -121,5 +121,9 @@ _OUTPUTS = tuple(
     )
 )
 SYNCHRONY = GroupAnalysis(
-    "synchrony", group_isc, _OUTPUTS, page=Shown(sections=(isc_section,), once=True)
+    "synchrony",
+    group_isc,
+    _OUTPUTS,
+    of_weights=False,
+    page=Shown(sections=(isc_section,), once=True),
 )

@@ -179,6 +179,9 @@ class MusicSide:
         Penalties in the order of the plans' folds.
     seed : int
     n_threads : int
+
+    Responses that models are trained on are those of `heard`: a participant's own, or the mean of
+    the others.
     """
 
     def __init__(
@@ -193,7 +196,7 @@ class MusicSide:
         self.heard, self.data, self.plans, self.alphas = heard, data, plans, alphas
         self.seed, self.n_threads = seed, n_threads
         self.people = list(heard.people)
-        self.responses = heard.loaded()
+        self.responses, self.training = heard.loaded(), heard.loaded_training()
         self.r = data.r[self.people]
         # Who shares the commonest presentations: the others have other segments to be refitted.
         shapes = [heard.clocks[clock].labels for clock in heard.clock_of]
@@ -220,6 +223,7 @@ class MusicSide:
         """What every null over music of this study takes."""
         return {
             "clock_of": self.heard.clock_of,
+            "training": self.training,
             "checksums": self.heard.checksums,
             "n_threads": self.n_threads,
         }
@@ -542,7 +546,8 @@ class MusicSide:
         def fit(
             plan: EncodingPlan, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
         ) -> FloatArray:
-            return fit_encoding(plan, scored, selection=selection, null="none").mean_r
+            options: dict[str, Any] = {"selection": selection, "null": "none"}
+            return fit_encoding(plan, scored, training=training, **options).mean_r
 
         responses, _, options = self._of_alike(vertices)
         own = options["clock_of"]
@@ -555,6 +560,7 @@ class MusicSide:
             n_draws=n_draws,
             fit=fit if penalties is None else None,
             penalties=penalties,
+            training=options["training"],
             clocks=[clocks.index(clock) for clock in own],
             n_threads=self.n_threads,
         )
@@ -562,12 +568,16 @@ class MusicSide:
 
     def _of_alike(self, vertices: NDArray[np.intp]) -> tuple[Any, NDArray[np.float32], Any]:
         """Responses and penalties at some vertices of who can be refitted together."""
-        responses = [[one[:, vertices] for one in self.responses[k]] for k in self.alike]
+
+        def picked(side: Any) -> list[list[NDArray[np.float32]]]:
+            return [[one[:, vertices] for one in side[k]] for k in self.alike]
+
+        training = None if self.training is None else picked(self.training)
         clock_of = [self.heard.clock_of[k] for k in self.alike]
         return (
-            responses,
+            picked(self.responses),
             self.alphas[self.alike][..., vertices],
-            self.options | {"clock_of": clock_of},
+            self.options | {"clock_of": clock_of, "training": training},
         )
 
     def _fewer(self, summaries: Sequence[Summary], vertices: NDArray[np.intp]) -> list[Summary]:

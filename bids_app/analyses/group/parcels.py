@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,21 @@ from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.prevalence import (
+    PREVALENCE_COLUMNS,
+    own_p,
+    own_p_missing,
+    prevalence_rows,
+)
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Config, Statistics
-from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t
+from bids_app.group import ParcelTable, parcel_table, sign_flip_max_t, simes
 from bids_app.group.claims import holds
 from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, sidecar_of
 from bids_app.preference import centroid, preferred_layer
 from bids_app.report.group import Shown
 from bids_app.report.parcels import regions_section
-from bids_app.statistics import fisher_z
+from bids_app.statistics import SIGNIFICANCE, fisher_z
 from bids_app.surface.atlas import Atlas, atlas_files, read_atlas
 from bids_app.surface.mesh import load_mesh
 
@@ -53,6 +59,9 @@ class AtlasSummary:
         of the participants' weights of layers. NaN where it was not tested.
     music : mapping
         How the closed forms compare with refits, or why nothing was tested.
+    shown : array of shape (n_regions,) or None
+        Participants whose own p over the vertices and layers of a region is below .05; None where
+        they have no p.
     """
 
     atlas: Atlas
@@ -64,6 +73,7 @@ class AtlasSummary:
     accuracy_p_music: FloatArray
     slope_p_music: FloatArray
     music: Mapping[str, Any]
+    shown: NDArray[np.int64] | None = None
 
     @property
     def predicted(self) -> NDArray[np.object_]:
@@ -94,7 +104,7 @@ def summarize_atlases(
         return {}
     side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     atlases = [read_atlas(option, data.r.shape[2]) for option in statistics.atlases]
-    return {
+    found = {
         atlas.label: summarize_atlas(
             data,
             accuracy,
@@ -105,6 +115,28 @@ def summarize_atlases(
         )
         for atlas in atlases
     }
+    if own_p_missing(tree, data):
+        return found
+    every = [[regions_shown(p, one) for one in found.values()] for p in own_p(tree, data)]
+    counts = (np.sum(parts, axis=0) for parts in zip(*every, strict=True))
+    return {
+        label: replace(one, shown=shown)
+        for (label, one), shown in zip(found.items(), counts, strict=True)
+    }
+
+
+def regions_shown(p: FloatArray, summary: AtlasSummary) -> NDArray[np.int64]:
+    """1 for every region in which a participant shows it, 0 elsewhere.
+
+    Parameters
+    ----------
+    p : array of shape (n_layers, n_vertices)
+        Of one participant.
+    summary : AtlasSummary
+    """
+    regions = summary.atlas.regions
+    found = [simes(p[:, regions == label], axis=(0, 1)) for label in summary.profiles.labels]
+    return (np.array(found) < SIGNIFICANCE).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +183,11 @@ def summarize_atlas(
     areas = load_mesh(data.space).areas
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
     n_regions = len(profiles.labels)
-    options: dict[str, Any] = {**statistics.flips, "uncorrected": False}
+    options: dict[str, Any] = {
+        **statistics.flips,
+        "uncorrected": False,
+        "scale": data.people_scale,
+    }
     tested = sign_flip_max_t(fisher_z(profiles.values).mean(axis=1), tail="greater", **options)
     slopes = np.full((len(data.participants), n_regions), np.nan)
     slope_p = np.full(n_regions, np.nan)
@@ -197,6 +233,7 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         "accuracy_p": result.accuracy_p,
         "accuracy_p_music": result.accuracy_p_music,
         "predicted": result.predicted,
+        **_shown(result, len(data.participants)),
         "slope": result.slopes.mean(axis=0),
         "slope_p": result.slope_p,
         "slope_p_music": result.slope_p_music,
@@ -219,6 +256,14 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         }
         rows += [{"participant_id": f"sub-{label}"} | row for row in _rows(atlas, values)]
     writer.table("summary", VALUE_COLUMNS | columns, rows, desc="participants", **atlas.record)
+
+
+def _shown(result: AtlasSummary, n: int) -> dict[str, Any]:
+    """Participants who show it in every region; n/a where they have no p."""
+    if result.shown is None:
+        return dict.fromkeys(PREVALENCE_COLUMNS, np.full(len(result.profiles.labels), np.nan))
+    rows = prevalence_rows(result.shown, n)
+    return {name: [row[name] for row in rows] for name in PREVALENCE_COLUMNS}
 
 
 def _layers(values: FloatArray) -> dict[str, FloatArray]:
@@ -251,6 +296,7 @@ REGION_COLUMNS = {
     "accuracy_p": "one-sided sign-flip p of the layer-averaged accuracy, corrected over regions",
     "accuracy_p_music": "two-sided p of the same over music, corrected over regions",
     "predicted": "whether people and music both hold; n/a where music was not tested",
+    **PREVALENCE_COLUMNS,
     "slope": "mean residual slope over participants and the region",
     "slope_p": "two-sided sign-flip p of the slope, corrected over regions",
     "slope_p_music": "two-sided p of the slope over music, mean weights of layers, corrected over "

@@ -133,6 +133,7 @@ def group_preference(
         **statistics.flips,
         "tail": "two-sided",
         "uncorrected": False,
+        "scale": data.people_scale,
         "n_threads": n_threads,
     }
     test = sign_flip_max_t(slopes, **flips)

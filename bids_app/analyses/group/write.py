@@ -15,7 +15,20 @@ from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import write_map, write_settings, write_table
 from bids_app.analyses.group.analysis import call
 from bids_app.config import settings_hash
-from bids_app.outputs import OutputTree, labeled, map_sidecar
+from bids_app.outputs import (
+    OutputTree,
+    fitted_label,
+    has_others_weights,
+    labeled,
+    map_sidecar,
+)
+
+TRAINED_ON_OTHERS = (
+    "weights and penalties from the mean z-scored response of all other participants, scored on "
+    "the participant's own held-out stimulus; t over participants is multiplied by "
+    "sqrt((n - 2) / (2 (n - 1))), since everybody trains everybody else"
+)
+"""What sidecars say of results with the others' weights."""
 
 
 class GroupSource(Protocol):
@@ -69,9 +82,11 @@ class GroupWriter:
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
         self.written: list[Path] = []
         self.earlier = self._earlier()
-        claimed = tree.model_settings(data.model)
+        claimed = tree.model_settings(fitted_label(data.model))
         known = read_record(claimed, Settings=dict)["Settings"] if claimed.exists() else {}
         self.cortex = known.get("cortex_mask")
+        others = has_others_weights(data.model)
+        self.weights = {"TrainedOn": TRAINED_ON_OTHERS} if others else {}
         self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
 
     def outputs(
@@ -122,6 +137,7 @@ class GroupWriter:
             fields = own | fields
         if self.cortex is not None:
             fields["CortexMask"] = self.cortex
+        fields |= self.weights
         sidecar = map_sidecar(stat, self.space, list(names), **fields)
         path_of = partial(self.tree.group_map, space=self.space, **entities)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar)
@@ -157,7 +173,7 @@ class GroupWriter:
             rest = []
         inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
         stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
-        told = {"Participants": self.participants, **inputs, **stays, **fields}
+        told = {"Participants": self.participants, **inputs, **stays, **self.weights, **fields}
         write_settings(self.tree, self.done, self.settings, [*self.written, *rest], **told)
         self.written.append(self.done)
 

@@ -232,6 +232,7 @@ def alignment_summary(
         "t": plain.t,
         "p_t": plain.t_p,
         "df": plain.df,
+        "people_scale": alignment.people_scale,
         "ci_low": plain.ci_low,
         "ci_high": plain.ci_high,
         "cohen_d": plain.cohen_d,

@@ -250,6 +250,7 @@ RATING_MAPS = GroupAnalysis(
     model=EMOTION_LABEL,
     people="group",
     missing=missing_ratings,
+    of_weights=False,
     page=_PAGE,
 )
 RATING_SCORES = GroupAnalysis(
@@ -260,5 +261,6 @@ RATING_SCORES = GroupAnalysis(
     desc=RATINGS_DESC,
     people="group",
     missing=missing_ratings,
+    of_weights=False,
     page=_PAGE,
 )

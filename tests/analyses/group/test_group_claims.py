@@ -259,3 +259,32 @@ def test_the_table_says_what_the_rule_decided(tmp_path, caplog):
     assert rows.loc["slope", "sentence"] in told
     assert rows.loc["accuracy", "sentence"] in told
     assert told_claims(tmp_path / "nowhere") == []
+
+
+def test_claims_with_the_others_weights_join_the_family_with_a_smaller_t(tmp_path):
+    """They are never primary, and t over people is scaled before it is compared with flips."""
+    scale = 0.4
+    for model in ("vggish", "vggish+others"):
+        write_model(tmp_path, model)
+        write_gradient(
+            tmp_path, model=model, mean=0.06, people_scale=scale if "+" in model else 1.0
+        )
+    stated = {(one.model, one.measure): one for one in collect_claims(tmp_path)}
+    assert [key for key, one in stated.items() if one.primary] == [("vggish", "slope")]
+    others = [
+        one for key, one in stated.items() if key[0] == "vggish+others" and key[1] != "accuracy"
+    ]
+    assert len(others) == 4
+    family = "7 alignments beside the primary one"
+    assert {one.claim.family for one in others} == {family}
+    told = stated["vggish+others", "slope"].decision.sentence
+    assert "model-vggish with the others' weights" in told
+    people = {
+        key: next(test for test in one.claim.tests if test.level == PEOPLE)
+        for key, one in stated.items()
+        if key[1] != "accuracy"
+    }
+    for measure in ("curvature", "conv1", "conv2"):
+        own, other = people["vggish", measure], people["vggish+others", measure]
+        assert other.statistic == pytest.approx(scale * own.statistic)
+        assert other.p > own.p
