@@ -60,8 +60,8 @@ SEED = 1
 # A study at a few seconds instead of minutes; refits that vary more only widen the null.
 over_music.N_DRAWS = 1999
 over_music.N_REFITS = 40
-over_music.N_INSTEAD = (200, 200)
-over_music.INSTEAD_VERTICES = 300
+over_music.N_INSTEAD = (159, 159)
+over_music.INSTEAD_VERTICES = 250
 over_music.REFIT_COLUMNS = 60_000
 
 

@@ -34,8 +34,9 @@ COLUMNS = 4096
 DRAWS = 64
 # Bytes of accuracies handed to the caller at a time.
 CHUNK_BYTES = 2**27
-# Below this ratio of standard deviations the closed form is not used.
-SMALLEST_RATIO = 0.8
+# The closed form is used where its ratio of standard deviations is above this by SURE standard
+# errors: a ratio that passed by chance would leave the null too narrow.
+SMALLEST_RATIO, SURE = 0.8, 2.0
 # Refits below which neither a ratio nor a tail is trusted.
 FEWEST_DRAWS = 20
 
@@ -188,8 +189,8 @@ class SdRatio:
         Refits, and summaries or vertices pooled.
     action : {"kept", "scaled", "refits"}
         "scaled": standard deviations and draws of the closed form are multiplied by `factor`.
-        "refits": the closed form is not used, refits are to be drawn in its place. "kept": it is
-        not too narrow.
+        "refits": the closed form is not used, refits are to be drawn in its place, where the ratio
+        less two standard errors is below .8. "kept": it is not too narrow.
     factor : float
         What draws and standard deviations of the closed form are to be multiplied by; 1 or more.
     """
@@ -211,7 +212,7 @@ class SdRatio:
         return {
             "kept": f"{measured}: draws stay as they are",
             "scaled": f"{measured}: draws are widened by {self.factor:.2f}",
-            "refits": f"{measured}, below {SMALLEST_RATIO:g}: refits are drawn instead",
+            "refits": f"{measured}, not surely above {SMALLEST_RATIO:g}: refits are drawn instead",
         }[self.action]
 
 
@@ -262,9 +263,9 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     ratio = mean**-0.5
     # First order: the ratio is a power of a mean over independent refits.
     se = 0.5 * mean**-1.5 * float(squares.std(ddof=1)) / np.sqrt(n_draws)
-    action: Literal["kept", "scaled", "refits"] = "kept"
-    if ratio < 1:
-        action = "scaled" if ratio >= SMALLEST_RATIO else "refits"
+    action: Literal["kept", "scaled", "refits"] = "kept" if ratio >= 1 else "scaled"
+    if ratio - SURE * se < SMALLEST_RATIO:
+        action = "refits"
     return SdRatio(ratio, float(se), n_draws, int(usable.sum()), action, max(1 / ratio, 1.0))
 
 

@@ -381,6 +381,15 @@ def test_ratio_of_standard_deviations():
     np.testing.assert_allclose(sd_ratio(closed * 3, draws * 3).ratio, found.ratio)
 
 
+def test_a_ratio_that_may_be_too_small_by_its_error_gives_refits():
+    rng = np.random.default_rng(2)
+    few, many = (rng.standard_normal(n) / 0.9 for n in (40, 4000))
+    assert sd_ratio(1.0, many).action == "scaled"
+    found = sd_ratio(1.0, few)
+    assert found.ratio > 0.8 > found.ratio - 2 * found.se
+    assert found.action == "refits"
+
+
 @pytest.mark.parametrize(
     ("true", "action", "said"),
     [(1.2, "kept", "as they are"), (0.9, "scaled", "widened"), (0.6, "refits", "drawn instead")],

@@ -183,7 +183,8 @@ def test_the_null_over_music_turns_what_trains_as_well(fitted, study, monkeypatc
     alone = replace(heard, training=())
     other = MusicSide.of(OutputTree(""), data, alone, 7, 1)
     (own,) = other.test([whole], usable)
-    assert np.corrcoef(own.draws, found.draws)[0, 1] < 0.9
+    n_draws = min(len(own.draws), len(found.draws))  # refits in place of the closed form are more
+    assert np.corrcoef(own.draws[:n_draws], found.draws[:n_draws])[0, 1] < 0.9
 
 
 def test_people_know_that_they_train_each_other(fitted, study):
