@@ -47,7 +47,7 @@ def add_onset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _run_onset(options: argparse.Namespace) -> int:
     from bids_app.analyses.participant.onsets import estimate_onsets
     from bids_app.cli.parser import parse_config
-    from bids_app.cli.run import make_plan
+    from bids_app.cli.run import make_plan, still_to_clean
 
     own = argparse.ArgumentParser(prog="musenc onset", add_help=False, allow_abbrev=False)
     own.add_argument("--stim", nargs="+", default=[])
@@ -59,6 +59,7 @@ def _run_onset(options: argparse.Namespace) -> int:
     rows = _rows(chosen.stim, table)
     stimuli = replace(config.stimuli, missing="use")  # participants without a piece still count
     plan = make_plan(replace(config, stimuli=stimuli), table=rows or None)
+    config = still_to_clean(config, plan)
     estimates = estimate_onsets(
         plan,
         config.cleaning,

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,10 +178,21 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     if config.running.dry_run:
         from bids_app.cli.dry_run import show_plan
 
+        config = still_to_clean(config, plan)
+
         return show_plan(config, plan, found)
     from bids_app.workflows.participant_level import run_participant_level
 
-    return run_participant_level(config, plan, found, run_id)
+    return run_participant_level(still_to_clean(config, plan), plan, found, run_id)
+
+
+def still_to_clean(config: Config, plan: StudyPlan | None) -> Config:
+    """The configuration, with what is still to be done to series that were denoised before."""
+    from bids_app.inputs.denoised import effective_cleaning
+
+    if plan is None:
+        return config
+    return replace(config, cleaning=effective_cleaning(config.cleaning, plan.runs))
 
 
 def limit_threads(n_threads: int) -> None:

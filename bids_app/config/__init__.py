@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bids_app.bands import high_pass_setting
 from bids_app.config.options import Analysis, Option, settings_of, several
 from bids_app.config.sections import (
     DEFAULT_FEATURES,
@@ -77,6 +78,7 @@ class Config:
         """Settings that change the cleaned responses, which all models of a folder share."""
         return {
             **settings_of(self.cleaning, "layers"),
+            "high_pass": high_pass_setting(self.cleaning.high_pass),
             "confounds": self._confounds,
             **settings_of(self.stimuli, "layers"),
             **settings_of(self.selection, "layers"),
@@ -86,7 +88,8 @@ class Config:
         """Settings that change a participant's maps of conditions, by name."""
         sections = (self.conditions, self.cleaning, self.selection)
         settings = {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
-        return settings | {"confounds": self._confounds}
+        high_pass = high_pass_setting(self.cleaning.high_pass)
+        return settings | {"confounds": self._confounds, "high_pass": high_pass}
 
     def rating_map_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of ratings and brain, by name."""
@@ -104,7 +107,7 @@ class Config:
             "features": features,
             "weights_sha256": weights_sha256,
             **settings_of(self.model, "scores"),
-            "high_pass": self.cleaning.high_pass,
+            "high_pass": high_pass_setting(self.cleaning.high_pass),
             **settings_of(self.stimuli, "scores"),
             **settings_of(self.selection, "scores"),
             **self._null_settings("scores"),

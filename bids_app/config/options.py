@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
+from bids_app.bands import HighPass
+
 FIRST_VERSION = "0.1.0"
 Analysis = Literal["layers", "ratings", "scores", "conditions", "alignment", "inference"]
 """What has settings of its own: maps of layers and of ratings, scores of ratings, maps of
@@ -190,6 +192,7 @@ def rate(text: str) -> float | Literal["tr", "own"]:
 
 
 Seconds = Annotated[float, Kind(non_negative, "SECONDS")]
+HighPassSeconds = Annotated[HighPass, Kind(non_negative, "SECONDS")]
 NonNegative = Annotated[float, Kind(non_negative)]
 PositiveSeconds = Annotated[float, Kind(positive_number, "SECONDS")]
 Count = Annotated[int, Kind(positive, "N")]

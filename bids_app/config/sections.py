@@ -10,6 +10,7 @@ from bids_app.config.options import (
     Bytes,
     Count,
     Depths,
+    HighPassSeconds,
     NonNegative,
     Paths,
     Penalties,
@@ -30,6 +31,7 @@ from bids_app.resources import BUNDLED_CORTEX, CortexChoice, choose_cortex_mask
 
 DEFAULT_FEATURES = "vggish"
 PENALTIES = "1e-3:1e5:20"
+HIGH_PASS = 128.0
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,11 @@ class Cleaning:
         "with --high-pass 0)",
         "motion6+acompcor6+cosine",
     )
-    high_pass: Seconds = option(
-        "--high-pass", "slower drifts are removed, from responses and features", 128.0
+    high_pass: HighPassSeconds = option(
+        "--high-pass",
+        "slower drifts are removed, from responses and features; of series that were denoised "
+        "before (XCP-D), whose own filter counts, only where another value is given",
+        HIGH_PASS,
     )
     smoothing: NonNegative = option(
         "--smoothing MM", "smoothing on the surface, full width at half maximum; 0 for none", 6.0

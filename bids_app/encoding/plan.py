@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from bids_app.encoding.decompose import Decomposer, Evaluation, Training
 from bids_app.encoding.folds import Fold, Segment, make_folds, make_segments
 from bids_app.encoding.gram import (
+    MIN_ROWS,
     center_blocks,
     delay_samples,
     delayed_gram,
@@ -256,6 +257,34 @@ def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ..
     return labels
 
 
+def _without_absent(
+    kernel: NDArray[np.float64],
+    rows: Sequence[tuple[int, int]],
+    present: Sequence[NDArray[np.intp]],
+) -> tuple[NDArray[np.float64], list[int], tuple[tuple[int, int], ...]]:
+    """Kernel, lengths and kept rows of the samples that are there.
+
+    Raises
+    ------
+    BadDataError
+        When fewer than four rows are left in a block.
+    """
+    there, inside = [], []
+    for i, ((start, stop), own) in enumerate(zip(rows, present, strict=True)):
+        there.append(np.isin(np.arange(start, stop), own))
+        before = int((own < start).sum())
+        inside.append((before, before + int(there[-1].sum())))
+        if there[-1].sum() < MIN_ROWS:
+            raise BadDataError(
+                f"block {i} has too few samples with a response",
+                where="present",
+                found=f"{there[-1].sum()} of {stop - start} rows",
+                wanted=f"at least {MIN_ROWS}",
+            )
+    kept = np.flatnonzero(np.concatenate(there))
+    return kernel[np.ix_(kept, kept)], [len(own) for own in present], tuple(inside)
+
+
 def plan_encoding(
     gram: NDArray[np.floating],
     lengths: Sequence[int],
@@ -266,6 +295,7 @@ def plan_encoding(
     tr: float,
     alphas: ArrayLike = DEFAULT_ALPHAS,
     durations: Mapping[str, float] | None = None,
+    present: Sequence[NDArray[np.intp]] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> EncodingPlan:
     """Prepare nested cross-validated ridge regression on the features behind a Gram matrix.
@@ -289,6 +319,10 @@ def plan_encoding(
     durations : mapping of str to float, optional
         Length of every stimulus' audio, so that more than six stimuli fall into the same folds
         for everybody, whatever the jitter of the volumes. Default: the kept rows decide.
+    present : sequence of int arrays, optional
+        Numbers, within each presentation, of the samples that have a response; default all. The
+        others count as history of those after them, and have no row: the plan's lengths and rows
+        are those of the samples that are there.
     dtype : dtype
         Precision of the products with responses; decompositions are always float64.
 
@@ -310,6 +344,8 @@ def plan_encoding(
     shifts = delay_samples(delays, tr)
     rows = kept_rows(lengths, shifts, crop, tr)
     raw = delayed_gram(gram, lengths, shifts, rows)
+    if present is not None:
+        raw, lengths, rows = _without_absent(raw, rows, present)
     segments, _ = make_segments(labels, rows)
     kernel = center_blocks(raw, [s.size for s in segments])
     scale = mean_diagonal(kernel)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array
 
+from bids_app.bands import Band, HighPass
 from bids_app.errors import BadDataError, UsageError, check_shape
 
 SAMPLING = "mean of the linear interpolant over the repetition time"
@@ -231,12 +232,63 @@ def drift_basis(n_times: int, tr: float, high_pass: float) -> np.ndarray:
     return (line / size if size > 0 else line)[:, np.newaxis]
 
 
+def filtered(values: np.ndarray, tr: float, high_pass: HighPass | None) -> np.ndarray:
+    """Take out of a series of one presentation what the filter of the responses takes out.
+
+    Parameters
+    ----------
+    values : array of shape (n_times, ...)
+    tr : float
+        Seconds between samples.
+    high_pass : float, Band or None
+        As for `drift_basis`, or the band that the responses were filtered to; None for nothing.
+    """
+    if high_pass is None:
+        return values
+    if not isinstance(high_pass, Band):
+        return _high_passed(values, drift_basis(len(values), tr, high_pass))
+    passed = high_pass.apply(values, tr)
+    if high_pass.cutoff:
+        passed = _high_passed(passed, high_pass_basis(len(values), tr, high_pass.cutoff))
+    return passed.astype(values.dtype, copy=False)
+
+
+def whole_clock(times: np.ndarray, tr: float) -> tuple[np.ndarray, np.ndarray]:
+    """The regular clock behind samples some of which were dropped.
+
+    Parameters
+    ----------
+    times : array of shape (n_times,)
+        Increasing, in seconds.
+    tr : float
+        Seconds between neighboring samples.
+
+    Returns
+    -------
+    whole : array of shape (n_whole,)
+        Times without gaps, from the first sample to the last.
+    kept : array of int of shape (n_times,)
+        Numbers of the samples that are there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whole, kept = whole_clock(np.array([0.5, 2.5, 6.5]), 2.0)
+    >>> whole.tolist(), kept.tolist()
+    ([0.5, 2.5, 4.5, 6.5], [0, 1, 3])
+    """
+    kept = np.rint((times - times[0]) / tr).astype(np.intp)
+    if len(times) == kept[-1] + 1:
+        return times, kept
+    return times[0] + tr * np.arange(kept[-1] + 1), kept
+
+
 def sample_series(
     values: np.ndarray,
     patch_times: np.ndarray,
     times: np.ndarray,
     tr: float,
-    high_pass: float | None,
+    high_pass: HighPass | None,
 ) -> np.ndarray:
     """Carry a patch-rate series to the samples of one presentation.
 
@@ -249,8 +301,8 @@ def sample_series(
         Seconds in the audio at which the presentation is sampled.
     tr : float
         Seconds between samples, each of which is a mean over as long.
-    high_pass : float or None
-        Period in seconds of the cosine high-pass; 0 takes a line out, None nothing.
+    high_pass : float, Band or None
+        As for `filtered`.
 
     Returns
     -------
@@ -258,16 +310,10 @@ def sample_series(
         In the precision of the values.
     """
     sampled = window_matrix(patch_times, times, tr).astype(values.dtype) @ values
-    return _high_passed(sampled, _basis(len(times), tr, high_pass))
+    return filtered(sampled, tr, high_pass)
 
 
-def _basis(n_times: int, tr: float, high_pass: float | None) -> np.ndarray | None:
-    return None if high_pass is None else drift_basis(n_times, tr, high_pass)
-
-
-def _high_passed(values: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
-    if basis is None:
-        return values
+def _high_passed(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     slow = basis.astype(values.dtype)
     return np.asarray(values - slow @ (slow.T @ values))
 
@@ -278,7 +324,7 @@ def sample_gram(
     stimulus_index: Sequence[int],
     times: Sequence[np.ndarray],
     tr: float,
-    high_pass: float | None,
+    high_pass: HighPass | None,
 ) -> np.ndarray:
     """Carry a patch-rate Gram matrix to the volumes of one participant: ``Q A G A' Q'``.
 
@@ -297,9 +343,8 @@ def sample_gram(
         Seconds in the audio at which each presentation is sampled.
     tr : float
         Seconds between samples of a presentation.
-    high_pass : float or None
-        Period in seconds of the cosine high-pass within each presentation; 0 takes a line out,
-        None nothing.
+    high_pass : float, Band or None
+        As for `filtered`, within each presentation.
 
     Returns
     -------
@@ -323,7 +368,6 @@ def sample_gram(
         window_matrix(patch_times[stimulus], sampled, tr)
         for stimulus, sampled in zip(stimulus_index, times, strict=True)
     ]
-    bases = [_basis(len(sampled), tr, high_pass) for sampled in times]
     blocks = [
         slice(end - operator.shape[1], end)
         for end, operator in zip(ends[list(stimulus_index)], operators, strict=True)
@@ -333,7 +377,7 @@ def sample_gram(
     for b, left in enumerate(operators):
         for c in range(b + 1):
             block = _two_sided(gram[blocks[b], blocks[c]], left, operators[c])
-            block = _high_passed(_high_passed(block, bases[b]).T, bases[c]).T
+            block = filtered(filtered(block, tr, high_pass).T, tr, high_pass).T
             if b == c:
                 block = (block + block.T) / 2
             result[borders[b] : borders[b + 1], borders[c] : borders[c + 1]] = block

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_app.errors import MusencError, reason_of
+from bids_app.bands import Band
+from bids_app.errors import BadDataError, MusencError, reason_of
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.names import entities_agree, parse_name, run_entities
 from bids_app.inputs.runs import RunFiles
@@ -45,18 +48,38 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+@dataclass(frozen=True)
+class Continuity:
+    """What is known of the volumes of a series.
+
+    Attributes
+    ----------
+    problems, notes : tuple of str
+    band : Band or None
+        What a denoised series was filtered to; None for others.
+    censored : tuple of int
+        Volumes of the run that are not in the file.
+    """
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    band: Band | None = None
+    censored: tuple[int, ...] = ()
+
+
 def check_continuity(
     run: RunFiles,
     n_volumes: int,
     derivative: Inheritance,
     raw: Inheritance | None,
     metadata: Mapping[str, Any],
-) -> tuple[list[str], list[str]]:
-    """Problems and notes about volumes that are missing.
+) -> Continuity:
+    """What is missing of a series, and how it was filtered.
 
     A denoised series (XCP-D) may be censored: volumes with motion are gone and the rest is joined,
     so that the music would move against the brain. Its length tells, held against the raw run and
-    the table of outliers; where neither is there, nothing is guessed.
+    the table of outliers; where neither is there, nothing is guessed. Where the table says which
+    volumes are gone, they are placed by it.
 
     Parameters
     ----------
@@ -69,18 +92,24 @@ def check_continuity(
 
     Returns
     -------
-    problems, notes : list of str
+    Continuity
     """
     n_raw = raw_volumes(raw, run)
-    file = run.left or run.right
-    desc = file.entities.get("desc", "") if file is not None else ""
-    if not desc.startswith("denoised") and "SoftwareFilters" not in metadata:
-        return [], _length_note(n_volumes, n_raw)
-    notes = _band_note(metadata)
+    if not is_denoised(run, metadata):
+        return Continuity(notes=tuple(_length_note(n_volumes, n_raw)))
     try:
-        n_rows, n_censored, where = _outliers(run, derivative)
+        band = read_band(metadata.get("SoftwareFilters"))
+    except BadDataError as error:
+        return Continuity((reason_of(error),))
+    notes = [
+        f"denoised before ({band}): no confounds are regressed out, and features are filtered alike"
+    ]
+    try:
+        n_rows, marked, where = _outliers(run, derivative)
     except MusencError as error:
-        return [f"which volumes were censored is not known: {reason_of(error)}"], notes
+        said = f"which volumes were censored is not known: {reason_of(error)}"
+        return Continuity((said,), tuple(notes), band)
+    n_censored = len(set().union(*marked.values()))
     whole = n_raw if n_raw is not None else n_rows
     again = (
         "rerun XCP-D in a mode that interpolates (abcd, hbcd), which leaves the series whole, or "
@@ -92,7 +121,14 @@ def check_continuity(
             f"table *_outliers.tsv says how many it had: name the raw dataset (--derivatives "
             f"raw=PATH), or {again}"
         )
-        return [said], notes
+        return Continuity((said,), tuple(notes), band)
+    gone = _gone(marked, whole - n_volumes) if whole == n_rows else None
+    if gone:
+        share = f"{len(gone)} of {whole} volumes were censored ({where})"
+        if 2 * len(gone) > whole:
+            return Continuity((f"{share}: too little is left",), tuple(notes), band)
+        notes.append(f"{share}: they are left out of responses and music, by their times")
+        return Continuity((), tuple(notes), band, gone)
     if n_volumes != whole:
         known = "the raw run" if n_raw is not None else f"the table of outliers ({where})"
         censored = f"; {n_censored} volumes are censored in {where}" if n_censored else ""
@@ -100,12 +136,24 @@ def check_continuity(
             f"{n_volumes} volumes are left of the {whole} of {known}{censored}: the rest was "
             f"joined, and the music cannot be placed; {again}"
         )
-        return [said], notes
+        return Continuity((said,), tuple(notes), band)
     if n_censored:
         notes.append(
             f"{n_censored} of {n_volumes} volumes are outliers ({where}): XCP-D interpolated them"
         )
-    return [], notes
+    return Continuity((), tuple(notes), band)
+
+
+def _gone(marked: Mapping[str, set[int]], n_gone: int) -> tuple[int, ...] | None:
+    """The volumes that are missing, where the table can mean only these; None where it cannot.
+
+    Any column, or all of them together, may be what the series was censored by.
+    """
+    if n_gone <= 0:
+        return None
+    sets = [*marked.values(), set().union(*marked.values())]
+    fitting = {tuple(sorted(one)) for one in sets if len(one) == n_gone}
+    return fitting.pop() if len(fitting) == 1 else None
 
 
 def _length_note(n_volumes: int, n_raw: int | None) -> list[str]:
@@ -123,26 +171,71 @@ def _length_note(n_volumes: int, n_raw: int | None) -> list[str]:
     ]
 
 
-def _band_note(metadata: Mapping[str, Any]) -> list[str]:
-    filters = metadata.get("SoftwareFilters")
-    if not filters:
-        return []
-    return [
-        f"the series was filtered before ({filters}); features are filtered by --high-pass only"
-    ]
+def is_denoised(run: RunFiles, metadata: Mapping[str, Any]) -> bool:
+    """Whether confounds were regressed out of a series and it was filtered before (XCP-D)."""
+    file = run.left or run.right
+    desc = file.entities.get("desc", "") if file is not None else ""
+    return desc.startswith("denoised") or "SoftwareFilters" in metadata
 
 
-def _outliers(run: RunFiles, derivative: Inheritance) -> tuple[int | None, int, Path | None]:
-    """Rows of the table of outliers, how many are marked, and the table."""
+def read_band(filters: object) -> Band:
+    """The band of ``SoftwareFilters``, which names it as XCP-D does.
+
+    Raises
+    ------
+    BadDataError
+        It says nothing that can be understood.
+
+    Examples
+    --------
+    >>> bandpass = {"High-pass cutoff (Hz)": 0.01, "Low-pass cutoff (Hz)": 0.08, "Filter order": 2}
+    >>> str(read_band({"Bandpass filter": bandpass}))
+    '0.01 Hz to 0.08 Hz, order 2'
+    >>> str(read_band({"High-pass filter": {"cutoff (Hz)": 0.01, "Filter order": 4}}))
+    'above 0.01 Hz, order 4'
+    """
+    found: dict[str, float] = {}
+    for key, value in filters.items() if isinstance(filters, Mapping) else ():
+        inside = value if isinstance(value, Mapping) else {key: value}
+        for name, number in inside.items():
+            own, told = (
+                re.sub(r"[^a-z]", "", f"{text}".lower()) for text in (name, f"{key}{name}")
+            )
+            ends = [end for text in (own, told) for end in ("highpass", "lowpass") if end in text]
+            kind = "order" if "order" in own else next(iter(ends), "")
+            if kind and isinstance(number, int | float) and not isinstance(number, bool):
+                found[kind] = float(number)
+    low, high = (found.get(name, 0.0) for name in ("highpass", "lowpass"))
+    order = found.get("order", 2.0)
+    absent = filters is None or filters in ({}, "n/a", "none", "None", [])
+    if (not absent and not (low or high)) or min(low, high) < 0 or order < 1:
+        raise BadDataError(
+            "The filter of a denoised series is not understood.",
+            where="SoftwareFilters",
+            found=str(filters)[:200],
+            wanted='{"Bandpass filter": {"High-pass cutoff (Hz)": 0.01, '
+            '"Low-pass cutoff (Hz)": 0.08, "Filter order": 2}}',
+        )
+    return Band(low, high, int(order))
+
+
+def _outliers(
+    run: RunFiles, derivative: Inheritance
+) -> tuple[int | None, dict[str, set[int]], Path | None]:
+    """Rows of the table of outliers, numbers of those that each column marks, and the table."""
     file = run.left or run.right
     if file is None:
-        return None, 0, None
+        return None, {}, None
     found = derivative.applying(file.path.parent, file.entities, "outliers", (".tsv",))
     if not found:
-        return None, 0, None
+        return None, {}, None
     columns, rows = read_tsv(found[0], "A table of outliers cannot be read.")
-    marked = sum(
-        any(not is_absent(row[name]) and row[name] not in ("0", "0.0") for name in columns)
-        for row in rows
-    )
+    marked = {
+        name: {
+            number
+            for number, row in enumerate(rows)
+            if not is_absent(row[name]) and row[name] not in ("0", "0.0", "False", "false")
+        }
+        for name in columns
+    }
     return len(rows), marked, found[0]

@@ -16,6 +16,7 @@ from bids_app.errors import (
     reason_of,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
+from bids_app.inputs.denoised import check_one_filter
 from bids_app.inputs.fetch import fetch_command, files_of_run
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.labels import meant_participants, meant_rows
@@ -148,6 +149,7 @@ def plan_study(
         unusable=[f"{run.label}: {run.reason}" for run in skipped if run.problem],
     )
     skipped += dropped
+    check_one_filter(kept)
     known = {run.participant for run in (*accepted, *skipped)}
     skipped += absent_participants(located, selection, known, database_dir)
     labels = {p.stimulus for run in kept for p in run.presentations}
@@ -354,6 +356,8 @@ def _record(
         sources=tuple(sources),
         kind=run.kind or "gifti",
         surfaces=run.surfaces,
+        band=probe.band,
+        censored=probe.censored,
     )
 
 

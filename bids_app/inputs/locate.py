@@ -163,7 +163,7 @@ def is_fmriprep(folder: Path) -> bool:
     if not has_participants(folder):
         return False
     writer = _writer(folder).lower()
-    if any(word in writer for word in ("fmriprep", "nibabies")):
+    if any(word in writer for word in ("fmriprep", "nibabies")) or is_xcpd(writer):
         return True
     if writer:
         # ASLPrep, QSIPrep and sMRIPrep share the name's ending, and may have no BOLD.
@@ -172,6 +172,11 @@ def is_fmriprep(folder: Path) -> bool:
         return False
     # Copies without a description, or with another's: the participants' files tell.
     return _has_bold(folder)
+
+
+def is_xcpd(writer: str) -> bool:
+    """Whether a program is XCP-D, however its name is written."""
+    return re.sub(r"[^a-z]", "", writer.lower()).startswith("xcpd")
 
 
 def _writer(folder: Path) -> str:
@@ -189,7 +194,13 @@ def _writer(folder: Path) -> str:
 
 def _has_bold(folder: Path) -> bool:
     """Whether some participant has functional files as fMRIPrep names them."""
-    patterns = ("*_hemi-*.func.gii", "*.func.gii", "*desc-confounds_*.tsv", "*desc-preproc_bold.*")
+    patterns = (
+        "*_hemi-*.func.gii",
+        "*.func.gii",
+        "*desc-confounds_*.tsv",
+        "*desc-preproc_bold.*",
+        "*desc-denoised*_bold.*",
+    )
     return any(
         any(folder.glob(f"sub-*/{place}/{pattern}"))
         for pattern in patterns

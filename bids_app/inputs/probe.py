@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bids_app.bands import Band
 from bids_app.config import Cleaning
 from bids_app.errors import MusencError, reason_of
 from bids_app.inputs.confounds import check_columns, wants_columns
-from bids_app.inputs.continuity import check_continuity
+from bids_app.inputs.continuity import Continuity, check_continuity, is_denoised
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
-from bids_app.inputs.strategies import ConfoundStrategy
+from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_rows
 from bids_app.loading import load_volume
 from bids_app.outputs import N_VERTICES, STRUCTURES
@@ -33,6 +35,9 @@ class Probe:
     n_volumes, n_dummy : int
     timing : Timing or None
     confounds_json : Path or None
+    band : Band or None
+    censored : tuple of int
+        As in `BoldRun`.
     """
 
     problems: tuple[str, ...]
@@ -41,6 +46,8 @@ class Probe:
     n_dummy: int = 0
     timing: Timing | None = None
     confounds_json: Path | None = None
+    band: Band | None = None
+    censored: tuple[int, ...] = ()
 
 
 def probe_run(
@@ -74,7 +81,20 @@ def probe_run(
         n_volumes, time_step = _probe_gifti(run, cleaning.space, problems)
     else:
         n_volumes, time_step = _probe_nifti(run, problems)
-    n_steady, n_rows, confounds_json = _probe_confounds(run, strategy, problems, warnings)
+    file = run.left or run.right
+    metadata = derivative.metadata(file.path.parent, file.entities) if file else {}
+    if denoised := is_denoised(run, metadata):
+        problems += _smoothed_before(run, metadata, cleaning)
+        strategy = resolve_strategy("none")
+    n_steady, n_rows, confounds_json = _probe_confounds(
+        run, strategy, problems, [] if denoised else warnings
+    )
+    known = Continuity()
+    if n_volumes:
+        known = check_continuity(run, n_volumes, derivative, raw, metadata)
+        problems += known.problems
+        warnings += known.notes
+        n_volumes += len(known.censored)
     if n_volumes and n_rows is not None and n_rows != n_volumes:
         problems.append(
             f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
@@ -82,11 +102,6 @@ def probe_run(
         )
     timing = _timing(run, derivative, raw, cleaning, time_step, n_volumes)
     problems += timing.problems
-    if n_volumes and (file := run.left or run.right):
-        metadata = derivative.metadata(file.path.parent, file.entities)
-        missing, notes = check_continuity(run, n_volumes, derivative, raw, metadata)
-        problems += missing
-        warnings += notes
     problems += _other_hemisphere(run, derivative)
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(
@@ -113,7 +128,19 @@ def probe_run(
         n_dummy,
         timing,
         confounds_json,
+        known.band,
+        known.censored,
     )
+
+
+def _smoothed_before(run: RunFiles, metadata: Mapping[str, Any], cleaning: Cleaning) -> list[str]:
+    """A series that XCP-D smoothed is not smoothed again."""
+    file = run.left or run.right
+    smoothed = file is not None and file.entities.get("desc", "").endswith("Smoothed")
+    if not (smoothed or metadata.get("FWHM")) or not cleaning.smoothing:
+        return []
+    width = f" ({metadata['FWHM']} mm)" if metadata.get("FWHM") else ""
+    return [f"the series was smoothed before{width}: give --smoothing 0"]
 
 
 def _probe_gifti(run: RunFiles, space: str, problems: list[str]) -> tuple[int, float | None]:
@@ -177,7 +204,8 @@ def _probe_confounds(
     needed = wants_columns(strategy)
     complaints = problems if needed else warnings
     if run.confounds is None:
-        complaints.append("no confounds table (desc-confounds_timeseries.tsv)")
+        remedy = "; if confounds were regressed out before, give --confounds none" if needed else ""
+        complaints.append(f"no confounds table (desc-confounds_timeseries.tsv){remedy}")
         return 0, None, None
     path = run.confounds.path
     problem = content_problem(path)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bids_app.bands import Band
+
 RUN_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run")
 """Entities that tell one acquisition from another, in BIDS order."""
 
@@ -133,6 +135,10 @@ class BoldRun(Acquisition):
         ``gifti``, ``cifti`` or ``volume``.
     surfaces : tuple of Path
         For volumes in ``T1w`` space: white left, pial left, registered sphere left, then right.
+    band : Band or None
+        What the series was filtered to where it was denoised before; None where it was not.
+    censored : tuple of int
+        Numbers of volumes that were taken out of the file; `n_volumes` counts them.
     """
 
     space: str
@@ -151,6 +157,8 @@ class BoldRun(Acquisition):
     sources: tuple[str, ...]
     kind: str = "gifti"
     surfaces: tuple[Path, ...] = ()
+    band: Band | None = None
+    censored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from bids_app.inputs.records import Acquisition, run_label
 KINDS = ("gifti", "cifti", "volume")
 """Kinds of BOLD files, the preferred first."""
 
+_DESCS = (None, "preproc", "denoised", "denoisedSmoothed")
+"""Versions of a series, the preferred first."""
 _CONFOUND_SUFFIXES = ("timeseries", "regressors", "confounds")
 
 
@@ -238,7 +240,7 @@ def _fits(file: NamedFile, kind: str, space: str, surfaces: tuple[Path, ...]) ->
         return own == space
     if kind == "cifti":
         return own == "fsLR" and file.entities.get("den", "91k") == "91k"
-    if file.entities.get("desc") != "preproc" or own is None:
+    if file.entities.get("desc") not in _DESCS[1:] or own is None:
         return False
     return own.startswith("MNI152") or (own == "T1w" and bool(surfaces))
 
@@ -251,7 +253,7 @@ def _without_twins(files: list[NamedFile], label: str, space: str) -> list[Named
 
     def preference(file: NamedFile) -> tuple[object, ...]:
         e = file.entities
-        desc = {None: 0, "preproc": 1}.get(e.get("desc"), 2)
+        desc = _DESCS.index(e.get("desc")) if e.get("desc") in _DESCS else len(_DESCS)
         own_space = {"T1w": 0, "MNI152NLin6Asym": 2}.get(e.get("space", ""), 1)
         return ("echo" in e, desc, own_space, e.get("space") != space, "res" in e)
 

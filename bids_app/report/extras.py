@@ -75,9 +75,22 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
 def emotion_section(files: GroupFiles) -> Section:
     """Ratings and the brain; layers and ratings."""
     section = Section("emotion", "Felt emotion and enjoyment")
+    section.add("about the ratings", lambda: about_ratings(files))
     section.add("maps of the rating GLM", lambda: emotion_pictures(files, files.mesh))
     section.add("layers that predict the ratings", lambda: rating_blocks(files))
     return section
+
+
+def about_ratings(files: GroupFiles) -> list[Block]:
+    """What is odd about the ratings, as the settings files tell it; nothing where nothing is."""
+    places = (
+        files.tree.group_table("settings.json", model=EMOTION_LABEL),
+        files.tree.group_table("settings.json", model=files.model, desc=RATINGS_DESC),
+    )
+    notes = [
+        note for path in places if path.is_file() for note in files.json(path).get("Notes", ())
+    ]
+    return [Text(f"{note}.") for note in dict.fromkeys(notes)]
 
 
 def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bids_app import __version__
+from bids_app.bands import Band
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.features.registry import SPACES, recorded_space
 from bids_app.report.citations import CitedText, bibliography, number_citations
@@ -147,9 +148,33 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     )
 
 
+def _denoised_paragraph(settings: Mapping[str, Any], filtered: Mapping[str, Any]) -> str:
+    """Responses that were denoised before."""
+    width = settings.get("smoothing")
+    smoothed = (
+        f" Responses were smoothed along the surface ({width:g} mm full width at half maximum)."
+        if width
+        else ""
+    )
+    drift = (
+        f" Slow drifts (discrete cosine basis with a cutoff of {filtered['high_pass']:g} s) were"
+        " regressed out beside it."
+        if filtered.get("high_pass")
+        else ""
+    )
+    return (
+        "The series had been denoised before (XCP-D): no confounds were regressed out again."
+        f" They had been filtered ({Band.of(filtered)}); features of the music were filtered alike."
+        f"{drift} Volumes that had been censored were left out of responses and features by their"
+        f" times.{smoothed}"
+    )
+
+
 def _responses_paragraph(settings: Mapping[str, Any]) -> str:
     confounds = settings.get("confounds")
     cutoff = settings.get("high_pass")
+    if isinstance(cutoff, Mapping):
+        return _denoised_paragraph(settings, cutoff)
     names = f" ({confounds})" if confounds else ""
     drift = f" with a cutoff of {cutoff:g} s" if cutoff is not None else ""
     slow = f", and slow drifts (discrete cosine basis{drift}) were" if cutoff != 0 else ", were"

@@ -34,9 +34,11 @@ def participant_ratings(files: ParticipantFiles) -> list[Section]:
 
 
 def left_out(files: ParticipantFiles, path: Path) -> list[Block]:
-    """Analyses that the ratings did not allow."""
-    reasons = files.json(path).get("LeftOut", {})
-    return [Text(f"Not done: {analysis}: {reason}") for analysis, reason in reasons.items()]
+    """Analyses that the ratings did not allow, and what is odd about the ratings."""
+    told = files.json(path)
+    reasons = told.get("LeftOut", {})
+    not_done = [Text(f"Not done: {analysis}: {reason}") for analysis, reason in reasons.items()]
+    return [*not_done, *(Text(f"About the ratings: {note}.") for note in told.get("Notes") or ())]
 
 
 def _t_maps(files: ParticipantFiles) -> list[Path]:

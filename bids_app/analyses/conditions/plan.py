@@ -127,6 +127,11 @@ def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dic
     raw = Inheritance(study.raw_dir, raw=True) if study.raw_dir else None
     for run in study.runs:
         events = raw.events(run.entities) if raw else None
+        if run.band is not None:
+            skipped[run.label] = (
+                "its series was denoised before: a contrast needs the confounds in its model"
+            )
+            continue
         if events is None:
             skipped[run.label] = "no events.tsv"
             continue

@@ -35,6 +35,8 @@ class Record:
         Run label to the reason why it takes no part.
     desc : str
         What of the model it is about; empty for its maps.
+    notes : sequence of str
+        What is to be told of the inputs beside the result.
     """
 
     participant: str
@@ -46,6 +48,7 @@ class Record:
     features: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     desc: str = ""
+    notes: Sequence[str] = ()
 
 
 def sources_of(runs: Iterable[BoldRun]) -> list[str]:

@@ -23,6 +23,7 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.clock import read_clock, same_rate
 from bids_app.analyses.group.collect import GroupData, read_encoding
 from bids_app.analyses.participant.layers import StimulusSide
+from bids_app.bands import high_pass_of
 from bids_app.config import Model
 from bids_app.encoding import EncodingPlan
 from bids_app.errors import BadDataError
@@ -132,8 +133,9 @@ class Heard:
             crop=settings["crop"],
             alphas=tuple(settings["alphas"]),
         )
+        high_pass = high_pass_of(settings["high_pass"])
         sides = [
-            StimulusSide(grams, clock.labels, clock.times, clock.tr, model, settings["high_pass"])
+            StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
             for clock in self.clocks
         ]
         return [[side.plan(side.gram(name)) for name in data.layer_names] for side in sides]

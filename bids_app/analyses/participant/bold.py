@@ -23,6 +23,8 @@ from bids_app.surface.resample import resample_barycentric
 def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     """BOLD of a run on the analysis mesh, both hemispheres, left first.
 
+    Volumes that were censored have their place, and NaN.
+
     Surface GIFTI is read as it is, fsLR CIFTI is resampled over registered spheres, volumes are
     sampled between the participant's own (or the template's) white and pial surfaces.
 
@@ -35,6 +37,15 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     BadDataError
         If hemispheres differ in length or the mesh is another one.
     """
+    found = _read(run, mesh)
+    if not run.censored:
+        return found
+    whole = np.full((run.n_volumes, found.shape[1]), np.nan, dtype=np.float32)
+    whole[np.setdiff1d(np.arange(run.n_volumes), run.censored)] = found
+    return whole
+
+
+def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     if run.kind == "cifti":
         return _cifti_on_mesh(run, mesh)
     if run.kind == "volume":
@@ -44,12 +55,12 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
         with reading(run.bold_left, "A BOLD volume cannot be read.", wanted=wanted):
             return np.asarray(volume_on_template(load_volume(run.bold_left), mesh, surfaces))
     left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
-    if len(left) != run.n_volumes:
+    if len(left) != run.n_volumes - len(run.censored):
         raise BadDataError(
             "The BOLD holds another number of volumes than its header says.",
             where=run.bold_left,
             found=f"{len(left)} volumes",
-            wanted=f"{run.n_volumes}",
+            wanted=f"{run.n_volumes - len(run.censored)}",
             remedy="copy the files again, or run fMRIPrep again for this run",
         )
     if len(left) != len(right):

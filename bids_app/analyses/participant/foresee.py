@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bids_app.config import Config
 from bids_app.encoding.folds import make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
@@ -42,6 +44,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
         music of every participant is too short.
     """
     check_output_folder(config, plan)
+    check_censored(config, plan)
     load_mesh(config.cleaning.space)
     if any(run.kind == "cifti" for run in plan.runs):
         fslr_spheres()
@@ -106,6 +109,23 @@ def check_output_folder(config: Config, plan: StudyPlan) -> None:
         )
 
 
+def check_censored(config: Config, plan: StudyPlan) -> None:
+    """Refuse what is not done with censored series.
+
+    Raises
+    ------
+    UsageError
+    """
+    runs = [run.label for run in plan.runs if run.censored]
+    if runs and config.model.save_weights:
+        raise UsageError(
+            "Weights are not kept of series with censored volumes.",
+            where="--save-weights",
+            found=", ".join(runs[:_SHOWN]),
+            remedy="leave the option out, or leave these runs out with --exclude-run",
+        )
+
+
 def _problems_of(runs: Sequence[BoldRun], config: Config, short: dict[str, str]) -> list[str]:
     """Why encoding models of one participant could not be fitted."""
     problems = [short[label] for label in _heard(runs) if label in short]
@@ -124,7 +144,10 @@ def _problems_of(runs: Sequence[BoldRun], config: Config, short: dict[str, str])
                 volumes, _ = stimulus_rows(
                     run.n_volumes, run.tr, run.start_time, p.onset, p.duration, p.offset
                 )
-                length = int((volumes >= run.n_dummy).sum())
+                heard = volumes[volumes >= run.n_dummy]
+                length, gone = len(heard), int(np.isin(heard, run.censored).sum())
+                if 2 * gone > length:
+                    problems.append(f"{where}: {gone} of {length} volumes were censored")
                 (rows,) = kept_rows([length], shifts, model.crop, tr)
             except BadDataError as error:
                 problems.append(

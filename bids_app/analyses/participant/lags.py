@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.bands import HighPass
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
-from bids_app.features.timing import high_pass_basis
+from bids_app.features.timing import filtered
 from bids_app.surface.lag import lag_curve, lag_warning, peak_lag, peak_p
 
 LAGS = np.arange(-15.0, 25.5, 0.5)
@@ -78,7 +79,7 @@ def check_lag(
     sound: Loudness,
     *,
     tr: float,
-    high_pass: float,
+    high_pass: HighPass,
     random_seed: int,
 ) -> LagCheck:
     """Compare responses in auditory cortex with the loudness of what was played.
@@ -92,7 +93,8 @@ def check_lag(
     times : array of shape (n_times,)
         Second of the audio file of each volume; outside the file nothing is heard.
     sound : Loudness
-    tr, high_pass : float
+    tr : float
+    high_pass : float or Band
         Seconds; the sound is filtered like the responses (0: not at all).
     random_seed : int
         Of the phases behind the p.
@@ -103,13 +105,11 @@ def check_lag(
 
 
 def heard_at(
-    sound: Loudness, times: NDArray[np.float64], *, tr: float, high_pass: float
+    sound: Loudness, times: NDArray[np.float64], *, tr: float, high_pass: HighPass
 ) -> NDArray[np.float64]:
     """Loudness at `times`, filtered like the responses; NaN where nothing is heard."""
     heard = sound.at(times, tr)
     inside = np.isfinite(heard)
-    if high_pass > 0 and inside.any():
-        basis = high_pass_basis(int(inside.sum()), tr, high_pass)
-        part = heard[inside] - heard[inside].mean()
-        heard[inside] = part - basis @ (basis.T @ part)
+    if high_pass and inside.any():
+        heard[inside] = filtered(heard[inside] - heard[inside].mean(), tr, high_pass)
     return heard

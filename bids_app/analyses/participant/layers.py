@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bids_app.analyses.participant.responses import Block
+from bids_app.bands import HighPass
 from bids_app.config import Model, Statistics
 from bids_app.encoding import (
     EncodingPlan,
@@ -26,7 +27,7 @@ from bids_app.encoding import (
 )
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.timing import sample_gram
+from bids_app.features.timing import sample_gram, whole_clock
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
@@ -95,13 +96,15 @@ class StimulusSide:
     labels : sequence of n_blocks str
         Stimulus of every presentation.
     times : sequence of n_blocks arrays of shape (n_times,)
-        Seconds of the audio file that the volumes were sampled at.
+        Seconds of the audio file that the volumes were sampled at; with gaps where volumes were
+        censored.
     tr : float
         Seconds.
     model : Model
         Delays, crop and penalties.
-    high_pass : float
-        Seconds; with 0 a line is taken out of every presentation.
+    high_pass : float or Band
+        Seconds; with 0 a line is taken out of every presentation. Or the band that the responses
+        were filtered to before.
     """
 
     grams: FeatureGrams
@@ -109,30 +112,43 @@ class StimulusSide:
     times: Sequence[NDArray[np.float64]]
     tr: float
     model: Model
-    high_pass: float
+    high_pass: HighPass
+
+    @property
+    def clocks(self) -> list[tuple[NDArray[np.float64], NDArray[np.intp]]]:
+        """Times of every presentation without gaps, and the numbers of those with a volume."""
+        return [whole_clock(np.asarray(own), self.tr) for own in self.times]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Rows of the Gram matrix of every presentation, gaps included."""
+        return [len(whole) for whole, _ in self.clocks]
 
     def gram(self, layer: str) -> NDArray[np.float64]:
-        """Gram matrix of a layer at the volumes, filtered like the responses."""
+        """Gram matrix of a layer at the volumes, those in gaps too, filtered like the responses."""
         return sample_gram(
             self.grams.gram(self.grams.layer_names.index(layer) + 1),
             self.grams.patch_times,
             [self.grams.labels.index(label) for label in self.labels],
-            self.times,
+            [whole for whole, _ in self.clocks],
             self.tr,
             high_pass=self.high_pass,
         )
 
     def plan(self, gram: NDArray[np.float64], *, dtype: DTypeLike = np.float32) -> EncodingPlan:
         """The encoding model of a layer's Gram matrix; `dtype` of products with responses."""
+        present = [kept for _, kept in self.clocks]
+        gaps = self.lengths != [len(kept) for kept in present]
         return plan_encoding(
             gram,
-            [len(t) for t in self.times],
+            self.lengths,
             stimuli=self.labels,
             delays=self.model.delays,
             crop=self.model.crop,
             tr=self.tr,
             alphas=self.model.alphas,
             durations=dict(zip(self.grams.labels, self.grams.durations, strict=True)),
+            present=present if gaps else None,
             dtype=dtype,
         )
 
@@ -144,7 +160,7 @@ def fit_layers(
     layers: Sequence[str] = (),
     model: Model,
     statistics: Statistics,
-    high_pass: float,
+    high_pass: HighPass,
     n_threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
@@ -199,7 +215,7 @@ def fit_layers(
         if average is not None:
             average.add(plan, result.alpha, checksums, n_threads)
         similar = feature_similarity(
-            gram, plan.lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
+            gram, side.lengths, stimuli=labels, n_draws=SIMILARITY_DRAWS, seed=seed
         )
         table.append(_layer_row(grams, name, plan, result, similar))
     ratio = float("nan") if average is None else average.sd_ratio

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY, LAGS, heard_at, read_loudness
 from bids_app.analyses.participant.responses import read_run, regress_out
+from bids_app.bands import HighPass
 from bids_app.config import Cleaning
 from bids_app.features.loudness import Loudness
 from bids_app.inputs.records import BoldRun, Presentation, StudyPlan
@@ -120,7 +121,7 @@ def _lags_to_try(runs: Sequence[BoldRun], sound: Loudness) -> NDArray[np.float64
 
 
 def _heard(
-    run: BoldRun, presentation: Presentation, sound: Loudness, n_volumes: int, high_pass: float
+    run: BoldRun, presentation: Presentation, sound: Loudness, n_volumes: int, high_pass: HighPass
 ) -> NDArray[np.float64]:
     """Loudness of a presentation over a whole run."""
     times = run.start_time + run.tr * np.arange(n_volumes) - presentation.onset

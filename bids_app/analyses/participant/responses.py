@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.bold import read_bold
 from bids_app.analyses.participant.lags import LagCheck, check_lag
+from bids_app.bands import Band, HighPass
 from bids_app.config import Cleaning
 from bids_app.errors import BadDataError
 from bids_app.features.loudness import Loudness
-from bids_app.features.timing import drift_basis, high_pass_basis, stimulus_rows
+from bids_app.features.timing import (
+    drift_basis,
+    high_pass_basis,
+    stimulus_rows,
+    whole_clock,
+)
 from bids_app.inputs.confounds import ConfoundSelection, select_confounds
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.inputs.tables import read_frame
@@ -94,6 +100,12 @@ class RunData:
         return self.run.start_time + self.run.tr * volumes
 
     @property
+    def present(self) -> NDArray[np.intp]:
+        """Numbers of the volumes after the dummy scans that were not censored."""
+        volumes = np.arange(self.run.n_dummy, len(self.bold))
+        return np.setdiff1d(volumes, self.run.censored)
+
+    @property
     def nuisance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Confounds and drift after the dummy scans, for the design of a linear model."""
         kept = slice(self.run.n_dummy, None)
@@ -124,23 +136,37 @@ def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
         run.confounds_json,
         cleaning.confounds,
         n_volumes,
-        own_high_pass=cleaning.high_pass > 0,
+        own_high_pass=bool(cleaning.high_pass),
     )
     drift = np.empty((n_volumes, 0))
-    if cleaning.high_pass:
-        drift = high_pass_basis(n_volumes, run.tr, cleaning.high_pass)
+    cutoff = cleaning.high_pass
+    if isinstance(cutoff, Band):  # filtered before
+        cutoff = cutoff.cutoff
+    if cutoff:
+        drift = high_pass_basis(n_volumes, run.tr, cutoff)
     return RunData(run, mesh, bold, inside, selected, drift, cleaning.smoothing)
 
 
 def regress_out(data: RunData, series: NDArray[np.floating]) -> CleanedResponses:
-    """Take confounds and drift out of series of a run, (n_volumes, n); nothing is smoothed."""
-    return clean_responses(series, data.confounds.values, data.drift, n_dummy=data.run.n_dummy)
+    """Take confounds and drift out of series of a run, (n_volumes, n); nothing is smoothed.
+
+    Censored volumes take no part and stay NaN.
+    """
+    run = data.run
+    if not run.censored:
+        return clean_responses(series, data.confounds.values, data.drift, n_dummy=run.n_dummy)
+    rows = data.present
+    found = clean_responses(series[rows], data.confounds.values[rows], data.drift[rows])
+    values = np.full(series.shape, np.nan, dtype=np.float32)
+    values[rows] = found.values
+    return replace(found, values=values)
 
 
 def clean(data: RunData) -> CleanedResponses:
     """Cleaned responses: confounds and drift regressed out of every vertex, then smoothed."""
     cleaned = regress_out(data, data.bold)
-    values = _smooth(cleaned.values, data, ~cleaned.degenerate)
+    values, rows = cleaned.values, data.present
+    values[rows] = _smooth(values[rows], data, ~cleaned.degenerate)
     return replace(cleaned, values=values)
 
 
@@ -242,8 +268,7 @@ def prepare_responses(
         checks = [
             check_lag(
                 block.stimulus,
-                block.values[:, auditory],
-                block.times,
+                *_without_gaps(block, auditory),
                 sounds[block.stimulus],
                 tr=block.tr,
                 high_pass=cleaning.high_pass,
@@ -264,6 +289,19 @@ def prepare_responses(
             }
         )
     return prepared
+
+
+def _without_gaps(
+    block: Block, vertices: NDArray[np.intp]
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Responses of some vertices and their times; lines across volumes that were censored."""
+    times, kept = whole_clock(block.times, block.tr)
+    responses = block.values[:, vertices]
+    if len(times) == len(kept):
+        return responses, times
+    places = np.arange(len(times))
+    columns = [np.interp(places, kept, column) for column in responses.T]
+    return np.stack(columns, axis=1), times
 
 
 def _without_signal(
@@ -312,9 +350,12 @@ def _cut(
     presentation: Presentation,
     responses: NDArray[np.float32],
     projection: NDArray[np.float64],
-    high_pass: float,
+    high_pass: HighPass,
 ) -> Block:
-    """The volumes of a run in which a presentation was heard; without a line if nothing else."""
+    """The volumes of a run in which a presentation was heard; without a line if nothing else.
+
+    Volumes that were censored are left out, and their times.
+    """
     rows, times = stimulus_rows(
         len(responses),
         run.tr,
@@ -323,8 +364,17 @@ def _cut(
         presentation.duration,
         presentation.offset,
     )
-    kept = rows[rows >= run.n_dummy]
-    times = times[rows >= run.n_dummy]
+    present = (rows >= run.n_dummy) & ~np.isin(rows, run.censored)
+    if not present.any():
+        raise BadDataError(
+            "All volumes of a piece were censored.",
+            where=run.label,
+            found=f"{len(rows)} volumes during {presentation.stimulus}",
+            remedy="leave the run out with --exclude-run",
+        )
+    kept, times = rows[present], times[present]
+    if isinstance(high_pass, Band):  # how the series came about is not known
+        return Block(presentation.stimulus, run.label, run.tr, times, responses[kept])
     values, filtered = responses[kept], projection[kept - run.n_dummy]
     if not high_pass:
         line = drift_basis(len(kept), run.tr, high_pass)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits, StimulusSide
 from bids_app.analyses.participant.responses import Block
+from bids_app.bands import HighPass
 from bids_app.config import Model, settings_hash
 from bids_app.encoding import EncodingPlan
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
@@ -80,7 +81,7 @@ def save_weights(
     fits: LayerFits,
     *,
     model: Model,
-    high_pass: float,
+    high_pass: HighPass,
     stimuli: Mapping[str, Path],
     features: str,
     weights: str | None,
@@ -123,7 +124,7 @@ def write_weights(
     fits: LayerFits,
     *,
     model: Model,
-    high_pass: float,
+    high_pass: HighPass,
     stimuli: Mapping[str, Path],
     features: str,
     weights: str | None,
@@ -171,7 +172,7 @@ def write_weights(
 
 
 def _sampled(
-    block: Block, grams: FeatureGrams, values: NDArray[Any], high_pass: float
+    block: Block, grams: FeatureGrams, values: NDArray[Any], high_pass: HighPass
 ) -> NDArray[np.floating]:
     """Units at the samples of one presentation, (n_times, n_units)."""
     centers = grams.patch_times[grams.labels.index(block.stimulus)]

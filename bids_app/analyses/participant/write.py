@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,14 @@ UNCONTROLLED = (
 )
 
 
+def filter_fields(high_pass: Any) -> dict[str, Any]:
+    """How responses and features were filtered, for sidecars."""
+    if isinstance(high_pass, Mapping):
+        cutoff = high_pass["high_pass"] or None
+        return {"DenoisedBefore": dict(high_pass), "HighPassCutoff": cutoff}
+    return {"HighPassCutoff": high_pass}
+
+
 def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> dict[str, Any]:
     """Sidecar fields every map of the participant shares."""
     settings = record.settings
@@ -134,7 +142,7 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "PenaltySelection": settings["selection"],
         "HeldOutStimuli": fits.fold_stimuli,
         "Confounds": settings["confounds"],
-        "HighPassCutoff": settings["high_pass"],
+        **filter_fields(settings["high_pass"]),
         **({} if settings["high_pass"] else {"SlowTrends": UNCONTROLLED}),
         "SmoothingFWHM": settings["smoothing"],
         "CortexMask": settings["cortex_mask"],

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
+from bids_app.bands import HighPass, high_pass_setting
 from bids_app.config import Model, Statistics
 from bids_app.emotion import sample_course
 from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import nested_ridge
 from bids_app.errors import BadDataError
-from bids_app.features.timing import drift_basis
+from bids_app.features.timing import filtered
 from bids_app.inputs.ratings import Rating, RatingSet
 
 
@@ -57,7 +58,7 @@ def fit_rating_encoding(
     scales: Sequence[str] | None = None,
     model: Model,
     statistics: Statistics,
-    high_pass: float,
+    high_pass: HighPass,
     n_threads: int = 1,
 ) -> RatingEncoding:
     """Predict cleaned responses from one rating at a time, from its past and from its future.
@@ -149,16 +150,14 @@ def fit_rating_encoding(
             "Transform": TRANSFORM,
             "Delays": {window.brain: list(window.delays) for window in WINDOWS},
             "Crop": model.crop,
-            "HighPass": high_pass,
+            "HighPass": high_pass_setting(high_pass),
             "Null": statistics.noise_null,
         },
     )
 
 
-def _feature(block: Block, rating: Rating, high_pass: float) -> NDArray[np.float64]:
+def _feature(block: Block, rating: Rating, high_pass: HighPass) -> NDArray[np.float64]:
     """A rating on the volumes of a block, (n_times, 1); its mean where there are no samples."""
     course = sample_course(rating.times, change_of(rating), block.times, width=block.tr)
     course = np.where(np.isfinite(course), course, np.nanmean(course))
-    basis = drift_basis(len(course), block.tr, high_pass)
-    course = course - basis @ (basis.T @ course)
-    return course[:, None]
+    return filtered(course, block.tr, high_pass)[:, None]

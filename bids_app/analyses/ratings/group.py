@@ -63,6 +63,8 @@ class RatingGroup:
     rows : list of dict
         Participant and checksum of its settings file.
     left_out : dict from participant to str
+    notes : tuple of str
+        What is odd about the ratings.
     """
 
     model: str
@@ -70,6 +72,7 @@ class RatingGroup:
     participants: list[str]
     rows: list[dict[str, Any]]
     left_out: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +205,8 @@ def _test_maps(
             accuracy[window.rating] = group_effects(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
-    group = RatingGroup(EMOTION_LABEL, space, kept, _rows(tree, kept, EMOTION_LABEL, ""), left_out)
+    rows = _rows(tree, kept, EMOTION_LABEL, "")
+    group = RatingGroup(EMOTION_LABEL, space, kept, rows, left_out, _notes(stored))
     places = [place for place, _ in wanted]
     checksums = {name: sha for p in kept for name, sha in stored[p].get("Stimuli", {}).items()}
     music = rating_music(tree, kept, space, places, checksums, effects, tests, statistics)
@@ -236,6 +240,12 @@ def _rows(tree: OutputTree, participants: Sequence[str], model: str, desc: str) 
         }
         for p in participants
     ]
+
+
+def _notes(stored: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """What participants' settings files tell of the ratings, each once."""
+    told = [note for own in stored.values() for note in own.get("Notes") or ()]
+    return tuple(dict.fromkeys(map(str, told)))
 
 
 def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -> None:
@@ -341,7 +351,12 @@ def _test_scores(
     scores = summarize_scores(own, statistics, depth)
     kept = scores.participants
     group = RatingGroup(
-        model, "", kept, _rows(tree, kept, model, RATINGS_DESC), left_out | scores.left_out
+        model,
+        "",
+        kept,
+        _rows(tree, kept, model, RATINGS_DESC),
+        left_out | scores.left_out,
+        _notes(stored),
     )
     r = np.stack(
         [own[p].r[:, [own[p].scales.index(scale) for scale in scores.scales]] for p in kept]

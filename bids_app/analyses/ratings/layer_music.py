@@ -17,6 +17,7 @@ from bids_app.analyses.group.collect import Basis, same_inputs
 from bids_app.analyses.group.heard import kept_features, no_features
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.ratings.layer_scores import DELAYS
+from bids_app.bands import high_pass_of
 from bids_app.config import Model, Statistics
 from bids_app.encoding import EncodingPlan
 from bids_app.errors import MusencError, reason_of
@@ -171,7 +172,7 @@ def _test(
             crop=float(settings["crop"]),
             alphas=tuple(map(float, settings["alphas"])),
         )
-        high_pass, step = float(settings["high_pass"]), 1.0 / rate
+        high_pass, step = high_pass_of(settings["high_pass"]), 1.0 / rate
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         path = tree.participant_settings(participants[0], model, RATINGS_DESC)
         raise damaged(path, repr(error), "crop, alphas, high_pass, SamplingFrequency") from error

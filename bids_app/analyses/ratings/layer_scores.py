@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.ratings.courses import need_rating
+from bids_app.bands import HighPass, high_pass_setting
 from bids_app.config import Model, Statistics
 from bids_app.emotion import common_times, is_constant, sample_course
 from bids_app.encoding import fit_encoding
 from bids_app.features.cache import FeatureGrams
-from bids_app.features.timing import drift_basis
+from bids_app.features.timing import filtered
 from bids_app.inputs.ratings import RatingSet
 from bids_app.statistics import benjamini_hochberg
 
@@ -135,7 +136,7 @@ def fit_rating_scores(
     rate: float = 1.0,
     model: Model,
     statistics: Statistics,
-    high_pass: float,
+    high_pass: HighPass,
     n_threads: int = 1,
 ) -> dict[str, RatingScores]:
     """Predict ratings from every layer, leaving one stimulus out at a time.
@@ -158,7 +159,7 @@ def fit_rating_scores(
         Samples per second: the ratings' own (5), or one per repetition time.
     model, statistics, n_threads
         As for the brain, but for the delays.
-    high_pass : float
+    high_pass : float or Band
         Period in seconds of a cosine high-pass of features and ratings; 0 for none.
 
     Returns
@@ -179,7 +180,7 @@ def fit_rating_scores(
         "Delays": list(model.delays),
         "Crop": model.crop,
         "Transform": "value",
-        "HighPass": high_pass or None,
+        "HighPass": high_pass_setting(high_pass) or None,
         "Null": statistics.closed_null,
         "Selection": model.selection,
     }
@@ -227,7 +228,7 @@ def _job(
     scales: list[str],
     skipped: dict[str, str],
     rate: float,
-    high_pass: float,
+    high_pass: HighPass,
 ) -> _Job:
     """One participant's ratings on a common clock per stimulus."""
     times, values = [], []
@@ -238,8 +239,7 @@ def _job(
         sampled = np.stack(
             [sample_course(r.times, r.values, clock, width=1 / rate) for r in found], axis=1
         )
-        basis = drift_basis(len(clock), 1.0 / rate, high_pass)
-        sampled = sampled - basis @ (basis.T @ sampled)
+        sampled = filtered(sampled, 1.0 / rate, high_pass)
         times.append(clock)
         values.append(sampled)
     return _Job(participant, scales, skipped, times, values)

@@ -189,17 +189,31 @@ def plan_ratings(
             work.left_out[participant] = "no ratings of the music heard"
             continue
         runs = [run for run in plan.runs if run.participant == participant]
+        if any(run.band is not None for run in runs):
+            work.left_out[participant] = (
+                "its series were denoised before, and models of ratings need the confounds in them"
+            )
+            continue
         names = {*(path.name for path in input_files(runs)), "plan"}
         inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | {"ratings": checksum}
         record = replace(
-            encoding[0], model=EMOTION_LABEL, settings=map_settings, inputs=inputs, features={}
+            encoding[0],
+            model=EMOTION_LABEL,
+            settings=map_settings,
+            inputs=inputs,
+            features={},
+            notes=study.ratings.notes,
         )
         work.planned.append(record)
         if not is_current(tree, record):
             work.maps[participant] = record
         for own in encoding:
             scores = replace(
-                own, settings=score_settings[own.model], inputs=inputs, desc=RATINGS_DESC
+                own,
+                settings=score_settings[own.model],
+                inputs=inputs,
+                desc=RATINGS_DESC,
+                notes=study.ratings.notes,
             )
             work.planned.append(scores)
             if not is_current(tree, scores):

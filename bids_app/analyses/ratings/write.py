@@ -146,6 +146,8 @@ def _writer(tree: OutputTree, record: Record) -> ParticipantWriter:
     }
     if "cortex_mask" in record.settings:
         common["CortexMask"] = record.settings["cortex_mask"]
+    if record.notes:
+        common["Notes"] = list(record.notes)
     writer = ParticipantWriter(tree, record, common)
     writer.begin()
     return writer
@@ -155,7 +157,8 @@ def _finish(writer: ParticipantWriter, left_out: Mapping[str, str], **fields: An
     reasons = {name: why for name, why in left_out.items() if why}
     for name, why in reasons.items():
         LOGGER.warning("sub-%s: %s is left out: %s", writer.record.participant, name, why)
-    return writer.finish(**writer.basis, LeftOut=reasons, **fields)
+    notes = list(writer.record.notes)
+    return writer.finish(**writer.basis, LeftOut=reasons, Notes=notes, **fields)
 
 
 RUNS_COLUMNS = {

@@ -194,7 +194,8 @@ def told_of_ratings(result: RatingMapTests | ScoreTests) -> dict[str, Any]:
     missing = {} if music is None else {"MusicMissing": music.reason}
     if isinstance(result, RatingMapTests):
         missing["PredictionsMusicMissing"] = result.windows_reason
-    return {"LeftOut": {f"sub-{participant}": why for participant, why in reasons}, **missing}
+    left_out = {f"sub-{participant}": why for participant, why in reasons}
+    return {"LeftOut": left_out, "Notes": list(result.group.notes), **missing}
 
 
 PROFILE_COLUMNS = {

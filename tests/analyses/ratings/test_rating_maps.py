@@ -21,15 +21,20 @@ from bids_app.analyses.ratings.brain_ridge import fit_rating_encoding
 from bids_app.analyses.ratings.group import infer_rating_maps
 from bids_app.analyses.ratings.music import both_claims
 from bids_app.analyses.ratings.write import BRAIN, write_rating_maps
+from bids_app.analyses.ratings.write_group import told_of_ratings
 from bids_app.analyses.ratings.write_group import write_rating_maps as write_group_maps
 from bids_app.config import Cleaning, Config, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.emotion.windows import WINDOWS
 from bids_app.errors import BadDataError
+from bids_app.files import read_json
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
 from bids_app.outputs import N_VERTICES as N_VERTICES_OF
 from bids_app.outputs import OutputTree
+from bids_app.report.extras import about_ratings
+from bids_app.report.ratings import left_out
+from bids_app.report.sources import GroupFiles, ParticipantFiles
 
 N_VERTICES = 40
 # Vertices that follow Emotionality, Enjoyment, and the music being on.
@@ -316,7 +321,8 @@ def test_maps_over_music_are_written_and_read(ratings, tmp_path):
         values = terms[:, 0] + terms[:, 1::2].sum(axis=1)
         turned = [TurnedEffect(contrasts[k], "happy", terms[k]) for k in range(2)]
         maps = LinearMaps(contrasts, values, values, values, 9.0, [{"run": "r"}], {}, turned)
-        record = Record(participant, "emotion", settings, (), {}, stimuli={"happy": "ab" * 32})
+        stimuli, notes = {"happy": "ab" * 32}, ("the column trigger: left out",)
+        record = Record(participant, "emotion", settings, (), {}, stimuli=stimuli, notes=notes)
         write_rating_maps(tree, record, (maps, ""), (None, "no responses"))
     statistics = drawn(200, 0)
     tests = infer_rating_maps(tree, people, statistics, tmp_path)
@@ -330,6 +336,17 @@ def test_maps_over_music_are_written_and_read(ratings, tmp_path):
     np.testing.assert_allclose(tests.music.effects.sd, np.sqrt(squares[::-1]), rtol=0.1)
     writer = GroupWriter(tree, tests.group, {})
     write_group_maps(writer, tests)
+    # What was left out of the ratings stands beside the maps, and on both pages.
+    (left,) = tree.root.glob("sub-03/func/*hemi-L*feature-Joy_stat-t_statmap.json")
+    assert read_json(left)["Notes"] == ["the column trigger: left out"]
+    writer.finish(**told_of_ratings(tests))
+    assert read_json(writer.done)["Notes"] == ["the column trigger: left out"]
+    told = [block.text for block in about_ratings(GroupFiles(tree.root))]
+    assert told == ["the column trigger: left out."]
+    settings_file = tree.participant_settings("03", "emotion")
+    files = ParticipantFiles(tree.root, "03")
+    told = [block.text for block in left_out(files, settings_file)]
+    assert told[-1] == "About the ratings: the column trigger: left out."
     names = {path.name for path in writer.written}
     for feature, desc in (("Joy", ""), ("Fear", ""), ("FearMinusJoy", "contrast")):
         for stat, own in (("p", "music"), ("p", "musicmaxt"), ("n", "both")):
