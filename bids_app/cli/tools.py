@@ -13,6 +13,7 @@ from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.onset import add_onset
 from bids_app.cli.parser import Parser, add_option
+from bids_app.cli.power import add_power
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_features(commands)
     add_recognise(commands)
     add_onset(commands)
+    add_power(commands)
     _add_convert(commands)
     add_doctor(commands)
     add_prefetch(commands)

@@ -21,7 +21,7 @@ from bids_app.statistics import SIGNIFICANCE
 SECONDS_PER_SAMPLE = 6.5
 """Seconds of music per independent sample of a prediction and a response: 268 kept seconds, TR 1 s,
 delays of 3 to 9 s, high-pass 128 s; one resting run, layers of an untrained VGGish; 5.3 to 9.0 over
-72 combinations of participants, inter-subject correlation and weights."""
+24 combinations of participants, inter-subject correlation and weights."""
 SLOPE_RATIO = 0.45
 """Null SD of the residual slope over that of one layer's accuracy: .41 in closed form, over .9 for
 the norms of predictions that it leaves out (the same studies, eight layers)."""
@@ -38,7 +38,7 @@ class Detectable:
     Attributes
     ----------
     what : str
-        ``accuracy``, ``slope`` or ``alignment``.
+        ``accuracy``, ``slope``, ``alignment`` or ``true alignment``.
     people, music : float
         Over people and over music; NaN where no result is possible.
     needed : float
@@ -148,8 +148,9 @@ def detectable_effects(
     -------
     list of Detectable
         Accuracy (r) and slope (r per network depth) of one planned vertex or region, and alignment
-        (mean correlation of slopes and gradient). With an expected accuracy alignment is expected
-        where slopes follow the gradient alone: as high as noise lets a correlation of 1 be seen.
+        (mean correlation of measured slopes and gradient). With an expected slope also
+        ``true alignment``: the correlation of slopes without noise that shows as such an alignment;
+        NaN where even 1 would not show.
 
     Raises
     ------
@@ -179,28 +180,30 @@ def detectable_effects(
     slope = expected_slope
     if slope is None and expected_r is not None:
         slope = expected_r / 2
-    seen = None if slope is None else slope / np.hypot(slope, slope_ratio * noise)
     found = []
     for what, unit, expected in (
         ("accuracy", sd, expected_r),
         ("slope", slope_ratio * sd, slope),
-        ("alignment", alignment_sd / np.sqrt(whole), seen),
+        ("alignment", alignment_sd / np.sqrt(whole), None),
     ):
         over_music, over_people = unit * np.sqrt(music), unit * np.sqrt(people)
-        # Of correlations the effect is on the scale of Fisher z.
         size = _effect_over_people(n_participants, scale) * over_people
         smallest = np.array([size, DETECTABLE * over_music])
-        if what == "alignment":
+        if what == "alignment":  # nulls are those of Fisher z
             smallest = np.tanh(smallest)
         power = float("nan")
         if expected is not None:
-            z = float(np.arctanh(min(expected, 0.999))) if what == "alignment" else expected
             power = min(
-                _power_over_people(z / over_people, n_participants, scale),
-                float(stats.norm.sf(_critical() - z / over_music)),
+                _power_over_people(expected / over_people, n_participants, scale),
+                float(stats.norm.sf(_critical() - expected / over_music)),
             )
         expected = float("nan") if expected is None else float(expected)
         found.append(Detectable(what, float(smallest[0]), float(smallest[1]), expected, power))
+    if slope is not None:
+        seen = slope / np.hypot(slope, slope_ratio * noise)
+        true = np.array([found[-1].people, found[-1].music]) / seen
+        true = np.where(true <= 1, true, np.nan)
+        found.append(Detectable("true alignment", float(true[0]), float(true[1])))
     return found
 
 
