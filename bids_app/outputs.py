@@ -47,8 +47,8 @@ CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
 # Threads add in another order, which shows in the last digits of a float64.
 TABLE_FORMAT = "%.12g"
-ALIGNMENT_DESC, PARCELS_DESC = "alignment", "parcels"
-"""Descriptions of group results that there is one of per gradient, and per atlas."""
+ALIGNMENT_DESC, TWINS_DESC, PARCELS_DESC = "alignment", "untrained", "parcels"
+"""Descriptions of group results that there is one of per gradient, twice, and per atlas."""
 CLAIMS_DESC = "claims"
 """Description of the table of all that is claimed about a group."""
 EMOTION_LABEL = "emotion"

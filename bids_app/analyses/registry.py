@@ -24,6 +24,7 @@ from bids_app.analyses.group.music_preference import MUSIC_PREFERENCE
 from bids_app.analyses.group.parcels import ATLASES
 from bids_app.analyses.group.preference import PREFERENCE
 from bids_app.analyses.group.prevalence import PREVALENCE
+from bids_app.analyses.group.twins import TWINS
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
@@ -45,6 +46,7 @@ GROUP_ANALYSES = (
     PREFERENCE,
     MUSIC_PREFERENCE,
     ALIGNMENTS,
+    TWINS,
     ATLASES,
     SYNCHRONY,
     RATING_MAPS,

@@ -219,7 +219,7 @@ def methods_text(config: Config) -> str:
     texts = []
     for space in config.model.spaces:
         row = find_space(space.features)
-        weights = (config.model.weights or "") if row.network else ""
+        weights = (row.weights or config.model.weights or "") if row.network else ""
         features = {
             "Features": row.identity,
             "Untrained": weights.startswith("random:"),

@@ -17,6 +17,7 @@ from bids_app.features.layers import LayerOrder
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.vggish import LAYER_NAMES, TWINS
 from bids_app.references import Reference
+from bids_app.resources import random_seed
 
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
@@ -144,6 +145,8 @@ class Space:
         was given.
     file : callable, optional
         From argument and label of a stimulus to the file that is read beside the audio.
+    weights : str
+        Of `network`, where ``--features`` says them: ``random:SEED``.
     references : mapping
         Publications by key.
     base : Space, optional
@@ -165,6 +168,7 @@ class Space:
     named: bool = False
     argument: str = ""
     file: Callable[[str, str], Path] | None = None
+    weights: str = ""
     references: Mapping[str, Reference] = field(default_factory=dict)
     base: Space | None = None
 
@@ -402,8 +406,25 @@ def find_space(features: str) -> Space:
     ------
     UsageError
         There is none of this name, or its argument is missing or superfluous.
+
+    Examples
+    --------
+    >>> find_space("vggish@random:3").weights
+    'random:3'
     """
     name, colon, argument = features.removeprefix(CHANGE).partition(":")
+    own, at, seed = name.partition("@")
+    if at and (known := SPACES.get(own)) and known.network:
+        weights = f"{seed}:{argument}"
+        if random_seed(weights) is None:
+            raise UsageError(
+                "This is no untrained network.",
+                where="--features",
+                found=features,
+                wanted=f"{own}@random:SEED",
+            )
+        row = replace(known, weights=weights)
+        return change_of(row) if features.startswith(CHANGE) else row
     row = SPACES.get(name)
     if row is None or bool(colon) != bool(row.argument) or bool(colon) != bool(argument):
         raise UsageError(

@@ -49,6 +49,7 @@ def alignment_section(files: GroupFiles) -> Section:
         return section
     section.add("statement", lambda: claim_verdict(files, "slope", name))
     section.add("curvature", lambda: claims_about(files, "curvature", name))
+    section.add("untrained networks", lambda: claims_about(files, "slope beside untrained", name))
     section.add("settings of the alignment", lambda: analysis_blocks(files, ALIGNMENT_DESC, name))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
     section.add("accuracy of every layer", lambda: layer_alignment_blocks(files))

@@ -170,3 +170,23 @@ def test_dimensions_are_those_of_the_values(name, make_wav):
     assert [math.prod(map(int, cell.split("×"))) for cell in told] == [
         layer.values.shape[1] for layer in series
     ]
+
+
+def test_an_untrained_network_is_spelled_with_its_seed():
+    assert find_space("vggish@random:3").weights == "random:3"
+    assert find_space("vggish@random:3").identity == find_space("vggish").identity
+    assert find_space("change:vggish@random:3").base.weights == "random:3"
+    for wrong in ("vggish@random", "vggish@trained:1", "envelope@random:1", "vggish@"):
+        with pytest.raises(UsageError):
+            find_space(wrong)
+
+
+def test_an_untrained_network_has_its_own_weights_whatever_the_others_have():
+    arguments = ["data", "out", "participant", "--vggish-weights", "random:0"]
+    config = parse_config([*arguments, "--features", "vggish", "vggish@random:4"])
+    layers = fitted_layers(config, [])
+    found = [EncodingModel.of(one, layers[one.label], config) for one in config.model.spaces]
+    assert [one.weights for one in found] == ["random:0", "random:4"]
+    assert [one.settings["weights_sha256"] for one in found] == ["random:0", "random:4"]
+    assert [one.label for one in found] == ["vggish", "vggishrandom4"]
+    assert "random:4" in methods_text(config)

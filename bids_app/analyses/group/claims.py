@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.read import read_rows
+from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.folder.write import write_table
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
 from bids_app.config import DEFAULT_FEATURES
@@ -36,7 +36,14 @@ from bids_app.group.claims import (
     correct_together,
     decide,
 )
-from bids_app.outputs import ALIGNMENT_DESC, CLAIMS_DESC, OutputTree, labeled, told_label
+from bids_app.outputs import (
+    ALIGNMENT_DESC,
+    CLAIMS_DESC,
+    TWINS_DESC,
+    OutputTree,
+    labeled,
+    told_label,
+)
 from bids_app.report.analyses import outdated
 from bids_app.report.controls import control_banner
 from bids_app.report.sources import GroupFiles
@@ -45,6 +52,10 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 
+UNTRAINED = "slope beside untrained"
+"""Measure: alignment of the slope, minus that of untrained networks of the same shape."""
+SAID = ("accuracy", SLOPE, UNTRAINED)
+"""Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
     "cortex": "Too few vertices are predicted for a mask of their own: the whole cortex stands in.",
     "people": "The mask of vertices was tested over people alone, since nothing was tested over"
@@ -97,7 +108,7 @@ class _Candidate:
     doubts: Sequence[str]
     caveats: Sequence[str]
     flips: Mapping[str, Any]
-    people_scale: float
+    people_scale: float = 1.0
 
 
 def collect_claims(root: Path) -> list[Stated]:
@@ -121,7 +132,8 @@ def collect_claims(root: Path) -> list[Stated]:
         try:
             predicted += _predicted(files)
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
-                found += _candidates(GroupFiles(root, model=model, gradient=label))
+                own = GroupFiles(root, model=model, gradient=label)
+                found += [*_candidates(own), *_beside_twins(own)]
         except (MusencError, KeyError, ValueError, TypeError, AttributeError) as error:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
     alone = [one for one in found if one.primary]
@@ -140,7 +152,7 @@ def write_claims(root: Path) -> list[Path]:
         return []
     for one in stated:
         told = one.decision
-        if one.primary or told.claimed or one.measure in ("accuracy", SLOPE):
+        if one.primary or told.claimed or one.measure in SAID:
             LOGGER.info("group: %s", told.sentence)
     path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +167,7 @@ def told_claims(root: Path) -> list[str]:
     rows = read_rows(
         path, ("measure", "claimed", "sentence"), measure=str, claimed=str, sentence=str
     )
-    shown = rows["measure"].isin(["accuracy", SLOPE]) | (rows["claimed"] == "True")
+    shown = rows["measure"].isin(SAID) | (rows["claimed"] == "True")
     return [str(sentence) for sentence in rows.loc[shown, "sentence"]]
 
 
@@ -222,6 +234,40 @@ def _candidates(files: GroupFiles) -> list[_Candidate]:
             )
         )
     return found
+
+
+def _beside_twins(files: GroupFiles) -> list[_Candidate]:
+    """The slope's alignment beside that of untrained networks of the same shape."""
+    desc = files.of_gradient
+    path = files.file("statmap.json", desc=desc(TWINS_DESC))
+    if not path.is_file():
+        return []
+    group = read_record(path, Group=dict)["Group"]
+    music = _frame(files, ".tsv", desc(f"{TWINS_DESC}music"))
+    stale = outdated(files, files.analysis(desc(TWINS_DESC)))
+    return [
+        _Candidate(
+            files.model,
+            files.gradient,
+            UNTRAINED,
+            "differs",
+            float(group["statistic"]),
+            {one["level"]: LevelTest.of(one) for one in group["tests"]},
+            _frame(files, "statmap.tsv", desc(TWINS_DESC)).set_index("participant_id")[
+                "difference"
+            ],
+            music["difference"].to_numpy(dtype=np.float64) if len(music) else None,
+            {},
+            False,
+            [],
+            [
+                f"The trained network is compared with {len(group['twins'])} untrained"
+                f" {'one' if len(group['twins']) == 1 else 'ones'}.",
+                *([stale] if stale else []),
+            ],
+            files.settings.get("Settings", {}),
+        )
+    ]
 
 
 def is_primary(files: GroupFiles) -> bool:
@@ -301,15 +347,32 @@ def _over_draws(
 
 def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Stated:
     gradient = f"gradient {one.gradient}" if one.gradient else "the principal gradient"
-    what = {
-        SLOPE: "Layer preference is aligned with",
-        CURVATURE: "Preference for middle or outer layers (curvature) is aligned with",
-    }.get(one.measure, f"Accuracy of layer {one.measure} runs along")
-    about = {SLOPE: "", CURVATURE: " of curvature"}.get(one.measure, f" of layer {one.measure}")
+    than = "than in untrained networks of the same shape"
+    holds, fails = {
+        SLOPE: (
+            f"Layer preference is aligned with {gradient}",
+            f"No alignment with {gradient} shown",
+        ),
+        CURVATURE: (
+            f"Preference for middle or outer layers (curvature) is aligned with {gradient}",
+            f"No alignment of curvature with {gradient} shown",
+        ),
+        UNTRAINED: (
+            f"Layer preference has a {'higher' if one.effect > 0 else 'lower'} correlation with"
+            f" {gradient} {than}",
+            f"No other alignment with {gradient} {than} shown",
+        ),
+    }.get(
+        one.measure,
+        (
+            f"Accuracy of layer {one.measure} runs along {gradient}",
+            f"No alignment of layer {one.measure} with {gradient} shown",
+        ),
+    )
     claim = Claim(
         one.kind,
-        f"{what} {gradient}",
-        f"No alignment{about} with {gradient} shown",
+        holds,
+        fails,
         list(tests.values()),
         detail=f"{told_label(one.model)}, mean correlation {one.effect:.3f}",
         unit="a mean correlation of",
@@ -355,10 +418,10 @@ def _row(one: Stated) -> dict[str, Any]:
 CLAIM_COLUMNS = {
     "model": "model label; one that ends in +others has models trained on the others' responses",
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
-    "measure": "accuracy, slope, curvature, or the layer whose accuracy is compared with the "
-    "gradient",
+    "measure": "accuracy, slope, curvature, slope beside untrained networks, or the layer whose "
+    "accuracy is compared with the gradient",
     "kind": "predicted (needs people and music), aligned (people, music, place, place given "
-    "accuracy) or along (people, music, place)",
+    "accuracy), along (people, music, place) or differs (people and music)",
     "primary": "whether it is the claim that was declared beforehand, and not corrected",
     "claimed": "whether every level holds, all with one sign",
     "effect": "mean correlation with the gradient, or group accuracy of the vertex that decides",

@@ -87,7 +87,7 @@ def align_over_music(
     """
     vertices = gradient_weights(gradient, mask, method=method)
     inside = vertices != 0
-    people, depth = side.people, side.data.depth
+    depth = side.data.depth
     summaries = []
     for name, maps, weights, function in (
         (
@@ -104,8 +104,7 @@ def align_over_music(
         ),
     ):
         if np.isfinite(weights).all():
-            own = weights[people] / (len(people) * _spread(maps[people][:, inside]))
-            summaries.append(Summary(name, own, vertices, _anew(function, own)))
+            summaries.append(mean_correlation(name, side, maps, weights, vertices, function))
     tests = side.test(summaries, mask) if summaries else []
     found = {one.name: test for one, test in zip(summaries, tests, strict=True)}
     n_layers = side.r.shape[1]
@@ -113,6 +112,33 @@ def align_over_music(
     layers = side.test_layers(vertices, spreads, mask)
     found |= {layer_measure(index): one for index, one in enumerate(layers)}
     return MusicAlignment(found, side.test_sets(bins, layers[0].scaled if layers else None))
+
+
+def mean_correlation(
+    name: str,
+    side: MusicSide,
+    maps: FloatArray,
+    weights: FloatArray,
+    vertices: FloatArray,
+    function: Callable[[FloatArray], FloatArray],
+) -> Summary:
+    """Mean correlation of participants' maps with a gradient, weighted by their spread.
+
+    Parameters
+    ----------
+    name : str
+    side : MusicSide
+    maps : array of shape (n_participants, n_vertices)
+    weights : array of shape (n_participants, n_layers)
+        Of the layers, which give the maps.
+    vertices : array of shape (n_vertices,)
+        Weights of the vertices, from `bids_app.group.gradient_weights`.
+    function : callable
+        From a reference profile to weights of the layers.
+    """
+    people, inside = side.people, vertices != 0
+    own = weights[people] / (len(people) * _spread(maps[people][:, inside]))
+    return Summary(name, own, vertices, _anew(function, own))
 
 
 def earlier_alignment(tree: OutputTree, data: GroupData, label: str, reason: str) -> MusicAlignment:

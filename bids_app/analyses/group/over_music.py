@@ -20,6 +20,7 @@ from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, sha256_of
 from bids_app.group import (
     LinearMusicNull,
+    MusicKernel,
     SdRatio,
     accuracy_music_null,
     coarser_vertices,
@@ -87,6 +88,8 @@ class Scaled:
         """Whether the closed form is too narrow to be used."""
         return self.ratio is not None and self.ratio.action == "refits"
 
+
+TOO_FEW = Scaled(None, "too few vertices to be compared with refits")
 
 Again = Callable[[FloatArray, FloatArray], FloatArray]
 """From mean profiles, (n_people, n_layers), and accuracies, (n_people, n_layers, n_vertices), of a
@@ -243,19 +246,18 @@ class MusicSide:
             Draws of the closed form, widened by the ratio; below a ratio of .8 refits, the same
             for all summaries.
         """
-        kernel = linear_music_kernel(
-            self.plans, self.responses, self.alphas, _weights(summaries), **self.options
+        families = [self.compare([one], mask) for one in summaries]
+        null = self.kernel(summaries).test(
+            [one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed
         )
-        compared = [self.compare([one], mask) for one in summaries]
-        null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
         tests = []
-        for k, (one, scaled) in enumerate(zip(summaries, compared, strict=True)):
+        for k, (one, scaled) in enumerate(zip(summaries, families, strict=True)):
             LOGGER.info("group: over music, %s: %s", one.name, scaled.told)
             tests += _tests(null.scaled(scaled.divisor), [scaled], [k])
-        narrow = [k for k, scaled in enumerate(compared) if scaled.refits_instead]
+        narrow = [k for k, scaled in enumerate(families) if scaled.refits_instead]
         if narrow:
             instead = self._refits_instead(
-                [summaries[k] for k in narrow], mask, [compared[k] for k in narrow]
+                [summaries[k] for k in narrow], mask, [families[k] for k in narrow]
             )
             for k, test in zip(narrow, instead, strict=True):
                 tests[k] = test
@@ -364,15 +366,34 @@ class MusicSide:
 
     def compare(self, summaries: Sequence[Summary], mask: BoolArray) -> Scaled:
         """Closed form and refits of a family, both at a few vertices of the same ones."""
+        found = self.at_few_vertices(summaries, mask)
+        if found is None:
+            return TOO_FEW
+        kernel, drawn = found
+        return compared(kernel.sd, drawn)
+
+    def kernel(self, summaries: Sequence[Summary]) -> MusicKernel:
+        """Kernels of summaries, to be combined with those of other models and drawn."""
+        return linear_music_kernel(
+            self.plans, self.responses, self.alphas, _weights(summaries), **self.options
+        )
+
+    def at_few_vertices(
+        self, summaries: Sequence[Summary], mask: BoolArray
+    ) -> tuple[MusicKernel, FloatArray] | None:
+        """Kernels of summaries at a few vertices, and their refits, (n_draws, n_summaries).
+
+        Models that have values at the same vertices are compared at the same ones; None where
+        there are fewer than two.
+        """
         used = np.any([one.vertices != 0 for one in summaries], axis=0)
         vertices = self._some(used, self._n_affordable())
         if len(vertices) < 2:
-            return Scaled(None, "too few vertices to be compared with refits")
+            return None
         few = self._fewer(summaries, vertices)
         responses, alphas, options = self._of_alike(vertices)
         closed = linear_music_kernel(self.plans, responses, alphas, _weights(few), **options)
-        drawn = self._summed(few, vertices, mask)(self.refits(vertices))
-        return _scaled(closed.sd, drawn)
+        return closed, self._summed(few, vertices, mask)(self.refits(vertices))
 
     def test_maps(
         self,
@@ -460,14 +481,14 @@ class MusicSide:
             responses, alphas, options = self._of_alike(vertices)
             closed = vertex_null_sd(self.plans, responses, alphas, _spread_out(stacked), **options)
         drawn = np.einsum("mpl,dplv->dmv", stacked, self.refits(vertices))
-        found = _scaled(closed, drawn)
+        found = compared(closed, drawn)
         if found.ratio is None or not found.refits_instead:
             return found
         # A map is widened whatever the ratio: refits at every vertex would take too long.
         return replace(found, told=replace(found.ratio, action="scaled").told)
 
     def _refits_instead(
-        self, summaries: Sequence[Summary], mask: BoolArray, compared: Sequence[Scaled]
+        self, summaries: Sequence[Summary], mask: BoolArray, families: Sequence[Scaled]
     ) -> list[MusicTest]:
         """Refits at the vertices of a coarser mesh, penalties kept; observed is thinned alike."""
         n_vertices = self.r.shape[2]
@@ -491,7 +512,7 @@ class MusicSide:
         p = two_sided_p(observed, draws)
         return [
             MusicTest(float(o), float(one.std()), float(q), one.astype(np.float32), scaled)
-            for o, one, q, scaled in zip(observed, draws, p, compared, strict=True)
+            for o, one, q, scaled in zip(observed, draws, p, families, strict=True)
         ]
 
     def refits(self, vertices: NDArray[np.intp]) -> FloatArray:
@@ -599,14 +620,14 @@ class MusicSide:
 
 
 def _tests(
-    null: LinearMusicNull, compared: Sequence[Scaled], chosen: Sequence[int]
+    null: LinearMusicNull, families: Sequence[Scaled], chosen: Sequence[int]
 ) -> list[MusicTest]:
     """Some summaries of a null in closed form, each with how its family was compared."""
     return [
         MusicTest(
             float(null.observed[k]), float(null.sd[k]), float(null.p[k]), null.draws[k], scaled
         )
-        for k, scaled in zip(chosen, compared, strict=True)
+        for k, scaled in zip(chosen, families, strict=True)
     ]
 
 
@@ -626,7 +647,8 @@ def _spread_out(weights: FloatArray) -> Callable[[slice], FloatArray]:
     return at
 
 
-def _scaled(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
+def compared(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
+    """Standard deviations of a closed form beside refits, (n_draws, ...)."""
     try:
         ratio = sd_ratio(closed_sd, draws)
     except BadDataError as error:

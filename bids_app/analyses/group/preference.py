@@ -118,8 +118,7 @@ def group_preference(
     if preference_missing(depth, model):
         return None
     seed = statistics.random_seed
-    profiles = data.r.astype(np.float64)
-    profiles[:, :, ~usable_vertices(data)] = np.nan
+    profiles = usable_profiles(data)
     references = leave_one_out_references(profiles, accuracy.mask)
     weights = np.stack([slope_weights(depth, one, model) for one in references])
     bends = np.full_like(weights, np.nan)
@@ -185,6 +184,13 @@ def group_preference(
         mask_kind=accuracy.mask_kind,
         n_mask=int(accuracy.mask.sum()),
     )
+
+
+def usable_profiles(data: GroupData) -> FloatArray:
+    """Accuracies of (participants, layers, vertices) in float64, NaN where somebody has none."""
+    profiles = data.r.astype(np.float64)
+    profiles[:, :, ~usable_vertices(data)] = np.nan
+    return profiles
 
 
 def best_layer_stability(z: FloatArray, *, seed: int) -> FloatArray:

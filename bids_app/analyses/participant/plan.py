@@ -96,7 +96,7 @@ class EncodingModel:
     def of(cls, space: FeatureSpace, layers: FittedLayers, config: Config) -> EncodingModel:
         """Find the weights of a space, and say where its layers have no preference."""
         row, model = find_space(space.features), config.model
-        weights = find_weights(model.weights) if row.network else ""
+        weights = find_weights(row.weights or model.weights) if row.network else ""
         listener = row.streamed()
         known = _weights_checksum(weights) if weights else ""
         settings = config.participant_settings(

@@ -288,3 +288,42 @@ def test_claims_with_the_others_weights_join_the_family_with_a_smaller_t(tmp_pat
         own, other = people["vggish", measure], people["vggish+others", measure]
         assert other.statistic == pytest.approx(scale * own.statistic)
         assert other.p > own.p
+
+
+def test_untrained_twins_join_the_family_and_need_people_and_music(tmp_path):
+    write_model(tmp_path)
+    write_gradient(tmp_path)
+    alone = len(by_name(collect_claims(tmp_path)))
+    tree, rng = OutputTree(tmp_path), np.random.default_rng(8)
+    differences = 0.4 + 0.05 * rng.standard_normal(N_PEOPLE)
+    people = [
+        {"participant_id": f"sub-{k:02d}", "difference": one} for k, one in enumerate(differences)
+    ]
+    draws = 0.05 * rng.standard_normal(N_DRAWS)
+    tests = [
+        LevelTest(PEOPLE, 0.0001, 20.0),
+        LevelTest(MUSIC, 0.001, 0.15, N_DRAWS, 1 / (1 + N_DRAWS), draws.std()),
+    ]
+    group = {"twins": ["r1", "r2"], "statistic": 0.4, "tests": [one.record for one in tests]}
+    path = tree.group_table("statmap.tsv", model="vggish", desc="untrained")
+    table(path, people, Group=group)
+    music = tree.group_table(".tsv", model="vggish", desc="untrainedmusic")
+    table(music, pd.DataFrame({"difference": draws}))
+    settings = {"Participants": [f"sub-{k:02d}" for k in range(N_PEOPLE)], "Inference": "h"}
+    write_json(tree.group_table("settings.json", model="vggish", desc="untrained"), settings)
+    found = by_name(collect_claims(tmp_path))
+    assert len(found) == alone + 1
+    one = found["vggish", "", "slope beside untrained"]
+    assert set(level_p(one)) == {PEOPLE, MUSIC}
+    assert level_p(one)[MUSIC] > 0.005  # the largest |z| over the whole family
+    assert one.decision.claimed
+    assert (
+        "higher correlation with the principal gradient than in untrained" in one.decision.sentence
+    )
+    assert "compared with 2 untrained ones" in one.decision.sentence
+    assert one.decision.sentence in told_claims_after(tmp_path)
+
+
+def told_claims_after(root):
+    write_claims(root)
+    return told_claims(root)
