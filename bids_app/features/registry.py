@@ -423,8 +423,8 @@ def find_space(features: str) -> Space:
                 found=features,
                 wanted=f"{own}@random:SEED",
             )
-        row = replace(known, weights=weights)
-        return change_of(row) if features.startswith(CHANGE) else row
+        untrained = replace(known, weights=weights)
+        return change_of(untrained) if features.startswith(CHANGE) else untrained
     row = SPACES.get(name)
     if row is None or bool(colon) != bool(row.argument) or bool(colon) != bool(argument):
         raise UsageError(

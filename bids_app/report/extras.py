@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import MissingInputError
+from bids_app.group.claims import holds
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
-from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
 _MAX_ROWS = 60
@@ -200,7 +200,7 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
 
 def _predicted(files: GroupFiles, rows: Rows) -> str:
     """Layers and scales for which both claims hold, and what is not claimed."""
-    people = [row for row in rows if to_float(row.get("p")) < SIGNIFICANCE]
+    people = [row for row in rows if holds(to_float(row.get("p")))]
     over_people = f"{len(people)} of {len(rows)} layers and scales pass over people alone."
     if not any(np.isfinite(to_float(row.get("p_music"))) for row in rows):
         done = files.file("settings.json", desc=RATINGS_DESC)
@@ -209,7 +209,7 @@ def _predicted(files: GroupFiles, rows: Rows) -> str:
             f"Nothing is claimed: there is no null over music ({reason or 'not computed'})."
             f" {over_people}"
         )
-    both = [r for r in people if to_float(r.get("p_music_corrected")) < SIGNIFICANCE]
+    both = [row for row in people if holds(to_float(row.get("p_music_corrected")))]
     named = ", ".join(f"{row['scale']} by {row['name']}" for row in both[:_MAX_NAMED])
     more = f" and {len(both) - _MAX_NAMED} more" if len(both) > _MAX_NAMED else ""
     which = "over people and over music (both corrected over layers and scales)"
@@ -279,7 +279,7 @@ def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
     """Vertices of p < .05 in a p map; None without one, or without such vertices."""
     if not left.is_file():
         return None
-    inside = np.nan_to_num(files.both(left)[0], nan=1.0) < SIGNIFICANCE
+    inside = holds(files.both(left)[0])
     return inside if inside.any() else None
 
 

@@ -16,9 +16,9 @@ from bids_app.analyses.folder.read import damaged, read_maps, read_record
 from bids_app.analyses.group.effects import GroupEffects
 from bids_app.config import Statistics
 from bids_app.emotion import PhaseTest, add_turned, phase_test
+from bids_app.group.claims import holds
 from bids_app.outputs import EMOTION_LABEL, OutputTree, sidecar_of
 from bids_app.seeds import generator, random_phases
-from bids_app.statistics import SIGNIFICANCE
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -52,9 +52,9 @@ def both_claims(people: GroupEffects, music: PhaseTest | None) -> NDArray[np.flo
 
     NaN where there is no effect; nowhere without a test over music.
     """
-    found = people.test.p < SIGNIFICANCE
-    held = found & (music.p_max < SIGNIFICANCE) if music is not None else np.zeros_like(found)
-    return np.where(np.isfinite(people.test.p), held, np.nan)
+    p = people.test.p
+    held = np.zeros(p.shape, dtype=bool) if music is None else holds(p, music.p_max)
+    return np.where(np.isfinite(p), held, np.nan)
 
 
 def rating_music(

@@ -20,9 +20,10 @@ from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.errors import MusencError, reason_of
 from bids_app.group import vertex_null_sd
+from bids_app.group.claims import holds
 from bids_app.loading import load_array
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
-from bids_app.statistics import SIGNIFICANCE, benjamini_hochberg
+from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -130,8 +131,8 @@ def _test(
             with np.errstate(invalid="ignore", divide="ignore"):
                 p[k] = special.ndtr(-np.tanh(people.mean[k]) / sd)
         q = benjamini_hochberg(p, axis=-1)
-        held = (people.test.p < SIGNIFICANCE) & (q < SIGNIFICANCE)
-        found[window.rating] = WindowMusic(p, q, np.where(np.isfinite(p), held, np.nan))
+        held = np.where(np.isfinite(p), holds(people.test.p, q), np.nan)
+        found[window.rating] = WindowMusic(p, q, held)
     return found
 
 
