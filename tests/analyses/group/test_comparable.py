@@ -227,7 +227,7 @@ def test_without_a_high_pass_filter_responses_lose_a_line_as_features_do(high_pa
     """The filter that the null knows of is the one that made the responses."""
     rng = np.random.default_rng(5)
     whole = detrended(72)
-    run = SimpleNamespace(label="run", tr=1.0, start_time=0.0, n_dummy=4)
+    run = SimpleNamespace(label="run", tr=1.0, start_time=0.0, n_dummy=4, censored=())
     piece = SimpleNamespace(stimulus="a", onset=10.0, duration=50.0, offset=0.0)
     noise = rng.standard_normal((84, 5)) + 0.1 * np.arange(84)[:, None] ** 1.5
     cleaned = np.vstack([np.full((4, 5), np.nan), whole @ noise[4:]]).astype(np.float32)
