@@ -21,6 +21,7 @@ def test_the_group_level_compares_a_network_with_its_untrained_twins(analyzed, t
     features = ["--features", "vggish", "vggish@random:1", "vggish@random:2"]
     out = tmp_path / "out"
     own = [
+        *("--emotion", "off"),
         *("--vggish-weights", str(tmp_path / "weights.pth")),
         *("--layers", "1", "4", "7", "12", "20"),
     ]
