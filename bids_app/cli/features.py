@@ -95,14 +95,14 @@ def fill_cache(argv: Sequence[str]) -> int:
     config = parse_config([*argv[:2], "participant", *argv[2:]])
     plan = make_plan(config)
     for space in config.model.spaces:
-        network = find_space(space.features).network
+        row = find_space(space.features)
         grams = load_or_compute_grams(
             [(stimulus.label, stimulus.path) for stimulus in plan.stimuli],
-            find_weights(config.model.weights) if network else None,
+            find_weights(row.weights or config.model.weights) if row.network else None,
             features=space.features,
             hop=config.model.hop,
             cache_dir=config.cache_dir,
-            device=resolve_device(config.running.device) if network else "cpu",
+            device=resolve_device(config.running.device) if row.is_network else "cpu",
             progress=lambda message: LOGGER.info("features: %s", message),
         )
         tell(f"features of {len(grams.labels)} pieces of music are in {grams.path}")
@@ -164,14 +164,14 @@ def _export(options: argparse.Namespace) -> int:
     from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
 
-    network = find_space(options.features).network
+    row = find_space(options.features)
     files = export_features(
         options.audio,
         options.output_dir,
-        weights=find_weights(options.vggish_weights) if network else None,
+        weights=find_weights(row.weights or options.vggish_weights) if row.network else None,
         layers=options.layers,
         features=options.features,
-        device=resolve_device(options.device) if network else "cpu",
+        device=resolve_device(options.device) if row.is_network else "cpu",
         hop=options.hop,
         preset=options.preset,
         n_components=options.n_components,

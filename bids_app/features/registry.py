@@ -178,6 +178,12 @@ class Space:
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
     @property
+    def is_network(self) -> bool:
+        """Whether an audio network has these layers, on a torch device."""
+        row = self.base or self
+        return row.network is not None or row.stream is not None
+
+    @property
     def identity(self) -> str:
         """Name in records and cache keys: where files lie does not matter, what they are does."""
         if self.argument and not self.named:

@@ -90,6 +90,8 @@ def space_grams(
     if (listener := space.streamed()) is not None:
         from bids_app.features.streamed import listen, streamed_grams
 
+        if callable(move := getattr(listener, "to", None)):
+            move(device)
         chosen = [names[n - 1] for n in sorted(resolve_layers(layers, names))]
         heard = listen(listener, stimuli, chosen, space.step or STEP, progress)
         numbers = {name: number for number, name in enumerate(names, start=1)}

@@ -18,6 +18,7 @@ from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.features.kept import keep_grams
 from bids_app.features.loudness import Loudness
+from bids_app.features.registry import find_space
 from bids_app.features.vggish import resolve_device
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import OutputTree
@@ -47,7 +48,7 @@ def compute_features(
         features=space.features,
         hop=model.hop,
         cache_dir=cache_dir,
-        device=resolve_device(device) if weights else "cpu",
+        device=resolve_device(device) if find_space(space.features).is_network else "cpu",
         progress=lambda message: LOGGER.info("features: %s", message),
     )
     if reason := keep_grams(grams, tree.features):

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 
 class AudioNetwork(Protocol):
-    """A network that hears a piece of music and tells what its layers did over time."""
+    """A network that hears a piece of music and tells what its layers did over time.
+
+    One that has a method ``to(device)`` is told the torch device of ``--device`` before it hears.
+    """
 
     @property
     def sample_rate(self) -> int:

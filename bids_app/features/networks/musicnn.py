@@ -28,7 +28,6 @@ from bids_app.features.networks.taggers import (
     variables_of,
 )
 from bids_app.features.stream import exact_float32
-from bids_app.features.vggish import resolve_device
 from bids_app.files import sha256_of, sha256_of_file
 from bids_app.loading import load_arrays
 from bids_app.resources import MUSICNN_NAMES, musicnn_file, musicnn_tags_file, random_seed
@@ -75,7 +74,6 @@ class Musicnn:
         weights_label: str,
         weights_sha256: str,
         hop: float = HOP_SECONDS,
-        device: str = "cpu",
     ) -> None:
         self.name = name
         self.layers = tagger.layer_names
@@ -84,9 +82,14 @@ class Musicnn:
         self.untrained = random_seed(weights_label) is not None
         self.hop = hop
         self._hop_frames = _hop_frames(hop)
-        self._device = device
-        self._tagger = tagger.to(device)
+        self._device = "cpu"
+        self._tagger = tagger
         self.identity = f"musicnn {name} {weights_sha256} hop {self._hop_frames * FRAME_SECONDS:g}"
+
+    def to(self, device: str) -> None:
+        """Run on this torch device from now on."""
+        self._device = device
+        self._tagger.to(device)
 
     def __call__(
         self, audio: NDArray[np.float32]
@@ -158,7 +161,7 @@ class Musicnn:
             yield part, torch.from_numpy(patches).to(self._device)
 
 
-def load_musicnn(argument: str, hop: float | None = None, device: str = "auto") -> Musicnn:
+def load_musicnn(argument: str, hop: float | None = None) -> Musicnn:
     """One of the networks with its trained weights, or with random ones.
 
     Parameters
@@ -169,8 +172,6 @@ def load_musicnn(argument: str, hop: float | None = None, device: str = "auto") 
         generator, zero biases, batch normalization that changes nothing; ``@hop:SECONDS``.
     hop : float, optional
         Seconds between patches, a multiple of 0.016; where neither says, 0.48.
-    device : str
-        torch device; ``auto`` is CUDA where there is one.
 
     Returns
     -------
@@ -211,7 +212,6 @@ def load_musicnn(argument: str, hop: float | None = None, device: str = "auto") 
         weights_label=label,
         weights_sha256=checksum,
         hop=seconds,
-        device=resolve_device(device),
     )
 
 

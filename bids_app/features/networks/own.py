@@ -160,6 +160,22 @@ class CheckedNetwork:
         if not callable(network):
             raise self._wrong("it cannot be called", type(network).__name__, "network(audio)")
 
+    def to(self, device: str) -> None:
+        """Tell the network its torch device, if it has a method ``to``.
+
+        Raises
+        ------
+        BadDataError
+            The network cannot be there.
+        """
+        move = getattr(self._network, "to", None)
+        if not callable(move):
+            return
+        try:
+            move(device)
+        except Exception as error:  # the user's code fails as it likes
+            raise self._wrong(f"it cannot be on {device}", _told(error)) from error
+
     def __call__(
         self, audio: NDArray[np.float32]
     ) -> Iterator[tuple[float, Mapping[str, NDArray[np.float32]]]]:

@@ -225,7 +225,7 @@ def test_loud_music_stays_finite():
     assert 10 ** spectrogram.max() > 65504
     assert spectrogram.dtype == np.float32
     assert np.isfinite(spectrogram).all()
-    (_, layers), *_ = load_musicnn("MTT_vgg@random:0", hop=2.992, device="cpu")(loud)
+    (_, layers), *_ = load_musicnn("MTT_vgg@random:0", hop=2.992)(loud)
     assert all(np.isfinite(values).all() for values in layers.values())
 
 
@@ -252,7 +252,7 @@ def test_the_mean_of_the_joining_line(centers, start, stop, rng):
 @pytest.mark.parametrize(("kind", "hop"), [("vgg", 0.48), ("musicnn", 0.96)])
 def test_patches_are_heard_in_order_and_the_middle_of_maps_counts(kind, hop, audio):
     audio = np.tile(audio, 3)[: 16000 * 7].astype(np.float32)
-    network = load_musicnn(f"MTT_{kind}@random:5", hop=hop, device="cpu")
+    network = load_musicnn(f"MTT_{kind}@random:5", hop=hop)
     times, layers = zip(*network(audio), strict=True)
     # The middle of 187 frames, the first of which is centered at 0.
     expected = 93 * 0.016 + hop * np.arange(len(times))
@@ -274,7 +274,7 @@ def test_patches_are_heard_in_order_and_the_middle_of_maps_counts(kind, hop, aud
 
 def test_patches_do_not_depend_on_their_batch(audio, monkeypatch):
     audio = np.tile(audio, 2).astype(np.float32)
-    network = load_musicnn("MTT_vgg@random:5", device="cpu")
+    network = load_musicnn("MTT_vgg@random:5")
     together = list(network(audio))
     monkeypatch.setattr("bids_app.features.networks.musicnn._PATCHES_PER_BATCH", 1)
     for (time, layers), (other, alone) in zip(together, network(audio), strict=True):
@@ -284,7 +284,7 @@ def test_patches_do_not_depend_on_their_batch(audio, monkeypatch):
 
 
 def test_what_is_too_short_says_so():
-    network = load_musicnn("MTT_vgg@random:0", device="cpu")
+    network = load_musicnn("MTT_vgg@random:0")
     with pytest.raises(BadDataError, match=r"(?s)shorter than what MTT_vgg.*2\.97 s.*2\.98 s"):
         list(network(np.ones(186 * 256 - 100, np.float32)))
     assert len(list(network(np.ones(186 * 256, np.float32)))) == 1
@@ -294,7 +294,7 @@ def test_what_is_too_short_says_so():
 
 
 def test_untrained_networks_are_known_by_their_seed():
-    first, again, other = (load_musicnn(f"MSD_musicnn@random:{n}", device="cpu") for n in (3, 3, 4))
+    first, again, other = (load_musicnn(f"MSD_musicnn@random:{n}") for n in (3, 3, 4))
     assert first.identity == again.identity != other.identity
     assert (first.untrained, first.weights_label) == (True, "random:3")
     assert load_musicnn("MSD_musicnn@random:3", hop=0.96).identity != first.identity
@@ -370,7 +370,7 @@ def tags_of(name, start):
     if not DATA.is_dir():
         pytest.skip(f"no test data at {DATA}")
     (path,) = (DATA / "audio").glob(f"{start}*.ogg")
-    network = load_musicnn(name, hop=2.992, device="cpu")
+    network = load_musicnn(name, hop=2.992)
     assert isinstance(network, Musicnn)
     assert not network.untrained
     return network.tags(load_audio(path, network.sample_rate))

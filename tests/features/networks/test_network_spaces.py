@@ -7,8 +7,9 @@ import pytest
 
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.cache import load_or_compute_grams
-from bids_app.features.networks.musicnn import load_musicnn
+from bids_app.features.networks.musicnn import Musicnn, load_musicnn
 from bids_app.features.registry import SPACES, find_space
+from bids_app.features.sources import space_grams
 
 TWIN = "musicnn:MTT_vgg@random:3"
 
@@ -68,3 +69,14 @@ def test_another_seed_or_hop_is_another_entry_of_the_cache(make_wav, tmp_path):
         for features in (TWIN, TWIN, "musicnn:MTT_vgg@random:4", f"{TWIN}@hop:0.96")
     }
     assert len(paths) == 3
+
+
+def test_a_network_is_told_the_device(monkeypatch, make_wav):
+    told = []
+    monkeypatch.setattr(Musicnn, "to", lambda network, device: told.append(device))
+    space = find_space("musicnn:MTT_vgg@random:3@hop:2.992")
+    space_grams(space, [("a", make_wav("a.wav", 5.0))], None, 0.48, layers=[1], device="cpu")
+    assert told == ["cpu"]
+    assert space.is_network
+    assert find_space("change:vggish").is_network
+    assert not find_space("envelope").is_network

@@ -111,6 +111,23 @@ def test_the_identity_holds_the_name_and_what_the_network_says():
     assert CheckedNetwork(with_attribute("untrained", True), "x").untrained
 
 
+def test_a_network_may_be_told_its_device_and_says_where_it_cannot_be():
+    CheckedNetwork(Dummy(), "x").to("cuda")  # nothing to tell
+    told = []
+
+    def moves(self, device):
+        told.append(device)
+
+    CheckedNetwork(with_attribute("to", moves), "x").to("cpu")
+    assert told == ["cpu"]
+
+    def fails(self, device):
+        raise RuntimeError("no such device")
+
+    with pytest.raises(BadDataError, match=r"(?s)cannot be on cuda.*no such device"):
+        CheckedNetwork(with_attribute("to", fails), "x").to("cuda")
+
+
 def test_what_cannot_be_called_is_no_network():
     said = {"sample_rate": 8000, "layers": ("a",), "identity": "1"}
     with pytest.raises(BadDataError, match="cannot be called"):
