@@ -288,45 +288,16 @@ def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> 
         "last layer: music",
     ]
     lines = [f"| cell | studies | {' | '.join(tests)} |", "|---" * (len(tests) + 2) + "|"]
-    nothing: dict[str, list[dict[str, float]]] = {"all of nothing": [], f"the same, {OTHERS}": []}
+    nothing: list[dict[str, float]] = []
     for name in names:
         rows = list(results.get(name, {}).values())
         if not rows:
             continue
         if not name.startswith("slope planted") and name != "curvature":
-            nothing[f"the same, {OTHERS}" if name.endswith(OTHERS) else "all of nothing"] += rows
+            nothing += rows
         lines.append(_row(name, rows, tests))
-    for name, rows in nothing.items():
-        if rows:
-            lines.append(_row(name, rows, tests, confidence=0.998))
-    return "\n".join(lines)
-
-
-def paired(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> str:
-    """Markdown: own weights beside those of the others, on the same studies."""
-    measures = {
-        "vertices predicted": "predicted: share",
-        "mean correlation of slope and gradient": "slope: effect",
-    }
-    claims = {"predicted": "predicted: claimed", "aligned": "slope: claimed"}
-    head = [f"{name}, {whose}" for name in (*measures, *claims) for whose in ("own", "others")]
-    lines = [f"| the same studies | studies | {' | '.join(head)} |", "|---" * (len(head) + 2) + "|"]
-    for name in names:
-        own, other = results.get(name, {}), results.get(f"{name}, {OTHERS}", {})
-        both = [seed for seed in own if seed in other and "predicted: share" in own[seed]]
-        if not both:
-            continue
-        cells = [
-            f"{np.mean([side[seed][key] for seed in both]):.3f}"
-            for key in measures.values()
-            for side in (own, other)
-        ]
-        cells += [
-            rate(np.array([side[seed][key] for seed in both]))
-            for key in claims.values()
-            for side in (own, other)
-        ]
-        lines.append(f"| {name} | {len(both)} | {' | '.join(cells)} |")
+    if nothing:
+        lines.append(_row("all of nothing", nothing, tests, confidence=0.998))
     return "\n".join(lines)
 
 
@@ -367,9 +338,7 @@ def main() -> None:
                 result = run(brain, music, cell, seed, full=seed < options.full)
                 stream.write(json.dumps({"cell": cell.name, "seed": seed, "result": result}) + "\n")
                 stream.flush()
-    names = [cell.name for cell, _ in wanted]
-    print(table(read_results(options.results), names))
-    print(paired(read_results(options.results), names))
+    print(table(read_results(options.results), [cell.name for cell, _ in wanted]))
 
 
 if __name__ == "__main__":

@@ -270,6 +270,15 @@ class OutputTree:
         """``group.html``."""
         return self.root / "group.html"
 
+    @property
+    def logs(self) -> Path:
+        """Settings, status and log of every call."""
+        return self.root / "logs"
+
+    def log(self, run_id: str) -> Path:
+        """What one call said."""
+        return self.logs / f"{run_id}.log"
+
     def status(self, run_id: str) -> Path:
         """One row per participant and run of one call."""
         return self.root / "logs" / f"status_{run_id}.json"
@@ -420,7 +429,7 @@ sub-*/func        maps per participant (GIFTI, one data array per layer) with JS
 tpl-fsaverage/    group maps
 group_*           group tables
 *.html            reports
-logs/             settings and the status of every call
+logs/             settings, and log and status of every call
 features/         Gram matrices of the music, which the null over music of the group level needs
 .musenc/          cache of the stimulus side; may be deleted
 """

@@ -200,6 +200,13 @@ def _tell_left_out(status: Status, tree: OutputTree, work: RatingWork) -> None:
                 status.add(record.participant, analysis, "skipped", reason)
 
 
+def _warnings_of(tree: OutputTree, participant: str, records: Sequence[Record]) -> list[str]:
+    """What weakens the results of a participant, as their settings files have it."""
+    paths = [tree.participant_settings(participant, one.model, one.desc) for one in records]
+    told = [read_json(path).get("Warnings") or [] for path in paths]
+    return [f"sub-{participant}: {text}" for own in told for text in own]
+
+
 def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failure]) -> None:
     """One row per participant and part worked on.
 
@@ -226,6 +233,7 @@ def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failur
             reason = "the work stopped before its maps were complete"
         else:
             status.add(participant, part, "done")
+            status.notes += _warnings_of(tree, participant, records)
             continue
         LOGGER.error("sub-%s failed: %s", participant, f"{part}: {reason}" if part else reason)
         crashes = [str(failure.crash_file.relative_to(tree.root)) for failure in own]

@@ -8,8 +8,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,12 +18,16 @@ import yaml
 from bids_app.workflows.steps import INTERRUPTED, Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from bids_app import errors
 from bids_app.config import Config, Running
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
 from bids_app.limits import memory_limit
+from bids_app.log import log_to
+from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.workflows")
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")
@@ -143,7 +147,13 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
         Where a step was interrupted; those after it are not begun.
     """
     plugin = choose_plugin(config.running)
-    crash_dir = config.output_dir / "logs" / run_id
+    tree = OutputTree(config.output_dir)
+    crash_dir = tree.logs / run_id
+    log_to(tree.log(run_id))
+    steps = {name: workflow.get_node(name).interface for name in workflow.list_node_names()}
+    for one in steps.values():
+        if isinstance(one, Step):
+            one.options["log_file"] = str(tree.log(run_id))
     with _work_dir(config) as work_dir:
         workflow.base_dir = str(work_dir)
         _quiet_nipype(
@@ -163,21 +173,37 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
             os.environ.setdefault("LOGNAME", _user())  # nipype names its jobs after it
         INTERRUPTED.clear()
         try:
-            if plugin.name == "MultiProc":
-                workflow.run(plugin=WorkerPool(plugin.arguments))
-            else:
-                workflow.run(plugin=plugin.name, plugin_args=plugin.arguments)
+            with _progress(len(steps)) as told:
+                arguments = {**plugin.arguments, "status_callback": told}
+                if plugin.name == "MultiProc":
+                    workflow.run(plugin=WorkerPool(arguments))
+                else:
+                    workflow.run(plugin=plugin.name, plugin_args=arguments)
         except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
             LOGGER.debug("nipype: %s", error)
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
-    steps = {name: workflow.get_node(name).interface for name in workflow.list_node_names()}
     owners = {
         f"{workflow.name}.{name}": (one.who, one.part)
         for name, one in steps.items()
         if isinstance(one, Step)
     }
     return [_read_crash(path, owners) for path in sorted(crash_dir.glob("crash-*.txt"))]
+
+
+@contextmanager
+def _progress(n_steps: int) -> Iterator[Callable[[Any, str], None]]:
+    """A bar of the steps done with the time left, where standard error is a terminal."""
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=n_steps, unit="step", leave=False, disable=None))
+        if not bar.disable:
+            stack.enter_context(logging_redirect_tqdm())
+
+        def told(node: Any, status: str) -> None:
+            if status in ("end", "exception"):
+                bar.update()
+
+        yield told
 
 
 def _user() -> str:

@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from bids_app.config import Config
 from bids_app.files import sha256_of_file
-from bids_app.log import set_up_logging
+from bids_app.log import log_to, set_up_logging
 
 HANDED_ON = ".handed-on.pkl"
 FOLDER = "folder"
@@ -200,6 +200,8 @@ class Step(BaseInterface):
         # Worker processes start without the command line's logging.
         if not logging.getLogger("bids_app").handlers and not logging.getLogger().handlers:
             set_up_logging(self.options["verbosity"])
+        if log_file := self.options.get("log_file"):
+            log_to(Path(log_file))
         known = inspect.signature(self.function).parameters
         given = {k: v for k, v in self.inputs.trait_get().items() if k in known and isdefined(v)}
         if FOLDER in known:

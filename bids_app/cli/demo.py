@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from bids_app.testing.study import Truth
 
 SHORTEST = 180.0  # seconds of music: the shortest piece outlasts what is cropped and delayed
+TR = 2.0  # seconds
+HOP = 0.96  # seconds between patches: two per volume
+STRENGTH = 0.3  # of the variance of a vertex, at most, is the music's
+LAYERS = ("InputBatch", "conv1", "conv2", "conv3_1", "conv4_1", "fc1_1", "fc1_2", "fc2")
+"""Of VGGish, fitted by the demo; listeners follow all 23."""
 LOGGER = logging.getLogger("bids_app")
 
 
@@ -86,6 +91,9 @@ def run_demo(
         pieces=default_pieces(duration),
         features=network or DEFAULT_FEATURES,
         weights=weights,
+        tr=TR,
+        hop=HOP,
+        strength=STRENGTH,
         feature_cache=cache_dir,
         progress=lambda message: LOGGER.info("simulation: %s", message),
     )
@@ -94,7 +102,7 @@ def run_demo(
         bids_dir=study.bids_dir,
         output_dir=results,
         level="participant",
-        model=Model(features=features, weights=weights),
+        model=Model(features=features, weights=weights, hop=HOP, layers=() if network else LAYERS),
         statistics=Statistics(gradients=(gradient,)),
         running=Running(cache_dir=cache_dir, n_procs=n_procs),
     )
@@ -135,9 +143,14 @@ def _group_map(tree: OutputTree, **entities: str) -> NDArray[np.floating]:
 def _layers_found(tree: OutputTree, truth: Truth, model: str) -> str:
     """How well the planted layers came back, and what the group level says of the gradient."""
     slope = _group_map(tree, model=model, stat="slope", desc="layerpref")
+    predicted = _group_map(tree, model=model, stat="n", desc="predicted") > 0
     n_vertices = (truth.active & np.isfinite(slope)).sum()
+    hits = (predicted & truth.active).sum()
     claims = "\n  ".join(told_claims(tree.root))
     return f"""\
+  planted: {truth.active.sum()} vertices follow the music, their layers follow the gradient
+  found: {predicted.sum()} vertices are predicted over people and over music, {hits} of them \
+planted, {predicted.sum() - hits} not
   recovered versus planted layer preference: r = {truth.recovery(slope):.2f}
       (group residual slope against planted depth, {n_vertices} planted vertices)
   {claims}"""

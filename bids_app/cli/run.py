@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import time
 import uuid
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bids_app import __version__
 from bids_app.cli.parser import parse_config
 from bids_app.cli.stopping import stops_on_sigterm
 from bids_app.config import Config
@@ -27,7 +29,7 @@ from bids_app.errors import (
 )
 from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import write_text
-from bids_app.log import set_up_logging, tell
+from bids_app.log import log_to_file_alone, set_up_logging, tell
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the app; returns its exit code."""
     config = parse_config(argv)
     set_up_logging(config.running.verbosity)
+    LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
+    LOGGER.debug("%s", shlex.join(sys.argv if argv is None else argv))
     if config.running.omp_nthreads is not None:
         limit_threads(config.running.omp_nthreads)
     return guarded(lambda: run(config))
@@ -57,6 +61,7 @@ def guarded(work: Callable[[], int]) -> int:
             return work()
     except MusencError as error:
         tell(f"\nerror: {error}", file=sys.stderr)
+        log_to_file_alone(f"error: {error}")
         LOGGER.debug("traceback", exc_info=True)
         return error.exit_code
     except KeyboardInterrupt:

@@ -67,12 +67,12 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add_option(parser, Running, "n_procs", default=2)
     parser.add_argument(
-        "--n-participants", type=int, default=6, help="listeners (default: %(default)d)"
+        "--n-participants", type=int, default=12, help="listeners (default: %(default)d)"
     )
     parser.add_argument(
         "--duration",
         type=float,
-        default=420.0,
+        default=480.0,
         metavar="SECONDS",
         help="music in all; less is faster and recovers less (default: %(default)g)",
     )

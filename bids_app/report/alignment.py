@@ -193,16 +193,42 @@ def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
 
 def gradient_ends(files: GroupFiles) -> str:
     """What low and high values of the gradient mean, as far as that is known."""
-    record = files.alignment.get("gradient")
-    told = record.get("Orientation") if isinstance(record, Mapping) else None
-    if not isinstance(told, Mapping):
+    told = _orientation(files)
+    if told is None:
         return "its ends are as its file has them"
+    high, low = _ends(told)
+    words = {
+        "transmodal": "transmodal (default mode)",
+        "sensory": "sensory and motor",
+    }
     turned = "its sign was changed" if told.get("flipped") else "its sign is that of the file"
     return (
-        "high values are transmodal (default mode), low values sensory and motor;"
+        f"high values are {words[high]}, low values {words[low]};"
         f" {turned} (transmodal mean {number(told.get('transmodal_mean'))}, sensory mean"
         f" {number(told.get('sensory_mean'))})"
     )
+
+
+def gradient_axis(files: GroupFiles) -> str:
+    """Label of an axis that shows the gradient, by its record."""
+    told = _orientation(files)
+    if told is None:
+        return "gradient (sign as in its file)"
+    high, low = _ends(told)
+    return f"gradient (low: {low}, high: {high})"
+
+
+def _orientation(files: GroupFiles) -> Mapping[str, Any] | None:
+    """What the record says of the gradient's ends; None where it says nothing."""
+    record = files.alignment.get("gradient")
+    told = record.get("Orientation") if isinstance(record, Mapping) else None
+    return told if isinstance(told, Mapping) else None
+
+
+def _ends(told: Mapping[str, Any]) -> tuple[str, str]:
+    """High and low end; turned gradients without means are those of an earlier version."""
+    transmodal, sensory = (to_float(told.get(f"{end}_mean")) for end in ("transmodal", "sensory"))
+    return ("sensory", "transmodal") if transmodal < sensory else ("transmodal", "sensory")
 
 
 def hexbin_picture(files: GroupFiles) -> Block:
@@ -213,7 +239,7 @@ def hexbin_picture(files: GroupFiles) -> Block:
     if not inside.any():
         raise BadDataError("No vertex has both a slope and a gradient value")
     return picture(
-        hexbin_figure(gradient[inside], slope[inside]),
+        hexbin_figure(gradient[inside], slope[inside], gradient_axis(files)),
         alt=f"Mean residual slope against the gradient at {int(inside.sum())} vertices, as counts"
         " in hexagons",
         caption=f"Mean residual slope against the gradient at the {int(inside.sum())} vertices of"
@@ -231,7 +257,7 @@ def bins_picture(files: GroupFiles) -> Block:
     table[layers - 1, bins - 1] = column(rows, "r")
     names = {int(row["layer"]): row["name"] for row in rows}
     return picture(
-        bins_figure(table, [names[k] for k in sorted(names)]),
+        bins_figure(table, [names[k] for k in sorted(names)], gradient_axis(files)),
         alt=f"Heat map of accuracy: {len(names)} layers by {bins.max()} bins of the gradient, and"
         " the same standardized within each bin",
         caption="Mean accuracy of every layer in bins of the gradient that hold equally many"
@@ -250,7 +276,9 @@ def ridgeline_picture(files: GroupFiles) -> list[Block]:
         raise BadDataError("No vertex has both a best layer and a gradient value")
     return [
         picture(
-            ridgeline_figure(gradient[inside], layer[inside], files.layer_names),
+            ridgeline_figure(
+                gradient[inside], layer[inside], files.layer_names, gradient_axis(files)
+            ),
             alt="Distribution of the gradient over the vertices that prefer each layer, one ridge"
             " per layer",
             caption="Where along the gradient the vertices lie whose group profile is highest in"

@@ -8,18 +8,19 @@ drawing says which triangle every pixel shows, and a map becomes an image by loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from bids_app.errors import check_shape
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import Hemisphere, SurfaceMesh, load_mesh
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
@@ -32,6 +33,11 @@ VIEWS = (
     ("left", "medial"),
     ("right", "medial"),
 )
+HIGHEST_ACCURACY = 0.3
+"""End of the scale of every map of accuracy: maps of layers, people and studies compare."""
+CLEAR = 0.001
+"""p at and below which a color is opaque; from .05 on the bare cortex is shown."""
+NEARLY_ALL = 0.95
 _PIXELS_PER_MM = 4
 _MARGIN = 2.0
 _SULCUS, _GYRUS = 0.5, 0.86
@@ -51,60 +57,112 @@ class ColorScale:
         Ends of the scale.
     cmap : str
         Perceptually uniform colormap of matplotlib.
-    fade : float
-        Part of the range, from `low`, over which the bare cortex shows through less and less.
     whole : bool
         Whether the color bar is to be labeled at whole numbers only.
+    extend : {"neither", "min", "max", "both"}
+        Ends beyond which there are values: the color bar has an arrow there.
     """
 
     label: str
     low: float
     high: float
     cmap: str = "inferno"
-    fade: float = 0.0
     whole: bool = False
+    extend: str = "neither"
 
     @classmethod
-    def upward(cls, label: str, values: FloatArray) -> ColorScale:
-        """Scale from 0, that single vertices do not stretch; low values fade into the cortex."""
-        return cls(label, 0.0, max(0.05, float(np.nanquantile(values, 0.999))), fade=0.25)
+    def accuracy(cls, label: str, values: npt.ArrayLike) -> ColorScale:
+        """The scale of correlations, the same for all maps: 0 to `HIGHEST_ACCURACY`."""
+        return cls(label, 0.0, HIGHEST_ACCURACY).reaching(values)
 
     @classmethod
-    def diverging(cls, label: str, values: FloatArray) -> ColorScale:
+    def diverging(cls, label: str, values: npt.ArrayLike) -> ColorScale:
         """Scale with zero in the middle, that single vertices do not stretch."""
         top = float(np.nanquantile(np.abs(values), 0.98))
-        return cls(label, -top, top, "coolwarm")
+        return cls(label, -top, top, "coolwarm").reaching(values)
 
     @classmethod
-    def ordered(cls, label: str, values: FloatArray) -> ColorScale:
-        """Scale over the middle 96 % of the values."""
-        low, high = (float(v) for v in np.nanquantile(values, [0.02, 0.98]))
-        return cls(label, low, high, "viridis")
+    def tested(cls, label: str, values: npt.ArrayLike) -> ColorScale:
+        """The scale of t, the same for all maps: -6 to 6."""
+        return cls(label, -6.0, 6.0, "coolwarm").reaching(values)
 
-    def colors(self, values: FloatArray, ground: FloatArray) -> FloatArray:
+    @classmethod
+    def ordered(cls, label: str, values: npt.ArrayLike) -> ColorScale:
+        """Scale over the middle 96 % of the values."""
+        known = np.asarray(values, dtype=np.float64)
+        low, high = (float(v) for v in np.nanquantile(known, [0.02, 0.98]))
+        return cls(label, low, high, "viridis").reaching(values)
+
+    def reaching(self, values: npt.ArrayLike) -> ColorScale:
+        """The same with an arrow at each end that values go beyond."""
+        array = np.asarray(values, dtype=np.float64)
+        beyond = (bool((array < self.low).any()), bool((array > self.high).any()))
+        names = {(True, True): "both", (True, False): "min", (False, True): "max"}
+        return replace(self, extend=names.get(beyond, "neither"))
+
+    def colors(
+        self, values: FloatArray, ground: FloatArray, opacity: FloatArray | float = 1.0
+    ) -> FloatArray:
         """Colors of values on a ground of grays, (n, 3).
 
         Parameters
         ----------
         values, ground : (n,) arrays
+        opacity : (n,) array or float
+            0 shows the ground alone, 1 the color alone.
         """
         from matplotlib import colormaps
 
         span = self.high - self.low if self.high > self.low else 1.0
         position = np.clip((values - self.low) / span, 0, 1)
         color = np.asarray(colormaps[self.cmap](position), dtype=np.float64)[:, :3]
-        opacity = np.clip(position / self.fade, 0, 1) if self.fade else np.ones_like(position)
-        return color * opacity[:, None] + ground[:, None] * (1 - opacity[:, None])
+        share = np.broadcast_to(np.asarray(opacity, dtype=np.float64), position.shape)[:, None]
+        return color * share + ground[:, None] * (1 - share)
 
     def mappable(self) -> ScalarMappable:
         """What a color bar is drawn from."""
         from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import ListedColormap, Normalize
+        from matplotlib.colors import Normalize
 
         high = self.high if self.high > self.low else self.low + 1.0
-        steps = np.linspace(self.low, high, 256)
-        shown = self.colors(steps, np.full(256, (_SULCUS + _GYRUS) / 2))
-        return ScalarMappable(Normalize(self.low, high), ListedColormap(shown))
+        return ScalarMappable(Normalize(self.low, high), self.cmap)
+
+
+def opacity_of(p: npt.ArrayLike) -> FloatArray:
+    """How much of its color a vertex shows: none from p = .05 on, all of it up to `CLEAR`.
+
+    Parameters
+    ----------
+    p : array of any shape
+        NaN shows no color.
+
+    Returns
+    -------
+    float64 array of the same shape
+        Linear in log p between both.
+    """
+    known = np.where(np.isfinite(p), p, 1.0).astype(np.float64)
+    steps = np.log10(SIGNIFICANCE / np.maximum(known, 1e-300)) / np.log10(SIGNIFICANCE / CLEAR)
+    return np.asarray(np.clip(steps, 0.0, 1.0))
+
+
+def border_of(inside: npt.ArrayLike, values: npt.ArrayLike) -> tuple[BoolArray | None, str]:
+    """Vertices to draw a line around, None where a line says nothing, and why it is not there.
+
+    Parameters
+    ----------
+    inside : (n_vertices,) bool
+    values : (n_vertices,) array
+        What is shown; NaN outside cortex.
+    """
+    chosen = np.asarray(inside, dtype=bool)
+    known = np.isfinite(np.asarray(values, dtype=np.float64))
+    if not chosen.any():
+        return None, "no vertex is inside, so there is no outline"
+    share = (chosen & known).sum() / max(int(known.sum()), 1)
+    if share > NEARLY_ALL:
+        return None, f"{100 * share:.0f} % of the cortex is inside, so no outline is drawn"
+    return chosen, ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +186,32 @@ class _View:
     shade: FloatArray
     gray: FloatArray
 
+    @cached_property
+    def _shares(self) -> dict[int, sparse.csr_array]:
+        """By pixels per side: the part of every averaged pixel that each triangle takes."""
+        return {}
+
+    def averaged(self, colors: FloatArray, shrink: int) -> FloatArray:
+        """The picture with `shrink` pixels per side averaged into one, (height, width, 3).
+
+        Parameters
+        ----------
+        colors : (n_visible + 1, 3) array
+            Of every triangle; the last is the ground.
+        shrink : int
+        """
+        height, width = (size // shrink for size in self.pixels.shape)
+        if shrink not in self._shares:
+            shown = self.pixels[: height * shrink, : width * shrink]
+            blocks = shown.reshape(height, shrink, width, shrink).swapaxes(1, 2)
+            triangles = np.where(blocks < 0, len(colors) - 1, blocks).ravel()
+            rows = np.repeat(np.arange(height * width), shrink**2)
+            weights = np.full(len(rows), 1.0 / shrink**2)
+            self._shares[shrink] = sparse.csr_array(
+                (weights, (rows, triangles)), shape=(height * width, len(colors))
+            )
+        return np.clip(self._shares[shrink] @ colors, 0.0, 1.0).reshape(height, width, 3)
+
 
 def surface_figure(
     values: npt.ArrayLike,
@@ -135,6 +219,7 @@ def surface_figure(
     *,
     mesh: SurfaceMesh | None = None,
     outline: npt.ArrayLike | None = None,
+    opacity: npt.ArrayLike | None = None,
 ) -> Figure:
     """Draw a map on the inflated surface: lateral and medial views of both hemispheres.
 
@@ -147,7 +232,9 @@ def surface_figure(
     mesh : SurfaceMesh, optional
         fsaverage5 without it.
     outline : (n_vertices,) bool array, optional
-        Vertices to draw a black line around.
+        Vertices to draw a black line around; their colors are opaque.
+    opacity : (n_vertices,) array, optional
+        0 to 1, as from `opacity_of`; opaque without it.
 
     Returns
     -------
@@ -162,13 +249,18 @@ def surface_figure(
     from matplotlib.figure import Figure
 
     mesh = mesh or load_mesh()
-    figure = Figure(figsize=(8.0, 5.9), layout="constrained")
-    axes = figure.subplots(2, 2, gridspec_kw={"wspace": 0.0, "hspace": 0.0})
-    for ax, (side, aspect) in zip(axes.flat, VIEWS, strict=True):
-        ax.imshow(view_image(values, scale, mesh, side, aspect, outline=outline, shrink=2))
+    # Fixed places: a layout engine draws every figure twice.
+    figure = Figure(figsize=(8.0, 5.9))
+    for number, (side, aspect) in enumerate(VIEWS):
+        ax = figure.add_axes((0.01 + 0.5 * (number % 2), 0.555 - 0.43 * (number // 2), 0.48, 0.395))
+        ax.imshow(
+            view_image(
+                values, scale, mesh, side, aspect, outline=outline, opacity=opacity, shrink=2
+            )
+        )
         ax.set_axis_off()
-        ax.set_title(f"{side} {aspect}", fontsize=11)
-    _color_bar(figure, list(axes.flat), scale, aspect=40)
+        ax.set_title(f"{side} {aspect}", fontsize=11, pad=3)
+    _color_bar(figure, (0.2, 0.095, 0.6, 0.022), scale)
     return figure
 
 
@@ -178,6 +270,7 @@ def layers_figure(
     scale: ColorScale,
     *,
     mesh: SurfaceMesh | None = None,
+    opacity: npt.ArrayLike | None = None,
 ) -> Figure:
     """Draw one small lateral pair (left, right) per map, all on one scale.
 
@@ -187,6 +280,8 @@ def layers_figure(
     titles : sequence of n_maps str
     scale : ColorScale
     mesh : SurfaceMesh, optional
+    opacity : (n_maps, n_vertices) array, optional
+        0 to 1; opaque without it.
 
     Returns
     -------
@@ -195,21 +290,27 @@ def layers_figure(
     from matplotlib.figure import Figure
 
     mesh = mesh or load_mesh()
+    rows = np.asarray(maps, dtype=np.float64)
+    shares = np.ones_like(rows) if opacity is None else np.asarray(opacity, dtype=np.float64)
     pairs = [
-        [view_image(row, scale, mesh, side, "lateral", shrink=6) for side in ("left", "right")]
-        for row in np.asarray(maps, dtype=np.float64)
+        [
+            view_image(row, scale, mesh, side, "lateral", opacity=share, shrink=6)
+            for side in ("left", "right")
+        ]
+        for row, share in zip(rows, shares, strict=True)
     ]
-    height = max(image.shape[0] for image in pairs[0])
+    tallest = max(image.shape[0] for image in pairs[0])
     widths = [image.shape[1] for image in pairs[0]]
     # One image for all costs a fraction of what a hundred pairs of axes do.
     n_columns, gap, headline = 4, 14, 24
-    cell = (height + headline, sum(widths) + gap)
+    cell = (tallest + headline, sum(widths) + gap)
     n_rows = -(-len(pairs) // n_columns)
     sheet = np.ones((n_rows * cell[0], n_columns * cell[1], 3))
     width = 2.7 * n_columns
     height_of_sheet = width * sheet.shape[0] / sheet.shape[1]
-    figure = Figure(figsize=(width, height_of_sheet + 0.8), layout="constrained")
-    ax = figure.subplots()
+    height = height_of_sheet + 0.8
+    figure = Figure(figsize=(width, height))
+    ax = figure.add_axes((0.0, 0.8 / height, 1.0, height_of_sheet / height))
     for index, (pair, title) in enumerate(zip(pairs, titles, strict=True)):
         top, left = (index // n_columns) * cell[0], (index % n_columns) * cell[1]
         ax.text(left + cell[1] / 2, top + headline - 5, title, ha="center", fontsize=10)
@@ -218,7 +319,7 @@ def layers_figure(
             sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
     ax.imshow(sheet)
     ax.set_axis_off()
-    _color_bar(figure, [ax], scale, aspect=60)
+    _color_bar(figure, (0.2, 0.5 / height, 0.6, 0.12 / height), scale)
     return figure
 
 
@@ -230,6 +331,7 @@ def view_image(
     aspect: str,
     *,
     outline: npt.ArrayLike | None = None,
+    opacity: npt.ArrayLike | None = None,
     shrink: int = 1,
 ) -> FloatArray:
     """One hemisphere from one side, as an image on white.
@@ -244,7 +346,9 @@ def view_image(
     aspect : {"lateral", "medial"}
         Lateral shows the outer side, medial the side between the hemispheres.
     outline : (n_vertices,) bool array, optional
-        Vertices to draw a line around.
+        Vertices to draw a line around; their colors are opaque.
+    opacity : (n_vertices,) array, optional
+        0 to 1; opaque without it.
     shrink : int
         Pixels per side that are averaged into one.
 
@@ -261,12 +365,21 @@ def view_image(
     hemisphere, own = (mesh.left, 0) if side == "left" else (mesh.right, 1)
     view = _view(hemisphere, side == "left", aspect)
     array = _per_vertex(values, mesh, "values").astype(np.float64)
-    colors = _face_colors(view, mesh.split(array)[own], scale)
-    # The last row is what pixels beside the brain show.
-    image = np.vstack([colors, np.ones(3)])[view.pixels]
+    share = np.ones(len(array))
+    if opacity is not None:
+        share = _per_vertex(opacity, mesh, "opacity").astype(np.float64)
+    lined = np.zeros(len(array), dtype=bool)
     if outline is not None:
-        inside = mesh.split(_per_vertex(outline, mesh, "outline").astype(bool))[own]
-        image[_border(view, inside)] = 0.0
+        lined = _per_vertex(outline, mesh, "outline").astype(bool)
+        share = np.where(lined, 1.0, share)
+    colors = _face_colors(view, mesh.split(array)[own], mesh.split(share)[own], scale)
+    # The last row is what pixels beside the brain show.
+    colors = np.vstack([colors, np.ones(3)])
+    inside = mesh.split(lined)[own]
+    if not inside.any():
+        return view.averaged(colors, shrink)
+    image = colors[view.pixels]
+    image[_border(view, inside)] = 0.0
     height, width = (size // shrink for size in image.shape[:2])
     blocks = image[: height * shrink, : width * shrink].reshape(height, shrink, width, shrink, 3)
     return np.asarray(blocks.mean(axis=(1, 3)))
@@ -330,13 +443,15 @@ def _rasterize(polygons: FloatArray) -> npt.NDArray[np.int32]:
     return (red << 16) + (green << 8) + blue - 1
 
 
-def _face_colors(view: _View, values: FloatArray, scale: ColorScale) -> FloatArray:
+def _face_colors(
+    view: _View, values: FloatArray, opacity: FloatArray, scale: ColorScale
+) -> FloatArray:
     """Colors of the visible triangles: mean of their finite corners, else gray cortex."""
     corners = values[view.faces]
     finite = np.isfinite(corners)
     count = finite.sum(axis=1)
     mean = np.where(finite, corners, 0.0).sum(axis=1) / np.maximum(count, 1)
-    colors = scale.colors(mean, view.gray)
+    colors = scale.colors(mean, view.gray, opacity[view.faces].mean(axis=1))
     bare = count < 2
     colors[bare] = view.gray[bare, None]
     return colors * view.shade[:, None]
@@ -353,16 +468,14 @@ def _border(view: _View, inside: BoolArray) -> BoolArray:
     return border & (view.pixels >= 0)
 
 
-def _color_bar(figure: Figure, axes: list[Axes], scale: ColorScale, aspect: float) -> None:
+def _color_bar(figure: Figure, place: tuple[float, float, float, float], scale: ColorScale) -> None:
     from matplotlib.ticker import MaxNLocator
 
     bar = figure.colorbar(
         scale.mappable(),
-        ax=axes,
-        location="bottom",
-        shrink=0.6,
-        aspect=aspect,
-        pad=0.02,
+        cax=figure.add_axes(place),
+        orientation="horizontal",
+        extend=scale.extend,
         ticks=MaxNLocator(8, integer=scale.whole),
     )
     bar.set_label(scale.label, fontsize=11)

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from bids_app.features.registry import SPACES
@@ -26,11 +27,49 @@ def references() -> dict[str, Reference]:
 
 @dataclass(frozen=True)
 class CitedText:
-    """Paragraphs whose marks are numbers, and the numbered references."""
+    """Paragraphs whose marks are numbers, and the numbered references.
+
+    Attributes
+    ----------
+    paragraphs, references, keys : sequence of str
+    marked : sequence of str
+        The paragraphs with marks such as ``[@kim2024]``.
+    """
 
     paragraphs: Sequence[str]
     references: Sequence[str]
     keys: Sequence[str]
+    marked: Sequence[str] = ()
+
+    @property
+    def markdown(self) -> str:
+        """Text and references."""
+        listed = "\n".join(f"{n}. {line}" for n, line in enumerate(self.references, start=1))
+        return "\n\n".join([*self.paragraphs, "## References", listed + "\n"])
+
+    @property
+    def latex(self) -> str:
+        r"""Text with ``\cite``, for the entries of `bibtex`."""
+
+        def cite(match: re.Match[str]) -> str:
+            keys = [part.strip().removeprefix("@") for part in match.group(1).split(";")]
+            return f"\\cite{{{','.join(keys)}}}"
+
+        escaped = [re.sub(r"([%&_#$])", r"\\\1", text) for text in self.marked]
+        texts = [_MARK.sub(cite, text).replace("²", "$^2$") for text in escaped]
+        return "\n\n".join([*texts, "\\bibliographystyle{plain}\n\\bibliography{CITATION}\n"])
+
+    @property
+    def html(self) -> str:
+        """Text and references as a fragment of HTML."""
+        texts = [f"<p>{escape(text)}</p>" for text in self.paragraphs]
+        listed = [f"<li>{escape(line)}</li>" for line in self.references]
+        return "\n".join([*texts, "<h2>References</h2>", "<ol>", *listed, "</ol>", ""])
+
+    @property
+    def bibtex(self) -> str:
+        """The references as BibTeX."""
+        return bibliography(self.keys)
 
 
 def number_citations(paragraphs: Sequence[str]) -> CitedText:
@@ -56,7 +95,7 @@ def number_citations(paragraphs: Sequence[str]) -> CitedText:
         return f"[{', '.join(numbers)}]"
 
     numbered = [_MARK.sub(replace, paragraph) for paragraph in paragraphs]
-    return CitedText(numbered, [known[key].text for key in keys], keys)
+    return CitedText(numbered, [known[key].text for key in keys], keys, list(paragraphs))
 
 
 def bibliography(keys: Sequence[str]) -> str:

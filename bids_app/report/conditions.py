@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.outputs import CONDITIONS_LABEL, parse_entities, sidecar_of
-from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.charts import GRAY, new_figure, tidy
+from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.page import Block, Facts, Picture, Section, Table, Text, number, picture
 from bids_app.report.sources import (
     FloatArray,
@@ -98,7 +99,8 @@ def participant_map(
         left,
         values,
         f"{_PARTICIPANT_MAPS[desc]}, {contrast}: t with {number(freedom, 0)} degrees of freedom,"
-        " not thresholded.",
+        f" not thresholded. {LEGEND} (of t, two-sided, not corrected).",
+        freedom=None if freedom is None else float(freedom),
     )
 
 
@@ -155,9 +157,11 @@ def group_map(files: GroupFiles, mesh: SurfaceMesh, left: Path) -> Block:
         left,
         files.both(left)[0],
         f"{_GROUP_MAPS[desc]}, {told['Contrast']}: t, {len(told['Participants'])} participants."
+        f" {LEGEND} (of t, two-sided, not corrected)."
         f" p < .05 at {int(inside['maxt'].sum())} vertices (corrected by the largest |t|;"
         f" outlined) and at {int(inside['tfce'].sum())} (threshold-free cluster enhancement).",
         outline=inside["maxt"],
+        freedom=float(len(told["Participants"]) - 1),
     )
 
 
@@ -168,13 +172,20 @@ def _map(
     values: FloatArray,
     caption: str,
     outline: Any = None,
+    *,
+    freedom: float | None,
 ) -> Picture:
+    border = None
+    if outline is not None:
+        border, why = border_of(outline, values)
+        caption += "" if border is not None else f" No line: {why}."
     return picture(
         surface_figure(
             values,
-            ColorScale.diverging("t", values),
+            ColorScale.tested("t", values),
             mesh=mesh,
-            outline=outline if outline is not None and outline.any() else None,
+            outline=border,
+            opacity=None if freedom is None else opacity_of(p_of_t(values, freedom)),
         ),
         alt=caption.partition(":")[0] + ", t on the inflated cortex, lateral and medial views of"
         " both hemispheres",

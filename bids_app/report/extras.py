@@ -13,13 +13,15 @@ import numpy as np
 from bids_app.errors import MissingInputError
 from bids_app.group.claims import holds
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
-from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
+NOT_ASKED = "ratings: no ratings"
 _MAX_ROWS = 60
 _MAX_NAMED = 8
 
@@ -49,22 +51,27 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         stem = path.name.replace("_stat-isc_", "_stat-p_")
         p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-iscmaxt_", stem))
         inside = _significant(files, p_path)
+        border, why = (None, "") if inside is None else border_of(inside, values)
+        single = path.with_name(p_path.name.replace("_desc-iscmaxt_", "_desc-isc_"))
+        opacity = opacity_of(files.both(single)[0]) if single.is_file() else None
         told = files.json(sidecar_of(path))
         stimuli = ", ".join(told.get("Stimuli") or []) or "all stimuli"
         blocks.append(
             picture(
                 surface_figure(
                     values,
-                    ColorScale.upward("correlation between participants (r)", values),
+                    ColorScale.accuracy("correlation between participants (r)", values),
                     mesh=mesh,
-                    outline=inside,
+                    outline=border,
+                    opacity=opacity,
                 ),
                 alt=f"Intersubject correlation, {kind}, on the inflated cortex, lateral and medial"
-                f" views of both hemispheres; at most {np.nanmax(values):.2f}",
+                " views of both hemispheres",
                 caption=f"Intersubject correlation of the cleaned responses ({kind}; {stimuli}):"
                 " how much of a response participants share. What they do not share, no model of"
                 " the music can predict for all of them. "
-                + _outline_words(inside, _description(files, p_path)),
+                + _outline_words(inside, _description(files, p_path), why)
+                + (f" {LEGEND} (not corrected)." if opacity is not None else ""),
                 source=files.both_names(path),
             )
         )
@@ -72,13 +79,18 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     return blocks
 
 
-def emotion_section(files: GroupFiles) -> Section:
-    """Ratings and the brain; layers and ratings."""
+def emotion_section(files: GroupFiles) -> list[Section]:
+    """Ratings and the brain; layers and ratings; no section where nobody asked for ratings."""
+    there = _maps(files, "*model-emotion_*statmap.func.gii") or list(
+        files.root.glob("group_*desc-ratings_scores.tsv")
+    )
+    if not there and (_rating_notes(files) or NOT_ASKED).startswith(NOT_ASKED):
+        return []
     section = Section("emotion", "Felt emotion and enjoyment")
     section.add("about the ratings", lambda: about_ratings(files))
     section.add("maps of the rating GLM", lambda: emotion_pictures(files, files.mesh))
     section.add("layers that predict the ratings", lambda: rating_blocks(files))
-    return section
+    return [section]
 
 
 def about_ratings(files: GroupFiles) -> list[Block]:
@@ -109,13 +121,17 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         values = files.both(path)[0]
         p_path = path.with_name(path.name.replace("_stat-t_", "_stat-p_"))
         inside, told_of_claim = _claimed(files, p_path)
+        border, why = (None, "") if inside is None else border_of(inside, values)
+        n_people = len(files.json(sidecar_of(path)).get("Participants") or []) if told else 0
+        opacity = opacity_of(p_of_t(values, n_people - 1)) if n_people > 1 else None
         blocks.append(
             picture(
                 surface_figure(
                     values,
-                    ColorScale.diverging(f"{scale_name} (t)", values),
+                    ColorScale.tested(f"{scale_name} (t)", values),
                     mesh=mesh,
-                    outline=inside,
+                    outline=border,
+                    opacity=opacity,
                 ),
                 alt=f"t map of changes of {scale_name} on the inflated cortex, lateral and medial"
                 " views of both hemispheres",
@@ -126,7 +142,9 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                     if difference
                     else "the rating changes. "
                 )
-                + told_of_claim,
+                + told_of_claim
+                + (f" No line: {why}." if why else "")
+                + (f" {LEGEND} (of t over people, not corrected)." if opacity is not None else ""),
                 source=files.name(path),
             )
         )
@@ -283,9 +301,11 @@ def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
     return inside if inside.any() else None
 
 
-def _outline_words(inside: BoolArray | None, told: str) -> str:
+def _outline_words(inside: BoolArray | None, told: str, why: str) -> str:
     if inside is None:
         return "Nothing is outlined: no p-value is below .05, or none was computed."
+    if why:
+        return f"{int(inside.sum())} vertices have p < .05 ({told}): {why}."
     return f"Outlined: {int(inside.sum())} vertices with p < .05 ({told})."
 
 

@@ -8,31 +8,37 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bids_app.errors import MusencError
+from bids_app.files import write_text
+from bids_app.group.claims import holds
 from bids_app.outputs import OutputTree, has_others_weights
 from bids_app.report.alignment import alignment_section, gradient_ends
 from bids_app.report.analyses import gradients_section
+from bids_app.report.citations import CitedText
 from bids_app.report.claims import claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
 from bids_app.report.group_details import left_out
 from bids_app.report.history import not_used
-from bids_app.report.methods import group_methods
+from bids_app.report.methods import Done, citation_files, group_methods
 from bids_app.report.page import (
     Block,
     Facts,
-    References,
     Section,
     Table,
     Text,
     Verdict,
     number,
+    p_number,
     write_page,
 )
+from bids_app.report.participant import methods_blocks
 from bids_app.report.provenance import settings_blocks
-from bids_app.report.sources import GroupFiles, column, shown_models, to_float
+from bids_app.report.sources import GroupFiles, ParticipantFiles, shown_models, to_float
+from bids_app.statistics import SIGNIFICANCE
 
 OTHERS_TEXT = (
     "Weights of the others: every participant's models were trained on the mean response of all"
@@ -109,6 +115,10 @@ def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
             *_drawn(files, _shown_once(analyses)),
             *_drawn(files, [*appendix, signs_section, methods_section, settings_section]),
         ]
+    if not files.only_conditions:
+        with suppress(MusencError):  # the page says what is missing
+            for extension, text in citation_files(study_methods(files)).items():
+                write_text(files.root / f"CITATION.{extension}", text)
     return write_page(
         files.tree.group_report,
         title="Music encoding: group",
@@ -186,43 +196,66 @@ def absent_gradients(files: GroupFiles) -> list[Section]:
 
 
 def accuracy_verdict(files: GroupFiles) -> Block:
-    """Is accuracy above zero at any vertex, over participants alone?"""
-    rows = files.rows("summary.tsv", desc="layers")
-    count = column(rows, "n_significant")
-    if not np.nansum(count):
-        return Verdict(
-            "Accuracy is above zero at no vertex over participants (sign flips, corrected for the"
-            " maximum over layers and vertices, p < .05).",
-            "warning",
+    """One number of significant vertices, why it is not larger, and what was possible."""
+    people = files.map("p", desc="maxt")
+    n_people = int((np.nan_to_num(people, nan=1.0) < SIGNIFICANCE).any(axis=0).sum())
+    n = len(files.rows("summary.tsv", desc="participants"))
+    possible = f"With {n} participants no p over people below {smallest_p(files, n)} is possible."
+    if not files.map_path("L", "q", desc="music").is_file():
+        return Text(
+            f"Nothing was tested over music, so no vertex is predicted; {_vertices(n_people)} hold"
+            f" over people alone. {possible}"
         )
-    best = rows[int(np.nanargmax(count))]
-    most = int(np.nanmax(count))
-    return Verdict(
-        f"Over participants alone accuracy is above zero: {most}"
-        f" {'vertex' if most == 1 else 'vertices'} in layer {best['layer']} ({best['name']}) with"
-        " p < .05, corrected for the maximum over layers and vertices. Everybody heard the same"
-        " music, so that an accident of it is in everybody: predicted needs people and music.",
-        "neutral",
+    music = np.nan_to_num(files.map("q", desc="music"), nan=1.0)
+    n_music = int((music < SIGNIFICANCE).any(axis=0).sum())
+    n_both = int(np.asarray(holds(people, music)).any(axis=0).sum())
+    stricter = "music" if n_music < n_people else "people"
+    return Text(
+        f"Significant: {_vertices(n_both)}, where one layer holds over people (max-T over layers"
+        f" and vertices) and over music (q). {n_people} hold over people and {n_music} over music,"
+        f" so {stricter} set{'s' if stricter == 'music' else ''} the limit:"
+        f" {_remedy(stricter)}. {possible}"
     )
+
+
+def _vertices(count: int) -> str:
+    return f"{count} {'vertex' if count == 1 else 'vertices'}"
+
+
+def _remedy(level: str) -> str:
+    """What would find more."""
+    if level == "music":
+        return (
+            "everybody heard the same pieces, and more participants cannot tell an accident of"
+            " these pieces from an effect; more or longer music can"
+        )
+    return "more participants would find more"
 
 
 def summary_facts(files: GroupFiles) -> Block:
     """Who and how many."""
     rows = files.rows("summary.tsv", desc="layers")
-    highest = rows[int(np.nanargmax(column(rows, "max_r")))]
     participants = files.rows("summary.tsv", desc="participants")
     return Facts(
         [
             ("Participants in the tables", number(len(participants))),
-            ("Smallest possible p", smallest_p(files, len(participants))),
             ("Cortex", files.cortex),
             ("Layers", number(len(rows))),
-            (
-                "Highest mean accuracy",
-                f"r = {number(to_float(highest['max_r']))} in layer {highest['layer']}"
-                f" ({highest['name']})",
-            ),
+            ("Strongest vertex", strongest_vertex(files)),
         ]
+    )
+
+
+def strongest_vertex(files: GroupFiles) -> str:
+    """The highest mean accuracy with both its p."""
+    accuracy, people = files.accuracy, files.map("p", desc="maxt")
+    layer, vertex = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
+    told = f"p over people {p_number(people[layer, vertex])} (corrected)"
+    if files.map_path("L", "q", desc="music").is_file():
+        told += f", q over music {p_number(files.map('q', desc='music')[layer, vertex])}"
+    return (
+        f"{told}: mean r = {number(accuracy[layer, vertex])} in layer {layer + 1}"
+        f" ({files.layer_names[int(layer)]})"
     )
 
 
@@ -230,8 +263,8 @@ def smallest_p(files: GroupFiles, n_participants: int) -> str:
     """What a sign-flip test of so many participants can reach at best."""
     drawn = int(files.settings.get("Settings", {}).get("n_permutations", 0))
     if drawn == 0 or 2**n_participants <= drawn:
-        return f"{number(0.5**n_participants, 4)} (all sign flips of {n_participants} participants)"
-    return f"{number(1 / (drawn + 1), 4)} ({drawn} sign flips drawn)"
+        return f"{p_number(0.5**n_participants)} (all {2**n_participants} sign flips)"
+    return f"{p_number(1 / (drawn + 1))} ({drawn} sign flips drawn)"
 
 
 def participants_section(files: GroupFiles) -> Section:
@@ -260,13 +293,12 @@ def participants_table(files: GroupFiles) -> list[Block]:
         "participant_id": "participant",
         "status": "status",
         "mean_r": "mean r",
-        "max_r": "highest r",
         "reference_vertices": "reference vertices",
         "n_degenerate": "vertices without a result",
         "settings_hash": "settings",
     }
     rows = files.rows("summary.tsv", desc="participants")
-    numbers = {"mean_r": 4, "max_r": 3, "reference_vertices": 0, "n_degenerate": 0}
+    numbers = {"mean_r": 4, "reference_vertices": 0, "n_degenerate": 0}
     body = [
         [
             number(to_float(row.get(name)), numbers[name])
@@ -276,7 +308,7 @@ def participants_table(files: GroupFiles) -> list[Block]:
         ]
         for row in rows
     ]
-    blocks: list[Block] = [Table("Participants", list(shown.values()), body, numeric=(2, 3, 4, 5))]
+    blocks: list[Block] = [Table("Participants", list(shown.values()), body, numeric=(2, 3, 4))]
     hashes = {row.get("settings_hash") for row in rows}
     if len(hashes) > 1:
         blocks.append(
@@ -327,19 +359,35 @@ def told_ends(files: GroupFiles) -> str:
 
 
 def methods_section(files: GroupFiles) -> Section:
-    """What a paper would say."""
+    """What a paper would say of both levels."""
     section = Section("methods", "Methods")
-
-    def build() -> list[Block]:
-        alignments = []
-        for own in each_gradient(files):
-            with suppress(Exception):  # the alignment's section says what is missing
-                alignments.append(own.alignment)
-        text = group_methods(files.settings, alignments, files.shared_settings)
-        return [*(Text(paragraph) for paragraph in text.paragraphs), References(text.references)]
-
-    section.add("methods text", build)
+    section.add("methods text", lambda: methods_blocks(study_methods(files)))
     return section
+
+
+def study_methods(files: GroupFiles) -> CitedText:
+    """Methods of both levels, from what is in the folder.
+
+    Raises
+    ------
+    MissingInputError
+        If the group's settings file is not there.
+    """
+    alignments = []
+    for own in () if files.preference_missing else each_gradient(files):
+        with suppress(Exception):  # the alignment's section says what is missing
+            alignments.append(own.alignment)
+    people = [str(who).removeprefix("sub-") for who in files.settings.get("Participants", ())]
+    content: dict[str, Any] = {}
+    sidecar: dict[str, Any] = {}
+    runs: list[dict[str, str]] = []
+    for who in people:
+        one = ParticipantFiles(files.root, who, model=files.model)
+        with suppress(MusencError):  # its own page says what is missing
+            runs += one.runs
+            content, sidecar = content or one.settings, sidecar or one.sidecar
+    done = Done(files.preprocessing, runs, len(people))
+    return group_methods(files.settings, alignments, content, sidecar, done)
 
 
 def settings_section(files: GroupFiles) -> Section:

@@ -18,15 +18,15 @@ FloatArray = npt.NDArray[np.float64]
 _MIN_RIDGE = 10
 
 
-def hexbin_figure(gradient: FloatArray, slope: FloatArray) -> Figure:
-    """Layer preference against the gradient, one count per vertex."""
+def hexbin_figure(gradient: FloatArray, slope: FloatArray, axis: str = "gradient") -> Figure:
+    """Layer preference against the gradient, one count per vertex; `axis` names the gradient."""
     figure = new_figure(6.5, 4.8)
     ax = figure.subplots()
     image = ax.hexbin(
         gradient, slope, gridsize=45, mincnt=1, cmap="viridis", bins="log", linewidths=0.1
     )
     ax.axhline(0, color=GRAY, linewidth=0.8)
-    ax.set_xlabel("gradient (low: sensory, high: transmodal)", fontsize=11)
+    ax.set_xlabel(axis, fontsize=11)
     ax.set_ylabel("mean residual slope (r per depth)", fontsize=11)
     bar = figure.colorbar(image, ax=ax, shrink=0.8)
     bar.set_label("vertices (log scale)", fontsize=10)
@@ -98,13 +98,15 @@ def spin_figure(panels: Sequence[tuple[str, FloatArray, float, float]]) -> Figur
     return figure
 
 
-def bins_figure(accuracy: FloatArray, names: Sequence[str]) -> Figure:
+def bins_figure(accuracy: FloatArray, names: Sequence[str], axis: str = "gradient") -> Figure:
     """Accuracy of every layer along the gradient, as it is and standardized within each bin.
 
     Parameters
     ----------
     accuracy : (n_layers, n_bins) array
     names : sequence of n_layers str
+    axis : str
+        What the gradient is called.
     """
     n_layers, n_bins = accuracy.shape
     spread = np.maximum(np.nanstd(accuracy, axis=0), 1e-12)
@@ -125,7 +127,7 @@ def bins_figure(accuracy: FloatArray, names: Sequence[str]) -> Figure:
             vmax=float(high),
             extent=(0.5, n_bins + 0.5, 0.5, n_layers + 0.5),
         )
-        ax.set_xlabel("bin of the gradient (sensory to transmodal)", fontsize=10)
+        ax.set_xlabel(f"bin of the {axis}", fontsize=10)
         ax.set_xticks([1, *range(5, n_bins + 1, 5)])
         figure.colorbar(image, ax=ax, location="bottom", shrink=0.8, aspect=30).set_label(
             label, fontsize=10
@@ -134,7 +136,9 @@ def bins_figure(accuracy: FloatArray, names: Sequence[str]) -> Figure:
     return figure
 
 
-def ridgeline_figure(gradient: FloatArray, layer: FloatArray, names: Sequence[str]) -> Figure:
+def ridgeline_figure(
+    gradient: FloatArray, layer: FloatArray, names: Sequence[str], axis: str = "gradient"
+) -> Figure:
     """Distribution of the gradient over the vertices that prefer each layer.
 
     Parameters
@@ -143,6 +147,8 @@ def ridgeline_figure(gradient: FloatArray, layer: FloatArray, names: Sequence[st
     layer : (n_vertices,) array
         Preferred layer, 1-based.
     names : sequence of n_layers str
+    axis : str
+        What the gradient is called.
     """
     from matplotlib import colormaps
 
@@ -167,7 +173,7 @@ def ridgeline_figure(gradient: FloatArray, layer: FloatArray, names: Sequence[st
     labels = [f"{name} ({count})" for name, count in zip(names, counts, strict=True)]
     layer_axis(ax, labels, axis="y")
     ax.set_ylim(0.6, len(names) + 2.0)
-    ax.set_xlabel("gradient (low: sensory, high: transmodal)", fontsize=11)
+    ax.set_xlabel(axis, fontsize=11)
     tidy(ax)
     return figure
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.group.claims import holds
-from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.fading import LEGEND, group_fading
 from bids_app.report.group_details import music_check_text, stability_text
 from bids_app.report.layer_maps import (
     curvature_picture,
@@ -13,7 +14,7 @@ from bids_app.report.layer_maps import (
     every_layer_picture,
     regressed_out,
 )
-from bids_app.report.page import Block, Missing, Section, Table, Text, number, picture
+from bids_app.report.page import Block, Missing, Section, Table, Text, number, p_number, picture
 from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, to_float
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
@@ -26,7 +27,8 @@ def accuracy_section(files: GroupFiles) -> Section:
     section.add("accuracy and its significance", lambda: best_layer_picture(files, mesh))
     section.add("layer-averaged accuracy", lambda: layer_mean_picture(files, mesh))
     section.add(
-        "accuracy of every layer", lambda: every_layer_picture(files, mesh, "Mean accuracy")
+        "accuracy of every layer",
+        lambda: every_layer_picture(files, mesh, group_fading(files), "Mean accuracy"),
     )
     section.add("layers in numbers", lambda: layers_table(files))
     section.add("threshold-free cluster enhancement", lambda: tfce_text(files))
@@ -39,18 +41,21 @@ def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Highest group accuracy over layers; outlined where some layer predicts the vertex."""
     best = files.accuracy.max(axis=0)
     inside, levels = _over_both(files, files.map("p", desc="maxt"), "music")
-    scale = ColorScale.upward("highest mean accuracy over layers (Pearson r)", best)
+    fading = group_fading(files)
+    border, why = border_of(inside, best)
+    scale = ColorScale.accuracy("highest mean accuracy over layers (Pearson r)", best)
     return picture(
-        surface_figure(best, scale, mesh=mesh, outline=inside),
+        surface_figure(best, scale, mesh=mesh, outline=border, opacity=fading.opacity),
         alt="Highest mean accuracy over layers on the inflated cortex, lateral and medial views of"
         f" both hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Mean accuracy over participants, highest over layers. "
         + (
             f"The black line surrounds the {int(inside.sum())} vertices that some layer predicts"
             f" ({levels}; over people corrected for the maximum over layers and vertices)."
-            if inside.any()
-            else f"No vertex is predicted ({levels}), so there is no outline."
-        ),
+            if border is not None
+            else f"{int(inside.sum())} vertices are predicted ({levels}): {why}."
+        )
+        + f" {fading.words}",
         source=f"{files.map_label('r')}, {files.map_label('p', desc='maxt')},"
         f" {files.map_label('q', desc='music')}",
     )
@@ -60,34 +65,44 @@ def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Layer-averaged accuracy, whose significance is the mask of the preference."""
     mean = files.map("r", desc="layermean")[0]
     inside, levels = _over_both(files, files.map("p", desc="layermean"), "layermeanmusic")
-    scale = ColorScale.upward("layer-averaged accuracy (Pearson r)", mean)
+    p, what = files.map("p", desc="layermean")[0], "over people, corrected over vertices"
+    if files.map_path("L", "p", desc="layermeanmusic").is_file():
+        p = np.fmax(p, files.map("p", desc="layermeanmusic")[0])
+        what = f"the larger of p {what} and p over music"
+    border, why = border_of(inside, mean)
+    scale = ColorScale.accuracy("layer-averaged accuracy (Pearson r)", mean)
     return picture(
-        surface_figure(mean, scale, mesh=mesh, outline=inside),
+        surface_figure(mean, scale, mesh=mesh, outline=border, opacity=opacity_of(p)),
         alt="Layer-averaged accuracy on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Accuracy averaged over layers and participants. It does not look at differences"
-        f" between layers, so its {int(inside.sum())} significant vertices (outlined; {levels})"
-        " may serve as the mask of the layer preference.",
+        f" between layers, so its {int(inside.sum())} significant vertices"
+        f" ({'outlined' if border is not None else why}; {levels})"
+        f" may serve as the mask of the layer preference. {LEGEND} ({what}).",
         source=f"{files.map_label('r', desc='layermean')},"
         f" {files.map_label('p', desc='layermean')}",
     )
 
 
 def layers_table(files: GroupFiles) -> Block:
-    """The layer summary as it is in the derivatives."""
+    """The layer summary as it is in the derivatives; one number of vertices, maxima with p."""
+    people = files.map("p", desc="maxt")
+    rows = files.rows("summary.tsv", desc="layers")
+    highest = [int(np.nanargmax(row)) for row in files.accuracy]
     return Table(
-        "Layers (mean inside the mask; vertices over people, and over people and music)",
-        ["layer", "name", "mean r", "highest r", "over people", "predicted"],
+        "Layers (mean inside the mask; p of the highest r: over people, corrected over layers and"
+        " vertices; predicted: vertices over people and music)",
+        ["layer", "name", "mean r", "highest r", "p", "predicted"],
         [
             [
                 row["layer"],
                 row["name"],
                 number(to_float(row["mean_r"]), 4),
-                number(to_float(row["max_r"])),
-                number(to_float(row["n_significant"])),
+                number(files.accuracy[k, highest[k]]),
+                p_number(people[k, highest[k]]),
                 number(to_float(row.get("n_predicted"))),
             ]
-            for row in files.rows("summary.tsv", desc="layers")
+            for k, row in enumerate(rows)
         ],
         numeric=(2, 3, 4, 5),
     )
@@ -157,14 +172,16 @@ def prevalence_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     highest = files.map("prevalence").max(axis=0)
     shown = files.map("n", desc="shown")
     most = int(np.nanmax(shown))
-    scale = ColorScale.upward("highest prevalence over layers", highest)
+    fading = group_fading(files)
+    scale = ColorScale("highest prevalence over layers", 0.0, 1.0)
     return picture(
-        surface_figure(highest, scale, mesh=mesh),
+        surface_figure(highest, scale, mesh=mesh, opacity=fading.opacity),
         alt="Highest prevalence over layers on the inflated cortex, lateral and medial views of"
         " both hemispheres",
         caption=f"Prevalence, the highest over layers: at most {most} participants show the same"
         " vertex and layer (p of their own < .05, not corrected). The highest of many layers is"
-        " above zero by chance; the maps of single layers are not.",
+        " above zero by chance; the maps of single layers are not. Of the accuracy:"
+        f" {fading.words}",
         source=f"{files.map_label('prevalence')}, {files.map_label('n', desc='shown')}",
     )
 
@@ -189,7 +206,7 @@ def preference_section(files: GroupFiles) -> Section:
         return section
     section.blocks += doubt_blocks(files)
     section.add("residual slope", lambda: slope_picture(files, mesh))
-    section.add("curvature", lambda: curvature_picture(files, mesh))
+    section.add("curvature", lambda: curvature_picture(files, mesh, group_fading(files)))
     section.add("slope and curvature in numbers", lambda: measures_table(files))
     section.add("center of mass", lambda: centroid_picture(files, mesh))
     section.add("stability of the best layer", lambda: stability_text(files))
@@ -202,18 +219,21 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     if not np.isfinite(slope).any():
         return Missing("residual slope", "every vertex is undefined")
     inside, levels = _over_both(files, files.map("p", desc="layerpref"), "layerprefmusic")
+    fading = group_fading(files)
+    border, why = border_of(inside, slope)
     scale = ColorScale.diverging("mean residual slope (r per network depth)", slope)
     return picture(
-        surface_figure(slope, scale, mesh=mesh, outline=inside),
+        surface_figure(slope, scale, mesh=mesh, outline=border, opacity=fading.opacity),
         alt="Mean residual slope on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Layer preference: mean residual slope over participants. Red prefers deep layers,"
         f" blue shallow ones, after {regressed_out(files)} of the group are regressed out. "
         + (
             f"Outlined: {int(inside.sum())} vertices ({levels}; over people two-sided max-T)."
-            if inside.any()
-            else f"No single vertex differs from zero ({levels})."
-        ),
+            if border is not None
+            else f"{int(inside.sum())} vertices differ from zero ({levels}): {why}."
+        )
+        + f" Of the accuracy: {fading.words}",
         source=f"{files.map_label('slope', desc='layerpref')},"
         f" {files.map_label('p', desc='layerpref')}",
     )
@@ -240,12 +260,17 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     masked = bool(inside.any())
     shown = np.where(inside, values, np.nan) if masked else values
     scale = ColorScale.ordered("center of mass of the profile (layer)", shown)
+    fading = group_fading(files)
     return picture(
-        surface_figure(shown, scale, mesh=mesh),
+        surface_figure(shown, scale, mesh=mesh, opacity=None if masked else fading.opacity),
         alt="Center of mass of the mean accuracy profile on the inflated cortex, lateral and medial"
         " views of both hemispheres",
         caption="Center of mass of the positive group profile, in layers"
-        + (", where the layer-averaged accuracy is significant." if masked else ", unmasked.")
+        + (
+            ", where the layer-averaged accuracy is significant."
+            if masked
+            else f". Of the accuracy: {fading.words}"
+        )
         + " For description: it follows accuracy as well as preference.",
         source=files.map_label("centroid", desc="layerpref"),
     )

@@ -14,8 +14,19 @@ from bids_app.report.charts import (
     reliability_figure,
 )
 from bids_app.report.history import History
-from bids_app.report.page import Block, Facts, Section, Text, Verdict, number, percent, picture
+from bids_app.report.page import (
+    Block,
+    Facts,
+    Section,
+    Text,
+    Verdict,
+    number,
+    p_told,
+    percent,
+    picture,
+)
 from bids_app.report.sources import ParticipantFiles, column, to_float
+from bids_app.surface.lag import CLEAR_PEAK
 
 _EDGE_WARNING = 0.5
 
@@ -116,23 +127,48 @@ def lag_picture(files: ParticipantFiles) -> Block:
     """By how many seconds auditory cortex follows the loudness of the music."""
     path = files.tree.lag_curves(files.participant)
     rows = files.table(path)
+    tested = _peak_p(files)
     curves, peaks = [], []
     for run, stimulus in dict.fromkeys((row["run"], row["stimulus"]) for row in rows):
         own = [row for row in rows if (row["run"], row["stimulus"]) == (run, stimulus)]
         lag, correlation = column(own, "lag_s"), column(own, "r")
-        curves.append((f"{run}, {stimulus}", lag, correlation))
-        if np.isfinite(correlation).any():
-            peaks.append(f"{stimulus} {lag[int(np.nanargmax(correlation))]:.1f} s")
-    told = ", ".join(peaks) or "none, since no correlation is defined"
+        if not np.isfinite(correlation).any():
+            curves.append((f"{run}, {stimulus}", lag, correlation))
+            continue
+        p = tested.get((run, stimulus), float("nan"))
+        told = p_told(p)
+        curves.append((f"{run}, {stimulus} ({told})", lag, correlation))
+        peaks.append((f"{stimulus} {lag[int(np.nanargmax(correlation))]:.1f} s ({told})", p))
+    words = ", ".join(text for text, _ in peaks) or "none, since no correlation is defined"
+    clear = [text for text, p in peaks if p < CLEAR_PEAK]
+    judged = (
+        f"Clear enough to judge an onset by (p < {CLEAR_PEAK:g}): {', '.join(clear)}. Where the"
+        " onset of the music in the run is right, a clear peak lies at about 5 s."
+        if clear
+        else f"No peak is clear (p < {CLEAR_PEAK:g}), so the curves say nothing about the onsets."
+    )
     return picture(
         lag_figure(curves),
         alt="Correlation of auditory cortex with the loudness of the music over lags; peaks:"
-        f" {told}",
+        f" {words}",
         caption="Correlation of the mean response around Heschl's gyrus with the loudness of the"
-        " music, for responses taken so many seconds after the sound. Where the onset of the music"
-        f" in the run is right, it peaks at about 5 s. Peaks: {told}.",
-        source=files.name(path),
+        " music, for responses taken so many seconds after the sound; p: how often random phases"
+        f" of the response reach a peak as high. Peaks: {words}. {judged}",
+        source=f"{files.name(path)}, {files.name(files.tree.runs_summary(files.participant))}",
     )
+
+
+def _peak_p(files: ParticipantFiles) -> dict[tuple[str, str], float]:
+    """P of the highest correlation, by run and stimulus."""
+    found: dict[tuple[str, str], float] = {}
+    for row in files.runs:
+        stimuli, values = (row.get(name, "").split(",") for name in ("stimuli", "lag_p"))
+        if len(stimuli) == len(values):
+            found |= {
+                (row["run"], stimulus): to_float(p)
+                for stimulus, p in zip(stimuli, values, strict=True)
+            }
+    return found
 
 
 def dropped_facts(files: ParticipantFiles, history: History) -> list[Block]:

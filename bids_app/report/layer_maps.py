@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.outputs import sidecar_of
-from bids_app.report.brain import ColorScale, layers_figure, surface_figure
+from bids_app.report.brain import ColorScale, border_of, layers_figure, surface_figure
 from bids_app.report.charts import profile_figure
+from bids_app.report.fading import Fading, corrected, participant_fading
 from bids_app.report.page import (
     Block,
     Missing,
@@ -15,10 +16,12 @@ from bids_app.report.page import (
     Text,
     Verdict,
     number,
+    p_number,
     percent,
     picture,
 )
-from bids_app.report.sources import GroupFiles, ParticipantFiles, to_float
+from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, to_float
+from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.mesh import SurfaceMesh
 
 N_BEST = 100
@@ -37,69 +40,87 @@ def accuracy_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
     """How well the layers predict the responses."""
     section = Section("accuracy", "Accuracy")
     section.add("highest accuracy over layers", lambda: best_layer_picture(files, mesh))
-    section.add("accuracy of every layer", lambda: every_layer_picture(files, mesh))
+    section.add(
+        "accuracy of every layer",
+        lambda: every_layer_picture(files, mesh, participant_fading(files)),
+    )
     section.add("layers in numbers", lambda: layers_table(files))
     return section
 
 
 def best_layer_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
-    """Highest accuracy over layers, with the significant part outlined."""
+    """Highest accuracy over layers, faded by p, with the significant part outlined."""
     best = files.accuracy.max(axis=0)
-    try:
-        outline, note = (files.map("q") < 0.05).any(axis=0), "q < .05 in some layer"
-    except Exception:  # noqa: BLE001  (an outline is an addition)
-        outline, note = None, ""
-    tested = outline is not None and bool(outline.any())
-    scale = ColorScale.upward("highest accuracy over layers (Pearson r)", best)
+    fading = participant_fading(files)
+    inside = np.zeros(best.shape, dtype=bool)
+    if fading.p is not None:
+        inside = corrected(fading.p) < SIGNIFICANCE
+    border, why = border_of(inside, best)
+    scale = ColorScale.accuracy("highest accuracy over layers (Pearson r)", best)
+    line = (
+        f"The black line surrounds the {int(inside.sum())} vertices with q < .05 (p of the best"
+        " layer times the number of layers, over vertices)."
+        if border is not None
+        else f"q < .05 at {int(inside.sum())} vertices: {why}."
+    )
     return picture(
-        surface_figure(best, scale, mesh=mesh, outline=outline if tested else None),
+        surface_figure(best, scale, mesh=mesh, outline=border, opacity=fading.opacity),
         alt="Highest prediction accuracy over layers on the inflated cortex, lateral and medial"
-        f" views of both hemispheres; at most r = {np.nanmax(best):.2f}",
+        f" views of both hemispheres; {int(inside.sum())} vertices with q < .05",
         caption="Highest accuracy over layers: correlation of predicted and measured responses to"
-        " music the model was not fitted to. A maximum over layers is above zero by chance."
-        + (f" The black line surrounds {note} (not corrected over layers)." if tested else ""),
-        source=files.map_label("r"),
+        " music the model was not fitted to. A maximum over layers is above zero by chance. "
+        + " ".join([fading.words, line]),
+        source=f"{files.map_label('r')}, {files.map_label('p')}",
     )
 
 
 def every_layer_picture(
-    files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh, what: str = "Accuracy"
+    files: ParticipantFiles | GroupFiles,
+    mesh: SurfaceMesh,
+    fading: Fading,
+    what: str = "Accuracy",
 ) -> Block:
     """Small multiples on one scale."""
     maps = files.accuracy
-    titles = [
-        f"{k} {name}: {np.nanmax(row):.2f}"
-        for k, (name, row) in enumerate(zip(files.layer_names, maps, strict=True), start=1)
-    ]
-    scale = ColorScale.upward("accuracy (Pearson r)", maps)
+    titles = [f"{k} {name}" for k, name in enumerate(files.layer_names, start=1)]
+    scale = ColorScale.accuracy("accuracy (Pearson r)", maps)
     return picture(
-        layers_figure(maps, titles, scale, mesh=mesh),
+        layers_figure(maps, titles, scale, mesh=mesh, opacity=fading.layers),
         alt=f"{what} of each of {len(maps)} layers on lateral views of both hemispheres",
-        caption=f"{what} of every layer, all on one scale; lateral views, left and right. The"
-        " number is the highest r of the layer.",
+        caption=f"{what} of every layer, all on one scale; lateral views, left and right."
+        f" {fading.words}",
         source=files.map_label("r"),
         dpi=90,
     )
 
 
 def layers_table(files: ParticipantFiles) -> Block:
-    """The layer summary as it is in the derivatives."""
+    """The layer summary as it is in the derivatives; maxima with their p."""
+    p = participant_fading(files).p
     return Table(
-        "Layers",
-        ["layer", "name", "units", "mean r", "highest r", "vertices with q < .05"],
+        "Layers (p of the highest r: times the number of vertices)",
+        ["layer", "name", "units", "mean r", "highest r", "p", "vertices with q < .05"],
         [
             [
                 row["layer"],
                 row["name"],
                 number(to_float(row["n_units"])),
                 number(to_float(row["mean_r"]), 4),
-                number(to_float(row["max_r"])),
+                *_highest(files.accuracy[k], None if p is None else p[k]),
                 percent(to_float(row["share_q05"])),
             ]
-            for row in files.layers
+            for k, row in enumerate(files.layers)
         ],
-        numeric=(2, 3, 4, 5),
+        numeric=(2, 3, 4, 5, 6),
     )
+
+
+def _highest(accuracy: FloatArray, p: FloatArray | None) -> tuple[str, str]:
+    """The highest r of a layer and its p corrected over vertices; nothing without p."""
+    if p is None:
+        return "n/a", "not tested"
+    vertex = int(np.nanargmax(accuracy))
+    return number(accuracy[vertex]), p_number(min(1.0, p[vertex] * int(np.isfinite(p).sum())))
 
 
 def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
@@ -117,7 +138,7 @@ def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
     )
     section.blocks += doubt_blocks(files)
     section.add("residual slope", lambda: slope_picture(files, mesh))
-    section.add("curvature", lambda: curvature_picture(files, mesh))
+    section.add("curvature", lambda: curvature_picture(files, mesh, participant_fading(files)))
     section.add("center of mass", lambda: centroid_picture(files, mesh, "centroid"))
     section.add("best layer", lambda: centroid_picture(files, mesh, "argmax"))
     return section
@@ -147,19 +168,23 @@ def slope_picture(files: ParticipantFiles, mesh: SurfaceMesh) -> Block:
         reason = files.settings.get("ReferenceMissing") or "every vertex is undefined"
         return Missing("residual slope", str(reason))
     depth = files.settings.get("Features", {}).get("LayerDepthDefinition", "0 to 1")
+    fading = participant_fading(files)
     scale = ColorScale.diverging("residual slope (r per network depth)", slope)
     return picture(
-        surface_figure(slope, scale, mesh=mesh),
+        surface_figure(slope, scale, mesh=mesh, opacity=fading.opacity),
         alt="Residual slope of the layer profile on the inflated cortex, lateral and medial views"
         " of both hemispheres; positive values prefer deep layers",
         caption=f"Layer preference: slope over depth ({depth}) of what is left"
         f" of the accuracy profile after {regressed_out(files)} are regressed out. Red prefers deep"
-        " layers, blue shallow ones. Untested and unmasked: only the group level tests it.",
+        " layers, blue shallow ones. Untested: only the group level tests it. Of the accuracy:"
+        f" {fading.words}",
         source=files.map_label("slope", desc="layerpref"),
     )
 
 
-def curvature_picture(files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh) -> Block:
+def curvature_picture(
+    files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh, fading: Fading
+) -> Block:
     """Middle layers against both ends of the network, beside the slope."""
     values = files.map("curvature", desc="layerpref")[0]
     if not np.isfinite(values).any():
@@ -167,12 +192,13 @@ def curvature_picture(files: ParticipantFiles | GroupFiles, mesh: SurfaceMesh) -
         return Missing("curvature", str(reason))
     scale = ColorScale.diverging("curvature (r per square of depth)", values)
     return picture(
-        surface_figure(values, scale, mesh=mesh),
+        surface_figure(values, scale, mesh=mesh, opacity=fading.opacity),
         alt="Curvature of the layer profile on the inflated cortex, lateral and medial views of"
         " both hemispheres; negative values prefer middle layers",
         caption="Curvature: coefficient of squared depth, beside depth and the reference profile."
         " Red: both ends of the network predict better than the reference lets expect; blue:"
-        " layers in the middle do. A vertex with curvature alone has a slope of zero.",
+        " layers in the middle do. A vertex with curvature alone has a slope of zero. Of the"
+        f" accuracy: {fading.words}",
         source=files.map_label("curvature", desc="layerpref"),
     )
 
@@ -187,11 +213,12 @@ def centroid_picture(files: ParticipantFiles, mesh: SurfaceMesh, stat: str) -> B
     else:
         what = "best layer"
         scale = ColorScale(what, 1.0, float(n_layers), "viridis", whole=True)
+    fading = participant_fading(files)
     return picture(
-        surface_figure(values, scale, mesh=mesh),
+        surface_figure(values, scale, mesh=mesh, opacity=fading.opacity),
         alt=f"{what.capitalize()} per vertex on the inflated cortex, lateral and medial views",
         caption=f"{what.capitalize()}, in layers from 1 to {n_layers}. For description: it follows"
-        " the accuracy as well as the preference.",
+        f" the accuracy as well as the preference. Of the accuracy: {fading.words}",
         source=files.map_label(stat, desc="layerpref"),
     )
 

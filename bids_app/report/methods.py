@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bids_app import __version__
 from bids_app.bands import Band
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.features.registry import SPACES, recorded_space
-from bids_app.report.citations import CitedText, bibliography, number_citations
+from bids_app.report.citations import CitedText, number_citations
 from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, GRADIENTS, SIGNAL_CORTEX
 
-_INTRODUCTION = (
+INTRODUCTION = (
     f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
     " built on Nipype [@gorgolewski2011], after the approach of Kim, Overath and Sammler"
-    " [@kim2024]. It reads functional series preprocessed by fMRIPrep [@esteban2019] from a"
+    " [@kim2024]. It reads functional series preprocessed by {preprocessing} [@esteban2019] from a"
     " BIDS dataset [@gorgolewski2016], on a surface of the fsaverage family [@fischl1999]."
 )
 
@@ -33,7 +34,28 @@ _ORDINALS = (
 )
 
 
-def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any]) -> CitedText:
+@dataclass(frozen=True)
+class Done:
+    """What a methods text tells beside settings.
+
+    Attributes
+    ----------
+    preprocessing : str
+        Name and version: ``fMRIPrep 22.0.0``.
+    runs : sequence of mapping
+        Rows of the tables of runs, of a participant or of all.
+    n_participants : int
+        Of the group; 0 where there is none.
+    """
+
+    preprocessing: str = "fMRIPrep"
+    runs: Sequence[Mapping[str, str]] = ()
+    n_participants: int = 0
+
+
+def participant_methods(
+    settings: Mapping[str, Any], sidecar: Mapping[str, Any], done: Done = Done()
+) -> CitedText:
     """Methods of a participant's maps.
 
     Parameters
@@ -42,21 +64,24 @@ def participant_methods(settings: Mapping[str, Any], sidecar: Mapping[str, Any])
         Content of the participant's settings file.
     sidecar : mapping
         Sidecar of the accuracy map.
+    done : Done
 
     Returns
     -------
     CitedText
         Paragraphs with numbered citations, and the references.
     """
-    return number_citations(_participant_paragraphs(settings, sidecar))
+    return number_citations(_participant_paragraphs(settings, sidecar, done))
 
 
 def group_methods(
     settings: Mapping[str, Any],
     alignments: Sequence[Mapping[str, Any]],
-    participants: Mapping[str, Any] | None = None,
+    participant: Mapping[str, Any] | None = None,
+    sidecar: Mapping[str, Any] | None = None,
+    done: Done = Done(),
 ) -> CitedText:
-    """Methods of the group level.
+    """Methods of both levels in one text.
 
     Parameters
     ----------
@@ -64,23 +89,34 @@ def group_methods(
         Content of the group's settings file.
     alignments : sequence of mapping
         Group statistics of the alignment with each gradient; none where it was not computed.
-    participants : mapping, optional
-        Settings of the participants' maps, for which vertices were cortex.
+    participant, sidecar : mapping, optional
+        Settings file of a participant and sidecar of the accuracy map; without them the text is
+        of the group level alone.
+    done : Done
     """
-    first, *rest = _group_paragraphs(settings, alignments)
-    return number_citations([first + _cortex_sentence(participants or {}), *rest])
+    first: list[str] = []
+    if participant:
+        first = _participant_paragraphs(participant, sidecar or {}, done)
+    return number_citations([*first, *_group_paragraphs(settings, alignments, done)])
 
 
-def citation_md() -> str:
-    """Content of ``CITATION.md``: the methods in general terms, and how to cite."""
-    return "\n\n".join(
-        [
-            "# How to describe and cite this analysis",
-            "The reports hold this text with the settings of each analysis filled in. It may be"
-            " copied into a paper without change (CC0). `CITATION.bib` has the references.",
-            boilerplate({}, {}, ()),
-        ]
+def citation() -> CitedText:
+    """The methods of the participant level in general terms, before anything is done."""
+    return number_citations(_participant_paragraphs({}, {}))
+
+
+def citation_files(text: CitedText) -> dict[str, str]:
+    """Content of the ``CITATION`` files, by extension."""
+    told = (
+        "# How to describe and cite this analysis\n\nThe text may be copied into a paper without"
+        " change (CC0). `CITATION.bib` has the references.\n\n"
     )
+    return {
+        "md": told + text.markdown,
+        "tex": text.latex,
+        "html": text.html,
+        "bib": text.bibtex,
+    }
 
 
 def boilerplate(
@@ -98,29 +134,45 @@ def boilerplate(
     alignments : sequence of mapping
         As for `group_methods`.
     """
-    text = number_citations(
-        [*_participant_paragraphs(participant, {}), *_group_paragraphs(group, alignments)]
-    )
-    references = "\n".join(f"{n}. {line}" for n, line in enumerate(text.references, start=1))
-    return "\n\n".join([*text.paragraphs, "## References", references + "\n"])
+    paragraphs = [*_participant_paragraphs(participant, {}), *_group_paragraphs(group, alignments)]
+    return number_citations(paragraphs).markdown
 
 
-def citation_bib() -> str:
-    """Content of ``CITATION.bib``: every reference of `citation_md`."""
-    paragraphs = [*_participant_paragraphs({}, {}), *_group_paragraphs({}, ())]
-    return bibliography(number_citations(paragraphs).keys)
-
-
-def _participant_paragraphs(content: Mapping[str, Any], sidecar: Mapping[str, Any]) -> list[str]:
+def _participant_paragraphs(
+    content: Mapping[str, Any], sidecar: Mapping[str, Any], done: Done = Done()
+) -> list[str]:
     settings = content.get("Settings", {})
     return [
-        _INTRODUCTION,
+        INTRODUCTION.format(preprocessing=done.preprocessing),
         _features_paragraph(settings, content.get("Features", {})),
-        _responses_paragraph(settings),
+        _responses_paragraph(settings) + _runs_sentence(done.runs),
         _encoding_paragraph(settings, sidecar),
         _null_paragraph(settings),
         _preference_paragraph(content),
     ]
+
+
+def _runs_sentence(runs: Sequence[Mapping[str, str]]) -> str:
+    """How many volumes and confound regressors the runs have."""
+    if not runs:
+        return ""
+    counts = {
+        name: _span([row.get(name, "") for row in runs])
+        for name in ("n_volumes", "n_volumes_with_music", "n_confounds")
+    }
+    which = "The run" if len(runs) == 1 else f"The {len(runs)} runs"
+    return (
+        f" {which} had {counts['n_volumes']} volumes, {counts['n_volumes_with_music']} of them with"
+        f" music, and {counts['n_confounds']} confound regressors."
+    )
+
+
+def _span(values: Sequence[str]) -> str:
+    """One number, or the smallest and the largest."""
+    known = sorted(int(float(value)) for value in values if value not in ("", "n/a"))
+    if not known:
+        return "n/a"
+    return str(known[0]) if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
 def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]) -> str:
@@ -263,6 +315,8 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
 
 
 def _preference_paragraph(content: Mapping[str, Any]) -> str:
+    if reason := content.get("LayerPreferenceMissing"):
+        return f"Layer preference was not computed: {str(reason).rstrip('.')}."
     count = content.get("ReferenceVertices")
     vertices = f" ({count} vertices)" if count else ""
     linear = content.get("Settings", {}).get("slope_model") == "linear"
@@ -282,22 +336,33 @@ def _preference_paragraph(content: Mapping[str, Any]) -> str:
 
 
 def _group_paragraphs(
-    content: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
+    content: Mapping[str, Any],
+    alignments: Sequence[Mapping[str, Any]],
+    done: Done = Done(),
 ) -> list[str]:
+    who = f"Fisher-z accuracies of {done.n_participants} participants"
+    if not done.n_participants:
+        who = "participants' Fisher-z accuracies"
     n_permutations = content.get("Settings", {}).get("n_permutations")
     flips = f" (up to {n_permutations}; all when fewer exist)" if n_permutations else ""
+    slopes, which = "", "accuracies"
+    if not content.get("LayerPreferenceMissing"):
+        slopes = (
+            "; residual slopes, with a group reference profile that leaves the participant out, by"
+            " two-sided ones"
+        )
+        which = "accuracies, slopes and alignments"
     return [
-        "At the group level, participants' Fisher-z accuracies were tested against zero by"
+        f"At the group level, {who} were tested against zero by"
         f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
-        " [@nichols2002]; residual slopes, with a group reference profile that leaves the"
-        " participant out, by two-sided ones. Since everybody heard the same music, accuracies,"
-        " slopes and alignments were also tested, where cleaned responses had been kept, against"
+        f" [@nichols2002]{slopes}. Since everybody heard the same music, {which}"
+        " were also tested, where cleaned responses had been kept, against"
         " responses whose Fourier phases were rotated alike in all participants, with the standard"
         " deviation of this null in closed form, widened by its ratio to that of refits. This"
         " generalises over the time course of these pieces, not to other pieces. A layer predicts a"
         " vertex where both tests pass. P-values of drawn permutations count the observed value as"
         " one draw [@phipson2010].",
-        _alignment_paragraph(alignments or [{}]),
+        *([_alignment_paragraph(alignments)] if alignments else []),
     ]
 
 

@@ -167,11 +167,26 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     dpi : int
         Dots per inch.
     """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    png = buffer.getvalue()
+    png = _drawn(figure, dpi)
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, source)
+
+
+def _drawn(figure: Figure, dpi: int) -> bytes:
+    """The figure as PNG, laid out and drawn once; `savefig` does both twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    canvas.draw()
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
@@ -247,6 +262,23 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
+def p_number(p: float) -> str:
+    """A p as papers have it: .012, .0004, < .0001, 1; ``n/a`` where there is none."""
+    if not np.isfinite(p):
+        return "n/a"
+    if p < 0.00005:
+        return "< .0001"
+    if p > 0.9995:
+        return "1"
+    return f"{p:.{3 if p >= 0.001 else 4}f}"[1:]
+
+
+def p_told(p: float) -> str:
+    """``p = .012``, ``p < .0001`` or ``p n/a``."""
+    text = p_number(p)
+    return f"p {text}" if text.startswith(("<", "n")) else f"p = {text}"
+
+
 def percent(share: float) -> str:
     """A share as percent."""
     return "n/a" if not np.isfinite(share) else f"{100 * share:.1f} %"
@@ -280,7 +312,7 @@ def _fewer_colors(png: bytes) -> bytes:
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     buffer = io.BytesIO()
-    image.quantize(256, method=Image.Quantize.MEDIANCUT).save(buffer, format="PNG", optimize=True)
+    image.quantize(256, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG", optimize=True)
     return min(png, buffer.getvalue(), key=len)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_app.report.citations import CitedText
+from bids_app.report.fading import participant_fading
 from bids_app.report.history import History
-from bids_app.report.methods import participant_methods
+from bids_app.report.methods import Done, participant_methods
 from bids_app.report.page import (
     Block,
     Facts,
@@ -17,6 +19,7 @@ from bids_app.report.page import (
     Verbatim,
     Verdict,
     number,
+    p_told,
     percent,
 )
 from bids_app.report.provenance import settings_blocks
@@ -31,6 +34,7 @@ def model_summary(files: ParticipantFiles) -> Section:
     """The result of a further model in a few lines."""
     section = Section("summary", "Summary")
     section.add("summary of the result", lambda: summary_facts(files))
+    section.add("warnings", lambda: warning_blocks(files))
     return section
 
 
@@ -47,6 +51,7 @@ def summary_section(files: ParticipantFiles, history: History) -> Section:
             Missing("status of the last call", "no log in the folder logs/ names this participant")
         )
     section.add("summary of the result", lambda: summary_facts(files))
+    section.add("warnings", lambda: warning_blocks(files))
     section.add("runs used", lambda: runs_table(files))
     skipped = [row for row in history.rows if row.run and row.state != "done"]
     if skipped:
@@ -65,16 +70,12 @@ def summary_section(files: ParticipantFiles, history: History) -> Section:
 def summary_facts(files: ParticipantFiles) -> Block:
     """The result in a few lines."""
     settings, layers = files.settings, files.layers
-    best = layers[int(np.nanargmax(column(layers, "max_r")))]
     widest = layers[int(np.nanargmax(column(layers, "share_q05")))]
     return Facts(
         [
             ("Held-out stimuli", ", ".join(settings["HeldOutStimuli"])),
             ("Model", model_text(files)),
-            (
-                "Highest accuracy",
-                f"r = {number(to_float(best['max_r']))} in layer {best['layer']} ({best['name']})",
-            ),
+            ("Strongest vertex", strongest_vertex(files)),
             (
                 "Largest significant share",
                 f"{percent(to_float(widest['share_q05']))} of vertices with q < .05 in layer"
@@ -84,6 +85,27 @@ def summary_facts(files: ParticipantFiles) -> Block:
             ("Vertices without a result", number(settings["DegenerateVertices"])),
             ("Vertices behind the reference profile", number(settings["ReferenceVertices"])),
         ]
+    )
+
+
+def warning_blocks(files: ParticipantFiles) -> list[Block]:
+    """What weakens the result, as the settings file has it."""
+    warnings = files.settings.get("Warnings") or []
+    return [Verdict(f"{str(text)[:1].upper()}{str(text)[1:]}.", "warning") for text in warnings]
+
+
+def strongest_vertex(files: ParticipantFiles) -> str:
+    """The highest accuracy with its p, corrected over layers and vertices."""
+    p = participant_fading(files).p
+    if p is None:
+        return "not tested, so not told"
+    layer, vertex = np.unravel_index(np.nanargmax(files.accuracy), files.accuracy.shape)
+    corrected = min(1.0, float(p[layer, vertex]) * int(np.isfinite(p).sum()))
+    return (
+        f"{p_told(corrected)} (corrected over {len(p)} layers and"
+        f" {int(np.isfinite(p).any(axis=0).sum())} vertices, Bonferroni):"
+        f" r = {number(files.accuracy[layer, vertex])} in layer {files.layers[layer]['layer']}"
+        f" ({files.layer_names[layer]})"
     )
 
 
@@ -130,11 +152,22 @@ def methods_section(files: ParticipantFiles) -> Section:
     section = Section("methods", "Methods")
 
     def build() -> list[Block]:
-        text = participant_methods(files.settings, files.sidecar)
-        return [*(Text(paragraph) for paragraph in text.paragraphs), References(text.references)]
+        done = Done(files.preprocessing, files.runs)
+        return methods_blocks(participant_methods(files.settings, files.sidecar, done))
 
     section.add("methods text", build)
     return section
+
+
+def methods_blocks(text: CitedText) -> list[Block]:
+    """The text, and the same to be pasted."""
+    return [
+        *(Text(paragraph) for paragraph in text.paragraphs),
+        References(text.references),
+        Verbatim("The same in Markdown", text.markdown),
+        Verbatim("The same in LaTeX", text.latex),
+        Verbatim("References in BibTeX", text.bibtex),
+    ]
 
 
 def errors_section(history: History) -> Section:

@@ -12,6 +12,9 @@ from bids_app.report.page import Block, Facts, Table, Verbatim, number
 
 _LIBRARIES = ("numpy", "scipy", "torch", "nibabel", "nilearn", "nipype", "matplotlib")
 
+ALL_UNLESS_NAMED = ("sessions", "tasks", "runs", "stimuli", "scales", "layers")
+"""Settings that name what is used, and use all where they name nothing."""
+
 
 def settings_blocks(content: Mapping[str, Any], sidecar: Mapping[str, Any]) -> list[Block]:
     """Settings and what went in, from the settings file and a map's sidecar."""
@@ -28,7 +31,10 @@ def settings_blocks(content: Mapping[str, Any], sidecar: Mapping[str, Any]) -> l
         Table(
             "Settings that change the result",
             ["setting", "value"],
-            [[name, shown(value)] for name, value in settings.items()],
+            [
+                [name, "all" if name in ALL_UNLESS_NAMED and value == [] else shown(value)]
+                for name, value in settings.items()
+            ],
         ),
     ]
     inputs = content.get("Inputs")
@@ -67,7 +73,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         if len(value) > 6 and all(isinstance(v, (int, float)) for v in value):
             return f"{len(value)} values from {value[0]:g} to {value[-1]:g}"
-        return ", ".join(shown(item) for item in value) or "all"
+        return ", ".join(shown(item) for item in value) or "none"
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {shown(item) or 'none'}" for name, item in value.items())
     if isinstance(value, float):

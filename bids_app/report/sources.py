@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,12 @@ from bids_app.surface.mesh import SurfaceMesh, load_mesh
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Rows = list[dict[str, str]]
+
+
+@lru_cache(maxsize=2)
+def _shown_mesh(space: str) -> SurfaceMesh:
+    """One mesh for all pages that a process draws, and so one set of views."""
+    return load_mesh(space)
 
 
 class Folder(ABC):
@@ -73,10 +79,21 @@ class Folder(ABC):
         record = self.shared_settings.get("cortex_mask")
         return cortex_text(record) if isinstance(record, dict) else "n/a"
 
+    @cached_property
+    def preprocessing(self) -> str:
+        """Name and version of what preprocessed the data, as the folder's description has them."""
+        path = self.root / "dataset_description.json"
+        try:
+            sources = read_json(path).get("SourceDatasets") or []
+        except MusencError:
+            sources = []
+        found = [str(one.get("Version") or "") for one in sources if isinstance(one, dict)]
+        return next((text for text in found if text.lower().startswith("fmriprep")), "fMRIPrep")
+
     @property
     def mesh(self) -> SurfaceMesh:
         """The mesh itself."""
-        return load_mesh(self.space)
+        return _shown_mesh(self.space)
 
     @property
     def only_conditions(self) -> bool:

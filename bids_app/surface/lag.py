@@ -17,6 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 
 EXPECTED_LAGS = (-2.0, 10.0)
 """Seconds within which auditory cortex can follow the envelope if the onset is right."""
+CLEAR_PEAK = 0.01
+"""A peak that chance reaches more often says nothing about the onset."""
 
 # Heschl's gyrus (MNI, mm), mirrored for the right hemisphere.
 _AUDITORY_CENTER = (-48.0, -20.0, 7.0)

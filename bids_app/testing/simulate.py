@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_app.config import Model
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.inputs.presentations import stimulus_label
 from bids_app.surface.mesh import load_mesh
@@ -76,6 +77,9 @@ def simulate_study(
     effect: Effect = "layers",
     participants: Sequence[str] | None = None,
     space: str = "fsaverage5",
+    tr: float = TR,
+    hop: float = Model.hop,
+    strength: float = MAX_VARIANCE,
     feature_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> SimulatedStudy:
@@ -102,6 +106,12 @@ def simulate_study(
         Labels; default 01, 02, ...
     space : {"fsaverage5", "fsaverage4", "fsaverage3"}
         Mesh; the small ones are for tests.
+    tr : float
+        Repetition time, seconds.
+    hop : float
+        Between the starts of two patches of the features, seconds.
+    strength : float
+        Largest share of the signal in the variance of a vertex.
     feature_cache : Path, optional
         Where the Gram matrices are kept; give the folder that the analysis will use, and they are
         computed once. Default: ``root/cache``.
@@ -132,15 +142,18 @@ def simulate_study(
         [(stimulus_label(path), path) for path in audio],
         weights,
         features=features,
+        hop=hop,
         cache_dir=feature_cache or root / "cache",
         progress=progress,
     )
     scales = scales_of(len(grams.layer_names))
-    truth = plan_truth(mesh, seed=seed, effect=effect, n_layers=len(grams.layer_names))
+    truth = plan_truth(
+        mesh, seed=seed, effect=effect, n_layers=len(grams.layer_names), strength=strength
+    )
     if effect == "layers":
         truth = plan_feeling(mesh, truth, {scale.name: scale.effect for scale in scales}, seed=seed)
     runs = tuple(
-        _plan_run(path, duration) for path, duration in zip(audio, grams.durations, strict=True)
+        _plan_run(path, duration, tr) for path, duration in zip(audio, grams.durations, strict=True)
     )
     responses = SimulatedResponses(mesh, truth, runs, grams.patch_times, grams.gram, seed=seed)
     dataset.write_raw_dataset(bids_dir, labels, runs)
@@ -152,7 +165,7 @@ def simulate_study(
         "Seed": seed,
         "Features": features,
         "Weights": weights,
-        "MaximumSignalShare": MAX_VARIANCE,
+        "MaximumSignalShare": strength,
         "Signal": asdict(responses.settings),
         "Noise": {**asdict(responses.shares), "own": responses.shares.own},
         "HRF": "double gamma, peak 5 s, undershoot 15 s, ratio 6",
@@ -233,16 +246,16 @@ def _provide_audio(
     return sorted(paths, key=stimulus_label)
 
 
-def _plan_run(path: Path, duration: float) -> Run:
+def _plan_run(path: Path, duration: float, tr: float) -> Run:
     """The run in which a piece is heard; its task is called like the music."""
     return Run(
         task=stimulus_label(path),
         stimulus=stimulus_label(path),
         stim_file=path.name,
-        n_volumes=int((ONSET + duration + TAIL) / TR),
-        tr=TR,
+        n_volumes=int((ONSET + duration + TAIL) / tr),
+        tr=tr,
         # Slices are not aligned in time: on average they are taken in the middle.
-        start_time=(TR - dataset.DELAY_TIME) / 2,
+        start_time=(tr - dataset.DELAY_TIME) / 2,
         onset=ONSET,
         duration=duration,
     )

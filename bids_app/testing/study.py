@@ -107,6 +107,7 @@ def plan_truth(
     layer: int = 12,
     gradient: ArrayLike | None = None,
     n_layers: int = N_LAYERS,
+    strength: float = MAX_VARIANCE,
 ) -> Truth:
     """Decide where the cortex responds, to which layer, and how much.
 
@@ -125,6 +126,8 @@ def plan_truth(
         Default: `sensory_transmodal_gradient`. Where it is not finite is no cortex.
     n_layers : int
         Of the network.
+    strength : float
+        Largest share of the signal in the variance of a vertex.
 
     Returns
     -------
@@ -150,11 +153,11 @@ def plan_truth(
     along = layers_along(axis, mask, n_layers)
     if effect == "layers":
         rng = np.random.default_rng([seed, _PATCHES])
-        active, strength = responding_patches(mesh, mask, ACTIVE_SHARE, rng)
-        layers, share = np.where(active, along, 0), MAX_VARIANCE * strength
+        active, relative = responding_patches(mesh, mask, ACTIVE_SHARE, rng)
+        layers, share = np.where(active, along, 0), strength * relative
     elif effect == "one-layer":
         layers, share = np.where(mask, layer, 0), np.zeros(n_vertices)
-        share[mask] = MAX_VARIANCE * rankdata(axis[mask]) / mask.sum()
+        share[mask] = strength * rankdata(axis[mask]) / mask.sum()
     else:
         layers, share = np.zeros(n_vertices, np.int64), np.zeros(n_vertices)
     return Truth(mask, axis, layers.astype(np.int64), share, n_layers=n_layers)

@@ -46,7 +46,9 @@ def truth(n_layers: int) -> dict[str, np.ndarray]:
     }
 
 
-def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, warning=""):
+def make_participant(
+    root, label="01", *, n_layers=4, n_times=60, null=True, warning="", noticed=()
+):
     """Write one participant's derivatives with random noise around `truth`."""
     rng = np.random.default_rng([7, int(label)])
     names = list(LAYER_NAMES[:n_layers])
@@ -87,6 +89,7 @@ def make_participant(root, label="01", *, n_layers=4, n_times=60, null=True, war
         ],
         n_degenerate=int(planted["wall"].sum()),
         average_sd_ratio=0.9,
+        warnings=list(noticed),
     )
     preference = PreferenceMaps(
         slope=r[-1] - r[0],

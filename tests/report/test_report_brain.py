@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError
-from bids_app.report.brain import ColorScale, layers_figure, surface_figure, view_image
+from bids_app.report.brain import (
+    ColorScale,
+    border_of,
+    layers_figure,
+    opacity_of,
+    surface_figure,
+    view_image,
+)
 
 SCALE = ColorScale("r", 0.0, 1.0, "viridis")
 YELLOW = np.array([0.993248, 0.906157, 0.143936])
@@ -71,12 +78,65 @@ def test_value_at_the_top_of_the_scale_has_the_last_color_up_to_shading(mesh):
     np.testing.assert_allclose(pixel / pixel[0], YELLOW / YELLOW[0], rtol=1e-3)
 
 
-def test_fading_shows_the_cortex_below_and_the_color_above():
-    scale = ColorScale("r", 0.0, 1.0, "viridis", fade=0.5)
+def test_opacity_shows_the_cortex_below_and_the_color_above():
+    scale = ColorScale("r", 0.0, 1.0, "viridis")
     ground = np.array([0.7, 0.7])
-    colors = scale.colors(np.array([0.0, 1.0]), ground)
+    colors = scale.colors(np.array([1.0, 1.0]), ground, np.array([0.0, 1.0]))
     np.testing.assert_allclose(colors[0], 0.7)
     np.testing.assert_allclose(colors[1], YELLOW, atol=1e-5)
+
+
+def test_colors_fade_with_p_and_are_gone_where_it_is_not_small():
+    p = np.array([0.0, 1e-9, 0.001, 0.01, 0.05, 0.9, np.nan])
+    opacity = opacity_of(p)
+    np.testing.assert_array_equal(opacity[:3], 1.0)
+    assert 0.3 < opacity[3] < 0.5
+    np.testing.assert_array_equal(opacity[4:], 0.0)
+
+
+def test_a_map_of_noise_is_bare_cortex_but_for_a_few_vertices(mesh):
+    rng = np.random.default_rng(0)
+    values, p = rng.normal(0, 0.1, mesh.n_vertices), rng.random(mesh.n_vertices)
+    scale = ColorScale.accuracy("r", values)
+    faded = view_image(values, scale, mesh, "left", "lateral", opacity=opacity_of(p))
+    glowing = view_image(values, scale, mesh, "left", "lateral")
+
+    def colored(image):
+        return (np.ptp(image, axis=2) > 0.2).mean()
+
+    assert colored(glowing) > 0.15
+    assert colored(faded) < 0.02
+
+
+def test_averaged_pixels_are_the_mean_of_the_fine_ones(mesh, white):
+    values = white[:, 1]
+    fine = view_image(values, SCALE, mesh, "left", "medial")
+    coarse = view_image(values, SCALE, mesh, "left", "medial", shrink=4)
+    height, width = (4 * size for size in coarse.shape[:2])
+    blocks = fine[:height, :width].reshape(height // 4, 4, width // 4, 4, 3)
+    np.testing.assert_allclose(coarse, blocks.mean(axis=(1, 3)), atol=1e-12)
+
+
+def test_the_scale_of_accuracy_is_the_same_for_all_maps_and_arrows_say_what_is_beyond():
+    low, high = np.array([0.01, 0.2]), np.array([-0.1, 0.6])
+    scales = [ColorScale.accuracy("r", values) for values in (low, high)]
+    assert [(s.low, s.high) for s in scales] == [(0.0, 0.3)] * 2
+    assert [s.extend for s in scales] == ["neither", "both"]
+    assert ColorScale.accuracy("r", np.array([np.nan, 0.4])).extend == "max"
+
+
+def test_a_line_around_everything_or_nothing_is_left_out_and_said():
+    values = np.array([np.nan, *np.linspace(0, 1, 99)])
+    inside = np.zeros(100, bool)
+    assert border_of(inside, values) == (None, "no vertex is inside, so there is no outline")
+    inside[1:] = True
+    border, why = border_of(inside, values)
+    assert border is None
+    assert why == "100 % of the cortex is inside, so no outline is drawn"
+    inside[50:] = False
+    border, why = border_of(inside, values)
+    np.testing.assert_array_equal(border, inside)
+    assert not why
 
 
 def test_outline_blackens_its_border_only(mesh, white):

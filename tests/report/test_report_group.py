@@ -12,18 +12,26 @@ from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
-from bids_app.report.alignment import gradient_ends
+from bids_app.report.alignment import bins_picture, gradient_axis, gradient_ends, hexbin_picture
 from bids_app.report.analyses import outdated
 from bids_app.report.claims import claim_rows, claim_verdict, is_claimed
-from bids_app.report.extras import cluster_tables, emotion_pictures, isc_pictures, rating_blocks
+from bids_app.report.extras import (
+    cluster_tables,
+    emotion_pictures,
+    emotion_section,
+    isc_pictures,
+    rating_blocks,
+)
 from bids_app.report.group import (
     absent_table,
     accuracy_verdict,
     participants_table,
     smallest_p,
 )
+from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.group_maps import coverage_text
+from bids_app.report.page import p_number
 from bids_app.report.sources import GroupFiles
 
 PARTS = [
@@ -33,7 +41,6 @@ PARTS = [
     "Layer preference",
     "Alignment with the cortical gradient",
     "Correlation between participants",
-    "Felt emotion and enjoyment",
     "Clusters",
     "What the signs mean",
     "Methods",
@@ -57,13 +64,11 @@ def test_analyses_that_were_not_run_are_named(group_page):
     told = "\n".join(group_page.missing)
     for name in (
         "intersubject correlation",
-        "rating GLM",
-        "predict the ratings",
         "cluster tables",
         "stability of the best layer",
     ):
         assert name in told
-    assert len(group_page.missing) == 7
+    assert len(group_page.missing) == 5
 
 
 def test_vertices_without_everybody_are_said_to_be_left_out(folder):
@@ -94,11 +99,15 @@ def test_participants_and_layers_are_those_of_the_derivatives(folder, group_page
     people = pd.read_csv(path, sep="\t")
     shown = group_page.table("Participants")
     assert [row[0] for row in shown[1:]] == list(people["participant_id"])
-    np.testing.assert_allclose([float(row[3]) for row in shown[1:]], people["max_r"], atol=5e-4)
+    np.testing.assert_allclose([float(row[2]) for row in shown[1:]], people["mean_r"], atol=5e-5)
     path = tree.group_table("summary.tsv", model="vggish", desc="layers")
     layers = pd.read_csv(path, sep="\t")
     shown = group_page.table("Layers")
-    assert [int(row[4]) for row in shown[1:]] == list(layers["n_significant"])
+    assert [int(row[5]) for row in shown[1:]] == list(layers["n_predicted"])
+    files = GroupFiles(folder)
+    p = files.map("p", desc="maxt")
+    highest = [p[k, np.nanargmax(own)] for k, own in enumerate(files.accuracy)]
+    assert [row[4] for row in shown[1:]] == [p_number(one) for one in highest]
 
 
 def test_no_alignment_is_said_where_the_partial_test_fails(group_page):
@@ -204,26 +213,37 @@ def add_gradient(folder, label, **changes):
     write_json(path, content | {"Group": content["Group"] | changes})
 
 
-def test_nothing_significant_is_said_in_words(own_folder):
-    path = OutputTree(own_folder).group_table("summary.tsv", model="vggish", desc="layers")
-    layers = pd.read_csv(path, sep="\t").assign(n_significant=0)
-    layers.to_csv(path, sep="\t", index=False)
-    verdict = accuracy_verdict(GroupFiles(own_folder))
-    assert verdict.tone == "warning"
-    assert verdict.text.startswith("Accuracy is above zero at no vertex over participants")
+def test_one_number_of_vertices_with_what_limits_it_and_what_was_possible(own_folder):
+    files = GroupFiles(own_folder)
+    people, music = files.map("p", desc="maxt"), files.map("q", desc="music")
+    n_people = (people < 0.05).any(axis=0).sum()
+    text = accuracy_verdict(files).text
+    assert text.startswith(f"Significant: {n_people} vertices, where one layer holds over people")
+    assert "so people set the limit: more participants would find more." in text
+    assert text.endswith("no p over people below .016 (all 64 sign flips) is possible.")
+    fewer = np.where(music == np.nanmin(music), 0.04, 0.9)
+    fewer[:, 100:] = 0.9
+    writer = fake_outputs.GroupWriter(own_folder)
+    writer.statmap("q", fewer, files.layer_names, desc="music")
+    text = accuracy_verdict(GroupFiles(own_folder)).text
+    n_music = (fewer < 0.05).any(axis=0).sum()
+    n_both = ((fewer < 0.05) & (people < 0.05)).any(axis=0).sum()
+    assert text.startswith(f"Significant: {n_both} vert")
+    assert f"{n_people} hold over people and {n_music} over music, so music sets the limit" in text
 
 
-def test_over_people_alone_nothing_is_green(own_folder):
-    verdict = accuracy_verdict(GroupFiles(own_folder))
-    assert verdict.tone == "neutral"
-    assert "predicted needs people and music" in verdict.text
+def test_without_a_test_over_music_nothing_is_significant(own_folder):
+    for path in (own_folder / "tpl-fsaverage" / "func").glob("*stat-q_desc-music_*"):
+        path.unlink()
+    text = accuracy_verdict(GroupFiles(own_folder)).text
+    assert text.startswith("Nothing was tested over music, so no vertex is predicted")
 
 
 @pytest.mark.parametrize(
     ("n", "drawn", "text"),
     [
-        (6, 10_000, "0.0156 (all sign flips of 6 participants)"),
-        (37, 10_000, "9.999e-05 (10000 sign flips drawn)"),
+        (6, 10_000, ".016 (all 64 sign flips)"),
+        (37, 10_000, ".0001 (10000 sign flips drawn)"),
     ],
 )
 def test_smallest_possible_p_is_told(own_folder, n, drawn, text):
@@ -283,6 +303,17 @@ def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, 
     (block,) = isc_pictures(GroupFiles(own_folder), mesh)
     assert "mean over pairs of participants" in block.alt
     assert f"Outlined: {(r > 0.9).sum()} vertices" in block.caption
+
+
+def test_ratings_that_nobody_asked_for_have_no_section(own_folder):
+    assert emotion_section(GroupFiles(own_folder)) == []
+    log = own_folder / "logs" / "status_99999999-000000-x.json"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text('{"notes": ["ratings: no ratings: no table given with --ratings"]}')
+    assert emotion_section(GroupFiles(own_folder)) == []
+    log.write_text('{"notes": ["ratings: no participant has any"]}')
+    (section,) = emotion_section(GroupFiles(own_folder))
+    assert [block.kind for block in section.blocks] == ["missing", "missing"]
 
 
 def test_the_page_says_why_there_are_no_ratings(own_folder):
@@ -350,8 +381,31 @@ def test_nothing_is_said_about_the_ends_of_a_gradient_that_was_not_oriented(own_
     content["Group"]["gradient"] = {"Orientation": "as given"}
     path.write_text(json.dumps(content))
     assert "transmodal" not in gradient_ends(files)
+    assert gradient_axis(files) == "gradient (sign as in its file)"
+    alts = hexbin_picture(files).caption + bins_picture(files).caption
+    assert "transmodal" not in alts
     content["Group"]["gradient"] = {"Orientation": {"flipped": True, "transmodal_mean": 2.0}}
     path.write_text(json.dumps(content))
     told = gradient_ends(GroupFiles(own_folder))
     assert "high values are transmodal" in told
     assert "its sign was changed" in told
+    assert gradient_axis(GroupFiles(own_folder)) == "gradient (low: sensory, high: transmodal)"
+    turned = {"flipped": False, "transmodal_mean": -1.0, "sensory_mean": 2.0}
+    content["Group"]["gradient"] = {"Orientation": turned}
+    path.write_text(json.dumps(content))
+    told = gradient_ends(GroupFiles(own_folder))
+    assert told.startswith("high values are sensory and motor, low values transmodal")
+    assert gradient_axis(GroupFiles(own_folder)) == "gradient (low: transmodal, high: sensory)"
+
+
+def test_no_axis_of_a_figure_says_more_than_the_record():
+    values = np.linspace(-1, 1, 40)
+    figures = [
+        hexbin_figure(values, values, "gradient (mine)"),
+        bins_figure(np.zeros((2, 3)) + values[:3], ["a", "b"], "gradient (mine)"),
+        ridgeline_figure(values, np.repeat([1.0, 2.0], 20), ["a", "b"], "gradient (mine)"),
+    ]
+    for figure in figures:
+        labels = " ".join(ax.get_xlabel() for ax in figure.axes)
+        assert "gradient (mine)" in labels
+        assert "transmodal" not in labels

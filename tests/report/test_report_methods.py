@@ -1,12 +1,15 @@
+import json
 import re
 
 import fake_outputs
 import pytest
 
 from bids_app.outputs import OutputTree
-from bids_app.report import citation_bib, citation_md
+from bids_app.report import citation, citation_files
 from bids_app.report.citations import REFERENCES, bibliography, number_citations
+from bids_app.report.group import study_methods
 from bids_app.report.methods import group_methods, participant_methods
+from bids_app.report.sources import GroupFiles
 from bids_app.resources import FIRST_GRADIENT
 
 
@@ -34,11 +37,51 @@ def test_bibtex_has_one_whole_entry_per_key():
 
 
 def test_citation_files_agree():
-    markdown, bib = citation_md(), citation_bib()
-    listed = re.findall(r"^\d+\. ", markdown, re.MULTILINE)
-    assert len(listed) == bib.count("\n@") + bib.startswith("@")
-    assert "[@" not in markdown
-    assert "None" not in markdown
+    files = citation_files(citation())
+    listed = re.findall(r"^\d+\. ", files["md"], re.MULTILINE)
+    assert len(listed) == files["bib"].count("\n@") + files["bib"].startswith("@")
+    assert files["html"].count("<li>") == len(listed)
+    cited = {
+        key for group in re.findall(r"\\cite\{([^}]+)\}", files["tex"]) for key in group.split(",")
+    }
+    assert cited == set(re.findall(r"^@\w+\{(\w+),$", files["bib"], re.MULTILINE))
+    for text in files.values():
+        assert "[@" not in text
+        assert "None" not in text
+
+
+def test_citations_before_the_group_level_speak_of_no_gradient_and_no_mask():
+    text = citation().markdown
+    assert "gradient" not in text
+    assert "mask" not in text
+
+
+def test_latex_escapes_what_latex_reads():
+    text = number_citations(["5 % of A & B_c [@kim2024; @hershey2017]"]).latex
+    assert text.startswith("5 \\% of A \\& B\\_c \\cite{kim2024,hershey2017}")
+
+
+def test_methods_do_not_describe_a_preference_that_is_missing():
+    content = {"LayerPreferenceMissing": "five layers are needed"}
+    text = " ".join(participant_methods(content, {}).paragraphs)
+    assert "Layer preference was not computed: five layers are needed." in text
+    assert "residual slope" not in text
+    group = " ".join(group_methods(content, []).paragraphs)
+    assert "slope" not in group
+    assert "gradient" not in group
+
+
+def test_methods_of_a_study_are_one_text_with_versions_and_counts(own_folder):
+    folder, files = own_folder, GroupFiles(own_folder)
+    text = " ".join(study_methods(files).paragraphs)
+    people = fake_outputs.read(OutputTree(folder).group_table("settings.json", model="vggish"))
+    assert f"accuracies of {len(people['Participants'])} participants were tested" in text
+    assert "20 values from 0.001 to 100000" in text
+    description = folder / "dataset_description.json"
+    description.write_text(
+        json.dumps({"SourceDatasets": [{"URL": "x"}, {"Version": "fMRIPrep 23.1.4", "URL": "y"}]})
+    )
+    assert "preprocessed by fMRIPrep 23.1.4 [" in study_methods(GroupFiles(folder)).markdown
 
 
 def test_methods_say_the_settings_that_were_used(folder):

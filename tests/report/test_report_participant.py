@@ -1,3 +1,5 @@
+import re
+
 import fake_outputs
 import numpy as np
 import pandas as pd
@@ -12,11 +14,12 @@ from bids_app.report import stimulus_figure_path
 from bids_app.report.charts import new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
-from bids_app.report.layer_maps import preference_section, slope_picture
-from bids_app.report.page import Missing, Table
-from bids_app.report.participant import summary_section
+from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
+from bids_app.report.page import Missing, Table, Verdict, p_number, p_told
+from bids_app.report.participant import summary_facts, summary_section, warning_blocks
 from bids_app.report.responses import motion_picture, stimuli_section
 from bids_app.report.sources import ParticipantFiles
+from bids_app.statistics import benjamini_hochberg
 from bids_app.status import Status, StatusRow
 from bids_app.surface.gifti import read_gifti, write_gifti
 
@@ -34,10 +37,10 @@ PARTS = [
 ]
 
 
-def accuracy(folder):
+def accuracy(folder, stat="r"):
     tree = OutputTree(folder)
     halves = [
-        read_gifti(tree.participant_map("01", hemi, "fsaverage5", model="vggish", stat="r"))
+        read_gifti(tree.participant_map("01", hemi, "fsaverage5", model="vggish", stat=stat))
         for hemi in "LR"
     ]
     return np.hstack(halves)
@@ -68,13 +71,19 @@ def test_numbers_on_the_page_are_those_of_the_derivatives(folder, participant_pa
     assert [row[1] for row in shown[1:]] == list(layers["name"])
     np.testing.assert_allclose([float(row[3]) for row in shown[1:]], layers["mean_r"], atol=5e-5)
     np.testing.assert_allclose([float(row[4]) for row in shown[1:]], layers["max_r"], atol=5e-4)
-    shares = [float(row[5].removesuffix(" %")) for row in shown[1:]]
+    shares = [float(row[6].removesuffix(" %")) for row in shown[1:]]
     np.testing.assert_allclose(shares, 100 * layers["share_q05"], atol=0.051)
 
     best = layers.loc[layers["max_r"].idxmax()]
-    assert participant_page.facts["Highest accuracy"] == (
-        f"r = {best['max_r']:.3f} in layer {best['layer']} ({best['name']})"
+    r, p = accuracy(folder), accuracy(folder, "p")
+    corrected = min(1.0, p[np.unravel_index(np.nanargmax(r), r.shape)] * np.isfinite(p).sum())
+    assert participant_page.facts["Strongest vertex"] == (
+        f"{p_told(corrected)} (corrected over 5 layers and {np.isfinite(p).any(axis=0).sum()}"
+        f" vertices, Bonferroni): r = {best['max_r']:.3f} in layer {best['layer']} ({best['name']})"
     )
+    for row, own, of_r in zip(shown[1:], p, r, strict=True):
+        expected = min(1.0, own[np.nanargmax(of_r)] * np.isfinite(own).sum())
+        assert row[5] == p_number(expected)
     runs = pd.read_csv(tree.runs_summary("01"), sep="\t")
     used = participant_page.table("Runs used")
     assert [row[0] for row in used[1:]] == list(runs["run"])
@@ -82,10 +91,45 @@ def test_numbers_on_the_page_are_those_of_the_derivatives(folder, participant_pa
     cleaning = participant_page.table("Cleaning per run")
     assert [int(row[3]) for row in cleaning[1:]] == list(runs["degrees_of_freedom"])
 
-    r = accuracy(folder)
     assert r.max(initial=-1, where=np.isfinite(r)) == pytest.approx(layers["max_r"].max(), abs=1e-6)
+    finite = np.isfinite(p).all(axis=0)
+    q = benjamini_hochberg(np.minimum(1, 5 * p.min(axis=0)[finite]))
+    assert 0 < (q < 0.05).sum() < len(q)
     alts = " ".join(shown["alt"] for shown in participant_page.pictures)
-    assert f"at most r = {np.nanmax(r):.2f}" in alts
+    assert f"; {(q < 0.05).sum()} vertices with q < .05" in alts
+
+
+def test_a_participant_of_noise_has_no_headline(tmp_path, monkeypatch):
+    planted = fake_outputs.truth(3)
+    monkeypatch.setattr(fake_outputs, "truth", lambda n: planted | {"r": 0 * planted["r"]})
+    fake_outputs.make_participant(tmp_path, n_layers=3, n_times=4)
+    files = ParticipantFiles(tmp_path, "01")
+    told = dict(summary_facts(files).rows)
+    assert "Highest accuracy" not in told
+    p = float(re.search(r"p = ([.0-9]+) \(corrected", told["Strongest vertex"]).group(1))
+    assert p > 0.05
+    block = best_layer_picture(files, files.mesh)
+    assert "q < .05 at 0 vertices: no vertex is inside, so there is no outline." in block.caption
+
+
+def test_warnings_are_in_the_sidecar_and_on_the_page(tmp_path):
+    text = "only 16 samples of a presentation are kept: p is worth little"
+    fake_outputs.make_participant(tmp_path, n_layers=2, n_times=4, noticed=[text])
+    files = ParticipantFiles(tmp_path, "01")
+    assert files.settings["Warnings"] == files.sidecar["Warnings"] == [text]
+    assert warning_blocks(files) == [
+        Verdict("Only 16 samples of a presentation are kept: p is worth little.", "warning")
+    ]
+
+
+def test_nothing_given_is_told_as_none_and_not_as_all(folder, participant_page):
+    shown = dict(participant_page.table("Settings that change")[1:])
+    stored = fake_outputs.read(OutputTree(folder).participant_settings("01", "vggish"))["Settings"]
+    assert stored["exclude_runs"] == []
+    assert shown["exclude_runs"] == "none"
+    assert stored["tasks"] == []
+    assert shown["tasks"] == "all"
+    assert "all" not in shown["cortex_mask"].split("; ")[-1]
 
 
 def test_null_panel_tells_the_best_vertex_and_its_null(folder, participant_page):
@@ -260,7 +304,14 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     new_figure(1, 1).savefig(drawing)
     files = ParticipantFiles(own_folder, "01")
     assert motion_picture(files).alt == "Framewise displacement over volumes in 2 runs"
-    assert lag_picture(files).alt.endswith("peaks: happy 4.8 s")
+    assert lag_picture(files).alt.endswith("peaks: happy 4.8 s (p n/a)")
+    assert "No peak is clear (p < 0.01)" in lag_picture(files).caption
+    summary = OutputTree(own_folder).runs_summary("01")
+    runs = pd.read_csv(summary, sep="\t")
+    runs["run"], runs["lag_p"] = ["a", "b", "c"], [0.002, 0.3, 0.3]
+    runs.to_csv(summary, sep="\t", index=False)
+    caption = lag_picture(ParticipantFiles(own_folder, "01")).caption
+    assert "by (p < 0.01): happy 4.8 s (p = .002). Where the onset" in caption
     blocks = stimuli_section(files).blocks
     assert [block.kind for block in blocks] == ["table", "picture", "missing"]
     assert "of sadsh, sadln" in blocks[2].what

@@ -49,6 +49,7 @@ from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree
 from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
+    GRADIENTS,
     choose_gradient,
     fslr_spheres,
     gradient_files,
@@ -57,13 +58,17 @@ from bids_app.statistics import fisher_z
 from bids_app.surface.cortex import bundled_cortex
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
-from bids_app.surface.mesh import load_mesh
+from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.resample import resample_barycentric
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
 MIN_VERTICES = 100  # fewer say nothing about a part of the mask
 AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
+
+
+AS_GIVEN = "as given"
+"""Orientation of a gradient whose values do not say which end is transmodal."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ def load_gradient(option: str, space: str) -> Gradient:
     """Read a gradient and bring it onto the analysis mesh, that of `space`.
 
     The first Margulies gradient is turned so that transmodal cortex is high; other maps stay as
-    they are, since nothing says which end of them is which.
+    they are. Which end of a file is transmodal is recorded where its values say it.
 
     Raises
     ------
@@ -203,7 +208,8 @@ def load_gradient(option: str, space: str) -> Gradient:
     mesh = load_mesh(space)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
-        return Gradient(values, record | {"Resampling": "none", "Orientation": "as given"}, label)
+        ends = _ends_of_file(values, mesh)
+        return Gradient(values, record | {"Resampling": "none", "Orientation": ends}, label)
     if len(values) != 2 * N_VERTICES["fsLR"]:
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
@@ -230,10 +236,28 @@ def load_gradient(option: str, space: str) -> Gradient:
     )
     values = np.concatenate(halves)
     if chosen.name != FIRST_GRADIENT:
-        return Gradient(values, record | {"Orientation": "as given"}, label)
+        ends = AS_GIVEN if chosen.name in GRADIENTS else _ends_of_file(values, mesh)
+        return Gradient(values, record | {"Orientation": ends}, label)
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, pial)
     return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
+
+
+def _ends_of_file(values: NDArray[np.float64], mesh: SurfaceMesh) -> dict[str, Any] | str:
+    """Means of a gradient's transmodal and sensory cortex, where they lie an SD apart or more."""
+    pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
+    try:
+        _, turned = orient_gradient(values, pial)
+    except BadDataError:
+        return AS_GIVEN
+    if turned.transmodal_mean - turned.sensory_mean < np.nanstd(values):
+        return AS_GIVEN
+    sign = -1.0 if turned.flipped else 1.0
+    means = {
+        "transmodal_mean": sign * turned.transmodal_mean,
+        "sensory_mean": sign * turned.sensory_mean,
+    }
+    return asdict(turned) | means | {"flipped": False}
 
 
 def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:

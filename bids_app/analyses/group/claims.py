@@ -369,12 +369,14 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
             f"No alignment of layer {one.measure} with {gradient} shown",
         ),
     )
+    end = "high" if one.effect > 0 else "low"
+    toward = f", deeper layers toward its {end} end" if one.measure == SLOPE else ""
     claim = Claim(
         one.kind,
         holds,
         fails,
         list(tests.values()),
-        detail=f"{told_label(one.model)}, mean correlation {one.effect:.3f}",
+        detail=f"{told_label(one.model)}, mean correlation {one.effect:.3f}{toward}",
         unit="a mean correlation of",
         doubts=one.doubts,
         family=family,

@@ -14,12 +14,11 @@ from bids_app.bands import HighPass
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import filtered
-from bids_app.surface.lag import lag_curve, lag_warning, peak_lag, peak_p
+from bids_app.surface.lag import CLEAR_PEAK, lag_curve, lag_warning, peak_lag, peak_p
 
 LAGS = np.arange(-15.0, 25.5, 0.5)
 HEMODYNAMIC_DELAY = 5.0
 """Seconds by which the response is expected to follow what is heard."""
-CLEAR_PEAK = 0.01  # a peak that chance reaches more often says nothing about the onset
 _SAMPLE_RATE = 8000
 
 

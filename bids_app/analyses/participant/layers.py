@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ class LayerFits:
         By refits only: p corrected for the maximum over vertices and layers.
     n_refits : int
         Draws behind it.
+    warnings : list of str
+        What weakens the result.
     """
 
     r: NDArray[np.float32]
@@ -84,6 +86,7 @@ class LayerFits:
     average_sd_ratio: float
     p_max: NDArray[np.float32] | None = None
     n_refits: int = 0
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def fit_layers(
     if null == "phase":
         refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads)
     noise: NoiseNull | None = None
+    warnings: list[str] = []
     results: list[_LayerMaps] = []
     table: list[dict[str, Any]] = []
     names = list(layers or grams.layer_names)
@@ -199,7 +203,9 @@ def fit_layers(
         gram = side.gram(name)
         plan = side.plan(gram)
         if position == 1 and null != "none":
-            _warn_if_short(plan, null)
+            warnings = short_warnings(plan, null)
+            for warning in warnings:
+                LOGGER.warning("%s", warning)
             noise = noise_null(plan, responses, filters=_filters(blocks), seed=seed)
         result = fit_encoding(
             plan,
@@ -220,7 +226,8 @@ def fit_layers(
         table.append(_layer_row(grams, name, plan, result, similar))
     ratio = float("nan") if average is None else average.sd_ratio
     fits = _stack(results, usable, grams, table, ratio, None if refits is None else refits.p_max)
-    return replace(fits, n_refits=statistics.n_nulls if refits is not None else 0)
+    n_refits = statistics.n_nulls if refits is not None else 0
+    return replace(fits, n_refits=n_refits, warnings=warnings)
 
 
 @dataclass(frozen=True)
@@ -375,22 +382,20 @@ def _filters(blocks: Sequence[Block]) -> list[NDArray[np.float64]] | None:
     return found if len(found) == len(blocks) else None
 
 
-def _warn_if_short(plan: EncodingPlan, null: str) -> None:
+def short_warnings(plan: EncodingPlan, null: str) -> list[str]:
+    """What p is worth where presentations are short."""
     shortest = min(segment.size for segment in plan.segments)
     if null == "phase" and shortest < SHORT_PHASES:
-        LOGGER.warning(
-            "only %d samples of a presentation are kept: p of --null phase is too small below"
-            " about %d; --null noise is not",
-            shortest,
-            SHORT_PHASES,
-        )
-    elif shortest < SHORT:
-        LOGGER.warning(
-            "only %d samples of a presentation are kept: what p within participants is worth has"
-            " been measured from %d on",
-            shortest,
-            SHORT,
-        )
+        return [
+            f"only {shortest} samples of a presentation are kept: p of --null phase is too small"
+            f" below about {SHORT_PHASES}; --null noise is not"
+        ]
+    if shortest < SHORT:
+        return [
+            f"only {shortest} samples of a presentation are kept: what p within participants is"
+            f" worth has been measured from {SHORT} on"
+        ]
+    return []
 
 
 def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from bids_app.features.timing import SAMPLING
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
-from bids_app.report import citation_bib, citation_md
+from bids_app.report import citation, citation_files
 from bids_app.resources import find_weights
 from bids_app.surface.cortex import cortex_record
 from bids_app.surface.mesh import load_mesh
@@ -57,12 +57,27 @@ def write_descriptions(tree: OutputTree, plan: StudyPlan, suffixes: Sequence[str
         tree, sources=_source_datasets(plan), authors=_authors(plan), suffixes=suffixes
     )
     remove_leftovers(tree.root)
-    write_text(tree.root / "CITATION.md", citation_md())
-    write_text(tree.root / "CITATION.bib", citation_bib())
+    if not tree.group_report.is_file():  # the group level tells what was done
+        for extension, text in citation_files(citation()).items():
+            write_text(tree.root / f"CITATION.{extension}", text)
 
 
 def _source_datasets(plan: StudyPlan) -> list[dict[str, str]]:
-    return [{"Name": name, "URL": path.resolve().as_uri()} for name, path in plan.dataset_links]
+    return [
+        {"Name": name, "URL": path.resolve().as_uri(), **_told_of(path)}
+        for name, path in plan.dataset_links
+    ]
+
+
+def _told_of(folder: Path) -> dict[str, str]:
+    """DOI of a source dataset, and its version: that of what generated it."""
+    path = folder / "dataset_description.json"
+    told = read_json(path) if path.is_file() else {}
+    generated = told.get("GeneratedBy")
+    first = generated[0] if isinstance(generated, list) and generated else {}
+    name, version = (str(first.get(key) or "") for key in ("Name", "Version"))
+    found = {"DOI": str(told.get("DatasetDOI") or ""), "Version": " ".join([name, version]).strip()}
+    return {key: value for key, value in found.items() if value}
 
 
 def _authors(plan: StudyPlan) -> list[str]:

@@ -57,6 +57,7 @@ def write_participant(
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
         LayerAverageSDRatio=fits.average_sd_ratio,
+        Warnings=fits.warnings,
         LayerPreferenceMissing=common["LayerPreferenceMissing"],
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
@@ -155,6 +156,7 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
         "StimulusSHA256": record.stimuli,
         "Features": record.features,
         "DegenerateVertices": fits.n_degenerate,
+        "Warnings": fits.warnings,
         "LayerPreferenceMissing": preference_missing(
             settings["layer_depth"], settings["slope_model"]
         ),
