@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,26 @@ def write_text(target: Path, text: str) -> Path:
 def write_json(target: Path, content: Any) -> Path:
     """Write `content` as indented JSON (NaN becomes null, keys keep their order)."""
     return write_text(target, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+
+
+SEAL = "RecordSHA256"
+"""Key of a record's own checksum."""
+
+
+def write_sealed(target: Path, content: Mapping[str, Any]) -> Path:
+    """Write a JSON object with the checksum of its content, which `is_sealed` looks at."""
+    plain = _plain(dict(content))
+    return write_json(target, {**plain, SEAL: _seal(plain)})
+
+
+def is_sealed(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is what `write_sealed` wrote; how it is spaced does not count."""
+    return content.get(SEAL) == _seal(content)
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in content.items() if key != SEAL}
+    return sha256_of(json.dumps(told, sort_keys=True, separators=(",", ":")))
 
 
 def read_json(source: Path) -> Any:

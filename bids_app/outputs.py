@@ -288,6 +288,13 @@ class OutputTree:
         stem = join_entities({"model": model, "desc": desc})
         return self.root / "logs" / f"{stem}_settings.json"
 
+    def page_record(self, participant: str) -> Path:
+        """What a participant's page shows, its figures and their checksums; the last file of all.
+
+        Without it the page is drawn again.
+        """
+        return self.root / "logs" / f"sub-{participant}_page.json"
+
     @property
     def response_settings(self) -> Path:
         """The settings of the cleaned responses, which all models share."""

@@ -60,14 +60,20 @@ class Music:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether nothing is left to do, besides pages."""
         return not self.jobs and not any(map(self.ratings.records, self.plan.participants))
+
+    @property
+    def needed(self) -> Mapping[str, EncodingModel]:
+        """Models whose features are needed; pages show the music of the first one."""
+        return dict(list(self.models.items())[:1]) if self.is_done else self.models
 
 
 def init_participant_level_wf(
     music: Music | None,
     contrasts: ConditionPlan | None,
     records: Sequence[Record],
+    people: Sequence[str],
     *,
     config: Config,
     costs: Estimate,
@@ -81,6 +87,8 @@ def init_participant_level_wf(
     contrasts : ConditionPlan or None
     records : sequence of Record
         Conditions to work on.
+    people : sequence of str
+        Whose page is to be drawn.
     config : Config
     costs : Estimate
         Memory that steps may take.
@@ -95,8 +103,9 @@ def init_participant_level_wf(
     study = None if contrasts is None else contrasts.study
     if music is not None:
         study = music.plan
-        if not music.is_done:
+        if not music.is_done or set(people) & set(music.plan.participants):
             builder.add_features(music)
+        if not music.is_done:
             for who, models in music.jobs.items():
                 builder.add_models(who, music, models)
             builder.add_ratings(music)
@@ -104,7 +113,7 @@ def init_participant_level_wf(
         for record in records:
             builder.add_conditions(contrasts, record)
     if study is not None:
-        builder.add_pages(study)
+        builder.add_pages(study, people)
     return builder.workflow
 
 
@@ -129,7 +138,7 @@ class _Builder:
         """Stimulus side of every model, and loudness."""
         stimuli = [(s.label, s.path) for s in music.plan.stimuli]
         heard = {s.label: s.sha256 for s in music.plan.stimuli}
-        for label, model in music.models.items():
+        for label, model in music.needed.items():
             self.grams[label] = step(
                 compute_features,
                 self.config,
@@ -146,7 +155,10 @@ class _Builder:
                 n_procs=self.config.running.n_procs,
                 mem_gb=self.costs.feature_memory / 1e9,
             )
-        self.sounds = step(read_loudness, self.config, "loudness", stimuli=stimuli, rests_on=heard)
+        if music.jobs:
+            self.sounds = step(
+                read_loudness, self.config, "loudness", stimuli=stimuli, rests_on=heard
+            )
 
     def add_models(self, who: str, music: Music, records: Sequence[Record]) -> None:
         """Responses -> encoding and derivatives of every model of a participant."""
@@ -239,10 +251,11 @@ class _Builder:
         connect_by_name(self.workflow, own)
         self._keep(who, own["files"])
 
-    def add_pages(self, study: StudyPlan) -> None:
-        """The page of everybody of whom something is written."""
+    def add_pages(self, study: StudyPlan, people: Sequence[str]) -> None:
+        """The page of everybody of whom something is written, or whose page is not whole."""
         first = {"grams": next(iter(self.grams.values()))} if self.grams else {}
-        for who, nodes in self.written.items():
+        for who in people:
+            nodes = self.written.get(who, [])
             heard = {p.stimulus for run in _runs_of(study, who) for p in run.presentations}
             page = self._writer(
                 draw_page,
@@ -254,7 +267,8 @@ class _Builder:
                 ],
             )
             connect_by_name(self.workflow, {"page": page}, first)
-            connect_all(self.workflow, nodes, page, "files")
+            if nodes:
+                connect_all(self.workflow, nodes, page, "files")
 
     def _step(self, function: Any, who: str, label: str = "", **values: Any) -> pe.Node:
         """A step for one participant, and for one model where there is a label."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bids_app.workflows.participant import Music, init_participant_level_wf
 from bids_app.workflows.running import Failure, raise_failure, run_workflow
@@ -11,7 +11,7 @@ from bids_app.workflows.running import Failure, raise_failure, run_workflow
 from bids_app.analyses.conditions.plan import ConditionPlan, condition_record, condition_settings
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.page import write_participant_report
+from bids_app.analyses.page import page_is_current, write_participant_report
 from bids_app.analyses.participant.foresee import foresee
 from bids_app.analyses.participant.plan import (
     EncodingModel,
@@ -32,7 +32,9 @@ from bids_app.surface.cortex import cortex_text
 LOGGER = logging.getLogger("bids_app.workflows")
 
 Parts = dict[tuple[str, str], list[Record]]
-"""What is open, by participant and part of the work: nothing for music, or conditions."""
+"""What is open, by participant and part of the work: nothing for music, or conditions.
+
+Where the list is empty only the page is to be drawn."""
 
 
 def run_participant_level(
@@ -75,19 +77,22 @@ def run_participant_level(
     studies += [contrasts.study] if contrasts is not None else []
     without = _tell_skipped(status, studies)
     if contrasts is not None:
-        parts |= _open_conditions(config, contrasts, tree, status)
+        with_music = plan.participants if plan is not None else ()
+        parts |= _open_conditions(config, contrasts, tree, status, with_music)
     music = None
     if plan is not None and ratings is not None:
         music = _open_music(config, plan, models, ratings, tree, status)
-        parts |= _parts_of(music, status)
+        parts |= _parts_of(music, tree, status)
     if parts:
+        people = list(dict.fromkeys(who for who, _ in parts))
         workflow = init_participant_level_wf(
             music,
             contrasts,
-            [record for (_, part), (record, *_) in parts.items() if part == CONDITIONS_LABEL],
+            [one for (_, part), own in parts.items() if part == CONDITIONS_LABEL for one in own],
+            people,
             config=config,
             costs=costs,
-            n_threads=config.running.n_threads(len({who for who, _ in parts})),
+            n_threads=config.running.n_threads(len(people)),
         )
         _judge(status, tree, parts, run_workflow(workflow, config, run_id))
     if music is not None:
@@ -119,9 +124,17 @@ def _tell_skipped(status: Status, studies: Sequence[StudyPlan]) -> list[str]:
 
 
 def _open_conditions(
-    config: Config, plan: ConditionPlan, tree: OutputTree, status: Status
+    config: Config,
+    plan: ConditionPlan,
+    tree: OutputTree,
+    status: Status,
+    with_music: Collection[str],
 ) -> Parts:
-    """Conditions of everybody who has them and whose maps are not current."""
+    """Conditions of everybody who has them and whose maps are not current.
+
+    Nothing but the page is left to do where there is no record; of those `with_music` it is drawn
+    with their music.
+    """
     settings = condition_settings(config, plan)
     claim_settings(tree, CONDITIONS_LABEL, settings)
     for run, why in plan.skipped.items():
@@ -132,11 +145,13 @@ def _open_conditions(
     parts: Parts = {}
     for participant in plan.participants:
         record = condition_record(plan, participant, settings)
-        if is_current(tree, record):
+        if not is_current(tree, record):
+            parts[participant, CONDITIONS_LABEL] = [record]
+        elif participant not in with_music and not page_is_current(tree, participant):
+            parts[participant, CONDITIONS_LABEL] = []
+        else:
             status.add(participant, CONDITIONS_LABEL, "done", "already there")
             LOGGER.info("sub-%s: conditions already done", participant)
-        else:
-            parts[participant, CONDITIONS_LABEL] = [record]
     return parts
 
 
@@ -164,11 +179,12 @@ def _open_music(
     return Music(plan, models, {p: own for p, own in jobs.items() if own}, work)
 
 
-def _parts_of(music: Music, status: Status) -> Parts:
-    """What is open about music; whoever has nothing open is done."""
+def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
+    """What is open about music; whoever has nothing open, and a whole page, is done."""
     parts: Parts = {}
     for participant in music.plan.participants:
-        if found := [*music.jobs.get(participant, []), *music.ratings.records(participant)]:
+        found = [*music.jobs.get(participant, []), *music.ratings.records(participant)]
+        if found or not page_is_current(tree, participant):
             parts[participant, ""] = found
         else:
             status.add(participant, "", "done", "already there, with these settings and inputs")

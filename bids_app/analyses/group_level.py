@@ -14,6 +14,7 @@ from bids_app.analyses.group.others import OTHERS, OWN, chosen_weights, others_m
 from bids_app.analyses.registry import (
     GroupSettings,
     check_group_settings,
+    check_left_behind,
     choose_analyses,
     group_settings,
 )
@@ -126,6 +127,9 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
         with problems.collecting():
             plan.settings.update(group_settings(config))
             check_group_settings(tree, [one.label for one in plan.calls], plan.settings)
+        for call in plan.calls:
+            with problems.collecting():
+                check_left_behind(tree, call.label, plan.settings)
     return plan
 
 

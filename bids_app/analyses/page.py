@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from bids_app.analyses.folder.read import broken_outputs, read_completed
+from bids_app.analyses.folder.write import checksums_of
 from bids_app.analyses.participant.figures import copy_stimulus_figures
 from bids_app.analyses.participant_level import ANALYSES
+from bids_app.errors import MusencError
 from bids_app.features.cache import FeatureGrams
+from bids_app.files import write_sealed
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.report.controls import control_banner
 from bids_app.report.history import History, read_history
@@ -55,7 +60,10 @@ def write_participant_report(
     CannotWriteError
         If the page cannot be written.
     """
-    models = shown_models(OutputTree(Path(output_dir)).models_of(participant))
+    tree = OutputTree(Path(output_dir))
+    # Until somebody closes it the page is not complete.
+    tree.page_record(participant).unlink(missing_ok=True)
+    models = shown_models(tree.models_of(participant))
     files, *others = (
         ParticipantFiles(Path(output_dir), participant, model=model) for model in models
     )
@@ -120,8 +128,55 @@ def draw_page(
         Of every analysis.
     """
     LOGGER.info("sub-%s: drawing the report (%d files)", participant, sum(map(len, files)))
+    tree.page_record(participant).unlink(missing_ok=True)
+    figures = []
     if grams is not None:
-        copy_stimulus_figures(grams, tree.root, participant, stimuli)
+        figures = copy_stimulus_figures(grams, tree.root, participant, stimuli)
     rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
     rows.append(StatusRow(participant, "", "done"))
-    return write_participant_report(tree.root, participant, status_rows=rows)
+    page = write_participant_report(tree.root, participant, status_rows=rows)
+    _close_page(tree, participant, checksums_of(tree, [page, *figures]))
+    return page
+
+
+def redraw_page(tree: OutputTree, participant: str) -> Path:
+    """The page once more, from what is there; it stays complete where it was."""
+    before = _read_page_record(tree, participant)
+    page = write_participant_report(tree.root, participant)
+    if before is not None:
+        _close_page(tree, participant, {**before["Outputs"], **checksums_of(tree, [page])})
+    return page
+
+
+def page_is_current(tree: OutputTree, participant: str) -> bool:
+    """Whether page and figures are as they were drawn, of the results that are there now."""
+    stored = _read_page_record(tree, participant)
+    if stored is None or stored["Shows"] != _shown(tree, participant):
+        return False
+    for file, problem, _ in broken_outputs(tree, stored):
+        LOGGER.warning("%s is not as it was drawn, and is drawn again: %s", file, problem)
+        return False
+    return True
+
+
+def _close_page(tree: OutputTree, participant: str, outputs: Mapping[str, str]) -> None:
+    """The mark that nothing of a participant is left to do."""
+    content = {"Shows": _shown(tree, participant), "Outputs": outputs}
+    write_sealed(tree.page_record(participant), content)
+
+
+def _read_page_record(tree: OutputTree, participant: str) -> dict[str, Any] | None:
+    path = tree.page_record(participant)
+    if not path.exists():
+        return None
+    try:
+        return read_completed(path, Shows=dict)
+    except MusencError as error:
+        LOGGER.warning("%s is not what it was; the page is drawn again: %s", path, error.found)
+        return None
+
+
+def _shown(tree: OutputTree, participant: str) -> dict[str, str]:
+    """Checksums of the files that mark the participant's results as complete."""
+    found = tree.participant_dir(participant).glob("sub-*_settings.json")
+    return checksums_of(tree, found)

@@ -12,7 +12,12 @@ from bids_app.analyses.conditions.group_lags import LAGS
 from bids_app.analyses.conditions.group_plan import ConditionGroup
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.folder.claims import check_settings
-from bids_app.analyses.folder.read import read_record
+from bids_app.analyses.folder.read import (
+    NOT_AS_WRITTEN,
+    broken_outputs,
+    read_completed,
+    read_record,
+)
 from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
 from bids_app.analyses.group.claims import write_claims
@@ -29,7 +34,7 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
 from bids_app.config import Config, settings_hash
-from bids_app.errors import UsageError
+from bids_app.errors import BadDataError, UsageError
 from bids_app.outputs import OutputTree, labeled
 from bids_app.report.group import write_group_page
 
@@ -117,6 +122,33 @@ def left_behind(
             if ("", desc) not in settings and sorted(before) != wanted:
                 found[desc] = ", ".join(before)
     return found
+
+
+def check_left_behind(tree: OutputTree, model: str, settings: GroupSettings) -> None:
+    """Whether results of other gradients and atlases, which the page shows, are as written.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    for row in GROUP_ANALYSES:
+        for label in tree.group_labels(model, row.desc) if row.option else ():
+            desc = labeled(row.desc, label)
+            if ("", desc) in settings:
+                continue
+            path = tree.group_table("settings.json", model=model, desc=desc)
+            again = (
+                f"give {row.option} again for it, and it is computed again; or delete {path.name}, "
+                "and it is shown no more"
+            )
+            try:
+                known = read_completed(path)
+            except BadDataError as error:
+                raise BadDataError(
+                    error.what, where=path, found=error.found, wanted=error.wanted, remedy=again
+                ) from error
+            for file, problem, _ in broken_outputs(tree, known):
+                raise BadDataError(NOT_AS_WRITTEN, where=file, found=problem, remedy=again)
 
 
 def choose_analyses(

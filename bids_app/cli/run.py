@@ -248,7 +248,7 @@ def redraw_reports(config: Config) -> int:
     MissingInputError, NothingSelectedError
         If there are no derivatives, or none of the participants asked for.
     """
-    from bids_app.analyses.page import write_participant_report
+    from bids_app.analyses.page import redraw_page
     from bids_app.analyses.registry import write_group_report
 
     tree = OutputTree(config.output_dir)
@@ -276,7 +276,7 @@ def redraw_reports(config: Config) -> int:
             remedy="leave them out of --participant-label",
         )
     for participant in wanted:
-        LOGGER.info("%s drawn", write_participant_report(config.output_dir, participant))
+        LOGGER.info("%s drawn", redraw_page(tree, participant))
     return 0
 
 

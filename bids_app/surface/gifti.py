@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,25 @@ from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, reading
 from bids_app.inputs.files import need_content
 from bids_app.loading import load_gifti
-from bids_app.outputs import STRUCTURES
+from bids_app.outputs import STRUCTURES, parse_entities
+
+
+@dataclass(frozen=True, eq=False)
+class Gifti:
+    """What a GIFTI file of maps or a time series holds.
+
+    Attributes
+    ----------
+    values : array of shape (n_arrays, n_vertices)
+    names : list of str
+        Of the arrays; empty text where the file gives none.
+    meta : dict of str
+        Of the file.
+    """
+
+    values: NDArray[np.float32]
+    names: list[str]
+    meta: dict[str, str]
 
 
 def read_gifti(path: Path) -> NDArray[np.float32]:
@@ -26,6 +45,17 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
     MissingInputError, BadDataError
         If the file is absent, unreadable or holds no data.
     """
+    return read_named(path).values
+
+
+def read_named(path: Path) -> Gifti:
+    """Read the data arrays of a GIFTI file as rows, with what the file says of itself.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        As `read_gifti`.
+    """
     if not path.is_file():  # opening a named pipe would wait for ever
         need_content(path, "A surface file is missing.")
     with reading(
@@ -38,11 +68,13 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
         arrays = [np.asarray(array.data) for array in image.darrays]
         if any(array.shape != arrays[0].shape for array in arrays):
             raise ValueError(f"arrays of shapes {sorted({array.shape for array in arrays})}")
+        names = [str(array.meta.get("Name", "")) for array in image.darrays]
+        meta = {str(key): str(value) for key, value in image.meta.items()}
     if not arrays:
         raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
     if len(arrays) == 1 and arrays[0].ndim == 2:
-        return np.ascontiguousarray(arrays[0].T, dtype=np.float32)
-    return np.stack(arrays).astype(np.float32, copy=False)
+        return Gifti(np.ascontiguousarray(arrays[0].T, dtype=np.float32), names, meta)
+    return Gifti(np.stack(arrays).astype(np.float32, copy=False), names, meta)
 
 
 def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -65,6 +97,11 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return np.asarray(points, dtype=np.float64), np.asarray(faces, dtype=np.int64)
 
 
+def title_of(path: Path) -> str:
+    """What a surface file of this name says of itself: its name without extension."""
+    return Path(path).name.split(".")[0]
+
+
 def write_gifti(
     path: Path,
     data: NDArray[np.floating],
@@ -83,11 +120,18 @@ def write_gifti(
     names : list of n_arrays str
     tr : float or None
         Seconds between arrays; marks the file as a time series.
+
+    Notes
+    -----
+    The file says of itself whose it is and which map, by its own name: a file in the place of
+    another is known for one.
     """
     import nibabel as nib
 
     intent = "NIFTI_INTENT_TIME_SERIES" if tr is not None else "NIFTI_INTENT_NONE"
-    meta = {"AnatomicalStructurePrimary": STRUCTURES[hemi]}
+    meta = {"AnatomicalStructurePrimary": STRUCTURES[hemi], "Title": title_of(path)}
+    if participant := parse_entities(path).get("sub"):
+        meta["SubjectID"] = f"sub-{participant}"
     if tr is not None:
         meta["TimeStep"] = f"{tr * 1000:.6f}"  # milliseconds, as FreeSurfer and fMRIPrep write it
     arrays = [

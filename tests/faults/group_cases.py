@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from fault_cases import CONTENT, GONE, Case, at
 from fault_study import put
@@ -28,7 +29,10 @@ from group_faults import (
 )
 from group_input_cases import group_input_cases
 from group_study import LAYERS, GroupStudy
-from spoilers import SPOILERS, content, copied_to
+from spoilers import SPOILERS, content, copied_to, one_bit
+
+from bids_app.outputs import sidecar_of
+from bids_app.surface.gifti import read_gifti
 
 
 def group_cases() -> Iterator[Case]:
@@ -38,6 +42,7 @@ def group_cases() -> Iterator[Case]:
     yield from _records()
     yield from _responses()
     yield from _people()
+    yield from _exchanged()
     yield from group_input_cases()
 
 
@@ -68,7 +73,7 @@ FILES = (
 LEFT_OUT = {
     "settings": "sub-02 is left out: its maps of model-own are not complete",
     "condition_settings": "sub-02 is left out: its maps of conditions are not complete",
-    "clean": "no single cleaned response of sub-02",
+    "clean": "sub-02 is left out: no single cleaned response",
     "felt_settings": "ratings and brain without sub-02",
     "scores_settings": "layers and ratings without sub-02",
 }
@@ -84,6 +89,14 @@ def _every_file() -> Iterator[Case]:
             yield one_file(name, attribute, SPOILERS[name], code, words, route=route)
         for name in CONTENT:
             yield one_file(name, attribute, SPOILERS[name], 65, broken, route=route)
+        for spoil in (SPOILERS["truncated"], SPOILERS["garbled"], one_bit):
+            name = spoil.__name__
+            told = broken if broken == JSON_TEXT and name != "one_bit" else WRITTEN
+            if attribute.endswith("_json"):
+                told = WRITTEN
+            yield one_file(
+                f"unsigned_{name}", attribute, spoil, 65, told, route=route, signed=False
+            )
     for name in ("missing", *GONE, *CONTENT):
         absent = name not in CONTENT
         code, words = (66, "not there") if absent else (65, "cannot be read")
@@ -140,7 +153,10 @@ def _maps() -> Iterator[Case]:
     )
     yield group_case("maps-above_one", both(fill(1.5)), 65, WRITTEN, names="left")
     yield group_case(
-        "maps-one_hemisphere_all_nan", at("left", values(nan)), 0, "3 done", options=()
+        "maps-one_hemisphere_all_nan",
+        lambda s: [values(nan)(p) for p in (s.left, s.fold, s.map(stim="calm"))],
+        0,
+        "3 done",
     )
     yield one_file("zero", "penalties", values(fill(0.0)), 65, WRITTEN)
     yield one_file("negative", "penalties", values(fill(-2.0)), 65, WRITTEN)
@@ -223,9 +239,7 @@ def _records() -> Iterator[Case]:
             route="group_conditions",
         )
     yield one_file("deep", "settings", content("[" * 100_000), 65, JSON_TEXT)
-    yield one_file(
-        "other_hash", "settings", edited(SettingsHash="0" * 16), 16, "different settings"
-    )
+    yield one_file("other_hash", "settings", edited(SettingsHash="0" * 16), 65, WRITTEN, "0" * 16)
     yield one_file(
         "other_delays", "settings", setting(delays=[3, 9]), 16, "delays: [2, 6] -> [3, 9]"
     )
@@ -257,22 +271,26 @@ def _records() -> Iterator[Case]:
 
 def _gone_output(path: Path) -> None:
     told = json.loads(path.read_text())
-    edited(Outputs=[*told["Outputs"], "sub-02/func/gone.json"])(path)
+    edited(Outputs={**told["Outputs"], "sub-02/func/gone.json": "0" * 64})(path)
 
 
 def _responses() -> Iterator[Case]:
     other = "sub-02 is left out: 22 samples of"
     times = list(np.arange(0, 50, 2.0))
-    told = {"route": "group", "names": ""}
 
-    def shorter(study: GroupStudy) -> None:
-        for path in (study.clean, Path(str(study.clean).replace("hemi-L", "hemi-R"))):
-            values(lambda d: d[:-3])(path)
-        edited(StimulusTimes=times[:-3])(study.clean_json)
+    def sampled(seconds: list[float]) -> Spoil:
+        def spoil(study: GroupStudy) -> None:
+            for path in (study.clean, _right(study.clean)):
+                values(lambda d: d[: len(seconds)], seconds)(path)
+                edited(StimulusTimes=seconds)(sidecar_of(path))
 
-    yield group_case("responses-shorter", shorter, 0, other)
-    shifted = edited(StimulusTimes=[t + 8 for t in times])
-    yield one_file("shifted", "clean_json", shifted, 0, "sub-02 is left out: 25 samples of", **told)
+        return spoil
+
+    yield group_case("responses-shorter", sampled(times[:-3]), 0, other)
+    later = [t + 8 for t in times]
+    yield group_case("responses-shifted", sampled(later), 0, "sub-02 is left out: 25 samples of")
+    one_side = edited(StimulusTimes=later)
+    yield one_file("shifted", "clean_json", one_side, 65, WRITTEN, "8.0000 s", names="clean")
     one_less = edited(StimulusTimes=times[:-1])
     yield one_file("one_less", "clean_json", one_less, 65, WRITTEN, "(24, ", names="")
     for name, value in (
@@ -302,6 +320,69 @@ def _responses() -> Iterator[Case]:
         0,
         "no single cleaned response of sub-01",
     )
+
+
+def _copied_over(source: Callable[[GroupStudy], Path], target: str) -> Spoil:
+    return lambda study: put(getattr(study, target), source(study).read_bytes())
+
+
+def _swapped(first: str, second: Callable[[Path], Path]) -> Spoil:
+    """Two files in each other's place."""
+
+    def spoil(study: GroupStudy) -> None:
+        one = getattr(study, first)
+        other = second(one)
+        content = one.read_bytes()
+        put(one, other.read_bytes())
+        put(other, content)
+
+    return spoil
+
+
+def _right(path: Path) -> Path:
+    return path.with_name(path.name.replace("hemi-L", "hemi-R"))
+
+
+def _data_swapped(study: GroupStudy) -> None:
+    """Values of the hemispheres exchanged inside their files."""
+    left, right = (read_gifti(path) for path in (study.left, study.right))
+    values(lambda _: right)(study.left)
+    values(lambda _: left)(study.right)
+
+
+def _turned(path: Path) -> None:
+    """Arrays in another order, each with its name."""
+    image = nib.load(path)
+    image.darrays.reverse()
+    path.unlink()
+    nib.save(image, path)
+
+
+def _scrambled(data: np.ndarray) -> np.ndarray:
+    return data[:, np.random.default_rng(0).permutation(data.shape[1])]
+
+
+def _exchanged() -> Iterator[Case]:
+    """Files that are whole, but not what they should be; also where checksums vouch for them."""
+    mean = "not the mean of its held-out stimuli"
+    twin = lambda path: path.with_name(path.name.replace("lively", "calm"))  # noqa: E731
+    cases: tuple[tuple[str, Spoil, str, str, str], ...] = (
+        ("anothers_map", _copied_over(lambda s: s.map(sub="01"), "left"), "left", "Title", "group"),
+        ("hemispheres", _swapped("left", _right), "left", "CortexRight", "group"),
+        ("hemispheres_of_responses", _swapped("clean", _right), "clean", "CortexRight", "group"),
+        ("hemispheres_of_effects", _swapped("felt", _right), "felt", "CortexR", "group_ratings"),
+        ("hemispheres_of_values", _data_swapped, "", mean, "group"),
+        ("stimuli", _swapped("fold", twin), "", "Title", "group"),
+        ("layers", at("left", _turned), "left", "conv5, conv4", "group"),
+        ("layers_of_values", at("left", values(lambda d: d[::-1])), "left", mean, "group"),
+        ("vertices", at("left", values(_scrambled)), "left", mean, "group"),
+        ("mean", at("right", values(lambda d: d + 0.01)), "right", mean, "group"),
+        ("vertices_of_fold", at("fold", values(_scrambled)), "", mean, "group"),
+    )  # fmt: skip
+    for name, spoil, file, words, route in cases:
+        yield group_case(f"exchanged-{name}", spoil, 65, words, route=route, names=file)
+        told = {"route": route, "signed": False}
+        yield group_case(f"exchanged-unsigned-{name}", spoil, 65, WRITTEN, "sub-02_", **told)
 
 
 def _people() -> Iterator[Case]:
@@ -358,9 +439,14 @@ def _renamed(one: str, other: str) -> Spoil:
     def spoil(study: GroupStudy) -> None:
         for path in (study.out / f"sub-{one}" / "func").iterdir():
             if path.suffix == ".json" and "Outputs" in (told := json.loads(path.read_text())):
-                names = [name.replace(f"sub-{one}", f"sub-{other}") for name in told["Outputs"]]
-                edited(Outputs=names)(path)
-            path.rename(path.with_name(path.name.replace(f"sub-{one}", f"sub-{other}")))
+                renamed = {
+                    name.replace(f"sub-{one}", f"sub-{other}"): checksum
+                    for name, checksum in told["Outputs"].items()
+                }
+                edited(Outputs=renamed)(path)
+            path = path.rename(path.with_name(path.name.replace(f"sub-{one}", f"sub-{other}")))
+            if path.suffix == ".gii":
+                values(lambda data: data)(path)
         (study.out / f"sub-{one}").rename(study.out / f"sub-{other}")
 
     return spoil

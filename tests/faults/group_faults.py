@@ -11,8 +11,10 @@ import numpy as np
 from fault_cases import Case, at
 from fault_study import put
 
+from bids_app.analyses.folder.read import sample_name
 from bids_app.config import settings_hash
-from bids_app.surface.gifti import read_gifti, write_gifti
+from bids_app.files import sha256_of_file, write_sealed
+from bids_app.surface.gifti import load_gifti, read_gifti, write_gifti
 
 ATLAS = ("--atlas", "mine={atlas},{right_atlas}")
 Spoil = Callable[[Any], object]
@@ -26,8 +28,16 @@ def group_case(
     route: str = "group",
     options: tuple[str, ...] = (),
     names: str = "",
+    signed: bool = True,
 ) -> Case:
-    return Case(f"group-{name}", spoil, code, says, route, options, names=names)
+    """A case about the group level; `signed` as `sign` does."""
+
+    def all_of_it(study: Any) -> None:
+        spoil(study)
+        if signed:
+            sign(study)
+
+    return Case(f"group-{name}", all_of_it, code, says, route, options, names=names)
 
 
 def one_file(
@@ -46,14 +56,19 @@ SURFACE, JSON_TEXT, WRITTEN = (
 DIFFERENCE = ("--rating-difference", "{differences}:difference")
 
 
-def values(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], object]:
-    """Write a surface file again with other values."""
+def values(
+    change: Callable[[np.ndarray], np.ndarray], times: list[float] | None = None
+) -> Callable[[Path], object]:
+    """Write a surface file again with other values, and with the names of other `times`."""
 
     def spoil(path: Path) -> None:
         data = change(read_gifti(path).copy())
+        names = [array.meta.get("Name", "") for array in load_gifti(path).darrays]
+        names = [*names, *("more" for _ in data)] if times is None else map(sample_name, times)
+        names = list(names)[: len(data)]
         path.unlink()
         hemi = "L" if "hemi-L" in path.name or path.name.startswith("gradient-L") else "R"
-        write_gifti(path, data, hemi=hemi, names=[f"{k}" for k in range(len(data))])
+        write_gifti(path, data, hemi=hemi, names=names)
 
     return spoil
 
@@ -64,6 +79,23 @@ def fill(value: float, rows: slice = slice(None)) -> Callable[[np.ndarray], np.n
         return data
 
     return change
+
+
+def sign(study: Any) -> None:
+    """Records that vouch for the files as they are now, as of a program at fault.
+
+    What stands behind the checksums is seen only so.
+    """
+    for path in study.root.glob("*/sub-*/func/*_settings.json"):
+        try:
+            told = json.loads(path.read_text())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(told, dict) and isinstance(told.get("Outputs"), dict):
+            files = {name: path.parents[2] / name for name in told["Outputs"]}
+            told["Outputs"] |= {n: sha256_of_file(p) for n, p in files.items() if p.is_file()}
+            path.unlink()
+            write_sealed(path, told)
 
 
 def edited(**changes: object) -> Callable[[Path], object]:

@@ -51,6 +51,16 @@ def truncated(path: Path) -> None:
     put(path, content[: len(content) * 2 // 3])
 
 
+def one_bit(path: Path) -> None:
+    """What a disk or a transfer does: one bit in the middle, in a digit of JSON."""
+    content = bytearray(path.read_bytes())
+    place = len(content) // 2
+    if path.suffix == ".json":
+        place = next(k for k in range(place, len(content)) if chr(content[k]).isalnum())
+    content[place] ^= 1
+    put(path, bytes(content))
+
+
 def garbled(path: Path) -> None:
     put(path, np.random.default_rng(3).bytes(4096))
 

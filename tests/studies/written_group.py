@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from bids_app.analyses.folder.write import write_settings
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import SAMPLING
 from bids_app.files import write_json
@@ -34,6 +34,7 @@ def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTING
     depth = np.linspace(0, 1, len(layers))[:, np.newaxis] - 0.5
     bump = 0.1 + 0.05 * np.sin(np.arange(len(layers)))[:, np.newaxis]
     folds = bump + 0.1 * depth * y + 0.02 * rng.standard_normal((2, len(layers), len(y)))
+    files = []
     for stat, stim, values in (
         ("r", "", folds.mean(axis=0)),
         *(("r", name, folds[k]) for k, name in enumerate(STIMULI)),
@@ -43,17 +44,15 @@ def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTING
             path = tree.participant_map(
                 label, hemi, "fsaverage5", model="vggish", stat=stat, stim=stim
             )
-            write_gifti(path, half, hemi=hemi, names=list(layers))
-            write_json(sidecar_of(path), {"DataArrays": list(layers)})
-    content = {
-        "SettingsHash": json.dumps(settings),
-        "Settings": settings,
+            files.append(write_gifti(path, half, hemi=hemi, names=list(layers)))
+            files.append(write_json(sidecar_of(path), {"DataArrays": list(layers)}))
+    told = {
         "Stimuli": {name: f"{k}" * 64 for k, name in enumerate(STIMULI)},
         "HeldOutStimuli": STIMULI,
         "DegenerateVertices": 0,
         "ReferenceVertices": 300,
     }
-    write_json(tree.participant_settings(label, "vggish"), content)
+    write_settings(tree, tree.participant_settings(label, "vggish"), settings, files, **told)
 
 
 def write_gradient(folder: Path, values: np.ndarray, name: str = "") -> str:

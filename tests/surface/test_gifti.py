@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError, MissingInputError
-from bids_app.surface.gifti import read_gifti, write_gifti
+from bids_app.surface.gifti import read_gifti, read_named, write_gifti
 
 
 def test_round_trip_keeps_values_names_and_structure(tmp_path):
@@ -28,9 +28,23 @@ def test_time_series_say_their_repetition_time(tmp_path):
 
 def test_same_data_give_the_same_bytes(tmp_path):
     data = np.ones((2, 5))
-    one = write_gifti(tmp_path / "a.func.gii", data, hemi="L", names=["a", "b"])
-    two = write_gifti(tmp_path / "b.func.gii", data, hemi="L", names=["a", "b"])
+    one, two = (
+        write_gifti(tmp_path / folder / "sub-1_hemi-L.func.gii", data, hemi="L", names=["a", "b"])
+        for folder in ("one", "two")
+    )
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_file_says_whose_it_is_and_which(tmp_path):
+    path = tmp_path / "sub-01_hemi-R_stat-r_statmap.func.gii"
+    write_gifti(path, np.ones((2, 5)), hemi="R", names=["a", "b"])
+    read = read_named(path)
+    assert read.names == ["a", "b"]
+    assert read.meta == {
+        "AnatomicalStructurePrimary": "CortexRight",
+        "Title": "sub-01_hemi-R_stat-r_statmap",
+        "SubjectID": "sub-01",
+    }
 
 
 def test_one_array_of_two_dimensions_is_read_as_time_by_vertex(tmp_path):

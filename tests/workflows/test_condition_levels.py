@@ -46,7 +46,7 @@ def study(tmp_path_factory):
     call = arguments(root, "participant", "--contrast", "dissonant-consonant", *regions)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(page, "write_participant_report", lambda *_, **__: root / "no page")
+        patch.setattr(page, "write_participant_report", lambda *_, **__: root / "out" / "README")
         assert main(call) == 0
     return root
 

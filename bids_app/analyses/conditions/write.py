@@ -28,6 +28,9 @@ def write_conditions(
     """Write maps and tables; the settings file comes last and marks completion."""
     writer = ParticipantWriter(tree, record)
     writer.begin()
+    # The name that the settings had in earlier versions.
+    earlier = tree.condition_table(record.participant, "summary.json", desc="settings")
+    earlier.unlink(missing_ok=True)
     rows: list[dict[str, Any]] = [
         {"run": run, "used": False, "reason": why} for run, why in record.skipped.items()
     ]

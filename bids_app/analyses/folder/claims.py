@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.folder.read import RECORD, read_record
+from bids_app.analyses.folder.read import RECORD, broken_outputs, read_completed, read_record
 from bids_app.analyses.folder.records import Record
 from bids_app.config import settings_difference, settings_hash
 from bids_app.errors import InvalidInputError, MusencError
@@ -55,15 +55,16 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def is_current(tree: OutputTree, record: Record) -> bool:
-    """Whether the outputs are complete and were made from these inputs and settings.
+    """Whether the outputs are as they were written, from these inputs and settings.
 
-    A settings file that is damaged says nothing: what it was about is done again.
+    The content of every file counts. A settings file that is damaged says nothing: what it was
+    about is done again.
     """
     path = tree.participant_settings(record.participant, record.model, record.desc)
     if not path.exists():
         return False
     try:
-        stored = read_record(path, **RECORD, Outputs=list)
+        stored = read_completed(path, **RECORD)
     except MusencError as error:
         LOGGER.warning("%s is not what it was, and is made again: %s", path, error.found)
         return False
@@ -72,9 +73,12 @@ def is_current(tree: OutputTree, record: Record) -> bool:
         "Inputs": record.inputs,
         "Stimuli": record.stimuli,
     }
-    return all(stored.get(name) == value for name, value in wanted.items()) and all(
-        (tree.root / str(name)).exists() for name in stored["Outputs"]
-    )
+    if any(stored.get(name) != value for name, value in wanted.items()):
+        return False
+    for file, problem, _ in broken_outputs(tree, stored):
+        LOGGER.warning("%s is not as it was written, and is made again: %s", file, problem)
+        return False
+    return True
 
 
 def check_settings(

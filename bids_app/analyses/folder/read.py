@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.config import settings_hash
 from bids_app.errors import BadDataError, MissingInputError, MusencError
-from bids_app.files import read_json
+from bids_app.files import SEAL, is_sealed, read_json, sha256_of_file
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.tables import read_frame
-from bids_app.outputs import N_VERTICES, OutputTree, hemispheres_of
-from bids_app.surface.gifti import read_gifti
+from bids_app.outputs import (
+    N_VERTICES,
+    STRUCTURES,
+    OutputTree,
+    hemispheres_of,
+    parse_entities,
+    sidecar_of,
+)
+from bids_app.surface.gifti import Gifti, read_named, title_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +34,7 @@ CORRELATION = (-1.0001, 1.0001)
 POSITIVE = (1e-30, np.inf)
 PROBABILITY = (0.0, 1.0)
 """Bounds of the values of maps."""
+NOT_AS_WRITTEN = "A file of an earlier step is not as it was written."
 AGAIN = "delete the file and run the participant level again for this participant"
 
 
@@ -53,6 +62,32 @@ def read_record(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, Any]
     lacking = [key for key, kind in wanted.items() if not isinstance(content.get(key), kind)]
     if lacking:
         raise damaged(path, "keys " + ", ".join(content), ", ".join(lacking))
+    if RECORD.keys() <= wanted.keys():
+        own = settings_hash(content["Settings"])
+        if own != content["SettingsHash"]:
+            raise damaged(path, f"settings of hash {own}", f"of hash {content['SettingsHash']}")
+    return content
+
+
+def read_completed(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, Any]:
+    """The file that marks a result as complete, with the names and checksums of its files.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        As `read_record`, and if the file is not as it was written, or names no checksums.
+    """
+    content = read_record(path, **wanted)
+    if SEAL not in content or not isinstance(content.get("Outputs"), dict):
+        raise BadDataError(
+            "A result of an earlier step names no checksums of its files.",
+            where=path,
+            found="keys " + ", ".join(content),
+            wanted=f"Outputs with checksums, {SEAL}",
+            remedy=f"it is of an earlier version or damaged: {AGAIN}",
+        )
+    if not is_sealed(content):
+        raise damaged(path, "another content", f"the content of {SEAL} {content[SEAL]}")
     return content
 
 
@@ -64,7 +99,7 @@ def read_participant(path: Path, **wanted: type | tuple[type, ...]) -> dict[str,
     MissingInputError, BadDataError
         As `read_record`, and if the mesh is not known.
     """
-    content = read_record(path, **RECORD, **wanted)
+    content = read_completed(path, **RECORD, **wanted)
     space = content["Settings"].get("space")
     if space not in N_VERTICES:
         raise damaged(path, f"space {space}", "one of " + ", ".join(N_VERTICES))
@@ -84,25 +119,43 @@ def need_content(what: str, paths: Sequence[Path]) -> None:
 
 
 def check_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> None:
-    """Whether the files that a settings file names have a content.
+    """Whether the files that a settings file names are as they were written.
 
     Cleaned responses may have been deleted to save space: what needs them says so.
 
     Raises
     ------
-    MissingInputError
+    MissingInputError, BadDataError
     """
-    for name in stored.get("Outputs", []):
-        path = tree.root / str(name)
-        problem = content_problem(path)
-        if problem and (path.is_symlink() or path.exists() or "_desc-clean_" not in path.name):
+    remedy = (
+        "run the participant level again for this participant: it makes again what is not as it "
+        "was written; or leave the participant out with --participant-label"
+    )
+    for path, problem, is_there in broken_outputs(tree, stored):
+        if is_there:
+            raise BadDataError(NOT_AS_WRITTEN, where=path, found=problem, remedy=remedy)
+        if path.is_symlink() or path.exists() or "_desc-clean_" not in path.name:
             raise MissingInputError(
-                "A file of a participant is missing.",
-                where=path,
-                found=problem,
-                remedy="run the participant level again for this participant, or leave the "
-                "participant out with --participant-label",
+                "A file of a participant is missing.", where=path, found=problem, remedy=remedy
             )
+
+
+def broken_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> Iterator[tuple[Path, str, bool]]:
+    """Files that a record names and that are not as they were written, by their checksums.
+
+    Yields
+    ------
+    path : Path
+    problem : str
+    is_there : bool
+        Whether it has a content, but another one.
+    """
+    for name, checksum in stored["Outputs"].items():
+        path = tree.root / name
+        if problem := content_problem(path):
+            yield path, problem, False
+        elif (found := sha256_of_file(path)) != checksum:
+            yield path, f"SHA-256 {found}, not {checksum}", True
 
 
 def read_maps(
@@ -124,15 +177,18 @@ def read_maps(
     Raises
     ------
     MissingInputError, BadDataError
-        If a file cannot be read, is of another shape, holds infinity or nothing but NaN.
+        If a file cannot be read, says of itself that it is another one, is of another shape, holds
+        infinity or nothing but NaN.
     """
     halves: list[NDArray[np.float32]] = []
     for path in hemispheres_of(left):
-        values = read_gifti(path)
+        read = read_named(path)
+        values = read.values
         wanted = (len(values) if n_arrays is None else n_arrays, N_VERTICES[space])
         n_arrays = wanted[0]
         if values.shape != wanted:
             raise damaged(path, f"shape {values.shape}", f"{wanted}: maps and vertices of {space}")
+        _check_identity(path, read)
         low, high = bounds
         if np.isinf(values).any() or (values < low).any() or (values > high).any():
             found = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
@@ -142,6 +198,38 @@ def read_maps(
     if not np.isfinite(both).any():
         raise damaged(left, "nothing but NaN", "finite values inside cortex")
     return both
+
+
+def _check_identity(path: Path, read: Gifti) -> None:
+    """Whether a file is that of this participant, hemisphere and map, with its layers in order.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    told = {"Title": title_of(path)}
+    entities = parse_entities(path)
+    if entities.get("hemi") in STRUCTURES:
+        told = {"AnatomicalStructurePrimary": STRUCTURES[entities["hemi"]], **told}
+    for key, wanted in told.items():
+        if read.meta.get(key) != wanted:
+            raise damaged(path, f"{key}: {read.meta.get(key, 'not there')}", f"{key}: {wanted}")
+    sidecar = read_record(sidecar_of(path))
+    names = [str(name) for name in sidecar.get("DataArrays", ())]
+    if "StimulusTimes" in sidecar and not names:
+        names = [sample_name(time) for time in sidecar["StimulusTimes"]]
+    if read.names != names:
+        raise damaged(path, f"arrays {_some(read.names)}", f"{_some(names)}, as its JSON file says")
+
+
+def sample_name(seconds: float) -> str:
+    """What a sample of cleaned responses is called in its file."""
+    return f"{seconds:.4f} s"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
 
 
 def read_rows(path: Path, columns: Sequence[str], **kinds: type) -> pd.DataFrame:
@@ -171,7 +259,7 @@ def read_rows(path: Path, columns: Sequence[str], **kinds: type) -> pd.DataFrame
 def damaged(path: Path, found: object, wanted: object) -> BadDataError:
     """The error about a file that is not as an earlier step wrote it."""
     return BadDataError(
-        "A file of an earlier step is not as it was written.",
+        NOT_AS_WRITTEN,
         where=path,
         found=found,
         wanted=wanted,

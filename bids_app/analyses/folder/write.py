@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
-from bids_app.files import atomic_path, write_json
+from bids_app.errors import MusencError
+from bids_app.files import (
+    atomic_path,
+    is_sealed,
+    read_json,
+    sha256_of_file,
+    write_json,
+    write_sealed,
+)
 from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, sidecar_of
 from bids_app.plain import cell
 from bids_app.surface.gifti import write_gifti
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -84,11 +96,63 @@ def write_settings(
     written: Sequence[Path],
     **fields: Any,
 ) -> Path:
-    """The file that marks a result as complete, with what `fields` say of it."""
+    """The file that marks a result as complete, with what `fields` say of it.
+
+    Every file `written` is named with its checksum, and the record has one of itself.
+    """
     content = {
         "SettingsHash": settings_hash(dict(settings)),
         "Settings": settings,
         **fields,
-        "Outputs": sorted(str(file.relative_to(tree.root)) for file in written),
+        "Outputs": checksums_of(tree, written),
     }
-    return write_json(path, content)
+    return write_sealed(path, content)
+
+
+def checksums_of(tree: OutputTree, files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files by their names below the output folder, sorted."""
+    return {str(file.relative_to(tree.root)): sha256_of_file(file) for file in sorted(set(files))}
+
+
+class Closing:
+    """The file that marks a result as complete, while the result is made anew.
+
+    Files that the result had before and has no more go when it is complete again, also where a
+    process was killed in between.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    done : Path
+        The file that marks the result as complete.
+    """
+
+    def __init__(self, tree: OutputTree, done: Path) -> None:
+        self.tree, self.done = tree, done
+        self._before = done.with_name(f".{done.name}.before")
+
+    def begin(self) -> None:
+        """From here to `finish` the result is not complete."""
+        with suppress(FileNotFoundError):
+            self.done.replace(self._before)
+
+    def finish(self, settings: Mapping[str, Any], written: Sequence[Path], **fields: Any) -> None:
+        """Remove what is left of before, and write the mark."""
+        for path in self._named_before() - set(written):
+            LOGGER.info("%s is of an earlier result and is removed", path)
+            with suppress(OSError):
+                path.unlink()
+        write_settings(self.tree, self.done, settings, written, **fields)
+        with suppress(OSError):
+            self._before.unlink()
+
+    def _named_before(self) -> set[Path]:
+        """Files of the result before; none where nothing can be trusted to say which."""
+        try:
+            before = read_json(self._before)
+        except MusencError:
+            return set()
+        if not (isinstance(before, dict) and is_sealed(before)):
+            return set()
+        files = {self.tree.root / str(name) for name in before.get("Outputs", ())}
+        return {path for path in files if path.is_file()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from bids_app.analyses.folder.read import RECORD, check_outputs, read_record
+from bids_app.analyses.folder.read import RECORD, check_outputs, read_completed, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import read_encoding
 from bids_app.inputs.estimate import group_memory
@@ -25,7 +25,7 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
 def check_files(
     tree: OutputTree, model: str, participants: Sequence[str], analyses: Sequence[GroupAnalysis]
 ) -> None:
-    """Whether every file that `analyses` will read is there.
+    """Whether every file that `analyses` will read is as it was written.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def check_files(
         label = row.model or model
         for participant in sorted(set(tree.participants_of(label, row.desc)) & set(participants)):
             path = tree.participant_settings(participant, label, row.desc)
-            check_outputs(tree, read_record(path, **RECORD, LeftOut=dict))
+            check_outputs(tree, read_completed(path, **RECORD, LeftOut=dict))
 
 
 def tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:

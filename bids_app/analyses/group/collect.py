@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import (
+    AGAIN,
     CORRELATION,
     POSITIVE,
+    broken_outputs,
+    read_completed,
     read_maps,
     read_participant,
     read_record,
@@ -23,6 +26,7 @@ from bids_app.errors import (
     BadDataError,
     InvalidInputError,
     MissingInputError,
+    MusencError,
     NothingSelectedError,
 )
 from bids_app.features.timing import SAMPLING
@@ -33,9 +37,11 @@ from bids_app.outputs import (
     HEMISPHERES,
     OutputTree,
     has_others_weights,
+    hemispheres_of,
     safe_label,
     sidecar_of,
 )
+from bids_app.statistics import fisher_z
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -197,6 +203,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
                 remedy="run the participant level again, or leave this participant out with "
                 "--participant-label",
             )
+        _check_mean(tree, participant, model, own, profile)
         maps.append(profile)
         rows.append(_row(participant, own, paths, profile))
     return GroupData(
@@ -209,6 +216,51 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
         settings=settings[0]["Settings"],
         rows=rows,
     )
+
+
+MEAN_TOLERANCE = 1e-4
+"""Of correlations; single precision is a thousand times finer."""
+
+
+def _check_mean(
+    tree: OutputTree, participant: str, model: str, own: dict[str, Any], r: NDArray[np.float32]
+) -> None:
+    """Whether accuracy is the mean of that of the held-out stimuli, by Fisher's z or plainly.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    space, held_out = str(own["Settings"]["space"]), own["HeldOutStimuli"]
+    fisher, plain = np.zeros(r.shape), np.zeros(r.shape)
+    for held in held_out:
+        fold = _read_fold(tree, participant, model, space, str(held), "r", len(r))
+        fisher += fisher_z(fold) / len(held_out)
+        plain += fold / len(held_out)
+    fisher = np.tanh(fisher)
+    apart = np.minimum(np.abs(fisher - r), np.abs(plain - r))
+    other = np.isfinite(r) != np.isfinite(plain)
+    if held_out and (other.any() or (apart > MEAN_TOLERANCE).any()):
+        layer, vertex = np.unravel_index(np.nanargmax(np.where(other, np.inf, apart)), r.shape)
+        left = tree.participant_map(participant, HEMISPHERES[0], space, model=model, stat="r")
+        n_left = r.shape[1] // 2
+        raise BadDataError(
+            "The accuracy of a participant is not the mean of its held-out stimuli.",
+            where=hemispheres_of(left)[int(vertex >= n_left)],
+            found=f"{r[layer, vertex]:.4g} in array {layer + 1}, vertex {vertex % n_left}",
+            wanted=f"{fisher[layer, vertex]:.4g}, from {', '.join(map(str, held_out))}",
+            remedy=AGAIN,
+        )
+
+
+def _read_fold(
+    tree: OutputTree, participant: str, model: str, space: str, held: str, stat: str, n_layers: int
+) -> NDArray[np.float32]:
+    left = tree.participant_map(
+        participant, HEMISPHERES[0], space, model=model, stat=stat, stim=safe_label(held)
+    )
+    bounds = POSITIVE if stat == "alpha" else CORRELATION
+    return read_maps(left, space, n_arrays=n_layers, bounds=bounds)
 
 
 def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.float32]:
@@ -226,16 +278,17 @@ def load_fold_maps(tree: OutputTree, data: GroupData, stat: str) -> NDArray[np.f
     """
     if data.fold_files:
         return np.asarray(load_array(data.fold_files[stat], mapped=True))
-
-    def read(participant: str, held: str) -> NDArray[np.float32]:
-        left = tree.participant_map(
-            participant, "L", data.space, model=data.model, stat=stat, stim=safe_label(held)
-        )
-        bounds = POSITIVE if stat == "alpha" else CORRELATION
-        return read_maps(left, data.space, n_arrays=len(data.layer_names), bounds=bounds)
-
+    n_layers = len(data.layer_names)
     return np.stack(
-        [np.stack([read(person, held) for held in data.held_out]) for person in data.participants]
+        [
+            np.stack(
+                [
+                    _read_fold(tree, person, data.model, data.space, held, stat, n_layers)
+                    for held in data.held_out
+                ]
+            )
+            for person in data.participants
+        ]
     )
 
 
@@ -261,8 +314,7 @@ def check_same_settings(
             raise InvalidInputError(
                 "Participants were analyzed with different settings.",
                 where=where,
-                found="; ".join(settings_difference(first["Settings"], own["Settings"]))
-                or f"the same settings, but SettingsHash {own['SettingsHash']}",
+                found="; ".join(settings_difference(first["Settings"], own["Settings"])),
                 wanted=f"the settings of sub-{participants[0]}",
                 remedy="run the participant level again with the same settings for everybody",
             )
@@ -304,11 +356,21 @@ class Basis(Protocol):
 
 
 def same_inputs(tree: OutputTree, data: Basis, desc: str = "") -> bool:
-    """Whether the folder has a group result of the same participants and maps."""
+    """Whether the folder has a group result of the same participants and maps, as it was written.
+
+    One that is not as it was written is told, and made anew like one that is not there.
+    """
     path = tree.group_table("settings.json", model=data.model, desc=desc)
     if not path.is_file():
         return False
-    known = read_record(path, Participants=list)
+    try:
+        known = read_completed(path, Participants=list)
+    except MusencError as error:
+        LOGGER.warning("group: %s is not taken over: %s", path, error.found)
+        return False
+    for file, problem, _ in broken_outputs(tree, known):
+        LOGGER.warning("group: %s is not taken over: %s", file, problem)
+        return False
     maps = {row["participant_id"]: row["sha256_left"] for row in data.rows}
     return sorted(known["Participants"]) == sorted(maps) and known.get("InputsSHA256") == maps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import ArrayLike
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import read_record
-from bids_app.analyses.folder.write import write_map, write_settings, write_table
+from bids_app.analyses.folder.write import Closing, write_map, write_table
 from bids_app.analyses.group.analysis import call
 from bids_app.config import settings_hash
+from bids_app.files import sha256_of_file
 from bids_app.outputs import (
     OutputTree,
     fitted_label,
@@ -22,6 +24,8 @@ from bids_app.outputs import (
     labeled,
     map_sidecar,
 )
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 TRAINED_ON_OTHERS = (
     "weights and penalties from the mean z-scored response of all other participants, scored on "
@@ -76,6 +80,7 @@ class GroupWriter:
     ) -> None:
         self.tree, self.label = tree, label
         self.done = tree.group_table("settings.json", model=data.model, desc=labeled(desc, label))
+        self._closing = Closing(tree, self.done)
         self.settings = dict(settings)
         self.model, self.space = data.model, data.space
         self.participants = [f"sub-{name}" for name in data.participants]
@@ -159,7 +164,7 @@ class GroupWriter:
 
     def begin(self) -> None:
         """From here to `finish` the analysis is not complete."""
-        self.done.unlink(missing_ok=True)
+        self._closing.begin()
 
     def finish(self, **fields: Any) -> None:
         """The file that marks the analysis as complete, with what `fields` say of it.
@@ -171,15 +176,19 @@ class GroupWriter:
             for path in rest:
                 path.unlink()
             rest = []
+        for path in [path for path in rest if sha256_of_file(path) != self.held.get(path)]:
+            LOGGER.warning("group: %s is not as it was written, and is removed", path)
+            rest.remove(path)
+            path.unlink()
         inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
         stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
         told = {"Participants": self.participants, **inputs, **stays, **self.weights, **fields}
-        write_settings(self.tree, self.done, self.settings, [*self.written, *rest], **told)
+        self._closing.finish(self.settings, [*self.written, *rest], **told)
         self.written.append(self.done)
 
     def _earlier(self) -> list[Path]:
         """Files of the result that is there; `same` says whether it is of the same inputs."""
-        self.same = False
+        self.same, self.held = False, dict[Path, str]()
         if not self.done.is_file():
             return []
         known = read_record(self.done, Participants=list)
@@ -189,9 +198,12 @@ class GroupWriter:
             and known.get("InputsSHA256", {}) == self.inputs
         )
         # Files of no model may be another one's; participants' files are never the group's.
+        outputs = known.get("Outputs")
+        if isinstance(outputs, dict):
+            self.held = {self.tree.root / name: str(sha) for name, sha in outputs.items()}
         return [
             self.tree.root / str(name)
-            for name in known.get("Outputs") or []
+            for name in outputs or []
             if str(name).startswith(("group_", "tpl-"))
             and ".." not in str(name)
             and f"model-{self.model}_" in str(name)

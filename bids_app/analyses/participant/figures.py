@@ -55,13 +55,17 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
 
 def copy_stimulus_figures(
     grams: FeatureGrams, output_dir: Path, participant: str, stimuli: Iterable[str]
-) -> None:
+) -> list[Path]:
     """Put the pictures of the stimuli a participant heard where the page looks for them."""
+    copied = []
     for label in stimuli:
         source = drawn_stimulus(grams, label)
         if source.exists():
-            with atomic_path(stimulus_figure_path(output_dir, participant, label)) as temporary:
+            target = stimulus_figure_path(output_dir, participant, label)
+            with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
+            copied.append(target)
+    return copied
 
 
 def drawn_stimulus(grams: FeatureGrams, label: str) -> Path:

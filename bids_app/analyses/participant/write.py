@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
+from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import (
     ParticipantAnalysis,
@@ -24,6 +26,8 @@ from bids_app.inputs.estimate import FLOAT, Cost, response_memory
 from bids_app.outputs import OutputTree, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 
 def write_participant(
@@ -88,10 +92,19 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
             "Sources": list(record.sources),
             "SettingsHash": settings_hash(settings),
         }
-        names = [f"{t:.4f} s" for t in block.times]
+        names = [sample_name(t) for t in block.times]
         parts.append(Part("presentation", entities, names, of=block, sidecar=sidecar, tr=block.tr))
     writer.write(RESPONSES, prepared, parts)
+    _remove_others(tree, record, writer.written)
     return writer.written
+
+
+def _remove_others(tree: OutputTree, record: Record, written: Sequence[Path]) -> None:
+    """Responses to what the participant no longer heard: who reads all would read them too."""
+    for path in sorted(tree.participant_dir(record.participant).iterdir()):
+        if path.name.split(".")[0].endswith("_desc-clean_bold") and path not in written:
+            LOGGER.info("%s is of an earlier result and is removed", path)
+            path.unlink(missing_ok=True)
 
 
 def presentations(stimuli: Sequence[str]) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bids_app.analyses.declare import MapOutput, Part, Rows, TableOutput
 from bids_app.analyses.folder.records import Record
-from bids_app.analyses.folder.write import described, write_map, write_rows, write_settings
+from bids_app.analyses.folder.write import Closing, described, write_map, write_rows
 from bids_app.analyses.participant.analysis import (
     ParticipantAnalysis,
     map_entities,
@@ -38,11 +38,12 @@ class ParticipantWriter:
     ) -> None:
         self.tree, self.record, self.common = tree, record, common or {}
         self.done = tree.participant_settings(record.participant, record.model, record.desc)
+        self._closing = Closing(tree, self.done)
         self.written: list[Path] = []
 
     def begin(self) -> None:
         """From here to `finish` the result is not complete."""
-        self.done.unlink(missing_ok=True)
+        self._closing.begin()
 
     def write(self, analysis: ParticipantAnalysis, result: Any, parts: Iterable[Part]) -> None:
         """All maps and tables that are declared and that the result has."""
@@ -63,7 +64,7 @@ class ParticipantWriter:
 
     def finish(self, **fields: Any) -> list[Path]:
         """The file that marks completion, with what `fields` say of the result; all files."""
-        write_settings(self.tree, self.done, self.record.settings, self.written, **fields)
+        self._closing.finish(self.record.settings, self.written, **fields)
         return [*self.written, self.done]
 
     def _map(self, output: MapOutput, part: Part, holder: Any) -> None:

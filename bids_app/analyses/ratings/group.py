@@ -16,6 +16,7 @@ from bids_app.analyses.folder.read import (
     CORRELATION,
     RECORD,
     damaged,
+    read_completed,
     read_maps,
     read_participant,
     read_record,
@@ -175,7 +176,7 @@ def _test_maps(
     """
     stored = _stored(tree, participants, EMOTION_LABEL, "")
     space = next((str(s["Settings"]["space"]) for s in stored.values()), "")
-    found = {p: _effect_files(tree, p, space) for p in stored}
+    found = {p: _effect_files(tree, p, space, own["Outputs"]) for p, own in stored.items()}
     wanted = list(dict.fromkeys(shown for files in found.values() for shown in files))
     left_out = {p: "no rating analysis in the output folder" for p in participants}
     kept = []
@@ -224,7 +225,7 @@ def _stored(
         path = tree.participant_settings(p, model, desc)
         # Tables belong to no mesh.
         found[p] = (
-            read_record(path, LeftOut=dict, **RECORD)
+            read_completed(path, LeftOut=dict, **RECORD)
             if desc
             else read_participant(path, LeftOut=dict)
         )
@@ -256,10 +257,13 @@ def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -
         )
 
 
-def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[tuple[Place, str], Path]:
+def _effect_files(
+    tree: OutputTree, participant: str, space: str, outputs: Mapping[str, str]
+) -> dict[tuple[Place, str], Path]:
     """Left hemisphere of each effect by place and title; maps of delays are left to participants.
 
-    Both count: a map whose title is another one is another map.
+    Both count: a map whose title is another one is another map. What the record does not name
+    among its `outputs` is nobody's.
     """
     one = tree.participant_map(
         participant, "L", space, model=EMOTION_LABEL, feature="*", stat="effect"
@@ -268,7 +272,7 @@ def _effect_files(tree: OutputTree, participant: str, space: str) -> dict[tuple[
     for path in sorted(one.parent.glob(one.name.replace("_statmap", "*_statmap"))):
         entities = parse_entities(path)
         place = (entities["feature"], entities.get("desc", ""))
-        if place[1] != DELAYS:
+        if place[1] != DELAYS and str(path.relative_to(tree.root)) in outputs:
             names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
             found[place, str(names[0] if names else "")] = path
     return found

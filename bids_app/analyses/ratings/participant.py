@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bids_app.analyses.folder.read import read_record
+from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.responses import Block
@@ -24,8 +24,7 @@ from bids_app.errors import BadDataError, MissingInputError, reason_of
 from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.ratings import RatingSet
 from bids_app.inputs.records import BoldRun, StudyPlan
-from bids_app.outputs import OutputTree, hemispheres_of, sidecar_of
-from bids_app.surface.gifti import read_gifti
+from bids_app.outputs import OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -56,7 +55,7 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
             sidecar_of(left), Stimulus=str, StimulusTimes=list, RepetitionTime=(int, float)
         )
         times = np.asarray(told["StimulusTimes"], dtype=np.float64)
-        values = np.hstack([read_gifti(path) for path in hemispheres_of(left)])
+        values = read_maps(left, space, n_arrays=len(times))
         blocks.append(Block(told["Stimulus"], left.name, told["RepetitionTime"], times, values))
     if not blocks:
         raise MissingInputError(

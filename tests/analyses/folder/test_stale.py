@@ -7,6 +7,7 @@ from bids_app.workflows.group_level import init_group_level_wf
 from bids_app.workflows.steps import Step, handed_on, step
 from nipype.interfaces.utility import Merge
 
+from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.isc import group_isc
 from bids_app.cli.parser import parse_config
@@ -42,7 +43,7 @@ def test_responses_that_come_later_are_seen(tmp_path):
         values = (shared + 0.5 * rng.standard_normal(shared.shape)).astype(np.float32)
         for hemi, half in zip("LR", np.split(values, 2, axis=1), strict=True):
             path = tree.participant_bold(person, hemi, "fsaverage3", stim="happy")
-            write_gifti(path, half, hemi=hemi, names=[str(k) for k in range(30)], tr=1.0)
+            write_gifti(path, half, hemi=hemi, names=[sample_name(k) for k in range(30)], tr=1.0)
             times = {"StimulusTimes": list(range(30)), "RepetitionTime": 1.0}
             write_json(sidecar_of(path), times)
     assert run().result.pairwise.min() > 0.4

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.group.clock import Clock, match_clocks, same_rate, share_clock
 from bids_app.analyses.group.isc import group_isc
 from bids_app.config import Statistics
@@ -118,7 +119,7 @@ def folder(tmp_path):
         values[person] = own
         for hemi, half in zip("LR", np.split(own, 2, axis=1), strict=True):
             path = tree.participant_bold(person, hemi, "fsaverage3", stim="happy")
-            write_gifti(path, half, hemi=hemi, names=[str(k) for k in range(len(own))], tr=tr)
+            write_gifti(path, half, hemi=hemi, names=[sample_name(t) for t in times], tr=tr)
             write_json(sidecar_of(path), {"StimulusTimes": times.tolist(), "RepetitionTime": tr})
     return SimpleNamespace(tree=tree, values=values)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group.collect import load_group
 from bids_app.analyses.group.preference import N_BOOTSTRAP, best_layer_stability
 from bids_app.analyses.participant.layers import fit_layers
@@ -22,7 +23,6 @@ from bids_app.config import Model, Statistics
 from bids_app.encoding import noise_null
 from bids_app.errors import InvalidInputError
 from bids_app.features.timing import SAMPLING, drift_basis
-from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.preference import preferred_layer
 from bids_app.seeds import generator
@@ -132,18 +132,16 @@ def test_folds_of_many_pieces_do_not_follow_jitter():
 
 def test_another_recording_under_the_same_name_is_an_error(tmp_path):
     tree = OutputTree(tmp_path)
+    settings = {"space": "fsaverage5", "layer_depth": [0.0], "sampling": SAMPLING}
     content = {
-        "SettingsHash": "0",
-        "Settings": {"space": "fsaverage5", "layer_depth": [0.0], "sampling": SAMPLING},
-        "Stimuli": {"happy": "a", "sad": "b"},
         "HeldOutStimuli": ["happy", "sad"],
         "DegenerateVertices": 0,
         "ReferenceVertices": 0,
     }
-    write_json(tree.participant_settings("01", "vggish"), content)
-    write_json(
-        tree.participant_settings("02", "vggish"), content | {"Stimuli": {"happy": "c", "sad": "b"}}
-    )
+    for who, happy in (("01", "a"), ("02", "c")):
+        path = tree.participant_settings(who, "vggish")
+        heard = {"happy": happy, "sad": "b"}
+        write_settings(tree, path, settings, [], **content, Stimuli=heard)
     with pytest.raises(InvalidInputError, match="happy"):
         load_group(tree, "vggish", ["01", "02"])
 
@@ -168,15 +166,14 @@ def test_a_model_of_too_few_layers_has_no_preference_and_a_reason():
 def test_maps_that_do_not_tell_the_depth_of_their_layers_are_refused(tmp_path):
     tree = OutputTree(tmp_path)
     content = {
-        "SettingsHash": "0",
-        "Settings": {"space": "fsaverage5"},
         "Stimuli": {"happy": "a"},
         "HeldOutStimuli": ["happy"],
         "DegenerateVertices": 0,
         "ReferenceVertices": 0,
     }
     for who in ("01", "02"):
-        write_json(tree.participant_settings(who, "vggish"), content)
+        path = tree.participant_settings(who, "vggish")
+        write_settings(tree, path, {"space": "fsaverage5"}, [], **content)
     with pytest.raises(InvalidInputError, match=r"(?s)depth of their layers.*earlier version"):
         load_group(tree, "vggish", ["01", "02"])
 

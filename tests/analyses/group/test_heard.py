@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from written_group import write_features
 
+from bids_app.analyses.folder.read import sample_name
+from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group.heard import (
     Presentations,
     collect_heard,
@@ -35,8 +37,9 @@ def write_response(tree, participant, stimulus, *, n=6, onset=0.4, tr=1.0, run="
         path = tree.participant_bold(participant, hemi, SPACE, stim=stimulus, run=run)
         values = np.full((n, N_HALF), float(run or 0), dtype=np.float32)
         values[:, 1] = np.arange(n) if fill is None else fill
-        write_gifti(path, values, hemi=hemi, names=[str(k) for k in range(n)])
-        told = {"StimulusTimes": (onset + tr * np.arange(n)).tolist(), "RepetitionTime": tr}
+        times = onset + tr * np.arange(n)
+        write_gifti(path, values, hemi=hemi, names=[sample_name(t) for t in times])
+        told = {"StimulusTimes": times.tolist(), "RepetitionTime": tr}
         write_json(sidecar_of(path), told)
 
 
@@ -98,15 +101,14 @@ def study(tmp_path):
         for run in ("1", "2") if label == "03" else ("",):
             write_response(tree, label, "sad", onset=onset, tr=tr, run=run)
         content = {
-            "SettingsHash": "0",
-            "Settings": {"space": SPACE},
             "Stimuli": {"happy": "a", "sad": "b"},
             "HeldOutStimuli": ["happy", "sad"],
             "DegenerateVertices": 0,
             "ReferenceVertices": 0,
             "FeaturesFolder": "vggish-0",
         }
-        write_json(tree.participant_settings(label, "vggish"), content)
+        path = tree.participant_settings(label, "vggish")
+        write_settings(tree, path, {"space": SPACE}, [], **content)
     data = SimpleNamespace(
         participants=people, model="vggish", stimuli=["happy", "sad"], space=SPACE
     )
