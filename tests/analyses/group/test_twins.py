@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from test_over_music import EVERYBODY, N_PEOPLE, N_VERTICES, make_side, summaries_of
 
+from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group import over_music, twins
 from bids_app.analyses.group.twins import TwinComparison, compare_with_twins, find_twins
-from bids_app.files import write_json
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest
 from bids_app.outputs import OutputTree
 
@@ -26,14 +26,13 @@ def write_participant(root, participant, model, *, network="VGGish", untrained=F
     content = {
         "Participant": participant,
         "Features": {"Network": network, "Untrained": untrained},
-        "Settings": {"features": "vggish", "weights_sha256": model} | known,
-        "SettingsHash": "h",
         "Stimuli": {},
         "HeldOutStimuli": [],
         "DegenerateVertices": 0,
         "ReferenceVertices": 0,
     }
-    write_json(tree.participant_settings(participant, model), content)
+    own = {"features": "vggish", "weights_sha256": model} | known
+    write_settings(tree, tree.participant_settings(participant, model), own, [], **content)
     layers = tree.participant_settings(participant, model).name.replace(
         "settings.json", "desc-layers_summary.tsv"
     )
