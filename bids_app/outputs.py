@@ -170,15 +170,20 @@ def parse_entities(path: Path) -> dict[str, str]:
 
 
 def pybids_config() -> dict[str, Any]:
-    """Entity configuration to add to pybids' own, which drops these entities without a word.
+    """Entities that the installed pybids does not know, and drops without a word.
 
-    Use as ``BIDSLayout(path, config=["bids", "derivatives", pybids_config()])``.
+    Use as ``BIDSLayout(path, config=["bids", "derivatives", pybids_config()], validate=False)``:
+    all three are needed, since a list of configurations replaces pybids' own.
     """
-    names = ("stim", "model", "feature", "stat")
+    from bids.layout import Config
+
+    # An entity that two configurations name is an error of pybids; `model` is known since 0.17.
+    known = {name for base in ("bids", "derivatives") for name in Config.load(base).entities}
+    names = [name for name in ("stim", "model", "feature", "stat", "tpl") if name not in known]
     return {
         "name": "musenc",
         "entities": [
-            {"name": name, "pattern": rf"[_/\\]+{name}-([a-zA-Z0-9+]+)"} for name in names
+            {"name": name, "pattern": rf"(?:^|[_/\\]){name}-([a-zA-Z0-9+]+)"} for name in names
         ],
     }
 

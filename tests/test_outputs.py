@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bids.layout import parse_file_entities
+from bids.layout import BIDSLayout, parse_file_entities
 from bids.layout.models import Config as PybidsConfig
 
 from bids_app.errors import CannotWriteError
@@ -96,6 +96,27 @@ def test_pybids_keeps_every_entity_with_our_configuration(tmp_path):
     assert found["model"] == "vggish"
     assert found["desc"] == "layerpref"
     assert found["hemi"] == "L"
+
+
+def test_pybids_finds_the_maps_of_both_levels_as_documented(tmp_path):
+    tree = OutputTree(tmp_path)
+    write_dataset_files(tree, sources=[{"Name": "raw", "URL": "file:///x"}], suffixes=["statmap"])
+    one = {"model": "vggish", "stat": "slope", "desc": "layerpref"}
+    paths = [
+        tree.participant_map("01", "L", "fsaverage5", stim="happy", **one),
+        tree.group_map("R", "fsaverage5", **one),
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    layout = BIDSLayout(tmp_path, config=["bids", "derivatives", pybids_config()], validate=False)
+    (own,) = layout.get(subject="01", stat="slope", stim="happy")
+    (group,) = layout.get(tpl="fsaverage", stat="slope")
+    told = [one.get_entities() for one in (own, group)]
+    for found, hemi in zip(told, "LR", strict=True):
+        assert {found["model"], found["desc"], found["hemi"]} == {"vggish", "layerpref", hemi}
+    assert told[0]["space"] == "fsaverage5"
+    assert told[1]["den"] == "10k"
 
 
 @pytest.mark.parametrize(
