@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -409,6 +410,14 @@ def write_dataset_files(
         write_text(tree.root / "README", README)
 
 
+def running_container() -> dict[str, str]:
+    """The container of this process, as its runtime tells it; empty where none does."""
+    for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        if image := os.environ.get(name):
+            return {"Type": "singularity", "URI": Path(image).name}
+    return {"Type": "docker"} if Path("/.dockerenv").exists() else {}
+
+
 def dataset_description(
     sources: list[dict[str, str]], authors: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -424,9 +433,13 @@ def dataset_description(
                 "Name": "musenc-bidsapp",
                 "Version": __version__,
                 "CodeURL": "https://github.com/musenc/musenc-bidsapp",
+                **({"Container": container} if (container := running_container()) else {}),
             }
         ],
-        "SourceDatasets": [{"URL": source["URL"]} for source in sources],
+        "SourceDatasets": [
+            {key: source[key] for key in ("URL", "DOI", "Version") if key in source}
+            for source in sources
+        ],
         "DatasetLinks": {
             **{source["Name"]: source["URL"] for source in sources},
             "templateflow": "https://github.com/templateflow/templateflow",

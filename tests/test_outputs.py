@@ -11,6 +11,7 @@ from bids_app.outputs import (
     ALIGNMENT_DESC,
     PARCELS_DESC,
     OutputTree,
+    dataset_description,
     files_label,
     join_entities,
     parse_entities,
@@ -124,6 +125,20 @@ def test_pybids_finds_the_maps_of_both_levels_as_documented(tmp_path):
 )
 def test_safe_label(text, label):
     assert safe_label(text) == label
+
+
+def test_sources_have_version_and_doi_and_the_container_is_told(monkeypatch):
+    source = {"Name": "fmriprep", "URL": "file:///x", "Version": "fMRIPrep 23.1.4", "DOI": "10.1/a"}
+    monkeypatch.setenv("APPTAINER_CONTAINER", "/images/musenc_0.1.0.sif")
+    told = dataset_description([source, {"Name": "raw", "URL": "file:///y"}])
+    assert told["SourceDatasets"] == [
+        {"URL": "file:///x", "DOI": "10.1/a", "Version": "fMRIPrep 23.1.4"},
+        {"URL": "file:///y"},
+    ]
+    assert told["GeneratedBy"][0]["Container"] == {
+        "Type": "singularity",
+        "URI": "musenc_0.1.0.sif",
+    }
 
 
 def test_write_dataset_files_and_refuse_a_foreign_folder(tmp_path):
