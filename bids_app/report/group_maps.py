@@ -7,7 +7,7 @@ import numpy as np
 from bids_app.group.claims import holds
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.fading import LEGEND, group_fading
-from bids_app.report.group_details import music_check_text, stability_text
+from bids_app.report.group_details import left_out, music_check_text, stability_text
 from bids_app.report.layer_maps import (
     curvature_picture,
     doubt_blocks,
@@ -119,10 +119,15 @@ def tfce_text(files: GroupFiles) -> Block:
 
 
 def prevalence_section(files: GroupFiles) -> list[Section]:
-    """How many participants are predicted by themselves; none where that is not known."""
-    if not files.file("summary.tsv", desc="prevalence").is_file():
+    """How many participants are predicted by themselves; no section where nobody counted."""
+    path = files.file("summary.tsv", desc="prevalence")
+    if not path.is_file():
         return []
     section = Section("prevalence", "How many participants show it")
+    if not files.cells(path)[1]:
+        reason = "; ".join(left_out(files, "prevalence")) or "nothing was counted"
+        section.blocks.append(Missing("participants who show it", reason))
+        return [section]
     section.add("participants who show it", lambda: prevalence_blocks(files))
     section.add("prevalence of every vertex", lambda: prevalence_picture(files, files.mesh))
     return [section]

@@ -323,7 +323,7 @@ _OUTPUTS = (
         "summary",
         "analyses",
         {
-            "analysis": "isc, music (null over music), alignment or mask",
+            "analysis": "isc, music (null over music), prevalence, alignment or mask",
             "part": "stimulus, or part of the analysis",
             "state": "done or left out",
             "reason": "why it was left out",

@@ -82,7 +82,7 @@ class GroupAnalysis:
         Why there is nothing to do; empty where there is. Its parameters are ``row``, ``tree``,
         ``model``, ``participants`` and ``config``.
     of_weights : bool
-        Whether it rests on the models' accuracies, and so is done for the others' weights too.
+        Whether it rests on the models' weights, and so is done for those of the others too.
     page : Shown
         Its parts of the page.
     """

@@ -41,6 +41,8 @@ from bids_app.outputs import (
     CLAIMS_DESC,
     TWINS_DESC,
     OutputTree,
+    fitted_label,
+    has_others_weights,
     labeled,
     told_label,
 )
@@ -186,7 +188,7 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         f"No vertex of {model} is predicted",
         tests,
         unit="an accuracy (r, best vertex) of",
-        caveats=told.get("Caveats", ()),
+        caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
     return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]))]
 
@@ -209,6 +211,7 @@ def _candidates(files: GroupFiles) -> list[_Candidate]:
     caveats = [MASKS[group["mask"]]] if group.get("mask") in MASKS else []
     if stale := outdated(files, files.analysis(labeled(ALIGNMENT_DESC, files.gradient))):
         caveats.append(stale)
+    caveats += _other_people(files)
     found = []
     for measure, told in group["tests"].items():
         own = measure in (SLOPE, CURVATURE)
@@ -268,6 +271,23 @@ def _beside_twins(files: GroupFiles) -> list[_Candidate]:
             files.settings.get("Settings", {}),
         )
     ]
+
+
+def _other_people(files: GroupFiles) -> list[str]:
+    """That results with the others' weights are not of those with own weights, and of whom."""
+    if not has_others_weights(files.model):
+        return []
+    path = files.tree.group_table("settings.json", model=fitted_label(files.model))
+    own = files.json(path).get("Participants", []) if path.is_file() else []
+    here = files.settings.get("Participants", [])
+    told = [
+        f"{how} {', '.join(sorted(labels))}"
+        for how, labels in (("without", set(own) - set(here)), ("with", set(here) - set(own)))
+        if own and labels
+    ]
+    if not told:
+        return []
+    return [f"With the others' weights it is not of the same participants: {' and '.join(told)}."]
 
 
 def is_primary(files: GroupFiles) -> bool:

@@ -169,5 +169,6 @@ PREVALENCE = GroupAnalysis(
     "prevalence",
     group_prevalence,
     _OUTPUTS,
+    of_weights=False,
     page=Shown(sections=(prevalence_section,)),
 )

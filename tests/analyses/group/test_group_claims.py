@@ -327,3 +327,17 @@ def test_untrained_twins_join_the_family_and_need_people_and_music(tmp_path):
 def told_claims_after(root):
     write_claims(root)
     return told_claims(root)
+
+
+def test_results_of_other_people_than_those_of_own_weights_say_so(tmp_path):
+    for model in ("vggish", "vggish+others"):
+        write_model(tmp_path, model)
+        write_gradient(tmp_path, model=model)
+    path = OutputTree(tmp_path).group_table("settings.json", model="vggish")
+    content = read_json(path)
+    write_json(path, content | {"Participants": [*content["Participants"], "sub-99"]})
+    told = {(one.model, one.measure): one.decision.sentence for one in collect_claims(tmp_path)}
+    words = "it is not of the same participants: without sub-99."
+    for measure in ("accuracy", "slope"):
+        assert words in told["vggish+others", measure]
+        assert words not in told["vggish", measure]

@@ -10,7 +10,8 @@ from written_group import LAYERS, write_participant
 
 from bids_app.analyses.group.collect import load_group
 from bids_app.analyses.group.prevalence import group_prevalence
-from bids_app.outputs import OutputTree
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
 
 PEOPLE = ["01", "02", "03", "04"]
@@ -34,6 +35,7 @@ def write_p(tree, label, strong):
             p[0, 8] = 0.04
         path = tree.participant_map(label, hemi, "fsaverage5", model="vggish", stat="p")
         write_gifti(path, p, hemi=hemi, names=LAYERS)
+        write_json(sidecar_of(path), {"DataArrays": LAYERS})
 
 
 def test_counts_shares_and_intervals(written):
