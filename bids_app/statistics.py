@@ -156,3 +156,20 @@ def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> N
             )
             p = np.where(beyond > 0, (1 + n_tail) / (1 + n_draws) * tail, p)
     return np.where(np.isnan(observed), np.nan, p)
+
+
+def p_number(p: float) -> str:
+    """A p as papers have it: .012, .0004, < .0001, 1; ``n/a`` where there is none."""
+    if not np.isfinite(p):
+        return "n/a"
+    if p < 0.00005:
+        return "< .0001"
+    if p > 0.9995:
+        return "1"
+    return f"{p:.{3 if p >= 0.001 else 4}f}"[1:]
+
+
+def p_told(p: float) -> str:
+    """``p = .012``, ``p < .0001`` or ``p n/a``."""
+    text = p_number(p)
+    return f"p {text}" if text.startswith(("<", "n")) else f"p = {text}"

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError
-from bids_app.statistics import benjamini_hochberg, finite_mean, fisher_mean, fisher_z
+from bids_app.statistics import (
+    benjamini_hochberg,
+    finite_mean,
+    fisher_mean,
+    fisher_z,
+    p_number,
+    p_told,
+)
 
 
 def test_fisher_z_is_finite_where_correlations_are_perfect():
@@ -55,3 +62,22 @@ def test_benjamini_hochberg_without_tests_and_outside_the_range():
     assert np.isnan(benjamini_hochberg([np.nan, np.nan])).all()
     with pytest.raises(BadDataError, match=r"between 0 and 1(.|\n)*0.5 to 1.2"):
         benjamini_hochberg([0.5, np.nan, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0312, ".031"),
+        (0.001, ".001"),
+        (9.99e-4, ".0010"),
+        (1 / 10_001, ".0001"),
+        (4e-5, "< .0001"),
+        (0.0, "< .0001"),
+        (1.0, "1"),
+        (0.99999, "1"),
+        (float("nan"), "n/a"),
+    ],
+)
+def test_p_is_told_in_one_style(p, text):
+    assert p_number(p) == text
+    assert p_told(p) == (f"p {text}" if text[0] in "<n" else f"p = {text}")

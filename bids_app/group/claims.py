@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bids_app.errors import BadDataError, check_shape
 from bids_app.group.alignment import two_sided_p
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import SIGNIFICANCE, p_number, p_told
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -202,7 +202,7 @@ def decide(claim: Claim) -> Decision:
 
 
 def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, claimed: bool) -> str:
-    numbers = ", ".join(f"{test.level} p = {_number(test.p)}" for test in tests if test.tested)
+    numbers = ", ".join(f"{test.level} {p_told(test.p)}" for test in tests if test.tested)
     corrected = f"corrected over {claim.family}" if claim.family and numbers else ""
     inside = "; ".join(filter(None, (claim.detail, numbers, corrected)))
     told = f" ({inside})" if inside else ""
@@ -224,7 +224,7 @@ def _reasons(tests: Sequence[LevelTest]) -> list[str]:
         if not test.tested
     ]
     told += [
-        f"no result was possible over {test.level} (no p below {_number(test.smallest)} with so"
+        f"no result was possible over {test.level} (no p below {p_number(test.smallest)} with so"
         " few)"
         for test in tests
         if test.tested and not test.possible
@@ -240,11 +240,7 @@ def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:
     music = next(test for test in tests if test.level == MUSIC)
     if not music.tested or not np.isfinite(music.sd):
         return []
-    return [f"The music alone could have shown {claim.unit} {_number(music.detectable)}."]
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if value >= 0.001 else f"{value:.2g}"
+    return [f"The music alone could have shown {claim.unit} {music.detectable:.3g}."]
 
 
 def holds(*p: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -30,10 +30,12 @@ from bids_app.report.page import (
     Table,
     Text,
     Verdict,
+    named_number,
     number,
     picture,
 )
 from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
+from bids_app.statistics import p_told
 from bids_app.surface.mesh import SurfaceMesh
 
 
@@ -80,13 +82,13 @@ def alignment_facts(files: GroupFiles) -> list[Block]:
             "The same given accuracy",
             _pair(group, "rho_mean_partial", "p_spin_partial", "spin p")
             if "rho_mean_partial" in group
-            else f"spin p = {_value(group, 'p_spin_partial')}",
+            else f"spin {_p(group, 'p_spin_partial')}",
         ),
         (
             "Interval over participants",
             f"{_value(group, 'ci_low')} to {_value(group, 'ci_high')} (95 %, bootstrap)",
         ),
-        ("t over participants", f"{_value(group, 't')}, p = {_value(group, 'p_t')}"),
+        ("t over participants", f"{_value(group, 't')}, {_p(group, 'p_t')}"),
         ("Over music", _over_music(group)),
         ("Rotations", f"{_value(group, 'n_spins')} ({_value(group, 'n_redrawn')} drawn again)"),
         ("Mask", f"{mask}: {_value(group, 'n_mask')} vertices"),
@@ -127,7 +129,7 @@ def spin_picture(files: GroupFiles) -> Block:
         spin_figure(drawn),
         alt="Distribution of the alignment statistic over rotations of the gradient with the"
         " observed value as a line; "
-        + "; ".join(f"{title}: observed {x:.3f}, p = {p:.3g}" for title, _, x, p in drawn),
+        + "; ".join(f"{title}: observed {x:.3f}, {p_told(p)}" for title, _, x, p in drawn),
         caption="What alignment a rotated gradient reaches, and what was observed (line). Rotations"
         " keep the smoothness of the gradient and move it away from where it belongs.",
         source=files.name(path),
@@ -174,7 +176,10 @@ def participants_table(files: GroupFiles) -> Block:
     return Table(
         "Alignment per participant, and of the group without that participant",
         [shown[name] for name in names],
-        [[row[names[0]], *(number(to_float(row[name])) for name in names[1:])] for row in rows],
+        [
+            [row[names[0]], *(named_number(name, to_float(row[name])) for name in names[1:])]
+            for row in rows
+        ],
         numeric=range(1, len(names)),
     )
 
@@ -309,7 +314,7 @@ def _over_music(group: Mapping[str, Any]) -> str:
     told = group.get("MusicRefits", {}).get("slope", {}).get("told", "")
     return (
         f"mean correlation {number(found['statistic'])} (participants weighted by the spread of"
-        f" their maps), SD of the null {number(found['sd'])}, p = {number(found['p'])};"
+        f" their maps), SD of the null {number(found['sd'])}, {p_told(found['p'])};"
         f" {found['n_draws']} draws; {told}"
     )
 
@@ -318,5 +323,9 @@ def _value(group: Mapping[str, Any], name: str) -> str:
     return number(group.get(name))
 
 
+def _p(group: Mapping[str, Any], name: str) -> str:
+    return p_told(to_float(group.get(name)))
+
+
 def _pair(group: Mapping[str, Any], first: str, second: str, label: str) -> str:
-    return f"{_value(group, first)}, {label} = {_value(group, second)}"
+    return f"{_value(group, first)}, {label.removesuffix(' p')} {_p(group, second)}"

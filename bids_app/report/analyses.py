@@ -8,7 +8,7 @@ from typing import Any
 
 from bids_app.errors import MusencError
 from bids_app.outputs import ALIGNMENT_DESC, PARCELS_DESC, labeled
-from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, number
+from bids_app.report.page import Block, Facts, Section, Table, Text, Verdict, named_number, number
 from bids_app.report.provenance import shown
 from bids_app.report.sources import GroupFiles, to_float
 
@@ -88,7 +88,7 @@ def gradients_table(files: GroupFiles) -> Block:
         rows.append(
             [
                 label or PRINCIPAL,
-                *(number(to_float(group.get(name))) for name in names),
+                *(named_number(name, to_float(group.get(name))) for name in names),
                 str(group.get("n_spins", "n/a")),
                 number(len(content.get("Participants", ()))),
                 str(content.get("SettingsHash", "n/a")),

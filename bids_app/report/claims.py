@@ -10,6 +10,7 @@ from bids_app.group.claims import LEVELS, MUSIC, PARTIAL, PEOPLE, PLACE, holds
 from bids_app.outputs import CLAIMS_DESC
 from bids_app.report.page import Block, Table, Text, Verdict, number
 from bids_app.report.sources import GroupFiles, Rows, to_float
+from bids_app.statistics import p_number
 
 COLUMN_OF = {PEOPLE: "p_people", MUSIC: "p_music", PLACE: "p_place", PARTIAL: "p_partial"}
 _SMALLEST = {level: name.replace("p_", "smallest_") for level, name in COLUMN_OF.items()}
@@ -126,5 +127,5 @@ def _p(row: dict[str, str], level: str) -> str:
     if level in row["untested"].split(", "):
         return "not tested"
     if level in row["impossible"].split(", "):
-        return f"{number(p)} (none below {number(to_float(row[_SMALLEST[level]]))} possible)"
-    return number(p)
+        return f"{p_number(p)} (none below {p_number(to_float(row[_SMALLEST[level]]))} possible)"
+    return p_number(p)

@@ -17,7 +17,7 @@ from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_fig
 from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
-from bids_app.report.page import Block, Section, Table, Text, number, picture
+from bids_app.report.page import Block, Section, Table, Text, named_number, picture
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
@@ -245,7 +245,7 @@ def _pair_tables(files: GroupFiles) -> list[Block]:
         path = files.file("summary.tsv", desc=desc)
         if path.is_file():
             names, rows = files.cells(path)
-            body = [[_cell(row[name]) for name in names] for row in rows]
+            body = [[_cell(name, row[name]) for name in names] for row in rows]
             blocks.append(Table(title, [name.replace("_", " ") for name in names], body))
     return blocks
 
@@ -277,14 +277,16 @@ def cluster_table(files: GroupFiles, path: Path) -> Block:
     return Table(
         f"{files.name(path)}{more}. {words}",
         names,
-        [[_cell(row[name]) for name in names] for row in rows[:_MAX_ROWS]],
+        [[_cell(name, row[name]) for name in names] for row in rows[:_MAX_ROWS]],
         numeric=[k for k, name in enumerate(names) if np.isfinite(to_float(rows[0][name]))],
     )
 
 
-def _cell(text: str) -> str:
+def _cell(name: str, text: str) -> str:
     """Long decimals shortened, everything else as it is."""
-    return number(to_float(text)) if "." in text and np.isfinite(to_float(text)) else text
+    return (
+        named_number(name, to_float(text)) if "." in text and np.isfinite(to_float(text)) else text
+    )
 
 
 def _maps(files: GroupFiles, pattern: str) -> list[Path]:

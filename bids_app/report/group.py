@@ -32,13 +32,12 @@ from bids_app.report.page import (
     Text,
     Verdict,
     number,
-    p_number,
     write_page,
 )
 from bids_app.report.participant import methods_blocks
 from bids_app.report.provenance import settings_blocks
 from bids_app.report.sources import GroupFiles, ParticipantFiles, shown_models, to_float
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import SIGNIFICANCE, p_number
 
 OTHERS_TEXT = (
     "Weights of the others: every participant's models were trained on the mean response of all"

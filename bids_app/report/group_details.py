@@ -6,8 +6,9 @@ import numpy as np
 
 from bids_app.errors import MissingInputError
 from bids_app.outputs import sidecar_of
-from bids_app.report.page import Block, Facts, Table, Text, number
+from bids_app.report.page import Block, Facts, Table, Text, named_number, number
 from bids_app.report.sources import GroupFiles, to_float
+from bids_app.statistics import p_told
 
 
 def left_out(files: GroupFiles, analysis: str) -> list[str]:
@@ -32,7 +33,7 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
                 (
                     "Any layer's accuracy against the gradient",
                     f"largest |rho| {number(group['largest'])} in layer {group['layer']}"
-                    f" ({group['name']}), p = {number(group['p_omnibus'])}",
+                    f" ({group['name']}), {p_told(to_float(group['p_omnibus']))}",
                 )
             ]
         ),
@@ -50,7 +51,7 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
                     row["layer"],
                     row["name"],
                     *(
-                        number(to_float(row.get(name)))
+                        named_number(name, to_float(row.get(name)))
                         for name in ("rho", "p_spin", "p_corrected", "p_people", "p_music")
                     ),
                 ]

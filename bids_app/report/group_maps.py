@@ -14,9 +14,9 @@ from bids_app.report.layer_maps import (
     every_layer_picture,
     regressed_out,
 )
-from bids_app.report.page import Block, Missing, Section, Table, Text, number, p_number, picture
+from bids_app.report.page import Block, Missing, Section, Table, Text, named_number, number, picture
 from bids_app.report.sources import BoolArray, FloatArray, GroupFiles, to_float
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import SIGNIFICANCE, p_number
 from bids_app.surface.mesh import SurfaceMesh
 
 
@@ -251,7 +251,7 @@ def measures_table(files: GroupFiles) -> Block:
         "Slope and curvature (inside the mask)",
         ["", "mean", "sd", "lowest", "highest", "largest |t|", "lowest p", "vertices p < .05"],
         [
-            [row["measure"], *(number(to_float(row[name])) for name in columns)]
+            [row["measure"], *(named_number(name, to_float(row[name])) for name in columns)]
             for row in files.rows("summary.tsv", desc="layerpref")
         ],
         numeric=tuple(range(1, 8)),

@@ -21,11 +21,11 @@ from bids_app.report.page import (
     Text,
     Verdict,
     number,
-    p_told,
     percent,
     picture,
 )
 from bids_app.report.sources import ParticipantFiles, column, to_float
+from bids_app.statistics import p_told
 from bids_app.surface.lag import CLEAR_PEAK
 
 _EDGE_WARNING = 0.5

@@ -16,12 +16,11 @@ from bids_app.report.page import (
     Text,
     Verdict,
     number,
-    p_number,
     percent,
     picture,
 )
 from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, to_float
-from bids_app.statistics import SIGNIFICANCE
+from bids_app.statistics import SIGNIFICANCE, p_number
 from bids_app.surface.mesh import SurfaceMesh
 
 N_BEST = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from bids_app import __version__
 from bids_app.errors import MusencError
 from bids_app.files import write_text
+from bids_app.statistics import p_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -257,26 +259,16 @@ def number(value: Any, digits: int = 3) -> str:
         return "n/a"
     if value == int(value) and abs(value) < 1e9:
         return str(int(value))
-    if abs(value) >= 1000 or abs(value) < 10.0**-digits:
+    if abs(value) >= 1000 or abs(value) < 1e-6:
         return f"{value:.{max(digits - 1, 1)}e}"
+    if abs(value) < 10.0**-digits:
+        return f"{value:.{int(np.ceil(-np.log10(abs(value)))) + 1}f}"
     return f"{value:.{digits}f}"
 
 
-def p_number(p: float) -> str:
-    """A p as papers have it: .012, .0004, < .0001, 1; ``n/a`` where there is none."""
-    if not np.isfinite(p):
-        return "n/a"
-    if p < 0.00005:
-        return "< .0001"
-    if p > 0.9995:
-        return "1"
-    return f"{p:.{3 if p >= 0.001 else 4}f}"[1:]
-
-
-def p_told(p: float) -> str:
-    """``p = .012``, ``p < .0001`` or ``p n/a``."""
-    text = p_number(p)
-    return f"p {text}" if text.startswith(("<", "n")) else f"p = {text}"
+def named_number(name: str, value: float) -> str:
+    """A number by the name of its column: p and q as papers have them."""
+    return p_number(value) if re.match(r"(p|q|lowest_p)(_|$)", name) else number(value)
 
 
 def percent(share: float) -> str:

@@ -19,7 +19,6 @@ from bids_app.report.page import (
     Verbatim,
     Verdict,
     number,
-    p_told,
     percent,
 )
 from bids_app.report.provenance import settings_blocks
@@ -28,6 +27,7 @@ from bids_app.report.sources import (
     column,
     to_float,
 )
+from bids_app.statistics import p_told
 
 
 def model_summary(files: ParticipantFiles) -> Section:

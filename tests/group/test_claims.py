@@ -83,7 +83,7 @@ def test_a_test_that_could_not_pass_is_said_to_be_impossible():
     music = LevelTest(MUSIC, 0.001, 3.0)
     decision = decide(Claim("predicted", HOLDS, FAILS, [people, music]))
     assert decision.impossible == (PEOPLE,)
-    assert "no result was possible over people (no p below 0.0625" in decision.sentence
+    assert "no result was possible over people (no p below .062" in decision.sentence
     assert "does not hold" not in decision.sentence
     # Five participants can: the smallest p is 1 / 32.
     five = LevelTest(PEOPLE, 0.0625, 3.0, n_draws=32, smallest=1 / 32)
@@ -110,7 +110,7 @@ def test_family_and_caveats_belong_to_the_sentence():
     for p in ((0.01, 0.01), (0.01, 0.5)):
         sentence = decide(make("predicted", p, **fields)).sentence
         assert "corrected over 24 claims beside the primary one" in sentence
-        assert "(mean correlation 0.31; people p = 0.01, music p = 0." in sentence
+        assert "(mean correlation 0.31; people p = .010, music p = ." in sentence
         assert sentence.endswith("The whole cortex.")
 
 

@@ -31,8 +31,8 @@ from bids_app.report.group import (
 from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
 from bids_app.report.group_details import left_out
 from bids_app.report.group_maps import coverage_text
-from bids_app.report.page import p_number
 from bids_app.report.sources import GroupFiles
+from bids_app.statistics import p_number, p_told
 
 PARTS = [
     "Summary",
@@ -86,11 +86,11 @@ def test_alignment_numbers_are_those_of_the_derivatives(folder, group_page):
     path = OutputTree(folder).group_table("statmap.json", model="vggish", desc="alignment")
     group = fake_outputs.read(path)["Group"]
     assert group_page.facts["Mean correlation (Spearman)"] == (
-        f"{group['rho_mean']:.3f}, spin p = {group['p_spin']:.3f}"
+        f"{group['rho_mean']:.3f}, spin {p_told(group['p_spin'])}"
     )
     assert group_page.facts["Right hemisphere"].startswith("not computed")
     alts = " ".join(shown["alt"] for shown in group_page.pictures)
-    assert f"plain: observed {group['statistic']:.3f}, p = {group['p_spin']:.3g}" in alts
+    assert f"plain: observed {group['statistic']:.3f}, {p_told(group['p_spin'])}" in alts
 
 
 def test_participants_and_layers_are_those_of_the_derivatives(folder, group_page):
@@ -130,10 +130,10 @@ def test_people_music_and_place_stand_side_by_side(folder, group_page):
     shown = group_page.table("Claims")
     assert shown[0][2:6] == ["p, people", "p, music", "p, place", "p, place given accuracy"]
     accuracy, slope = shown[1:]
-    assert accuracy[:6] == ["accuracy, strongest vertex", "0.200", "0.010", "0.003", "", ""]
+    assert accuracy[:6] == ["accuracy, strongest vertex", "0.200", ".010", ".003", "", ""]
     row = aligned_row(folder)
     for cell, name in zip(slope[2:6], ("people", "music", "place", "partial"), strict=True):
-        assert float(cell) == pytest.approx(float(row[f"p_{name}"]), abs=5e-4)
+        assert cell == p_number(float(row[f"p_{name}"]))
     assert slope[7] == "no: place given accuracy"
     assert "whether other pieces would show it" in group_page.text
 
@@ -160,7 +160,7 @@ def test_only_a_claim_is_green_and_a_claim_needs_every_p(folder, change):
 def test_the_only_green_sentences_are_claims(group_page):
     green = [text for tone, text in group_page.verdicts if tone == "good"]
     assert len(green) == 1
-    assert "of model-vggish are predicted (people p = 0.01, music p = 0.003)" in green[0]
+    assert "of model-vggish are predicted (people p = .010, music p = .003)" in green[0]
 
 
 def test_a_folder_without_a_table_of_claims_makes_none(own_folder):

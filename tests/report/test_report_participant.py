@@ -15,11 +15,11 @@ from bids_app.report.charts import new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
-from bids_app.report.page import Missing, Table, Verdict, p_number, p_told
+from bids_app.report.page import Missing, Table, Verdict
 from bids_app.report.participant import summary_facts, summary_section, warning_blocks
 from bids_app.report.responses import motion_picture, stimuli_section
 from bids_app.report.sources import ParticipantFiles
-from bids_app.statistics import benjamini_hochberg
+from bids_app.statistics import benjamini_hochberg, p_number, p_told
 from bids_app.status import Status, StatusRow
 from bids_app.surface.gifti import read_gifti, write_gifti
 
