@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from bids_app.errors import (
     MusencError,
     TryAgainError,
 )
+from bids_app.held import hold, holding_lock, let_go
 
 _PARTIAL = ".partial-"
 
@@ -45,11 +46,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=_PARTIAL, suffix="".join(target.suffixes), dir=target.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = hold(lambda: _new_file(target))
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -65,8 +62,17 @@ def atomic_path(target: Path) -> Iterator[Path]:
             remedy="check that the folder is writable and the disk is not full",
         ) from error
     finally:
-        if temporary is not None and temporary.exists():
-            temporary.unlink()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+            let_go(temporary)
+
+
+def _new_file(target: Path) -> str:
+    handle, name = tempfile.mkstemp(
+        prefix=_PARTIAL, suffix="".join(target.suffixes), dir=target.parent
+    )
+    os.close(handle)
+    return name
 
 
 def remove_leftovers(root: Path, *, older_than: float = 3600.0) -> None:
@@ -164,7 +170,8 @@ def reading(
     """
     try:
         yield
-    except MusencError:
+    # Where memory runs out, the file is not to blame; what announces too much is refused before.
+    except (MusencError, MemoryError):
         raise
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
@@ -234,6 +241,14 @@ def shared_lock(
     lock = SoftFileLease(
         marker, lease_duration=stale, heartbeat_interval=stale / 6, timeout=timeout
     )
+    with ExitStack() as held:
+        held.enter_context(holding_lock(marker))
+        _acquire(lock, target, remedy)
+        held.callback(lock.release)
+        yield
+
+
+def _acquire(lock: SoftFileLease, target: Path, remedy: str | None) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -244,7 +259,7 @@ def shared_lock(
             where=target,
             found="locked by "
             + (f"{holder.pid} on {holder.hostname}" if holder else "an unknown process"),
-            remedy=f"wait for it, or delete {marker} if nothing is running any more",
+            remedy=f"wait for it, or delete {lock.lock_file} if nothing is running any more",
         ) from error
     except OSError as error:
         raise CannotWriteError(
@@ -253,10 +268,6 @@ def shared_lock(
             found=error.strerror or str(error),
             remedy=remedy or "check that the folder is writable and the disk is not full",
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def named_files(option: str) -> tuple[str, tuple[Path, ...]]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_app.errors import TryAgainError
+
 # Version 1 writes "no limit" as the largest multiple of a page.
 _NO_LIMIT = 1 << 60
 
@@ -169,3 +171,31 @@ def _text(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that there is not enough memory, whoever raised it."""
+    text = str(error).lower()
+    words = ("can't allocate memory", "cannot allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(one in text for one in words)
+
+
+def out_of_memory(said: str = "", *, step: str = "") -> TryAgainError:
+    """What to tell where memory ran out, which libraries often say without a word.
+
+    Parameters
+    ----------
+    said : str
+        Message of the library.
+    step : str
+        What was being done.
+    """
+    there = memory_limit()
+    return TryAgainError(
+        "Memory ran out.",
+        where=f"the step {step}" if step else None,
+        found=f"{format_bytes(there.value)} are there ({there.source})"
+        + (f"; {said}" if said else ""),
+        remedy="run the same command with a lower --nprocs or with more memory, or say with "
+        "--mem how much there is; it goes on where it stopped",
+    )

@@ -22,6 +22,7 @@ from bids_app.analyses.participant.plan import (
 from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
 from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
 from bids_app.config import Config
+from bids_app.errors import TryAgainError
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
 from bids_app.inputs.records import SkippedRun, StudyPlan
@@ -234,7 +235,7 @@ def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failur
     for failure in failures:
         if not failure.who:
             raise_failure(failure)
-    failed = []
+    failed, reasons = [], set()
     for (participant, part), records in parts.items():
         # Without the page nothing of a participant is done.
         own = [
@@ -252,8 +253,11 @@ def _judge(status: Status, tree: OutputTree, parts: Parts, failures: list[Failur
             status.notes += _warnings_of(tree, participant, records)
             continue
         LOGGER.error("sub-%s failed: %s", participant, f"{part}: {reason}" if part else reason)
+        reasons |= {failure.error for failure in own} or {""}
         crashes = [str(failure.crash_file.relative_to(tree.root)) for failure in own]
         status.add(participant, part, "failed", reason, crash_files=crashes)
         failed.append(participant)
+    if reasons == {TryAgainError.__name__}:
+        status.stopped = TryAgainError.exit_code
     for participant in dict.fromkeys(failed):
         write_participant_report(tree.root, participant, status_rows=status.rows)

@@ -6,8 +6,6 @@ import getpass
 import logging
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from bids_app.workflows.steps import INTERRUPTED, Step
+from bids_app.workflows.steps import Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
 from tqdm import tqdm
@@ -25,6 +23,7 @@ from bids_app import errors
 from bids_app.config import Config, Running
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
+from bids_app.held import private_folder
 from bids_app.limits import memory_limit
 from bids_app.log import log_to
 from bids_app.outputs import OutputTree
@@ -143,8 +142,6 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     ------
     MissingInputError, UsageError
         If the plugin file cannot be used.
-    KeyboardInterrupt
-        Where a step was interrupted; those after it are not begun.
     """
     plugin = choose_plugin(config.running)
     tree = OutputTree(config.output_dir)
@@ -171,7 +168,6 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
         }
         if not plugin.is_local:
             os.environ.setdefault("LOGNAME", _user())  # nipype names its jobs after it
-        INTERRUPTED.clear()
         try:
             with _progress(len(steps)) as told:
                 arguments = {**plugin.arguments, "status_callback": told}
@@ -181,8 +177,6 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
                     workflow.run(plugin=plugin.name, plugin_args=arguments)
         except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
             LOGGER.debug("nipype: %s", error)
-        if INTERRUPTED.is_set():
-            raise KeyboardInterrupt
     owners = {
         f"{workflow.name}.{name}": (one.who, one.part)
         for name, one in steps.items()
@@ -235,11 +229,8 @@ def _work_dir(config: Config) -> Iterator[Path]:
         config.running.work_dir.mkdir(parents=True, exist_ok=True)
         yield config.running.work_dir
         return
-    folder = Path(tempfile.mkdtemp(prefix="musenc-work-", dir=os.environ.get("TMPDIR")))
-    try:
+    with private_folder("work") as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:
@@ -247,10 +238,15 @@ def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:
     named = re.search(r"^Node: (.+)$", text, re.MULTILINE)
     node = named.group(1) if named else path.name
     who, part = owners.get(node, ("", ""))
-    found = list(re.finditer(r"^\t?(?:[\w.]+\.)?(\w+): (.*)$", text, re.MULTILINE))
+    # A bare exception has no message and no colon.
+    bare = r"[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Iteration)$"
+    pattern = rf"^\t?(?:[\w.]+\.)?(?:(\w+): (.*)|({bare}))"
+    found = list(re.finditer(pattern, text, re.MULTILINE))
     last = found[-1] if found else None
     if last is None:
         return Failure(node, who, part, "", "see the crash file", path)
+    if last.group(3):
+        return Failure(node, who, part, last.group(3), f"{last.group(3)} without a message", path)
     tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
     return Failure(node, who, part, last.group(1), tail, path)
 

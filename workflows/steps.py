@@ -9,11 +9,11 @@ import hashlib
 import inspect
 import logging
 import pickle
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,13 @@ from nipype.pipeline import engine as pe
 from threadpoolctl import threadpool_limits
 
 from bids_app.config import Config
+from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file
+from bids_app.limits import out_of_memory, ran_out_of_memory
 from bids_app.log import log_to, set_up_logging
 
 HANDED_ON = ".handed-on.pkl"
 FOLDER = "folder"
-INTERRUPTED = Event()
-"""Nipype takes an interrupt inside a step for a failure of it, and goes on with the others."""
 
 NOT_HASHED = ("n_threads", "device", "cache_dir", "progress")
 """Parameters that change no result: a kept result stands when they change."""
@@ -188,12 +188,15 @@ class Step(BaseInterface):
         return _restored, (self.function, self.options, values)
 
     def _run_interface(self, runtime: Any) -> Any:
-        if INTERRUPTED.is_set():
-            raise RuntimeError("the run was interrupted before this step")
         try:
             return self._call(runtime)
-        except KeyboardInterrupt:
-            INTERRUPTED.set()
+        except MusencError:
+            raise
+        except Exception as error:
+            if ran_out_of_memory(error):
+                raise out_of_memory(str(error), step=self.function.__name__) from error
+            if not str(error):
+                raise RuntimeError(_told(error)) from error
             raise
 
     def _call(self, runtime: Any) -> Any:
@@ -215,6 +218,13 @@ class Step(BaseInterface):
 
     def _list_outputs(self) -> dict[str, Any]:
         return {"out": self._out}
+
+
+def _told(error: Exception) -> str:
+    """What is known of an exception without a message: its kind, and where it came from."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    name = type(error).__name__
+    return f"{name} without a message, in {place.name} ({Path(place.filename).name}:{place.lineno})"
 
 
 @cache

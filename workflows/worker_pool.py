@@ -10,6 +10,12 @@ from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializ
 
 from bids_app.errors import TryAgainError
 from bids_app.limits import format_bytes, memory_limit
+from bids_app.stopping import begin_worker, start_server_of_workers
+
+
+def _begin(folder: str) -> None:
+    begin_worker()
+    process_initializer(folder)
 
 
 class WorkerPool(MultiProcPlugin):
@@ -20,7 +26,8 @@ class WorkerPool(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args=plugin_args)
-        self.pool: ProcessPoolExecutor
+        self.pool.shutdown()  # it has not started any process yet
+        self.pool: ProcessPoolExecutor = self._new_pool()
         self._wanted: dict[int, float] = {}
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
@@ -36,11 +43,14 @@ class WorkerPool(MultiProcPlugin):
         return self._taskid
 
     def _new_pool(self) -> ProcessPoolExecutor:
+        context = get_context(self.plugin_args.get("mp_context"))
+        if context.get_start_method() == "forkserver":
+            start_server_of_workers()
         return ProcessPoolExecutor(
             max_workers=self.processors,
-            initializer=process_initializer,
+            initializer=_begin,
             initargs=(self._cwd,),
-            mp_context=get_context(self.plugin_args.get("mp_context")),
+            mp_context=context,
         )
 
     def _async_callback(self, args: Future[Any]) -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.held import private_folder
 from bids_app.log import set_up_logging, tell
 from bids_app.outputs import DENSITIES
 from bids_app.resources import (
@@ -262,20 +262,20 @@ def _download_musicnn() -> None:
     else:
         raise _no_download(title, WHEEL, FileNotFoundError("there is no pip"))
     name, version, *_ = WHEEL.split("-")
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "wanted.txt"
+    with private_folder("wheel") as folder:
+        wanted = folder / "wanted.txt"
         wanted.write_text(f"{name}=={version} --hash=sha256:{WHEEL_SHA256}\n")
         options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1")
         done = subprocess.run(
-            [*pip, "download", *options, "--dest", folder, "--requirement", str(wanted)],
+            [*pip, "download", *options, "--dest", str(folder), "--requirement", str(wanted)],
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode != 0 or not (Path(folder) / WHEEL).is_file():
+        if done.returncode != 0 or not (folder / WHEEL).is_file():
             said = [line for line in done.stderr.splitlines() if "ERROR" in line]
             raise _no_download(title, WHEEL, OSError("; ".join(said) or done.stderr.strip()))
-        unpack_wheel(Path(folder) / WHEEL)
+        unpack_wheel(folder / WHEEL)
 
 
 def _download_gradients(descriptions: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
 import time
 import uuid
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from bids_app import __version__
 from bids_app.cli.parser import parse_config
-from bids_app.cli.stopping import stops_on_sigterm
 from bids_app.config import Config
 from bids_app.errors import (
     CannotWriteError,
@@ -26,13 +26,17 @@ from bids_app.errors import (
     NoStimulusError,
     NothingSelectedError,
     Problems,
+    TryAgainError,
 )
 from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import write_text
+from bids_app.held import at_end, remove_unowned
+from bids_app.limits import out_of_memory
 from bids_app.log import log_to_file_alone, set_up_logging, tell
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
+from bids_app.stopping import WORDS, ends_on_signals, exit_code
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
@@ -44,20 +48,25 @@ LOGGER = logging.getLogger("bids_app")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app; returns its exit code."""
-    config = parse_config(argv)
-    set_up_logging(config.running.verbosity)
-    LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
-    LOGGER.debug("%s", shlex.join(sys.argv if argv is None else argv))
-    if config.running.omp_nthreads is not None:
-        limit_threads(config.running.omp_nthreads)
-    return guarded(lambda: run(config))
+
+    def work() -> int:
+        config = parse_config(argv)
+        set_up_logging(config.running.verbosity)
+        LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
+        LOGGER.debug("%s", shlex.join(sys.argv if argv is None else argv))
+        if config.running.omp_nthreads is not None:
+            limit_threads(config.running.omp_nthreads)
+        return run(config)
+
+    return guarded(work)
 
 
 def guarded(work: Callable[[], int]) -> int:
     """Run `work`; a user's error becomes a message and an exit code, never a traceback."""
     os.environ["NIPYPE_NO_ET"] = "1"  # nipype's version ping: nothing is ever sent
     try:
-        with stops_on_sigterm():
+        with ends_on_signals():
+            remove_unowned()
             return work()
     except MusencError as error:
         tell(f"\nerror: {error}", file=sys.stderr)
@@ -65,8 +74,13 @@ def guarded(work: Callable[[], int]) -> int:
         LOGGER.debug("traceback", exc_info=True)
         return error.exit_code
     except KeyboardInterrupt:
-        tell("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        tell(f"\n{WORDS}", file=sys.stderr)
+        return exit_code(signal.SIGINT)
+    except MemoryError as error:
+        again = out_of_memory(str(error))
+        tell(f"\nerror: {again}", file=sys.stderr)
+        LOGGER.debug("traceback", exc_info=True)
+        return again.exit_code
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -141,17 +155,25 @@ def run_group(config: Config, run_id: str) -> Status:
 @contextmanager
 def leaves_status(config: Config, run_id: str) -> Iterator[None]:
     """Whatever ends the call, the output folder has a status file that says so."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        status = Status(run_id, config.level, stopped=getattr(error, "exit_code", 1))
-        if isinstance(error, KeyboardInterrupt):
-            status.stopped = 130
-        told = "interrupted" if status.stopped == 130 else str(error) or type(error).__name__
+
+    def write(code: int, told: str = WORDS) -> None:
+        status = Status(run_id, config.level, stopped=code)
         status.add("", "", "failed", told)
         if not config.running.dry_run and may_hold_logs(config.output_dir):
             with suppress(MusencError):
                 status.write(OutputTree(config.output_dir).status(run_id))
+
+    try:
+        with at_end(write):
+            yield
+    except MemoryError as error:
+        write(TryAgainError.exit_code, str(out_of_memory(str(error))))
+        raise
+    except KeyboardInterrupt:
+        write(exit_code(signal.SIGINT))
+        raise
+    except Exception as error:
+        write(getattr(error, "exit_code", 1), str(error) or type(error).__name__)
         raise
 
 

@@ -17,6 +17,7 @@ from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
 from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
 from bids_app.files import sha256_of, shared_lock
+from bids_app.held import hold, let_go
 from bids_app.loading import load_array
 from bids_app.resources import random_seed
 
@@ -291,7 +292,7 @@ def _write(
     weighted: Any,
 ) -> None:
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = hold(lambda: tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             layers: dict[str, list[Any]] = {"layer_names": [], "n_units": [], "n_constant": []}
             for number, layer in enumerate(grams, start=1):
@@ -317,6 +318,7 @@ def _write(
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            let_go(temporary)
     except OSError as error:
         if isinstance(error, MusencError):
             raise

@@ -9,7 +9,6 @@ bytes for every step and unit.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, pairwise
@@ -25,6 +24,7 @@ from bids_app.features.audio import load_audio
 from bids_app.features.components import LayerComponents, centering, components_from_gram
 from bids_app.features.gram import GramSum, LayerGram, StimulusScaler, Transform
 from bids_app.features.timing import step_times
+from bids_app.held import private_folder
 from bids_app.loading import map_numbers
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ class Heard:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.times: list[NDArray[np.float64]] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="musenc-layers-")
+        self._open = ExitStack()
+        self._folder = self._open.enter_context(private_folder("layers"))
         self._n_units: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        self._open.close()
 
     def add(self, label: str, frames: Frames, duration: float, step: float) -> None:
         """Write the layers of one stimulus; parameters as in :func:`step_means`.
@@ -107,7 +108,7 @@ class Heard:
             yield last, rows
 
     def _file(self, name: str) -> Path:
-        return Path(self._folder.name) / f"{self.names.index(name)}.f32"
+        return self._folder / f"{self.names.index(name)}.f32"
 
     def units(self, name: str) -> NDArray[np.float32]:
         """A layer over all stimuli, (n_times, n_units), memory-mapped."""

@@ -196,7 +196,7 @@ def test_what_a_network_tells_is_checked(told, words):
 
 
 def test_units_stay_the_same_over_stimuli_and_files_go(make_wav, tmp_path, monkeypatch):
-    monkeypatch.setattr(streamed.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     sizes = count(2)
 
     def call(audio):

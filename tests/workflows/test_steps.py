@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bids_app.workflows.running import run_workflow
+from bids_app.workflows.running import _read_crash, raise_failure, run_workflow
 from bids_app.workflows.steps import HANDED_ON, connect_by_name, fingerprint, handed_on, step
 from examples import import_example
 from nipype.interfaces.utility import Merge
@@ -17,6 +17,7 @@ from nipype.pipeline import engine as pe
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Config
+from bids_app.errors import TryAgainError
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,25 +134,42 @@ def test_fingerprints_tell_contents_apart(tmp_path):
     assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
 
 
-def stop(folder: Path) -> None:
-    raise KeyboardInterrupt
+def exhausted(folder: Path) -> None:
+    raise MemoryError
 
 
-def go_on(folder: Path) -> None:
-    CALLS.append("go_on")
+def exhausted_library(folder: Path) -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
 
-def test_an_interrupt_inside_a_step_ends_the_run(config, tmp_path):
+def silent(folder: Path) -> None:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("work", [exhausted, exhausted_library])
+def test_memory_that_runs_out_is_told_with_what_to_do(config, tmp_path, work):
     config = replace(config, running=replace(config.running, work_dir=tmp_path / "work"))
-    CALLS.clear()
-    with pytest.raises(KeyboardInterrupt):
-        run_workflow(in_folder(tmp_path, step(stop, config)), config, "first")
-    with pytest.raises(Exception, match="interrupted before this step"):
-        step(go_on, config).run()
-    assert CALLS == []
-    # It does not outlive its run.
-    assert run_workflow(in_folder(tmp_path, step(go_on, config)), config, "second") == []
-    assert CALLS == ["go_on"]
+    (failure,) = run_workflow(in_folder(tmp_path, step(work, config)), config, "run")
+    assert failure.error == "TryAgainError"
+    for words in ("Memory ran out", work.__name__, "are there", "--nprocs", "--mem"):
+        assert words in failure.text
+    with pytest.raises(TryAgainError) as caught:
+        raise_failure(failure)
+    assert caught.value.exit_code == 75
+
+
+def test_an_exception_without_a_word_says_where_it_came_from(config, tmp_path):
+    config = replace(config, running=replace(config.running, work_dir=tmp_path / "work"))
+    (failure,) = run_workflow(in_folder(tmp_path, step(silent, config)), config, "run")
+    assert "AssertionError without a message, in silent (test_steps.py:" in failure.text
+
+
+def test_a_crash_file_with_a_bare_exception_names_it(tmp_path):
+    crash = tmp_path / "crash-1.txt"
+    crash.write_text("Node: w.x\nTraceback (most recent call last):\n  File 'x'\n\tMemoryError\n")
+    failure = _read_crash(crash, {"w.x": ("01", "")})
+    assert (failure.who, failure.error) == ("01", "MemoryError")
+    assert failure.text == "MemoryError without a message"
 
 
 def test_the_example_of_the_documentation(config, tmp_path, monkeypatch):

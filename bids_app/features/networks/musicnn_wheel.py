@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import io
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.networks.taggers import KINDS, variables_of
 from bids_app.features.tf_checkpoint import read_checkpoint
 from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.held import private_folder
 from bids_app.resources import MUSICNN_NAMES, musicnn_file, musicnn_tags_file
 
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
@@ -61,14 +61,14 @@ def unpack_wheel(wheel: Path) -> None:
 
 def _variables(archive: zipfile.ZipFile, name: str) -> dict[str, np.ndarray]:
     needed = set(variables_of(KINDS[name.partition("_")[2]]()))
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder("wheel") as folder:
         for part in _PARTS:
             with (
                 archive.open(f"musicnn/{name}/{part}") as source,
-                (Path(folder) / f"variables{part}").open("wb") as target,
+                (folder / f"variables{part}").open("wb") as target,
             ):
                 shutil.copyfileobj(source, target)
-        found = read_checkpoint(Path(folder) / "variables.index", needed.__contains__)
+        found = read_checkpoint(folder / "variables.index", needed.__contains__)
         return {key: array.copy() for key, array in found.items()}
 
 
