@@ -1,14 +1,17 @@
 # musenc-bidsapp: docker build --tag musenc-bidsapp .
 #
-#   --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128   CUDA instead of CPU
+#   --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128   CUDA instead of CPU, together
+#   --build-arg TORCH_SHA256=...     with the checksum of that wheel of torch, or "unchecked"
 #   --build-arg RESOURCES=FOLDER     weights, gradient and meshes from a folder of the build context
 #                                    (laid out by `musenc prefetch`) instead of a download
 #   --build-arg WEIGHTS=none         there are no pretrained VGGish weights in that folder
+#   --build-arg BASE=NAME@sha256:... the base image by its digest: docs/containers.md
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS dependencies
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY containers/install.sh containers/requirements.lock /opt/source/containers/
+ARG TORCH_SHA256=
+COPY containers/install.sh containers/*.lock /opt/source/containers/
 RUN /opt/source/containers/install.sh dependencies && rm -rf /opt/source
 
 FROM dependencies AS resources
@@ -29,17 +32,19 @@ RUN DESTDIR=/opt/stage /opt/source/containers/install.sh application system
 FROM dependencies
 ARG WEIGHTS=pretrained
 ARG REVISION=
+ARG BASE
 LABEL org.opencontainers.image.title="musenc-bidsapp" \
       org.opencontainers.image.description="BIDS-App: music-listening fMRI to surface encoding maps" \
       org.opencontainers.image.url="https://github.com/musenc/musenc-bidsapp" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND LicenseRef-NOTICE" \
       org.musenc.notice="/opt/musenc/share/NOTICE" \
       org.musenc.vggish-weights="${WEIGHTS}"
 COPY --from=resources /opt/musenc/resources /opt/musenc/resources
 COPY --from=application /opt/stage/ /
 
-# Caches for those who start a program without the entry point, which gives every user their own.
+# The entry point gives every user caches of their own: no path in a /tmp that others share is set.
 ENV PATH=/opt/musenc/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \
     PYTHONNOUSERSITE=1 \
@@ -48,9 +53,8 @@ ENV PATH=/opt/musenc/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:
     MUSENC_RESOURCES=/opt/musenc/resources \
     NEUROMAPS_DATA=/opt/musenc/resources/neuromaps \
     TEMPLATEFLOW_HOME=/opt/musenc/resources/templateflow \
-    HOME=/tmp/musenc \
-    XDG_CACHE_HOME=/tmp/musenc/cache \
-    MPLCONFIGDIR=/tmp/musenc/matplotlib \
-    NUMBA_CACHE_DIR=/tmp/musenc/numba
+    HOME=/opt/musenc/home
+# Any other user will do, too.
+USER 10001:10001
 WORKDIR /tmp
 ENTRYPOINT ["/opt/musenc/entrypoint.sh"]

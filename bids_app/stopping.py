@@ -24,6 +24,7 @@ from functools import cache
 from multiprocessing import forkserver, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from bids_app import held
 from bids_app.held import private_folder
@@ -68,12 +69,12 @@ def ends_on_signals(words: str = WORDS, *, patience: float = PATIENCE) -> Iterat
         signal.set_wakeup_fd(-1)
 
 
-def _take(numbers: Iterable[int], words: str, patience: float) -> dict[int, object]:
+def _take(numbers: Iterable[int], words: str, patience: float) -> dict[int, Any]:
     """Have these signals end the process; returns the handlers they had."""
     _forget_in_children()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
-    before = {number: signal.signal(number, held.stand_still) for number in numbers}
+    before: dict[int, Any] = {number: signal.signal(number, held.stand_still) for number in numbers}
     # The byte is written the moment the signal arrives, whatever the main thread is doing.
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     arguments = (read_end, frozenset(before), words, patience)

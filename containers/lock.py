@@ -5,8 +5,9 @@
 pyproject.toml, or if the lock lacks a package or holds one that nothing needs. Newer releases of a
 dependency are no failure: the lock is there to ignore them until somebody renews it.
 
-Versions are locked without local parts (``2.13.0``, not ``2.13.0+cpu``) and without hashes, because
-one pin has to fit PyTorch's CPU and CUDA builds.
+Every package has the checksum of its file for Linux on x86-64, torch that of PyTorch's index for
+the CPU, from which install.sh takes it. Versions are locked without local parts (``2.13.0``, not
+``2.13.0+cpu``), because one pin has to fit PyTorch's CPU and CUDA builds.
 """
 
 from __future__ import annotations
@@ -43,23 +44,33 @@ def canonical(name: str) -> str:
 def read_lock(path: Path = LOCK) -> dict[str, str]:
     """Versions by package name."""
     lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
-    pins = (line.split("==") for line in lines if line)
+    pins = (line.split()[0].split("==") for line in lines if line)
     return {canonical(name): version for name, version in pins}
 
 
-def resolve(constraints: Path | None = None) -> dict[str, str]:
-    """What pip would install for the declared requirements, without installing it."""
+def resolve(constraints: Path | None = None) -> dict[str, tuple[str, str]]:
+    """Versions and SHA-256 of what pip would install for the declared requirements."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-    if constraints is not None:
-        command += ["--constraint", str(constraints)]
     with tempfile.TemporaryDirectory() as folder:
+        if constraints is not None:
+            versions = (
+                Path(folder) / "versions.txt"
+            )  # hashes would have to be those of every package
+            pins = read_lock(constraints).items()
+            versions.write_text("".join(f"{name}=={version}\n" for name, version in pins))
+            command += ["--constraint", str(versions)]
         report = Path(folder) / "report.json"
         done = subprocess.run([*command, "--report", str(report), *declared()], check=False)
         if done.returncode != 0:
             raise SystemExit(f"pip found no versions that fit {constraints or 'pyproject.toml'}")
         packages = json.loads(report.read_text())["install"]
-    found = ((item["metadata"]["name"], item["metadata"]["version"]) for item in packages)
-    return {canonical(name): version.split("+")[0] for name, version in found}
+    return {
+        canonical(item["metadata"]["name"]): (
+            item["metadata"]["version"].split("+")[0],
+            item["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for item in packages
+    }
 
 
 def main() -> int:
@@ -71,7 +82,10 @@ def main() -> int:
         raise SystemExit(f"the lock is for Python {PYTHON[0]}.{PYTHON[1]}: run this script with it")
     if not options.check:
         pins = resolve()
-        lines = [f"{name}=={version}\n" for name, version in sorted(pins.items())]
+        lines = [
+            f"{name}=={version} --hash=sha256:{checksum}\n"
+            for name, (version, checksum) in sorted(pins.items())
+        ]
         LOCK.write_text(HEADER + "".join(lines))
         sys.stdout.write(f"{LOCK.relative_to(ROOT)}: {len(lines)} packages\n")
         return 0

@@ -14,6 +14,7 @@ from bids_app.group.power import (
     SLOPE_RATIO,
     detectable_effects,
 )
+from bids_app.log import tell
 from bids_app.statistics import SIGNIFICANCE
 
 DESCRIPTION = """\
@@ -111,10 +112,10 @@ def add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _run_power(options: argparse.Namespace) -> int:
     rows = list(_rows(options))
     for cells in [list(rows[0]), *(list(row.values()) for row in rows)]:
-        print("\t".join(cells))
+        tell("\t".join(cells))
     few = sorted({n for n in options.participants if 2 / 2**n >= SIGNIFICANCE})
     if few:
-        print(
+        tell(
             f"\nWith {', '.join(map(str, few))} participants sign flips give no two-sided p below"
             " .05: over people nothing but the primary claim, a t test, is possible."
         )

@@ -58,7 +58,8 @@ class TestLock:
     def test_is_exact_and_holds_no_development_tools(self):
         lines = (CONTAINERS / "requirements.lock").read_text().splitlines()
         pins = [line for line in lines if not line.startswith("#")]
-        assert all(re.fullmatch(r"[a-z0-9.-]+==[0-9a-z.]+", pin) for pin in pins)
+        pin = r"[a-z0-9.-]+==[0-9a-z.]+ --hash=sha256:[0-9a-f]{64}"
+        assert all(re.fullmatch(pin, line) for line in pins)
         assert pins == sorted(pins)
         assert not {"pytest", "ruff", "mypy"} & locked().keys()
 
@@ -74,13 +75,32 @@ class TestRecipes:
         docker = dict(re.findall(r"^(?:ENV)?\s+([A-Z_]+)=(\S+)", DOCKERFILE, re.MULTILINE))
         singularity = dict(re.findall(r"([A-Z_]+)=(\S+)", section("environment")))
         assert singularity.items() <= docker.items()
-        # The rest is where caches go, which Singularity's entry point decides for every user.
-        assert docker.keys() - singularity.keys() == {
-            "HOME",
-            "XDG_CACHE_HOME",
-            "MPLCONFIGDIR",
-            "NUMBA_CACHE_DIR",
-        }
+        # Singularity has the user's own; where caches go, the entry point decides.
+        assert docker.keys() - singularity.keys() == {"HOME"}
+        assert "/tmp" not in "".join(docker.values())
+
+    def test_nobody_needs_to_be_root(self):
+        user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
+        assert len(user) == 1
+        assert "0" not in user[0]
+        assert DOCKERFILE.index("USER ") > DOCKERFILE.rindex("RUN ")
+
+    def test_every_package_comes_from_one_index_and_is_held_against_its_checksum(self):
+        script = (CONTAINERS / "install.sh").read_text()
+        assert "--extra-index-url" not in script
+        installs = [
+            line for line in script.replace("\\\n", "").splitlines() if "pip install" in line
+        ]
+        free = [
+            line for line in installs if "--require-hashes" not in line and '"$source"' not in line
+        ]
+        # What torch alone needs, from the index of torch alone.
+        assert [line.split()[-1] for line in free] == ['"$torch"']
+        assert all("--no-build-isolation" in line for line in installs if '"$source"' in line)
+
+    def test_the_base_can_be_named_by_its_digest(self):
+        assert re.search(r"^FROM \$\{BASE\} AS", DOCKERFILE, re.MULTILINE)
+        assert "org.opencontainers.image.base.name" in DOCKERFILE
 
     def test_both_start_from_the_same_base_and_torch(self):
         base = re.search(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE).group(1)
@@ -151,6 +171,34 @@ class TestEntryPoint:
         assert f"MPLCONFIGDIR={scratch}/matplotlib" in done.stdout
         assert f"NUMBA_CACHE_DIR={scratch}/numba" in done.stdout
         assert f"HOME={tmp_path}\n" in done.stdout
+
+    def test_its_folder_is_private(self, run, tmp_path):
+        run("/data", "/out", "participant")
+        assert (tmp_path / f"musenc-{os.getuid()}").stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("trap", ["open", "group", "link", "file", "somebody else's"])
+    def test_a_folder_that_others_prepared_is_not_entered(self, run, tmp_path, trap):
+        """Numba runs pickles that it finds in its cache."""
+        scratch, target = tmp_path / f"musenc-{os.getuid()}", tmp_path / "target"
+        target.mkdir(mode=0o700)
+        if trap == "link":
+            scratch.symlink_to(target)
+        elif trap == "file":
+            scratch.write_text("")
+        else:
+            scratch.mkdir()
+            scratch.chmod({"open": 0o777, "group": 0o770}.get(trap, 0o700))
+        if trap == "somebody else's":
+            if os.getuid() != 0:
+                pytest.skip("only root can give a folder away")
+            os.chown(scratch, 12345, 12345)
+        done = run("/data", "/out", "participant")
+        (cache,) = re.findall(r"NUMBA_CACHE_DIR=(.*)/numba", done.stdout)
+        own = os.lstat(cache)
+        assert cache != str(scratch)
+        assert (own.st_mode & 0o777, own.st_uid) == (0o700, os.getuid())
+        assert str(scratch) in done.stderr
+        assert list(target.iterdir()) == []
 
     @pytest.mark.parametrize("home", ["/", "/nowhere"])
     def test_a_home_that_is_no_use_is_replaced(self, run, tmp_path, home):
