@@ -45,7 +45,8 @@ def exit_code(number: int) -> int:
 def ends_on_signals(words: str = WORDS, *, patience: float = PATIENCE) -> Iterator[None]:
     """End the process on SIGINT, SIGTERM and SIGHUP: workers, locks and work folders go with it.
 
-    A signal that is ignored stays so (``nohup``). Outside the main thread nothing is done.
+    A SIGHUP that is ignored stays so (``nohup``); a SIGINT does not, which shells ignore for what a
+    script starts in the background. Outside the main thread nothing is done.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def ends_on_signals(words: str = WORDS, *, patience: float = PATIENCE) -> Iterat
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    hangs_on = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    taken = [n for n in SIGNALS if n != signal.SIGHUP or not hangs_on]
     undo = _take(taken, words, patience)
     try:
         yield

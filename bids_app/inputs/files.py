@@ -90,6 +90,7 @@ def inside(root: Path, folder: str, name: str, *, where: object, found: object) 
         real = Path(os.path.realpath(path))
         homes = [Path(os.path.realpath(one)) for one in (root, base)]
         below = any(real.is_relative_to(home) for home in homes) or _in_annex(real)
+        below = below or not os.path.exists(real)  # noqa: PTH110  (a broken link is told later)
     if below:
         return path
     raise InvalidInputError(

@@ -71,6 +71,9 @@ def test_content_of_git_annex_and_a_shared_folder_of_stimuli_are_no_escape(datas
     other.mkdir()
     (other / "stimuli").symlink_to(tmp_path / "elsewhere")
     assert inside(other, "stimuli", "c.wav", where="x", found="c.wav").is_file()
+    (dataset / "stimuli" / "gone.wav").symlink_to("/nowhere/at-all")
+    (row,) = events(dataset, stim_file="gone.wav")
+    assert row.path == dataset / "stimuli" / "gone.wav"
 
 
 @pytest.mark.parametrize("label", ["../secret", "*", "a/../../x", "[a]", "a?", "/etc/x"])
