@@ -65,7 +65,7 @@ def bidsignore(suffixes: Sequence[str]) -> str:
     """Content of ``.bidsignore``: what the validator does not know."""
     own = [f"*_{suffix}.*" for suffix in suffixes]
     pages = ["*.html", "CITATION.*", "figures", "log", "**/log"]
-    return "\n".join([*pages, *own, "group_*", "*.func.gii", "features", ".musenc", ""])
+    return "\n".join([*pages, *own, "group_*", "*.func.gii", "features", "parcels", ".musenc", ""])
 
 
 STAT_DESCRIPTIONS = {
@@ -265,6 +265,15 @@ class OutputTree:
         """``group_model-vggish_desc-alignment_statmap.tsv``; the suffix may be ``.tsv`` alone."""
         joint = "" if suffix.startswith(".") else "_"
         return self.root / f"group_{join_entities(entities)}{joint}{suffix}"
+
+    def parcel_files(self, label: str) -> list[Path]:
+        """Label files of the regions of parcellated series, left and right."""
+        return [self.root / "parcels" / f"atlas-{label}_hemi-{h}.label.gii" for h in HEMISPHERES]
+
+    def parcel_labels(self) -> list[str]:
+        """Atlases of parcellated series, sorted."""
+        found = (self.root / "parcels").glob("atlas-*_hemi-L.label.gii")
+        return sorted(parse_entities(path)["atlas"] for path in found)
 
     @property
     def features(self) -> Path:

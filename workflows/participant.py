@@ -175,7 +175,7 @@ class _Builder:
             label = record.model
             of_model = {
                 "fits": self._threaded(fit_model, who, label, record=record),
-                "files": self._writer(write_model, who, label, record=record),
+                "files": self._writer(write_model, who, label, record=record, runs=runs),
             }
             if self.config.model.save_weights:
                 of_model["weights_files"] = self._writer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_app.analyses.folder.read import read_participant
@@ -20,6 +20,7 @@ from bids_app.analyses.registry import (
 )
 from bids_app.config import DEFAULT_FEATURES, Config
 from bids_app.errors import CannotWriteError, MissingInputError, Problems
+from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import N_VERTICES, OutputTree, weights_label
 from bids_app.resources import choose_gradient, gradient_files
@@ -71,6 +72,19 @@ class GroupPlan:
     absent: dict[str, str] = field(default_factory=dict)
     calls: list[GroupCall] = field(default_factory=list)
     no_others: dict[str, str] = field(default_factory=dict)
+
+
+def with_own_atlases(config: Config) -> Config:
+    """The configuration, with the regions of parcellated series among the atlases."""
+    tree = OutputTree(config.output_dir)
+    given = {atlas_label(option) for option in config.statistics.atlases}
+    own = [
+        f"{label}={','.join(str(path.absolute()) for path in tree.parcel_files(label))}"
+        for label in tree.parcel_labels()
+        if label not in given
+    ]
+    atlases = (*config.statistics.atlases, *own)
+    return replace(config, statistics=replace(config.statistics, atlases=atlases))
 
 
 def plan_group_level(config: Config, problems: Problems) -> GroupPlan:

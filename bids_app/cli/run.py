@@ -119,11 +119,12 @@ def run_group(config: Config, run_id: str) -> Status:
         All that would stop either, before any work; or what a step failed with.
     """
     from bids_app.analyses.conditions.group_plan import plan_group
-    from bids_app.analyses.group_level import GroupPlan, plan_group_level
+    from bids_app.analyses.group_level import GroupPlan, plan_group_level, with_own_atlases
     from bids_app.workflows.conditions_group import run_conditions_group
     from bids_app.workflows.group_level import run_group_level
 
     tree, problems = OutputTree(config.output_dir), Problems()
+    config = with_own_atlases(config)
     with_conditions, models = tree.participants_of(CONDITIONS_LABEL), tree.models()
     group, plan = None, GroupPlan()
     if len(with_conditions) > 1 or (with_conditions and not models):

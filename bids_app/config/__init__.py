@@ -25,7 +25,7 @@ from bids_app.config.sections import (
     Stimuli,
 )
 from bids_app.config.sections import FeatureSpace as FeatureSpace
-from bids_app.files import sha256_of, sha256_of_file
+from bids_app.files import named_files, sha256_of, sha256_of_file
 
 Level = Literal["participant", "group"]
 BIDS_DIR_HELP = (
@@ -82,6 +82,7 @@ class Config:
             "confounds": self._confounds,
             **settings_of(self.stimuli, "layers"),
             **settings_of(self.selection, "layers"),
+            **({"parcels": self._parcels} if self.cleaning.parcels else {}),
         }
 
     def condition_settings(self) -> dict[str, Any]:
@@ -121,6 +122,14 @@ class Config:
     def alignment_settings(self) -> dict[str, Any]:
         """Settings that change the alignment with any gradient, by name."""
         return settings_of(self.statistics, "alignment")
+
+    @property
+    def _parcels(self) -> str:
+        """The atlas of parcellated series; files count by content."""
+        name, paths = named_files(str(self.cleaning.parcels))
+        if len(paths) < 2:
+            return str(self.cleaning.parcels)
+        return f"{name} of SHA-256 " + ", ".join(sha256_of_file(path)[:16] for path in paths)
 
     @property
     def _confounds(self) -> str:

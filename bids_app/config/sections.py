@@ -230,6 +230,13 @@ class Cleaning:
         SPACES[0],
         choices=SPACES,
     )
+    parcels: str | None = option(
+        "--parcels ATLAS|NAME=LEFT,RIGHT",
+        "read parcellated series of this atlas (ptseries.nii, or timeseries.tsv with two label "
+        "files on --space whose names are those of the columns) instead of vertices: no smoothing, "
+        "and tables of regions beside maps that are painted (default: where nothing else is there)",
+        changes=(),
+    )
     cortex_mask: CortexChoice = option(
         "--cortex-mask nilearn|signal|neuromaps|templateflow|LEFT,RIGHT",
         "which vertices are cortex; the others are left out before anything is smoothed and get "

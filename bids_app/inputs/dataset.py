@@ -16,7 +16,7 @@ from bids_app.errors import (
     reason_of,
 )
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
-from bids_app.inputs.denoised import check_one_filter
+from bids_app.inputs.denoised import atlas_label, check_one_filter
 from bids_app.inputs.fetch import fetch_command, files_of_run
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.labels import meant_participants, meant_rows
@@ -26,7 +26,7 @@ from bids_app.inputs.people import absent_participants
 from bids_app.inputs.presentations import StimulusSet, presentations_of
 from bids_app.inputs.probe import Probe, probe_run
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
-from bids_app.inputs.runs import RunFiles
+from bids_app.inputs.runs import RunFiles, atlas_of
 from bids_app.inputs.selection import (
     check_participants,
     excludes,
@@ -104,7 +104,8 @@ def plan_study(
     check_participants(located, selection)
     if table is None and music and stimuli.table is not None:
         table = read_stimulus_table(stimuli.table)
-    found = find_candidates(located, selection, cleaning.space, database_dir)
+    atlas = atlas_label(cleaning.parcels)
+    found = find_candidates(located, selection, cleaning.space, database_dir, atlas)
     candidates, selection = found.runs, found.selection
     notes += found.notes
     if table is not None:
@@ -128,7 +129,7 @@ def plan_study(
         try:
             audio.check(rows)
             probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
-            record = _record(run, probe, rows, audio, cleaning.space, music=music)
+            record = _record(run, probe, rows, audio, cleaning, music=music)
         except MusencError as error:
             record = faults.skip(run, error)
         if isinstance(record, BoldRun):
@@ -322,7 +323,7 @@ def _record(
     probe: Probe,
     rows: list[StimulusRow],
     stimuli: StimulusSet,
-    space: str,
+    cleaning: Cleaning,
     *,
     music: bool,
 ) -> BoldRun | SkippedRun:
@@ -337,7 +338,9 @@ def _record(
     files = [run.left, run.right] if run.kind == "gifti" else [run.left]
     files += [run.confounds] if run.confounds else []
     sources = [f"bids:{run.dataset}:{file.path.relative_to(run.root)}" for file in files]
-    spaces = {"gifti": space, "cifti": "fsLR"}
+    spaces = {"gifti": cleaning.space, "cifti": "fsLR"}
+    if run.kind == "parcels":
+        spaces["parcels"] = f"regions of {atlas_of(run.left)}"
     return BoldRun(
         entities=dict(run.entities),
         space=spaces.get(run.kind or "", run.left.entities.get("space", "")),
@@ -358,6 +361,7 @@ def _record(
         surfaces=run.surfaces,
         band=probe.band,
         censored=probe.censored,
+        parcels=(cleaning.parcels or atlas_of(run.left)) if run.kind == "parcels" else "",
     )
 
 

@@ -8,7 +8,19 @@ from dataclasses import replace
 from bids_app.config import Cleaning
 from bids_app.config.sections import HIGH_PASS
 from bids_app.errors import InvalidInputError
+from bids_app.files import named_files
 from bids_app.inputs.records import BoldRun
+from bids_app.outputs import files_label
+
+
+def atlas_label(option: str | None) -> str:
+    """Label of the atlas that ``--parcels`` names; empty without the option."""
+    if not option:
+        return ""
+    name, paths = named_files(option)
+    if name or len(paths) > 1:
+        return name or files_label(paths[0].name, ("atlas", "seg"))
+    return option
 
 
 def check_one_filter(runs: Sequence[BoldRun]) -> None:
@@ -21,10 +33,11 @@ def check_one_filter(runs: Sequence[BoldRun]) -> None:
     found: dict[str, list[str]] = {}
     for run in runs:
         told = "not denoised before" if run.band is None else f"denoised before, {run.band}"
+        told += f", regions of {atlas_label(run.parcels)}" if run.parcels else ""
         found.setdefault(told, []).append(run.label)
     if len(found) > 1:
         raise InvalidInputError(
-            "Runs were filtered differently before.",
+            "Runs were filtered differently before, or are of other regions.",
             found="; ".join(
                 f"{told}: {', '.join(labels[:4])}" + (" and more" if len(labels) > 4 else "")
                 for told, labels in found.items()
@@ -40,6 +53,9 @@ def effective_cleaning(cleaning: Cleaning, runs: Sequence[BoldRun]) -> Cleaning:
     Its own filter takes the place of the high-pass; another value than the default of
     ``--high-pass`` is applied beside it.
     """
+    regions = next((run.parcels for run in runs), "")
+    if regions:
+        cleaning = replace(cleaning, parcels=regions, smoothing=0.0)
     band = next((run.band for run in runs), None)
     if band is None or not isinstance(cleaning.high_pass, int | float):
         return cleaning

@@ -162,7 +162,7 @@ def is_fmriprep(folder: Path) -> bool:
     """Whether a folder holds outputs of fMRIPrep (or of a program that writes the same)."""
     if not has_participants(folder):
         return False
-    writer = _writer(folder).lower()
+    writer = writer_of(folder).lower()
     if any(word in writer for word in ("fmriprep", "nibabies")) or is_xcpd(writer):
         return True
     if writer:
@@ -179,7 +179,7 @@ def is_xcpd(writer: str) -> bool:
     return re.sub(r"[^a-z]", "", writer.lower()).startswith("xcpd")
 
 
-def _writer(folder: Path) -> str:
+def writer_of(folder: Path) -> str:
     """Name of the program that wrote a folder, as its description says; empty where it does not."""
     description = read_description(folder)
     generated = description.get("GeneratedBy")
@@ -200,6 +200,7 @@ def _has_bold(folder: Path) -> bool:
         "*desc-confounds_*.tsv",
         "*desc-preproc_bold.*",
         "*desc-denoised*_bold.*",
+        "*_timeseries.ptseries.nii",
     )
     return any(
         any(folder.glob(f"sub-*/{place}/{pattern}"))
@@ -210,7 +211,7 @@ def _has_bold(folder: Path) -> bool:
 
 def _writers(folder: Path) -> str:
     """Folders of derivatives and the programs that wrote them, for a message."""
-    found = [(path.name, _writer(path)) for path in sorted(folder.glob("derivatives/*/"))]
+    found = [(path.name, writer_of(path)) for path in sorted(folder.glob("derivatives/*/"))]
     return ", ".join(
         name + (f" (written by {program})" if program else "") for name, program in found
     )
@@ -256,7 +257,7 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
         folders = _fmriprep_folders(parent)
         if len(folders) > 1:
             exact = [path for path in folders if path.name == "fmriprep"]
-            own = [path for path in folders if "fmriprep" in _writer(path).lower()]
+            own = [path for path in folders if "fmriprep" in writer_of(path).lower()]
             folders = exact or own or folders
         if len(folders) > 1:
             raise InvalidInputError(

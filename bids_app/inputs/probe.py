@@ -13,6 +13,7 @@ from bids_app.errors import MusencError, reason_of
 from bids_app.inputs.confounds import check_columns, wants_columns
 from bids_app.inputs.continuity import Continuity, check_continuity, is_denoised
 from bids_app.inputs.files import content_problem, read_gifti_header
+from bids_app.inputs.locate import is_xcpd, writer_of
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
@@ -79,10 +80,11 @@ def probe_run(
     warnings: list[str] = []
     if run.kind == "gifti":
         n_volumes, time_step = _probe_gifti(run, cleaning.space, problems)
+    elif run.kind == "parcels" and run.left and run.left.extension == ".tsv":
+        n_volumes, time_step = _probe_table(run.left.path, problems), None
     else:
         n_volumes, time_step = _probe_nifti(run, problems)
-    file = run.left or run.right
-    metadata = derivative.metadata(file.path.parent, file.entities) if file else {}
+    metadata = _metadata(run, derivative)
     if denoised := is_denoised(run, metadata):
         problems += _smoothed_before(run, metadata, cleaning)
         strategy = resolve_strategy("none")
@@ -131,6 +133,34 @@ def probe_run(
         known.band,
         known.censored,
     )
+
+
+def _metadata(run: RunFiles, derivative: Inheritance) -> dict[str, Any]:
+    """The sidecar of a series; of a parcellated one, that of the series behind it, too."""
+    file = run.left or run.right
+    if file is None:
+        return {}
+    folder = file.path.parent
+    own = derivative.metadata(folder, file.entities, file.suffix or "bold")
+    if run.kind != "parcels":
+        return own
+    behind = {**derivative.dense_metadata(folder, run.entities)}
+    if not behind and is_xcpd(writer_of(derivative.root)) and "SoftwareFilters" not in own:
+        behind = {"SoftwareFilters": "no *_desc-denoised_bold.json beside it says it"}
+    return behind | {key: value for key, value in own.items() if key != "SamplingFrequency"}
+
+
+def _probe_table(path: Path, problems: list[str]) -> int:
+    """Rows of a parcellated series."""
+    problem = content_problem(path)
+    if problem:
+        problems.append(problem)
+        return 0
+    try:
+        return len(read_rows(path)[1])
+    except MusencError as error:
+        problems.append(f"{reason_of(error)}; do this: {error.remedy}")
+        return 0
 
 
 def _smoothed_before(run: RunFiles, metadata: Mapping[str, Any], cleaning: Cleaning) -> list[str]:
@@ -188,7 +218,7 @@ def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]
     except Exception as error:  # noqa: BLE001  (whatever the library stumbles over)
         problems.append(f"cannot be read: {run.left.path} ({error})")
         return 0, None
-    if run.kind == "cifti":
+    if run.kind in ("cifti", "parcels"):
         axis = image.header.get_axis(0)
         return len(axis), float(getattr(axis, "step", 0.0)) or None
     if len(image.shape) != 4:
@@ -247,8 +277,13 @@ def _timing(
     file = run.left or run.right
     assert file is not None
     folder = file.path.parent
-    names = {"gifti": "surface sidecar", "cifti": "CIFTI sidecar", "volume": "volume sidecar"}
-    own = derivative.metadata(folder, file.entities)
+    names = {
+        "gifti": "surface sidecar",
+        "cifti": "CIFTI sidecar",
+        "volume": "volume sidecar",
+        "parcels": "sidecar of the series",
+    }
+    own = _metadata(run, derivative)
     volume = derivative.volume_metadata(folder, run.entities)
     silent = derivative.absent(folder, file.entities)
     raw_metadata = {}

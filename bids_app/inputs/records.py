@@ -132,13 +132,15 @@ class BoldRun(Acquisition):
     sources : tuple of str
         BIDS URIs of the files used.
     kind : str
-        ``gifti``, ``cifti`` or ``volume``.
+        ``gifti``, ``cifti``, ``volume`` or ``parcels``.
     surfaces : tuple of Path
         For volumes in ``T1w`` space: white left, pial left, registered sphere left, then right.
     band : Band or None
         What the series was filtered to where it was denoised before; None where it was not.
     censored : tuple of int
         Numbers of volumes that were taken out of the file; `n_volumes` counts them.
+    parcels : str
+        Label of the atlas of a parcellated series, or what ``--parcels`` says of it.
     """
 
     space: str
@@ -159,6 +161,7 @@ class BoldRun(Acquisition):
     surfaces: tuple[Path, ...] = ()
     band: Band | None = None
     censored: tuple[int, ...] = ()
+    parcels: str = ""
 
 
 @dataclass(frozen=True)

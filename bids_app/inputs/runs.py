@@ -21,7 +21,7 @@ from bids_app.inputs.names import (
 )
 from bids_app.inputs.records import Acquisition, run_label
 
-KINDS = ("gifti", "cifti", "volume")
+KINDS = ("gifti", "cifti", "volume", "parcels")
 """Kinds of BOLD files, the preferred first."""
 
 _DESCS = (None, "preproc", "denoised", "denoisedSmoothed")
@@ -108,6 +108,7 @@ def group_runs(
     space: str,
     query: Mapping[str, Any],
     accepts: Callable[[Mapping[str, str]], bool],
+    parcels: str = "",
 ) -> list[RunFiles]:
     """Runs of one fMRIPrep folder.
 
@@ -129,6 +130,8 @@ def group_runs(
         What `bold_filter` returns.
     accepts : callable
         Whether the user chose a run, by its entities; others may have twins.
+    parcels : str
+        Label of the atlas whose parcellated series are wanted instead of vertices.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def group_runs(
     for key, group in func.items():
         surfaces = _own_surfaces(anat[dict(key)["sub"]], dict(key))
         try:
-            run = _run_of_group(group, dict(key), dataset, root, space, query, surfaces)
+            run = _run_of_group(group, dict(key), dataset, root, space, query, surfaces, parcels)
         except _Twins as twins:
             if accepts(dict(key)):
                 ambiguous.append(str(twins))
@@ -167,7 +170,12 @@ def group_runs(
             found="; ".join(ambiguous[:6]) + ("; ..." if len(ambiguous) > 6 else ""),
             wanted="one version of each run",
             remedy="choose with --bids-filter-file, for example "
-            '{"bold": {"reconstruction": "norm"}} or {"bold": {"echo": null}}',
+            '{"bold": {"reconstruction": "norm"}} or {"bold": {"echo": null}}'
+            + (
+                "; series of regions with --parcels ATLAS"
+                if any("atlas-" in one or "seg-" in one for one in ambiguous)
+                else ""
+            ),
         )
     return sorted(runs, key=lambda run: sort_key(run.entities))
 
@@ -184,14 +192,17 @@ def _run_of_group(
     space: str,
     query: Mapping[str, Any],
     surfaces: tuple[Path, ...],
+    parcels: str,
 ) -> RunFiles | None:
     bold = [file for file in group if _kind(file) is not None]
     if not bold:
         return None
     passing = [file for file in bold if passes(file, query)]
     spaces = sorted({_space_name(file) for file in bold})
-    for kind in KINDS:
+    for kind in ("parcels",) if parcels else KINDS:
         of_kind = [file for file in passing if _kind(file) == kind]
+        if parcels:
+            of_kind = [file for file in of_kind if atlas_of(file) == parcels]
         usable = [file for file in of_kind if _fits(file, kind, space, surfaces)]
         chosen = _without_twins(usable, run_label(key), space)
         if not chosen:
@@ -216,11 +227,19 @@ def _run_of_group(
 def _kind(file: NamedFile) -> str | None:
     if file.extension == ".func.gii" and file.suffix in ("bold", None) and "hemi" in file.entities:
         return "gifti"
+    if atlas_of(file) and file.entities.get("stat", "mean") == "mean":
+        tables = file.suffix == "timeseries" and file.extension == ".tsv"
+        return "parcels" if tables or file.extension == ".ptseries.nii" else None
     if file.suffix != "bold":
         return None
     if file.extension == ".dtseries.nii":
         return "cifti"
     return "volume" if file.extension in (".nii", ".nii.gz") else None
+
+
+def atlas_of(file: NamedFile) -> str:
+    """Label of the atlas of a parcellated series; empty for other files."""
+    return file.entities.get("atlas") or file.entities.get("seg") or ""
 
 
 def is_bold(file: NamedFile) -> bool:
@@ -230,12 +249,19 @@ def is_bold(file: NamedFile) -> bool:
 
 def _space_name(file: NamedFile) -> str:
     space = canonical_space(file.entities) or "the run's own space"
-    names = {"gifti": space, "cifti": f"{space} (CIFTI)", "volume": f"{space} (volume)"}
+    names = {
+        "gifti": space,
+        "cifti": f"{space} (CIFTI)",
+        "volume": f"{space} (volume)",
+        "parcels": f"regions of {atlas_of(file)}",
+    }
     return names[_kind(file) or "volume"]
 
 
 def _fits(file: NamedFile, kind: str, space: str, surfaces: tuple[Path, ...]) -> bool:
     own = canonical_space(file.entities)
+    if kind == "parcels":
+        return True
     if kind == "gifti":
         return own == space
     if kind == "cifti":
@@ -255,7 +281,8 @@ def _without_twins(files: list[NamedFile], label: str, space: str) -> list[Named
         e = file.entities
         desc = _DESCS.index(e.get("desc")) if e.get("desc") in _DESCS else len(_DESCS)
         own_space = {"T1w": 0, "MNI152NLin6Asym": 2}.get(e.get("space", ""), 1)
-        return ("echo" in e, desc, own_space, e.get("space") != space, "res" in e)
+        table = file.extension == ".tsv"  # which does not say its vertices
+        return ("echo" in e, desc, table, own_space, e.get("space") != space, "res" in e)
 
     best = min(map(preference, files))
     files = [file for file in files if preference(file) == best]

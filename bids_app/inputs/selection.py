@@ -94,6 +94,7 @@ def find_candidates(
     selection: Selection,
     space: str,
     database_dir: Path | None,
+    parcels: str = "",
 ) -> Candidates:
     """Runs that the labels select, of all fMRIPrep folders.
 
@@ -130,6 +131,7 @@ def find_candidates(
             space=space,
             query=query,
             accepts=lambda e: accepts(selection, e) and not excludes(selection, e),
+            parcels=parcels,
         )
     folders = ", ".join(str(path) for _, path in located.derivatives)
     if found and all(run.kind is None and not run.filtered for run in found):

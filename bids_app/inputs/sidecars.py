@@ -119,6 +119,19 @@ class Inheritance:
         ]
         return next((content for *_, path in sorted(found) if (content := self.read(path))), {})
 
+    def dense_metadata(self, folder: Path, entities: Mapping[str, str]) -> dict[str, Any]:
+        """Content of the sidecar of the denoised series that a parcellated one was made of."""
+        wanted = run_entities(entities)
+        found = [
+            (file.entities.get("desc") != "denoised", len(file.entities), file.path)
+            for file in self._listing(folder)
+            if file.suffix == "bold"
+            and file.extension == ".json"
+            and file.entities.get("desc", "").startswith("denoised")
+            and run_entities(file.entities) == wanted
+        ]
+        return next((content for *_, path in sorted(found) if (content := self.read(path))), {})
+
     def func_folder(self, entities: Mapping[str, str]) -> Path:
         """Folder of the functional files of a run; it need not exist."""
         keys = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]

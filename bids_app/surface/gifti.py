@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +146,34 @@ def write_gifti(
         for row, name in zip(np.atleast_2d(data), names, strict=True)
     ]
     image = nib.gifti.GiftiImage(darrays=arrays, meta=nib.gifti.GiftiMetaData(meta))
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+    return path
+
+
+def write_labels(path: Path, keys: NDArray[np.integer], names: Sequence[str], *, hemi: str) -> Path:
+    """Write the key of every vertex as a label GIFTI file.
+
+    Parameters
+    ----------
+    path : Path
+    keys : array of shape (n_vertices,)
+    names : sequence of str
+        Name of key 0, 1, ...
+    hemi : "L" or "R"
+    """
+    import nibabel as nib
+
+    table = nib.gifti.GiftiLabelTable()
+    for key, name in enumerate(names):
+        label: Any = nib.gifti.GiftiLabel(key, 1.0, 1.0, 1.0, 0.0 if key == 0 else 1.0)
+        label.label = name
+        table.labels.append(label)
+    array = nib.gifti.GiftiDataArray(
+        np.asarray(keys, dtype=np.int32), "NIFTI_INTENT_LABEL", "NIFTI_TYPE_INT32"
+    )
+    meta = nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": STRUCTURES[hemi]})
+    image = nib.gifti.GiftiImage(darrays=[array], labeltable=table, meta=meta)
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
     return path

@@ -16,6 +16,7 @@ from bids_app.loading import load_volume
 from bids_app.resources import fslr_spheres
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import SurfaceMesh
+from bids_app.surface.painted import read_parcels, regions_of
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
 from bids_app.surface.resample import resample_barycentric
 
@@ -46,6 +47,17 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
 
 
 def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
+    if run.kind == "parcels":
+        names, series = read_parcels(run.bold_left)
+        regions = regions_of(run.bold_left, run.parcels, mesh)
+        if names != regions.names or len(series) != run.n_volumes - len(run.censored):
+            raise BadDataError(
+                "A parcellated series is not what its header says.",
+                where=run.bold_left,
+                found=f"{len(series)} volumes of {len(names)} regions",
+                wanted=f"{run.n_volumes - len(run.censored)} of {len(regions.names)}",
+            )
+        return regions.paint(series)
     if run.kind == "cifti":
         return _cifti_on_mesh(run, mesh)
     if run.kind == "volume":

@@ -17,6 +17,7 @@ from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.resources import fslr_spheres
 from bids_app.surface.mesh import load_mesh
+from bids_app.surface.painted import regions_of
 
 _SHOWN = 6
 
@@ -45,7 +46,10 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     """
     check_output_folder(config, plan)
     check_censored(config, plan)
-    load_mesh(config.cleaning.space)
+    mesh = load_mesh(config.cleaning.space)
+    for run in plan.runs:
+        if run.kind == "parcels":
+            regions_of(run.bold_left, run.parcels, mesh)
     if any(run.kind == "cifti" for run in plan.runs):
         fslr_spheres()
     rows = [find_space(space.features) for space in config.model.spaces]

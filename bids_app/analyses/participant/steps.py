@@ -10,6 +10,7 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.figures import draw_stimuli
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
 from bids_app.analyses.participant.preference import derive_preference
+from bids_app.analyses.participant.regions import regions_of_runs, write_regions
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
 from bids_app.analyses.participant.weights import save_weights
 from bids_app.analyses.participant.write import write_participant
@@ -130,6 +131,8 @@ def write_model(
     prepared: Prepared,
     fits: LayerFits,
     shared: list[Path],
+    runs: Sequence[BoldRun],
+    cleaning: Cleaning,
     weights_files: list[Path] | None = None,
 ) -> list[Path]:
     """Layer preference, and every map of one feature space."""
@@ -137,13 +140,18 @@ def write_model(
     preference = derive_preference(fits, depth, slope_model)
     if preference is not None and (told := preference.reason or preference.doubt):
         LOGGER.warning("sub-%s: model-%s: %s", record.participant, record.model, told)
+    regions = regions_of_runs(runs, cleaning)
+    tables: list[Path] = []
+    if regions is not None:
+        parcels = str(cleaning.parcels)
+        tables = write_regions(tree, record, fits, preference, regions, parcels)
     written = write_participant(
         tree,
         record,
         fits,
         preference,
         prepared.blocks,
-        shared=[*shared, *(weights_files or [])],
+        shared=[*shared, *tables, *(weights_files or [])],
     )
     LOGGER.info(
         "sub-%s: %d files written (model-%s)", record.participant, len(written), record.model

@@ -353,6 +353,9 @@ ENCODING = ParticipantAnalysis(
         TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),
         TableOutput("summary", "layerpref", PREFERENCE_COLUMNS, each="preference", value="rows"),
     ),
-    files={"weights.h5": lambda scope: bool(scope.config.model.save_weights)},
+    files={
+        "weights.h5": lambda scope: bool(scope.config.model.save_weights),
+        "parcels.tsv": lambda scope: bool(scope.config.cleaning.parcels),
+    },
     sections=layer_sections,
 )
