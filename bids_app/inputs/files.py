@@ -109,15 +109,21 @@ def _in_annex(path: Path) -> bool:
 
 
 def _lookalike(path: Path) -> str:
-    """A file beside that looks the same by its name, and how it differs; empty without any."""
+    """A file beside that is meant by all appearances, and how its name differs; empty else."""
     try:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
         return ""
     other = nearest(path.name, names)
-    if other is None:
-        return ""
-    return f"; there is {other}, which looks the same: {difference(path.name, other)}"
+    if other is not None:
+        return f"; there is {other}, which looks the same: {difference(path.name, other)}"
+    own = path.name.casefold()
+    if same := [name for name in sorted(names) if name.casefold() == own]:
+        return f"; there is {same[0]}: upper and lower case differ"
+    stems = {Path(own).stem, own} - {""}
+    if alike := [name for name in sorted(names) if Path(name.casefold()).stem in stems]:
+        return f"; there is {', '.join(alike[:3])}"
+    return ""
 
 
 def content_problem(path: Path) -> str | None:

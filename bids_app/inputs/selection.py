@@ -140,7 +140,7 @@ def find_candidates(
     if all(excludes(selection, run.entities) for run in chosen):
         if not found and not selection.participants:
             _raise_no_bold(located)
-        _raise_nothing_selected(found, folders)
+        _raise_nothing_selected(found, folders, selection)
     if all(run.kind is None for run in chosen):
         _raise_no_surface(chosen, space, folders)
     by_label = defaultdict(list)
@@ -208,17 +208,20 @@ def _raise_no_bold(located: Located) -> None:
     )
 
 
-def _raise_nothing_selected(found: list[RunFiles], folders: str) -> None:
+def _raise_nothing_selected(found: list[RunFiles], folders: str, selection: Selection) -> None:
     def listing(key: str) -> str:
         values = sorted({run.entities[key] for run in found if key in run.entities})
         return ", ".join(values) if values else "none"
 
+    asked = [
+        f"{name} {', '.join(labels)}" for _, name in _LABELS if (labels := getattr(selection, name))
+    ]
     raise NothingSelectedError(
         "The options select no run.",
         where=folders,
         found=f"sessions: {listing('ses')}; tasks: {listing('task')}; runs: {listing('run')}"
         if found
         else "no functional files of these participants",
-        wanted="at least one run",
+        wanted="at least one run" + (f" of {'; '.join(asked)}" if asked else ""),
         remedy="change --session-label, --task-id, --run-id, --exclude-run or --bids-filter-file",
     )

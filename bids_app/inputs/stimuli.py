@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.errors import InvalidInputError, MissingInputError, NoStimulusError
 from bids_app.inputs.files import inside, on_disk
 from bids_app.inputs.names import same_label, strip_prefix
 from bids_app.inputs.tables import is_absent, read_tsv
@@ -22,6 +22,8 @@ HOW_TO_GIVE_ONSETS = (
     "the music; it is never guessed (`musenc onset` shows what the data say)"
 )
 AUDIO_SUFFIXES = ("audio", "audiovideo")
+SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".au", ".m4a", ".w64", ".opus")
+"""How names of audio files end."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         where = f"{path}, line {line}"
         if is_absent(row["stim_file"]):
             continue
+        _check_quotes(row["stim_file"], where)
         keys = {
             key: strip_prefix(row[column], key)
             for column, key in (
@@ -187,11 +190,13 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     MissingInputError
         Where a ``stim_id`` has no file.
     """
-    _, rows = read_tsv(path)
+    columns, rows = read_tsv(path)
+    _check_columns(columns, rows, path)
     result = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
         if not is_absent(row.get("stim_file")):
+            _check_quotes(row["stim_file"], where)
             name = row["stim_file"].removeprefix("stimuli/")
             audio = inside(raw_dir, "stimuli", name, where=where, found=row["stim_file"])
         elif not is_absent(row.get("stim_id")):
@@ -205,6 +210,43 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
         # BIDS uses 0 for events without extent; a piece of music has one.
         result.append(StimulusRow(audio, onset, 0.0, duration or None, {}, where))
     return result
+
+
+def _check_columns(columns: Sequence[str], rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Refuse events that name audio files in a column of another name: nobody would hear them.
+
+    Raises
+    ------
+    NoStimulusError
+    """
+    if {"stim_file", "stim_id"} & set(columns):
+        return
+    for column in columns:
+        if any(Path(row[column]).suffix.lower() in SOUNDS for row in rows):
+            raise NoStimulusError(
+                "The events name audio files in a column that BIDS does not know.",
+                where=path,
+                found=f"column {column}; columns: {', '.join(columns)}",
+                wanted="stim_file (names of columns are in lower case)",
+                remedy="rename the column, or " + HOW_TO_GIVE_STIMULI,
+            )
+
+
+def _check_quotes(name: str, where: str) -> None:
+    """Refuse a file name in quotes: they would be part of the name.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
+        raise InvalidInputError(
+            "The name of an audio file stands in quotes.",
+            where=where,
+            found=name,
+            wanted=name[1:-1],
+            remedy="write the table without quotes",
+        )
 
 
 def may_be_audio(path: Path) -> bool:
