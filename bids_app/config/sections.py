@@ -230,13 +230,6 @@ class Cleaning:
         SPACES[0],
         choices=SPACES,
     )
-    parcels: str | None = option(
-        "--parcels ATLAS|NAME=LEFT,RIGHT",
-        "read parcellated series of this atlas (ptseries.nii, or timeseries.tsv with two label "
-        "files on --space whose names are those of the columns) instead of vertices: no smoothing, "
-        "and tables of regions beside maps that are painted (default: where nothing else is there)",
-        changes=(),
-    )
     cortex_mask: CortexChoice = option(
         "--cortex-mask nilearn|signal|neuromaps|templateflow|LEFT,RIGHT",
         "which vertices are cortex; the others are left out before anything is smoothed and get "
@@ -245,6 +238,13 @@ class Cleaning:
         "(neuromaps), the fetched Desikan parcels (templateflow), or label or shape GIFTI or "
         "tables of 0 and 1",
         BUNDLED_CORTEX,
+    )
+    parcels: str | None = option(
+        "--parcels ATLAS|NAME=LEFT,RIGHT",
+        "read parcellated series of this atlas (ptseries.nii, or timeseries.tsv with two label "
+        "files on --space whose names are those of the columns) instead of vertices: no smoothing, "
+        "and tables of regions beside maps that are painted (default: where nothing else is there)",
+        changes=(),
     )
 
     def __post_init__(self) -> None:
