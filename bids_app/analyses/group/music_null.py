@@ -16,7 +16,8 @@ from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
-from bids_app.analyses.group.over_music import MusicSide, Scaled
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.summaries import Scaled
 from bids_app.config import Statistics
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg

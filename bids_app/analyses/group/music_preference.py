@@ -17,8 +17,9 @@ from bids_app.analyses.group.analysis import GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
-from bids_app.analyses.group.over_music import MusicSide, Scaled
+from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.summaries import Scaled
 from bids_app.config import Statistics
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,24 +14,28 @@ from scipy import special
 
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
 from bids_app.analyses.group.heard import REFITS, Heard
+from bids_app.analyses.group.summaries import (
+    TOO_FEW,
+    MapTest,
+    MusicTest,
+    Scaled,
+    Summary,
+    compared,
+    tests_of,
+)
 from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.encoding.phases import segment_labels
-from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, sha256_of
 from bids_app.group import (
-    LinearMusicNull,
     MusicKernel,
-    SdRatio,
     accuracy_music_null,
     coarser_vertices,
     layer_set_kernels,
     linear_music_kernel,
     music_refits,
-    sd_ratio,
     two_sided_p,
     vertex_null_sd,
 )
-from bids_app.group.claims import MUSIC, LevelTest
 from bids_app.group.music_side import penalty_positions
 from bids_app.loading import load_array
 from bids_app.outputs import OutputTree
@@ -56,117 +60,6 @@ REFIT_VERTICES = (12, 60)
 """Fewest and most vertices of the comparison."""
 REFIT_COLUMNS = 300_000
 """Fits (participants x layers x refits x vertices) that the comparison may take."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scaled:
-    """How wide the closed form of a family is beside refits, and what was done.
-
-    Attributes
-    ----------
-    ratio : SdRatio or None
-        None where no refit was possible.
-    told : str
-        In one sentence, for sidecars and the page.
-    """
-
-    ratio: SdRatio | None
-    told: str
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """As sidecars have it."""
-        return {"told": self.told} | ({} if self.ratio is None else asdict(self.ratio))
-
-    @property
-    def divisor(self) -> float:
-        """What draws and standard deviations of the closed form are divided by; 1 at most."""
-        return 1.0 if self.ratio is None else 1 / self.ratio.factor
-
-    @property
-    def refits_instead(self) -> bool:
-        """Whether the closed form is too narrow to be used."""
-        return self.ratio is not None and self.ratio.action == "refits"
-
-
-TOO_FEW = Scaled(None, "too few vertices to be compared with refits")
-
-Again = Callable[[FloatArray, FloatArray], FloatArray]
-"""From mean profiles, (n_people, n_layers), and accuracies, (n_people, n_layers, n_vertices), of a
-refit to the weights of layers, (n_people, n_layers)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """A sum of accuracies over participants, layers and vertices, weights being a product.
-
-    Attributes
-    ----------
-    name : str
-    layers : array of shape (n_people, n_layers)
-        Weight of each layer, for each participant behind the null.
-    vertices : array of shape (n_vertices,)
-        Weight of each vertex, 0 outside.
-    again : callable, optional
-        Computes `layers` anew in a refit, from its mean profiles over the vertices of the mask
-        and its accuracies at the vertices that weigh.
-    """
-
-    name: str
-    layers: FloatArray
-    vertices: FloatArray
-    again: Again | None = None
-
-    def of(self, r: NDArray[np.floating]) -> float:
-        """The sum for accuracies (n_people, n_layers, n_vertices)."""
-        inside = np.flatnonzero(self.vertices)
-        picked = np.nan_to_num(r[:, :, inside].astype(np.float64))
-        return float(np.einsum("pl,plv,v->", self.layers, picked, self.vertices[inside]))
-
-
-@dataclass(frozen=True, eq=False)
-class MusicTest:
-    """A summary against its null over music.
-
-    Attributes
-    ----------
-    statistic, sd : float
-        The sum of fitted accuracies, and the standard deviation of its null.
-    p : float
-        Two-sided.
-    draws : array of shape (n_draws,)
-        The null; draw k has the same phases for everything about a study.
-    scaled : Scaled
-    """
-
-    statistic: float
-    sd: float
-    p: float
-    draws: NDArray[np.float32]
-    scaled: Scaled
-
-    @property
-    def level(self) -> LevelTest:
-        """The test as claims take it."""
-        n = len(self.draws)
-        return LevelTest(MUSIC, self.p, self.statistic, n, 1 / (1 + n), self.sd)
-
-
-@dataclass(frozen=True, eq=False)
-class MapTest:
-    """Maps against their null over music.
-
-    Attributes
-    ----------
-    sd, z, p : array of shape (n_maps, n_vertices)
-        Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
-    scaled : Scaled
-    """
-
-    sd: FloatArray
-    z: FloatArray
-    p: FloatArray
-    scaled: Scaled
 
 
 class MusicSide:
@@ -253,7 +146,7 @@ class MusicSide:
         tests = []
         for k, (one, scaled) in enumerate(zip(summaries, families, strict=True)):
             LOGGER.info("group: over music, %s: %s", one.name, scaled.told)
-            tests += _tests(null.scaled(scaled.divisor), [scaled], [k])
+            tests += tests_of(null.scaled(scaled.divisor), [scaled], [k])
         narrow = [k for k, scaled in enumerate(families) if scaled.refits_instead]
         if narrow:
             instead = self._refits_instead(
@@ -297,7 +190,7 @@ class MusicSide:
         scaled = self.compare(summaries, mask)
         LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
         null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
-        return _tests(null.scaled(scaled.divisor), [scaled] * n_layers, range(n_layers))
+        return tests_of(null.scaled(scaled.divisor), [scaled] * n_layers, range(n_layers))
 
     def test_sets(self, sets: NDArray[np.intp], scaled: Scaled | None) -> FloatArray:
         """One-sided p of every layer's mean accuracy in disjoint sets, (n_sets, n_layers).
@@ -619,18 +512,6 @@ class MusicSide:
         return np.sort(rng.permutation(there)[:wanted])
 
 
-def _tests(
-    null: LinearMusicNull, families: Sequence[Scaled], chosen: Sequence[int]
-) -> list[MusicTest]:
-    """Some summaries of a null in closed form, each with how its family was compared."""
-    return [
-        MusicTest(
-            float(null.observed[k]), float(null.sd[k]), float(null.p[k]), null.draws[k], scaled
-        )
-        for k, scaled in zip(chosen, families, strict=True)
-    ]
-
-
 def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:
     layers = np.stack([one.layers for one in summaries])
     vertices = np.stack([one.vertices for one in summaries])
@@ -645,12 +526,3 @@ def _spread_out(weights: FloatArray) -> Callable[[slice], FloatArray]:
         return np.broadcast_to(weights[..., np.newaxis], (*weights.shape, n))
 
     return at
-
-
-def compared(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
-    """Standard deviations of a closed form beside refits, (n_draws, ...)."""
-    try:
-        ratio = sd_ratio(closed_sd, draws)
-    except BadDataError as error:
-        return Scaled(None, error.what)
-    return Scaled(ratio, ratio.told)

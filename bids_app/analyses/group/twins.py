@@ -24,15 +24,9 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
-from bids_app.analyses.group.over_music import (
-    N_DRAWS,
-    TOO_FEW,
-    MusicSide,
-    Scaled,
-    Summary,
-    compared,
-)
+from bids_app.analyses.group.over_music import N_DRAWS, MusicSide
 from bids_app.analyses.group.preference import GroupPreference, usable_profiles
+from bids_app.analyses.group.summaries import TOO_FEW, Scaled, Summary, compared
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MusencError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ import pytest
 
 from bids_app.analyses.group import over_music
 from bids_app.analyses.group.heard import Heard, Presentations
-from bids_app.analyses.group.over_music import MusicSide, Summary
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.summaries import Scaled, Summary
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
@@ -220,8 +222,8 @@ def test_other_clocks_and_repeats_share_the_phases(tmp_path):
 def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monkeypatch):
     monkeypatch.setattr(over_music, "N_INSTEAD", (40, 40))
     narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
-    ratio = over_music.replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
-    monkeypatch.setattr(MusicSide, "compare", lambda *_: over_music.Scaled(ratio, ratio.told))
+    ratio = replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
+    monkeypatch.setattr(MusicSide, "compare", lambda *_: Scaled(ratio, ratio.told))
     (found,) = side.test(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     assert len(found.draws) == 40
     assert found.level.smallest == pytest.approx(1 / 41)

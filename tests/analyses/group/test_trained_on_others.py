@@ -17,7 +17,8 @@ from bids_app.analyses.group.others import (
     heard_of,
     others_missing,
 )
-from bids_app.analyses.group.over_music import MusicSide, Summary
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.summaries import Summary
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.errors import BadDataError
 from bids_app.group import shared_training_scale

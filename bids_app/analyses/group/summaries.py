@@ -1,0 +1,148 @@
+"""What is tested over music, and what is found: sums of accuracies, maps, and their widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.errors import BadDataError
+from bids_app.group import LinearMusicNull, SdRatio, sd_ratio
+from bids_app.group.claims import MUSIC, LevelTest
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """How wide the closed form of a family is beside refits, and what was done.
+
+    Attributes
+    ----------
+    ratio : SdRatio or None
+        None where no refit was possible.
+    told : str
+        In one sentence, for sidecars and the page.
+    """
+
+    ratio: SdRatio | None
+    told: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As sidecars have it."""
+        return {"told": self.told} | ({} if self.ratio is None else asdict(self.ratio))
+
+    @property
+    def divisor(self) -> float:
+        """What draws and standard deviations of the closed form are divided by; 1 at most."""
+        return 1.0 if self.ratio is None else 1 / self.ratio.factor
+
+    @property
+    def refits_instead(self) -> bool:
+        """Whether the closed form is too narrow to be used."""
+        return self.ratio is not None and self.ratio.action == "refits"
+
+
+TOO_FEW = Scaled(None, "too few vertices to be compared with refits")
+
+Again = Callable[[FloatArray, FloatArray], FloatArray]
+"""From mean profiles, (n_people, n_layers), and accuracies, (n_people, n_layers, n_vertices), of a
+refit to the weights of layers, (n_people, n_layers)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A sum of accuracies over participants, layers and vertices, weights being a product.
+
+    Attributes
+    ----------
+    name : str
+    layers : array of shape (n_people, n_layers)
+        Weight of each layer, for each participant behind the null.
+    vertices : array of shape (n_vertices,)
+        Weight of each vertex, 0 outside.
+    again : callable, optional
+        Computes `layers` anew in a refit, from its mean profiles over the vertices of the mask
+        and its accuracies at the vertices that weigh.
+    """
+
+    name: str
+    layers: FloatArray
+    vertices: FloatArray
+    again: Again | None = None
+
+    def of(self, r: NDArray[np.floating]) -> float:
+        """The sum for accuracies (n_people, n_layers, n_vertices)."""
+        inside = np.flatnonzero(self.vertices)
+        picked = np.nan_to_num(r[:, :, inside].astype(np.float64))
+        return float(np.einsum("pl,plv,v->", self.layers, picked, self.vertices[inside]))
+
+
+@dataclass(frozen=True, eq=False)
+class MusicTest:
+    """A summary against its null over music.
+
+    Attributes
+    ----------
+    statistic, sd : float
+        The sum of fitted accuracies, and the standard deviation of its null.
+    p : float
+        Two-sided.
+    draws : array of shape (n_draws,)
+        The null; draw k has the same phases for everything about a study.
+    scaled : Scaled
+    """
+
+    statistic: float
+    sd: float
+    p: float
+    draws: NDArray[np.float32]
+    scaled: Scaled
+
+    @property
+    def level(self) -> LevelTest:
+        """The test as claims take it."""
+        n = len(self.draws)
+        return LevelTest(MUSIC, self.p, self.statistic, n, 1 / (1 + n), self.sd)
+
+
+@dataclass(frozen=True, eq=False)
+class MapTest:
+    """Maps against their null over music.
+
+    Attributes
+    ----------
+    sd, z, p : array of shape (n_maps, n_vertices)
+        Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
+    scaled : Scaled
+    """
+
+    sd: FloatArray
+    z: FloatArray
+    p: FloatArray
+    scaled: Scaled
+
+
+def compared(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
+    """Standard deviations of a closed form beside refits, (n_draws, ...)."""
+    try:
+        ratio = sd_ratio(closed_sd, draws)
+    except BadDataError as error:
+        return Scaled(None, error.what)
+    return Scaled(ratio, ratio.told)
+
+
+def tests_of(
+    null: LinearMusicNull, families: Sequence[Scaled], chosen: Sequence[int]
+) -> list[MusicTest]:
+    """Some summaries of a null in closed form, each with how its family was compared."""
+    return [
+        MusicTest(
+            float(null.observed[k]), float(null.sd[k]), float(null.p[k]), null.draws[k], scaled
+        )
+        for k, scaled in zip(chosen, families, strict=True)
+    ]
