@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from test_over_music import EVERYBODY, N_PEOPLE, N_VERTICES, make_side
 
+from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group import over_music
 from bids_app.analyses.group.music_alignment import (
     MusicAlignment,
@@ -93,9 +94,6 @@ def test_tests_of_the_same_maps_stay_where_nothing_new_can_be_tested(tmp_path):
     rows = [{"participant_id": "sub-01", "sha256_left": "a"}]
     data = SimpleNamespace(model="vggish", rows=rows)
     assert earlier_alignment(tree, data, "up", "why").tests == {}
-    settings = {"Participants": ["sub-01"], "InputsSHA256": {"sub-01": "a"}}
-    place = tree.group_table("settings.json", model="vggish", desc="alignmentup")
-    write_json(place, settings)
     numbers = tree.group_table("statmap.tsv", model="vggish", desc="alignmentup")
     known = {
         "slope": {"tests": [LevelTest(MUSIC, 0.01, 0.3, 3, 0.25, 0.1).record]},
@@ -105,6 +103,9 @@ def test_tests_of_the_same_maps_stay_where_nothing_new_can_be_tested(tmp_path):
     write_json(sidecar_of(numbers), {"Group": {"tests": known, "MusicRefits": told}})
     draws = tree.group_table(".tsv", model="vggish", desc="musicnullsup")
     pd.DataFrame({"slope": [0.1, -0.2, np.nan]}).to_csv(draws, sep="\t", na_rep="n/a")
+    place = tree.group_table("settings.json", model="vggish", desc="alignmentup")
+    told = {"Participants": ["sub-01"], "InputsSHA256": {"sub-01": "a"}}
+    write_settings(tree, place, {}, [sidecar_of(numbers), draws], **told)
     kept = earlier_alignment(tree, data, "up", "why")
     assert list(kept.tests) == ["slope"]
     slope = kept.tests["slope"]
