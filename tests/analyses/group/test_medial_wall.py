@@ -39,7 +39,7 @@ def test_sidecars_pages_and_methods_of_the_group_name_the_mask(tmp_path):
     assert read_json(sidecar_of(path))["CortexMask"] == record
     assert "1604 of 20484 vertices left out" in GroupFiles(tmp_path).cortex
     for text in (
-        group_methods({}, [], settings),
+        group_methods({}, [], {"Settings": settings}),
         participant_methods({"Settings": settings}, {}),
     ):
         assert "medial wall" in " ".join(text.paragraphs)
