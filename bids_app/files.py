@@ -117,8 +117,13 @@ SEAL = "RecordSHA256"
 
 def write_sealed(target: Path, content: Mapping[str, Any]) -> Path:
     """Write a JSON object with the checksum of its content, which `is_sealed` looks at."""
+    return write_json(target, sealed(content))
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the checksum of its content."""
     plain = _plain(dict(content))
-    return write_json(target, {**plain, SEAL: _seal(plain)})
+    return {**plain, SEAL: _seal(plain)}
 
 
 def is_sealed(content: Mapping[str, Any]) -> bool:

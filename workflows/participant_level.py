@@ -23,6 +23,7 @@ from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffix
 from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
 from bids_app.config import Config
 from bids_app.errors import TryAgainError
+from bids_app.features.cache import make_cache
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
 from bids_app.inputs.records import SkippedRun, StudyPlan
@@ -74,6 +75,7 @@ def run_participant_level(
     study = plan if plan is not None or contrasts is None else contrasts.study
     if study is not None:
         write_descriptions(tree, study, ignored_suffixes())
+        make_cache(config.cache_dir)
     studies = [plan] if plan is not None else []
     studies += [contrasts.study] if contrasts is not None else []
     without = _tell_skipped(status, studies)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +20,7 @@ from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageEr
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
 from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
-from bids_app.files import sha256_of, shared_lock
+from bids_app.files import SEAL, is_sealed, sealed, sha256_of, sha256_of_file, shared_lock
 from bids_app.held import hold, let_go
 from bids_app.loading import load_array
 from bids_app.resources import random_seed
@@ -24,11 +28,14 @@ from bids_app.resources import random_seed
 if TYPE_CHECKING:
     from bids_app.features.gram import LayerGram
 
+LOGGER = logging.getLogger("bids_app.features")
+
 _FORMAT = 3
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 DESCRIPTION = "features.json"
 """File that closes a folder of matrices: what they are of."""
+_TIMES = "patch_times.npy"
 _HOW_TO_MOVE = "give a folder you may write to with --cache-dir"
 
 
@@ -60,6 +67,8 @@ class FeatureGrams:
         Of the network, empty for other feature spaces.
     numbers : tuple of int
         Of the layers in the folder; empty where these are all of them, in its order.
+    sha256 : mapping from str to str
+        Checksums of the files in the folder, by their names.
     """
 
     path: Path
@@ -76,6 +85,7 @@ class FeatureGrams:
     weights_sha256: str
     weights_label: str
     numbers: tuple[int, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def of_layers(self, names: Sequence[str]) -> FeatureGrams:
         """The same with these layers alone, in this order."""
@@ -116,6 +126,7 @@ class FeatureGrams:
         n_patches = sum(map(len, self.patch_times))
         layer = self.numbers[layer - 1] if self.numbers else layer
         try:
+            self._check(_matrix_name(layer))
             matrix = load_array(self.path / _matrix_name(layer), mapped=True)
             if matrix.shape != (n_patches, n_patches) or matrix.dtype != np.float32:
                 raise ValueError(f"{matrix.dtype} of shape {matrix.shape}, {n_patches} patches")
@@ -123,19 +134,42 @@ class FeatureGrams:
             raise _incomplete(self.path, f"{_matrix_name(layer)}: {error}") from error
         return matrix
 
+    def _check(self, name: str) -> None:
+        """Hold a file against its checksum, every time it is opened.
+
+        Raises
+        ------
+        ValueError
+        """
+        if sha256_of_file(self.path / name) != self.sha256.get(name):
+            raise ValueError("another content than its checksum says")
+
     @classmethod
-    def load(cls, path: str | Path) -> FeatureGrams:
+    def load(cls, path: str | Path, *, key: str = "") -> FeatureGrams:
         """Open a folder that :func:`load_or_compute_grams` wrote.
+
+        Matrices are held against their checksums when they are opened, all else here.
+
+        Parameters
+        ----------
+        path : path
+        key : str
+            What the matrices must depend on; default: what the folder's name says.
 
         Raises
         ------
         BadDataError
-            The folder is not complete.
+            The folder is not complete, not as it was written, or of something else.
         """
         path = Path(path)
         try:
-            meta = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-            times = load_array(path / "patch_times.npy")
+            meta = _read_description(path)
+            wanted = key or path.name.rpartition("-")[2]
+            if meta["key"] != key and (key or not str(meta["key"]).startswith(wanted)):
+                raise ValueError(f"{DESCRIPTION}: features of the key {meta['key']}, not {wanted}")
+            if sha256_of_file(path / _TIMES) != meta["sha256"].get(_TIMES):
+                raise ValueError(f"{_TIMES}: another content than its checksum says")
+            times = load_array(path / _TIMES)
             lengths = meta.pop("n_patches")
             for layer in range(1, len(meta["layer_names"]) + 1):
                 if not (path / _matrix_name(layer)).is_file():
@@ -151,12 +185,29 @@ class FeatureGrams:
             raise _incomplete(path, str(error)) from error
 
 
+def _read_description(folder: Path) -> dict[str, Any]:
+    """What a folder says of itself, as it was written.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        meta = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{DESCRIPTION}: {error}") from error
+    if not isinstance(meta, dict) or not is_sealed(meta):
+        raise ValueError(f"{DESCRIPTION} is not as it was written, or has no checksums")
+    return {name: value for name, value in meta.items() if name != SEAL}
+
+
 def _incomplete(folder: Path, problem: str) -> BadDataError:
     return BadDataError(
         "This folder of stimulus features is not complete.",
         where=folder,
         found=problem,
-        remedy="delete the folder: the participant level computes it again where it needs it",
+        remedy="run `musenc features BIDS_DIR OUTPUT_DIR` with the options of the participant "
+        "level: it sets the folder aside and computes it again",
     )
 
 
@@ -169,13 +220,16 @@ def load_or_compute_grams(
     features: str = "vggish",
     device: str = "cpu",
     progress: Progress | None = None,
+    private: Path | None = None,
 ) -> FeatureGrams:
     """Patch-rate Gram matrices of a feature space, from the cache if they are there.
 
     The key is made of the content of the audio files in the order given, the feature space, the
     hop and the weights, not of names or dates. One process computes while others wait for it;
     a folder appears complete or not at all. A complete folder is used even where the cache
-    cannot be written.
+    cannot be written. One that is not as it was written is set aside with a warning, and computed
+    again. A cache that others may write is only read: what it has is copied to `private`, checked
+    there and used from there, and what it has not is computed there.
 
     Parameters
     ----------
@@ -193,6 +247,8 @@ def load_or_compute_grams(
         torch device for the network.
     progress : callable, optional
         Called with a few words on what is being computed.
+    private : Path, optional
+        A folder of this call.
 
     Returns
     -------
@@ -205,7 +261,7 @@ def load_or_compute_grams(
     MissingInputError, BadDataError
         An audio or weights file is missing or unusable; names it.
     CannotWriteError
-        The cache cannot be written.
+        The cache cannot be written, or others may write it and there is no `private` folder.
     TryAgainError
         Another process kept the lock for hours.
     """
@@ -215,11 +271,16 @@ def load_or_compute_grams(
     key = _cache_key(stimuli, checksums, weights, hop, space)
     cache_dir = Path(cache_dir)
     folder = cache_dir / f"{space.file_name}-{key[:20]}"
-    if not (folder / DESCRIPTION).is_file():
+    if (who := others_may_write(cache_dir)) and not _is_within(cache_dir, private):
+        cache_dir, folder = _apart(folder, key, who, private)
+    else:
+        make_cache(cache_dir)
+    if not _is_whole(folder, key):
         with shared_lock(folder, timeout=_LOCK_SECONDS, remedy=_HOW_TO_MOVE):
             # Another process may have finished while this one waited.
-            if not (folder / DESCRIPTION).is_file():
-                layers = _layers(space, stimuli, weights, cache_dir, hop, device, progress)
+            if not _is_whole(folder, key, told=True):
+                _set_aside(folder)
+                layers = _layers(space, stimuli, weights, cache_dir, hop, device, progress, private)
                 meta = {
                     "key": key,
                     "features": features,
@@ -229,7 +290,104 @@ def load_or_compute_grams(
                     "durations": [audio_duration(path) for _, path in stimuli],
                 }
                 _write(folder, meta, *layers)
-    return replace(FeatureGrams.load(folder), labels=tuple(label for label, _ in stimuli))
+    found = FeatureGrams.load(folder, key=key)
+    return replace(found, labels=tuple(label for label, _ in stimuli))
+
+
+def make_cache(folder: Path) -> None:
+    """A folder that only its owner may write, whatever the umask; one that is there stays.
+
+    Raises
+    ------
+    CannotWriteError
+    """
+    try:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWriteError(
+            "The cache cannot be created.", where=folder, found=error.strerror, remedy=_HOW_TO_MOVE
+        ) from error
+
+
+def others_may_write(folder: Path) -> str:
+    """Who else may write into a folder; empty where nobody may, or it is not there."""
+    try:
+        told = folder.stat()
+    except OSError:
+        return ""
+    if told.st_uid not in (os.geteuid(), 0):
+        return f"its owner, user {told.st_uid}"
+    if told.st_mode & stat.S_IWOTH:
+        return "everybody"
+    return f"group {told.st_gid}" if told.st_mode & stat.S_IWGRP else ""
+
+
+def _is_within(folder: Path, private: Path | None) -> bool:
+    return private is not None and folder.resolve().is_relative_to(private.resolve())
+
+
+def _apart(folder: Path, key: str, who: str, private: Path | None) -> tuple[Path, Path]:
+    """Where to work instead of a cache that others may write, with a checked copy of what it has.
+
+    Raises
+    ------
+    CannotWriteError
+    """
+    there = (folder / DESCRIPTION).is_file()
+    remedy = f"chmod go-w {folder.parent} if it is yours, or give one of your own with --cache-dir"
+    if private is None:
+        if there and _is_whole(folder, key):
+            return folder.parent, folder
+        raise CannotWriteError(
+            "Others may write to the cache, so nothing is written there.",
+            where=folder.parent,
+            found=f"{who} may write",
+            wanted="a folder that only its owner may write",
+            remedy=remedy,
+        )
+    own = private / "features"
+    make_cache(own)
+    copy = own / folder.name
+    if there and not (copy / DESCRIPTION).is_file():
+        shutil.rmtree(copy, ignore_errors=True)
+        names = [path.name for path in folder.glob("*.npy") if path.is_file()]
+        copy.mkdir(mode=0o755)
+        for name in (*names, DESCRIPTION):
+            shutil.copyfile(folder / name, copy / name)
+    LOGGER.warning(
+        "%s may write to the cache %s: it is only read, and features that it lacks are kept for "
+        "this call only; %s",
+        who,
+        folder.parent,
+        remedy,
+    )
+    return own, copy
+
+
+def _is_whole(folder: Path, key: str, *, told: bool = False) -> bool:
+    """Whether a folder has the features of this key, every file as it was written."""
+    if not (folder / DESCRIPTION).is_file():
+        return False
+    try:
+        grams = FeatureGrams.load(folder, key=key)
+        for layer in range(1, len(grams.layer_names) + 1):
+            grams.gram(layer)
+    except BadDataError as error:
+        if not told:
+            LOGGER.warning(
+                "features of the music in %s are computed again: %s", folder, error.found
+            )
+        return False
+    return True
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep what is not as it was written for whoever wants to know why; one of each is kept."""
+    if (folder / DESCRIPTION).is_file():
+        aside = folder.with_name(f"damaged-{folder.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            folder.rename(aside)
 
 
 def _layers(
@@ -240,6 +398,7 @@ def _layers(
     hop: float,
     device: str,
     progress: Progress | None,
+    private: Path | None,
 ) -> tuple[Iterator[LayerGram], Sequence[np.ndarray], Any]:
     """Layers still to be computed, times of their patches, and what names the weights."""
     if space.base is None:
@@ -254,6 +413,7 @@ def _layers(
         features=space.base.spelling,
         device=device,
         progress=progress,
+        private=private,
     )
     grams = change_grams(base.patch_times, base.layer_names, base.gram)
     return grams, base.patch_times, base
@@ -301,7 +461,7 @@ def _write(
                 layers["layer_names"].append(layer.name)
                 layers["n_units"].append(layer.n_units)
                 layers["n_constant"].append(layer.n_constant)
-            np.save(temporary / "patch_times.npy", np.concatenate(patch_times))
+            np.save(temporary / _TIMES, np.concatenate(patch_times))
             content = {
                 **meta,
                 **layers,
@@ -309,8 +469,11 @@ def _write(
                 "weights_sha256": getattr(weighted, "weights_sha256", "")
                 or getattr(weighted, "identity", ""),
                 "weights_label": getattr(weighted, "weights_label", ""),
+                "sha256": {
+                    path.name: sha256_of_file(path) for path in sorted(temporary.glob("*.npy"))
+                },
             }
-            text = json.dumps(content, indent=1, ensure_ascii=False)
+            text = json.dumps(sealed(content), indent=1, ensure_ascii=False)
             (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
             temporary.chmod(0o755)
             # A folder without its description was left by a process that was killed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from bids_app.errors import BadDataError, MusencError
 from bids_app.features.cache import DESCRIPTION, FeatureGrams
 from bids_app.files import sha256_of_file, shared_lock
+
+LOGGER = logging.getLogger("bids_app.features")
 
 SUMS = "SHA256SUMS"
 LARGEST = 4e9
@@ -36,15 +39,25 @@ def keep_grams(grams: FeatureGrams, folder: Path) -> str:
         Why they are not kept; empty where they are.
     """
     target = folder / grams.path.name
-    if grams.path.resolve() == target.resolve() or (target / SUMS).is_file():
+    if grams.path.resolve() == target.resolve() or _holds(target):
         return ""
     try:
         with shared_lock(target, timeout=_LOCK_SECONDS):
-            if not (target / SUMS).is_file():
+            if not _holds(target):
                 return _keep(grams.path, target)
     except (OSError, MusencError) as error:
         return f"the features of the music cannot be kept in {folder}: {_first_line(error)}"
     return ""
+
+
+def _holds(folder: Path) -> bool:
+    """Whether features are kept here, as they were written."""
+    try:
+        _verify(folder)
+    except BadDataError as error:
+        LOGGER.warning("features: what is kept is kept anew: %s is not as it was", error.where)
+        return False
+    return (folder / SUMS).is_file()
 
 
 def _keep(source: Path, target: Path) -> str:

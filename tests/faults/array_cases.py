@@ -42,6 +42,13 @@ def changed(change: Callable[[np.ndarray], np.ndarray], **options) -> Callable[[
     return spoil
 
 
+def _same_hemispheres(path: Path) -> None:
+    right = path.with_name(path.name.replace("hemi-L", "hemi-R"))
+    values = read_gifti(path)
+    right.unlink()
+    write_gifti(right, values, hemi="R", names=[""] * len(values), tr=2.0)
+
+
 def _set(rows, columns, value) -> Callable[[np.ndarray], np.ndarray]:
     def change(values: np.ndarray) -> np.ndarray:
         values[rows, columns] = value
@@ -65,7 +72,19 @@ def _responses() -> Iterator[Case]:
     yield read(
         "constant_but_rounding", changed(_set(whole, vertices, 1e6)), 0, "'sub-01_task-calm', 600"
     )
-    yield read("largest_numbers", changed(_set(whole, vertices, 3e38)), 0, "600")
+    yield read(
+        "largest_numbers", changed(_set(whole, vertices, 3e38)), 65, "cannot be BOLD", "3e+38"
+    )
+    yield read("one_volume_nan", changed(_set(5, whole, np.nan)), 65, "hold no numbers", "volume 5")
+    yield file_case(
+        "hemispheres_the_same",
+        "gifti",
+        _same_hemispheres,
+        65,
+        "hold the same values",
+        named=False,
+        route="clean",
+    )
     yield read(
         "all_nan",
         changed(_set(whole, whole, np.nan)),

@@ -96,6 +96,16 @@ def sign(study: Any) -> None:
             told["Outputs"] |= {n: sha256_of_file(p) for n, p in files.items() if p.is_file()}
             path.unlink()
             write_sealed(path, told)
+    for path in study.root.glob("*/.musenc/*/features.json"):
+        try:
+            told = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(told, dict):
+            files = {name: path.with_name(name) for name in told["sha256"]}
+            told["sha256"] |= {n: sha256_of_file(p) for n, p in files.items() if p.is_file()}
+            path.unlink()
+            write_sealed(path, told)
 
 
 def edited(**changes: object) -> Callable[[Path], object]:

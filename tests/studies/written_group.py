@@ -10,7 +10,7 @@ import numpy as np
 from bids_app.analyses.folder.write import write_settings
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import SAMPLING
-from bids_app.files import write_json
+from bids_app.files import sha256_of_file, write_json, write_sealed
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
 from bids_app.surface.mesh import load_mesh
@@ -93,7 +93,7 @@ def write_features(
     np.save(folder / "patch_times.npy", np.arange(float(n_patches)))
     (folder / "picture.png").write_text("drawn")
     meta = {
-        "key": "k",
+        "key": folder.name.rpartition("-")[2],
         "features": "envelope",
         "hop": 1.0,
         "labels": ["happy"],
@@ -105,6 +105,7 @@ def write_features(
         "n_patches": [n_patches],
         "weights_sha256": "",
         "weights_label": "",
+        "sha256": {path.name: sha256_of_file(path) for path in folder.glob("*.npy")},
     }
-    write_json(folder / "features.json", meta)
+    write_sealed(folder / "features.json", meta)
     return FeatureGrams.load(folder)

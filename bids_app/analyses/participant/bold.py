@@ -20,6 +20,11 @@ from bids_app.surface.painted import read_parcels, regions_of
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
 from bids_app.surface.resample import resample_barycentric
 
+LARGEST = 1e8
+"""No scanner, and no scaling of what it measures, gives larger numbers."""
+MOST = 0.5
+"""Share of a hemisphere without numbers from which on a volume is lost."""
+
 
 def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     """BOLD of a run on the analysis mesh, both hemispheres, left first.
@@ -36,14 +41,91 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
     Raises
     ------
     BadDataError
-        If hemispheres differ in length or the mesh is another one.
+        If hemispheres differ in length, the mesh is another one, or the values cannot be BOLD: both
+        hemispheres the same, beyond what a scanner measures, or volumes without numbers.
     """
     found = _read(run, mesh)
+    check_values(run, found)
     if not run.censored:
         return found
     whole = np.full((run.n_volumes, found.shape[1]), np.nan, dtype=np.float32)
     whole[np.setdiff1d(np.arange(run.n_volumes), run.censored)] = found
     return whole
+
+
+def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
+    """Whether values can be BOLD of two hemispheres, (n_times, n_vertices), left first.
+
+    Volumes that were censored are not among them.
+
+    Raises
+    ------
+    BadDataError
+    """
+    remedy = (
+        "copy the files again or run fMRIPrep again for this run, or leave it out with "
+        "--exclude-run"
+    )
+    sides = np.split(bold, 2, axis=1)
+    files = (run.bold_left, run.bold_right or run.bold_left)
+    if np.array_equal(sides[0], sides[1], equal_nan=True) and _varies(sides[0]):
+        raise BadDataError(
+            "Both hemispheres of a run hold the same values.",
+            where=files[1],
+            found=f"the values of {files[0].name}",
+            wanted="the right hemisphere's own",
+            remedy=remedy,
+        )
+    volumes = np.setdiff1d(np.arange(run.n_volumes), run.censored)
+    for side, path, values in zip(("left", "right"), files, sides, strict=True):
+        lost, beyond = _numbers_of(values)
+        if len(beyond):
+            row, value = beyond[0]
+            raise BadDataError(
+                "A run holds values that cannot be BOLD.",
+                where=path,
+                found=f"{value:g} in volume {volumes[row]} (from 0) of the {side} hemisphere",
+                wanted=f"no number beyond {LARGEST:g}",
+                remedy=remedy,
+            )
+        lost = [int(volumes[row]) for row in lost if volumes[row] >= run.n_dummy]
+        if lost:
+            named = ", ".join(map(str, lost[:8])) + (" and more" if len(lost) > 8 else "")
+            raise BadDataError(
+                "Volumes of a run hold no numbers, which would cost every vertex of the run.",
+                where=path,
+                found=f"volume {named} of {len(values)} in the {side} hemisphere (volumes from 0)",
+                wanted="numbers in every volume",
+                remedy=remedy,
+            )
+
+
+def _varies(values: NDArray[np.float32]) -> bool:
+    """Whether anything is there that could be the same."""
+    finite = values[np.isfinite(values)]
+    return bool(finite.size) and bool(finite.min() < finite.max())
+
+
+def _numbers_of(values: NDArray[np.float32]) -> tuple[list[int], list[tuple[int, float]]]:
+    """Rows in which most of a hemisphere has no number though it has in others; too large ones.
+
+    Vertices without any number, as of the medial wall, do not count.
+    """
+    n_missing = np.zeros(values.shape[1], dtype=np.int64)
+    absent = np.zeros(len(values))
+    beyond: list[tuple[int, float]] = []
+    for volume, row in enumerate(values):
+        missing = ~np.isfinite(row)
+        n_missing += missing
+        absent[volume] = missing.sum()
+        highest = float(np.abs(row[~missing]).max(initial=0.0))
+        if highest > LARGEST and not beyond:
+            beyond.append((volume, highest))
+    always = int((n_missing == len(values)).sum())
+    n_others = values.shape[1] - always
+    if not n_others:
+        return [], beyond
+    return [int(k) for k in np.flatnonzero((absent - always) / n_others > MOST)], beyond
 
 
 def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bids_app.features.audio import load_audio
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.logmel import log_mel
-from bids_app.files import atomic_path
+from bids_app.files import atomic_path, sha256_of_file, write_text
 from bids_app.outputs import safe_label
 from bids_app.report import stimulus_figure, stimulus_figure_path
 
@@ -22,14 +22,14 @@ N_COMPONENTS = 16
 
 
 def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> None:
-    """Draw every stimulus into the folder of its Gram matrices, unless it is there.
+    """Draw every stimulus into the folder of its Gram matrices, unless it is there as drawn.
 
     Layers are shown by their leading principal components over time, which the Gram matrix holds.
     """
     starts = np.cumsum([0, *(len(times) for times in grams.patch_times)])
     for index, (label, path) in enumerate(stimuli):
         target = drawn_stimulus(grams, label)
-        if target.exists():
+        if _is_whole(target):
             continue
         audio = load_audio(path, SAMPLE_RATE)
         rows = slice(starts[index], starts[index + 1])
@@ -51,6 +51,7 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
                 patch_times=grams.patch_times[index],
                 layers=layers,
             )
+        write_text(_checksum_of(target), sha256_of_file(target))
 
 
 def copy_stimulus_figures(
@@ -60,7 +61,7 @@ def copy_stimulus_figures(
     copied = []
     for label in stimuli:
         source = drawn_stimulus(grams, label)
-        if source.exists():
+        if _is_whole(source):
             target = stimulus_figure_path(output_dir, participant, label)
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
@@ -71,6 +72,20 @@ def copy_stimulus_figures(
 def drawn_stimulus(grams: FeatureGrams, label: str) -> Path:
     """Where the picture of a stimulus is kept."""
     return grams.path / "figures" / f"{safe_label(label)}.png"
+
+
+def _checksum_of(picture: Path) -> Path:
+    return picture.with_name(f"{picture.name}.sha256")
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a picture is as it was drawn."""
+    known = _checksum_of(picture)
+    return picture.is_file() and known.is_file() and known.read_bytes() == _own_checksum(picture)
+
+
+def _own_checksum(picture: Path) -> bytes:
+    return sha256_of_file(picture).encode()
 
 
 def _components(gram: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -38,10 +38,12 @@ def compute_features(
     model: Model,
     cache_dir: Path,
     device: str,
+    folder: Path,
 ) -> FeatureGrams:
     """Gram matrix of every layer over all stimuli, from the cache where it is there.
 
-    The output folder keeps them too, for the group level.
+    The output folder keeps them too, for the group level. `folder` is of this step: features are
+    kept there where others may write to the cache.
     """
     grams = load_or_compute_grams(
         stimuli,
@@ -51,6 +53,7 @@ def compute_features(
         cache_dir=cache_dir,
         device=resolve_device(device) if find_space(space.features).is_network else "cpu",
         progress=lambda message: LOGGER.info("features: %s", message),
+        private=folder,
     )
     if reason := keep_grams(grams, tree.features):
         LOGGER.warning("features: %s", reason)
