@@ -52,8 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         config = parse_config(argv)
         set_up_logging(config.running.verbosity)
-        LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
-        LOGGER.debug("%s", shlex.join(sys.argv if argv is None else argv))
         if config.running.omp_nthreads is not None:
             limit_threads(config.running.omp_nthreads)
         return run(config)
@@ -96,6 +94,8 @@ def guarded(work: Callable[[], int]) -> int:
 def run(config: Config) -> int:
     """Run one level and return the exit code."""
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
+    LOGGER.info("command: %s", shlex.join(sys.argv))
     if config.running.boilerplate_only:
         tell(methods_text(config))
         return 0

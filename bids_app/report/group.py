@@ -22,11 +22,12 @@ from bids_app.report.citations import CitedText
 from bids_app.report.claims import claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
 from bids_app.report.group_details import left_out
-from bids_app.report.history import not_used
+from bids_app.report.history import call_facts, not_used
 from bids_app.report.methods import Done, citation_files, group_methods
 from bids_app.report.page import (
     Block,
     Facts,
+    Links,
     Section,
     Table,
     Text,
@@ -36,8 +37,15 @@ from bids_app.report.page import (
 )
 from bids_app.report.participant import methods_blocks
 from bids_app.report.provenance import settings_blocks
-from bids_app.report.sources import GroupFiles, ParticipantFiles, shown_models, to_float
+from bids_app.report.sources import (
+    GroupFiles,
+    ParticipantFiles,
+    column,
+    shown_models,
+    to_float,
+)
 from bids_app.statistics import SIGNIFICANCE, p_number
+from bids_app.surface.lag import CLEAR_PEAK
 
 OTHERS_TEXT = (
     "Weights of the others: every participant's models were trained on the mean response of all"
@@ -237,6 +245,7 @@ def summary_facts(files: GroupFiles) -> Block:
     participants = files.rows("summary.tsv", desc="participants")
     return Facts(
         [
+            *call_facts(files, "group"),
             ("Participants in the tables", number(len(participants))),
             ("Cortex", files.cortex),
             ("Layers", number(len(rows))),
@@ -270,8 +279,37 @@ def participants_section(files: GroupFiles) -> Section:
     """One row per participant."""
     section = Section("participants", "Participants")
     section.add("participants", lambda: participants_table(files))
+    section.add("pages of the participants", lambda: participant_links(files))
     section.add("who is not in the group", lambda: absent_table(files))
     return section
+
+
+def participant_links(files: GroupFiles) -> list[Block]:
+    """Pages of participants that lie beside this one."""
+    rows = files.rows("summary.tsv", desc="participants")
+    pages = [files.tree.participant_report(row["participant_id"][4:]).name for row in rows]
+    there = [(name, name.removesuffix(".html")) for name in pages if (files.root / name).is_file()]
+    return [Links("Pages of the participants", there)] if there else []
+
+
+def motion_and_lag(files: GroupFiles, participant: str) -> list[str]:
+    """Mean framewise displacement, and the lags of auditory cortex whose peak is clear."""
+    one = ParticipantFiles(files.root, participant, model=files.model)
+    told = ["n/a", "n/a"]
+    with suppress(MusencError):
+        rows = one.table(one.own_table("timeseries.tsv", desc="design"))
+        displacement = column(rows, "framewise_displacement")
+        told[0] = number(float(np.nanmean(displacement)))
+    with suppress(MusencError):
+        pairs = [(row.get(name, "").split(",")) for row in one.runs for name in ("lag_s", "lag_p")]
+        clear = [
+            lag
+            for lags, p in zip(pairs[::2], pairs[1::2], strict=True)
+            for lag, value in zip(lags, p, strict=False)
+            if to_float(value) < CLEAR_PEAK
+        ]
+        told[1] = ", ".join(clear) or "none"
+    return told
 
 
 def absent_table(files: GroupFiles) -> list[Block]:
@@ -305,9 +343,11 @@ def participants_table(files: GroupFiles) -> list[Block]:
             else row.get(name) or "n/a"
             for name in shown
         ]
+        + motion_and_lag(files, row["participant_id"][4:])
         for row in rows
     ]
-    blocks: list[Block] = [Table("Participants", list(shown.values()), body, numeric=(2, 3, 4))]
+    columns = [*shown.values(), "mean FD (mm)", "clear lags (s)"]
+    blocks: list[Block] = [Table("Participants", columns, body, numeric=(2, 3, 4, 6))]
     hashes = {row.get("settings_hash") for row in rows}
     if len(hashes) > 1:
         blocks.append(

@@ -61,6 +61,22 @@ def read_history(
     return History()
 
 
+def call_facts(folder: Folder, level: str) -> list[tuple[str, str]]:
+    """Run, beginning and command line of the newest call of a level, as its log has them."""
+    for path in sorted(folder.tree.logs.glob("*.log"), reverse=True):
+        try:
+            with path.open(encoding="utf-8", errors="replace") as stream:
+                first = [line for _, line in zip(range(5), stream, strict=False)]
+        except OSError:
+            continue
+        if not first or f": {level} level" not in first[0]:
+            continue
+        told = [("Run", path.stem), ("Begun", first[0][:19])]
+        commands = [line.partition("command: ")[2].strip() for line in first]
+        return told + [("Command", command) for command in commands if command][:1]
+    return []
+
+
 def not_used(folder: Folder, used: Collection[str]) -> list[StatusRow]:
     """What became of participants who are not in the group: rows of their newest log.
 

@@ -110,7 +110,16 @@ class References:
     items: Sequence[str]
 
 
-Block = Text | Verdict | Facts | Table | Picture | Missing | Verbatim | References
+@dataclass(frozen=True)
+class Links:
+    """Pages beside this one: file names and what they are called."""
+
+    kind: ClassVar[str] = "links"
+    title: str
+    items: Sequence[tuple[str, str]]
+
+
+Block = Text | Verdict | Facts | Table | Picture | Missing | Verbatim | References | Links
 
 
 @dataclass

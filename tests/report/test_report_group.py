@@ -409,3 +409,32 @@ def test_no_axis_of_a_figure_says_more_than_the_record():
         labels = " ".join(ax.get_xlabel() for ax in figure.axes)
         assert "gradient (mine)" in labels
         assert "transmodal" not in labels
+
+
+def test_the_page_says_which_call_wrote_it_and_leads_to_the_participants(own_folder):
+    (own_folder / "sub-01.html").write_text("")
+    logs = own_folder / "logs"
+    lines = {
+        "20270101-101112-aaaaaaaa": "2027-01-01 10:11:12,345 INFO    musenc-bidsapp 1: group level",
+        "20270102-101112-bbbbbbbb": "2027-01-02 10:11:12,345 INFO    musenc-bidsapp 1: participant"
+        " level",
+    }
+    for name, line in lines.items():
+        command = "2027-01-01 10:11:12,345 INFO    command: musenc-bidsapp 'my data' out group"
+        (logs / f"{name}.log").write_text(f"{line}\n{command}\n")
+    design = pd.DataFrame({"run": "a", "framewise_displacement": [np.nan, 0.1, 0.3]})
+    path = own_folder / "sub-01" / "func" / "sub-01_desc-design_timeseries.tsv"
+    design.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    summary = OutputTree(own_folder).runs_summary("01")
+    runs = pd.read_csv(summary, sep="\t")
+    runs["lag_s"], runs["lag_p"] = ["4.50", "24.00", "5.25"], [0.001, 0.4, 0.002]
+    runs.to_csv(summary, sep="\t", index=False)
+    page = read_page(write_group_report(own_folder))
+    assert page.facts["Run"] == "20270101-101112-aaaaaaaa"
+    assert page.facts["Begun"] == "2027-01-01 10:11:12"
+    assert page.facts["Command"] == "musenc-bidsapp 'my data' out group"
+    assert "sub-01.html" in page.links
+    assert "sub-02.html" not in page.links
+    first, second = page.table("Participants")[1:3]
+    assert first[-2:] == ["0.200", "4.50, 5.25"]
+    assert second[-2:] == ["n/a", "n/a"]
