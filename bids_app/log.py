@@ -65,6 +65,13 @@ def set_up_logging(verbosity: int = 0) -> None:
     logging.captureWarnings(True)
 
 
+def log_anew() -> None:
+    """Keep lines until the file of another run in this process is known."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RunLog):
+            handler.path = None
+
+
 def log_to(path: Path) -> None:
     """Append what is logged, and was since `set_up_logging`, to a file."""
     for handler in logging.getLogger().handlers:

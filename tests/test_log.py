@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from bids_app.log import RunLog, log_to, log_to_file_alone, set_up_logging
+from bids_app.log import RunLog, log_anew, log_to, log_to_file_alone, set_up_logging
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,18 @@ def test_a_run_has_a_log_file_with_what_was_said_before_it_had_a_name(tmp_path):
         ["WARNING", "after"],
         ["ERROR", "error: printed elsewhere"],
     ]
+
+
+def test_every_run_of_a_process_has_a_file_of_its_own(tmp_path):
+    set_up_logging()
+    for name in ("one", "two"):
+        log_anew()
+        logging.getLogger("bids_app").info("begins %s", name)
+        log_to(tmp_path / f"{name}.log")
+        logging.getLogger("bids_app").info("ends %s", name)
+    for name in ("one", "two"):
+        lines = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert [line.split()[-2:] for line in lines] == [["begins", name], ["ends", name]]
 
 
 def test_processes_of_a_run_append_to_one_file(tmp_path):

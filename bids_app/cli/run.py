@@ -32,7 +32,7 @@ from bids_app.features.registry import check_spaces, find_space
 from bids_app.files import write_text
 from bids_app.held import at_end, remove_unowned
 from bids_app.limits import out_of_memory
-from bids_app.log import log_to_file_alone, set_up_logging, tell
+from bids_app.log import log_anew, log_to_file_alone, set_up_logging, tell
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.resources import choose_gradient
 from bids_app.status import Status, StatusRow
@@ -94,6 +94,7 @@ def guarded(work: Callable[[], int]) -> int:
 def run(config: Config) -> int:
     """Run one level and return the exit code."""
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    log_anew()
     LOGGER.info("musenc-bidsapp %s: %s level", __version__, config.level)
     LOGGER.info("command: %s", shlex.join(sys.argv))
     if config.running.boilerplate_only:

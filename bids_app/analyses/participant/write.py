@@ -77,7 +77,10 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
     list of Path
         Every file written.
     """
-    settings = {f.name: record.settings[f.name] for f in fields(Cleaning)}
+    # Parcels are among the settings only where they are asked for.
+    settings = {
+        f.name: record.settings[f.name] for f in fields(Cleaning) if f.name in record.settings
+    }
     writer = ParticipantWriter(tree, record)
     parts = [Part()]
     blocks = prepared.blocks
