@@ -369,6 +369,8 @@ def hdf5_array(group: Any, name: str) -> NDArray[Any]:
     found = hdf5_member(group, name)
     if not isinstance(found, h5py.Dataset):
         raise TypeError(f"{name} is no array")
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds no real numbers ({found.dtype})")
     if found.external or found.is_virtual:
         raise ValueError(f"{name} is in another file")
     n_bytes = found.size * max(8, found.dtype.itemsize)

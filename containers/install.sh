@@ -23,7 +23,10 @@ with_tools() {
     tools=$(mktemp -d)
     python3 -m pip install --quiet --require-hashes --no-deps --target "$tools" \
         --requirement "$source/containers/build.lock"
-    PYTHONPATH=$tools "$@"
+    (
+        export PYTHONPATH="$tools"
+        "$@"
+    )
     rm -rf "$tools"
 }
 

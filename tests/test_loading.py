@@ -202,6 +202,13 @@ def test_hdf5_leads_to_no_other_file(tmp_path):
         assert loading.hdf5_array(file, "same").size == 3
 
 
+@pytest.mark.parametrize("values", [np.ones(3) * 1j, np.full(3, b"x"), np.zeros(3, [("a", "f4")])])
+def test_hdf5_holds_real_numbers(tmp_path, values):
+    with loading.open_hdf5(hdf5_of(tmp_path / "x.h5", a=values)) as file:
+        with pytest.raises(TypeError, match="no real numbers"):
+            loading.hdf5_array(file, "a")
+
+
 def test_features_of_clips_are_read_with_the_same_care(tmp_path):
     secret = hdf5_of(tmp_path / "secret.hdf5", a=np.ones((9, 1)))
     path = tmp_path / "clip.h5"
