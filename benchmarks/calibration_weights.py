@@ -195,10 +195,10 @@ def main() -> None:
     parser.add_argument("--rest", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)
     options = parser.parse_args()
-    stop = time.monotonic() + 60 * options.minutes
     brain = listeners.load_brain(options.rest, calibration_claims.DATA)
     music = listeners.load_music(calibration_claims.DATA, options.results.with_suffix(".npz"))
     rows = [json.loads(line) for line in _lines(options.results)]
+    stop = time.monotonic() + 60 * options.minutes
     done = {(Batch(**row["batch"]), row["seed"]) for row in rows}
     with options.results.open("a") as stream:
         for seed in range(100):
