@@ -125,7 +125,7 @@ def test_a_failure_leaves_no_folder_and_a_half_folder_is_replaced(stimuli, tmp_p
 
 def test_incomplete_folders_are_named(cached, tmp_path):
     (cached.path / "layer-09.npy").unlink()
-    with pytest.raises(BadDataError, match=r"(?s)not complete.*layer-09.*delete the folder"):
+    with pytest.raises(BadDataError, match=r"(?s)not complete.*layer-09.*musenc features"):
         FeatureGrams.load(cached.path)
     with pytest.raises(BadDataError, match="not complete"):
         FeatureGrams.load(tmp_path)
