@@ -161,8 +161,9 @@ def page_is_current(tree: OutputTree, participant: str) -> bool:
 
 def _close_page(tree: OutputTree, participant: str, outputs: Mapping[str, str]) -> None:
     """The mark that nothing of a participant is left to do."""
-    content = {"Shows": _shown(tree, participant), "Outputs": outputs}
-    write_sealed(tree.page_record(participant), content)
+    record = tree.page_record(participant)
+    content = {"File": record.name, "Shows": _shown(tree, participant), "Outputs": outputs}
+    write_sealed(record, content)
 
 
 def _read_page_record(tree: OutputTree, participant: str) -> dict[str, Any] | None:

@@ -443,7 +443,8 @@ def _renamed(one: str, other: str) -> Spoil:
                     name.replace(f"sub-{one}", f"sub-{other}"): checksum
                     for name, checksum in told["Outputs"].items()
                 }
-                edited(Outputs=renamed)(path)
+                name = path.name.replace(f"sub-{one}", f"sub-{other}")
+                edited(Outputs=renamed, File=name)(path)
             path = path.rename(path.with_name(path.name.replace(f"sub-{one}", f"sub-{other}")))
             if path.suffix == ".gii":
                 values(lambda data: data)(path)

@@ -88,6 +88,8 @@ def read_completed(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, A
         )
     if not is_sealed(content):
         raise damaged(path, "another content", f"the content of {SEAL} {content[SEAL]}")
+    if content.get("File") != path.name:
+        raise damaged(path, f"File: {content.get('File', 'not there')}", f"File: {path.name}")
     return content
 
 

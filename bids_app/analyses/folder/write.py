@@ -101,6 +101,7 @@ def write_settings(
     Every file `written` is named with its checksum, and the record has one of itself.
     """
     content = {
+        "File": path.name,
         "SettingsHash": settings_hash(dict(settings)),
         "Settings": settings,
         **fields,

@@ -112,6 +112,15 @@ def test_every_bit_of_the_mark_counts(tree):
     assert not is_current(tree, record())
 
 
+def test_the_mark_of_another_participant_is_not_taken(tree):
+    mark = write(tree)[-1]
+    other = write(tree, who="02")[-1]
+    other.write_bytes(mark.read_bytes())
+    assert not is_current(tree, record("02"))
+    with pytest.raises(BadDataError, match=r"(?s)sub-02_model.*File: sub-01_model"):
+        read_completed(other)
+
+
 def test_a_mark_of_an_earlier_version_is_open_and_told_at_the_group_level(tree):
     mark = write(tree)[-1]
     told = read_json(mark)
