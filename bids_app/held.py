@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import shutil
-import socket
 import stat
 import tempfile
 import threading
@@ -115,7 +115,7 @@ def release() -> None:
 
 def _names_this_process(marker: Path) -> bool:
     words = marker.read_text(errors="replace").split()
-    return f"pid={os.getpid()}" in words and f"host={socket.gethostname()}" in words
+    return f"pid={os.getpid()}" in words and f"host={platform.node()}" in words
 
 
 def _remove_folder(folder: Path) -> None:

@@ -64,13 +64,13 @@ def _responses() -> Iterator[Case]:
     vertices, whole = slice(600, 700), slice(None)
     for name, value in (("nan", np.nan), ("inf", np.inf), ("minus_inf", -np.inf)):
         yield read(
-            f"{name}_in_one_volume", changed(_set(5, vertices, value)), 0, "'sub-01_task-calm', 600"
+            f"{name}_in_one_volume", changed(_set(5, vertices, value)), 0, "'sub-01_task-calm', 560"
         )
     yield read(
-        "constant_vertices", changed(_set(whole, vertices, 7.0)), 0, "'sub-01_task-calm', 600"
+        "constant_vertices", changed(_set(whole, vertices, 7.0)), 0, "'sub-01_task-calm', 560"
     )
     yield read(
-        "constant_but_rounding", changed(_set(whole, vertices, 1e6)), 0, "'sub-01_task-calm', 600"
+        "constant_but_rounding", changed(_set(whole, vertices, 1e6)), 0, "'sub-01_task-calm', 560"
     )
     yield read(
         "largest_numbers", changed(_set(whole, vertices, 3e38)), 65, "cannot be BOLD", "3e+38"

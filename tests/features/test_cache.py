@@ -40,7 +40,7 @@ def test_what_is_stored_is_what_was_computed(cached, stimuli, vggish):
         patches.append(array)
     for gram in layer_grams(vggish, patches):
         stored = cached.gram(gram.layer)
-        assert isinstance(stored, np.memmap)
+        assert isinstance(stored.base, np.memmap)
         assert cached.layer_names[gram.layer - 1] == gram.name
         assert cached.n_units[gram.layer - 1] == gram.n_units
         assert cached.n_constant[gram.layer - 1] == gram.n_constant

@@ -37,7 +37,8 @@ def study(tmp_path_factory):
     """Analyzed without ratings, then with them; no page is drawn."""
     root = write_felt(tmp_path_factory.mktemp("felt") / "study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "write_participant_report", lambda out, *_, **__: out / "README")
+        for module in (page, participant_level):
+            patch.setattr(module, "write_participant_report", lambda out, *_, **__: out / "README")
         patch.setattr(page, "copy_stimulus_figures", lambda *_: [])
         patch.setattr(registry, "write_group_page", lambda *_: root / "music.tsv")
         assert main(arguments(root, "out", *rated(root), "--emotion", "off")) == 0
