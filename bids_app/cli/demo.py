@@ -160,6 +160,7 @@ def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> st
     """How well came back what was planted about a scale: its effect on the brain, its layer."""
     import pandas as pd
 
+    from bids_app.features.vggish import LAYER_NAMES
     from bids_app.testing.ratings import scales_of
 
     feature, planted = safe_label(scale), truth.feeling[scale]
@@ -170,8 +171,10 @@ def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> st
     # Smoothing spreads effects beyond where they were planted.
     significant = known & (np.nan_to_num(p, nan=1.0) < 0.05)
     table = tree.group_table("scores.tsv", model=model, desc="ratings")
-    profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("layer")["r"]
+    profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("name")["r"]
     (layer,) = (made.layer for made in scales_of(truth.n_layers) if made.name == scale)
+    # Of VGGish some layers are fitted, of other networks all.
+    names = LAYER_NAMES if len(profile) < truth.n_layers else list(profile.index)
     best, accuracy = profile.idxmax(), profile.max()
     r = np.corrcoef(effect[known], planted[known])[0, 1]
     return f"""\
@@ -179,4 +182,4 @@ def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> st
       ({effect[where].mean():.2f} % signal change where {planted[where].mean():.2f} % was planted, \
 {where.sum()} vertices;
       p < .05 at {(significant & where).sum()} of them and at {(significant & ~where).sum()} others)
-      predicted best by layer {best} (r = {accuracy:.2f}); planted: layer {layer}"""
+      predicted best by layer {best} (r = {accuracy:.2f}); planted: layer {names[layer - 1]}"""
