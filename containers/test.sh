@@ -66,6 +66,9 @@ check_demo() {
         fail "musenc demo"
     study=$work/demo/demo/study cache=$work/demo/demo/cache results=$work/demo/demo/results
     [[ -s $results/group.html ]] || fail "the demo left no group report"
+    # The settings of its participant level.
+    read -ra settings < <(in_image "$image" python -c \
+        'from bids_app.cli.demo import HOP, LAYERS; print("--hop", HOP, "--layers", *LAYERS)')
     say ok "musenc demo"
 }
 
@@ -75,7 +78,7 @@ one_participant() {
     shift
     "$engine" run --rm "${strict[@]}" "$@" -v "$study/bids:/data:ro" -v "$out:/out" -v "$cache:/cache:ro" \
         "$image" /data /out participant --participant-label sub-01 --vggish-weights random:0 \
-        --cache-dir /cache -w /tmp/work
+        "${settings[@]}" --cache-dir /cache -w /tmp/work
 }
 
 same_maps() {  # $1, $2: folders of derivatives with sub-01
