@@ -158,11 +158,14 @@ def test_a_signal_to_a_worker_does_not_end_its_parent(tmp_path):
 
 
 def test_what_is_to_be_said_at_the_end_is_said_even_when_the_file_is_made_then(tmp_path):
-    work = (
-        "with at_end(lambda code: atomic_path(folder / 'status').__enter__().write_text('x')), "
-        "at_end(lambda code: (folder / 'code').write_text(str(code))):\n            swallow()"
+    # Given before the program says that it is ready.
+    before = (
+        "from contextlib import ExitStack; words = ExitStack(); "
+        "words.enter_context(at_end("
+        "lambda code: atomic_path(folder / 'status').__enter__().write_text('x'))); "
+        "words.enter_context(at_end(lambda code: (folder / 'code').write_text(str(code))))"
     )
-    assert Program(tmp_path, work).end(signal.SIGTERM)[0] == 143
+    assert Program(tmp_path, "swallow()", before).end(signal.SIGTERM)[0] == 143
     assert (tmp_path / "code").read_text() == "143"
 
 
