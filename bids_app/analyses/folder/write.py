@@ -137,9 +137,16 @@ class Closing:
         with suppress(FileNotFoundError):
             self.done.replace(self._before)
 
-    def finish(self, settings: Mapping[str, Any], written: Sequence[Path], **fields: Any) -> None:
-        """Remove what is left of before, and write the mark."""
-        for path in self._named_before() - set(written):
+    def finish(
+        self,
+        settings: Mapping[str, Any],
+        written: Sequence[Path],
+        *,
+        leave: Sequence[Path] = (),
+        **fields: Any,
+    ) -> None:
+        """Remove what is left of before, but for what to `leave`, and write the mark."""
+        for path in self._named_before() - {*written, *leave}:
             LOGGER.info("%s is of an earlier result and is removed", path)
             with suppress(OSError):
                 path.unlink()

@@ -183,8 +183,21 @@ class GroupWriter:
         inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
         stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
         told = {"Participants": self.participants, **inputs, **stays, **self.weights, **fields}
-        self._closing.finish(self.settings, [*self.written, *rest], **told)
+        # Maps of no model, as of the inter-subject correlation, may be those of another's call.
+        of_all = [path for path in self._of_all() if path not in self.written] if self.same else []
+        rest += [path for path in of_all if sha256_of_file(path) == self.held[path]]
+        self._closing.finish(self.settings, [*self.written, *rest], leave=of_all, **told)
         self.written.append(self.done)
+
+    def _of_all(self) -> list[Path]:
+        """Files that the earlier result has and that name no model."""
+        return [
+            path
+            for path in self.held
+            if path.name.startswith(("group_", "tpl-"))
+            and "model-" not in path.name
+            and path.is_file()
+        ]
 
     def _earlier(self) -> list[Path]:
         """Files of the result that is there; `same` says whether it is of the same inputs."""
