@@ -9,17 +9,16 @@ the scores, their closed-form null and its refits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from bids_app.encoding.decompose import Evaluation, Training
 from bids_app.encoding.folds import Segment
 from bids_app.errors import UsageError
+from bids_app.threads import ordered_map
 
 # Vertices of one penalty worked on at a time, so that memory does not grow with their number.
 CHUNK = 2048
@@ -178,17 +177,7 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
     """Results of a task over items, in their order, with one BLAS thread each."""
     if n_threads < 1:
         raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
-    with _blas().limit(limits=1):
-        if n_threads == 1:
-            return [task(item) for item in items]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(task, items))
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The libraries of linear algebra; finding them takes longer than a small fit."""
-    return ThreadpoolController().select(user_api="blas")
+    return list(ordered_map(task, items, n_threads))
 
 
 def run_segments(

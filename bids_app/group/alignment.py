@@ -16,9 +16,9 @@ from scipy.stats import rankdata
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
-from bids_app.group.threads import ordered_map
 from bids_app.loading import load_gifti
 from bids_app.seeds import generator
+from bids_app.threads import ordered_map
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

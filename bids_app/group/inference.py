@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.group.one_sample import OneSample, choose_flips, count_at_least
-from bids_app.group.threads import ordered_map
+from bids_app.threads import ordered_map
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from bids_app.group.music_fit import fitted_sums
 from bids_app.group.music_kernel import LinearMusicNull, MusicKernel
 from bids_app.group.music_side import Clock, Float32Array, FloatArray, IntArray
 from bids_app.group.music_study import Loaded, Responses, Study, Weights
-from bids_app.group.threads import ordered_map
+from bids_app.threads import ordered_map
 
 # Vertices worked on at a time.
 CHUNK = 256

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bids_app.group.music_side import Clock, Float32Array, FloatArray, Plan
 from bids_app.group.music_study import Spectra, Study, Weights
-from bids_app.group.threads import ordered_map
 from bids_app.statistics import fisher_mean
+from bids_app.threads import ordered_map
 
 Matrices = Callable[[int, int], Sequence[NDArray[Any]]]
 

@@ -19,8 +19,8 @@ from scipy import fft
 
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.kept_refits import LOST, KeptRefits, MusicModel, Spectra, fourier
-from bids_app.group.threads import ordered_map
 from bids_app.statistics import pareto_tail_p
+from bids_app.threads import ordered_map
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]

@@ -16,8 +16,8 @@ from bids_app.group.linear_music import bases_of
 from bids_app.group.music_basis import Basis, planes, quarters, series_weights
 from bids_app.group.music_side import Clock, Family, FloatArray, IntArray, Product
 from bids_app.group.music_study import Loaded, Responses, Study, Weights
-from bids_app.group.threads import ordered_map
 from bids_app.statistics import benjamini_hochberg
+from bids_app.threads import ordered_map
 
 ComplexArray = NDArray[np.complex64]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,15 +25,23 @@ def ordered_map(
     items : iterable
         Items.
     n_threads : int
-        Threads; linear algebra inside uses one each.
+        Threads; linear algebra inside uses one each, in one thread as in many.
 
     Yields
     ------
     object
         Results in the order of the items.
     """
-    if n_threads <= 1:
-        yield from map(function, items)
-        return
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=n_threads) as pool:
-        yield from pool.map(function, items)
+    # More threads in linear algebra would sum in another order: another result in the last digits.
+    with _blas().limit(limits=1):
+        if n_threads <= 1:
+            yield from map(function, items)
+            return
+        with ThreadPoolExecutor(max_workers=n_threads) as pool:
+            yield from pool.map(function, items)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries of linear algebra; finding them takes longer than a small fit."""
+    return ThreadpoolController().select(user_api="blas")
