@@ -6,7 +6,7 @@ the PyPI package brainspace (fsaverage5, 652 volumes, TR 1.4 s) into three and p
 music, each third with the features rotated by a lag of its own. FOLDER is the unpacked wheel
 (``pip download brainspace --no-deps``). Nothing the model finds is true.
 
-``pieces RESULTS.jsonl [--rest FOLDER] [--minutes 9] [--only NAME] [--part 0/2]`` measures the
+``pieces RESULTS.jsonl [--rest FOLDER] [--minutes 9] [--only NAME ...] [--part 0/2]`` measures the
 level of a participant's p with short and long pieces, real music and noise of many kinds, most of
 which the null does not assume. Seeds are fixed; a simulation that is in RESULTS.jsonl is not done
 again, so that the script may be stopped and started, and parts of the seeds may run side by side.
@@ -260,7 +260,11 @@ def pieces(args: argparse.Namespace) -> None:
     """Run what is missing for some minutes and print the levels."""
     part, n_parts = (int(number) for number in args.part.split("/"))
     stop = time.monotonic() + 60 * args.minutes
-    cases = [case for case in piece_cases(args.rest) if args.only in case[0]]
+    cases = [
+        case
+        for case in piece_cases(args.rest)
+        if not args.only or any(name in case[0] for name in args.only)
+    ]
     args.folder.touch()
     rows = [json.loads(line) for line in args.folder.read_text().splitlines()]
     done = {(row["case"], row["seed"]) for row in rows}
@@ -299,7 +303,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=4)
     parser.add_argument("--rest", type=Path, help="unpacked wheel, for pieces")
     parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="*", help="cells whose name has one of these")
     parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
     default = Path(os.environ.get("MUSENC_TEST_DATA", "../shared/data"))
     parser.add_argument("--data", type=Path, default=default)

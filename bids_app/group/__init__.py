@@ -13,6 +13,10 @@ from bids_app.group.alignment_summary import group_alignment as group_alignment
 from bids_app.group.alignment_summary import omnibus_alignment as omnibus_alignment
 from bids_app.group.clusters import Cluster as Cluster
 from bids_app.group.clusters import cluster_table as cluster_table
+from bids_app.group.differences import Difference as Difference
+from bids_app.group.differences import contrast_of as contrast_of
+from bids_app.group.differences import difference as difference
+from bids_app.group.differences import weighted_kernel as weighted_kernel
 from bids_app.group.enhancement import TfceResult as TfceResult
 from bids_app.group.enhancement import tfce_sign_flip as tfce_sign_flip
 from bids_app.group.inference import SignFlipResult as SignFlipResult

@@ -30,7 +30,7 @@ from bids_app.analyses.group.summaries import TOO_FEW, Scaled, Summary, compared
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
-from bids_app.group import MusicKernel, gradient_correlations, gradient_weights
+from bids_app.group import gradient_correlations, gradient_weights, weighted_kernel
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest
 from bids_app.outputs import TWINS_DESC, OutputTree, has_others_weights
 from bids_app.preference import apply_weights, leave_one_out_references, slope_weights
@@ -256,7 +256,7 @@ def _over_music(
     """Trained minus the mean of the twins: kernels and refits subtract draw by draw."""
     signs = [1.0, *[-1 / (len(sides) - 1)] * (len(sides) - 1)]
     few = [side.at_few_vertices([one], mask) for side, one in zip(sides, summaries, strict=True)]
-    kernel = _difference(
+    kernel = weighted_kernel(
         [side.kernel([one]) for side, one in zip(sides, summaries, strict=True)], signs
     )
     observed = sum(
@@ -266,7 +266,7 @@ def _over_music(
     there = [one for one in few if one is not None]
     if len(there) == len(few):
         drawn = sum(sign * draws for sign, (_, draws) in zip(signs, there, strict=True))
-        closed = _difference([one for one, _ in there], signs)
+        closed = weighted_kernel([one for one, _ in there], signs)
         scaled = compared(closed.sd, np.asarray(drawn))
     null = kernel.test([observed], n_draws=N_DRAWS, seed=sides[0].seed).scaled(scaled.divisor)
     LOGGER.info("group: over music, trained minus untrained: %s", scaled.told)
@@ -279,13 +279,6 @@ def _over_music(
         float(null.sd[0]),
     )
     return replace(found, music=music, draws=null.draws[0], scaled=scaled)
-
-
-def _difference(kernels: Sequence[MusicKernel], signs: Sequence[float]) -> MusicKernel:
-    total = kernels[0].combine([[signs[0]]])
-    for kernel, sign in zip(kernels[1:], signs[1:], strict=True):
-        total = total + kernel.combine([[sign]])
-    return total
 
 
 def write_twins(writer: GroupWriter, result: TwinComparison) -> None:
