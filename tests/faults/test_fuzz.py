@@ -12,20 +12,29 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bids_app.analyses.folder.read import RECORD, read_completed
 from bids_app.errors import BadDataError, MusencError
+from bids_app.features.network import read_state
 from bids_app.features.precomputed import load_precomputed
 from bids_app.files import read_json
+from bids_app.inputs.conditions import read_conditions, read_rating_differences
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.files import read_gifti_header, read_object
 from bids_app.inputs.rating_files import read_rating_files
 from bids_app.inputs.ratings import read_ratings_table
+from bids_app.inputs.seeds import SeedRegion
 from bids_app.inputs.sidecars import resolve_timing
+from bids_app.inputs.sound import examine_sound
 from bids_app.inputs.stimuli import read_stimulus_table, rows_of_events
 from bids_app.inputs.strategies import read_strategy
 from bids_app.inputs.tables import read_tsv
 from bids_app.recognition.clips import read_clip_features, read_clip_labels
+from bids_app.surface.atlas import read_atlas
 from bids_app.surface.cortex import read_cortex_mask
-from bids_app.surface.gifti import read_gifti
+from bids_app.surface.gifti import read_gifti, read_surface
+from bids_app.surface.labels import read_label
+from bids_app.surface.painted import read_parcels
+from bids_app.surface.project import read_cifti
 
 WORDS = st.sampled_from(
     (
@@ -87,6 +96,20 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "features_h5": ("x.h5", lambda p: load_precomputed(p, "a", np.arange(3.0), 1.0)),
     "mask": ("x.txt", lambda p: read_cortex_mask([p], 4)),
     "mask_gifti": ("x.shape.gii", lambda p: read_cortex_mask([p], 4)),
+    "regions": ("x.tsv", read_parcels),
+    "regions_cifti": ("x.ptseries.nii", read_parcels),
+    "cifti": ("x.dtseries.nii", read_cifti),
+    "surface": ("x.surf.gii", read_surface),
+    "annotation": ("x.annot", lambda p: read_atlas(f"a={p},{p}", 4)),
+    "labels_gifti": ("x.label.gii", lambda p: read_atlas(f"a={p},{p}", 4)),
+    "label": ("x.label", lambda p: read_label(SeedRegion(str(p), "label", path=p, hemi="L"), 4)),
+    "sound": ("x.wav", examine_sound),
+    "sound_mpeg": ("x.mp3", examine_sound),
+    "sound_ogg": ("x.ogg", examine_sound),
+    "network_weights": ("x.pt", read_state),
+    "conditions": ("x.tsv", read_conditions),
+    "differences": ("x.tsv", lambda p: read_rating_differences(p, column="Enjoyment")),
+    "record": ("x.json", lambda p: read_completed(p, **RECORD)),
     "gifti": ("x.func.gii", read_gifti),
     "gifti_head": ("x.func.gii", _gifti_head),
 }
