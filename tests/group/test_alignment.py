@@ -154,6 +154,25 @@ def test_an_aligned_map_is_found_and_unrelated_smooth_maps_are_not(rng):
     assert (naive <= 0.05).mean() > 0.7
 
 
+def painted(maps, regions):
+    """Every vertex has the mean of its region."""
+    means = np.stack([maps[:, regions == k].mean(axis=1) for k in np.unique(regions)], axis=1)
+    return means[:, regions]
+
+
+@pytest.mark.parametrize("n_regions", [20, 100])
+def test_maps_painted_by_region_keep_the_level_and_are_found(rng, n_regions):
+    places = rng.choice(MESH.left.n_vertices, n_regions, replace=False)
+    parts = [np.argmax(sphere @ sphere[places].T, axis=1) for sphere in MESH.spheres]
+    regions = np.concatenate([parts[0], parts[1] + n_regions])
+    gradient = smooth(rng)[0]
+    mask = np.ones(N_VERTICES, dtype=bool)
+    unrelated = align(painted(smooth(rng, 400), regions), gradient, mask, n_spins=199)
+    assert 0.02 < (unrelated.p <= 0.05).mean() < 0.085
+    noisy = gradient + rng.normal(size=(1, N_VERTICES))
+    assert align(painted(noisy, regions), gradient, mask, n_spins=199).p[0] <= 0.02
+
+
 def test_equals_neuromaps_with_the_same_rotations(rng):
     from neuromaps.nulls.spins import gen_spinsamples
     from neuromaps.stats import compare_images
