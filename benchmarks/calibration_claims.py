@@ -9,7 +9,7 @@ the group level's own steps: accuracy over people and music, the mask, residual 
 null over music with its refits. Fewer draws than the product makes keep a study at a few seconds.
 
 Every study appends a line to RESULTS.jsonl and is not done again, so that the script may be
-stopped and called as often as it takes. At the end it prints the rates with exact limits.
+stopped and called as often as it takes. At the end it prints the tables of docs/group.md.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 
 import listeners
 import numpy as np
+from claims_table import OTHERS, read_results, tables
 from listeners import Brain, Cell, Music, Study
-from scipy import stats
 
 from bids_app.analyses.group import over_music
 from bids_app.analyses.group.accuracy import MIN_REFERENCE_VERTICES
@@ -54,7 +54,6 @@ from bids_app.surface.mesh import load_mesh
 
 DATA = Path(os.environ.get("MUSENC_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
 N_FLIPS, N_SPINS = 499, 199
-OTHERS = "weights of the others"
 SEED = 1
 
 # A study at a few seconds instead of minutes; refits that vary more only widen the null.
@@ -254,60 +253,6 @@ def _claims(
     return found
 
 
-def read_results(path: Path) -> dict[str, dict[int, dict[str, float]]]:
-    """Results per cell and seed."""
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        row = json.loads(line)
-        found.setdefault(row["cell"], {})[row["seed"]] = row["result"]
-    return found
-
-
-def rate(p: np.ndarray, confidence: float = 0.95) -> str:
-    """Share of p below .05 with its exact limits; NaN were not computed."""
-    p = p[np.isfinite(p)]
-    n, hits = len(p), int((p < 0.05).sum())
-    tail = (1 - confidence) / 2
-    low = stats.beta.ppf(tail, hits, n - hits + 1) if hits else 0.0
-    high = stats.beta.ppf(1 - tail, hits + 1, n - hits) if hits < n else 1.0
-    return f"{hits / n:.3f} ({low:.3f} to {high:.3f})"
-
-
-def table(results: dict[str, dict[int, dict[str, float]]], names: list[str]) -> str:
-    """Markdown of the rates: a row per cell, then all cells of nothing pooled."""
-    tests = [
-        "predicted: people",
-        "predicted: music",
-        "predicted: claimed",
-        "slope: place",
-        "slope: spins alone",
-        "slope: people",
-        "slope: music",
-        "slope: claimed",
-        "curvature: claimed",
-        "last layer: music",
-    ]
-    lines = [f"| cell | studies | {' | '.join(tests)} |", "|---" * (len(tests) + 2) + "|"]
-    nothing: list[dict[str, float]] = []
-    for name in names:
-        rows = list(results.get(name, {}).values())
-        if not rows:
-            continue
-        if not name.startswith("slope planted") and name != "curvature":
-            nothing += rows
-        lines.append(_row(name, rows, tests))
-    if nothing:
-        lines.append(_row("all of nothing", nothing, tests, confidence=0.998))
-    return "\n".join(lines)
-
-
-def _row(
-    name: str, rows: list[dict[str, float]], tests: list[str], confidence: float = 0.95
-) -> str:
-    rates = [rate(np.array([row[test] for row in rows]), confidence) for test in tests]
-    return f"| {name} | {len(rows)} | {' | '.join(rates)} |"
-
-
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -338,7 +283,7 @@ def main() -> None:
                 result = run(brain, music, cell, seed, full=seed < options.full)
                 stream.write(json.dumps({"cell": cell.name, "seed": seed, "result": result}) + "\n")
                 stream.flush()
-    print(table(read_results(options.results), [cell.name for cell, _ in wanted]))
+    print(tables(read_results(options.results)))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import calibration_claims
+import claims_table
 import listeners
 import numpy as np
 from listeners import Brain, Cell, Music, Study
@@ -185,7 +186,7 @@ def _cells(rows: list[dict[str, Any]], weights: str) -> list[str]:
 
 
 def _rate(p: np.ndarray) -> str:
-    return calibration_claims.rate(p)
+    return claims_table.rate(p, 0.95)
 
 
 def main() -> None:

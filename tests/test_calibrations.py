@@ -1,0 +1,34 @@
+"""Tables of the documentation that come from studies which are kept."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STUDIES = ROOT / "benchmarks/results/calibration_claims.jsonl"
+
+
+@pytest.fixture
+def results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from claims_table import read_results
+
+    return read_results(STUDIES)
+
+
+def test_tables_are_those_of_the_studies(results):
+    from claims_table import tables
+
+    written = (ROOT / "docs/group.md").read_text()
+    for table in tables(results).split("\n\n"):
+        assert table in written
+
+
+def test_no_claim_is_above_its_level_where_there_is_nothing(results):
+    from claims_table import nothing_to_find
+
+    studies = [r for name in filter(nothing_to_find, results) for r in results[name].values()]
+    assert len(studies) >= 1000
+    for claim in ("predicted", "slope", "curvature"):
+        claimed = sum(study[f"{claim}: claimed"] < 0.05 for study in studies)
+        assert claimed <= 0.05 * len(studies)
