@@ -1,7 +1,7 @@
 """Encoding engine against himalaya on the same inputs, interleaved, one BLAS thread each.
 
 Run ``python benchmarks/encoding.py`` (all cases) or name some: ``layer participant accuracy
-explicit study study-null``. Every case prints one line: case, ours, theirs, ratio, largest
+explicit joint study study-null``. Every case prints one line: case, ours, theirs, ratio, largest
 difference. Times are CPU seconds of the process, so other users of the machine matter little;
 the ``study`` cases are wall seconds on two threads.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from himalaya.backend import set_backend
-from himalaya.kernel_ridge import KernelRidgeCV
+from himalaya.kernel_ridge import KernelRidgeCV, MultipleKernelRidgeCV
 from himalaya.scoring import correlation_score
 from numpy.typing import NDArray
 from scipy.signal import lfilter
@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from bids_app.encoding import EncodingPlan, fit_encoding, plan_encoding
 from bids_app.encoding.gram import delayed_features, feature_gram
+from bids_app.encoding.joint import candidate_weights, fit_joint, plan_joint
 
 KEPT = (168, 256, 515)
 CROP = 15
@@ -212,6 +213,66 @@ def case_explicit(n_vertices: int, n_units: int) -> None:
     report(f"explicit delays, {n_units} units x 12", mine, peer, f"{difference:.1e}")
 
 
+def case_joint(n_vertices: int, n_candidates: int) -> None:
+    """Four spaces together, the first outer fold of himalaya against all three of ours."""
+    features, responses = simulate(4, n_vertices)
+    rng = np.random.default_rng(5)
+    spaces = {"responses follow": features} | {
+        f"other {k}": [
+            lfilter([1], [1, -0.8], rng.standard_normal((n, 32)), axis=0) for n in LENGTHS
+        ]
+        for k in range(3)
+    }
+    grams = {name: feature_gram(parts) for name, parts in spaces.items()}
+    weights = candidate_weights(len(grams), n_candidates, rng)
+    planned, plan = timed(
+        lambda: plan_joint(grams, LENGTHS, weights=weights, alphas=ALPHAS, **SETTINGS)
+    )
+    y = standardized(plan.first, responses)
+    kernels = np.stack(plan.kernels)
+
+    def theirs(fold: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        set_backend("numpy")
+        train, test = plan.first.folds[fold].outer.train, plan.first.folds[fold].outer.tests[0]
+        model = MultipleKernelRidgeCV(
+            kernels="precomputed",
+            solver="random_search",
+            cv=_splits(plan.first, fold),
+            solver_params={
+                "n_iter": weights.astype(np.float32),
+                "alphas": ALPHAS.astype(np.float32),
+                "score_func": correlation_score,
+                "n_targets_batch": 2000,
+                "n_alphas_batch": 5,
+                "progress_bar": False,
+            },
+        )
+        model.fit(kernels[:, train][:, :, train], y[train].astype(np.float32))
+        predicted = model.predict(kernels[:, test][:, :, train])
+        return np.exp(model.deltas_), correlation_score(y[test].astype(np.float32), predicted)
+
+    mine, peers, found = [], [], []
+    for fold in range(3):  # in turn, so that both meet the same neighbors on the machine
+        peer, result = timed(lambda k=fold: theirs(k))
+        spent, ours = timed(lambda: fit_joint(plan, responses, leave_out=()))
+        mine.append(spent)
+        peers.append(peer)
+        found.append(result)
+    differences, n_same = [], 0
+    for fold, (deltas, r) in enumerate(found):
+        own = weights[ours.candidate[fold]].T / ours.alpha[fold]
+        same = np.isclose(deltas, own, rtol=1e-3, atol=1e-12).all(axis=0)
+        differences.append(np.abs(ours.r[fold] - r)[same].max(initial=0))
+        n_same += int(same.sum())
+    text = f"{max(differences):.1e} where the choice agrees ({n_same / ours.candidate.size:.1%})"
+    report(
+        f"joint, 4 spaces, {n_candidates} candidates, {n_vertices} vertices, 3 folds",
+        float(np.mean(mine)),
+        sum(peers),
+        f"{text}; plan, once for everybody, {planned:.2f} s",
+    )
+
+
 def case_study(n_layers: int, n_vertices: int, null: str, n_threads: int) -> None:
     """One participant with all layers: wall seconds on a few threads."""
     features, responses = simulate(3, n_vertices)
@@ -231,7 +292,7 @@ def case_study(n_layers: int, n_vertices: int, null: str, n_threads: int) -> Non
     )
 
 
-CASES = ("layer", "accuracy", "explicit", "study", "study-null")
+CASES = ("layer", "accuracy", "explicit", "joint", "study", "study-null")
 
 
 def main() -> None:
@@ -239,6 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}")
     parser.add_argument("--vertices", type=int, default=N_FSAVERAGE5)
+    parser.add_argument("--candidates", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -251,6 +313,8 @@ def main() -> None:
             case_accuracy(args.vertices)
         elif case == "explicit":
             case_explicit(args.vertices, 2048)
+        elif case == "joint":
+            case_joint(args.vertices, args.candidates)
         elif case in ("study", "study-null"):
             null = "analytic" if case == "study-null" else "none"
             case_study(23, args.vertices, null, args.threads)

@@ -336,10 +336,80 @@ def plan_encoding(
         Both ValueErrors: shapes that disagree, non-finite or constant features, too few samples
         for delays and crop, penalties that do not increase.
     """
+    side = delayed_kernel(
+        gram, lengths, stimuli=stimuli, delays=delays, crop=crop, tr=tr, present=present
+    )
+    return side.plan(side.kernel, check_alphas(alphas), durations=durations, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class DelayedKernel:
+    """Kernel of one feature space at the kept rows, and where these rows are.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (n_kept, n_kept)
+        Delayed, centered per block, divided by its mean diagonal.
+    scale : float
+        That mean diagonal.
+    lengths, rows, stimuli, shifts, tr
+        As in :class:`EncodingPlan`.
+    """
+
+    kernel: NDArray[np.float64]
+    scale: float
+    lengths: Sequence[int]
+    rows: Sequence[tuple[int, int]]
+    stimuli: tuple[str, ...]
+    shifts: NDArray[np.intp]
+    tr: float
+
+    def plan(
+        self, kernel: NDArray[np.float64], alphas: NDArray[np.float64], **options: Any
+    ) -> EncodingPlan:
+        """Plan of a kernel at these rows; `options` as for :func:`plan_from_kernel`."""
+        return plan_from_kernel(
+            kernel,
+            self.lengths,
+            self.rows,
+            self.stimuli,
+            shifts=self.shifts,
+            tr=self.tr,
+            alphas=alphas,
+            scale=self.scale,
+            **options,
+        )
+
+
+def delayed_kernel(
+    gram: NDArray[np.floating],
+    lengths: Sequence[int],
+    *,
+    stimuli: Sequence[str] | None = None,
+    delays: tuple[float, float],
+    crop: float,
+    tr: float,
+    present: Sequence[NDArray[np.intp]] | None = None,
+) -> DelayedKernel:
+    """Kernel of the delayed features behind a Gram matrix, at the rows that are kept.
+
+    Parameters
+    ----------
+    gram, lengths, stimuli, delays, crop, tr, present
+        As in :func:`plan_encoding`.
+
+    Returns
+    -------
+    DelayedKernel
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As :func:`plan_encoding`.
+    """
     gram = np.asarray(gram)
     lengths = [int(n) for n in lengths]
     _check_gram(gram, lengths)
-    grid = check_alphas(alphas)
     labels = check_stimuli(stimuli, len(lengths))
     shifts = delay_samples(delays, tr)
     rows = kept_rows(lengths, shifts, crop, tr)
@@ -349,15 +419,4 @@ def plan_encoding(
     segments, _ = make_segments(labels, rows)
     kernel = center_blocks(raw, [s.size for s in segments])
     scale = mean_diagonal(kernel)
-    return plan_from_kernel(
-        kernel / scale,
-        lengths,
-        rows,
-        labels,
-        shifts=shifts,
-        tr=tr,
-        alphas=grid,
-        scale=scale,
-        durations=durations,
-        dtype=dtype,
-    )
+    return DelayedKernel(kernel / scale, scale, lengths, rows, labels, shifts, tr)

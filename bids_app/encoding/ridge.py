@@ -112,8 +112,22 @@ def _choose(
     return chosen, np.take_along_axis(score, chosen[None], axis=0)[0]
 
 
-def _inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[NDArray[np.float64]]:
-    """Inner score (n_alphas, v) of every fold."""
+def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[NDArray[np.float64]]:
+    """Score of every penalty in the inner folds.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    y : ndarray, shape (n_kept, n_vertices)
+        Standardized responses in the plan's precision.
+    selection : {"r", "sse"}
+        Mean correlation, or minus the summed squared error.
+
+    Returns
+    -------
+    list of ndarray, each (n_alphas, n_vertices)
+        One per outer fold; larger is better.
+    """
     scores = [np.zeros((plan.alphas.size, y.shape[1])) for _ in plan.folds]
     uses: dict[int, list[tuple[int, float]]] = {}
     for k, fold in enumerate(plan.fold_plans):
@@ -148,7 +162,7 @@ def _choose_block(
     """Penalty, inner score, degenerate; the Fourier coefficients go into `coefficients`."""
     exact, degenerate = standardize(plan, responses, columns)
     y = exact.astype(plan.dtype)
-    picks = [_choose(score, selection) for score in _inner_scores(plan, y, selection)]
+    picks = [_choose(score, selection) for score in inner_scores(plan, y, selection)]
     coefficients[:] = response_coefficients(plan, y)
     return np.stack([c for c, _ in picks]), np.stack([best for _, best in picks]), degenerate
 

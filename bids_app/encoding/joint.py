@@ -1,0 +1,667 @@
+"""Several feature spaces in one ridge regression (banded ridge), and what each of them adds.
+
+y = sum_s X_s b_s + e, with a penalty of its own for every space s. In kernel form the model is one
+ridge regression on sum_s g_s K_s, g_s >= 0 and sum g_s = 1, with one penalty: a *candidate* g is
+one plan of the engine. The candidates are a fixed list, the same for all vertices, folds and
+participants; every vertex and outer fold chooses candidate and penalty by its inner folds.
+Sources: Dupre la Tour et al. 2022, NeuroImage 264:119728; Nunez-Elizalde et al. 2019, NeuroImage
+197:482.
+
+Three scores, not to be confused: *accuracy* is r of the joint model; the *share* of a space (the
+product measure) says how much of this r its part of the prediction makes up, and the shares sum
+to r; *unique accuracy* is r minus that of the model without the space. A space that adds nothing
+but is correlated with one that does has a share and no unique accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from bids_app.encoding.folds import Segment
+from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, check_alphas, delayed_kernel
+from bids_app.encoding.resolution import groups, run_tasks
+from bids_app.encoding.responses import check_responses, standardize
+from bids_app.encoding.ridge import BLOCK, TIE, inner_scores
+from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.statistics import fisher_z
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+N_CANDIDATES = 20
+"""Candidates of a joint model where no other number is asked for."""
+
+
+def candidate_weights(
+    n_spaces: int, n_candidates: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Corners, center, the center without each space, and draws on the simplex and its faces.
+
+    Parameters
+    ----------
+    n_spaces : int
+    n_candidates : int
+        At least the corners, the center and the centers without one space.
+    rng : Generator
+        Of the Dirichlet draws (all concentrations 1): on the whole simplex and on the face
+        without each space in turn, so that each smaller model has candidates of its own.
+
+    Returns
+    -------
+    ndarray, shape (n_candidates, n_spaces)
+        Weights, which sum to 1; no two candidates are equal.
+
+    Raises
+    ------
+    UsageError
+        When there are fewer candidates than the fixed ones.
+
+    Examples
+    --------
+    >>> candidate_weights(2, 3, np.random.default_rng(0)).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
+    """
+    corners = np.eye(n_spaces)
+    faces = [np.ones(n_spaces, dtype=bool)]
+    if n_spaces > 2:
+        faces += [~corner.astype(bool) for corner in corners]
+    fixed = [corners, *(face[np.newaxis] / face.sum() for face in faces)]
+    weights = np.unique(np.concatenate(fixed), axis=0)
+    # Simple models first: few spaces, and among these the first space.
+    weights = weights[np.lexsort((*-weights.T[::-1], (weights > 0).sum(axis=1)))]
+    if n_candidates < len(weights):
+        raise UsageError(
+            "there are fewer candidates than models that must be among them",
+            where="n_candidates",
+            found=n_candidates,
+            wanted=f"at least {len(weights)}: every space alone, all together, and all but one",
+        )
+    drawn = np.zeros((n_candidates - len(weights) if n_spaces > 1 else 0, n_spaces))
+    for k, row in enumerate(drawn):
+        face = faces[k % len(faces)]
+        row[face] = rng.dirichlet(np.ones(int(face.sum())))
+    return np.concatenate([weights, drawn])
+
+
+def weights_beyond(rivals: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Candidates of rivals and one more space: each with and without it, and the space alone.
+
+    Parameters
+    ----------
+    rivals : array_like, shape (n_candidates, n_rivals)
+        Candidates of the model without the space.
+    rng : Generator
+        Of the weight of the space, uniform within equal steps of 0 to 1.
+
+    Returns
+    -------
+    ndarray, shape (2 * n_candidates + 1, n_rivals + 1)
+        The space has the last column, and weight 0 in the first ``n_candidates`` rows.
+
+    Examples
+    --------
+    >>> weights_beyond([[1.0]], np.random.default_rng(0)).round(3).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [0.363, 0.637]]
+    """
+    low = np.asarray(rivals, dtype=np.float64)
+    steps = (rng.permutation(len(low)) + rng.random(len(low)))[:, np.newaxis] / len(low)
+    alone = np.eye(low.shape[1] + 1)[-1:]
+    return np.concatenate(
+        [np.pad(low, ((0, 0), (0, 1))), alone, np.concatenate([(1 - steps) * low, steps], axis=1)]
+    )
+
+
+@dataclass(frozen=True)
+class JointPlan:
+    """Everything about a joint model that does not depend on the responses.
+
+    Everybody who heard the same stimuli at the same times shares it.
+
+    Attributes
+    ----------
+    spaces : tuple of n_spaces str
+    weights : ndarray, shape (n_candidates, n_spaces)
+        Weight of every space in each candidate.
+    plans : tuple of n_candidates EncodingPlan
+        Plan of each candidate's kernel.
+    kernels : tuple of n_spaces ndarray, each (n_kept, n_kept)
+        Kernel of every space, in the plans' precision.
+    """
+
+    spaces: tuple[str, ...]
+    weights: NDArray[np.float64]
+    plans: tuple[EncodingPlan, ...]
+    kernels: tuple[NDArray[Any], ...]
+
+    @property
+    def first(self) -> EncodingPlan:
+        """Plan of the first candidate, whose rows, folds and penalties are those of all."""
+        return self.plans[0]
+
+    def without(self, space: str) -> NDArray[np.bool_]:
+        """Candidates of the model without a space, (n_candidates,)."""
+        return np.asarray(self.weights[:, self.spaces.index(space)] == 0)
+
+    @cached_property
+    def choices(self) -> ChoicePlan:
+        """The plan as the null over music takes one."""
+        return ChoicePlan(self)
+
+
+def plan_joint(
+    grams: Mapping[str, NDArray[np.floating]],
+    lengths: Sequence[int],
+    *,
+    weights: ArrayLike,
+    alphas: ArrayLike = DEFAULT_ALPHAS,
+    durations: Mapping[str, float] | None = None,
+    dtype: DTypeLike = np.float32,
+    known: JointPlan | None = None,
+    **options: Any,
+) -> JointPlan:
+    """Prepare nested cross-validated ridge regression on several feature spaces together.
+
+    Parameters
+    ----------
+    grams : mapping from name of the space to ndarray of shape (sum(lengths), sum(lengths))
+        Gram matrix of every space, as in :func:`bids_app.encoding.plan_encoding`.
+    lengths : sequence of int
+        Samples (n_times) of every presentation.
+    weights : array_like, shape (n_candidates, n_spaces)
+        Candidates, from :func:`candidate_weights` or :func:`weights_beyond`.
+    alphas, durations, dtype, **options
+        As in :func:`bids_app.encoding.plan_encoding`.
+    known : JointPlan, optional
+        Of fewer spaces at the same rows: its candidates are not decomposed again.
+
+    Returns
+    -------
+    JointPlan
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors: as `plan_encoding`, naming the space; weights that are no weights.
+    """
+    spaces, grid = tuple(grams), check_alphas(alphas)
+    found = _checked_weights(weights, len(spaces))
+    sides = []
+    for space, gram in grams.items():
+        try:
+            sides.append(delayed_kernel(gram, lengths, **options))
+        except BadDataError as error:
+            raise BadDataError(
+                f"{space}: {error.what}",
+                where=error.where,
+                found=error.found,
+                wanted=error.wanted,
+                remedy=error.remedy,
+            ) from error
+    there = {} if known is None else _by_weights(known, spaces)
+    plans = []
+    for row in found:
+        plan = there.get(row.tobytes())
+        if plan is None:
+            kernel = sum(
+                (w * side.kernel for w, side in zip(row, sides, strict=True) if w > 0),
+                np.zeros_like(sides[0].kernel),
+            )
+            plan = sides[0].plan(kernel, grid, durations=durations, dtype=dtype)
+        plans.append(plan)
+    precision = plans[0].dtype
+    return JointPlan(
+        spaces, found, tuple(plans), tuple(side.kernel.astype(precision) for side in sides)
+    )
+
+
+def _by_weights(known: JointPlan, spaces: Sequence[str]) -> dict[bytes, EncodingPlan]:
+    """Plans of a model of some of the spaces, by their weights among all of them."""
+    wide = np.zeros((len(known.weights), len(spaces)))
+    wide[:, [spaces.index(space) for space in known.spaces]] = known.weights
+    return {row.tobytes(): plan for row, plan in zip(wide, known.plans, strict=True)}
+
+
+def _checked_weights(weights: ArrayLike, n_spaces: int) -> NDArray[np.float64]:
+    found = np.array(weights, dtype=np.float64)
+    check_shape("weights", found, "n_candidates", n_spaces)
+    if not (np.isfinite(found).all() and (found >= 0).all()):
+        raise UsageError("weights of spaces must be zero or more", where="weights")
+    if not np.allclose(found.sum(axis=1), 1, atol=1e-9):
+        raise UsageError("weights of a candidate must sum to 1", where="weights")
+    return found
+
+
+@dataclass(frozen=True)
+class JointResult:
+    """Cross-validated accuracy of a joint model at every vertex, and what its spaces add.
+
+    Attributes
+    ----------
+    r : ndarray, shape (n_folds, n_vertices)
+        Correlation of response and prediction on the held-out stimulus.
+    mean_r : ndarray, shape (n_vertices,)
+        Fisher-z mean over folds, back-transformed.
+    share : ndarray, shape (n_spaces, n_vertices)
+        Of `mean_r`, which they sum to; may be negative.
+    left_out : tuple of n_left_out str
+        Spaces that were left out, one by one.
+    reduced_r : ndarray, shape (n_left_out, n_vertices)
+        Accuracy of the model without each of them; zero without any space.
+    unique : ndarray, shape (n_left_out, n_vertices)
+        ``mean_r - reduced_r``. A little below zero on average where a space adds nothing.
+    candidate : ndarray of int, shape (n_folds, n_vertices)
+        Chosen candidate; -1 at degenerate vertices.
+    alpha : ndarray, shape (n_folds, n_vertices)
+        Chosen penalty.
+    reduced_candidate, reduced_alpha : ndarray, shape (n_left_out, n_folds, n_vertices)
+        The same of the models without each space.
+    corner : ndarray, shape (n_spaces,)
+        Share of folds and usable vertices whose candidate is this space alone.
+    n_degenerate : int
+        Vertices that are constant or not finite in some stimulus: NaN everywhere.
+    fold_stimuli : tuple of tuple of str
+        Labels held out per fold.
+    """
+
+    r: FloatArray
+    mean_r: FloatArray
+    share: FloatArray
+    left_out: tuple[str, ...]
+    reduced_r: FloatArray
+    unique: FloatArray
+    candidate: IntArray
+    alpha: FloatArray
+    reduced_candidate: IntArray
+    reduced_alpha: FloatArray
+    corner: FloatArray
+    n_degenerate: int
+    fold_stimuli: tuple[tuple[str, ...], ...]
+
+
+def score_candidates(
+    joint: JointPlan,
+    responses: Sequence[NDArray[np.floating]],
+    *,
+    selection: Literal["r", "sse"] = "r",
+    n_threads: int = 1,
+) -> NDArray[np.float64]:
+    """Inner score of every candidate and penalty, to be used by models of more spaces.
+
+    Parameters
+    ----------
+    joint : JointPlan
+    responses : list of ndarray, each (n_times, n_vertices)
+    selection, n_threads
+        As in :func:`fit_joint`.
+
+    Returns
+    -------
+    ndarray, shape (n_candidates, n_folds, n_alphas, n_vertices)
+    """
+    n_vertices = check_responses(joint.first, responses)
+
+    def task(start: int) -> FloatArray:
+        block = slice(start, min(start + BLOCK, n_vertices))
+        y = standardize(joint.first, responses, block)[0].astype(joint.first.dtype)
+        return _scores(joint.plans, y, selection)
+
+    return np.concatenate(run_tasks(task, range(0, n_vertices, BLOCK), n_threads), axis=-1)
+
+
+def _scores(plans: Sequence[EncodingPlan], y: NDArray[Any], selection: str) -> FloatArray:
+    return np.stack([np.stack(inner_scores(plan, y, selection)) for plan in plans])
+
+
+def fit_joint(
+    joint: JointPlan,
+    responses: Sequence[NDArray[np.floating]],
+    *,
+    selection: Literal["r", "sse"] = "r",
+    leave_out: Sequence[str] | None = None,
+    known: NDArray[np.float64] | None = None,
+    n_threads: int = 1,
+) -> JointResult:
+    """Score a joint model on responses by nested cross-validation, with and without each space.
+
+    Candidate and penalty of every vertex and fold have the largest mean inner r; of those within
+    1e-6 of it the candidate with the fewest spaces, then the largest penalty. The model without a
+    space chooses in the same way among the candidates in which that space has weight zero, so
+    that a larger search cannot pass for something a space adds.
+
+    Parameters
+    ----------
+    joint : JointPlan
+        From :func:`plan_joint`.
+    responses : list of ndarray, each (n_times, n_vertices)
+        One array per presentation, uncropped, as in :func:`bids_app.encoding.fit_encoding`.
+    selection : {"r", "sse"}
+        What chooses: inner r, or the summed inner squared error.
+    leave_out : sequence of str, optional
+        Spaces whose unique accuracy is wanted. Default: every one.
+    known : ndarray, shape (n_known, n_folds, n_alphas, n_vertices), optional
+        Scores of the first candidates, from :func:`score_candidates` of the smaller model.
+    n_threads : int
+        Blocks of vertices worked on at a time; results do not depend on it.
+
+    Returns
+    -------
+    JointResult
+
+    Raises
+    ------
+    BadDataError, UsageError
+        Both ValueErrors: shapes that disagree, unknown options or spaces.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.standard_normal((2, 180, 8))
+    >>> response = np.roll(a, 4, axis=0) @ rng.standard_normal((8, 3))
+    >>> plan = plan_joint(
+    ...     {"a": a @ a.T, "b": b @ b.T},
+    ...     [60, 60, 60],
+    ...     weights=candidate_weights(2, 5, rng),
+    ...     delays=(2.0, 6.0),
+    ...     crop=6.0,
+    ...     tr=1.0,
+    ... )
+    >>> result = fit_joint(plan, np.split(response, 3))
+    >>> bool((result.unique[0] > 0.5).all() and (result.unique[1] < 0.1).all())
+    True
+    """
+    if selection not in ("r", "sse"):
+        raise UsageError("unknown selection", where="selection", found=selection, wanted="r or sse")
+    responses = [np.asarray(response) for response in responses]
+    n_vertices = check_responses(joint.first, responses)
+    left_out = joint.spaces if leave_out is None else tuple(leave_out)
+    if unknown := set(left_out) - set(joint.spaces):
+        raise UsageError("unknown spaces", where="leave_out", found=sorted(unknown))
+    n_known = 0 if known is None else len(known)
+    if known is not None:
+        shape = (len(joint.first.folds), joint.first.alphas.size, n_vertices)
+        check_shape("known", known, n_known, *shape)
+    masks = [np.ones(len(joint.plans), dtype=bool), *(joint.without(one) for one in left_out)]
+    choosers = [_Chooser(joint, mask, selection) for mask in masks]
+
+    def task(start: int) -> tuple[Any, ...]:
+        block = slice(start, min(start + BLOCK, n_vertices))
+        exact, bad = standardize(joint.first, responses, block)
+        y = exact.astype(joint.first.dtype)
+        scores = _scores(joint.plans[n_known:], y, selection)
+        if known is not None:
+            scores = np.concatenate([known[..., block], scores])
+        chosen = np.stack([choose(scores) for choose in choosers])
+        r, share, reduced = _held_out(joint, y, chosen)
+        return r, share, reduced, chosen, bad
+
+    found = run_tasks(task, range(0, n_vertices, BLOCK), n_threads)
+    r, share, reduced, chosen, bad = (
+        np.concatenate(part, axis=-1) for part in zip(*found, strict=True)
+    )
+    return _summarized(joint, left_out, r, share, reduced, chosen, bad)
+
+
+class _Chooser:
+    """Best candidate and penalty of some candidates, in the order of preference among ties."""
+
+    def __init__(self, joint: JointPlan, mask: NDArray[np.bool_], selection: str) -> None:
+        n_alphas = joint.first.alphas.size
+        candidates = np.flatnonzero(mask)
+        n_spaces = (joint.weights[candidates] > 0).sum(axis=1)
+        alphas = np.arange(n_alphas)
+        preferred = alphas if selection == "sse" else -alphas
+        keys = np.stack(
+            [
+                np.repeat(candidates, n_alphas),
+                np.tile(preferred, candidates.size),
+                np.repeat(n_spaces, n_alphas),
+            ]
+        )
+        pairs = np.stack([keys[0], np.tile(alphas, candidates.size)])
+        self._pairs = pairs[:, np.lexsort(keys)]
+        self._tie = 0.0 if selection == "sse" else TIE
+
+    def __call__(self, scores: FloatArray) -> IntArray:
+        """Candidate and penalty, (2, n_folds, n_vertices); -1 where no candidate is allowed."""
+        _, n_folds, _, n_vertices = scores.shape
+        if not self._pairs.size:
+            return np.full((2, n_folds, n_vertices), -1, dtype=np.intp)
+        own = scores[self._pairs[0], :, self._pairs[1]]
+        first = (own >= own.max(axis=0) - self._tie).argmax(axis=0)
+        return self._pairs[:, first]
+
+
+def _held_out(
+    joint: JointPlan, y: NDArray[Any], chosen: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Scores of a block of vertices on the held-out segments.
+
+    `chosen` is (1 + n_left_out, 2, n_folds, v). Returns r (n_segments, v), shares of it
+    (n_spaces, n_segments, v) and r without each space (n_left_out, n_segments, v).
+    """
+    plan = joint.first
+    n_spaces, n_segments, v = len(joint.spaces), len(plan.segments), y.shape[1]
+    r, share = np.zeros((n_segments, v)), np.zeros((n_spaces, n_segments, v))
+    reduced = np.zeros((len(chosen) - 1, n_segments, v))
+    for k, fold in enumerate(plan.folds):
+        for candidate, vertices in groups(chosen[0, 0, k]):
+            for segment, parts in _parts(joint, y, k, candidate, chosen[0, 1, k], vertices):
+                r[segment, vertices], share[:, segment, vertices] = _scored(
+                    y[plan.segments[segment].rows][:, vertices], parts
+                )
+        for model, own in enumerate(chosen[1:]):
+            reduced[np.ix_([model], fold.segments)] = r[list(fold.segments)]
+            other = np.flatnonzero((own[:, k] != chosen[0, :, k]).any(axis=0))
+            for candidate, places in groups(own[0, k, other]) if other.size else ():
+                vertices = other[places]
+                if candidate < 0:
+                    reduced[np.ix_([model], fold.segments, vertices)] = 0
+                    continue
+                for segment, parts in _parts(joint, y, k, candidate, own[1, k], vertices, False):
+                    target = y[plan.segments[segment].rows][:, vertices]
+                    reduced[model, segment, vertices] = _scored(target, parts)[0]
+    return r, share, reduced
+
+
+def _parts(
+    joint: JointPlan,
+    y: NDArray[Any],
+    fold: int,
+    candidate: int,
+    alpha: IntArray,
+    vertices: IntArray,
+    by_space: bool = True,
+) -> Any:
+    """Held-out segments of a fold, each with the parts of its prediction, (n_parts, n_test, v)."""
+    plan = joint.plans[candidate]
+    weights = joint.weights[candidate]
+    for segment, index in zip(plan.folds[fold].segments, plan.fold_plans[fold].outer, strict=True):
+        held_out = plan.evaluations[index]
+        training = plan.trainings[held_out.training]
+        spectrum = training.projector @ y[np.ix_(training.rows, vertices)]
+        spectrum *= training.shrinkage[:, alpha[vertices]]
+        used = np.flatnonzero(weights > 0)
+        if not by_space:
+            yield segment, (held_out.cross @ spectrum)[np.newaxis]
+            continue
+        parts = np.zeros((weights.size, held_out.rows.size, vertices.size), dtype=plan.dtype)
+        if used.size == 1:
+            parts[used[0]] = held_out.cross @ spectrum
+        else:
+            dual = training.projector.T @ spectrum
+            places = np.ix_(held_out.rows, training.rows)
+            for space in used:
+                part = joint.kernels[space][places] @ dual
+                part -= part.mean(axis=0)
+                parts[space] = part * weights[space].astype(plan.dtype)
+        yield segment, parts
+
+
+def _scored(target: NDArray[Any], parts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    """Correlation of a response with the sum of the parts of its prediction, and each's share."""
+    target, parts = target.astype(np.float64), parts.astype(np.float64)
+    target = target - target.mean(axis=0)
+    whole = parts.sum(axis=0)
+    scale = np.sqrt((target**2).sum(axis=0) * (whole**2).sum(axis=0))
+    product = np.einsum("tv,stv->sv", target, parts)
+    share = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
+    return share.sum(axis=0), share
+
+
+def _summarized(
+    joint: JointPlan,
+    left_out: tuple[str, ...],
+    r: FloatArray,
+    share: FloatArray,
+    reduced: FloatArray,
+    chosen: IntArray,
+    bad: NDArray[np.bool_],
+) -> JointResult:
+    plan = joint.first
+    z = fisher_z(r)
+    # Shares of z sum to z, so that their means over segments and folds sum to the mean.
+    stretch = np.divide(z, r, out=np.ones_like(r), where=np.abs(r) > 1e-12)
+    fold_z, fold_reduced = _of_folds(plan, z), _of_folds(plan, fisher_z(reduced))
+    mean_z = fold_z.mean(axis=0)
+    mean_r, reduced_r = np.tanh(mean_z), np.tanh(fold_reduced.mean(axis=-2))
+    back = np.divide(mean_r, mean_z, out=np.ones_like(mean_r), where=np.abs(mean_z) > 1e-12)
+    shares = _of_folds(plan, share * stretch).mean(axis=-2) * back
+    usable = chosen[0, 0][:, ~bad]
+    alone = (joint.weights[usable] == 1) if usable.size else np.zeros((0, len(joint.spaces)))
+    alpha = plan.alphas[chosen[:, 1]]
+    alpha[chosen[:, 1] < 0] = np.nan
+    unique, fold_r, candidate = mean_r - reduced_r, np.tanh(fold_z), chosen[:, 0].copy()
+    for array in (fold_r, mean_r, shares, reduced_r, unique, alpha):
+        array[..., bad] = np.nan
+    candidate[..., bad] = -1
+    return JointResult(
+        r=fold_r,
+        mean_r=mean_r,
+        share=shares,
+        left_out=left_out,
+        reduced_r=reduced_r,
+        unique=unique,
+        candidate=candidate[0],
+        alpha=alpha[0],
+        reduced_candidate=candidate[1:],
+        reduced_alpha=alpha[1:],
+        corner=alone.reshape(-1, len(joint.spaces)).mean(axis=0)
+        if usable.size
+        else np.full(len(joint.spaces), np.nan),
+        n_degenerate=int(bad.sum()),
+        fold_stimuli=tuple(fold.held_out for fold in plan.folds),
+    )
+
+
+def _of_folds(plan: EncodingPlan, values: FloatArray) -> FloatArray:
+    """Mean over the segments of each fold, (..., n_folds, n_vertices)."""
+    return np.stack(
+        [values[..., list(fold.segments), :].mean(axis=-2) for fold in plan.folds], axis=-2
+    )
+
+
+def predict_joint(
+    joint: JointPlan,
+    responses: Sequence[NDArray[np.floating]],
+    candidate: NDArray[np.integer],
+    alpha: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], ...]:
+    """Held-out predictions of the z-scored responses, one part per space.
+
+    Parameters
+    ----------
+    joint : JointPlan
+    responses : list of ndarray, each (n_times, n_vertices)
+        As given to :func:`fit_joint`.
+    candidate, alpha : ndarray, shape (n_folds, n_vertices)
+        Of that fit.
+
+    Returns
+    -------
+    tuple of ndarray, each (n_spaces, n_kept, n_vertices)
+        One per presentation, at its kept rows; they sum to the prediction. NaN at degenerate
+        vertices.
+    """
+    plan, n_vertices = joint.first, check_responses(joint.first, responses)
+    exact, bad = standardize(plan, responses, slice(0, n_vertices))
+    y = exact.astype(plan.dtype)
+    out = np.zeros((len(joint.spaces), plan.n_rows, n_vertices))
+    for k in range(len(plan.folds)):
+        position = np.abs(np.log(plan.alphas)[:, None] - np.log(alpha[k])).argmin(axis=0)
+        for own, vertices in groups(np.where(bad, 0, candidate[k]).astype(np.intp)):
+            for segment, parts in _parts(joint, y, k, own, position, vertices):
+                out[:, plan.segments[segment].rows[:, None], vertices] = parts
+    out[..., bad] = np.nan
+    sizes = np.cumsum([stop - start for start, stop in plan.rows])[:-1]
+    return tuple(np.split(out, sizes, axis=1))
+
+
+class ChoiceResolution:
+    """Resolution matrices of all candidates: a choice is a candidate and a penalty."""
+
+    def __init__(self, plans: Sequence[EncodingPlan]) -> None:
+        self._plans, self._n_alphas = plans, plans[0].alphas.size
+        self.fold_of = plans[0].resolution.fold_of
+        self.sources = plans[0].resolution.sources
+        self.n_freq = plans[0].resolution.n_freq
+
+    def make(self, segment: int, alpha: int) -> list[NDArray[Any]]:
+        """Resolution matrices of a held-out segment at one choice."""
+        candidate, penalty = divmod(alpha, self._n_alphas)
+        return self._plans[candidate].resolution.make(segment, penalty)
+
+    def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
+        """As :meth:`make`: those of all choices together would be too many to be kept."""
+        return self.make(segment, alpha)
+
+
+class ChoicePlan:
+    """A joint plan as one with a longer list of penalties: the numbers of its choices from 1.
+
+    What takes a plan with the penalty of every fold and vertex takes it with :meth:`chosen`. The
+    unique accuracy of a space is then a difference of two models on one plan, and its null that
+    of the difference of two resolution matrices.
+    """
+
+    plain_mean = False
+
+    def __init__(self, joint: JointPlan) -> None:
+        first = joint.first
+        self._joint, self._n_alphas, self._grid = joint, first.alphas.size, first.alphas
+        self.segments: tuple[Segment, ...] = first.segments
+        self.folds, self.stimuli = first.folds, first.stimuli
+        self.lengths, self.ddof = first.lengths, first.ddof
+        self.alphas = np.arange(1, len(joint.plans) * first.alphas.size + 1, dtype=np.float64)
+
+    @cached_property
+    def resolution(self) -> ChoiceResolution:
+        """Of all choices."""
+        return ChoiceResolution(self._joint.plans)
+
+    def chosen(
+        self, candidate: NDArray[np.integer], alpha: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Numbers of choices, as penalties of this plan.
+
+        Parameters
+        ----------
+        candidate : ndarray of int
+            Of a :class:`JointResult`; negative for none.
+        alpha : ndarray of the same shape
+            Penalty.
+
+        Returns
+        -------
+        ndarray of the same shape
+            NaN where there is none.
+        """
+        there = np.asarray(candidate) >= 0
+        logs = np.log(np.where(there, alpha, 1.0))
+        position = np.abs(np.log(self._grid).reshape(-1, *[1] * logs.ndim) - logs).argmin(axis=0)
+        return np.where(there, candidate * self._n_alphas + position + 1.0, np.nan)
