@@ -456,12 +456,14 @@ def _held_out(
                     y[plan.segments[segment].rows][:, vertices], parts
                 )
         for model, own in enumerate(chosen[1:]):
-            reduced[np.ix_([model], fold.segments)] = r[list(fold.segments)]
+            held_out = list(fold.segments)
+            reduced[model, held_out] = r[held_out]
             other = np.flatnonzero((own[:, k] != chosen[0, :, k]).any(axis=0))
             for candidate, places in groups(own[0, k, other]) if other.size else ():
                 vertices = other[places]
                 if candidate < 0:
-                    reduced[np.ix_([model], fold.segments, vertices)] = 0
+                    for segment in held_out:
+                        reduced[model, segment, vertices] = 0
                     continue
                 for segment, parts in _parts(joint, y, k, candidate, own[1, k], vertices, False):
                     target = y[plan.segments[segment].rows][:, vertices]
