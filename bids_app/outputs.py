@@ -50,6 +50,8 @@ STATMAP = ("statmap", ".func.gii")
 TABLE_FORMAT = "%.12g"
 ALIGNMENT_DESC, TWINS_DESC, PARCELS_DESC = "alignment", "untrained", "parcels"
 """Descriptions of group results that there is one of per gradient, twice, and per atlas."""
+DIFFERENCE_DESC = "difference"
+"""Description of group results that there is one of per difference of models or layers."""
 CLAIMS_DESC = "claims"
 """Description of the table of all that is claimed about a group."""
 EMOTION_LABEL = "emotion"

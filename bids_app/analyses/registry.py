@@ -22,6 +22,7 @@ from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
 from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.differences import DIFFERENCES
 from bids_app.analyses.group.heard import HEARD
 from bids_app.analyses.group.isc import SYNCHRONY
 from bids_app.analyses.group.music_null import MUSIC
@@ -52,6 +53,7 @@ GROUP_ANALYSES = (
     MUSIC_PREFERENCE,
     ALIGNMENTS,
     TWINS,
+    DIFFERENCES,
     ATLASES,
     SYNCHRONY,
     RATING_MAPS,

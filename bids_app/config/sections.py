@@ -369,6 +369,14 @@ class Statistics:
         "own",
         changes=(),
     )
+    differences: tuple[str, ...] = several(
+        "--difference A-B",
+        "group level: where, and whether over the whole cortex, models or layers predict better "
+        "than others; each a model's label (the mean of its layers), MODEL:LAYER, or a layer that "
+        "one model has, with factors if need be: vggish-cochleagram, vggish:fc2-vggish:conv1, "
+        "'a - 0.5*b - 0.5*c'",
+        changes=(),
+    )
     atlases: tuple[str, ...] = several(
         "--atlas [NAME=]LEFT,RIGHT",
         "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "

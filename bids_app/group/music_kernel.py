@@ -205,12 +205,12 @@ class MusicKernel:
         for start in range(0, n_draws, _BLOCK):
             part = slice(start, min(start + _BLOCK, n_draws))
             turns = [
-                _turns(seed, label, kept, range(part.start, part.stop))
+                turns_of(seed, label, kept, range(part.start, part.stop))
                 for label, kept in zip(self.labels, self.frequencies, strict=True)
             ]
             for (b, c), block in self.blocks.items():
                 for some in self._few(block.shape[2]):
-                    out[some, part] += _bilinear(turns[b], block[some], turns[c])
+                    out[some, part] += bilinear(turns[b], block[some], turns[c])
         return out
 
     def test(self, observed: ArrayLike, *, n_draws: int = 10_000, seed: int) -> LinearMusicNull:
@@ -294,8 +294,10 @@ def _both(rows: IntArray, n_freq: int) -> IntArray:
     return np.concatenate([rows, n_freq + rows])
 
 
-def _turns(seed: int, label: str, kept: IntArray, draws: range) -> NDArray[np.float32]:
+def turns_of(seed: int, label: str, kept: IntArray, draws: range) -> NDArray[np.float32]:
     """Cosines and sines of the phases of one stimulus, (n_draws, 2 n_freq).
+
+    `kept` are frequencies in cycles per kept stretch.
 
     Phases multiply the discrete Fourier transform, whose sine coefficients have the opposite sign
     of those here: hence the sign of the sine.
@@ -314,8 +316,8 @@ def _phases(seed: int, label: str, draws: range, n_freq: int) -> FloatArray:
     return np.stack([random_phases(seed, label, draw, n_freq) for draw in draws])
 
 
-def _bilinear(
-    left: NDArray[np.float32], block: FloatArray, right: NDArray[np.float32]
+def bilinear(
+    left: NDArray[np.float32], block: NDArray[np.floating], right: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """x_b' K x_c of every summary and draw, (n_summaries, n_draws)."""
     n_summaries, n_rows, n_columns = block.shape

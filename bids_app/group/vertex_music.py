@@ -14,6 +14,7 @@ from scipy import special
 from bids_app.errors import check_shape
 from bids_app.group.linear_music import bases_of
 from bids_app.group.music_basis import Basis, planes, quarters, series_weights
+from bids_app.group.music_kernel import bilinear, turns_of
 from bids_app.group.music_side import Clock, Family, FloatArray, IntArray, Product
 from bids_app.group.music_study import Loaded, Responses, Study, Weights
 from bids_app.statistics import benjamini_hochberg
@@ -50,6 +51,22 @@ class AccuracyMusicNull:
     p: FloatArray
     q: FloatArray
     n: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class VertexMusicNull:
+    """Null over music of maps.
+
+    Attributes
+    ----------
+    sd : (n_maps, n_vertices) float64
+        Standard deviation; NaN where no participant has responses or weight.
+    largest : (n_maps, n_draws) float64
+        Largest absolute value over vertices, each in its standard deviations, of each draw.
+    """
+
+    sd: FloatArray
+    largest: FloatArray
 
 
 def vertex_null_sd(
@@ -89,22 +106,85 @@ def vertex_null_sd(
     -----
     Of slopes it is a few percent too small: divide by the ratio of refits.
     """
+    return vertex_music_null(
+        plans,
+        responses,
+        alphas,
+        weights,
+        training=training,
+        clock_of=clock_of,
+        checksums=checksums,
+        lost=lost,
+        n_draws=0,
+        seed=0,
+        n_threads=n_threads,
+    ).sd
+
+
+def vertex_music_null(
+    plans: Sequence[Any],
+    responses: Responses,
+    alphas: NDArray[Any],
+    weights: Weights,
+    *,
+    inside: ArrayLike | None = None,
+    training: Responses | None = None,
+    clock_of: Sequence[int] | None = None,
+    checksums: Mapping[str, str] | Sequence[str] | None = None,
+    lost: float = 1e-3,
+    n_draws: int = 1000,
+    seed: int,
+    n_threads: int = 1,
+) -> VertexMusicNull:
+    """Standard deviation over music at every vertex, and the largest |z| over vertices in draws.
+
+    Parameters
+    ----------
+    plans, responses, alphas, weights, training, clock_of, checksums, lost, n_threads
+        As for `vertex_null_sd`.
+    inside : (n_vertices,) bool array, optional
+        Vertices that the largest is over. Default: all with a standard deviation.
+    n_draws, seed
+        As for `linear_music_null`; the phases are the same.
+
+    Returns
+    -------
+    VertexMusicNull
+
+    Raises
+    ------
+    BadDataError, UsageError
+        As for `linear_music_null`.
+
+    Notes
+    -----
+    A ratio of refits that widens the whole map cancels in the largest |z|: observed values are
+    divided by the widened standard deviation (`largest_z_p`).
+    """
     study = Study(plans, responses, alphas, clock_of, training, checksums)
     weigh, n_maps = study.weights_of(weights)
     there, layers = study.scan(weigh, n_maps)
     used = np.asarray(there.any(axis=0))
+    counted = np.ones(study.n_vertices, dtype=bool) if inside is None else np.asarray(inside)
+    check_shape("inside", counted, study.n_vertices)
     axes = study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
     bases = bases_of(study, axes, weigh, there, layers, _TOLERANCE)
     matrices = [[_complex_planes(basis) for basis in of_clock] for of_clock in bases]
+    turns = [
+        turns_of(seed, label, kept + 1, range(n_draws))
+        for label, kept in zip(study.labels if n_draws else (), study.kept, strict=False)
+    ]
     out = np.full((n_maps, study.n_vertices), np.nan)
+    largest = np.zeros((n_maps, n_draws))
     step = study.step(n_maps, _CHUNK)
 
-    def run(start: int) -> FloatArray:
+    def run(start: int) -> tuple[FloatArray, FloatArray]:
         part = slice(start, min(start + step, study.n_vertices))
         where = start + np.flatnonzero(used[part])
         variance = np.full((n_maps, len(where)), np.nan)
+        highest = np.zeros((n_maps, n_draws))
         if not len(where):
-            return variance
+            return variance, highest
         own_weights = weigh(part)[..., where - start]
         loaded = [study.load(clock, where) for clock in study.clocks]
         present = np.zeros((n_maps, len(where)), dtype=bool)
@@ -119,16 +199,33 @@ def vertex_null_sd(
                 total = _summed_blocks(clock, own, basis, theta, stack)
                 sums[key] = sums[key] + total if key in sums else total
         variance[:] = 0
-        for (summary, _), total in sums.items():
+        values = np.zeros((n_maps, len(where), n_draws), dtype=np.float32)
+        for (summary, (b, c)), total in sums.items():
             flat = total.view(np.float32).reshape(len(where), -1)
             variance[summary] += np.einsum("vf,vf->v", flat, flat, dtype=np.float64) / 2
+            if n_draws:
+                values[summary] += bilinear(turns[b], _kernels(total), turns[c])
         variance[~present] = np.nan
-        return variance
+        sd = np.sqrt(variance)
+        for summary in range(n_maps if n_draws else 0):
+            some = counted[where] & (np.nan_to_num(sd[summary]) > 0)
+            z = np.abs(values[summary, some]) / sd[summary, some, np.newaxis]
+            highest[summary] = z.max(axis=0, initial=0.0)
+        return sd, highest
 
     starts = range(0, study.n_vertices, step)
-    for start, variance in zip(starts, ordered_map(run, starts, n_threads), strict=True):
-        out[:, start + np.flatnonzero(used[start : start + step])] = np.sqrt(variance)
-    return out
+    for start, (sd, highest) in zip(starts, ordered_map(run, starts, n_threads), strict=True):
+        out[:, start + np.flatnonzero(used[start : start + step])] = sd
+        np.maximum(largest, highest, out=largest)
+    return VertexMusicNull(out, largest)
+
+
+def _kernels(total: ComplexArray) -> NDArray[np.float32]:
+    """K of every vertex, cosines and sines of the phases on both sides, of summed blocks."""
+    t, m = total[:, 0], total[:, 1]
+    upper = np.concatenate([t.real + m.real, m.imag - t.imag], axis=2)
+    lower = np.concatenate([t.imag + m.imag, t.real - m.real], axis=2)
+    return np.concatenate([upper, lower], axis=1)
 
 
 def accuracy_music_null(

@@ -12,6 +12,8 @@ from bids_app.report.page import Block, Table, Text, Verdict, number
 from bids_app.report.sources import GroupFiles, Rows, to_float
 from bids_app.statistics import p_number
 
+DIFFERENCE = "difference"
+"""Start of the measures that are differences of models or layers; no gradient is behind them."""
 COLUMN_OF = {PEOPLE: "p_people", MUSIC: "p_music", PLACE: "p_place", PARTIAL: "p_partial"}
 _SMALLEST = {level: name.replace("p_", "smallest_") for level, name in COLUMN_OF.items()}
 
@@ -93,7 +95,8 @@ def claims_blocks(files: GroupFiles) -> Sequence[Block]:
             " time course of these pieces; whether other pieces would show it takes more pieces."
             " Place: no other map of this smoothness would do as well. One claim is primary: the"
             " residual slope against the principal gradient for the trained network; p of all"
-            " other alignments are corrected together. Detectable: what music alone could have"
+            " other alignments, and of differences over the whole cortex, are corrected together."
+            " Detectable: what music alone could have"
             " shown (2.8 standard deviations of its null)."
             + (
                 f" {len(every) - len(rows)} layers whose accuracy is not claimed to run along a"
@@ -112,6 +115,8 @@ def _path(files: GroupFiles) -> Path:
 def _named(row: dict[str, str]) -> str:
     if row["measure"] == "accuracy":
         return "accuracy, strongest vertex"
+    if row["measure"].startswith(DIFFERENCE):
+        return row["measure"]
     return f"{row['measure']} and {_label(row['gradient']) or 'the principal gradient'}"
 
 

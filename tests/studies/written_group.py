@@ -26,13 +26,18 @@ SETTINGS = {
 }
 
 
-def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTINGS) -> None:
-    """Accuracy around the temporal pole, deep layers toward the front; no cleaned responses."""
-    tree, rng = OutputTree(root), np.random.default_rng(int(label))
+def write_participant(
+    root: Path, label: str, *, layers=LAYERS, settings=SETTINGS, model="vggish", more=0.0
+) -> None:
+    """Accuracy around the temporal pole, deep layers toward the front; no cleaned responses.
+
+    Another model predicts `more`.
+    """
+    tree, rng = OutputTree(root), np.random.default_rng(int(label) + 100 * (model != "vggish"))
     mesh = load_mesh()
     y = np.vstack([hemi.pial for hemi in mesh.hemispheres])[:, 1] / 100
     depth = np.linspace(0, 1, len(layers))[:, np.newaxis] - 0.5
-    bump = 0.1 + 0.05 * np.sin(np.arange(len(layers)))[:, np.newaxis]
+    bump = 0.1 + more + 0.05 * np.sin(np.arange(len(layers)))[:, np.newaxis]
     folds = bump + 0.1 * depth * y + 0.02 * rng.standard_normal((2, len(layers), len(y)))
     files = []
     for stat, stim, values in (
@@ -42,7 +47,7 @@ def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTING
     ):
         for hemi, half in zip("LR", np.split(values, 2, axis=1), strict=True):
             path = tree.participant_map(
-                label, hemi, "fsaverage5", model="vggish", stat=stat, stim=stim
+                label, hemi, "fsaverage5", model=model, stat=stat, stim=stim
             )
             files.append(write_gifti(path, half, hemi=hemi, names=list(layers)))
             files.append(write_json(sidecar_of(path), {"DataArrays": list(layers)}))
@@ -52,7 +57,7 @@ def write_participant(root: Path, label: str, *, layers=LAYERS, settings=SETTING
         "DegenerateVertices": 0,
         "ReferenceVertices": 300,
     }
-    write_settings(tree, tree.participant_settings(label, "vggish"), settings, files, **told)
+    write_settings(tree, tree.participant_settings(label, model), settings, files, **told)
 
 
 def write_gradient(folder: Path, values: np.ndarray, name: str = "") -> str:

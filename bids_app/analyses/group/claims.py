@@ -2,7 +2,8 @@
 
 One claim is primary and stands by itself: alignment of the residual slope with the principal
 gradient, for the trained network, with participants' own weights. All other alignments (gradients,
-models, the others' weights, curvature, the accuracy of single layers) are corrected together,
+models, the others' weights, curvature, the accuracy of single layers), and differences of models
+or layers over the whole cortex, are corrected together,
 wherever in the folder they are: by the largest |t| over shared flips of participants' signs, the
 largest |z| over shared phases of the music and the largest |z| over rotations.
 """
@@ -39,6 +40,7 @@ from bids_app.group.claims import (
 from bids_app.outputs import (
     ALIGNMENT_DESC,
     CLAIMS_DESC,
+    DIFFERENCE_DESC,
     TWINS_DESC,
     OutputTree,
     fitted_label,
@@ -47,6 +49,7 @@ from bids_app.outputs import (
     told_label,
 )
 from bids_app.report.analyses import outdated
+from bids_app.report.claims import DIFFERENCE
 from bids_app.report.controls import control_banner
 from bids_app.report.sources import GroupFiles
 
@@ -56,7 +59,7 @@ FloatArray = NDArray[np.float64]
 
 UNTRAINED = "slope beside untrained"
 """Measure: alignment of the slope, minus that of untrained networks of the same shape."""
-SAID = ("accuracy", SLOPE, UNTRAINED)
+SAID = ("accuracy", SLOPE, DIFFERENCE)
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
     "cortex": "Too few vertices are predicted for a mask of their own: the whole cortex stands in.",
@@ -111,6 +114,8 @@ class _Candidate:
     caveats: Sequence[str]
     flips: Mapping[str, Any]
     people_scale: float = 1.0
+    sentences: tuple[str, str] | None = None
+    unit: str = "a mean correlation of"
 
 
 def collect_claims(root: Path) -> list[Stated]:
@@ -125,7 +130,7 @@ def collect_claims(root: Path) -> list[Stated]:
     Returns
     -------
     list of Stated
-        Accuracy of each model, the primary claim, then the rest.
+        Accuracy of each model and differences at single vertices, the primary claim, the rest.
     """
     predicted: list[Stated] = []
     found: list[_Candidate] = []
@@ -136,6 +141,10 @@ def collect_claims(root: Path) -> list[Stated]:
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 own = GroupFiles(root, model=model, gradient=label)
                 found += [*_candidates(own), *_beside_twins(own)]
+            for label in files.tree.group_labels(model, DIFFERENCE_DESC):
+                vertices, whole = _differences(files, label)
+                predicted.append(vertices)
+                found.append(whole)
         except (MusencError, KeyError, ValueError, TypeError, AttributeError) as error:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
     alone = [one for one in found if one.primary]
@@ -154,7 +163,7 @@ def write_claims(root: Path) -> list[Path]:
         return []
     for one in stated:
         told = one.decision
-        if one.primary or told.claimed or one.measure in SAID:
+        if one.primary or told.claimed or one.measure.startswith(SAID):
             LOGGER.info("group: %s", told.sentence)
     path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +178,7 @@ def told_claims(root: Path) -> list[str]:
     rows = read_rows(
         path, ("measure", "claimed", "sentence"), measure=str, claimed=str, sentence=str
     )
-    shown = rows["measure"].isin(SAID) | (rows["claimed"] == "True")
+    shown = rows["measure"].str.startswith(SAID) | (rows["claimed"] == "True")
     return [str(sentence) for sentence in rows.loc[shown, "sentence"]]
 
 
@@ -273,6 +282,52 @@ def _beside_twins(files: GroupFiles) -> list[_Candidate]:
     ]
 
 
+def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
+    """A difference of models or layers: some vertex, and the mean over the cortex."""
+    desc = labeled(DIFFERENCE_DESC, label)
+    group = read_record(files.file("statmap.json", desc=desc), Group=dict)["Group"]
+    first, second, text = (str(group[name]) for name in ("first", "second", "text"))
+    stale = outdated(files, files.analysis(desc))
+    caveats = [stale] if stale else []
+    better, worse = (int(one) for one in group["vertices"])
+    tests = [LevelTest.of(one) for one in group["vertex_tests"]]
+    strongest = next(one.statistic for one in tests if one.level == PEOPLE)
+    vertices = Claim(
+        "differs",
+        f"{better} vertices are predicted better by {first}, {worse} by {second}",
+        f"No vertex is predicted better by one of {first} and {second} than by the other",
+        tests,
+        unit="a difference (r, best vertex) of",
+        caveats=caveats,
+    )
+    effect = float(group["statistic"])
+    names = (first, second) if effect > 0 else (second, first)
+    music = _frame(files, ".tsv", labeled(f"{DIFFERENCE_DESC}music", label))
+    whole = _Candidate(
+        files.model,
+        "",
+        f"{DIFFERENCE} {text}",
+        "differs",
+        effect,
+        {one["level"]: LevelTest.of(one) for one in group["tests"]},
+        _frame(files, "statmap.tsv", desc).set_index("participant_id")["difference"],
+        music["difference"].to_numpy(dtype=np.float64) if len(music) else None,
+        {},
+        False,
+        [],
+        caveats,
+        files.settings.get("Settings", {}),
+        sentences=(
+            f"Over the whole cortex {names[0]} predicts better than {names[1]}",
+            f"No difference over the whole cortex between {first} and {second} shown",
+        ),
+        unit="a mean difference (r) of",
+    )
+    size = float(group["effect"]) * float(np.sign(strongest))
+    measure = f"{DIFFERENCE} {text}, vertices"
+    return Stated(files.model, "", measure, vertices, False, size), whole
+
+
 def _other_people(files: GroupFiles) -> list[str]:
     """That results with the others' weights are not of those with own weights, and of whom."""
     if not has_others_weights(files.model):
@@ -305,7 +360,10 @@ def _corrected(found: Sequence[_Candidate], *, beside: bool) -> list[Stated]:
     if not found:
         return []
     count = len(found)
-    family = f"{count} alignments{' beside the primary one' if beside else ' of this folder'}"
+    what = "alignments"
+    if any(one.sentences for one in found):
+        what += " and differences"
+    family = f"{count} {what}{' beside the primary one' if beside else ' of this folder'}"
     people = _over_people(found)
     levels = {
         MUSIC: _over_draws(found, MUSIC, [one.music for one in found]),
@@ -368,7 +426,7 @@ def _over_draws(
 def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Stated:
     gradient = f"gradient {one.gradient}" if one.gradient else "the principal gradient"
     than = "than in untrained networks of the same shape"
-    holds, fails = {
+    holds, fails = one.sentences or {
         SLOPE: (
             f"Layer preference is aligned with {gradient}",
             f"No alignment with {gradient} shown",
@@ -391,13 +449,14 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
     )
     end = "high" if one.effect > 0 else "low"
     toward = f", deeper layers toward its {end} end" if one.measure == SLOPE else ""
+    detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}{toward}"
     claim = Claim(
         one.kind,
         holds,
         fails,
         list(tests.values()),
-        detail=f"{told_label(one.model)}, mean correlation {one.effect:.3f}{toward}",
-        unit="a mean correlation of",
+        detail=f"mean difference r {one.effect:.4f}" if one.sentences else detail,
+        unit=one.unit,
         doubts=one.doubts,
         family=family,
         caveats=one.caveats,
@@ -440,8 +499,9 @@ def _row(one: Stated) -> dict[str, Any]:
 CLAIM_COLUMNS = {
     "model": "model label; one that ends in +others has models trained on the others' responses",
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
-    "measure": "accuracy, slope, curvature, slope beside untrained networks, or the layer whose "
-    "accuracy is compared with the gradient",
+    "measure": "accuracy, slope, curvature, slope beside untrained networks, the layer whose "
+    "accuracy is compared with the gradient, or a difference of models or layers (over the whole "
+    "cortex, one of the family; or at vertices, each level corrected over them)",
     "kind": "predicted (needs people and music), aligned (people, music, place, place given "
     "accuracy), along (people, music, place) or differs (people and music)",
     "primary": "whether it is the claim that was declared beforehand, and not corrected",

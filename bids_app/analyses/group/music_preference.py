@@ -37,6 +37,10 @@ class MusicPreference:
     ----------
     slope_p, slope_q, curvature_p, curvature_q : array of shape (n_vertices,) or None
         q over vertices.
+    slope_p_max, curvature_p_max : array of shape (n_vertices,) or None
+        p corrected for the largest |z| over vertices.
+    n_largest : int
+        Draws behind it.
     slope_scaled, curvature_scaled : Scaled or None
         How the closed form compares with refits.
     slope_known, curvature_known : mapping or None
@@ -53,6 +57,9 @@ class MusicPreference:
     curvature_scaled: Scaled | None = None
     slope_known: Mapping[str, Any] | None = None
     curvature_known: Mapping[str, Any] | None = None
+    slope_p_max: FloatArray | None = None
+    curvature_p_max: FloatArray | None = None
+    n_largest: int | None = None
     reason: str = ""
 
     @property
@@ -111,6 +118,8 @@ def music_preference(
             f"{name}_p": test.p[0],
             f"{name}_q": benjamini_hochberg(test.p[0]),
             f"{name}_scaled": test.scaled,
+            f"{name}_p_max": None if test.p_max is None else test.p_max[0],
+            "n_largest": test.n_largest,
         }
     return MusicPreference(**found)
 
@@ -127,20 +136,39 @@ def _earlier(tree: OutputTree, data: GroupData) -> dict[str, Any]:
                 values = read_maps(left, data.space, n_arrays=1)[0]
                 found[f"{name}_{stat}"] = values.astype(np.float64)
                 found[f"{name}_known"] = read_record(sidecar_of(left)).get("RefitCheck")
+        left = tree.group_map("L", data.space, model=data.model, stat="p", desc=MAXIMA[name])
+        if left.is_file():
+            values = read_maps(left, data.space, n_arrays=1)[0]
+            found[f"{name}_p_max"] = values.astype(np.float64)
+            found["n_largest"] = read_record(sidecar_of(left)).get("Draws")
     return found
 
 
 DESCS = {SLOPE: "layerprefmusic", CURVATURE: "curvaturemusic"}
+MAXIMA = {name: f"{desc}max" for name, desc in DESCS.items()}
 _NULL = "null over music: phases of the responses rotated alike in all participants"
-_OUTPUTS = tuple(
-    MapOutput(
-        stat,
-        f"{name}_{stat}",
-        f"{text} of the {told}, {_NULL}",
-        desc=DESCS[name],
-        details={"RefitCheck": f"{name}_check"},
-    )
-    for name, told in ((SLOPE, "residual slope"), (CURVATURE, "curvature"))
-    for stat, text in (("p", "two-sided p"), ("q", "q over vertices"))
+_TOLD = {SLOPE: "residual slope", CURVATURE: "curvature"}
+_OUTPUTS = (
+    *(
+        MapOutput(
+            stat,
+            f"{name}_{stat}",
+            f"{text} of the {told}, {_NULL}",
+            desc=DESCS[name],
+            details={"RefitCheck": f"{name}_check"},
+        )
+        for name, told in _TOLD.items()
+        for stat, text in (("p", "two-sided p"), ("q", "q over vertices"))
+    ),
+    *(
+        MapOutput(
+            "p",
+            f"{name}_p_max",
+            f"two-sided p of the {told}, corrected for the largest |z| over vertices, {_NULL}",
+            desc=MAXIMA[name],
+            details={"RefitCheck": f"{name}_check", "Draws": "n_largest"},
+        )
+        for name, told in _TOLD.items()
+    ),
 )
 MUSIC_PREFERENCE = GroupAnalysis("music_preference", music_preference, _OUTPUTS)

@@ -6,14 +6,15 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bids_app.analyses.group.collect import GroupData, load_fold_maps
-from bids_app.analyses.group.heard import REFITS, Heard
+from bids_app.analyses.group.collect import GroupData, load_fold_maps, read_encoding
+from bids_app.analyses.group.heard import REFITS, Heard, kept_features, no_features
 from bids_app.analyses.group.summaries import (
     TOO_FEW,
     MapTest,
@@ -25,15 +26,18 @@ from bids_app.analyses.group.summaries import (
 )
 from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.encoding.phases import segment_labels
+from bids_app.errors import InvalidInputError
 from bids_app.files import atomic_path, sha256_of
 from bids_app.group import (
     MusicKernel,
     accuracy_music_null,
     coarser_vertices,
+    largest_z_p,
     layer_set_kernels,
     linear_music_kernel,
     music_refits,
     two_sided_p,
+    vertex_music_null,
     vertex_null_sd,
 )
 from bids_app.group.music_side import penalty_positions
@@ -48,6 +52,8 @@ BoolArray = NDArray[np.bool_]
 
 N_DRAWS = 10_000
 """Draws from the closed form; the smallest p is one in as many."""
+N_LARGEST = 1000
+"""Draws of a map from the closed form; p of its largest |z| goes on in a Pareto tail."""
 N_REFITS = 100
 """Refits, penalties chosen again, that the closed form is compared with."""
 N_INSTEAD = (200, 1000)
@@ -113,6 +119,44 @@ class MusicSide:
         alphas = load_fold_maps(tree, data, "alpha")[heard.people, :]
         order = [data.held_out.index(name) for name in held]
         return cls(heard, data, plans, np.swapaxes(alphas[:, order], 1, 2), seed, n_threads)
+
+    @classmethod
+    def beside(cls, parts: Sequence[tuple[MusicSide, Sequence[int]]], model: str) -> MusicSide:
+        """Layers of several models of the same responses, side by side.
+
+        Parameters
+        ----------
+        parts : sequence of MusicSide and sequence of int
+            Models, and the layers of each, counted from 0.
+        model : str
+            What they are called together.
+
+        Raises
+        ------
+        InvalidInputError
+            If their samples, folds or penalties differ.
+        """
+        first = parts[0][0]
+        plans = [
+            [side.plans[clock][layer] for side, layers in parts for layer in layers]
+            for clock in range(len(first.plans))
+        ]
+        for clock in plans:
+            if len({_rows_of(plan) for plan in clock}) > 1:
+                raise InvalidInputError(
+                    "Models can only be compared on the same samples, folds and penalties.",
+                    where=model,
+                    found="others",
+                    remedy="fit both with the same --delays, --crop and --alphas",
+                )
+        data = replace(
+            first.data,
+            model=model,
+            r=np.concatenate([side.data.r[:, layers] for side, layers in parts], axis=1),
+            layer_names=[side.data.layer_names[k] for side, layers in parts for k in layers],
+        )
+        alphas = np.concatenate([side.alphas[:, layers] for side, layers in parts], axis=1)
+        return cls(first.heard, data, plans, alphas, first.seed, first.n_threads)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -309,10 +353,19 @@ class MusicSide:
         tail : {"greater", "two-sided"}
         """
         weights = np.stack(layers)
-        sd = vertex_null_sd(
-            self.plans, self.responses, self.alphas, _spread_out(weights), **self.options
+        null = vertex_music_null(
+            self.plans,
+            self.responses,
+            self.alphas,
+            _spread_out(weights),
+            inside=usable,
+            n_draws=N_LARGEST,
+            seed=self.seed,
+            **self.options,
         )
-        return self._maps(weights, sd, usable, family, tail)
+        found = self._maps(weights, null.sd, usable, family, tail)
+        p_max = [largest_z_p(z, own).p for z, own in zip(found.z, null.largest, strict=True)]
+        return replace(found, p_max=np.stack(p_max), n_largest=N_LARGEST)
 
     def test_each_layer(self, usable: BoolArray) -> MapTest:
         """Test the mean accuracy of every layer at every vertex, one-sided.
@@ -510,6 +563,37 @@ class MusicSide:
         there = np.flatnonzero(used & np.isfinite(self.r).all(axis=(0, 1)))
         rng = generator(self.seed, "vertices of the refits")
         return np.sort(rng.permutation(there)[:wanted])
+
+
+def music_sides(
+    tree: OutputTree,
+    models: Sequence[GroupData],
+    heard: Heard,
+    cache_dir: Path,
+    seed: int,
+    n_threads: int,
+) -> list[MusicSide] | str:
+    """What the null over music of every model is computed from, or why it cannot be."""
+    sides = []
+    for data in models:
+        stored = read_encoding(tree, data.participants[0], data.model)
+        name = str(stored.get("FeaturesFolder", ""))
+        grams = kept_features(tree, name, cache_dir) if heard.there else Path()
+        if grams is None:
+            return f"model-{data.model}: {no_features(tree, cache_dir)}"
+        own = replace(heard, grams=grams)
+        side = MusicSide.of(tree, data, own, seed, n_threads)
+        if isinstance(side, str):
+            return side
+        sides.append(side)
+    return sides
+
+
+def _rows_of(plan: EncodingPlan) -> tuple[Any, ...]:
+    """Samples, folds and penalties of a plan, to be compared."""
+    segments = tuple((one.label, one.block, one.start, one.stop) for one in plan.segments)
+    folds = tuple(tuple(np.atleast_1d(fold.held_out)) for fold in plan.folds)
+    return segments, folds, tuple(plan.alphas)
 
 
 def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:

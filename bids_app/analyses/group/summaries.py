@@ -119,12 +119,18 @@ class MapTest:
     sd, z, p : array of shape (n_maps, n_vertices)
         Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
     scaled : Scaled
+    p_max : array of shape (n_maps, n_vertices) or None
+        Two-sided, corrected for the largest |z| over vertices, map by map.
+    n_largest : int
+        Draws behind it.
     """
 
     sd: FloatArray
     z: FloatArray
     p: FloatArray
     scaled: Scaled
+    p_max: FloatArray | None = None
+    n_largest: int = 0
 
 
 def compared(closed_sd: FloatArray, draws: FloatArray) -> Scaled:

@@ -24,7 +24,7 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
-from bids_app.analyses.group.over_music import N_DRAWS, MusicSide
+from bids_app.analyses.group.over_music import N_DRAWS, MusicSide, music_sides
 from bids_app.analyses.group.preference import GroupPreference, usable_profiles
 from bids_app.analyses.group.summaries import TOO_FEW, Scaled, Summary, compared
 from bids_app.analyses.group.write import GroupWriter
@@ -171,7 +171,8 @@ def compare_with_twins(
     for label in twins:
         other = load_group(tree, label, data.participants)
         models.append(_slopes(other, accuracy, statistics))
-    sides = _sides(tree, [one.data for one in models], heard, cache_dir, statistics, n_threads)
+    data_of = [one.data for one in models]
+    sides = music_sides(tree, data_of, heard, cache_dir, statistics.random_seed, n_threads)
     return {
         label: _compare(models, sides, accuracy, report, statistics, twins)
         for label, report in alignments.items()
@@ -187,29 +188,6 @@ def _slopes(data: GroupData, accuracy: GroupAccuracy, statistics: Statistics) ->
     )
     slopes = np.stack([apply_weights(w, one) for w, one in zip(weights, profiles, strict=True)])
     return _Fitted(data, weights, slopes)
-
-
-def _sides(
-    tree: OutputTree,
-    models: Sequence[GroupData],
-    heard: Heard,
-    cache_dir: Path,
-    statistics: Statistics,
-    n_threads: int,
-) -> list[MusicSide] | str:
-    """What the null over music of every model is computed from, or why it cannot be."""
-    sides = []
-    for data in models:
-        stored = read_encoding(tree, data.participants[0], data.model)
-        grams = cache_dir / str(stored.get("FeaturesFolder", ""))
-        if heard.there and not (grams / "features.json").is_file():
-            return f"the features of model-{data.model} are not in {cache_dir}; give --cache-dir"
-        own = replace(heard, grams=grams)
-        side = MusicSide.of(tree, data, own, statistics.random_seed, n_threads)
-        if isinstance(side, str):
-            return side
-        sides.append(side)
-    return sides
 
 
 def _compare(
