@@ -258,6 +258,11 @@ class OutputTree:
         """``sub-01.html``."""
         return self.root / f"sub-{participant}.html"
 
+    def explorer(self, model: str, participant: str = "") -> Path:
+        """``sub-01_model-vggish_explore.html``; without a participant that of the group."""
+        who = join_entities({"sub": participant}) or "group"
+        return self.root / f"{who}_{join_entities({'model': model})}_explore.html"
+
     def group_map(self, hemi: str, space: str, **entities: str) -> Path:
         """A group surface map below the template's folder."""
         named = {"tpl": "fsaverage", "hemi": hemi, "den": DENSITIES[space], **entities}

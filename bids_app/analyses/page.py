@@ -135,7 +135,7 @@ def draw_page(
     rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
     rows.append(StatusRow(participant, "", "done"))
     page = write_participant_report(tree.root, participant, status_rows=rows)
-    _close_page(tree, participant, checksums_of(tree, [page, *figures]))
+    _close_page(tree, participant, checksums_of(tree, [*_pages(tree, participant), *figures]))
     return page
 
 
@@ -144,8 +144,18 @@ def redraw_page(tree: OutputTree, participant: str) -> Path:
     before = _read_page_record(tree, participant)
     page = write_participant_report(tree.root, participant)
     if before is not None:
-        _close_page(tree, participant, {**before["Outputs"], **checksums_of(tree, [page])})
+        _close_page(
+            tree,
+            participant,
+            {**before["Outputs"], **checksums_of(tree, _pages(tree, participant))},
+        )
     return page
+
+
+def _pages(tree: OutputTree, participant: str) -> list[Path]:
+    """The page and the interactive ones."""
+    found = [tree.explorer(model, participant) for model in tree.models_of(participant)]
+    return [tree.participant_report(participant), *(path for path in found if path.is_file())]
 
 
 def page_is_current(tree: OutputTree, participant: str) -> bool:

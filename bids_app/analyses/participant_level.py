@@ -94,7 +94,8 @@ class ParticipantLevel:
         for analysis, own in self.done_for(scope):
             found += [*analysis.outputs(own), *analysis.closing(own)]
         found += [stimulus_figure_path(tree.root, who, label) for label in scope.heard]
-        return list(dict.fromkeys([*found, tree.participant_report(who)]))
+        pages = [tree.explorer(model, who) for model in self.layers if scope.music]
+        return list(dict.fromkeys([*found, *pages, tree.participant_report(who)]))
 
     def is_there(self, scope: Scope) -> bool:
         """Whether the files that mark completion are there."""

@@ -21,6 +21,7 @@ from bids_app.report.analyses import gradients_section
 from bids_app.report.citations import CitedText
 from bids_app.report.claims import claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
+from bids_app.report.explorers import link_group
 from bids_app.report.group_details import left_out
 from bids_app.report.history import call_facts, not_used
 from bids_app.report.methods import Done, citation_files, group_methods
@@ -159,6 +160,7 @@ def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     for analysis in analyses:
         if analysis.summary is not None:
             analysis.summary(section, files)
+    link_group(section, files)
     section.add("claims", lambda: claims_blocks(files))
     section.add("summary of the result", lambda: summary_facts(files))
     return section

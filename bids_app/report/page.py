@@ -18,6 +18,7 @@ from bids_app.files import write_text
 from bids_app.statistics import p_number
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.figure import Figure
 
 MAX_BYTES = 8_000_000
@@ -219,6 +220,19 @@ def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
     return Picture(png, alt, caption, width, height, path.name, essential=False)
 
 
+def environment() -> Environment:
+    """Where the templates of pages are, and how they are filled."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("bids_app.report", "."),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def write_page(
     path: Path, *, title: str, subtitle: str, banner: str, sections: Sequence[Section]
 ) -> Path:
@@ -237,16 +251,7 @@ def write_page(
     Path
         `path`, written atomically.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("bids_app.report", "."),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     html = template.render(
         title=title,
         subtitle=subtitle,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.report.citations import CitedText
+from bids_app.report.explorers import link_participant
 from bids_app.report.fading import participant_fading
 from bids_app.report.history import History
 from bids_app.report.methods import Done, participant_methods
@@ -35,6 +36,7 @@ def model_summary(files: ParticipantFiles) -> Section:
     section = Section("summary", "Summary")
     section.add("summary of the result", lambda: summary_facts(files))
     section.add("warnings", lambda: warning_blocks(files))
+    link_participant(section, files)
     return section
 
 
@@ -52,6 +54,7 @@ def summary_section(files: ParticipantFiles, history: History) -> Section:
         )
     section.add("summary of the result", lambda: summary_facts(files))
     section.add("warnings", lambda: warning_blocks(files))
+    link_participant(section, files)
     section.add("runs used", lambda: runs_table(files))
     skipped = [row for row in history.rows if row.run and row.state != "done"]
     if skipped:

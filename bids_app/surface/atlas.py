@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import named_files, reading, sha256_of_file
 from bids_app.loading import load_annotation, load_gifti
-from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label, safe_label
+from bids_app.outputs import (
+    DENSITIES,
+    HEMISPHERES,
+    N_VERTICES,
+    STRUCTURES,
+    files_label,
+    safe_label,
+)
+from bids_app.resources import cortex_mask_paths
 from bids_app.surface.cortex import NO_CORTEX
 
 WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
@@ -68,6 +77,17 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
             )
     label = safe_label(name) if name else files_label(paths[0].name, ("atlas", "seg"))
     return label, (paths[0], paths[1])
+
+
+@lru_cache(maxsize=2)
+def installed_atlas(space: str) -> Atlas | None:
+    """The Desikan atlas of `musenc prefetch parcels`, which names places; None where it is not."""
+    if space not in DENSITIES:
+        return None
+    paths = cortex_mask_paths("templateflow", space)
+    if not all(path.is_file() and path.stat().st_size for path in paths):
+        return None
+    return read_atlas(f"Desikan={','.join(map(str, paths))}", 2 * N_VERTICES[space])
 
 
 def absolute_atlas(option: str) -> str:

@@ -60,7 +60,7 @@ class Browser:
             method=method,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=120) as response:
+        with urllib.request.urlopen(request, timeout=600) as response:
             return json.load(response)["value"]
 
     def start(self):
@@ -69,7 +69,9 @@ class Browser:
             "args": [
                 "--headless=new",
                 "--no-sandbox",
-                "--disable-gpu",
+                "--use-gl=angle",
+                "--use-angle=swiftshader",
+                "--enable-unsafe-swiftshader",
                 "--disable-dev-shm-usage",
                 "--disable-background-networking",
                 "--hide-scrollbars",
@@ -103,6 +105,18 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
+
+    def mouse(self, kind, x, y, **more):
+        event = {"type": f"mouse{kind}", "x": x, "y": y, **more}
+        self.devtools("Input.dispatchMouseEvent", **event)
+
+    def wait_for(self, script, seconds=300):
+        """What the script returns, once it returns something."""
+        until = time.monotonic() + seconds
+        while not (found := self.evaluate(script)):
+            assert time.monotonic() < until, script
+            time.sleep(0.3)
+        return found
 
     def stop(self):
         self.call("DELETE", self.session)
@@ -150,6 +164,8 @@ def pages(tmp_path_factory):
     drawn = {
         "participant": write_participant_report(root, participant),
         "group": write_group_report(root),
+        "explore": OutputTree(root).explorer("vggish", participant),
+        "explore-group": OutputTree(root).explorer("vggish"),
     }
     return drawn, time.process_time() - began
 
@@ -170,15 +186,7 @@ def test_page_opens_whole_and_asks_for_nothing(browser, pages, which, device):
     browser.open(path)
     seen = browser.evaluate(OUTLINE)
     assert browser.log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
-    asked = [
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
-    outside = [url for url in asked if not url.startswith("data:") and url != path.as_uri()]
-    assert path.as_uri() in asked
-    assert outside == []
+    assert_nothing_asked(browser, path)
     assert len(seen["headings"]) > 10
     assert len(seen["pictures"]) >= 8
     assert all(loaded and len(words) > 20 for loaded, words in seen["pictures"])
@@ -187,6 +195,113 @@ def test_page_opens_whole_and_asks_for_nothing(browser, pages, which, device):
     assert seen["unreachable"] == 0
     # Wide tables and figures scroll inside their own box; the page does not.
     assert seen["wider"] <= 0
+
+
+def assert_nothing_asked(browser, path):
+    events = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
+    asked = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert path.as_uri() in asked
+    inside = ("data:", "blob:", path.as_uri())
+    assert [url for url in asked if not url.startswith(inside)] == []
+
+
+CAMERA = """
+const scene = document.getElementById('brain')._fullLayout.scene._scene;
+return JSON.stringify(scene.getCamera().eye);
+"""
+COLORS = "return document.getElementById('brain').data[0].vertexcolor.join('')"
+PLACE = "return document.getElementById('place').textContent"
+SET = """
+const [name, value] = arguments;
+const control = document.getElementById(name);
+control.value = value;
+for (const kind of ['input', 'change']) control.dispatchEvent(new Event(kind));
+"""
+
+
+@pytest.fixture(scope="module")
+def surface(browser, pages):
+    """The participant's interactive page, opened once."""
+    browser.set_width(1200)
+    browser.log("performance")
+    browser.open(pages[0]["explore"])
+    browser.wait_for("return document.body.dataset.ready || ''")
+    return browser
+
+
+def choose(browser, name, value):
+    browser.evaluate(SET.replace("arguments", json.dumps([name, value])))
+
+
+def test_surface_turns_where_it_is_dragged(surface):
+    before = surface.evaluate(CAMERA)
+    x, y = surface.evaluate(
+        "const r = document.getElementById('brain').getBoundingClientRect();"
+        "return [r.x + r.width / 2, r.y + r.height / 2]"
+    )
+    surface.mouse("Pressed", x, y, button="left", buttons=1, clickCount=1)
+    for step in range(6):
+        surface.mouse("Moved", x + 15 * step, y, button="left", buttons=1)
+        time.sleep(0.1)
+    surface.mouse("Released", x + 75, y, button="left", clickCount=1)
+    surface.wait_for(f"{CAMERA.replace('return ', 'return (')[:-2]}) !== {before!r}")
+
+
+def test_slider_chooses_the_layer_and_threshold_its_vertices(surface):
+    before = surface.evaluate(COLORS)
+    choose(surface, "layer", 10)
+    assert surface.evaluate("return document.getElementById('layer-name').textContent") == "relu3_2"
+    assert surface.evaluate(COLORS) != before
+    counts = []
+    for threshold in ("all", "0.05", "passed", "0.001"):
+        choose(surface, "threshold", threshold)
+        text = surface.evaluate("return document.getElementById('shown').textContent")
+        counts.append(int(text.split()[0]))
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 4
+    choose(surface, "map", 2)
+    assert "slope" in surface.evaluate("return document.getElementById('unit').textContent")
+    choose(surface, "map", 0)
+
+
+def test_clicked_vertex_shows_its_profile_and_time_course(surface):
+    surface.evaluate("document.querySelector('[data-view=left]').click()")
+    before = surface.evaluate(PLACE)
+    x, y = surface.evaluate(
+        "const r = document.getElementById('brain').getBoundingClientRect();"
+        "return [r.x + 0.4 * r.width, r.y + 0.4 * r.height]"
+    )
+    time.sleep(2)
+    surface.mouse("Moved", x, y)
+    time.sleep(1)
+    surface.mouse("Pressed", x, y, button="left", buttons=1, clickCount=1)
+    time.sleep(1)
+    surface.mouse("Released", x, y, button="left", clickCount=1)
+    place = surface.wait_for(f"{PLACE} !== {json.dumps(before)} && document.body.textContent")
+    assert "of the left hemisphere" in surface.evaluate(PLACE), place[:200]
+    number = surface.evaluate("return Number(document.getElementById('vertex').value)")
+    shown = "return document.getElementById('{}').data.map(t => t.y.length)"
+    assert surface.evaluate(shown.format("profile")) == [23]
+    assert surface.evaluate(shown.format("course")) == [200, 200, 200]
+    choose(surface, "vertex", number + 1)
+    assert f"Vertex {number + 1} of" in surface.evaluate(PLACE)
+
+
+def test_interactive_page_complains_of_nothing_and_asks_for_nothing(surface, pages):
+    assert [one for one in surface.log("browser") if one["level"] == "SEVERE"] == []
+    assert_nothing_asked(surface, pages[0]["explore"])
+
+
+def test_interactive_page_fits_a_phone(browser, pages):
+    browser.set_width(WIDTHS["phone"])
+    browser.open(pages[0]["explore-group"])
+    browser.wait_for("return document.body.dataset.ready || ''")
+    wider = "return document.documentElement.scrollWidth - window.innerWidth"
+    assert browser.evaluate(wider) <= 0
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
