@@ -1,4 +1,4 @@
-"""The band that a series was filtered to before it came here, and the same filter for features."""
+"""Filter of responses that were filtered before the analysis, to be applied to features."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Band:
     Attributes
     ----------
     low, high : float
-        Frequencies in Hz that pass; 0 where there is no such end. Without both a line is taken out.
+        Frequencies in Hz that pass; 0 where there is no such end. Without both, a linear trend is
+        removed.
     order : int
         Of both directions together.
     cutoff : float
-        Period in seconds of a cosine high-pass that was asked for beside it; 0 for none.
+        Period in seconds of an additional cosine high-pass; 0 for none.
     """
 
     low: float = 0.0
@@ -98,10 +99,26 @@ HighPass = float | Band
 
 
 def high_pass_of(setting: Any) -> HighPass:
-    """The filter of a settings file."""
+    """The filter of a settings file.
+
+    Examples
+    --------
+    >>> high_pass_of(128)
+    128.0
+    >>> str(high_pass_of({"low_hz": 0.01, "high_hz": 0.1, "order": 2, "high_pass": 0.0}))
+    '0.01 Hz to 0.1 Hz, order 2'
+    """
     return Band.of(setting) if isinstance(setting, Mapping) else float(setting)
 
 
 def high_pass_setting(high_pass: HighPass) -> Any:
-    """The filter for a settings file."""
+    """The filter for a settings file.
+
+    Examples
+    --------
+    >>> high_pass_setting(128.0)
+    128.0
+    >>> high_pass_setting(Band(low=0.01, high=0.1))
+    {'low_hz': 0.01, 'high_hz': 0.1, 'order': 2, 'high_pass': 0.0}
+    """
     return high_pass.record if isinstance(high_pass, Band) else high_pass

@@ -32,6 +32,13 @@ def fisher_z(r: ArrayLike) -> FloatArray:
     -------
     float64 array of the same shape
         arctanh(r); NaN where r is.
+
+    Examples
+    --------
+    >>> fisher_z([0.0, 0.5, np.nan]).round(2).tolist()
+    [0.0, 0.55, nan]
+    >>> bool(np.isfinite(fisher_z(1.0)))
+    True
     """
     return np.arctanh(np.clip(np.asarray(r, dtype=np.float64), -_LARGEST_R, _LARGEST_R))
 
@@ -50,6 +57,11 @@ def fisher_mean(r: ArrayLike, axis: int = 0) -> FloatArray:
     -------
     float64 array
         NaN where any of the correlations is NaN.
+
+    Examples
+    --------
+    >>> fisher_mean([0.1, 0.5, 0.9]).round(2).tolist()  # the plain mean is 0.5
+    0.61
     """
     return np.tanh(fisher_z(r).mean(axis=axis))
 
@@ -67,6 +79,11 @@ def finite_mean(values: ArrayLike, axis: int = 0) -> FloatArray:
     Returns
     -------
     float64 array
+
+    Examples
+    --------
+    >>> finite_mean([[1.0, np.nan], [3.0, np.nan]]).tolist()
+    [2.0, nan]
     """
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
@@ -98,6 +115,13 @@ def benjamini_hochberg(p: ArrayLike, *, axis: int | None = None) -> FloatArray:
     References
     ----------
     Benjamini & Hochberg (1995), J R Stat Soc B 57:289.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03, np.nan]).round(2).tolist()
+    [0.03, 0.04, 0.04, nan]
+    >>> benjamini_hochberg([[0.01, 0.04], [0.03, 0.5]], axis=-1).round(2).tolist()  # row by row
+    [[0.02, 0.04], [0.06, 0.5]]
     """
     values = np.asarray(p, dtype=np.float64)
     if (values < 0).any() or (values > 1).any():
@@ -135,6 +159,13 @@ def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> N
     References
     ----------
     Winkler et al. (2016), NeuroImage 141:502.
+
+    Examples
+    --------
+    >>> null = np.random.default_rng(0).standard_normal(500)
+    >>> p = pareto_tail_p(np.array([0.0, 2.0, 5.0]), null)
+    >>> p[0].round(1).item(), bool(0.01 < p[1] < 0.05), bool(0 < p[2] < 1 / 501)
+    (0.5, True, True)
     """
     ordered = np.sort(null)
     n_draws = ordered.size
@@ -159,7 +190,13 @@ def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> N
 
 
 def p_number(p: float) -> str:
-    """A p as papers have it: .012, .0004, < .0001, 1; ``n/a`` where there is none."""
+    """A p value in the format of papers: .012, .0004, < .0001, 1; ``n/a`` for NaN.
+
+    Examples
+    --------
+    >>> p_number(0.01234), p_number(0.000012), p_number(float("nan"))
+    ('.012', '< .0001', 'n/a')
+    """
     if not np.isfinite(p):
         return "n/a"
     if p < 0.00005:
@@ -170,6 +207,12 @@ def p_number(p: float) -> str:
 
 
 def p_told(p: float) -> str:
-    """``p = .012``, ``p < .0001`` or ``p n/a``."""
+    """``p = .012``, ``p < .0001`` or ``p n/a``.
+
+    Examples
+    --------
+    >>> p_told(0.01234), p_told(0.000012), p_told(float("nan"))
+    ('p = .012', 'p < .0001', 'p n/a')
+    """
     text = p_number(p)
     return f"p {text}" if text.startswith(("<", "n")) else f"p = {text}"

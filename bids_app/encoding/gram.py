@@ -38,6 +38,11 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
     ------
     UsageError
         When the interval is reversed or holds no multiple of the TR, or the TR is not positive.
+
+    Examples
+    --------
+    >>> delay_samples((3.0, 9.0), 2.0).tolist()
+    [2, 3, 4]
     """
     if not (np.isfinite(tr) and tr > 0):
         raise UsageError("tr must be a positive number of seconds", where="tr", found=tr)

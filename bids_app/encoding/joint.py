@@ -188,6 +188,20 @@ def plan_joint(
     ------
     BadDataError, UsageError
         Both ValueErrors: as `plan_encoding`, naming the space; weights that are no weights.
+
+    Examples
+    --------
+    >>> a, b = np.random.default_rng(0).standard_normal((2, 180, 8))
+    >>> joint = plan_joint(
+    ...     {"a": a @ a.T, "b": b @ b.T},
+    ...     [60, 60, 60],
+    ...     weights=[[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]],
+    ...     delays=(2.0, 6.0),
+    ...     crop=6.0,
+    ...     tr=1.0,
+    ... )
+    >>> joint.spaces, len(joint.plans), joint.without("b").tolist()
+    (('a', 'b'), 3, [True, False, False])
     """
     spaces, grid = tuple(grams), check_alphas(alphas)
     found = _checked_weights(weights, len(spaces))
@@ -303,6 +317,19 @@ def score_candidates(
     Returns
     -------
     ndarray, shape (n_candidates, n_folds, n_alphas, n_vertices)
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.standard_normal((180, 8))
+    >>> lengths, options = [60, 60, 60], {"delays": (2.0, 6.0), "crop": 6.0, "tr": 1.0}
+    >>> joint = plan_joint({"a": a @ a.T}, lengths, weights=[[1.0]], **options)
+    >>> response = np.roll(a, 4, axis=0) @ rng.standard_normal((8, 2))
+    >>> scores = score_candidates(joint, np.split(response, 3))
+    >>> scores.shape  # candidates, folds, penalties, vertices
+    (1, 3, 20, 2)
+    >>> bool((scores.max(axis=2) > 0.9).all())
+    True
     """
     n_vertices = check_responses(joint.first, responses)
 
@@ -589,6 +616,24 @@ def predict_joint(
     tuple of ndarray, each (n_spaces, n_kept, n_vertices)
         One per presentation, at its kept rows; they sum to the prediction. NaN at degenerate
         vertices.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.standard_normal((2, 180, 8))
+    >>> response = np.split(np.roll(a, 4, axis=0) @ rng.standard_normal((8, 1)), 3)
+    >>> joint = plan_joint(
+    ...     {"a": a @ a.T, "b": b @ b.T},
+    ...     [60, 60, 60],
+    ...     weights=candidate_weights(2, 5, rng),
+    ...     delays=(2.0, 6.0),
+    ...     crop=6.0,
+    ...     tr=1.0,
+    ... )
+    >>> fit = fit_joint(joint, response)
+    >>> parts = predict_joint(joint, response, fit.candidate, fit.alpha)
+    >>> parts[0].shape, bool(parts[0][0].std() > 5 * parts[0][1].std())
+    ((2, 48, 1), True)
     """
     plan, n_vertices = joint.first, check_responses(joint.first, responses)
     exact, bad = standardize(plan, responses, slice(0, n_vertices))

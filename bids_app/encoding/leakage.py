@@ -37,7 +37,9 @@ class FeatureSimilarity:
 
 
 def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
-    """Refuse the same audio under two labels: it would train the model that it tests.
+    """Raise an error where the same audio has two labels.
+
+    One presentation would train the model that the other one tests.
 
     Parameters
     ----------
@@ -51,6 +53,17 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
     BadDataError
         When one checksum has two labels, so that it lands in two folds, or one label has two
         checksums.
+
+    Examples
+    --------
+    >>> check_checksums(["fugue", "march", "fugue"], ["a1", "b2", "a1"])  # a repeat
+    >>> check_checksums(["fugue", "march", "waltz"], ["a1", "b2", "a1"])
+    Traceback (most recent call last):
+    bids_app.errors.BadDataError: the same audio would be in two folds
+      where: stimuli
+      found: fugue and waltz have the checksum a1
+      wanted: one label per recording
+      do this: give both presentations the same stimulus label
     """
     check_shape("checksums", checksums, len(stimuli))
     label_of: dict[str, str] = {}
@@ -103,6 +116,16 @@ def feature_similarity(
     -------
     list of FeatureSimilarity
         One per stimulus that has another of the same length; none when all lengths differ.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> fade = np.linspace(3.0, -3.0, 60)[:, np.newaxis]  # all four pieces fade out alike
+    >>> pieces = [fade + rng.standard_normal((60, 8)) for _ in range(4)]
+    >>> features = np.concatenate(pieces)
+    >>> found = feature_similarity(features @ features.T, [60] * 4, n_draws=200, seed=0)
+    >>> [one.r > 0.5 and one.p < 0.05 for one in found]
+    [True, True, True, True]
     """
     labels = check_stimuli(stimuli, len(lengths))
     kernel = center_blocks(np.asarray(gram, dtype=np.float64), lengths)

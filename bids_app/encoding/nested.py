@@ -101,7 +101,7 @@ def nested_ridge(
         Phase-rotation null of the responses in closed form (by refits where a stimulus was
         presented more than once), noise of a vertex' own class, or none.
     seed : int, optional
-        Of these refits or of the noise, which need it.
+        Seed of the refits or of the noise estimate, required for both.
     weights : bool
         Return the impulse responses of every unit (with ``lea``: of the z-scored columns).
     predictions : bool
@@ -123,6 +123,17 @@ def nested_ridge(
     ------
     BadDataError, UsageError
         Both ValueErrors, naming the argument.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = [rng.standard_normal((60, 8)) for _ in range(3)]
+    >>> weights = rng.standard_normal((8, 1))
+    >>> driven = [np.roll(piece, 4, axis=0) @ weights for piece in features]  # 4 s after the music
+    >>> responses = [np.hstack([one, rng.standard_normal((60, 1))]) for one in driven]
+    >>> result = nested_ridge(features, responses, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> result.r.shape, (result.mean_r > 0.9).tolist(), (result.q < 0.05).tolist()
+    ((3, 2), [True, False], [True, False])
     """
     if preset not in (None, "lea"):
         raise UsageError("unknown preset", where="preset", found=preset, wanted="None or lea")

@@ -3,10 +3,10 @@
 Phase rotation takes a series as periodic, which slow noise in short pieces is not. Here the noise
 of a vertex is an autoregressive process of second order, or fractional (1/f) noise, plus white
 noise, filtered as the responses were; its parameters are estimated by restricted likelihood on a
-grid, all vertices saying together how common each class is. The standard deviation of the mean r
-follows in first order from the spectra that its class leads one to expect. Series simulated from
-the classes go through the whole fit, penalties and classes included, and say how far that first
-order is off.
+grid. The frequency of each class is estimated from all vertices together. The standard deviation of
+the mean r follows in first order from the spectra that its class leads one to expect. Series
+simulated from the classes go through the whole fit, penalties and classes included, and say how far
+that first order is off.
 
 For one participant's maps only. What people or vertices share is not in this null.
 """
@@ -203,8 +203,8 @@ def noise_classes(
     plan : EncodingPlan
         Its rows count; plans of other layers have the same.
     filters : list of ndarray, each (n_times, n_volumes), optional
-        What made each presentation's responses of its run: the rows, in which the music was
-        heard, of the matrix that takes drift out of the run. Default: nothing was taken out.
+        Drift filter of each presentation: the rows, at the volumes with music, of the matrix that
+        removes drift from the run. Default: no drift was removed.
 
     Returns
     -------
@@ -330,7 +330,7 @@ class _Smoother:
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of the noise of some series.
+    """Estimated noise of a set of series.
 
     Attributes
     ----------
@@ -356,7 +356,7 @@ class NoiseNull:
     series : list of ndarray, each (n_times, n_series)
         Simulated responses.
     simulated : Noise
-        What the estimate finds in them.
+        Estimate from the simulated series.
     """
 
     classes: NoiseClasses
@@ -378,7 +378,7 @@ def _of_classes(classes: NoiseClasses, weights: NDArray[np.float32]) -> list[NDA
 
 
 def upper_scale(z: FloatArray) -> float:
-    """What z of the null are to be divided by so that 5 % of them exceed the normal 95 % point.
+    """Divisor of null z after which 5 % of them exceed the 95 % point of the normal distribution.
 
     Parameters
     ----------
@@ -389,8 +389,8 @@ def upper_scale(z: FloatArray) -> float:
     -------
     float
         From second and third moment about zero (Cornish and Fisher), which vary less than the
-        share of the largest. The mean is zero: the sign of a held-out series is arbitrary, and
-        its prediction knows nothing of it. 1 where fewer than ten series have a value.
+        share of the largest. The mean is zero: the sign of a held-out series is arbitrary, and its
+        prediction does not depend on it. 1 where fewer than ten series have a value.
     """
     finite = z[np.isfinite(z)]
     size = float(np.sqrt(np.mean(finite**2))) if finite.size >= 10 else 0.0
@@ -433,6 +433,21 @@ def noise_null(
     ------
     BadDataError
         Shapes that disagree.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(
+    ...     features @ features.T, [60, 60, 60], delays=(2.0, 6.0), crop=6.0, tr=1.0
+    ... )
+    >>> driven = np.roll(features, 4, axis=0) @ rng.standard_normal(8)
+    >>> responses = np.split(np.stack([driven, rng.standard_normal(180)], axis=1), 3)
+    >>> noise = noise_null(plan, responses, n_series=50, seed=0)
+    >>> result = fit_encoding(plan, responses, null="noise", noise=noise)
+    >>> (result.p < 0.01).tolist()
+    [True, False]
     """
     classes = noise_classes(plan, filters)
     likelihoods = classes.likelihoods(plan, responses)

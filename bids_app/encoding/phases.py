@@ -218,6 +218,21 @@ def phase_null(
     References
     ----------
     Prichard & Theiler (1994), Phys Rev Lett 73:951.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(
+    ...     features @ features.T, [60, 60, 60], delays=(2.0, 6.0), crop=6.0, tr=1.0
+    ... )
+    >>> driven = np.roll(features, 4, axis=0) @ rng.standard_normal(8)
+    >>> responses = np.split(np.stack([driven, rng.standard_normal(180)], axis=1), 3)
+    >>> fit = fit_encoding(plan, responses)
+    >>> null = phase_null(plan, responses, fit.alpha, mean_r=fit.mean_r, n_draws=99, seed=0)
+    >>> null.draws.shape, (null.p < 0.05).tolist()
+    ((99, 2), [True, False])
     """
     if n_draws < 1:
         raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)

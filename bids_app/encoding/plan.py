@@ -320,9 +320,9 @@ def plan_encoding(
         Length of every stimulus' audio, so that more than six stimuli fall into the same folds
         for everybody, whatever the jitter of the volumes. Default: the kept rows decide.
     present : sequence of int arrays, optional
-        Numbers, within each presentation, of the samples that have a response; default all. The
-        others count as history of those after them, and have no row: the plan's lengths and rows
-        are those of the samples that are there.
+        Numbers, within each presentation, of the samples that have a response; default all. Samples
+        without a response enter as delayed features of later samples. They have no row: lengths and
+        rows of the plan count the samples with a response.
     dtype : dtype
         Precision of the products with responses; decompositions are always float64.
 
@@ -335,6 +335,17 @@ def plan_encoding(
     BadDataError, UsageError
         Both ValueErrors: shapes that disagree, non-finite or constant features, too few samples
         for delays and crop, penalties that do not increase.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((180, 8))
+    >>> plan = plan_encoding(
+    ...     features @ features.T, [60, 60, 60], delays=(2.0, 6.0), crop=6.0, tr=1.0
+    ... )
+    >>> plan.shifts.tolist(), plan.rows[0]
+    ([2, 3, 4, 5, 6], (6, 54))
+    >>> [fold.held_out for fold in plan.folds]
+    [('1',), ('2',), ('3',)]
     """
     side = delayed_kernel(
         gram, lengths, stimuli=stimuli, delays=delays, crop=crop, tr=tr, present=present

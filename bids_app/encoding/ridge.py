@@ -226,8 +226,8 @@ def fit_encoding(
         One array per presentation, on the rows of the plan's Gram matrix and uncropped. Cropping
         and z-scoring within stimulus happen here.
     training : list of ndarray, each (n_times, n_vertices), optional
-        Responses that choose the penalties and train the models where those are not the scored
-        ones: the mean response of other people. They have no null of their own here.
+        Responses that choose the penalties and train the models, where these are not the scored
+        responses: the mean response of other people. Such a fit has no null here.
     selection : {"r", "sse"}
         What chooses the penalty.
     null : {"analytic", "noise", "none"}
@@ -235,9 +235,10 @@ def fit_encoding(
         than once); noise of a vertex' own class; or none.
     noise : NoiseNull, optional
         From :func:`bids_app.encoding.noise.noise_null`, for all layers of a participant, with
-        ``null="noise"``. Default: estimated here, nothing being known of filters.
+        ``null="noise"``. Default: estimated here, as if no drift had been removed.
     seed : int, optional
-        Of these refits or of that estimate, which need it; the closed form draws nothing.
+        Seed of the refits or of the noise estimate, required for both. The closed form draws
+        nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
 
@@ -249,6 +250,20 @@ def fit_encoding(
     ------
     BadDataError, UsageError
         Both ValueErrors: shapes that disagree, unknown options, a null with responses that train.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(
+    ...     features @ features.T, [60, 60, 60], delays=(2.0, 6.0), crop=6.0, tr=1.0
+    ... )
+    >>> driven = np.roll(features, 4, axis=0) @ rng.standard_normal(8)  # 4 s after the music
+    >>> response = np.stack([driven, rng.standard_normal(180)], axis=1)
+    >>> result = fit_encoding(plan, np.split(response, 3))
+    >>> result.r.shape, (result.mean_r > 0.9).tolist(), (result.q < 0.05).tolist()
+    ((3, 2), [True, False], [True, False])
     """
     _check_options(selection, null)
     responses = [np.asarray(response) for response in responses]

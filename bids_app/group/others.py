@@ -106,7 +106,7 @@ def means_of_others(
     --------
     >>> own = [[np.array([[1.0], [2.0], [3.0]]) * k] for k in (1, -1, 5)]
     >>> mean = means_of_others(own, [["a"]], [[np.arange(3.0)]], [0, 0, 0], [[slice(0, 3)]])
-    >>> mean[1][0].ravel().round(2).tolist()
+    >>> mean[1][0].ravel().astype(float).round(2).tolist()
     [-1.22, 0.0, 1.22]
     """
     _check(responses, stimuli, times, clock_of, kept)

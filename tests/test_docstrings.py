@@ -1,0 +1,117 @@
+"""Every public numeric function has an example, and every example runs and gives what it shows."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import pytest
+
+import bids_app
+
+# What their `__init__` exports is public.
+PACKAGES = ("encoding",)
+# What they define is public.
+MODULES = ("bands", "encoding.joint", "seeds", "statistics")
+EXCEPTIONS: dict[str, str] = {}
+"""Public functions without an example, by full name, and why."""
+
+
+def _files(package: str, folders: list[str]) -> Iterator[tuple[str, Path]]:
+    """Name and file of every module, none of them imported."""
+    for info in pkgutil.iter_modules(folders, f"{package}."):
+        spec = info.module_finder.find_spec(info.name, None)
+        yield info.name, Path(spec.origin)
+        if info.ispkg:
+            yield from _files(info.name, list(spec.submodule_search_locations))
+
+
+FILES = dict(_files("bids_app", list(bids_app.__path__)))
+WITH_EXAMPLES = sorted(name for name, path in FILES.items() if ">>> " in path.read_text())
+
+
+def _run(module: ModuleType) -> tuple[doctest.TestResults, str]:
+    runner, text = doctest.DocTestRunner(verbose=False), []
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, module.__name__):
+        runner.run(test, out=text.append)
+    return runner.summarize(verbose=False), "".join(text)
+
+
+def _functions(module: ModuleType, *, own: bool) -> dict[str, FunctionType]:
+    """Public functions that a module defines itself (`own`), or exports."""
+    return {
+        f"{found.__module__}.{found.__name__}": found
+        for name, found in vars(module).items()
+        if inspect.isfunction(found)
+        and not name.startswith("_")
+        and found.__module__.startswith("bids_app.")
+        and (found.__module__ == module.__name__ or not own)
+    }
+
+
+def _public() -> dict[str, FunctionType]:
+    found: dict[str, FunctionType] = {}
+    for name in PACKAGES:
+        found |= _functions(importlib.import_module(f"bids_app.{name}"), own=False)
+    for name in MODULES:
+        found |= _functions(importlib.import_module(f"bids_app.{name}"), own=True)
+    return found
+
+
+def _has_examples(function: FunctionType) -> bool:
+    text = inspect.getdoc(function) or ""
+    _, heading, examples = text.partition("\nExamples\n--------\n")
+    return bool(heading) and examples.startswith(">>> ")
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_of_a_module_give_what_they_show(name, capsys):
+    results, text = _run(importlib.import_module(name))
+    capsys.readouterr()
+    assert results.attempted
+    assert not results.failed, text
+
+
+def test_every_public_function_has_an_example():
+    public = _public()
+    without = {name for name, function in public.items() if not _has_examples(function)}
+    assert sorted(without - set(EXCEPTIONS)) == []
+    assert sorted(set(EXCEPTIONS) - without) == [], "they have an example, or are gone"
+
+
+def test_public_functions_are_found():
+    public = _public()
+    assert {
+        "bids_app.encoding.ridge.fit_encoding",
+        "bids_app.encoding.joint.fit_joint",
+        "bids_app.statistics.fisher_z",
+    } <= set(public)
+    assert not any(name.rpartition(".")[2].startswith("_") for name in public)
+
+
+def test_a_wrong_example_is_seen(capsys):
+    module = ModuleType("wrong")
+    module.__doc__ = "Doubles.\n\n>>> 2 * 2\n5\n"
+    results, text = _run(module)
+    capsys.readouterr()
+    assert (results.attempted, results.failed) == (1, 1)
+    assert "Expected:" in text
+
+
+def test_a_function_without_an_example_is_seen():
+    def bare():
+        """Give nothing.
+
+        Examples
+        --------
+        See there.
+        """
+
+    assert not _has_examples(bare)
+    bare.__doc__ = bare.__doc__.replace("See there.", ">>> bare()")
+    assert _has_examples(bare)
