@@ -8,7 +8,7 @@ TEST_NPROCS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS)
 DEMO_DIR ?= demo
 
-.PHONY: demo test test-all release-check lint format clean
+.PHONY: demo test test-all docs release-check lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/musenc demo --output-dir $(DEMO_DIR) --nprocs $(NPROCS)
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m "" $(PYTEST_ARGS)
+
+# The site, in build/docs; what is broken in it is an error.
+docs: $(VENV)/.installed-dev
+	MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 # Before a release: what needs musicnn's trained networks, none of which may skip.
 release-check: $(VENV)/.installed-dev

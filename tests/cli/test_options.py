@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pytest
-from examples import import_example
+from worked_examples import import_example
 
 from bids_app.cli.boutiques import descriptor
 from bids_app.cli.parser import build_parser, parse_config

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from examples import import_example
+from worked_examples import import_example
 
 from bids_app.analyses.participant.plan import EncodingModel, fitted_layers
 from bids_app.cli.features import add_features

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from examples import import_example
+from worked_examples import import_example
 from written_group import LAYERS, write_gradient, write_participant
 
 from bids_app.analyses import registry

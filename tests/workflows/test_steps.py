@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from bids_app.workflows.running import _read_crash, raise_failure, run_workflow
 from bids_app.workflows.steps import HANDED_ON, connect_by_name, fingerprint, handed_on, step
-from examples import import_example
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
+from worked_examples import import_example
 
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Config

@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from examples import import_example
 from input_trees import Tree
 from listed import listed
 from planning import plan_study
+from worked_examples import import_example
 
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.layers import LayerFits

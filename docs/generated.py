@@ -1,0 +1,127 @@
+"""Pages that are made from the program's own declarations: what comes out, and all options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bids_app.analyses.declare import MapOutput, TableOutput
+from bids_app.analyses.participant_level import ANALYSES
+from bids_app.analyses.registry import CONDITION_ANALYSES, GROUP_ANALYSES
+from bids_app.cli import parser, tools
+from bids_app.outputs import STAT_DESCRIPTIONS
+
+Output = MapOutput | TableOutput
+EACH = {
+    "": "",
+    "changes": "difference of conditions",
+    "contrast": "contrast",
+    "courses": "rating scale",
+    "fold": "held-out piece",
+    "lags": "seed and target",
+    "preference": "",
+    "presentation": "presentation of a piece",
+    "ratings": "",
+    "rows": "",
+    "scale": "rating scale",
+    "scores": "",
+    "turned": "rating scale",
+    "window": "direction of time",
+}
+"""What there is one of each of, in words."""
+
+
+def write_pages(folder: Path) -> None:
+    """Write `outputs.md` and `options.md` into a folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "outputs.md").write_text("\n".join(outputs_page()), encoding="utf-8")
+    (folder / "options.md").write_text("\n".join(options_page()), encoding="utf-8")
+
+
+def outputs_page() -> Iterator[str]:
+    """Every declared map and table of both levels."""
+    yield "## Of a participant"
+    yield ""
+    participant = [one for row in ANALYSES for one in (*row.maps, *row.tables)]
+    yield from _table(participant, "sub-<label>")
+    yield ""
+    yield "## Of the group"
+    yield ""
+    group = [one for row in (*GROUP_ANALYSES, *CONDITION_ANALYSES) for one in row.outputs]
+    yield from _table(group, "group")
+    yield ""
+
+
+def _table(outputs: Iterable[Output], start: str) -> Iterator[str]:
+    yield "| file | one for each | what it holds |"
+    yield "|---|---|---|"
+    yield from dict.fromkeys(_row(one, start) for one in outputs)
+
+
+def _row(one: Output, start: str) -> str:
+    place = "_model-<model>" if one.of_model else ""
+    if isinstance(one, TableOutput):
+        desc = f"_desc-{one.desc}" if one.desc else ""
+        suffix = f"_{one.suffix}" if one.suffix else ""
+        columns = ", ".join(f"`{name}`" for name in list(one.columns)[:12])
+        more = ", ..." if len(one.columns) > 12 else ""
+        return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH[one.each], columns + more)
+    stat = f"_stat-{one.stat}" if one.stat else ""
+    desc = f"_desc-{one.desc}" if one.desc else ""
+    text = one.description or STAT_DESCRIPTIONS.get(one.stat, "")
+    return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH[one.each], text)
+
+
+def _cells(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def options_page() -> Iterator[str]:
+    """Options of both programs, from their parsers."""
+    yield "# Command line"
+    yield ""
+    yield "`musenc-bidsapp` analyzes; `musenc` holds the tools around it."
+    yield ""
+    yield "## musenc-bidsapp"
+    yield ""
+    yield from _options(parser.build_parser())
+    commands = next(
+        action
+        for action in tools.build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    for name, command in commands.choices.items():
+        yield f"## musenc {name}"
+        yield ""
+        if command.description:
+            yield " ".join(command.description.split())
+            yield ""
+        yield from _options(command)
+
+
+def _options(program: argparse.ArgumentParser) -> Iterator[str]:
+    formatter = program._get_formatter()
+    for group in program._action_groups:
+        actions = [one for one in group._group_actions if one.help != argparse.SUPPRESS]
+        if not actions:
+            continue
+        yield f"**{group.title}**" + (f": {group.description}" if group.description else "")
+        yield ""
+        yield "| option | what it does |"
+        yield "|---|---|"
+        for one in actions:
+            value = formatter._format_args(one, one.metavar or one.dest.upper())
+            if one.option_strings:
+                flags = ", ".join(f"`{flag}`" for flag in one.option_strings)
+                name = f"{flags} `{value}`" if value else flags
+            else:
+                name = f"`{value}`"
+            text = formatter._expand_help(one) if one.help else ""
+            yield _cells(name, _plain(text))
+        yield ""
+
+
+def _plain(text: str) -> str:
+    """Text in which no mark of the page's language is taken for one."""
+    return " ".join(text.split()).replace("*", "\\*").replace("<", "\\<").replace("_", "\\_")

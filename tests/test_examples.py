@@ -1,0 +1,60 @@
+"""Examples run; what the pages of the site quote and list is there."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_draws(example, monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plt.close("all")
+    runpy.run_path(str(example))
+    assert plt.get_fignums()
+    plt.close("all")
+
+
+def test_examples_are_numbered_from_one():
+    assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, len(EXAMPLES) + 1))
+
+
+def test_messages_of_the_page_on_troubles_are_those_of_the_program():
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "bids_app").rglob("*.py"))
+    quoted = re.findall(r'^\| "([^"]+)"', page, flags=re.M)
+    assert len(quoted) > 10
+    assert [text for text in quoted if text not in sources] == []
+
+
+def test_every_page_is_in_the_table_of_contents():
+    index = (ROOT / "docs/index.md").read_text()
+    pages = {path.stem for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".rst")}
+    assert {
+        page for page in pages - {"index", "sg_execution_times"} if f"\n{page}\n" not in index
+    } == set()
+
+
+def test_generated_pages_name_every_option_and_output(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from generated import write_pages
+
+    write_pages(tmp_path)
+    options = (tmp_path / "options.md").read_text()
+    for name in ("--participant-label", "--train-on", "## musenc demo", "--high-pass"):
+        assert name in options
+    outputs = (tmp_path / "outputs.md").read_text()
+    for name in (
+        "stat-r_statmap",
+        "desc-layerpref",
+        "group_model-<model>_desc-prevalence",
+        "stat-isc",
+    ):
+        assert name in outputs, name
