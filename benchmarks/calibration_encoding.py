@@ -191,6 +191,21 @@ def _power_law(exponent: float) -> Noise:
     return draw
 
 
+def _band_passed(tr: float) -> Noise:
+    """White noise from .01 to .08 Hz and nothing else, as of series that were denoised before."""
+
+    def draw(rng: np.random.Generator, lengths: list[int]) -> list[NDArray[np.float64]]:
+        out = []
+        for n in lengths:
+            frequency = np.fft.rfftfreq(8 * n, tr)
+            white = np.fft.rfft(rng.standard_normal((8 * n, N_VERTICES)), axis=0)
+            inside = (frequency > 0.01) & (frequency < 0.08)
+            out.append(np.fft.irfft(white * inside[:, None], axis=0)[n : 2 * n])
+        return out
+
+    return draw
+
+
 def _resting(bold: NDArray[np.float64]) -> Noise:
     """Stretches of the run that do not overlap."""
 
@@ -210,8 +225,8 @@ def piece_cases(rest_folder: Path | None) -> Iterator[tuple[str, str, Noise]]:
     noises |= {name: _power_law(exponent) for name, exponent in POWERS.items()}
     if rest_folder is not None:
         noises["real rest, TR 1.4"] = _resting(_rest(rest_folder, 5))
-    for pieces in PIECES:
-        for name, noise in noises.items():
+    for pieces, (_, tr) in PIECES.items():
+        for name, noise in (*noises.items(), ("band-passed", _band_passed(tr))):
             yield f"{pieces}; {name}", pieces, noise
 
 

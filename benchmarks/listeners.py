@@ -231,16 +231,10 @@ def draw_study(brain: Brain, music: Music, cell: Cell, seed: int) -> Study:
     -------
     Study
     """
-    # Studies of different cells share no noise, so that their rates may be pooled.
-    rng = np.random.default_rng([seed, crc32(cell.name.encode())])
+    rng = _generator(cell, seed)
     times = _excerpts(music, cell, rng)
     lengths = [len(one) for one in times]
-    patch_times = [music.hop * np.arange(len(music.grams[0]))]
-    plans, sampled = [], []
-    for gram in music.grams:
-        at_volumes = sample_gram(gram, patch_times, [0] * len(times), times, cell.tr, HIGH_PASS)
-        sampled.append(at_volumes)
-        plans.append(plan_encoding(at_volumes, lengths, delays=DELAYS, crop=CROP, tr=cell.tr))
+    plans, sampled = _plans(music, cell, times)
     share = np.where(brain.auditory | (cell.where == "everywhere"), cell.isc, 0.0)
     common = _noise(brain, cell, lengths, rng)
     outlier = int(rng.integers(cell.n_participants)) if cell.oddity == "outlier" else -1
@@ -256,6 +250,30 @@ def draw_study(brain: Brain, music: Music, cell: Cell, seed: int) -> Study:
     if cell.oddity in ("curvature", "slope"):
         _plant(responses, sampled, plans[0], brain, cell, depth, rng)
     return Study(plans, responses, depth)
+
+
+def plans_of(music: Music, cell: Cell, seed: int) -> list[EncodingPlan]:
+    """Models of another network's layers of the same excerpts, one per layer."""
+    return _plans(music, cell, _excerpts(music, cell, _generator(cell, seed)))[0]
+
+
+def _generator(cell: Cell, seed: int) -> np.random.Generator:
+    """Studies of different cells share no noise, so that their rates may be pooled."""
+    return np.random.default_rng([seed, crc32(cell.name.encode())])
+
+
+def _plans(
+    music: Music, cell: Cell, times: list[FloatArray]
+) -> tuple[list[EncodingPlan], list[FloatArray]]:
+    """Models of every layer, and the Gram matrices at the volumes."""
+    lengths = [len(one) for one in times]
+    patch_times = [music.hop * np.arange(len(music.grams[0]))]
+    plans, sampled = [], []
+    for gram in music.grams:
+        at_volumes = sample_gram(gram, patch_times, [0] * len(times), times, cell.tr, HIGH_PASS)
+        sampled.append(at_volumes)
+        plans.append(plan_encoding(at_volumes, lengths, delays=DELAYS, crop=CROP, tr=cell.tr))
+    return plans, sampled
 
 
 def _excerpts(music: Music, cell: Cell, rng: np.random.Generator) -> list[FloatArray]:

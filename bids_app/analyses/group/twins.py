@@ -79,8 +79,16 @@ class TwinComparison:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fitted:
-    """A model inside the mask of the trained network."""
+class Slopes:
+    """Residual slopes of a model inside the mask of the trained network.
+
+    Attributes
+    ----------
+    data : GroupData
+    weights : array of shape (n_participants, n_layers)
+        Of the layers, which give the slopes.
+    slopes : array of shape (n_participants, n_vertices)
+    """
 
     data: GroupData
     weights: FloatArray
@@ -167,19 +175,19 @@ def compare_with_twins(
     if not twins:
         return {}
     LOGGER.info("group: model-%s beside %d untrained networks", data.model, len(twins))
-    models = [_Fitted(data, preference.slope_weights, preference.slopes)]
+    models = [Slopes(data, preference.slope_weights, preference.slopes)]
     for label in twins:
         other = load_group(tree, label, data.participants)
         models.append(_slopes(other, accuracy, statistics))
     data_of = [one.data for one in models]
     sides = music_sides(tree, data_of, heard, cache_dir, statistics.random_seed, n_threads)
     return {
-        label: _compare(models, sides, accuracy, report, statistics, twins)
+        label: compare_slopes(models, sides, accuracy, report, statistics, twins)
         for label, report in alignments.items()
     }
 
 
-def _slopes(data: GroupData, accuracy: GroupAccuracy, statistics: Statistics) -> _Fitted:
+def _slopes(data: GroupData, accuracy: GroupAccuracy, statistics: Statistics) -> Slopes:
     """Residual slopes of a twin; the reference is its own, in the mask of the trained network."""
     profiles = usable_profiles(data)
     references = leave_one_out_references(profiles, accuracy.mask)
@@ -187,17 +195,21 @@ def _slopes(data: GroupData, accuracy: GroupAccuracy, statistics: Statistics) ->
         [slope_weights(data.depth, one, statistics.slope_model) for one in references]
     )
     slopes = np.stack([apply_weights(w, one) for w, one in zip(weights, profiles, strict=True)])
-    return _Fitted(data, weights, slopes)
+    return Slopes(data, weights, slopes)
 
 
-def _compare(
-    models: Sequence[_Fitted],
+def compare_slopes(
+    models: Sequence[Slopes],
     sides: Sequence[MusicSide] | str,
     accuracy: GroupAccuracy,
     report: AlignmentReport,
     statistics: Statistics,
     twins: list[str],
 ) -> TwinComparison:
+    """The first of `models`, the trained network, beside all others, against one gradient.
+
+    `sides` are what the null over music of each is computed from, or why it cannot be.
+    """
     gradient, mask = report.gradient.values, accuracy.mask
     method = statistics.spin_method
     z = fisher_z(

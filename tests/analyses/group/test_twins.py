@@ -122,7 +122,7 @@ def test_people_are_paired_and_the_reason_stands_where_music_cannot_be_tested(
     report = SimpleNamespace(gradient=SimpleNamespace(values=gradient))
     accuracy = SimpleNamespace(mask=MASK)
     statistics = SimpleNamespace(spin_method="pearson", slope_model="linear")
-    found = twins._compare(
+    found = twins.compare_slopes(
         [of(steep + 0.1 * noise), of(noise), of(noise[::-1])],
         "no features",
         accuracy,

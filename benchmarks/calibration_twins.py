@@ -1,0 +1,155 @@
+"""How often a network's alignment is said to be more than that of untrained networks of its shape.
+
+    python benchmarks/calibration_twins.py RESULTS.jsonl --rest FOLDER [--minutes 9] [--part 0/2]
+
+Studies are those of `benchmarks/listeners.py`: real resting noise, real music. A network has a
+layer of 100 random rectified units on top of every layer of an untrained VGGish; others of its
+shape have other units. The first stands for the trained one: where nothing is planted it differs
+from the others in nothing but its numbers; where a slope along the gradient is planted, responses
+follow its layers. Every fourth vertex of fsaverage3 counts, all of them are the mask. Every study
+is a line of RESULTS.jsonl; calls go on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import listeners
+import numpy as np
+from calibration_claims import DATA, _fitted, _side, over_music
+from listeners import Brain, Cell, Music
+from scipy import stats
+
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.twins import Slopes, compare_slopes
+from bids_app.preference import apply_weights, leave_one_out_references, slope_weights
+
+N_NETWORKS, N_UNITS = 4, 100
+STEP = 4
+# A study at a few seconds.
+over_music.REFIT_COLUMNS = 20_000
+
+
+def cells() -> Iterator[tuple[Cell, int]]:
+    """Kinds of studies, and how many of each."""
+    for noise in ("surrogates", "windows"):
+        for isc in (0.0, 0.2):
+            yield Cell(f"{noise}, ISC {isc}, twins", isc=isc, noise=noise), 200
+    for size in (0.2, 0.4):
+        yield Cell(f"slope planted, {size}, twins", isc=0.1, oddity="slope", size=size), 60
+
+
+def random_network(music: Music, number: int) -> Music:
+    """Random rectified units on top of every layer."""
+    rng = np.random.default_rng([31, number])
+    grams = []
+    for gram in music.grams:
+        values, vectors = np.linalg.eigh(gram)
+        features = vectors * np.sqrt(np.maximum(values, 0))
+        units = np.maximum(features @ rng.standard_normal((len(gram), N_UNITS)), 0)
+        grams.append(units @ units.T / np.trace(units @ units.T))
+    return Music(grams, music.hop)
+
+
+def run(brain: Brain, networks: list[Music], cell: Cell, seed: int) -> dict[str, float]:
+    """P over people and over music, and whether both hold with one sign."""
+    study = listeners.draw_study(brain, networks[0], cell, seed)
+    mask = brain.cortex & np.isfinite(brain.gradient)
+    models: list[Slopes] = []
+    sides: list[MusicSide] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, music in enumerate(networks):
+            own = (
+                study
+                if number == 0
+                else replace(study, plans=listeners.plans_of(music, cell, seed))
+            )
+            data, alphas = _fitted(brain, own, None)
+            data = replace(data, model=f"network{number + 1}")
+            profiles = data.r.astype(np.float64)
+            references = leave_one_out_references(profiles, mask)
+            weights = np.stack([slope_weights(study.depth, one) for one in references])
+            slopes = [apply_weights(w, one) for w, one in zip(weights, profiles, strict=True)]
+            models.append(Slopes(data, weights, np.stack(slopes)))
+            sides.append(_side(own, data, alphas, Path(folder), None))
+        found = compare_slopes(
+            models,
+            sides,
+            SimpleNamespace(mask=mask),
+            SimpleNamespace(gradient=SimpleNamespace(values=brain.gradient)),
+            SimpleNamespace(spin_method="spearman", slope_model="quadratic"),
+            [one.data.model for one in models[1:]],
+        )
+    one_sign = np.sign(found.people.statistic) == np.sign(found.music.statistic)
+    ratio = None if found.scaled is None else found.scaled.ratio
+    return {
+        "people": found.people.p,
+        "music": found.music.p,
+        "claimed": max(found.people.p, found.music.p) if one_sign else 1.0,
+        "ratio": float("nan") if ratio is None else ratio.ratio,
+        "effect": float(found.difference.mean()),
+    }
+
+
+def table(path: Path) -> str:
+    """Rates of p < .05 and exact 95 % limits, kind by kind and pooled."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    kinds = {
+        cell.name: [r["result"] for r in rows if r["cell"] == cell.name] for cell, _ in cells()
+    }
+    nothing = [one for name, found in kinds.items() if "planted" not in name for one in found]
+    lines = [
+        "| | studies | people | music | both (the claim) | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in (*kinds.items(), ("all of nothing", nothing)):
+        if not found:
+            continue
+        told = []
+        for level in ("people", "music", "claimed"):
+            hits, n = sum(one[level] < 0.05 for one in found), len(found)
+            low, high = stats.binomtest(hits, n).proportion_ci(0.95)
+            told.append(f"{hits / n:.3f} ({low:.3f} to {high:.3f})")
+        ratio = np.nanmedian([one["ratio"] for one in found])
+        lines.append(f"| {name} | {len(found)} | {' | '.join(told)} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is missing for some minutes and print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--rest", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
+    options = parser.parse_args()
+    part, n_parts = (int(number) for number in options.part.split("/"))
+    stop = time.monotonic() + 60 * options.minutes
+    brain = listeners.load_brain(options.rest, DATA)
+    few = np.arange(brain.cortex.size) % STEP == 0
+    brain = replace(brain, cortex=brain.cortex & few)
+    music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
+    networks = [random_network(music, number) for number in range(N_NETWORKS)]
+    options.results.touch()
+    rows = [json.loads(line) for line in options.results.read_text().splitlines()]
+    done = {(row["cell"], row["seed"]) for row in rows}
+    with options.results.open("a") as stream:
+        for seed in range(part, max(n for _, n in cells()), n_parts):
+            for cell, n in cells():
+                if seed >= n or (cell.name, seed) in done or time.monotonic() > stop:
+                    continue
+                row = {"cell": cell.name, "seed": seed, "result": run(brain, networks, cell, seed)}
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+    print(table(options.results))
+
+
+if __name__ == "__main__":
+    main()
