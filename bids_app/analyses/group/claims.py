@@ -291,7 +291,6 @@ def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
     caveats = [stale] if stale else []
     better, worse = (int(one) for one in group["vertices"])
     tests = [LevelTest.of(one) for one in group["vertex_tests"]]
-    strongest = next(one.statistic for one in tests if one.level == PEOPLE)
     vertices = Claim(
         "differs",
         f"{better} vertices are predicted better by {first}, {worse} by {second}",
@@ -323,8 +322,7 @@ def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
         ),
         unit="a mean difference (r) of",
     )
-    size = float(group["effect"]) * float(np.sign(strongest))
-    measure = f"{DIFFERENCE} {text}, vertices"
+    measure, size = f"{DIFFERENCE} {text}, vertices", float(group["vertex_effect"])
     return Stated(files.model, "", measure, vertices, False, size), whole
 
 
@@ -506,7 +504,8 @@ CLAIM_COLUMNS = {
     "accuracy), along (people, music, place) or differs (people and music)",
     "primary": "whether it is the claim that was declared beforehand, and not corrected",
     "claimed": "whether every level holds, all with one sign",
-    "effect": "mean correlation with the gradient, or group accuracy of the vertex that decides",
+    "effect": "mean correlation with the gradient, group accuracy of the vertex that decides, or "
+    "difference of accuracies (r), there or over the cortex",
     "p_people": "over participants: max-T p, t test of the primary claim, else sign flips "
     "corrected over the family",
     "p_music": "phases of the responses rotated alike in everybody: beyond chance agreement with "

@@ -180,15 +180,18 @@ class Compared:
         return LevelTest(MUSIC, reason=self.reason) if self.test is None else self.test.level
 
     @property
-    def vertex_levels(self) -> list[LevelTest]:
-        """Tests of the vertex where the larger of both p is smallest."""
-        result = self.over_people.people
-        n = result.n_permutations
-        smallest = 2 / n if result.exact else 1 / (1 + n)
+    def strongest(self) -> int:
+        """The vertex where the larger of both p is smallest, of these that of the largest t."""
         q = self.music_q
         over = self.p if q is None else np.fmax(self.p, q)
-        ties = np.where(over <= np.nanmin(over), np.abs(self.t), -np.inf)
-        best = int(np.nanargmax(ties))
+        return int(np.nanargmax(np.where(over <= np.nanmin(over), np.abs(self.t), -np.inf)))
+
+    @property
+    def vertex_levels(self) -> list[LevelTest]:
+        """Tests of the strongest vertex."""
+        result, best, q = self.over_people.people, self.strongest, self.music_q
+        n = result.n_permutations
+        smallest = 2 / n if result.exact else 1 / (1 + n)
         people = LevelTest(PEOPLE, float(self.p[best]), float(self.t[best]), n, smallest)
         if q is None or self.maps is None:
             return [people, LevelTest(MUSIC, reason=self.reason)]
@@ -411,7 +414,7 @@ def write_difference(writer: GroupWriter, result: Compared) -> None:
         "tests": [result.people_level.record, result.music_level.record],
         "vertices": list(result.vertices),
         "vertex_tests": [one.record for one in result.vertex_levels],
-        "effect": float(np.nanmax(np.abs(result.mean_r))),
+        "vertex_effect": float(result.mean_r[result.strongest]),
         "n_vertices": int(result.usable.sum()),
         "MusicRefits": None if over_music is None else over_music.scaled.record,
     }

@@ -107,6 +107,7 @@ def test_where_the_other_model_predicts_better_is_told_but_not_claimed_without_m
         assert "tested over music, not available" in own.loc[measure, "sentence"]
     assert "alignments and differences" in own.loc["difference vggish-mfcc", "family"]
     assert own.loc["difference vggish-mfcc, vertices", "p_people"] <= 2 / 64
+    assert -0.15 < own.loc["difference vggish-mfcc, vertices", "effect"] < 0
     page = (folder / "group.html").read_text()
     assert "Differences of models and layers" in page
     assert "red where model-vggish predicts better" in page
