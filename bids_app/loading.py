@@ -14,7 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -81,8 +81,14 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-def load_gifti(path: Path) -> Any:
+def load_gifti(path: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> Any:
     """Open a GIFTI file; an image of `nibabel`.
+
+    Parameters
+    ----------
+    path : Path
+    each : callable, optional
+        Is given the values of every data array as it is read; the image then has none.
 
     Raises
     ------
@@ -91,7 +97,7 @@ def load_gifti(path: Path) -> Any:
         than can be meant, or holds more than metadata can be.
     """
     path = Path(path)
-    parser = _gifti_parser()(path.stat().st_size)
+    parser = _gifti_parser()(path.stat().st_size, each)
     with _Bounded(path) if path.suffix == ".gz" else path.open("rb") as stream:
         parser.parse(fptr=stream)
     if parser.img is None:
@@ -99,17 +105,31 @@ def load_gifti(path: Path) -> Any:
     return parser.img
 
 
+class _OneByOne:
+    """Of a parser: hands on every array when it is read, and keeps none of it."""
+
+    img: Any
+    each: Callable[[NDArray[Any]], None] | None
+
+    def EndElementHandler(self, name: str) -> None:
+        super().EndElementHandler(name)  # type: ignore[misc]
+        if name == "DataArray" and self.each is not None:
+            array = self.img.darrays[-1]
+            self.each(np.asarray(array.data))
+            array.data = np.empty(0, dtype=np.float32)
+
+
 @cache
 def _gifti_parser() -> Any:
     from nibabel.gifti.parse_gifti_fast import GiftiImageParser
     from nibabel.gifti.util import gifti_encoding_codes
 
-    class Parser(GiftiImageParser):
+    class Parser(_OneByOne, GiftiImageParser):
         """Takes the compressed data and the bytes; the rest is nibabel's."""
 
-        def __init__(self, packed: int) -> None:
+        def __init__(self, packed: int, each: Callable[[NDArray[Any]], None] | None) -> None:
             super().__init__()
-            self._unpacking = Unpacking(packed)
+            self._unpacking, self.each = Unpacking(packed), each
             self._n_data = 0
 
         def parse(self, string: Any = None, fname: Any = None, fptr: Any = None) -> None:
@@ -304,12 +324,12 @@ def map_numbers(path: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 
 
-def map_bytes(path: Path) -> memoryview:
-    """Content of a file, mapped read-only."""
+def map_bytes(path: Path, *, private: bool = False) -> memoryview:
+    """Content of a file, mapped read-only, or so that changes stay with this process."""
     # An empty file cannot be mapped.
     if not Path(path).stat().st_size:
         return memoryview(b"")
-    return np.memmap(path, dtype=np.uint8, mode="r").data
+    return np.memmap(path, dtype=np.uint8, mode="c" if private else "r").data
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from bids_app.workflows.handed_on import ENDING, is_whole
 from bids_app.workflows.steps import Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
@@ -153,6 +155,8 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
             one.options["log_file"] = str(tree.log(run_id))
     with _work_dir(config) as work_dir:
         workflow.base_dir = str(work_dir)
+        for name in steps:
+            _set_damaged_aside(work_dir / workflow.name / name)
         _quiet_nipype(
             config.output_dir / ".musenc" / "nipype", verbose=config.running.verbosity > 0
         )
@@ -231,6 +235,15 @@ def _work_dir(config: Config) -> Iterator[Path]:
         return
     with private_folder("work") as folder:
         yield folder
+
+
+def _set_damaged_aside(folder: Path) -> None:
+    """Remove what an earlier call kept of a step where it is not as it was written."""
+    for path in folder.glob(f"*{ENDING}"):
+        if not is_whole(path):
+            LOGGER.warning("%s is damaged: the step is repeated", path)
+            shutil.rmtree(folder)
+            return
 
 
 def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:

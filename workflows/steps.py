@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bids_app.workflows.handed_on import ENDING, checksum_of, read_handed_on, write_handed_on
 from nipype.interfaces.base import (
     BaseInterface,
     BaseInterfaceInputSpec,
@@ -31,11 +31,9 @@ from threadpoolctl import threadpool_limits
 
 from bids_app.config import Config
 from bids_app.errors import MusencError
-from bids_app.files import sha256_of_file
 from bids_app.limits import out_of_memory, ran_out_of_memory
 from bids_app.log import log_to, set_up_logging
 
-HANDED_ON = ".handed-on.pkl"
 FOLDER = "folder"
 
 NOT_HASHED = ("n_threads", "device", "cache_dir", "progress")
@@ -211,9 +209,8 @@ class Step(BaseInterface):
             given[FOLDER] = Path(runtime.cwd)
         with threadpool_limits(limits=self.options["blas_threads"], user_api="blas"):
             found = self.function(**{name: handed_on(value) for name, value in given.items()})
-        self._out = str(Path(runtime.cwd) / f"{self.function.__name__}{HANDED_ON}")
-        with Path(self._out).open("wb") as stream:
-            pickle.dump(found, stream, protocol=5)
+        path = Path(runtime.cwd) / f"{self.function.__name__}{ENDING}"
+        self._out = str(write_handed_on(path, found))
         return runtime
 
     def _list_outputs(self) -> dict[str, Any]:
@@ -250,10 +247,9 @@ def handed_on(value: Any) -> Any:
     """What an earlier step returned, where `value` is its file, or a list of such files."""
     if isinstance(value, list):
         return [handed_on(one) for one in value]
-    if not (isinstance(value, str) and value.endswith(HANDED_ON)):
+    if not (isinstance(value, str) and value.endswith(ENDING)):
         return value
-    with Path(value).open("rb") as stream:
-        return pickle.load(stream)
+    return read_handed_on(Path(value))
 
 
 def fingerprint(value: Any) -> str:
@@ -263,8 +259,8 @@ def fingerprint(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """The content of a value in lists and texts."""
-    if isinstance(value, str) and value.endswith(HANDED_ON):
-        return sha256_of_file(Path(value))
+    if isinstance(value, str) and value.endswith(ENDING):
+        return checksum_of(Path(value))
     if isinstance(value, np.ndarray):
         return value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):

@@ -23,7 +23,7 @@ from scipy import fft, linalg, stats
 
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
-from bids_app.encoding.responses import check_responses, standardize
+from bids_app.encoding.responses import Responses, check_responses, standardize
 from bids_app.errors import check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import SIGNIFICANCE
@@ -71,9 +71,7 @@ class NoiseClasses:
     power: tuple[FloatArray, ...]
     _likelihoods: tuple[_Likelihood, ...]
 
-    def likelihoods(
-        self, plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]
-    ) -> NDArray[np.float32]:
+    def likelihoods(self, plan: EncodingPlan, responses: Responses) -> NDArray[np.float32]:
         """Restricted likelihood of each class at each vertex, the largest being 1.
 
         Parameters
@@ -100,7 +98,8 @@ class NoiseClasses:
 def posterior(likelihoods: NDArray[np.float32], prior: FloatArray) -> NDArray[np.float32]:
     """Probability of each class at each vertex, (n_vertices, n_classes)."""
     joint = likelihoods * prior.astype(np.float32)
-    return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+    joint /= joint.sum(axis=1, keepdims=True)
+    return np.asarray(joint)
 
 
 def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
@@ -403,7 +402,7 @@ def upper_scale(z: FloatArray) -> float:
 
 def noise_null(
     plan: EncodingPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     *,
     filters: Sequence[NDArray[np.floating]] | None = None,
     n_series: int = N_SERIES,
@@ -415,7 +414,7 @@ def noise_null(
     ----------
     plan : EncodingPlan
         Of any layer.
-    responses : list of ndarray, each (n_times, n_vertices)
+    responses : list of ndarray or Chosen, each (n_times, n_vertices)
         As given to :func:`bids_app.encoding.fit_encoding`.
     filters : list of ndarray, each (n_times, n_volumes), optional
         As in :func:`noise_classes`.
@@ -466,7 +465,7 @@ def noise_null(
 def _noise(
     plan: EncodingPlan,
     classes: NoiseClasses,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     weights: NDArray[np.float32],
 ) -> Noise:
     """Probabilities of the classes, and what their spectra lack."""

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import Resolution, run_segments
-from bids_app.encoding.responses import check_responses, response_coefficients, standardize
+from bids_app.encoding.responses import (
+    Responses,
+    check_responses,
+    response_coefficients,
+    standardize,
+)
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import UsageError, check_shape
 from bids_app.seeds import random_phases
@@ -169,7 +174,7 @@ def segment_labels(plan: EncodingPlan, checksums: Sequence[str] | None) -> list[
 
 def phase_null(
     plan: EncodingPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     alpha: NDArray[np.float64],
     *,
     mean_r: NDArray[np.float64] | None = None,
@@ -188,7 +193,7 @@ def phase_null(
     ----------
     plan : EncodingPlan
         Stimulus side.
-    responses : list of ndarray, each (n_times, n_vertices)
+    responses : list of ndarray or Chosen, each (n_times, n_vertices)
         As given to :func:`fit_encoding`.
     alpha : ndarray, shape (n_folds, n_vertices)
         Penalties of the observed fit (``EncodingResult.alpha``).
@@ -238,7 +243,7 @@ def phase_null(
         raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
     n_vertices = check_responses(plan, responses)
     chosen = penalty_indices(plan, alpha, n_vertices)
-    usable = ~np.isnan(alpha).any(axis=0)
+    usable = np.asarray(~np.isnan(alpha).any(axis=0))
     labels = segment_labels(plan, checksums)
     draws = np.empty((n_draws, n_vertices), dtype=np.float32)
     for start in range(0, n_vertices, GROUP):
@@ -256,14 +261,21 @@ def phase_null(
     draws[:, ~usable] = np.nan
     observed = np.full(n_vertices, np.nan) if mean_r is None else np.asarray(mean_r, float)
     divisor = np.ones(n_vertices) if scale is None else np.asarray(scale, float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        exceed = (draws >= observed).sum(axis=0)
-        scaled = draws / divisor
-    any_left = usable & np.isfinite(scaled).all(axis=0)
-    max_null = scaled[:, any_left].max(axis=1, initial=-np.inf).astype(np.float64)
+    sd, exceed = np.empty(n_vertices), np.empty(n_vertices, dtype=np.intp)
+    any_left, max_null = usable.copy(), np.full(n_draws, -np.inf)
+    for start in range(0, n_vertices, GROUP):
+        columns = slice(start, min(start + GROUP, n_vertices))
+        own = draws[:, columns]
+        sd[columns] = np.sqrt((own.astype(np.float64) ** 2).mean(axis=0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            exceed[columns] = (own >= observed[columns]).sum(axis=0)
+            scaled = own / divisor[columns]
+        any_left[columns] &= np.isfinite(scaled).all(axis=0)
+        highest = scaled[:, any_left[columns]].max(axis=1, initial=-np.inf)
+        np.maximum(max_null, highest, out=max_null)
     return PhaseNull(
         draws=draws,
-        sd=np.sqrt((draws.astype(np.float64) ** 2).mean(axis=0)),
+        sd=sd,
         p=np.where(np.isnan(observed) | ~usable, np.nan, (1 + exceed) / (1 + n_draws)),
         max_null=max_null,
         p_max=pareto_tail_p(np.where(any_left, observed / divisor, np.nan), max_null),

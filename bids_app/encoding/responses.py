@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,36 @@ from bids_app.errors import check_shape
 _CONSTANT = 1e-10
 
 
-def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]]) -> int:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Responses of some vertices, which are taken from all only where they are looked at.
+
+    Attributes
+    ----------
+    values : array of shape (n_times, n_all)
+        May be mapped from a file.
+    vertices : array of shape (n_vertices,), int
+        Numbers of those that count.
+    """
+
+    values: NDArray[np.floating]
+    vertices: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Times and vertices."""
+        return len(self.values), self.vertices.size
+
+    def __getitem__(self, part: tuple[slice, Any]) -> NDArray[np.floating]:
+        rows, columns = part
+        return np.asarray(self.values[rows, self.vertices[columns]])
+
+
+Responses = Sequence[NDArray[np.floating] | Chosen]
+"""One array of shape (n_times, n_vertices) per presentation."""
+
+
+def check_responses(plan: EncodingPlan, responses: Responses) -> int:
     """Check the responses' shapes against a plan and return the number of vertices.
 
     Raises
@@ -31,7 +61,7 @@ def check_responses(plan: EncodingPlan, responses: Sequence[NDArray[np.floating]
 
 
 def standardize(
-    plan: EncodingPlan, responses: Sequence[NDArray[np.floating]], columns: slice
+    plan: EncodingPlan, responses: Responses, columns: slice
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Responses at the kept rows, z-scored within every segment.
 
@@ -39,8 +69,8 @@ def standardize(
     ----------
     plan : EncodingPlan
         Stimulus side.
-    responses : list of ndarray, each (n_times, n_vertices)
-        One array per presentation.
+    responses : list of ndarray or Chosen, each (n_times, n_vertices)
+        One per presentation.
     columns : slice
         Vertices.
 

@@ -15,7 +15,13 @@ from bids_app.encoding.nulls import gaussian_p
 from bids_app.encoding.phases import refit_draws
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import held_out_statistics, run_tasks
-from bids_app.encoding.responses import check_responses, response_coefficients, standardize
+from bids_app.encoding.responses import (
+    Chosen,
+    Responses,
+    check_responses,
+    response_coefficients,
+    standardize,
+)
 from bids_app.encoding.weights import penalty_indices
 from bids_app.errors import UsageError, check_shape
 from bids_app.statistics import benjamini_hochberg, fisher_mean
@@ -154,7 +160,7 @@ def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[ND
 
 def _choose_block(
     plan: EncodingPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     columns: slice,
     selection: str,
     coefficients: NDArray[Any],
@@ -169,7 +175,7 @@ def _choose_block(
 
 def _choose_penalties(
     plan: EncodingPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     columns: slice,
     selection: str,
     n_threads: int,
@@ -203,7 +209,7 @@ def _check_options(selection: str, null: str) -> None:
 
 def fit_encoding(
     plan: EncodingPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     *,
     training: Sequence[NDArray[np.floating]] | None = None,
     selection: Literal["r", "sse"] = "r",
@@ -222,8 +228,8 @@ def fit_encoding(
     ----------
     plan : EncodingPlan
         Stimulus side.
-    responses : list of ndarray, each (n_times, n_vertices)
-        One array per presentation, on the rows of the plan's Gram matrix and uncropped. Cropping
+    responses : list of ndarray or Chosen, each (n_times, n_vertices)
+        One per presentation, on the rows of the plan's Gram matrix and uncropped. Cropping
         and z-scoring within stimulus happen here.
     training : list of ndarray, each (n_times, n_vertices), optional
         Responses that choose the penalties and train the models, where these are not the scored
@@ -266,12 +272,12 @@ def fit_encoding(
     ((3, 2), [True, False], [True, False])
     """
     _check_options(selection, null)
-    responses = [np.asarray(response) for response in responses]
+    responses = [y if isinstance(y, Chosen) else np.asarray(y) for y in responses]
     n_vertices = check_responses(plan, responses)
     sd = _StandardDeviation(plan, null, seed, n_threads)
     if null == "noise" and training is None:
         sd.noise_of(responses, noise, selection)
-    trained = responses
+    trained: Responses = responses
     if training is not None:
         trained = _checked_training(plan, training, n_vertices, null)
     found = []
@@ -322,9 +328,7 @@ class _StandardDeviation:
         self._simulated: EncodingResult | None = None
         self._scale = 1.0
 
-    def noise_of(
-        self, responses: Sequence[NDArray[np.floating]], noise: NoiseNull | None, selection: Any
-    ) -> None:
+    def noise_of(self, responses: Responses, noise: NoiseNull | None, selection: Any) -> None:
         """Take the noise of the vertices, and fit the simulated series."""
         plan = self._plan
         if noise is None:

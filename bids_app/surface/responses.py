@@ -39,6 +39,7 @@ def clean_responses(
     *,
     n_dummy: int = 0,
     block: int = 4096,
+    out: NDArray[np.float32] | None = None,
 ) -> CleanedResponses:
     """Regress confounds and slow drift out of every vertex, in one projection over the run.
 
@@ -55,6 +56,8 @@ def clean_responses(
         Volumes at the start that take no part and come back as NaN.
     block : int
         Vertices worked on at a time; does not change the result.
+    out : array of shape (n_times, n_vertices), float32, optional
+        Where the responses go; may be `bold`, which is then lost.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def clean_responses(
             wanted="more volumes than regressors",
             remedy="choose a smaller set of confounds with --confounds",
         )
-    values = np.full((n_times, n_vertices), np.nan, dtype=np.float32)
+    values = np.empty((n_times, n_vertices), dtype=np.float32) if out is None else out
     degenerate = np.ones(n_vertices, dtype=bool)
     for start in range(0, n_vertices, block):
         part = slice(start, min(start + block, n_vertices))
@@ -87,6 +90,7 @@ def clean_responses(
         residual[:, bad] = np.nan
         values[n_dummy:, part] = residual
         degenerate[part] = bad
+    values[:n_dummy] = np.nan
     return CleanedResponses(values, degenerate, rank, n_kept - rank)
 
 

@@ -15,6 +15,7 @@ from bids_app.surface.mesh import vertex_areas
 FloatArray = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-9
+# Rows smoothed together; does not change the result.
 _BLOCK = 32
 
 
@@ -63,10 +64,37 @@ def smooth_surface(
     ----------
     Chung et al. 2005, NeuroImage 25 (heat kernel smoothing); Pinkall & Polthier 1993 (cotangents).
     """
-    points, triangles, inside = _checked(vertices, faces, mask)
     result = np.array(values, dtype=np.float64)
-    n_vertices = len(points)
-    check_shape("values", result, *result.shape[:-1], n_vertices)
+    check_shape("values", result, *result.shape[:-1], len(np.asarray(vertices)))
+    rows = result.reshape(-1, result.shape[-1])
+    smooth_rows(rows, vertices, faces, fwhm, mask=mask)
+    return rows.reshape(result.shape)
+
+
+def smooth_rows(
+    rows: npt.NDArray[np.floating],
+    vertices: npt.ArrayLike,
+    faces: npt.ArrayLike,
+    fwhm: float,
+    *,
+    mask: npt.ArrayLike | None = None,
+) -> None:
+    """As `smooth_surface`, in the place of the values and in their precision.
+
+    Parameters
+    ----------
+    rows : (n_rows, n_vertices) array
+        Is changed. The work is done in double precision, some rows at a time.
+    vertices, faces, fwhm, mask
+        As for `smooth_surface`.
+
+    Raises
+    ------
+    UsageError, BadDataError
+        As `smooth_surface`.
+    """
+    points, triangles, inside = _checked(vertices, faces, mask)
+    check_shape("values", rows, len(rows), len(points))
     if not math.isfinite(fwhm) or fwhm < 0:
         raise UsageError(
             "The smoothing width is not a length.",
@@ -74,14 +102,19 @@ def smooth_surface(
             found=fwhm,
             wanted="millimeters, 0 or more",
         )
-    rows = result.reshape(-1, n_vertices)
-    finite = np.isfinite(rows)
-    complete = finite[:, inside].any(axis=1)
-    inside &= finite[complete].all(axis=0)
-    if fwhm > 0 and complete.any() and inside.any():
-        smoothed = _diffuse(rows[np.ix_(complete, inside)].T, points, triangles, inside, fwhm)
-        rows[np.ix_(complete, inside)] = smoothed.T
-    return rows.reshape(result.shape)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
+    complete = np.concatenate(
+        [np.isfinite(rows[block][:, inside]).any(axis=1) for block in blocks] or [[]]
+    ).astype(bool)
+    for block in blocks:
+        inside &= np.isfinite(rows[block][complete[block]]).all(axis=0)
+    chosen = np.flatnonzero(complete)
+    if fwhm == 0 or not chosen.size or not inside.any():
+        return
+    diffusion = _Diffusion(points, triangles, inside, fwhm)
+    for start in range(0, chosen.size, _BLOCK):
+        part = np.ix_(chosen[start : start + _BLOCK], inside)
+        rows[part] = diffusion.apply(np.asarray(rows[part].T, dtype=np.float64)).T
 
 
 def _checked(
@@ -104,25 +137,47 @@ def _checked(
     return points, triangles, inside
 
 
-def _diffuse(
-    columns: FloatArray,
-    points: FloatArray,
-    triangles: npt.NDArray[np.int64],
-    inside: npt.NDArray[np.bool_],
-    fwhm: float,
-) -> FloatArray:
-    """exp(-t M^-1 L) times the columns, on the part of the mesh that is inside."""
-    number = np.cumsum(inside) - 1
-    kept = number[triangles[inside[triangles].all(axis=1)]]
-    points = points[inside]
-    areas = vertex_areas(points, kept.astype(np.int32))
-    # Vertices without a triangle have nobody to share with: any area will do.
-    areas[areas <= 0] = 1.0
-    root = np.sqrt(areas)[:, None]
-    scale = sparse.diags(1.0 / root[:, 0])
-    operator = (scale @ cotangent_laplacian(points, kept) @ scale).tocsr()
-    time = fwhm**2 / (16 * math.log(2))
-    return np.asarray(_exponential(operator, root * columns, time) / root)
+class _Diffusion:
+    """exp(-t M^-1 L) on the part of a mesh that is inside."""
+
+    def __init__(
+        self,
+        points: FloatArray,
+        triangles: npt.NDArray[np.int64],
+        inside: npt.NDArray[np.bool_],
+        fwhm: float,
+    ) -> None:
+        number = np.cumsum(inside) - 1
+        kept = number[triangles[inside[triangles].all(axis=1)]]
+        points = points[inside]
+        areas = vertex_areas(points, kept.astype(np.int32))
+        # Vertices without a triangle have nobody to share with: any area will do.
+        areas[areas <= 0] = 1.0
+        self._root = np.sqrt(areas)[:, None]
+        scale = sparse.diags(1.0 / self._root[:, 0])
+        operator = (scale @ cotangent_laplacian(points, kept) @ scale).tocsr()
+        time = fwhm**2 / (16 * math.log(2))
+        # Gershgorin: no eigenvalue lies above the largest absolute row sum.
+        top = float(abs(operator).sum(axis=1).max())
+        self._coefficients = _chebyshev(time * top / 2)
+        if self._coefficients.size:
+            self._shifted = (operator * (2 / top) - sparse.identity(operator.shape[0])).tocsr()
+
+    def apply(self, columns: FloatArray) -> FloatArray:
+        """Of values (n_inside, n), by a Chebyshev series; the spectrum must not be negative."""
+        coefficients = self._coefficients
+        before = np.ascontiguousarray(self._root * columns)
+        if not coefficients.size:
+            return before / self._root
+        current = self._shifted @ before
+        total = coefficients[0] * before + coefficients[1] * current
+        for coefficient in coefficients[2:]:
+            following = self._shifted @ current
+            following *= 2
+            following -= before
+            before, current = current, following
+            total += coefficient * current
+        return np.asarray(total / self._root)
 
 
 def cotangent_laplacian(vertices: FloatArray, faces: npt.NDArray[np.integer]) -> sparse.csr_matrix:
@@ -157,13 +212,10 @@ def cotangent_laplacian(vertices: FloatArray, faces: npt.NDArray[np.integer]) ->
     return (sparse.diags(diagonal) - off_diagonal).tocsr()
 
 
-def _exponential(operator: sparse.csr_matrix, columns: FloatArray, time: float) -> FloatArray:
-    """exp(-time * operator) @ columns by a Chebyshev series; the spectrum must not be negative."""
-    # Gershgorin: no eigenvalue lies above the largest absolute row sum.
-    top = float(abs(operator).sum(axis=1).max())
-    half = time * top / 2
+def _chebyshev(half: float) -> FloatArray:
+    """Coefficients of exp on a spectrum of twice this width; none where it has no width."""
     if half == 0:
-        return columns
+        return np.empty(0)
     order = np.arange(int(8 * math.sqrt(half) + half) + 30)
     coefficients = 2.0 * (-1.0) ** order * ive(order, half)
     coefficients[0] /= 2
@@ -171,18 +223,4 @@ def _exponential(operator: sparse.csr_matrix, columns: FloatArray, time: float) 
     coefficients = coefficients[: max(last, 1) + 1]
     # The value at eigenvalue 0 (constants) is exactly 1.
     coefficients /= np.sum(coefficients * (-1.0) ** np.arange(coefficients.size))
-    shifted = (operator * (2 / top) - sparse.identity(operator.shape[0])).tocsr()
-    result = np.empty_like(columns)
-    for start in range(0, columns.shape[1], _BLOCK):
-        block = slice(start, start + _BLOCK)
-        before = np.ascontiguousarray(columns[:, block])
-        current = shifted @ before
-        total = coefficients[0] * before + coefficients[1] * current
-        for coefficient in coefficients[2:]:
-            following = shifted @ current
-            following *= 2
-            following -= before
-            before, current = current, following
-            total += coefficient * current
-        result[:, block] = total
-    return result
+    return np.asarray(coefficients)

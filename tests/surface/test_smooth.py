@@ -10,7 +10,7 @@ from icosahedron import icosahedral_mesh
 from scipy.linalg import expm
 
 from bids_app.surface.mesh import load_mesh, vertex_areas
-from bids_app.surface.smooth import cotangent_laplacian, smooth_surface
+from bids_app.surface.smooth import cotangent_laplacian, smooth_rows, smooth_surface
 
 
 def plane(n=61, spacing=1.0, jitter=0.0, seed=0):
@@ -153,3 +153,17 @@ def test_bad_input(change, message):
     arguments = {"values": np.zeros(25), "vertices": points, "faces": faces, "fwhm": 2.0}
     with pytest.raises(ValueError, match=message):
         smooth_surface(**(arguments | change))
+
+
+def test_rows_are_smoothed_in_their_place_and_one_by_one_as_together():
+    points, faces = plane(6)
+    values = np.random.default_rng(3).standard_normal((70, 36)).astype(np.float32)
+    values[4] = np.nan
+    mask = np.arange(36) != 5
+    expected = smooth_surface(values, points, faces, 2.0, mask=mask).astype(np.float32)
+    rows = np.hstack([values, values])
+    smooth_rows(rows[:, :36], points, faces, 2.0, mask=mask)
+    np.testing.assert_array_equal(rows, np.hstack([expected, values]))
+    for row, wanted in zip(values[[3, 40]], expected[[3, 40]], strict=True):
+        alone = smooth_surface(row, points, faces, 2.0, mask=mask)
+        np.testing.assert_array_equal(alone.astype(np.float32), wanted)

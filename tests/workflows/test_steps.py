@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bids_app.workflows.handed_on import ENDING
 from bids_app.workflows.running import _read_crash, raise_failure, run_workflow
-from bids_app.workflows.steps import HANDED_ON, connect_by_name, fingerprint, handed_on, step
+from bids_app.workflows.steps import connect_all, connect_by_name, fingerprint, handed_on, step
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 from worked_examples import import_example
@@ -76,7 +77,7 @@ def test_contents_are_handed_on_one_by_one_and_in_lists(config, tmp_path):
     workflow.connect([(first, gather, [("out", "in1")]), (second, gather, [("out", "in2")])])
     workflow.connect(gather, "out", add, "courses")
     done = {node.name: node.result.outputs for node in workflow.run().nodes}
-    assert done["draw2"].out.endswith(HANDED_ON)
+    assert done["draw2"].out.endswith(ENDING)
     assert handed_on(done["total"].out) == 64.0 + 3 * 64.0
 
 
@@ -116,6 +117,32 @@ def test_a_kept_result_stands_only_while_the_content_behind_it_does(config, tmp_
     assert run(other, rests_on="b") == ["total"]
 
 
+def test_a_kept_result_that_was_damaged_is_computed_again(config, tmp_path, caplog):
+    config = replace(config, running=replace(config.running, work_dir=tmp_path / "work"))
+
+    def run():
+        CALLS.clear()
+        one, add = step(draw, config, "one", n_times=4), step(total, config, "sum")
+        workflow = in_folder(tmp_path)
+        connect_all(workflow, [one], add, "courses")
+        assert run_workflow(workflow, config, "run") == []
+        return handed_on(str(file_of("sum"))), list(CALLS)
+
+    def file_of(name):
+        (path,) = (tmp_path / "work" / "w" / name).glob(f"*{ENDING}")
+        return path
+
+    assert run() == (6 * 64.0, ["draw", "total"])
+    assert run() == (6 * 64.0, [])
+    for name, again in (("one", ["draw"]), ("sum", ["total"])):
+        content = bytearray(file_of(name).read_bytes())
+        content[len(content) // 2] ^= 4
+        file_of(name).write_bytes(content)
+        assert run() == (6 * 64.0, again)
+        assert "is damaged: the step is repeated" in caplog.text
+        caplog.clear()
+
+
 def test_a_step_survives_the_way_to_another_process(config):
     node = step(draw, config, n_times=3, who="01", fresh=True)
     other = pickle.loads(pickle.dumps(node))
@@ -125,7 +152,7 @@ def test_a_step_survives_the_way_to_another_process(config):
 
 
 def test_fingerprints_tell_contents_apart(tmp_path):
-    file = tmp_path / f"x{HANDED_ON}"
+    file = tmp_path / f"x{ENDING}"
     file.write_bytes(b"one")
     before = fingerprint([str(file)])
     file.write_bytes(b"two")

@@ -14,7 +14,7 @@ from bids_app.inputs.files import need_content
 from bids_app.inputs.records import BoldRun
 from bids_app.loading import load_volume
 from bids_app.resources import fslr_spheres
-from bids_app.surface.gifti import read_gifti, read_surface
+from bids_app.surface.gifti import read_rows, read_surface
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.painted import read_parcels, regions_of
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
@@ -68,7 +68,9 @@ def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
     )
     sides = np.split(bold, 2, axis=1)
     files = (run.bold_left, run.bold_right or run.bold_left)
-    if np.array_equal(sides[0], sides[1], equal_nan=True) and _varies(sides[0]):
+    rows = zip(*sides, strict=True)
+    same = all(np.array_equal(left, right, equal_nan=True) for left, right in rows)
+    if same and _varies(sides[0]):
         raise BadDataError(
             "Both hemispheres of a run hold the same values.",
             where=files[1],
@@ -148,29 +150,26 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
         wanted = "a complete NIfTI series"
         with reading(run.bold_left, "A BOLD volume cannot be read.", wanted=wanted):
             return np.asarray(volume_on_template(load_volume(run.bold_left), mesh, surfaces))
-    left, right = read_gifti(run.bold_left), read_gifti(run.bold_right)
-    if len(left) != run.n_volumes - len(run.censored):
+    n_volumes = run.n_volumes - len(run.censored)
+    bold = np.empty((n_volumes, mesh.n_vertices), dtype=np.float32)
+    n_left, n_right = (
+        read_rows(path, side)
+        for path, side in zip((run.bold_left, run.bold_right), mesh.split(bold), strict=True)
+    )
+    if n_left != n_volumes:
         raise BadDataError(
             "The BOLD holds another number of volumes than its header says.",
             where=run.bold_left,
-            found=f"{len(left)} volumes",
-            wanted=f"{run.n_volumes - len(run.censored)}",
+            found=f"{n_left} volumes",
+            wanted=f"{n_volumes}",
             remedy="copy the files again, or run fMRIPrep again for this run",
         )
-    if len(left) != len(right):
+    if n_left != n_right:
         raise BadDataError(
             "The hemispheres differ in length.",
             where=run.label,
-            found=f"{len(left)} volumes left, {len(right)} right",
+            found=f"{n_left} volumes left, {n_right} right",
             remedy="run fMRIPrep again for this run",
-        )
-    bold = np.hstack([left, right])
-    if bold.shape[1] != mesh.n_vertices:
-        raise BadDataError(
-            "The BOLD is on another mesh.",
-            where=run.label,
-            found=f"{bold.shape[1]} vertices",
-            wanted=f"{mesh.n_vertices} ({mesh.space})",
         )
     return bold
 

@@ -14,6 +14,7 @@ from bids_app.analyses.participant.responses import Block
 from bids_app.bands import HighPass
 from bids_app.config import Model, Statistics
 from bids_app.encoding import (
+    Chosen,
     EncodingPlan,
     EncodingResult,
     FeatureSimilarity,
@@ -34,6 +35,7 @@ from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 LOGGER = logging.getLogger("bids_app.analyses")
 SIMILARITY_DRAWS = 200
 SHORT = 20  # samples of a piece: p has not been measured with fewer (docs/encoding.md)
+COLUMNS = 4096  # vertices looked at together
 SHORT_PHASES = 60  # with fewer p by refits under random phases is too small
 
 
@@ -187,7 +189,8 @@ def fit_layers(
     check_checksums(labels, checksums)
     side = StimulusSide(grams, labels, [block.times for block in blocks], tr, model, high_pass)
     usable = _usable_vertices(blocks)
-    responses = [block.values[:, usable] for block in blocks]
+    vertices = np.flatnonzero(usable)
+    responses = [Chosen(block.values, vertices) for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     refits = None
     if null == "phase":
@@ -268,7 +271,7 @@ class _PhaseRefits:
         self._observed: list[NDArray[np.float64]] = []
 
     def test(
-        self, plan: EncodingPlan, responses: Sequence[NDArray[Any]], result: EncodingResult
+        self, plan: EncodingPlan, responses: Sequence[Chosen], result: EncodingResult
     ) -> EncodingResult:
         """The result with the standard deviation, p and q of the refits."""
         null = phase_null(
@@ -298,7 +301,7 @@ class _LayerAverageNull:
     N_VERTICES = 64
     N_DRAWS = 40
 
-    def __init__(self, responses: Sequence[NDArray[np.float32]], seed: int) -> None:
+    def __init__(self, responses: Sequence[Chosen], seed: int) -> None:
         n_vertices = responses[0].shape[1]
         size = min(self.N_VERTICES, n_vertices)
         chosen = generator(seed, "vertices of the layer average").choice(
@@ -400,10 +403,13 @@ def short_warnings(plan: EncodingPlan, null: str) -> list[str]:
 
 def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
     """Vertices with a finite, varying response in every presentation, (n_vertices,)."""
-    return np.all(
-        [np.isfinite(b.values).all(axis=0) & (np.ptp(b.values, axis=0) > 0) for b in blocks],
-        axis=0,
-    )
+    usable = np.ones(blocks[0].values.shape[1], dtype=bool)
+    for block in blocks:
+        for start in range(0, usable.size, COLUMNS):
+            values = block.values[:, start : start + COLUMNS]
+            varies = np.isfinite(values).all(axis=0) & (np.ptp(values, axis=0) > 0)
+            usable[start : start + COLUMNS] &= varies
+    return usable
 
 
 def _stack(

@@ -30,11 +30,13 @@ from bids_app.surface.cortex import cortex_vertices
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.responses import CleanedResponses, clean_responses, residual_matrix
-from bids_app.surface.smooth import smooth_surface
+from bids_app.surface.smooth import smooth_rows
 
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
 MAX_SILENT_SHARE = 0.3
 MEDIAL_WALL_SHARE = 0.09
+# Volumes, and vertices, worked on at a time; do not change the result.
+_ROWS, _COLUMNS = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -152,22 +154,40 @@ def regress_out(data: RunData, series: NDArray[np.floating]) -> CleanedResponses
 
     Censored volumes take no part and stay NaN.
     """
+    return _regress_out(data, series, np.empty(series.shape, dtype=np.float32))
+
+
+def _regress_out(
+    data: RunData, series: NDArray[np.floating], out: NDArray[np.float32]
+) -> CleanedResponses:
     run = data.run
     if not run.censored:
-        return clean_responses(series, data.confounds.values, data.drift, n_dummy=run.n_dummy)
+        return clean_responses(
+            series, data.confounds.values, data.drift, n_dummy=run.n_dummy, out=out
+        )
     rows = data.present
-    found = clean_responses(series[rows], data.confounds.values[rows], data.drift[rows])
-    values = np.full(series.shape, np.nan, dtype=np.float32)
-    values[rows] = found.values
-    return replace(found, values=values)
+    there = series[rows]
+    found = clean_responses(there, data.confounds.values[rows], data.drift[rows])
+    out[:] = np.nan
+    out[rows] = found.values
+    return replace(found, values=out)
 
 
 def clean(data: RunData) -> CleanedResponses:
-    """Cleaned responses: confounds and drift regressed out of every vertex, then smoothed."""
-    cleaned = regress_out(data, data.bold)
-    values, rows = cleaned.values, data.present
-    values[rows] = _smooth(values[rows], data, ~cleaned.degenerate)
-    return replace(cleaned, values=values)
+    """Cleaned responses: confounds and drift regressed out of every vertex, then smoothed.
+
+    They take the place of the BOLD in memory, which is lost.
+    """
+    cleaned = _regress_out(data, data.bold, data.bold)
+    rows = data.present
+    first, last = rows[0], rows[-1] + 1
+    if len(rows) == last - first:
+        _smooth(cleaned.values[first:last], data, ~cleaned.degenerate)
+    else:
+        present = cleaned.values[rows]
+        _smooth(present, data, ~cleaned.degenerate)
+        cleaned.values[rows] = present
+    return cleaned
 
 
 def percent_change(data: RunData) -> tuple[NDArray[np.float32], bool]:
@@ -184,31 +204,41 @@ def percent_change(data: RunData) -> tuple[NDArray[np.float32], bool]:
         Whether it is percent.
     """
     values = data.bold[data.run.n_dummy :]
-    mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    mean, sd = _moments(values)
     alive = np.isfinite(mean) & (sd > 0)
     percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > 2.0)
+    scale = np.ones(len(mean), dtype=np.float32)
     if percent:
         usable = alive & (mean > sd)
-        scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan)
-        values = values * scale.astype(np.float32)
+        scale = np.where(usable, 100.0 / np.where(usable, mean, 1.0), np.nan).astype(np.float32)
+    values = values * scale
     if data.smoothing > 0:
-        values = _smooth(values, data, alive & np.isfinite(values).all(axis=0))
+        alive &= np.isfinite(scale)
+        for start in range(0, len(values), _ROWS):
+            alive &= np.isfinite(values[start : start + _ROWS]).all(axis=0)
+        _smooth(values, data, alive)
     return values, percent
 
 
-def _smooth(
-    values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Smooth rows on both hemispheres; vertices that are not usable take no part."""
+def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every vertex, a range of vertices at a time."""
+    mean, sd = np.empty((2, values.shape[1]))
+    for start in range(0, values.shape[1], _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        mean[part] = values[:, part].mean(axis=0, dtype=np.float64)
+        sd[part] = values[:, part].std(axis=0, dtype=np.float64)
+    return mean, sd
+
+
+def _smooth(values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_]) -> None:
+    """Smooth rows on both hemispheres, in place; vertices that are not usable take no part."""
     if data.smoothing == 0:
-        return values
-    halves = [
-        smooth_surface(half, (hemi.white + hemi.pial) / 2, hemi.faces, data.smoothing, mask=inside)
-        for half, hemi, inside in zip(
-            data.mesh.split(values), data.mesh.hemispheres, data.mesh.split(usable), strict=True
-        )
-    ]
-    return np.hstack(halves).astype(np.float32)
+        return
+    for half, hemi, inside in zip(
+        data.mesh.split(values), data.mesh.hemispheres, data.mesh.split(usable), strict=True
+    ):
+        points = (hemi.white + hemi.pial) / 2
+        smooth_rows(half, points, hemi.faces, data.smoothing, mask=inside)
 
 
 @dataclass
@@ -373,9 +403,11 @@ def _cut(
             remedy="leave the run out with --exclude-run",
         )
     kept, times = rows[present], times[present]
+    whole = kept[-1] - kept[0] + 1 == len(kept)
+    values = responses[kept[0] : kept[-1] + 1] if whole else responses[kept]
     if isinstance(high_pass, Band):  # how the series came about is not known
-        return Block(presentation.stimulus, run.label, run.tr, times, responses[kept])
-    values, filtered = responses[kept], projection[kept - run.n_dummy]
+        return Block(presentation.stimulus, run.label, run.tr, times, values)
+    filtered = projection[kept - run.n_dummy]
     if not high_pass:
         line = drift_basis(len(kept), run.tr, high_pass)
         values = values - (line @ (line.T @ values)).astype(np.float32)
