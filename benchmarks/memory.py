@@ -45,7 +45,7 @@ def write_surfaces(folder: Path) -> None:
         for _ in range(2):
             edges = np.sort(np.vstack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]))
             pairs, number = np.unique(edges, axis=0, return_inverse=True)
-            middle = len(surfaces["sphere"]) + np.split(number.ravel(), 3)[0:3]
+            middle = [len(surfaces["sphere"]) + one for one in np.split(number.ravel(), 3)]
             for name, points in surfaces.items():
                 surfaces[name] = np.vstack([points, points[pairs].mean(axis=1)])
             a, b, c = faces.T

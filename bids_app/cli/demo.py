@@ -15,6 +15,7 @@ from bids_app.analyses.group.claims import told_claims
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, Statistics
 from bids_app.errors import UsageError
+from bids_app.inputs.tables import read_frame
 from bids_app.log import tell
 from bids_app.outputs import (
     EMOTION_LABEL,
@@ -159,8 +160,6 @@ planted, {predicted.sum() - hits} not
 
 def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> str:
     """How well came back what was planted about a scale: its effect on the brain, its layer."""
-    import pandas as pd
-
     from bids_app.features.vggish import LAYER_NAMES
     from bids_app.testing.ratings import scales_of
 
@@ -172,7 +171,7 @@ def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> st
     # Smoothing spreads effects beyond where they were planted.
     significant = known & (np.nan_to_num(p, nan=1.0) < 0.05)
     table = tree.group_table("scores.tsv", model=model, desc="ratings")
-    profile = pd.read_csv(table, sep="\t").query("scale == @scale").set_index("name")["r"]
+    profile = read_frame(table).query("scale == @scale").set_index("name")["r"]
     (layer,) = (made.layer for made in scales_of(truth.n_layers) if made.name == scale)
     # Of VGGish some layers are fitted, of other networks all.
     names = LAYER_NAMES if len(profile) < truth.n_layers else list(profile.index)

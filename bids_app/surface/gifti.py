@@ -72,8 +72,7 @@ def read_named(path: Path) -> Gifti:
         arrays = [np.asarray(array.data) for array in image.darrays]
         if any(array.shape != arrays[0].shape for array in arrays):
             raise ValueError(f"arrays of shapes {sorted({array.shape for array in arrays})}")
-        names = [str(array.meta.get("Name", "")) for array in image.darrays]
-        meta = {str(key): str(value) for key, value in image.meta.items()}
+        names, meta = _told(image)
     if not arrays:
         raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
     if len(arrays) == 1 and arrays[0].ndim == 2:
@@ -81,42 +80,41 @@ def read_named(path: Path) -> Gifti:
     return Gifti(np.stack(arrays).astype(np.float32, copy=False), names, meta)
 
 
-def read_rows(path: Path, rows: NDArray[np.float32]) -> int:
+def read_into(path: Path, rows: NDArray[np.float32]) -> tuple[tuple[int, int], Gifti]:
     """Read the data arrays of a GIFTI file into rows that are there, and nowhere else.
 
     Parameters
     ----------
     path : Path
     rows : array of shape (n_arrays, n_vertices)
-        Is filled. Arrays beyond it are counted only.
+        Is filled as far as the file is of this shape.
 
     Returns
     -------
-    int
-        Number of data arrays of the file.
+    shape : (int, int)
+        Of the file: arrays and vertices.
+    file : Gifti
+        With the rows as its values.
 
     Raises
     ------
     MissingInputError, BadDataError
-        As `read_gifti`, and if an array is not of that many vertices.
+        As `read_gifti`.
     """
     need_content(path, "A surface file is missing.")
-    n_read = 0
+    shape = (0, 0)
 
     def take(values: NDArray[Any]) -> None:
-        nonlocal n_read
+        nonlocal shape
         # All volumes in one array: vertices by times.
-        new = values.T if values.ndim == 2 else values[np.newaxis]
-        if new.shape[1:] != rows.shape[1:]:
-            raise BadDataError(
-                "A surface file is on another mesh.",
-                where=path,
-                found=f"{len(values)} vertices",
-                wanted=f"{rows.shape[1]}",
-            )
-        there = rows[n_read : n_read + len(new)]
-        there[:] = new[: len(there)]
-        n_read += len(new)
+        new = values.T if values.ndim == 2 else values.reshape(1, -1)
+        n_before, n_vertices = shape
+        if n_before and n_vertices != new.shape[1]:
+            raise ValueError(f"arrays of {n_vertices} and {new.shape[1]} vertices")
+        shape = n_before + len(new), new.shape[1]
+        if shape[1] == rows.shape[1]:
+            there = rows[n_before : shape[0]]
+            there[:] = new[: len(there)]
 
     with reading(
         path,
@@ -124,10 +122,16 @@ def read_rows(path: Path, rows: NDArray[np.float32]) -> int:
         wanted="a complete GIFTI file",
         remedy="fetch or write the file again",
     ):
-        load_gifti(path, each=take)
-    if not n_read:
+        image = load_gifti(path, each=take)
+    if not shape[0]:
         raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
-    return n_read
+    return shape, Gifti(rows, *_told(image))
+
+
+def _told(image: Any) -> tuple[list[str], dict[str, str]]:
+    """Names of the data arrays, and what a file says of itself."""
+    names = [str(array.meta.get("Name", "")) for array in image.darrays]
+    return names, {str(key): str(value) for key, value in image.meta.items()}
 
 
 def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 # What steps of one call hand to each other through its own work directory, as nipype does itself.
-MAY_PICKLE = ROOT / "workflows" / "steps.py"
+MAY_PICKLE = ROOT / "workflows" / "handed_on.py"
 SHORT = ("--crop", "4", "--delays", "2:6")  # the pieces are
 GUARD = """
 import sys
@@ -84,6 +84,9 @@ READERS = (
     *("nilearn.surface.load_surf_mesh", "scipy.io", "joblib.load"),
     *("pandas.read_pickle", "pandas.read_parquet", "pandas.read_feather", "pandas.read_excel"),
 )
+# Tables, of people and of the program's own: `read_frame` and `read_rows` there.
+TABLES = ROOT / "bids_app" / "inputs" / "tables.py"
+TABLE_READERS = ("pandas.read_csv", "pandas.read_table", "pandas.read_fwf", "pandas.read_json")
 LOADING_METHODS = (
     *("from_filename", "from_file_map", "from_stream", "from_bytes", "from_url"),
     *("read_array", "open_memmap"),
@@ -104,7 +107,7 @@ def _full_names(tree: ast.AST) -> dict[str, str]:
     return known
 
 
-def loads(text: str) -> list[str]:
+def loads(text: str, readers: tuple[str, ...] = READERS) -> list[str]:
     """Uses of the libraries' own readers in a module."""
     tree = ast.parse(text)
     known, found = _full_names(tree), []
@@ -122,7 +125,7 @@ def loads(text: str) -> list[str]:
             continue
         first, dot, rest = ast.unparse(node).partition(".")
         name = known.get(first, "") + dot + rest
-        reads = any(name == reader or name.startswith(f"{reader}.") for reader in READERS)
+        reads = any(name == reader or name.startswith(f"{reader}.") for reader in readers)
         method = isinstance(node, ast.Attribute) and node.attr in LOADING_METHODS
         if reads or (method and ast.unparse(node.value) != "int"):
             found.append(f"{node.lineno}: {ast.unparse(node)}")
@@ -132,6 +135,16 @@ def loads(text: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_loader_opens_arrays(path):
     assert path == LOADER or loads(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_reader_of_tables_opens_tables(path):
+    assert path in (TABLES, LOADER) or loads(path.read_text(), TABLE_READERS) == []
+
+
+def test_the_reader_of_tables_is_seen_to_open_tables():
+    assert loads(TABLES.read_text(), TABLE_READERS)
+    assert loads("from pandas import read_table as r\nr(x)", TABLE_READERS)
 
 
 def test_the_loader_is_seen_to_open_arrays():

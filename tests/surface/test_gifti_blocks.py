@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError
-from bids_app.surface.gifti import read_gifti, read_rows, write_gifti
+from bids_app.surface.gifti import read_gifti, read_into, read_named, write_gifti
 
 
 def written(path, data, **options):
@@ -27,10 +27,12 @@ def test_rows_are_read_into_what_is_there(tmp_path):
     data = np.random.default_rng(1).standard_normal((5, 40)).astype(np.float32)
     path = written(tmp_path / "a.func.gii", data)
     both = np.zeros((5, 80), dtype=np.float32)
-    assert read_rows(path, both[:, 40:]) == 5
+    shape, read = read_into(path, both[:, 40:])
+    assert (shape, read.names[4]) == ((5, 40), "volume 4")
+    assert read.meta == read_named(path).meta
     np.testing.assert_array_equal(both, np.hstack([np.zeros_like(data), read_gifti(path)]))
     few = np.zeros((3, 40), dtype=np.float32)
-    assert read_rows(path, few) == 5
+    assert read_into(path, few)[0] == (5, 40)
     np.testing.assert_array_equal(few, data[:3])
 
 
@@ -40,14 +42,15 @@ def test_all_volumes_in_one_array(tmp_path):
         nib.gifti.GiftiImage(darrays=[nib.gifti.GiftiDataArray(data)]), tmp_path / "a.func.gii"
     )
     rows = np.zeros((3, 4), dtype=np.float32)
-    assert read_rows(tmp_path / "a.func.gii", rows) == 3
+    assert read_into(tmp_path / "a.func.gii", rows)[0] == (3, 4)
     np.testing.assert_array_equal(rows, data.T)
 
 
-def test_another_mesh_and_no_data_are_named(tmp_path):
+def test_another_mesh_is_told_and_no_data_refused(tmp_path):
     path = written(tmp_path / "a.func.gii", np.ones((2, 7)))
-    with pytest.raises(BadDataError, match=r"another mesh.*\n.*a\.func\.gii\n.*7 vertices\n.*8"):
-        read_rows(path, np.zeros((2, 8), dtype=np.float32))
+    rows = np.zeros((2, 8), dtype=np.float32)
+    assert read_into(path, rows)[0] == (2, 7)
+    assert not rows.any()
     nib.save(nib.gifti.GiftiImage(), path)
     with pytest.raises(BadDataError, match="holds no data"):
-        read_rows(path, np.zeros((2, 7), dtype=np.float32))
+        read_into(path, np.zeros((2, 7), dtype=np.float32))

@@ -22,7 +22,7 @@ from bids_app.outputs import (
     parse_entities,
     sidecar_of,
 )
-from bids_app.surface.gifti import Gifti, read_named, title_of
+from bids_app.surface.gifti import Gifti, read_into, read_named, title_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,22 +182,27 @@ def read_maps(
         If a file cannot be read, says of itself that it is another one, is of another shape, holds
         infinity or nothing but NaN.
     """
-    halves: list[NDArray[np.float32]] = []
-    for path in hemispheres_of(left):
-        read = read_named(path)
-        values = read.values
-        wanted = (len(values) if n_arrays is None else n_arrays, N_VERTICES[space])
-        n_arrays = wanted[0]
-        if values.shape != wanted:
-            raise damaged(path, f"shape {values.shape}", f"{wanted}: maps and vertices of {space}")
+    n_vertices, both = N_VERTICES[space], None
+    for number, path in enumerate(hemispheres_of(left)):
+        read, shape = None, (0, 0)
+        if n_arrays is None:
+            read = read_named(path)
+            n_arrays, shape = len(read.values), read.values.shape
+        if both is None:
+            both = np.empty((n_arrays, 2 * n_vertices), dtype=np.float32)
+        values = both[:, number * n_vertices : (number + 1) * n_vertices]
+        if read is None:
+            shape, read = read_into(path, values)
+        if shape != values.shape:
+            raise damaged(path, f"shape {shape}", f"{values.shape}: maps and vertices of {space}")
+        if read.values is not values:
+            values[:] = read.values
         _check_identity(path, read)
         low, high = bounds
         if np.isinf(values).any() or (values < low).any() or (values > high).any():
             found = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
             raise damaged(path, found, f"finite values from {low:g} to {high:g}")
-        halves.append(values)
-    both = np.hstack(halves)
-    if not np.isfinite(both).any():
+    if both is None or not np.isfinite(both).any():
         raise damaged(left, "nothing but NaN", "finite values inside cortex")
     return both
 

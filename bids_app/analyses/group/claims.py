@@ -37,6 +37,7 @@ from bids_app.group.claims import (
     correct_together,
     decide,
 )
+from bids_app.inputs.tables import read_frame
 from bids_app.outputs import (
     ALIGNMENT_DESC,
     CLAIMS_DESC,
@@ -466,7 +467,7 @@ def _frame(files: GroupFiles, suffix: str, desc: str) -> pd.DataFrame:
     path = files.file(suffix, desc=desc)
     if not path.is_file():
         return pd.DataFrame()
-    return pd.read_csv(path, sep="\t", na_values="n/a")
+    return read_frame(path)
 
 
 def _row(one: Stated) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record
@@ -18,6 +17,7 @@ from bids_app.analyses.group.summaries import Again, MusicTest, Scaled, Summary
 from bids_app.errors import BadDataError
 from bids_app.group import gradient_weights
 from bids_app.group.claims import MUSIC, LevelTest
+from bids_app.inputs.tables import read_frame
 from bids_app.outputs import ALIGNMENT_DESC, OutputTree, labeled
 from bids_app.preference import curvature_weights, slope_weights
 
@@ -165,7 +165,7 @@ def earlier_alignment(tree: OutputTree, data: GroupData, label: str, reason: str
     if not (same_inputs(tree, data, desc) and numbers.is_file() and table.is_file()):
         return MusicAlignment(reason=reason)
     known = read_record(numbers, Group=dict)["Group"]
-    draws = pd.read_csv(table, sep="\t", na_values="n/a")
+    draws = read_frame(table)
     found = {}
     for measure, told in known.get("tests", {}).items():
         tests = {one["level"]: LevelTest.of(one) for one in told["tests"]}

@@ -14,7 +14,7 @@ from bids_app.inputs.files import need_content
 from bids_app.inputs.records import BoldRun
 from bids_app.loading import load_volume
 from bids_app.resources import fslr_spheres
-from bids_app.surface.gifti import read_rows, read_surface
+from bids_app.surface.gifti import read_into, read_surface
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.painted import read_parcels, regions_of
 from bids_app.surface.project import OwnSurfaces, read_cifti, volume_on_template
@@ -152,8 +152,8 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
             return np.asarray(volume_on_template(load_volume(run.bold_left), mesh, surfaces))
     n_volumes = run.n_volumes - len(run.censored)
     bold = np.empty((n_volumes, mesh.n_vertices), dtype=np.float32)
-    n_left, n_right = (
-        read_rows(path, side)
+    (n_left, on_left), (n_right, on_right) = (
+        read_into(path, side)[0]
         for path, side in zip((run.bold_left, run.bold_right), mesh.split(bold), strict=True)
     )
     if n_left != n_volumes:
@@ -170,6 +170,13 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
             where=run.label,
             found=f"{n_left} volumes left, {n_right} right",
             remedy="run fMRIPrep again for this run",
+        )
+    if (on_left, on_right) != (mesh.left.n_vertices, mesh.right.n_vertices):
+        raise BadDataError(
+            "The BOLD is on another mesh.",
+            where=run.label,
+            found=f"{on_left + on_right} vertices",
+            wanted=f"{mesh.n_vertices} ({mesh.space})",
         )
     return bold
 
