@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from bids_app.workflows.handed_on import ENDING, is_whole
 from bids_app.workflows.steps import Step
 from bids_app.workflows.worker_pool import WorkerPool
 from nipype.pipeline import plugins
@@ -25,6 +24,7 @@ from bids_app import errors
 from bids_app.config import Config, Running
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
+from bids_app.handed_on import ENDING, is_whole
 from bids_app.held import private_folder
 from bids_app.limits import memory_limit
 from bids_app.log import log_to

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bids_app.workflows.handed_on import ENDING, checksum_of, read_handed_on, write_handed_on
 from nipype.interfaces.base import (
     BaseInterface,
     BaseInterfaceInputSpec,
@@ -31,6 +30,7 @@ from threadpoolctl import threadpool_limits
 
 from bids_app.config import Config
 from bids_app.errors import MusencError
+from bids_app.handed_on import ENDING, checksum_of, read_handed_on, write_handed_on
 from bids_app.limits import out_of_memory, ran_out_of_memory
 from bids_app.log import log_to, set_up_logging
 

@@ -18,7 +18,7 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 # What steps of one call hand to each other through its own work directory, as nipype does itself.
-MAY_PICKLE = ROOT / "workflows" / "handed_on.py"
+MAY_PICKLE = ROOT / "bids_app" / "handed_on.py"
 SHORT = ("--crop", "4", "--delays", "2:6")  # the pieces are
 GUARD = """
 import sys

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bids_app.workflows.handed_on import ENDING
 from bids_app.workflows.running import _read_crash, raise_failure, run_workflow
 from bids_app.workflows.steps import connect_all, connect_by_name, fingerprint, handed_on, step
 from nipype.interfaces.utility import Merge
@@ -19,6 +18,7 @@ from worked_examples import import_example
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Config
 from bids_app.errors import TryAgainError
+from bids_app.handed_on import ENDING
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from bids_app.workflows.handed_on import (
+
+from bids_app.errors import BadDataError
+from bids_app.handed_on import (
     ENDING,
     checksum_of,
     is_whole,
     read_handed_on,
     write_handed_on,
 )
-
-from bids_app.errors import BadDataError
 
 
 @dataclass(frozen=True, eq=False)
