@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -15,7 +17,7 @@ import pytest
 import bids_app
 
 # What their `__init__` exports is public.
-PACKAGES = ("encoding",)
+PACKAGES = ("encoding", "group")
 # What they define is public.
 MODULES = ("bands", "encoding.joint", "seeds", "statistics")
 EXCEPTIONS: dict[str, str] = {}
@@ -89,9 +91,37 @@ def test_public_functions_are_found():
     assert {
         "bids_app.encoding.ridge.fit_encoding",
         "bids_app.encoding.joint.fit_joint",
+        "bids_app.group.isc.isc",
         "bids_app.statistics.fisher_z",
     } <= set(public)
     assert not any(name.rpartition(".")[2].startswith("_") for name in public)
+
+
+# Sphinx takes it for a substitution; a literal is in two backticks.
+BARS = re.compile(r"(?<![\w|`])\|\w+\|(?![\w|`^])")
+
+
+def _docstrings(source: str) -> Iterator[str]:
+    """Strings that stand by themselves: docstrings, and those of attributes."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+
+
+def _bars(source: str) -> list[str]:
+    texts = [re.sub(r"``.*?``", "", text, flags=re.S) for text in _docstrings(source)]
+    return [found for text in texts for found in BARS.findall(text)]
+
+
+def test_bars_in_docstrings_are_literals():
+    found = {name: bars for name, path in FILES.items() if (bars := _bars(path.read_text()))}
+    assert found == {}
+
+
+def test_bars_outside_of_literals_are_seen():
+    assert _bars('"""The largest |z|, and ``|t|``."""') == ["|z|"]
+    assert _bars('x = 1\n"A share (|sum|)."') == ["|sum|"]
+    assert _bars('"""``max |z|`` of a | b or E|My|^2"""') == []
 
 
 def test_a_wrong_example_is_seen(capsys):

@@ -32,7 +32,7 @@ class DifferenceResult:
     t : (n_vertices,) float64
         Of the slope; NaN where a participant has no value or all are the same.
     p : (n_vertices,) float64
-        Family-wise corrected over vertices by the largest |t|, two-sided.
+        Family-wise corrected over vertices by the largest ``|t|``, two-sided.
     p_uncorrected : (n_vertices,) float64
         By the same permutations.
     tfce, p_tfce : (n_vertices,) float64 or None
@@ -40,7 +40,7 @@ class DifferenceResult:
     degrees_of_freedom : int
         Of t.
     null_max : (n_permutations,) float64
-        Largest |t| of each permutation.
+        Largest ``|t|`` of each permutation.
     n_permutations : int
         Permutations used.
     exact : bool
@@ -230,7 +230,7 @@ class _Test:
     def draw(
         self, orders: NDArray[np.integer], scheme: str
     ) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
-        """Largest |t|, how often each vertex' own |t| is reached, largest enhanced |t|."""
+        """Largest ``|t|``, how often the ``|t|`` of each vertex is reached, largest TFCE."""
         null_max = np.empty(len(orders))
         null_tfce = np.full(len(orders), np.nan)
         exceed = np.zeros(self.t.size, dtype=np.int64)

@@ -75,7 +75,7 @@ class EncodingPlan:
     folds : tuple of Fold
         Outer folds with their inner splits.
     effective_rank : float
-        Participation ratio of the kernel's eigenvalues, tr(K)^2 / |K|^2.
+        Participation ratio of the kernel's eigenvalues, ``tr(K)^2 / |K|^2``.
     degrees_of_freedom : ndarray, shape (n_folds, n_alphas)
         Sum of eigenvalue / (eigenvalue + penalty) of every outer training set.
     ddof : int

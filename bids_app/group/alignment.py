@@ -126,6 +126,21 @@ def spin_alignment(
     Notes
     -----
     Alexander-Bloch et al. 2018, doi:10.1016/j.neuroimage.2018.05.070.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> mesh = load_mesh("fsaverage3")
+    >>> gradient = np.sin(np.vstack(mesh.spheres) / 15).sum(axis=1)
+    >>> everywhere = np.ones(mesh.n_vertices, dtype=bool)
+    >>> rng = np.random.default_rng(0)
+    >>> maps = rng.standard_normal((2, mesh.n_vertices))
+    >>> maps[0] += gradient
+    >>> result = spin_alignment(
+    ...     maps, gradient, everywhere, spheres=mesh.spheres, n_spins=199, seed=0
+    ... )
+    >>> (np.abs(result.r) > 0.5).tolist(), (result.p < 0.05).tolist(), result.null.shape
+    ([True, False], [True, False], (2, 199))
     """
     x, target, inside, given = _check(maps, gradient, mask, covariates, method)
     rotator = SphereRotator(_spheres(spheres, len(target)), inside)
@@ -178,6 +193,16 @@ def gradient_correlations(
     ------
     BadDataError, UsageError
         As for `spin_alignment`.
+
+    Examples
+    --------
+    >>> gradient = np.linspace(-1.0, 1.0, 50)
+    >>> maps = np.array([gradient**3, -gradient])
+    >>> everywhere = np.ones(50, dtype=bool)
+    >>> gradient_correlations(maps, gradient, everywhere).round(2).tolist()  # of ranks
+    [1.0, -1.0]
+    >>> gradient_correlations(maps, gradient, everywhere, method="pearson").round(2).tolist()
+    [0.92, -1.0]
     """
     x, target, inside, _ = _check(maps, gradient, mask, None, method)
     if method == "spearman":
@@ -206,6 +231,15 @@ def gradient_weights(
     ------
     BadDataError, UsageError
         As for `spin_alignment`.
+
+    Examples
+    --------
+    >>> gradient = np.linspace(-1.0, 1.0, 50) ** 3
+    >>> noisy = gradient + 0.1 * np.random.default_rng(0).standard_normal(50)
+    >>> weights = gradient_weights(gradient, np.ones(50, dtype=bool))
+    >>> ranks = np.arange(50.0)  # of the gradient
+    >>> np.allclose(weights @ noisy / noisy.std(), np.corrcoef(noisy, ranks)[0, 1])
+    True
     """
     _, target, inside, _ = _check(gradient, gradient, mask, None, method)
     if method == "spearman":
@@ -231,6 +265,11 @@ def two_sided_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> FloatArray:
     -------
     (n,) float64
         (1 + #{abs(null) >= abs(observed)}) / (1 + n_draws); NaN where the value is not finite.
+
+    Examples
+    --------
+    >>> two_sided_p([3.0, -1.0], [[0.5, -1.0, 2.0], [0.5, -1.0, 2.0]]).tolist()
+    [0.25, 0.75]
     """
     observed = np.asarray(observed, dtype=np.float64)
     null = np.asarray(null, dtype=np.float64)

@@ -40,7 +40,7 @@ class GroupAlignment:
     participants_z : (n_participants,) float64
         atanh(correlation) of each participant.
     t, t_p, df : float, float, int
-        One-sample t over participants, two-sided: do people agree, not is there alignment.
+        One-sample t over participants, two-sided. It tests agreement of people, not alignment.
     ci_low, ci_high : float
         Bootstrap interval over participants of the mean, back-transformed to a correlation.
     cohen_d : float
@@ -149,6 +149,22 @@ def group_alignment(
     BadDataError
         If partial correlations are asked for and the result has none, or a participant's
         correlation is undefined.
+
+    Examples
+    --------
+    >>> from bids_app.group import spin_alignment
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> mesh = load_mesh("fsaverage3")
+    >>> gradient = np.sin(np.vstack(mesh.spheres) / 15).sum(axis=1)
+    >>> everywhere = np.ones(mesh.n_vertices, dtype=bool)
+    >>> rng = np.random.default_rng(0)
+    >>> maps = gradient + 2 * rng.standard_normal((6, mesh.n_vertices))  # one per participant
+    >>> result = spin_alignment(
+    ...     maps, gradient, everywhere, spheres=mesh.spheres, n_spins=199, seed=0
+    ... )
+    >>> group = group_alignment(result, n_bootstrap=500, seed=0)
+    >>> group.p < 0.05, bool(group.ci_low < group.r < group.ci_high), group.df
+    (True, True, 5)
     """
     r, null = result.r, result.null
     if partial:
@@ -204,6 +220,23 @@ def omnibus_alignment(result: AlignmentResult) -> OmnibusAlignment:
     -------
     OmnibusAlignment
         The largest correlation, its p, and every map's p corrected over maps.
+
+    Examples
+    --------
+    >>> from bids_app.group import spin_alignment
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> mesh = load_mesh("fsaverage3")
+    >>> gradient = np.sin(np.vstack(mesh.spheres) / 15).sum(axis=1)
+    >>> everywhere = np.ones(mesh.n_vertices, dtype=bool)
+    >>> rng = np.random.default_rng(0)
+    >>> layers = rng.standard_normal((3, mesh.n_vertices))
+    >>> layers[1] -= gradient
+    >>> result = spin_alignment(
+    ...     layers, gradient, everywhere, spheres=mesh.spheres, n_spins=199, seed=0
+    ... )
+    >>> found = omnibus_alignment(result)
+    >>> found.index, found.p < 0.05, (found.p_corrected < 0.05).tolist()
+    (1, True, [False, True, False])
     """
     size = np.abs(result.r)
     null = np.nanmax(np.abs(result.null), axis=0)
@@ -235,6 +268,16 @@ def gradient_bins(
     ------
     BadDataError
         If shapes disagree or there are fewer vertices than bins.
+
+    Examples
+    --------
+    >>> gradient = np.linspace(0.0, 1.0, 100)
+    >>> maps = np.array([gradient, 1 - gradient])
+    >>> bins = gradient_bins(maps, gradient, np.ones(100, dtype=bool))
+    >>> bins.mean.shape, set(bins.count.tolist())
+    ((20, 2), {5})
+    >>> bins.mean[[0, -1]].round(2).tolist()  # lowest and highest bin, both layers
+    [[0.02, 0.98], [0.98, 0.02]]
     """
     maps = np.asarray(maps, dtype=np.float64)
     gradient = np.asarray(gradient, dtype=np.float64)

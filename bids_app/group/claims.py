@@ -262,7 +262,7 @@ def holds(*p: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def correct_together(
     observed: npt.ArrayLike, draws: npt.ArrayLike, sd: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Two-sided p of several claims, corrected by the largest |z| over draws that they share.
+    """Two-sided p of several claims, corrected by the largest ``|z|`` over draws that they share.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def correct_together(
     Returns
     -------
     (n_claims,) float64
-        (1 + #{max |z| >= |z|}) / (1 + n_draws); NaN where nothing was tested.
+        ``(1 + #{max |z| >= |z|}) / (1 + n_draws)``; NaN where nothing was tested.
 
     Raises
     ------

@@ -85,6 +85,21 @@ def cluster_table(
     ------
     BadDataError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> neighbors = sparse.diags([np.ones(5), np.ones(5)], [-1, 1])  # six vertices in a row
+    >>> found = cluster_table(
+    ...     [3.0, 4.0, -2.0, 0.1, 5.0, 0.2],
+    ...     [True, True, True, False, True, False],
+    ...     sparse.csr_matrix(neighbors),
+    ...     [2.0, 2.0, 2.0, 2.0, 3.0, 2.0],
+    ...     n_left=6,
+    ...     labels=[7, 7, 7, 8, 8, 8],
+    ...     label_names={7: "Heschl", 8: "insula"},
+    ... )
+    >>> [(one.n_vertices, one.area, one.peak_value, one.main_label) for one in found]
+    [(2, 4.0, 4.0, 'Heschl'), (1, 3.0, 5.0, 'insula'), (1, 2.0, -2.0, 'Heschl')]
     """
     values = np.asarray(values, dtype=np.float64)
     areas = np.asarray(areas, dtype=np.float64)

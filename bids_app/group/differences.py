@@ -162,6 +162,22 @@ def weighted_kernel(kernels: Sequence[MusicKernel], weights: Sequence[float]) ->
     ------
     BadDataError
         If there is none, or not one weight of each.
+
+    Examples
+    --------
+    >>> from bids_app.group import linear_music_kernel
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> layer = linear_music_kernel([plan], people, alphas, np.full((1, 4, 1, 2), 1 / 8))
+    >>> nothing = weighted_kernel([layer, layer], [1.0, -1.0])
+    >>> bool(layer.sd[0] > 0), np.allclose(nothing.sd, 0)
+    (True, True)
     """
     check_shape("kernels", kernels, "n_kernels")
     check_shape("weights", weights, len(kernels))

@@ -79,6 +79,16 @@ def tfce_sign_flip(
     -----
     Smith and Nichols 2009, doi:10.1016/j.neuroimage.2008.03.061, with E = 1 and H = 2, which are
     meant for surfaces; extent counts vertices, not mm2. Exact integral by the package tfce.
+
+    Examples
+    --------
+    >>> neighbors = sparse.csr_matrix(sparse.diags([np.ones(29), np.ones(29)], [-1, 1]))
+    >>> data = np.random.default_rng(0).standard_normal((12, 30))  # 30 vertices in a row
+    >>> data[:, 10:20] += 1.5
+    >>> result = tfce_sign_flip(data, neighbors, n_permutations=200, seed=0)
+    >>> found = np.flatnonzero(result.p < 0.05)
+    >>> set(range(11, 19)) <= set(found.tolist()), bool(result.p[:8].min() > 0.05)
+    (True, True)
     """
     from tfce import tfce
 

@@ -32,7 +32,7 @@ class SignFlipResult:
     n : shape, int
         Participants with a finite value.
     null_max : (n_permutations,) float64
-        Largest t (largest |t| if two-sided) of each flip.
+        Largest t (largest ``|t|`` if two-sided) of each flip.
     n_permutations : int
         Flips; 2**n_participants when all were used.
     exact : bool
@@ -101,6 +101,16 @@ def sign_flip_max_t(
     -----
     Nichols and Holmes 2002, doi:10.1002/hbm.1058. Products are single precision when flips are
     random (rounding counts in favor of the null) and double precision when all are used.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).standard_normal((10, 2, 4))  # participants, layers, vertices
+    >>> z[:, 1, 3] += 3.0
+    >>> result = sign_flip_max_t(z, seed=0)
+    >>> result.n_permutations, result.exact  # all 2**10 flips
+    (1024, True)
+    >>> np.argwhere(result.p < 0.01).tolist()
+    [[1, 3]]
     """
     columns = OneSample(data, tail, scale)
     flips, exact = choose_flips(columns, n_permutations, seed, signs)

@@ -1,6 +1,6 @@
 """Inter-subject correlation of responses to the same stimuli.
 
-Without a common response the phases of participants' series have nothing to do with each other.
+Without a common response the phases of participants' series are independent.
 The null rotates every participant's phases by draws of their own, the same for all vertices. The
 pairwise mean is then a U-statistic: skewed, so that p and maximum come from draws.
 """
@@ -40,7 +40,7 @@ class IscResult:
         Fisher-z mean over pairs of participants, back-transformed.
     ci_low, ci_high : (n_vertices,) float64
         95 % bootstrap interval of `pairwise`, participants resampled, pairs of a participant with
-        itself left out. It describes, and tests nothing.
+        itself left out. It is descriptive, not a test.
     p : (n_vertices,) float64
         One-sided p of a positive mean over pairs, of draws with independent phases.
     p_max : (n_vertices,) float64
@@ -102,7 +102,18 @@ def isc(
     -----
     Hasson et al. 2004, doi:10.1126/science.1089506; bootstrap of Chen et al. 2016,
     doi:10.1016/j.neuroimage.2016.05.023. Leave-one-out values are not independent of one another:
-    they describe, the pairwise mean is tested.
+    they are descriptive, and the pairwise mean is tested.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> responses = rng.standard_normal((5, 80, 2))  # participants, times, vertices
+    >>> responses[:, :, 0] += 2 * rng.standard_normal(80)  # the same in everybody
+    >>> result = isc(responses, n_draws=200, n_bootstrap=200, seed=0)
+    >>> result.leave_one_out.shape, result.n_pairs.tolist()
+    ((5, 2), [10, 10])
+    >>> (result.pairwise > 0.5).tolist(), (result.p_max < 0.01).tolist()
+    ([True, False], [True, False])
     """
     stimuli = _check(responses)
     n_participants, _, n_vertices = stimuli[0].shape
@@ -220,7 +231,7 @@ def _draw(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean r over pairs and stimuli, its standard deviation, and draws of it.
 
-    From the length of the sum of n unit series: (|sum|^2 - n) / (n (n - 1)). Returns
+    From the length of the sum of n unit series: ``(|sum|^2 - n) / (n (n - 1))``. Returns
     (n_vertices,), (n_vertices,) and (n_draws, n_vertices).
     """
     n_vertices = stimuli[0][:, :, part].shape[2]

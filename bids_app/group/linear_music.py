@@ -50,19 +50,20 @@ def linear_music_null(
 
     The statistic is L = sum over participants p, layers l and vertices v of w(p, l, v) r(p, l, v):
     a region (1 / (n x vertices) inside it), the alignment of residual slopes with a gradient
-    (slope weights times centred ranks), a layer against a gradient, differences of layers. Its
-    null are the same sums under random phases of the responses. What is tested is the fitted sum.
+    (slope weights times centred ranks), a layer against a gradient, differences of layers. Its null
+    distribution is that of the same sums under random phases of the responses. The fitted sum is
+    tested.
 
     Parameters
     ----------
     plans : sequence of EncodingPlan, or one such sequence per clock
         One plan per layer. Participants whose volumes sample the music alike share a clock. A
-        sequence may make its plans when asked: each is asked for twice, in turn, and let go.
+        sequence may make its plans on request: each plan is requested twice and not kept.
     responses : per participant a sequence of (n_times, n_vertices) arrays, one per presentation
         As given to `fit_encoding`: uncropped, in the order of the plan's presentations. Anything
         that is sliced like an array; memory maps keep memory small. A participant is missing at a
-        vertex that is constant or not finite in any segment: accuracies there count as zero, so
-        that the 1/n of a mean belongs into the weights, with the n present at each vertex.
+        vertex that is constant or not finite in any segment. Missing accuracies count as zero. The
+        weights of a mean are therefore 1/n, with the n present at each vertex.
     alphas : (n_participants, n_layers, n_folds, n_vertices) array
         Chosen penalties, folds in the order of the participant's plan; NaN where there are none.
     weights : (n_summaries, n_participants, n_layers, n_vertices) array, or callable
@@ -73,7 +74,7 @@ def linear_music_null(
         penalties, which take longer than the null.
     training : as `responses`, optional
         Responses that a participant's models were trained on where they are not the scored ones,
-        such as the mean of the others. They turn by the same phases.
+        such as the mean of the others. Their phases are rotated alike.
     clock_of : (n_participants,) sequence of int, optional
         Clock of every participant. Default: all on the first.
     checksums : mapping of stimulus to str, or sequence with one per presentation, optional
@@ -111,8 +112,26 @@ def linear_music_null(
 
     Cost grows with the number of summaries: about a third of the first for each further one.
 
-    Presentations of one stimulus turn together. Clocks may differ in length: phases belong to
-    cycles per kept stretch.
+    Presentations of one stimulus have the same phases. Clocks may differ in length: phases belong
+    to cycles per kept stretch.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> weights = np.zeros((2, 4, 1, 2))
+    >>> weights[[0, 1], :, 0, [0, 1]] = 1 / 4  # mean accuracy at each of the two vertices
+    >>> null = linear_music_null([plan], people, alphas, weights, n_draws=500, seed=0)
+    >>> (null.p < 0.01).tolist(), null.draws.shape
+    ([True, False], (2, 500))
+    >>> np.allclose(null.draws.std(axis=1), null.sd, rtol=0.15)
+    True
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums)
     kernel = _linear_kernel(study, weights, lost, n_threads)
@@ -145,6 +164,24 @@ def linear_music_kernel(
     MusicKernel
         One summary per set of weights. Kernels of several models subtract: the difference of two
         is the kernel of the difference of their accuracies.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> weights = np.zeros((2, 4, 1, 2))
+    >>> weights[[0, 1], :, 0, [0, 1]] = 1 / 4  # mean accuracy at each of the two vertices
+    >>> kernel = linear_music_kernel([plan], people, alphas, weights)
+    >>> difference = kernel.combine([[1.0, -1.0]])
+    >>> accuracy = np.mean([fit.mean_r for fit in fits], axis=0)
+    >>> bool(difference.test([accuracy[0] - accuracy[1]], n_draws=500, seed=0).p[0] < 0.05)
+    True
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums)
     return _linear_kernel(study, weights, lost, n_threads)
@@ -185,6 +222,22 @@ def layer_set_kernels(
     ------
     BadDataError, UsageError
         As for `linear_music_null`.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> kernels = layer_set_kernels([plan], people, alphas, [0, 1])  # two regions of one vertex
+    >>> accuracy = np.mean([fit.mean_r for fit in fits], axis=0)
+    >>> null = kernels.test(accuracy, n_draws=500, seed=0)
+    >>> (null.p < 0.01).tolist(), (null.p_max() < 0.01).tolist()
+    ([True, False], [True, False])
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums)
     members = np.asarray(sets)

@@ -47,7 +47,7 @@ class LinearMusicNull:
         The summaries under random phases, the same phases in every row: the largest over rows is
         a draw from the null of the largest.
     kernel : MusicKernel
-        What was drawn from.
+        Kernels of the summaries, from which `draws` were made.
     """
 
     observed: FloatArray
@@ -64,7 +64,7 @@ class LinearMusicNull:
         return np.divide(self.observed, self.sd, out=out, where=self.sd > 0)
 
     def scaled(self, ratio: ArrayLike) -> LinearMusicNull:
-        """The null as wide as that of refits.
+        """The null rescaled to the width of refits.
 
         Parameters
         ----------
@@ -120,9 +120,9 @@ class LinearMusicNull:
 class MusicKernel:
     """Kernels of linear summaries of accuracy; they add like the summaries.
 
-    Networks are sums of regions, differences of layers are differences of kernels. Kernels of
-    other calls (another model, other weights) may be combined as long as the stimuli's phases have
-    the same names: those that are kept by only one of them count as zero in the other.
+    Networks are sums of regions, differences of layers are differences of kernels. Kernels of other
+    calls (another model, other weights) may be combined if their `labels` mean the same stimuli. A
+    frequency that one kernel lacks counts as zero there.
 
     Attributes
     ----------
@@ -253,6 +253,24 @@ def join_kernels(kernels: Sequence[MusicKernel]) -> MusicKernel:
     ------
     BadDataError
         If there is none.
+
+    Examples
+    --------
+    >>> from bids_app.group import layer_set_kernels
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> one, both = (layer_set_kernels([plan], people, alphas, sets=s) for s in ([0, -1], [0, 0]))
+    >>> joined = join_kernels([one, both])
+    >>> len(joined), np.allclose(joined.sd, [*one.sd, *both.sd])
+    (2, True)
+    >>> joined.draws(100, seed=0).shape  # the same phases in both rows
+    (2, 100)
     """
     check_shape("kernels", kernels, "n_kernels")
     labels = tuple(dict.fromkeys(label for kernel in kernels for label in kernel.labels))

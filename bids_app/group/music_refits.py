@@ -1,5 +1,6 @@
-"""Refits under random phases of the responses, the same for everybody: what a closed form is
-measured by, and what is drawn instead where it is too narrow.
+"""Refits under random phases of the responses, the same for everybody.
+
+Closed-form nulls are compared with refits, and replaced by refits where they are too narrow.
 
 A draw rotates the Fourier phases of the kept samples of every stimulus, alike for all
 participants, layers and vertices. The models are then fitted again, with penalties chosen again
@@ -61,6 +62,13 @@ def coarser_vertices(n_vertices: int, wanted: int) -> npt.NDArray[np.intp]:
     ------
     UsageError
         If the mesh is not one of these.
+
+    Examples
+    --------
+    >>> coarser_vertices(20484, 1000).size  # fsaverage5 to fsaverage3
+    1284
+    >>> coarser_vertices(324, 20).tolist() == [*range(12), *range(162, 174)]
+    True
     """
     half = n_vertices // 2
     sizes = [10 * 4**k + 2 for k in range(12)]
@@ -135,6 +143,29 @@ def music_refits(
     ------
     BadDataError, UsageError
         Both ValueErrors: shapes that disagree, both or neither of `fit` and `penalties`.
+
+    Examples
+    --------
+    >>> from bids_app.seeds import random_phases
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> draws = music_refits(
+    ...     [plan],
+    ...     people,
+    ...     lambda r, draws: r.mean(axis=(1, 2)),  # over participants and layers
+    ...     phases=lambda draw, segment, n: random_phases(0, plan.stimuli[segment], draw, n),
+    ...     n_draws=99,
+    ...     penalties=np.searchsorted(plan.alphas, alphas),
+    ... )
+    >>> accuracy = np.mean([fit.mean_r for fit in fits], axis=0)
+    >>> draws.shape, (accuracy > draws.max(axis=0)).tolist()
+    ((99, 2), [True, False])
     """
     if (fit is None) == (penalties is None):
         raise UsageError(
@@ -176,7 +207,7 @@ def music_refits(
 
 @dataclass(frozen=True)
 class SdRatio:
-    """How wide a closed form is beside refits, and what was done about it.
+    """Width of a closed-form null relative to refits, and the decision that follows.
 
     Attributes
     ----------
@@ -217,7 +248,7 @@ class SdRatio:
 
 
 def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
-    """Ratio of standard deviations of a family of summaries, and what follows from it.
+    """Ratio of standard deviations, closed form over refits, and the decision that follows.
 
     Parameters
     ----------
@@ -238,6 +269,15 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     ------
     BadDataError, UsageError
         Shapes that disagree; fewer than 20 refits; nothing that can be compared.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).standard_normal((200, 50))
+    >>> found = sd_ratio(np.full(50, 0.9), draws)  # the closed form is too narrow by a tenth
+    >>> round(found.ratio, 1), found.action, round(found.factor, 1)
+    (0.9, 'scaled', 1.1)
+    >>> sd_ratio(np.full(50, 0.5), draws).action
+    'refits'
     """
     sd = np.asarray(closed_sd, dtype=np.float64)
     draws = np.asarray(refit_draws, dtype=np.float64)
@@ -271,14 +311,14 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
 
 @dataclass(frozen=True, eq=False)
 class LargestZ:
-    """p corrected for the largest |z| of a map, over vertices and layers.
+    """p corrected for the largest ``|z|`` of a map, over vertices and layers.
 
     Attributes
     ----------
     p : array of the shape of the map
         Two-sided; NaN where the map is.
     threshold : float
-        |z| that 5 % of the refits exceed somewhere.
+        ``|z|`` that 5 % of the refits exceed somewhere.
     n_draws : int
         Refits.
     """
@@ -289,7 +329,7 @@ class LargestZ:
 
 
 def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
-    """Largest |z| over vertices and layers in every refit.
+    """Largest ``|z|`` over vertices and layers in every refit.
 
     Parameters
     ----------
@@ -302,6 +342,12 @@ def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
     -------
     (n_draws,) float64
         NaN and vertices without a standard deviation are left out.
+
+    Examples
+    --------
+    >>> draws = [[[0.1, -0.6], [0.2, np.nan]], [[0.4, 0.2], [-0.1, 0.3]]]  # draws, layers, vertices
+    >>> largest_z(draws, np.full((2, 2), 0.2)).round(1).tolist()
+    [3.0, 2.0]
     """
     values, scale = np.asarray(draws, dtype=np.float64), np.asarray(sd, dtype=np.float64)
     check_shape("draws", values, "n_draws", *scale.shape)
@@ -313,7 +359,7 @@ def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
 
 
 def largest_z_p(z: npt.ArrayLike, largest: npt.ArrayLike) -> LargestZ:
-    """P of every |z| of a map against the largest of each refit.
+    """P of every ``|z|`` of a map against the largest of each refit.
 
     Parameters
     ----------
@@ -332,6 +378,13 @@ def largest_z_p(z: npt.ArrayLike, largest: npt.ArrayLike) -> LargestZ:
     ------
     UsageError
         Fewer than 20 refits.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).standard_normal((200, 50))
+    >>> found = largest_z_p([0.5, 2.0, 6.0, np.nan], largest_z(draws, np.ones(50)))
+    >>> (found.p < 0.05).tolist(), bool(2.5 < found.threshold < 4.0)
+    ([False, False, True, False], True)
     """
     null = np.asarray(largest, dtype=np.float64)
     if null.ndim != 1 or null.size < FEWEST_DRAWS:
@@ -453,7 +506,7 @@ class _Chosen:
 
 
 def rotate(series: FloatArray, phases: Sequence[FloatArray]) -> FloatArray:
-    """Series with turned Fourier phases; constant and Nyquist terms stay.
+    """Series with rotated Fourier phases; constant and Nyquist terms stay.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ class Scales:
     Attributes
     ----------
     inverse : list of (n, n_layers) float32
-        share / sqrt(E|My|^2 |y|^2), zero where undefined.
+        ``share / sqrt(E|My|^2 |y|^2)``, zero where undefined.
     columns : list of (n, n_layers) int
         Which matrix of the segment stands at the penalty.
     """

@@ -1,4 +1,4 @@
-"""Which way round a gradient is: transmodal cortex should be high."""
+"""The sign of a gradient: transmodal cortex has the high values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def orient_gradient(
     gradient: npt.ArrayLike,
     coordinates: npt.ArrayLike,
 ) -> tuple[FloatArray, GradientOrientation]:
-    """Turn a gradient so that transmodal cortex is above sensory cortex.
+    """Flip the sign of a gradient where transmodal cortex is below sensory cortex.
 
     Parameters
     ----------
@@ -74,6 +74,18 @@ def orient_gradient(
     ------
     BadDataError
         If shapes disagree, either side has no vertex with a value, or the means are equal.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> pial = np.vstack([one.pial for one in load_mesh("fsaverage4").hemispheres])
+    >>> mirrored = np.column_stack([np.abs(pial[:, 0]), pial[:, 1:]])
+    >>> far = np.linalg.norm(mirrored - [38.0, -26.0, 56.0], axis=1)  # from the hand area
+    >>> gradient, record = orient_gradient(-far, pial)
+    >>> record.flipped, np.array_equal(gradient, far)
+    (True, True)
+    >>> record.transmodal_mean > record.sensory_mean
+    True
     """
     values = np.asarray(gradient, dtype=np.float64)
     points = np.asarray(coordinates, dtype=np.float64)

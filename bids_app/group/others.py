@@ -24,7 +24,7 @@ MIN_OTHERS = 3
 
 
 def shared_training_scale(n_participants: int) -> float:
-    """What a t over participants is multiplied by where each was scored with the others' weights.
+    """Factor for a t over participants whose models were trained on the others' responses.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def shared_training_scale(n_participants: int) -> float:
     but a(p, q) and a(q, p) are the same product of two recordings, up to the direction of M. So the
     values of two participants correlate by 1 / (n - 1). Their mean has twice the variance that
     independent values would have, and their variance over participants is smaller by the factor
-    1 - 1 / (n - 1). A t that knows of neither is too large by sqrt(2 (n - 1) / (n - 2)). The factor
+    1 - 1 / (n - 1). A t that ignores both is too large by sqrt(2 (n - 1) / (n - 2)). The factor
     is exact where M is symmetric and too careful elsewhere. It holds for every sum of accuracies
     alike: layers, slopes, regions, correlations with a gradient.
 

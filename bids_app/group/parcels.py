@@ -73,6 +73,15 @@ def parcel_table(
     ------
     BadDataError
         If shapes disagree or no parcel is left.
+
+    Examples
+    --------
+    >>> maps = np.array([[0.1, 0.3, 0.5, 0.9], [0.2, np.nan, 0.6, 0.9]])  # two participants
+    >>> table = parcel_table(maps, [1, 1, 2, 0], [1.0, 3.0, 2.0, 2.0], label_names={1: "Heschl"})
+    >>> table.names, table.n_vertices.tolist(), table.area.tolist()
+    (('Heschl', '2'), [2, 1], [4.0, 2.0])
+    >>> table.values.round(2).tolist()
+    [[0.25, 0.5], [0.2, 0.6]]
     """
     maps = np.asarray(maps, dtype=np.float64)
     labels = np.asarray(labels)

@@ -1,4 +1,4 @@
-"""How many participants show it themselves, and how common it is among people."""
+"""Prevalence: participants with an effect of their own, and the share of people with it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Prevalence:
-    """How common something is that a test at .05 finds in single participants.
+    """Share of people with an effect that a test at .05 finds in single participants.
 
     Attributes
     ----------
     estimate : float64 array of the shape of the counts
-        (k/n - .05) / .95, from 0 to 1: the share of people who have it, if the test finds everybody
-        who does. Tests miss some, so it is the least that the share can be.
+        (k/n - .05) / .95, from 0 to 1: the share of people with the effect if the test misses
+        nobody. Tests miss some people, so that it is a lower bound.
     low, high : as `estimate`
         Exact 95 % interval (Clopper-Pearson of k/n, transformed alike).
     p : as `estimate`
-        One-sided p of so many participants or more where nobody has it.
+        One-sided p of at least as many significant participants where nobody has the effect.
     """
 
     estimate: FloatArray
@@ -56,8 +56,8 @@ def prevalence(shown: npt.ArrayLike, n: npt.ArrayLike) -> Prevalence:
 
     Notes
     -----
-    Of people without the effect a share of .05 shows it all the same, of those with it at most
-    everybody: P(shown) <= .05 + .95 x prevalence (Donhauser et al. 2018,
+    Of people without the effect a share of .05 is significant, of people with the effect at most
+    all: P(shown) <= .05 + .95 x prevalence (Donhauser et al. 2018,
     doi:10.1016/j.jneumeth.2018.05.021; Ince et al. 2021, doi:10.7554/eLife.62461).
 
     Examples
@@ -91,7 +91,7 @@ def prevalence(shown: npt.ArrayLike, n: npt.ArrayLike) -> Prevalence:
 
 
 def simes(p: npt.ArrayLike, axis: int | tuple[int, ...] = -1) -> FloatArray:
-    """P of the claim that anything is there among several tests (Simes).
+    """P of the claim that at least one of several effects exists (Simes).
 
     Parameters
     ----------

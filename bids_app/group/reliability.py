@@ -1,4 +1,4 @@
-"""Do maps repeat over halves of the participants and over stimuli."""
+"""Reliability of maps over halves of the participants and over stimuli."""
 
 from __future__ import annotations
 
@@ -57,6 +57,17 @@ def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitH
     ------
     BadDataError
         If shapes disagree or there are fewer than four participants.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> maps = rng.standard_normal(300) + rng.standard_normal((10, 300))  # shared map and own noise
+    >>> result = split_half(maps, np.ones(300, dtype=bool), seed=0)
+    >>> result.r.shape, bool(0.75 < result.mean < result.spearman_brown)
+    ((200,), True)
+    >>> noise = rng.standard_normal((10, 300))
+    >>> bool(abs(split_half(noise, np.ones(300, dtype=bool), seed=0).mean) < 0.15)
+    True
     """
     maps, mask = _check(maps, mask, "n_participants")
     n = len(maps)
@@ -96,6 +107,14 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray
     ------
     BadDataError
         If shapes disagree or there is only one stimulus.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> maps = rng.standard_normal(300) + rng.standard_normal((3, 8, 300))  # stimuli, participants
+    >>> maps[2] = rng.standard_normal((8, 300))  # nothing shared with the third stimulus
+    >>> (stimulus_reliability(maps, np.ones(300, dtype=bool)) > 0.5).tolist()
+    [True, True, False]
     """
     maps, mask = _check(maps, mask, "n_stimuli", "n_participants")
     if len(maps) < 2:

@@ -104,7 +104,23 @@ def vertex_null_sd(
 
     Notes
     -----
-    Of slopes it is a few percent too small: divide by the ratio of refits.
+    The standard deviation of slopes is a few percent too small. Divide it by the ratio of refits
+    (`sd_ratio`).
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> sd = vertex_null_sd([plan], people, alphas, np.full((1, 4, 1, 2), 1 / 4))
+    >>> accuracy = np.mean([fit.mean_r for fit in fits], axis=0)
+    >>> sd.shape, (accuracy / sd > 3).tolist()
+    ((1, 2), [[True, False]])
     """
     return vertex_music_null(
         plans,
@@ -136,7 +152,7 @@ def vertex_music_null(
     seed: int,
     n_threads: int = 1,
 ) -> VertexMusicNull:
-    """Standard deviation over music at every vertex, and the largest |z| over vertices in draws.
+    """Standard deviation over music at every vertex, and the largest ``|z|`` of draws.
 
     Parameters
     ----------
@@ -158,8 +174,25 @@ def vertex_music_null(
 
     Notes
     -----
-    A ratio of refits that widens the whole map cancels in the largest |z|: observed values are
+    A ratio of refits that widens the whole map cancels in the largest ``|z|``: observed values are
     divided by the widened standard deviation (`largest_z_p`).
+
+    Examples
+    --------
+    >>> from bids_app.group import largest_z_p
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> weights = np.full((1, 4, 1, 2), 1 / 4)  # mean accuracy over participants
+    >>> null = vertex_music_null([plan], people, alphas, weights, n_draws=200, seed=0)
+    >>> z = np.mean([fit.mean_r for fit in fits], axis=0) / null.sd[0]
+    >>> null.largest.shape, (largest_z_p(z, null.largest[0]).p < 0.05).tolist()
+    ((1, 200), [True, False])
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums)
     weigh, n_maps = study.weights_of(weights)
@@ -263,6 +296,21 @@ def accuracy_music_null(
     One penalty stands for all participants and folds, their median at the vertex and layer, and
     the norms of predictions are averaged over participants; `vertex_null_sd` does without, one
     layer at a time.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> heard = np.outer(np.roll(features, 4, axis=0) @ rng.standard_normal(8), [1.0, 0.0])
+    >>> people = [np.split(heard + 2 * rng.standard_normal((180, 2)), 3) for _ in range(4)]
+    >>> fits = [fit_encoding(plan, one, null="none") for one in people]
+    >>> alphas = np.array([[fit.alpha] for fit in fits])  # participants, layers, folds, vertices
+    >>> accuracy = np.mean([[fit.mean_r] for fit in fits], axis=0)  # layers, vertices
+    >>> null = accuracy_music_null([plan], people, alphas, accuracy)
+    >>> null.sd.shape, null.n.tolist(), (null.q < 0.01).tolist()
+    ((1, 2), [4, 4], [[True, False]])
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums, common=True)
     means = np.asarray(mean_r, dtype=np.float64)

@@ -166,7 +166,7 @@ def read_effect(
 
 
 def write_condition_maps(writer: GroupWriter, group: ConditionGroup, result: ConditionMaps) -> None:
-    """Effect, t, and p by the largest |t| and by TFCE, of every test."""
+    """Effect, t, and p by the largest ``|t|`` and by TFCE, of every test."""
     contrast = group.contrasts[result.label]
     for found in result.found:
         subject = f"{KINDS[result.desc]} {contrast}"

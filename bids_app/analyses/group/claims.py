@@ -3,9 +3,9 @@
 One claim is primary and stands by itself: alignment of the residual slope with the principal
 gradient, for the trained network, with participants' own weights. All other alignments (gradients,
 models, the others' weights, curvature, the accuracy of single layers), and differences of models
-or layers over the whole cortex, are corrected together,
-wherever in the folder they are: by the largest |t| over shared flips of participants' signs, the
-largest |z| over shared phases of the music and the largest |z| over rotations.
+or layers over the whole cortex, are corrected together, wherever in the folder they are: by the
+largest ``|t|`` over shared flips of participants' signs, the largest ``|z|`` over shared phases of
+the music and the largest ``|z|`` over rotations.
 """
 
 from __future__ import annotations
@@ -382,7 +382,7 @@ def _corrected(found: Sequence[_Candidate], *, beside: bool) -> list[Stated]:
 
 
 def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
-    """Sign flips shared by all claims, corrected by the largest |t|."""
+    """Sign flips shared by all claims, corrected by the largest ``|t|``."""
     columns = pd.concat([one.people for one in found], axis=1).to_numpy(dtype=np.float64)
     nothing = [LevelTest(PEOPLE, reason="fewer than two participants")] * len(found)
     if len(columns) < 2 or not np.isfinite(columns).sum(axis=0).max(initial=0) >= 2:
@@ -407,7 +407,7 @@ def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
 def _over_draws(
     found: Sequence[_Candidate], level: str, draws: Sequence[FloatArray | None]
 ) -> FloatArray:
-    """P of a level corrected by the largest |z| over draws of the same number."""
+    """P of a level corrected by the largest ``|z|`` over draws of the same number."""
     known = [number for number, one in enumerate(draws) if one is not None]
     p = np.full(len(found), np.nan)
     if not known:

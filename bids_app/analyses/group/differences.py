@@ -147,7 +147,7 @@ class Compared:
 
     @property
     def music_p_max(self) -> FloatArray | None:
-        """Two-sided p over music, corrected for the largest |z| over vertices."""
+        """Two-sided p over music, corrected for the largest ``|z|`` over vertices."""
         return None if self.maps is None or self.maps.p_max is None else self.maps.p_max[0]
 
     @property

@@ -38,7 +38,7 @@ class MusicPreference:
     slope_p, slope_q, curvature_p, curvature_q : array of shape (n_vertices,) or None
         q over vertices.
     slope_p_max, curvature_p_max : array of shape (n_vertices,) or None
-        p corrected for the largest |z| over vertices.
+        p corrected for the largest ``|z|`` over vertices.
     n_largest : int
         Draws behind it.
     slope_scaled, curvature_scaled : Scaled or None

@@ -53,7 +53,7 @@ BoolArray = NDArray[np.bool_]
 N_DRAWS = 10_000
 """Draws from the closed form; the smallest p is one in as many."""
 N_LARGEST = 1000
-"""Draws of a map from the closed form; p of its largest |z| goes on in a Pareto tail."""
+"""Draws of a map from the closed form; p of its largest ``|z|`` goes on in a Pareto tail."""
 N_REFITS = 100
 """Refits, penalties chosen again, that the closed form is compared with."""
 N_INSTEAD = (200, 1000)
@@ -260,7 +260,7 @@ class MusicSide:
     def test_regions(
         self, sets: NDArray[np.intp], areas: FloatArray, slope: FloatArray | None
     ) -> tuple[dict[str, FloatArray], dict[str, Any]]:
-        """Two-sided p of regions' accuracy and slope, each corrected by the largest |z|.
+        """Two-sided p of regions' accuracy and slope, each corrected by the largest ``|z|``.
 
         Parameters
         ----------

@@ -55,8 +55,8 @@ class AtlasSummary:
         Sign flips, corrected over regions: one-sided for the layer-averaged accuracy, two-sided
         for the slope.
     accuracy_p_music, slope_p_music : arrays of shape (n_regions,)
-        Over music, two-sided, corrected by the largest |z| over regions; the slope with the mean
-        of the participants' weights of layers. NaN where it was not tested.
+        Over music, two-sided, corrected by the largest ``|z|`` over regions; the slope with the
+        mean of the participants' weights of layers. NaN where it was not tested.
     music : mapping
         How the closed forms compare with refits, or why nothing was tested.
     shown : array of shape (n_regions,) or None

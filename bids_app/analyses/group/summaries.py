@@ -120,7 +120,7 @@ class MapTest:
         Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
     scaled : Scaled
     p_max : array of shape (n_maps, n_vertices) or None
-        Two-sided, corrected for the largest |z| over vertices, map by map.
+        Two-sided, corrected for the largest ``|z|`` over vertices, map by map.
     n_largest : int
         Draws behind it.
     """
