@@ -263,6 +263,17 @@ class OutputTree:
         who = join_entities({"sub": participant}) or "group"
         return self.root / f"{who}_{join_entities({'model': model})}_explore.html"
 
+    def figure(self, desc: str, *, model: str = "", participant: str = "") -> Path:
+        """``sub-01/figures/sub-01_model-vggish_desc-residualSlope_figure``, without extension."""
+        who = {"sub": participant} if participant else {}
+        name = join_entities({**who, "model": model, "desc": desc})
+        folder = self.root / f"sub-{participant}" if participant else self.root
+        return folder / "figures" / f"{'' if participant else 'group_'}{name}_figure"
+
+    def figures(self, participant: str) -> list[Path]:
+        """Files of the figures of a participant's page, sorted."""
+        return sorted((self.root / f"sub-{participant}" / "figures").glob("*_figure.*"))
+
     def group_map(self, hemi: str, space: str, **entities: str) -> Path:
         """A group surface map below the template's folder."""
         named = {"tpl": "fsaverage", "hemi": hemi, "den": DENSITIES[space], **entities}
@@ -468,6 +479,8 @@ Surface encoding maps made by musenc-bidsapp from fMRIPrep derivatives and the m
 
 sub-*/func        maps per participant (GIFTI, one data array per layer) with JSON sidecars
 tpl-fsaverage/    group maps
+figures/          figures of the group's page (SVG, and PNG of 300 dpi); those of a participant's
+                  page are in sub-*/figures
 group_*           group tables
 *.html            reports
 logs/             settings, and log and status of every call

@@ -75,8 +75,12 @@ def write_participant_report(
     else:
         sections = [
             summary_section(files, history),
-            *(section for analysis in ANALYSES for section in analysis.sections(files)),
-            honesty_section(files, history),
+            *(
+                section.about(files.model if analysis.of_spaces else "")
+                for analysis in ANALYSES
+                for section in analysis.sections(files)
+            ),
+            honesty_section(files, history).about(files.model),
             *(section for other in others for section in _model_sections(other, history)),
             methods_section(files),
             errors_section(history),
@@ -88,6 +92,7 @@ def write_participant_report(
         subtitle="Participant report of musenc-bidsapp",
         banner=control_banner(files.root, models, participant),
         sections=sections,
+        figures=lambda model, desc: tree.figure(desc, model=model, participant=participant),
     )
 
 
@@ -153,8 +158,9 @@ def redraw_page(tree: OutputTree, participant: str) -> Path:
 
 
 def _pages(tree: OutputTree, participant: str) -> list[Path]:
-    """The page and the interactive ones."""
-    found = [tree.explorer(model, participant) for model in tree.models_of(participant)]
+    """The page, its figures, and the interactive pages."""
+    turned = [tree.explorer(model, participant) for model in tree.models_of(participant)]
+    found = [*turned, *tree.figures(participant)]
     return [tree.participant_report(participant), *(path for path in found if path.is_file())]
 
 

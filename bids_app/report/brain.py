@@ -38,11 +38,11 @@ HIGHEST_ACCURACY = 0.3
 CLEAR = 0.001
 """p at and below which a color is opaque; from .05 on the bare cortex is shown."""
 NEARLY_ALL = 0.95
-_PIXELS_PER_MM = 4
+_PIXELS_PER_MM = 6.5
 _MARGIN = 2.0
 _SULCUS, _GYRUS = 0.5, 0.86
 _LIGHT = 0.35
-_OUTLINE_PIXELS = 2
+_OUTLINE_PIXELS = 3
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,8 @@ class _View:
             Of every triangle; the last is the ground.
         shrink : int
         """
+        if shrink == 1:
+            return np.asarray(colors[self.pixels])
         height, width = (size // shrink for size in self.pixels.shape)
         if shrink not in self._shares:
             shown = self.pixels[: height * shrink, : width * shrink]
@@ -253,10 +255,10 @@ def surface_figure(
     figure = Figure(figsize=(8.0, 5.9))
     for number, (side, aspect) in enumerate(VIEWS):
         ax = figure.add_axes((0.01 + 0.5 * (number % 2), 0.555 - 0.43 * (number // 2), 0.48, 0.395))
+        # Written into files pixel by pixel: some 300 of them to the inch.
         ax.imshow(
-            view_image(
-                values, scale, mesh, side, aspect, outline=outline, opacity=opacity, shrink=2
-            )
+            view_image(values, scale, mesh, side, aspect, outline=outline, opacity=opacity),
+            interpolation="none",
         )
         ax.set_axis_off()
         ax.set_title(f"{side} {aspect}", fontsize=11, pad=3)
@@ -294,7 +296,7 @@ def layers_figure(
     shares = np.ones_like(rows) if opacity is None else np.asarray(opacity, dtype=np.float64)
     pairs = [
         [
-            view_image(row, scale, mesh, side, "lateral", opacity=share, shrink=6)
+            view_image(row, scale, mesh, side, "lateral", opacity=share, shrink=4)
             for side in ("left", "right")
         ]
         for row, share in zip(rows, shares, strict=True)
@@ -302,10 +304,10 @@ def layers_figure(
     tallest = max(image.shape[0] for image in pairs[0])
     widths = [image.shape[1] for image in pairs[0]]
     # One image for all costs a fraction of what a hundred pairs of axes do.
-    n_columns, gap, headline = 4, 14, 24
+    n_columns, gap, headline = 4, 34, 60
     cell = (tallest + headline, sum(widths) + gap)
     n_rows = -(-len(pairs) // n_columns)
-    sheet = np.ones((n_rows * cell[0], n_columns * cell[1], 3))
+    sheet = np.full((n_rows * cell[0], n_columns * cell[1], 3), 255, dtype=np.uint8)
     width = 2.7 * n_columns
     height_of_sheet = width * sheet.shape[0] / sheet.shape[1]
     height = height_of_sheet + 0.8
@@ -313,11 +315,11 @@ def layers_figure(
     ax = figure.add_axes((0.0, 0.8 / height, 1.0, height_of_sheet / height))
     for index, (pair, title) in enumerate(zip(pairs, titles, strict=True)):
         top, left = (index // n_columns) * cell[0], (index % n_columns) * cell[1]
-        ax.text(left + cell[1] / 2, top + headline - 5, title, ha="center", fontsize=10)
+        ax.text(left + cell[1] / 2, top + headline - 12, title, ha="center", fontsize=10)
         for image, x in zip(pair, (left, left + widths[0]), strict=True):
             y = top + headline
-            sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
-    ax.imshow(sheet)
+            sheet[y : y + image.shape[0], x : x + image.shape[1]] = np.rint(255 * image)
+    ax.imshow(sheet, interpolation="none")
     ax.set_axis_off()
     _color_bar(figure, (0.2, 0.5 / height, 0.6, 0.12 / height), scale)
     return figure

@@ -17,7 +17,7 @@ from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_fig
 from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
-from bids_app.report.page import Block, Section, Table, Text, named_number, picture
+from bids_app.report.page import Block, Section, Table, Text, named_number, number, picture
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
 from bids_app.surface.mesh import SurfaceMesh
 
@@ -270,6 +270,8 @@ def cluster_table(files: GroupFiles, path: Path) -> Block:
     names, rows = files.cells(path)
     if not rows:
         return Text(f"No cluster: {files.name(path)} is empty.")
+    if "mni305_x" in names:
+        return _places_table(files, path, rows)
     more = f", first {_MAX_ROWS} of {len(rows)}" if len(rows) > _MAX_ROWS else ""
     columns = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
     told = {name: columns.get(name, {}).get("Description", "") for name in names}
@@ -279,6 +281,53 @@ def cluster_table(files: GroupFiles, path: Path) -> Block:
         names,
         [[_cell(name, row[name]) for name in names] for row in rows[:_MAX_ROWS]],
         numeric=[k for k, name in enumerate(names) if np.isfinite(to_float(rows[0][name]))],
+    )
+
+
+def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
+    """Where the clusters are, as a paper has it."""
+    sidecar = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
+    atlas = sidecar.get("Atlas")
+    named = (
+        f"Regions of {atlas}: that of the peak, and that with the largest share."
+        if atlas
+        else "Regions are not named: give --atlas, or `musenc prefetch parcels` once."
+    )
+    more = f" First {_MAX_ROWS} of {len(rows)}." if len(rows) > _MAX_ROWS else ""
+
+    def point(row: dict[str, str], space: str) -> str:
+        return ", ".join(f"{to_float(row[f'{space}_{axis}']):.0f}" for axis in "xyz")
+
+    return Table(
+        "Clusters of significant layer-averaged accuracy (over people, and over music where that"
+        " was tested), largest first; t over people. Coordinates of the peak in mm."
+        f" {named}{more} Data: {files.name(path)}",
+        [
+            "",
+            "side",
+            "peak region",
+            "main region",
+            "area (mm2)",
+            "vertices",
+            "peak t",
+            "MNI305 (x, y, z)",
+            "MNI152 (x, y, z)",
+        ],
+        [
+            [
+                row["cluster"],
+                row["hemisphere"],
+                row["peak_label"],
+                row["main_label"],
+                number(to_float(row["area"]), 0),
+                row["n_vertices"],
+                number(to_float(row["peak_value"]), 2),
+                point(row, "mni305"),
+                point(row, "mni152"),
+            ]
+            for row in rows[:_MAX_ROWS]
+        ],
+        numeric=(4, 5, 6, 7, 8),
     )
 
 

@@ -133,13 +133,15 @@ def write_group_page(output_dir: Path, analyses: Sequence[Shown]) -> Path:
         subtitle="Group report of musenc-bidsapp",
         banner=control_banner(files.root, models),
         sections=sections,
+        figures=lambda model, desc: files.tree.figure(desc, model=model),
     )
 
 
 def result_sections(files: GroupFiles, analyses: Sequence[Shown]) -> list[Section]:
     """What was found about a model."""
     own = [draw for one in analyses if not one.once for draw in one.sections]
-    return [summary_section(files, analyses), *_drawn(files, [participants_section, *own])]
+    drawn = [summary_section(files, analyses), *_drawn(files, [participants_section, *own])]
+    return [section.about(files.model) for section in drawn]
 
 
 def _shown_once(analyses: Sequence[Shown]) -> list[SectionOf]:

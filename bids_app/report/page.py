@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,16 +15,19 @@ import numpy as np
 
 from bids_app import __version__
 from bids_app.errors import MusencError
-from bids_app.files import write_text
+from bids_app.files import atomic_path, write_text
 from bids_app.statistics import p_number
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 MAX_BYTES = 8_000_000
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PICTURE_BYTES = 600_000
+PRINT_DPI = 300
+"""Of the files of figures, and of the images in those of vectors."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Picture:
     """A figure as PNG, its caption, and the words that stand for it.
 
     Where not everything fits into a page, pictures that are not `essential` give way first.
+    `figure`, and the PNG of `PRINT_DPI` that was `printed` of it, become files called by `name`;
+    `files` are what these are called and where they lie, seen from the page.
     """
 
     kind: ClassVar[str] = "picture"
@@ -77,6 +83,10 @@ class Picture:
     height: int
     source: str = ""
     essential: bool = True
+    figure: Figure | None = None
+    printed: bytes = b""
+    name: str = ""
+    files: Sequence[tuple[str, str]] = ()
 
     @property
     def uri(self) -> str:
@@ -120,6 +130,7 @@ class Links:
     items: Sequence[tuple[str, str]]
 
 
+PathOf = Callable[[str, str], Path]
 Block = Text | Verdict | Facts | Table | Picture | Missing | Verbatim | References | Links
 
 
@@ -130,10 +141,15 @@ class Section:
     anchor: str
     title: str
     blocks: list[Block] = field(default_factory=list)
+    model: str = ""
 
     def of_model(self, model: str) -> Section:
         """The section of one model among several on a page."""
-        return Section(f"{self.anchor}-{model}", f"{self.title} ({model})", self.blocks)
+        return Section(f"{self.anchor}-{model}", f"{self.title} ({model})", self.blocks, model)
+
+    def about(self, model: str) -> Section:
+        """The same, whose figures are named by the model."""
+        return replace(self, model=model)
 
     def add(self, what: str, build: Callable[[], Block | Sequence[Block]]) -> None:
         """Add what `build` returns; if it fails, say so in its place.
@@ -150,10 +166,8 @@ class Section:
         except Exception as error:  # noqa: BLE001  (one broken part must not cost the page)
             self.blocks.append(Missing(what, reason_of(error)))
             return
-        if isinstance(built, Sequence):
-            self.blocks.extend(built)
-        else:
-            self.blocks.append(built)
+        blocks = built if isinstance(built, Sequence) else [built]
+        self.blocks += [replace(b, name=what) if isinstance(b, Picture) else b for b in blocks]
 
 
 def reason_of(error: Exception) -> str:
@@ -179,26 +193,88 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     dpi : int
         Dots per inch.
     """
-    png = _drawn(figure, dpi)
+    image = _drawn(figure)
+    shape = figure.get_size_inches() * dpi
+    small = image.resize((round(shape[0]), round(shape[1])), reducing_gap=2.0)
+    png, printed = _as_png(small), _as_png(image, dpi=(PRINT_DPI, PRINT_DPI))
     width, height = _size_of(png)
-    return Picture(png, alt, caption, width, height, source)
+    return Picture(png, alt, caption, width, height, source, figure=figure, printed=printed)
 
 
-def _drawn(figure: Figure, dpi: int) -> bytes:
-    """The figure as PNG, laid out and drawn once; `savefig` does both twice."""
+def _drawn(figure: Figure) -> Image:
+    """The figure for print, laid out and drawn once; `savefig` does both twice."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    figure.set_dpi(dpi)
+    figure.set_dpi(PRINT_DPI)
     canvas = FigureCanvasAgg(figure)
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
     canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _as_png(image: Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", compress_level=3, **options)
     return buffer.getvalue()
+
+
+def as_svg(figure: Figure) -> bytes:
+    """The figure as SVG: text as text, images of `PRINT_DPI`, the same for the same figure."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.BytesIO()
+    figure.set_dpi(PRINT_DPI)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "musenc"}):
+        # Not `savefig`, which draws twice.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def write_figures(sections: Sequence[Section], path_of: PathOf, beside: Path) -> None:
+    """Write every figure as SVG and as PNG of `PRINT_DPI`, and note both where it is shown.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+    path_of : callable
+        From the model and the name of a figure to its path without extension.
+    beside : Path
+        The page.
+    """
+    folder = path_of("", "x").parent
+    pattern = path_of("", "*").name.replace("_desc-", "*_desc-")
+    stale = {path for ending in ("svg", "png") for path in folder.glob(f"{pattern}.{ending}")}
+    counts: Counter[tuple[str, str]] = Counter()
+    for section in sections:
+        for index, block in enumerate(section.blocks):
+            if not isinstance(block, Picture) or block.figure is None:
+                continue
+            name = figure_name(block.name or section.anchor)
+            counts[section.model, name] += 1
+            if (count := counts[section.model, name]) > 1:
+                name += str(count)
+            stem = path_of(section.model, name)
+            content = {"svg": as_svg(block.figure), "png": block.printed}
+            for ending, written in content.items():
+                path = stem.with_name(f"{stem.name}.{ending}")
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(written)
+                stale.discard(path)
+            base = stem.relative_to(beside.parent).as_posix()
+            files = [(f"{base}.svg", "SVG"), (f"{base}.png", f"PNG, {PRINT_DPI} dpi")]
+            section.blocks[index] = replace(block, figure=None, printed=b"", files=files)
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def figure_name(what: str) -> str:
+    """``highestAccuracyOverLayers`` of "highest accuracy over layers"."""
+    first, *others = re.split(r"[^a-zA-Z0-9]+", what.strip()) or [""]
+    return first[:1].lower() + first[1:] + "".join(word[:1].upper() + word[1:] for word in others)
 
 
 def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
@@ -234,7 +310,13 @@ def environment() -> Environment:
 
 
 def write_page(
-    path: Path, *, title: str, subtitle: str, banner: str, sections: Sequence[Section]
+    path: Path,
+    *,
+    title: str,
+    subtitle: str,
+    banner: str,
+    sections: Sequence[Section],
+    figures: PathOf | None = None,
 ) -> Path:
     """Render the sections to one HTML file.
 
@@ -245,12 +327,16 @@ def write_page(
     banner : str
         A warning above everything; empty for none.
     sections : sequence of Section
+    figures : callable, optional
+        As `path_of` of `write_figures`; without it no figure becomes a file.
 
     Returns
     -------
     Path
         `path`, written atomically.
     """
+    if figures is not None:
+        write_figures(sections, figures, path)
     template = environment().get_template("page.html.j2")
     html = template.render(
         title=title,
@@ -307,8 +393,7 @@ def _within_budget(sections: Sequence[Section]) -> list[Section]:
             excess -= len(block.png)
             shown[key] = Missing(block.caption, "The page would be larger than 8 MB.")
     return [
-        Section(s.anchor, s.title, [shown.get(id(block), block) for block in s.blocks])
-        for s in sections
+        replace(s, blocks=[shown.get(id(block), block) for block in s.blocks]) for s in sections
     ]
 
 

@@ -361,6 +361,30 @@ def test_clusters_are_shown_or_said_to_be_none(own_folder):
     assert text.text == "No cluster: group_model-vggish_desc-clusters_statmap.tsv is empty."
 
 
+def test_clusters_are_told_by_place_area_and_region(own_folder):
+    writer = fake_outputs.GroupWriter(own_folder)
+    row = {
+        "cluster": 1,
+        "hemisphere": "R",
+        "n_vertices": 40,
+        "area": 512.6,
+        "peak_vertex": 7,
+        "peak_value": 6.789,
+        "peak_label": "superiortemporal",
+        "main_label": "transversetemporal",
+        **{f"mni305_{axis}": value for axis, value in zip("xyz", (50.2, -20.4, 7.6), strict=True)},
+        **{f"mni152_{axis}": value for axis, value in zip("xyz", (50.4, -18.1, 8.1), strict=True)},
+    }
+    writer.table("statmap.tsv", [row], desc="clusters", Atlas="Desikan")
+    (table,) = cluster_tables(GroupFiles(own_folder))
+    assert table.rows[0][:5] == ["1", "R", "superiortemporal", "transversetemporal", "513"]
+    assert table.rows[0][6:] == ["6.79", "50, -20, 8", "50, -18, 8"]
+    assert "Regions of Desikan" in table.caption
+    writer.table("statmap.tsv", [row], desc="clusters")
+    (table,) = cluster_tables(GroupFiles(own_folder))
+    assert "musenc prefetch parcels" in table.caption
+
+
 def test_the_page_says_why_an_analysis_was_left_out(own_folder):
     files = GroupFiles(own_folder)
     rows = [

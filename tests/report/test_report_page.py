@@ -7,6 +7,7 @@ from page_parser import read_page
 from PIL import Image
 
 from bids_app.errors import BadDataError
+from bids_app.outputs import OutputTree
 from bids_app.report import page
 from bids_app.report.charts import new_figure
 from bids_app.report.page import (
@@ -159,3 +160,53 @@ def test_numbers_as_text(value, digits, text):
 def test_shares_as_percent():
     assert percent(0.123) == "12.3 %"
     assert percent(float("nan")) == "n/a"
+
+
+def drawn():
+    figure = new_figure(4.0, 3.0)
+    ax = figure.subplots()
+    ax.imshow(np.arange(12.0).reshape(3, 4), interpolation="none")
+    ax.set_xlabel("lag (seconds)")
+    return picture(figure, alt="a figure of this test", caption="c")
+
+
+def test_figures_are_files_of_vectors_and_of_300_dpi(tmp_path):
+    section = Section("responses", "Responses", model="vggish")
+    section.add("head motion", drawn)
+    section.add("head motion", lambda: [drawn(), Text("one more")])
+    stale = tmp_path / "figures" / "sub-01_desc-old_figure.png"
+    stale.parent.mkdir()
+    stale.touch()
+    other = stale.with_name("sub-01_stim-happy_desc-features_stimulus.png")
+    other.touch()
+    tree = OutputTree(tmp_path)
+
+    def path_of(model, desc):
+        return tmp_path / "figures" / tree.figure(desc, model=model, participant="01").name
+
+    path = tmp_path / "page.html"
+    write_page(path, title="T", subtitle="S", banner="", sections=[section], figures=path_of)
+    stem = "sub-01_model-vggish_desc-headMotion"
+    names = {f"{stem}{k}_figure.{ending}" for k in ("", "2") for ending in ("svg", "png")}
+    assert {one.name for one in stale.parent.iterdir()} == names | {other.name}
+    html = path.read_text()
+    assert all(f'href="figures/{name}"' in html for name in names)
+    with Image.open(stale.with_name(f"{stem}_figure.png")) as image:
+        assert image.size == (1200, 900)
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    svg = stale.with_name(f"{stem}_figure.svg").read_text()
+    assert "lag (seconds)</text>" in svg
+    assert "data:image/png;base64" in svg
+    before = svg
+    write_page(path, title="T", subtitle="S", banner="", sections=[section], figures=path_of)
+    section = Section("responses", "Responses", model="vggish")
+    section.add("head motion", drawn)
+    write_page(path, title="T", subtitle="S", banner="", sections=[section], figures=path_of)
+    assert stale.with_name(f"{stem}_figure.svg").read_text() == before
+
+
+def test_picture_of_a_page_has_the_size_asked_for():
+    figure = new_figure(4.0, 3.0)
+    figure.subplots()
+    own = picture(figure, alt="a", caption="c", dpi=110)
+    assert (own.width, own.height) == (440, 330)

@@ -300,7 +300,7 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     )
     lag.to_csv(OutputTree(own_folder).lag_curves("01"), sep="\t", index=False, na_rep="n/a")
     drawing = stimulus_figure_path(own_folder, "01", "happy")
-    drawing.parent.mkdir(parents=True)
+    drawing.parent.mkdir(parents=True, exist_ok=True)
     new_figure(1, 1).savefig(drawing)
     files = ParticipantFiles(own_folder, "01")
     assert motion_picture(files).alt == "Framewise displacement over volumes in 2 runs"

@@ -31,8 +31,9 @@ from bids_app.report.extras import clusters_section
 from bids_app.report.group import Shown, tell_accuracy
 from bids_app.report.group_maps import accuracy_section
 from bids_app.statistics import benjamini_hochberg, fisher_z
-from bids_app.surface.atlas import read_atlas
+from bids_app.surface.atlas import installed_atlas, read_atlas
 from bids_app.surface.mesh import load_mesh
+from bids_app.surface.places import mni152, mni305
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -119,10 +120,12 @@ def group_accuracy(
     """Test accuracy over participants, say what is predicted, choose the mask of the preference.
 
     The mask rests on the layer average, which knows nothing of differences between layers, over
-    people and over music. The first atlas names the clusters' peaks.
+    people and over music. The first atlas names the clusters' peaks; without one that of `musenc
+    prefetch parcels`, if it is there.
     """
     LOGGER.info("group: accuracy and layer preference")
-    atlas = next((read_atlas(one, data.r.shape[2]) for one in statistics.atlases), None)
+    given = (read_atlas(one, data.r.shape[2]) for one in statistics.atlases)
+    atlas = next(given, None) or installed_atlas(data.space)
     z = fisher_z(data.r)
     z[:, :, ~usable_vertices(data)] = np.nan
     averaged = z.mean(axis=1)
@@ -252,9 +255,20 @@ def rows_of(columns: Mapping[str, NDArray[np.floating]]) -> Rows:
     ]
 
 
-def write_clusters(writer: GroupWriter, accuracy: GroupAccuracy) -> None:
-    """One row per cluster; the atlas names their peaks."""
-    rows = [{"cluster": k, **asdict(one)} for k, one in enumerate(accuracy.clusters, start=1)]
+def write_clusters(writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy) -> None:
+    """One row per cluster, with the coordinates of its peak; the atlas names it."""
+    mesh = load_mesh(data.space)
+    own = mni305(mesh)
+    rows = []
+    for number, one in enumerate(accuracy.clusters, start=1):
+        peak = one.peak_vertex + (mesh.left.n_vertices if one.hemisphere == "R" else 0)
+        places = {"mni305": own[peak], "mni152": mni152(own[peak])}
+        coordinates = {
+            f"{space}_{axis}": round(float(value), 1)
+            for space, point in places.items()
+            for axis, value in zip("xyz", point, strict=True)
+        }
+        rows.append({"cluster": number, **asdict(one), **coordinates})
     writer.table("statmap", CLUSTER_COLUMNS, rows, desc="clusters", **accuracy.atlas)
 
 
@@ -358,6 +372,14 @@ CLUSTER_COLUMNS = {
     "mean_value": "mean t, weighted by area",
     "peak_label": "atlas region of the peak",
     "main_label": "atlas region with the largest share of the cluster",
+    **{
+        f"mni305_{axis}": "coordinate of the peak on the mid-thickness surface, in mm, in the space"
+        " of fsaverage (MNI305)"
+        for axis in "xyz"
+    },
+    **{
+        f"mni152_{axis}": "the same in MNI152, by FreeSurfer's affine from MNI305" for axis in "xyz"
+    },
 }
 ACCURACY = GroupAnalysis(
     "accuracy",

@@ -16,6 +16,7 @@ from bids_app.files import read_json
 from bids_app.outputs import OutputTree
 from bids_app.surface.gifti import read_gifti, write_gifti
 from bids_app.surface.mesh import load_mesh
+from bids_app.surface.places import mni305
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,12 @@ def check_regions(folder: Path) -> None:
     assert (front > back).all()
     clusters = table(folder, "clusters")
     assert set(clusters["peak_label"]) <= {"back", "middle", "front", "none"}
+    starts = np.where(clusters["hemisphere"] == "L", 0, 10242)
+    peaks = mni305(mesh)[clusters["peak_vertex"].to_numpy() + starts]
+    own = clusters[[f"mni305_{axis}" for axis in "xyz"]].to_numpy(float)
+    np.testing.assert_allclose(own, peaks, atol=0.05001)
+    same_side = np.sign(clusters["mni152_x"].to_numpy(float)) == np.where(starts == 0, -1, 1)
+    assert same_side.all()
 
 
 def test_one_participant_is_refused(folder, gradient, capsys):
