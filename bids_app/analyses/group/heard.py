@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import interp1d
 
 from bids_app.analyses.folder.read import read_maps
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.clock import read_clock, same_rate
+from bids_app.analyses.group.clock import Clock, read_clock, same_rate
 from bids_app.analyses.group.collect import GroupData, read_encoding
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.bands import high_pass_of
@@ -52,7 +53,7 @@ class Presentations:
     labels : tuple of str
         Stimulus of every presentation.
     times : tuple of arrays of shape (n_times,)
-        Seconds of the audio file that the volumes were sampled at.
+        Seconds of the audio file that the volumes were sampled at, censored ones included.
     tr : float
         Repetition time, seconds.
     """
@@ -169,7 +170,7 @@ def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Pa
         LOGGER.info("group: %d clocks among %d participants", len(known), len(found.numbers))
     responses = [
         tuple(
-            _mapped(path, found.clocks[number].times[k], data.space, folder / f"{number}_{k}.npy")
+            _mapped(path, data.space, folder / f"{number}_{k}.npy")
             for k, path in enumerate(found.files[number])
         )
         for number in found.numbers
@@ -283,7 +284,8 @@ def presented(
     if len(same_rate({str(k): one.tr for k, one in enumerate(read)})[0]) < len(read):
         told = ", ".join(f"{tr:g} s" for tr in sorted({one.tr for one in read}))
         return f"responses of sub-{participant} differ in repetition time ({told})"
-    return Presentations(tuple(labels), tuple(one.times for one in read), read[0].tr), files
+    times = tuple(np.interp(*_all_volumes(one), one.times) for one in read)
+    return Presentations(tuple(labels), times, read[0].tr), files
 
 
 def _responses_of(tree: OutputTree, participant: str, stimulus: str, space: str) -> list[Path]:
@@ -317,8 +319,23 @@ def _loaded(files: Sequence[Sequence[Path]]) -> list[list[NDArray[np.float32]]]:
     return [[load_array(path, mapped=True) for path in own] for own in files]
 
 
-def _mapped(left: Path, times: FloatArray, space: str, target: Path) -> Path:
-    np.save(target, read_maps(left, space, n_arrays=len(times)).astype(np.float32))
+def _all_volumes(clock: Clock) -> tuple[FloatArray, FloatArray]:
+    """Numbers of all volumes from the first that was kept to the last, and of those kept."""
+    kept = np.rint((clock.times - clock.times[0]) / clock.tr)
+    return np.arange(kept[-1] + 1), kept
+
+
+def _mapped(left: Path, space: str, target: Path) -> Path:
+    """Responses in a file of their own, with lines across censored volumes.
+
+    Phases of shortened series would not meet: what listeners share would leave their null.
+    """
+    clock = read_clock(sidecar_of(left))
+    values = read_maps(left, space, n_arrays=len(clock.times))
+    volumes, kept = _all_volumes(clock)
+    if len(volumes) > len(kept):
+        values = interp1d(kept, values, axis=0)(volumes)
+    np.save(target, values.astype(np.float32))
     return target
 
 

@@ -31,13 +31,16 @@ def clock(onset=0.4, tr=1.0, n=(20, 25), labels=("a", "b")):
     return Presentations(tuple(labels), times, tr)
 
 
-def write_response(tree, participant, stimulus, *, n=6, onset=0.4, tr=1.0, run="", fill=None):
-    """Cleaned responses whose first value names the presentation."""
+def write_response(
+    tree, participant, stimulus, *, n=6, onset=0.4, tr=1.0, run="", fill=None, censored=()
+):
+    """Cleaned responses whose first value names the presentation, the second the volume."""
     for hemi in "LR":
         path = tree.participant_bold(participant, hemi, SPACE, stim=stimulus, run=run)
-        values = np.full((n, N_HALF), float(run or 0), dtype=np.float32)
-        values[:, 1] = np.arange(n) if fill is None else fill
-        times = onset + tr * np.arange(n)
+        kept = np.setdiff1d(np.arange(n), censored)
+        values = np.full((len(kept), N_HALF), float(run or 0), dtype=np.float32)
+        values[:, 1] = kept if fill is None else fill
+        times = onset + tr * kept
         write_gifti(path, values, hemi=hemi, names=[sample_name(t) for t in times])
         told = {"StimulusTimes": times.tolist(), "RepetitionTime": tr}
         write_json(sidecar_of(path), told)
@@ -70,6 +73,18 @@ def test_presentations_are_found_in_the_order_of_the_model(tmp_path):
     assert [times[0] for times in found.times] == [0.4, 1.0, 2.0]
     assert [len(times) for times in found.times] == [5, 6, 6]
     assert ["run-" in path.name for path in files] == [False, True, True]
+
+
+def test_censored_volumes_keep_their_place_between_their_neighbors(study):
+    tree, data, root = study
+    write_response(tree, "02", "happy", censored=(1, 3, 4))
+    write_response(tree, "02", "sad")
+    heard = collect_heard(tree, data, root / "cache", root)
+    assert heard.clock_of[0] == heard.clock_of[1]
+    assert [len(times) for times in heard.clocks[0].times] == [6, 6]
+    (whole, _), (filled, _) = heard.loaded()[:2]
+    np.testing.assert_allclose(filled[:, 1], np.arange(6), atol=1e-6)
+    np.testing.assert_array_equal(filled, whole)
 
 
 def test_what_is_not_there_is_said(tmp_path):
