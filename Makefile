@@ -8,7 +8,7 @@ TEST_NPROCS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS)
 DEMO_DIR ?= demo
 
-.PHONY: demo test test-all docs release-check lint format clean
+.PHONY: demo test test-all docs mutants release-check lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/musenc demo --output-dir $(DEMO_DIR) --nprocs $(NPROCS)
@@ -22,6 +22,10 @@ test-all: $(VENV)/.installed-dev
 # The site, in build/docs; what is broken in it is an error.
 docs: $(VENV)/.installed-dev
 	MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+
+# Wrong signs, borders, folds: a test must fail for each.
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python tests/mutants.py
 
 # Before a release: what needs musicnn's trained networks, none of which may skip.
 release-check: $(VENV)/.installed-dev

@@ -12,6 +12,16 @@ from bids_app.group import isc
 from bids_app.seeds import generator
 
 
+def test_responses_that_oppose_each_other_are_no_agreement():
+    course = np.random.default_rng(3).normal(size=(60, 1))
+    opposed = np.stack([course, -course, course, -course]) + 0.0
+    opposed += 0.1 * np.random.default_rng(4).normal(size=opposed.shape)
+    result = isc(opposed, n_draws=99, n_bootstrap=2, seed=0)
+    assert result.pairwise[0] < 0
+    assert result.p[0] > 0.5
+    assert result.p_max[0] > 0.5
+
+
 @pytest.fixture
 def responses():
     rng = np.random.default_rng(12)
