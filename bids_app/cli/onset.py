@@ -129,7 +129,17 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
         text_plot(estimate),
         "",
         f"auditory cortex follows the assumed start by {summary.lag:.1f} s ({interval}), "
-        f"mean r {np.nanmax(summary.curve):.2f}",
+        f"mean r {np.nanmax(summary.curve):.2f}, p {estimate.p:.3f} against random phases",
+        "",
+    ]
+    if not estimate.clear or estimate.at_edge:
+        why = (
+            "the maximum is at the edge of the lags that were tried"
+            if estimate.at_edge
+            else "noise gives such a maximum too"
+        )
+        return "\n".join([*lines, f"unclear: {why}, so no onset is proposed"])
+    lines += [
         f"minus {HEMODYNAMIC_DELAY:g} s of expected hemodynamic delay: the music starts "
         f"{abs(estimate.shift):.1f} s {'later' if estimate.shift >= 0 else 'earlier'} than assumed",
         "",

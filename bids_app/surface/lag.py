@@ -95,53 +95,84 @@ def lag_curve(
     return np.array(curve)
 
 
-def peak_p(
+def null_curves(
     responses: npt.ArrayLike,
     envelope: npt.ArrayLike,
     tr: float,
     lags: npt.ArrayLike,
     *,
-    n_draws: int = 499,
-    seed: int,
-) -> float:
-    """How often the highest correlation over lags is reached with random phases of the response.
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """The curve with random Fourier phases of the region's mean response.
 
     Parameters
     ----------
     responses, envelope, tr, lags
         As of `lag_curve`.
     n_draws : int
-        Phase rotations of the region's mean response.
-    seed : int
-        Of the phases.
+        Draws.
+    rng : numpy.random.Generator
+        Of the phases: a frequency gets the same ones whatever the number of times, so that runs
+        with generators of one seed keep what they share.
+
+    Returns
+    -------
+    (n_draws, n_lags) float64
+        NaN where `lag_curve` is.
+    """
+    signal = _region_mean(np.asarray(responses, dtype=np.float64))
+    there = np.isfinite(signal)
+    curves = np.full((n_draws, np.size(lags)), np.nan)
+    if there.sum() < _MIN_TIMES:
+        return curves
+    draws = np.full((n_draws, signal.size), np.nan)
+    draws[:, there] = _random_phases(signal[there], n_draws, rng)
+    shifted = _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags)
+    for column, (use, earlier) in enumerate(shifted):
+        if len(earlier) < _MIN_TIMES or np.ptp(earlier) == 0:
+            continue
+        centered = draws[:, use] - draws[:, use].mean(axis=1, keepdims=True)
+        sound = earlier - earlier.mean()
+        norms = np.linalg.norm(centered, axis=1) * np.linalg.norm(sound)
+        curves[:, column] = centered @ sound / norms
+    return curves
+
+
+def peak_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> float:
+    """How often the highest value over lags is reached under the null: the lag is chosen in it.
+
+    Parameters
+    ----------
+    observed : (n_lags,) array
+        A curve.
+    null : (n_draws, n_lags) array
+        Curves under the null.
 
     Returns
     -------
     float
         (1 + b) / (1 + n_draws); NaN where the curve is not defined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> null = np.random.default_rng(0).normal(size=(99, 40))
+    >>> bool(peak_p(np.linspace(0, 9, 40), null) == 0.01), bool(peak_p(null[0], null) > 0.01)
+    (True, True)
     """
-    signal = _region_mean(np.asarray(responses, dtype=np.float64))
-    there = np.isfinite(signal)
-    observed = lag_curve(responses, envelope, tr, lags)
-    if there.sum() < _MIN_TIMES or not np.isfinite(observed).any():
+    curve, drawn = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
+    defined = np.isfinite(curve) & np.isfinite(drawn).all(axis=0)
+    if not defined.any():
         return float("nan")
-    draws = np.full((n_draws, signal.size), np.nan)
-    draws[:, there] = _random_phases(signal[there], n_draws, generator(seed, "lag phases"))
-    highest = np.full(n_draws, -np.inf)
-    for use, shifted in _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags):
-        if len(shifted) < _MIN_TIMES or np.ptp(shifted) == 0:
-            continue
-        centered = draws[:, use] - draws[:, use].mean(axis=1, keepdims=True)
-        sound = shifted - shifted.mean()
-        norms = np.linalg.norm(centered, axis=1) * np.linalg.norm(sound)
-        np.maximum(highest, centered @ sound / norms, out=highest)
-    return float((1 + (highest >= np.nanmax(observed)).sum()) / (1 + n_draws))
+    reached = drawn[:, defined].max(axis=1) >= curve[defined].max()
+    return float((1 + reached.sum()) / (1 + len(drawn)))
 
 
 def _random_phases(signal: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
     """Series with the amplitude spectrum of `signal` and random phases, (n_draws, n_times)."""
     spectrum = np.fft.rfft(signal)
-    turns = np.exp(2j * np.pi * rng.random((n_draws, spectrum.size)))
+    turns = np.exp(2j * np.pi * rng.random((spectrum.size, n_draws)).T)
     turns[:, 0] = 1
     return np.fft.irfft(spectrum * turns, n=signal.size, axis=1)
 
@@ -164,6 +195,8 @@ def _shifted(
 def _region_mean(bold: FloatArray) -> FloatArray:
     """Mean of the standardized vertices; all NaN where no vertex is usable."""
     times = np.isfinite(bold).any(axis=1)
+    if not times.any():
+        return np.full(len(bold), np.nan)
     series = bold[times]
     good = np.isfinite(series).all(axis=0)
     spread = np.where(good, np.std(np.where(good, series, 0.0), axis=0), 0.0)

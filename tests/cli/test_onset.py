@@ -36,6 +36,7 @@ def test_onset_is_found_from_a_table_without_it(study, tmp_path, capsys, column)
     assert (task, stim_file) == ("song", "stimuli/song.wav")
     assert float(onset) == pytest.approx(ONSET, abs=1.0)
     assert "3 participants" in text
+    assert float(re.search(r"p ([\d.]+) against random phases", text)[1]) < 0.05
     assert "minus 5 s of expected hemodynamic delay" in text
     assert text.count(" |") >= 10
     low, high = map(float, re.search(r"interval ([\d.]+) to ([\d.]+) s", text).groups())
@@ -55,6 +56,15 @@ def test_file_can_be_given_without_a_table_and_without_high_pass(study, capsys):
     text = capsys.readouterr().out
     assert float(printed_row(text)[2]) == pytest.approx(ONSET, abs=1.5)
     assert "no interval from one participant" in text
+
+
+def test_no_onset_is_proposed_on_noise(tmp_path, capsys):
+    noise = write_listeners(tmp_path / "noise", onset=ONSET, strength=0.0)
+    table = write_table(noise, "song\tstimuli/song.wav", columns="task\tstim_file")
+    assert main(["onset", str(noise), "--stimuli", str(table), "--confounds", "none"]) == 0
+    text = capsys.readouterr().out
+    assert "unclear: " in text
+    assert "stim_file\tonset" not in text
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,12 @@ def write_listeners(
     participants: tuple[str, ...] = ("01", "02", "03"),
     tr: float = 2.0,
     space: str = "fsaverage5",
+    strength: float = 2.0,
 ) -> Path:
-    """Write fMRIPrep derivatives and ``stimuli/song.wav``; the music starts at `onset`."""
+    """Write fMRIPrep derivatives and ``stimuli/song.wav``; the music starts at `onset`.
+
+    Auditory cortex follows the music by `strength` standard deviations of its noise.
+    """
     rng = np.random.default_rng(7)
     clock = np.arange(-100, 300, 0.1)
     slow = np.exp(0.8 * _standard(gaussian_filter1d(rng.standard_normal(clock.size), 40)))
@@ -47,7 +51,7 @@ def write_listeners(
     signal = np.where((heard > 0) & (heard < SECONDS), np.interp(heard, clock, slow**0.3), 0.5)
     for participant in participants:
         bold = rng.standard_normal((times.size, mesh.n_vertices)).astype(np.float32)
-        bold[:, auditory] += 2 * _standard(signal)[:, None]
+        bold[:, auditory] += strength * _standard(signal)[:, None]
         bold[:, :20] = 0  # a wall
         folder = fmriprep / f"sub-{participant}" / "func"
         folder.mkdir(parents=True)

@@ -11,6 +11,7 @@ from bids_app.surface.lag import (
     auditory_vertices,
     lag_curve,
     lag_warning,
+    null_curves,
     peak_lag,
     peak_p,
     summarize_lags,
@@ -139,15 +140,44 @@ def test_curves_and_lags_must_fit():
         summarize_lags(np.zeros((2, 3)), LAGS, seed=0)
 
 
+def p_of(responses, envelope, lags, n_draws):
+    rng = np.random.default_rng(1)
+    null = null_curves(responses, envelope, 1.0, lags, n_draws=n_draws, rng=rng)
+    return peak_p(lag_curve(responses, envelope, 1.0, lags), null)
+
+
 def test_peak_p_finds_a_planted_lag_and_keeps_its_level():
     rng = np.random.default_rng(5)
     lags = np.arange(-15, 25.5, 1.0)
     envelope = np.convolve(rng.standard_normal(240), np.ones(4), "same")
     follows = np.roll(envelope, 12)[:, None] + 0.5 * rng.standard_normal((240, 6))
-    assert peak_p(follows, envelope, 1.0, lags, n_draws=199, seed=0) == 1 / 200
+    assert p_of(follows, envelope, lags, 199) == 1 / 200
     unrelated = [
         np.convolve(rng.standard_normal(240), np.ones(4), "same")[:, None] for _ in range(100)
     ]
-    p = np.array([peak_p(y, envelope, 1.0, lags, n_draws=99, seed=0) for y in unrelated])
+    p = np.array([p_of(y, envelope, lags, 99) for y in unrelated])
     assert (p <= 0.05).mean() <= 0.12
     assert 0.35 < p.mean() < 0.65
+
+
+def test_what_listeners_share_of_noise_stays_shared_under_the_null():
+    rng = np.random.default_rng(6)
+    lags = np.arange(-15, 25.5, 1.0)
+    smooth = np.convolve(rng.standard_normal(240), np.ones(6), "same")
+    shared = np.convolve(rng.standard_normal(240), np.ones(6), "same")
+
+    def curves(course, seed):
+        draws = np.random.default_rng(seed)
+        return null_curves(course[:, None], smooth, 1.0, lags, n_draws=50, rng=draws)
+
+    alike = [curves(shared + 0.3 * rng.standard_normal(240), 1) for _ in range(2)]
+    other = curves(shared + 0.3 * rng.standard_normal(240), 2)
+    assert np.corrcoef(alike[0].ravel(), alike[1].ravel())[0, 1] > 0.7
+    assert abs(np.corrcoef(alike[0].ravel(), other.ravel())[0, 1]) < 0.3
+
+
+def test_a_curve_of_nothing_has_no_p():
+    nothing = np.full((30, 2), np.nan)
+    null = null_curves(nothing, np.ones(30), 1.0, LAGS, n_draws=5, rng=np.random.default_rng(0))
+    assert np.isnan(null).all()
+    assert np.isnan(peak_p(lag_curve(nothing, np.ones(30), 1.0, LAGS), null))

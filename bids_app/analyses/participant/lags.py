@@ -14,11 +14,14 @@ from bids_app.bands import HighPass
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import filtered
-from bids_app.surface.lag import CLEAR_PEAK, lag_curve, lag_warning, peak_lag, peak_p
+from bids_app.seeds import generator
+from bids_app.surface.lag import CLEAR_PEAK, lag_curve, lag_warning, null_curves, peak_lag, peak_p
 
 LAGS = np.arange(-15.0, 25.5, 0.5)
 HEMODYNAMIC_DELAY = 5.0
 """Seconds by which the response is expected to follow what is heard."""
+N_DRAWS = 499
+"""Of phases behind the p of a peak."""
 _SAMPLE_RATE = 8000
 
 
@@ -100,7 +103,9 @@ def check_lag(
     """
     heard = heard_at(sound, times, tr=tr, high_pass=high_pass)
     curve = lag_curve(responses, heard, tr, LAGS)
-    return LagCheck(stimulus, LAGS, curve, peak_p(responses, heard, tr, LAGS, seed=random_seed))
+    rng = generator(random_seed, "lag phases")
+    null = null_curves(responses, heard, tr, LAGS, n_draws=N_DRAWS, rng=rng)
+    return LagCheck(stimulus, LAGS, curve, peak_p(curve, null))
 
 
 def heard_at(

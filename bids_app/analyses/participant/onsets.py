@@ -9,14 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY, LAGS, heard_at, read_loudness
+from bids_app.analyses.participant.lags import (
+    HEMODYNAMIC_DELAY,
+    LAGS,
+    N_DRAWS,
+    heard_at,
+    read_loudness,
+)
 from bids_app.analyses.participant.responses import read_run, regress_out
 from bids_app.bands import HighPass
 from bids_app.config import Cleaning
 from bids_app.features.loudness import Loudness
 from bids_app.inputs.records import BoldRun, Presentation, StudyPlan
 from bids_app.seeds import generator
-from bids_app.surface.lag import LagSummary, auditory_vertices, lag_curve, summarize_lags
+from bids_app.statistics import SIGNIFICANCE
+from bids_app.surface.lag import (
+    LagSummary,
+    auditory_vertices,
+    lag_curve,
+    null_curves,
+    peak_p,
+    summarize_lags,
+)
 from bids_app.surface.mesh import load_mesh
 
 MIN_OVERLAP = 0.5
@@ -40,6 +54,8 @@ class OnsetEstimate:
     summary : LagSummary
         Mean curve, its maximum and the interval of that.
     participants : tuple of str
+    p : float
+        Of the maximum, against random phases of the responses, the same for everybody.
     """
 
     task: str
@@ -50,6 +66,17 @@ class OnsetEstimate:
     high: NDArray[np.float64]
     summary: LagSummary
     participants: tuple[str, ...]
+    p: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether noise seldom gives such a maximum."""
+        return self.p < SIGNIFICANCE
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the maximum is at the first or last lag that was tried."""
+        return not self.lags[0] < self.summary.lag < self.lags[-1]
 
     @property
     def shift(self) -> float:
@@ -86,6 +113,7 @@ def estimate_onsets(
     mesh = load_mesh(cleaning.space)
     auditory = auditory_vertices(mesh)
     curves: dict[tuple[str, str], dict[str, list[NDArray[np.float64]]]] = {}
+    nulls: dict[tuple[str, str], dict[str, list[NDArray[np.float64]]]] = {}
     onsets: dict[tuple[str, str], set[float]] = {}
     lags = {
         key: _lags_to_try([run for run in plan.runs if _hears(run, key)], sounds[key[1]])
@@ -101,9 +129,13 @@ def estimate_onsets(
             heard = _heard(run, presentation, sounds[key[1]], len(responses), cleaning.high_pass)
             curve = lag_curve(responses, heard, run.tr, lags[key])
             curves.setdefault(key, {}).setdefault(run.participant, []).append(curve)
+            # One seed for all: what listeners share of noise stays shared.
+            rng = generator(random_seed, "onset phases", *key)
+            null = null_curves(responses, heard, run.tr, lags[key], n_draws=N_DRAWS, rng=rng)
+            nulls.setdefault(key, {}).setdefault(run.participant, []).append(null)
             onsets.setdefault(key, set()).add(presentation.onset)
     return [
-        _estimate(key, tuple(sorted(onsets[key])), lags[key], curves[key], random_seed)
+        _estimate(key, tuple(sorted(onsets[key])), lags[key], curves[key], nulls[key], random_seed)
         for key in sorted(curves)
     ]
 
@@ -136,8 +168,10 @@ def _estimate(
     onsets: tuple[float, ...],
     lags: NDArray[np.float64],
     curves: dict[str, list[NDArray[np.float64]]],
+    nulls: dict[str, list[NDArray[np.float64]]],
     random_seed: int,
 ) -> OnsetEstimate:
+    null = np.stack([_mean_z(np.stack(own)) for own in nulls.values()]).mean(axis=0)
     z = np.stack([_mean_z(np.stack(own)) for own in curves.values()])
     rng = generator(random_seed, "bootstrap of onset curves", *key)
     draws = [_mean_z(np.tanh(z[rng.integers(0, len(z), len(z))])) for _ in range(_N_DRAWS)]
@@ -151,6 +185,7 @@ def _estimate(
         high=high,
         summary=summarize_lags(np.tanh(z), lags, seed=random_seed),
         participants=tuple(curves),
+        p=peak_p(z.mean(axis=0), null),
     )
 
 
