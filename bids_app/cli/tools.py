@@ -11,6 +11,7 @@ from bids_app import __version__
 from bids_app.cli.boutiques import add_export
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
+from bids_app.cli.gradient import add_gradient
 from bids_app.cli.onset import add_onset
 from bids_app.cli.parser import Parser, add_option
 from bids_app.cli.power import add_power
@@ -32,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_features(commands)
     add_recognise(commands)
     add_onset(commands)
+    add_gradient(commands)
     add_power(commands)
     _add_convert(commands)
     add_doctor(commands)

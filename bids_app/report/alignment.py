@@ -191,8 +191,24 @@ def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         surface_figure(values, ColorScale.ordered("gradient (no unit)", values), mesh=mesh),
         alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
         " hemispheres",
-        caption=f"The gradient on this mesh; {gradient_ends(files)}. Gray: medial wall, left out.",
+        caption=f"The gradient on this mesh; {gradient_ends(files)}. Gray: medial wall, left out."
+        f"{_made_from(files)}",
         source=_gradient_label(files),
+    )
+
+
+def _made_from(files: GroupFiles) -> str:
+    """Where a gradient of these people comes from; empty for other ones."""
+    record = files.alignment.get("gradient")
+    told = record.get("MadeFrom") if isinstance(record, Mapping) else None
+    if not isinstance(told, Mapping):
+        return ""
+    return (
+        f" It is component {told.get('Component')} of {len(told.get('Runs', ()))} resting runs of"
+        f" these people, which correlates {number(told.get('CorrelationWithTemplate'))} (Spearman)"
+        f" with its template (spin p {number(told.get('SpinP'))}); component"
+        f" {told.get('RunnerUp')} comes next. Maps and gradient are not independent: noise of a"
+        " person is in both."
     )
 
 

@@ -28,9 +28,10 @@ from bids_app.analyses.group.music_alignment import (
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
+from bids_app.analyses.participant.rest import SAME_PEOPLE
 from bids_app.config import Config, Statistics
 from bids_app.errors import BadDataError, MissingInputError
-from bids_app.files import sha256_of_file
+from bids_app.files import read_json, sha256_of_file
 from bids_app.group import (
     AlignmentResult,
     GradientBins,
@@ -45,7 +46,7 @@ from bids_app.group import (
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
 from bids_app.loading import load_gifti
-from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree
+from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree, sidecar_of
 from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
@@ -205,6 +206,7 @@ def load_gradient(option: str, space: str) -> Gradient:
         "Label": label,
         "Files": {path.name: sha256_of_file(path) for path in files},
     }
+    record |= _made_from(sidecar_of(files[0]))
     mesh = load_mesh(space)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
@@ -241,6 +243,12 @@ def load_gradient(option: str, space: str) -> Gradient:
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, pial)
     return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
+
+
+def _made_from(sidecar: Path) -> dict[str, Any]:
+    """What `musenc gradient` says of a gradient of these people; nothing of other files."""
+    told = read_json(sidecar) if sidecar.is_file() else {}
+    return {"MadeFrom": told} if isinstance(told, dict) and SAME_PEOPLE in told else {}
 
 
 def _ends_of_file(values: NDArray[np.float64], mesh: SurfaceMesh) -> dict[str, Any] | str:
