@@ -59,6 +59,8 @@ EMOTION_LABEL = "emotion"
 OTHERS_WEIGHTS = "+others"
 """End of the model label of group results whose models were trained on the others' responses; no
 other label has a plus, which `safe_label` leaves out."""
+JOINT_DESC, BEYOND_DESC, LOW_LEVEL_DESC = "joint", "beyond", "lowlevel"
+"""Descriptions of joint models, of those of layers and low-level sound, and of the latter alone."""
 RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 
@@ -75,6 +77,9 @@ STAT_DESCRIPTIONS = {
     "z": "accuracy divided by the standard deviation of its null (Null in the sidecar)",
     "p": "one-sided p of the accuracy, uncorrected (Null in the sidecar)",
     "q": "Benjamini-Hochberg q over vertices, per layer",
+    "choice": "candidate (Candidates in the sidecar) and penalty chosen inside the training "
+    "stimuli: (candidate - 1) times the number of penalties plus the number of the penalty, both "
+    "from 1",
     "alpha": "ridge penalty chosen inside the training stimuli",
     "slope": "residual slope: depth preference (0..1) after the reference profile, and curvature "
     "unless the settings say slope_model linear, are regressed out",
@@ -104,6 +109,12 @@ def model_label(features: str) -> str:
     """Model label of a feature space: its name, or the name of the file of precomputed features."""
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
+
+
+def unique_desc(label: str, kind: str = "unique") -> str:
+    """Description of what a space or model adds (``unique``), or of its ``share``."""
+    own = safe_label(label)
+    return f"{kind}{own[0].upper()}{own[1:]}"
 
 
 def weights_label(model: str, *, others: bool) -> str:

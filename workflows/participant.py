@@ -14,6 +14,8 @@ from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import draw_page
+from bids_app.analyses.participant.joint import fit_joint_models, write_joint_models
+from bids_app.analyses.participant.joint_models import JointModel, JointWork
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
 from bids_app.analyses.participant.steps import (
@@ -51,17 +53,21 @@ class Music:
         Models to fit.
     ratings : RatingWork
         What is to be done with ratings.
+    joint : JointWork
+        What is to be done about joint models.
     """
 
     plan: StudyPlan
     models: Mapping[str, EncodingModel]
     jobs: Mapping[str, list[Record]]
     ratings: RatingWork
+    joint: JointWork
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do, besides pages."""
-        return not self.jobs and not any(map(self.ratings.records, self.plan.participants))
+        rated = any(map(self.ratings.records, self.plan.participants))
+        return not self.jobs and not self.joint.jobs and not rated
 
     @property
     def needed(self) -> Mapping[str, EncodingModel]:
@@ -106,8 +112,8 @@ def init_participant_level_wf(
         if not music.is_done or set(people) & set(music.plan.participants):
             builder.add_features(music)
         if not music.is_done:
-            for who, models in music.jobs.items():
-                builder.add_models(who, music, models)
+            for who in dict.fromkeys([*music.jobs, *music.joint.jobs]):
+                builder.add_models(who, music)
             builder.add_ratings(music)
     if contrasts is not None:
         for record in records:
@@ -130,6 +136,7 @@ class _Builder:
         self.config, self.costs, self.n_threads = config, costs, n_threads
         self.workflow = pe.Workflow(name="participant_level_wf")
         self.grams: dict[str, pe.Node] = {}  # by model
+        self.features: dict[str, pe.Node] = {}  # by feature space
         self.sounds: pe.Node | None = None
         self.shared: dict[str, pe.Node] = {}  # who writes a participant's responses
         self.written: dict[str, list[pe.Node]] = {}  # what a participant's page waits for
@@ -138,36 +145,47 @@ class _Builder:
         """Stimulus side of every model, and loudness."""
         stimuli = [(s.label, s.path) for s in music.plan.stimuli]
         heard = {s.label: s.sha256 for s in music.plan.stimuli}
-        for label, model in music.needed.items():
-            self.grams[label] = step(
+        wanted = {
+            m.space.features: (f"features_{label}", m.space, m.weights, m.settings)
+            for label, m in music.needed.items()
+        }
+        for job, _ in music.joint.open:
+            for space, weights in job.spaces:
+                name = f"features_joint_{space.label}"
+                wanted.setdefault(space.features, (name, space, weights, job.settings))
+        for name, space, weights, settings in wanted.values():
+            self.features[space.features] = step(
                 compute_features,
                 self.config,
-                f"features_{label}",
+                name,
                 tree=OutputTree(self.config.output_dir),
                 stimuli=stimuli,
-                space=model.space,
-                weights=model.weights,
+                space=space,
+                weights=weights,
                 cache_dir=self.config.cache_dir,
                 device=self.config.running.device,
-                rests_on=(heard, model.settings),
+                rests_on=(heard, settings),
                 fresh=True,  # the cache may be gone
                 blas_threads=None,  # it works alone, before the participants
                 n_procs=self.config.running.n_procs,
                 mem_gb=self.costs.feature_memory / 1e9,
             )
-        if music.jobs:
+        for label, model in music.needed.items():
+            self.grams[label] = self.features[model.space.features]
+        if music.jobs or music.joint.jobs:
             self.sounds = step(
                 read_loudness, self.config, "loudness", stimuli=stimuli, rests_on=heard
             )
 
-    def add_models(self, who: str, music: Music, records: Sequence[Record]) -> None:
+    def add_models(self, who: str, music: Music) -> None:
         """Responses -> encoding and derivatives of every model of a participant."""
-        runs = _runs_of(music.plan, who)
+        records, runs = music.jobs.get(who, []), _runs_of(music.plan, who)
+        first = [*records, *music.joint.records(who)][0]
         # Files count by content: paths in the settings stay while what is behind them changes.
-        basis = (records[0].inputs, records[0].settings)
+        basis = (first.inputs, first.settings)
         own = {
             "prepared": self._step(clean_runs, who, runs=runs, rests_on=basis),
-            "shared": self._writer(write_responses, who, record=records[0]),
+            "shared": self._writer(write_responses, who, record=first),
         }
         connect_by_name(self.workflow, own, {"sounds": self.sounds})
         self.shared[who] = own["shared"]
@@ -189,6 +207,20 @@ class _Builder:
                 )
             connect_by_name(self.workflow, of_model, own | {"grams": self.grams[label]})
             self._keep(who, of_model["files"])
+        for job, record in music.joint.jobs.get(who, []):
+            self.add_joint(who, job, record, own)
+
+    def add_joint(self, who: str, job: JointModel, record: Record, own: dict[str, pe.Node]) -> None:
+        """A joint model of a participant, or one for each layer of a network."""
+        label = f"{job.label}_{job.desc}"
+        of_job = {
+            "fits": self._threaded(fit_joint_models, who, label, record=record, job=job),
+            "files": self._writer(write_joint_models, who, label, record=record, job=job),
+        }
+        connect_by_name(self.workflow, of_job, own)
+        needed = [self.features[space.features] for space, _ in job.spaces]
+        connect_all(self.workflow, needed, of_job["fits"], "grams")
+        self._keep(who, of_job["files"])
 
     def add_ratings(self, music: Music) -> None:
         """What ratings say about brain and layers, of all participants."""

@@ -13,6 +13,7 @@ from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import page_is_current, write_participant_report
 from bids_app.analyses.participant.foresee import foresee
+from bids_app.analyses.participant.joint_models import plan_joint_work
 from bids_app.analyses.participant.plan import (
     EncodingModel,
     mask_record,
@@ -179,14 +180,19 @@ def _open_music(
     work = plan_ratings(tree, config, ratings, settings, records, plan)
     _tell(status, work)
     jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
-    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work)
+    joint = plan_joint_work(tree, config, plan, models)
+    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work, joint)
 
 
 def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
     """What is open about music; whoever has nothing open, and a whole page, is done."""
     parts: Parts = {}
     for participant in music.plan.participants:
-        found = [*music.jobs.get(participant, []), *music.ratings.records(participant)]
+        found = [
+            *music.jobs.get(participant, []),
+            *music.ratings.records(participant),
+            *music.joint.records(participant),
+        ]
         if found or not page_is_current(tree, participant):
             parts[participant, ""] = found
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.conditions.write import CONTRAST, INTERACTION, LAGS
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
+from bids_app.analyses.participant.joint import BEYOND, JOINT
+from bids_app.analyses.participant.joint_models import Source
 from bids_app.analyses.participant.plan import fitted_layers
 from bids_app.analyses.participant.write import ENCODING, RESPONSES
 from bids_app.analyses.ratings.plan import StudyRatings
@@ -23,6 +25,8 @@ from bids_app.report import stimulus_figure_path
 ANALYSES: tuple[ParticipantAnalysis, ...] = (
     RESPONSES,
     ENCODING,
+    BEYOND,
+    JOINT,
     CONTRAST,
     INTERACTION,
     LAGS,
@@ -42,11 +46,13 @@ class ParticipantLevel:
     scopes : sequence of Scope
         One per participant.
     layers : mapping from model label to FittedLayers
+    joint : mapping from label of a joint model to the names of its spaces
     """
 
     config: Config
     scopes: Sequence[Scope]
     layers: Mapping[str, FittedLayers]
+    joint: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -73,7 +79,11 @@ class ParticipantLevel:
                 scope = replace(scope, scales=ratings.scales if rated else (), rated=rated)
             scopes.append(scope)
         layers = fitted_layers(config, list(durations)) if plan else {}
-        return cls(config, scopes, layers)
+        joint = {
+            label: [Source.of(*one, config, list(durations)).name for one in spaces]
+            for label, spaces in (config.joint.models if plan else {}).items()
+        }
+        return cls(config, scopes, layers, joint)
 
     def done_for(self, scope: Scope) -> Iterator[tuple[ParticipantAnalysis, Scope]]:
         """Every analysis of a participant; those of feature spaces once for each."""
@@ -83,7 +93,11 @@ class ParticipantLevel:
             if analysis.of_spaces:
                 for label, fitted in self.layers.items():
                     own = replace(scope, model=label, layers=fitted.names, depth=fitted.depth)
-                    yield analysis, own
+                    if analysis.needed(own):
+                        yield analysis, own
+            elif analysis.joint:
+                for label, names in self.joint.items():
+                    yield analysis, replace(scope, model=label, layers=names)
             else:
                 yield analysis, scope
 

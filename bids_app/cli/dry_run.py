@@ -12,7 +12,13 @@ from bids_app.inputs.plan_text import format_plan, skipped_text
 from bids_app.inputs.records import StudyPlan
 from bids_app.limits import Limit, cpu_limit, format_bytes, memory_limit
 from bids_app.log import tell
-from bids_app.outputs import ENTITY_ORDER, join_entities, parse_entities
+from bids_app.outputs import (
+    BEYOND_DESC,
+    ENTITY_ORDER,
+    JOINT_DESC,
+    join_entities,
+    parse_entities,
+)
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
@@ -53,6 +59,7 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
         parts.append(skipped_text(conditions.study.skipped))
     parts += [format_plan(plan)] if plan else []
     parts += [_layers_text(level)] if level.layers else []
+    parts += [_joint_text(level)] if level.joint or config.joint.beyond != "none" else []
     lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
     parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
@@ -73,6 +80,20 @@ def _layers_text(level: ParticipantLevel) -> str:
         lines.append(f"model-{label}: {', '.join(fitted.names)} ({order})")
         if reason := preference_missing(fitted.depth, model):
             lines.append(f"  warning: {reason}")
+    return "\n".join(lines)
+
+
+def _joint_text(level: ParticipantLevel) -> str:
+    """Joint models, with what they take of the time of a participant."""
+    lines = []
+    for analysis, scope in level.done_for(level.scopes[0]):
+        if analysis.desc in (JOINT_DESC, BEYOND_DESC):
+            what = " + ".join(scope.layers) if analysis.joint else f"{len(scope.layers)} layers"
+            lines.append(
+                f"{analysis.name}: model-{scope.model}: {what}, "
+                f"{level.config.joint.candidates} candidates, "
+                f"{_minutes(analysis.cost(scope).seconds)} of processor time for each participant"
+            )
     return "\n".join(lines)
 
 

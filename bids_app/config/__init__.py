@@ -18,6 +18,7 @@ from bids_app.config.sections import (
     Cleaning,
     Conditions,
     Emotion,
+    Joint,
     Model,
     Running,
     Selection,
@@ -48,6 +49,7 @@ class Config:
     selection: Selection = field(default_factory=Selection)
     stimuli: Stimuli = field(default_factory=Stimuli)
     model: Model = field(default_factory=Model)
+    joint: Joint = field(default_factory=Joint)
     cleaning: Cleaning = field(default_factory=Cleaning)
     conditions: Conditions = field(default_factory=Conditions)
     statistics: Statistics = field(default_factory=Statistics)

@@ -32,6 +32,8 @@ from bids_app.resources import BUNDLED_CORTEX, CortexChoice, choose_cortex_mask
 DEFAULT_FEATURES = "vggish"
 PENALTIES = "1e-3:1e5:20"
 HIGH_PASS = 128.0
+LOW_LEVEL = ("envelope", "cochleagram", "modulation", "descriptors")
+"""Feature spaces of low-level sound, which layers of networks are held against together."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,84 @@ class Model:
     def group_labels(self) -> tuple[str, ...]:
         """Model labels asked for at the group level, which knows no features."""
         return self.labels or tuple(space.label for space in self.spaces)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several feature spaces in one model, and what each adds to the others."""
+
+    title: ClassVar = "several feature spaces in one model (docs/models.md)"
+
+    asked: tuple[str, ...] = several(
+        "--joint NAME=SPACE+SPACE",
+        "a model of these spaces together, each with a scale of its own: its accuracy, the share "
+        "of each space in it, and what each adds; SPACE@LAYER for one of several layers",
+        changes=(),
+    )
+    beyond: Literal["none", "low-level"] = option(
+        "--beyond",
+        "low-level: what every layer adds to envelope, cochleagram, modulation and descriptors "
+        "together",
+        "none",
+        changes=(),
+    )
+    candidates: Count = option(
+        "--candidates",
+        "relative scales of the spaces that are tried in each joint model",
+        20,
+        changes=(),
+    )
+
+    def __post_init__(self) -> None:
+        """Names and spaces that cannot be."""
+        _ = self.models
+
+    @property
+    def models(self) -> dict[str, list[tuple[str, str]]]:
+        """Feature spaces of each joint model by its label, each with a layer or nothing.
+
+        Raises
+        ------
+        UsageError
+            A name is no label or repeated, or a model has fewer than two different spaces.
+        """
+        found: dict[str, list[tuple[str, str]]] = {}
+        for text in self.asked:
+            name, _, spaces = text.partition("=")
+            parts = [_space_and_layer(part) for part in spaces.split("+") if part]
+            if not name or safe_label(name) != name or name == EMOTION_LABEL or name in found:
+                raise UsageError(
+                    "A joint model needs a name of its own.",
+                    where="--joint",
+                    found=text,
+                    wanted="NAME=SPACE+SPACE, the name of letters and digits",
+                )
+            if len(set(parts)) < max(2, len(parts)):
+                raise UsageError(
+                    "A joint model needs two different feature spaces or more.",
+                    where="--joint",
+                    found=text,
+                    wanted="NAME=SPACE+SPACE, for example low=envelope+cochleagram",
+                )
+            found[name] = parts
+        return found
+
+    @property
+    def features(self) -> list[str]:
+        """Every feature space that joint models need, beside those of the layers."""
+        own = [name for spaces in self.models.values() for name, _ in spaces]
+        return list(dict.fromkeys([*own, *(LOW_LEVEL if self.beyond == "low-level" else ())]))
+
+    @staticmethod
+    def is_rival(features: str) -> bool:
+        """Whether a feature space is low-level sound itself, and so is not held against it."""
+        return features in LOW_LEVEL
+
+
+def _space_and_layer(text: str) -> tuple[str, str]:
+    """``SPACE@LAYER`` in two; the seed of an untrained network belongs to the space."""
+    space, _, layer = text.rpartition("@")
+    return (space, layer) if space and not layer.startswith("random:") else (text, "")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from bids_app.encoding.folds import Segment
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, check_alphas, delayed_kernel
 from bids_app.encoding.resolution import groups, run_tasks
-from bids_app.encoding.responses import check_responses, standardize
+from bids_app.encoding.responses import Responses, check_responses, standardize
 from bids_app.encoding.ridge import BLOCK, TIE, inner_scores
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.statistics import fisher_z
@@ -300,7 +300,7 @@ class JointResult:
 
 def score_candidates(
     joint: JointPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     *,
     selection: Literal["r", "sse"] = "r",
     n_threads: int = 1,
@@ -347,7 +347,7 @@ def _scores(plans: Sequence[EncodingPlan], y: NDArray[Any], selection: str) -> F
 
 def fit_joint(
     joint: JointPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     *,
     selection: Literal["r", "sse"] = "r",
     leave_out: Sequence[str] | None = None,
@@ -404,7 +404,6 @@ def fit_joint(
     """
     if selection not in ("r", "sse"):
         raise UsageError("unknown selection", where="selection", found=selection, wanted="r or sse")
-    responses = [np.asarray(response) for response in responses]
     n_vertices = check_responses(joint.first, responses)
     left_out = joint.spaces if leave_out is None else tuple(leave_out)
     if unknown := set(left_out) - set(joint.spaces):
@@ -516,26 +515,25 @@ def _parts(
         spectrum = training.projector @ y[np.ix_(training.rows, vertices)]
         spectrum *= training.shrinkage[:, alpha[vertices]]
         used = np.flatnonzero(weights > 0)
+        whole = (held_out.cross @ spectrum).astype(np.float64)
         if not by_space:
-            yield segment, (held_out.cross @ spectrum)[np.newaxis]
+            yield segment, whole[np.newaxis]
             continue
-        parts = np.zeros((weights.size, held_out.rows.size, vertices.size), dtype=plan.dtype)
-        if used.size == 1:
-            parts[used[0]] = held_out.cross @ spectrum
-        else:
+        parts = np.zeros((weights.size, held_out.rows.size, vertices.size))
+        if used.size > 1:
             dual = training.projector.T @ spectrum
             places = np.ix_(held_out.rows, training.rows)
             for space in used:
                 part = joint.kernels[space][places] @ dual
-                part -= part.mean(axis=0)
-                parts[space] = part * weights[space].astype(plan.dtype)
+                parts[space] = weights[space] * (part - part.mean(axis=0))
+        # Of single precision the prediction as a whole loses less than its parts.
+        parts += weights[:, np.newaxis, np.newaxis] * (whole - parts.sum(axis=0))
         yield segment, parts
 
 
 def _scored(target: NDArray[Any], parts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     """Correlation of a response with the sum of the parts of its prediction, and each's share."""
-    target, parts = target.astype(np.float64), parts.astype(np.float64)
-    target = target - target.mean(axis=0)
+    target = target - target.mean(axis=0, dtype=np.float64)
     whole = parts.sum(axis=0)
     scale = np.sqrt((target**2).sum(axis=0) * (whole**2).sum(axis=0))
     product = np.einsum("tv,stv->sv", target, parts)
@@ -597,7 +595,7 @@ def _of_folds(plan: EncodingPlan, values: FloatArray) -> FloatArray:
 
 def predict_joint(
     joint: JointPlan,
-    responses: Sequence[NDArray[np.floating]],
+    responses: Responses,
     candidate: NDArray[np.integer],
     alpha: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], ...]:
@@ -674,22 +672,29 @@ class ChoicePlan:
     What takes a plan with the penalty of every fold and vertex takes it with :meth:`chosen`. The
     unique accuracy of a space is then a difference of two models on one plan, and its null that
     of the difference of two resolution matrices.
+
+    Parameters
+    ----------
+    joint : JointPlan
+    n_candidates : int
+        Candidates that have numbers: those of a model of more spaces that begins with these.
+        Default: its own.
     """
 
     plain_mean = False
 
-    def __init__(self, joint: JointPlan) -> None:
-        first = joint.first
-        self._joint, self._n_alphas, self._grid = joint, first.alphas.size, first.alphas
+    def __init__(self, joint: JointPlan, n_candidates: int = 0) -> None:
+        first, n = joint.first, n_candidates or len(joint.plans)
+        self.joint, self._n_alphas, self._grid = joint, first.alphas.size, first.alphas
         self.segments: tuple[Segment, ...] = first.segments
         self.folds, self.stimuli = first.folds, first.stimuli
         self.lengths, self.ddof = first.lengths, first.ddof
-        self.alphas = np.arange(1, len(joint.plans) * first.alphas.size + 1, dtype=np.float64)
+        self.alphas = np.arange(1, n * first.alphas.size + 1, dtype=np.float64)
 
     @cached_property
     def resolution(self) -> ChoiceResolution:
         """Of all choices."""
-        return ChoiceResolution(self._joint.plans)
+        return ChoiceResolution(self.joint.plans)
 
     def chosen(
         self, candidate: NDArray[np.integer], alpha: NDArray[np.floating]

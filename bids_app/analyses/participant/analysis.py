@@ -110,6 +110,8 @@ class ParticipantAnalysis:
         Of the settings file that marks it as complete; analyses with the same one share it.
     completed : bool
         Whether there is such a file.
+    joint : bool
+        Whether it is done for each joint model.
     sections : callable
         Its sections of the page.
     """
@@ -124,12 +126,13 @@ class ParticipantAnalysis:
     model: str = ""
     desc: str = ""
     completed: bool = True
+    joint: bool = False
     sections: Callable[[ParticipantFiles], list[Section]] = _no_sections
 
     @property
     def of_spaces(self) -> bool:
         """Whether it is done for each feature space."""
-        return self.completed and not self.model
+        return self.completed and not self.model and not self.joint
 
     @property
     def suffixes(self) -> set[str]:

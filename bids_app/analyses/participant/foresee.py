@@ -52,7 +52,8 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
             regions_of(run.bold_left, run.parcels, mesh)
     if any(run.kind == "cifti" for run in plan.runs):
         fslr_spheres()
-    rows = [find_space(space.features) for space in config.model.spaces]
+    asked = [*(space.features for space in config.model.spaces), *config.joint.features]
+    rows = [find_space(features) for features in dict.fromkeys(asked)]
     for row in rows:
         for stimulus in plan.stimuli:
             row.file_of(stimulus.label)

@@ -140,22 +140,24 @@ class StimulusSide:
             high_pass=self.high_pass,
         )
 
-    def plan(self, gram: NDArray[np.float64], *, dtype: DTypeLike = np.float32) -> EncodingPlan:
-        """The encoding model of a layer's Gram matrix; `dtype` of products with responses."""
+    @property
+    def plan_options(self) -> dict[str, Any]:
+        """What plans of these presentations take beside Gram matrices and `lengths`."""
         present = [kept for _, kept in self.clocks]
         gaps = self.lengths != [len(kept) for kept in present]
-        return plan_encoding(
-            gram,
-            self.lengths,
-            stimuli=self.labels,
-            delays=self.model.delays,
-            crop=self.model.crop,
-            tr=self.tr,
-            alphas=self.model.alphas,
-            durations=dict(zip(self.grams.labels, self.grams.durations, strict=True)),
-            present=present if gaps else None,
-            dtype=dtype,
-        )
+        return {
+            "stimuli": self.labels,
+            "delays": self.model.delays,
+            "crop": self.model.crop,
+            "tr": self.tr,
+            "alphas": self.model.alphas,
+            "durations": dict(zip(self.grams.labels, self.grams.durations, strict=True)),
+            "present": present if gaps else None,
+        }
+
+    def plan(self, gram: NDArray[np.float64], *, dtype: DTypeLike = np.float32) -> EncodingPlan:
+        """The encoding model of a layer's Gram matrix; `dtype` of products with responses."""
+        return plan_encoding(gram, self.lengths, **self.plan_options, dtype=dtype)
 
 
 def fit_layers(
@@ -181,14 +183,14 @@ def fit_layers(
         If the runs differ in repetition time.
     """
     null, seed = statistics.null, statistics.random_seed
-    tr = _common_tr(blocks)
+    tr = common_tr(blocks)
     # Folds are named and ordered alike for everybody, whatever was played first.
     blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
     checksums = [grams.checksums[grams.labels.index(label)] for label in labels]
     check_checksums(labels, checksums)
     side = StimulusSide(grams, labels, [block.times for block in blocks], tr, model, high_pass)
-    usable = _usable_vertices(blocks)
+    usable = usable_vertices(blocks)
     vertices = np.flatnonzero(usable)
     responses = [Chosen(block.values, vertices) for block in blocks]
     average = _LayerAverageNull(responses, seed) if null != "none" else None
@@ -342,7 +344,14 @@ class _LayerAverageNull:
         return min(1.0, float(np.sqrt((self._sum**2).mean())) / self._rms)
 
 
-def _common_tr(blocks: Sequence[Block]) -> float:
+def common_tr(blocks: Sequence[Block]) -> float:
+    """Repetition time of all runs.
+
+    Raises
+    ------
+    BadDataError
+        If they differ.
+    """
     found = sorted({block.tr for block in blocks})
     if len(found) != 1:
         raise BadDataError(
@@ -401,7 +410,7 @@ def short_warnings(plan: EncodingPlan, null: str) -> list[str]:
     return []
 
 
-def _usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
+def usable_vertices(blocks: Sequence[Block]) -> NDArray[np.bool_]:
     """Vertices with a finite, varying response in every presentation, (n_vertices,)."""
     usable = np.ones(blocks[0].values.shape[1], dtype=bool)
     for block in blocks:

@@ -113,7 +113,7 @@ class EncodingModel:
         row, model = find_space(space.features), config.model
         weights = find_weights(row.weights or model.weights) if row.network else ""
         listener = row.streamed()
-        known = _weights_checksum(weights) if weights else ""
+        known = weights_checksum(weights) if weights else ""
         settings = config.participant_settings(
             known if listener is None else listener.identity, row.identity
         )
@@ -170,7 +170,8 @@ class EncodingModel:
         }
 
 
-def _weights_checksum(weights: str) -> str:
+def weights_checksum(weights: str) -> str:
+    """SHA-256 of a file of weights; ``random:SEED`` stands for itself."""
     if weights.startswith("random:"):
         return weights
     return sha256_of_file(Path(weights))
