@@ -27,9 +27,10 @@ docs: $(VENV)/.installed-dev
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python tests/mutants.py
 
-# Before a release: what needs musicnn's trained networks, none of which may skip.
+# Before a release: what needs musicnn's trained networks, none of which may skip, and the wheel.
 release-check: $(VENV)/.installed-dev
 	$(PYTEST) -m trained --no-skips $(PYTEST_ARGS)
+	tests/release.sh $(abspath $(BIN))/python
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

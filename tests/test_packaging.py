@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import bids_app
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -34,6 +38,14 @@ def test_workflows_is_mapped_below_bids_app():
     for package in PROJECT["tool"]["setuptools"]["packages"]:
         if package.startswith("bids_app.workflows"):
             assert mapping[package] == package.removeprefix("bids_app.").replace(".", "/")
+
+
+def test_everything_that_states_the_version_states_the_same():
+    stated = [
+        yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"],
+        json.loads((ROOT / "codemeta.json").read_text())["version"],
+    ]
+    assert set(stated) == {bids_app.__version__}
 
 
 def test_torch_is_bounded():
