@@ -20,6 +20,7 @@ from bids_app.analyses.folder.read import (
 )
 from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
+from bids_app.analyses.group.beyond import BEYOND
 from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.differences import DIFFERENCES
@@ -49,6 +50,7 @@ GROUP_ANALYSES = (
     ACCURACY,
     MUSIC,
     PREVALENCE,
+    BEYOND,
     PREFERENCE,
     MUSIC_PREFERENCE,
     ALIGNMENTS,

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
+
+from bids_app.errors import MusencError
+from bids_app.group.claims import holds
 from bids_app.outputs import BEYOND_DESC
-from bids_app.report.page import Block, Section, Table, Text, number, percent
-from bids_app.report.sources import ParticipantFiles, to_float
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.fading import LEGEND
+from bids_app.report.group_charts import profile_lines_figure
+from bids_app.report.page import Block, Section, Table, Text, number, percent, picture
+from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, column, to_float
+from bids_app.statistics import p_number
 
 BEYOND_TEXT = (
     "Unique accuracy is the accuracy of low-level sound (envelope, cochleagram, modulation and"
     " descriptors) and the layer together, minus that of low-level sound alone. Both models have a"
     " scale of their own for every space, and choose among the same candidates. A layer that adds"
-    " nothing is a little below zero on average."
+    " nothing is a little below zero on average, so that the tests are one-sided."
 )
 
 
 def joint_sections(files: ParticipantFiles) -> list[Section]:
     """What each layer adds to low-level sound, of a participant."""
-    if not files.tree.participant_settings(files.participant, files.model, BEYOND_DESC).is_file():
+    path = files.tree.participant_settings(files.participant, files.model, BEYOND_DESC)
+    if not path.is_file():
         return []
     section = Section("beyond", "Beyond low-level sound")
     section.blocks.append(Text(BEYOND_TEXT))
@@ -42,4 +53,127 @@ def beyond_table(files: ParticipantFiles) -> Block:
             for row in files.table(path)
         ],
         numeric=(1, 2, 3, 4),
+    )
+
+
+def beyond_sections(files: GroupFiles) -> list[Section]:
+    """What the layers add to low-level sound, over participants."""
+    if not files.file("settings.json", desc=BEYOND_DESC).is_file():
+        return []
+    section = Section("beyond", "What the layers add to low-level sound")
+    section.blocks.append(Text(BEYOND_TEXT))
+    section.add("what each group of layers adds", lambda: sentences(files))
+    section.add("where a layer adds most", lambda: unique_picture(files))
+    section.add("profile of unique accuracy", lambda: profile_blocks(files))
+    section.add("layers in numbers", lambda: layers_table(files))
+    return [section]
+
+
+def sentences(files: GroupFiles) -> list[Block]:
+    """One sentence per third of the layers."""
+    rows = files.rows("summary.tsv", desc=BEYOND_DESC)
+    people, music = files.map("p", desc="uniquemaxt"), _music(files)
+    found: list[Block] = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        own = [k for k, row in enumerate(rows) if row["group"] == group]
+        names = [rows[k]["name"] for k in own]
+        layers = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        inside = holds(people[own]) if music is None else holds(people[own], music[own])
+        n = int(inside.any(axis=0).sum())
+        levels = "over people and music" if music is not None else "over people alone"
+        mean = float(np.mean([to_float(rows[k]["mean_unique"]) for k in own]))
+        told = f"add to low-level sound at {n} vertices" if n else "add nothing that can be shown"
+        found.append(
+            Text(
+                f"{group.capitalize()} layers ({layers}) {told} ({levels}); their unique accuracy"
+                f" is {number(mean, 4)} on average over all vertices."
+            )
+        )
+    if music is None:
+        reason = str(files.analysis(BEYOND_DESC).get("NotOverMusic") or "nothing says why")
+        found.append(Text(f"Nothing was tested over music, so nothing is claimed: {reason}."))
+    return found
+
+
+def _music(files: GroupFiles) -> FloatArray | None:
+    try:
+        return files.map("q", desc="uniquemusic")
+    except MusencError:
+        return None
+
+
+def unique_picture(files: GroupFiles) -> Block:
+    """Highest mean unique accuracy over layers, outlined where some layer adds."""
+    unique, people, music = files.map("r", desc="unique"), files.map("p", desc="uniquemaxt"), None
+    best = unique.max(axis=0)
+    music = _music(files)
+    both = people if music is None else np.fmax(people, music)
+    inside = holds(both).any(axis=0)
+    border, why = border_of(inside, best)
+    told = "outlined" if border is not None else why
+    return picture(
+        surface_figure(
+            best,
+            ColorScale.accuracy("highest unique accuracy over layers (r)", best),
+            mesh=files.mesh,
+            outline=border,
+            opacity=opacity_of(np.where(np.isfinite(both).any(axis=0), _least(both), np.nan)),
+        ),
+        alt="Highest unique accuracy over layers on the inflated cortex, lateral and medial views"
+        f" of both hemispheres; {int(inside.sum())} vertices where some layer adds",
+        caption="Mean unique accuracy over participants, highest over layers;"
+        f" {int(inside.sum())} vertices where some layer adds ({told}). {LEGEND}"
+        " (the larger p over people, corrected over layers and vertices, and q over music, of the"
+        " best layer).",
+        source=f"{files.map_label('r', desc='unique')}, {files.map_label('p', desc='uniquemaxt')}",
+    )
+
+
+def _least(p: FloatArray) -> FloatArray:
+    return np.asarray(np.where(np.isfinite(p), p, np.inf).min(axis=0))
+
+
+def profile_blocks(files: GroupFiles) -> list[Block]:
+    """Profiles of plain and unique accuracy over layers, per region."""
+    rows = files.rows("profile.tsv", desc=BEYOND_DESC)
+    regions = list(dict.fromkeys(row["region"] for row in rows))
+    series = []
+    for region in regions:
+        own = [row for row in rows if row["region"] == region]
+        series.append((f"{region}, unique", column(own, "unique")))
+        series.append((f"{region}, layer alone", column(own, "r")))
+    names = [row["name"] for row in rows if row["region"] == regions[0]]
+    draw = partial(profile_lines_figure, series, names, "mean accuracy (r)")
+    return [
+        picture(
+            draw(),
+            alt="Mean accuracy of each layer alone and mean unique accuracy over layers, in"
+            f" {', '.join(regions)}",
+            caption="Profiles over layers: accuracy of the layer alone, and what it adds to"
+            " low-level sound. For description; the maps are tested.",
+            source=files.name(files.file("profile.tsv", desc=BEYOND_DESC)),
+        )
+    ]
+
+
+def layers_table(files: GroupFiles) -> Block:
+    """Maxima with their p; vertices over people, and over both."""
+    people, unique = files.map("p", desc="uniquemaxt"), files.map("r", desc="unique")
+    best = [int(np.nanargmax(row)) for row in unique]
+    return Table(
+        "Unique accuracy of the layers (p of the highest: over people, corrected over layers and"
+        " vertices; adds: vertices over people and music)",
+        ["layer", "name", "mean", "highest", "p", "adds"],
+        [
+            [
+                row["layer"],
+                row["name"],
+                number(to_float(row["mean_unique"]), 4),
+                number(unique[k, best[k]]),
+                p_number(people[k, best[k]]),
+                number(to_float(row["n_adds"])),
+            ]
+            for k, row in enumerate(files.rows("summary.tsv", desc=BEYOND_DESC))
+        ],
+        numeric=(2, 3, 4, 5),
     )

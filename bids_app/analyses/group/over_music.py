@@ -76,7 +76,7 @@ class MusicSide:
     heard : Heard
     data : GroupData
     plans : sequence of sequences of EncodingPlan
-        Per clock one per layer.
+        Per clock one per layer; or of what `fit` takes in its place.
     alphas : array of shape (n_people, n_layers, n_folds, n_vertices)
         Penalties in the order of the plans' folds.
     seed : int
@@ -90,7 +90,7 @@ class MusicSide:
         self,
         heard: Heard,
         data: GroupData,
-        plans: Sequence[Sequence[EncodingPlan]],
+        plans: Sequence[Sequence[Any]],
         alphas: NDArray[np.float32],
         seed: int,
         n_threads: int,
@@ -357,7 +357,7 @@ class MusicSide:
             self.plans,
             self.responses,
             self.alphas,
-            _spread_out(weights),
+            spread_out(weights),
             inside=usable,
             n_draws=N_LARGEST,
             seed=self.seed,
@@ -417,21 +417,33 @@ class MusicSide:
         -------
         Scaled
         """
+        found = self.maps_at_few(weights, sd, used)
+        if found is None:
+            return Scaled(None, "no vertex to be compared with refits")
+        scaled = compared(*found)
+        if scaled.ratio is None or not scaled.refits_instead:
+            return scaled
+        # A map is widened whatever the ratio: refits at every vertex would take too long.
+        return replace(scaled, told=replace(scaled.ratio, action="scaled").told)
+
+    def maps_at_few(
+        self, weights: Sequence[FloatArray], sd: FloatArray | None, used: BoolArray
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Standard deviations of maps at a few vertices, and refits, (n_draws, ...).
+
+        As for `compare_maps`; None where there is no vertex.
+        """
         vertices = self._some(used, self._n_affordable())
         if not len(vertices):
-            return Scaled(None, "no vertex to be compared with refits")
+            return None
         stacked = np.stack(weights)[:, self.alike]
         if sd is not None and len(self.alike) == len(self.people):
             closed = sd[:, vertices]
         else:
             responses, alphas, options = self._of_alike(vertices)
-            closed = vertex_null_sd(self.plans, responses, alphas, _spread_out(stacked), **options)
+            closed = vertex_null_sd(self.plans, responses, alphas, spread_out(stacked), **options)
         drawn = np.einsum("mpl,dplv->dmv", stacked, self.refits(vertices))
-        found = compared(closed, drawn)
-        if found.ratio is None or not found.refits_instead:
-            return found
-        # A map is widened whatever the ratio: refits at every vertex would take too long.
-        return replace(found, told=replace(found.ratio, action="scaled").told)
+        return closed, drawn
 
     def _refits_instead(
         self, summaries: Sequence[Summary], mask: BoolArray, families: Sequence[Scaled]
@@ -460,6 +472,14 @@ class MusicSide:
             MusicTest(float(o), float(one.std()), float(q), one.astype(np.float32), scaled)
             for o, one, q, scaled in zip(observed, draws, p, families, strict=True)
         ]
+
+    def fit(
+        self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
+    ) -> FloatArray:
+        """Accuracy of turned responses, penalties chosen again, (n_columns,)."""
+        selection = self.data.settings.get("selection", "r")
+        options: dict[str, Any] = {"selection": selection, "null": "none"}
+        return fit_encoding(plan, scored, training=training, **options).mean_r
 
     def refits(self, vertices: NDArray[np.intp]) -> FloatArray:
         """Accuracies in refits, penalties chosen again, (n_draws, n_alike, n_layers, n_vertices).
@@ -508,14 +528,6 @@ class MusicSide:
     ) -> FloatArray:
         first = self.plans[self.heard.clock_of[self.alike[0]]][0]
         labels = segment_labels(first, [self.heard.checksums[name] for name in first.stimuli])
-        selection = self.data.settings.get("selection", "r")
-
-        def fit(
-            plan: EncodingPlan, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
-        ) -> FloatArray:
-            options: dict[str, Any] = {"selection": selection, "null": "none"}
-            return fit_encoding(plan, scored, training=training, **options).mean_r
-
         responses, _, options = self._of_alike(vertices)
         own = options["clock_of"]
         clocks = sorted(set(own))
@@ -525,7 +537,7 @@ class MusicSide:
             reduce,
             phases=lambda draw, segment, n: random_phases(self.seed, labels[segment], draw, n),
             n_draws=n_draws,
-            fit=fit if penalties is None else None,
+            fit=self.fit if penalties is None else None,
             penalties=penalties,
             training=options["training"],
             clocks=[clocks.index(clock) for clock in own],
@@ -602,7 +614,7 @@ def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:
     return lambda part: layers[..., np.newaxis] * vertices[:, np.newaxis, np.newaxis, part]
 
 
-def _spread_out(weights: FloatArray) -> Callable[[slice], FloatArray]:
+def spread_out(weights: FloatArray) -> Callable[[slice], FloatArray]:
     """The same weights of participants and layers, (n_maps, ...), at every vertex."""
 
     def at(part: slice) -> FloatArray:

@@ -1,0 +1,243 @@
+"""Unique accuracy of layers over music: joint models as plans of the null over music.
+
+A joint model with its choices (candidate and penalty) is a plan with a longer list of penalties,
+so that low-level sound alone and with each layer are the models of one null; the unique accuracy
+of a layer has the weights +1 and -1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import Heard, kept_features, no_features
+from bids_app.analyses.group.over_music import MusicSide, spread_out
+from bids_app.analyses.group.summaries import TOO_FEW, Scaled, compared
+from bids_app.analyses.participant.joint import LAYER
+from bids_app.analyses.participant.joint_models import layer_weights, rival_weights
+from bids_app.analyses.participant.layers import StimulusSide
+from bids_app.bands import high_pass_of
+from bids_app.config import Model
+from bids_app.encoding.joint import ChoicePlan, JointPlan, fit_joint, plan_joint
+from bids_app.features.cache import FeatureGrams
+from bids_app.group import vertex_null_sd
+from bids_app.outputs import OutputTree
+from bids_app.statistics import benjamini_hochberg
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+Settings = Mapping[str, Any]
+
+N_COMPARED = 3
+"""Layers whose refits, candidates and penalties chosen again, the closed form is compared with."""
+
+
+@dataclass(frozen=True, eq=False)
+class BeyondMusic:
+    """Unique accuracy over music.
+
+    Attributes
+    ----------
+    sd, p, q : array of shape (n_layers, n_vertices)
+        Of the mean unique accuracy of the participants behind the null: standard deviation,
+        one-sided p, q per layer.
+    scaled : Scaled
+        How the closed form compares with refits.
+    """
+
+    sd: FloatArray
+    p: FloatArray
+    q: FloatArray
+    scaled: Scaled
+
+
+class ModelsOfClock(Sequence[ChoicePlan]):
+    """Low-level sound, then with each layer; made when asked for, since they fill the memory.
+
+    Parameters
+    ----------
+    sides : sequence of StimulusSide
+        Of each rival, that of the layers last.
+    settings : mapping
+        Of the participants' joint models.
+    layers : sequence of str
+    """
+
+    def __init__(
+        self, sides: Sequence[StimulusSide], settings: Settings, layers: Sequence[str]
+    ) -> None:
+        rivals, seed = settings["spaces"], int(settings["random_seed"])
+        low = rival_weights(len(rivals), int(settings["candidates"]), seed)
+        self._sides, self._layers = sides, list(layers)
+        self._weights = layer_weights(low, seed)
+        self._spaces = {
+            f"rival {k}": side.gram(str(rival["layer"]))
+            for k, (side, rival) in enumerate(zip(sides, rivals, strict=False))
+        }
+        self._low = self._plan(self._spaces, low, None)
+        # Choices of all models have the same numbers.
+        self._first = ChoicePlan(self._low, len(self._weights))
+        self._last: tuple[int, ChoicePlan] = (0, self._first)
+
+    def __len__(self) -> int:
+        return 1 + len(self._layers)
+
+    def __iter__(self) -> Iterator[ChoicePlan]:
+        return (self[k] for k in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 0:
+            return self._first
+        if self._last[0] != index:
+            gram = self._sides[-1].gram(self._layers[index - 1])
+            joint = self._plan({**self._spaces, LAYER: gram}, self._weights, self._low)
+            self._last = (index, joint.choices)
+        return self._last[1]
+
+    def _plan(
+        self, spaces: Mapping[str, Any], weights: FloatArray, known: JointPlan | None
+    ) -> JointPlan:
+        first = self._sides[0]
+        return plan_joint(spaces, first.lengths, weights=weights, known=known, **first.plan_options)
+
+
+class JointMusicSide(MusicSide):
+    """The null over music of joint models."""
+
+    def fit(
+        self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
+    ) -> FloatArray:
+        """Accuracy with candidates and penalties chosen again."""
+        selection = self.data.settings.get("selection", "r")
+        return fit_joint(plan.joint, scored, selection=selection, leave_out=()).mean_r
+
+
+def beyond_music(
+    tree: OutputTree,
+    data: GroupData,
+    heard: Heard,
+    record: Mapping[str, Any],
+    choices: NDArray[np.float32],
+    cache_dir: Path,
+    seed: int,
+    n_threads: int,
+) -> BeyondMusic | str:
+    """Test the unique accuracy of every layer over music, or say why it cannot be.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+        Of accuracies (n_participants, 1 + n_layers, n_vertices): of low-level sound, then of that
+        with each layer.
+    heard : Heard
+    record : mapping
+        Settings file of a participant's joint models.
+    choices : array of shape (n_participants, 1 + n_layers, n_folds, n_vertices)
+        In the order of ``record["HeldOutStimuli"]``.
+    cache_dir : Path
+    seed, n_threads : int
+    """
+    if not heard.there:
+        return "; ".join(heard.reasons)
+    clocks = _models(tree, data, heard, record, cache_dir)
+    if isinstance(clocks, str):
+        return clocks
+    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
+    order = [record["HeldOutStimuli"].index(name) for name in held]
+    chosen = choices[list(heard.people)][:, :, order]
+    n_people, n_models = len(heard.people), len(data.layer_names)
+    weights = np.zeros((n_models - 1, n_people, n_models))
+    weights[:, :, 0] = -1 / n_people
+    weights[np.arange(n_models - 1), :, np.arange(1, n_models)] = 1 / n_people
+    usable = np.asarray(np.isfinite(data.r).all(axis=(0, 1)))
+    scaled, least = _compared(data, heard, clocks, chosen, weights, usable, seed, n_threads)
+    LOGGER.info("group: over music, unique accuracy of layers: %s", scaled.told)
+    side = JointMusicSide(heard, data, clocks, chosen, seed, n_threads)
+    sd = vertex_null_sd(clocks, side.responses, chosen, spread_out(weights), **side.options)
+    # Where few choices have the layer in them the closed form, which keeps them, is too narrow.
+    sd = np.where(usable, np.fmax(sd / scaled.divisor, least), np.nan)
+    observed = np.einsum("mpl,plv->mv", weights, side.r.astype(np.float64))
+    z = observed / np.where(sd > 0, sd, np.nan)
+    p = np.where(usable, special.ndtr(-z), np.nan)
+    return BeyondMusic(sd, p, benjamini_hochberg(p, axis=-1), scaled)
+
+
+def _compared(
+    data: GroupData,
+    heard: Heard,
+    clocks: Sequence[ModelsOfClock],
+    chosen: NDArray[np.float32],
+    weights: FloatArray,
+    usable: NDArray[np.bool_],
+    seed: int,
+    n_threads: int,
+) -> tuple[Scaled, float]:
+    """Closed form beside refits of low-level sound and a few layers, which choose again.
+
+    Returns the comparison of both, pooled over vertices, and the standard deviation of the refits.
+    """
+    n_layers = len(data.layer_names) - 1
+    some = np.unique(np.linspace(1, n_layers, min(N_COMPARED, n_layers)).round().astype(int))
+    few = [0, *some.tolist()]
+    own = replace(
+        data,
+        model=f"{data.model} beyond low-level",
+        r=data.r[:, few],
+        layer_names=[data.layer_names[k] for k in few],
+    )
+    plans = [[models[k] for k in few] for models in clocks]
+    side = JointMusicSide(heard, own, plans, chosen[:, few], seed, n_threads)
+    found = side.maps_at_few([weights[k - 1][:, few] for k in some], None, usable)
+    if found is None:
+        return TOO_FEW, float("nan")
+    closed, drawn = found
+    # Pooled before they are divided: where nobody chose the layer the closed form is zero.
+    pooled = np.full_like(closed, np.sqrt(np.nanmean(closed**2)))
+    return compared(pooled, drawn), float(np.sqrt(np.nanmean(drawn**2)))
+
+
+def _models(
+    tree: OutputTree,
+    data: GroupData,
+    heard: Heard,
+    record: Mapping[str, Any],
+    cache_dir: Path,
+) -> list[ModelsOfClock] | str:
+    """Joint models of every clock, or why there are none."""
+    settings, found = record["Settings"], []
+    for name in record["FeaturesFolders"]:
+        folder = kept_features(tree, str(name), cache_dir)
+        if folder is None:
+            return no_features(tree, cache_dir)
+        grams = FeatureGrams.load(folder)
+        there = dict(zip(grams.labels, grams.checksums, strict=True))
+        if any(there.get(label) != sha for label, sha in heard.checksums.items()):
+            return f"the features in {folder} are not of this music"
+        found.append(grams)
+    model = Model(
+        delays=tuple(settings["delays"]),
+        crop=settings["crop"],
+        alphas=tuple(settings["alphas"]),
+    )
+    high_pass = high_pass_of(settings["high_pass"])
+    return [
+        ModelsOfClock(
+            [
+                StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
+                for grams in found
+            ],
+            settings,
+            data.layer_names[1:],
+        )
+        for clock in heard.clocks
+    ]
