@@ -22,11 +22,16 @@ EACH = {
     "lags": "seed and target",
     "preference": "",
     "presentation": "presentation of a piece",
+    "r": "",
     "ratings": "",
+    "reduced": "",
     "rows": "",
     "scale": "rating scale",
     "scores": "",
+    "share": "space of a joint model",
+    "table": "",
     "turned": "rating scale",
+    "unique": "space of a joint model",
     "window": "direction of time",
 }
 """What there is one of each of, in words."""
