@@ -17,7 +17,7 @@ import pytest
 import bids_app
 
 # What their `__init__` exports is public.
-PACKAGES = ("encoding", "group")
+PACKAGES = ("emotion", "encoding", "group", "preference")
 # What they define is public.
 MODULES = ("bands", "encoding.joint", "seeds", "statistics")
 EXCEPTIONS: dict[str, str] = {}

@@ -20,7 +20,7 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
         Names joined by plus and minus, each with an optional factor. Where several names of
         conditions fit, as with ``a``, ``b`` and ``a-b``, the longest is meant.
     conditions : iterable of str
-        Names there are.
+        Known conditions.
 
     Returns
     -------
@@ -29,7 +29,13 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
     Raises
     ------
     UsageError
-        If it cannot be read or names an unknown condition; those there are listed.
+        If the text cannot be parsed or names an unknown condition. The message lists the known
+        ones.
+
+    Examples
+    --------
+    >>> parse_contrast("dissonant - 0.5*consonant", ["consonant", "dissonant", "rest"])
+    {'dissonant': 1.0, 'consonant': -0.5}
     """
     known = sorted(set(conditions))
     # Names there are come first, the longest first: they may hold spaces and hyphens.

@@ -77,6 +77,16 @@ def convolved(
     ------
     UsageError
         If the response is unknown.
+
+    Examples
+    --------
+    >>> frames = np.arange(0.0, 60.0, 2.0)
+    >>> column = convolved([10.0], [1.0], [1.0], frames)  # one second of music at 10 s
+    >>> column.shape, float(frames[column.argmax()])
+    ((30,), 16.0)
+    >>> lasting = convolved([0.0], [60.0], [1.0], frames)
+    >>> round(float(lasting[20]), 1)  # an amplitude of 1 that lasts
+    1.0
     """
     from nilearn.glm.first_level import compute_regressor
 
@@ -116,6 +126,15 @@ def convolved_course(
     ------
     BadDataError, UsageError
         As `check_course` and `convolved`.
+
+    Examples
+    --------
+    >>> times, frames = np.arange(0.0, 60.0), np.arange(0.0, 90.0, 2.0)
+    >>> rating = np.where(times < 30, 0.0, 1.0)  # felt from second 30 of the piece
+    >>> column = convolved_course(times, rating, frames, shift=10.0)  # music starts at 10 s
+    >>> rises = frames[column > 0.5]
+    >>> column.shape, float(rises[0]), float(rises[-1])
+    ((45,), 46.0, 74.0)
     """
     t, v = check_course(times, values)
     middle = (t[1:] + t[:-1]) / 2
@@ -152,6 +171,14 @@ def delayed_course(
     ------
     BadDataError
         If the course does not overlap the run at some delay.
+
+    Examples
+    --------
+    >>> times, frames = np.arange(0.0, 60.0), np.arange(0.0, 60.0, 2.0)
+    >>> rating = np.exp(-((times - 30) ** 2) / 8)  # a peak at 30 s
+    >>> columns = delayed_course(times, rating, frames, shift=0.0, delays=[-4, 0, 4], width=2.0)
+    >>> columns.shape, frames[columns.argmax(axis=0)].tolist()
+    ((30, 3), [26.0, 30.0, 34.0])
     """
     frames = np.asarray(frame_times, dtype=np.float64) - shift
     columns = [sample_course(times, values, frames - d, width=width) for d in delays]
@@ -161,7 +188,7 @@ def delayed_course(
 def build_design(
     effects: Mapping[str, FloatArray], nuisance: Sequence[FloatArray | None], n_times: int
 ) -> Design:
-    """Put a design matrix together.
+    """Assemble a design matrix.
 
     Parameters
     ----------
@@ -180,6 +207,16 @@ def build_design(
     ------
     BadDataError
         If a length differs or a value is not finite.
+
+    Examples
+    --------
+    >>> effects = {"tension": np.array([0.0, 1.0, 2.0, 1.0, 0.0])}
+    >>> motion = np.array([[0.1], [0.3], [0.2], [0.1], [0.4]])
+    >>> design = build_design(effects, [motion, None], 5)
+    >>> design.matrix.shape, design.names
+    ((5, 3), ('tension', 'nuisance1_1', 'constant'))
+    >>> design.contrast({"tension": 1.0}).tolist()
+    [1.0, 0.0, 0.0]
     """
     columns, names = [], []
     for name, column in effects.items():

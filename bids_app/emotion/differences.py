@@ -1,4 +1,4 @@
-"""Do participants whose ratings differ more also differ more in the brain?"""
+"""Regression over participants of brain maps on differences of ratings."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def difference_glm(
     n_permutations : int
         Random permutations; all of them when there are not more.
     scheme : {"permutation", "sign-flip"}
-        What is done with the residuals.
+        Whether residuals are permuted or flipped in sign.
     seed : int
         Seed.
 
@@ -109,6 +109,16 @@ def difference_glm(
     Freedman and Lane 1983, doi:10.1080/07350015.1983.10509354; Winkler et al. 2014,
     doi:10.1016/j.neuroimage.2014.01.060; Smith and Nichols 2009,
     doi:10.1016/j.neuroimage.2008.03.061.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rating = rng.standard_normal(20)  # how much more tension each of 20 people felt
+    >>> maps = rng.standard_normal((20, 3))
+    >>> maps[:, 1] += 2 * rating
+    >>> result = difference_glm(maps, rating, n_permutations=500, seed=0)
+    >>> (result.p < 0.05).tolist(), result.degrees_of_freedom, bool(1 < result.slope[1] < 3)
+    ([False, True, False], 18, True)
     """
     y, x = _checked(maps, rating_difference)
     n_participants, n_vertices = y.shape

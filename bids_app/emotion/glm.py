@@ -90,7 +90,7 @@ def fit_run(
 ) -> GlmEstimate:
     """Fit a linear model with AR(1) errors at every vertex of one run.
 
-    Ordinary least squares first; the autocorrelation of its residuals at lag 1, cut to two
+    Ordinary least squares first; the autocorrelation of its residuals at lag 1, truncated to two
     decimals, then whitens data and design (nilearn's ``run_glm``).
 
     Parameters
@@ -110,6 +110,19 @@ def fit_run(
     ------
     BadDataError
         If shapes differ, no degree of freedom is left, or a contrast cannot be estimated.
+
+    Examples
+    --------
+    >>> from bids_app.emotion import build_design
+    >>> rng = np.random.default_rng(0)
+    >>> tension = np.sin(np.arange(100) / 5)
+    >>> design = build_design({"tension": tension}, [rng.standard_normal((100, 2))], 100)
+    >>> bold = np.outer(tension, [2.0, 0.0]) + rng.standard_normal((100, 2))
+    >>> estimate = fit_run(bold, design, design.contrast({"tension": 1.0})[np.newaxis])
+    >>> estimate.effect.shape, bool(1.5 < estimate.effect[0, 0] < 2.5)
+    ((1, 2), True)
+    >>> (estimate.z > 5).tolist()
+    [[True, False]]
     """
     n_times, n_vertices = bold.shape
     if len(design.matrix) != n_times:
@@ -229,6 +242,19 @@ def fixed_effects(estimates: Sequence[GlmEstimate]) -> GlmEstimate:
     ------
     BadDataError
         If there is no run, or shapes differ.
+
+    Examples
+    --------
+    >>> from bids_app.emotion import build_design, fit_run
+    >>> rng = np.random.default_rng(0)
+    >>> tension = np.sin(np.arange(100) / 5)
+    >>> design = build_design({"tension": tension}, [], 100)
+    >>> weights = design.contrast({"tension": 1.0})[np.newaxis]
+    >>> bold = [np.outer(tension, [1.0]) + sd * rng.standard_normal((100, 1)) for sd in (1, 4)]
+    >>> runs = [fit_run(one, design, weights) for one in bold]
+    >>> both = fixed_effects(runs)
+    >>> bool(both.variance[0, 0] < runs[0].variance[0, 0] < runs[1].variance[0, 0])
+    True
     """
     shapes = {estimate.effect.shape for estimate in estimates}
     if len(shapes) != 1:

@@ -98,6 +98,15 @@ def lagged_correlation(
     Notes
     -----
     Kim et al. 2017, doi:10.1038/s41598-017-06105-2; the sign follows its formula.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> target = rng.standard_normal(100)
+    >>> seed = np.roll(target, 3)  # the target leads the seed by 3 samples of 2 s
+    >>> profile = lagged_correlation(seed, target, tr=2.0, max_lag=10.0)
+    >>> float(profile.lags[profile.r.argmax()])
+    6.0
     """
     i, j = np.asarray(seed, dtype=np.float64), np.asarray(target, dtype=np.float64)
     check_shape("seed", i, "n_times")
@@ -180,6 +189,17 @@ def change_correlation(
         If lengths differ or a value is not finite.
     UsageError
         If `rate` or `max_lag` is not positive.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((200, 2))  # change of two features
+    >>> rating = np.roll(features[:, 0], 4) + 0.1 * rng.standard_normal(200)  # 2 s after the first
+    >>> profile = change_correlation(features, rating, rate=2.0)
+    >>> profile.r.shape, float(profile.lags[profile.r[:, 0].argmax()])
+    ((11, 2), 2.0)
+    >>> (np.abs(profile.r).max(axis=0) > 0.5).tolist()
+    [True, False]
     """
     x, y = np.asarray(features, dtype=np.float64), np.asarray(rating, dtype=np.float64)
     check_shape("features", x, "n_times", *["n_units"] * (x.ndim - 1))

@@ -1,9 +1,9 @@
 """Effects of ratings against chance agreement with the music.
 
-Everybody rated and heard the same few pieces: an accident of these pieces is the same in everybody
-and no flip of signs sees it. The null rotates the Fourier phases of everybody's regressors alike,
-one set of phases per piece for all scales together. An effect is linear in its regressors, so that
-it is a sum of cosines and sines of the phases; participants' sums add up.
+Everybody rated and heard the same few pieces. An accident of these pieces is the same in everybody,
+so that sign flips do not detect it. The null rotates the Fourier phases of everybody's regressors
+alike, one set of phases per piece for all scales together. An effect is linear in its regressors,
+so that it is a sum of cosines and sines of the phases; participants' sums add up.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ class PhaseTest:
 
 
 def n_frequencies(n_rows: int, tr: float, highest: float = np.inf) -> int:
-    """Frequencies of a stretch of rows that have a phase, up to `highest` in Hz."""
+    """Number of frequencies of consecutive rows that have a phase, up to `highest` in Hz.
+
+    Examples
+    --------
+    >>> n_frequencies(100, 2.0), n_frequencies(100, 2.0, highest=0.1)
+    (49, 20)
+    """
     most = np.floor(min(highest * n_rows * tr, n_rows) + 1e-9)
     return max(0, min((n_rows - 1) // 2, int(most)))
 
@@ -64,13 +70,13 @@ def turned_effects(
 ) -> list[npt.NDArray[np.float32]]:
     """Effects of a run as sums of cosines and sines of the phases of their regressors.
 
-    Responses are whitened and freed of nuisance as in the model, and so are the regressors. Within
-    a window the effect of regressors whose Fourier coefficients are multiplied by exp(i phase) is
+    Responses and regressors are whitened, and nuisance is regressed out, as in the model. Within a
+    window the effect of regressors whose Fourier coefficients are multiplied by exp(i phase) is
 
         fixed + sum over f of  cosine_f cos(phase_f) + sine_f sin(phase_f)
 
-    up to a factor per frequency: turned regressors lose energy to the nuisance, the observed ones
-    do not, and the terms make up for it.
+    Rotated regressors share variance with the nuisance, the observed regressors do not. A factor
+    per frequency corrects for this loss.
 
     Parameters
     ----------
@@ -84,19 +90,36 @@ def turned_effects(
     windows : sequence of slice
         Rows of each presentation, without overlap.
     n_freq : sequence of int
-        Frequencies of each window that turn: cycles 1, 2, ... per window.
+        Frequencies of each window that are rotated: cycles 1, 2, ... per window.
 
     Returns
     -------
     list of (n_contrasts, 1 + 2 * n_freq, n_vertices) float32
-        Of each window: what does not turn (mean, higher frequencies; the first has rows outside
-        all windows too), then cosine and sine of every frequency. NaN where the autocorrelation
-        is.
+        Of each window: what is not rotated (mean, higher frequencies; in the first window also the
+        rows outside all windows), then cosine and sine of frequency 1, of frequency 2, and so on.
+        NaN where the autocorrelation is NaN.
 
     Raises
     ------
     BadDataError
         If shapes disagree or there is no window.
+
+    Examples
+    --------
+    >>> from bids_app.emotion import build_design, fit_run
+    >>> rng = np.random.default_rng(0)
+    >>> tension = rng.standard_normal(120)  # change of felt tension in two pieces of 60 volumes
+    >>> design = build_design({"tension": tension}, [], 120)
+    >>> weights = design.contrast({"tension": 1.0})[np.newaxis]
+    >>> bold = np.outer(tension, [1.0, 0.0]) + rng.standard_normal((120, 2))
+    >>> fit = fit_run(bold, design, weights)
+    >>> windows = [slice(0, 60), slice(60, 120)]
+    >>> parts = turned_effects(bold, design, weights, fit.rho, windows, [29, 29])
+    >>> [part.shape for part in parts]  # constant, cosine and sine of 29 frequencies
+    [(1, 59, 2), (1, 59, 2)]
+    >>> unrotated = sum(part[:, 0] + part[:, 1::2].sum(axis=1) for part in parts)
+    >>> np.allclose(unrotated, fit.effect, atol=1e-4)  # all phases zero
+    True
     """
     weights = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
     n_times, n_vertices = bold.shape
@@ -177,12 +200,19 @@ def combine_turned(
     ----------
     runs : sequence of (variance, stimuli, parts)
         Of each run: variance of its effects, (n_contrasts, n_vertices), the stimulus of each
-        window, and what `turned_effects` gave. Windows of one stimulus turn by the same phases.
+        window, and what `turned_effects` gave. Windows of one stimulus have the same phases.
 
     Returns
     -------
     dict from stimulus to (n_contrasts, 1 + 2 * n_freq, n_vertices) float32
         Weighted as `fixed_effects` does; shorter presentations have no higher frequencies.
+
+    Examples
+    --------
+    >>> first = np.array([[1.0]]), ["waltz"], [np.full((1, 3, 1), 4.0)]  # variance 1
+    >>> second = np.array([[3.0]]), ["waltz"], [np.full((1, 3, 1), 8.0)]  # variance 3
+    >>> combine_turned([first, second])["waltz"].ravel().tolist()  # weights 3/4 and 1/4
+    [5.0, 5.0, 5.0]
     """
     precision = [1.0 / variance for variance, _, _ in runs]
     total = np.sum(precision, axis=0)
@@ -209,7 +239,16 @@ def _add(
 def add_turned(
     total: dict[str, npt.NDArray[np.float32]], more: Mapping[str, npt.NDArray[np.float32]]
 ) -> None:
-    """Add what turns in one participant to the sum over others; NaN adds nothing."""
+    """Add the terms of one participant to a sum over participants, in place; NaN adds nothing.
+
+    Examples
+    --------
+    >>> total: dict = {}
+    >>> for one in (1.0, 2.0, np.nan):  # the third participant has no effect
+    ...     add_turned(total, {"waltz": np.full((1, 3, 1), one, dtype=np.float32)})
+    >>> total["waltz"].ravel().tolist()
+    [3.0, 3.0, 3.0]
+    """
     for stimulus, values in more.items():
         total[stimulus] = _add(total.get(stimulus), np.nan_to_num(values))
 
@@ -224,7 +263,7 @@ def phase_test(
 ) -> PhaseTest:
     """Test mean effects over participants against random phases shared by all of them.
 
-    What does not turn (means and the highest frequencies) takes a random sign.
+    Terms that are not rotated (means and the highest frequencies) get a random sign.
 
     Parameters
     ----------
@@ -246,6 +285,28 @@ def phase_test(
     ------
     BadDataError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> from bids_app.emotion import build_design, fit_run
+    >>> from bids_app.seeds import generator, random_phases
+    >>> rng = np.random.default_rng(0)
+    >>> tension = rng.standard_normal(120)  # change of felt tension in two pieces of 60 volumes
+    >>> design = build_design({"tension": tension}, [], 120)
+    >>> weights = design.contrast({"tension": 1.0})[np.newaxis]
+    >>> bold = np.outer(tension, [1.0, 0.0]) + rng.standard_normal((120, 2))
+    >>> fit = fit_run(bold, design, weights)
+    >>> windows = [slice(0, 60), slice(60, 120)]
+    >>> parts = turned_effects(bold, design, weights, fit.rho, windows, [29, 29])
+    >>> null = phase_test(
+    ...     fit.effect,
+    ...     combine_turned([(fit.variance, ["march", "waltz"], parts)]),
+    ...     phases=lambda stimulus, draw, n: random_phases(0, stimulus, draw, n),
+    ...     signs=lambda stimulus, n: generator(0, "signs", stimulus).choice([-1.0, 1.0], n),
+    ...     n_draws=200,
+    ... )
+    >>> (null.p_max < 0.05).tolist(), null.null_max.shape
+    ([[True, False]], (200,))
     """
     observed = np.asarray(effect, dtype=np.float64)
     check_shape("effect", observed, "n_maps", "n_vertices")

@@ -1,4 +1,4 @@
-"""A rating's course on other clocks, and how fast it changes."""
+"""Ratings resampled to other clocks, and their rate of change."""
 
 from __future__ import annotations
 
@@ -52,7 +52,13 @@ def check_course(times: ArrayLike, values: ArrayLike) -> tuple[FloatArray, Float
 
 
 def is_constant(values: ArrayLike) -> bool:
-    """Whether nothing ever changes, up to rounding."""
+    """Whether all values are equal, up to rounding.
+
+    Examples
+    --------
+    >>> is_constant([0.1 + 0.2, 0.3]), is_constant([0.0, 1.0])
+    (True, False)
+    """
     v = np.asarray(values, dtype=np.float64)
     return bool(np.ptp(v) <= 1e-10 * np.abs(v).max(initial=0.0))
 
@@ -78,7 +84,12 @@ def absolute_change(times: ArrayLike, values: ArrayLike) -> FloatArray:
     Raises
     ------
     BadDataError
-        As `check_course`, or if the rating is constant: it says nothing about change.
+        As `check_course`, or if the rating is constant.
+
+    Examples
+    --------
+    >>> absolute_change([0.0, 1.0, 2.0, 4.0], [3.0, 2.0, 1.0, 1.0]).round(2).tolist()
+    [1.0, 1.0, 0.67, 0.0]
     """
     t, v = check_course(times, values)
     if is_constant(v):
@@ -105,8 +116,8 @@ def sample_course(
         Seconds on the same clock.
     width : float or None
         Average over ``target - width / 2`` to ``target + width / 2`` (the part where there are
-        samples), which keeps a slider's steps from being missed by a slower clock; None for the
-        value itself.
+        samples), so that a slower clock does not miss the steps of a slider; None for the
+        interpolated value.
 
     Returns
     -------
@@ -117,6 +128,14 @@ def sample_course(
     ------
     BadDataError
         As `check_course`, or if no target lies within the samples.
+
+    Examples
+    --------
+    >>> times, slider = [0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 4.0, 4.0]
+    >>> sample_course(times, slider, [0.5, 1.5, 9.0]).tolist()
+    [0.0, 2.0, nan]
+    >>> sample_course(times, slider, [1.0], width=2.0).round(2).tolist()  # mean over 0 to 2 s
+    [1.0]
     """
     t, v = check_course(times, values)
     wanted = np.asarray(targets, dtype=np.float64)
@@ -173,6 +192,12 @@ def common_times(courses: list[FloatArray], duration: float, rate: float) -> Flo
     ------
     BadDataError
         If fewer than two samples are left.
+
+    Examples
+    --------
+    >>> courses = [np.arange(0.0, 5.0, 0.1), np.arange(1.0, 9.0, 0.25)]
+    >>> common_times(courses, duration=8.0, rate=1.0).tolist()
+    [1.0, 2.0, 3.0, 4.0]
     """
     first = max(0.0, *(float(times[0]) for times in courses))
     last = min(duration, *(float(times[-1]) for times in courses))

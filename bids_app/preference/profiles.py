@@ -24,12 +24,24 @@ MAX_EXPLAINED = 0.95
 
 
 def layer_depth(n_layers: int) -> FloatArray:
-    """Depth of each layer: ordinal, 0 for the first and 1 for the last, (n_layers,)."""
+    """Depth of each layer: ordinal, 0 for the first and 1 for the last, (n_layers,).
+
+    Examples
+    --------
+    >>> layer_depth(5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     return np.linspace(0.0, 1.0, n_layers)
 
 
 def n_distinct(depth: npt.ArrayLike) -> int:
-    """Number of different depths; those equal up to rounding are one."""
+    """Number of different depths; those equal up to rounding are one.
+
+    Examples
+    --------
+    >>> n_distinct([0.0, 0.5, 0.5, 1.0])
+    3
+    """
     return len(depth_averages(depth))
 
 
@@ -45,6 +57,11 @@ def depth_averages(depth: npt.ArrayLike) -> FloatArray:
     -------
     (n_depths, n_layers) float64
         Rows in order of depth, each of which sums to one.
+
+    Examples
+    --------
+    >>> depth_averages([0.0, 0.5, 0.5, 1.0]).tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0]]
     """
     values = np.asarray(depth, dtype=np.float64)
     span = float(np.ptp(values)) if values.size else 0.0
@@ -60,11 +77,11 @@ def residual_slope(
     reference: npt.ArrayLike,
     model: SlopeModel = "quadratic",
 ) -> FloatArray:
-    """Slope over depth of what a reference profile and curvature leave of each vertex's profile.
+    """Slope of each profile over depth, with a reference profile and curvature regressed out.
 
     The profile is regressed on [1, reference, q], q = (d - mean d)^2 made orthogonal to depth d;
     the result is the least-squares slope of the residual on d. Positive: deeper layers predict
-    better than the reference lets expect. Adding a constant, a multiple of the reference or a
+    better than expected from the reference. Adding a constant, a multiple of the reference or a
     multiple of q to a profile changes nothing: the measure follows neither overall accuracy nor
     a preference for layers in the middle or at both ends.
 
@@ -91,6 +108,17 @@ def residual_slope(
         If shapes disagree, there are fewer than five different depths (three layers with
         ``linear``), depth is constant, depth or reference is not finite, or nothing is left of
         depth.
+
+    Examples
+    --------
+    >>> depth = layer_depth(7)
+    >>> reference = np.array([0.1, 0.2, 0.25, 0.3, 0.28, 0.2, 0.15])
+    >>> deep = 0.5 * reference + 0.1 * (depth - 0.5)  # deep layers gain over the reference
+    >>> profiles = np.stack([reference, 3 * reference, deep], axis=1)
+    >>> (residual_slope(profiles, depth, reference) > 0.01).tolist()
+    [False, False, True]
+    >>> residual_slope(profiles, depth, np.ones(7), "linear").round(2).tolist()  # raw slopes
+    [0.04, 0.12, 0.12]
     """
     profiles = _check_profiles(profiles)
     _check_vector(depth, "depth", len(profiles))
@@ -98,7 +126,14 @@ def residual_slope(
 
 
 def apply_weights(weights: FloatArray, profiles: npt.ArrayLike) -> FloatArray:
-    """Weighted sum of layers, (n_vertices,); NaN where any layer is not finite."""
+    """Weighted sum of layers, (n_vertices,); NaN where any layer is not finite.
+
+    Examples
+    --------
+    >>> profiles = np.array([[0.1, 0.2], [0.3, np.nan], [0.2, 0.2]])
+    >>> apply_weights(np.array([-1.0, 0.0, 1.0]), profiles).round(2).tolist()
+    [0.1, nan]
+    """
     profiles = _check_profiles(profiles)
     finite = np.isfinite(profiles).all(axis=0)
     values = np.full(profiles.shape[1], np.nan)
@@ -124,6 +159,17 @@ def slope_weights(
     ------
     BadDataError
         As `residual_slope`.
+
+    Examples
+    --------
+    >>> depth = layer_depth(7)
+    >>> reference = np.array([0.1, 0.2, 0.25, 0.3, 0.28, 0.2, 0.15])
+    >>> weights = slope_weights(depth, reference)
+    >>> np.allclose([weights.sum(), weights @ reference], 0)
+    True
+    >>> profiles = np.random.default_rng(0).random((7, 4))
+    >>> np.allclose(weights @ profiles, residual_slope(profiles, depth, reference))
+    True
     """
     averages, centered, others = _slope_design(depth, reference, model)
     rest = _without(centered, others)
@@ -142,8 +188,8 @@ def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatAr
 
     The profile is regressed on [1, reference, d, q] (`residual_slope`); its curvature is the
     coefficient of q. Depth is among the regressors, or a slope would be taken for curvature
-    where the reference shares variance with both. Positive: both ends of the network predict
-    better than the reference lets expect, negative: the middle does.
+    where the reference shares variance with both. Positive: both ends of the network predict better
+    than expected from the reference. Negative: the middle does.
 
     Parameters
     ----------
@@ -159,6 +205,16 @@ def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatAr
     ------
     BadDataError
         As `residual_slope`.
+
+    Examples
+    --------
+    >>> depth = layer_depth(7)
+    >>> reference = np.array([0.1, 0.2, 0.25, 0.3, 0.28, 0.2, 0.15])
+    >>> weights = curvature_weights(depth, reference)
+    >>> np.allclose([weights.sum(), weights @ reference, weights @ depth], 0)
+    True
+    >>> round(float(weights @ (reference - 0.4 * depth**2)), 2)  # the middle predicts better
+    -0.4
     """
     averages, centered, _ = _slope_design(depth, reference, "quadratic")
     bend = _bend(centered)
@@ -175,12 +231,11 @@ def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatAr
 def depth_explained(
     depth: npt.ArrayLike, reference: npt.ArrayLike, model: SlopeModel = "quadratic"
 ) -> float:
-    """Share of the variance of depth that is taken out before the slope.
+    """Share of the variance of depth that the other regressors of the residual slope explain.
 
     R2 of depth on [1, reference, q] (`residual_slope`), or on [1, reference] with ``linear``.
-    Near one the slope cannot be told from accuracy. The reference alone on [1, d] would miss
-    references that are depth plus curvature, of which q takes the second part and leaves the
-    first.
+    Near one the slope is confounded with accuracy. R2 of depth on the reference alone would miss a
+    reference that is a sum of depth and curvature: q explains the curvature, and the rest is depth.
 
     Parameters
     ----------
@@ -196,6 +251,14 @@ def depth_explained(
     ------
     BadDataError
         As `residual_slope`, but for a reference that leaves nothing.
+
+    Examples
+    --------
+    >>> depth = layer_depth(7)
+    >>> round(depth_explained(depth, [0.1, 0.2, 0.25, 0.3, 0.28, 0.2, 0.15]), 2)
+    0.51
+    >>> round(depth_explained(depth, 0.2 + 0.1 * depth + 0.001 * np.cos(9 * depth)), 2)
+    1.0
     """
     _, centered, others = _slope_design(depth, reference, model)
     rest = _without(centered, others)
@@ -217,6 +280,12 @@ def centroid(profiles: npt.ArrayLike, depth: npt.ArrayLike) -> FloatArray:
     -------
     (n_vertices,) float64
         Between 1 and n_layers; NaN where any layer is not finite or none is positive.
+
+    Examples
+    --------
+    >>> profiles = np.array([[0.2, -0.1], [0.2, 0.0], [0.2, 0.3]])
+    >>> centroid(profiles, layer_depth(3)).round(2).tolist()
+    [2.0, 3.0]
     """
     profiles = _check_profiles(profiles)
     depth = np.asarray(depth, dtype=np.float64)
@@ -244,6 +313,11 @@ def preferred_layer(profiles: npt.ArrayLike) -> FloatArray:
     (n_vertices,) float64
         1 to n_layers; the first of equal maxima. NaN where any layer is not finite or where all
         layers are equal (nothing is preferred).
+
+    Examples
+    --------
+    >>> preferred_layer([[0.1, 0.2, 0.3], [0.4, 0.2, 0.3], [0.2, 0.2, 0.1]]).tolist()
+    [2.0, nan, 1.0]
     """
     profiles = _check_profiles(profiles)
     defined = np.isfinite(profiles).all(axis=0) & (profiles != profiles[0]).any(axis=0)
@@ -273,6 +347,12 @@ def argmax_stability(profiles: npt.ArrayLike, preferred: npt.ArrayLike) -> Float
     ------
     BadDataError
         If the array is not three-dimensional.
+
+    Examples
+    --------
+    >>> profiles = [[[0.1, 0.3], [0.2, 0.1]], [[0.1, 0.1], [0.3, 0.2]]]  # two held-out stimuli
+    >>> argmax_stability(profiles, [2, 1]).tolist()
+    [1.0, 0.5]
     """
     profiles = np.asarray(profiles, dtype=np.float64)
     check_shape("profiles", profiles, "n_resamples", "n_layers", "n_vertices")

@@ -1,7 +1,7 @@
 """Reference profiles for the residual slope, within a participant and across a group.
 
-The reference is the mean profile over well-predicted vertices. Taken over all cortex, silent
-vertices flatten it and the slope follows accuracy.
+The reference is the mean profile over well-predicted vertices. Over all cortex, vertices that no
+layer predicts would flatten it, and the slope would follow accuracy.
 """
 
 from __future__ import annotations
@@ -59,6 +59,16 @@ def reference_profile(
     ------
     BadDataError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> profiles = np.array([[0.1, 0.3, 0.0], [0.2, 0.4, 0.0]])
+    >>> significant = np.array([True, True, False])
+    >>> found = reference_profile(profiles, significant, min_vertices=2)
+    >>> found.profile.round(2).tolist(), found.n_vertices
+    ([0.2, 0.3], 2)
+    >>> reference_profile(profiles, significant).profile is None  # fewer than 200 vertices
+    True
     """
     profiles = np.asarray(profiles, dtype=np.float64)
     significant = np.asarray(significant, dtype=bool)
@@ -92,6 +102,12 @@ def leave_one_out_references(profiles: npt.ArrayLike, mask: npt.ArrayLike) -> Fl
     BadDataError
         If shapes disagree, there are fewer than two participants, the mask is empty, or a
         participant has no finite value inside the mask.
+
+    Examples
+    --------
+    >>> profiles = np.array([[[0.1], [0.2]], [[0.3], [0.3]], [[0.5], [0.7]]])  # three participants
+    >>> leave_one_out_references(profiles, [True]).round(2).tolist()
+    [[0.4, 0.5], [0.3, 0.45], [0.2, 0.25]]
     """
     profiles = np.asarray(profiles, dtype=np.float64)
     mask = np.asarray(mask, dtype=bool)
@@ -131,6 +147,17 @@ def group_residual_slopes(
     -------
     (n_participants, n_vertices) float64
         Slopes over all vertices, NaN where a profile is not finite.
+
+    Examples
+    --------
+    >>> from bids_app.preference import layer_depth
+    >>> rng = np.random.default_rng(0)
+    >>> common = np.array([0.1, 0.2, 0.25, 0.3, 0.28, 0.2, 0.15])
+    >>> profiles = common[:, np.newaxis] + 0.01 * rng.standard_normal((8, 7, 40))  # 8 participants
+    >>> profiles[:, :, 0] += 0.2 * layer_depth(7)  # the first vertex prefers deep layers
+    >>> slopes = group_residual_slopes(profiles, np.ones(40, dtype=bool), layer_depth(7))
+    >>> slopes.shape, bool(slopes.mean(axis=0).argmax() == 0)
+    ((8, 40), True)
     """
     references = leave_one_out_references(profiles, mask)
     return np.stack(
