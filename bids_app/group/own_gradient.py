@@ -94,7 +94,7 @@ def connectivity(series: npt.ArrayLike, to: npt.ArrayLike, rows: slice = slice(N
     >>> import numpy as np
     >>> series = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [2.0, 1.0, 1.0], [3.0, 2.0, 0.0]])
     >>> np.tanh(connectivity(series, [0, 1])).round(2).tolist()
-    [[0.0, 0.95], [0.95, 0.0], [-0.45, 0.0]]
+    [[0.0, 0.95], [0.95, 0.0], [-0.45, -0.71]]
     """
     values = np.asarray(series, dtype=np.float64)
     check_shape("series", values, "n_times", "n_vertices")
