@@ -19,7 +19,20 @@ import bids_app
 # What their `__init__` exports is public.
 PACKAGES = ("emotion", "encoding", "group", "preference")
 # What they define is public.
-MODULES = ("bands", "encoding.joint", "seeds", "statistics")
+MODULES = (
+    "bands",
+    "encoding.joint",
+    "features.gram",
+    "features.timing",
+    "seeds",
+    "statistics",
+    "surface.lag",
+    "surface.mesh",
+    "surface.places",
+    "surface.resample",
+    "surface.responses",
+    "surface.smooth",
+)
 EXCEPTIONS: dict[str, str] = {}
 """Public functions without an example, by full name, and why."""
 

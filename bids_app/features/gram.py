@@ -178,6 +178,13 @@ def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
     ------
     BadDataError
         Arrays without a common number of units, empty, or not finite.
+
+    Examples
+    --------
+    >>> values = [np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 5.0], [0.0, 5.0]])]
+    >>> gram, n_constant = values_gram(values)  # the second unit is constant
+    >>> gram[0].tolist(), n_constant
+    ([1.0, -1.0, -1.0, 1.0], 1)
     """
     arrays = [np.asarray(array, dtype=np.float64) for array in values]
     check_shape("values", arrays, "n_stimuli")

@@ -59,6 +59,12 @@ def stimulus_rows(
         A repetition time or duration that is not positive, or an argument that is not finite.
     BadDataError
         No volume was taken while the music played.
+
+    Examples
+    --------
+    >>> rows, times = stimulus_rows(n_volumes=10, tr=2.0, start_time=1.0, onset=6.0, duration=7.0)
+    >>> rows.tolist(), times.tolist()  # volumes, and the second of the music of each
+    ([3, 4, 5, 6], [1.0, 3.0, 5.0, 7.0])
     """
     values = {
         "tr": tr,
@@ -111,6 +117,15 @@ def window_matrix(centers: np.ndarray, times: np.ndarray, width: float) -> csr_a
         Empty, not finite, or times of the series that do not increase.
     UsageError
         A width that is not positive.
+
+    Examples
+    --------
+    >>> centers = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    >>> matrix = window_matrix(centers, np.array([2.0, 3.0]), width=2.0)
+    >>> (matrix @ np.array([0.0, 0.0, 4.0, 0.0, 0.0])).tolist()  # means over 1 to 3 s and 2 to 4 s
+    [2.0, 1.0]
+    >>> np.allclose(matrix.sum(axis=1), 1)
+    True
     """
     knots = np.asarray(centers, dtype=float)
     middles = np.asarray(times, dtype=float)
@@ -138,6 +153,12 @@ def between(knots: np.ndarray, begin: np.ndarray, end: np.ndarray) -> csr_array:
     Returns
     -------
     matrix : sparse array of shape (n_windows, n_samples)
+
+    Examples
+    --------
+    >>> matrix = between(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> matrix.toarray().round(2).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
     """
     if knots.size == 1:
         return csr_array(np.ones((begin.size, 1)))
@@ -166,7 +187,13 @@ def _area(knots: np.ndarray, steps: np.ndarray, columns: np.ndarray, x: np.ndarr
 
 
 def step_times(duration: float, step: float) -> np.ndarray:
-    """Middles of the whole steps of a sound, in seconds; a shorter sound is one step."""
+    """Middles of the whole steps of a sound, in seconds; a shorter sound is one step.
+
+    Examples
+    --------
+    >>> step_times(3.5, 1.0).tolist(), step_times(0.4, 1.0).tolist()
+    ([0.5, 1.5, 2.5], [0.5])
+    """
     count = max(1, int(duration / step + _TIME_TOLERANCE))
     return (np.arange(count) + 0.5) * step
 
@@ -193,6 +220,14 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
     ------
     UsageError
         An argument is not positive.
+
+    Examples
+    --------
+    >>> basis = high_pass_basis(n_times=100, tr=2.0, cutoff=128.0)
+    >>> basis.shape, np.allclose(basis.T @ basis, np.eye(3)), np.allclose(basis.sum(axis=0), 0)
+    ((100, 3), True, True)
+    >>> high_pass_basis(n_times=20, tr=2.0, cutoff=128.0).shape  # too short for a slow cosine
+    (20, 0)
     """
     if n_times < 1 or tr <= 0 or cutoff <= 0:
         raise UsageError(
@@ -207,9 +242,9 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
 
 
 def drift_basis(n_times: int, tr: float, high_pass: float) -> np.ndarray:
-    """What is taken out of one presentation: slow cosines, or a line without a high-pass filter.
+    """Drift of one presentation: slow cosines, or a line without a high-pass filter.
 
-    Music that builds up and runs that drift agree by their lines alone.
+    Music that builds up and a run that drifts correlate by their linear trends alone.
 
     Parameters
     ----------
@@ -224,6 +259,14 @@ def drift_basis(n_times: int, tr: float, high_pass: float) -> np.ndarray:
     -------
     basis : array of shape (n_times, n_basis)
         Orthonormal columns without the constant.
+
+    Examples
+    --------
+    >>> drift_basis(100, 2.0, 128.0).shape
+    (100, 3)
+    >>> line = np.arange(-2.0, 3.0)[:, np.newaxis] / np.sqrt(10)
+    >>> np.allclose(drift_basis(5, 2.0, 0), line)
+    True
     """
     if high_pass > 0:
         return high_pass_basis(n_times, tr, high_pass)
@@ -233,7 +276,7 @@ def drift_basis(n_times: int, tr: float, high_pass: float) -> np.ndarray:
 
 
 def filtered(values: np.ndarray, tr: float, high_pass: HighPass | None) -> np.ndarray:
-    """Take out of a series of one presentation what the filter of the responses takes out.
+    """Filter a series of one presentation as the responses were filtered.
 
     Parameters
     ----------
@@ -242,6 +285,14 @@ def filtered(values: np.ndarray, tr: float, high_pass: HighPass | None) -> np.nd
         Seconds between samples.
     high_pass : float, Band or None
         As for `drift_basis`, or the band that the responses were filtered to; None for nothing.
+
+    Examples
+    --------
+    >>> times = np.arange(0.0, 200.0, 2.0)
+    >>> fast = np.cos(2 * np.pi * (times + 1) / 20)
+    >>> slow = np.cos(np.pi * (times + 1) / 200)
+    >>> np.abs(filtered(fast + slow, 2.0, 128.0) - fast).max().round(2).item()
+    0.0
     """
     if high_pass is None:
         return values
@@ -290,7 +341,7 @@ def sample_series(
     tr: float,
     high_pass: HighPass | None,
 ) -> np.ndarray:
-    """Carry a patch-rate series to the samples of one presentation.
+    """Resample a patch-rate series to the samples of one presentation.
 
     Parameters
     ----------
@@ -308,6 +359,15 @@ def sample_series(
     -------
     sampled : array of shape (n_times, n_units)
         In the precision of the values.
+
+    Examples
+    --------
+    >>> patch_times = np.arange(0.5, 60.0)  # one patch a second
+    >>> values = np.sin(patch_times / 4)[:, np.newaxis]
+    >>> times = np.arange(1.0, 59.0, 2.0)
+    >>> sampled = sample_series(values, patch_times, times, tr=2.0, high_pass=None)
+    >>> sampled.shape, np.allclose(sampled[:, 0], np.sin(times / 4), atol=0.05)
+    ((29, 1), True)
     """
     sampled = window_matrix(patch_times, times, tr).astype(values.dtype) @ values
     return filtered(sampled, tr, high_pass)
@@ -326,7 +386,7 @@ def sample_gram(
     tr: float,
     high_pass: HighPass | None,
 ) -> np.ndarray:
-    """Carry a patch-rate Gram matrix to the volumes of one participant: ``Q A G A' Q'``.
+    """Resample a patch-rate Gram matrix to the volumes of one participant: ``Q A G A' Q'``.
 
     The means over a repetition time A (:func:`window_matrix`) and the high-pass Q are linear in
     time, so what they do to the features they do to both sides of the features' inner products.
@@ -355,6 +415,16 @@ def sample_gram(
     ------
     BadDataError
         Shapes that do not fit together.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> patch_times, times = np.arange(0.5, 60.0), np.arange(1.0, 59.0, 2.0)
+    >>> values = rng.standard_normal((60, 5))
+    >>> sampled = sample_series(values, patch_times, times, tr=2.0, high_pass=128.0)
+    >>> gram = sample_gram(values @ values.T, [patch_times], [0], [times], 2.0, 128.0)
+    >>> gram.shape, np.allclose(gram, sampled @ sampled.T)
+    ((29, 29), True)
     """
     ends = np.cumsum([len(centers) for centers in patch_times])
     check_shape("gram", gram, ends[-1], ends[-1])

@@ -54,8 +54,8 @@ def lag_curve(
     """Correlation of a region's mean response with an envelope, for every lag.
 
     At lag h, the response at time t meets the envelope at t - h. A right onset gives a maximum at
-    the hemodynamic delay, about 5 s; a maximum at 17 s says that the music started 12 s later than
-    was said.
+    the hemodynamic delay, about 5 s; a maximum at 17 s means that the music started 12 s later than
+    stated.
 
     Parameters
     ----------
@@ -80,6 +80,15 @@ def lag_curve(
         If the shapes do not fit.
     UsageError
         If `tr` is not positive.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> envelope = np.convolve(rng.standard_normal(200), np.ones(5), mode="same")
+    >>> responses = np.roll(envelope, 5)[:, np.newaxis] + rng.standard_normal((200, 8))
+    >>> curve = lag_curve(responses, envelope, tr=1.0, lags=np.arange(0.0, 12.0))
+    >>> int(curve.argmax())  # seconds after the music
+    5
     """
     bold = np.asarray(responses, dtype=np.float64)
     sound = np.asarray(envelope, dtype=np.float64)
@@ -120,6 +129,16 @@ def null_curves(
     -------
     (n_draws, n_lags) float64
         NaN where `lag_curve` is.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> envelope, lags = rng.standard_normal(200), np.arange(0.0, 12.0)
+    >>> responses = np.roll(envelope, 5)[:, np.newaxis] + rng.standard_normal((200, 8))
+    >>> curve = lag_curve(responses, envelope, 1.0, lags)
+    >>> null = null_curves(responses, envelope, 1.0, lags, n_draws=99, rng=rng)
+    >>> null.shape, bool(curve[5] > null.max())
+    ((99, 12), True)
     """
     signal = _region_mean(np.asarray(responses, dtype=np.float64))
     there = np.isfinite(signal)
@@ -224,6 +243,12 @@ def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
     curve : (n_lags,) array
     lags : (n_lags,) array
         Increasing, equally spaced.
+
+    Examples
+    --------
+    >>> lags = np.arange(0.0, 12.0)
+    >>> round(peak_lag(-((lags - 5.3) ** 2), lags), 2)
+    5.3
     """
     values, at = np.asarray(curve, dtype=np.float64), np.asarray(lags, dtype=np.float64)
     if not np.isfinite(values).any():
@@ -261,6 +286,14 @@ def summarize_lags(
     ------
     BadDataError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> lags = np.arange(0.0, 12.0)
+    >>> curves = [0.3 * np.exp(-((lags - peak) ** 2) / 4) for peak in (4.5, 5.0, 5.5, 5.0)]
+    >>> found = summarize_lags(curves, lags, seed=0)
+    >>> bool(found.low <= found.lag <= found.high), round(found.lag), found.warning
+    (True, 5, None)
     """
     rows, at = np.atleast_2d(np.asarray(curves, dtype=np.float64)), np.asarray(lags)
     check_shape("lags", at, *rows.shape[1:])
@@ -283,7 +316,13 @@ def summarize_lags(
 
 
 def lag_warning(lag: float) -> str | None:
-    """What to tell the user about a lag, or None where it is plausible."""
+    """Warning about an implausible lag, None about a plausible one.
+
+    Examples
+    --------
+    >>> lag_warning(5.0) is None, lag_warning(17.0) is None
+    (True, False)
+    """
     low, high = EXPECTED_LAGS
     if not np.isfinite(lag):
         return "the lag of the music is not defined"
@@ -309,6 +348,15 @@ def auditory_vertices(mesh: SurfaceMesh, radius: float = 14.0) -> npt.NDArray[np
     -------
     (n,) int array
         Stacked numbering: left, then right.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> mesh = load_mesh("fsaverage4")
+    >>> found = auditory_vertices(mesh)
+    >>> middle = np.abs((mesh.left.white + mesh.left.pial) / 2)[found[found < mesh.left.n_vertices]]
+    >>> bool(np.linalg.norm(middle - [48, 20, 7], axis=1).max() < 20)
+    True
     """
     chosen = []
     offset = 0

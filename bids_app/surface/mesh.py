@@ -112,7 +112,7 @@ class SurfaceMesh:
         return adjacency_matrix(self.faces, self.n_vertices)
 
     def split(self, values: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
-        """Cut stacked values (..., n_vertices) into left and right.
+        """Split stacked values (..., n_vertices) into left and right.
 
         Raises
         ------
@@ -144,6 +144,15 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
         If the space is unknown.
     MissingInputError
         If TemplateFlow's folder lacks a file.
+
+    Examples
+    --------
+    >>> mesh = load_mesh("fsaverage3")
+    >>> mesh.n_vertices, mesh.left.n_vertices, mesh.faces.shape
+    (1284, 642, (2560, 3))
+    >>> left, right = mesh.split(mesh.areas)
+    >>> bool(500 < left.sum() / 100 < 1000)  # cm2 of a hemisphere
+    True
     """
     known = [name for name in N_VERTICES if name.startswith("fsaverage")]
     if space not in known:
@@ -178,6 +187,11 @@ def normalize_sphere(points: npt.ArrayLike, radius: float = SPHERE_RADIUS) -> Fl
     ------
     BadDataError
         If the shape is wrong or a point is not finite or lies at the origin.
+
+    Examples
+    --------
+    >>> normalize_sphere([[0.0, 0.0, 99.9], [30.0, 40.0, 0.0]]).round(1).tolist()
+    [[0.0, 0.0, 100.0], [60.0, 80.0, 0.0]]
     """
     points = np.asarray(points, dtype=np.float64)
     check_shape("points", points, "n_vertices", 3)
@@ -201,6 +215,13 @@ def vertex_areas(vertices: FloatArray, faces: IntArray) -> FloatArray:
     -------
     (n_vertices,) float64
         Areas in mm2; they sum to the area of the surface.
+
+    Examples
+    --------
+    >>> square = np.array([[0.0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
+    >>> areas = vertex_areas(square, np.array([[0, 1, 2], [0, 2, 3]]))
+    >>> areas.round(2).tolist(), round(float(areas.sum()), 2)
+    ([1.33, 0.67, 1.33, 0.67], 4.0)
     """
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
@@ -223,6 +244,12 @@ def adjacency_matrix(faces: IntArray, n_vertices: int) -> sparse.csr_matrix:
     -------
     (n_vertices, n_vertices) boolean CSR matrix
         Symmetric, without diagonal.
+
+    Examples
+    --------
+    >>> neighbors = adjacency_matrix(np.array([[0, 1, 2], [0, 2, 3]]), 4)
+    >>> neighbors.toarray().astype(int).tolist()
+    [[0, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 1], [1, 0, 1, 0]]
     """
     edges = np.vstack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     rows = np.concatenate([edges[:, 0], edges[:, 1]])
@@ -308,7 +335,14 @@ def _coarsen(hemi: Hemisphere, n_vertices: int) -> Hemisphere:
 
 
 def face_outward(sphere: FloatArray, faces: npt.NDArray[np.integer]) -> IntArray:
-    """Triangles of a sphere, turned so that their normals point outward."""
+    """Triangles of a sphere, with vertices in the order whose normals point outward.
+
+    Examples
+    --------
+    >>> points = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    >>> face_outward(points, np.array([[0, 2, 1]])).tolist()  # two vertices swapped
+    [[1, 2, 0]]
+    """
     a, b, c = (sphere[faces[:, k]] for k in range(3))
     inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), a + b + c) < 0
     turned = faces.astype(np.int32)

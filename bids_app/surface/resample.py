@@ -1,4 +1,4 @@
-"""Carry maps from one mesh to another over registered spheres."""
+"""Resample maps from one mesh to another over registered spheres."""
 
 from __future__ import annotations
 
@@ -87,6 +87,17 @@ def sphere_map(
     ------
     BadDataError
         If a shape is wrong or the source triangles do not cover the sphere.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> coarse, fine = load_mesh("fsaverage3").left, load_mesh("fsaverage4").left
+    >>> to_fine = sphere_map(coarse.sphere, coarse.faces, fine.sphere)
+    >>> to_fine.weights.shape
+    (2562, 642)
+    >>> values = to_fine.apply(coarse.sphere[:, 2])  # a smooth map
+    >>> np.allclose(values, fine.sphere[:, 2], atol=1)
+    True
     """
     source = normalize_sphere(source_sphere, 1.0)
     target = normalize_sphere(target_sphere, 1.0)
@@ -141,8 +152,8 @@ def adaptive_sphere_map(
     """Barycentric weights that use every source vertex, also when the target mesh is coarser.
 
     Where source vertices lie around a target vertex that its own triangle does not reach, the
-    weights are those with which the source vertices would be interpolated from the target mesh,
-    turned around. Each source vertex then contributes in proportion to its area. This is the rule
+    weights are the transposed weights of an interpolation of the source vertices from the target
+    mesh. Each source vertex then contributes in proportion to its area. This is the rule
     of Connectome Workbench's ADAP_BARY_AREA.
 
     Parameters
@@ -163,6 +174,16 @@ def adaptive_sphere_map(
     ------
     BadDataError
         If shapes disagree or triangles do not cover a sphere.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> coarse, fine = load_mesh("fsaverage3").left, load_mesh("fsaverage4").left
+    >>> plain = sphere_map(fine.sphere, fine.faces, coarse.sphere)
+    >>> every = adaptive_sphere_map(fine.sphere, fine.faces, coarse.sphere, coarse.faces)
+    >>> used = [int((one.weights.sum(axis=0) > 1e-6).sum()) for one in (plain, every)]
+    >>> used[0] < used[1] == fine.n_vertices
+    True
     """
     forward = sphere_map(source_sphere, source_faces, target_sphere).weights
     backward = sphere_map(target_sphere, target_faces, source_sphere).weights.T.tocsr()
@@ -227,6 +248,18 @@ def resample_barycentric(
     ------
     BadDataError
         If shapes disagree or the triangles do not cover the sphere.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> coarse, fine = load_mesh("fsaverage3").left, load_mesh("fsaverage4").left
+    >>> cortex = fine.sphere[:, 0] < 50
+    >>> values = np.where(cortex, 1.0, 0.0)  # files store zero on the medial wall
+    >>> out = resample_barycentric(
+    ...     values, fine.sphere, fine.faces, coarse.sphere, coarse.faces, mask=cortex
+    ... )
+    >>> np.unique(out.round(6)).tolist(), bool(np.isnan(out).mean() > 0.1)
+    ([1.0, nan], True)
     """
     if target_faces is None:
         rule = sphere_map(source_sphere, source_faces, target_sphere)

@@ -63,6 +63,17 @@ def clean_responses(
     ------
     BadDataError
         If lengths differ, a regressor is not finite, or no degree of freedom is left.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> motion = rng.standard_normal((60, 2))
+    >>> bold = 100 + motion @ rng.standard_normal((2, 3)) + rng.standard_normal((60, 3))
+    >>> cleaned = clean_responses(bold, motion, None, n_dummy=2)
+    >>> cleaned.rank, cleaned.degrees_of_freedom, bool(np.isnan(cleaned.values[:2]).all())
+    (3, 55, True)
+    >>> np.abs(motion[2:].T @ cleaned.values[2:]).max().round(2).item()
+    0.0
     """
     n_times, n_vertices = bold.shape
     left = _orthonormal(n_times, confounds, drift, n_dummy)
@@ -97,7 +108,7 @@ def clean_responses(
 def residual_matrix(
     confounds: NDArray[np.float64], drift: NDArray[np.float64], *, n_dummy: int = 0
 ) -> NDArray[np.float64]:
-    """What :func:`clean_responses` multiplies a series by.
+    """Residual-forming matrix of :func:`clean_responses`, by which a series is multiplied.
 
     Parameters
     ----------
@@ -109,7 +120,15 @@ def residual_matrix(
     Returns
     -------
     array of shape (n_times - n_dummy, n_times - n_dummy)
-        Symmetric; of its own square.
+        Symmetric and idempotent.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> motion, drift = rng.standard_normal((30, 2)), np.linspace(-1, 1, 30)[:, np.newaxis]
+    >>> residuals = residual_matrix(motion, drift)
+    >>> np.allclose(residuals @ residuals, residuals), np.allclose(residuals @ motion, 0)
+    (True, True)
     """
     left = _orthonormal(len(drift), confounds, drift, n_dummy)
     return np.asarray(np.eye(len(left)) - left @ left.T)

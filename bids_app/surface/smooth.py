@@ -63,6 +63,19 @@ def smooth_surface(
     References
     ----------
     Chung et al. 2005, NeuroImage 25 (heat kernel smoothing); Pinkall & Polthier 1993 (cotangents).
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> left = load_mesh("fsaverage4").left
+    >>> spike = np.zeros(left.n_vertices)
+    >>> spike[100] = 1.0
+    >>> smooth = smooth_surface(spike, left.white, left.faces, fwhm=10.0)
+    >>> bool(smooth[100] < 0.5), int(smooth.argmax())
+    (True, 100)
+    >>> constant = np.full(left.n_vertices, 3.0)
+    >>> np.allclose(smooth_surface(constant, left.white, left.faces, 10.0), 3)
+    True
     """
     result = np.array(values, dtype=np.float64)
     check_shape("values", result, *result.shape[:-1], len(np.asarray(vertices)))
@@ -79,12 +92,12 @@ def smooth_rows(
     *,
     mask: npt.ArrayLike | None = None,
 ) -> None:
-    """As `smooth_surface`, in the place of the values and in their precision.
+    """Smooth as `smooth_surface` does, in place and in the precision of the values.
 
     Parameters
     ----------
     rows : (n_rows, n_vertices) array
-        Is changed. The work is done in double precision, some rows at a time.
+        Values, which are overwritten. Products are in double precision, some rows at a time.
     vertices, faces, fwhm, mask
         As for `smooth_surface`.
 
@@ -92,6 +105,16 @@ def smooth_rows(
     ------
     UsageError, BadDataError
         As `smooth_surface`.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> left = load_mesh("fsaverage3").left
+    >>> rows = np.random.default_rng(0).standard_normal((2, left.n_vertices)).astype(np.float32)
+    >>> before = rows.std()
+    >>> smooth_rows(rows, left.white, left.faces, fwhm=20.0)
+    >>> rows.dtype.name, bool(rows.std() < 0.8 * before)
+    ('float32', True)
     """
     points, triangles, inside = _checked(vertices, faces, mask)
     check_shape("values", rows, len(rows), len(points))
@@ -192,6 +215,13 @@ def cotangent_laplacian(vertices: FloatArray, faces: npt.NDArray[np.integer]) ->
     -------
     (n_vertices, n_vertices) CSR matrix
         Symmetric, rows sum to 0, positive semi-definite.
+
+    Examples
+    --------
+    >>> square = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    >>> stiffness = cotangent_laplacian(square, np.array([[0, 1, 2], [0, 2, 3]]))
+    >>> np.allclose(stiffness.sum(axis=1), 0), np.allclose((stiffness - stiffness.T).toarray(), 0)
+    (True, True)
     """
     n_vertices = len(vertices)
     rows, columns, weights = [], [], []
