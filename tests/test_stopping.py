@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from left_processes import processes_of
 
 from bids_app import held
 from bids_app.held import private_folder, remove_unowned
@@ -87,23 +88,11 @@ class Program:
         for _ in range(200):
             found = [str(path) for path in self.temporary.iterdir()]
             found += [str(path) for path in self.folder.glob(".*")]
-            found += [str(pid) for pid in _processes_of(self.process.pid)]
+            found += [str(pid) for pid in processes_of(self.process.pid)]
             if not found:
                 return []
             time.sleep(0.1)
         return found
-
-
-def _processes_of(session: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, own = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(own) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 BUSY = {

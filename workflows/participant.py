@@ -305,8 +305,8 @@ class _Builder:
     def _step(self, function: Any, who: str, label: str = "", **values: Any) -> pe.Node:
         """A step for one participant, and for one model where there is a label."""
         name = "_".join(filter(None, (function.__name__, who, label)))
-        memory = self.costs.participant_memory / 1e9
-        return step(function, self.config, name, who=who, mem_gb=memory, **values)
+        memory = self.costs.steps.get(function.__name__, self.costs.participant_memory)
+        return step(function, self.config, name, who=who, mem_gb=memory / 1e9, **values)
 
     def _threaded(self, *args: Any, **values: Any) -> pe.Node:
         """A step that works in several threads."""

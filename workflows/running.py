@@ -31,6 +31,7 @@ from bids_app.log import log_to
 from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.workflows")
+_MAIN = 300_000_000  # bytes of the process that the workers belong to
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")
 
 
@@ -74,7 +75,7 @@ def choose_plugin(running: Running) -> Plugin:
     arguments = {
         "n_procs": running.n_procs,
         "mp_context": "forkserver",
-        "memory_gb": (running.memory or memory_limit().value) / 1e9,
+        "memory_gb": max((running.memory or memory_limit().value) - _MAIN, 0) / 1e9,
         "raise_insufficient": False,
     }
     return Plugin("MultiProc", arguments)

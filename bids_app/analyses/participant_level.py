@@ -17,7 +17,8 @@ from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.analyses.ratings.write import BRAIN, PREDICTION, SCORES
 from bids_app.config import Config
 from bids_app.features.layers import FittedLayers
-from bids_app.inputs.estimate import Estimate, add_up
+from bids_app.features.registry import find_space
+from bids_app.inputs.estimate import Estimate, add_up, feature_memory
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree
 from bids_app.report import stimulus_figure_path
@@ -119,7 +120,10 @@ class ParticipantLevel:
     def costs(self) -> Estimate:
         """What everybody's analyses take."""
         people = [[row.full_cost(own) for row, own in self.done_for(who)] for who in self.scopes]
-        return add_up(people, self.config.running.n_procs, with_features=bool(self.layers))
+        spaces = [find_space(own.features) for own in self.config.model.spaces]
+        network = any(space.is_network for space in spaces)
+        features = feature_memory(network=network) if self.layers else 0.0
+        return add_up(people, self.config.running.n_procs, feature_memory=features)
 
 
 def ignored_suffixes() -> list[str]:

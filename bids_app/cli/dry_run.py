@@ -137,7 +137,8 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
     music = f"{_minutes(costs.feature_seconds)} for the music, " if level.layers else ""
     cache = f"{_size(costs.cache_bytes)} in the cache, " if level.layers else ""
     lines = [
-        "estimates, about right to a factor of 2 (features not yet in the cache)",
+        "estimates: memory to about a third, time and disk to a factor of 2 (features not yet in "
+        "the cache)",
         f"memory  {_size(costs.memory)} with --nprocs {n_procs}; "
         f"there are {format_bytes(memory.value)} ({memory.source})",
         f"time    {_minutes(costs.total_seconds)} in all: {music}"

@@ -1,21 +1,30 @@
-"""What a call will take in memory, time and disk, to about a factor of 2."""
+"""What a call will take: memory to within a third, time and disk to about a factor of 2."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bids_app.errors import TryAgainError
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import N_VERTICES
 
-_BASE_MEMORY = 700_000_000
-_FEATURE_MEMORY = 2_000_000_000
-# Copies of the responses that are there at once: read, cleaned, smoothed (float64), standardized.
-_RESPONSE_COPIES = 6
-# Measured for 300 and 600 volumes on fsaverage5: read, percent, smoothed, blocks of a model.
-_GLM_COPIES = 7
+# Measured by benchmarks/memory.py, every step in a process of its own.
+_PROGRAM = 170_000_000
+_PAGE = 400_000_000
+_FEATURES = 500_000_000
+_NETWORK = 2_000_000_000
+# Of a vertex: meshes, neighbors and what smoothing makes of them.
+_GEOMETRY = 1200
+# Of a vertex: probabilities of its noise classes and their copies, and the spectrum over theirs.
+_NOISE = 4 * (3 * 85 + 26)
+# Vertices that are fitted, or cleaned and modeled, together.
+_GROUP, _BLOCK = 24_576, 4096
+# Double-precision copies of such a block while it is cleaned, and while AR(1) errors are modeled.
+_CLEANING, _MODELING = 8, 11
+# Copies of the responses of a group; and bytes of a pair of volumes over penalties and folds.
+_FITTING, _PENALTIES = 1.5, 340
 # Of a map and run: effect and variance, their stack over runs, and a product, in double precision.
 _BYTES_PER_FIT = 40
 # Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
@@ -26,14 +35,14 @@ FLOAT = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What an analysis of one participant takes, to about a factor of 2.
+    """What an analysis of one participant takes; time to about a factor of 2.
 
     Attributes
     ----------
     seconds : float
         Processor time.
-    memory : float
-        Bytes of its largest step, the program included.
+    steps : mapping from str to float
+        Bytes of every step, by its function, the program included: within a third.
     disk : float
         Bytes beside its maps.
     shared_seconds, shared_disk : float
@@ -41,7 +50,7 @@ class Cost:
     """
 
     seconds: float = 0.0
-    memory: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
     disk: float = 0.0
     shared_seconds: float = 0.0
     shared_disk: float = 0.0
@@ -56,7 +65,9 @@ class Estimate:
     memory : float
         Bytes at the worst moment, all processes together.
     feature_memory, participant_memory : float
-        Bytes of the stimulus side, which works alone, and of one participant.
+        Bytes of the stimulus side, which works alone, and of one participant's largest step.
+    steps : mapping from str to float
+        Bytes of every step of a participant, by its function.
     feature_seconds, participant_seconds : float
         Processor time of the stimulus side, which is shared, and of one participant.
     total_seconds : float
@@ -74,9 +85,10 @@ class Estimate:
     cache_bytes: float
     participant_bytes: float
     total_bytes: float
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
-def add_up(people: Sequence[Sequence[Cost]], n_procs: int, *, with_features: bool) -> Estimate:
+def add_up(people: Sequence[Sequence[Cost]], n_procs: int, *, feature_memory: float) -> Estimate:
     """What all analyses of all participants take together.
 
     Parameters
@@ -85,16 +97,18 @@ def add_up(people: Sequence[Sequence[Cost]], n_procs: int, *, with_features: boo
         Per participant, each analysis; one follows the other.
     n_procs : int
         Processes.
-    with_features : bool
-        Whether there is a stimulus side.
+    feature_memory : float
+        Bytes of the stimulus side; 0 where there is none.
     """
     own = [sum(cost.seconds for cost in costs) for costs in people]
     disk = [sum(cost.disk for cost in costs) for costs in people]
     shared = max(people, key=lambda costs: sum(cost.shared_seconds for cost in costs))
     shared_seconds = sum(cost.shared_seconds for cost in shared)
     cache = sum(cost.shared_disk for cost in shared)
-    memory = max(cost.memory for costs in people for cost in costs)
-    feature_memory = _FEATURE_MEMORY if with_features else 0.0
+    steps: dict[str, float] = {}
+    for name, taken in (pair for costs in people for cost in costs for pair in cost.steps.items()):
+        steps[name] = max(taken, steps.get(name, 0.0))
+    memory = max(steps.values(), default=_PROGRAM)
     return Estimate(
         memory=max(feature_memory, min(n_procs, len(people)) * memory),
         feature_memory=feature_memory,
@@ -105,6 +119,7 @@ def add_up(people: Sequence[Sequence[Cost]], n_procs: int, *, with_features: boo
         cache_bytes=cache,
         participant_bytes=max(disk),
         total_bytes=cache + sum(disk),
+        steps=steps,
     )
 
 
@@ -126,31 +141,71 @@ def check_memory(costs: Estimate, memory: int | None) -> None:
     need_memory(needed, memory, f"for {what}; with it, participants follow one another")
 
 
-def response_memory(n_rows: int, space: str) -> float:
-    """Bytes that responses of so many volumes take while they are cleaned and fitted."""
-    return _BASE_MEMORY + _RESPONSE_COPIES * n_rows * 2 * N_VERTICES[space] * FLOAT
+@dataclass(frozen=True)
+class Series:
+    """Runs of one participant on a mesh, and what steps that work on them hold in memory.
 
-
-def glm_memory(runs: Sequence[BoldRun], n_maps: int, space: str) -> float:
-    """Bytes that linear models of one participant's runs take.
-
-    Parameters
+    Attributes
     ----------
-    runs : sequence of BoldRun
-    n_maps : int
-        Contrasts of each run, those of all models together.
     space : str
         Mesh.
+    volumes, longest : int
+        Of all runs together, and of the longest.
+    n_rows : int
+        Volumes with music.
     """
-    n_vertices = 2 * N_VERTICES[space]
-    longest = max(run.n_volumes for run in runs)
-    fits = _BYTES_PER_FIT * len(runs) * n_maps * n_vertices
-    return _BASE_MEMORY + _GLM_COPIES * longest * n_vertices * FLOAT + fits
+
+    space: str
+    volumes: int
+    longest: int
+    n_rows: int
+
+    @classmethod
+    def of(cls, runs: Sequence[BoldRun], n_rows: int, space: str) -> Series:
+        """From the runs themselves."""
+        lengths = [run.n_volumes for run in runs]
+        return cls(space, sum(lengths), max(lengths), n_rows)
+
+    @property
+    def _n_vertices(self) -> int:
+        return 2 * N_VERTICES[self.space]
+
+    def holding(self, rows: float, *, per_vertex: float = 0.0) -> float:
+        """Bytes of a step that holds so many rows of all vertices in single precision."""
+        return _PROGRAM + self._n_vertices * (FLOAT * rows + per_vertex)
+
+    @property
+    def cleaning(self) -> float:
+        """Bytes of reading and cleaning the runs one after the other."""
+        block = 8 * _CLEANING * _BLOCK * self.longest
+        return self.holding(self.volumes, per_vertex=_GEOMETRY) + block
+
+    def fitting(self, n_maps: float) -> float:
+        """Bytes of fitting encoding models that leave so many maps."""
+        group = FLOAT * _FITTING * min(_GROUP, self._n_vertices) * self.n_rows
+        penalties = _PENALTIES * self.n_rows**2
+        return self.holding(self.n_rows + 2 * n_maps, per_vertex=_NOISE) + group + penalties
+
+    def modeling(self, n_runs: int, n_maps: int) -> float:
+        """Bytes of linear models of runs, with so many contrasts in each."""
+        fits = _BYTES_PER_FIT * n_runs * n_maps
+        block = 8 * _MODELING * _BLOCK * self.longest
+        return self.holding(2 * self.longest, per_vertex=_GEOMETRY + fits) + block
+
+
+def page_memory(space: str, n_maps: float) -> float:
+    """Bytes of drawing a participant's page of so many maps."""
+    return _PAGE + FLOAT * n_maps * 2 * N_VERTICES[space]
+
+
+def feature_memory(*, network: bool) -> float:
+    """Bytes of the stimulus side, of twenty minutes of music."""
+    return _NETWORK if network else _FEATURES
 
 
 def score_memory(costs: Estimate) -> float:
     """Bytes that predicting everybody's ratings from the layers takes."""
-    return _BASE_MEMORY + 2 * costs.cache_bytes
+    return _PROGRAM + 1.5 * costs.cache_bytes
 
 
 def group_memory(n_participants: int, n_layers: int, space: str) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from fault_study import Study, write_study
+from left_processes import processes_of
 
 from bids_app.files import sha256_of, sha256_of_file
 from bids_app.stopping import WORDS, exit_code
@@ -59,7 +60,7 @@ class Workplace:
     def left(self, session: int, *, by_force: bool) -> list[str]:
         """Processes, locks, folders and half-written files that outlive a killed program."""
         for _ in range(100):
-            found = [str(pid) for pid in _processes_of(session)]
+            found = [str(pid) for pid in processes_of(session)]
             if not by_force:
                 found += [str(path) for path in self.temporary.iterdir()]
                 for folder in (self.out, self.cache):
@@ -84,18 +85,6 @@ class Workplace:
 def _timeless(page: Path) -> str:
     text = re.sub(r"\d{8}-\d{6}-[0-9a-f]{8}", "RUN", page.read_text())
     return sha256_of(re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?", "DATE", text))
-
-
-def _processes_of(session: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, own = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(own) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 @pytest.fixture(scope="module")

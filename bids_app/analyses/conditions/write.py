@@ -15,7 +15,7 @@ from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import settings_hash
-from bids_app.inputs.estimate import Cost, glm_memory
+from bids_app.inputs.estimate import Cost, Series, page_memory
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.report.conditions import participant_conditions
 
@@ -104,8 +104,13 @@ _CONTRAST_SECONDS = 0.0005
 
 def _cost(scope: Scope, seconds_per_volume: float) -> Cost:
     n_maps = len(scope.contrasts) * (2 if scope.config.conditions.seed else 1)
-    memory = glm_memory(scope.trials, n_maps, scope.config.cleaning.space)
-    return Cost(scope.seconds(scope.trials, seconds_per_volume), memory)
+    series = Series.of(scope.trials, 0, scope.config.cleaning.space)
+    steps = {
+        "analyze_conditions": series.modeling(len(scope.trials), n_maps),
+        "write_conditions": series.holding(6 * n_maps),
+        "draw_page": page_memory(series.space, 3 * n_maps),
+    }
+    return Cost(scope.seconds(scope.trials, seconds_per_volume), steps)
 
 
 CONTRAST = ParticipantAnalysis(

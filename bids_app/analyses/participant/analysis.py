@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.config import Config
-from bids_app.inputs.estimate import FLOAT, Cost
+from bids_app.inputs.estimate import FLOAT, Cost, Series
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
 from bids_app.report.page import Section
@@ -66,6 +66,11 @@ class Scope:
     def n_rows(self) -> int:
         """Volumes with music."""
         return sum(round(p.duration / run.tr) for run in self.music for p in run.presentations)
+
+    @property
+    def series(self) -> Series:
+        """Runs with music, for what steps take in memory."""
+        return Series.of(self.music, self.n_rows, self.config.cleaning.space)
 
     @property
     def n_vertices(self) -> int:

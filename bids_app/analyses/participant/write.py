@@ -22,7 +22,7 @@ from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.features.registry import find_space
-from bids_app.inputs.estimate import FLOAT, Cost, response_memory
+from bids_app.inputs.estimate import FLOAT, Cost, page_memory
 from bids_app.outputs import OutputTree, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
@@ -265,29 +265,36 @@ _LAYER_SECONDS_PER_SECOND = 0.0085
 _PATCH_SECONDS = 0.96
 
 
-def _memory(scope: Scope) -> float:
-    longest = max(run.n_volumes for run in scope.music)
-    return response_memory(max(longest, scope.n_rows), scope.config.cleaning.space)
-
-
 def _cost_of_responses(scope: Scope) -> Cost:
-    return Cost(scope.seconds(scope.music, _RUN_SECONDS_PER_VOLUME), _memory(scope))
+    steps = {
+        "clean_runs": scope.series.cleaning,
+        "write_responses": scope.series.holding(scope.n_rows),
+    }
+    return Cost(scope.seconds(scope.music, _RUN_SECONDS_PER_VOLUME), steps)
 
 
 def _cost_of_models(scope: Scope) -> Cost:
     model, statistics, n_layers = scope.config.model, scope.config.statistics, len(scope.layers)
     heard = sum(scope.durations.values())
-    steps = [s.features for s in model.spaces if s.label == scope.model]
-    step = find_space(steps[0]).step if steps else None
+    of_space = [s.features for s in model.spaces if s.label == scope.model]
+    step = find_space(of_space[0]).step if of_space else None
     n_patches = sum(
         max(0, int((duration - _PATCH_SECONDS) / (step or model.hop)) + 1)
         for duration in scope.durations.values()
     )
     refits = statistics.n_nulls if statistics.null == "phase" else 0
     layer = _LAYER_SECONDS + refits * _REFIT_SECONDS
+    n_maps = ENCODING.map_bytes(scope) / (FLOAT * scope.n_vertices)
+    series = scope.series
+    steps = {
+        "fit_model": series.fitting(n_maps + refits),
+        "write_model": series.holding(2 * n_maps),
+        "save_model_weights": series.fitting(n_maps),
+        "draw_page": page_memory(series.space, n_maps),
+    }
     return Cost(
         seconds=n_layers * layer * scope.fit_scale,
-        memory=_memory(scope) + 2 * ENCODING.map_bytes(scope),
+        steps=steps,
         shared_seconds=heard * (_NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND),
         shared_disk=n_layers * n_patches**2 * FLOAT,
     )

@@ -26,7 +26,7 @@ from bids_app.analyses.ratings.participant import LayerScores
 from bids_app.config import settings_hash
 from bids_app.emotion.windows import DELAYS, WINDOWS
 from bids_app.encoding.folds import held_out_stimuli
-from bids_app.inputs.estimate import Cost, glm_memory, response_memory
+from bids_app.inputs.estimate import FLOAT, Cost
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
 from bids_app.report.ratings import participant_ratings
@@ -260,18 +260,24 @@ _SCORES_SECONDS = 0.3
 
 def _cost_of_effects(scope: Scope) -> Cost:
     n_maps = sum(len(part.names) for part in _planned_effects(scope) if part.each == "scale")
-    memory = glm_memory(scope.music, n_maps, scope.config.cleaning.space)
-    return Cost(scope.seconds(scope.music, _GLM_SECONDS), memory)
+    n_arrays = BRAIN.map_bytes(scope) / (FLOAT * scope.n_vertices)
+    steps = {
+        "relate_ratings": scope.series.modeling(len(scope.music), n_maps)
+        + n_arrays * FLOAT * scope.n_vertices,
+        "write_rating_maps": scope.series.holding(2 * n_arrays),
+    }
+    return Cost(scope.seconds(scope.music, _GLM_SECONDS), steps)
 
 
 def _cost_of_predictions(scope: Scope) -> Cost:
     n_fits = len(WINDOWS) * len(scope.scales)
-    memory = response_memory(scope.n_rows, scope.config.cleaning.space)
-    return Cost(n_fits * _PREDICTION_SECONDS * scope.fit_scale, memory)
+    steps = {"predict_from_ratings": scope.series.fitting(13 * n_fits)}
+    return Cost(n_fits * _PREDICTION_SECONDS * scope.fit_scale, steps)
 
 
 def _cost_of_scores(scope: Scope) -> Cost:
-    return Cost(shared_seconds=_SCORES_SECONDS * len(scope.layers))
+    steps = {"write_rating_scores": scope.series.holding(0)}
+    return Cost(steps=steps, shared_seconds=_SCORES_SECONDS * len(scope.layers))
 
 
 BRAIN = ParticipantAnalysis(
