@@ -32,7 +32,7 @@ from bids_app.encoding.joint import (
     score_candidates,
 )
 from bids_app.features.cache import FeatureGrams
-from bids_app.inputs.estimate import Cost, response_memory
+from bids_app.inputs.estimate import Cost
 from bids_app.outputs import (
     BEYOND_DESC,
     JOINT_DESC,
@@ -357,11 +357,10 @@ _PLAN_BYTES = 35_000_000
 
 
 def _cost(scope: Scope, n_candidates: int, n_kept: int) -> Cost:
-    rows = (scope.n_rows / 939) ** 2
+    plans = n_kept * _PLAN_BYTES * (scope.n_rows / 939) ** 2
     return Cost(
         seconds=n_candidates * _CANDIDATE_SECONDS * scope.fit_scale,
-        memory=response_memory(scope.n_rows, scope.config.cleaning.space)
-        + n_kept * _PLAN_BYTES * rows,
+        steps={"fit_joint_models": scope.series.fitting(0) + plans},
     )
 
 
