@@ -56,8 +56,8 @@ class Block:
     values : array of shape (n_times, n_vertices), float32
         Cleaned responses, both hemispheres (left first); NaN at degenerate vertices.
     filter : array of shape (n_times, n_volumes) or None
-        The rows of these volumes in the matrix that takes confounds and drift out of the run;
-        None where it is not known.
+        The rows of these volumes in the matrix that takes confounds and drift out of the run, or
+        that filtered a series that was denoised before; None where it is not known.
     """
 
     stimulus: str
@@ -405,9 +405,12 @@ def _cut(
     kept, times = rows[present], times[present]
     whole = kept[-1] - kept[0] + 1 == len(kept)
     values = responses[kept[0] : kept[-1] + 1] if whole else responses[kept]
-    if isinstance(high_pass, Band):  # how the series came about is not known
-        return Block(presentation.stimulus, run.label, run.tr, times, values)
     filtered = projection[kept - run.n_dummy]
+    if isinstance(high_pass, Band):  # of how the series came about only the band is known
+        told = (presentation.stimulus, run.label, run.tr, times, values)
+        if not (high_pass.low or high_pass.high):
+            return Block(*told)
+        return Block(*told, filtered @ high_pass.apply(np.eye(len(projection)), run.tr))
     if not high_pass:
         line = drift_basis(len(kept), run.tr, high_pass)
         values = values - (line @ (line.T @ values)).astype(np.float32)

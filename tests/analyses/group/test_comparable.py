@@ -19,6 +19,7 @@ from bids_app.analyses.participant.preference import (
     slope_doubt,
 )
 from bids_app.analyses.participant.responses import Block, _cut
+from bids_app.bands import Band
 from bids_app.config import Model, Statistics
 from bids_app.encoding import noise_null
 from bids_app.errors import InvalidInputError
@@ -235,6 +236,21 @@ def test_without_a_high_pass_filter_responses_lose_a_line_as_features_do(high_pa
         assert np.abs(slopes).min() > 1e-2
     else:
         np.testing.assert_allclose(slopes, 0, atol=1e-5)
+
+
+def test_the_null_knows_the_band_of_series_that_were_denoised_before():
+    """Its classes are filtered as the series were; without a band nothing is known."""
+    rng = np.random.default_rng(4)
+    band = Band(0.02, 0.1, 2)
+    run = SimpleNamespace(tr=1.0, start_time=0.5, n_dummy=4, label="r", censored=())
+    piece = SimpleNamespace(stimulus="a", onset=10.0, duration=50.0, offset=0.0)
+    whole = np.eye(80) - 1 / 80
+    noise = rng.standard_normal((80, 5))
+    cleaned = np.vstack([np.full((4, 5), np.nan), whole @ band.apply(noise, 1.0)])
+    block = _cut(run, piece, cleaned.astype(np.float32), whole, band)
+    assert block.filter.shape == (len(block.times), 80)
+    np.testing.assert_allclose(block.filter @ noise, block.values, atol=1e-5)
+    assert _cut(run, piece, cleaned.astype(np.float32), whole, Band()).filter is None
 
 
 def test_pieces_that_build_up_and_runs_that_drift_agree_by_chance_alone():
