@@ -12,8 +12,9 @@ from bids_app.errors import BadDataError
 from bids_app.group.claims import MUSIC
 from bids_app.outputs import ALIGNMENT_DESC
 from bids_app.report.analyses import analysis_blocks
-from bids_app.report.brain import ColorScale, surface_figure
+from bids_app.report.brain import ColorScale, rows_figure, surface_figure
 from bids_app.report.claims import claim_verdict, claims_about
+from bids_app.report.fading import group_fading
 from bids_app.report.group_charts import (
     bins_figure,
     hexbin_figure,
@@ -58,6 +59,7 @@ def alignment_section(files: GroupFiles) -> Section:
     section.add("spin null", lambda: spin_picture(files))
     section.add("participants", lambda: participants_picture(files))
     section.add("participants in numbers", lambda: participants_table(files))
+    section.add("topography beside the gradient", lambda: topography_picture(files, files.mesh))
     section.add("the gradient", lambda: gradient_picture(files, files.mesh))
     section.add("preference against gradient", lambda: hexbin_picture(files))
     section.add("accuracy along the gradient", lambda: bins_picture(files))
@@ -181,6 +183,26 @@ def participants_table(files: GroupFiles) -> Block:
             for row in rows
         ],
         numeric=range(1, len(names)),
+    )
+
+
+def topography_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
+    """Layer preference over the gradient that it is compared with."""
+    slope = files.map("slope", desc="layerpref")[0]
+    gradient = files.map("value", desc=files.of_gradient("gradient"))[0]
+    fading = group_fading(files)
+    preference = ColorScale.diverging("mean residual slope (r per network depth)", slope)
+    rows = [
+        (slope, preference, fading.opacity),
+        (gradient, ColorScale.ordered("gradient (no unit)", gradient), None),
+    ]
+    return picture(
+        rows_figure(rows, mesh=mesh),
+        alt="Mean residual slope above the cortical gradient, lateral and medial views of both"
+        " hemispheres",
+        caption="Layer preference (red: deep layers, blue: shallow ones) above the gradient that it"
+        f" is compared with; {gradient_ends(files)}. Of the preference: {fading.words}",
+        source=f"{files.map_label('slope', desc='layerpref')}, {_gradient_label(files)}",
     )
 
 

@@ -78,7 +78,7 @@ class ColorScale:
     @classmethod
     def diverging(cls, label: str, values: npt.ArrayLike) -> ColorScale:
         """Scale with zero in the middle, that single vertices do not stretch."""
-        top = float(np.nanquantile(np.abs(values), 0.98))
+        top = float(np.nanquantile(np.abs(values), 0.98)) or 1.0
         return cls(label, -top, top, "coolwarm").reaching(values)
 
     @classmethod
@@ -263,6 +263,40 @@ def surface_figure(
         ax.set_axis_off()
         ax.set_title(f"{side} {aspect}", fontsize=11, pad=3)
     _color_bar(figure, (0.2, 0.095, 0.6, 0.022), scale)
+    return figure
+
+
+def rows_figure(
+    rows: Sequence[tuple[npt.ArrayLike, ColorScale, npt.ArrayLike | None]],
+    *,
+    mesh: SurfaceMesh | None = None,
+) -> Figure:
+    """Draw maps below each other, every view in one row, so that they compare.
+
+    Parameters
+    ----------
+    rows : sequence of (values (n_vertices,), ColorScale, opacity (n_vertices,) or None)
+    mesh : SurfaceMesh, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    mesh = mesh or load_mesh()
+    height = 2.45 * len(rows) + 0.1
+    figure = Figure(figsize=(9.5, height))
+    for row, (values, scale, opacity) in enumerate(rows):
+        top = 1 - row * 2.45 / height
+        for number, (side, aspect) in enumerate(VIEWS):
+            place = (0.005 + 0.25 * number, top - 1.75 / height, 0.24, 1.45 / height)
+            ax = figure.add_axes(place)
+            image = view_image(values, scale, mesh, side, aspect, opacity=opacity)
+            ax.imshow(image, interpolation="none")
+            ax.set_axis_off()
+            ax.set_title(f"{side} {aspect}", fontsize=10, pad=3)
+        _color_bar(figure, (0.3, top - 1.95 / height, 0.4, 0.1 / height), scale)
     return figure
 
 
@@ -478,7 +512,7 @@ def _color_bar(figure: Figure, place: tuple[float, float, float, float], scale: 
         cax=figure.add_axes(place),
         orientation="horizontal",
         extend=scale.extend,
-        ticks=MaxNLocator(8, integer=scale.whole),
+        ticks=MaxNLocator(6, integer=scale.whole),
     )
     bar.set_label(scale.label, fontsize=11)
     bar.ax.tick_params(labelsize=10)

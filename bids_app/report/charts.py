@@ -112,6 +112,35 @@ def series_figure(series: Mapping[str, Mapping[str, FloatArray]], unit: str) -> 
     return figure
 
 
+def predicted_figure(
+    series: Sequence[tuple[str, Sequence[tuple[str, FloatArray, FloatArray, FloatArray]]]],
+) -> Figure:
+    """Measured and predicted time courses, one row per vertex, one column per presentation.
+
+    Parameters
+    ----------
+    series : sequence of (vertex, sequence of (presentation, times, measured, predicted))
+        Times in seconds, (n_times,); the others in SD, (n_times,).
+    """
+    n_rows, n_columns = len(series), max(len(own) for _, own in series)
+    figure = new_figure(9.5, 1.5 * n_rows + 0.9)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex="col", sharey="row")
+    for (vertex, own), line in zip(series, axes, strict=True):
+        line[0].set_ylabel(f"{vertex}\n(SD)", fontsize=10)
+        for (heard, times, measured, predicted), ax in zip(own, line, strict=False):
+            ax.plot(times, measured, color=GRAY, linewidth=0.9, label="measured")
+            ax.plot(times, predicted, color=ORANGE, linewidth=1.4, label="predicted")
+            r = float(np.corrcoef(measured, predicted)[0, 1])
+            ax.set_title(f"{heard}: r = {r:.2f}", fontsize=10, loc="left")
+            ax.margins(x=0)
+            tidy(ax)
+    for ax in axes[-1]:
+        ax.set_xlabel("second of the stimulus", fontsize=10)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=10, frameon=False)
+    return figure
+
+
 def profile_figure(profiles: FloatArray, names: Sequence[str], reference: FloatArray) -> Figure:
     """Accuracy per layer of some vertices: median, middle half, middle 90 %, and the reference.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from bids_app.outputs import sidecar_of
 from bids_app.report.brain import ColorScale, border_of, layers_figure, surface_figure
-from bids_app.report.charts import profile_figure
+from bids_app.report.charts import predicted_figure, profile_figure
 from bids_app.report.fading import Fading, corrected, participant_fading
 from bids_app.report.page import (
     Block,
@@ -19,7 +19,7 @@ from bids_app.report.page import (
     percent,
     picture,
 )
-from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, to_float
+from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, column, to_float
 from bids_app.statistics import SIGNIFICANCE, p_number
 from bids_app.surface.mesh import SurfaceMesh
 
@@ -226,7 +226,40 @@ def profile_section(files: ParticipantFiles) -> Section:
     """Accuracy per layer of the best vertices."""
     section = Section("profile", "Profile of the best vertices")
     section.add("profile of the best vertices", lambda: profile_picture(files))
+    section.add("predicted and measured", lambda: predicted_picture(files))
     return section
+
+
+def predicted_picture(files: ParticipantFiles) -> Block:
+    """Time courses of the best vertices, and what the model says of them."""
+    path = files.own_table("timeseries.tsv", model=files.model, desc="predicted")
+    rows = files.table(path)
+    panels: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for row in rows:
+        vertex = f"{row['hemisphere']} {row['vertex']}"
+        heard = f"{row['stimulus']} ({row['presentation']})"
+        panels.setdefault(vertex, {}).setdefault(heard, []).append(row)
+    series = [
+        (
+            vertex,
+            [
+                (heard, column(own, "time_s"), column(own, "measured"), column(own, "predicted"))
+                for heard, own in heard_rows.items()
+            ],
+        )
+        for vertex, heard_rows in panels.items()
+    ]
+    return picture(
+        predicted_figure(series),
+        alt=f"Measured and predicted time courses of {len(series)} vertices during"
+        f" {len(series[0][1])} presentations",
+        caption=f"Measured responses, and what layer {rows[0]['layer']} says of them where their"
+        " piece was held out. These are the vertices that this layer predicts best, and of those"
+        " whose responses are alike (r above .7) the best alone: they were chosen for"
+        " what is shown. Both in SD of the measured response: predictions are small where the"
+        " penalty is large.",
+        source=files.name(path),
+    )
 
 
 def profile_picture(files: ParticipantFiles) -> Block:

@@ -90,6 +90,7 @@ def make_participant(
         n_degenerate=int(planted["wall"].sum()),
         average_sd_ratio=0.9,
         warnings=list(noticed),
+        predicted=predicted_courses(names[-1], n_times),
     )
     preference = PreferenceMaps(
         slope=r[-1] - r[0],
@@ -140,6 +141,27 @@ def make_participant(
     shared = write_responses(tree, own, Prepared(blocks, summary))
     write_participant(tree, own, fits, preference, blocks, shared=shared)
     return fits
+
+
+def predicted_courses(layer, n_times):
+    """Made-up courses of two vertices."""
+    rng = np.random.default_rng(11)
+    return [
+        {
+            "stimulus": stimulus,
+            "presentation": number,
+            "held_out": stimulus,
+            "time_s": k + 0.4,
+            "hemisphere": hemisphere,
+            "vertex": 4173,
+            "layer": layer,
+            "measured": float(signal + rng.standard_normal()),
+            "predicted": 0.4 * float(signal),
+        }
+        for number, stimulus in enumerate(STIMULI, start=1)
+        for hemisphere in "LR"
+        for k, signal in enumerate(np.sin(np.arange(n_times) / 4 + number))
+    ]
 
 
 def record(root, label, layers):

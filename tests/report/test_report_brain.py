@@ -7,6 +7,7 @@ from bids_app.report.brain import (
     border_of,
     layers_figure,
     opacity_of,
+    rows_figure,
     surface_figure,
     view_image,
 )
@@ -169,3 +170,21 @@ def test_small_multiples_name_every_map(mesh):
 def test_wrong_number_of_vertices_is_refused(mesh):
     with pytest.raises(BadDataError, match=r"(?s)shape \(100,\).*20484"):
         surface_figure(np.zeros(100), SCALE, mesh=mesh)
+
+
+def test_scale_of_nothing_has_zero_in_its_middle():
+    scale = ColorScale.diverging("slope", np.zeros(4))
+    assert (scale.low, scale.high) == (-1.0, 1.0)
+    norm = scale.mappable().norm
+    assert norm(0.0) == 0.5
+
+
+def test_maps_below_each_other_show_every_view(mesh):
+    values = np.linspace(-1, 1, mesh.n_vertices)
+    scale = ColorScale("slope", -1.0, 1.0)
+    figure = rows_figure([(values, scale, None), (values, scale, np.zeros(len(values)))], mesh=mesh)
+    titles = [ax.get_title() for ax in figure.axes if ax.images]
+    assert titles == ["left lateral", "right lateral", "left medial", "right medial"] * 2
+    first, *_, faded = [ax.images[0].get_array() for ax in figure.axes if ax.images]
+    assert np.ptp(first, axis=2).max() > 0.2
+    assert np.ptp(faded, axis=2).max() < 1e-9

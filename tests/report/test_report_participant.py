@@ -316,3 +316,10 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     assert [block.kind for block in blocks] == ["table", "picture", "missing"]
     assert "of sadsh, sadln" in blocks[2].what
     assert not blocks[1].essential
+
+
+def test_predicted_and_measured_courses_are_shown(participant_page, folder):
+    (alt,) = [one["alt"] for one in participant_page.pictures if "predicted time" in one["alt"]]
+    assert alt == "Measured and predicted time courses of 2 vertices during 3 presentations"
+    stem = "sub-01_model-vggish_desc-predictedAndMeasured_figure"
+    assert (folder / "sub-01" / "figures" / f"{stem}.svg").is_file()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bids_app.analyses.participant.predicted import best_vertices, predicted_rows
 from bids_app.analyses.participant.responses import Block
 from bids_app.bands import HighPass
 from bids_app.config import Model, Statistics
@@ -71,6 +72,8 @@ class LayerFits:
         Draws behind it.
     warnings : list of str
         What weakens the result.
+    predicted : list of dict
+        Predicted and measured time courses at the best vertices.
     """
 
     r: NDArray[np.float32]
@@ -89,6 +92,7 @@ class LayerFits:
     p_max: NDArray[np.float32] | None = None
     n_refits: int = 0
     warnings: list[str] = field(default_factory=list)
+    predicted: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -232,7 +236,29 @@ def fit_layers(
     ratio = float("nan") if average is None else average.sd_ratio
     fits = _stack(results, usable, grams, table, ratio, None if refits is None else refits.p_max)
     n_refits = statistics.n_nulls if refits is not None else 0
-    return replace(fits, n_refits=n_refits, warnings=warnings)
+    predicted = _predicted(side, results, names, responses, usable)
+    return replace(fits, n_refits=n_refits, warnings=warnings, predicted=predicted)
+
+
+def _predicted(
+    side: StimulusSide,
+    results: Sequence[_LayerMaps],
+    names: Sequence[str],
+    responses: Sequence[Chosen],
+    usable: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """Time courses at the best vertices, of the layer that is best at the best of them."""
+    accuracy = np.stack([result.mean_r for result in results])
+    if not np.isfinite(accuracy).any():
+        return []
+    best = int(np.unravel_index(np.nanargmax(accuracy), accuracy.shape)[0])
+    chosen = best_vertices(accuracy[best], responses)
+    vertices, half = np.flatnonzero(usable)[chosen], len(usable) // 2
+    places = [("L", int(v)) if v < half else ("R", int(v) - half) for v in vertices]
+    own = [one[:, chosen] for one in responses]
+    alpha = results[best].alpha[:, chosen].astype(np.float64)
+    plan = side.plan(side.gram(names[best]))
+    return predicted_rows(plan, own, side.times, alpha, places, names[best])
 
 
 @dataclass(frozen=True)

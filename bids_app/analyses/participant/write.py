@@ -231,6 +231,17 @@ LAYERS_COLUMNS = {
     "its length: shared courses would leak between folds; n/a where all lengths differ",
     "similarity_p": "smallest p of these correlations, phase rotation",
 }
+PREDICTED_COLUMNS = {
+    "stimulus": "label of the stimulus",
+    "presentation": "number of the presentation, by the labels of the stimuli",
+    "held_out": "what no model of these rows was fitted to",
+    "time_s": "second of the stimulus",
+    "hemisphere": "L or R",
+    "vertex": "number of the vertex in its hemisphere, from 0",
+    "layer": "layer of the model",
+    "measured": "cleaned response, in standard deviations of the held-out presentation",
+    "predicted": "what the model says of it",
+}
 PREFERENCE_COLUMNS = {
     "measure": "slope or curvature",
     "n_vertices": "vertices with a value",
@@ -361,6 +372,7 @@ ENCODING = ParticipantAnalysis(
     ),
     tables=(
         TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),
+        TableOutput("timeseries", "predicted", PREDICTED_COLUMNS, value="predicted"),
         TableOutput("summary", "layerpref", PREFERENCE_COLUMNS, each="preference", value="rows"),
     ),
     files={

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from bids_app.analyses.participant.layers import fit_layers
+from bids_app.analyses.participant.predicted import best_vertices
 from bids_app.analyses.participant.responses import Block
 from bids_app.analyses.participant.weights import check_size, layers_asked, write_weights
 from bids_app.config import Model, Statistics
@@ -106,3 +107,30 @@ def test_only_what_was_fitted_and_fits_is_saved():
         check_size(grams, ["InputBatch"], 3 * 7 * 20484)
     with pytest.raises(BadDataError, match=r"2\.9 GiB"):
         check_size(grams, ["conv1"], 1)
+
+
+def test_predicted_courses_have_the_accuracy_of_the_maps(fitted):
+    _, blocks, fits, _ = fitted
+    times = {block.stimulus: block.times[CROP:-CROP] for block in blocks}
+    best = {int(fits.r[0].argmax())}
+    for place in {(row["hemisphere"], row["vertex"]) for row in fits.predicted}:
+        vertex = place[1] + (3 if place[0] == "R" else 0)
+        best.discard(vertex)
+        for fold, stimulus in enumerate(fits.fold_stimuli):
+            own = [
+                row
+                for row in fits.predicted
+                if (row["hemisphere"], row["vertex"]) == place and row["stimulus"] == stimulus
+            ]
+            np.testing.assert_allclose([row["time_s"] for row in own], times[stimulus])
+            r = np.corrcoef([row["measured"] for row in own], [row["predicted"] for row in own])
+            np.testing.assert_allclose(r[0, 1], fits.fold_r[0, fold, vertex], atol=1e-4)
+    assert not best
+
+
+def test_vertices_that_show_the_same_are_shown_once():
+    rng = np.random.default_rng(2)
+    series = rng.standard_normal((50, 8))
+    series[:, 3] = series[:, 6] + 0.1 * rng.standard_normal(50)
+    accuracy = np.array([0.1, 0.2, np.nan, 0.5, 0.3, 0.0, 0.6, 0.05])
+    assert best_vertices(accuracy, [series[:20], series[20:]]).tolist() == [6, 4, 1, 0]
