@@ -44,7 +44,9 @@ def layer_axis(ax: Axes, names: Sequence[str], *, axis: Literal["x", "y"] = "x")
 
 
 def carpet_figure(
-    presentations: Sequence[tuple[str, FloatArray, FloatArray]], order: npt.NDArray[np.intp]
+    presentations: Sequence[tuple[str, FloatArray, FloatArray]],
+    order: npt.NDArray[np.intp],
+    motion: Sequence[Mapping[str, FloatArray]] = (),
 ) -> Figure:
     """Cleaned responses as a carpet: rows are vertices, columns volumes, z-scored per row.
 
@@ -53,23 +55,33 @@ def carpet_figure(
     presentations : sequence of (label, times (n_times,) in seconds, values (n_times, n_vertices))
     order : (n_shown,) int array
         Vertices from top to bottom.
+    motion : sequence of mapping of name to (n_times,) array
+        Above the carpet of every presentation, on the same axis of time: what has an axis of its
+        own each; at most two.
     """
     rows = order[:: max(1, len(order) // _N_CARPET_ROWS)]
-    figure = new_figure(9.5, 2.5 * len(presentations) + 0.6)
-    axes = np.atleast_2d(
+    moved = list(motion) or [{}] * len(presentations)
+    heights = [1, 1, 3] if any(moved) else [1, 3]
+    figure = new_figure(9.5, (3.2 if any(moved) else 2.5) * len(presentations) + 0.6)
+    axes = np.atleast_1d(
         figure.subplots(
-            2 * len(presentations), 1, gridspec_kw={"height_ratios": [1, 3] * len(presentations)}
+            len(heights) * len(presentations),
+            1,
+            gridspec_kw={"height_ratios": heights * len(presentations)},
         )
-    ).reshape(-1, 2)
+    ).reshape(len(presentations), -1)
     image = None
-    for (label, times, values), (top, bottom) in zip(presentations, axes, strict=True):
+    for (label, times, values), lines, own in zip(presentations, moved, axes, strict=True):
+        *above, top, bottom = own
         shown = values[:, rows]
         z = (shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-12)
+        for ax in above:
+            _motion_lines(ax, times, lines)
         top.plot(times, z.mean(axis=1), color=BLUE, linewidth=1)
         top.set_xlim(times[0], times[-1])
         top.set_xticks([])
         top.set_ylabel("mean", fontsize=10)
-        top.set_title(label, fontsize=11, loc="left")
+        own[0].set_title(label, fontsize=11, loc="left")
         tidy(top)
         image = bottom.imshow(
             z.T,
@@ -82,11 +94,28 @@ def carpet_figure(
         )
         bottom.set_yticks([])
         bottom.set_ylabel("vertices", fontsize=10)
-    axes[-1, 1].set_xlabel("second of the stimulus", fontsize=11)
+    axes[-1, -1].set_xlabel("second of the stimulus", fontsize=11)
     if image is not None:
         bar = figure.colorbar(image, ax=list(axes.ravel()), shrink=0.4, aspect=25, pad=0.01)
         bar.set_label("response (SD of the vertex)", fontsize=10)
     return figure
+
+
+def _motion_lines(ax: Axes, times: FloatArray, lines: Mapping[str, FloatArray]) -> None:
+    """Each on an axis of its own: the first on the left, the second on the right."""
+    ax.set_xlim(times[0], times[-1])
+    ax.set_xticks([])
+    tidy(ax)
+    if not lines:
+        ax.set_axis_off()
+    for number, ((name, values), color) in enumerate(
+        zip(lines.items(), (ORANGE, GREEN), strict=False)
+    ):
+        own = ax if number == 0 else ax.twinx()
+        own.plot(times, values, color=color, linewidth=1)
+        own.set_ylabel(name, fontsize=10, color=color)
+        own.set_ylim(bottom=0)
+        own.spines["top"].set_visible(False)
 
 
 def series_figure(series: Mapping[str, Mapping[str, FloatArray]], unit: str) -> Figure:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, MusencError
 from bids_app.report.charts import carpet_figure, series_figure
 from bids_app.report.page import (
     Block,
@@ -131,6 +133,47 @@ def motion_picture(files: ParticipantFiles) -> Block:
     )
 
 
+FD, DVARS = "FD (mm)", "DVARS"
+SHOWN_MOTION = {FD: "framewise_displacement", DVARS: "std_dvars"}
+"""Columns of the design that are shown above the carpet."""
+
+
+def motion_during(files: ParticipantFiles, sidecar: dict[str, Any]) -> dict[str, FloatArray]:
+    """Motion at the volumes of a presentation; empty where the folder does not say it.
+
+    Volumes are found by their times: onset, repetition time and sampling time of the run.
+    """
+    times = np.asarray(sidecar["StimulusTimes"], dtype=float)
+    with suppress(MusencError, KeyError, ValueError, StopIteration):
+        run = _run_of(files, sidecar)
+        heard = run["stimuli"].split(",").index(str(sidecar["Stimulus"]))
+        onset = float(run["onsets_s"].split(",")[heard])
+        tr, start = float(run["repetition_time_s"]), float(run["sampling_time_s"])
+        volumes = np.rint((times + onset - start) / tr).astype(int)
+        if np.abs(volumes * tr + start - onset - times).max() > tr / 4:
+            return {}
+        rows = files.table(files.own_table("timeseries.tsv", desc="design"))
+        own = [row for row in rows if row.get("run") == run["run"]]
+        if volumes.min() < 0 or volumes.max() >= len(own):
+            return {}
+        found = {
+            name: column(own, stored)[volumes]
+            for name, stored in SHOWN_MOTION.items()
+            if stored in own[0]
+        }
+        return {name: line for name, line in found.items() if np.isfinite(line).any()}
+    return {}
+
+
+def _run_of(files: ParticipantFiles, sidecar: dict[str, Any]) -> dict[str, str]:
+    """The row of the run in which the stimulus was heard once."""
+    stimulus = str(sidecar["Stimulus"])
+    found = [row for row in files.runs if row["stimuli"].split(",").count(stimulus)]
+    if len(found) != 1 or found[0]["stimuli"].split(",").count(stimulus) != 1:
+        raise StopIteration  # heard twice: which presentation it is cannot be told
+    return found[0]
+
+
 def carpet_picture(files: ParticipantFiles) -> Block:
     """All presentations, well-predicted vertices on top."""
     responses = files.responses()
@@ -146,13 +189,19 @@ def carpet_picture(files: ParticipantFiles) -> Block:
         rank, sorting = np.zeros(len(finite)), "left hemisphere on top"
     usable = np.flatnonzero(finite)
     order = usable[np.argsort(-np.nan_to_num(rank[usable], nan=-np.inf), kind="stable")]
+    motion = [motion_during(files, sidecar) for sidecar, _ in responses]
+    told = [name for name in SHOWN_MOTION if any(name in lines for lines in motion)]
+    names = {FD: "framewise displacement (mm)", DVARS: "standardized DVARS"}
+    above = (
+        f"Above, on the same axis: {' and '.join(names[name] for name in told)}. " if told else ""
+    )
     return picture(
-        carpet_figure(presentations, order),
+        carpet_figure(presentations, order, motion),
         alt=f"Carpet of cleaned responses during {len(presentations)} presentations, one row per"
         " vertex, with the mean over vertices above each",
-        caption="Responses after confounds and drift were removed, volumes with music only. Every"
-        f" row is a vertex in units of its own standard deviation ({sorting}; evenly spaced among"
-        f" {len(usable)} vertices); the line above is the mean of these rows. Stripes from top to"
-        " bottom are what the whole cortex shares, often motion or breathing.",
+        caption="Responses after confounds and drift were removed, volumes with music only."
+        f" {above}Every row is a vertex in units of its own standard deviation ({sorting}; evenly"
+        f" spaced among {len(usable)} vertices); the line above is the mean of these rows. Stripes"
+        " from top to bottom are what the whole cortex shares, often motion or breathing.",
         source=f"sub-{files.participant}/func/*_desc-clean_bold.func.gii",
     )

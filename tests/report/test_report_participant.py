@@ -11,13 +11,13 @@ from bids_app.errors import BadDataError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import stimulus_figure_path
-from bids_app.report.charts import new_figure
+from bids_app.report.charts import carpet_figure, new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
 from bids_app.report.page import Missing, Table, Verdict
 from bids_app.report.participant import summary_facts, summary_section, warning_blocks
-from bids_app.report.responses import motion_picture, stimuli_section
+from bids_app.report.responses import motion_during, motion_picture, stimuli_section
 from bids_app.report.sources import ParticipantFiles
 from bids_app.statistics import benjamini_hochberg, p_number, p_told
 from bids_app.status import Status, StatusRow
@@ -323,3 +323,33 @@ def test_predicted_and_measured_courses_are_shown(participant_page, folder):
     assert alt == "Measured and predicted time courses of 2 vertices during 3 presentations"
     stem = "sub-01_model-vggish_desc-predictedAndMeasured_figure"
     assert (folder / "sub-01" / "figures" / f"{stem}.svg").is_file()
+
+
+def test_motion_is_shown_at_the_volumes_of_the_music(own_folder):
+    design = pd.DataFrame(
+        {
+            "run": ["task-sadsh"] * 75 + ["task-happy"] * 75,
+            "framewise_displacement": np.arange(150) / 100,
+            "std_dvars": np.arange(150) / 10,
+        }
+    )
+    path = own_folder / "sub-01" / "func" / "sub-01_desc-design_timeseries.tsv"
+    design.to_csv(path, sep="\t", index=False)
+    files = ParticipantFiles(own_folder, "01")
+    heard = {"Stimulus": "happy", "StimulusTimes": [0.0, 1.0, 3.0]}
+    found = motion_during(files, heard)
+    # Music from 7.5 s on, volumes sampled in the middle of their second.
+    np.testing.assert_allclose(found["FD (mm)"], [0.82, 0.83, 0.85])
+    np.testing.assert_allclose(found["DVARS"], [8.2, 8.3, 8.5])
+    assert motion_during(files, {**heard, "StimulusTimes": [0.5, 1.5]}) == {}
+    assert motion_during(files, {**heard, "StimulusTimes": [0.0, 900.0]}) == {}
+
+
+def test_carpet_has_motion_on_its_own_axis_of_time():
+    times, values = np.arange(20.0), np.random.default_rng(0).standard_normal((20, 6))
+    motion = {"FD (mm)": np.full(20, 0.1), "DVARS": np.ones(20)}
+    figure = carpet_figure([("happy", times, values)] * 2, np.arange(6), [motion, {}])
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert labels.count("FD (mm)") == labels.count("DVARS") == 1
+    shown = [ax.get_xlim() for ax in figure.axes if ax.get_ylabel() in ("FD (mm)", "vertices")]
+    assert set(shown) == {(0.0, 19.0)}

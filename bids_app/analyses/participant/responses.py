@@ -35,6 +35,11 @@ from bids_app.surface.smooth import smooth_rows
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
 MAX_SILENT_SHARE = 0.3
 MEDIAL_WALL_SHARE = 0.09
+MOTION_NAMES = {
+    "framewise_displacement": ("framewise_displacement", "FramewiseDisplacement"),
+    "std_dvars": ("std_dvars", "stdDVARS"),
+}
+"""Columns of the design, and what fMRIPrep calls them, or once did."""
 # Volumes, and vertices, worked on at a time; do not change the result.
 _ROWS, _COLUMNS = 32, 4096
 
@@ -452,15 +457,17 @@ def _summary_row(
 
 def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> list[dict[str, Any]]:
     """Confounds as they went into the design, and head motion for the reader."""
-    motion: list[float | None] = [None] * n_volumes
+    motion: dict[str, list[float | None]] = {name: [None] * n_volumes for name in MOTION_NAMES}
     if run.confounds_file is not None:
         table = read_frame(run.confounds_file)
-        for name in ("framewise_displacement", "FramewiseDisplacement"):
-            if name in table and len(table) == n_volumes:
-                numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-                motion = [float(v) if np.isfinite(v) else None for v in numbers]
+        for ours, theirs in MOTION_NAMES.items():
+            for name in theirs:
+                if name in table and len(table) == n_volumes:
+                    numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
+                    motion[ours] = [float(v) if np.isfinite(v) else None for v in numbers]
     return [
-        {"run": run.label, "volume": volume, "framewise_displacement": motion[volume]}
+        {"run": run.label, "volume": volume}
+        | {name: values[volume] for name, values in motion.items()}
         | dict(zip(selected.names, map(float, selected.values[volume]), strict=True))
         for volume in range(n_volumes)
     ]

@@ -215,6 +215,7 @@ DESIGN_COLUMNS = {
     "run": "label of the run",
     "volume": "number of the volume, from 0",
     "framewise_displacement": "head motion since the volume before, in mm",
+    "std_dvars": "standardized DVARS of the preprocessed volume",
 }
 LAYERS_COLUMNS = {
     "layer": "number of the layer (1-based)",
