@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,6 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
     return label, (paths[0], paths[1])
 
 
-@lru_cache(maxsize=2)
 def installed_atlas(space: str) -> Atlas | None:
     """The Desikan atlas of `musenc prefetch parcels`, which names places; None where it is not."""
     if space not in DENSITIES:
