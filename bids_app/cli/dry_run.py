@@ -172,7 +172,7 @@ def _outputs_text(level: ParticipantLevel) -> str:
     complete = sum(map(level.is_there, level.scopes))
     text = (
         f"outputs below {root}, for example of sub-{first.participant} (a .json lies beside every "
-        "map, table and file of weights)"
+        "map, table and file of weights; figures of the page are in sub-*/figures)"
     )
     if complete:
         text += f"\nthose of {complete} participants are there; redone only if something changed"

@@ -55,8 +55,8 @@ def table_of(folder, name):
 
 def test_every_part_is_there(group_page):
     assert group_page.headings == ["Music encoding: group", "Contents", *PARTS]
-    # 3 accuracy, 3 preference, null, participants, gradient, hexbin, bins, ridgeline
-    assert len(group_page.pictures) == 12
+    # 3 accuracy, 3 preference, null, participants, 2 gradient, hexbin, bins, ridgeline
+    assert len(group_page.pictures) == 13
     assert all(len(shown["alt"]) > 20 for shown in group_page.pictures)
 
 

@@ -48,8 +48,8 @@ def accuracy(folder, stat="r"):
 
 def test_every_part_is_there(participant_page):
     assert participant_page.headings == ["Music encoding: sub-01", "Contents", *PARTS]
-    # carpet, 2 accuracy, 4 preference, profile, null, penalties, reliability
-    assert len(participant_page.pictures) == 11
+    # carpet, 2 accuracy, 4 preference, profile, predicted, null, penalties, reliability
+    assert len(participant_page.pictures) == 12
     assert all(len(shown["alt"]) > 20 for shown in participant_page.pictures)
 
 

@@ -23,6 +23,11 @@ def listed(text: str) -> set[str]:
 
 
 def written(root: Path, participant: str) -> set[str]:
-    """Everything that an output folder has of a participant."""
-    own = [*root.glob(f"sub-{participant}.html"), *root.glob(f"sub-{participant}/**/*")]
-    return {str(path.relative_to(root)) for path in own if path.is_file()}
+    """Everything that an output folder has of a participant, besides the figures of the page."""
+    own = [
+        *root.glob(f"sub-{participant}.html"),
+        *root.glob(f"sub-{participant}_*.html"),
+        *root.glob(f"sub-{participant}/**/*"),
+    ]
+    files = (path for path in own if path.is_file() and not path.stem.endswith("_figure"))
+    return {str(path.relative_to(root)) for path in files}
