@@ -21,6 +21,7 @@ PACKAGES = ("emotion", "encoding", "group", "preference")
 # What they define is public.
 MODULES = (
     "bands",
+    "encoding.gram",
     "encoding.joint",
     "features.gram",
     "features.timing",

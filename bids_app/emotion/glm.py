@@ -189,8 +189,8 @@ def check_estimable(design: Design, weights: NDArray[np.floating]) -> int:
     Raises
     ------
     BadDataError
-        If the weights do not fit, no degree of freedom is left, or a contrast asks for the
-        difference of columns that the design does not tell apart.
+        If the weights do not fit, no degree of freedom is left, or a contrast is not estimable
+        because columns of the design are collinear.
     """
     n_times, n_regressors = design.matrix.shape
     check_shape("contrasts", weights, "n_contrasts", n_regressors)

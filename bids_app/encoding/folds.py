@@ -109,6 +109,12 @@ def make_segments(
     -------
     tuple of Segment, bool
         The segments, and whether a single stimulus had to be cut into pieces.
+
+    Examples
+    --------
+    >>> segments, pieces = make_segments(["fugue", "march"], [(3, 20), (3, 30)])
+    >>> [(one.label, one.size, one.offset) for one in segments], pieces
+    ([('fugue', 17, 0), ('march', 27, 17)], False)
     """
     single = len(set(stimuli)) == 1
     segments: list[Segment] = []
@@ -246,6 +252,14 @@ def make_folds(
     ------
     BadDataError
         When a training set would be empty.
+
+    Examples
+    --------
+    >>> stimuli, rows = ["fugue", "march", "fugue", "waltz"], [(3, 20), (3, 30), (3, 20), (3, 15)]
+    >>> segments, _ = make_segments(stimuli, rows)
+    >>> folds = make_folds(segments, purge=6)
+    >>> [(fold.held_out, fold.outer.train.size) for fold in folds]
+    [(('fugue',), 39), (('march',), 46), (('waltz',), 61)]
     """
     groups = _groups(segments, leave_one_out, durations)
     folds = []

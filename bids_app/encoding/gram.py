@@ -93,6 +93,11 @@ def kept_rows(
         When the crop is negative.
     BadDataError
         When fewer than four rows are left in a block.
+
+    Examples
+    --------
+    >>> kept_rows([20, 15], np.array([2, 3, 4]), crop=3.0, tr=1.0)
+    ((4, 17), (4, 12))
     """
     if not (np.isfinite(crop) and crop >= 0):
         raise UsageError("crop must be zero or more seconds", where="crop", found=crop)
@@ -141,6 +146,15 @@ def delayed_gram(
     -------
     ndarray, shape (n_kept, n_kept)
         Not centered, not scaled.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((20, 3))
+    >>> shifts, rows = np.array([2, 3]), (3, 20)
+    >>> gram = delayed_gram(features @ features.T, [20], shifts, [rows])
+    >>> explicit = delayed_features(features, shifts, rows)
+    >>> np.allclose(gram, explicit @ explicit.T)
+    True
     """
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     sizes = [stop - start for start, stop in rows]
@@ -171,6 +185,13 @@ def center_blocks(kernel: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[
     -------
     ndarray
         The kernel of the features centered within every block.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((10, 3))
+    >>> centered = center_blocks(features @ features.T, [4, 6])
+    >>> np.allclose(centered[:4].sum(axis=0), 0), np.allclose(centered[4:].sum(axis=0), 0)
+    (True, True)
     """
     places = np.concatenate([[0], np.cumsum(sizes)])
     out = kernel.copy()
@@ -188,6 +209,11 @@ def mean_diagonal(kernel: NDArray[np.float64]) -> float:
     ------
     BadDataError
         When the features are constant, so that the kernel is zero.
+
+    Examples
+    --------
+    >>> mean_diagonal(np.diag([1.0, 2.0, 3.0]))
+    2.0
     """
     scale = float(np.mean(np.diag(kernel)))
     if not np.isfinite(scale) or scale <= 0:
@@ -213,6 +239,12 @@ def feature_gram(features: Sequence[NDArray[np.floating]]) -> NDArray[np.float64
     ndarray, shape (sum(n_times), sum(n_times))
         Products of the features after subtraction of every unit's mean over its stimulus, which
         the later centering would remove anyway and which otherwise costs precision.
+
+    Examples
+    --------
+    >>> pieces = [np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]])]
+    >>> feature_gram(pieces).tolist()
+    [[1.0, -1.0, 2.0, -2.0], [-1.0, 1.0, -2.0, 2.0], [2.0, -2.0, 4.0, -4.0], [-2.0, 2.0, -4.0, 4.0]]
     """
     centered = [np.asarray(f, dtype=np.float64) for f in features]
     stacked = np.concatenate([f - f.mean(axis=0) for f in centered])
@@ -237,6 +269,12 @@ def delayed_features(
     -------
     ndarray, shape (n_kept, n_units * n_delays)
         Unit-major columns: all delays of the first unit, then of the second.
+
+    Examples
+    --------
+    >>> feature = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> delayed_features(feature, np.array([0, 2]), (2, 4)).tolist()
+    [[2.0, 0.0], [3.0, 1.0]]
     """
     start, stop = rows
     x = np.asarray(feature, dtype=np.float64)

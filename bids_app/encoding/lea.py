@@ -52,6 +52,11 @@ def regular_series(times: ArrayLike, values: ArrayLike, tr: float) -> NDArray[np
     ------
     BadDataError
         When the times do not increase, fit the values, or reach zero.
+
+    Examples
+    --------
+    >>> regular_series([0.5, 1.5, 2.5], [1.0, 3.0, 5.0], tr=1.0).ravel().tolist()
+    [0.0, 2.0, 4.0]
     """
     t = np.asarray(times, dtype=np.float64)
     x = np.asarray(values, dtype=np.float64)

@@ -29,6 +29,11 @@ def gaussian_p(statistic: NDArray[np.float64], sd: NDArray[np.float64]) -> NDArr
     -------
     ndarray
         NaN where either is NaN or the standard deviation is zero.
+
+    Examples
+    --------
+    >>> gaussian_p(np.array([0.0, 1.96, np.nan]), np.ones(3)).round(3).tolist()
+    [0.5, 0.025, nan]
     """
     z = np.divide(statistic, sd, out=np.full(np.shape(statistic), np.nan), where=sd > 0)
     return special.ndtr(-z)

@@ -69,9 +69,9 @@ def _predict_turned(
     joined: NDArray[Any],
     picked: NDArray[Any],
 ) -> NDArray[Any]:
-    """Prediction from turned responses, turned back by the held-out segment's own phases.
+    """Prediction from rotated responses, rotated back by the phases of the held-out segment.
 
-    Either the responses are turned or, for many vertices, both sides of the matrices.
+    Either the responses are rotated or, for many vertices, both sides of the matrices.
     """
     if picked.shape[0] >= joined.shape[1]:
         turned = [_rotate(m, *t) for m, t in zip(matrices, turns, strict=True)]

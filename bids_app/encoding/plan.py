@@ -143,6 +143,11 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
     ------
     BadDataError, UsageError
         When they are not a list, or not positive and strictly increasing.
+
+    Examples
+    --------
+    >>> check_alphas([0.1, 1, 10]).tolist()
+    [0.1, 1.0, 10.0]
     """
     grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
     check_shape("alphas", grid, "n_alphas")
@@ -417,6 +422,13 @@ def delayed_kernel(
     ------
     BadDataError, UsageError
         As :func:`plan_encoding`.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((120, 8))
+    >>> found = delayed_kernel(features @ features.T, [60, 60], delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> found.kernel.shape, round(float(found.kernel.diagonal().mean()), 2)
+    ((96, 96), 1.0)
     """
     gram = np.asarray(gram)
     lengths = [int(n) for n in lengths]

@@ -37,6 +37,12 @@ def fourier_basis(n_times: int) -> NDArray[np.float64]:
     ndarray, shape (n_times, 2 * (n_times // 2))
         First all cosines, then all sines. At even lengths the last sine, of the Nyquist
         frequency, is zero.
+
+    Examples
+    --------
+    >>> basis = fourier_basis(7)
+    >>> basis.shape, np.allclose(basis.T @ basis, np.eye(6)), np.allclose(basis.sum(axis=0), 0)
+    ((7, 6), True, True)
     """
     n_freq = n_times // 2
     phase = 2 * np.pi / n_times * np.outer(np.arange(n_times), np.arange(1, n_freq + 1))
@@ -58,6 +64,12 @@ def fourier_coefficients(series: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     ndarray, shape (n_vertices, 2 * (n_times // 2))
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((7, 2))
+    >>> np.allclose(fourier_coefficients(series), series.T @ fourier_basis(7))
+    True
     """
     n_times = series.shape[0]
     transformed = np.fft.rfft(series.T, norm="ortho")[:, 1:]

@@ -80,6 +80,17 @@ def standardize(
         Zero where degenerate.
     ndarray of bool, shape (n_columns,)
         Vertices that are constant or not finite in some segment.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> responses = np.split(np.stack([5 + rng.standard_normal(180), np.ones(180)], axis=1), 3)
+    >>> z, degenerate = standardize(plan, responses, slice(0, 2))
+    >>> z.shape, degenerate.tolist(), np.allclose(z[:48, 0].std(), 1)
+    ((144, 2), [False, True], True)
     """
     parts, bad = [], np.zeros(responses[0][:1, columns].shape[1], dtype=bool)
     for segment in plan.segments:

@@ -59,6 +59,19 @@ def predict(
     -------
     tuple of ndarray, each (n_kept, n_vertices)
         One per presentation, at its kept rows, centered; NaN at degenerate vertices.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> weights = rng.standard_normal((8, 1))
+    >>> responses = np.split(np.roll(features, 4, axis=0) @ weights, 3)  # 4 s after the music
+    >>> fit = fit_encoding(plan, responses, null="none")
+    >>> predicted = predict(plan, responses, fit.alpha)
+    >>> predicted[0].shape, bool(np.corrcoef(predicted[0][:, 0], responses[0][6:54, 0])[0, 1] > 0.9)
+    ((48, 1), True)
     """
     y, chosen, bad = _prepare(plan, responses, alpha)
     out = np.empty((plan.n_rows, y.shape[1]))
@@ -88,6 +101,21 @@ def dual_weights(
     -------
     tuple of ndarray, each (n_kept, n_vertices)
         Over the kept rows of all presentations; zero at rows that do not train the fold.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> weights = rng.standard_normal((8, 1))
+    >>> responses = np.split(np.roll(features, 4, axis=0) @ weights, 3)  # 4 s after the music
+    >>> fit = fit_encoding(plan, responses, null="none")
+    >>> dual = dual_weights(plan, responses, fit.alpha)
+    >>> len(dual), dual[0].shape
+    (3, (144, 1))
+    >>> not dual[0][:48].any()  # the held-out stimulus has no weight
+    True
     """
     y, chosen, bad = _prepare(plan, responses, alpha)
     out = []
@@ -127,6 +155,20 @@ def impulse_responses(
     ------
     BadDataError
         When the features' samples are not those of the plan.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> weights = rng.standard_normal((8, 1))
+    >>> responses = np.split(np.roll(features, 4, axis=0) @ weights, 3)  # 4 s after the music
+    >>> fit = fit_encoding(plan, responses, null="none")
+    >>> dual = dual_weights(plan, responses, fit.alpha)
+    >>> impulse = impulse_responses(plan, np.split(features, 3), dual[0])
+    >>> impulse.shape, plan.shifts[np.abs(impulse).sum(axis=(1, 2)).argmax()].item()
+    ((5, 8, 1), 4)
     """
     check_shape("features", features, len(plan.lengths))
     for i, (feature, length) in enumerate(zip(features, plan.lengths, strict=True)):

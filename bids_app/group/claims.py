@@ -103,18 +103,18 @@ class LevelTest:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said if every level holds, and the tests that decide.
+    """A claim, its statements if every level holds or not, and the tests that decide.
 
     Attributes
     ----------
     kind : str
         A key of `LEVELS`.
     holds, fails : str
-        Sentences without a full stop: what is claimed, and what is said instead.
+        Sentences without a full stop: the claim, and the statement where it does not hold.
     tests : sequence of LevelTest
         At most one per level, in any order.
     detail : str
-        What is told before the p: ``mean correlation 0.31``.
+        Statistic that is printed before the p: ``mean correlation 0.31``.
     unit : str
         What the statistic over music is: ``a mean correlation of``.
     doubts : sequence of str
@@ -148,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a claim is made, and what is said.
+    """Whether a claim is made, and its sentence.
 
     Attributes
     ----------

@@ -104,7 +104,7 @@ def fourier(plan: MusicModel, responses: Sequence[npt.NDArray]) -> Spectra:
 
 
 class KeptRefits:
-    """Accuracy of one layer under turned responses.
+    """Accuracy of one layer under responses with rotated phases.
 
     Parameters
     ----------

@@ -336,7 +336,7 @@ def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
     draws : (n_draws, ...) array
         Maps of the refits.
     sd : array of shape (...)
-        Standard deviation that turns them into z, the one the observed map is divided by.
+        Standard deviation by which the observed map is divided; the draws are divided by it too.
 
     Returns
     -------

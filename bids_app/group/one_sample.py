@@ -54,7 +54,7 @@ class OneSample:
     """Data as one column per test, scaled so that a flipped sum gives t.
 
     `scale` is what the observed t is multiplied by, one number or one per test: where values
-    depend on one another, flips, which know nothing of it, are too narrow a null.
+    depend on one another, flips, which ignore the dependence, are too narrow a null.
     """
 
     def __init__(self, data: npt.ArrayLike, tail: str, scale: npt.ArrayLike = 1.0) -> None:

@@ -44,7 +44,7 @@ class Detectable:
     needed : float
         The larger one: a claim needs both.
     expected : float
-        What is expected; NaN where nothing was said.
+        Expected effect; NaN where none was given.
     power : float
         Of both together at the expected effect, the smaller of the two; NaN without one.
     """
