@@ -12,11 +12,11 @@ from bids_app.outputs import N_VERTICES
 
 # Measured by benchmarks/memory.py, every step in a process of its own.
 _PROGRAM = 170_000_000
-_PAGE = 400_000_000
+_PAGE = 380_000_000
 _FEATURES = 500_000_000
 _NETWORK = 2_000_000_000
-# Of a vertex: meshes, neighbors and what smoothing makes of them.
-_GEOMETRY = 1200
+# Of a vertex: meshes, neighbors and what smoothing, or drawing, makes of them.
+_GEOMETRY, _DRAWING = 1200, 2500
 # Of a vertex: probabilities of its noise classes and their copies, and the spectrum over theirs.
 _NOISE = 4 * (3 * 85 + 26)
 # Vertices that are fitted, or cleaned and modeled, together.
@@ -195,7 +195,7 @@ class Series:
 
 def page_memory(space: str, n_maps: float) -> float:
     """Bytes of drawing a participant's page of so many maps."""
-    return _PAGE + FLOAT * n_maps * 2 * N_VERTICES[space]
+    return _PAGE + (_DRAWING + FLOAT * n_maps) * 2 * N_VERTICES[space]
 
 
 def feature_memory(*, network: bool) -> float:
