@@ -20,7 +20,12 @@ ENTITY_ORDER = (
     "ses",
     "task",
     "stim",
+    "acq",
+    "ce",
+    "rec",
+    "dir",
     "run",
+    "chunk",
     "hemi",
     "space",
     "den",
@@ -40,7 +45,14 @@ N_VERTICES = {
     "fsLR": 32492,
 }
 """Vertices per hemisphere; a mesh of fsaverage is a prefix of the next, as in FreeSurfer."""
-DENSITIES = {"fsaverage4": "3k", "fsaverage5": "10k", "fsaverage6": "41k", "fsaverage": "164k"}
+TEMPLATE = "fsaverage"
+DENSITIES = {
+    "fsaverage3": "642",
+    "fsaverage4": "3k",
+    "fsaverage5": "10k",
+    "fsaverage6": "41k",
+    "fsaverage": "164k",
+}
 """The ``den-`` entity of fsaverage's meshes."""
 SPACES = ("fsaverage5", "fsaverage6", "fsaverage")
 """Meshes of BOLD and maps, the default first."""
@@ -65,11 +77,37 @@ RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 
 
+BIDS_SUFFIXES = ("bold", "events")
+"""Ends of names that BIDS knows."""
+
+
 def bidsignore(suffixes: Sequence[str]) -> str:
-    """Content of ``.bidsignore``: what the validator does not know."""
-    own = [f"*_{suffix}.*" for suffix in suffixes]
-    pages = ["*.html", "CITATION.*", "figures", "log", "**/log"]
-    return "\n".join([*pages, *own, "group_*", "*.func.gii", "features", "parcels", ".musenc", ""])
+    """Content of ``.bidsignore``: what BIDS has no name for.
+
+    Parameters
+    ----------
+    suffixes : sequence of str
+        Ends of the names of files.
+    """
+    own = [f"*_{suffix}.*" for suffix in suffixes if suffix not in BIDS_SUFFIXES]
+    return "\n".join(
+        [
+            "# Maps, tables and settings of models, and pages: BIDS has no names for them.",
+            *own,
+            "group_*",
+            "*.html",
+            *(f"CITATION.{extension}" for extension in ("md", "tex", "bib")),
+            "figures",
+            "features",
+            "parcels",
+            "logs",
+            ".musenc",
+            f"# BOLD on surfaces: BIDS {BIDS_VERSION} has the suffix, and no extension for it yet.",
+            "*_bold.func.gii",
+            "*_bold.json",
+            "",
+        ]
+    )
 
 
 STAT_DESCRIPTIONS = {
@@ -98,6 +136,8 @@ STAT_DESCRIPTIONS = {
     "prevalence": "least share of people who show it",
     "value": "value of a reference map",
 }
+STAT_INTENTS = {"r": "CORREL", "isc": "CORREL", "p": "PVAL", "z": "ZSCORE", "t": "TTEST"}
+"""Statistics that GIFTI has an intent for; q is no p, and has none."""
 
 
 def safe_label(text: str) -> str:
@@ -183,6 +223,24 @@ def parse_entities(path: Path) -> dict[str, str]:
     return dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
 
 
+def mesh_entities(space: str) -> dict[str, str]:
+    """Space and density of a mesh in names of a participant's files, as fMRIPrep's long form.
+
+    Examples
+    --------
+    >>> mesh_entities("fsaverage5")
+    {'space': 'fsaverage', 'den': '10k'}
+    """
+    return {"space": TEMPLATE, "den": DENSITIES[space]} if space in DENSITIES else {"space": space}
+
+
+def _in_order(path: Path) -> tuple[str, list[str | int]]:
+    """Files of one stimulus together, and ``run-10`` after ``run-9``."""
+    parts = re.split(r"(\d+)", path.name)
+    stimulus = parse_entities(path).get("stim", "")
+    return stimulus, [int(part) if k % 2 else part for k, part in enumerate(parts)]
+
+
 def pybids_config() -> dict[str, Any]:
     """Entities that the installed pybids does not know, and drops without a word.
 
@@ -208,6 +266,10 @@ class OutputTree:
 
     root: Path
 
+    def uri(self, path: Path) -> str:
+        """BIDS URI of a file of this dataset."""
+        return f"bids::{path.relative_to(self.root)}"
+
     def participant_dir(self, participant: str) -> Path:
         """``sub-01/func``."""
         return self.root / f"sub-{participant}" / "func"
@@ -217,17 +279,63 @@ class OutputTree:
         name = f"{join_entities({'sub': participant, **entities})}_{suffix}"
         return self.participant_dir(participant) / name
 
+    def mesh_file(self, participant: str, suffix: str, space: str, **entities: str) -> Path:
+        """The name under which a file about a mesh is written; the suffix has the extension."""
+        return self.participant_file(participant, suffix, **mesh_entities(space), **entities)
+
+    def map_file(
+        self, participant: str, hemi: str, space: str, *, suffix: str = "statmap", **entities: str
+    ) -> Path:
+        """The name under which a surface map is written; entities as of `participant_map`."""
+        ending = f"{suffix}.func.gii"
+        return self.mesh_file(participant, ending, space, hemi=hemi, **entities)
+
     def participant_map(
         self, participant: str, hemi: str, space: str, *, suffix: str = "statmap", **entities: str
     ) -> Path:
-        """A participant's surface map; `entities` are model, stat, stim, desc, feature, ses."""
+        """A participant's surface map; `entities` are model, stat, stim, desc, feature, ses.
+
+        A folder of the first version may have it under its short name, ``space-fsaverage5``.
+        """
+        path = self.map_file(participant, hemi, space, suffix=suffix, **entities)
         named = {"hemi": hemi, "space": space, **entities}
-        return self.participant_file(participant, f"{suffix}.func.gii", **named)
+        first = self.participant_file(participant, f"{suffix}.func.gii", **named)
+        return first if first.is_file() and not path.is_file() else path
 
     def participant_bold(self, participant: str, hemi: str, space: str, **entities: str) -> Path:
         """Cleaned responses on the stimulus' clock."""
         named = {"desc": "clean", **entities}
         return self.participant_map(participant, hemi, space, suffix="bold", **named)
+
+    def find_maps(
+        self, participant: str, hemi: str, space: str, *, suffix: str = "statmap", **entities: str
+    ) -> list[Path]:
+        """Surface maps of a participant that are there, of short names, too.
+
+        Parameters
+        ----------
+        **entities
+            What names must have: a label, ``*`` for any, an empty text for none. Entities that are
+            not given are free.
+        """
+        found: dict[str, Path] = {}
+        for mesh in ({"space": space}, mesh_entities(space)):
+            wanted = {"sub": participant, "hemi": hemi, "den": "", **mesh, **entities}
+            for path in self.participant_dir(participant).glob(f"sub-*_{suffix}.func.gii"):
+                own = parse_entities(path)
+                if all(
+                    bool(own.get(key)) if label == "*" else own.get(key, "") == label
+                    for key, label in wanted.items()
+                ):
+                    rest = {k: v for k, v in own.items() if k not in ("space", "den")}
+                    found[repr(sorted(rest.items()))] = path
+        return sorted(found.values(), key=_in_order)
+
+    def responses(
+        self, participant: str, space: str, stim: str = "*", hemi: str = "L"
+    ) -> list[Path]:
+        """Cleaned responses that are there, by presentation; those of a stimulus together."""
+        return self.find_maps(participant, hemi, space, suffix="bold", desc="clean", stim=stim)
 
     def runs_summary(self, participant: str) -> Path:
         """One row per run: volumes kept, confounds, degrees of freedom, warnings."""
@@ -247,7 +355,7 @@ class OutputTree:
 
     def weights(self, participant: str, space: str, model: str) -> Path:
         """Weights of single layers, on request."""
-        return self.participant_file(participant, "weights.h5", space=space, model=model)
+        return self.mesh_file(participant, "weights.h5", space, model=model)
 
     def participant_settings(self, participant: str, model: str, desc: str = "") -> Path:
         """Settings and inputs behind the maps; written last, so it marks completion."""
@@ -287,8 +395,9 @@ class OutputTree:
 
     def group_map(self, hemi: str, space: str, **entities: str) -> Path:
         """A group surface map below the template's folder."""
-        named = {"tpl": "fsaverage", "hemi": hemi, "den": DENSITIES[space], **entities}
-        return self.root / "tpl-fsaverage" / "func" / f"{join_entities(named)}_statmap.func.gii"
+        named = {"tpl": TEMPLATE, "hemi": hemi, "den": DENSITIES[space], **entities}
+        name = f"{join_entities(named)}_statmap.func.gii"
+        return self.root / f"tpl-{TEMPLATE}" / "func" / name
 
     def group_table(self, suffix: str, **entities: str) -> Path:
         """``group_model-vggish_desc-alignment_statmap.tsv``; the suffix may be ``.tsv`` alone."""
@@ -391,17 +500,20 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name.split(".")[0] + ".json")
 
 
-def map_sidecar(stat: str, space: str, names: list[str], **fields: Any) -> dict[str, Any]:
-    """Sidecar of a statistic map: description, mesh, names of its data arrays, and `fields`."""
+def mesh_fields(hemi: str, space: str) -> dict[str, str]:
+    """What the sidecar of a surface file says of its mesh."""
+    sphere = f"tpl-{TEMPLATE}_hemi-{hemi}_den-{DENSITIES[space]}_sphere.surf.gii"
+    return {
+        "SpatialReference": f"bids:templateflow:tpl-{TEMPLATE}/{sphere}",
+        "Density": f"{N_VERTICES[space]} vertices per hemisphere",
+    }
+
+
+def map_sidecar(stat: str, names: list[str], **fields: Any) -> dict[str, Any]:
+    """Sidecar of a statistic map: description, names of its data arrays, and `fields`."""
     description = fields.pop("description", STAT_DESCRIPTIONS[stat])
     return {
         "Description": description,
-        "SpatialReference": {
-            hemi: f"bids:templateflow:tpl-fsaverage/"
-            f"tpl-fsaverage_hemi-{hemi}_den-{DENSITIES[space]}_sphere.surf.gii"
-            for hemi in HEMISPHERES
-        },
-        "Density": f"{N_VERTICES[space]} vertices per hemisphere",
         "DataArrays": names,
         **fields,
         "SoftwareVersion": __version__,

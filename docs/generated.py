@@ -26,6 +26,7 @@ EACH = {
     "ratings": "",
     "reduced": "",
     "rows": "",
+    "run": "run with music",
     "scale": "rating scale",
     "scores": "",
     "share": "space of a joint model",

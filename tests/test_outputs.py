@@ -1,16 +1,20 @@
 """Names, entities and dataset files of the output folder."""
 
 import json
+from functools import partial
 
 import pytest
 from bids.layout import BIDSLayout, parse_file_entities
 from bids.layout.models import Config as PybidsConfig
 
 from bids_app.errors import CannotWriteError
+from bids_app.inputs.records import RUN_ENTITIES
 from bids_app.outputs import (
     ALIGNMENT_DESC,
+    ENTITY_ORDER,
     PARCELS_DESC,
     OutputTree,
+    bidsignore,
     dataset_description,
     files_label,
     join_entities,
@@ -26,7 +30,8 @@ def test_participant_map_has_the_documented_name(tmp_path):
     tree = OutputTree(tmp_path)
     path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="r", stim="happy")
     assert str(path.relative_to(tmp_path)) == (
-        "sub-01/func/sub-01_stim-happy_hemi-L_space-fsaverage5_model-vggish_stat-r_statmap.func.gii"
+        "sub-01/func/sub-01_stim-happy_hemi-L_space-fsaverage_den-10k_model-vggish_stat-r_"
+        "statmap.func.gii"
     )
     assert sidecar_of(path).name.endswith("_stat-r_statmap.json")
 
@@ -116,8 +121,83 @@ def test_pybids_finds_the_maps_of_both_levels_as_documented(tmp_path):
     told = [one.get_entities() for one in (own, group)]
     for found, hemi in zip(told, "LR", strict=True):
         assert {found["model"], found["desc"], found["hemi"]} == {"vggish", "layerpref", hemi}
-    assert told[0]["space"] == "fsaverage5"
+    assert (told[0]["space"], told[0]["den"]) == ("fsaverage", "10k")
     assert told[1]["den"] == "10k"
+
+
+def touch(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def first_names(path):
+    """What the first version called a file."""
+    return path.with_name(path.name.replace("space-fsaverage_den-10k", "space-fsaverage5"))
+
+
+def test_maps_of_the_first_version_are_found_until_there_are_others(tmp_path):
+    tree = OutputTree(tmp_path)
+    one = {"model": "vggish", "stat": "r"}
+    now = tree.map_file("01", "L", "fsaverage5", **one)
+    assert tree.participant_map("01", "L", "fsaverage5", **one) == now
+    touch(first_names(now))
+    assert tree.participant_map("01", "L", "fsaverage5", **one) == first_names(now)
+    assert tree.find_maps("01", "L", "fsaverage5", **one) == [first_names(now)]
+    assert tree.map_file("01", "L", "fsaverage5", **one) == now
+    touch(now)
+    assert tree.participant_map("01", "L", "fsaverage5", **one) == now
+    assert tree.find_maps("01", "L", "fsaverage5", **one) == [now]
+
+
+def test_maps_are_found_by_what_their_names_must_have(tmp_path):
+    tree = OutputTree(tmp_path)
+    maps = [
+        tree.map_file("01", hemi, space, model=model, stat="r", stim=stim, desc=desc)
+        for hemi, space, model, stim, desc in (
+            ("L", "fsaverage5", "a", "", ""),
+            ("L", "fsaverage5", "a", "x", ""),
+            ("L", "fsaverage5", "a", "", "maxt"),
+            ("R", "fsaverage5", "a", "", ""),
+            ("L", "fsaverage6", "a", "", ""),
+            ("L", "fsaverage5", "b", "", ""),
+        )
+    ]
+    touch(*maps)
+    find = partial(tree.find_maps, "01", "L", "fsaverage5", model="a", stat="r")
+    assert set(find()) == set(maps[:3])
+    assert set(find(desc="")) == set(maps[:2])
+    assert find(stim="*") == [maps[1]]
+    assert find(stim="", desc="maxt") == [maps[2]]
+
+
+def test_responses_come_by_stimulus_and_run_in_both_spellings(tmp_path):
+    tree = OutputTree(tmp_path)
+    named = [
+        {"task": "b", "stim": "x", "run": "9"},
+        {"task": "b", "stim": "x", "run": "10", "chunk": "1"},
+        {"task": "b", "stim": "x", "run": "10", "chunk": "2"},
+        {"task": "a", "stim": "y"},
+    ]
+    now = [tree.participant_bold("01", "L", "fsaverage5", **one) for one in named]
+    touch(*reversed(now))
+    assert tree.responses("01", "fsaverage5") == now
+    assert tree.responses("01", "fsaverage5", "y") == now[3:]
+    before = [tree.participant_bold("02", "L", "fsaverage5", stim="x", run=run) for run in "12"]
+    before = [first_names(path) for path in before]
+    touch(*before)
+    assert tree.responses("02", "fsaverage5", "x") == before
+
+
+def test_names_have_the_entities_of_runs_in_the_order_of_bids():
+    own = [name for name in ENTITY_ORDER if name in RUN_ENTITIES]
+    assert own == list(RUN_ENTITIES)
+
+
+def test_only_what_bids_has_no_name_for_is_ignored():
+    lines = bidsignore(["bold", "events", "statmap"]).splitlines()
+    assert "*_statmap.*" in lines
+    assert not any(line.startswith(("*.func.gii", "*_events", "*_bold.*")) for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,8 @@ def write_results(
             told["Inference"] = settings_hash(dict(settings["", ""]))
         for part, _, found in together:
             own = given | {"writer": writer, "result": found}
+            reads = getattr(found, "reads", part.reads)
+            writer.rest_on(reads, of_features=part.of_features)
             writer.outputs(part.outputs, found, own)
             if part.write is not None and found is not None:
                 call(part.write, own)

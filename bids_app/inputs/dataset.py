@@ -20,7 +20,7 @@ from bids_app.inputs.denoised import atlas_label, check_one_filter
 from bids_app.inputs.fetch import fetch_command, files_of_run
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.labels import meant_participants, meant_rows
-from bids_app.inputs.locate import Located, check_descriptions, locate_dataset
+from bids_app.inputs.locate import Located, check_descriptions, locate_dataset, uri_of
 from bids_app.inputs.names import sort_key
 from bids_app.inputs.people import absent_participants
 from bids_app.inputs.presentations import StimulusSet, presentations_of
@@ -129,7 +129,8 @@ def plan_study(
         try:
             audio.check(rows)
             probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
-            record = _record(run, probe, rows, audio, cleaning, music=music)
+            plain = _record(run, probe, rows, audio, cleaning, music=music)
+            record = _with_timing(plain, raw if table is None else stimuli.table, located.links)
         except MusencError as error:
             record = faults.skip(run, error)
         if isinstance(record, BoldRun):
@@ -154,7 +155,6 @@ def plan_study(
     known = {run.participant for run in (*accepted, *skipped)}
     skipped += absent_participants(located, selection, known, database_dir)
     labels = {p.stimulus for run in kept for p in run.presentations}
-    links = [*located.derivatives] + ([("raw", located.raw_dir)] if located.raw_dir else [])
     return StudyPlan(
         bids_dir=Path(bids_dir),
         raw_dir=located.raw_dir,
@@ -165,7 +165,7 @@ def plan_study(
         stimuli=audio.stimuli(labels),
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
         warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings))),
-        dataset_links=tuple(links),
+        dataset_links=located.links,
         fetch=fetch,
     )
 
@@ -363,6 +363,18 @@ def _record(
         censored=probe.censored,
         parcels=(cleaning.parcels or atlas_of(run.left)) if run.kind == "parcels" else "",
     )
+
+
+def _with_timing(
+    record: BoldRun | SkippedRun,
+    told: Inheritance | Path | None,
+    links: Iterable[tuple[str, Path]],
+) -> BoldRun | SkippedRun:
+    """The record with the file that says when the music played among its sources."""
+    path = told.events(record.entities) if isinstance(told, Inheritance) else told
+    if path is None or isinstance(record, SkippedRun):
+        return record
+    return replace(record, sources=(*record.sources, uri_of(path, links)))
 
 
 def _expected(

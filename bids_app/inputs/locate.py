@@ -36,6 +36,12 @@ class Located:
     derivatives: tuple[tuple[str, Path], ...]
     found: str
 
+    @property
+    def links(self) -> tuple[tuple[str, Path], ...]:
+        """Names of all datasets in URIs, and their folders."""
+        raw = (("raw", self.raw_dir),) if self.raw_dir else ()
+        return (*self.derivatives, *raw)
+
 
 def locate_dataset(bids_dir: Path, derivatives: Iterable[str]) -> Located:
     """Find the raw dataset and the fMRIPrep folders.
@@ -120,6 +126,22 @@ def _split_name(item: str) -> tuple[str, Path]:
 def uri_name(path: Path) -> str:
     """Name of a dataset in BIDS URIs, from its folder."""
     return re.sub(r"[^A-Za-z0-9_-]", "", path.name) or "derivative"
+
+
+def uri_of(path: Path, links: Iterable[tuple[str, Path]]) -> str:
+    """BIDS URI of a file of a named dataset, the innermost that holds it; else its file URI.
+
+    Examples
+    --------
+    >>> uri_of(Path("/data/stimuli/a.wav"), [("raw", Path("/data"))])
+    'bids:raw:stimuli/a.wav'
+    """
+    for name, folder in sorted(links, key=lambda link: -len(link[1].absolute().parts)):
+        for own in (path.absolute(), path.resolve()):
+            for root in (folder.absolute(), folder.resolve()):
+                if own.is_relative_to(root):
+                    return f"bids:{name}:{own.relative_to(root)}"
+    return path.resolve().as_uri()
 
 
 def has_participants(folder: Path) -> bool:

@@ -44,11 +44,10 @@ def left_out(files: ParticipantFiles, path: Path) -> list[Block]:
 
 def _t_maps(files: ParticipantFiles) -> list[Path]:
     """Left hemispheres; maps with many delays are for other programs."""
-    one = files.tree.participant_map(
+    found = files.tree.find_maps(
         files.participant, "L", files.space, model=EMOTION_LABEL, feature="*", stat="t"
     )
-    found = one.parent.glob(one.name.replace("_statmap", "*_statmap"))
-    return sorted(path for path in found if parse_entities(path).get("desc") != DELAYS)
+    return [path for path in found if parse_entities(path).get("desc") != DELAYS]
 
 
 def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:

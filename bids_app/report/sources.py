@@ -265,11 +265,10 @@ class ParticipantFiles(Folder):
             If none was saved.
         """
         folder = self.tree.participant_dir(self.participant)
-        pattern = f"sub-{self.participant}_*hemi-L_space-{self.space}_*desc-clean_bold.func.gii"
-        found = sorted(folder.glob(pattern))
+        found = self.tree.responses(self.participant, self.space)
         if not found:
             raise MissingInputError(
-                "No cleaned responses were saved", where=self.name(folder / pattern)
+                "No cleaned responses were saved", where=self.name(folder / "*_desc-clean_bold*")
             )
         order = [str(item["Stimulus"]) for item in self.sidecar["SamplingTimes"]]
         responses = [(self.json(sidecar_of(left)), self.both(left)) for left in found]

@@ -14,7 +14,7 @@ from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, reading
 from bids_app.inputs.files import need_content
 from bids_app.loading import load_gifti
-from bids_app.outputs import STRUCTURES, parse_entities
+from bids_app.outputs import STAT_INTENTS, STRUCTURES, parse_entities
 
 _ARRAY, _END, _COUNT = b"<DataArray", b"</GIFTI>", b'NumberOfDataArrays="%d"'
 
@@ -181,13 +181,14 @@ def write_gifti(
     Notes
     -----
     The file says of itself whose it is and which map, by its own name: a file in the place of
-    another is known for one.
+    another is known for one. Its intent is that of the statistic in the name, if there is one.
     """
     import nibabel as nib
 
-    intent = "NIFTI_INTENT_TIME_SERIES" if tr is not None else "NIFTI_INTENT_NONE"
+    entities = parse_entities(path)
+    intent = "TIME_SERIES" if tr is not None else STAT_INTENTS.get(entities.get("stat", ""), "NONE")
     meta = {"AnatomicalStructurePrimary": STRUCTURES[hemi], "Title": title_of(path)}
-    if participant := parse_entities(path).get("sub"):
+    if participant := entities.get("sub"):
         meta["SubjectID"] = f"sub-{participant}"
     if tr is not None:
         meta["TimeStep"] = f"{tr * 1000:.6f}"  # milliseconds, as FreeSurfer and fMRIPrep write it
@@ -196,7 +197,7 @@ def write_gifti(
         for number, (row, name) in enumerate(zip(np.atleast_2d(data), names, strict=True)):
             array = nib.gifti.GiftiDataArray(
                 np.ascontiguousarray(row, dtype=np.float32),
-                intent=intent,
+                intent=f"NIFTI_INTENT_{intent}",
                 datatype="NIFTI_TYPE_FLOAT32",
                 meta=nib.gifti.GiftiMetaData({"Name": name}),
             )

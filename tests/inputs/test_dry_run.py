@@ -52,8 +52,8 @@ def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
         "memory  ",
         "with --nprocs 1",
         "for each of 2 participants",
-        "sub-01_hemi-{L,R}_space-fsaverage5_model-vggish_stat-{r,z,p,q}_statmap.func.gii",
-        "sub-01_stim-{piecea,pieceb}_hemi-{L,R}_space-fsaverage5_desc-clean_bold.func.gii",
+        "sub-01_hemi-{L,R}_space-fsaverage_den-10k_model-vggish_stat-{r,z,p,q}_statmap.func.gii",
+        "sub-01_task-a_stim-piecea_hemi-{L,R}_space-fsaverage_den-10k_desc-clean_bold.func.gii",
         "sub-01.html",
     ):
         assert words in text

@@ -47,6 +47,25 @@ def test_a_file_says_whose_it_is_and_which(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("stat", "intent"),
+    [
+        ("r", "correlation"),
+        ("isc", "correlation"),
+        ("p", "p value"),
+        ("z", "z score"),
+        ("t", "t test"),
+        ("q", "none"),
+        ("slope", "none"),
+    ],
+)
+def test_the_intent_is_that_of_the_statistic(tmp_path, stat, intent):
+    path = tmp_path / f"tpl-fsaverage_hemi-L_stat-{stat}_statmap.func.gii"
+    write_gifti(path, np.ones((2, 5)), hemi="L", names=["a", "b"])
+    labels = {nib.nifti1.intent_codes.label[one.intent] for one in nib.load(path).darrays}
+    assert labels == {intent}
+
+
 def test_one_array_of_two_dimensions_is_read_as_time_by_vertex(tmp_path):
     data = np.arange(12, dtype=np.float32).reshape(4, 3)  # vertices by times
     image = nib.gifti.GiftiImage(darrays=[nib.gifti.GiftiDataArray(data)])

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
+from bids.layout import BIDSLayout
 from listed import listed, written
+from matplotlib import pyplot
 from nilearn.datasets import load_fsaverage
 from nilearn.surface import SurfaceImage
 
 from bids_app.cli.run import main
 from bids_app.files import read_json
-from bids_app.outputs import OutputTree, parse_entities, sidecar_of
+from bids_app.outputs import OutputTree, parse_entities, pybids_config, sidecar_of
+from bids_app.statistics import p_told
 from bids_app.surface.gifti import read_gifti
 
 STIMULI = ("adagio", "allegro", "andante")
@@ -33,6 +39,7 @@ GROUP_MAPS = {
         for stat in ("p", "q")
         for desc in ("music", "layermeanmusic", "layerprefmusic", "curvaturemusic")
     ),
+    *(("p", desc) for desc in ("layerprefmusicmax", "curvaturemusicmax")),
     *(("n", desc) for desc in ("predicted", "mask", "shown")),
     ("prevalence", ""),
     *(
@@ -122,17 +129,115 @@ def test_maps_have_layers_sidecars_and_no_values_on_the_medial_wall(analyzed):
             assert np.isfinite(data[:, ~wall]).all() or parse_entities(path)["hemi"] == "R"
 
 
-def test_sources_are_uris_of_files_that_exist(analyzed):
+def _sources(analyzed, path: Path) -> list[Path]:
+    """Files that the sidecar of a map names; all are there."""
     links = read_json(analyzed.output_dir / "dataset_description.json")["DatasetLinks"]
-    path = OutputTree(analyzed.output_dir).participant_map(
-        "01", "L", "fsaverage5", model="vggish", stat="r"
+    folders = {name: Path(unquote(url.removeprefix("file://"))) for name, url in links.items()}
+    folders[""] = analyzed.output_dir
+    found = []
+    for source in read_json(sidecar_of(path))["Sources"]:
+        if source.startswith("file://"):
+            found.append(Path(unquote(source.removeprefix("file://"))))
+        else:
+            _, dataset, relative = source.split(":", 2)
+            found.append(folders[dataset] / relative)
+    assert [one for one in found if not one.exists()] == []
+    return found
+
+
+def _of_other(hemi: str, sources: list[Path]) -> list[Path]:
+    return [one for one in sources if f"hemi-{'R' if hemi == 'L' else 'L'}" in one.name]
+
+
+def test_every_map_of_a_participant_names_all_that_it_rests_on(analyzed):
+    tree = OutputTree(analyzed.output_dir)
+    (features,) = tree.features.iterdir()
+    for path in _maps(tree.participant_dir("01")):
+        entities = parse_entities(path)
+        sources = _sources(analyzed, path)
+        assert _of_other(entities["hemi"], sources) == []
+        bold = [one for one in sources if one.name.endswith("_bold.func.gii")]
+        assert {parse_entities(one)["task"] for one in bold} == set(STIMULI)
+        names = {one.name for one in sources}
+        assert {f"{stimulus}.wav" for stimulus in STIMULI} <= names
+        assert sum(name.endswith("_timeseries.tsv") for name in names) == 3
+        assert sum(name.endswith("_events.tsv") for name in names) == 3
+        rated = [name for name in names if name.endswith("_stim.tsv.gz")]
+        assert (features in sources) is (entities["model"] == "vggish")
+        assert len(rated) == (3 if entities["model"] == "emotion" else 0)
+
+
+def test_cleaned_responses_name_their_run_and_hemisphere(analyzed):
+    paths = OutputTree(analyzed.output_dir).participant_dir("01").glob("*_desc-clean_bold.func.gii")
+    for path in paths:
+        entities = parse_entities(path)
+        sources = _sources(analyzed, path)
+        assert {parse_entities(one)["task"] for one in sources} == {entities["task"]}
+        assert _of_other(entities["hemi"], sources) == []
+        told = read_json(sidecar_of(path))
+        sphere = f"tpl-fsaverage_hemi-{entities['hemi']}_den-10k_sphere.surf.gii"
+        assert told["SpatialReference"] == f"bids:templateflow:tpl-fsaverage/{sphere}"
+        assert told["Density"]
+        assert told["TaskName"] == entities["task"]
+
+
+def test_every_map_of_the_group_names_all_that_it_rests_on(analyzed):
+    everybody = {f"sub-{who}" for who in analyzed.study.participants}
+    for path in _maps(analyzed.output_dir / "tpl-fsaverage" / "func"):
+        entities = parse_entities(path)
+        sources = _sources(analyzed, path)
+        assert sources
+        assert _of_other(entities["hemi"], sources) == []
+        if entities["stat"] == "value":
+            assert sources == [analyzed.study.gradient_files["LR".index(entities["hemi"])]]
+            continue
+        maps = [one for one in sources if one.name.endswith(".func.gii")]
+        assert {one.name.split("_")[0] for one in maps} == everybody
+        suffix = "statmap" if "model" in entities else "bold"  # of no model: what listeners share
+        assert any(one.name.endswith(f"_{suffix}.func.gii") for one in maps)
+        if entities.get("desc") == "music" and entities["model"] == "vggish":
+            assert any(one.parent.name == "features" for one in sources)
+
+
+def test_events_say_when_the_music_was_taken_to_play(analyzed):
+    folder = OutputTree(analyzed.output_dir).participant_dir("01")
+    path = OutputTree(analyzed.output_dir).runs_summary("01")
+    summary = pd.read_csv(path, sep="\t", dtype=str)
+    for _, row in summary.iterrows():
+        path = folder / f"{row['run']}_events.tsv"
+        events = pd.read_csv(path, sep="\t")
+        assert list(events["trial_type"]) == row["stimuli"].split(", ")
+        np.testing.assert_allclose(events["onset"], float(row["onsets_s"]))
+        assert set(events) <= set(read_json(sidecar_of(path)))
+
+
+def test_pybids_knows_every_entity_of_the_files_as_documented(analyzed):
+    layout = BIDSLayout(
+        analyzed.output_dir, config=["bids", "derivatives", pybids_config()], validate=False
     )
-    sources = read_json(sidecar_of(path))["Sources"]
-    assert len(sources) >= 9
-    for source in sources:
-        _, dataset, relative = source.split(":", 2)
-        folder = Path(links[dataset].removeprefix("file://").replace("%20", " "))
-        assert (folder / relative).is_file()
+    wanted = {"subject": "02", "hemi": "R", "space": "fsaverage", "den": "10k"}
+    (one,) = layout.get(**wanted, stat="slope", desc="layerpref", extension=".func.gii")
+    expected = OutputTree(analyzed.output_dir).participant_map(
+        "02", "R", "fsaverage5", model="vggish", stat="slope", desc="layerpref"
+    )
+    assert Path(one.path) == expected
+    assert one.get_metadata()["SpatialReference"].endswith("hemi-R_den-10k_sphere.surf.gii")
+    (bold,) = layout.get(**wanted, task="adagio", suffix="bold", extension=".func.gii")
+    assert bold.entities["stim"] == "adagio"
+    wanted = {"tpl": "fsaverage", "hemi": "L", "den": "10k", "extension": ".func.gii"}
+    (one,) = layout.get(**wanted, model="vggish", stat="p", desc="tfce")
+    assert Path(one.path).parts[-3] == "tpl-fsaverage"
+    assert layout.get_subjects() == list(analyzed.study.participants)
+
+
+def test_the_plot_of_the_readme_is_drawn(analyzed, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    monkeypatch.chdir(analyzed.output_dir.parent)
+    (analyzed.output_dir.parent / "OUT").symlink_to(analyzed.output_dir)
+    exec(example, {})
+    assert pyplot.get_fignums()
+    pyplot.close("all")
 
 
 def test_maps_load_in_nilearn(analyzed):
@@ -157,14 +262,16 @@ def test_group_means_are_those_of_the_participants(analyzed):
     np.testing.assert_allclose(group, np.tanh(np.arctanh(maps).mean(axis=0)), atol=1e-6)
 
 
-def test_the_validator_reports_nothing(analyzed):
+def test_the_validator_counts_everybody_and_reports_no_error(analyzed):
     validator = Path(sys.executable).with_name("bids-validator-deno")
     done = subprocess.run(
         [validator, "--format", "json", str(analyzed.output_dir)], capture_output=True, text=True
     )
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    assert issues == []
+    report = json.loads(done.stdout)
+    errors = [one for one in report["issues"]["issues"] if one["severity"] == "error"]
+    assert errors == []
     assert done.returncode == 0
+    assert sorted(report["summary"]["subjects"]) == list(analyzed.study.participants)
 
 
 def test_nothing_half_written_is_left(analyzed):
@@ -294,3 +401,93 @@ def test_group_of_one_or_of_nobody_is_refused(analyzed, tmp_path, capsys):
     assert main(analyzed.arguments("group", "--participant-label", "01")) == 16
     assert "two participants" in capsys.readouterr().err
     assert main(analyzed.arguments("group", "--gradient", "no.gii")) == 66
+
+
+def _text(path: Path) -> str:
+    """What a reader of a page sees."""
+    plain = re.sub(r"<(script|style).*?</\1>", " ", path.read_text(), flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", plain)).split())
+
+
+def test_warnings_are_in_sidecars_settings_status_and_on_the_page(analyzed):
+    tree = OutputTree(analyzed.output_dir)
+    told = read_json(tree.participant_settings("01", "vggish"))["Warnings"]
+    assert any("samples of a presentation are kept" in text for text in told)
+    path = tree.participant_map("01", "L", "fsaverage5", model="vggish", stat="p")
+    assert read_json(sidecar_of(path))["Warnings"] == told
+    notes = [read_json(one).get("notes", ()) for one in tree.logs.glob("status_*.json")]
+    page = _text(tree.participant_report("01"))
+    for text in told:
+        assert any(f"sub-01: {text}" in own for own in notes)
+        assert text[1:] in page
+
+
+def test_the_lag_plot_says_the_peaks_and_p_of_the_table(analyzed):
+    tree = OutputTree(analyzed.output_dir)
+    runs = pd.read_csv(tree.runs_summary("01"), sep="\t", dtype=str)
+    curves = pd.read_csv(tree.lag_curves("01"), sep="\t")
+    page = _text(tree.participant_report("01"))
+    clear = []
+    for stimulus, own in curves.groupby("stimulus"):
+        (p,) = runs.loc[runs["stimuli"] == stimulus, "lag_p"]
+        peak = f"{stimulus} {own['lag_s'][own['r'].idxmax()]:.1f} s ({p_told(float(p))})"
+        assert peak in page
+        clear += [peak] if float(p) < 0.01 else []
+    if clear:
+        said = page.split("Clear enough to judge an onset by (p < 0.01): ")[1]
+        assert said.startswith(", ".join(clear)) or sorted(clear) == sorted(
+            said.split(". Where the")[0].split(", ")
+        )
+    else:
+        assert "No peak is clear (p < 0.01)" in page
+
+
+def test_axes_of_the_gradient_say_what_its_record_says(analyzed):
+    folder = analyzed.output_dir
+    record = read_json(folder / "group_model-vggish_desc-alignmenttruth_statmap.json")["Group"]
+    told = record["gradient"]["Orientation"]
+    (values,) = np.concatenate([read_gifti(path)[0] for path in analyzed.study.gradient_files])[
+        np.newaxis
+    ]
+    page = _text(folder / "group.html")
+    if told == "as given":
+        assert "its ends are as its file has them" in page
+        assert "transmodal)" not in page.split("its ends are as its file has them")[0][-400:]
+        return
+    high = "transmodal" if told["transmodal_mean"] > told["sensory_mean"] else "sensory"
+    assert told["flipped"] is False
+    assert np.nanmin(values) <= told["transmodal_mean"] <= np.nanmax(values)
+    assert f"high values are {high}" in page
+
+
+def test_methods_say_what_was_done_in_every_format(analyzed):
+    folder, tree = analyzed.output_dir, OutputTree(analyzed.output_dir)
+    runs = pd.concat(
+        [pd.read_csv(tree.runs_summary(one), sep="\t") for one in analyzed.study.participants]
+    )
+    settings = read_json(tree.participant_settings("01", "vggish"))["Settings"]
+    (fmriprep,) = [
+        source["Version"]
+        for source in read_json(folder / "dataset_description.json")["SourceDatasets"]
+        if "fMRIPrep" in source.get("Version", "")
+    ]
+    written = read_json(analyzed.study.bids_dir / "derivatives/fmriprep/dataset_description.json")
+    assert fmriprep == f"fMRIPrep {written['GeneratedBy'][0]['Version']}"
+    volumes = runs["n_volumes"]
+    words = [
+        fmriprep,
+        f"{len(analyzed.study.participants)} participants",
+        f"{len(runs)} runs had {volumes.min()} to {volumes.max()} volumes",
+        str(settings["confounds"]),
+        "medial wall",
+    ]
+    markdown = (folder / "CITATION.md").read_text()
+    shown = [_text(folder / "group.html"), _text(folder / "CITATION.html"), markdown]
+    for text in (*shown, (folder / "CITATION.tex").read_text()):
+        plain = " ".join(text.replace("\\_", "_").split())
+        assert [one for one in words if one not in plain] == []
+    cited = re.findall(r"\\cite\{([^}]+)\}", (folder / "CITATION.tex").read_text())
+    keys = {key for group in cited for key in group.split(",")}
+    entries = set(re.findall(r"@\w+\{([^,]+),", (folder / "CITATION.bib").read_text()))
+    assert keys
+    assert keys <= entries

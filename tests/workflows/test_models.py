@@ -42,7 +42,7 @@ def test_a_dry_run_lists_what_is_there_afterwards(several, analyzed, tmp_path, c
     found = names(call)
     assert found == written(tmp_path / "refits", "01")
     assert any("_desc-maxt_" in name for name in found)
-    assert "sub-01/func/sub-01_space-fsaverage5_model-vggish_weights.h5" in found
+    assert "sub-01/func/sub-01_space-fsaverage_den-10k_model-vggish_weights.h5" in found
     assert not any("layerpref" in name for name in found)
 
 

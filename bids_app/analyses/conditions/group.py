@@ -194,6 +194,7 @@ def write_condition_maps(writer: GroupWriter, group: ConditionGroup, result: Con
                 [contrast],
                 desc=desc,
                 feature=result.label,
+                reads=[{"stat": "effect", "feature": result.label, "desc": result.desc}],
                 description=text,
                 Contrast=contrast,
                 Participants=found.participants,

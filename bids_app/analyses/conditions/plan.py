@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.analyses.conditions.seeds import seed_vertices
-from bids_app.analyses.folder.records import Record, inputs_of, sources_of
+from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sources_of_run
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
@@ -223,6 +223,11 @@ def condition_settings(config: Config, plan: ConditionPlan) -> dict[str, Any]:
     }
 
 
+def _of_runs(plan: ConditionPlan, runs: Iterable[BoldRun]) -> set[str]:
+    """URIs of the inputs of runs; the music has no part in models of conditions."""
+    return {source for run in runs for source in sources_of_run(plan.study, run)}
+
+
 def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:
     """What a participant's maps of conditions rest on."""
     runs = plan.runs_of(participant)
@@ -235,11 +240,12 @@ def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[st
         if region is not None and region.kind == "volume"
     }
     files = sorted(path for path in events | volumes if path is not None)
+    atlases = [r.path for r in (plan.seed, plan.target) if r is not None and r.path is not None]
     return Record(
         participant=participant,
         model=CONDITIONS_LABEL,
         settings=dict(settings),
-        sources=sources_of(runs),
+        sources=sorted({*sources_of(plan.study, (), files + atlases), *_of_runs(plan, runs)}),
         inputs=inputs_of(runs, files),
         skipped={
             run.label: plan.skipped[run.label]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.files import sha256_of, sha256_of_file
-from bids_app.inputs.records import BoldRun
+from bids_app.inputs.locate import uri_of
+from bids_app.inputs.names import parse_name
+from bids_app.inputs.records import BoldRun, StudyPlan
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Record:
     settings : mapping
         Settings that change the maps; their hash goes into the sidecars.
     sources : list of str
-        BIDS URIs of the inputs.
+        URIs of the inputs.
     inputs : mapping
         As `inputs_of`.
     stimuli : mapping
@@ -37,6 +39,8 @@ class Record:
         What of the model it is about; empty for its maps.
     notes : sequence of str
         What is to be told of the inputs beside the result.
+    run_sources : mapping
+        URIs of the inputs of each run, by its label.
     """
 
     participant: str
@@ -49,11 +53,27 @@ class Record:
     skipped: Mapping[str, str] = field(default_factory=dict)
     desc: str = ""
     notes: Sequence[str] = ()
+    run_sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def sources_of(runs: Iterable[BoldRun]) -> list[str]:
-    """BIDS URIs of the files behind runs, sorted."""
-    return sorted({source for run in runs for source in run.sources})
+def sources_of_run(plan: StudyPlan, run: BoldRun) -> list[str]:
+    """URIs of the files behind the cleaned responses to what was heard in a run, sorted."""
+    told = {run.bold_left, run.bold_right, run.confounds_file}  # among the sources of the run
+    others = [path for path in input_files([run]) if path not in told]
+    return sorted({*run.sources, *(uri_of(path, plan.dataset_links) for path in others)})
+
+
+def sources_of(plan: StudyPlan, runs: Sequence[BoldRun], files: Iterable[Path] = ()) -> list[str]:
+    """URIs of what models of runs rest on: their files, the music, and further `files`; sorted."""
+    heard = {one.stimulus for run in runs for one in run.presentations}
+    audio = [stimulus.path for stimulus in plan.stimuli if stimulus.label in heard]
+    found = {uri_of(path, plan.dataset_links) for path in (*audio, *files)}
+    return sorted(found.union(*(sources_of_run(plan, run) for run in runs)))
+
+
+def of_hemisphere(sources: Iterable[str], hemi: str) -> list[str]:
+    """Sources of a file of one hemisphere: those whose names do not say the other one."""
+    return [one for one in sources if parse_name(Path(one)).entities.get("hemi", hemi) == hemi]
 
 
 def input_files(runs: Iterable[BoldRun]) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bids_app.analyses.folder.records import of_hemisphere
 from bids_app.config import settings_hash
 from bids_app.errors import MusencError
 from bids_app.files import (
@@ -23,7 +24,7 @@ from bids_app.files import (
     write_json,
     write_sealed,
 )
-from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, sidecar_of
+from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, mesh_fields, sidecar_of
 from bids_app.plain import cell
 from bids_app.surface.gifti import write_gifti
 
@@ -68,9 +69,12 @@ def write_map(
     names: Sequence[str],
     sidecar: Mapping[str, Any],
     *,
+    space: str,
     tr: float | None = None,
 ) -> list[Path]:
     """Both hemispheres of a map, and the JSON file beside each.
+
+    Of the `Sources` in the sidecar, files of the other hemisphere are left out.
 
     Parameters
     ----------
@@ -79,13 +83,18 @@ def write_map(
     values : array of shape (n_arrays, n_vertices)
     names : sequence of n_arrays str
     sidecar : mapping
+    space : str
+        Mesh.
     tr : float or None
         Seconds between arrays of a time series.
     """
     written = []
     for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=-1), strict=True):
         path = write_gifti(path_of(hemi), half, hemi=hemi, names=list(names), tr=tr)
-        written += [path, write_json(sidecar_of(path), dict(sidecar))]
+        told = {**sidecar, **mesh_fields(hemi, space)}
+        if "Sources" in told:
+            told["Sources"] = of_hemisphere(told["Sources"], hemi)
+        written += [path, write_json(sidecar_of(path), told)]
     return written
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
-from bids_app.analyses.group.analysis import GroupAnalysis, state
+from bids_app.analyses.group.analysis import ACCURACIES, GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.music_null import MusicNull
 from bids_app.analyses.group.write import GroupWriter
@@ -387,5 +387,6 @@ ACCURACY = GroupAnalysis(
     _OUTPUTS,
     write_clusters,
     told_of_accuracy,
+    reads=(ACCURACIES,),
     page=Shown(tell_accuracy, (accuracy_section,), appendix=(clusters_section,)),
 )

@@ -84,11 +84,14 @@ class Gradient:
         Name, files with checksums, and how it came onto the mesh.
     label : str
         Distinguishes its results; empty for the default gradient.
+    sources : tuple of str
+        URIs of its files.
     """
 
     values: NDArray[np.float64]
     record: dict[str, Any]
     label: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,11 +210,12 @@ def load_gradient(option: str, space: str) -> Gradient:
         "Files": {path.name: sha256_of_file(path) for path in files},
     }
     record |= _made_from(sidecar_of(files[0]))
-    mesh = load_mesh(space)
+    mesh, sources = load_mesh(space), tuple(path.resolve().as_uri() for path in files)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
         ends = _ends_of_file(values, mesh)
-        return Gradient(values, record | {"Resampling": "none", "Orientation": ends}, label)
+        record |= {"Resampling": "none", "Orientation": ends}
+        return Gradient(values, record, label, sources)
     if len(values) != 2 * N_VERTICES["fsLR"]:
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
@@ -239,10 +243,10 @@ def load_gradient(option: str, space: str) -> Gradient:
     values = np.concatenate(halves)
     if chosen.name != FIRST_GRADIENT:
         ends = AS_GIVEN if chosen.name in GRADIENTS else _ends_of_file(values, mesh)
-        return Gradient(values, record | {"Orientation": ends}, label)
+        return Gradient(values, record | {"Orientation": ends}, label, sources)
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, pial)
-    return Gradient(values, record | {"Orientation": asdict(orientation)}, label)
+    return Gradient(values, record | {"Orientation": asdict(orientation)}, label, sources)
 
 
 def _made_from(sidecar: Path) -> dict[str, Any]:

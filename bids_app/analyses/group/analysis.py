@@ -14,6 +14,12 @@ from bids_app.config import Config
 from bids_app.files import sha256_of_file
 from bids_app.report.group import Shown
 
+Reads = Sequence[Mapping[str, str]]
+"""Maps of a participant that a result rests on: entities as `OutputTree.find_maps` takes them."""
+ACCURACIES: Mapping[str, str] = {"stat": "r", "desc": ""}
+PENALTIES: Mapping[str, str] = {"stat": "alpha", "desc": ""}
+RESPONSES: Mapping[str, str] = {"suffix": "bold", "model": "", "desc": "clean"}
+
 
 def inference_settings(config: Config) -> list[tuple[str, Settings]]:
     """Settings of what is inferred over participants."""
@@ -85,6 +91,11 @@ class GroupAnalysis:
         Whether it rests on the models' weights, and so is done for those of the others too.
     page : Shown
         Its parts of the page.
+    reads : sequence of mappings
+        Maps of every participant that its maps rest on; of its model, where they do not say. A
+        result may say others itself, as `reads`.
+    of_features : bool
+        Whether its maps rest on the features of the music, too.
     """
 
     name: str
@@ -101,6 +112,8 @@ class GroupAnalysis:
     missing: Callable[..., str] = never_missing
     of_weights: bool = True
     page: Shown = field(default_factory=Shown)
+    reads: Reads = ()
+    of_features: bool = False
 
 
 def call(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:

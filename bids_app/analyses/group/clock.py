@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
-from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.outputs import OutputTree, hemispheres_of, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -275,10 +275,9 @@ def stack_responses(
 
 def response_files(tree: OutputTree, participant: str, stimulus: str, space: str) -> list[Path]:
     """Left and right file of a participant's cleaned responses to a stimulus heard once."""
-    return [
-        tree.participant_bold(participant, hemi, space, stim=safe_label(stimulus))
-        for hemi in HEMISPHERES
-    ]
+    found = tree.responses(participant, space, safe_label(stimulus))
+    nowhere = tree.participant_bold(participant, "L", space, stim=safe_label(stimulus))
+    return hemispheres_of(found[0] if len(found) == 1 else nowhere)
 
 
 def read_clock(sidecar: Path) -> Clock:

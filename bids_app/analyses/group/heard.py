@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.kept import find_grams, keep_grams
 from bids_app.loading import load_array
-from bids_app.outputs import HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.outputs import OutputTree, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -289,15 +288,8 @@ def presented(
 
 
 def _responses_of(tree: OutputTree, participant: str, stimulus: str, space: str) -> list[Path]:
-    """Left files of all presentations of a stimulus, in their order; repeats are numbered."""
-
-    def left(run: str = "") -> Path:
-        stim = safe_label(stimulus)
-        return tree.participant_bold(participant, HEMISPHERES[0], space, stim=stim, run=run)
-
-    if left().exists():
-        return [left()]
-    return list(takewhile(Path.exists, (left(str(number)) for number in count(1))))
+    """Left files of all presentations of a stimulus, in their order."""
+    return tree.responses(participant, space, safe_label(stimulus))
 
 
 def group_by_clock(clocks: Sequence[Presentations]) -> tuple[list[Presentations], list[int]]:

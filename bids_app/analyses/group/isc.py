@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_app.analyses.declare import MapOutput
-from bids_app.analyses.group.analysis import GroupAnalysis, state
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, state
 from bids_app.analyses.group.clock import share_clock, stack_responses
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.config import Statistics
@@ -125,5 +125,6 @@ SYNCHRONY = GroupAnalysis(
     group_isc,
     _OUTPUTS,
     of_weights=False,
+    reads=(RESPONSES,),
     page=Shown(sections=(isc_section,), once=True),
 )

@@ -13,7 +13,7 @@ from scipy import special
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.read import read_maps, read_record
-from bids_app.analyses.group.analysis import GroupAnalysis, state
+from bids_app.analyses.group.analysis import ACCURACIES, PENALTIES, RESPONSES, GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
@@ -190,4 +190,10 @@ _OUTPUTS = (
         for stat, text in (("p", "one-sided p"), ("q", "q over vertices"))
     ),
 )
-MUSIC = GroupAnalysis("music", group_music_null, _OUTPUTS)
+MUSIC = GroupAnalysis(
+    "music",
+    group_music_null,
+    _OUTPUTS,
+    reads=(ACCURACIES, PENALTIES, RESPONSES),
+    of_features=True,
+)

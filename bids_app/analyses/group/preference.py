@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of, usable_vertices
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import ACCURACIES, GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.preference import preference_missing, slope_doubt, spread
@@ -331,5 +331,6 @@ PREFERENCE = GroupAnalysis(
     group_preference,
     _OUTPUTS,
     details=told_of_preference,
+    reads=(ACCURACIES,),
     page=Shown(sections=(preference_section,)),
 )

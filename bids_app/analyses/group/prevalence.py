@@ -170,5 +170,6 @@ PREVALENCE = GroupAnalysis(
     group_prevalence,
     _OUTPUTS,
     of_weights=False,
+    reads=({"stat": "p", "desc": ""},),
     page=Shown(sections=(prevalence_section,)),
 )

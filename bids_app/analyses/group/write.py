@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import Closing, write_map, write_table
-from bids_app.analyses.group.analysis import call
+from bids_app.analyses.group.analysis import RESPONSES, Reads, call
 from bids_app.config import settings_hash
 from bids_app.files import sha256_of_file
 from bids_app.outputs import (
     OutputTree,
     fitted_label,
     has_others_weights,
+    hemispheres_of,
     labeled,
     map_sidecar,
 )
@@ -93,6 +94,27 @@ class GroupWriter:
         others = has_others_weights(data.model)
         self.weights = {"TrainedOn": TRAINED_ON_OTHERS} if others else {}
         self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
+        self.rest_on((), of_features=False)
+
+    def rest_on(self, reads: Reads, *, of_features: bool) -> None:
+        """Say what the maps written from here on rest on; see `GroupAnalysis`."""
+        own = has_others_weights(self.model)  # the fits are the group's own
+        self._reads, self._of_features = ((RESPONSES,), True) if own else (reads, of_features)
+
+    def _sources(self, participants: Iterable[str], reads: Reads) -> list[str]:
+        """URIs of these participants' maps, and of the features of the music they rest on."""
+        paths: set[Path] = set()
+        for who in participants:
+            label = who.removeprefix("sub-")
+            for wanted in reads:
+                named = {"model": fitted_label(self.model), **wanted}
+                for left in self.tree.find_maps(label, "L", self.space, **named):
+                    paths.update(hemispheres_of(left))
+            done = self.tree.participant_settings(label, fitted_label(self.model))
+            if self._of_features and done.is_file():
+                name = str(read_record(done).get("FeaturesFolder") or "")
+                paths |= {self.tree.features / name} if name else set()
+        return [self.tree.uri(path) for path in sorted(paths) if path.exists()]
 
     def outputs(
         self,
@@ -125,11 +147,13 @@ class GroupWriter:
         desc: str = "",
         feature: str = "",
         model: str | None = None,
+        reads: Reads | None = None,
         **fields: Any,
     ) -> None:
         """Both hemispheres of one map, (n_arrays, n_vertices) or (n_vertices,), with sidecars.
 
-        These say participants and settings, unless `fields` do.
+        These say participants, settings and sources, unless `fields` do; `reads` are the maps that
+        this one rests on where the analysis does not say it.
         """
         entities = {
             "model": self.model if model is None else model,
@@ -143,9 +167,12 @@ class GroupWriter:
         if self.cortex is not None:
             fields["CortexMask"] = self.cortex
         fields |= self.weights
-        sidecar = map_sidecar(stat, self.space, list(names), **fields)
+        if "Sources" not in fields:
+            people = fields.get("Participants", self.participants)
+            fields["Sources"] = self._sources(people, self._reads if reads is None else reads)
+        sidecar = map_sidecar(stat, list(names), **fields)
         path_of = partial(self.tree.group_map, space=self.space, **entities)
-        self.written += write_map(path_of, np.atleast_2d(values), names, sidecar)
+        self.written += write_map(path_of, np.atleast_2d(values), names, sidecar, space=self.space)
 
     def table(
         self,

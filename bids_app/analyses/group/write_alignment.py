@@ -38,6 +38,7 @@ def write_alignment(
         desc="gradient",
         description="cortical gradient on this mesh",
         Gradient=result.gradient.record,
+        Sources=list(result.gradient.sources),
     )
     _write_participants(writer, data, result, accuracy)
     _write_bins(writer, data, result)

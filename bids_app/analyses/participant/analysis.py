@@ -153,15 +153,15 @@ class ParticipantAnalysis:
             for output in self.maps:
                 if output.each == part.each and output.made(scope):
                     for hemi in HEMISPHERES:
-                        names = map_entities(output, part, model) | {"hemi": hemi, "space": space}
-                        yield tree.participant_file(who, f"{output.suffix}.func.gii", **names)
+                        names = map_entities(output, part, model)
+                        yield tree.map_file(who, hemi, space, suffix=output.suffix, **names)
             for table in self.tables:
                 if table.each == part.each and table.made(scope):
                     names = table_entities(table, part, model)
                     yield tree.participant_file(who, f"{table.suffix}.tsv", **names)
         for ending, made in self.files.items():
             if made(scope):
-                yield tree.participant_file(who, ending, model=model, space=space)
+                yield tree.mesh_file(who, ending, space, model=model)
 
     def closing(self, scope: Scope) -> list[Path]:
         """The file that marks it as complete, where there is one."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.claims import claim_settings, is_current
-from bids_app.analyses.folder.records import Record, inputs_of, sources_of
+from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sources_of_run
 from bids_app.analyses.participant.plan import EncodingModel, mask_record, weights_checksum
 from bids_app.config import Config, FeatureSpace
 from bids_app.config.sections import LOW_LEVEL
@@ -158,15 +158,17 @@ class JointModel:
         files: set[Path | None] = {s.row.file_of(label) for s in self.sources for label in heard}
         if self.own is not None:
             files |= set(self.own.files(heard))
+        there = sorted(path for path in files if path is not None)
         return Record(
             participant=participant,
             model=self.label,
             settings=self.settings,
-            sources=sources_of(runs),
-            inputs=inputs_of(runs, sorted(path for path in files if path is not None)),
+            sources=sources_of(plan, runs, there),
+            inputs=inputs_of(runs, there),
             stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
             features={"Spaces": self.names, "Features": self.settings["spaces"]},
             desc=self.desc,
+            run_sources={run.label: sources_of_run(plan, run) for run in runs},
         )
 
 

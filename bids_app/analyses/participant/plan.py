@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_app.analyses.folder.records import Record, inputs_of, sources_of
+from bids_app.analyses.folder.records import (
+    Record,
+    inputs_of,
+    sources_of,
+    sources_of_run,
+)
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Config, FeatureSpace
 from bids_app.errors import UsageError
@@ -186,12 +191,14 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
     """What a participant's maps of a model rest on."""
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
+    files = model.files(sorted(heard))
     return Record(
         participant=participant,
         model=model.label,
         settings=model.settings,
-        sources=sources_of(runs),
-        inputs=inputs_of(runs, model.files(sorted(heard)), **model.weights_asked),
+        sources=sources_of(plan, runs, files),
+        inputs=inputs_of(runs, files, **model.weights_asked),
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
         features=model.description,
+        run_sources={run.label: sources_of_run(plan, run) for run in runs},
     )

@@ -79,8 +79,8 @@ def write_regions(
         for column, (number, vertex) in enumerate(zip(used, places, strict=True))
         for layer, name in enumerate(fits.layer_names)
     ]
-    names = {"model": record.model, "space": str(record.settings["space"])}
-    path = tree.participant_file(record.participant, "parcels.tsv", **names)
+    space = str(record.settings["space"])
+    path = tree.mesh_file(record.participant, "parcels.tsv", space, model=record.model)
     told = {"Atlas": atlas_label(parcels), "WithoutVertices": list(regions.without)}
     write_label_files(tree, regions, parcels)
     return write_table(path, COLUMNS, rows, told)

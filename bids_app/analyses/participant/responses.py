@@ -260,12 +260,15 @@ class Prepared:
         Curves of the lag check: run, stimulus, lag_s, r.
     design : list of dict
         One row per volume: run, volume, framewise_displacement, confounds; None where unknown.
+    events : dict from label of a run to list of dict
+        When its music was taken to play, as the ``events.tsv`` of BIDS has it.
     """
 
     blocks: list[Block] = field(default_factory=list)
     summary: list[dict[str, Any]] = field(default_factory=list)
     lags: list[dict[str, Any]] = field(default_factory=list)
     design: list[dict[str, Any]] = field(default_factory=list)
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def prepare_responses(
@@ -314,6 +317,7 @@ def prepare_responses(
         ]
         prepared.blocks += blocks
         prepared.lags += [row for check in checks for row in check.rows(run.label)]
+        prepared.events[run.label] = [_event(one) for one in run.presentations]
         prepared.design += _design_rows(run, data.confounds, len(data.bold))
         prepared.summary.append(
             {
@@ -324,6 +328,15 @@ def prepare_responses(
             }
         )
     return prepared
+
+
+def _event(presentation: Presentation) -> dict[str, Any]:
+    return {
+        "onset": presentation.onset,
+        "duration": presentation.duration,
+        "trial_type": presentation.stimulus,
+        "audio_start": presentation.offset,
+    }
 
 
 def _without_gaps(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
@@ -23,7 +24,7 @@ from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.features.registry import find_space
 from bids_app.inputs.estimate import FLOAT, Cost, page_memory
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.outputs import OutputTree, parse_entities, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
 
@@ -48,7 +49,7 @@ def write_participant(
     list of Path
         Every file of the model.
     """
-    common = _common_fields(record, fits, blocks)
+    common = _common_fields(tree, record, fits, blocks)
     writer = ParticipantWriter(tree, record, common)
     writer.begin()
     writer.written += shared
@@ -84,19 +85,27 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
     writer = ParticipantWriter(tree, record)
     parts = [Part()]
     blocks = prepared.blocks
-    for block, entities in zip(blocks, presentations([b.stimulus for b in blocks]), strict=True):
+    places = presentations([(b.run, b.stimulus) for b in blocks])
+    for block, entities in zip(blocks, places, strict=True):
         sidecar = {
             "Description": "confounds and drift regressed out, smoothed on the surface; "
             "volumes with music only",
+            "TaskName": entities.get("task", ""),
             "RepetitionTime": block.tr,
             "Stimulus": block.stimulus,
             "StimulusTimes": block.times,
             "CortexMask": settings["cortex_mask"],
-            "Sources": list(record.sources),
+            "Sources": list(record.run_sources.get(block.run, record.sources)),
             "SettingsHash": settings_hash(settings),
         }
         names = [sample_name(t) for t in block.times]
         parts.append(Part("presentation", entities, names, of=block, sidecar=sidecar, tr=block.tr))
+    for run, rows in prepared.events.items():
+        told = {
+            "Description": "when the music of a run was taken to play",
+            "Sources": list(record.run_sources.get(run, record.sources)),
+        }
+        parts.append(Part("run", _of_run(run), of=SimpleNamespace(rows=rows), sidecar=told))
     writer.write(RESPONSES, prepared, parts)
     _remove_others(tree, record, writer.written)
     return writer.written
@@ -110,14 +119,28 @@ def _remove_others(tree: OutputTree, record: Record, written: Sequence[Path]) ->
             path.unlink(missing_ok=True)
 
 
-def presentations(stimuli: Sequence[str]) -> list[dict[str, str]]:
-    """Place of each presentation in file names; repeats of a stimulus are numbered."""
+def _of_run(run: str) -> dict[str, str]:
+    """Place of what is about a run in file names, from its label."""
+    return {key: label for key, label in parse_entities(Path(run)).items() if key != "sub"}
+
+
+def presentations(heard: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Place of each presentation in file names: the entities of its run, and the stimulus.
+
+    Parameters
+    ----------
+    heard : sequence of (str, str)
+        Label of the run and of the stimulus. A stimulus that a run has twice is numbered.
+    """
     return [
         {
+            **_of_run(run),
             "stim": safe_label(stimulus),
-            "run": str(stimuli[: k + 1].count(stimulus)) if stimuli.count(stimulus) > 1 else "",
+            "chunk": str(heard[: k + 1].count((run, stimulus)))
+            if heard.count((run, stimulus)) > 1
+            else "",
         }
-        for k, stimulus in enumerate(stimuli)
+        for k, (run, stimulus) in enumerate(heard)
     ]
 
 
@@ -147,11 +170,15 @@ def filter_fields(high_pass: Any) -> dict[str, Any]:
     return {"HighPassCutoff": high_pass}
 
 
-def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> dict[str, Any]:
+def _common_fields(
+    tree: OutputTree, record: Record, fits: LayerFits, blocks: Sequence[Block]
+) -> dict[str, Any]:
     """Sidecar fields every map of the participant shares."""
     settings = record.settings
+    features = tree.features / fits.features_folder
+    kept = [tree.uri(features)] if fits.features_folder and features.is_dir() else []
     return {
-        "Sources": list(record.sources),
+        "Sources": [*kept, *record.sources],
         "RepetitionTime": blocks[0].tr,
         "Delays": settings["delays"],
         "Crop": settings["crop"],
@@ -180,6 +207,12 @@ def _common_fields(record: Record, fits: LayerFits, blocks: Sequence[Block]) -> 
     }
 
 
+EVENTS_COLUMNS = {
+    "onset": "when the sound began, in seconds after the acquisition of the first volume began",
+    "duration": "seconds played",
+    "trial_type": "label of the stimulus",
+    "audio_start": "second of the audio file at which playing began",
+}
 RUNS_COLUMNS = {
     "run": "label of the run",
     "stimuli": "stimuli heard in it",
@@ -255,10 +288,11 @@ PREFERENCE_COLUMNS = {
 
 def _planned_responses(scope: Scope) -> list[Part]:
     n_rows = [round(p.duration / run.tr) for run in scope.music for p in run.presentations]
-    places = presentations(scope.heard)
+    places = presentations([(r.label, p.stimulus) for r in scope.music for p in r.presentations])
     return [
         Part(),
         *(Part("presentation", e, [""] * n) for e, n in zip(places, n_rows, strict=True)),
+        *(Part("run", _of_run(run.label)) for run in scope.music),
     ]
 
 
@@ -331,6 +365,7 @@ RESPONSES = ParticipantAnalysis(
             of_model=False,
         ),
         TableOutput("timeseries", "lag", LAG_COLUMNS, value="lags", of_model=False),
+        TableOutput("events", "", EVENTS_COLUMNS, each="run", value="rows", of_model=False),
     ),
     completed=False,
     sections=response_sections,

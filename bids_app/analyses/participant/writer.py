@@ -77,16 +77,16 @@ class ParticipantWriter:
             told = {key: attrgetter(path)(holder) for key, path in output.details.items()}
             if output.description:
                 told["description"] = output.description
-            sidecar = map_sidecar(output.stat, space, names, **self.common, **sidecar, **told)
+            sidecar = map_sidecar(output.stat, names, **self.common, **sidecar, **told)
         path_of = partial(
-            self.tree.participant_map,
+            self.tree.map_file,
             self.record.participant,
             space=space,
             suffix=output.suffix,
             **map_entities(output, part, self.record.model),
         )
         chosen = np.atleast_2d(values[part.index])
-        self.written += write_map(path_of, chosen, names, sidecar, tr=part.tr)
+        self.written += write_map(path_of, chosen, names, sidecar, space=space, tr=part.tr)
 
     def _table(self, table: TableOutput, part: Part, holder: Any) -> None:
         found = attrgetter(table.value)(holder)

@@ -265,11 +265,9 @@ def _effect_files(
     Both count: a map whose title is another one is another map. What the record does not name
     among its `outputs` is nobody's.
     """
-    one = tree.participant_map(
-        participant, "L", space, model=EMOTION_LABEL, feature="*", stat="effect"
-    )
     found = {}
-    for path in sorted(one.parent.glob(one.name.replace("_statmap", "*_statmap"))):
+    wanted = {"model": EMOTION_LABEL, "feature": "*", "stat": "effect"}
+    for path in tree.find_maps(participant, "L", space, **wanted):
         entities = parse_entities(path)
         place = (entities["feature"], entities.get("desc", ""))
         if place[1] != DELAYS and str(path.relative_to(tree.root)) in outputs:

@@ -142,7 +142,7 @@ def _terms(
 
 
 def _paths(tree: OutputTree, participant: str, space: str, feature: str, desc: str) -> list[Path]:
-    one = tree.participant_map(
+    return tree.find_maps(
         participant,
         "L",
         space,
@@ -152,4 +152,3 @@ def _paths(tree: OutputTree, participant: str, space: str, feature: str, desc: s
         stat="turned",
         desc=desc,
     )
-    return sorted(one.parent.glob(one.name))

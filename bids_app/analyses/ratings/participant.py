@@ -48,9 +48,8 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
         If there are none.
     """
     folder = tree.participant_dir(participant)
-    pattern = tree.participant_bold(participant, "L", space, stim="*").name
     blocks = []
-    for left in sorted(folder.glob(pattern)):
+    for left in tree.responses(participant, space):
         told = read_record(
             sidecar_of(left), Stimulus=str, StimulusTimes=list, RepetitionTime=(int, float)
         )
@@ -61,7 +60,7 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
         raise MissingInputError(
             "No cleaned responses were saved.",
             where=folder,
-            wanted=pattern,
+            wanted="*_desc-clean_bold.func.gii",
             remedy="run the participant level again",
         )
     return blocks

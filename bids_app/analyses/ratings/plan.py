@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from bids_app.analyses.folder.claims import claim_settings, is_current
-from bids_app.analyses.folder.records import Record, input_files
+from bids_app.analyses.folder.records import Record, input_files, sources_of
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import sha256_of
@@ -39,6 +41,13 @@ class StudyRatings:
     scales: tuple[str, ...] = ()
     source: str = ""
     reason: str = ""
+
+    def files(self, participant: str, stimuli: Sequence[str]) -> list[Path]:
+        """Files of what a participant felt about `stimuli`, sorted."""
+        every = itertools.product(stimuli, self.scales)
+        found = (self.ratings.find(participant, stimulus, scale) for stimulus, scale in every)
+        paths = {Path(rating.source) for rating in found if rating is not None}
+        return sorted(path for path in paths if path.is_file())
 
     def checksum(self, participant: str, stimuli: Sequence[str]) -> str:
         """Checksum of what a participant felt about `stimuli`; empty without any rating."""
@@ -196,8 +205,11 @@ def plan_ratings(
             continue
         names = {*(path.name for path in input_files(runs)), "plan"}
         inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | {"ratings": checksum}
+        files = study.files(participant, list(encoding[0].stimuli))
+        sources = sources_of(plan, runs, files)
         record = replace(
             encoding[0],
+            sources=sources,
             model=EMOTION_LABEL,
             settings=map_settings,
             inputs=inputs,
@@ -210,6 +222,7 @@ def plan_ratings(
         for own in encoding:
             scores = replace(
                 own,
+                sources=sorted({*own.sources, *sources}),
                 settings=score_settings[own.model],
                 inputs=inputs,
                 desc=RATINGS_DESC,

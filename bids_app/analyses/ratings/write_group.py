@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis
 from bids_app.analyses.group.effects import GroupEffects
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.ratings.group import (
@@ -19,7 +19,7 @@ from bids_app.analyses.ratings.group import (
     infer_rating_scores,
     missing_ratings,
 )
-from bids_app.analyses.ratings.music import both_claims
+from bids_app.analyses.ratings.music import Place, both_claims
 from bids_app.emotion import PhaseTest
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
 from bids_app.report.extras import emotion_section
@@ -40,8 +40,9 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
             "p": f"two-sided {MAX_T.format('scales')}",
             "tfce": "two-sided sign-flip p of TFCE (E = 1, H = 2), joint over vertices and scales",
         }
-        _write_maps(writer, effects, k, feature, desc, texts)
-        _write_music(writer, effects, music.effects, held, k, feature, desc)
+        places = [result.places[k]]
+        _write_maps(writer, effects, k, feature, desc, places, texts)
+        _write_music(writer, effects, music.effects, held, k, feature, desc, places)
     texts = {
         "effect": "mean difference of the effects of two scales",
         "t": "t of the difference of two scales",
@@ -51,9 +52,10 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
     for k, (first, second) in enumerate(combinations(result.places, 2)):
         feature = f"{''.join(first)}Minus{''.join(second)}"
         if contrasts is not None:
-            _write_maps(writer, contrasts, k, feature, "contrast", texts)
+            pair = [first, second]
+            _write_maps(writer, contrasts, k, feature, "contrast", pair, texts)
             held = both_claims(contrasts, music.contrasts)
-            _write_music(writer, contrasts, music.contrasts, held, k, feature, "contrast")
+            _write_music(writer, contrasts, music.contrasts, held, k, feature, "contrast", pair)
     for window, accuracy in result.accuracy.items():
         told = f"predictions from the {window} of the ratings"
         for stat, values, text in (
@@ -61,7 +63,10 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
             ("t", accuracy.test.t, f"t of Fisher z over participants, {told}"),
             ("p", accuracy.test.p, f"one-sided {MAX_T.format('scales')}, {told}"),
         ):
-            writer.statmap(stat, values, accuracy.names, desc=window, description=text)
+            own_maps = [{"stat": "r", "stim": "", "desc": window}]
+            writer.statmap(
+                stat, values, accuracy.names, desc=window, description=text, reads=own_maps
+            )
         over = result.windows.get(window)
         if over is None:
             continue
@@ -71,7 +76,15 @@ def write_rating_maps(writer: GroupWriter, result: RatingMapTests) -> None:
             ("n", "both", over.both, "1 where people (max-T p) and music (q) both hold"),
         ):
             desc = f"{window}{own}"
-            writer.statmap(stat, values, accuracy.names, desc=desc, description=f"{text}, {told}")
+            over_maps = [
+                {"stat": "r", "desc": window},
+                {"stat": "alpha", "desc": window},
+                RESPONSES,
+            ]
+            text = f"{text}, {told}"
+            writer.statmap(
+                stat, values, accuracy.names, desc=desc, description=text, reads=over_maps
+            )
 
 
 def _write_maps(
@@ -80,6 +93,7 @@ def _write_maps(
     k: int,
     feature: str,
     desc: str,
+    places: Sequence[Place],
     texts: Mapping[str, str],
 ) -> None:
     maps = {"effect": found.mean, "t": found.test.t, "p": found.test.p}
@@ -88,7 +102,13 @@ def _write_maps(
     for kind, values in maps.items():
         stat, own = ("p", f"{desc}tfce") if kind == "tfce" else (kind, desc)
         told = {"description": texts[kind], "feature": feature, "desc": own}
-        writer.statmap(stat, values[k], [found.names[k]], **told)
+        reads = _effects_of(places, "effect")
+        writer.statmap(stat, values[k], [found.names[k]], reads=reads, **told)
+
+
+def _effects_of(places: Sequence[Place], stat: str) -> list[dict[str, str]]:
+    """Participants' maps of these scales."""
+    return [{"stat": stat, "feature": feature, "desc": desc} for feature, desc in places]
 
 
 def _write_music(
@@ -99,6 +119,7 @@ def _write_music(
     k: int,
     feature: str,
     desc: str,
+    places: Sequence[Place],
 ) -> None:
     """P over music and where both claims hold; nothing without a null over music."""
     if music is None:
@@ -108,8 +129,10 @@ def _write_music(
         ("p", "musicmaxt", music.p_max, f"two-sided p, corrected by the largest size, {MUSIC}"),
         ("n", "both", held, "1 where the effect holds over people and over music (corrected p)"),
     ):
-        told = {"description": text, "feature": feature, "desc": f"{desc}{own}"}
-        writer.statmap(stat, values[k], [found.names[k]], Draws=len(music.null_max), **told)
+        told: dict[str, Any] = {"description": text, "feature": feature, "desc": f"{desc}{own}"}
+        reads = [*_effects_of(places, "effect"), *_effects_of(places, "turned")]
+        told |= {"reads": reads, "Draws": len(music.null_max)}
+        writer.statmap(stat, values[k], [found.names[k]], **told)
 
 
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from written_group import LAYERS, SETTINGS, write_atlas, write_gradient, write_participant
+from written_group import LAYERS, SETTINGS, STIMULI, write_atlas, write_gradient, write_participant
 
+from bids_app import outputs
 from bids_app.cli.run import main
 from bids_app.files import read_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti, write_gifti
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.places import mni305
@@ -93,6 +94,29 @@ def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
     claims = pd.read_csv(folder / "group_desc-claims_summary.tsv", sep="\t")
     assert not claims["claimed"].any()
     assert claims["untested"].str.contains("music").all()
+
+
+@pytest.mark.slow
+def test_participants_under_names_of_the_first_version_are_read(tmp_path, gradient, monkeypatch):
+    """One of two under each spelling: the same maps as under one, and the files are named."""
+    found = {}
+    for name, spelled_before in (("now", ()), ("mixed", ("01",))):
+        root = tmp_path / name
+        for label in ("01", "02"):
+            with monkeypatch.context() as patched:
+                if label in spelled_before:
+                    patched.setattr(outputs, "mesh_entities", lambda space: {"space": space})
+                write_participant(root, label)
+        assert run(root, gradient, "--n-permutations", "5") == 0
+        found[name] = OutputTree(root).group_map("R", "fsaverage5", model="vggish", stat="r")
+    now, mixed = (read_gifti(path) for path in found.values())
+    np.testing.assert_array_equal(now, mixed)
+    sources = read_json(sidecar_of(found["mixed"]))["Sources"]
+    held = [Path(one).name for one in sources]
+    assert len(held) == len(set(held)) == 2 * (1 + len(STIMULI))
+    assert sum("_space-fsaverage5_" in one for one in held) == 3
+    assert all("_hemi-R_" in one for one in held)
+    assert all((tmp_path / "mixed" / one.removeprefix("bids::")).is_file() for one in sources)
 
 
 def check_regions(folder: Path) -> None:

@@ -20,7 +20,7 @@ from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Statistics
 from bids_app.errors import BadDataError
-from bids_app.outputs import OutputTree
+from bids_app.outputs import DENSITIES, OutputTree
 from bids_app.report.sources import GroupFiles, ParticipantFiles
 from bids_app.surface.gifti import read_surface, write_gifti
 from bids_app.surface.mesh import load_mesh
@@ -129,6 +129,8 @@ def test_the_report_looks_for_maps_on_the_mesh_of_the_settings(tmp_path, space):
     settings = config.participant_settings("random:0")
     assert settings["space"] == space
     path.write_text(f'{{"Settings": {{"space": "{space}"}}}}')
-    assert f"_space-{space}_" in ParticipantFiles(tmp_path, "01").map_label("r")
+    assert f"_space-fsaverage_den-{DENSITIES[space]}_" in ParticipantFiles(
+        tmp_path, "01"
+    ).map_label("r")
     den = {"fsaverage5": "10k", "fsaverage6": "41k", "fsaverage": "164k"}[space]
     assert f"_den-{den}_" in GroupFiles(tmp_path).map_label("r")
