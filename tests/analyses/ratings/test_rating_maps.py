@@ -191,7 +191,7 @@ def test_a_coefficient_per_delay_takes_more_memory(make_run, ratings):
                 scales=scales,
                 rated=rated,
             )
-        ).memory
+        ).steps["relate_ratings"]
         for hrf in ("spm", "fir")
     )
     # 21 delays and two windows instead of one map per scale: effect and variance of each vertex.
