@@ -230,9 +230,9 @@ def test_pybids_knows_every_entity_of_the_files_as_documented(analyzed):
     assert layout.get_subjects() == list(analyzed.study.participants)
 
 
-def test_the_plot_of_the_readme_is_drawn(analyzed, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+def test_the_plot_of_the_page_on_outputs_is_drawn(analyzed, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/outputs.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     monkeypatch.chdir(analyzed.output_dir.parent)
     (analyzed.output_dir.parent / "OUT").symlink_to(analyzed.output_dir)
     exec(example, {})
