@@ -140,7 +140,9 @@ def draw_page(
     rows = [StatusRow(participant, run, "skipped", reason) for run, reason in skipped]
     rows.append(StatusRow(participant, "", "done"))
     page = write_participant_report(tree.root, participant, status_rows=rows)
-    _close_page(tree, participant, checksums_of(tree, [*_pages(tree, participant), *figures]))
+    _close_page(
+        tree, participant, checksums_of(tree, [page, *_around(tree, participant), *figures])
+    )
     return page
 
 
@@ -152,16 +154,16 @@ def redraw_page(tree: OutputTree, participant: str) -> Path:
         _close_page(
             tree,
             participant,
-            {**before["Outputs"], **checksums_of(tree, _pages(tree, participant))},
+            {**before["Outputs"], **checksums_of(tree, [page, *_around(tree, participant)])},
         )
     return page
 
 
-def _pages(tree: OutputTree, participant: str) -> list[Path]:
-    """The page, its figures, and the interactive pages."""
+def _around(tree: OutputTree, participant: str) -> list[Path]:
+    """What belongs to a page: its figures, and the interactive pages."""
     turned = [tree.explorer(model, participant) for model in tree.models_of(participant)]
     found = [*turned, *tree.figures(participant)]
-    return [tree.participant_report(participant), *(path for path in found if path.is_file())]
+    return [path for path in found if path.is_file()]
 
 
 def page_is_current(tree: OutputTree, participant: str) -> bool:

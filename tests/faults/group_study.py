@@ -274,14 +274,14 @@ def _write_encoding(tree: OutputTree, person: str, rng: np.random.Generator) -> 
         path_of = partial(
             tree.participant_map, person, space=SPACE, model=MODEL, stat=stat, stim=stim
         )
-        files += write_map(path_of, values, LAYERS, {"DataArrays": LAYERS})
+        files += write_map(path_of, values, LAYERS, {"DataArrays": LAYERS}, space=SPACE)
     for name, seconds in STIMULI.items():
         times = np.arange(0, seconds - TR, TR)
         values = rng.integers(-8, 8, (len(times), len(y))).astype(float)
         path_of = partial(tree.participant_bold, person, space=SPACE, stim=name)
         sidecar = {"Stimulus": name, "RepetitionTime": TR, "StimulusTimes": times}
         names = [f"{t:.4f} s" for t in times]
-        files += write_map(path_of, values, names, sidecar, tr=TR)
+        files += write_map(path_of, values, names, sidecar, space=SPACE, tr=TR)
     path = tree.model_summary(person, MODEL)
     rows = [{"layer": k + 1, "name": name, "mean_r": 0.1} for k, name in enumerate(LAYERS)]
     return [*files, write_rows(path, rows)]
@@ -299,13 +299,13 @@ def _write_ratings(tree: OutputTree, person: str, rng: np.random.Generator) -> N
             stat="effect",
         )
         values = np.round(rng.standard_normal((1, 20484)), 1)
-        files += write_map(path_of, values, [scale], {"DataArrays": [scale]})
+        files += write_map(path_of, values, [scale], {"DataArrays": [scale]}, space=SPACE)
     for window in ("past", "future"):
         path_of = partial(
             tree.participant_map, person, space=SPACE, model=EMOTION_LABEL, stat="r", desc=window
         )
         values = np.round(0.1 * rng.standard_normal((2, 20484)), 2)
-        files += write_map(path_of, values, SCALES, {"DataArrays": SCALES})
+        files += write_map(path_of, values, SCALES, {"DataArrays": SCALES}, space=SPACE)
     path = tree.participant_settings(person, EMOTION_LABEL)
     write_settings(tree, path, SETTINGS, files, Inputs={}, Stimuli={}, LeftOut={})
     rows = [
@@ -344,7 +344,7 @@ def _write_conditions(tree: OutputTree, person: str, rng: np.random.Generator) -
             desc=desc,
         )
         values = np.round(rng.standard_normal((1, 20484)), 1)
-        files += write_map(path_of, values, [contrast], {"DataArrays": [contrast]})
+        files += write_map(path_of, values, [contrast], {"DataArrays": [contrast]}, space=SPACE)
     names = ("calm", "lively", contrast)
     means = [
         {"condition": name, "r_negative": rng.uniform(), "r_positive": rng.uniform()}

@@ -23,7 +23,9 @@ def out(analyzed, tmp_path_factory):
 
 
 def both(out, name):
-    left = out / "sub-01" / "func" / f"sub-01_hemi-L_space-fsaverage5_{name}_statmap.func.gii"
+    left = (
+        out / "sub-01" / "func" / f"sub-01_hemi-L_space-fsaverage_den-10k_{name}_statmap.func.gii"
+    )
     return np.hstack([read_gifti(path) for path in hemispheres_of(left)]), read_json(
         sidecar_of(left)
     )

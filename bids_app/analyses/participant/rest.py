@@ -25,6 +25,7 @@ from bids_app.group.own_gradient import (
     strongest,
 )
 from bids_app.inputs.records import BoldRun
+from bids_app.loading import load_array
 from bids_app.outputs import N_VERTICES
 from bids_app.surface.mesh import load_mesh
 
@@ -144,7 +145,7 @@ def own_gradient(
     def mean_rows(rows: slice) -> NDArray[np.float32]:
         people = (
             mean_connectivity(
-                connectivity(np.load(path, mmap_mode="r")[:, kept], seeds, rows) for path in own
+                connectivity(load_array(path, mapped=True)[:, kept], seeds, rows) for path in own
             )
             for own in files.values()
         )

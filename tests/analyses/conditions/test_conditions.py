@@ -223,8 +223,12 @@ def test_all_analyses_of_a_run_read_it_once(make_run, conditions, mesh, tmp_path
     contrasts = CONTRAST, "dissonant + consonant"
     alone = [analyze(run, conditions, text, **regions)[0] for text in contrasts]
     reads = []
-    read = reading.read_gifti
-    monkeypatch.setattr(reading, "read_gifti", lambda path: reads.append(path) or read(path))
+    read = reading.read_into
+    monkeypatch.setattr(
+        reading,
+        "read_into",
+        lambda path, *rest, **more: reads.append(path) or read(path, *rest, **more),
+    )
     together = analyze(run, conditions, *contrasts, **regions)
     assert reads == [run.bold_left, run.bold_right]
     assert [result.contrast for result in together] == list(contrasts)
