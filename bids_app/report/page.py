@@ -196,7 +196,7 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     image = _drawn(figure)
     shape = figure.get_size_inches() * dpi
     small = image.resize((round(shape[0]), round(shape[1])), reducing_gap=2.0)
-    png, printed = _as_png(small), _as_png(image, dpi=(PRINT_DPI, PRINT_DPI))
+    png, printed = _as_png(small, 3), _as_png(image, 1, dpi=(PRINT_DPI, PRINT_DPI))
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, source, figure=figure, printed=printed)
 
@@ -215,9 +215,9 @@ def _drawn(figure: Figure) -> Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def _as_png(image: Image, **options: Any) -> bytes:
+def _as_png(image: Image, compress_level: int, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=3, **options)
+    image.save(buffer, format="PNG", compress_level=compress_level, **options)
     return buffer.getvalue()
 
 
