@@ -16,7 +16,7 @@ from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import Closing, write_map, write_table
 from bids_app.analyses.group.analysis import RESPONSES, Reads, call
 from bids_app.config import settings_hash
-from bids_app.files import sha256_of_file
+from bids_app.files import read_json, sha256_of_file
 from bids_app.outputs import (
     OutputTree,
     fitted_label,
@@ -24,6 +24,7 @@ from bids_app.outputs import (
     hemispheres_of,
     labeled,
     map_sidecar,
+    sidecar_of,
 )
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -114,7 +115,13 @@ class GroupWriter:
             if self._of_features and done.is_file():
                 name = str(read_record(done).get("FeaturesFolder") or "")
                 paths |= {self.tree.features / name} if name else set()
-        return [self.tree.uri(path) for path in sorted(paths) if path.exists()]
+        return sorted(self.tree.uri(path) for path in paths if path.exists())
+
+    def _features_of_before(self, left: Path) -> set[str]:
+        """Features that an earlier map of the same inputs names, whether there or not."""
+        before = sidecar_of(left)
+        known = read_json(before).get("Sources", []) if self.same and before.is_file() else []
+        return {uri for uri in known if uri.startswith(f"{self.tree.uri(self.tree.features)}/")}
 
     def outputs(
         self,
@@ -167,11 +174,13 @@ class GroupWriter:
         if self.cortex is not None:
             fields["CortexMask"] = self.cortex
         fields |= self.weights
+        path_of = partial(self.tree.group_map, space=self.space, **entities)
         if "Sources" not in fields:
             people = fields.get("Participants", self.participants)
-            fields["Sources"] = self._sources(people, self._reads if reads is None else reads)
+            found = self._sources(people, self._reads if reads is None else reads)
+            before = self._features_of_before(path_of("L")) if self._of_features else set()
+            fields["Sources"] = sorted({*found, *before})
         sidecar = map_sidecar(stat, list(names), **fields)
-        path_of = partial(self.tree.group_map, space=self.space, **entities)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar, space=self.space)
 
     def table(
