@@ -178,7 +178,8 @@ class GroupWriter:
         if "Sources" not in fields:
             people = fields.get("Participants", self.participants)
             found = self._sources(people, self._reads if reads is None else reads)
-            before = self._features_of_before(path_of("L")) if self._of_features else set()
+            left = self.tree.group_map("L", self.space, **entities)
+            before = self._features_of_before(left) if self._of_features else set()
             fields["Sources"] = sorted({*found, *before})
         sidecar = map_sidecar(stat, list(names), **fields)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar, space=self.space)
