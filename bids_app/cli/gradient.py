@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from bids_app.held import private_folder
 from bids_app.log import tell
 
 LOGGER = logging.getLogger("bids_app")
@@ -56,12 +56,12 @@ def _run_gradient(options: argparse.Namespace) -> int:
     option = config.statistics.gradients[0]
     template = load_gradient(option, space)
     plan = make_plan(config, music=False)
-    with tempfile.TemporaryDirectory(prefix="musenc-") as folder:
+    with private_folder("gradient") as folder:
         found = own_gradient(
             plan.runs,
             config.cleaning,
             template.values,
-            Path(folder),
+            folder,
             progress=lambda label: LOGGER.info("gradient: %s", label),
         )
     for warning in found.warnings:
