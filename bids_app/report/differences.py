@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from bids_app.report.analyses import analysis_blocks
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.claims import DIFFERENCE, claims_about
 from bids_app.report.fading import LEGEND
-from bids_app.report.page import Block, Missing, Section, Text, picture
+from bids_app.report.page import Block, Missing, Section, Text, Verdict, picture
 from bids_app.report.sources import GroupFiles
 
 
@@ -23,15 +25,15 @@ def differences_section(files: GroupFiles) -> list[Section]:
         return []
     section = Section("differences", "Differences of models and layers")
     for label in found:
-        group = files.json(files.file("statmap.json", desc=labeled(DIFFERENCE_DESC, label)))[
-            "Group"
-        ]
+        told = files.json(files.file("statmap.json", desc=labeled(DIFFERENCE_DESC, label)))
+        group = told["Group"]
         section.add(f"claims about {group['text']}", partial(_claims, files, group["text"]))
         section.add(f"check of {group['text']} over music", partial(_check, group))
         section.add(f"map of {group['text']}", partial(difference_picture, files, label, group))
         section.add(
             f"settings of {group['text']}", partial(analysis_blocks, files, DIFFERENCE_DESC, label)
         )
+        section.add(f"other models of {group['text']}", partial(_others, files, told))
     return [section]
 
 
@@ -39,6 +41,33 @@ def _claims(files: GroupFiles, text: str) -> list[Block]:
     """Over the whole cortex, and at vertices."""
     measure = f"{DIFFERENCE} {text}"
     return [*claims_about(files, measure), *claims_about(files, f"{measure}, vertices")]
+
+
+def _others(files: GroupFiles, told: Mapping[str, Any]) -> list[Block]:
+    """A warning where maps of the other models are not those that were compared."""
+    changed = [
+        f"model-{model} of {who}"
+        for model, compared in told.get("Inputs", {}).items()
+        if model != files.model
+        for who, checksum in compared.items()
+        if checksum not in _checksums(files, who, model)
+    ]
+    if not changed:
+        return []
+    listed = ", ".join(changed)
+    return [
+        Verdict(
+            f"This rests on maps that were made again since, or are gone: {listed}. "
+            "Ask for it again to bring it up to date.",
+            "warning",
+        )
+    ]
+
+
+def _checksums(files: GroupFiles, who: str, model: str) -> Collection[str]:
+    """Of all that the participant level wrote of a model."""
+    path = files.tree.participant_settings(who.removeprefix("sub-"), model)
+    return files.json(path).get("Outputs", {}).values() if path.is_file() else ()
 
 
 def _check(group: dict) -> Block:

@@ -111,6 +111,18 @@ def test_where_the_other_model_predicts_better_is_told_but_not_claimed_without_m
     page = (folder / "group.html").read_text()
     assert "Differences of models and layers" in page
     assert "red where model-vggish predicts better" in page
+    assert "made again since" not in page
+    write_participant(
+        folder,
+        "03",
+        model="mfcc",
+        more=0.2,
+        layers=["c0-c3", "c4"],
+        settings=SETTINGS | {"layer_depth": []},
+    )
+    assert group(folder, "--model-label", "vggish") == 0
+    page = (folder / "group.html").read_text()
+    assert "made again since, or are gone: model-mfcc of sub-03. Ask" in page
 
 
 def test_a_difference_needs_the_results_of_its_first_model(folder, capfd):
