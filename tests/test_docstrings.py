@@ -24,6 +24,7 @@ MODULES = (
     "encoding.gram",
     "encoding.joint",
     "features.gram",
+    "features.symbols",
     "features.timing",
     "seeds",
     "statistics",
