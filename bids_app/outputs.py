@@ -62,6 +62,8 @@ STATMAP = ("statmap", ".func.gii")
 TABLE_FORMAT = "%.12g"
 ALIGNMENT_DESC, TWINS_DESC, PARCELS_DESC = "alignment", "untrained", "parcels"
 """Descriptions of group results that there is one of per gradient, twice, and per atlas."""
+NETWORKS_DESC = "networks"
+"""Description of the means of all group maps in networks, which there is one of per atlas."""
 DIFFERENCE_DESC = "difference"
 """Description of group results that there is one of per difference of models or layers."""
 CLAIMS_DESC = "claims"

@@ -303,6 +303,12 @@ def cortex_mask_paths(option: str, space: str) -> tuple[Path, ...]:
     return tuple(folder / stem.format(hemi) for hemi in HEMISPHERES)
 
 
+def networks_paths() -> tuple[Path, ...]:
+    """Label files of the seven networks on fsaverage5, whether they are there or not."""
+    folder = resources_dir() / "networks"
+    return tuple(folder / f"{side}.Yeo2011_7Networks_N1000.annot" for side in ("lh", "rh"))
+
+
 def _installed(files: list[Path], what: str) -> list[Path]:
     missing = [path for path in files if not path.is_file()]
     if missing:
@@ -401,6 +407,13 @@ def catalog() -> list[Resource]:
             "fsaverage5 Desikan parcels",
             cortex_mask_paths("templateflow", "fsaverage5"),
             "FreeSurfer Software License",
+            required=False,
+        ),
+        Resource(
+            "networks",
+            "fsaverage5 networks of Yeo et al.",
+            networks_paths(),
+            "MIT (CBIG)",
             required=False,
         ),
         *(_surfaces(name, space) for name, space in FINE_MESHES.items()),

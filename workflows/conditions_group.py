@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from inspect import signature
 
 from bids_app.workflows.group_level import connect_all, group_step
@@ -15,6 +16,7 @@ from bids_app.analyses.registry import CONDITION_ANALYSES, write_group_report, w
 from bids_app.config import Config
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 from bids_app.status import Status
+from bids_app.surface.atlas import absolute_atlas
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
@@ -56,6 +58,9 @@ def init_conditions_group_wf(group: ConditionGroup, *, config: Config) -> pe.Wor
     None; the results are in ``config.output_dir``.
     """
     tree = OutputTree(config.output_dir)
+    # A step runs in a folder of its own.
+    networks = tuple(map(absolute_atlas, config.statistics.networks))
+    config = replace(config, statistics=replace(config.statistics, networks=networks))
     given = {
         "tree": tree,
         "group": group,

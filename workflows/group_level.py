@@ -111,6 +111,7 @@ def init_group_level_wf(
     files = replace(
         config.statistics,
         atlases=tuple(map(absolute_atlas, config.statistics.atlases)),
+        networks=tuple(map(absolute_atlas, config.statistics.networks)),
         gradients=tuple(choose_gradient(one).option for one in config.statistics.gradients),
     )
     config = replace(config, statistics=files)

@@ -24,7 +24,7 @@ from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import N_VERTICES, OutputTree, weights_label
 from bids_app.resources import choose_gradient, gradient_files
-from bids_app.surface.atlas import atlas_files, read_atlas
+from bids_app.surface.atlas import atlas_files, installed_networks, read_atlas, read_networks
 from bids_app.surface.mesh import load_mesh
 
 
@@ -75,7 +75,10 @@ class GroupPlan:
 
 
 def with_own_atlases(config: Config) -> Config:
-    """The configuration, with the regions of parcellated series among the atlases."""
+    """The configuration, with the regions of parcellated series among the atlases.
+
+    Installed networks stand in where none are given.
+    """
     tree = OutputTree(config.output_dir)
     given = {atlas_label(option) for option in config.statistics.atlases}
     own = [
@@ -84,7 +87,11 @@ def with_own_atlases(config: Config) -> Config:
         if label not in given
     ]
     atlases = (*config.statistics.atlases, *own)
-    return replace(config, statistics=replace(config.statistics, atlases=atlases))
+    networks = config.statistics.networks
+    if not networks and any(tree.root.glob("sub-*/func/*_hemi-L_*den-10k_*statmap.func.gii")):
+        networks = installed_networks("fsaverage5")
+    statistics = replace(config.statistics, atlases=atlases, networks=networks)
+    return replace(config, statistics=statistics)
 
 
 def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
@@ -131,12 +138,16 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             with problems.collecting():
                 if reason := missing_gradient(option, space):
                     plan.absent[option] = reason
-    for option in config.statistics.atlases:
-        with problems.collecting():
-            atlas_files(option)
-        for space in sorted(usable):
+    for options, read in (
+        (config.statistics.atlases, read_atlas),
+        (config.statistics.networks, read_networks),
+    ):
+        for option in options:
             with problems.collecting():
-                read_atlas(option, 2 * N_VERTICES[space])
+                atlas_files(option)
+            for space in sorted(usable):
+                with problems.collecting():
+                    read(option, 2 * N_VERTICES[space])
     if len(problems.found) == before:  # the settings hold the checksums of these files
         with problems.collecting():
             plan.settings.update(group_settings(config))

@@ -28,6 +28,7 @@ from bids_app.analyses.group.heard import HEARD
 from bids_app.analyses.group.isc import SYNCHRONY
 from bids_app.analyses.group.music_null import MUSIC
 from bids_app.analyses.group.music_preference import MUSIC_PREFERENCE
+from bids_app.analyses.group.networks import write_network_tables
 from bids_app.analyses.group.parcels import ATLASES
 from bids_app.analyses.group.preference import PREFERENCE
 from bids_app.analyses.group.prevalence import PREVALENCE
@@ -35,10 +36,11 @@ from bids_app.analyses.group.twins import TWINS
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
-from bids_app.config import Config, settings_hash
+from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import BadDataError, UsageError
 from bids_app.outputs import OutputTree, labeled
-from bids_app.report.group import write_group_page
+from bids_app.report.group import Shown, write_group_page
+from bids_app.report.networks import networks_section
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -66,6 +68,9 @@ GROUP_ANALYSES = (
 CONDITION_ANALYSES = (PEOPLE, CONTRAST, INTERACTION, LAGS)
 """Of conditions: ``group`` says whose (a `ConditionGroup`); what takes the ``label`` of a contrast
 is done for every one."""
+
+NETWORKS = Shown(sections=(networks_section,), once=True, alone=True)
+"""Of all group maps together: it belongs to no analysis."""
 
 
 def group_settings(config: Config) -> GroupSettings:
@@ -187,6 +192,7 @@ def write_results(
     names: Sequence[str],
     results: Sequence[Any],
     settings: GroupSettings,
+    statistics: Statistics,
 ) -> list[Path]:
     """Write what the analyses of these `names` found; returns every file.
 
@@ -223,6 +229,7 @@ def write_results(
         writer.finish(**told)
         files += writer.written
     files += write_claims(tree.root)
+    files += write_network_tables(tree, statistics)
     LOGGER.info("group: %d files written, drawing the report", len(files))
     return files
 
@@ -230,7 +237,7 @@ def write_results(
 def write_group_report(output_dir: Path, written: Sequence[Path] = ()) -> Path:
     """Write ``group.html`` from the files of an output folder, as those just `written`."""
     rows = (*GROUP_ANALYSES, *CONDITION_ANALYSES)
-    return write_group_page(output_dir, [row.page for row in rows])
+    return write_group_page(output_dir, [*(row.page for row in rows), NETWORKS])
 
 
 def _people_of(path: Path) -> list[str]:

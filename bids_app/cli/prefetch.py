@@ -27,6 +27,7 @@ from bids_app.resources import (
     Resource,
     catalog,
     file_state,
+    networks_paths,
     neuromaps_dir,
     recorded_checksums,
     resources_dir,
@@ -35,6 +36,12 @@ from bids_app.resources import (
 
 LOGGER = logging.getLogger("bids_app")
 VGGISH_URL = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{VGGISH_FILE}"
+
+NETWORKS_URL = (
+    "https://github.com/ThomasYeoLab/CBIG/raw/master/stable_projects/brain_parcellation/"
+    "Yeo2011_fcMRI_clustering/1000subjects_reference/Yeo_JNeurophysiol11_SplitLabels/fsaverage5/"
+    "label/"
+)
 
 
 def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -205,6 +212,7 @@ def _download(resource: Resource) -> None:
         "parcels": lambda: _download_template(
             "fsaverage5", "dseg", ".label.gii", atlas="Desikan2006", segmentation="aparc", desc=None
         ),
+        "networks": _download_networks,
         **{name: partial(_download_mesh, space) for name, space in FINE_MESHES.items()},
     }
     try:
@@ -228,16 +236,25 @@ def _no_download(title: str, name: str, error: Exception) -> MissingInputError:
 
 
 def _download_vggish() -> None:
+    prefix = VGGISH_FILE.removeprefix("vggish-").removesuffix(".pth")
+    target = resources_dir() / VGGISH_FILE
+    _download_url(VGGISH_URL, target, "pretrained VGGish weights", hash_prefix=prefix)
+
+
+def _download_networks() -> None:
+    for path in networks_paths():
+        _download_url(NETWORKS_URL + path.name, path, "networks of Yeo et al.")
+
+
+def _download_url(url: str, target: Path, title: str, hash_prefix: str | None = None) -> None:
     from torch.hub import download_url_to_file
 
-    target = resources_dir() / VGGISH_FILE
-    prefix = VGGISH_FILE.removeprefix("vggish-").removesuffix(".pth")
     with atomic_path(target) as temporary:
         try:
-            download_url_to_file(VGGISH_URL, str(temporary), hash_prefix=prefix, progress=False)
+            download_url_to_file(url, str(temporary), hash_prefix=hash_prefix, progress=False)
         # Here, or the failing network would be told as a file that cannot be written.
         except (OSError, RuntimeError) as error:
-            raise _no_download("pretrained VGGish weights", VGGISH_URL, error) from error
+            raise _no_download(title, url, error) from error
 
 
 def _unpack(source: Path) -> bool:

@@ -464,6 +464,13 @@ class Statistics:
         "peaks of clusters",
         changes=(),
     )
+    networks: tuple[str, ...] = several(
+        "--networks [NAME=]LEFT,RIGHT",
+        "networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables like those of "
+        "--atlas, a network over both hemispheres, and the mean of every group map in every "
+        "network; default: those of `musenc prefetch networks` where they are there",
+        changes=(),
+    )
     random_seed: int = option(
         "--random-seed N",
         "seed of every random draw",

@@ -20,7 +20,7 @@ def analysis_blocks(files: GroupFiles, start: str, label: str) -> list[Block]:
     content = files.analysis(labeled(start, label))
     settings = {
         name: ", ".join(checksum[:12] for checksum in value)
-        if name in ("gradient", "atlas")
+        if name in ("gradient", "atlas", "networks")
         else shown(value)
         for name, value in content.get("Settings", {}).items()
     }

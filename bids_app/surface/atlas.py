@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,31 @@ from bids_app.outputs import (
     files_label,
     safe_label,
 )
-from bids_app.resources import cortex_mask_paths
+from bids_app.resources import cortex_mask_paths, networks_paths
 from bids_app.surface.cortex import NO_CORTEX
 
 WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
+BOTH = "both"
+"""Hemisphere of a network."""
+INSTALLED_NETWORKS = "Yeo7"
+_SEVEN = (
+    "Visual",
+    "Somatomotor",
+    "Dorsal attention",
+    "Ventral attention",
+    "Limbic",
+    "Frontoparietal",
+    "Default mode",
+)
+_SHORT = dict(
+    zip(
+        ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default"),
+        _SEVEN,
+        strict=True,
+    )
+)
+_NETWORK = re.compile(r"(7|17)Networks_(?:[LR]H_)?(\w+)")
+_SIDE = re.compile(r"^(?:ctx[-_])?(?:L|R|lh|rh|LH|RH)[-_.]|[-_.](?:L|R|lh|rh|LH|RH)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +60,7 @@ class Atlas:
         Region of each vertex, left hemisphere first; 0 for none. Numbers run over both
         hemispheres: a name that both have is two regions.
     names, hemispheres : dict of int to str
-        Name and hemisphere ("L" or "R") of each region.
+        Name and hemisphere ("L", "R" or "both") of each region.
     files : tuple of Path
         Left and right file.
     """
@@ -68,7 +90,7 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
     """
     name, paths = named_files(option)
     if len(paths) != 2:
-        raise UsageError("--atlas takes one file per hemisphere.", found=option, wanted=WANTED)
+        raise UsageError("An atlas has one file per hemisphere.", found=option, wanted=WANTED)
     for path in paths:
         if not path.is_file():
             raise MissingInputError(
@@ -138,6 +160,73 @@ def read_atlas(option: str, n_vertices: int) -> Atlas:
             hemispheres[number] = hemi
         regions.append(own)
     return Atlas(label, np.concatenate(regions), names, hemispheres, files)
+
+
+def installed_networks(space: str) -> tuple[str, ...]:
+    """The networks of `musenc prefetch networks`, as an option; empty where they are not."""
+    paths = networks_paths()
+    if space != "fsaverage5" or not all(p.is_file() and p.stat().st_size for p in paths):
+        return ()
+    return (f"{INSTALLED_NETWORKS}={','.join(map(str, paths))}",)
+
+
+def network_of(name: str) -> str | None:
+    """The network that a label of Yeo et al. (2011) or Schaefer et al. (2018) belongs to.
+
+    Sources: doi:10.1152/jn.00338.2011, doi:10.1093/cercor/bhx179.
+
+    Returns
+    -------
+    str or None
+        None for other labels.
+
+    Examples
+    --------
+    >>> network_of("7Networks_7"), network_of("7Networks_LH_SomMot_12")
+    ('Default mode', 'Somatomotor')
+    >>> network_of("17Networks_RH_ContA_PFCl_1"), network_of("17Networks_3"), network_of("insula")
+    ('ContA', '17Networks_3', None)
+    """
+    found = _NETWORK.fullmatch(name)
+    if found is None:
+        return None
+    count, rest = found.groups()
+    if rest.isdigit():
+        known = count == "7" and 1 <= int(rest) <= len(_SEVEN)
+        return _SEVEN[int(rest) - 1] if known else name
+    first = rest.split("_")[0]
+    return _SHORT.get(first, first) if count == "7" else first
+
+
+def read_networks(option: str, n_vertices: int) -> Atlas:
+    """Read networks: regions that have one name are one, over both hemispheres.
+
+    Labels of Yeo's networks, whole or split, and of Schaefer's parcels become networks by name;
+    other labels in their files are left out. In other files names count without the hemisphere.
+
+    Parameters
+    ----------
+    option, n_vertices
+        As of `read_atlas`.
+
+    Raises
+    ------
+    UsageError, MissingInputError, BadDataError
+        As `read_atlas`.
+    """
+    atlas = read_atlas(option, n_vertices)
+    known = {number: network_of(name) for number, name in atlas.names.items()}
+    if not any(known.values()):
+        known = {number: _SIDE.sub("", name) for number, name in atlas.names.items()}
+    names = list(dict.fromkeys(name for name in known.values() if name))
+    if set(names) <= set(_SEVEN):
+        names.sort(key=_SEVEN.index)
+    regions = np.zeros_like(atlas.regions)
+    for number, name in known.items():
+        if name:
+            regions[atlas.regions == number] = names.index(name) + 1
+    told = dict(enumerate(names, start=1))
+    return Atlas(atlas.label, regions, told, dict.fromkeys(told, BOTH), atlas.files)
 
 
 def _is_region(key: int, name: str) -> bool:

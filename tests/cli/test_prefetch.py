@@ -159,7 +159,9 @@ def no_network(monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("name", ["vggish", "gradient", "gradients", "spheres", "cortex"])
+@pytest.mark.parametrize(
+    "name", ["vggish", "gradient", "gradients", "spheres", "cortex", "networks"]
+)
 def test_without_a_network_the_real_loading_code_says_so(resources, no_network, name):
     with pytest.raises(MissingInputError, match="cannot be downloaded") as caught:
         prefetch([name])

@@ -32,7 +32,7 @@ from bids_app.preference import centroid, preferred_layer
 from bids_app.report.group import Shown
 from bids_app.report.parcels import regions_section
 from bids_app.statistics import SIGNIFICANCE, fisher_z
-from bids_app.surface.atlas import Atlas, atlas_files, read_atlas
+from bids_app.surface.atlas import Atlas, atlas_files, read_atlas, read_networks
 from bids_app.surface.mesh import load_mesh
 
 FloatArray = NDArray[np.float64]
@@ -85,9 +85,15 @@ class AtlasSummary:
 
 def parcel_settings(config: Config) -> list[tuple[str, Settings]]:
     """Settings of the means over every atlas."""
-    files = [atlas_files(option) for option in config.statistics.atlases]
     absent, own = "An atlas file is not there.", config.inference_settings()
-    return settings_of_files("atlas", absent, files, own)
+    return [
+        found
+        for kind, options in (
+            ("atlas", config.statistics.atlases),
+            ("networks", config.statistics.networks),
+        )
+        for found in settings_of_files(kind, absent, map(atlas_files, options), own)
+    ]
 
 
 def summarize_atlases(
@@ -99,11 +105,14 @@ def summarize_atlases(
     statistics: Statistics,
     n_threads: int,
 ) -> dict[str, AtlasSummary]:
-    """Accuracy and preference per region of every atlas, by its label."""
-    if not statistics.atlases:
+    """Accuracy and preference per region of every atlas and per network, by its label."""
+    atlases = [
+        *(read_atlas(option, data.r.shape[2]) for option in statistics.atlases),
+        *(read_networks(option, data.r.shape[2]) for option in statistics.networks),
+    ]
+    if not atlases:
         return {}
     side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
-    atlases = [read_atlas(option, data.r.shape[2]) for option in statistics.atlases]
     found = {
         atlas.label: summarize_atlas(
             data,
@@ -288,7 +297,7 @@ def _columns(layer_names: list[str]) -> dict[str, str]:
 REGION_COLUMNS = {
     "region": "number over both hemispheres",
     "name": "name in the atlas",
-    "hemisphere": "L or R",
+    "hemisphere": "L or R; both of a network",
     "n_vertices": "vertices",
     "n_mask": "of these, in the mask of the layer preference",
     "area": "mm2",
@@ -308,7 +317,7 @@ VALUE_COLUMNS = {
     "participant_id": "participant",
     "region": "number over both hemispheres",
     "name": "name in the atlas",
-    "hemisphere": "L or R",
+    "hemisphere": "L or R; both of a network",
     "accuracy": "accuracy averaged over layers and the region",
     "slope": "residual slope averaged over the region",
 }

@@ -1,0 +1,97 @@
+"""Networks by name: their tests, and the mean of every group map in each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from written_group import write_gradient, write_participant
+
+from bids_app.analyses.group.networks import write_network_tables
+from bids_app.analyses.group_level import with_own_atlases
+from bids_app.analyses.registry import write_group_report
+from bids_app.cli.parser import parse_config
+from bids_app.cli.run import main
+from bids_app.config import Statistics
+from bids_app.outputs import OutputTree
+from bids_app.surface.gifti import read_gifti, write_gifti
+from bids_app.surface.mesh import load_mesh
+
+NAMES = ("NONAME0", "7Networks_1", "7Networks_2", "7Networks_7")
+
+
+def keys_of(hemi) -> np.ndarray:
+    """Back, middle and front of a hemisphere are networks 1, 2 and 7; its inner side is none."""
+    keys = np.digitize(hemi.pial[:, 1], (-40, 0)) + 1
+    keys[np.abs(hemi.pial[:, 0]) < 5] = 0
+    return keys
+
+
+def write_networks(folder: Path) -> str:
+    """What --networks takes."""
+    folder.mkdir(exist_ok=True)
+    colors = np.array([[k, 3 * k, 7, 0, 0] for k in range(1, 1 + len(NAMES))])
+    paths = [folder / f"{side}.Yeo2011_7Networks_N1000.annot" for side in ("lh", "rh")]
+    for path, hemi in zip(paths, load_mesh().hemispheres, strict=True):
+        names = [name.encode() for name in NAMES]
+        nib.freesurfer.write_annot(path, keys_of(hemi), colors, names, fill_ctab=True)
+    return f"{paths[0]},{paths[1]}"
+
+
+@pytest.mark.slow
+def test_networks_have_tables_of_both_claims_and_of_every_group_map(tmp_path, monkeypatch):
+    root = tmp_path / "out"
+    for label in ("01", "02"):
+        write_participant(root, label)
+    pial = np.vstack([hemi.pial for hemi in load_mesh().hemispheres])
+    gradient = write_gradient(tmp_path, pial[:, 1])
+    # Installed ones need no option.
+    monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path))
+    write_networks(tmp_path / "networks")
+    options = ("--gradient", gradient, "--n-spins", "9", "--n-permutations", "5")
+    assert main(["/nowhere", str(root), "group", *options]) == 0
+
+    regions = pd.read_csv(root / "group_model-vggish_desc-parcelsYeo7_summary.tsv", sep="\t")
+    assert list(regions["name"]) == ["Visual", "Somatomotor", "Default mode"]
+    assert set(regions["hemisphere"]) == {"both"}
+    slopes = regions.set_index("name")["slope"]  # planted: deep layers toward the front
+    assert slopes["Default mode"] > slopes["Somatomotor"] > slopes["Visual"]
+    assert {"accuracy_p", "accuracy_p_music", "slope_p", "slope_p_music"} <= set(regions)
+
+    table = pd.read_csv(root / "group_desc-networksYeo7_summary.tsv", sep="\t")
+    mesh, tree = load_mesh(), OutputTree(root)
+    inside = np.concatenate([keys_of(hemi) == 3 for hemi in mesh.hemispheres])
+    for stat, desc, share in (("slope", "layerpref", False), ("p", "layermean", True)):
+        halves = [
+            tree.group_map(hemi, "fsaverage5", model="vggish", stat=stat, desc=desc)
+            for hemi in "LR"
+        ]
+        values = np.concatenate([read_gifti(path)[0] for path in halves])
+        there = inside & np.isfinite(values)
+        shown = (values < 0.05) if share else values
+        wanted = np.average(shown[there].astype(float), weights=mesh.areas[there])
+        row = table[(table["file"] == halves[0].name) & (table["network"] == "Default mode")]
+        column, other = ("share", "value") if share else ("value", "share")
+        assert row[column].item() == pytest.approx(wanted, rel=1e-5, abs=1e-9)
+        assert np.isnan(row[other].item())
+    maps = {path.name for path in tree.root.glob("tpl-fsaverage/func/*hemi-L*_statmap.func.gii")}
+    assert set(table["file"]) == {name for name in maps if "stat-argmax" not in name}
+    page = tree.group_report.read_text()
+    assert "in the networks of Yeo7" in page
+    assert "others by now" not in page
+
+    changed = tree.group_map("L", "fsaverage5", model="vggish", stat="slope", desc="layerpref")
+    write_gifti(changed, read_gifti(changed) + 1, hemi="L", names=["slope"])
+    write_group_report(root)
+    assert "1 of the maps are others by now" in tree.group_report.read_text()
+
+
+def test_nothing_is_written_without_networks_or_maps(tmp_path):
+    assert write_network_tables(OutputTree(tmp_path), Statistics()) == []
+    networks = write_networks(tmp_path)
+    assert write_network_tables(OutputTree(tmp_path), Statistics(networks=(networks,))) == []
+    config = parse_config(["/nowhere", str(tmp_path), "group", "--networks", networks])
+    assert with_own_atlases(config).statistics.networks == (networks,)
