@@ -5,6 +5,7 @@ The exit codes follow the BIDS-Apps execution specification (BEP027).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,26 @@ class MusencError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    @property
+    def told(self) -> str:
+        """The text for the one who called, with its place in the documentation."""
+        return (
+            str(self)
+            if "\n" in self.what
+            else f"{self}\n  more: messages.html#{anchor_of(self.what)}"
+        )
+
+
+def anchor_of(what: str) -> str:
+    """Anchor of a message on the page of messages (`docs/messages.py`).
+
+    Examples
+    --------
+    >>> anchor_of("A stimulus has no onset.")
+    'a-stimulus-has-no-onset'
+    """
+    return re.sub("[^a-z0-9]+", "-", what.lower()).strip("-")
 
 
 def _short(text: str) -> str:
@@ -149,7 +170,9 @@ class Problems:
     Traceback (most recent call last):
     bids_app.errors.UsageError: The group level cannot begin: 2 problems.
       1. No such gradient.
+         more: messages.html#no-such-gradient
       2. No maps.
+         more: messages.html#no-maps
     """
 
     found: list[MusencError] = field(default_factory=list)
@@ -176,7 +199,7 @@ class Problems:
             raise self.found[0]
         if self.found:
             texts = [
-                f"  {number}. " + str(error).replace("\n", "\n   ")
+                f"  {number}. " + error.told.replace("\n", "\n   ")
                 for number, error in enumerate(self.found, start=1)
             ]
             first = f"{what.rstrip('.')}: {len(self.found)} problems."

@@ -1,4 +1,4 @@
-"""Pages that are made from the program's own declarations: what comes out, and all options."""
+"""Pages made from the program's own declarations: what comes out, options, messages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from messages import messages_page
+
 from bids_app.analyses.declare import MapOutput, TableOutput
 from bids_app.analyses.participant_level import ANALYSES
 from bids_app.analyses.registry import CONDITION_ANALYSES, GROUP_ANALYSES
 from bids_app.cli import parser, tools
 from bids_app.outputs import STAT_DESCRIPTIONS
 
+ROOT = Path(__file__).parents[1]
+SOURCES = (ROOT / "bids_app", ROOT / "workflows")
 Output = MapOutput | TableOutput
 EACH = {
     "": "",
@@ -39,10 +43,11 @@ EACH = {
 
 
 def write_pages(folder: Path) -> None:
-    """Write `outputs.md` and `options.md` into a folder."""
+    """Write `outputs.md`, `options.md` and `messages.md` into a folder."""
     folder.mkdir(exist_ok=True)
     (folder / "outputs.md").write_text("\n".join(outputs_page()), encoding="utf-8")
     (folder / "options.md").write_text("\n".join(options_page()), encoding="utf-8")
+    (folder / "messages.md").write_text("\n".join(messages_page(*SOURCES)), encoding="utf-8")
 
 
 def outputs_page() -> Iterator[str]:

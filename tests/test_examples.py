@@ -58,3 +58,34 @@ def test_generated_pages_name_every_option_and_output(tmp_path, monkeypatch):
         "stat-isc",
     ):
         assert name in outputs, name
+
+
+def test_every_message_has_a_place_of_its_own_in_the_documentation(tmp_path, monkeypatch, capfd):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from messages import messages, messages_page
+
+    from bids_app.cli.run import main
+
+    sources = (ROOT / "bids_app", ROOT / "workflows")
+    found = messages(*sources)
+    assert len(found) > 400
+    assert "A file of an earlier step is not as it was written." in found
+    assert found["A stimulus has no onset."].codes == {16}
+    page = "\n".join(messages_page(*sources))
+    anchors = re.findall(r"^\((.*)\)=$", page, flags=re.M)
+    assert len(anchors) == len(set(anchors)) == len(found)
+    (tmp_path / "dataset_description.json").write_text("{")
+    for call in (["/nowhere", str(tmp_path)], [str(tmp_path), str(tmp_path / "out")]):
+        assert main([*call, "participant"]) != 0
+        named = re.findall(r"more: messages\.html#(\S+)", capfd.readouterr().err)
+        assert named
+        assert set(named) <= set(anchors)
+
+
+def test_a_message_that_is_put_together_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from messages import messages
+
+    (tmp_path / "one.py").write_text("raise UsageError(f'{name} is unknown.', where=name)\n")
+    with pytest.raises(ValueError, match="put together"):
+        messages(tmp_path)

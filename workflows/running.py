@@ -106,8 +106,8 @@ def _check_work_dir(plugin: Plugin, work_dir: Path | None) -> None:
     """Jobs meet in the work folder, whose name goes unquoted into nipype's command lines."""
     if work_dir is None or any(character.isspace() for character in str(work_dir)):
         raise UsageError(
-            f"The plugin {plugin.name} needs a work folder that every node sees.",
-            where="--work-dir",
+            "A plugin needs a work folder that every node sees.",
+            where=f"--work-dir, with the plugin {plugin.name}",
             found=work_dir,
             wanted="a folder on shared storage, without spaces in its name",
         )

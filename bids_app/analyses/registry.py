@@ -88,7 +88,8 @@ def group_settings(config: Config) -> GroupSettings:
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
             raise UsageError(
-                f"Two of {row.option} have the same name.",
+                "Two gradients or atlases have the same name.",
+                where=row.option,
                 found=", ".join(twice) or "the default gradient",
                 remedy=f"give each once, files with names of their own: {row.option} "
                 "NAME=LEFT,RIGHT",

@@ -158,8 +158,9 @@ def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
         state = file_state(path, resource)
         if state in ("missing", "damaged"):
             raise BadDataError(
-                f"The download of the {resource.title} is {state}.",
+                "The download of a resource is missing or damaged.",
                 where=path,
+                found=f"{resource.title}: {state}",
                 wanted=f"SHA-256 {resource.sha256.get(path.name, 'of any value')}",
                 remedy="delete the file and run `musenc prefetch` again",
             )
@@ -173,8 +174,8 @@ def _copy(target: Path, resource: Resource, source: Path) -> None:
     found = [p for p in sorted(source.rglob(target.name)) if p.is_file() and p.stat().st_size]
     if not found:
         raise MissingInputError(
-            f"A file of the {resource.title} is not in the folder.",
-            where=source,
+            "A file of a resource is not in the folder.",
+            where=f"{resource.title}: {source}",
             wanted=target.name,
             remedy="run `musenc prefetch` on a machine with a network and give its folder "
             "(MUSENC_RESOURCES) to --from",
@@ -185,8 +186,8 @@ def _copy(target: Path, resource: Resource, source: Path) -> None:
                 shutil.copyfile(candidate, temporary)
             return
     raise BadDataError(
-        f"A file of the {resource.title} has the wrong content.",
-        where=found[0],
+        "A file of a resource has the wrong content.",
+        where=f"{resource.title}: {found[0]}",
         found=f"SHA-256 {sha256_of_file(found[0])}",
         wanted=f"SHA-256 {wanted}",
         remedy="fetch the file again",
@@ -227,8 +228,8 @@ def _download(resource: Resource) -> None:
 
 def _no_download(title: str, name: str, error: Exception) -> MissingInputError:
     return MissingInputError(
-        f"The {title} cannot be downloaded.",
-        where=name,
+        "A resource cannot be downloaded.",
+        where=f"{title}: {name}",
         found=f"{type(error).__name__}: {error}",
         remedy="run `musenc prefetch` on a machine with a network and copy its folder "
         "(MUSENC_RESOURCES), or `musenc prefetch --from FOLDER`",

@@ -67,8 +67,8 @@ def guarded(work: Callable[[], int]) -> int:
             remove_unowned()
             return work()
     except MusencError as error:
-        tell(f"\nerror: {error}", file=sys.stderr)
-        log_to_file_alone(f"error: {error}")
+        tell(f"\nerror: {error.told}", file=sys.stderr)
+        log_to_file_alone(f"error: {error.told}")
         LOGGER.debug("traceback", exc_info=True)
         return error.exit_code
     except KeyboardInterrupt:
@@ -76,7 +76,7 @@ def guarded(work: Callable[[], int]) -> int:
         return exit_code(signal.SIGINT)
     except MemoryError as error:
         again = out_of_memory(str(error))
-        tell(f"\nerror: {again}", file=sys.stderr)
+        tell(f"\nerror: {again.told}", file=sys.stderr)
         LOGGER.debug("traceback", exc_info=True)
         return again.exit_code
     except BrokenPipeError:

@@ -111,8 +111,8 @@ def kept_rows(
         possible = min((room // 2), room - before, room - after)
         fits = before + after <= room and possible >= 0
         raise BadDataError(
-            f"block {i} has too few samples for the delays and the crop",
-            where="lengths",
+            "A stimulus has too few samples for the delays and the crop.",
+            where=f"block {i}",
             found=f"{length} samples, of which delays of {shifts.min()} to {shifts.max()} samples "
             f"and a crop of {n_crop} samples at both ends leave {max(length - start - end, 0)}",
             wanted=f"at least {MIN_ROWS} rows",

@@ -211,8 +211,8 @@ def plan_joint(
             sides.append(delayed_kernel(gram, lengths, **options))
         except BadDataError as error:
             raise BadDataError(
-                f"{space}: {error.what}",
-                where=error.where,
+                error.what,
+                where=f"{space}, {error.where}",
                 found=error.found,
                 wanted=error.wanted,
                 remedy=error.remedy,

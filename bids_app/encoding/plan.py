@@ -163,7 +163,7 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
 
 def _check_gram(gram: NDArray[np.floating], lengths: Sequence[int]) -> None:
     if not lengths or min(lengths) < 1:
-        raise BadDataError("there is no stimulus", where="lengths", found=list(lengths))
+        raise BadDataError("There is no stimulus.", where="lengths", found=list(lengths))
     total = int(sum(lengths))
     check_shape("gram", gram, total, total)
     if not np.all(np.isfinite(gram)):
@@ -281,8 +281,8 @@ def _without_absent(
         inside.append((before, before + int(there[-1].sum())))
         if there[-1].sum() < MIN_ROWS:
             raise BadDataError(
-                f"block {i} has too few samples with a response",
-                where="present",
+                "A stimulus has too few samples with a response.",
+                where=f"block {i}",
                 found=f"{there[-1].sum()} of {stop - start} rows",
                 wanted=f"at least {MIN_ROWS}",
             )

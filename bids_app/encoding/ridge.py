@@ -395,8 +395,8 @@ class _StandardDeviation:
     def _needed_seed(self, what: str) -> int:
         if self._seed is None:
             raise UsageError(
-                f"the null of {what} is drawn and needs a seed",
-                where="seed",
+                "A null that is drawn needs a seed.",
+                where=what,
                 wanted="a whole number",
                 remedy='give one, or null="none"',
             )

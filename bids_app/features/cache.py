@@ -118,8 +118,8 @@ class FeatureGrams:
         """
         if not 1 <= layer <= len(self.layer_names):
             raise UsageError(
-                f"The feature space {self.features} has no such layer.",
-                where="layer",
+                "The feature space has no such layer.",
+                where=self.features,
                 found=layer,
                 wanted=f"1 to {len(self.layer_names)}",
             )

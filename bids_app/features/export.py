@@ -113,7 +113,7 @@ def export_features(
     for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
         if value not in choices:
             raise UsageError(
-                f"Unknown {name}.", where=name, found=value, wanted=" or ".join(choices)
+                "An option has no such value.", where=name, found=value, wanted=" or ".join(choices)
             )
     output_dir = Path(output_dir)
     try:

@@ -120,7 +120,7 @@ def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
         listed = [t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(told)]
         if sorted(listed) != sorted(names):
             raise BadDataError(
-                f"The attribute `{_ORDER}` does not name the arrays of the file.",
+                "The attribute `layers` does not name the arrays of the file.",
                 where=file,
                 found=", ".join(listed),
                 wanted=f"each of {', '.join(names)} once, in order of depth",

@@ -265,8 +265,8 @@ class Space:
         """Raise UsageError where weights are needed and not given."""
         if self.network is not None and weights is None:
             raise UsageError(
-                f"{self.network.name} needs weights.",
-                where="weights",
+                "A network needs weights.",
+                where=self.network.name,
                 remedy="give the weights file, or random:SEED for an untrained network",
             )
 

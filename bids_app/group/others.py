@@ -59,7 +59,7 @@ def shared_training_scale(n_participants: int) -> float:
     """
     if n_participants < MIN_OTHERS:
         raise UsageError(
-            "weights of the others need more participants",
+            "Weights of the others need more participants.",
             where="n_participants",
             found=n_participants,
             wanted=f"at least {MIN_OTHERS}",

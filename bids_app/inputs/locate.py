@@ -99,7 +99,8 @@ def parse_derivatives(derivatives: Iterable[str]) -> dict[str, Path]:
     for name, path in map(_split_name, derivatives):
         if name in named:
             raise UsageError(
-                f"The name {name!r} is given twice in --derivatives.",
+                "A name is given twice in --derivatives.",
+                where=name,
                 found=f"{named[name]} and {path}",
                 remedy="write NAME=PATH with different names",
             )

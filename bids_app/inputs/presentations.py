@@ -53,7 +53,7 @@ class StimulusSet:
             raise MissingInputError(
                 "The audio file of a stimulus cannot be read."
                 if len(missing) == 1
-                else f"The audio files of {len(missing)} stimuli cannot be read.",
+                else "The audio files of several stimuli cannot be read.",
                 where="; ".join(where[path] for path in missing),
                 found="; ".join(missing.values()),
                 wanted="audio files (wav, flac, ogg, mp3)",
@@ -90,8 +90,8 @@ class StimulusSet:
         other = self._by_label.get(stimulus.label)
         if other is not None:
             raise InvalidInputError(
-                f"Two different audio files have the same label, {stimulus.label!r}.",
-                where=where,
+                "Two different audio files have the same label.",
+                where=f"{stimulus.label!r}, {where}",
                 found=f"{other.path} and {path}",
                 wanted="file names that differ in letters or digits",
                 remedy="rename one of them",
@@ -111,9 +111,9 @@ def _sound(path: Path, where: str) -> Sound:
         return examine_sound(path)
     except BadDataError as error:
         raise InvalidInputError(
-            "The file of a stimulus is not audio that can be used: " + error.what,
+            "The file of a stimulus is not audio that can be used.",
             where=f"{error.where} ({where})",
-            found=error.found,
+            found=f"{error.what} {error.found or ''}".strip(),
             wanted=error.wanted or "wav, flac, ogg or mp3",
             remedy=error.remedy,
         ) from error

@@ -60,9 +60,10 @@ def check_participants(located: Located, selection: Selection) -> None:
     unknown = [label for label in selection.participants if label not in there]
     if unknown and len(unknown) == len(selection.participants):
         raise NothingSelectedError(
-            "Participant not found: " + ", ".join(unknown) + ".",
+            "No participant of those asked for is there.",
             where=", ".join(str(path) for _, path in located.derivatives),
-            found="participants " + ", ".join(there) if there else "no folder sub-*",
+            found=f"asked for {', '.join(unknown)}; there are "
+            + (", ".join(there) if there else "no folders sub-*"),
             wanted="labels of participants whose fMRIPrep outputs are there",
             remedy="correct --participant-label, or run fMRIPrep for them first",
         )
@@ -178,7 +179,7 @@ def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:
     surface = [name for name in spaces if name in N_VERTICES]
     also = f", or use what is there with --space {surface[0]}" if surface else ""
     raise MissingInputError(
-        f"There is no surface BOLD in {space}.",
+        "There is no surface BOLD in the space that was asked for.",
         where=folders,
         found=f"{len(runs)} runs in the spaces " + ", ".join(spaces),
         wanted=f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run",

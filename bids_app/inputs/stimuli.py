@@ -67,8 +67,8 @@ def _number(row: Mapping[str, str], column: str, where: str, default: float | No
         value = math.nan
     if not math.isfinite(value) or (column in ("duration", "offset") and value < 0):
         raise InvalidInputError(
-            f"The {column} of a stimulus is not a number of seconds.",
-            where=where,
+            "A time of a stimulus is not a number of seconds.",
+            where=f"{where}, {column}",
             found=repr(cell),
             wanted="seconds, such as 12.5" + (", not negative" if column != "onset" else ""),
             remedy="correct the table",
@@ -106,8 +106,8 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
     if missing:
         what = "no onset" if missing == ["onset"] else "no column " + ", ".join(missing)
         raise InvalidInputError(
-            f"The table of stimuli has {what}.",
-            where=path,
+            "The table of stimuli lacks a column.",
+            where=f"{path}: {what}",
             found=", ".join(columns) or "an empty file",
             wanted="tab-separated columns task, stim_file, onset "
             "(optional: participant_id, session, run, offset, duration)",
@@ -274,8 +274,8 @@ def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
     ]
     if not found:
         raise MissingInputError(
-            f"There is no audio file for the stim_id {stim_id!r}.",
-            where=where,
+            "There is no audio file for a stim_id.",
+            where=f"{where}, {stim_id!r}",
             found=f"no stim-{label}_audio.* in {folder}",
             wanted=f"{folder / f'stim-{label}_audio.wav'}",
             remedy="add the file, or " + HOW_TO_GIVE_STIMULI,

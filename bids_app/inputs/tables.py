@@ -372,8 +372,8 @@ def numbers_of(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:
     wrong = np.flatnonzero(~np.isfinite(numbers) & cells.notna().to_numpy())
     if wrong.size:
         raise InvalidInputError(
-            f"The column {column} holds what is no number.",
-            where=f"{source}, line {frame.index[wrong[0]] + 2}",
+            "A column holds what is no number.",
+            where=f"{source}, column {column}, line {frame.index[wrong[0]] + 2}",
             found=f"{cells.iloc[wrong[0]]!r}" + (f" and {wrong.size - 1} more" * (wrong.size > 1)),
             wanted="numbers, with a decimal point; n/a where there is none",
             remedy="correct the cells, or name other columns",

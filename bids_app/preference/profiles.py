@@ -176,8 +176,9 @@ def slope_weights(
     if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(centered):
         beside = "" if model == "linear" else " and its square"
         raise BadDataError(
-            f"The reference profile is a function of depth{beside}: no residual slope is left.",
+            "The reference profile is a function of depth: no residual slope is left.",
             where="reference",
+            found=f"a function of depth{beside}",
             remedy="Use another reference profile.",
         )
     return np.asarray(rest / (centered @ centered) @ averages)
@@ -421,11 +422,11 @@ def _check_vector(values: npt.ArrayLike, name: str, n_layers: int) -> FloatArray
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (n_layers,) or n_layers < 3:
         raise BadDataError(
-            f"{name} does not match the profiles' layers.",
+            "An array does not match the profiles' layers.",
             where=name,
             found=f"shape {values.shape} for {n_layers} layers",
             wanted="one value per layer, at least three layers",
         )
     if not np.isfinite(values).all():
-        raise BadDataError(f"{name} is not finite.", where=name)
+        raise BadDataError("An array holds values that are not finite.", where=name)
     return values

@@ -39,7 +39,7 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     if not found:
         reasons = "; ".join(left_out(files, "isc"))
         raise MissingInputError(
-            reasons or "No intersubject correlation was saved", where="stat-isc"
+            "No intersubject correlation was saved.", where="stat-isc", found=reasons or None
         )
     blocks: list[Block] = []
     for path in found:

@@ -81,7 +81,7 @@ def music_check_text(files: GroupFiles) -> Block:
     path = sidecar_of(files.map_path("L", "p", desc="music"))
     if not path.is_file():
         reasons = "; ".join(left_out(files, "music")) or "by an earlier version"
-        raise MissingInputError(f"Nothing was tested over music: {reasons}", where=path.name)
+        raise MissingInputError("Nothing was tested over music.", where=path.name, found=reasons)
     content = files.json(path)
     told = (content.get("RefitCheck") or {}).get("told", "not compared with refits")
     left = [f"sub-{who} ({why})" for who, why in (content.get("LeftOut") or {}).items()]

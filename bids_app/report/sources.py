@@ -268,7 +268,7 @@ class ParticipantFiles(Folder):
         found = self.tree.responses(self.participant, self.space)
         if not found:
             raise MissingInputError(
-                "No cleaned responses were saved", where=self.name(folder / "*_desc-clean_bold*")
+                "No cleaned responses were saved.", where=self.name(folder / "*_desc-clean_bold*")
             )
         order = [str(item["Stimulus"]) for item in self.sidecar["SamplingTimes"]]
         responses = [(self.json(sidecar_of(left)), self.both(left)) for left in found]

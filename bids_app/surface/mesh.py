@@ -291,7 +291,7 @@ def _templateflow_file(space: str, structure: str, suffix: str, extension: str) 
     present = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
     if len(present) != 1:
         raise MissingInputError(
-            f"The {suffix} surface of {space} is not in TemplateFlow's folder.",
+            "A surface is not in TemplateFlow's folder.",
             where=f"tpl-fsaverage_hemi-{hemi}_den-{density}_{suffix}{extension}",
             found=f"{len(present)} files with content",
             wanted="one",

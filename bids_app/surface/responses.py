@@ -156,14 +156,16 @@ def _design(
             continue
         if extra.ndim != 2 or len(extra) != n_times:
             raise BadDataError(
-                f"`{name}` and `bold` differ in length.",
+                "Arrays of a run differ in length.",
+                where=name,
                 found=f"{name} of shape {extra.shape}",
                 wanted=f"({n_times}, n)",
                 remedy="use the confounds of this run",
             )
         if not np.isfinite(extra).all():
             raise BadDataError(
-                f"`{name}` holds values that are not finite.",
+                "An array holds values that are not finite.",
+                where=name,
                 found=f"{int((~np.isfinite(extra)).sum())} such values",
             )
         centered = extra - extra.mean(axis=0)

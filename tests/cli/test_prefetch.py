@@ -176,7 +176,7 @@ def test_without_an_index_pip_says_what_is_missing(resources, monkeypatch):
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with pytest.raises(
-        MissingInputError, match=r"(?s)wheel of musicnn cannot be downloaded.*ERROR"
+        MissingInputError, match=r"(?s)A resource cannot be downloaded.*wheel of musicnn.*ERROR"
     ):
         prefetch(["musicnn"])
     assert not any(path.exists() for path in by_name("musicnn").files)

@@ -242,7 +242,7 @@ def _matrices_of_options() -> Iterator[Case]:
         options=("--stimuli", "{table}"),
         missing=(66, "not found"),
         gone=66,
-        content=(16, "The table of stimuli has no column"),
+        content=(16, "The table of stimuli lacks a column"),
         truncated=(0, "no stimulus is given for this task"),
         garbled=(16, "not UTF-8"),
         prose=unseparated,

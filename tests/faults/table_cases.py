@@ -81,7 +81,7 @@ def _shifted() -> Iterator[Case]:
 
 
 def _events() -> Iterator[Case]:
-    onset = "onset of a stimulus is not a number"
+    onset = "time of a stimulus is not a number"
     yield file_case("utf16", "events", recoded("utf-16"), 1, "not UTF-8")
     yield file_case(
         "latin1",
@@ -103,7 +103,7 @@ def _events() -> Iterator[Case]:
             "events",
             cell(1, "duration", value),
             1,
-            "duration of a stimulus is not a number",
+            "time of a stimulus is not a number",
             "line 2",
         )
     yield file_case(

@@ -338,7 +338,7 @@ ERRORS = [
     (raw_only, {}, 66, ["raw dataset without fMRIPrep outputs", "--derivatives PATH"]),
     (two_pipelines, {}, 16, ["several fMRIPrep output folders", "fmriprep-22, fmriprep-23"]),
     (simple, {"derivatives": ["x=/nowhere"]}, 66, ["--derivatives does not exist", "/nowhere"]),
-    (simple, {"participants": ["31", "32"]}, 18, ["not found: 31, 32", "participants 01, 02"]),
+    (simple, {"participants": ["31", "32"]}, 18, ["No participant of those asked for", "asked for 31, 32; there are 01, 02"]),
     (simple, {"tasks": ["c"]}, 18, ["options select no run", "tasks: a, b", "--task-id"]),
     (simple, {"exclude_runs": ["task-a", "task-b"]}, 18, ["options select no run"]),
     (simple, {"bids_filters": {"bold": {"echo": "*"}}}, 18, ["--bids-filter-file"]),
@@ -346,9 +346,9 @@ ERRORS = [
     (simple, {"exclude_runs": ["happy"]}, 2, ["--exclude-run names no entity", "happy"]),
     (simple, {"confounds": "lots"}, 2, ["Unknown confound strategy", "lots"]),
     (simple, {"confounds": "aroma"}, 65, ["No run can be used", "aroma_motion_* columns"]),
-    (no_surfaces, {}, 66, ["no surface BOLD in fsaverage5", "`--output-spaces fsaverage5`"]),
+    (no_surfaces, {}, 66, ["space-fsaverage5_bold", "`--output-spaces fsaverage5`"]),
     (no_surfaces, {}, 66, ["4 runs in the spaces T1w (volume), fsnative"]),
-    (fsaverage6_only, {}, 66, ["no surface BOLD in fsaverage5", "--space fsaverage6"]),
+    (fsaverage6_only, {}, 66, ["space-fsaverage5_bold", "--space fsaverage6"]),
     (no_events, {}, 66, ["no stimulus", "task a, task b", "stim_file", "--stimuli TABLE.tsv"]),
     (no_raw, {}, 66, ["no stimulus", "no raw dataset", "--derivatives raw=PATH"]),
     (events_without_stimuli, {}, 66, ["no stimulus", "no events.tsv names a stim_file"]),
@@ -401,11 +401,11 @@ def offset_behind_the_end(tree):
 
 FAULTS = [
     (no_onset, ["has no onset", "line 2", "never guessed"]),
-    (bad_onset, ["onset of a stimulus is not a number", "'soon'"]),
+    (bad_onset, ["time of a stimulus is not a number", "onset", "'soon'"]),
     (duration_in_milliseconds, ["another unit than seconds", "line 2", "in milliseconds"]),
     (outside, ["outside the dataset", "../../secret.wav", "--stimuli"]),
     (absolute, ["outside the dataset", "/etc/secret.wav"]),
-    (unknown_stim_id, ["no audio file for the stim_id", "stim-opera_audio"]),
+    (unknown_stim_id, ["no audio file for a stim_id", "stim-opera_audio"]),
     (bad_json, ["JSON sidecar cannot be read", "hemi-L"]),
     (list_json, ["does not hold an object"]),
     (film, ["clip.mp4", "audio"]),
@@ -621,7 +621,7 @@ def test_surfaces_called_time_gii_are_named(tree):
 
 
 TABLES = [
-    ("task\tstim_file", ["a\tp.wav"], 16, "has no onset", "never guessed"),
+    ("task\tstim_file", ["a\tp.wav"], 16, "no onset", "never guessed"),
     ("task\tonset", ["a\t3"], 16, "no column stim_file", "add the columns"),
     ("task\tstim_file\tonset", ["a\tp.wav\tn/a"], 16, "has no onset", "line 2"),
     ("task\tstim_file\tonset", ["a\tp.wav\t1\t2"], 16, "more cells", "4 cells"),

@@ -39,7 +39,7 @@ def test_music_too_short_is_refused_or_named(tree, tmp_path, capsys):
 def test_an_output_folder_inside_the_data_is_refused(tree, capsys):
     tree.simple()
     assert main([str(tree.root), str(tree.root / "out"), "participant", "--dry-run", *SHORT]) == 2
-    assert "lies inside the raw dataset" in capsys.readouterr().err
+    assert "lies inside a dataset" in capsys.readouterr().err
 
 
 def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):

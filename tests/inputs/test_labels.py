@@ -209,7 +209,7 @@ def test_labels_of_options(tree):
     told = " ".join(plan.warnings)
     for words in ("1.0 is taken for sub-01", "3 is taken for ses-03", "07 is taken for task-7"):
         assert words in told
-    with pytest.raises(MusencError, match=r"not found: 2(.|\n)*participants 01"):
+    with pytest.raises(MusencError, match=r"asked for 2; there are 01"):
         plan_study(tree.root, participants=("2",))
 
 

@@ -454,7 +454,7 @@ def test_surfaces_before_cifti_before_own_volume_before_template_volume(tree):
 def test_own_surfaces_without_registered_sphere_do_not_count(tree):
     volume(tree, "T1w")
     surfaces_of(tree, "01", registered=False)
-    with pytest.raises(MissingInputError, match="no surface BOLD in fsaverage5"):
+    with pytest.raises(MissingInputError, match="space-fsaverage5_bold"):
         plan_study(tree.root)
 
 

@@ -196,7 +196,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
             )
         if not np.isfinite(profile).all(axis=0).any():
             raise BadDataError(
-                f"The accuracy map of sub-{participant} has no value in all layers at any vertex.",
+                "An accuracy map has no value in all layers at any vertex.",
                 where=paths[0],
                 found="NaN",
                 wanted="finite values inside cortex",

@@ -105,7 +105,7 @@ def check_output_folder(config: Config, plan: StudyPlan) -> None:
         if not inside or (own / "derivatives") in output.parents:
             continue
         raise UsageError(
-            f"The output folder lies inside {what}.",
+            "The output folder lies inside a dataset.",
             where=output,
             found=f"{what}: {own}",
             wanted="a folder of its own, such as "

@@ -131,7 +131,8 @@ class RunFits:
         if not self.estimates:
             reasons = dict.fromkeys(f"{row['run']}: {row['reason']}" for row in self.table)
             raise BadDataError(
-                f"No run of the participant can be used for {analysis}.",
+                "No run of the participant can be used.",
+                where=analysis,
                 found="; ".join(reasons) or "no runs",
                 remedy="the participant is kept out of this analysis",
             )

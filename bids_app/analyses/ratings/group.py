@@ -252,7 +252,8 @@ def _notes(stored: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -> None:
     if len(kept) < 2:
         raise TooFewError(
-            f"Fewer than two participants have {what}.",
+            "Fewer than two participants can be compared.",
+            where=what,
             found="; ".join(f"sub-{p}: {why}" for p, why in left_out.items()) or "no participants",
         )
 

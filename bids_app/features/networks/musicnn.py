@@ -149,7 +149,7 @@ class Musicnn:
         starts = np.arange(0, len(spectrogram) - PATCH_FRAMES + 1, self._hop_frames)
         if not starts.size:
             raise BadDataError(
-                f"The audio is shorter than what {self.name} hears at once.",
+                "The audio is shorter than what the network hears at once.",
                 where="audio",
                 found=f"{len(audio) / SAMPLE_RATE:.2f} s",
                 wanted=f"at least {(PATCH_FRAMES - 1) * FRAME_SECONDS:.2f} s",

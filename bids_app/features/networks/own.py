@@ -298,9 +298,9 @@ class CheckedNetwork:
         self, what: str, found: str, wanted: str | None = None, remedy: str = _REMEDY
     ) -> BadDataError:
         return BadDataError(
-            f"This network breaks the contract: {what}.",
+            "A network breaks the contract.",
             where=self.where,
-            found=found,
+            found=f"{what}: {found}",
             wanted=wanted,
             remedy=remedy,
         )

@@ -101,7 +101,7 @@ def test_a_link_into_the_data_is_inside(tree):
     link = tree.root.parent / "out"
     (tree.root / "results").mkdir()
     link.symlink_to(tree.root / "results")
-    with pytest.raises(UsageError, match="lies inside the raw dataset"):
+    with pytest.raises(UsageError, match="lies inside a dataset"):
         check_output_folder(config_of(tree, link), plan_study(tree.root))
 
 
