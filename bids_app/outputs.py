@@ -137,6 +137,9 @@ STAT_DESCRIPTIONS = {
     "n": "participants with a result at the vertex",
     "prevalence": "least share of people who show it",
     "value": "value of a reference map",
+    "tsnr": "temporal signal-to-noise ratio of each run: mean over the standard deviation of what "
+    "slow drift does not explain, before confounds are removed and anything is smoothed",
+    "coverage": "1 where the run has a signal, 0 where it has none",
 }
 STAT_INTENTS = {"r": "CORREL", "isc": "CORREL", "p": "PVAL", "z": "ZSCORE", "t": "TTEST"}
 """Statistics that GIFTI has an intent for; q is no p, and has none."""

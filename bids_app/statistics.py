@@ -190,12 +190,12 @@ def pareto_tail_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> N
 
 
 def p_number(p: float) -> str:
-    """A p value in the format of papers: .012, .0004, < .0001, 1; ``n/a`` for NaN.
+    """A p value in the format of papers: .012, .001, .0004, < .0001, 1; ``n/a`` for NaN.
 
     Examples
     --------
-    >>> p_number(0.01234), p_number(0.000012), p_number(float("nan"))
-    ('.012', '< .0001', 'n/a')
+    >>> p_number(0.01234), p_number(1 / 1001), p_number(0.000012), p_number(float("nan"))
+    ('.012', '.001', '< .0001', 'n/a')
     """
     if not np.isfinite(p):
         return "n/a"
@@ -203,7 +203,7 @@ def p_number(p: float) -> str:
         return "< .0001"
     if p > 0.9995:
         return "1"
-    return f"{p:.{3 if p >= 0.001 else 4}f}"[1:]
+    return f"{p:.{3 if p >= 0.00095 else 4}f}"[1:]
 
 
 def p_told(p: float) -> str:

@@ -36,7 +36,7 @@ from bids_app.report.page import (
     picture,
 )
 from bids_app.report.sources import FloatArray, GroupFiles, column, to_float
-from bids_app.statistics import p_told
+from bids_app.statistics import p_number, p_told
 from bids_app.surface.mesh import SurfaceMesh
 
 
@@ -228,7 +228,7 @@ def _made_from(files: GroupFiles) -> str:
     return (
         f" It is component {told.get('Component')} of {len(told.get('Runs', ()))} resting runs of"
         f" these people, which correlates {number(told.get('CorrelationWithTemplate'))} (Spearman)"
-        f" with its template (spin p {number(told.get('SpinP'))}); component"
+        f" with its template (spin p {p_number(to_float(told.get('SpinP')))}); component"
         f" {told.get('RunnerUp')} comes next. Maps and gradient are not independent: noise of a"
         " person is in both."
     )

@@ -246,7 +246,8 @@ def _pair_tables(files: GroupFiles) -> list[Block]:
         if path.is_file():
             names, rows = files.cells(path)
             body = [[_cell(name, row[name]) for name in names] for row in rows]
-            blocks.append(Table(title, [name.replace("_", " ") for name in names], body))
+            told = [name.replace("_", " ") for name in names]
+            blocks.append(Table(title, told, body, numeric=range(1, len(names))))
     return blocks
 
 
@@ -298,6 +299,7 @@ def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
     def point(row: dict[str, str], space: str) -> str:
         return ", ".join(f"{to_float(row[f'{space}_{axis}']):.0f}" for axis in "xyz")
 
+    regions = ("peak_label", "main_label") if atlas else ()
     return Table(
         "Clusters of significant layer-averaged accuracy (over people, and over music where that"
         " was tested), largest first; t over people. Coordinates of the peak in mm."
@@ -305,8 +307,7 @@ def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
         [
             "",
             "side",
-            "peak region",
-            "main region",
+            *(("peak region", "main region") if atlas else ()),
             "area (mm2)",
             "vertices",
             "peak t",
@@ -317,8 +318,7 @@ def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
             [
                 row["cluster"],
                 row["hemisphere"],
-                row["peak_label"],
-                row["main_label"],
+                *(row[name] for name in regions),
                 number(to_float(row["area"]), 0),
                 row["n_vertices"],
                 number(to_float(row["peak_value"]), 2),
@@ -327,7 +327,7 @@ def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
             ]
             for row in rows[:_MAX_ROWS]
         ],
-        numeric=(4, 5, 6, 7, 8),
+        numeric=range(2 + len(regions), 7 + len(regions)),
     )
 
 

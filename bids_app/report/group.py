@@ -296,14 +296,18 @@ def participant_links(files: GroupFiles) -> list[Block]:
     return [Links("Pages of the participants", there)] if there else []
 
 
-def motion_and_lag(files: GroupFiles, participant: str) -> list[str]:
-    """Mean framewise displacement, and the lags of auditory cortex whose peak is clear."""
+def quality_of(files: GroupFiles, participant: str) -> list[str]:
+    """Mean framewise displacement, tSNR, and the lags of auditory cortex whose peak is clear."""
     one = ParticipantFiles(files.root, participant, model=files.model)
-    told = ["n/a", "n/a"]
+    told = ["n/a", "n/a", "n/a"]
     with suppress(MusencError):
         rows = one.table(one.own_table("timeseries.tsv", desc="design"))
         displacement = column(rows, "framewise_displacement")
         told[0] = number(float(np.nanmean(displacement)))
+    with suppress(MusencError):
+        ratios = column(one.runs, "tsnr")
+        if np.isfinite(ratios).any():
+            told[1] = number(float(np.nanmean(ratios)), 1)
     with suppress(MusencError):
         pairs = [(row.get(name, "").split(",")) for row in one.runs for name in ("lag_s", "lag_p")]
         clear = [
@@ -312,7 +316,7 @@ def motion_and_lag(files: GroupFiles, participant: str) -> list[str]:
             for lag, value in zip(lags, p, strict=False)
             if to_float(value) < CLEAR_PEAK
         ]
-        told[1] = ", ".join(clear) or "none"
+        told[2] = ", ".join(clear) or "none"
     return told
 
 
@@ -347,11 +351,11 @@ def participants_table(files: GroupFiles) -> list[Block]:
             else row.get(name) or "n/a"
             for name in shown
         ]
-        + motion_and_lag(files, row["participant_id"][4:])
+        + quality_of(files, row["participant_id"][4:])
         for row in rows
     ]
-    columns = [*shown.values(), "mean FD (mm)", "clear lags (s)"]
-    blocks: list[Block] = [Table("Participants", columns, body, numeric=(2, 3, 4, 6))]
+    columns = [*shown.values(), "mean FD (mm)", "tSNR", "clear lags (s)"]
+    blocks: list[Block] = [Table("Participants", columns, body, numeric=(2, 3, 4, 6, 7))]
     hashes = {row.get("settings_hash") for row in rows}
     if len(hashes) > 1:
         blocks.append(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.report.charts import BLUE, GRAY, ORANGE, layer_axis, new_figure, tidy
+from bids_app.statistics import p_told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +92,7 @@ def spin_figure(panels: Sequence[tuple[str, FloatArray, float, float]]) -> Figur
     for ax, (title, null, observed, p) in zip(axes, panels, strict=True):
         ax.hist(null[np.isfinite(null)], 40, color=GRAY, alpha=0.6)
         ax.axvline(observed, color=ORANGE, linewidth=2)
-        ax.set_title(f"{title}\nobserved {observed:.3f}, spin p = {p:.3g}", fontsize=11)
+        ax.set_title(f"{title}\nobserved {observed:.3f}, spin {p_told(p)}", fontsize=11)
         ax.set_xlabel("mean Fisher z over participants", fontsize=10)
         ax.set_ylabel("rotations", fontsize=10)
         tidy(ax)

@@ -154,7 +154,7 @@ def prevalence_blocks(files: GroupFiles) -> list[Block]:
                     row["n_shown"],
                     row["n"],
                     *(
-                        number(to_float(row[name]), 2)
+                        f"{to_float(row[name]):.2f}"
                         for name in ("prevalence", "prevalence_low", "prevalence_high")
                     ),
                 ]

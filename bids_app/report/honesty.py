@@ -191,7 +191,9 @@ def dropped_facts(files: ParticipantFiles, history: History) -> list[Block]:
             "Units that do not vary",
             f"{number(constant.sum())} over all layers; at most"
             f" {number(np.nanmax(constant))} in one layer (layer"
-            f" {int(np.nanargmax(constant)) + 1})",
+            f" {int(np.nanargmax(constant)) + 1})"
+            if constant.any()
+            else "none",
         ),
     ]
     return [Text("What did not enter the result:"), Facts(facts)]

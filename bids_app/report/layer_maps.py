@@ -101,7 +101,7 @@ def layers_table(files: ParticipantFiles) -> Block:
         ["layer", "name", "units", "mean r", "highest r", "p", "vertices with q < .05"],
         [
             [
-                row["layer"],
+                str(k + 1),
                 row["name"],
                 number(to_float(row["n_units"])),
                 number(to_float(row["mean_r"]), 4),

@@ -89,6 +89,11 @@ class Picture:
     files: Sequence[tuple[str, str]] = ()
 
     @property
+    def tall(self) -> bool:
+        """Whether it takes most of a printed page."""
+        return self.height > 0.85 * self.width
+
+    @property
     def uri(self) -> str:
         """The picture as a data address."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()

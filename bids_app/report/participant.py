@@ -73,7 +73,8 @@ def summary_section(files: ParticipantFiles, history: History) -> Section:
 def summary_facts(files: ParticipantFiles) -> Block:
     """The result in a few lines."""
     settings, layers = files.settings, files.layers
-    widest = layers[int(np.nanargmax(column(layers, "share_q05")))]
+    position = int(np.nanargmax(column(layers, "share_q05")))
+    widest = layers[position]
     return Facts(
         [
             ("Held-out stimuli", ", ".join(settings["HeldOutStimuli"])),
@@ -82,7 +83,7 @@ def summary_facts(files: ParticipantFiles) -> Block:
             (
                 "Largest significant share",
                 f"{percent(to_float(widest['share_q05']))} of vertices with q < .05 in layer"
-                f" {widest['layer']} ({widest['name']})",
+                f" {position + 1} ({widest['name']})",
             ),
             ("Cortex", files.cortex),
             ("Vertices without a result", number(settings["DegenerateVertices"])),
@@ -107,7 +108,7 @@ def strongest_vertex(files: ParticipantFiles) -> str:
     return (
         f"{p_told(corrected)} (corrected over {len(p)} layers and"
         f" {int(np.isfinite(p).any(axis=0).sum())} vertices, Bonferroni):"
-        f" r = {number(files.accuracy[layer, vertex])} in layer {files.layers[layer]['layer']}"
+        f" r = {number(files.accuracy[layer, vertex])} in layer {layer + 1}"
         f" ({files.layer_names[layer]})"
     )
 

@@ -72,9 +72,12 @@ def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
 def runs_table(files: ParticipantFiles) -> Block:
     """Which runs took part."""
     rows = files.table(files.tree.rating_runs(files.participant))
-    names = ("run", "used", "n_volumes", "degrees_of_freedom", "reason")
-    body = [["" if row[name] == "n/a" else row[name] for name in names] for row in rows]
-    return Table("Runs with ratings", [name.replace("_", " ") for name in names], body)
+    shown = {"used": "used", "n_volumes": "volumes", "degrees_of_freedom": "degrees of freedom"}
+    if any(row["reason"] not in ("", "n/a") for row in rows):
+        shown["reason"] = "reason"
+    words = {"n/a": "", "True": "yes", "False": "no"}
+    body = [[row["run"], *(words.get(row[name], row[name]) for name in shown)] for row in rows]
+    return Table("Runs with ratings", ["run", *shown.values()], body, numeric=(2, 3))
 
 
 def profiles(files: ParticipantFiles) -> Block:

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 
 from bids_app.errors import BadDataError, MusencError
+from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.charts import carpet_figure, series_figure
 from bids_app.report.page import (
     Block,
     Missing,
     Section,
     Table,
+    Text,
     Verbatim,
     number,
     picture,
     picture_from_file,
 )
-from bids_app.report.sources import FloatArray, ParticipantFiles, column
+from bids_app.report.sources import FloatArray, ParticipantFiles, column, to_float
 
 
 def response_sections(files: ParticipantFiles) -> list[Section]:
@@ -88,6 +90,8 @@ def responses_section(files: ParticipantFiles) -> Section:
     """Confounds, degrees of freedom, motion, and the cleaned responses."""
     section = Section("responses", "Responses")
     section.add("confounds and degrees of freedom", lambda: confounds_blocks(files))
+    section.add("temporal signal-to-noise ratio", lambda: tsnr_picture(files))
+    section.add("coverage", lambda: coverage_block(files))
     section.add("motion", lambda: motion_picture(files))
     section.add("carpet of the cleaned responses", lambda: carpet_picture(files))
     return section
@@ -113,6 +117,63 @@ def confounds_blocks(files: ParticipantFiles) -> list[Block]:
         f"{row['run']}\n  {row.get('confounds', 'n/a').replace(',', ', ')}" for row in files.runs
     )
     return [table, Verbatim("Names of the confound regressors", names)]
+
+
+HIGHEST_TSNR = 100.0
+"""End of the scale of every such map: those of participants and studies compare."""
+
+
+def tsnr_picture(files: ParticipantFiles) -> Block:
+    """Mean over standard deviation of the responses before they were cleaned."""
+    left = files.quality_map("tsnr")
+    values = files.both(left)
+    known = np.isfinite(values)
+    if not known.any():
+        return Text(
+            "There is no temporal signal-to-noise ratio: the mean was taken out of the series"
+            " before they came here."
+        )
+    counts = known.sum(axis=0)
+    mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
+    mean[counts == 0] = np.nan
+    scale = ColorScale("temporal signal-to-noise ratio", 0.0, HIGHEST_TSNR, "viridis").reaching(
+        mean
+    )
+    medians = ", ".join(
+        f"{row['run']} {number(to_float(row.get('tsnr')), 1)}" for row in files.runs
+    )
+    return picture(
+        surface_figure(mean, scale, mesh=files.mesh),
+        alt="Temporal signal-to-noise ratio on the inflated cortex, lateral and medial views of"
+        f" both hemispheres; median {np.nanmedian(mean):.1f}",
+        caption="Temporal signal-to-noise ratio: mean of the preprocessed series over the standard"
+        " deviation of what slow drift does not explain, before confounds are removed and anything"
+        " is smoothed. Mean over runs; median over vertices of each run:"
+        f" {medians}. Gray: outside the cortex mask, or without a signal.",
+        source=files.both_names(left),
+    )
+
+
+def coverage_block(files: ParticipantFiles) -> Block:
+    """Where runs have a signal; drawn only where some have none."""
+    left = files.quality_map("coverage")
+    runs = files.both(left)
+    inside = np.isfinite(runs).all(axis=0)
+    count = np.where(inside, np.nan_to_num(runs).sum(axis=0), np.nan)
+    n_runs, n_inside = len(runs), int(inside.sum())
+    fewer = int((count[inside] < n_runs).sum())
+    every = f"all {n_runs} runs" if n_runs > 1 else "the run"
+    if fewer == 0:
+        return Text(f"Coverage: each of the {n_inside} vertices has a signal in {every}.")
+    scale = ColorScale("runs with a signal", 0.0, float(n_runs), "viridis", whole=True)
+    return picture(
+        surface_figure(count, scale, mesh=files.mesh),
+        alt="Number of runs with a signal on the inflated cortex, lateral and medial views of both"
+        f" hemispheres; {fewer} vertices lack one somewhere",
+        caption=f"Coverage: {fewer} of {n_inside} vertices have no signal in some run, so they"
+        f" have no result; the others have one in {every}. Gray: outside the cortex mask.",
+        source=files.both_names(left),
+    )
 
 
 def motion_picture(files: ParticipantFiles) -> Block:

@@ -280,6 +280,10 @@ class ParticipantFiles(Folder):
         stem = join_entities({"sub": self.participant, **entities})
         return self.tree.participant_dir(self.participant) / f"{stem}_{suffix}"
 
+    def quality_map(self, stat: str) -> Path:
+        """Left hemisphere of a map of how good the series were, one array per run."""
+        return self.tree.participant_map(self.participant, "L", self.space, stat=stat)
+
     def figure_file(self, stimulus: str) -> Path:
         """Where a drawing of a stimulus is looked for."""
         return stimulus_figure_path(self.root, self.participant, stimulus)

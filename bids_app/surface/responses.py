@@ -105,6 +105,60 @@ def clean_responses(
     return CleanedResponses(values, degenerate, rank, n_kept - rank)
 
 
+def temporal_snr(
+    bold: NDArray[np.floating],
+    drift: NDArray[np.float64] | None,
+    *,
+    n_dummy: int = 0,
+    block: int = 4096,
+) -> NDArray[np.float64]:
+    """Mean of every vertex over the standard deviation of what slow drift does not explain.
+
+    Parameters
+    ----------
+    bold : array of shape (n_times, n_vertices)
+        As it was preprocessed, with its mean.
+    drift : array of shape (n_times, n_basis) or None
+        High-pass basis without constant.
+    n_dummy : int
+        Volumes at the start that take no part.
+    block : int
+        Vertices worked on at a time; does not change the result.
+
+    Returns
+    -------
+    array of shape (n_vertices,)
+        No unit; NaN where a vertex is constant or not finite.
+
+    Raises
+    ------
+    BadDataError
+        If lengths differ, or the drift is not finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> drift = np.linspace(-1, 1, 400)[:, np.newaxis]
+    >>> bold = 1000 + 500 * drift + 20 * rng.standard_normal((400, 2))
+    >>> temporal_snr(bold, drift).round(-1).tolist()
+    [50.0, 50.0]
+    """
+    n_times, n_vertices = bold.shape
+    left = _orthonormal(n_times, None, drift, n_dummy)
+    found = np.full(n_vertices, np.nan)
+    for start in range(0, n_vertices, block):
+        part = slice(start, min(start + block, n_vertices))
+        data = np.asarray(bold[n_dummy:, part], dtype=np.float64)
+        usable = np.isfinite(data).all(axis=0)
+        data[:, ~usable] = 0.0
+        spread = (data - left @ (left.T @ data)).std(axis=0)
+        # What is left of a series inside the drift is rounding error, not noise.
+        usable &= spread > 1e-6 * np.abs(data).max(axis=0)
+        ratio = data.mean(axis=0) / np.where(usable, spread, 1.0)
+        found[part] = np.where(usable, ratio, np.nan)
+    return found
+
+
 def residual_matrix(
     confounds: NDArray[np.float64], drift: NDArray[np.float64], *, n_dummy: int = 0
 ) -> NDArray[np.float64]:

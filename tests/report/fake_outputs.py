@@ -25,6 +25,8 @@ from bids_app.surface.mesh import load_mesh
 
 STIMULI = ("happy", "sadsh", "sadln")
 NULL_SD = 0.04
+TSNR = (50.0, 60.0, 130.0)
+"""Of the runs, at every vertex."""
 
 
 def truth(n_layers: int) -> dict[str, np.ndarray]:
@@ -133,12 +135,16 @@ def make_participant(
             "design_rank": 17,
             "degrees_of_freedom": n_times - 4,
             "n_degenerate_vertices": int(planted["wall"].sum()),
+            "tsnr": ratio,
             "warnings": warning,
         }
-        for stimulus in STIMULI
+        for stimulus, ratio in zip(STIMULI, TSNR, strict=True)
     ]
+    quality = np.where(planted["wall"], np.nan, np.ones((len(STIMULI), 1))).astype(np.float32)
+    tsnr = quality * np.array(TSNR, dtype=np.float32)[:, np.newaxis]
     tree, own = OutputTree(root), record(root, label, names)
-    shared = write_responses(tree, own, Prepared(blocks, summary))
+    prepared = Prepared(blocks, summary, tsnr=tsnr, coverage=quality)
+    shared = write_responses(tree, own, prepared)
     write_participant(tree, own, fits, preference, blocks, shared=shared)
     return fits
 

@@ -460,5 +460,5 @@ def test_the_page_says_which_call_wrote_it_and_leads_to_the_participants(own_fol
     assert "sub-01.html" in page.links
     assert "sub-02.html" not in page.links
     first, second = page.table("Participants")[1:3]
-    assert first[-2:] == ["0.200", "4.50, 5.25"]
-    assert second[-2:] == ["n/a", "n/a"]
+    assert first[-3:] == ["0.200", "80", "4.50, 5.25"]  # tSNR of 50, 60 and 130
+    assert second[-3:] == ["n/a", "n/a", "n/a"]

@@ -9,15 +9,21 @@ from page_parser import read_page
 from bids_app.analyses.page import write_participant_report
 from bids_app.errors import BadDataError
 from bids_app.files import write_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, hemispheres_of
 from bids_app.report import stimulus_figure_path
 from bids_app.report.charts import carpet_figure, new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
-from bids_app.report.page import Missing, Table, Verdict
+from bids_app.report.page import Missing, Table, Text, Verdict
 from bids_app.report.participant import summary_facts, summary_section, warning_blocks
-from bids_app.report.responses import motion_during, motion_picture, stimuli_section
+from bids_app.report.responses import (
+    coverage_block,
+    motion_during,
+    motion_picture,
+    stimuli_section,
+    tsnr_picture,
+)
 from bids_app.report.sources import ParticipantFiles
 from bids_app.statistics import benjamini_hochberg, p_number, p_told
 from bids_app.status import Status, StatusRow
@@ -48,8 +54,8 @@ def accuracy(folder, stat="r"):
 
 def test_every_part_is_there(participant_page):
     assert participant_page.headings == ["Music encoding: sub-01", "Contents", *PARTS]
-    # carpet, 2 accuracy, 4 preference, profile, predicted, null, penalties, reliability
-    assert len(participant_page.pictures) == 12
+    # tSNR, carpet, 2 accuracy, 4 preference, profile, predicted, null, penalties, reliability
+    assert len(participant_page.pictures) == 13
     assert all(len(shown["alt"]) > 20 for shown in participant_page.pictures)
 
 
@@ -316,6 +322,38 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     assert [block.kind for block in blocks] == ["table", "picture", "missing"]
     assert "of sadsh, sadln" in blocks[2].what
     assert not blocks[1].essential
+
+
+def test_tsnr_is_the_mean_over_runs_with_medians_as_in_the_table(participant_page, folder):
+    (picture,) = [p for p in participant_page.pictures if p["alt"].startswith("Temporal signal")]
+    assert picture["alt"].endswith("median 80.0")
+    files = ParticipantFiles(folder, "01")
+    assert "task-happy 50, task-sadsh 60, task-sadln 130." in tsnr_picture(files).caption
+    stem = folder / "sub-01" / "figures" / "sub-01_desc-temporalSignalToNoiseRatio_figure"
+    assert stem.with_suffix(".svg").is_file()
+
+
+def test_coverage_is_drawn_where_a_run_has_no_signal(own_folder):
+    files = ParticipantFiles(own_folder, "01")
+    n_inside = int(np.isfinite(files.both(files.quality_map("coverage"))[0]).sum())
+    told = f"Coverage: each of the {n_inside} vertices has a signal in all 3 runs."
+    assert coverage_block(files) == Text(told)
+    left = files.quality_map("coverage")
+    runs = read_gifti(left)
+    vertices = np.flatnonzero(np.isfinite(runs[0]))[:7]
+    runs[1, vertices] = 0.0
+    write_gifti(left, runs, hemi="L", names=list("abc"))
+    block = coverage_block(files)
+    assert block.alt.endswith("; 7 vertices lack one somewhere")
+    assert f"Coverage: 7 of {n_inside} vertices have no signal in some run" in block.caption
+
+
+def test_series_without_a_mean_have_no_tsnr(own_folder):
+    files = ParticipantFiles(own_folder, "01")
+    nothing = np.full((3, 10242), np.nan, dtype=np.float32)
+    for hemi, path in zip("LR", hemispheres_of(files.quality_map("tsnr")), strict=True):
+        write_gifti(path, nothing, hemi=hemi, names=list("abc"))
+    assert "the mean was taken out of the series" in tsnr_picture(files).text
 
 
 def test_predicted_and_measured_courses_are_shown(participant_page, folder):

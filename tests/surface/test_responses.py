@@ -5,7 +5,7 @@ import pytest
 from nilearn.signal import clean
 
 from bids_app.errors import BadDataError
-from bids_app.surface.responses import clean_responses, residual_matrix
+from bids_app.surface.responses import clean_responses, residual_matrix, temporal_snr
 
 
 @pytest.fixture
@@ -99,3 +99,18 @@ def test_residual_matrix_is_what_cleaning_multiplies_by(run):
     np.testing.assert_allclose(matrix @ matrix, matrix, atol=1e-10)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
     assert np.trace(matrix) == pytest.approx(cleaned.degrees_of_freedom)
+
+
+def test_temporal_snr_equals_least_squares(run):
+    bold, _, drift = run
+    bold[:, 4] = 1000.0
+    bold[17, 5] = np.nan
+    bold[:, 6] = 1000 + 3 * drift[:, 0]
+    found = temporal_snr(bold, drift, n_dummy=10, block=7)
+    design = np.column_stack([np.ones(110), drift[10:]])
+    rest = bold[10:] - design @ np.linalg.lstsq(design, np.nan_to_num(bold[10:]), rcond=None)[0]
+    expected = bold[10:].mean(axis=0) / rest.std(axis=0)
+    expected[4:7] = np.nan  # constant, not finite, nothing but drift
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    raw = temporal_snr(bold[:, :4], None)
+    np.testing.assert_allclose(raw, bold[:, :4].mean(axis=0) / bold[:, :4].std(axis=0))

@@ -29,7 +29,12 @@ from bids_app.resources import SIGNAL_CORTEX
 from bids_app.surface.cortex import cortex_vertices
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
-from bids_app.surface.responses import CleanedResponses, clean_responses, residual_matrix
+from bids_app.surface.responses import (
+    CleanedResponses,
+    clean_responses,
+    residual_matrix,
+    temporal_snr,
+)
 from bids_app.surface.smooth import smooth_rows
 
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
@@ -40,6 +45,8 @@ MOTION_NAMES = {
     "std_dvars": ("std_dvars", "stdDVARS"),
 }
 """Columns of the design, and what fMRIPrep calls them, or once did."""
+MEAN_KEPT = 2.0
+"""Median of mean over standard deviation from which on a series still has its mean."""
 # Volumes, and vertices, worked on at a time; do not change the result.
 _ROWS, _COLUMNS = 32, 4096
 
@@ -211,7 +218,7 @@ def percent_change(data: RunData) -> tuple[NDArray[np.float32], bool]:
     values = data.bold[data.run.n_dummy :]
     mean, sd = _moments(values)
     alive = np.isfinite(mean) & (sd > 0)
-    percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > 2.0)
+    percent = bool(alive.any() and np.median(mean[alive] / sd[alive]) > MEAN_KEPT)
     scale = np.ones(len(mean), dtype=np.float32)
     if percent:
         usable = alive & (mean > sd)
@@ -223,6 +230,20 @@ def percent_change(data: RunData) -> tuple[NDArray[np.float32], bool]:
             alive &= np.isfinite(values[start : start + _ROWS]).all(axis=0)
         _smooth(values, data, alive)
     return values, percent
+
+
+def signal_to_noise(data: RunData) -> NDArray[np.float64] | None:
+    """Temporal signal-to-noise ratio of a run as it was read, (n_vertices,).
+
+    None where the mean was taken out of the series before.
+    """
+    rows = data.present
+    if data.run.censored:
+        found = temporal_snr(data.bold[rows], data.drift[rows])
+    else:
+        found = temporal_snr(data.bold, data.drift, n_dummy=data.run.n_dummy)
+    known = np.isfinite(found)
+    return found if known.any() and np.median(found[known]) > MEAN_KEPT else None
 
 
 def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -262,6 +283,9 @@ class Prepared:
         One row per volume: run, volume, framewise_displacement, confounds; None where unknown.
     events : dict from label of a run to list of dict
         When its music was taken to play, as the ``events.tsv`` of BIDS has it.
+    tsnr, coverage : arrays of shape (n_runs, n_vertices), float32
+        Temporal signal-to-noise ratio, NaN where a run has none; 1 where a run has a signal, 0
+        where it has none, NaN outside the cortex mask.
     """
 
     blocks: list[Block] = field(default_factory=list)
@@ -269,6 +293,8 @@ class Prepared:
     lags: list[dict[str, Any]] = field(default_factory=list)
     design: list[dict[str, Any]] = field(default_factory=list)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    tsnr: NDArray[np.float32] | None = None
+    coverage: NDArray[np.float32] | None = None
 
 
 def prepare_responses(
@@ -292,9 +318,13 @@ def prepare_responses(
     prepared = Prepared()
     mesh = load_mesh(cleaning.space)
     auditory = auditory_vertices(mesh)
-    for run in runs:
+    tsnr, coverage = np.full((2, len(runs), mesh.n_vertices), np.nan, dtype=np.float32)
+    for k, run in enumerate(runs):
         data = read_run(run, cleaning, mesh)
+        ratio = signal_to_noise(data)  # cleaning takes the place of the series
         cleaned = clean(data)
+        tsnr[k] = np.nan if ratio is None else ratio
+        coverage[k, data.inside] = ~cleaned.degenerate[data.inside]
         noticed = _without_signal(run, cleaned.degenerate, data.inside)
         if cleaning.cortex_mask == SIGNAL_CORTEX:
             noticed += _with_signal_everywhere(cleaned.degenerate)
@@ -324,9 +354,11 @@ def prepare_responses(
                 "smoothing_mm": cleaning.smoothing,
                 "n_outside_cortex": int((~data.inside).sum()),
                 "n_degenerate_vertices": int((cleaned.degenerate & data.inside).sum()),
+                "tsnr": None if ratio is None else float(np.nanmedian(ratio)),
                 **_summary_row(run, blocks, data.confounds, cleaned, checks, noticed),
             }
         )
+    prepared.tsnr, prepared.coverage = tsnr, coverage
     return prepared
 
 

@@ -83,7 +83,7 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
         f.name: record.settings[f.name] for f in fields(Cleaning) if f.name in record.settings
     }
     writer = ParticipantWriter(tree, record)
-    parts = [Part()]
+    parts = [Part(), _quality([row["run"] for row in prepared.summary])]
     blocks = prepared.blocks
     places = presentations([(b.run, b.stimulus) for b in blocks])
     for block, entities in zip(blocks, places, strict=True):
@@ -117,6 +117,11 @@ def _remove_others(tree: OutputTree, record: Record, written: Sequence[Path]) ->
         if path.name.split(".")[0].endswith("_desc-clean_bold") and path not in written:
             LOGGER.info("%s is of an earlier result and is removed", path)
             path.unlink(missing_ok=True)
+
+
+def _quality(runs: Sequence[str]) -> Part:
+    """Maps of how good the series were; runs are their data arrays."""
+    return Part("quality", names=list(runs))
 
 
 def _of_run(run: str) -> dict[str, str]:
@@ -232,6 +237,8 @@ RUNS_COLUMNS = {
     "degrees_of_freedom": "volumes kept minus rank",
     "n_outside_cortex": "vertices that the cortex mask leaves out",
     "n_degenerate_vertices": "vertices of the mask that are constant or not finite",
+    "tsnr": "temporal signal-to-noise ratio, median over vertices; n/a where the mean was taken "
+    "out of the series before",
     "lag_s": "seconds by which auditory cortex follows the loudness of each stimulus: about 5 "
     "where the onset is right",
     "lag_r": "correlation at that lag",
@@ -291,6 +298,7 @@ def _planned_responses(scope: Scope) -> list[Part]:
     places = presentations([(r.label, p.stimulus) for r in scope.music for p in r.presentations])
     return [
         Part(),
+        _quality([run.label for run in scope.music]),
         *(Part("presentation", e, [""] * n) for e, n in zip(places, n_rows, strict=True)),
         *(Part("run", _of_run(run.label)) for run in scope.music),
     ]
@@ -353,6 +361,8 @@ RESPONSES = ParticipantAnalysis(
     cost=_cost_of_responses,
     maps=(
         MapOutput("", "values", desc="clean", each="presentation", of_model=False, suffix="bold"),
+        MapOutput("tsnr", "tsnr", each="quality", of_model=False),
+        MapOutput("coverage", "coverage", each="quality", of_model=False),
     ),
     tables=(
         TableOutput("summary", "runs", RUNS_COLUMNS, value="summary", of_model=False),

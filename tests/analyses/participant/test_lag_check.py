@@ -16,7 +16,7 @@ from bids_app.config import Cleaning
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.surface.cortex import bundled_cortex
-from bids_app.surface.gifti import load_gifti
+from bids_app.surface.gifti import load_gifti, read_gifti
 from bids_app.surface.mesh import load_mesh
 
 CLEANING = Cleaning(confounds="none", smoothing=0.0)
@@ -70,11 +70,42 @@ def test_vertices_outside_the_cortex_mask_have_no_response(tmp_path):
     cleaning = replace(CLEANING, smoothing=6.0, cortex_mask=tuple(files))
     prepared = prepare_responses(plan.runs, cleaning, random_seed=1)
     (block,), (row,) = prepared.blocks, prepared.summary
+    masked = inside.copy()
     inside[:20] = 0  # constant in the data
     np.testing.assert_array_equal(np.isfinite(block.values).all(axis=0), inside == 1)
     np.testing.assert_array_equal(np.isfinite(block.values).any(axis=0), inside == 1)
     assert (row["n_outside_cortex"], row["n_degenerate_vertices"]) == (400, 20)
     assert "--cortex-mask" not in row["warnings"]
+    np.testing.assert_array_equal(np.isfinite(prepared.coverage[0]), masked == 1)
+    np.testing.assert_array_equal(prepared.coverage[0] == 1, inside == 1)
+
+
+def test_signal_to_noise_is_of_the_series_as_it_was_read(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), tr=10.0)
+    plan = plan_study(root, table=write_table(root, "song\tstimuli/song.wav\t20"), confounds="none")
+    run = plan.runs[0]
+    cleaning = replace(CLEANING, high_pass=0.0, smoothing=6.0)
+    prepared = prepare_responses([run], cleaning, random_seed=1)
+    series = np.hstack([read_gifti(path) for path in (run.bold_left, run.bold_right)])
+    shown = np.flatnonzero(prepared.coverage[0] == 1)
+    expected = series[:, shown].mean(axis=0) / series[:, shown].std(axis=0)
+    np.testing.assert_allclose(prepared.tsnr[0, shown], expected, rtol=1e-5)
+    assert prepared.summary[0]["tsnr"] == pytest.approx(np.median(expected), rel=1e-6)
+    for side, path in (("bold_left", run.bold_left), ("bold_right", run.bold_right)):
+        run = replace(run, **{side: _without_mean(path, tmp_path)})
+    prepared = prepare_responses([run], cleaning, random_seed=1)
+    assert prepared.summary[0]["tsnr"] is None
+    assert np.isnan(prepared.tsnr).all()
+
+
+def _without_mean(path, folder):
+    """The file with every vertex around zero."""
+    image = load_gifti(path)
+    mean = np.mean([array.data for array in image.darrays], axis=0)
+    for array in image.darrays:
+        array.data = array.data - mean
+    nib.save(image, folder / path.name)
+    return folder / path.name
 
 
 def test_a_medial_wall_with_a_signal_takes_no_part_by_default(tmp_path):
