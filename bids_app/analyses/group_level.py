@@ -24,7 +24,13 @@ from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.outputs import N_VERTICES, OutputTree, weights_label
 from bids_app.resources import choose_gradient, gradient_files
-from bids_app.surface.atlas import atlas_files, installed_networks, read_atlas, read_networks
+from bids_app.surface.atlas import (
+    atlas_files,
+    installed_networks,
+    installed_option,
+    read_atlas,
+    read_networks,
+)
 from bids_app.surface.mesh import load_mesh
 
 
@@ -77,7 +83,7 @@ class GroupPlan:
 def with_own_atlases(config: Config) -> Config:
     """The configuration, with the regions of parcellated series among the atlases.
 
-    Installed networks stand in where none are given.
+    The installed atlas and networks stand in where none are given.
     """
     tree = OutputTree(config.output_dir)
     given = {atlas_label(option) for option in config.statistics.atlases}
@@ -88,8 +94,9 @@ def with_own_atlases(config: Config) -> Config:
     ]
     atlases = (*config.statistics.atlases, *own)
     networks = config.statistics.networks
-    if not networks and any(tree.root.glob("sub-*/func/*_hemi-L_*den-10k_*statmap.func.gii")):
-        networks = installed_networks("fsaverage5")
+    if any(tree.root.glob("sub-*/func/*_hemi-L_*den-10k_*statmap.func.gii")):
+        networks = networks or installed_networks("fsaverage5")
+        atlases = atlases or installed_option("fsaverage5")
     statistics = replace(config.statistics, atlases=atlases, networks=networks)
     return replace(config, statistics=statistics)
 

@@ -22,6 +22,7 @@ from bids_app.inputs.estimate import Estimate, add_up, feature_memory
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree
 from bids_app.report import stimulus_figure_path
+from bids_app.report.stimuli import vector_file
 
 ANALYSES: tuple[ParticipantAnalysis, ...] = (
     RESPONSES,
@@ -108,7 +109,8 @@ class ParticipantLevel:
         found: list[Path] = []
         for analysis, own in self.done_for(scope):
             found += [*analysis.outputs(own), *analysis.closing(own)]
-        found += [stimulus_figure_path(tree.root, who, label) for label in scope.heard]
+        drawn = [stimulus_figure_path(tree.root, who, label) for label in scope.heard]
+        found += [path for one in drawn for path in (one, vector_file(one))]
         pages = [tree.explorer(model, who) for model in self.layers if scope.music]
         return list(dict.fromkeys([*found, *pages, tree.participant_report(who)]))
 

@@ -461,7 +461,7 @@ class Statistics:
         "--atlas [NAME=]LEFT,RIGHT",
         "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "
         "region and participant, beside those of atlases of earlier calls; the first names the "
-        "peaks of clusters",
+        "peaks of clusters (default: Desikan, once `musenc prefetch parcels` brought it)",
         changes=(),
     )
     networks: tuple[str, ...] = several(

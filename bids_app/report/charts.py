@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -138,6 +139,42 @@ def series_figure(series: Mapping[str, Mapping[str, FloatArray]], unit: str) -> 
         tidy(ax)
     axes[0].legend(fontsize=9, ncols=4, frameon=False)
     axes[-1].set_xlabel("volume", fontsize=11)
+    return figure
+
+
+def design_figure(runs: Mapping[str, FloatArray], names: Sequence[str]) -> Figure:
+    """Design matrices of linear models, a panel per run, columns scaled to their largest value.
+
+    Parameters
+    ----------
+    runs : mapping of run to (n_times, n_regressors) array
+        NaN where a run has no such column.
+    names : sequence of n_regressors str
+        Those of one kind that are numbered (``drift1``, ``drift2``) get one label.
+    """
+    kinds = [name.rstrip("0123456789") or name for name in names]
+    alike = [list(group) for _, group in groupby(range(len(names)), key=lambda k: kinds[k])]
+    labels = [names[g[0]] if len(g) == 1 else f"{len(g)} {kinds[g[0]]}s" for g in alike]
+    n_columns = min(3, len(runs))
+    n_rows = -(-len(runs) // n_columns)
+    figure = new_figure(9.5, 3.6 * n_rows + 0.6)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for ax in axes.flat[len(runs) :]:
+        ax.set_axis_off()
+    image = None
+    for ax, (run, matrix) in zip(axes.flat, runs.items(), strict=False):
+        scaled = matrix / np.maximum(np.nanmax(np.abs(matrix), axis=0, initial=0.0), 1e-12)
+        image = ax.imshow(scaled, aspect="auto", cmap="gray", vmin=-1, vmax=1, interpolation="none")
+        for group in alike[1:]:
+            ax.axvline(group[0] - 0.5, color=BLUE, linewidth=1)
+        middles = [(group[0] + group[-1]) / 2 for group in alike]
+        ax.set_xticks(middles, labels, rotation=60, ha="right", rotation_mode="anchor")
+        ax.tick_params(labelsize=9)
+        ax.set_title(run, fontsize=10, loc="left")
+        ax.set_ylabel("volume", fontsize=10)
+    if image is not None:
+        bar = figure.colorbar(image, ax=list(axes.ravel()), shrink=0.6, aspect=25, pad=0.01)
+        bar.set_label("regressor (share of its largest value)", fontsize=10)
     return figure
 
 

@@ -292,7 +292,8 @@ def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
     named = (
         f"Regions of {atlas}: that of the peak, and that with the largest share."
         if atlas
-        else "Regions are not named: give --atlas, or `musenc prefetch parcels` once."
+        else "Regions are not named and have no profiles: run `musenc prefetch parcels` once, or"
+        " give --atlas."
     )
     more = f" First {_MAX_ROWS} of {len(rows)}." if len(rows) > _MAX_ROWS else ""
 

@@ -28,6 +28,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PICTURE_BYTES = 600_000
 PRINT_DPI = 300
 """Of the files of figures, and of the images in those of vectors."""
+SCREEN_WIDTH = 1045
+"""Pixels of a picture from a file, at most: those of a figure that is drawn for the page."""
 
 
 @dataclass(frozen=True)
@@ -282,8 +284,10 @@ def figure_name(what: str) -> str:
     return first[:1].lower() + first[1:] + "".join(word[:1].upper() + word[1:] for word in others)
 
 
-def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
-    """Take a PNG file into the page.
+def picture_from_file(
+    path: Path, *, alt: str, caption: str, files: Sequence[tuple[str, str]] = ()
+) -> Picture:
+    """Take a PNG file into the page, no wider than `SCREEN_WIDTH`; `files` as of `Picture`.
 
     Raises
     ------
@@ -293,12 +297,14 @@ def picture_from_file(path: Path, *, alt: str, caption: str) -> Picture:
     png = Path(path).read_bytes()
     if not png.startswith(_PNG_SIGNATURE):
         raise ValueError(f"{path.name} is not a PNG file")
+    if _size_of(png)[0] > SCREEN_WIDTH:
+        png = _narrowed(png)
     if len(png) > _MAX_PICTURE_BYTES:
         png = _fewer_colors(png)
     if len(png) > _MAX_PICTURE_BYTES:
         raise ValueError(f"{path.name} has {len(png)} bytes, more than {_MAX_PICTURE_BYTES}")
     width, height = _size_of(png)
-    return Picture(png, alt, caption, width, height, path.name, essential=False)
+    return Picture(png, alt, caption, width, height, path.name, essential=False, files=files)
 
 
 def environment() -> Environment:
@@ -400,6 +406,15 @@ def _within_budget(sections: Sequence[Section]) -> list[Section]:
     return [
         replace(s, blocks=[shown.get(id(block), block) for block in s.blocks]) for s in sections
     ]
+
+
+def _narrowed(png: bytes) -> bytes:
+    """The picture at the width of a screen."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    height = round(image.height * SCREEN_WIDTH / image.width)
+    return _as_png(image.resize((SCREEN_WIDTH, height), reducing_gap=2.0), 6)
 
 
 def _fewer_colors(png: bytes) -> bytes:

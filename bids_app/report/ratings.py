@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
+
+import numpy as np
 
 from bids_app.emotion.windows import DELAYS
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, opacity_of, surface_figure
+from bids_app.report.charts import design_figure
 from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.page import Block, Section, Table, Text, number, picture
@@ -25,6 +29,8 @@ def participant_ratings(files: ParticipantFiles) -> list[Section]:
     for path in (maps, scores):
         if path.is_file():
             section.add("what was left out", partial(left_out, files, path))
+    if (path := _design_file(files)).is_file():
+        section.add("design matrix", partial(design_picture, files, path))
     for left in _t_maps(files):
         section.add("ratings and brain", partial(t_map, files, files.mesh, left))
     if files.tree.rating_runs(files.participant).is_file():
@@ -40,6 +46,31 @@ def left_out(files: ParticipantFiles, path: Path) -> list[Block]:
     reasons = told.get("LeftOut", {})
     not_done = [Text(f"Not done: {analysis}: {reason}") for analysis, reason in reasons.items()]
     return [*not_done, *(Text(f"About the ratings: {note}.") for note in told.get("Notes") or ())]
+
+
+def _design_file(files: ParticipantFiles) -> Path:
+    return files.own_table("timeseries.tsv", model=EMOTION_LABEL, desc="design")
+
+
+def design_picture(files: ParticipantFiles, path: Path) -> Block:
+    """What the responses were explained by, run by run."""
+    rows = files.table(path)
+    names = [name for name in rows[0] if name not in ("run", "volume")]
+    runs = {
+        run: np.column_stack([column([r for r in rows if r["run"] == run], n) for n in names])
+        for run in dict.fromkeys(row["run"] for row in rows)
+    }
+    effects = list(takewhile(lambda name: name != "music", names))
+    return picture(
+        design_figure(runs, names),
+        alt=f"Design matrix of {len(runs)} runs: {', '.join(effects)}, music, confounds, drift and"
+        " constant over volumes",
+        caption="Design of the model of ratings and brain, a column per regressor, volumes from top"
+        f" to bottom: changes of {' and '.join(effects)} as the blood shows them; music against"
+        " silence, confounds, drift and constant are of no interest. Every column is scaled to its"
+        " largest absolute value in the run.",
+        source=files.name(path),
+    )
 
 
 def _t_maps(files: ParticipantFiles) -> list[Path]:

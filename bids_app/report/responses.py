@@ -12,6 +12,7 @@ from bids_app.errors import BadDataError, MusencError
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.charts import carpet_figure, series_figure
 from bids_app.report.page import (
+    PRINT_DPI,
     Block,
     Missing,
     Section,
@@ -23,6 +24,7 @@ from bids_app.report.page import (
     picture_from_file,
 )
 from bids_app.report.sources import FloatArray, ParticipantFiles, column, to_float
+from bids_app.report.stimuli import vector_file
 
 
 def response_sections(files: ParticipantFiles) -> list[Section]:
@@ -55,8 +57,11 @@ def stimuli_section(files: ParticipantFiles) -> Section:
 
 def stimulus_picture(files: ParticipantFiles, stimulus: str) -> Block:
     """The drawing that was saved when the features were computed."""
+    path = files.figure_file(stimulus)
+    there = [(vector_file(path), "SVG"), (path, f"PNG, {PRINT_DPI} dpi")]
     return picture_from_file(
-        files.figure_file(stimulus),
+        path,
+        files=[(files.name(one), name) for one, name in there if one.is_file()],
         alt=f"Waveform, log-mel spectrogram and layer activations of {stimulus} over time",
         caption=f"{stimulus}: sound, log-mel spectrogram, and some layers over time. Every row of a"
         " layer is a unit or a component, as its title says, scaled to its own standard deviation.",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bids_app.errors import check_shape
 from bids_app.files import atomic_path
 from bids_app.report.charts import BLUE, new_figure, tidy
+from bids_app.report.page import as_svg, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def stimulus_figure(
     patch_times: FloatArray,
     layers: Sequence[tuple[str, FloatArray]],
 ) -> Path:
-    """Draw a stimulus and save it as PNG.
+    """Draw a stimulus and save it as PNG of `PRINT_DPI`, and as SVG beside it.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ def stimulus_figure(
         aspect="auto",
         origin="lower",
         cmap="magma",
+        interpolation="none",
         extent=(0, duration, 0.5, log_mel.shape[1] + 0.5),
     )
     axes[1].set_ylabel("mel band", fontsize=10)
@@ -88,15 +90,23 @@ def stimulus_figure(
             cmap="viridis",
             vmin=-2,
             vmax=2,
+            interpolation="none",
             extent=(*span, 0, 1),
         )
         ax.set_yticks([])
         ax.set_title(name, fontsize=10, loc="left", pad=2)
     axes[-1].set_xlim(0, duration)
     axes[-1].set_xlabel("seconds", fontsize=11)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=85, metadata={"Software": None})
+    drawn = picture(figure, alt=label, caption=label)
+    for target, content in ((vector_file(path), as_svg(figure)), (path, drawn.printed)):
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(content)
     return path
+
+
+def vector_file(picture: Path) -> Path:
+    """The SVG of the same figure."""
+    return picture.with_suffix(".svg")
 
 
 def _draw_wave(ax: Axes, audio: FloatArray, duration: float) -> None:

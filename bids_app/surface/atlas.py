@@ -102,12 +102,18 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
 
 def installed_atlas(space: str) -> Atlas | None:
     """The Desikan atlas of `musenc prefetch parcels`, which names places; None where it is not."""
+    found = [read_atlas(option, 2 * N_VERTICES[space]) for option in installed_option(space)]
+    return found[0] if found else None
+
+
+def installed_option(space: str) -> tuple[str, ...]:
+    """What means the Desikan atlas of `musenc prefetch parcels`; nothing where it is not."""
     if space not in DENSITIES:
-        return None
+        return ()
     paths = cortex_mask_paths("templateflow", space)
     if not all(path.is_file() and path.stat().st_size for path in paths):
-        return None
-    return read_atlas(f"Desikan={','.join(map(str, paths))}", 2 * N_VERTICES[space])
+        return ()
+    return (f"Desikan={','.join(map(str, paths))}",)
 
 
 def absolute_atlas(option: str) -> str:

@@ -17,6 +17,7 @@ from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
 from bids_app.report.page import Missing, Table, Text, Verdict
 from bids_app.report.participant import summary_facts, summary_section, warning_blocks
+from bids_app.report.ratings import design_picture
 from bids_app.report.responses import (
     coverage_block,
     motion_during,
@@ -322,6 +323,8 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     assert [block.kind for block in blocks] == ["table", "picture", "missing"]
     assert "of sadsh, sadln" in blocks[2].what
     assert not blocks[1].essential
+    name = "sub-01/figures/sub-01_stim-happy_desc-features_stimulus.png"
+    assert blocks[1].files == [(name, "PNG, 300 dpi")]
 
 
 def test_tsnr_is_the_mean_over_runs_with_medians_as_in_the_table(participant_page, folder):
@@ -354,6 +357,26 @@ def test_series_without_a_mean_have_no_tsnr(own_folder):
     for hemi, path in zip("LR", hemispheres_of(files.quality_map("tsnr")), strict=True):
         write_gifti(path, nothing, hemi=hemi, names=list("abc"))
     assert "the mean was taken out of the series" in tsnr_picture(files).text
+
+
+def test_the_design_matrix_has_a_panel_per_run_and_a_label_per_kind(own_folder):
+    files = ParticipantFiles(own_folder, "01")
+    path = files.own_table("timeseries.tsv", model="emotion", desc="design")
+    names = ["Tension", "music", "confound1", "confound2", "drift1", "drift2", "drift3", "constant"]
+    values = np.random.default_rng(3).standard_normal((9, len(names)))
+    design = pd.DataFrame(values, columns=names)
+    design.insert(0, "run", ["a"] * 5 + ["b"] * 4)
+    design.insert(1, "volume", [*range(5), *range(4)])
+    design.loc[5:, "drift3"] = np.nan  # the shorter run has one less
+    design.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    shown = design_picture(files, path)
+    assert shown.alt.startswith("Design matrix of 2 runs: Tension, music")
+    first, second = shown.figure.axes[:2]
+    labels = [tick.get_text() for tick in first.get_xticklabels()]
+    assert labels == ["Tension", "music", "2 confounds", "3 drifts", "constant"]
+    found = first.images[0].get_array()
+    np.testing.assert_allclose(found, values[:5] / np.abs(values[:5]).max(axis=0))
+    assert np.isnan(second.images[0].get_array().filled(np.nan)[:, 6]).all()
 
 
 def test_predicted_and_measured_courses_are_shown(participant_page, folder):

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from bids_app.errors import BadDataError
 from bids_app.report import stimulus_figure, stimulus_figure_path
 from bids_app.report.page import picture_from_file
+from bids_app.report.stimuli import vector_file
 
 
 def arrays(n_patches=40):
@@ -22,9 +24,13 @@ def test_drawing_can_go_into_a_page(tmp_path):
     path = stimulus_figure_path(tmp_path, "01", "happy song")
     assert path.name == "sub-01_stim-happysong_desc-features_stimulus.png"
     assert stimulus_figure(path, **arrays()) == path
-    shown = picture_from_file(path, alt="a", caption="b")
-    assert shown.width > 800
+    assert Image.open(path).width == 2850  # 9.5 inches of 300 dpi
+    vector = vector_file(path).read_text()
+    assert all(f">{words}<" in vector for words in ("happy", "conv1", "fc2", "seconds"))
+    shown = picture_from_file(path, alt="a", caption="b", files=[("x.svg", "SVG")])
+    assert shown.width == 1045
     assert len(shown.png) < 600_000
+    assert shown.files == [("x.svg", "SVG")]
 
 
 def test_a_short_sound_with_one_patch_can_be_drawn(tmp_path):

@@ -15,6 +15,7 @@ from bids_app.features.logmel import log_mel
 from bids_app.files import atomic_path, sha256_of_file, write_text
 from bids_app.outputs import safe_label
 from bids_app.report import stimulus_figure, stimulus_figure_path
+from bids_app.report.stimuli import vector_file
 
 SAMPLE_RATE = 16000
 LAYERS_SHOWN = (1, 2, 18, 23)
@@ -29,7 +30,7 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
     starts = np.cumsum([0, *(len(times) for times in grams.patch_times)])
     for index, (label, path) in enumerate(stimuli):
         target = drawn_stimulus(grams, label)
-        if _is_whole(target):
+        if all(map(_is_whole, _files_of(target))):
             continue
         audio = load_audio(path, SAMPLE_RATE)
         rows = slice(starts[index], starts[index + 1])
@@ -41,17 +42,17 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
             for layer in LAYERS_SHOWN
             if layer <= len(grams.layer_names)
         ]
-        with atomic_path(target) as temporary:
-            stimulus_figure(
-                temporary,
-                label=label,
-                audio=audio,
-                sample_rate=SAMPLE_RATE,
-                log_mel=log_mel(audio),
-                patch_times=grams.patch_times[index],
-                layers=layers,
-            )
-        write_text(_checksum_of(target), sha256_of_file(target))
+        stimulus_figure(
+            target,
+            label=label,
+            audio=audio,
+            sample_rate=SAMPLE_RATE,
+            log_mel=log_mel(audio),
+            patch_times=grams.patch_times[index],
+            layers=layers,
+        )
+        for path in _files_of(target):
+            write_text(_checksum_of(path), sha256_of_file(path))
 
 
 def copy_stimulus_figures(
@@ -60,13 +61,18 @@ def copy_stimulus_figures(
     """Put the pictures of the stimuli a participant heard where the page looks for them."""
     copied = []
     for label in stimuli:
-        source = drawn_stimulus(grams, label)
-        if _is_whole(source):
-            target = stimulus_figure_path(output_dir, participant, label)
-            with atomic_path(target) as temporary:
-                shutil.copyfile(source, temporary)
-            copied.append(target)
+        targets = _files_of(stimulus_figure_path(output_dir, participant, label))
+        for source, target in zip(_files_of(drawn_stimulus(grams, label)), targets, strict=True):
+            if _is_whole(source):
+                with atomic_path(target) as temporary:
+                    shutil.copyfile(source, temporary)
+                copied.append(target)
     return copied
+
+
+def _files_of(picture: Path) -> tuple[Path, Path]:
+    """The PNG and the SVG of a drawing."""
+    return picture, vector_file(picture)
 
 
 def drawn_stimulus(grams: FeatureGrams, label: str) -> Path:

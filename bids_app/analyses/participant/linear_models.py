@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ class LinearMaps:
         Settings of the model, for the sidecar.
     turned : sequence of TurnedEffect
         Of each contrast that the group level tests, and each piece; empty for conditions.
+    design : list of dict
+        One row per volume and run that took part: the columns of the design, in their units.
     """
 
     contrasts: Sequence[MapContrast]
@@ -85,6 +87,7 @@ class LinearMaps:
     table: list[dict[str, Any]]
     details: dict[str, Any]
     turned: Sequence[TurnedEffect] = ()
+    design: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from bids_app.analyses.participant.responses import RunData, percent_change, rea
 from bids_app.analyses.ratings.courses import TRANSFORM, change_of, need_rating
 from bids_app.config import Cleaning, Emotion
 from bids_app.emotion import (
+    Design,
     build_design,
     combine_turned,
     convolved,
@@ -38,6 +40,8 @@ from bids_app.surface.mesh import load_mesh
 
 RESPONSE_TAIL = 12.0
 """Seconds by which a response outlasts the music."""
+NUISANCE = ("music", "confound", "drift")
+"""What the columns of no interest are called; confounds and drift are numbered."""
 HIGHEST = 0.15
 """Hz: a canonical response lets next to nothing pass above."""
 
@@ -86,6 +90,7 @@ def fit_rating_glm(
     spread = _spreads(runs, ratings, participant, scales)
     fits = RunFits()
     contrasts: list[MapContrast] = []
+    designs: list[dict[str, Any]] = []
     turned: list[tuple[NDArray[np.float64], list[str], list[NDArray[np.float32]]]] = []
     for run in runs:
         if reason := _why_not(run, ratings, participant, scales, spread):
@@ -108,6 +113,7 @@ def fit_rating_glm(
             fits.skip(run, reason_of(error))
             continue
         fits.add(run, design, estimate, percent=percent)
+        designs += design_rows(run, design)
         stimuli = [p.stimulus for p in run.presentations]
         turned.append((estimate.variance[tested], stimuli, parts))
         contrasts = found
@@ -123,12 +129,31 @@ def fit_rating_glm(
     joint = combine_turned(turned)
     return replace(
         maps,
+        design=designs,
         turned=[
             TurnedEffect(contrasts[index], stimulus, values[k])
             for stimulus, values in joint.items()
             for k, index in enumerate(tested_over_people(contrasts))
         ],
     )
+
+
+def design_rows(run: BoldRun, design: Design) -> list[dict[str, Any]]:
+    """The design of a run, a row per volume after the dummy scans."""
+    names = [_told(name) for name in design.names]
+    return [
+        {"run": run.label, "volume": volume, **dict(zip(names, map(float, row), strict=True))}
+        for volume, row in enumerate(design.matrix, start=run.n_dummy)
+    ]
+
+
+def _told(column: str) -> str:
+    """``confound3`` of ``nuisance2_3``; effects keep their names."""
+    part, _, number = column.removeprefix("nuisance").partition("_")
+    if part == column or not (part.isdigit() and number.isdigit()):
+        return column
+    kind = NUISANCE[int(part) - 1]
+    return kind if kind == "music" else f"{kind}{number}"
 
 
 def tested_over_people(contrasts: Sequence[MapContrast]) -> list[int]:

@@ -170,6 +170,12 @@ RUNS_COLUMNS = {
     "degrees_of_freedom": "volumes minus rank of the design",
     "percent_signal_change": "whether the series was in percent of its mean",
 }
+DESIGN_COLUMNS = {
+    "run": "label of the run",
+    "volume": "number of the volume, from 0",
+    "music": "music against silence, convolved; of no interest",
+    "constant": "the mean of the run",
+}
 SCORE_COLUMNS = {
     "scale": "what was rated",
     "layer": "number of the layer (1-based)",
@@ -298,7 +304,16 @@ BRAIN = ParticipantAnalysis(
             each="turned",
         ),
     ),
-    tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="table"),),
+    tables=(
+        TableOutput("summary", "runs", RUNS_COLUMNS, value="table"),
+        TableOutput(
+            "timeseries",
+            "design",
+            DESIGN_COLUMNS,
+            value="design",
+            others="change of a rating, convolved; or a confound or drift regressor of unit length",
+        ),
+    ),
     model=EMOTION_LABEL,
     sections=participant_ratings,
 )

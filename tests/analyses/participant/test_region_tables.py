@@ -13,6 +13,7 @@ from bids_app.analyses.participant.regions import write_regions
 from bids_app.cli.parser import parse_config
 from bids_app.files import read_json
 from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.resources import cortex_mask_paths
 from bids_app.statistics import benjamini_hochberg
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.painted import Regions
@@ -81,3 +82,21 @@ def test_the_group_level_has_the_regions_as_an_atlas(tmp_path, regions):
     assert (atlas.regions > 0).sum() == 450
     given = with_own_atlases(parse_config(["/d", str(tmp_path), "group", "--atlas", option]))
     assert given.statistics.atlases == (option,)
+
+
+def test_the_installed_atlas_is_used_where_none_was_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+    out = tmp_path / "out"
+    done = OutputTree(out).map_file("01", "L", "fsaverage5", model="vggish", stat="r")
+    done.parent.mkdir(parents=True)
+    done.write_text("x")
+    call = ["/d", str(out), "group"]
+    assert with_own_atlases(parse_config(call)).statistics.atlases == ()
+    files = cortex_mask_paths("templateflow", "fsaverage5")
+    files[0].parent.mkdir(parents=True)
+    for path in files:
+        path.write_text("x")
+    option = f"Desikan={files[0]},{files[1]}"
+    assert with_own_atlases(parse_config(call)).statistics.atlases == (option,)
+    other = with_own_atlases(parse_config([*call, "--atlas", "Mine=a.annot,b.annot"]))
+    assert other.statistics.atlases == ("Mine=a.annot,b.annot",)

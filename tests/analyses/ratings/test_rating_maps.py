@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_runs import DURATIONS, noise
 
@@ -90,6 +91,31 @@ def test_changes_are_found_where_they_were_planted(fit, make_run, ratings, tmp_p
     assert np.abs(found.t[:, 30:]).mean() < 1.3
     assert [row["used"] for row in found.table] == [True] * 3
     assert found.degrees_of_freedom == sum(row["degrees_of_freedom"] for row in found.table)
+
+
+def test_the_design_is_told_volume_by_volume(fit, make_run, ratings):
+    bold = planted_bold(ratings)
+    design = pd.DataFrame(fit([make_run(s, v, n_dummy=4) for s, v in bold.items()], ratings).design)
+    drifts = [name for name in design if name.startswith("drift")]
+    assert list(design) == [
+        *("run", "volume", "Emotionality", "Enjoyment", "music"),
+        *drifts,
+        "constant",
+    ]
+    assert drifts[:2] == ["drift1", "drift2"]
+    changes = []
+    for (stimulus, values), (_, rows) in zip(
+        bold.items(), design.groupby("run", sort=False), strict=True
+    ):
+        assert list(rows["volume"]) == list(range(4, len(values)))
+        rating = ratings.find("01", stimulus, "Emotionality")
+        change = absolute_change(rating.times, rating.values)
+        frames = 0.5 + np.arange(4, len(values))
+        expected = convolved_course(rating.times, change, frames, shift=10.0)
+        changes.append((rows["Emotionality"].to_numpy(), expected))
+    told, expected = (np.concatenate(part) for part in zip(*changes, strict=True))
+    # One factor for all runs: the standard deviation over all music.
+    np.testing.assert_allclose(told / told.max(), expected / expected.max(), atol=1e-9)
 
 
 def test_effects_are_percent_of_the_mean_per_standard_deviation(fit, make_run, ratings):
