@@ -58,7 +58,7 @@ def participant_explored(files: ParticipantFiles) -> Explored:
     with suppress(MusencError):
         courses = [
             (str(told["Stimulus"]), np.asarray(told["StimulusTimes"], dtype=float), values)
-            for told, values in files.responses()
+            for told, values in files.responses
         ]
     who = f"sub-{files.participant}"
     return Explored(

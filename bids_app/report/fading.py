@@ -66,9 +66,7 @@ def corrected(p: FloatArray) -> FloatArray:
 def participant_fading(files: Folder) -> Fading:
     """Against noise of the vertex' own kind."""
     try:
-        return Fading(
-            files.map("p"), "against noise, times the number of layers where one is shown"
-        )
+        return Fading(files.p, "against noise, times the number of layers where one is shown")
     except MusencError as error:
         return Fading(None, f"the folder has no p ({error.what})")
 

@@ -44,7 +44,7 @@ def honesty_section(files: ParticipantFiles, history: History) -> Section:
 
 def null_picture(files: ParticipantFiles) -> Block:
     """Best vertex against its null, and z and p of all vertices."""
-    z, p = files.map("z"), files.map("p")
+    z, p = files.map("z"), files.p
     accuracy = files.accuracy
     if not np.isfinite(z).any():
         raise BadDataError(

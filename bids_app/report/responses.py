@@ -242,7 +242,7 @@ def _run_of(files: ParticipantFiles, sidecar: dict[str, Any]) -> dict[str, str]:
 
 def carpet_picture(files: ParticipantFiles) -> Block:
     """All presentations, well-predicted vertices on top."""
-    responses = files.responses()
+    responses = files.responses
     presentations = [
         (str(sidecar["Stimulus"]), np.asarray(sidecar["StimulusTimes"], dtype=float), values)
         for sidecar, values in responses

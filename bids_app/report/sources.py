@@ -194,6 +194,11 @@ class Folder(ABC):
         return self.map("r")
 
     @cached_property
+    def p(self) -> FloatArray:
+        """P of the accuracy per layer, (n_layers, n_vertices)."""
+        return self.map("p")
+
+    @cached_property
     def sidecar(self) -> dict[str, Any]:
         """Sidecar of the accuracy map."""
         return self.json(sidecar_of(self.map_path("L", "r")))
@@ -256,6 +261,7 @@ class ParticipantFiles(Folder):
         """Accuracy with one stimulus held out, (n_layers, n_vertices)."""
         return self.map("r", stim=safe_label(stimulus))
 
+    @cached_property
     def responses(self) -> list[tuple[dict[str, Any], FloatArray]]:
         """Cleaned responses, (n_times, n_vertices) per presentation, with their sidecars.
 

@@ -1,8 +1,10 @@
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
+from matplotlib.backends import backend_svg
 from page_parser import read_page
 from PIL import Image
 
@@ -210,3 +212,19 @@ def test_picture_of_a_page_has_the_size_asked_for():
     figure.subplots()
     own = picture(figure, alt="a", caption="c", dpi=110)
     assert (own.width, own.height) == (440, 330)
+
+
+def test_images_in_svg_have_matplotlibs_pixels():
+    figure = new_figure(3, 2)
+    shown = np.random.default_rng(0).uniform(size=(30, 40, 3))
+    figure.subplots().imshow(shown, interpolation="none")
+    theirs, before = io.BytesIO(), backend_svg.Image
+    found = page.as_svg(figure).decode()
+    assert backend_svg.Image is before
+    backend_svg.FigureCanvasSVG(figure).print_svg(theirs)
+
+    def pixels(svg):
+        (image,) = re.findall(r'base64,\s*([^"]+)"', svg)
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))))
+
+    np.testing.assert_array_equal(pixels(found), pixels(theirs.getvalue().decode()))
