@@ -66,6 +66,7 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
         for note in notes:
             LOGGER.info("group: %s", note)
         status.notes += notes
+        options["memory"] = plan.memory[call.model]
         workflow = init_group_level_wf(call.model, participants, settings, config=config, **options)
         failures = run_workflow(workflow, config, run_id)
         if failures:
@@ -85,6 +86,7 @@ def init_group_level_wf(
     config: Config,
     first: bool = True,
     others: bool = False,
+    memory: float | None = None,
 ) -> pe.Workflow:
     """Aggregate -> every analysis of the registry -> derivatives -> page.
 
@@ -101,6 +103,8 @@ def init_group_level_wf(
         Whether the analyses that belong to no model are done with this one.
     others : bool
         Whether models are trained on the others' responses first; the analyses are the same.
+    memory : float, optional
+        Bytes that one step takes at most: steps that do not fit together wait for each other.
 
     Outputs
     -------
@@ -124,6 +128,8 @@ def init_group_level_wf(
         "cache_dir": config.cache_dir,
         "output_dir": config.output_dir,
     }
+    if memory:
+        given["mem_gb"] = memory / 1e9
     rows, _ = choose_analyses(tree, model, participants, config, first=first, others=others)
     given["names"] = [row.name for row in rows]
     steps = {}

@@ -71,6 +71,8 @@ class GroupPlan:
         What is done, one after the other: participants' own weights first.
     no_others : dict from str to str
         Models that cannot be trained on the others' responses, and why.
+    memory : dict from model label to float
+        Bytes that one step takes at most.
     """
 
     people: dict[str, list[str]] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class GroupPlan:
     absent: dict[str, str] = field(default_factory=dict)
     calls: list[GroupCall] = field(default_factory=list)
     no_others: dict[str, str] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
 
 
 def with_own_atlases(config: Config) -> Config:
@@ -126,7 +129,7 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             rows, _ = choose_analyses(tree, model, participants, config)
             check_files(tree, model, participants, rows)
             stored = read_participant(tree.participant_settings(participants[0], model))
-            needed = memory_of_group(tree, model, participants)
+            plan.memory[model] = needed = memory_of_group(tree, model, participants)
             check_group_memory(needed, config.running.memory, len(participants))
             spaces.add(str(stored["Settings"]["space"]))
     with problems.collecting():

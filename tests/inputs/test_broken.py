@@ -338,7 +338,12 @@ ERRORS = [
     (raw_only, {}, 66, ["raw dataset without fMRIPrep outputs", "--derivatives PATH"]),
     (two_pipelines, {}, 16, ["several fMRIPrep output folders", "fmriprep-22, fmriprep-23"]),
     (simple, {"derivatives": ["x=/nowhere"]}, 66, ["--derivatives does not exist", "/nowhere"]),
-    (simple, {"participants": ["31", "32"]}, 18, ["No participant of those asked for", "asked for 31, 32; there are 01, 02"]),
+    (
+        simple,
+        {"participants": ["31", "32"]},
+        18,
+        ["No participant of those asked for", "asked for 31, 32; there are 01, 02"],
+    ),
     (simple, {"tasks": ["c"]}, 18, ["options select no run", "tasks: a, b", "--task-id"]),
     (simple, {"exclude_runs": ["task-a", "task-b"]}, 18, ["options select no run"]),
     (simple, {"bids_filters": {"bold": {"echo": "*"}}}, 18, ["--bids-filter-file"]),

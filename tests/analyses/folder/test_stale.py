@@ -56,3 +56,10 @@ def test_every_step_of_the_group_level_reads_the_folder_afresh(tmp_path):
     steps = [one for one in nodes if not isinstance(one, Merge)]  # which reads no file
     assert len(steps) >= 8
     assert all(isinstance(one, Step) and one.always_run for one in steps)
+
+
+def test_steps_of_the_group_level_reserve_the_memory_of_everybodys_maps(tmp_path):
+    config = parse_config(["/data", str(tmp_path), "group"])
+    workflow = init_group_level_wf("vggish", ["01", "02"], {}, config=config, memory=3e9)
+    steps = [node for node in workflow._get_all_nodes() if not isinstance(node.interface, Merge)]
+    assert {node.mem_gb for node in steps} == {3.0}
