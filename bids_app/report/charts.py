@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bids_app.statistics import p_told
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -236,7 +238,9 @@ def profile_figure(profiles: FloatArray, names: Sequence[str], reference: FloatA
     return figure
 
 
-def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -> Figure:
+def null_figure(
+    observed: float, null_sd: float, corrected: float, z: FloatArray, p: FloatArray
+) -> Figure:
     """Three looks at the null: the best vertex, all z, all p.
 
     Parameters
@@ -245,6 +249,8 @@ def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -
         Accuracy of the best vertex and layer.
     null_sd : float
         Standard deviation of its null.
+    corrected : float
+        Its p, corrected over vertices and layers.
     z, p : (n_vertices,) arrays
         Of the best layer.
     """
@@ -254,7 +260,7 @@ def null_figure(observed: float, null_sd: float, z: FloatArray, p: FloatArray) -
     grid = np.linspace(-span, span, 400)
     first.fill_between(grid, _normal(grid, null_sd), color=GRAY, alpha=0.45, linewidth=0)
     first.axvline(observed, color=ORANGE, linewidth=2)
-    first.set_title(f"best vertex: r = {observed:.3f}", fontsize=11)
+    first.set_title(f"best: r = {observed:.3f}, corrected {p_told(corrected)}", fontsize=11)
     first.set_xlabel("accuracy under the null (r)", fontsize=10)
     z = z[np.isfinite(z)]
     edges = np.linspace(min(-4.0, z.min()), max(4.0, z.max()), 60)

@@ -53,17 +53,19 @@ def null_picture(files: ParticipantFiles) -> Block:
     layer, vertex = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
     observed = float(accuracy[layer, vertex])
     null_sd = abs(observed / float(z[layer, vertex]))
+    corrected = min(1.0, float(p[layer, vertex]) * int(np.isfinite(p).sum()))
     name = files.layer_names[int(layer)]
     best = int(np.nanargmax(np.nanmean(accuracy, axis=1)))
     share = float(np.nanmean(p[best][np.isfinite(p[best])] < 0.05))
     return picture(
-        null_figure(observed, null_sd, z[best], p[best]),
+        null_figure(observed, null_sd, corrected, z[best], p[best]),
         alt="Three panels: the null distribution of the best vertex with the observed accuracy, the"
         " distribution of z over vertices against the standard normal, and the distribution of p",
         caption=f"Left: the best vertex (layer {layer + 1}, {name}), r = {observed:.3f}, against"
         f" its null (SD {null_sd:.3f}). It was picked as the best of"
-        f" {int(np.isfinite(accuracy).sum())}, so the line lies far out even by chance. Middle and"
-        f" right: all vertices for layer {best + 1} ({files.layer_names[best]}), the layer of"
+        f" {int(np.isfinite(accuracy).sum())}, so the line lies far out even by chance:"
+        f" {p_told(corrected)} corrected for that (Bonferroni). Middle and right:"
+        f" all vertices for layer {best + 1} ({files.layer_names[best]}), the layer of"
         f" highest mean accuracy; {percent(share)} have p < .05, of which 5 % are expected"
         " without any encoding.",
         source=f"{files.map_label('r')}, {files.map_label('z')}, {files.map_label('p')}",

@@ -230,6 +230,14 @@ def profile_section(files: ParticipantFiles) -> Section:
     return section
 
 
+def chance_words(files: ParticipantFiles) -> str:
+    """That the best vertices are no better than chance, where no vertex is."""
+    p = participant_fading(files).p
+    if p is None or (corrected(p) < SIGNIFICANCE).any():
+        return ""
+    return " No vertex has q < .05: these are the best of chance."
+
+
 def predicted_picture(files: ParticipantFiles) -> Block:
     """Time courses of the best vertices, and what the model says of them."""
     path = files.own_table("timeseries.tsv", model=files.model, desc="predicted")
@@ -257,7 +265,7 @@ def predicted_picture(files: ParticipantFiles) -> Block:
         " piece was held out. These are the vertices that this layer predicts best, and of those"
         " whose responses are alike (r above .7) the best alone: they were chosen for"
         " what is shown. Both in SD of the measured response: predictions are small where the"
-        " penalty is large.",
+        f" penalty is large.{chance_words(files)}",
         source=files.name(path),
     )
 
@@ -279,6 +287,7 @@ def profile_picture(files: ParticipantFiles) -> Block:
         " accuracy: median, middle half and middle 90 percent",
         caption=f"Accuracy per layer of the {len(best)} vertices with the highest layer-averaged"
         " accuracy. They were chosen by this very accuracy, so its height is too good; its shape"
-        " over layers is hardly affected, since the average over layers made the choice.",
+        " over layers is hardly affected, since the average over layers made the choice."
+        + chance_words(files),
         source=files.map_label("r"),
     )

@@ -83,7 +83,9 @@ def summary_facts(files: ParticipantFiles) -> Block:
             (
                 "Largest significant share",
                 f"{percent(to_float(widest['share_q05']))} of vertices with q < .05 in layer"
-                f" {position + 1} ({widest['name']})",
+                f" {position + 1} ({widest['name']})"
+                if to_float(widest["share_q05"]) > 0
+                else "no vertex with q < .05 in any layer",
             ),
             ("Cortex", files.cortex),
             ("Vertices without a result", number(settings["DegenerateVertices"])),

@@ -14,7 +14,13 @@ from bids_app.report import stimulus_figure_path
 from bids_app.report.charts import carpet_figure, new_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
-from bids_app.report.layer_maps import best_layer_picture, preference_section, slope_picture
+from bids_app.report.layer_maps import (
+    best_layer_picture,
+    predicted_picture,
+    preference_section,
+    profile_picture,
+    slope_picture,
+)
 from bids_app.report.page import Missing, Table, Text, Verdict
 from bids_app.report.participant import summary_facts, summary_section, warning_blocks
 from bids_app.report.ratings import design_picture
@@ -146,6 +152,27 @@ def test_null_panel_tells_the_best_vertex_and_its_null(folder, participant_page)
     assert f"(layer {layer + 1}, " in participant_page.text
     assert f"r = {np.nanmax(r):.3f}, against its null (SD {sd:.3f}" in participant_page.text
     assert f"the best of {np.isfinite(r).sum()}" in participant_page.text
+    p = accuracy(folder, "p")
+    corrected = min(1.0, p[np.unravel_index(np.nanargmax(r), r.shape)] * np.isfinite(p).sum())
+    assert f"by chance: {p_told(corrected)} corrected for that" in participant_page.text
+    assert "best of chance" not in participant_page.text
+
+
+def test_on_noise_the_best_vertices_are_told_as_chance(own_folder):
+    files = ParticipantFiles(own_folder, "01")
+    for hemi, path in zip("LR", hemispheres_of(files.map_path("L", "p")), strict=True):
+        p = np.full(read_gifti(path).shape, 0.001, dtype=np.float32)
+        write_gifti(path, p, hemi=hemi, names=files.layer_names)
+    table = pd.read_csv(files.tree.model_summary("01", "vggish"), sep="\t")
+    table.assign(share_q05=0.0).to_csv(
+        files.tree.model_summary("01", "vggish"), sep="\t", index=False
+    )
+    told = "No vertex has q < .05: these are the best of chance."
+    assert profile_picture(files).caption.endswith(told)
+    assert predicted_picture(files).caption.endswith(told)
+    facts = dict(summary_facts(files).rows)
+    assert facts["Largest significant share"] == "no vertex with q < .05 in any layer"
+    assert "by chance: p = 1 corrected for that" in null_picture(files).caption
 
 
 def test_reliability_is_the_correlation_of_the_held_out_maps(folder, participant_page):
