@@ -75,6 +75,8 @@ OTHERS_WEIGHTS = "+others"
 other label has a plus, which `safe_label` leaves out."""
 JOINT_DESC, BEYOND_DESC, LOW_LEVEL_DESC = "joint", "beyond", "lowlevel"
 """Descriptions of joint models, of those of layers and low-level sound, and of the latter alone."""
+CEILING_DESC = "ceiling"
+"""Description of a model's accuracy beside what participants share."""
 RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 
@@ -134,6 +136,8 @@ STAT_DESCRIPTIONS = {
     "regressors); for the null over music of the group level",
     "t": "t of the participants' values against zero",
     "isc": "inter-subject correlation of the cleaned responses",
+    "ceiling": "highest r that a model of what participants share could reach",
+    "fraction": "accuracy as a fraction of its ceiling",
     "n": "participants with a result at the vertex",
     "prevalence": "least share of people who show it",
     "value": "value of a reference map",
@@ -141,7 +145,14 @@ STAT_DESCRIPTIONS = {
     "slow drift does not explain, before confounds are removed and anything is smoothed",
     "coverage": "1 where the run has a signal, 0 where it has none",
 }
-STAT_INTENTS = {"r": "CORREL", "isc": "CORREL", "p": "PVAL", "z": "ZSCORE", "t": "TTEST"}
+STAT_INTENTS = {
+    "r": "CORREL",
+    "isc": "CORREL",
+    "ceiling": "CORREL",
+    "p": "PVAL",
+    "z": "ZSCORE",
+    "t": "TTEST",
+}
 """Statistics that GIFTI has an intent for; q is no p, and has none."""
 
 

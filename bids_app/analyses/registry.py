@@ -21,6 +21,7 @@ from bids_app.analyses.folder.read import (
 from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
 from bids_app.analyses.group.beyond import BEYOND
+from bids_app.analyses.group.ceiling import CEILING
 from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.differences import DIFFERENCES
@@ -50,6 +51,7 @@ GroupSettings = dict[tuple[str, str], Settings]
 GROUP_ANALYSES = (
     HEARD,
     ACCURACY,
+    CEILING,
     MUSIC,
     PREVALENCE,
     BEYOND,

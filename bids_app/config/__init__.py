@@ -125,6 +125,10 @@ class Config:
         """Settings that change the alignment with any gradient, by name."""
         return settings_of(self.statistics, "alignment")
 
+    def ceiling_settings(self) -> dict[str, Any]:
+        """Settings that change accuracy as a fraction of its ceiling, by name."""
+        return settings_of(self.statistics, "ceiling")
+
     @property
     def _parcels(self) -> str:
         """The atlas of parcellated series; files count by content."""

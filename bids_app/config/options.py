@@ -14,9 +14,9 @@ import numpy as np
 from bids_app.bands import HighPass
 
 FIRST_VERSION = "0.1.0"
-Analysis = Literal["layers", "ratings", "scores", "conditions", "alignment", "inference"]
+Analysis = Literal["layers", "ratings", "scores", "conditions", "alignment", "ceiling", "inference"]
 """What has settings of its own: maps of layers and of ratings, scores of ratings, maps of
-conditions; over participants, alignment with a gradient and the rest."""
+conditions; over participants, alignment with a gradient, the noise ceiling and the rest."""
 
 
 class Kind(NamedTuple):

@@ -457,6 +457,13 @@ class Statistics:
         "'a - 0.5*b - 0.5*c'",
         changes=(),
     )
+    ceiling_floor: NonNegative = option(
+        "--ceiling-floor R",
+        "group level: accuracy is given as a fraction of its noise ceiling where the ceiling is "
+        "above this and the response that participants share is significant",
+        0.1,
+        changes=("ceiling",),
+    )
     atlases: tuple[str, ...] = several(
         "--atlas [NAME=]LEFT,RIGHT",
         "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "
@@ -475,7 +482,7 @@ class Statistics:
         "--random-seed N",
         "seed of every random draw",
         20240626,
-        changes=("layers", "ratings", "scores", "alignment", "inference"),
+        changes=("layers", "ratings", "scores", "alignment", "ceiling", "inference"),
     )
 
     @property

@@ -11,6 +11,9 @@ from bids_app.group.alignment_summary import OmnibusAlignment as OmnibusAlignmen
 from bids_app.group.alignment_summary import gradient_bins as gradient_bins
 from bids_app.group.alignment_summary import group_alignment as group_alignment
 from bids_app.group.alignment_summary import omnibus_alignment as omnibus_alignment
+from bids_app.group.ceiling import SharedCeiling as SharedCeiling
+from bids_app.group.ceiling import ceiling_fraction as ceiling_fraction
+from bids_app.group.ceiling import shared_ceiling as shared_ceiling
 from bids_app.group.clusters import Cluster as Cluster
 from bids_app.group.clusters import cluster_table as cluster_table
 from bids_app.group.differences import Difference as Difference

@@ -155,7 +155,14 @@ def isc(
     )
 
 
-def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArray]:
+def check_stimuli(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArray]:
+    """One array per stimulus, (n_participants, n_times, n_vertices) each.
+
+    Raises
+    ------
+    BadDataError
+        If shapes disagree.
+    """
     single = isinstance(responses, np.ndarray) and responses.ndim == 3
     arrays = [responses] if single else list(responses)  # type: ignore[arg-type]
     stimuli = [array if isinstance(array, np.ndarray) else np.asarray(array) for array in arrays]
@@ -163,7 +170,12 @@ def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArr
     n_participants, n_vertices = len(stimuli[0]), stimuli[0].shape[-1]
     for index, array in enumerate(stimuli):
         check_shape(f"responses[{index}]", array, n_participants, "n_times", n_vertices)
-    if min(n_participants, *(array.shape[1] for array in stimuli)) < 3:
+    return stimuli
+
+
+def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArray]:
+    stimuli = check_stimuli(responses)
+    if min(len(stimuli[0]), *(array.shape[1] for array in stimuli)) < 3:
         raise BadDataError(
             "Inter-subject correlation needs at least three participants and times.",
             where="responses",
@@ -178,7 +190,7 @@ def _average_stimuli(
     """Fisher z of leave-one-out and pairwise correlations, averaged over stimuli."""
     loo, pair = [], []
     for responses in stimuli:
-        unit, missing = _unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
+        unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
         total = unit.sum(axis=0)
         with_total = np.einsum("stv,tv->sv", unit, total)
         total_square = np.einsum("tv,tv->v", total, total)
@@ -195,8 +207,19 @@ def _average_stimuli(
     return finite_mean(np.stack(loo)), finite_mean(np.stack(pair))
 
 
-def _unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Center and scale each series to length 1; zero where missing."""
+def unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Center and scale each series to length 1; zero where missing.
+
+    Parameters
+    ----------
+    series : (n_participants, n_times, n_vertices) array
+
+    Returns
+    -------
+    unit : array of that shape
+    missing : (n_participants, n_vertices) bool array
+        Series with a value that is not finite, or constant.
+    """
     missing = np.asarray(~np.isfinite(series).all(axis=1))
     series = np.where(missing[:, np.newaxis], 0.0, series)
     largest = np.abs(series).max(axis=1)
@@ -238,7 +261,7 @@ def _draw(
     observed, variance, count = np.zeros((3, n_vertices))
     drawn = np.zeros((turns[0].shape[1], n_vertices))
     for responses, turn in zip(stimuli, turns, strict=True):
-        unit, missing = _unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
+        unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
         n = (~missing).sum(axis=0)
         use = n > 1
         share = np.where(use, 1 / np.maximum(n * (n - 1), 1), 0.0)

@@ -337,7 +337,7 @@ _OUTPUTS = (
         "summary",
         "analyses",
         {
-            "analysis": "isc, music (null over music), prevalence, alignment or mask",
+            "analysis": "isc, ceiling, music (null over music), prevalence, alignment or mask",
             "part": "stimulus, or part of the analysis",
             "state": "done or left out",
             "reason": "why it was left out",

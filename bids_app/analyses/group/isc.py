@@ -1,4 +1,4 @@
-"""Inter-subject correlation from the cleaned responses in the output folder."""
+"""Inter-subject correlation, and the ceiling of r, from the cleaned responses in the folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, state
 from bids_app.analyses.group.clock import share_clock, stack_responses
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.config import Statistics
-from bids_app.group import IscResult, isc
+from bids_app.errors import TooFewError, reason_of
+from bids_app.group import IscResult, SharedCeiling, isc, shared_ceiling
 from bids_app.outputs import OutputTree
 from bids_app.report.extras import isc_section
 from bids_app.report.group import Shown
@@ -36,6 +37,10 @@ class IscOutcome:
         Who went in, with ``sub-``.
     kept : bool
         Whether the maps are those of an earlier result of the same participants.
+    ceiling : SharedCeiling or None
+        Of the same responses.
+    no_ceiling : str
+        Why there is none although there is a correlation.
     """
 
     result: IscResult | None
@@ -43,6 +48,8 @@ class IscOutcome:
     reasons: list[str]
     participants: list[str]
     kept: bool = False
+    ceiling: SharedCeiling | None = None
+    no_ceiling: str = ""
 
     @property
     def states(self) -> list[dict[str, str]]:
@@ -51,7 +58,10 @@ class IscOutcome:
             told = f"the earlier result stays: {'; '.join(self.reasons)}"
             return [state("isc", reason=told, done=True)]
         done = [state("isc", stimulus) for stimulus in self.stimuli]
-        return done + [state("isc", reason=reason) for reason in self.reasons]
+        left_out = [state("isc", reason=reason) for reason in self.reasons]
+        if self.no_ceiling:
+            left_out.append(state("ceiling", reason=self.no_ceiling))
+        return done + left_out
 
 
 def group_isc(
@@ -70,6 +80,7 @@ def group_isc(
     LOGGER.info("group: inter-subject correlation")
     shared = share_clock(tree, data.participants, data.stimuli, data.space)
     reasons, used, result = shared.reasons, shared.stimuli, None
+    ceiling, no_ceiling = None, ""
     if used and len(shared.participants) < MIN_PARTICIPANTS:
         reasons = [*reasons, "fewer than three participants"]
         used = []
@@ -78,23 +89,29 @@ def group_isc(
     if used:
         stacks = [stack_responses(tree, shared, s, data.space, folder).values for s in used]
         result = isc(stacks, seed=statistics.random_seed)
+        try:
+            ceiling = shared_ceiling(stacks)
+        except TooFewError as error:
+            no_ceiling = reason_of(error)
+            LOGGER.warning("group: no noise ceiling: %s", no_ceiling)
     people = [f"sub-{who}" for who in shared.participants]
     kept = (
         result is None
         and same_inputs(tree, data)
         and tree.group_map("L", data.space, stat="isc", desc="pairwise").is_file()
     )
-    return IscOutcome(result, used, reasons, people, kept)
+    return IscOutcome(result, used, reasons, people, kept, ceiling, no_ceiling)
 
 
+_TOLD = {"Stimuli": "stimuli", "Participants": "participants", "LeftOut": "reasons"}
 _OUTPUTS = tuple(
     MapOutput(
         stat,
-        f"result.{value}",
+        f"result.{value}" if stat != "ceiling" else f"ceiling.{value}",
         text,
         desc=desc,
         name=desc,
-        details={"Stimuli": "stimuli", "Participants": "participants", "LeftOut": "reasons"},
+        details=_TOLD if stat != "ceiling" else _TOLD | {"NotAboveZero": "ceiling.n_undefined"},
         of_model=False,
     )
     for stat, desc, value, text in (
@@ -117,6 +134,20 @@ _OUTPUTS = tuple(
             "p_max",
             "one-sided p of the mean r over pairs, independent phases per participant, corrected "
             "over vertices by the largest value in standard deviations",
+        ),
+        (
+            "ceiling",
+            "shared",
+            "group",
+            "highest r, on average, of a model of what participants share with their responses: "
+            "root of the mean r over pairs, stimuli weighted by their samples; n/a where that is "
+            "not above zero",
+        ),
+        (
+            "ceiling",
+            "lower",
+            "lower",
+            "lower bound of the ceiling: mean r of each participant with the others' mean",
         ),
     )
 )
