@@ -21,6 +21,7 @@ from bids_app.analyses.folder.read import (
 from bids_app.analyses.group.accuracy import ACCURACY
 from bids_app.analyses.group.analysis import GroupAnalysis, call
 from bids_app.analyses.group.beyond import BEYOND
+from bids_app.analyses.group.beyond_slope import BEYOND_ALIGNMENTS, BEYOND_SLOPES
 from bids_app.analyses.group.ceiling import CEILING
 from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.collect import GroupData
@@ -55,6 +56,8 @@ GROUP_ANALYSES = (
     MUSIC,
     PREVALENCE,
     BEYOND,
+    BEYOND_SLOPES,
+    BEYOND_ALIGNMENTS,
     PREFERENCE,
     MUSIC_PREFERENCE,
     ALIGNMENTS,

@@ -30,6 +30,8 @@ _BYTES_PER_FIT = 40
 # Measured for 10 to 200 participants, 23 layers on fsaverage5 (docs/reliability.md).
 _GROUP_BASE = 450_000_000
 _GROUP_COPIES = 10.1
+# Maps of joint models, in single precision, beside the choices of every fold.
+_JOINT_COPIES = 5
 FLOAT = 4
 
 
@@ -214,6 +216,16 @@ def group_memory(n_participants: int, n_layers: int, space: str) -> float:
     It is linear in the participants: their maps are held at once, some of them in double precision.
     """
     return _GROUP_BASE + _GROUP_COPIES * n_participants * n_layers * 2 * N_VERTICES[space] * FLOAT
+
+
+def joint_memory(n_participants: int, n_models: int, n_folds: int, space: str) -> float:
+    """Bytes that the group level takes for joint models of layers.
+
+    Of every model accuracy in single and double precision, unique accuracy in double, and the
+    choices of every fold, which are copied twice. It is counted from the arrays, not measured.
+    """
+    copies = _JOINT_COPIES + 3 * n_folds
+    return _GROUP_BASE + copies * n_participants * n_models * 2 * N_VERTICES[space] * FLOAT
 
 
 def check_group_memory(needed: float, memory: int | None, n_participants: int) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from bids_app.errors import MusencError
 from bids_app.group.claims import holds
-from bids_app.outputs import BEYOND_DESC
+from bids_app.outputs import BEYOND_ALIGNMENT_DESC, BEYOND_DESC
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.claims import claims_about
 from bids_app.report.fading import LEGEND
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.page import Block, Section, Table, Text, number, percent, picture
@@ -65,6 +66,7 @@ def beyond_sections(files: GroupFiles) -> list[Section]:
     section.add("what each group of layers adds", lambda: sentences(files))
     section.add("where a layer adds most", lambda: unique_picture(files))
     section.add("profile of unique accuracy", lambda: profile_blocks(files))
+    section.add("which layers add most", lambda: slope_blocks(files))
     section.add("layers in numbers", lambda: layers_table(files))
     return [section]
 
@@ -153,6 +155,43 @@ def profile_blocks(files: GroupFiles) -> list[Block]:
             " low-level sound. For description; the maps are tested.",
             source=files.name(files.file("profile.tsv", desc=BEYOND_DESC)),
         )
+    ]
+
+
+def slope_blocks(files: GroupFiles) -> list[Block]:
+    """Slope of unique accuracy beside that of accuracy, and what is claimed of both."""
+    if not files.map_path("L", "slope", desc="unique").is_file():
+        return [Text("There is no slope of unique accuracy: too few layers, or no order of them.")]
+    unique, plain = files.map("slope", desc="unique")[0], files.map("slope", desc="layerpref")[0]
+    p = files.map("p", desc="uniqueslope")[0]
+    music = files.map_path("L", "p", desc="uniqueslopemusic").is_file()
+    both = np.fmax(p, files.map("p", desc="uniqueslopemusic")[0]) if music else p
+    told = "the larger of p over people, corrected over vertices, and p over music"
+    there = np.isfinite(unique) & np.isfinite(plain)
+    alike = float(np.corrcoef(unique[there], plain[there])[0, 1])
+    claims = [
+        block
+        for label in files.tree.group_labels(files.model, BEYOND_ALIGNMENT_DESC)
+        for measure in ("slope", "slope beyond low-level")
+        for block in claims_about(files, measure, label)
+    ]
+    return [
+        picture(
+            surface_figure(
+                unique,
+                ColorScale.diverging("residual slope of unique accuracy (r)", unique),
+                mesh=files.mesh,
+                opacity=opacity_of(both),
+            ),
+            alt="Residual slope of unique accuracy on the inflated cortex, lateral and medial views"
+            " of both hemispheres",
+            caption="Which layers add most to low-level sound: red deep ones, blue shallow ones,"
+            " beyond the mean profile of unique accuracy. Over vertices it correlates"
+            f" {number(alike, 2)} with the slope of the accuracy of layers alone. {LEGEND}"
+            f" ({told if music else 'p over people, corrected over vertices'}).",
+            source=files.map_label("slope", desc="unique"),
+        ),
+        *claims,
     ]
 
 

@@ -84,6 +84,9 @@ class GroupAnalysis:
     people : str
         Attribute of the result that says whose it is; empty where it is of all participants. Those
         who have such results have a settings file of the same model and description.
+    rests_on : str
+        Description of the participants' settings file of what it rests on beside their accuracy;
+        empty for none.
     missing : callable
         Why there is nothing to do; empty where there is. Its parameters are ``row``, ``tree``,
         ``model``, ``participants`` and ``config``.
@@ -109,6 +112,7 @@ class GroupAnalysis:
     values: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     people: str = ""
+    rests_on: str = ""
     missing: Callable[..., str] = never_missing
     of_weights: bool = True
     page: Shown = field(default_factory=Shown)

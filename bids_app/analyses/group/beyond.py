@@ -106,27 +106,15 @@ def beyond_low_level(
     if not tree.participants_of(data.model, BEYOND_DESC):
         return None
     LOGGER.info("group: what the layers add to low-level sound")
-    paths = [tree.participant_settings(who, data.model, BEYOND_DESC) for who in data.participants]
-    records = [read_participant(path, HeldOutStimuli=list, FeaturesFolders=list) for path in paths]
-    check_same_settings(tree, data.model, data.participants, records, desc=BEYOND_DESC)
-    maps = _Maps(tree, data)
-    unique = maps.of(unique_desc(data.model), len(data.layer_names), DIFFERENCE)
-    full = maps.of(BEYOND_DESC, len(data.layer_names), CORRELATION)
-    low = maps.of(LOW_LEVEL_DESC, 1, CORRELATION)
-    unique[:, :, ~np.isfinite(unique).all(axis=(0, 1))] = np.nan
+    maps = read_joint(tree, data)
+    unique, low = maps.unique, maps.joint.r[:, :1].astype(np.float64)
     test = sign_flip_max_t(unique, tail="greater", n_threads=n_threads, **statistics.flips)
-    joint = replace(
-        data,
-        r=np.concatenate([low, full], axis=1).astype(np.float32),
-        layer_names=["low-level", *data.layer_names],
-        settings=records[0]["Settings"],
-    )
     found = beyond_music(
         tree,
-        joint,
+        maps.joint,
         heard,
-        records[0],
-        maps.choices(records[0]["HeldOutStimuli"]),
+        maps.record,
+        maps.choices,
         cache_dir,
         statistics.random_seed,
         n_threads,
@@ -149,6 +137,57 @@ def beyond_low_level(
         rows=_layer_rows(data, mean, test.p, both, music is not None),
         regions=_region_rows(data, unique, statistics),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class JointMaps:
+    """What the participants have of layers beside low-level sound.
+
+    Attributes
+    ----------
+    unique : array of shape (n_participants, n_layers, n_vertices)
+        NaN where somebody has none.
+    joint : GroupData
+        Accuracies of low-level sound, then of that with each layer.
+    choices : array of shape (n_participants, 1 + n_layers, n_folds, n_vertices)
+        In the order of ``record["HeldOutStimuli"]``.
+    record : mapping
+        Settings file of the first participant's joint models.
+    """
+
+    unique: FloatArray
+    joint: GroupData
+    choices: NDArray[np.float32]
+    record: Mapping[str, Any]
+
+    @property
+    def space(self) -> str:
+        """Mesh of the maps."""
+        return self.joint.space
+
+
+def read_joint(tree: OutputTree, data: GroupData) -> JointMaps:
+    """Read the joint models of everybody, and check that they belong together.
+
+    Raises
+    ------
+    InvalidInputError, BadDataError
+    """
+    paths = [tree.participant_settings(who, data.model, BEYOND_DESC) for who in data.participants]
+    records = [read_participant(path, HeldOutStimuli=list, FeaturesFolders=list) for path in paths]
+    check_same_settings(tree, data.model, data.participants, records, desc=BEYOND_DESC)
+    maps = _Maps(tree, data)
+    unique = maps.of(unique_desc(data.model), len(data.layer_names), DIFFERENCE)
+    full = maps.of(BEYOND_DESC, len(data.layer_names), CORRELATION)
+    low = maps.of(LOW_LEVEL_DESC, 1, CORRELATION)
+    unique[:, :, ~np.isfinite(unique).all(axis=(0, 1))] = np.nan
+    joint = replace(
+        data,
+        r=np.concatenate([low, full], axis=1).astype(np.float32),
+        layer_names=["low-level", *data.layer_names],
+        settings=records[0]["Settings"],
+    )
+    return JointMaps(unique, joint, maps.choices(records[0]["HeldOutStimuli"]), records[0])
 
 
 class _Maps:
@@ -346,6 +385,7 @@ BEYOND = GroupAnalysis(
     ),
     details=told_of_beyond,
     desc=BEYOND_DESC,
+    rests_on=BEYOND_DESC,
     missing=beyond_missing,
     of_weights=False,
     page=Shown(sections=(beyond_sections,)),

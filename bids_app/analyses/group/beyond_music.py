@@ -120,6 +120,45 @@ class JointMusicSide(MusicSide):
         selection = self.data.settings.get("selection", "r")
         return fit_joint(plan.joint, scored, selection=selection, leave_out=()).mean_r
 
+    def of_layers(self, layers: Sequence[int]) -> JointMusicSide:
+        """The same of low-level sound with some layers, counted from 0, without it alone."""
+        few = [layer + 1 for layer in layers]
+        data = replace(
+            self.data,
+            model=f"{self.data.model} beyond low-level, layers {few}",
+            r=self.data.r[:, few],
+            layer_names=[self.data.layer_names[k] for k in few],
+        )
+        plans = [[models[k] for k in few] for models in self.plans]
+        return JointMusicSide(
+            self.heard, data, plans, self.alphas[:, few], self.seed, self.n_threads
+        )
+
+
+def joint_side(
+    tree: OutputTree,
+    data: GroupData,
+    heard: Heard,
+    record: Mapping[str, Any],
+    choices: NDArray[np.float32],
+    cache_dir: Path,
+    seed: int,
+    n_threads: int,
+) -> JointMusicSide | str:
+    """What the null over music of low-level sound, and with each layer, is computed from.
+
+    Or why it cannot be; parameters as of `beyond_music`.
+    """
+    if not heard.there:
+        return "; ".join(heard.reasons)
+    clocks = _models(tree, data, heard, record, cache_dir)
+    if isinstance(clocks, str):
+        return clocks
+    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
+    order = [record["HeldOutStimuli"].index(name) for name in held]
+    chosen = choices[list(heard.people)][:, :, order]
+    return JointMusicSide(heard, data, clocks, chosen, seed, n_threads)
+
 
 def beyond_music(
     tree: OutputTree,
@@ -147,14 +186,10 @@ def beyond_music(
     cache_dir : Path
     seed, n_threads : int
     """
-    if not heard.there:
-        return "; ".join(heard.reasons)
-    clocks = _models(tree, data, heard, record, cache_dir)
-    if isinstance(clocks, str):
-        return clocks
-    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
-    order = [record["HeldOutStimuli"].index(name) for name in held]
-    chosen = choices[list(heard.people)][:, :, order]
+    side = joint_side(tree, data, heard, record, choices, cache_dir, seed, n_threads)
+    if isinstance(side, str):
+        return side
+    clocks, chosen = side.plans, side.alphas
     n_people, n_models = len(heard.people), len(data.layer_names)
     weights = np.zeros((n_models - 1, n_people, n_models))
     weights[:, :, 0] = -1 / n_people
@@ -162,7 +197,6 @@ def beyond_music(
     usable = np.asarray(np.isfinite(data.r).all(axis=(0, 1)))
     scaled, least = _compared(data, heard, clocks, chosen, weights, usable, seed, n_threads)
     LOGGER.info("group: over music, unique accuracy of layers: %s", scaled.told)
-    side = JointMusicSide(heard, data, clocks, chosen, seed, n_threads)
     sd = vertex_null_sd(clocks, side.responses, chosen, spread_out(weights), **side.options)
     # Where few choices have the layer in them the closed form, which keeps them, is too narrow.
     sd = np.where(usable, np.fmax(sd / scaled.divisor, least), np.nan)
@@ -175,7 +209,7 @@ def beyond_music(
 def _compared(
     data: GroupData,
     heard: Heard,
-    clocks: Sequence[ModelsOfClock],
+    clocks: Sequence[Sequence[ChoicePlan]],
     chosen: NDArray[np.float32],
     weights: FloatArray,
     usable: NDArray[np.bool_],

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from bids_app.analyses.folder.read import RECORD, check_outputs, read_completed, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import read_encoding
-from bids_app.inputs.estimate import group_memory
-from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.inputs.estimate import group_memory, joint_memory
+from bids_app.outputs import BEYOND_DESC, OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -19,7 +19,12 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
     space = str(read_encoding(tree, participants[0], model)["Settings"]["space"])
     left = tree.participant_map(participants[0], "L", space, model=model, stat="r")
     layers = read_record(sidecar_of(left), DataArrays=list)["DataArrays"]
-    return group_memory(len(participants), len(layers), space)
+    needed = group_memory(len(participants), len(layers), space)
+    joint = tree.participant_settings(participants[0], model, BEYOND_DESC)
+    if not joint.is_file():
+        return needed
+    n_folds = len(read_record(joint, HeldOutStimuli=list)["HeldOutStimuli"])
+    return max(needed, joint_memory(len(participants), len(layers) + 1, n_folds, space))
 
 
 def check_files(
@@ -33,11 +38,27 @@ def check_files(
     """
     for participant in participants:
         check_outputs(tree, read_encoding(tree, participant, model))
+    for desc in dict.fromkeys(row.rests_on for row in analyses if row.rests_on):
+        check_participants(tree, model, participants, desc)
     for row in (row for row in analyses if row.people):
         label = row.model or model
         for participant in sorted(set(tree.participants_of(label, row.desc)) & set(participants)):
             path = tree.participant_settings(participant, label, row.desc)
             check_outputs(tree, read_completed(path, **RECORD, LeftOut=dict))
+
+
+def check_participants(
+    tree: OutputTree, model: str, participants: Sequence[str], desc: str
+) -> None:
+    """Whether what these participants have under a description is as it was written.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    for participant in sorted(set(tree.participants_of(model, desc)) & set(participants)):
+        path = tree.participant_settings(participant, model, desc)
+        check_outputs(tree, read_completed(path, **RECORD))
 
 
 def tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:

@@ -40,6 +40,7 @@ from bids_app.group.claims import (
 from bids_app.inputs.tables import read_frame
 from bids_app.outputs import (
     ALIGNMENT_DESC,
+    BEYOND_ALIGNMENT_DESC,
     CLAIMS_DESC,
     DIFFERENCE_DESC,
     TWINS_DESC,
@@ -60,6 +61,8 @@ FloatArray = NDArray[np.float64]
 
 UNTRAINED = "slope beside untrained"
 """Measure: alignment of the slope, minus that of untrained networks of the same shape."""
+BEYOND_SLOPE = "slope beyond low-level"
+"""Measure: alignment of the slope of what the layers add to low-level sound."""
 SAID = ("accuracy", SLOPE, DIFFERENCE)
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
@@ -141,7 +144,7 @@ def collect_claims(root: Path) -> list[Stated]:
             predicted += _predicted(files)
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 own = GroupFiles(root, model=model, gradient=label)
-                found += [*_candidates(own), *_beside_twins(own)]
+                found += [*_candidates(own), *_beside_twins(own), *_beyond(own)]
             for label in files.tree.group_labels(model, DIFFERENCE_DESC):
                 vertices, whole = _differences(files, label)
                 predicted.append(vertices)
@@ -276,6 +279,40 @@ def _beside_twins(files: GroupFiles) -> list[_Candidate]:
             [
                 f"The trained network is compared with {len(group['twins'])} untrained"
                 f" {'one' if len(group['twins']) == 1 else 'ones'}.",
+                *([stale] if stale else []),
+            ],
+            files.settings.get("Settings", {}),
+        )
+    ]
+
+
+def _beyond(files: GroupFiles) -> list[_Candidate]:
+    """The alignment of what the layers add to low-level sound."""
+    desc = files.of_gradient(BEYOND_ALIGNMENT_DESC)
+    path = files.file("statmap.json", desc=desc)
+    if not path.is_file():
+        return []
+    group = read_record(path, Group=dict)["Group"]
+    start = BEYOND_ALIGNMENT_DESC
+    spins = _frame(files, ".tsv", files.of_gradient(f"{start}nulls"))
+    music = _frame(files, ".tsv", files.of_gradient(f"{start}music"))
+    names = {PLACE: "statistic", PARTIAL: "statistic_partial"}
+    stale = outdated(files, files.analysis(desc))
+    return [
+        _Candidate(
+            files.model,
+            files.gradient,
+            BEYOND_SLOPE,
+            "aligned",
+            float(group["rho_mean"]),
+            {one["level"]: LevelTest.of(one) for one in group["tests"]},
+            _frame(files, "statmap.tsv", desc).set_index("participant_id")["z"],
+            music["slope"].to_numpy(dtype=np.float64) if len(music) else None,
+            {level: spins[name].to_numpy() for level, name in names.items() if name in spins},
+            False,
+            [str(group["doubt"])] if group.get("doubt") else [],
+            [
+                *([MASKS[group["mask"]]] if group.get("mask") in MASKS else []),
                 *([stale] if stale else []),
             ],
             files.settings.get("Settings", {}),
@@ -434,6 +471,10 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
             f"Preference for middle or outer layers (curvature) is aligned with {gradient}",
             f"No alignment of curvature with {gradient} shown",
         ),
+        BEYOND_SLOPE: (
+            f"What the layers add to low-level sound is aligned with {gradient}",
+            f"No alignment of what the layers add to low-level sound with {gradient} shown",
+        ),
         UNTRAINED: (
             f"Layer preference has a {'higher' if one.effect > 0 else 'lower'} correlation with"
             f" {gradient} {than}",
@@ -447,7 +488,8 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
         ),
     )
     end = "high" if one.effect > 0 else "low"
-    toward = f", deeper layers toward its {end} end" if one.measure == SLOPE else ""
+    slope = one.measure in (SLOPE, BEYOND_SLOPE)
+    toward = f", deeper layers toward its {end} end" if slope else ""
     detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}{toward}"
     claim = Claim(
         one.kind,
@@ -498,7 +540,8 @@ def _row(one: Stated) -> dict[str, Any]:
 CLAIM_COLUMNS = {
     "model": "model label; one that ends in +others has models trained on the others' responses",
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
-    "measure": "accuracy, slope, curvature, slope beside untrained networks, the layer whose "
+    "measure": "accuracy, slope, curvature, slope beside untrained networks, slope of what layers "
+    "add to low-level sound, the layer whose "
     "accuracy is compared with the gradient, or a difference of models or layers (over the whole "
     "cortex, one of the family; or at vertices, each level corrected over them)",
     "kind": "predicted (needs people and music), aligned (people, music, place, place given "
