@@ -23,6 +23,7 @@ from bids_app.analyses.group.summaries import (
     Summary,
     compared,
     tests_of,
+    widened,
 )
 from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.encoding.phases import segment_labels
@@ -420,11 +421,8 @@ class MusicSide:
         found = self.maps_at_few(weights, sd, used)
         if found is None:
             return Scaled(None, "no vertex to be compared with refits")
-        scaled = compared(*found)
-        if scaled.ratio is None or not scaled.refits_instead:
-            return scaled
         # A map is widened whatever the ratio: refits at every vertex would take too long.
-        return replace(scaled, told=replace(scaled.ratio, action="scaled").told)
+        return widened(compared(*found))
 
     def maps_at_few(
         self, weights: Sequence[FloatArray], sd: FloatArray | None, used: BoolArray

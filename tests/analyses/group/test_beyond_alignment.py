@@ -7,19 +7,28 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bids_app.analyses.folder.write import write_settings
+from bids_app.analyses.folder.write import write_settings, write_table
 from bids_app.analyses.group.beyond import BEYOND
 from bids_app.analyses.group.beyond_slope import unique_alignments, unique_slopes
 from bids_app.analyses.group.checks import check_participants
-from bids_app.analyses.group.claims import BEYOND_SLOPE, _beyond
+from bids_app.analyses.group.claims import BEYOND_SLOPE, CLAIM_COLUMNS, _beyond, _row, _stated
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.registry import write_results
 from bids_app.config import Statistics
 from bids_app.errors import BadDataError
 from bids_app.files import read_json, write_json
 from bids_app.group.claims import MUSIC, PLACE
-from bids_app.outputs import BEYOND_DESC, LOW_LEVEL_DESC, OutputTree, sidecar_of, unique_desc
+from bids_app.outputs import (
+    BEYOND_DESC,
+    CLAIMS_DESC,
+    LOW_LEVEL_DESC,
+    OutputTree,
+    sidecar_of,
+    unique_desc,
+)
+from bids_app.report.joint import slope_blocks
 from bids_app.report.sources import GroupFiles
 from bids_app.surface.gifti import read_gifti, write_gifti
 from bids_app.surface.mesh import load_mesh
@@ -79,6 +88,8 @@ def study(tmp_path_factory):
     write_results(tree, data, names, [found, aligned], settings)
     whole = tree.group_table("settings.json", model="vggish")
     write_settings(tree, whole, settings["", ""], [], Participants=[f"sub-{w}" for w in PEOPLE])
+    writer = GroupWriter(tree, data, settings["", ""])
+    writer.statmap("slope", found.mean[::-1], ["slope"], desc="layerpref")
     return SimpleNamespace(tree=tree, data=data, found=found, aligned=aligned, place=place)
 
 
@@ -104,6 +115,22 @@ def test_aligned_over_people_and_place_and_not_claimed_without_music(study):
     assert len(candidate.spins[PLACE]) == 99
     np.testing.assert_allclose(candidate.people, one.plain.participants_z, rtol=1e-9)
     assert any("whole cortex" in text for text in candidate.caveats)
+
+
+def test_the_page_has_the_slope_beside_the_plain_one_and_the_sentence(study):
+    files = GroupFiles(study.tree.root, gradient="front")
+    (candidate,) = _beyond(files)
+    row = _row(_stated(candidate, candidate.tests, ""))
+    path = study.tree.group_table("summary.tsv", desc=CLAIMS_DESC)
+    write_table(path, CLAIM_COLUMNS, [row])
+    image, claim = slope_blocks(files)
+    assert "red deep ones, blue shallow ones" in image.caption
+    assert claim.tone == "warning"
+    assert claim.text.startswith(
+        "No alignment of what the layers add to low-level sound with gradient front shown: tested"
+        " over music, not available (no features)"
+    )
+    assert "deeper layers toward its high end" in claim.text
 
 
 def test_nothing_where_nobody_has_it_or_there_is_no_slope(study, tmp_path):
