@@ -85,7 +85,7 @@ def study(tmp_path_factory):
     settings["", ""] = {"n_permutations": 32, "random_seed": 3}
     aligned = unique_alignments(found)
     names = ["unique_slopes", "unique_alignments"]
-    write_results(tree, data, names, [found, aligned], settings)
+    write_results(tree, data, names, [found, aligned], settings, statistics)
     whole = tree.group_table("settings.json", model="vggish")
     write_settings(tree, whole, settings["", ""], [], Participants=[f"sub-{w}" for w in PEOPLE])
     writer = GroupWriter(tree, data, settings["", ""])

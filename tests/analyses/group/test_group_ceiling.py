@@ -65,7 +65,7 @@ def study(tmp_path_factory):
     shared = {"space": SPACE}
     write_json(tree.model_settings("vggish"), {"Settings": shared})
     settings = {("", ""): {"n": 1}, ("", "ceiling"): {"ceiling_floor": 0.1, "random_seed": 7}}
-    write_results(tree, data, ["synchrony", "ceiling"], [synchrony, found], settings)
+    write_results(tree, data, ["synchrony", "ceiling"], [synchrony, found], settings, statistics)
     return SimpleNamespace(
         tree=tree, data=data, responses=responses, synchrony=synchrony, found=found
     )
