@@ -25,6 +25,7 @@ from bids_app.analyses.participant.steps import (
     save_model_weights,
     write_model,
 )
+from bids_app.analyses.participant.subcortex import fit_subcortex
 from bids_app.analyses.participant.write import write_responses
 from bids_app.analyses.ratings.participant import (
     predict_from_ratings,
@@ -195,6 +196,10 @@ class _Builder:
                 "fits": self._threaded(fit_model, who, label, record=record),
                 "files": self._writer(write_model, who, label, record=record, runs=runs),
             }
+            if self.config.model.subcortex:
+                of_model["subcortex"] = self._threaded(
+                    fit_subcortex, who, label, record=record, runs=runs, rests_on=basis
+                )
             if self.config.model.save_weights:
                 of_model["weights_files"] = self._writer(
                     save_model_weights,

@@ -34,6 +34,7 @@ from bids_app.analyses.group.networks import write_network_tables
 from bids_app.analyses.group.parcels import ATLASES
 from bids_app.analyses.group.preference import PREFERENCE
 from bids_app.analyses.group.prevalence import PREVALENCE
+from bids_app.analyses.group.subcortex import SUBCORTEX
 from bids_app.analyses.group.twins import TWINS
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
@@ -64,6 +65,7 @@ GROUP_ANALYSES = (
     TWINS,
     DIFFERENCES,
     ATLASES,
+    SUBCORTEX,
     SYNCHRONY,
     RATING_MAPS,
     RATING_SCORES,

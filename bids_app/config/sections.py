@@ -165,6 +165,13 @@ class Model:
         default=(),
         changes=(),
     )
+    subcortex: bool = switch(
+        "--subcortex",
+        "fit the subcortical voxels of the runs' 91k CIFTI series, too (fMRIPrep --cifti-output "
+        "91k, XCP-D): maps as dscalar.nii and a table per structure, at the group level a table "
+        "over people and over music",
+        changes=(),
+    )
 
     @property
     def spaces(self) -> tuple[FeatureSpace, ...]:

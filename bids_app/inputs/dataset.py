@@ -362,6 +362,7 @@ def _record(
         band=probe.band,
         censored=probe.censored,
         parcels=(cleaning.parcels or atlas_of(run.left)) if run.kind == "parcels" else "",
+        grayordinates=run.grayordinates.path if run.grayordinates else None,
     )
 
 

@@ -141,6 +141,8 @@ class BoldRun(Acquisition):
         Numbers of volumes that were taken out of the file; `n_volumes` counts them.
     parcels : str
         Label of the atlas of a parcellated series, or what ``--parcels`` says of it.
+    grayordinates : Path or None
+        The run as 91k CIFTI series, which has subcortical voxels; None where there is none.
     """
 
     space: str
@@ -162,6 +164,7 @@ class BoldRun(Acquisition):
     band: Band | None = None
     censored: tuple[int, ...] = ()
     parcels: str = ""
+    grayordinates: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class RunFiles(Acquisition):
         All spaces the run is there in.
     filtered : bool
         Whether the user's filter took away its BOLD files.
+    grayordinates : NamedFile or None
+        Its 91k CIFTI series, whatever the kind; None where none, or not one of several, is meant.
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class RunFiles(Acquisition):
     surfaces: tuple[Path, ...] = ()
     spaces: tuple[str, ...] = ()
     filtered: bool = False
+    grayordinates: NamedFile | None = None
 
 
 def bold_filter(path: Path | None) -> dict[str, Any]:
@@ -220,8 +223,20 @@ def _run_of_group(
             _confounds_of(group, one),
             surfaces if kind == "volume" and one.entities.get("space") == "T1w" else (),
             tuple(spaces),
+            grayordinates=_grayordinates(passing, space, surfaces, run_label(key)),
         )
     return RunFiles(key, dataset, root, spaces=tuple(spaces), filtered=not passing)
+
+
+def _grayordinates(
+    passing: Sequence[NamedFile], space: str, surfaces: tuple[Path, ...], label: str
+) -> NamedFile | None:
+    """The one CIFTI series of a run."""
+    usable = [f for f in passing if _kind(f) == "cifti" and _fits(f, "cifti", space, surfaces)]
+    try:
+        return next(iter(_without_twins(usable, label, space)), None)
+    except _Twins:
+        return None
 
 
 def _kind(file: NamedFile) -> str | None:

@@ -98,7 +98,7 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
                 [
                     row["name"],
                     row["hemisphere"],
-                    *(_cell(row, name) for name in shown),
+                    *(region_cell(row, name) for name in shown),
                 ]
                 for row in best[:_MAX_ROWS]
             ],
@@ -107,10 +107,13 @@ def region_blocks(files: GroupFiles, path: Path) -> list[Block]:
     ]
 
 
-def _cell(row: dict[str, str], name: str) -> str:
+def region_cell(row: dict[str, str], name: str) -> str:
+    """A number of the table of regions as the page has it."""
     if name == "predicted":
         return {"True": "yes", "False": "no"}.get(row.get(name, ""), "not tested")
     if name == "n_shown":
         shown = to_float(row.get(name))
         return f"{shown:.0f} of {row['n']}" if np.isfinite(shown) else "n/a"
+    if name == "n_voxels":
+        return number(to_float(row.get(name)), 0)
     return number(to_float(row.get(name)), 4 if name == "accuracy" else 3)

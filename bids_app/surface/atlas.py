@@ -62,14 +62,14 @@ class Atlas:
     names, hemispheres : dict of int to str
         Name and hemisphere ("L", "R" or "both") of each region.
     files : tuple of Path
-        Left and right file.
+        Left and right file; none of structures that a CIFTI file has.
     """
 
     label: str
     regions: NDArray[np.int64]
     names: dict[int, str]
     hemispheres: dict[int, str]
-    files: tuple[Path, Path]
+    files: tuple[Path, ...]
 
     @property
     def record(self) -> dict[str, Any]:

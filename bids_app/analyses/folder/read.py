@@ -136,7 +136,7 @@ def check_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> None:
     for path, problem, is_there in broken_outputs(tree, stored):
         if is_there:
             raise BadDataError(NOT_AS_WRITTEN, where=path, found=problem, remedy=remedy)
-        if path.is_symlink() or path.exists() or "_desc-clean_" not in path.name:
+        if path.is_symlink() or path.exists() or not path.name.split(".")[0].endswith("_bold"):
             raise MissingInputError(
                 "A file of a participant is missing.", where=path, found=problem, remedy=remedy
             )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import interp1d
 
-from bids_app.analyses.folder.read import read_maps
+from bids_app.analyses.folder.read import damaged, read_maps
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.clock import Clock, read_clock, same_rate
 from bids_app.analyses.group.collect import GroupData, read_encoding
@@ -323,12 +323,29 @@ def _mapped(left: Path, space: str, target: Path) -> Path:
     Phases of shortened series would not meet: what listeners share would leave their null.
     """
     clock = read_clock(sidecar_of(left))
-    values = read_maps(left, space, n_arrays=len(clock.times))
+    np.save(target, _whole(clock, read_maps(left, space, n_arrays=len(clock.times))))
+    return target
+
+
+def whole_series(sidecar: Path, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Responses, (n_times, n), on the clock of their sidecar, with lines across censored volumes.
+
+    Raises
+    ------
+    BadDataError
+        If they have another length than the sidecar says.
+    """
+    clock = read_clock(sidecar)
+    if len(values) != len(clock.times):
+        raise damaged(sidecar, f"{len(values)} volumes", f"{len(clock.times)} StimulusTimes")
+    return _whole(clock, values)
+
+
+def _whole(clock: Clock, values: NDArray[np.floating]) -> NDArray[np.float32]:
     volumes, kept = _all_volumes(clock)
     if len(volumes) > len(kept):
         values = interp1d(kept, values, axis=0)(volumes)
-    np.save(target, values.astype(np.float32))
-    return target
+    return values.astype(np.float32)
 
 
 def _nothing(heard: Heard) -> Heard:

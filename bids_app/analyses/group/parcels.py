@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.declare import Settings
+from bids_app.analyses.declare import Rows, Settings
 from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import GroupAnalysis, settings_of_files
@@ -119,7 +119,9 @@ def summarize_atlases(
             accuracy,
             preference,
             atlas,
-            earlier_regions(tree, data, atlas, side) if isinstance(side, str) else side,
+            earlier_regions(tree, data, labeled(PARCELS_DESC, atlas.label), side)
+            if isinstance(side, str)
+            else side,
             statistics,
         )
         for atlas in atlases
@@ -164,9 +166,8 @@ class EarlierRegions:
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
-def earlier_regions(tree: OutputTree, data: GroupData, atlas: Atlas, reason: str) -> EarlierRegions:
-    """The p over music that the folder has of the same atlas, participants and maps."""
-    desc = labeled(PARCELS_DESC, atlas.label)
+def earlier_regions(tree: OutputTree, data: GroupData, desc: str, reason: str) -> EarlierRegions:
+    """The p over music that the folder has of the same regions, participants and maps."""
     table = tree.group_table("summary.tsv", model=data.model, desc=desc)
     if not (same_inputs(tree, data, desc) and table.is_file()):
         return EarlierRegions(told={"told": reason})
@@ -189,7 +190,46 @@ def summarize_atlas(
 
     `side` may be what is known over music where nothing can be tested.
     """
-    areas = load_mesh(data.space).areas
+    return summarize_regions(
+        data,
+        None if preference is None else preference.slopes,
+        None if preference is None else preference.slope_weights,
+        atlas,
+        load_mesh(data.space).areas,
+        accuracy.mask,
+        side,
+        statistics,
+    )
+
+
+def summarize_regions(
+    data: GroupData,
+    own_slopes: FloatArray | None,
+    slope_weights: FloatArray | None,
+    atlas: Atlas,
+    areas: FloatArray,
+    mask: NDArray[np.bool_],
+    side: MusicSide | EarlierRegions,
+    statistics: Statistics,
+) -> AtlasSummary:
+    """Weighted means of the participants' maps over regions of any places, and their tests.
+
+    Parameters
+    ----------
+    data : GroupData
+        Its maps have these places for vertices.
+    own_slopes : array of shape (n_participants, n_places), optional
+        None without a layer preference.
+    slope_weights : array of shape (n_participants, n_layers), optional
+        Weights of the layers that give them.
+    atlas : Atlas
+    areas : array of shape (n_places,)
+        Weights of the means.
+    mask : array of shape (n_places,), bool
+        Of the layer preference.
+    side : MusicSide or EarlierRegions
+    statistics : Statistics
+    """
     profiles = parcel_table(data.r, atlas.regions, areas, label_names=atlas.names)
     n_regions = len(profiles.labels)
     options: dict[str, Any] = {
@@ -200,11 +240,11 @@ def summarize_atlas(
     tested = sign_flip_max_t(fisher_z(profiles.values).mean(axis=1), tail="greater", **options)
     slopes = np.full((len(data.participants), n_regions), np.nan)
     slope_p = np.full(n_regions, np.nan)
-    if preference is not None:
-        slopes = parcel_table(preference.slopes, atlas.regions, areas).values
+    if own_slopes is not None:
+        slopes = parcel_table(own_slopes, atlas.regions, areas).values
         slope_p = sign_flip_max_t(slopes, tail="two-sided", **options).p
-    inside = np.bincount(atlas.regions[accuracy.mask], minlength=max(atlas.names) + 1)
-    weights = None if preference is None else preference.slope_weights.mean(axis=0)
+    inside = np.bincount(atlas.regions[mask], minlength=max(atlas.names) + 1)
+    weights = None if slope_weights is None else slope_weights.mean(axis=0)
     over_music = {name: np.full(n_regions, np.nan) for name in ("accuracy", "slope")}
     record: Mapping[str, Any]
     if isinstance(side, EarlierRegions):
@@ -230,6 +270,21 @@ def summarize_atlas(
 
 def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> None:
     """One row per region, and one per participant and region."""
+    columns, atlas = layer_columns(data.layer_names), result.atlas.record
+    regions, values = region_rows(result, data)
+    told = atlas | {"Music": result.music}
+    writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **told)
+    writer.table(
+        "summary",
+        participant_columns(REGION_COLUMNS) | columns,
+        values,
+        desc="participants",
+        **atlas,
+    )
+
+
+def region_rows(result: AtlasSummary, data: GroupData) -> tuple[Rows, Rows]:
+    """One row per region, and one per participant and region."""
     atlas, profiles = result.atlas, result.profiles
     group = profiles.values.mean(axis=0)
     nowhere = np.full(len(profiles.labels), np.nan)
@@ -250,11 +305,7 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         "best_layer": preferred_layer(group),
         **_layers(group),
     }
-    columns = _columns(data.layer_names)
-    regions = _rows(atlas, described)
-    told = atlas.record | {"Music": result.music}
-    writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **told)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, label in enumerate(data.participants):
         own = profiles.values[index]
         values = {
@@ -264,7 +315,7 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
             **_layers(own),
         }
         rows += [{"participant_id": f"sub-{label}"} | row for row in _rows(atlas, values)]
-    writer.table("summary", VALUE_COLUMNS | columns, rows, desc="participants", **atlas.record)
+    return _rows(atlas, described), rows
 
 
 def _shown(result: AtlasSummary, n: int) -> dict[str, Any]:
@@ -287,7 +338,8 @@ def _rows(atlas: Atlas, columns: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _columns(layer_names: list[str]) -> dict[str, str]:
+def layer_columns(layer_names: list[str]) -> dict[str, str]:
+    """What the columns of layers mean."""
     return {
         f"r_{layer}": f"mean accuracy of layer {layer} ({name})"
         for layer, name in enumerate(layer_names, start=1)
@@ -313,14 +365,18 @@ REGION_COLUMNS = {
     "centroid": "center of mass of the region's positive mean profile, in layers in order of depth",
     "best_layer": "best layer of the region's mean profile (1-based; display only)",
 }
-VALUE_COLUMNS = {
-    "participant_id": "participant",
-    "region": "number over both hemispheres",
-    "name": "name in the atlas",
-    "hemisphere": "L or R; both of a network",
-    "accuracy": "accuracy averaged over layers and the region",
-    "slope": "residual slope averaged over the region",
-}
+
+
+def participant_columns(columns: Mapping[str, str]) -> dict[str, str]:
+    """What the columns of participants' values mean; of places as in `columns`."""
+    return {
+        "participant_id": "participant",
+        **{name: columns[name] for name in ("region", "name", "hemisphere")},
+        "accuracy": "accuracy averaged over layers and the region",
+        "slope": "residual slope averaged over the region",
+    }
+
+
 ATLASES = GroupAnalysis(
     "atlases",
     summarize_atlases,

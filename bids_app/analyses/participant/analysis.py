@@ -92,6 +92,10 @@ def _no_sections(files: ParticipantFiles) -> list[Section]:
     return []
 
 
+def _no_files(scope: Scope) -> Iterator[Path]:
+    return iter(())
+
+
 @dataclass(eq=False)
 class ParticipantAnalysis:
     """An analysis of a participant.
@@ -119,6 +123,8 @@ class ParticipantAnalysis:
         Whether it is done for each joint model.
     sections : callable
         Its sections of the page.
+    further : callable
+        Further files that it writes itself in a scope, with a sidecar each.
     """
 
     name: str
@@ -133,6 +139,7 @@ class ParticipantAnalysis:
     completed: bool = True
     joint: bool = False
     sections: Callable[[ParticipantFiles], list[Section]] = _no_sections
+    further: Callable[[Scope], Iterator[Path]] = _no_files
 
     @property
     def of_spaces(self) -> bool:
@@ -162,6 +169,7 @@ class ParticipantAnalysis:
         for ending, made in self.files.items():
             if made(scope):
                 yield tree.mesh_file(who, ending, space, model=model)
+        yield from self.further(scope)
 
     def closing(self, scope: Scope) -> list[Path]:
         """The file that marks it as complete, where there is one."""

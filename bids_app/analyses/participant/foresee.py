@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_app.analyses.participant.subcortex import check_grayordinates
 from bids_app.config import Config
 from bids_app.encoding.folds import make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
@@ -50,6 +51,8 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     for run in plan.runs:
         if run.kind == "parcels":
             regions_of(run.bold_left, run.parcels, mesh)
+    if config.model.subcortex:
+        check_grayordinates(plan.runs)
     if any(run.kind == "cifti" for run in plan.runs):
         fslr_spheres()
     asked = [*(space.features for space in config.model.spaces), *config.joint.features]

@@ -106,6 +106,7 @@ class EncodingModel:
     settings: dict[str, Any]
     save_weights: tuple[str, ...] = ()
     mask: tuple[Path, ...] = ()
+    subcortex: bool = False
 
     @property
     def label(self) -> str:
@@ -133,18 +134,21 @@ class EncodingModel:
             own["trend"] = "a line out of every presentation"
         if reason := preference_missing(layers.depth, config.statistics.slope_model):
             LOGGER.warning("model-%s: %s", space.label, reason)
-        return cls(space, weights, layers, settings | own, model.save_weights, model.weights_mask)
+        asked = (model.save_weights, model.weights_mask, model.subcortex)
+        return cls(space, weights, layers, settings | own, *asked)
 
     @property
     def _row(self) -> Space:
         return find_space(self.space.features)
 
     @property
-    def weights_asked(self) -> dict[str, str]:
-        """What is to be saved of the weights: asking for others means doing it again."""
-        if not self.save_weights:
-            return {}
-        return {"save_weights": " ".join([*self.save_weights, *map(sha256_of_file, self.mask)])}
+    def asked(self) -> dict[str, str]:
+        """What is to be saved of weights and subcortex: asking for others means doing it again."""
+        found = {"subcortex": "fitted"} if self.subcortex else {}
+        if self.save_weights:
+            told = [*self.save_weights, *map(sha256_of_file, self.mask)]
+            found["save_weights"] = " ".join(told)
+        return found
 
     def files(self, stimuli: Sequence[str]) -> list[Path]:
         """Files beside the audio that the features of these stimuli rest on."""
@@ -192,12 +196,14 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
     files = model.files(sorted(heard))
+    if model.subcortex:
+        files += [run.grayordinates for run in runs if run.grayordinates]
     return Record(
         participant=participant,
         model=model.label,
         settings=model.settings,
         sources=sources_of(plan, runs, files),
-        inputs=inputs_of(runs, files, **model.weights_asked),
+        inputs=inputs_of(runs, files, **model.asked),
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
         features=model.description,
         run_sources={run.label: sources_of_run(plan, run) for run in runs},

@@ -144,7 +144,14 @@ def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
     bold = read_bold(run, mesh)
     inside = cortex_vertices(cleaning.cortex_mask, mesh)
     bold[:, ~inside] = np.nan
-    n_volumes = len(bold)
+    selected, drift = nuisance_of(run, cleaning, len(bold))
+    return RunData(run, mesh, bold, inside, selected, drift, cleaning.smoothing)
+
+
+def nuisance_of(
+    run: BoldRun, cleaning: Cleaning, n_volumes: int
+) -> tuple[ConfoundSelection, NDArray[np.float64]]:
+    """Confounds and drift of a run, (n_volumes, n_basis), dummy scans included."""
     selected = select_confounds(
         run.confounds_file,
         run.confounds_json,
@@ -158,7 +165,7 @@ def read_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RunData:
         cutoff = cutoff.cutoff
     if cutoff:
         drift = high_pass_basis(n_volumes, run.tr, cutoff)
-    return RunData(run, mesh, bold, inside, selected, drift, cleaning.smoothing)
+    return selected, drift
 
 
 def regress_out(data: RunData, series: NDArray[np.floating]) -> CleanedResponses:
@@ -330,7 +337,7 @@ def prepare_responses(
             noticed += _with_signal_everywhere(cleaned.degenerate)
         projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
         blocks = [
-            _cut(run, presentation, cleaned.values, projection, cleaning.high_pass)
+            cut(run, presentation, cleaned.values, projection, cleaning.high_pass)
             for presentation in run.presentations
         ]
         checks = [
@@ -425,7 +432,7 @@ def _with_signal_everywhere(degenerate: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def _cut(
+def cut(
     run: BoldRun,
     presentation: Presentation,
     responses: NDArray[np.float32],

@@ -12,8 +12,9 @@ from bids_app.analyses.participant.layers import LayerFits, fit_layers
 from bids_app.analyses.participant.preference import derive_preference
 from bids_app.analyses.participant.regions import regions_of_runs, write_regions
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
+from bids_app.analyses.participant.subcortex import SubcorticalFits, write_subcortex
 from bids_app.analyses.participant.weights import save_weights
-from bids_app.analyses.participant.write import write_participant
+from bids_app.analyses.participant.write import common_fields, presentations, write_participant
 from bids_app.config import Cleaning, FeatureSpace, Model, Statistics
 from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
@@ -137,6 +138,7 @@ def write_model(
     runs: Sequence[BoldRun],
     cleaning: Cleaning,
     weights_files: list[Path] | None = None,
+    subcortex: SubcorticalFits | None = None,
 ) -> list[Path]:
     """Layer preference, and every map of one feature space."""
     depth, slope_model = (record.settings[name] for name in ("layer_depth", "slope_model"))
@@ -148,6 +150,10 @@ def write_model(
     if regions is not None:
         parcels = str(cleaning.parcels)
         tables = write_regions(tree, record, fits, preference, regions, parcels)
+    if subcortex is not None:
+        common = common_fields(tree, record, subcortex.fits, subcortex.blocks)
+        places = presentations([(b.run, b.stimulus) for b in subcortex.blocks])
+        tables += write_subcortex(tree, record, subcortex, preference, common, places)
     written = write_participant(
         tree,
         record,

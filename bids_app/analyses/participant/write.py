@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from bids_app.analyses.participant.analysis import (
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
 from bids_app.analyses.participant.responses import Block, Prepared
+from bids_app.analyses.participant.subcortex import N_VOXELS, planned_files, series_path
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
@@ -27,6 +28,7 @@ from bids_app.inputs.estimate import FLOAT, Cost, page_memory
 from bids_app.outputs import OutputTree, parse_entities, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
+from bids_app.report.subcortex import participant_subcortex_sections
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -49,7 +51,7 @@ def write_participant(
     list of Path
         Every file of the model.
     """
-    common = _common_fields(tree, record, fits, blocks)
+    common = common_fields(tree, record, fits, blocks)
     writer = ParticipantWriter(tree, record, common)
     writer.begin()
     writer.written += shared
@@ -175,7 +177,7 @@ def filter_fields(high_pass: Any) -> dict[str, Any]:
     return {"HighPassCutoff": high_pass}
 
 
-def _common_fields(
+def common_fields(
     tree: OutputTree, record: Record, fits: LayerFits, blocks: Sequence[Block]
 ) -> dict[str, Any]:
     """Sidecar fields every map of the participant shares."""
@@ -304,6 +306,20 @@ def _planned_responses(scope: Scope) -> list[Part]:
     ]
 
 
+def _planned_subcortex(scope: Scope) -> Iterator[Path]:
+    """Files about subcortical voxels, besides sidecars."""
+    if not scope.config.model.subcortex:
+        return
+    tree, who = OutputTree(scope.config.output_dir), scope.participant
+    folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
+    missing = preference_missing(scope.depth, scope.config.statistics.slope_model)
+    yield from planned_files(tree, who, scope.model, folds, slope=not missing)
+    for place in presentations(
+        [(r.label, p.stimulus) for r in scope.music for p in r.presentations]
+    ):
+        yield series_path(tree, who, place)
+
+
 def _planned_models(scope: Scope) -> list[Part]:
     folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
     missing = preference_missing(scope.depth, scope.config.statistics.slope_model)
@@ -346,8 +362,13 @@ def _cost_of_models(scope: Scope) -> Cost:
         "save_model_weights": series.fitting(n_maps),
         "draw_page": page_memory(series.space, n_maps),
     }
+    share = 1.0
+    if model.subcortex:
+        share += N_VOXELS / scope.n_vertices
+        steps["fit_subcortex"] = share * series.fitting(n_maps + refits)
+        steps["write_model"] = share * steps["write_model"]
     return Cost(
-        seconds=n_layers * layer * scope.fit_scale,
+        seconds=n_layers * layer * scope.fit_scale * share,
         steps=steps,
         shared_seconds=heard * (_NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND),
         shared_disk=n_layers * n_patches**2 * FLOAT,
@@ -425,5 +446,6 @@ ENCODING = ParticipantAnalysis(
         "weights.h5": lambda scope: bool(scope.config.model.save_weights),
         "parcels.tsv": lambda scope: bool(scope.config.cleaning.parcels),
     },
-    sections=layer_sections,
+    further=_planned_subcortex,
+    sections=lambda files: [*layer_sections(files), *participant_subcortex_sections(files)],
 )

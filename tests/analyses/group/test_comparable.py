@@ -18,7 +18,7 @@ from bids_app.analyses.participant.preference import (
     preference_missing,
     slope_doubt,
 )
-from bids_app.analyses.participant.responses import Block, _cut
+from bids_app.analyses.participant.responses import Block, cut
 from bids_app.bands import Band
 from bids_app.config import Model, Statistics
 from bids_app.encoding import noise_null
@@ -230,7 +230,7 @@ def test_without_a_high_pass_filter_responses_lose_a_line_as_features_do(high_pa
     piece = SimpleNamespace(stimulus="a", onset=10.0, duration=50.0, offset=0.0)
     noise = rng.standard_normal((84, 5)) + 0.1 * np.arange(84)[:, None] ** 1.5
     cleaned = np.vstack([np.full((4, 5), np.nan), whole @ noise[4:]]).astype(np.float32)
-    block = _cut(run, piece, cleaned, whole, high_pass)
+    block = cut(run, piece, cleaned, whole, high_pass)
     np.testing.assert_allclose(block.filter @ noise[4:], block.values, atol=1e-3)
     slopes = np.polyfit(block.times, block.values, 1)[0]
     if high_pass:
@@ -248,10 +248,10 @@ def test_the_null_knows_the_band_of_series_that_were_denoised_before():
     whole = np.eye(80) - 1 / 80
     noise = rng.standard_normal((80, 5))
     cleaned = np.vstack([np.full((4, 5), np.nan), whole @ band.apply(noise, 1.0)])
-    block = _cut(run, piece, cleaned.astype(np.float32), whole, band)
+    block = cut(run, piece, cleaned.astype(np.float32), whole, band)
     assert block.filter.shape == (len(block.times), 80)
     np.testing.assert_allclose(block.filter @ noise, block.values, atol=1e-5)
-    assert _cut(run, piece, cleaned.astype(np.float32), whole, Band()).filter is None
+    assert cut(run, piece, cleaned.astype(np.float32), whole, Band()).filter is None
 
 
 def test_pieces_that_build_up_and_runs_that_drift_agree_by_chance_alone():

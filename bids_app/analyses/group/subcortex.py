@@ -1,0 +1,262 @@
+"""Accuracy and layer preference per subcortical structure, over people and over music."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import CORRELATION, POSITIVE, damaged, read_record
+from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.heard import Heard, find_heard, whole_series
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.parcels import (
+    REGION_COLUMNS,
+    AtlasSummary,
+    earlier_regions,
+    layer_columns,
+    participant_columns,
+    region_rows,
+    summarize_regions,
+)
+from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.participant.subcortex import map_path, series_path
+from bids_app.config import Statistics
+from bids_app.errors import MusencError
+from bids_app.files import sha256_of_file, write_json
+from bids_app.outputs import OutputTree, map_sidecar, parse_entities, safe_label, sidecar_of
+from bids_app.report.group import Shown
+from bids_app.report.subcortex import subcortex_section
+from bids_app.statistics import fisher_z
+from bids_app.surface.subcortex import LABEL, Subcortex, read_subcortex, write_scalars
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SubcorticalGroup:
+    """Structures over participants.
+
+    Attributes
+    ----------
+    subcortex : Subcortex
+    data : GroupData
+        Accuracy of the voxels in the place of vertices; checksums are of its files.
+    summary : AtlasSummary
+        Structures as regions.
+    mean_r : (n_layers, n_voxels) array
+        Back-transformed mean Fisher z.
+    slope : (n_voxels,) array
+        Mean residual slope; NaN without a preference.
+    """
+
+    subcortex: Subcortex
+    data: GroupData
+    summary: AtlasSummary
+    mean_r: FloatArray
+    slope: FloatArray
+
+
+def summarize_subcortex(
+    tree: OutputTree,
+    data: GroupData,
+    preference: GroupPreference | None,
+    heard: Heard,
+    statistics: Statistics,
+    folder: Path,
+    n_threads: int,
+) -> SubcorticalGroup | None:
+    """Test the structures; None where no participant, or not every one, has subcortical maps.
+
+    The slope has the weights of layers of the cortex: the reference of a participant is the mean
+    profile of the others' cortex.
+    """
+    paths = {who: map_path(tree, who, model=data.model, stat="r") for who in data.participants}
+    lacking = [who for who, path in paths.items() if not path.is_file()]
+    if lacking:
+        if len(lacking) < len(paths):
+            told = ", ".join(f"sub-{who}" for who in lacking)
+            LOGGER.warning("group: nothing is said of the subcortex: %s have no maps of it", told)
+        return None
+    subcortex, own = _collect(tree, data, paths, folder)
+    music = _responses(tree, own, heard, subcortex, folder)
+    side = MusicSide.of(tree, own, music, statistics.random_seed, n_threads)
+    slopes = weights = None
+    if preference is not None:
+        weights = preference.slope_weights
+        slopes = np.einsum("pl,plv->pv", weights, own.r.astype(np.float64))
+    n_voxels = own.r.shape[2]
+    summary = summarize_regions(
+        own,
+        slopes,
+        weights,
+        subcortex.atlas,
+        np.full(n_voxels, subcortex.voxel_volume),
+        np.zeros(n_voxels, dtype=bool),
+        earlier_regions(tree, own, LABEL, side) if isinstance(side, str) else side,
+        statistics,
+    )
+    slope = np.full(n_voxels, np.nan) if slopes is None else slopes.mean(axis=0)
+    mean_r = np.tanh(fisher_z(own.r).mean(axis=0))
+    return SubcorticalGroup(subcortex, own, summary, mean_r, slope)
+
+
+def _collect(
+    tree: OutputTree, data: GroupData, paths: Mapping[str, Path], folder: Path
+) -> tuple[Subcortex, GroupData]:
+    """Maps of everybody, those of every fold in files.
+
+    Raises
+    ------
+    BadDataError
+        If participants have other voxels or layers, or a map is damaged.
+    """
+    known: Subcortex | None = None
+
+    def read(path: Path, bounds: tuple[float, float]) -> NDArray[np.float32]:
+        nonlocal known
+        found, values = read_subcortex(path)
+        known = known or found
+        if not found.is_like(known):
+            raise damaged(path, "other subcortical voxels", "those of the other participants")
+        names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
+        if len(values) != len(names) or names != data.layer_names:
+            raise damaged(path, f"layers {', '.join(names)}", ", ".join(data.layer_names))
+        low, high = bounds
+        if np.isinf(values).any() or (values < low).any() or (values > high).any():
+            raise damaged(path, "values beyond", f"finite values from {low:g} to {high:g}")
+        return values
+
+    r = np.stack([read(path, CORRELATION) for path in paths.values()])
+    files = {}
+    for stat, bounds in (("r", CORRELATION), ("alpha", POSITIVE)):
+        folds = np.stack(
+            [
+                np.stack(
+                    [
+                        read(
+                            map_path(tree, who, model=data.model, stat=stat, stim=safe_label(held)),
+                            bounds,
+                        )
+                        for held in data.held_out
+                    ]
+                )
+                for who in data.participants
+            ]
+        )
+        files[stat] = folder / f"{stat}.npy"
+        np.save(files[stat], folds)
+    rows = [
+        {**row, "sha256_left": sha256_of_file(path)}
+        for row, path in zip(data.rows, paths.values(), strict=True)
+    ]
+    assert known is not None
+    return known, replace(data, r=r, rows=rows, fold_files=files)
+
+
+def _responses(
+    tree: OutputTree, data: GroupData, heard: Heard, subcortex: Subcortex, folder: Path
+) -> Heard:
+    """The same presentations with the responses of the voxels, or why there are none."""
+    if not heard.there:
+        return heard
+    found = find_heard(tree, data.participants, data.stimuli, data.space)
+    if isinstance(found, Heard):
+        return found
+    responses: list[tuple[Path, ...]] = []
+    for number in heard.people:
+        own = []
+        for k, left in enumerate(found.files[number]):
+            path = series_path(tree, data.participants[number], parse_entities(left))
+            try:
+                there, values = read_subcortex(path)
+            except MusencError as error:
+                return replace(heard, reasons=(f"{path.name}: {error.what}",))
+            if not there.is_like(subcortex):
+                return replace(heard, reasons=(f"{path.name} has other voxels",))
+            target = folder / f"{number}_{k}.npy"
+            np.save(target, whole_series(sidecar_of(path), values))
+            own.append(target)
+        responses.append(tuple(own))
+    return replace(heard, responses=tuple(responses))
+
+
+def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None:
+    """One row per structure, one per participant and structure, and maps of the voxels."""
+    data, columns = result.data, layer_columns(result.data.layer_names)
+    regions, values = region_rows(result.summary, data)
+    writer.table(
+        "summary",
+        STRUCTURE_COLUMNS | columns,
+        [_named(row) for row in regions],
+        desc=LABEL,
+        Music=result.summary.music,
+    )
+    writer.table(
+        "summary",
+        participant_columns(STRUCTURE_COLUMNS) | columns,
+        [_named(row) for row in values],
+        desc=f"{LABEL}participants",
+    )
+    maps: list[tuple[str, FloatArray, Sequence[str], str]] = [
+        ("r", result.mean_r, data.layer_names, "back-transformed mean Fisher z of participants"),
+    ]
+    if np.isfinite(result.slope).any():
+        maps.append(("slope", result.slope[np.newaxis], ["slope"], "mean residual slope"))
+    for stat, array, names, text in maps:
+        path = writer.tree.group_table(
+            "statmap.dscalar.nii", model=data.model, stat=stat, desc=LABEL
+        )
+        told = map_sidecar(
+            stat,
+            list(names),
+            description=text,
+            Participants=writer.participants,
+            Sources=[
+                writer.tree.uri(map_path(writer.tree, who, model=data.model, stat="r"))
+                for who in data.participants
+            ],
+        )
+        writer.written += [
+            write_scalars(path, array, names, result.subcortex),
+            write_json(sidecar_of(path), told),
+        ]
+
+
+_RENAMED = {"n_vertices": "n_voxels", "area": "volume"}
+_WITHOUT = ("n_mask",)
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {_RENAMED.get(key, key): value for key, value in row.items() if key not in _WITHOUT}
+
+
+STRUCTURE_COLUMNS = {
+    key: text.replace("the region", "the structure").replace("regions", "structures")
+    for key, text in _named(REGION_COLUMNS).items()
+} | {
+    "region": "number of the structure",
+    "name": "name of the structure",
+    "hemisphere": "L or R; both where it has no side",
+    "n_voxels": "voxels with a result of everybody",
+    "volume": "mm3",
+    "accuracy": "mean accuracy over participants, layers and voxels (r)",
+}
+SUBCORTEX = GroupAnalysis(
+    "subcortex",
+    summarize_subcortex,
+    write=write_group_subcortex,
+    desc=LABEL,
+    people="data",
+    of_weights=False,
+    page=Shown(sections=(subcortex_section,)),
+)

@@ -1,0 +1,189 @@
+"""Subcortical voxels on the pages: slices and tables of structures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_app.report.page import Block, Section, Table, number, percent, picture
+from bids_app.report.parcels import region_cell
+from bids_app.report.sources import GroupFiles, ParticipantFiles, Rows, to_float
+from bids_app.surface.subcortex import LABEL, Subcortex, read_subcortex
+
+SLICES = (-32, -20, -12, -4, 4, 12)
+"""Heights of the slices, mm: cerebellum, brain stem and colliculi, amygdala, striatum, thalamus."""
+_HIGHEST = 0.3
+"""Of the scale of accuracy, as on the cortex."""
+
+
+def slices_figure(subcortex: Subcortex, values: np.ndarray, label: str, *, signed: bool) -> Any:
+    """Values of the voxels on horizontal slices of the MNI152 template.
+
+    Parameters
+    ----------
+    subcortex : Subcortex
+    values : (n_voxels,) array
+        NaN is not drawn.
+    label : str
+        Of the scale.
+    signed : bool
+        Whether the scale has two sides.
+    """
+    from matplotlib.figure import Figure
+    from nilearn.plotting import plot_stat_map
+
+    figure = Figure(figsize=(11.0, 2.6))
+    largest = float(np.nanmax(np.abs(values), initial=0.0))
+    top = largest or 1.0
+    if not signed:
+        top = max(_HIGHEST, largest)
+    plot_stat_map(
+        subcortex.image(values),
+        display_mode="z",
+        cut_coords=SLICES,
+        figure=figure,
+        cmap="RdBu_r" if signed else "inferno",
+        vmin=-top if signed else 0.0,
+        vmax=top,
+        symmetric_cbar=signed,
+        colorbar=True,
+        annotate=True,
+        draw_cross=False,
+        black_bg=False,
+        resampling_interpolation="nearest",
+    )
+    figure.suptitle(label, fontsize=11)
+    return figure
+
+
+def subcortex_section(files: GroupFiles) -> list[Section]:
+    """Structures over participants; no section where nobody has subcortical maps."""
+    path = files.file("summary.tsv", desc=LABEL)
+    if not path.is_file():
+        return []
+    section = Section("subcortex", "Subcortex")
+    section.add("accuracy of subcortical voxels", partial(_group_picture, files))
+    section.add("subcortical structures", partial(structures_table, files, path))
+    return [section]
+
+
+def _group_picture(files: GroupFiles) -> Block:
+    path = files.need(files.file("statmap.dscalar.nii", stat="r", desc=LABEL))
+    return _accuracy_picture(files.name(path), path, "group mean")
+
+
+def _accuracy_picture(name: str, path: Path, whose: str) -> Block:
+    subcortex, values = read_subcortex(path)
+    averaged = values.astype(np.float64).mean(axis=0)
+    figure = slices_figure(
+        subcortex, averaged, f"accuracy averaged over layers (r), {whose}", signed=False
+    )
+    return picture(
+        figure,
+        alt=f"Accuracy of {len(averaged)} subcortical voxels on {len(SLICES)} horizontal slices,"
+        f" {np.nanmin(averaged):.3f} to {np.nanmax(averaged):.3f}",
+        caption="Accuracy averaged over layers of the subcortical voxels, on horizontal slices of"
+        " the MNI152 template (z in mm). Every voxel with a result is drawn, significant or not.",
+        source=name,
+    )
+
+
+def structures_table(files: GroupFiles, path: Path) -> Block:
+    """All structures with both p."""
+    rows = sorted(files.table(path), key=lambda row: -np.nan_to_num(to_float(row["accuracy"])))
+    shown = (
+        "n_voxels",
+        "accuracy",
+        "accuracy_p",
+        "accuracy_p_music",
+        "predicted",
+        "slope",
+        "slope_p",
+        "slope_p_music",
+        "centroid",
+    )
+    return Table(
+        "Subcortical structures; p over people and over music, each corrected over structures"
+        " (predicted: both). The slope has the reference profile of the cortex. Every layer and"
+        " participant is in the tables.",
+        [
+            "structure",
+            "side",
+            "voxels",
+            "mean r",
+            "people",
+            "music",
+            "predicted",
+            "residual slope",
+            "people",
+            "music",
+            "center of mass",
+        ],
+        [
+            [row["name"], row["hemisphere"], *(region_cell(row, name) for name in shown)]
+            for row in rows
+        ],
+        numeric=range(2, 11),
+    )
+
+
+def participant_subcortex_sections(files: ParticipantFiles) -> list[Section]:
+    """Slices and structures of a participant; no section without subcortical maps."""
+    path = files.own_table("summary.tsv", model=files.model, desc=LABEL)
+    if not path.is_file():
+        return []
+    section = Section("subcortex", "Subcortex")
+    section.add("accuracy of subcortical voxels", partial(_own_picture, files))
+    section.add("subcortical structures", lambda: own_structures(files.table(path)))
+    return [section]
+
+
+def _own_picture(files: ParticipantFiles) -> Block:
+    path = files.own_table(
+        "statmap.dscalar.nii", space="fsLR", den="91k", model=files.model, stat="r", desc=LABEL
+    )
+    return _accuracy_picture(files.name(files.need(path)), path, f"sub-{files.participant}")
+
+
+def own_structures(rows: Rows) -> Block:
+    """Best layer of every structure, by its mean accuracy."""
+    by_structure: dict[tuple[str, str], Rows] = {}
+    for row in rows:
+        by_structure.setdefault((row["structure"], row["hemisphere"]), []).append(row)
+    body = []
+    for (name, side), own in by_structure.items():
+        accuracy = [to_float(row["r"]) for row in own]
+        if not np.isfinite(accuracy).any():
+            body.append([name, side, own[0]["n_voxels"], *["n/a"] * 5])
+            continue
+        best = own[int(np.nanargmax(accuracy))]
+        body.append(
+            [
+                name,
+                side,
+                own[0]["n_voxels"],
+                number(float(np.nanmean(accuracy)), 4),
+                f"{best['layer']} ({best['name']})",
+                number(to_float(best["r"]), 4),
+                percent(to_float(best["share_q05"])),
+                number(to_float(own[0]["slope"])),
+            ]
+        )
+    return Table(
+        "Subcortical structures: mean accuracy of their voxels. The best layer is for display",
+        [
+            "structure",
+            "side",
+            "voxels",
+            "mean r",
+            "best layer",
+            "its mean r",
+            "its voxels with q < .05",
+            "residual slope",
+        ],
+        body,
+        numeric=(2, 3, 5, 6, 7),
+    )
