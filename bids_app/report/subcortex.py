@@ -41,7 +41,7 @@ def slices_figure(subcortex: Subcortex, values: np.ndarray, label: str, *, signe
     if not signed:
         top = max(_HIGHEST, largest)
     plot_stat_map(
-        subcortex.image(values),
+        subcortex.image(np.nan_to_num(values), outside=0.0),  # zeros are not drawn
         display_mode="z",
         cut_coords=SLICES,
         figure=figure,

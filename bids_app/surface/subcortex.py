@@ -90,11 +90,11 @@ class Subcortex:
             and np.array_equal(self.structures, other.structures)
         )
 
-    def image(self, values: NDArray[np.floating]) -> Any:
-        """Values of the voxels as a volume, NaN elsewhere."""
+    def image(self, values: NDArray[np.floating], outside: float = np.nan) -> Any:
+        """Values of the voxels as a volume, `outside` elsewhere."""
         from nibabel import Nifti1Image
 
-        volume = np.full(self.shape, np.nan, dtype=np.float32)
+        volume = np.full(self.shape, outside, dtype=np.float32)
         volume[tuple(self.voxels.T)] = values
         return Nifti1Image(volume, self.affine)
 
