@@ -148,7 +148,9 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
         f"{_size(costs.participant_bytes)} for each of {people} participants",
     ]
     if level.config.model.save_weights and level.layers:
-        lines.append("weights are not in it: up to 2 GiB for each participant and model")
+        lines.append(
+            "saved models are not in it: 8 bytes x samples x vertices x (folds + 1) for each layer"
+        )
     if costs.memory > memory.value:
         lines.append(
             "warning: this is more memory than there is; fewer participants are worked on at once"

@@ -15,6 +15,7 @@ from bids_app.cli.gradient import add_gradient
 from bids_app.cli.onset import add_onset
 from bids_app.cli.parser import Parser, add_option
 from bids_app.cli.power import add_power
+from bids_app.cli.predict import add_predict
 from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_onset(commands)
     add_gradient(commands)
     add_power(commands)
+    add_predict(commands)
     _add_convert(commands)
     add_doctor(commands)
     add_prefetch(commands)

@@ -154,8 +154,8 @@ class Model:
     )
     save_weights: tuple[str, ...] = several(
         "--save-weights LAYER",
-        "keep weights of every unit and held-out predictions of these layers (names, numbers or "
-        "all), up to 2 GiB, as HDF5",
+        "keep models of these layers (names, numbers or all) that predict new music, with held-out "
+        "predictions and, up to 2 GiB, weights of every unit, as HDF5",
         changes=(),
     )
     weights_mask: Paths = option(

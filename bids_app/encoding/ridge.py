@@ -106,7 +106,7 @@ def _inner_statistics(
     return product.astype(np.float64), norms, total.astype(np.float64)
 
 
-def _choose(
+def choose_penalty(
     score: NDArray[np.float64], selection: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Penalty index and score per vertex; score is (n_alphas, v), larger is better."""
@@ -168,7 +168,7 @@ def _choose_block(
     """Penalty, inner score, degenerate; the Fourier coefficients go into `coefficients`."""
     exact, degenerate = standardize(plan, responses, columns)
     y = exact.astype(plan.dtype)
-    picks = [_choose(score, selection) for score in inner_scores(plan, y, selection)]
+    picks = [choose_penalty(score, selection) for score in inner_scores(plan, y, selection)]
     coefficients[:] = response_coefficients(plan, y)
     return np.stack([c for c, _ in picks]), np.stack([best for _, best in picks]), degenerate
 

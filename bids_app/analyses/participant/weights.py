@@ -1,7 +1,9 @@
-"""Weights of single layers, back-projected to their units, and held-out predictions."""
+"""Models of single layers: weights of training rows and of units, and held-out predictions."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,24 @@ from bids_app.analyses.participant.responses import Block
 from bids_app.bands import HighPass
 from bids_app.config import Model, settings_hash
 from bids_app.encoding import EncodingPlan
+from bids_app.encoding.transfer import whole_penalties, whole_plan
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
+from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
-from bids_app.files import atomic_path, write_json
+from bids_app.files import atomic_path, sha256_of_file, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.cortex import read_cortex_mask
 
+LOGGER = logging.getLogger("bids_app.analyses")
 MAX_BYTES = 2 << 30
+"""Of the weights of units; those of training rows have no limit."""
+IDENTITY = "identity"
+"""Array of the file with what the model is, as JSON."""
+ALL = "all"
+"""Name of the weights that all stimuli trained."""
 _VERTICES = 256  # worked on at a time
 
 
@@ -51,26 +61,30 @@ def layers_asked(asked: Sequence[str], fitted: Sequence[str], grams: FeatureGram
     return names
 
 
-def check_size(grams: FeatureGrams, names: Sequence[str], n_values: int) -> None:
-    """Refuse what does not fit; `n_values` is folds x delays x vertices.
+def units_missing(grams: FeatureGrams, names: Sequence[str], n_values: int, features: str) -> str:
+    """Why weights at the units are not kept; empty where they are.
 
-    Raises
-    ------
-    BadDataError
-        If units or weights take more than 2 GiB.
+    Parameters
+    ----------
+    grams : FeatureGrams
+    names : sequence of str
+        Layers.
+    n_values : int
+        Folds x delays x vertices.
+    features : str
+        Feature space.
     """
+    if find_space(features).base is not None:
+        return "units of a change are curves of a whole layer"
     units = [grams.n_units[grams.layer_names.index(name)] for name in names]
     n_patches = sum(len(times) for times in grams.patch_times)
     largest = max(max(units) * n_patches * 4, sum(units) * n_values * 4)
-    if largest > MAX_BYTES:
-        raise BadDataError(
-            "The weights do not fit.",
-            where="--save-weights",
-            found=f"{largest / 2**30:.1f} GiB for {sum(units)} units of {', '.join(names)}",
-            wanted=f"at most {MAX_BYTES >> 30} GiB",
-            remedy="choose smaller layers (pooled or dense ones), or give fewer vertices with "
-            "--weights-mask",
-        )
+    if largest <= MAX_BYTES:
+        return ""
+    return (
+        f"{sum(units)} units of {', '.join(names)} would take {largest / 2**30:.1f} GiB, more than"
+        f" {MAX_BYTES >> 30}: ask for smaller layers, or give fewer vertices with --weights-mask"
+    )
 
 
 def save_weights(
@@ -90,7 +104,7 @@ def save_weights(
     path = tree.weights(record.participant, str(record.settings["space"]), record.model)
     names = layers_asked(model.save_weights, fits.layer_names, grams)
     mask = model.weights_mask
-    write_weights(
+    reason = write_weights(
         path,
         names,
         grams,
@@ -102,10 +116,24 @@ def save_weights(
         features=features,
         weights=weights,
         vertices=read_cortex_mask(mask, fits.r.shape[1]) if mask else None,
+        identity={
+            "Participant": record.participant,
+            "Model": record.model,
+            "Settings": dict(record.settings),
+            "Features": record.features,
+        },
     )
+    if reason:
+        LOGGER.warning(
+            "sub-%s: model-%s: weights of units are left out: %s",
+            record.participant,
+            record.model,
+            reason,
+        )
     content = {
-        "Description": "weights of an encoding model at the units of its features",
+        "Description": "an encoding model: weights of its training rows, and of units",
         "Contents": CONTENTS,
+        **({"UnitWeightsMissing": reason} if reason else {}),
         "Layers": names,
         "HeldOutStimuli": fits.fold_stimuli,
         "Sources": list(record.sources),
@@ -129,7 +157,8 @@ def write_weights(
     features: str,
     weights: str | None,
     vertices: NDArray[np.bool_] | None = None,
-) -> None:
+    identity: Mapping[str, Any],
+) -> str:
     """Write an HDF5 file with one group per layer.
 
     Parameters
@@ -145,6 +174,13 @@ def write_weights(
         Feature space, and weights of the network.
     vertices : array of shape (n_vertices,), bool, optional
         Vertices whose weights are kept; default all with a result.
+    identity : mapping
+        Whose model it is, and with which settings and features it was made.
+
+    Returns
+    -------
+    str
+        Why weights of units are not in it; empty where they are.
     """
     blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
@@ -152,23 +188,62 @@ def write_weights(
     side = StimulusSide(grams, labels, times, blocks[0].tr, model, high_pass)
     usable = np.isfinite(fits.alpha).all(axis=(0, 1))
     kept = np.flatnonzero(usable if vertices is None else usable & vertices)
-    plans = {name: side.plan(side.gram(name)) for name in names}
-    first = plans[names[0]]
-    check_size(grams, names, len(first.folds) * first.shifts.size * kept.size)
+    first = side.plan(side.gram(names[0]))
+    n_values = len(first.folds) * first.shifts.size * kept.size
+    reason = units_missing(grams, names, n_values, features)
     units = {
         label: scaled_layers(
             label, stimuli[label], names, features=features, weights=weights, hop=model.hop
         )
         for label in dict.fromkeys(labels)
+        if not reason
     }
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file["vertices"] = kept
         file["delays"] = first.shifts * first.tr
         file.attrs["folds"] = fits.fold_stimuli
+        told = {
+            **identity,
+            **_basis(grams, labels, stimuli, features),
+            "Layers": list(names),
+            "RepetitionTime": first.tr,
+        }
+        text = json.dumps(told, sort_keys=True, default=str)
+        file[IDENTITY] = np.frombuffer(text.encode(), dtype=np.uint8)
+        for number, block in enumerate(blocks, start=1):
+            heard = file.create_dataset(f"presentations/{number:02d}", data=block.times)
+            heard.attrs.update(stimulus=block.stimulus, run=block.run)
         for name in names:
-            x = [_sampled(block, grams, units[block.stimulus][name], high_pass) for block in blocks]
-            alpha = fits.alpha[fits.layer_names.index(name)].astype(np.float64)
-            _write_layer(file.create_group(name), plans[name], x, blocks, alpha, kept)
+            gram, alpha = side.gram(name), fits.alpha[fits.layer_names.index(name)]
+            plan, alpha = side.plan(gram), alpha.astype(np.float64)
+            group = file.create_group(name)
+            group.attrs["n_units"] = grams.n_units[grams.layer_names.index(name)]
+            _write_predictions(group, plan, blocks, alpha, kept)
+            if not reason:
+                x = [
+                    _sampled(block, grams, units[block.stimulus][name], high_pass)
+                    for block in blocks
+                ]
+                _write_units(group, plan, x, blocks, alpha, kept)
+            exact = side.plan(gram, dtype=np.float64)
+            _write_dual(group, exact, blocks, alpha, kept, model.selection)
+    return reason
+
+
+def _basis(
+    grams: FeatureGrams, labels: Sequence[str], stimuli: Mapping[str, Path], features: str
+) -> dict[str, Any]:
+    """The music that the model rests on, by content, and where it was."""
+    space, heard = find_space(features), list(dict.fromkeys(labels))
+    files = {label: space.file_of(label) for label in heard}
+    checksums = dict(zip(grams.labels, grams.checksums, strict=True))
+    return {
+        "FeatureSpace": features,
+        "Hop": grams.hop,
+        "Music": {label: checksums[label] for label in heard},
+        "MusicFiles": {label: str(stimuli[label]) for label in heard},
+        "FeatureFiles": {k: sha256_of_file(path) for k, path in files.items() if path is not None},
+    }
 
 
 def _sampled(
@@ -179,7 +254,34 @@ def _sampled(
     return sample_series(values, centers, block.times, block.tr, high_pass)
 
 
-def _write_layer(
+def _parts(kept: NDArray[np.intp]) -> list[tuple[slice, NDArray[np.intp]]]:
+    """Columns of the file, and the vertices that belong there."""
+    starts = range(0, kept.size, _VERTICES)
+    parts = [slice(start, min(start + _VERTICES, kept.size)) for start in starts]
+    return [(part, kept[part]) for part in parts]
+
+
+def _write_predictions(
+    group: h5py.Group,
+    plan: EncodingPlan,
+    blocks: Sequence[Block],
+    alpha: NDArray[np.float64],
+    kept: NDArray[np.intp],
+) -> None:
+    """Held-out predictions of every presentation."""
+    predictions = [
+        group.create_dataset(f"predictions/{number:02d}", (stop - begin, kept.size), dtype="f4")
+        for number, (begin, stop) in enumerate(plan.rows, start=1)
+    ]
+    for dataset, block in zip(predictions, blocks, strict=True):
+        dataset.attrs.update(stimulus=block.stimulus, run=block.run)
+    for columns, own in _parts(kept):
+        predicted = predict(plan, [block.values[:, own] for block in blocks], alpha[:, own])
+        for dataset, values in zip(predictions, predicted, strict=True):
+            dataset[:, columns] = values
+
+
+def _write_units(
     group: h5py.Group,
     plan: EncodingPlan,
     features: Sequence[NDArray[np.floating]],
@@ -187,30 +289,53 @@ def _write_layer(
     alpha: NDArray[np.float64],
     kept: NDArray[np.intp],
 ) -> None:
-    n_units = features[0].shape[1]
-    shape = (len(plan.folds), plan.shifts.size, n_units, kept.size)
+    """Impulse responses of every unit."""
+    shape = (len(plan.folds), plan.shifts.size, features[0].shape[1], kept.size)
     weights = group.create_dataset("weights", shape, dtype="f4")
-    predictions = [
-        group.create_dataset(f"predictions/{number:02d}", (stop - begin, kept.size), dtype="f4")
-        for number, (begin, stop) in enumerate(plan.rows, start=1)
-    ]
-    for dataset, block in zip(predictions, blocks, strict=True):
-        dataset.attrs.update(stimulus=block.stimulus, run=block.run)
-    for start in range(0, kept.size, _VERTICES):
-        own = kept[start : start + _VERTICES]
-        columns = slice(start, start + own.size)
+    for columns, own in _parts(kept):
         responses = [block.values[:, own] for block in blocks]
         for fold, dual in enumerate(dual_weights(plan, responses, alpha[:, own])):
             weights[fold, :, :, columns] = impulse_responses(plan, features, dual)
-        for dataset, values in zip(
-            predictions, predict(plan, responses, alpha[:, own]), strict=True
-        ):
-            dataset[:, columns] = values
+
+
+def _write_dual(
+    group: h5py.Group,
+    plan: EncodingPlan,
+    blocks: Sequence[Block],
+    alpha: NDArray[np.float64],
+    kept: NDArray[np.intp],
+    selection: Any,
+) -> None:
+    """Weights of the training rows: of every fold, and of a model of all stimuli."""
+    whole = whole_plan(plan)
+    group.attrs["scale"] = plan.scale
+    names = [*(f"{number:02d}" for number in range(1, len(plan.folds) + 1)), ALL]
+    written = {
+        name: group.create_dataset(f"dual/{name}", (plan.n_rows, kept.size), dtype="f8")
+        for name in names
+    }
+    penalties = group.create_dataset("alpha", (len(names), kept.size), dtype="f8")
+    for columns, own in _parts(kept):
+        responses = [block.values[:, own] for block in blocks]
+        last = whole_penalties(whole, responses, selection=selection)
+        penalties[:, columns] = np.concatenate([alpha[:, own], last])
+        duals = (
+            *dual_weights(plan, responses, alpha[:, own]),
+            *dual_weights(whole, responses, last),
+        )
+        for name, dual in zip(names, duals, strict=True):
+            written[name][:, columns] = dual
 
 
 CONTENTS = {
     "vertices": "vertices of the mesh whose weights are kept, left hemisphere first, from 0",
     "delays": "seconds by which the response follows the music",
+    "identity": "bytes of a JSON text: settings, features and music behind the model",
+    "presentations": "second of the audio file at which every sample of a presentation was taken",
+    "LAYER/dual": "(rows, vertices): weight of every training row for the z-scored response, folds"
+    " as in the attribute, and `all` for the model that all stimuli trained; rows are the samples"
+    " that crop and delays leave, presentations in turn",
+    "LAYER/alpha": "(folds and all, vertices): penalties",
     "LAYER/weights": "(folds, delays, units, vertices): change of the z-scored response per unit of"
     " the feature, which is z-scored over the stimulus at patch rate; folds as in the attribute",
     "LAYER/predictions": "(samples, vertices): held-out prediction of the z-scored response, one"

@@ -1,0 +1,295 @@
+"""What saved models say of music: features of it beside those of their own music, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.layers import StimulusSide
+from bids_app.analyses.participant.plan import weights_checksum
+from bids_app.analyses.participant.saved import SavedModel
+from bids_app.config import Model
+from bids_app.encoding import delay_samples
+from bids_app.encoding.gram import kept_rows
+from bids_app.encoding.transfer import new_kernel
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.features.audio import file_sha256
+from bids_app.features.cache import FeatureGrams, load_or_compute_grams
+from bids_app.features.registry import Space, find_space
+from bids_app.features.sources import Progress
+from bids_app.features.vggish import resolve_device
+from bids_app.files import sha256_of_file
+from bids_app.resources import find_weights
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A presentation that is to be predicted.
+
+    Attributes
+    ----------
+    stimulus : str
+        Label of the music.
+    times : array of shape (n_times,)
+        Seconds of the audio file at which it is sampled; with gaps where volumes were censored.
+    """
+
+    stimulus: str
+    times: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A predicted presentation.
+
+    Attributes
+    ----------
+    layer : str
+    weights : str
+        Name of the weights: ``all``, or the number of the fold that did not hear the music.
+    rows : array of int
+        Numbers of the samples that are predicted: crop and delays leave them.
+    values : array of shape (n_rows, n_vertices of the model)
+        In standard deviations of the response to the piece; the mean over the kept samples is 0.
+    """
+
+    layer: str
+    weights: str
+    rows: NDArray[np.intp]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Where features come from, as far as a model does not say it itself.
+
+    Attributes
+    ----------
+    cache_dir : Path
+    features : str
+        Feature space; that of the model where empty.
+    weights : str or None
+        Of the network, as ``--vggish-weights``.
+    music_dirs : sequence of Path
+        Where the model's own music is looked for beside its old place.
+    device : str
+        Of the network.
+    """
+
+    cache_dir: Path
+    features: str = ""
+    weights: str | None = None
+    music_dirs: Sequence[Path] = ()
+    device: str = "auto"
+
+
+def own_label(models: Sequence[SavedModel], label: str, path: Path) -> str:
+    """What models call a piece of music: their own label where they were fitted to it.
+
+    Raises
+    ------
+    UsageError
+        They were fitted to another piece of this label.
+    """
+    checksum = file_sha256(path)
+    for model in models:
+        for known, own in model.identity["Music"].items():
+            if own == checksum:
+                return str(known)
+            if known == label:
+                raise UsageError(
+                    "Two pieces of music have one name.",
+                    where=path,
+                    found=f"{label} of SHA-256 {checksum[:16]}",
+                    wanted=f"another name than that of the model's music, SHA-256 {own[:16]}",
+                    remedy="give the file another name",
+                )
+    return label
+
+
+def grams_with_new(
+    models: Sequence[SavedModel],
+    new: Mapping[str, Path],
+    source: FeatureSource,
+    *,
+    progress: Progress | None = None,
+) -> FeatureGrams:
+    """Gram matrices over the music of models and new music.
+
+    Parameters
+    ----------
+    models : sequence of SavedModel
+        Of one label, which have the same features.
+    new : mapping
+        Label, as `own_label` has it, to audio file.
+    source : FeatureSource
+    progress : callable, optional
+
+    Raises
+    ------
+    UsageError
+        The features, or the weights of the network, are not those of the models.
+    MissingInputError, BadDataError
+        The models' own music is not there, or a file is unusable.
+    """
+    first = models[0]
+    music: dict[str, Path] = {}
+    for model in models:
+        _check_alike(first, model)
+        for label in model.identity["Music"]:
+            if label not in music:
+                music[label] = _own_music(model, label, source.music_dirs)
+    row = find_space(source.features or str(first.identity["FeatureSpace"]))
+    listener, weights = row.streamed(), ""
+    if row.network is not None:
+        known = str(first.settings["weights_sha256"])
+        untrained = known if known.startswith("random:") else None
+        weights = find_weights(row.weights or source.weights or untrained)
+    known = weights_checksum(weights) if weights else ""
+    hop = float(first.settings["hop"])
+    first.check(
+        features=row.identity, weights_sha256=known if listener is None else listener.identity
+    )
+    for model in models:
+        _check_files(model, row)
+    grams = load_or_compute_grams(
+        [*music.items(), *((k, new[k]) for k in sorted(new) if k not in music)],
+        weights or None,
+        cache_dir=source.cache_dir,
+        hop=hop,
+        features=row.spelling,
+        device=resolve_device(source.device) if row.is_network else "cpu",
+        progress=progress,
+    )
+    units = dict(zip(grams.layer_names, grams.n_units, strict=True))
+    for model in models:
+        for layer, n_units in model.n_units.items():
+            if units.get(layer) != n_units:
+                raise _other_features(
+                    model,
+                    f"{units.get(layer, 'no')} units of {layer}",
+                    f"{n_units}",
+                )
+    return grams
+
+
+def predict_new(
+    model: SavedModel,
+    grams: FeatureGrams,
+    heard: Sequence[Heard],
+    *,
+    layers: Iterable[str] = (),
+) -> Iterator[list[Predicted]]:
+    """Predictions layer by layer, one per presentation.
+
+    A piece that the model was fitted to is predicted by the fold that held it out, all other music
+    by the weights that all stimuli trained.
+
+    Parameters
+    ----------
+    model : SavedModel
+    grams : FeatureGrams
+        From `grams_with_new`.
+    heard : sequence of Heard
+    layers : iterable of str
+        All of the model unless told.
+
+    Raises
+    ------
+    UsageError
+        A layer that the model does not have, or music that all of its weights were trained on.
+    BadDataError
+        A presentation that is too short.
+    """
+    chosen = list(layers) or list(model.layers)
+    if unknown := [layer for layer in chosen if layer not in model.layers]:
+        raise UsageError(
+            "A saved model does not have this layer.",
+            where=model.path,
+            found=", ".join(unknown),
+            wanted=", ".join(model.layers),
+            remedy="save it, too: --save-weights of the participant level",
+        )
+    crop = float(model.settings["crop"])
+    side = StimulusSide(
+        grams,
+        [*model.stimuli, *(one.stimulus for one in heard)],
+        [*model.times, *(one.times for one in heard)],
+        model.tr,
+        replace(Model(), delays=model.delays, crop=crop),
+        model.high_pass,
+    )
+    n_trained = len(model.stimuli)
+    ranges = kept_rows(
+        side.lengths[n_trained:], delay_samples(model.delays, model.tr), crop, model.tr
+    )
+    present = [kept for _, kept in side.clocks[n_trained:]]
+    names = [model.weights_for(one.stimulus) for one in heard]
+    for layer in chosen:
+        kernels = new_kernel(
+            side.gram(layer),
+            side.lengths,
+            model.stimuli,
+            n_trained=n_trained,
+            delays=model.delays,
+            crop=crop,
+            tr=model.tr,
+            scale=model.scales[layer],
+        )
+        weights = {name: model.dual(layer, name) for name in dict.fromkeys(names)}
+        found = []
+        for kernel, name, (start, stop), there in zip(kernels, names, ranges, present, strict=True):
+            rows = np.flatnonzero((there >= start) & (there < stop))
+            if not rows.size:
+                raise BadDataError("No sample of a presentation is left.", found=f"{stop - start}")
+            found.append(
+                Predicted(layer, name, rows, (kernel @ weights[name])[there[rows] - start])
+            )
+        yield found
+
+
+def _check_alike(first: SavedModel, other: SavedModel) -> None:
+    """Models whose predictions are averaged have the same settings."""
+    names = ("delays", "crop", "hop", "high_pass", "features", "weights_sha256", "space")
+    other.check(**{name: first.settings.get(name) for name in names}, repetition_time=first.tr)
+
+
+def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
+    """The file of a piece that the model was fitted to, by its content."""
+    checksum, before = model.identity["Music"][label], Path(model.identity["MusicFiles"][label])
+    for path in (before, *(folder / before.name for folder in folders)):
+        if path.is_file() and file_sha256(path) == checksum:
+            return path
+    raise MissingInputError(
+        "Music that a saved model was fitted to is not there.",
+        where=before,
+        found="another file" if before.is_file() else "no file",
+        wanted=f"{before.name} of SHA-256 {checksum}",
+        remedy="give the folder that it is in with --music-dir",
+    )
+
+
+def _check_files(model: SavedModel, row: Space) -> None:
+    """Files of features beside the audio are those that the model was fitted to."""
+    for label, checksum in model.identity["FeatureFiles"].items():
+        path = row.file_of(label)
+        found = None if path is None else sha256_of_file(path)
+        if found != checksum:
+            raise _other_features(
+                model, f"{path} of SHA-256 {str(found)[:16]}", f"SHA-256 {checksum[:16]}"
+            )
+
+
+def _other_features(model: SavedModel, found: str, wanted: str) -> UsageError:
+    return UsageError(
+        "These are not the features that a saved model was fitted to.",
+        where=model.path,
+        found=found,
+        wanted=wanted,
+        remedy="give the features of the model with --features, or fit a model to these: the "
+        "participant level with --save-weights",
+    )

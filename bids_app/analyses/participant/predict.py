@@ -1,0 +1,400 @@
+"""``musenc predict``: predicted time courses of new music, and how they agree with responses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app import __version__
+from bids_app.analyses.folder.read import sample_name
+from bids_app.analyses.folder.write import write_map, write_rows, write_table
+from bids_app.analyses.participant.layers import common_tr
+from bids_app.analyses.participant.new_music import (
+    FeatureSource,
+    Heard,
+    grams_with_new,
+    own_label,
+    predict_new,
+)
+from bids_app.analyses.participant.responses import Block, prepare_responses
+from bids_app.analyses.participant.saved import SavedModel, read_saved
+from bids_app.analyses.participant.weights import ALL
+from bids_app.analyses.participant.write import presentations
+from bids_app.config import Config
+from bids_app.errors import MissingInputError
+from bids_app.features.audio import audio_duration
+from bids_app.features.cache import FeatureGrams
+from bids_app.features.timing import step_times
+from bids_app.files import write_json
+from bids_app.inputs.records import StudyPlan
+from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.statistics import finite_mean, fisher_mean
+
+LOGGER = logging.getLogger("bids_app.analyses")
+DESC = "newmusic"
+OWN, OTHERS = "own", "others"
+UNTESTED = (
+    "accuracies are not tested: no p, and no claim over people or music is made of them; run the "
+    "participant and the group level on these data for claims"
+)
+COLUMNS = {
+    "participant": "whose responses",
+    "stimulus": "label of the music",
+    "run": "run it was heard in",
+    "layer": "layer of the model",
+    "trained_on": "own: the participant's own model; others: the mean of the predictions of all",
+    "n_models": "models whose predictions were averaged",
+    "held_out": "yes where the models were fitted to this piece, too: the fold that held it out",
+    "n_samples": "samples that crop and delays leave",
+    "n_vertices": "vertices with a prediction and a response",
+    "mean_r": "mean over vertices of the correlation of predicted and measured responses, untested",
+}
+VALUES = "in standard deviations of the response to the piece, mean 0"
+
+
+def saved_models(tree: OutputTree) -> dict[str, list[SavedModel]]:
+    """All models that an output folder has, by label.
+
+    Raises
+    ------
+    MissingInputError
+        It has none.
+    """
+    found: dict[str, list[SavedModel]] = {}
+    for path in sorted(tree.root.glob("sub-*/func/sub-*_weights.h5")):
+        model = read_saved(path)
+        found.setdefault(model.label, []).append(model)
+    if not found:
+        raise MissingInputError(
+            "The output folder has no saved model.",
+            where=tree.root,
+            wanted="sub-*/func/sub-*_weights.h5",
+            remedy="run the participant level again with --save-weights",
+        )
+    return found
+
+
+def predict_music(
+    path: Path,
+    audio: Sequence[Path],
+    output_dir: Path,
+    source: FeatureSource,
+    *,
+    layers: Sequence[str] = (),
+    tr: float | None = None,
+    file_format: Literal["gii", "tsv"] = "gii",
+) -> list[Path]:
+    """Predicted time courses of audio files by one saved model.
+
+    Samples are taken every repetition time of the model, each a mean over as long, from the start
+    of the file on.
+
+    Parameters
+    ----------
+    path : Path
+        The model.
+    audio : sequence of Path
+    output_dir : Path
+    source : FeatureSource
+    layers : sequence of str
+        All of the model unless told.
+    tr : float, optional
+        Seconds; that of the model, or refused.
+    file_format : {"gii", "tsv"}
+        Both hemispheres as GIFTI, or a table with a column per vertex.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    MusencError
+        The model, the music or the features cannot be used, or do not belong together.
+    """
+    model = read_saved(path)
+    if tr is not None:
+        model.check(repetition_time=tr)
+    labels = [own_label([model], one.stem, one) for one in audio]
+    grams = grams_with_new(
+        [model], dict(zip(labels, audio, strict=True)), source, progress=_tell_features
+    )
+    heard = [
+        Heard(label, step_times(audio_duration(one), model.tr))
+        for label, one in zip(labels, audio, strict=True)
+    ]
+    tree, written = OutputTree(output_dir), []
+    for found in predict_new(model, grams, heard, layers=layers):
+        for one, music, predicted in zip(heard, audio, found, strict=True):
+            times = one.times[predicted.rows]
+            entities = {"stim": safe_label(music.stem), "feature": safe_label(predicted.layer)}
+            sidecar = {
+                "Stimulus": music.name,
+                "StimulusSHA256": dict(zip(grams.labels, grams.checksums, strict=True))[
+                    one.stimulus
+                ],
+                "StimulusTimes": times,
+                **_told([model], predicted.layer, predicted.weights),
+            }
+            written += _write_series(
+                tree,
+                model.participant,
+                [model],
+                predicted.values,
+                times,
+                entities,
+                sidecar,
+                file_format=file_format,
+            )
+    return written
+
+
+def predict_study(
+    saved: OutputTree,
+    plan: StudyPlan,
+    config: Config,
+    source: FeatureSource,
+) -> list[Path]:
+    """Predicted and measured responses of a study by the models of an output folder.
+
+    A participant whom the folder has a model of is predicted by that model, everybody else by the
+    mean of the predictions of all models. Nothing is tested.
+
+    Parameters
+    ----------
+    saved : OutputTree
+        With the models.
+    plan : StudyPlan
+        Runs and music of the new study.
+    config : Config
+        Its output folder takes what is written; cleaning, delays, crop and hop must be those of
+        the models.
+    source : FeatureSource
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    MusencError
+        As `predict_music`.
+    """
+    by_label = saved_models(saved)
+    asked = {
+        **config.response_settings(),
+        **{name: getattr(config.model, name) for name in ("delays", "crop", "hop")},
+    }
+    kept = ("space", "smoothing", "confounds", "high_pass", "delays", "crop", "hop")
+    for model in (model for models in by_label.values() for model in models):
+        model.check(**{name: asked[name] for name in kept})
+        for run in plan.runs:
+            model.check(repetition_time=run.tr)
+    music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
+    prepared: dict[str, list[Block]] = {}
+    written: list[Path] = []
+    for label, models in by_label.items():
+        names = {own: own_label(models, own, path) for own, path in music.items()}
+        new = {names[own]: path for own, path in music.items()}
+        grams = grams_with_new(models, new, source, progress=_tell_features)
+        checksums = dict(zip(grams.labels, grams.checksums, strict=True))
+        for who in plan.participants:
+            if who not in prepared:
+                LOGGER.info("sub-%s: cleaning", who)
+                runs = [run for run in plan.runs if run.participant == who]
+                cleaned = prepare_responses(
+                    runs, config.cleaning, random_seed=config.statistics.random_seed
+                )
+                prepared[who] = cleaned.blocks
+                common_tr(cleaned.blocks)
+            LOGGER.info("sub-%s: predicting (model-%s)", who, label)
+            used = [model for model in models if model.participant == who] or models
+            person = Person(who, prepared[who], names, checksums, used)
+            written += person.predict(OutputTree(config.output_dir), grams)
+    return written
+
+
+def _tell_features(message: str) -> None:
+    LOGGER.info("features: %s", message)
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A participant of a new study, and the models that predict the responses.
+
+    Attributes
+    ----------
+    who : str
+    blocks : sequence of Block
+        Cleaned responses.
+    names : mapping
+        What the features call a stimulus.
+    checksums : mapping
+        Of the music, by what the features call it.
+    models : sequence of SavedModel
+    """
+
+    who: str
+    blocks: Sequence[Block]
+    names: Mapping[str, str]
+    checksums: Mapping[str, str]
+    models: Sequence[SavedModel]
+
+    def predict(self, tree: OutputTree, grams: FeatureGrams) -> list[Path]:
+        """All layers: time courses, accuracy, and one row per presentation and layer."""
+        heard = [Heard(self.names[block.stimulus], block.times) for block in self.blocks]
+        shared = [
+            layer
+            for layer in self.models[0].layers
+            if all(layer in model.layers for model in self.models)
+        ]
+        places = presentations([(block.run, block.stimulus) for block in self.blocks])
+        first, written, rows, maps = self.models[0], [], [], []
+        for layer in shared:
+            mean, weights, kept = self._mean(grams, heard, layer)
+            found = []
+            for k, (block, place) in enumerate(zip(self.blocks, places, strict=True)):
+                r = column_correlation(mean[k], block.values[kept[k]])
+                found.append(r)
+                times = block.times[kept[k]]
+                sidecar = {
+                    "Stimulus": block.stimulus,
+                    "StimulusSHA256": self.checksums[heard[k].stimulus],
+                    "StimulusTimes": times,
+                    **_told(self.models, layer, weights[k]),
+                }
+                entities = {**place, "feature": safe_label(layer)}
+                written += _write_series(
+                    tree, self.who, self.models, mean[k], times, entities, sidecar
+                )
+                rows.append(self._row(block, layer, weights[k], len(times), r))
+            maps.append(fisher_mean(found))
+        sidecar = map_sidecar("r", shared, **_told(self.models, "", ""), Note=UNTESTED)
+        path_of = partial(
+            tree.map_file, self.who, space=first.space, model=first.label, stat="r", desc=DESC
+        )
+        written += write_map(path_of, np.stack(maps), shared, sidecar, space=first.space)
+        table = tree.participant_file(self.who, "summary.tsv", model=first.label, desc=DESC)
+        return [*written, *write_table(table, COLUMNS, rows, {"Note": UNTESTED})]
+
+    @property
+    def trained_on(self) -> str:
+        """Whose models these are."""
+        return OWN if self.models[0].participant == self.who else OTHERS
+
+    def _mean(
+        self, grams: FeatureGrams, heard: Sequence[Heard], layer: str
+    ) -> tuple[list[NDArray[np.float64]], list[str], list[NDArray[np.intp]]]:
+        """Mean prediction of the models on the mesh, weights and kept samples by presentation."""
+        parts: list[list[NDArray[np.float64]]] = [[] for _ in heard]
+        weights, kept = [""] * len(heard), [np.empty(0, dtype=np.intp)] * len(heard)
+        for model in self.models:
+            (found,) = predict_new(model, grams, heard, layers=[layer])
+            for k, one in enumerate(found):
+                parts[k].append(on_mesh(model, one.values))
+                weights[k], kept[k] = one.weights, one.rows
+        return [finite_mean(part) for part in parts], weights, kept
+
+    def _row(
+        self, block: Block, layer: str, weights: str, n_samples: int, r: NDArray[np.float64]
+    ) -> dict[str, Any]:
+        known = r[np.isfinite(r)]
+        return {
+            "participant": self.who,
+            "stimulus": block.stimulus,
+            "run": block.run,
+            "layer": layer,
+            "trained_on": self.trained_on,
+            "n_models": len(self.models),
+            "held_out": "no" if weights == ALL else "yes",
+            "n_samples": n_samples,
+            "n_vertices": known.size,
+            "mean_r": float(known.mean()) if known.size else float("nan"),
+        }
+
+
+def column_correlation(
+    predicted: NDArray[np.floating], measured: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Pearson r of every column, (n_vertices,); NaN where one does not vary or is not finite.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
+    >>> column_correlation(x, np.array([[0.0, 2.0], [1.0, 3.0], [2.0, 5.0]])).tolist()
+    [1.0, nan]
+    """
+    x, y = (np.asarray(one, dtype=np.float64) for one in (predicted, measured))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    size = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(size > 0, (x * y).sum(axis=0) / size, np.nan))
+
+
+def on_mesh(model: SavedModel, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of the model's vertices on both hemispheres, (n_times, n_vertices); NaN elsewhere."""
+    whole = np.full((len(values), model.n_vertices), np.nan)
+    whole[:, model.vertices] = values
+    return whole
+
+
+def _told(models: Sequence[SavedModel], layer: str, weights: str) -> dict[str, Any]:
+    """What sidecars say of the models behind a prediction."""
+    first = models[0]
+    told: dict[str, Any] = {
+        "Models": [f"sub-{model.participant} model-{model.label}" for model in models],
+        "ModelFiles": [model.path.name for model in models],
+        "TrainedOnMusic": first.identity["Music"],
+        "RepetitionTime": first.tr,
+        "Delays": first.delays,
+        "Crop": first.settings["crop"],
+        "Features": first.identity["Features"],
+    }
+    if layer:
+        told |= {"Layer": layer, "Units": VALUES}
+    if weights:
+        told["Weights"] = weights
+    return told
+
+
+def _write_series(
+    tree: OutputTree,
+    who: str,
+    models: Sequence[SavedModel],
+    values: NDArray[np.float64],
+    times: NDArray[np.float64],
+    entities: Mapping[str, str],
+    sidecar: Mapping[str, Any],
+    *,
+    file_format: str = "gii",
+) -> list[Path]:
+    """A predicted presentation as GIFTI or as a table."""
+    model = models[0]
+    named = {**entities, "model": model.label, "desc": DESC}
+    told = {
+        "Description": "predicted response to music",
+        **sidecar,
+        "SoftwareVersion": __version__,
+    }
+    if file_format == "gii":
+        path_of = partial(tree.map_file, who, space=model.space, suffix="bold", **named)
+        whole = values if values.shape[1] == model.n_vertices else on_mesh(model, values)
+        names = [sample_name(second) for second in times]
+        return write_map(path_of, whole, names, told, space=model.space, tr=model.tr)
+    half = model.n_vertices // 2
+    columns = [f"{'L' if v < half else 'R'}{v % half}" for v in model.vertices.tolist()]
+    path = tree.mesh_file(who, "timeseries.tsv", model.space, **named)
+    rows = [
+        {"time": float(second), **dict(zip(columns, map(float, line), strict=True))}
+        for second, line in zip(times, values, strict=True)
+    ]
+    write_rows(path, rows)
+    about = {"time": {"Description": "second of the audio file"}, "Columns": "hemisphere, vertex"}
+    return [path, write_json(sidecar_of(path), {**told, **about})]

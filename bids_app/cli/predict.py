@@ -1,0 +1,146 @@
+"""``musenc predict``: saved models applied to new music, or to another study."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_app.cli.parser import Parser, add_option
+from bids_app.config import Model, Running
+from bids_app.errors import UsageError
+from bids_app.log import set_up_logging, tell
+
+if TYPE_CHECKING:
+    from bids_app.analyses.participant.new_music import FeatureSource
+
+LOGGER = logging.getLogger("bids_app")
+
+DESCRIPTION = """\
+musenc predict MODEL MUSIC... -o DIR
+    what a model (*_weights.h5 of --save-weights) says of audio files: predicted time courses.
+
+musenc predict OUT NEW_BIDS -o DIR [options of musenc-bidsapp]
+    what the models of an output folder say of the responses of another study (other music, other
+    people): predicted time courses, and their correlation with the measured ones, untested.
+"""
+EPILOG = """\
+Both compute the features of the models' own music again, or take them from the cache; the audio
+files are looked for where they were, then in --music-dir. A repetition time, delays, features or a
+mesh that are not the model's are refused. See docs/predict.md.
+"""
+
+
+def add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``musenc predict``."""
+    parser = commands.add_parser(
+        "predict",
+        help="predicted responses to new music, and their agreement with those of another study",
+        usage="musenc predict MODEL MUSIC... -o DIR [--layers LAYER ...] [--tr SECONDS] "
+        "[--format gii|tsv] [options of features]\n"
+        "       musenc predict OUT NEW_BIDS -o DIR [options of features] "
+        "[options of musenc-bidsapp]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, help="a *_weights.h5, or an output folder with some")
+    parser.add_argument(
+        "options",
+        nargs=argparse.REMAINDER,
+        help="audio files, or a dataset; -o DIR: folder of the results; options of features: "
+        "--features SPACE, --vggish-weights, --music-dir DIR..., --cache-dir, --device",
+    )
+    parser.set_defaults(work=_run_predict)
+
+
+def _run_predict(options: argparse.Namespace) -> int:
+    path: Path = options.model
+    files = _study(path, options.options) if path.is_dir() else _music(path, options.options)
+    tell(f"{len(files)} files written")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """What both ways to call it have in common."""
+    parser = Parser(prog="musenc predict", add_help=False, allow_abbrev=False)
+    parser.add_argument("-o", "--output-dir", type=Path)
+    parser.add_argument("--music-dir", nargs="+", type=Path, default=[])
+    one = {"nargs": None, "default": ""}
+    add_option(parser, Model, "features", **one)
+    add_option(parser, Model, "weights")
+    add_option(parser, Running, "cache_dir")
+    add_option(parser, Running, "device")
+    return parser
+
+
+def _music(path: Path, words: Sequence[str]) -> list[Path]:
+    from bids_app.analyses.participant.predict import predict_music
+
+    parser = _parser()
+    parser.add_argument("music", nargs="+", type=Path)
+    parser.add_argument("--tr", type=float)
+    parser.add_argument("--format", choices=("gii", "tsv"), default="gii")
+    add_option(parser, Model, "layers")
+    add_option(parser, Running, "verbosity")
+    chosen = parser.parse_args(words)
+    if chosen.verbose:
+        set_up_logging(chosen.verbose)
+    folder = _folder(chosen.output_dir)
+    return predict_music(
+        path,
+        chosen.music,
+        folder,
+        _source(chosen, folder),
+        layers=chosen.layers,
+        tr=chosen.tr,
+        file_format=chosen.format,
+    )
+
+
+def _study(out: Path, words: Sequence[str]) -> list[Path]:
+    from bids_app.analyses.participant.predict import predict_study
+    from bids_app.cli.parser import parse_config
+    from bids_app.cli.run import make_plan, still_to_clean
+    from bids_app.outputs import OutputTree
+
+    chosen, rest = _parser().parse_known_args(words)
+    folder = _folder(chosen.output_dir)
+    if folder.resolve() == out.resolve():
+        raise UsageError(
+            "Predictions need a folder of their own.",
+            where="-o",
+            found=folder,
+            wanted="another folder than that of the models",
+        )
+    if not rest:
+        raise UsageError("There is no study to predict.", where="NEW_BIDS", wanted="a BIDS dataset")
+    config = parse_config([rest[0], str(folder), "participant", *rest[1:]])
+    plan = make_plan(config)
+    config = still_to_clean(config, plan)
+    return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
+
+
+def _folder(given: Path | None) -> Path:
+    if given is None:
+        raise UsageError(
+            "The predictions need a folder to be written to.",
+            where="-o",
+            found="nothing",
+            remedy="give one with -o DIR",
+        )
+    return given.absolute()
+
+
+def _source(chosen: argparse.Namespace, folder: Path) -> FeatureSource:
+    from bids_app.analyses.participant.new_music import FeatureSource
+
+    return FeatureSource(
+        cache_dir=chosen.cache_dir or folder / ".musenc",
+        features=chosen.features,
+        weights=chosen.vggish_weights,
+        music_dirs=tuple(chosen.music_dir),
+        device=chosen.device,
+    )
