@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal, cast
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ _CHUNK = 1 << 20
 _MOST_AXES = 7
 _MOST_LABELS = 1 << 20
 _MOST_LINKS = 8
+_MOST_DEPTH = 64
+_MOST_EVENTS = 1 << 24
 _OFFSETS = {348: ("f", 108), 540: ("q", 168)}
 """Where NIfTI-1 and NIfTI-2 say at which byte the data begin, by the size of the header."""
 
@@ -398,3 +402,71 @@ def hdf5_array(group: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} has {found.size:,} numbers, more than can be read at once")
     Unpacking(found.id.get_storage_size()).take(n_bytes)
     return np.asarray(found)
+
+
+def load_midi(path: Path) -> Any:
+    """A MIDI file, whose messages come with the seconds since the one before; a file of `mido`.
+
+    Raises
+    ------
+    OSError, EOFError, ValueError, or whatever the library stumbles over
+        Where it is none, or larger than any can be.
+    """
+    from mido import MidiFile
+
+    content = Path(path).read_bytes()
+    if len(content) > _MOST_EVENTS:
+        raise ValueError(f"{len(content):,} bytes, more than a MIDI file can have")
+    if not content.startswith(b"MThd"):
+        raise ValueError("no MIDI header")
+    return MidiFile(file=io.BytesIO(content))
+
+
+def load_score(content: bytes) -> Element:
+    """Root of a MusicXML score, packed (``.mxl``) or not; entities are refused, not expanded.
+
+    Raises
+    ------
+    ValueError, KeyError, zipfile.BadZipFile, zlib.error, expat.ExpatError
+        Where it is none, declares entities, or unpacks to more than can be meant.
+    """
+    if not content.startswith(b"PK"):
+        return _markup_root(content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacking = Unpacking(len(content))
+        for entry in archive.infolist():
+            unpacking.take(entry.file_size)
+        container = _markup_root(archive.read("META-INF/container.xml"))
+        listed = container.find(".//rootfile")
+        if listed is None:
+            raise ValueError("its container names no score")
+        return _markup_root(archive.read(listed.get("full-path", "")))
+
+
+def _markup_root(content: bytes) -> Element:
+    if len(content) > _FREELY:
+        raise ValueError(f"more than {_FREELY >> 20} MiB of markup")
+    builder, depth = TreeBuilder(), 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MOST_DEPTH:
+            raise ValueError(f"elements within elements, {depth} of them")
+        builder.start(name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name)
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("it declares entities")
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = refuse
+    parser.Parse(content, True)
+    return builder.close()

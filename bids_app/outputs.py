@@ -165,6 +165,9 @@ def safe_label(text: str) -> str:
 
 def model_label(features: str) -> str:
     """Model label of a feature space: its name, or the name of the file of precomputed features."""
+    before, notes, _ = features.partition("notes:")
+    if notes and before in ("", "change:"):
+        return safe_label(f"{before}notes")
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
 

@@ -338,6 +338,10 @@ def make_plan(
         music=music,
         tell_fetch=partial(tell_fetch, logs, "fetch.sh" if music else "fetch_conditions.sh"),
     )
+    if music:
+        from bids_app.analyses.participant.foresee import with_remarks
+
+        plan = with_remarks(config, plan)
     LOGGER.info("%s", plan.found)
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bids_app import __version__
 from bids_app.cli.boutiques import add_export
+from bids_app.cli.dissonance import add_dissonance
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.gradient import add_gradient
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_recognise(commands)
     add_onset(commands)
     add_gradient(commands)
+    add_dissonance(commands)
     add_power(commands)
     add_predict(commands)
     _add_convert(commands)

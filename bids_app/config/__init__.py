@@ -7,12 +7,13 @@ line, the configuration file and the Boutiques descriptor follow from the fields
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bids_app.bands import high_pass_setting
 from bids_app.config.options import Analysis, Option, settings_of, several
+from bids_app.config.places import Places, with_places
 from bids_app.config.sections import (
     DEFAULT_FEATURES,
     Cleaning,
@@ -55,6 +56,21 @@ class Config:
     statistics: Statistics = field(default_factory=Statistics)
     emotion: Emotion = field(default_factory=Emotion)
     running: Running = field(default_factory=Running)
+
+    def __post_init__(self) -> None:
+        """Where notes lie belongs to the space of notes, wherever it is named."""
+        places = Places(self.stimuli.notes_dir, self.stimuli.notes_corpus)
+        if not any(places):
+            return
+        features = tuple(with_places(name, places) for name in self.model.features)
+        asked = []
+        for text in self.joint.asked:
+            label, equals, spaces = text.partition("=")
+            parts = [with_places(part, places) for part in spaces.split("+")]
+            asked.append(f"{label}{equals}{'+'.join(parts)}")
+        # The dataclass is frozen.
+        object.__setattr__(self, "model", replace(self.model, features=features))
+        object.__setattr__(self, "joint", replace(self.joint, asked=tuple(asked)))
 
     @property
     def cache_dir(self) -> Path:

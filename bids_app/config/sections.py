@@ -83,6 +83,18 @@ class Stimuli:
         "what is there (default: %(default)s; other folds are not comparable)",
         "skip",
     )
+    notes_dir: Path | None = option(
+        "--notes-dir FOLDER",
+        "for --features notes: where the notes of the pieces lie, MIDI, MusicXML or tables named "
+        "after the recordings (default: beside them)",
+        changes=(),
+    )
+    notes_corpus: Path | None = option(
+        "--notes-corpus FOLDER",
+        "for --features notes: other music as notes, which the long-term model knows (default: "
+        "none, and no layers ltm and both)",
+        changes=(),
+    )
 
 
 @dataclass(frozen=True)

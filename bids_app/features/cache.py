@@ -433,9 +433,11 @@ def _cache_key(
     elif (listener := space.streamed()) is not None:
         known = listener.identity
     elif space.file is not None:
-        files = [(space.file_of(label), label) for label, _ in stimuli]
+        files = [(space.file_of(label, path), label) for label, path in stimuli]
         # One file with a group per stimulus is told apart by the labels.
         known = [(file_sha256(file), label) for file, label in files if file]
+        if shared := space.weights_identity:
+            known = [known, shared]
     parts = [_FORMAT, space.identity, round(space.step or hop, 6), list(checksums), known]
     return sha256_of(json.dumps(parts))
 

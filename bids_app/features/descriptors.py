@@ -49,6 +49,7 @@ UNITS = {
 # Krumhansl and Kessler 1982.
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+KEY_PROFILES = (_MAJOR, _MINOR)
 
 
 def music_descriptors(
@@ -176,7 +177,7 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
     clarity : array of shape (n_patches,)
         0 where the chroma is flat.
     """
-    profiles = np.stack([np.roll(profile, k) for profile in (_MAJOR, _MINOR) for k in range(12)])
+    profiles = np.stack([np.roll(profile, k) for profile in KEY_PROFILES for k in range(12)])
     profiles = profiles - profiles.mean(axis=1, keepdims=True)
     profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
     centered = chroma - chroma.mean(axis=1, keepdims=True)

@@ -46,12 +46,15 @@ class Sound:
         Seconds in the audio: the middles of the steps of the space.
     step : float
         Seconds between them, over which values are averaged.
+    path : Path
+        The audio file.
     """
 
     label: str
     audio: np.ndarray
     times: np.ndarray
     step: float
+    path: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,15 @@ class Space:
     argument : str
         What follows the name and a colon: in `SPACES` a word for it, from :func:`find_space` what
         was given.
+    optional : bool
+        Whether there may be an argument or not; `values` gets it, or an empty text.
     file : callable, optional
-        From argument and label of a stimulus to the file that is read beside the audio.
+        From argument, label and audio file of a stimulus to the file that is read beside the audio.
+    corpus : callable, optional
+        From the argument to what identifies the content of files that all stimuli share.
+    remarks : callable, optional
+        From argument, label, audio file and seconds of a stimulus to what is odd about the file
+        that is read beside the audio.
     weights : str
         Of `network`, where ``--features`` says them: ``random:SEED``.
     references : mapping
@@ -167,7 +177,10 @@ class Space:
     about: About | None = None
     named: bool = False
     argument: str = ""
-    file: Callable[[str, str], Path] | None = None
+    optional: bool = False
+    file: Callable[[str, str, Path], Path] | None = None
+    corpus: Callable[[str], str] | None = None
+    remarks: Callable[[str, str, Path, float], list[str]] | None = None
     weights: str = ""
     references: Mapping[str, Reference] = field(default_factory=dict)
     base: Space | None = None
@@ -186,6 +199,8 @@ class Space:
     @property
     def identity(self) -> str:
         """Name in records and cache keys: where files lie does not matter, what they are does."""
+        if self.optional:
+            return self.name
         if self.argument and not self.named:
             return f"{self.name}:"
         return self.spelling
@@ -195,9 +210,15 @@ class Space:
         """Name as a part of file names."""
         return self.name.replace(":", "-")
 
-    def file_of(self, label: str) -> Path | None:
+    def file_of(self, label: str, audio: str | Path) -> Path | None:
         """File that the features of a stimulus depend on beside the audio, None without one."""
-        return None if self.file is None else self.file(self.argument, label)
+        return None if self.file is None else self.file(self.argument, label, Path(audio))
+
+    def remarks_on(self, label: str, audio: str | Path, duration: float) -> list[str]:
+        """What is odd about the file that is read beside the audio, though it can be used."""
+        if self.remarks is None:
+            return []
+        return self.remarks(self.argument, label, Path(audio), duration)
 
     def sound(self, label: str, path: str | Path) -> Sound:
         """An audio file, and when its values are wanted.
@@ -222,11 +243,18 @@ class Space:
         times = step_times(duration, step)
         if self.clock is not None:
             times, step = self.clock(self.argument, label, times, step)
-        return Sound(label, audio, times, step)
+        return Sound(label, audio, times, step, Path(path))
 
     def streamed(self) -> AudioNetwork | None:
         """The network that tells its layers over time, None for a space without one."""
         return None if self.stream is None else _streamed(self.stream, self.argument)
+
+    @property
+    def weights_identity(self) -> str:
+        """What identifies all that its features rest on beside the sound and its own file."""
+        if (network := self.streamed()) is not None:
+            return network.identity
+        return "" if self.corpus is None else self.corpus(self.argument)
 
     def stream_record(self) -> dict[str, Any]:
         """What records say of the network of `stream`; nothing for a space without one."""
@@ -352,6 +380,44 @@ _ROWS = (
         about=About("1, 4, 13, 3, 21", "this program, on librosa (ISC)", "Apache-2.0", "0.4"),
     ),
     Space(
+        "notes",
+        "the density of notes and the surprise and uncertainty of melody and chords, by prediction"
+        " by partial matching [@cleary1984; @pearce2005]",
+        _later("notes", "note_layers"),
+        step=0.1,
+        ordered=False,
+        order=_later("notes", "note_order"),
+        about=About(
+            "3 or 2", "this program, from your notes ([notes.md](notes.md))", "Apache-2.0", "0.2"
+        ),
+        optional=True,
+        file=_later("notes", "note_file"),
+        corpus=_later("notes", "corpus_identity"),
+        remarks=_later("notes", "note_remarks"),
+        references={
+            "cleary1984": Reference(
+                "Cleary, John G. and Witten, Ian H.",
+                "Data compression using adaptive coding and partial string matching",
+                "IEEE Transactions on Communications",
+                "1984",
+                "10.1109/TCOM.1984.1096090",
+                "32",
+                "396–402",
+            ),
+            "pearce2005": Reference(
+                "Pearce, Marcus T.",
+                "The construction and evaluation of statistical models of melodic structure in"
+                " music perception and composition",
+                "City University, London",
+                "2005",
+                "",
+                "",
+                "",
+                "misc",
+            ),
+        },
+    ),
+    Space(
         "precomputed",
         "features computed elsewhere",
         lambda path, sound: _later("precomputed", "load_precomputed")(
@@ -361,7 +427,7 @@ _ROWS = (
         clock=_later("precomputed", "precomputed_clock"),
         about=About("yours", "your files", "yours", "reading"),
         argument="PATH",
-        file=_later("precomputed", "find_precomputed"),
+        file=lambda path, label, audio: _later("precomputed", "find_precomputed")(path, label),
     ),
     Space(
         "musicnn",
@@ -432,14 +498,15 @@ def find_space(features: str) -> Space:
         untrained = replace(known, weights=weights)
         return change_of(untrained) if features.startswith(CHANGE) else untrained
     row = SPACES.get(name)
-    if row is None or bool(colon) != bool(row.argument) or bool(colon) != bool(argument):
+    fits = row is not None and (row.optional or bool(colon) == bool(row.argument))
+    if row is None or not fits or bool(colon) != bool(argument):
         raise UsageError(
             "There is no such feature space.",
             where="--features",
             found=features,
             wanted=spaces_text(),
         )
-    if argument:
+    if argument or row.optional:
         row = replace(row, argument=argument, values=partial(row.values, argument))
     return change_of(row) if features.startswith(CHANGE) else row
 

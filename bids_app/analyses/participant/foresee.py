@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     rows = [find_space(features) for features in dict.fromkeys(asked)]
     for row in rows:
         for stimulus in plan.stimuli:
-            row.file_of(stimulus.label)
+            row.file_of(stimulus.label, stimulus.path)
     shortest = max(PATCH_SECONDS if row.step is None else row.step for row in rows)
     short = {
         s.label: f"{s.label} lasts {s.duration:.2f} s, too short for features of {shortest:.2f} s: "
@@ -83,6 +84,40 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
             remedy="use a smaller --crop or shorter --delays, or " + _OUT,
         )
     return found
+
+
+def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
+    """The plan, with what is odd about files that features are read from beside the sound.
+
+    It stands with the study, and with every run in which the piece was heard.
+
+    Raises
+    ------
+    MusencError
+        Such a file is missing or cannot be used.
+    """
+    asked = [*(space.features for space in config.model.spaces), *config.joint.features]
+    rows = [find_space(features) for features in dict.fromkeys(asked)]
+    told = {
+        one.label: [
+            text for row in rows for text in row.remarks_on(one.label, one.path, one.duration)
+        ]
+        for one in plan.stimuli
+    }
+    runs = tuple(
+        replace(run, warnings=_with(run.warnings, [t for x in _heard([run]) for t in told[x]]))
+        for run in plan.runs
+    )
+    every = [text for texts in told.values() for text in texts]
+    if any((config.stimuli.notes_dir, config.stimuli.notes_corpus)) and not any(
+        row.optional for row in rows
+    ):
+        every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
+    return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
+
+
+def _with(warnings: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*warnings, *more)))
 
 
 _OUT = (

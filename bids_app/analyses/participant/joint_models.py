@@ -93,11 +93,10 @@ class Source:
     @property
     def record(self) -> dict[str, str]:
         """What identifies its features, for settings."""
-        listener = self.row.streamed()
-        weights = weights_checksum(self.weights) if self.weights else ""
+        weights = weights_checksum(self.weights) if self.weights else self.row.weights_identity
         return {
             "features": self.row.identity,
-            "weights_sha256": weights if listener is None else listener.identity,
+            "weights_sha256": weights,
             "layer": self.layer,
         }
 
@@ -154,8 +153,11 @@ class JointModel:
     def record(self, plan: StudyPlan, participant: str) -> Record:
         """What a participant's maps rest on."""
         runs = [run for run in plan.runs if run.participant == participant]
-        heard = sorted({p.stimulus for run in runs for p in run.presentations})
-        files: set[Path | None] = {s.row.file_of(label) for s in self.sources for label in heard}
+        labels = {p.stimulus for run in runs for p in run.presentations}
+        heard = [stimulus for stimulus in plan.stimuli if stimulus.label in labels]
+        files: set[Path | None] = {
+            source.row.file_of(one.label, one.path) for source in self.sources for one in heard
+        }
         if self.own is not None:
             files |= set(self.own.files(heard))
         there = sorted(path for path in files if path is not None)
@@ -165,7 +167,7 @@ class JointModel:
             settings=self.settings,
             sources=sources_of(plan, runs, there),
             inputs=inputs_of(runs, there),
-            stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
+            stimuli={s.label: s.sha256 for s in heard},
             features={"Spaces": self.names, "Features": self.settings["spaces"]},
             desc=self.desc,
             run_sources={run.label: sources_of_run(plan, run) for run in runs},

@@ -21,7 +21,7 @@ from bids_app.features.layers import FittedLayers, choose_layers
 from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import SAMPLING
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import Stimulus, StudyPlan
 from bids_app.outputs import OutputTree, write_dataset_files
 from bids_app.report import citation, citation_files
 from bids_app.resources import find_weights
@@ -118,11 +118,8 @@ class EncodingModel:
         """Find the weights of a space, and say where its layers have no preference."""
         row, model = find_space(space.features), config.model
         weights = find_weights(row.weights or model.weights) if row.network else ""
-        listener = row.streamed()
-        known = weights_checksum(weights) if weights else ""
-        settings = config.participant_settings(
-            known if listener is None else listener.identity, row.identity
-        )
+        known = weights_checksum(weights) if weights else row.weights_identity
+        settings = config.participant_settings(known, row.identity)
         own = {
             "cortex_mask": mask_record(config),
             "layers": list(layers.names),
@@ -150,9 +147,9 @@ class EncodingModel:
             found["save_weights"] = " ".join(told)
         return found
 
-    def files(self, stimuli: Sequence[str]) -> list[Path]:
+    def files(self, stimuli: Sequence[Stimulus]) -> list[Path]:
         """Files beside the audio that the features of these stimuli rest on."""
-        found = {self._row.file_of(label) for label in stimuli}
+        found = {self._row.file_of(one.label, one.path) for one in stimuli}
         return sorted(path for path in found if path is not None)
 
     @property
@@ -195,7 +192,7 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
     """What a participant's maps of a model rest on."""
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
-    files = model.files(sorted(heard))
+    files = model.files([s for s in plan.stimuli if s.label in heard])
     if model.subcortex:
         files += [run.grayordinates for run in runs if run.grayordinates]
     return Record(

@@ -1,0 +1,72 @@
+"""Where notes lie and what other music is known, as part of the name of the feature space."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from bids_app.errors import UsageError
+
+NOTES = "notes"
+"""Name of the space in ``--features``."""
+_BARE = re.compile(rf"(?P<space>(?:change:)?{NOTES})(?=@|$)")
+
+
+class Places(NamedTuple):
+    """Where notes are looked for instead of beside the sound, and what music is known before."""
+
+    folder: Path | None = None
+    corpus: Path | None = None
+
+
+def with_places(features: str, places: Places) -> str:
+    """A feature space as in ``--features``, or with a layer as in ``--joint``, with its places.
+
+    Examples
+    --------
+    >>> with_places("notes@stm", Places(Path("/a b")))
+    'notes:dir=/a%20b@stm'
+    >>> places_of("dir=/a%20b").folder.name
+    'a b'
+    >>> with_places("envelope", Places(Path("/a b"))), with_places("notes", Places())
+    ('envelope', 'notes')
+    """
+    named = {"dir": places.folder, "corpus": places.corpus}
+    told = [f"{name}={_quoted(str(path))}" for name, path in named.items() if path is not None]
+    argument = "&".join(told)
+    if not argument:
+        return features
+    return _BARE.sub(lambda found: f"{found['space']}:{argument}", features, count=1)
+
+
+# A path may hold every sign that separates spaces, layers and places.
+def _quoted(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9/._-]", lambda c: "".join(f"%{b:02X}" for b in c[0].encode()), text)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(
+        r"(?:%[0-9A-F]{2})+", lambda c: bytes.fromhex(c[0].replace("%", "")).decode(), text
+    )
+
+
+def places_of(argument: str) -> Places:
+    """What `with_places` put behind ``notes:``.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+    """
+    parts = [part.partition("=") for part in argument.split("&") if part]
+    told = {name: _unquoted(path) for name, _, path in parts}
+    if set(told) - {"dir", "corpus"} or not all(told.values()):
+        raise UsageError(
+            "Notes have no such argument.",
+            where="--features",
+            found=f"{NOTES}:{argument}",
+            wanted="notes, with --notes-dir FOLDER or --notes-corpus FOLDER where they are needed",
+        )
+    folder, corpus = (Path(told[name]) if name in told else None for name in ("dir", "corpus"))
+    return Places(folder, corpus)

@@ -1,0 +1,225 @@
+"""Notes of a piece of music: from MIDI, MusicXML or a table, beside the audio or in a folder."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError, MissingInputError
+from bids_app.inputs.files import need_content
+from bids_app.inputs.musicxml import score_notes
+from bids_app.inputs.tables import numbers_of, pick, read_frame
+from bids_app.loading import load_midi, load_score
+
+NOTE_SUFFIXES = ("_notes.tsv", ".mid", ".midi", ".musicxml", ".mxl")
+"""What the name of the audio file gets instead of its own ending, in the order of preference."""
+COLUMNS = ("onset", "duration", "pitch", "velocity")
+
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_BROKEN = (*_UNREADABLE, zipfile.BadZipFile, zlib.error, ExpatError, RuntimeError)
+_LOUDNESS = 64.0
+_DRUMS = 9
+_REMEDY = "export the file again, or give a table with onset, duration, pitch and velocity"
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """Notes of one piece, by onset and then pitch.
+
+    Attributes
+    ----------
+    onset, duration : (n_notes,) float64
+        Seconds from the start of the audio.
+    pitch : (n_notes,) int
+        MIDI numbers: 60 is middle C.
+    velocity : (n_notes,) float64
+        From 1 to 127.
+    path : Path
+    remarks : tuple of str
+        What of the file was left out.
+    """
+
+    onset: npt.NDArray[np.float64]
+    duration: npt.NDArray[np.float64]
+    pitch: npt.NDArray[np.int64]
+    velocity: npt.NDArray[np.float64]
+    path: Path
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> float:
+        """When the last note ends, in seconds."""
+        return float((self.onset + self.duration).max())
+
+
+def find_notes(audio: Path, folder: Path | None = None) -> Path:
+    """File with the notes of a piece.
+
+    Parameters
+    ----------
+    audio : Path
+        The recording.
+    folder : Path, optional
+        Where the notes lie; default: beside the recording.
+
+    Raises
+    ------
+    MissingInputError
+        There is none; names the piece and what was looked for.
+    """
+    found = notes_there(audio, folder)
+    if not found:
+        where = audio.parent if folder is None else folder
+        raise MissingInputError(
+            "There are no notes of a piece of music.",
+            where=where,
+            found=f"nothing for {audio.name}",
+            wanted=" or ".join(audio.stem + suffix for suffix in NOTE_SUFFIXES),
+            remedy="name the files of notes after the recordings, or say with --notes-dir where "
+            "they lie",
+        )
+    return found[0]
+
+
+def notes_there(audio: Path, folder: Path | None = None) -> list[Path]:
+    """All files with notes of a piece, the one that counts first."""
+    where = Path(audio).parent if folder is None else Path(folder)
+    names = [where / (Path(audio).stem + suffix) for suffix in NOTE_SUFFIXES]
+    return [path for path in names if path.is_file()]
+
+
+def notes_in(folder: Path) -> list[Path]:
+    """All files of notes below a folder, sorted.
+
+    Raises
+    ------
+    MissingInputError
+        There is none.
+    """
+    found = [
+        path
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path.name.endswith(NOTE_SUFFIXES)
+    ]
+    if not found:
+        raise MissingInputError(
+            "A folder holds no music as notes.",
+            where=folder,
+            wanted=", ".join(f"*{suffix}" for suffix in NOTE_SUFFIXES),
+        )
+    return found
+
+
+def read_notes(path: Path) -> Notes:
+    """Notes of a file.
+
+    A table has columns ``onset``, ``duration`` (seconds), ``pitch`` (MIDI number) and, if known,
+    ``velocity``. Of a MIDI file the tempo is followed and channel 10 (drums) left out. Of a score
+    see `bids_app.inputs.musicxml`.
+
+    Raises
+    ------
+    MissingInputError
+        The content is not there.
+    InvalidInputError, BadDataError
+        It cannot be read, or holds no notes that can be.
+    """
+    path = Path(path)
+    if path.name.endswith(NOTE_SUFFIXES[0]):
+        return _checked(_table(path), path, ())
+    need_content(path, "Notes cannot be read.")
+    try:
+        if path.suffix in (".mid", ".midi"):
+            rows, remarks = _midi(load_midi(path))
+        else:
+            score = score_notes(load_score(path.read_bytes()))
+            rows, remarks = score.seconds(), score.remarks
+    except _BROKEN as error:
+        raise BadDataError(
+            "Notes cannot be read.",
+            where=path,
+            found=f"{type(error).__name__}: {error}",
+            wanted="a MIDI file or a MusicXML score in parts",
+            remedy=_REMEDY,
+        ) from error
+    return _checked(rows, path, tuple(remarks))
+
+
+def _table(path: Path) -> npt.NDArray[np.float64]:
+    frame = read_frame(path)
+    columns = [pick(frame.columns, [name]) for name in COLUMNS]
+    if lacking := [n for n, c in zip(COLUMNS[:3], columns, strict=False) if c is None]:
+        raise BadDataError(
+            "A table of notes lacks columns.",
+            where=path,
+            found=", ".join(map(str, frame.columns)),
+            wanted=", ".join(lacking),
+            remedy="name the columns onset, duration, pitch and velocity",
+        )
+    values = [
+        np.full(len(frame), _LOUDNESS) if column is None else numbers_of(frame, column, path)
+        for column in columns
+    ]
+    return np.column_stack(values)
+
+
+def _midi(file: Any) -> tuple[npt.NDArray[np.float64], list[str]]:
+    rows: list[list[float]] = []
+    open_notes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    now, n_drums = 0.0, 0
+    for message in file:
+        now += message.time
+        if message.type not in ("note_on", "note_off"):
+            continue
+        key = (message.channel, message.note)
+        if message.channel == _DRUMS:
+            n_drums += message.type == "note_on" and message.velocity > 0
+        elif message.type == "note_on" and message.velocity > 0:
+            open_notes[key].append(len(rows))
+            rows.append([now, 0.0, float(message.note), float(message.velocity)])
+        elif open_notes[key]:
+            row = rows[open_notes[key].pop(0)]
+            row[1] = now - row[0]
+    for place in (place for places in open_notes.values() for place in places):
+        rows[place][1] = now - rows[place][0]
+    remarks = [f"{n_drums} notes of drums (channel 10) are left out"] if n_drums else []
+    return np.array(rows, dtype=np.float64).reshape(-1, 4), remarks
+
+
+def _checked(rows: npt.NDArray[np.float64], path: Path, remarks: tuple[str, ...]) -> Notes:
+    problem = "" if len(rows) else "no note"
+    for number, problems in enumerate(_problems(rows)):
+        if problems.any():
+            first = rows[np.flatnonzero(problems)[0]].tolist()
+            text = ", ".join(f"{n} {v:g}" for n, v in zip(COLUMNS, first, strict=True))
+            problem = f"{COLUMNS[number]}: {text}"
+            break
+    if problem:
+        raise BadDataError(
+            "Notes cannot be used.",
+            where=path,
+            found=problem,
+            wanted="notes with an onset and a duration of at least 0 s, a whole pitch from 0 to "
+            "127 and a velocity from 1 to 127",
+            remedy=_REMEDY,
+        )
+    rows = rows[np.lexsort((rows[:, 2], rows[:, 0]))]
+    onset, duration, pitch, velocity = rows.T.copy()
+    return Notes(onset, duration, pitch.astype(np.int64), velocity, path, remarks)
+
+
+def _problems(rows: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.bool_]]:
+    onset, duration, pitch, velocity = rows.T
+    yield ~(np.isfinite(onset) & (onset >= 0))
+    yield ~(np.isfinite(duration) & (duration >= 0))
+    yield ~((pitch >= 0) & (pitch <= 127) & (pitch == np.round(pitch)))
+    yield ~((velocity >= 1) & (velocity <= 127))
