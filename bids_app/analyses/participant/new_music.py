@@ -276,7 +276,7 @@ def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
 def _check_files(model: SavedModel, row: Space) -> None:
     """Files of features beside the audio are those that the model was fitted to."""
     for label, checksum in model.identity["FeatureFiles"].items():
-        path = row.file_of(label)
+        path = row.file_of(label, model.identity["MusicFiles"][label])
         found = None if path is None else sha256_of_file(path)
         if found != checksum:
             raise _other_features(

@@ -235,7 +235,7 @@ def _basis(
 ) -> dict[str, Any]:
     """The music that the model rests on, by content, and where it was."""
     space, heard = find_space(features), list(dict.fromkeys(labels))
-    files = {label: space.file_of(label) for label in heard}
+    files = {label: space.file_of(label, stimuli[label]) for label in heard}
     checksums = dict(zip(grams.labels, grams.checksums, strict=True))
     return {
         "FeatureSpace": features,
