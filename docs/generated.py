@@ -26,6 +26,7 @@ EACH = {
     "lags": "seed and target",
     "preference": "",
     "presentation": "presentation of a piece",
+    "quality": "run",
     "r": "",
     "ratings": "",
     "reduced": "",
