@@ -81,7 +81,7 @@ def group_fading(files: GroupFiles) -> Fading:
     if not files.map_path("L", "p", desc="music").is_file():
         return Fading(people, "t over people; nothing was tested over music")
     music = files.map("p", desc="music")
-    return Fading(np.fmax(people, music), "the larger of p over people and p over music")
+    return Fading(np.maximum(people, music), "the larger of p over people and p over music")
 
 
 def p_of_t(t: FloatArray, degrees_of_freedom: float) -> FloatArray:

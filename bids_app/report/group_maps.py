@@ -67,7 +67,7 @@ def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     inside, levels = _over_both(files, files.map("p", desc="layermean"), "layermeanmusic")
     p, what = files.map("p", desc="layermean")[0], "over people (corrected over vertices)"
     if files.map_path("L", "p", desc="layermeanmusic").is_file():
-        p = np.fmax(p, files.map("p", desc="layermeanmusic")[0])
+        p = np.maximum(p, files.map("p", desc="layermeanmusic")[0])
         what = f"the larger of p {what} and p over music"
     border, why = border_of(inside, mean)
     scale = ColorScale.accuracy("layer-averaged accuracy (Pearson r)", mean)

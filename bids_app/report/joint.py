@@ -109,7 +109,7 @@ def unique_picture(files: GroupFiles) -> Block:
     unique, people, music = files.map("r", desc="unique"), files.map("p", desc="uniquemaxt"), None
     best = unique.max(axis=0)
     music = _music(files)
-    both = people if music is None else np.fmax(people, music)
+    both = people if music is None else np.maximum(people, music)
     inside = holds(both).any(axis=0)
     border, why = border_of(inside, best)
     told = "outlined" if border is not None else why
@@ -165,7 +165,7 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
     unique, plain = files.map("slope", desc="unique")[0], files.map("slope", desc="layerpref")[0]
     p = files.map("p", desc="uniqueslope")[0]
     music = files.map_path("L", "p", desc="uniqueslopemusic").is_file()
-    both = np.fmax(p, files.map("p", desc="uniqueslopemusic")[0]) if music else p
+    both = np.maximum(p, files.map("p", desc="uniqueslopemusic")[0]) if music else p
     told = "the larger of p over people, corrected over vertices, and p over music"
     there = np.isfinite(unique) & np.isfinite(plain)
     alike = float(np.corrcoef(unique[there], plain[there])[0, 1])

@@ -253,7 +253,7 @@ def lag_scan(
 
     All lags use the same rows: those whose music is known at every lag. The feature is
     interpolated, never the responses. The null gives the feature random Fourier phases, the same
-    for all vertices, and chooses the lag anew in every draw.
+    for all vertices and for all runs with the same feature, and chooses the lag anew in every draw.
 
     Parameters
     ----------
@@ -310,9 +310,16 @@ def lag_scan(
         lag[v] = peak_lag(chosen[:, v], at[inside])
     reached, reached_anywhere = np.zeros(columns.size), np.zeros(columns.size)
     height = np.abs(r)
+    # Runs of one piece share its phases: a chance agreement comes again in each.
+    piece_of = [
+        next(k for k, one in enumerate(prepared) if np.array_equal(one.feature, run.feature))
+        for run in prepared
+    ]
+    pieces = list(dict.fromkeys(piece_of))
     for _ in range(n_draws):
-        drawn = [_random_phases(run.feature, 1, rng)[0] for run in prepared]
-        top = np.abs(_scan(prepared, drawn)[inside]).max(axis=0)
+        drawn = [_random_phases(prepared[k].feature, 1, rng)[0] for k in pieces]
+        features = [drawn[pieces.index(k)] for k in piece_of]
+        top = np.abs(_scan(prepared, features)[inside]).max(axis=0)
         reached += top >= height
         reached_anywhere += np.nanmax(top[defined], initial=0.0) >= height
     p, corrected = (
@@ -380,8 +387,9 @@ def others_lag(
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Every participant's Fisher z at the lag that all others choose together.
 
-    A lag chosen on the same participants would make their correlations larger than they are: so
-    values at the others' lag can be tested by sign flips.
+    A lag chosen on the same participants would make their correlations larger than they are. Sign
+    flips of the values at the others' lag are a test over people alone: everybody heard the same
+    pieces, and a chance agreement with them has one sign in everybody.
 
     Parameters
     ----------

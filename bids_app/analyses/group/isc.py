@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, state
-from bids_app.analyses.group.clock import share_clock, stack_responses
+from bids_app.analyses.group.clock import Stack, share_clock, stack_responses
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.config import Statistics
-from bids_app.errors import TooFewError, reason_of
+from bids_app.encoding.gram import delay_samples, kept_rows
+from bids_app.errors import BadDataError, reason_of
 from bids_app.group import IscResult, SharedCeiling, isc, shared_ceiling
 from bids_app.outputs import OutputTree
 from bids_app.report.extras import isc_section
@@ -87,11 +93,11 @@ def group_isc(
     for reason in reasons:
         LOGGER.warning("group: left out of the inter-subject correlation: %s", reason)
     if used:
-        stacks = [stack_responses(tree, shared, s, data.space, folder).values for s in used]
-        result = isc(stacks, seed=statistics.random_seed)
+        stacked = [stack_responses(tree, shared, s, data.space, folder) for s in used]
+        result = isc([one.values for one in stacked], seed=statistics.random_seed)
         try:
-            ceiling = shared_ceiling(stacks)
-        except TooFewError as error:
+            ceiling = shared_ceiling([_scored(one, data.settings) for one in stacked])
+        except BadDataError as error:
             no_ceiling = reason_of(error)
             LOGGER.warning("group: no noise ceiling: %s", no_ceiling)
     people = [f"sub-{who}" for who in shared.participants]
@@ -101,6 +107,14 @@ def group_isc(
         and tree.group_map("L", data.space, stat="isc", desc="pairwise").is_file()
     )
     return IscOutcome(result, used, reasons, people, kept, ceiling, no_ceiling)
+
+
+def _scored(stack: Stack, settings: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The samples that accuracies are of: sound begins and ends alike in everybody."""
+    shifts = delay_samples(settings["delays"], stack.tr)
+    n_times = stack.values.shape[1]
+    ((start, stop),) = kept_rows([n_times], shifts, settings["crop"], stack.tr)
+    return stack.values[:, start:stop]
 
 
 _TOLD = {"Stimuli": "stimuli", "Participants": "participants", "LeftOut": "reasons"}
