@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.errors import CannotWriteError, UsageError
+from bids_app.features.dissonance import SHIFTS
 from bids_app.files import atomic_path
 from bids_app.log import tell
-
-_SUFFIX = "_dissonant.wav"
 
 
 def add_dissonance(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,18 +30,33 @@ def add_dissonance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--shift",
         nargs="+",
         type=float,
-        default=[2.0, -6.0],
+        default=SHIFTS,
         metavar="SEMITONES",
-        help="of the copies (default: 2 -6)",
+        help=f"of the copies (default: {' '.join(f'{shift:g}' for shift in SHIFTS)})",
     )
     parser.set_defaults(work=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    sources: dict[Path, Path] = {}
+    for path in options.audio:
+        target = _target(path, options.output_dir or path.parent).absolute()
+        if sources.setdefault(target, path) is not path:
+            raise UsageError(
+                "Two recordings would have one twin.",
+                where=target,
+                found=f"{sources[target]}, {path}",
+                wanted="names that differ before the ending",
+                remedy="give one of the files another name, or call the command for each folder",
+            )
     for path in options.audio:
         target, remark = write_twin(path, options.output_dir or path.parent, options.shift)
         tell(f"{target} written{remark}")
     return 0
+
+
+def _target(path: Path, folder: Path) -> Path:
+    return folder / f"{path.stem}_dissonant.wav"
 
 
 def write_twin(path: Path, folder: Path, shifts: Sequence[float]) -> tuple[Path, str]:
@@ -63,7 +77,7 @@ def write_twin(path: Path, folder: Path, shifts: Sequence[float]) -> tuple[Path,
     from bids_app.features.dissonance import dissonant_twin
     from bids_app.inputs.sound import examine_sound
 
-    target = folder / f"{path.stem}{_SUFFIX}"
+    target = _target(path, folder)
     if target.exists() and target.samefile(path):
         raise UsageError("The twin would take the place of the recording.", where=target)
     rate = examine_sound(path).rate

@@ -8,7 +8,7 @@ import soundfile
 
 from bids_app.cli.tools import main
 from bids_app.errors import BadDataError, UsageError
-from bids_app.features.dissonance import dissonant_twin
+from bids_app.features.dissonance import SHIFTS, dissonant_twin
 
 RATE = 22050
 
@@ -60,3 +60,24 @@ def test_what_has_no_twin_is_refused(tmp_path):
     with pytest.raises(UsageError):
         dissonant_twin(tone(440.0), RATE, ())
     assert main(["dissonance", str(tmp_path / "none.wav")]) == 66
+
+
+def test_recordings_of_one_name_are_refused_before_anything_is_written(tmp_path, capsys):
+    files = [tmp_path / "a" / "x.wav", tmp_path / "b" / "x.wav"]
+    for path, frequency in zip(files, (440.0, 550.0), strict=True):
+        path.parent.mkdir()
+        soundfile.write(path, tone(frequency), RATE)
+    call = ["dissonance", *map(str, files)]
+    assert main([*call, "-o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert all(str(path) in told for path in files)
+    assert not (tmp_path / "out").exists()
+    assert main(call) == 0
+    assert (tmp_path / "b" / "x_dissonant.wav").is_file()
+
+
+def test_the_help_names_the_shifts_that_are_used(capsys):
+    with pytest.raises(SystemExit):
+        main(["dissonance", "--help"])
+    shown = " ".join(f"{shift:g}" for shift in SHIFTS)
+    assert f"(default: {shown})" in " ".join(capsys.readouterr().out.split())

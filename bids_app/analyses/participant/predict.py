@@ -28,7 +28,7 @@ from bids_app.analyses.participant.saved import SavedModel, read_saved
 from bids_app.analyses.participant.weights import ALL
 from bids_app.analyses.participant.write import presentations
 from bids_app.config import Config
-from bids_app.errors import MissingInputError
+from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.audio import audio_duration
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import step_times
@@ -119,6 +119,7 @@ def predict_music(
     MusencError
         The model, the music or the features cannot be used, or do not belong together.
     """
+    _check_names(audio)
     model = read_saved(path)
     if tr is not None:
         model.check(repetition_time=tr)
@@ -154,6 +155,22 @@ def predict_music(
                 file_format=file_format,
             )
     return written
+
+
+def _check_names(audio: Sequence[Path]) -> None:
+    """Audio files are told apart by what their results are called."""
+    known: dict[str, Path] = {}
+    for path in audio:
+        label = safe_label(path.stem)
+        if known.setdefault(label, path) is not path:
+            raise UsageError(
+                "Two pieces of music have one name.",
+                where=path,
+                found=f"stim-{label}, as {known[label]}",
+                wanted="names that differ before the ending, in letters or digits",
+                remedy="give one of the files another name, or predict them in calls of their own, "
+                "each with its -o",
+            )
 
 
 def predict_study(

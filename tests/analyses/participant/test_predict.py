@@ -240,6 +240,18 @@ def test_music_is_known_by_its_content(fitted, tmp_path):
         predict_music(fitted.path, [moved / "three.wav"], tmp_path, fitted.source)
 
 
+@pytest.mark.parametrize("names", [("a/x.wav", "b/x.wav"), ("a/x y.wav", "b/xy.flac")])
+def test_music_whose_results_would_have_one_name_is_refused(fitted, tmp_path, names):
+    files = [tmp_path / name for name in names]
+    for path, label in zip(files, ("new", "one"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(fitted.audio[label], path)
+    with pytest.raises(UsageError, match="one name") as caught:
+        predict_music(fitted.path, files, tmp_path / "out", fitted.source)
+    assert str(files[0]) in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("who", "trained_on"), [("01", "own"), ("02", "others")])
 def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     fitted, tmp_path, who, trained_on
