@@ -63,6 +63,8 @@ UNTRAINED = "slope beside untrained"
 """Measure: alignment of the slope, minus that of untrained networks of the same shape."""
 BEYOND_SLOPE = "slope beyond low-level"
 """Measure: alignment of the slope of what the layers add to low-level sound."""
+UNMEASURED = "how often this is said of nothing has not been measured enough (docs/models.md)"
+"""Doubt about a measure that is shown and not claimed yet."""
 SAID = ("accuracy", SLOPE, DIFFERENCE)
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
@@ -310,7 +312,7 @@ def _beyond(files: GroupFiles) -> list[_Candidate]:
             music["slope"].to_numpy(dtype=np.float64) if len(music) else None,
             {level: spins[name].to_numpy() for level, name in names.items() if name in spins},
             False,
-            [str(group["doubt"])] if group.get("doubt") else [],
+            [*([str(group["doubt"])] if group.get("doubt") else []), UNMEASURED],
             [
                 *([MASKS[group["mask"]]] if group.get("mask") in MASKS else []),
                 *([stale] if stale else []),

@@ -11,7 +11,14 @@ from bids_app.analyses.folder.write import write_settings, write_table
 from bids_app.analyses.group.beyond import BEYOND
 from bids_app.analyses.group.beyond_slope import unique_alignments, unique_slopes
 from bids_app.analyses.group.checks import check_participants
-from bids_app.analyses.group.claims import BEYOND_SLOPE, CLAIM_COLUMNS, _beyond, _row, _stated
+from bids_app.analyses.group.claims import (
+    BEYOND_SLOPE,
+    CLAIM_COLUMNS,
+    UNMEASURED,
+    _beyond,
+    _row,
+    _stated,
+)
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.write import GroupWriter
@@ -115,6 +122,7 @@ def test_aligned_over_people_and_place_and_not_claimed_without_music(study):
     assert len(candidate.spins[PLACE]) == 99
     np.testing.assert_allclose(candidate.people, one.plain.participants_z, rtol=1e-9)
     assert any("whole cortex" in text for text in candidate.caveats)
+    assert UNMEASURED in candidate.doubts  # so that no result is claimed
 
 
 def test_the_page_has_the_slope_beside_the_plain_one_and_the_sentence(study):
@@ -127,9 +135,10 @@ def test_the_page_has_the_slope_beside_the_plain_one_and_the_sentence(study):
     assert "red deep ones, blue shallow ones" in image.caption
     assert claim.tone == "warning"
     assert claim.text.startswith(
-        "No alignment of what the layers add to low-level sound with gradient front shown: tested"
-        " over music, not available (no features)"
+        "No alignment of what the layers add to low-level sound with gradient front shown:"
+        f" {UNMEASURED}"
     )
+    assert "tested over music, not available (no features)" in claim.text
     assert "deeper layers toward its high end" in claim.text
 
 
