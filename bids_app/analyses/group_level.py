@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bids_app.analyses.folder.read import read_participant
+from bids_app.analyses.folder.read import RECORD, read_participant, read_record
 from bids_app.analyses.group.alignment import missing_gradient
 from bids_app.analyses.group.checks import check_files, memory_of_group
 from bids_app.analyses.group.collect import select_participants
@@ -19,10 +22,18 @@ from bids_app.analyses.registry import (
     group_settings,
 )
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.errors import CannotWriteError, MissingInputError, Problems
+from bids_app.errors import CannotWriteError, MissingInputError, MusencError, Problems
+from bids_app.files import sha256_of_file
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
-from bids_app.outputs import N_VERTICES, OutputTree, weights_label
+from bids_app.outputs import (
+    N_VERTICES,
+    PARCELS_DESC,
+    OutputTree,
+    labeled,
+    safe_label,
+    weights_label,
+)
 from bids_app.resources import choose_gradient, gradient_files
 from bids_app.surface.atlas import (
     atlas_files,
@@ -32,6 +43,8 @@ from bids_app.surface.atlas import (
     read_networks,
 )
 from bids_app.surface.mesh import load_mesh
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,8 @@ class GroupPlan:
 def with_own_atlases(config: Config) -> Config:
     """The configuration, with the regions of parcellated series among the atlases.
 
-    The installed atlas and networks stand in where none are given.
+    The installed atlas and networks stand in where none are given, unless something else has their
+    name.
     """
     tree = OutputTree(config.output_dir)
     given = {atlas_label(option) for option in config.statistics.atlases}
@@ -98,10 +112,32 @@ def with_own_atlases(config: Config) -> Config:
     atlases = (*config.statistics.atlases, *own)
     networks = config.statistics.networks
     if any(tree.root.glob("sub-*/func/*_hemi-L_*den-10k_*statmap.func.gii")):
-        networks = networks or installed_networks("fsaverage5")
-        atlases = atlases or installed_option("fsaverage5")
+        named = {safe_label(atlas_label(option)) for option in (*atlases, *networks)}
+        networks = networks or _free(tree, "networks", installed_networks("fsaverage5"), named)
+        atlases = atlases or _free(tree, "atlas", installed_option("fsaverage5"), named)
     statistics = replace(config.statistics, atlases=atlases, networks=networks)
     return replace(config, statistics=statistics)
+
+
+def _free(
+    tree: OutputTree, kind: str, options: tuple[str, ...], named: Collection[str]
+) -> tuple[str, ...]:
+    """Installed files whose label nothing else has: neither in the call nor in the folder."""
+    free = []
+    for option in options:
+        label, paths = atlas_files(option)
+        reason = "another one of this name is given" if label in named else ""
+        desc = labeled(PARCELS_DESC, label)
+        for done in sorted(tree.root.glob(f"group_model-*_desc-{desc}_settings.json")):
+            with suppress(MusencError):  # what is damaged is told with all other problems
+                known = read_record(done, **RECORD)["Settings"]
+                if known.get(kind) != [sha256_of_file(path) for path in paths]:
+                    reason = reason or f"{done.name} is of other files of this name"
+        if reason:
+            LOGGER.info("group: the installed %s is left out: %s", label, reason)
+        else:
+            free.append(option)
+    return tuple(free)
 
 
 def plan_group_level(config: Config, problems: Problems) -> GroupPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import nibabel as nib
@@ -16,6 +17,7 @@ from bids_app.analyses.registry import write_group_report
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main
 from bids_app.config import Statistics
+from bids_app.files import sha256_of_file, write_json
 from bids_app.outputs import OutputTree
 from bids_app.surface.gifti import read_gifti, write_gifti
 from bids_app.surface.mesh import load_mesh
@@ -95,3 +97,49 @@ def test_nothing_is_written_without_networks_or_maps(tmp_path):
     assert write_network_tables(OutputTree(tmp_path), Statistics(networks=(networks,))) == []
     config = parse_config(["/nowhere", str(tmp_path), "group", "--networks", networks])
     assert with_own_atlases(config).statistics.networks == (networks,)
+
+
+def with_installed(tmp_path, monkeypatch) -> tuple[list[str], OutputTree, str]:
+    """A call of a folder with one participant's map, and installed networks."""
+    monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path))
+    tree = OutputTree(tmp_path / "out")
+    done = tree.map_file("01", "L", "fsaverage5", model="vggish", stat="r")
+    done.parent.mkdir(parents=True)
+    done.write_text("x")
+    return (
+        ["/nowhere", str(tree.root), "group"],
+        tree,
+        f"Yeo7={write_networks(tmp_path / 'networks')}",
+    )
+
+
+def test_installed_networks_do_not_collide_with_a_label_that_is_given(
+    tmp_path, monkeypatch, caplog
+):
+    call, _, installed = with_installed(tmp_path, monkeypatch)
+    caplog.set_level(logging.INFO, "bids_app")
+    config = with_own_atlases(parse_config([*call, "--atlas", "Mine=a.annot,b.annot"]))
+    assert config.statistics.networks == (installed,)
+    assert "left out" not in caplog.text
+    config = with_own_atlases(parse_config([*call, "--atlas", "Yeo 7=a.annot,b.annot"]))
+    assert config.statistics.networks == ()
+    assert "the installed Yeo7 is left out: another one of this name is given" in caplog.text
+
+
+def test_installed_networks_do_not_replace_those_of_the_folder(tmp_path, monkeypatch, caplog):
+    call, tree, installed = with_installed(tmp_path, monkeypatch)
+    caplog.set_level(logging.INFO, "bids_app")
+    sums = [sha256_of_file(Path(p)) for p in installed.removeprefix("Yeo7=").split(",")]
+    path = tree.group_table("settings.json", model="vggish", desc="parcelsYeo7")
+
+    def chosen(settings: dict) -> tuple[str, ...]:
+        write_json(path, {"SettingsHash": "x", "Settings": settings})
+        return with_own_atlases(parse_config(call)).statistics.networks
+
+    # Other settings than its files are refused as those of every analysis are.
+    assert chosen({"networks": sums, "n_spins": 1}) == (installed,)
+    assert "left out" not in caplog.text
+    for other in ({"networks": ["y", sums[1]]}, {"atlas": sums}):
+        caplog.clear()
+        assert chosen(other) == ()
+        assert f"{path.name} is of other files" in caplog.text
