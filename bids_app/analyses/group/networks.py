@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.read import read_maps, read_record
+from bids_app.analyses.folder.read import damaged, read_maps, read_record
 from bids_app.analyses.folder.write import write_table
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
@@ -81,12 +81,18 @@ def _group_maps(tree: OutputTree) -> Iterator[tuple[Path, str]]:
     for path in sorted((tree.root / "tpl-fsaverage" / "func").glob("*_statmap.func.gii")):
         entities = parse_entities(path)
         if entities.get("hemi") == "L" and entities.get("stat") not in NO_MEAN:
-            yield path, spaces[entities["den"]]
+            space = spaces.get(entities.get("den", ""))
+            if space is None:
+                LOGGER.warning("group: networks: %s is left out: no mesh that is known", path.name)
+                continue
+            yield path, space
 
 
 def _rows_of(path: Path, space: str, atlas: Atlas) -> list[dict[str, Any]]:
     values = read_maps(path, space).astype(np.float64)
     names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
+    if len(names) != len(values):
+        raise damaged(sidecar_of(path), f"{len(names)} DataArrays", f"the {len(values)} of the map")
     areas, entities = load_mesh(space).areas, parse_entities(path)
     chance = entities.get("stat") in CHANCES
     shown = np.where(np.isfinite(values), values < SIGNIFICANCE, np.nan) if chance else values

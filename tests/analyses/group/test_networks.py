@@ -16,9 +16,9 @@ from bids_app.analyses.group_level import with_own_atlases
 from bids_app.analyses.registry import write_group_report
 from bids_app.cli.parser import parse_config
 from bids_app.cli.run import main
-from bids_app.config import Statistics
+from bids_app.config import Statistics, settings_hash
 from bids_app.files import sha256_of_file, write_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti, write_gifti
 from bids_app.surface.mesh import load_mesh
 
@@ -133,7 +133,7 @@ def test_installed_networks_do_not_replace_those_of_the_folder(tmp_path, monkeyp
     path = tree.group_table("settings.json", model="vggish", desc="parcelsYeo7")
 
     def chosen(settings: dict) -> tuple[str, ...]:
-        write_json(path, {"SettingsHash": "x", "Settings": settings})
+        write_json(path, {"SettingsHash": settings_hash(settings), "Settings": settings})
         return with_own_atlases(parse_config(call)).statistics.networks
 
     # Other settings than its files are refused as those of every analysis are.
@@ -143,3 +143,25 @@ def test_installed_networks_do_not_replace_those_of_the_folder(tmp_path, monkeyp
         caplog.clear()
         assert chosen(other) == ()
         assert f"{path.name} is of other files" in caplog.text
+
+
+def test_maps_that_cannot_be_read_cost_their_rows_of_networks(tmp_path, caplog):
+    tree, names = OutputTree(tmp_path / "out"), ("good", "short")
+    option = f"Yeo7={write_networks(tmp_path)}"
+    for name in names:
+        for hemi in "LR":
+            path = tree.group_map(hemi, "fsaverage5", model=name, stat="r", desc="layermean")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_gifti(path, np.ones((1, 10242), dtype=np.float32), hemi=hemi, names=["r"])
+            arrays = ["r"] if name == "good" else ["r", "another"]
+            write_json(sidecar_of(path), {"DataArrays": arrays})
+    foreign = path.with_name("hemi-L_den-2k_stat-r_statmap.func.gii")
+    foreign.write_text("x")
+    foreign.with_name("hemi-L_stat-r_statmap.func.gii").write_text("x")
+    (table, *_) = write_network_tables(tree, Statistics(networks=(option,)))
+    rows = pd.read_csv(table, sep="\t")
+    assert set(rows["model"]) == {"good"}
+    assert rows["value"].tolist() == [1.0] * 3
+    assert "hemi-L_den-2k_stat-r_statmap.func.gii is left out" in caplog.text
+    assert "networks: hemi-L_stat-r_statmap.func.gii is left out" in caplog.text
+    assert "model-short" in caplog.text
