@@ -15,6 +15,7 @@ from bids_app.config import (
     settings_difference,
     settings_hash,
 )
+from bids_app.config.places import Places, with_places
 from bids_app.errors import UsageError
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
@@ -195,3 +196,12 @@ def test_a_file_of_confounds_counts_by_its_content(tmp_path):
     # What is no file is a name.
     assert settings("24P") == "24P"
     assert settings(tmp_path / "gone.yml") == str(tmp_path / "gone.yml")
+
+
+@pytest.mark.parametrize("space", ["precomputed:/data/notes", "python:pkg.notes@l1"])
+def test_the_folder_of_notes_belongs_to_the_space_of_notes_alone(space):
+    config = parse_config(
+        ["/d", "/o", "group", "--features", space, "change:notes", "--notes-dir", "/n"]
+    )
+    assert config.model.features == (space, "change:notes:dir=/n")
+    assert with_places(space, Places(Path("/n"))) == space

@@ -10,7 +10,7 @@ from bids_app.errors import UsageError
 
 NOTES = "notes"
 """Name of the space in ``--features``."""
-_BARE = re.compile(rf"(?P<space>(?:change:)?{NOTES})(?=@|$)")
+_BARE = re.compile(rf"^(?P<space>(?:change:)?{NOTES})(?=@|$)")
 
 
 class Places(NamedTuple):
