@@ -315,6 +315,8 @@ def combined(expected: Sequence[FloatArray], bias: float = BIAS) -> FloatArray:
     >>> combined([np.array([0.9, 0.1]), np.array([0.5, 0.5])], bias=7).round(2).tolist()
     [0.9, 0.1]
     """
+    if expected[0].size == 1:  # all are certain
+        return expected[0]
     # A model that is certain has no other beside it; the floor keeps its weight a number.
     relative = [max(_entropy(p), 1e-9) / np.log2(p.size) for p in expected]
     weights = np.array(relative) ** -bias

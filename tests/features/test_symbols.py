@@ -160,3 +160,13 @@ def test_settings_that_cannot_be_are_refused():
         SymbolModel(0)
     with pytest.raises(BadDataError, match="beginning"):
         SymbolModel.of_counts(3, [[0, 1]], [2])
+
+
+def test_an_alphabet_of_one_symbol_is_certain():
+    sure = np.ones(1)
+    np.testing.assert_array_equal(combined([sure, sure]), [1.0])
+    known = SymbolModel(1, order_bound=2)
+    known.learn([0] * 5)
+    both = expectations([0, 0, 0], 1, order_bound=2, long_term=known).both
+    np.testing.assert_array_equal(both.surprise, np.zeros(3))
+    np.testing.assert_array_equal(both.uncertainty, np.zeros(3))
