@@ -51,7 +51,8 @@ COLUMNS = {
     "layer": "layer of the model",
     "trained_on": "own: the participant's own model; others: the mean of the predictions of all",
     "n_models": "models whose predictions were averaged",
-    "held_out": "yes where the models were fitted to this piece, too: the fold that held it out",
+    "held_out": "yes where all models were fitted to this piece, too, and predict by the fold that "
+    "held it out; some where a part of them was; no where none was",
     "n_samples": "samples that crop and delays leave",
     "n_vertices": "vertices with a prediction and a response",
     "mean_r": "mean over vertices of the correlation of predicted and measured responses, untested",
@@ -142,7 +143,7 @@ def predict_music(
                     one.stimulus
                 ],
                 "StimulusTimes": times,
-                **_told([model], predicted.layer, predicted.weights),
+                **_told([model], predicted.layer, [predicted.weights]),
             }
             written += _write_series(
                 tree,
@@ -231,8 +232,10 @@ def predict_study(
                 )
                 prepared[who] = cleaned.blocks
                 common_tr(cleaned.blocks)
-            LOGGER.info("sub-%s: predicting (model-%s)", who, label)
-            used = [model for model in models if model.participant == who] or models
+            own = [model for model in models if model.participant == who]
+            whose = "their own model, by the label" if own else "the mean of all models"
+            LOGGER.info("sub-%s: predicting (model-%s) by %s", who, label, whose)
+            used = own or models
             person = Person(who, prepared[who], names, checksums, used)
             written += person.predict(OutputTree(config.output_dir), grams)
     return written
@@ -293,7 +296,7 @@ class Person:
                 )
                 rows.append(self._row(block, layer, weights[k], len(times), r))
             maps.append(fisher_mean(found))
-        sidecar = map_sidecar("r", shared, **_told(self.models, "", ""), Note=UNTESTED)
+        sidecar = map_sidecar("r", shared, **_told(self.models), Note=UNTESTED)
         path_of = partial(
             tree.map_file, self.who, space=first.space, model=first.label, stat="r", desc=DESC
         )
@@ -308,19 +311,26 @@ class Person:
 
     def _mean(
         self, grams: FeatureGrams, heard: Sequence[Heard], layer: str
-    ) -> tuple[list[NDArray[np.float64]], list[str], list[NDArray[np.intp]]]:
-        """Mean prediction of the models on the mesh, weights and kept samples by presentation."""
+    ) -> tuple[list[NDArray[np.float64]], list[list[str]], list[NDArray[np.intp]]]:
+        """Mean prediction on the mesh, weights of every model, kept samples, by presentation."""
         parts: list[list[NDArray[np.float64]]] = [[] for _ in heard]
-        weights, kept = [""] * len(heard), [np.empty(0, dtype=np.intp)] * len(heard)
+        weights: list[list[str]] = [[] for _ in heard]
+        kept = [np.empty(0, dtype=np.intp)] * len(heard)
         for model in self.models:
             (found,) = predict_new(model, grams, heard, layers=[layer])
             for k, one in enumerate(found):
                 parts[k].append(on_mesh(model, one.values))
-                weights[k], kept[k] = one.weights, one.rows
+                weights[k].append(one.weights)
+                kept[k] = one.rows
         return [finite_mean(part) for part in parts], weights, kept
 
     def _row(
-        self, block: Block, layer: str, weights: str, n_samples: int, r: NDArray[np.float64]
+        self,
+        block: Block,
+        layer: str,
+        weights: Sequence[str],
+        n_samples: int,
+        r: NDArray[np.float64],
     ) -> dict[str, Any]:
         known = r[np.isfinite(r)]
         return {
@@ -330,11 +340,25 @@ class Person:
             "layer": layer,
             "trained_on": self.trained_on,
             "n_models": len(self.models),
-            "held_out": "no" if weights == ALL else "yes",
+            "held_out": held_out(weights),
             "n_samples": n_samples,
             "n_vertices": known.size,
             "mean_r": float(known.mean()) if known.size else float("nan"),
         }
+
+
+def held_out(weights: Sequence[str]) -> str:
+    """Of how many models the fold that did not hear the piece predicts: yes (all), some, no.
+
+    Examples
+    --------
+    >>> held_out(["01", "02"]), held_out(["01", "all"]), held_out(["all"])
+    ('yes', 'some', 'no')
+    """
+    of_all = [name == ALL for name in weights]
+    if all(of_all):
+        return "no"
+    return "some" if any(of_all) else "yes"
 
 
 def column_correlation(
@@ -362,13 +386,15 @@ def on_mesh(model: SavedModel, values: NDArray[np.float64]) -> NDArray[np.float6
     return whole
 
 
-def _told(models: Sequence[SavedModel], layer: str, weights: str) -> dict[str, Any]:
-    """What sidecars say of the models behind a prediction."""
+def _told(
+    models: Sequence[SavedModel], layer: str = "", weights: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What sidecars say of the models behind a prediction; `weights` are one for each."""
     first = models[0]
     told: dict[str, Any] = {
         "Models": [f"sub-{model.participant} model-{model.label}" for model in models],
         "ModelFiles": [model.path.name for model in models],
-        "TrainedOnMusic": first.identity["Music"],
+        "TrainedOnMusic": {k: v for model in models for k, v in model.identity["Music"].items()},
         "RepetitionTime": first.tr,
         "Delays": first.delays,
         "Crop": first.settings["crop"],
@@ -377,7 +403,7 @@ def _told(models: Sequence[SavedModel], layer: str, weights: str) -> dict[str, A
     if layer:
         told |= {"Layer": layer, "Units": VALUES}
     if weights:
-        told["Weights"] = weights
+        told["Weights"] = weights[0] if len(models) == 1 else list(weights)
     return told
 
 

@@ -76,6 +76,33 @@ def response(label: str, path: Path, times: np.ndarray, weights: np.ndarray) -> 
     return np.roll(x @ weights, 2)
 
 
+def save_model(
+    path: Path, who: str, grams: FeatureGrams, blocks: list[Block], own: dict[str, Path]
+) -> LayerFits:
+    """A participant's model of these responses, as --save-weights leaves it."""
+    options = {"model": MODEL, "high_pass": HIGH_PASS}
+    fits = fit_layers(grams, blocks, statistics=Statistics(null="none"), **options)
+    write_weights(
+        path,
+        ["cochleagram"],
+        grams,
+        blocks,
+        fits,
+        **options,
+        stimuli=own,
+        features="cochleagram",
+        weights=None,
+        vertices=KEPT,
+        identity={
+            "Participant": who,
+            "Model": "cochleagram",
+            "Settings": CONFIG.participant_settings("", "cochleagram"),
+            "Features": {"Features": "cochleagram"},
+        },
+    )
+    return fits
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory) -> Fitted:
     folder: Path = tmp_path_factory.mktemp("models")
@@ -98,28 +125,8 @@ def fitted(tmp_path_factory) -> Fitted:
     grams = load_or_compute_grams(
         list(own.items()), cache_dir=folder / "cache", features="cochleagram"
     )
-    options = {"model": MODEL, "high_pass": HIGH_PASS}
-    fits = fit_layers(grams, blocks, statistics=Statistics(null="none"), **options)
-    settings = CONFIG.participant_settings("", "cochleagram")
     path = folder / "sub-01_space-fsaverage_model-cochleagram_weights.h5"
-    write_weights(
-        path,
-        ["cochleagram"],
-        grams,
-        blocks,
-        fits,
-        **options,
-        stimuli=own,
-        features="cochleagram",
-        weights=None,
-        vertices=KEPT,
-        identity={
-            "Participant": "01",
-            "Model": "cochleagram",
-            "Settings": settings,
-            "Features": {"Features": "cochleagram"},
-        },
-    )
+    fits = save_model(path, "01", grams, blocks, own)
     np.save(folder / "planted.npy", weights)
     return Fitted(path, folder, blocks, fits, grams, audio)
 
@@ -289,7 +296,44 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     )
 
 
-def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkeypatch):
+def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_path):
+    names = [("one", "two"), ("two", "three")]
+    models = []
+    for who, heard in zip(("01", "02"), names, strict=True):
+        blocks = [block for block in fitted.blocks if block.stimulus in heard]
+        path = tmp_path / f"sub-{who}_weights.h5"
+        save_model(path, who, fitted.grams, blocks, {k: fitted.audio[k] for k in heard})
+        models.append(read_saved(path))
+    new = {"new": fitted.audio["new"]}
+    grams = grams_with_new(models, new, fitted.source)
+    clock = (np.arange(60) + 0.5) * TR
+    values = np.random.default_rng(3).standard_normal((60, N)).astype(np.float32)
+    blocks = [*fitted.blocks, Block("new", "task-new", TR, clock, values)]
+    known = {block.stimulus: block.stimulus for block in blocks}
+    person = Person("03", blocks, known, dict.fromkeys(known, "ab"), models)
+    tree = OutputTree(tmp_path / "out")
+    files = person.predict(tree, grams)
+    rows = read_rows(files[-2], ["mean_r"], stimulus=str, held_out=str)
+    assert dict(zip(rows["stimulus"].tolist(), rows["held_out"].tolist(), strict=True)) == {
+        "one": "some",
+        "two": "yes",
+        "three": "some",
+        "new": "no",
+    }
+    fold = {
+        label: [model.weights_for(label) for model in models]
+        for label in ("one", "two", "three", "new")
+    }
+    assert fold["one"] == ["01", "all"]
+    for label, weights in fold.items():
+        (path,) = tree.participant_dir("03").glob(f"*stim-{label}_hemi-L*_bold.json")
+        told = json.loads(path.read_text())
+        assert told["Models"] == ["sub-01 model-cochleagram", "sub-02 model-cochleagram"]
+        assert told["Weights"] == weights
+        assert told["TrainedOnMusic"] == read_saved(fitted.path).identity["Music"]
+
+
+def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkeypatch, caplog):
     saved, new = OutputTree(tmp_path / "out"), OutputTree(tmp_path / "new")
     path = saved.weights("01", SPACE, "cochleagram")
     path.parent.mkdir(parents=True)
@@ -302,7 +346,10 @@ def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkey
     prepared = Prepared(blocks=fitted.blocks)
     monkeypatch.setattr(predict, "prepare_responses", lambda *_, **__: prepared)
     config = replace(CONFIG, output_dir=new.root)
-    files = predict.predict_study(saved, study, config, fitted.source)
+    with caplog.at_level("INFO", logger="bids_app"):
+        files = predict.predict_study(saved, study, config, fitted.source)
+    assert "sub-01: predicting (model-cochleagram) by their own model" in caplog.text
+    assert "sub-02: predicting (model-cochleagram) by the mean of all models" in caplog.text
     assert all(file.is_file() for file in files)
     for who, trained_on in (("01", "own"), ("02", "others")):
         maps = sorted(new.participant_dir(who).glob("*_stat-r_*.gii"))
