@@ -144,18 +144,16 @@ def grams_with_new(
             if label not in music:
                 music[label] = _own_music(model, label, source.music_dirs)
     row = find_space(source.features or str(first.identity["FeatureSpace"]))
-    listener, weights = row.streamed(), ""
+    weights = ""
     if row.network is not None:
         known = str(first.settings["weights_sha256"])
         untrained = known if known.startswith("random:") else None
         weights = find_weights(row.weights or source.weights or untrained)
-    known = weights_checksum(weights) if weights else ""
+    known = weights_checksum(weights) if weights else row.weights_identity
     hop = float(first.settings["hop"])
-    first.check(
-        features=row.identity, weights_sha256=known if listener is None else listener.identity
-    )
+    first.check(features=row.identity, weights_sha256=known)
     for model in models:
-        _check_files(model, row)
+        _check_files(model, row, music)
     grams = load_or_compute_grams(
         [*music.items(), *((k, new[k]) for k in sorted(new) if k not in music)],
         weights or None,
@@ -273,10 +271,10 @@ def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
     )
 
 
-def _check_files(model: SavedModel, row: Space) -> None:
+def _check_files(model: SavedModel, row: Space, music: Mapping[str, Path]) -> None:
     """Files of features beside the audio are those that the model was fitted to."""
     for label, checksum in model.identity["FeatureFiles"].items():
-        path = row.file_of(label, model.identity["MusicFiles"][label])
+        path = row.file_of(label, music[label])
         found = None if path is None else sha256_of_file(path)
         if found != checksum:
             raise _other_features(
