@@ -179,12 +179,14 @@ def _responses(
             path = series_path(tree, data.participants[number], parse_entities(left))
             try:
                 there, values = read_subcortex(path)
+                whole = whole_series(sidecar_of(path), values)
             except MusencError as error:
-                return replace(heard, reasons=(f"{path.name}: {error.what}",))
+                file = Path(str(error.where or path)).name
+                return replace(heard, reasons=(f"{file}: {error.what}",))
             if not there.is_like(subcortex):
                 return replace(heard, reasons=(f"{path.name} has other voxels",))
             target = folder / f"{number}_{k}.npy"
-            np.save(target, whole_series(sidecar_of(path), values))
+            np.save(target, whole)
             own.append(target)
         responses.append(tuple(own))
     return replace(heard, responses=tuple(responses))

@@ -66,6 +66,8 @@ COLUMNS = {
     "profile of the cortex; n/a without one",
 }
 
+UNEVEN = "; volumes are missing: StimulusTimes are right, not the equal steps that the file tells"
+
 
 @dataclass(frozen=True, eq=False)
 class SubcorticalFits:
@@ -269,7 +271,8 @@ def write_subcortex(
         written.append(write_series(path, block.values, block.times[0], block.tr, subcortex))
         told = {
             "Description": "confounds and drift regressed out, smoothed within structures; volumes "
-            "with music only, subcortical voxels only",
+            "with music only, subcortical voxels only"
+            + ("" if np.allclose(np.diff(block.times), block.tr) else UNEVEN),
             "TaskName": place.get("task", ""),
             "RepetitionTime": block.tr,
             "Stimulus": block.stimulus,

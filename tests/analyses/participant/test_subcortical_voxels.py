@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,7 @@ from bids_app.analyses.participant.subcortex import (
 from bids_app.analyses.participant.write import presentations
 from bids_app.config import Cleaning, Model, Statistics
 from bids_app.errors import BadDataError, MissingInputError
-from bids_app.files import write_json
+from bids_app.files import read_json, write_json
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -200,8 +201,8 @@ def test_responses_are_those_of_the_same_series_on_the_cortex(written, tmp_path)
     np.testing.assert_array_equal(less.times, found.times[~gone])
 
 
-def test_structures_over_people_and_over_music(written, tmp_path):
-    tree, n_folds = written.tree, len(DURATIONS)
+def group_of(written):
+    """Data, preference and presentations of the group level."""
     fits = written.fits["01"]
     settings = {
         "space": "fsaverage5",
@@ -230,7 +231,12 @@ def test_structures_over_people_and_over_music(written, tmp_path):
         features=written.grams,
     )
     weights = np.tile([-1.0, 0.0, 1.0], (len(LABELS), 1))
-    preference = SimpleNamespace(slope_weights=weights)
+    return data, SimpleNamespace(slope_weights=weights), heard
+
+
+def test_structures_over_people_and_over_music(written, tmp_path):
+    tree, n_folds = written.tree, len(DURATIONS)
+    data, preference, heard = group_of(written)
     found = summarize_subcortex(tree, data, preference, heard, STATISTICS, tmp_path, 1)
     assert len(list(tmp_path.glob("*_*.npy"))) >= len(LABELS) * n_folds
     summary = found.summary
@@ -275,3 +281,40 @@ def test_runs_without_their_series_or_of_another_length_are_told(written, tmp_pa
     run.grayordinates.unlink()
     with pytest.raises(MissingInputError, match="some runs lack"):
         check_grayordinates([run])
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_responses_without_a_good_sidecar_cost_the_test_over_music_alone(
+    written, tmp_path, content
+):
+    tree = OutputTree(tmp_path / "out")
+    shutil.copytree(written.tree.root, tree.root, ignore=shutil.ignore_patterns("group_*"))
+    sidecar = next(tree.root.glob("sub-02/func/*_den-91k_*bold.json"))
+    sidecar.unlink() if content is None else sidecar.write_text(content)
+    found = summarize_subcortex(tree, *group_of(written), STATISTICS, tmp_path, 1)
+    assert np.isfinite(found.summary.accuracy_p).all()
+    assert np.isnan(found.summary.accuracy_p_music).all()
+    assert sidecar.stem in str(found.summary.music)
+
+
+def test_the_sidecar_says_that_volumes_are_missing(written, tmp_path):
+    found = written.fits["01"]
+    (first, second, *others) = found.blocks
+    kept = np.delete(np.arange(len(first.times)), [5, 6])
+    less = replace(first, times=first.times[kept], values=first.values[kept])
+    blocks = [less, second, *others]
+    record = Record(
+        "01",
+        "vggish",
+        {"layers": list(LAYERS), "layer_depth": [0.0, 0.5, 1.0], "space": "fsaverage5"},
+        (),
+        {},
+    )
+    places = presentations([(b.run, b.stimulus) for b in blocks])
+    tree = OutputTree(tmp_path)
+    write_subcortex(tree, record, replace(found, blocks=blocks), None, {}, places)
+    told = {}
+    for path in tree.root.glob("sub-01/func/*bold.json"):
+        one = read_json(path)
+        told[one["Stimulus"]] = "equal steps" in one["Description"]
+    assert told == {b.stimulus: b is less for b in blocks}
