@@ -311,6 +311,9 @@ def test_unusable_precomputed_features_are_named(table, tmp_path):
 )
 def test_every_space_goes_into_the_cache(features, make_wav, tmp_path):
     stimuli = [("a", make_wav("a.wav", 3.0)), ("b", make_wav("b.wav", 4.0))]
+    for _, path in stimuli:  # which one of the spaces is made of
+        notes = "onset\tduration\tpitch\n0.5\t0.5\t60\n1.0\t0.5\t64\n2.0\t0.5\t60\n"
+        path.with_name(f"{path.stem}_notes.tsv").write_text(notes)
     grams = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
     again = load_or_compute_grams(stimuli, cache_dir=tmp_path / "c", features=features)
     assert again.path == grams.path

@@ -161,7 +161,7 @@ def test_null_panel_tells_the_best_vertex_and_its_null(folder, participant_page)
 def test_on_noise_the_best_vertices_are_told_as_chance(own_folder):
     files = ParticipantFiles(own_folder, "01")
     for hemi, path in zip("LR", hemispheres_of(files.map_path("L", "p")), strict=True):
-        p = np.full(read_gifti(path).shape, 0.001, dtype=np.float32)
+        p = np.full(read_gifti(path).shape, 0.3, dtype=np.float32)
         write_gifti(path, p, hemi=hemi, names=files.layer_names)
     table = pd.read_csv(files.tree.model_summary("01", "vggish"), sep="\t")
     table.assign(share_q05=0.0).to_csv(

@@ -124,7 +124,7 @@ def test_maps_have_layers_sidecars_and_no_values_on_the_medial_wall(analyzed):
         assert sidecar["Sources"]
         if parse_entities(path)["hemi"] == "L":
             assert np.isnan(data[:, wall]).all()
-        if parse_entities(path)["model"] == "vggish" and parse_entities(path)["stat"] == "r":
+        if parse_entities(path).get("model") == "vggish" and parse_entities(path)["stat"] == "r":
             assert len(data) == 23
             assert np.isfinite(data[:, ~wall]).all() or parse_entities(path)["hemi"] == "R"
 
@@ -163,8 +163,8 @@ def test_every_map_of_a_participant_names_all_that_it_rests_on(analyzed):
         assert sum(name.endswith("_timeseries.tsv") for name in names) == 3
         assert sum(name.endswith("_events.tsv") for name in names) == 3
         rated = [name for name in names if name.endswith("_stim.tsv.gz")]
-        assert (features in sources) is (entities["model"] == "vggish")
-        assert len(rated) == (3 if entities["model"] == "emotion" else 0)
+        assert (features in sources) is (entities.get("model") == "vggish")
+        assert len(rated) == (3 if entities.get("model") == "emotion" else 0)
 
 
 def test_cleaned_responses_name_their_run_and_hemisphere(analyzed):

@@ -85,7 +85,10 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
         f.name: record.settings[f.name] for f in fields(Cleaning) if f.name in record.settings
     }
     writer = ParticipantWriter(tree, record)
-    parts = [Part(), _quality([row["run"] for row in prepared.summary])]
+    runs = [row["run"] for row in prepared.summary]
+    of_runs = [source for run in runs for source in record.run_sources.get(run, record.sources)]
+    of_quality = {"Sources": list(dict.fromkeys(of_runs)), "SettingsHash": settings_hash(settings)}
+    parts = [Part(), _quality(runs, of_quality)]
     blocks = prepared.blocks
     places = presentations([(b.run, b.stimulus) for b in blocks])
     for block, entities in zip(blocks, places, strict=True):
@@ -121,9 +124,9 @@ def _remove_others(tree: OutputTree, record: Record, written: Sequence[Path]) ->
             path.unlink(missing_ok=True)
 
 
-def _quality(runs: Sequence[str]) -> Part:
+def _quality(runs: Sequence[str], sidecar: Mapping[str, Any] | None = None) -> Part:
     """Maps of how good the series were; runs are their data arrays."""
-    return Part("quality", names=list(runs))
+    return Part("quality", names=list(runs), sidecar=sidecar or {})
 
 
 def _of_run(run: str) -> dict[str, str]:
