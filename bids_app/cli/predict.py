@@ -15,6 +15,7 @@ from bids_app.log import set_up_logging, tell
 
 if TYPE_CHECKING:
     from bids_app.analyses.participant.new_music import FeatureSource
+    from bids_app.config import Config
 
 LOGGER = logging.getLogger("bids_app")
 
@@ -118,9 +119,34 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
     if not rest:
         raise UsageError("There is no study to predict.", where="NEW_BIDS", wanted="a BIDS dataset")
     config = parse_config([rest[0], str(folder), "participant", *rest[1:]])
+    set_up_logging(config.running.verbosity)
+    _refuse_what_predicts_nothing(config)
     plan = make_plan(config)
     config = still_to_clean(config, plan)
     return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
+
+
+def _refuse_what_predicts_nothing(config: Config) -> None:
+    """Options of the participant level that saved models have decided, or that they lack.
+
+    Raises
+    ------
+    UsageError
+    """
+    given = {
+        "--joint": config.joint.asked,
+        "--beyond": config.joint.beyond != "none",
+        "--save-weights": config.model.save_weights,
+        "--subcortex": config.model.subcortex,
+    }
+    if found := [option for option, value in given.items() if value]:
+        raise UsageError(
+            "Saved models are predicted from, not fitted.",
+            where="musenc predict",
+            found=", ".join(found),
+            wanted="options of what is read and cleaned, and --layers",
+            remedy="leave them out",
+        )
 
 
 def _folder(given: Path | None) -> Path:

@@ -66,6 +66,8 @@ def test_a_study_that_is_cleaned_otherwise_is_refused(predicted, capsys):
     for option, told in (
         (["--delays", "2:8"], "delays: [3.0, 9.0] -> [2.0, 8.0]"),
         (["--smoothing", "0"], "smoothing: 6.0 -> 0.0"),
+        (["--layers", "fc2"], "layers that all models have: envelope"),
+        (["--save-weights", "all"], "not fitted"),
     ):
         assert tool([*call, *option]) == 2
         assert told in capsys.readouterr().err

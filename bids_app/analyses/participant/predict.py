@@ -219,6 +219,7 @@ def predict_study(
     prepared: dict[str, list[Block]] = {}
     written: list[Path] = []
     for label, models in by_label.items():
+        layers = shared_layers(models, config.model.layers)
         names = {own: own_label(models, own, path) for own, path in music.items()}
         new = {names[own]: path for own, path in music.items()}
         grams = grams_with_new(models, new, source, progress=_tell_features)
@@ -237,8 +238,29 @@ def predict_study(
             LOGGER.info("sub-%s: predicting (model-%s) by %s", who, label, whose)
             used = own or models
             person = Person(who, prepared[who], names, checksums, used)
-            written += person.predict(OutputTree(config.output_dir), grams)
+            written += person.predict(OutputTree(config.output_dir), grams, layers)
     return written
+
+
+def shared_layers(models: Sequence[SavedModel], asked: Sequence[str] = ()) -> list[str]:
+    """Layers that all models have, or those of them that were asked for; others are named.
+
+    Raises
+    ------
+    UsageError
+        A layer that was asked for and that some model lacks.
+    """
+    shared = [layer for layer in models[0].layers if all(layer in model.layers for model in models)]
+    if unknown := [layer for layer in asked if layer not in shared]:
+        raise UsageError(
+            "A saved model has no such layer.",
+            where="--layers",
+            found=", ".join(unknown),
+            wanted=f"layers that all models have: {', '.join(shared)}",
+        )
+    if some := {layer for model in models for layer in model.layers}.difference(shared):
+        LOGGER.warning("not predicted, since only some models have it: %s", ", ".join(sorted(some)))
+    return [layer for layer in shared if not asked or layer in asked]
 
 
 def _tell_features(message: str) -> None:
@@ -267,17 +289,12 @@ class Person:
     checksums: Mapping[str, str]
     models: Sequence[SavedModel]
 
-    def predict(self, tree: OutputTree, grams: FeatureGrams) -> list[Path]:
-        """All layers: time courses, accuracy, and one row per presentation and layer."""
+    def predict(self, tree: OutputTree, grams: FeatureGrams, layers: Sequence[str]) -> list[Path]:
+        """Of every layer: time courses, accuracy, and one row per presentation."""
         heard = [Heard(self.names[block.stimulus], block.times) for block in self.blocks]
-        shared = [
-            layer
-            for layer in self.models[0].layers
-            if all(layer in model.layers for model in self.models)
-        ]
         places = presentations([(block.run, block.stimulus) for block in self.blocks])
         first, written, rows, maps = self.models[0], [], [], []
-        for layer in shared:
+        for layer in layers:
             mean, weights, kept = self._mean(grams, heard, layer)
             found = []
             for k, (block, place) in enumerate(zip(self.blocks, places, strict=True)):
@@ -296,11 +313,11 @@ class Person:
                 )
                 rows.append(self._row(block, layer, weights[k], len(times), r))
             maps.append(fisher_mean(found))
-        sidecar = map_sidecar("r", shared, **_told(self.models), Note=UNTESTED)
+        sidecar = map_sidecar("r", list(layers), **_told(self.models), Note=UNTESTED)
         path_of = partial(
             tree.map_file, self.who, space=first.space, model=first.label, stat="r", desc=DESC
         )
-        written += write_map(path_of, np.stack(maps), shared, sidecar, space=first.space)
+        written += write_map(path_of, np.stack(maps), layers, sidecar, space=first.space)
         table = tree.participant_file(self.who, "summary.tsv", model=first.label, desc=DESC)
         return [*written, *write_table(table, COLUMNS, rows, {"Note": UNTESTED})]
 

@@ -22,7 +22,12 @@ from bids_app.analyses.participant.new_music import (
     grams_with_new,
     predict_new,
 )
-from bids_app.analyses.participant.predict import Person, column_correlation, predict_music
+from bids_app.analyses.participant.predict import (
+    Person,
+    column_correlation,
+    predict_music,
+    shared_layers,
+)
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.saved import read_saved
 from bids_app.analyses.participant.weights import write_weights
@@ -278,7 +283,7 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     )
     grams = grams_with_new([model], {"new": new}, fitted.source)
     tree = OutputTree(tmp_path)
-    files = person.predict(tree, grams)
+    files = person.predict(tree, grams, shared_layers(person.models))
     assert len(files) == len(set(files)) == 2 * 4 + 4 + 2
     rows = read_rows(files[-2], ["mean_r", "n_models"], participant=str, held_out=str)
     assert rows["held_out"].tolist() == ["no", "yes"]
@@ -312,7 +317,7 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
     known = {block.stimulus: block.stimulus for block in blocks}
     person = Person("03", blocks, known, dict.fromkeys(known, "ab"), models)
     tree = OutputTree(tmp_path / "out")
-    files = person.predict(tree, grams)
+    files = person.predict(tree, grams, shared_layers(person.models))
     rows = read_rows(files[-2], ["mean_r"], stimulus=str, held_out=str)
     assert dict(zip(rows["stimulus"].tolist(), rows["held_out"].tolist(), strict=True)) == {
         "one": "some",
