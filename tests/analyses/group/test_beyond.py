@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from joint_listeners import GRID, LENGTHS, SETTINGS, Side, slow
 
 from bids_app.analyses.group import beyond_music, over_music
 from bids_app.analyses.group.beyond import _thirds, beyond_missing
@@ -15,49 +16,8 @@ from bids_app.encoding.joint import fit_joint
 from bids_app.group import sign_flip_max_t
 from bids_app.outputs import BEYOND_DESC, OutputTree
 
-LENGTHS = {"a": 90, "b": 100, "c": 110}
-GRID = [1.0, 30.0, 1000.0]
 LAYERS = ["first", "second"]
 N_PEOPLE = 6
-SETTINGS = {
-    "spaces": [{"layer": "envelope"}, {"layer": "cochleagram"}],
-    "candidates": 6,
-    "random_seed": 3,
-}
-
-
-def slow(rng, n_times, n_columns):
-    white = rng.standard_normal((n_times + 9, n_columns))
-    return sum(white[k : k + n_times] for k in range(10)) / 3
-
-
-class Side:
-    """What a `StimulusSide` gives, from features that are made up."""
-
-    lengths = tuple(LENGTHS.values())
-
-    def __init__(self, *names):
-        self.features = {}
-        for name in names:
-            rng = np.random.default_rng([ord(letter) for letter in name])
-            parts = [slow(rng, n, 4) for n in self.lengths]
-            self.features[name] = [part - part.mean(axis=0) for part in parts]
-
-    def gram(self, name):
-        whole = np.concatenate(self.features[name])
-        return whole @ whole.T
-
-    @property
-    def plan_options(self):
-        return {
-            "stimuli": list(LENGTHS),
-            "delays": (0.0, 3.0),
-            "crop": 4.0,
-            "tr": 1.0,
-            "alphas": GRID,
-        }
-
-
 SIDES = [Side("envelope"), Side("cochleagram"), Side(*LAYERS)]
 
 
