@@ -25,7 +25,7 @@ def test_responses_that_come_later_are_seen(tmp_path):
         layer_names=["a", "b", "c"],
         stimuli=["happy"],
         held_out=["happy"],
-        settings={"space": "fsaverage3"},
+        settings={"space": "fsaverage3", "delays": [1.0, 10.0], "crop": 0.0},
         rows=[],
     )
     config = parse_config(["/data", str(tree.root), "group"])

@@ -127,7 +127,11 @@ def folder(tmp_path):
 def test_others_keep_their_correlation_where_one_has_another_rate(folder, tmp_path):
     people = list(folder.values)
     data = SimpleNamespace(
-        model="vggish", participants=people, stimuli=["happy"], space="fsaverage3"
+        model="vggish",
+        participants=people,
+        stimuli=["happy"],
+        space="fsaverage3",
+        settings={"delays": [1.0, 10.0], "crop": 0.0},
     )
     found = group_isc(folder.tree, data, tmp_path, Statistics(random_seed=7))
     kept = np.stack([folder.values[who] for who in ("01", "03", "04", "05")])
