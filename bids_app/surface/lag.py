@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import UsageError, check_shape
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
+from bids_app.surface.lag_scan import peak_lag, turned
 from bids_app.surface.mesh import SurfaceMesh
 
 FloatArray = npt.NDArray[np.float64]
@@ -146,7 +147,7 @@ def null_curves(
     if there.sum() < _MIN_TIMES:
         return curves
     draws = np.full((n_draws, signal.size), np.nan)
-    draws[:, there] = _random_phases(signal[there], n_draws, rng)
+    draws[:, there] = turned(signal[there], n_draws, rng)
     shifted = _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags)
     for column, (use, earlier) in enumerate(shifted):
         if len(earlier) < _MIN_TIMES or np.ptp(earlier) == 0:
@@ -188,262 +189,6 @@ def peak_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> float:
     return float((1 + reached.sum()) / (1 + len(drawn)))
 
 
-@dataclass(frozen=True, eq=False)
-class LagRun:
-    """A presentation, for `lag_scan`.
-
-    Attributes
-    ----------
-    responses : (n_times, n_vertices) array
-        Cleaned responses of vertices or regions.
-    times : (n_times,) array
-        Seconds in the music at which they were sampled, increasing.
-    feature : (n_steps,) array
-        What they may follow, finer in time than the responses, with the same drifts taken out.
-    feature_times : (n_steps,) array
-        Seconds in the music, equally spaced.
-    """
-
-    responses: npt.ArrayLike
-    times: npt.ArrayLike
-    feature: npt.ArrayLike
-    feature_times: npt.ArrayLike
-
-
-@dataclass(frozen=True, eq=False)
-class LagScan:
-    """How responses follow a feature, for `lag_scan`.
-
-    Attributes
-    ----------
-    lags : (n_lags,) float64
-        Seconds; at positive ones the brain follows the music.
-    curves : (n_lags, n_vertices) float64
-        Correlation, mean of Fisher z over runs weighted by their times less 3; NaN where a
-        response is constant or not finite in any run.
-    lag : (n_vertices,) float64
-        Where the correlation is largest in size, refined by a parabola; NaN at the edge.
-    r : (n_vertices,) float64
-        Correlation there, or at the edge.
-    at_edge : (n_vertices,) bool
-        Whether it is largest at an end of the lags that count: where the peak lies is not known.
-    p, p_corrected : (n_vertices,) float64
-        How often a feature of the same spectrum and random phases comes as far at its best lag, at
-        this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
-    """
-
-    lags: FloatArray
-    curves: FloatArray
-    lag: FloatArray
-    r: FloatArray
-    at_edge: npt.NDArray[np.bool_]
-    p: FloatArray
-    p_corrected: FloatArray
-
-
-def lag_scan(
-    runs: Sequence[LagRun],
-    lags: npt.ArrayLike,
-    *,
-    within: tuple[float, float] = (0.0, 12.0),
-    n_draws: int,
-    rng: np.random.Generator,
-) -> LagScan:
-    """By how many seconds, and how well, responses follow a feature of the music.
-
-    All lags use the same rows: those whose music is known at every lag. The feature is
-    interpolated, never the responses. The null gives the feature random Fourier phases, the same
-    for all vertices and for all runs with the same feature, and chooses the lag anew in every draw.
-
-    Parameters
-    ----------
-    runs : sequence of LagRun
-    lags : (n_lags,) array
-        Seconds, increasing, equally spaced.
-    within : (float, float)
-        Seconds between which the lag is chosen.
-    n_draws : int
-        Draws of phases.
-    rng : numpy.random.Generator
-        Of the draws.
-
-    Raises
-    ------
-    BadDataError
-        Shapes that do not fit, a feature that is not finite, or a run with fewer than 10 rows.
-    UsageError
-        Fewer than three lags within, or lags that are not equally spaced.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> steps = np.arange(0.0, 300.0, 0.5)
-    >>> feature = np.convolve(rng.standard_normal(600), np.ones(10), mode="same")
-    >>> times = np.arange(0.0, 300.0, 2.0)
-    >>> heard = np.interp(times - 5.4, steps, feature)
-    >>> responses = heard[:, np.newaxis] + 2 * rng.standard_normal((150, 3))
-    >>> run = LagRun(responses, times, feature, steps)
-    >>> found = lag_scan([run], np.arange(-15.0, 16.0), n_draws=99, rng=rng)
-    >>> bool(np.abs(found.lag - 5.4).max() < 1), found.p.tolist(), found.at_edge.any().item()
-    (True, [0.01, 0.01, 0.01], False)
-    """
-    at = np.asarray(lags, dtype=np.float64)
-    inside = np.flatnonzero((at >= within[0] - 1e-9) & (at <= within[1] + 1e-9))
-    if inside.size < 3 or not np.allclose(np.diff(at), at[1] - at[0]):
-        raise UsageError(
-            "These lags cannot be scanned.",
-            where="lags, within",
-            found=f"{inside.size} of {at.size} lags from {within[0]:g} to {within[1]:g} s",
-            wanted="equally spaced lags, three or more of them within",
-        )
-    prepared = [_ScannedRun.of(run, at) for run in runs]
-    check_shape("runs", prepared, "n_runs")
-    curves = _scan(prepared, [run.feature for run in prepared])
-    chosen = np.abs(curves[inside])
-    defined = np.isfinite(curves).all(axis=0)
-    best = np.where(defined, np.where(defined, chosen, 0).argmax(axis=0), 0)
-    at_edge = defined & ((best == 0) | (best == inside.size - 1))
-    columns = np.arange(curves.shape[1])
-    r = np.where(defined, curves[inside[best], columns], np.nan)
-    lag = np.full(columns.size, np.nan)
-    for v in np.flatnonzero(defined & ~at_edge):
-        lag[v] = peak_lag(chosen[:, v], at[inside])
-    reached, reached_anywhere = np.zeros(columns.size), np.zeros(columns.size)
-    height = np.abs(r)
-    # Runs of one piece share its phases: a chance agreement comes again in each.
-    piece_of = [
-        next(k for k, one in enumerate(prepared) if np.array_equal(one.feature, run.feature))
-        for run in prepared
-    ]
-    pieces = list(dict.fromkeys(piece_of))
-    for _ in range(n_draws):
-        drawn = [_random_phases(prepared[k].feature, 1, rng)[0] for k in pieces]
-        features = [drawn[pieces.index(k)] for k in piece_of]
-        top = np.abs(_scan(prepared, features)[inside]).max(axis=0)
-        reached += top >= height
-        reached_anywhere += np.nanmax(top[defined], initial=0.0) >= height
-    p, corrected = (
-        np.where(defined, (1 + count) / (1 + n_draws), np.nan)
-        for count in (reached, reached_anywhere)
-    )
-    return LagScan(at, curves, lag, r, at_edge, p, corrected)
-
-
-@dataclass(frozen=True, eq=False)
-class _ScannedRun:
-    """Rows that have music at every lag, standardized; and where the feature is needed."""
-
-    z: FloatArray
-    when: FloatArray
-    feature: FloatArray
-    feature_times: FloatArray
-
-    @classmethod
-    def of(cls, run: LagRun, lags: FloatArray) -> _ScannedRun:
-        y, times, feature, steps = (
-            np.asarray(x, dtype=np.float64)
-            for x in (run.responses, run.times, run.feature, run.feature_times)
-        )
-        check_shape("responses", y, "n_times", "n_vertices")
-        check_shape("times", times, len(y))
-        check_shape("feature", feature, "n_steps")
-        check_shape("feature_times", steps, len(feature))
-        if not np.isfinite(feature).all():
-            raise BadDataError("A feature is not finite.", where="feature")
-        known = (times - lags[-1] >= steps[0] - 1e-9) & (times - lags[0] <= steps[-1] + 1e-9)
-        if known.sum() < _MIN_TIMES:
-            raise BadDataError(
-                "A run is too short for these lags.",
-                where="lags",
-                found=f"{known.sum()} rows with music at every lag from {lags[0]:g} to "
-                f"{lags[-1]:g} s",
-                wanted=f"at least {_MIN_TIMES}",
-                remedy="scan fewer lags, or give the feature for longer than the responses",
-            )
-        rows = y[known]
-        finite = np.isfinite(rows).all(axis=0)
-        centered = rows - rows.mean(axis=0)
-        norm = np.linalg.norm(centered, axis=0)
-        usable = finite & (norm > 1e-9 * np.maximum(1e-300, np.abs(rows).max(axis=0)))
-        z = np.where(usable, centered / np.where(usable, norm, 1), np.nan)
-        return cls(z, times[known] - lags[:, np.newaxis], feature, steps)
-
-    def curves(self, feature: FloatArray) -> FloatArray:
-        """Correlation at every lag, (n_lags, n_vertices)."""
-        x = np.interp(self.when, self.feature_times, feature)
-        x -= x.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(x, axis=1, keepdims=True)
-        return np.asarray(np.divide(x, norm, out=np.full_like(x, np.nan), where=norm > 0) @ self.z)
-
-
-def _scan(runs: Sequence[_ScannedRun], features: Sequence[FloatArray]) -> FloatArray:
-    weights = [len(run.z) - 3 for run in runs]
-    z = [w * fisher_z(run.curves(x)) for w, run, x in zip(weights, runs, features, strict=True)]
-    return np.asarray(np.tanh(np.sum(z, axis=0) / sum(weights)))
-
-
-def others_lag(
-    curves: npt.ArrayLike, lags: npt.ArrayLike, within: tuple[float, float] = (0.0, 12.0)
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Every participant's Fisher z at the lag that all others choose together.
-
-    A lag chosen on the same participants would make their correlations larger than they are. Sign
-    flips of the values at the others' lag are a test over people alone: everybody heard the same
-    pieces, and a chance agreement with them has one sign in everybody.
-
-    Parameters
-    ----------
-    curves : (n_participants, n_lags, n_regions) array
-        As `LagScan.curves`.
-    lags : (n_lags,) array
-        Seconds.
-    within : (float, float)
-        Seconds between which the lag is chosen: where the others' mean z is largest in size.
-
-    Returns
-    -------
-    chosen : (n_participants, n_regions) int array
-        Numbers of the lags.
-    z : (n_participants, n_regions) float64
-        NaN where anybody's curve is not defined.
-
-    Raises
-    ------
-    BadDataError
-        Fewer than two participants, or shapes that do not fit.
-    UsageError
-        No lag within.
-
-    Examples
-    --------
-    >>> lags = np.arange(0.0, 12.0)
-    >>> curves = np.stack([0.3 * np.exp(-((lags - at) ** 2) / 8) for at in (4, 5, 5, 6)])
-    >>> chosen, z = others_lag(curves[:, :, np.newaxis], lags)
-    >>> lags[chosen[:, 0]].tolist()
-    [5.0, 5.0, 5.0, 5.0]
-    """
-    z, at = fisher_z(np.asarray(curves, dtype=np.float64)), np.asarray(lags, dtype=np.float64)
-    check_shape("curves", z, "n_participants", len(at), "n_regions")
-    inside = np.flatnonzero((at >= within[0] - 1e-9) & (at <= within[1] + 1e-9))
-    if not inside.size:
-        raise UsageError("No lag lies within.", where="within", found=within)
-    if len(z) < 2:
-        raise BadDataError("A lag of the others needs two participants.", where="curves")
-    others = np.abs(z.sum(axis=0) - z)[:, inside]
-    defined = np.isfinite(z).all(axis=(0, 1))
-    chosen = inside[np.where(defined, others, 0).argmax(axis=1)]
-    own = np.take_along_axis(z, chosen[:, np.newaxis], axis=1)[:, 0]
-    return chosen, np.where(defined, own, np.nan)
-
-
-def _random_phases(signal: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-    """Series with the amplitude spectrum of `signal` and random phases, (n_draws, n_times)."""
-    spectrum = np.fft.rfft(signal)
-    turns = np.exp(2j * np.pi * rng.random((spectrum.size, n_draws)).T)
-    turns[:, 0] = 1
-    return np.fft.irfft(spectrum * turns, n=signal.size, axis=1)
-
-
 def _shifted(
     sound: FloatArray, there: npt.NDArray[np.bool_], tr: float, lags: npt.ArrayLike
 ) -> Iterator[tuple[npt.NDArray[np.bool_], FloatArray]]:
@@ -481,33 +226,6 @@ def _correlation(first: FloatArray, second: FloatArray) -> float:
     first, second = first - first.mean(), second - second.mean()
     norm = np.sqrt((first @ first) * (second @ second))
     return float(first @ second / norm) if norm > 0 else float("nan")
-
-
-def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
-    """Lag of the maximum, refined by a parabola through its neighbors; NaN without a finite value.
-
-    Parameters
-    ----------
-    curve : (n_lags,) array
-    lags : (n_lags,) array
-        Increasing, equally spaced.
-
-    Examples
-    --------
-    >>> lags = np.arange(0.0, 12.0)
-    >>> round(peak_lag(-((lags - 5.3) ** 2), lags), 2)
-    5.3
-    """
-    values, at = np.asarray(curve, dtype=np.float64), np.asarray(lags, dtype=np.float64)
-    if not np.isfinite(values).any():
-        return float("nan")
-    top = int(np.nanargmax(values))
-    if 0 < top < values.size - 1 and np.isfinite(values[top - 1 : top + 2]).all():
-        left, middle, right = values[top - 1 : top + 2]
-        bend = left - 2 * middle + right
-        if bend < 0:
-            return float(at[top] + 0.5 * (left - right) / bend * (at[1] - at[0]))
-    return float(at[top])
 
 
 def summarize_lags(

@@ -1,0 +1,398 @@
+"""By how many seconds responses follow a feature, with the choice of the lag inside its null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.statistics import fisher_z
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MIN_ROWS = 10
+"""Volumes below which nothing is correlated."""
+WITHIN = (0.0, 12.0)
+"""Seconds between which a response to music can have its peak."""
+
+
+@dataclass(frozen=True, eq=False)
+class LagRun:
+    """A presentation, for `lag_scan`.
+
+    Attributes
+    ----------
+    responses : (n_times, n_vertices) array
+        Cleaned responses of vertices or regions.
+    times : (n_times,) array
+        Seconds in the music at which they were sampled, increasing.
+    feature : (n_steps,) array
+        What they may follow, finer in time than the responses, with the same drifts taken out.
+        Runs with the same feature are runs of one piece.
+    feature_times : (n_steps,) array
+        Seconds in the music, equally spaced.
+    silence : float or None
+        What the feature is before and after the music. None: not known, and rows that some lag
+        takes there are left out at all lags.
+    """
+
+    responses: npt.ArrayLike
+    times: npt.ArrayLike
+    feature: npt.ArrayLike
+    feature_times: npt.ArrayLike
+    silence: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LagScan:
+    """How responses follow a feature, for `lag_scan`.
+
+    Attributes
+    ----------
+    lags : (n_lags,) float64
+        Seconds; at positive ones the brain follows the music.
+    curves : (n_lags, n_vertices) float64
+        Correlation, mean of Fisher z over runs weighted by their times less 3; NaN where a
+        response is constant or not finite in any run.
+    lag : (n_vertices,) float64
+        Where the correlation is largest in size, refined by a parabola; NaN at the edge.
+    r : (n_vertices,) float64
+        Correlation there, or at the edge.
+    at_edge : (n_vertices,) bool
+        Whether it is largest at an end of the lags that count: where the peak lies is not known.
+    p, p_corrected : (n_vertices,) float64
+        How often a feature of the same spectrum and random phases comes as far at its best lag, at
+        this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
+    """
+
+    lags: FloatArray
+    curves: FloatArray
+    lag: FloatArray
+    r: FloatArray
+    at_edge: BoolArray
+    p: FloatArray
+    p_corrected: FloatArray
+
+
+def lag_scan(
+    runs: Sequence[LagRun],
+    lags: npt.ArrayLike,
+    *,
+    within: tuple[float, float] = WITHIN,
+    n_draws: int,
+    rng: np.random.Generator,
+    positive: bool = False,
+) -> LagScan:
+    """By how many seconds, and how well, responses follow a feature of the music.
+
+    All lags use the same rows: those whose music is known at every lag. The feature is
+    interpolated, never the responses. The null gives the feature random Fourier phases, the same
+    for all vertices and for all runs with the same feature, and chooses the lag anew in every draw.
+
+    Parameters
+    ----------
+    runs : sequence of LagRun
+    lags : (n_lags,) array
+        Seconds, increasing, equally spaced.
+    within : (float, float)
+        Seconds between which the lag is chosen.
+    n_draws : int
+        Draws of phases.
+    rng : numpy.random.Generator
+        Of the draws.
+    positive : bool
+        Whether the lag is where the correlation is highest, not where it is largest in size.
+
+    Raises
+    ------
+    BadDataError
+        Shapes that do not fit, a feature that is not finite, or a run with fewer than 10 rows.
+    UsageError
+        Fewer than three lags within, or lags that are not equally spaced.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> steps = np.arange(0.0, 300.0, 0.5)
+    >>> feature = np.convolve(rng.standard_normal(600), np.ones(10), mode="same")
+    >>> times = np.arange(0.0, 300.0, 2.0)
+    >>> heard = np.interp(times - 5.4, steps, feature)
+    >>> responses = heard[:, np.newaxis] + 2 * rng.standard_normal((150, 3))
+    >>> run = LagRun(responses, times, feature, steps)
+    >>> found = lag_scan([run], np.arange(-15.0, 16.0), n_draws=99, rng=rng)
+    >>> bool(np.abs(found.lag - 5.4).max() < 1), found.p.tolist(), found.at_edge.any().item()
+    (True, [0.01, 0.01, 0.01], False)
+    """
+    at = np.asarray(lags, dtype=np.float64)
+    inside = chosen_lags(at, within)
+    prepared = [PreparedRun.of(run, at) for run in runs]
+    check_shape("runs", prepared, "n_runs")
+    curves = mean_curves(prepared, [run.feature for run in prepared])
+    defined = np.isfinite(curves).all(axis=0)
+    size = _height if positive else np.abs
+    lag, best, at_edge = best_lag(size(curves[inside]), at[inside])
+    r = np.where(defined, curves[inside[best], np.arange(defined.size)], np.nan)
+    height = size(r)
+    reached, reached_anywhere = np.zeros((2, defined.size))
+    short = [run.at(inside) for run in prepared]
+    for features in random_features(prepared, n_draws, rng):
+        top = size(mean_curves(short, features)).max(axis=0)
+        reached += top >= height
+        reached_anywhere += np.max(top[defined], initial=-1.0) >= height
+    p, corrected = (
+        np.where(defined, (1 + count) / (1 + n_draws), np.nan)
+        for count in (reached, reached_anywhere)
+    )
+    return LagScan(at, curves, lag, r, at_edge, p, corrected)
+
+
+def _height(r: FloatArray) -> FloatArray:
+    return r
+
+
+def chosen_lags(lags: FloatArray, within: tuple[float, float]) -> npt.NDArray[np.intp]:
+    """Numbers of the lags between which one is chosen.
+
+    Raises
+    ------
+    UsageError
+        Fewer than three, or lags that are not equally spaced.
+
+    Examples
+    --------
+    >>> chosen_lags(np.arange(-2.0, 6.0), (0.0, 3.0)).tolist()
+    [2, 3, 4, 5]
+    """
+    inside = np.flatnonzero((lags >= within[0] - 1e-9) & (lags <= within[1] + 1e-9))
+    if inside.size < 3 or not np.allclose(np.diff(lags), lags[1] - lags[0]):
+        raise UsageError(
+            "These lags cannot be scanned.",
+            where="lags, within",
+            found=f"{inside.size} of {lags.size} lags from {within[0]:g} to {within[1]:g} s",
+            wanted="equally spaced lags, three or more of them within",
+        )
+    return inside
+
+
+def best_lag(
+    heights: FloatArray, lags: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.intp], BoolArray]:
+    """Where curves are highest.
+
+    Parameters
+    ----------
+    heights : (n_lags, n_vertices) float64
+    lags : (n_lags,) float64
+        Seconds.
+
+    Returns
+    -------
+    lag : (n_vertices,) float64
+        Refined by a parabola; NaN at the edge, and where a curve is not defined.
+    best : (n_vertices,) int array
+        Number of the highest; 0 where a curve is not defined.
+    at_edge : (n_vertices,) bool
+        Whether that is the first or the last lag.
+
+    Examples
+    --------
+    >>> heights = np.array([[0.0, 0.3], [0.2, 0.2], [0.2, 0.1], [0.0, 0.0]])
+    >>> lag, best, at_edge = best_lag(heights, np.arange(4.0))
+    >>> lag.tolist(), best.tolist(), at_edge.tolist()
+    ([1.5, nan], [1, 0], [False, True])
+    """
+    defined = np.isfinite(heights).all(axis=0)
+    best = np.where(defined, np.where(defined, heights, 0.0).argmax(axis=0), 0)
+    at_edge = defined & ((best == 0) | (best == len(lags) - 1))
+    lag = np.full(defined.size, np.nan)
+    for v in np.flatnonzero(defined & ~at_edge):
+        lag[v] = peak_lag(heights[:, v], lags)
+    return lag, best, at_edge
+
+
+def random_features(
+    runs: Sequence[PreparedRun], n_draws: int, rng: np.random.Generator
+) -> Iterator[list[FloatArray]]:
+    """In every draw the feature of each run with random phases; those of one piece share them.
+
+    A chance agreement with a piece comes again in each of its runs, whoever heard it.
+    """
+    pieces: list[FloatArray] = []
+    piece_of: list[int] = []
+    for run in runs:
+        known = (k for k, one in enumerate(pieces) if np.array_equal(one, run.feature))
+        number = next(known, len(pieces))
+        if number == len(pieces):
+            pieces.append(run.feature)
+        piece_of.append(number)
+    for _ in range(n_draws):
+        drawn = [turned(feature, 1, rng)[0] for feature in pieces]
+        yield [drawn[k] for k in piece_of]
+
+
+def turned(signal: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
+    """Series with the amplitude spectrum of a signal and random phases.
+
+    Parameters
+    ----------
+    signal : (n_times,) float64
+    n_draws : int
+    rng : numpy.random.Generator
+        A frequency gets the same phases whatever the number of times.
+
+    Returns
+    -------
+    (n_draws, n_times) float64
+        The mean stays.
+
+    Examples
+    --------
+    >>> drawn = turned(np.arange(9.0), 2, np.random.default_rng(0))
+    >>> drawn.shape, np.allclose(drawn.std(axis=1), np.arange(9.0).std())
+    ((2, 9), True)
+    """
+    spectrum = np.fft.rfft(signal)
+    turns = np.exp(2j * np.pi * rng.random((spectrum.size, n_draws)).T)
+    turns[:, 0] = 1
+    return np.fft.irfft(spectrum * turns, n=signal.size, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """Rows that have music at every lag, standardized; and where the feature is needed.
+
+    Attributes
+    ----------
+    z : (n_rows, n_vertices) float64
+        Of norm 1 over the rows; NaN for a response that is constant or not finite.
+    when : (n_lags, n_rows) float64
+        Second of the music that a row meets at a lag.
+    feature, feature_times : (n_steps,) float64
+    silence : float or None
+        As of `LagRun`.
+    """
+
+    z: FloatArray
+    when: FloatArray
+    feature: FloatArray
+    feature_times: FloatArray
+    silence: float | None
+
+    @classmethod
+    def of(cls, run: LagRun, lags: FloatArray) -> PreparedRun:
+        """The rows of a run.
+
+        Raises
+        ------
+        BadDataError
+            Shapes that do not fit, a feature that is not finite, or fewer than 10 rows.
+        """
+        y, times, feature, steps = (
+            np.asarray(x, dtype=np.float64)
+            for x in (run.responses, run.times, run.feature, run.feature_times)
+        )
+        check_shape("responses", y, "n_times", "n_vertices")
+        check_shape("times", times, len(y))
+        check_shape("feature", feature, "n_steps")
+        check_shape("feature_times", steps, len(feature))
+        if not np.isfinite(feature).all():
+            raise BadDataError("A feature is not finite.", where="feature")
+        known = np.ones(len(y), dtype=bool)
+        if run.silence is None:
+            known = known_rows(times, (steps[0], steps[-1]), lags)
+        if known.sum() < MIN_ROWS:
+            raise BadDataError(
+                "A run is too short for these lags.",
+                where="lags",
+                found=f"{known.sum()} rows with music at every lag from {lags[0]:g} to "
+                f"{lags[-1]:g} s",
+                wanted=f"at least {MIN_ROWS}",
+                remedy="scan fewer lags, or give the feature for longer than the responses",
+            )
+        rows = y[known]
+        finite = np.isfinite(rows).all(axis=0)
+        centered = rows - rows.mean(axis=0)
+        norm = np.linalg.norm(centered, axis=0)
+        usable = finite & (norm > 1e-9 * np.maximum(1e-300, np.abs(rows).max(axis=0)))
+        z = np.where(usable, centered / np.where(usable, norm, 1), np.nan)
+        return cls(z, times[known] - lags[:, np.newaxis], feature, steps, run.silence)
+
+    def at(self, chosen: npt.NDArray[np.intp]) -> PreparedRun:
+        """The same at some of the lags."""
+        return replace(self, when=self.when[chosen])
+
+    def curves(self, feature: FloatArray) -> FloatArray:
+        """Correlation with a feature at every lag, (n_lags, n_vertices)."""
+        outside = self.silence
+        x = np.interp(self.when, self.feature_times, feature, left=outside, right=outside)
+        x -= x.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(x, axis=1, keepdims=True)
+        return np.asarray(np.divide(x, norm, out=np.full_like(x, np.nan), where=norm > 0) @ self.z)
+
+
+def known_rows(times: FloatArray, heard: tuple[float, float], lags: FloatArray) -> BoolArray:
+    """Rows whose music is known at every lag.
+
+    Parameters
+    ----------
+    times : (n_times,) float64
+        Seconds in the music at which the rows were sampled.
+    heard : (float, float)
+        Seconds in the music from which to which it is known.
+    lags : (n_lags,) float64
+        Seconds, increasing.
+
+    Examples
+    --------
+    >>> known_rows(np.arange(6.0), (0.0, 5.0), np.array([-1.0, 0.0, 1.0, 2.0])).tolist()
+    [False, False, True, True, True, False]
+    """
+    first, last = heard
+    return np.asarray((times - lags[-1] >= first - 1e-9) & (times - lags[0] <= last + 1e-9))
+
+
+def mean_curves(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> FloatArray:
+    """Correlation at every lag over runs, (n_lags, n_vertices): Fisher z weighted by rows less 3.
+
+    Examples
+    --------
+    >>> x = np.sin(np.arange(40.0))
+    >>> one = LagRun(x[:, np.newaxis], np.arange(40.0), x, np.arange(40.0))
+    >>> run = PreparedRun.of(one, np.arange(3.0))
+    >>> mean_curves([run, run], [x, x])[:, 0].round(1).tolist()
+    [1.0, 0.5, -0.4]
+    """
+    weights = [len(run.z) - 3 for run in runs]
+    z = [w * fisher_z(run.curves(x)) for w, run, x in zip(weights, runs, features, strict=True)]
+    return np.asarray(np.tanh(np.sum(z, axis=0) / sum(weights)))
+
+
+def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
+    """Lag of the maximum, refined by a parabola through its neighbors; NaN without a finite value.
+
+    Parameters
+    ----------
+    curve : (n_lags,) array
+    lags : (n_lags,) array
+        Increasing, equally spaced.
+
+    Examples
+    --------
+    >>> lags = np.arange(0.0, 12.0)
+    >>> round(peak_lag(-((lags - 5.3) ** 2), lags), 2)
+    5.3
+    """
+    values, at = np.asarray(curve, dtype=np.float64), np.asarray(lags, dtype=np.float64)
+    if not np.isfinite(values).any():
+        return float("nan")
+    top = int(np.nanargmax(values))
+    if 0 < top < values.size - 1 and np.isfinite(values[top - 1 : top + 2]).all():
+        left, middle, right = values[top - 1 : top + 2]
+        bend = left - 2 * middle + right
+        if bend < 0:
+            return float(at[top] + 0.5 * (left - right) / bend * (at[1] - at[0]))
+    return float(at[top])
