@@ -234,6 +234,11 @@ class SdRatio:
     factor: float
 
     @property
+    def unsure(self) -> bool:
+        """Whether only the error of the ratio speaks against the closed form."""
+        return self.action == "refits" and self.ratio >= SMALLEST_RATIO
+
+    @property
     def told(self) -> str:
         """What was done, in one sentence."""
         measured = (

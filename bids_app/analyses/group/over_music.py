@@ -57,6 +57,8 @@ N_LARGEST = 1000
 """Draws of a map from the closed form; p of its largest ``|z|`` goes on in a Pareto tail."""
 N_REFITS = 100
 """Refits, penalties chosen again, that the closed form is compared with."""
+UNSURE = 4
+"""Times as many refits where those leave it open whether the closed form is too narrow."""
 N_INSTEAD = (200, 1000)
 """Fewest and most refits that are drawn where the closed form is too narrow."""
 INSTEAD_VERTICES = 1200
@@ -303,12 +305,20 @@ class MusicSide:
         return p, record
 
     def compare(self, summaries: Sequence[Summary], mask: BoolArray) -> Scaled:
-        """Closed form and refits of a family, both at a few vertices of the same ones."""
-        found = self.at_few_vertices(summaries, mask)
-        if found is None:
-            return TOO_FEW
-        kernel, drawn = found
-        return compared(kernel.sd, drawn)
+        """Closed form and refits of a family, both at a few vertices of the same ones.
+
+        More refits are drawn where those leave it open whether the closed form is too narrow.
+        """
+        scaled = TOO_FEW
+        for times in (1, UNSURE):
+            found = self.at_few_vertices(summaries, mask, times)
+            if found is None:
+                return TOO_FEW
+            kernel, drawn = found
+            scaled = compared(kernel.sd, drawn)
+            if not scaled.unsure:
+                break
+        return scaled
 
     def kernel(self, summaries: Sequence[Summary]) -> MusicKernel:
         """Kernels of summaries, to be combined with those of other models and drawn."""
@@ -317,12 +327,12 @@ class MusicSide:
         )
 
     def at_few_vertices(
-        self, summaries: Sequence[Summary], mask: BoolArray
+        self, summaries: Sequence[Summary], mask: BoolArray, times: int = 1
     ) -> tuple[MusicKernel, FloatArray] | None:
         """Kernels of summaries at a few vertices, and their refits, (n_draws, n_summaries).
 
         Models that have values at the same vertices are compared at the same ones; None where
-        there are fewer than two.
+        there are fewer than two. `times` is how often `N_REFITS` refits are drawn.
         """
         used = np.any([one.vertices != 0 for one in summaries], axis=0)
         vertices = self._some(used, self._n_affordable())
@@ -331,7 +341,7 @@ class MusicSide:
         few = self._fewer(summaries, vertices)
         responses, alphas, options = self._of_alike(vertices)
         closed = linear_music_kernel(self.plans, responses, alphas, _weights(few), **options)
-        return closed, self._summed(few, vertices, mask)(self.refits(vertices))
+        return closed, self._summed(few, vertices, mask)(self.refits(vertices, times))
 
     def test_maps(
         self,
@@ -479,16 +489,26 @@ class MusicSide:
         options: dict[str, Any] = {"selection": selection, "null": "none"}
         return fit_encoding(plan, scored, training=training, **options).mean_r
 
-    def refits(self, vertices: NDArray[np.intp]) -> FloatArray:
+    def refits(self, vertices: NDArray[np.intp], times: int = 1) -> FloatArray:
         """Accuracies in refits, penalties chosen again, (n_draws, n_alike, n_layers, n_vertices).
 
         They are kept beside the responses: every family is compared with the same refits.
+
+        Parameters
+        ----------
+        vertices : array of int
+        times : int
+            How often `N_REFITS` refits.
         """
-        known = sha256_of(f"{self.seed} {N_REFITS} {self.data.model} {vertices.tolist()}")[:16]
-        path = self.heard.responses[0][0].parent / f"{REFITS}-{known}.npy"
+        return np.concatenate([self._refits(vertices, k * N_REFITS) for k in range(times)])
+
+    def _refits(self, vertices: NDArray[np.intp], first: int) -> FloatArray:
+        """`N_REFITS` refits from a first draw on."""
+        text = f"{self.seed} {N_REFITS} {first} {self.data.model} {vertices.tolist()}"
+        path = self.heard.responses[0][0].parent / f"{REFITS}-{sha256_of(text)[:16]}.npy"
         if not path.is_file():
             drawn = self._drawn(
-                lambda r, _: r.astype(np.float64), vertices, N_REFITS, penalties=None
+                lambda r, _: r.astype(np.float64), vertices, N_REFITS, penalties=None, first=first
             )
             with atomic_path(path) as temporary:
                 np.save(temporary, drawn.astype(np.float32))
@@ -523,9 +543,10 @@ class MusicSide:
         n_draws: int,
         *,
         penalties: NDArray[np.intp] | None,
+        first: int = 0,
     ) -> FloatArray:
-        first = self.plans[self.heard.clock_of[self.alike[0]]][0]
-        labels = segment_labels(first, [self.heard.checksums[name] for name in first.stimuli])
+        plan = self.plans[self.heard.clock_of[self.alike[0]]][0]
+        labels = segment_labels(plan, [self.heard.checksums[name] for name in plan.stimuli])
         responses, _, options = self._of_alike(vertices)
         own = options["clock_of"]
         clocks = sorted(set(own))
@@ -538,6 +559,7 @@ class MusicSide:
             fit=self.fit if penalties is None else None,
             penalties=penalties,
             training=options["training"],
+            first_draw=first,
             clocks=[clocks.index(clock) for clock in own],
             n_threads=self.n_threads,
         )

@@ -46,6 +46,11 @@ class Scaled:
         """Whether the closed form is too narrow to be used."""
         return self.ratio is not None and self.ratio.action == "refits"
 
+    @property
+    def unsure(self) -> bool:
+        """Whether more refits could tell that the closed form is wide enough."""
+        return self.ratio is not None and self.ratio.unsure
+
 
 TOO_FEW = Scaled(None, "too few vertices to be compared with refits")
 

@@ -16,6 +16,8 @@ from bids_app.analyses.group.summaries import Scaled, Summary
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
+# Not the function of that name.
+refits = import_module("bids_app.group.music_refits")
 LENGTHS = {"a": 70, "b": 80, "c": 90}
 GRID = (1.0, 30.0, 1000.0)
 N_VERTICES, N_LAYERS, N_PEOPLE = 84, 3, 4
@@ -162,6 +164,27 @@ def test_draws_are_as_wide_as_brute_force(side, forced):
         assert found.p == pytest.approx(rank, abs=2 / len(found.draws))
 
 
+def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatch):
+    everywhere = np.ones(N_VERTICES, dtype=bool)
+    mean, *_ = summaries_of()
+    monkeypatch.setattr(refits, "SURE", 0.0)
+    sure = side.compare([mean], everywhere)
+    assert sure.ratio.n_draws == 30
+    assert not sure.unsure
+    monkeypatch.setattr(refits, "SURE", 50.0)
+    unsure = side.compare([mean], everywhere)
+    assert unsure.ratio.n_draws == 30 * over_music.UNSURE
+    assert unsure.refits_instead
+    assert unsure.ratio.se < sure.ratio.se
+    few = np.arange(5)
+    np.testing.assert_array_equal(side.refits(few, 2)[:30], side.refits(few))
+    again = side.refits(few, 2)[30:]
+    assert np.abs(again - side.refits(few)).max() > 0.01
+    # Far too narrow is no open question.
+    monkeypatch.setattr(refits, "SMALLEST_RATIO", 5.0)
+    assert side.compare([mean], everywhere).ratio.n_draws == 30
+
+
 def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
     weights = [summaries_of()[0].layers, summaries_of()[2].layers]
     usable = np.arange(N_VERTICES) > 3
@@ -186,7 +209,7 @@ def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
 
 def test_layers_and_sets_agree_with_single_summaries(side, monkeypatch):
     # The closed form, after as few refits as here.
-    monkeypatch.setattr(import_module("bids_app.group.music_refits"), "SURE", 0.0)
+    monkeypatch.setattr(refits, "SURE", 0.0)
     ramp = summaries_of()[1].vertices
     mask = np.ones(N_VERTICES, dtype=bool)
     layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)
