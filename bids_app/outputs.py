@@ -79,6 +79,8 @@ BEYOND_ALIGNMENT_DESC = "beyondalignment"
 """Description of what there is one of per gradient of layers that add to low-level sound."""
 CEILING_DESC = "ceiling"
 """Description of a model's accuracy beside what participants share."""
+REST_DESC = "rest"
+"""Description of cleaned resting runs, and of the file that closes them."""
 RATINGS_DESC = "ratings"
 """Description of the tables that relate a model's layers to ratings."""
 

@@ -30,6 +30,7 @@ EACH = {
     "r": "",
     "ratings": "",
     "reduced": "",
+    "rest": "resting run",
     "rows": "",
     "run": "run with music",
     "scale": "rating scale",

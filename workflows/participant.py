@@ -18,6 +18,8 @@ from bids_app.analyses.participant.joint import fit_joint_models, write_joint_mo
 from bids_app.analyses.participant.joint_models import JointModel, JointWork
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
+from bids_app.analyses.participant.rest_plan import RestPlan
+from bids_app.analyses.participant.rest_runs import clean_rest, write_rest
 from bids_app.analyses.participant.steps import (
     clean_runs,
     compute_features,
@@ -38,7 +40,7 @@ from bids_app.analyses.ratings.write import write_rating_maps, write_rating_scor
 from bids_app.config import Config
 from bids_app.inputs.estimate import Estimate, score_memory
 from bids_app.inputs.records import BoldRun, StudyPlan
-from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, REST_DESC, OutputTree
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,10 @@ def init_participant_level_wf(
     config: Config,
     costs: Estimate,
     n_threads: int,
+    rest: RestPlan | None = None,
+    rest_records: Sequence[Record] = (),
 ) -> pe.Workflow:
-    """Stimulus side of every model once, then everybody's models, ratings, conditions and page.
+    """Stimulus side of every model once, then all that is of one participant, and the pages.
 
     Parameters
     ----------
@@ -101,6 +105,9 @@ def init_participant_level_wf(
         Memory that steps may take.
     n_threads : int
         Threads of each participant's encoding.
+    rest : RestPlan or None
+    rest_records : sequence of Record
+        Resting runs to clean.
 
     Outputs
     -------
@@ -119,6 +126,9 @@ def init_participant_level_wf(
     if contrasts is not None:
         for record in records:
             builder.add_conditions(contrasts, record)
+    if rest is not None:
+        for record in rest_records:
+            builder.add_rest(rest, record)
     if study is not None:
         builder.add_pages(study, people)
     return builder.workflow
@@ -284,6 +294,23 @@ class _Builder:
                 rests_on=(record.inputs, record.settings),
             ),
             "files": self._writer(write_conditions, who, part=CONDITIONS_LABEL, record=record),
+        }
+        connect_by_name(self.workflow, own)
+        self._keep(who, own["files"])
+
+    def add_rest(self, plan: RestPlan, record: Record) -> None:
+        """Cleaned resting runs of a participant."""
+        who = record.participant
+        own = {
+            "rest": self._step(
+                clean_rest,
+                who,
+                part=REST_DESC,
+                runs=plan.runs_of(who),
+                cleaning=plan.cleaning,
+                rests_on=(record.inputs, record.settings),
+            ),
+            "files": self._writer(write_rest, who, part=REST_DESC, record=record),
         }
         connect_by_name(self.workflow, own)
         self._keep(who, own["files"])

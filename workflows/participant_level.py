@@ -20,6 +20,7 @@ from bids_app.analyses.participant.plan import (
     participant_record,
     write_descriptions,
 )
+from bids_app.analyses.participant.rest_plan import RestPlan
 from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
 from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
 from bids_app.config import Config
@@ -28,22 +29,26 @@ from bids_app.features.cache import make_cache
 from bids_app.files import read_json
 from bids_app.inputs.estimate import check_memory
 from bids_app.inputs.records import SkippedRun, StudyPlan
-from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.outputs import CONDITIONS_LABEL, REST_DESC, OutputTree
 from bids_app.status import Status
 from bids_app.surface.cortex import cortex_text
 
 LOGGER = logging.getLogger("bids_app.workflows")
 
 Parts = dict[tuple[str, str], list[Record]]
-"""What is open, by participant and part of the work: nothing for music, or conditions.
+"""What is open, by participant and part of the work: nothing for music, conditions, or rest.
 
 Where the list is empty only the page is to be drawn."""
 
 
 def run_participant_level(
-    config: Config, plan: StudyPlan | None, contrasts: ConditionPlan | None, run_id: str
+    config: Config,
+    plan: StudyPlan | None,
+    contrasts: ConditionPlan | None,
+    run_id: str,
+    rest: RestPlan | None = None,
 ) -> Status:
-    """Work on every participant of both plans, in one workflow.
+    """Work on every participant of all plans, in one workflow.
 
     Parameters
     ----------
@@ -54,6 +59,8 @@ def run_participant_level(
         Who saw which conditions; None without contrasts.
     run_id : str
         Names this call in logs.
+    rest : RestPlan or None
+        Who has which resting runs; None without a resting task.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def run_participant_level(
     """
     tree, status, parts = OutputTree(config.output_dir), Status(run_id, "participant"), Parts()
     ratings = None if plan is None else find_ratings(config, plan)
-    level = ParticipantLevel.of(config, plan, ratings, contrasts)
+    level = ParticipantLevel.of(config, plan, ratings, contrasts, rest)
     if plan is not None:
         for who, problems in foresee(config, plan).items():
             LOGGER.warning("sub-%s: %s", who, "; ".join(problems))
@@ -78,7 +85,7 @@ def run_participant_level(
         write_descriptions(tree, study, ignored_suffixes())
         make_cache(config.cache_dir)
     studies = [plan] if plan is not None else []
-    studies += [contrasts.study] if contrasts is not None else []
+    studies += [one.study for one in (contrasts, rest) if one is not None]
     without = _tell_skipped(status, studies)
     if contrasts is not None:
         with_music = plan.participants if plan is not None else ()
@@ -87,6 +94,8 @@ def run_participant_level(
     if plan is not None and ratings is not None:
         music = _open_music(config, plan, models, ratings, tree, status)
         parts |= _parts_of(music, tree, status)
+    if rest is not None:
+        parts |= _open_rest(rest, tree, status, {who for who, _ in parts})
     if parts:
         people = list(dict.fromkeys(who for who, _ in parts))
         workflow = init_participant_level_wf(
@@ -97,6 +106,8 @@ def run_participant_level(
             config=config,
             costs=costs,
             n_threads=config.running.n_threads(len(people)),
+            rest=rest,
+            rest_records=[one for (_, p), own in parts.items() if p == REST_DESC for one in own],
         )
         _judge(status, tree, parts, run_workflow(workflow, config, run_id))
     if music is not None:
@@ -156,6 +167,30 @@ def _open_conditions(
         else:
             status.add(participant, CONDITIONS_LABEL, "done", "already there")
             LOGGER.info("sub-%s: conditions already done", participant)
+    return parts
+
+
+def _open_rest(
+    rest: RestPlan, tree: OutputTree, status: Status, with_page: Collection[str]
+) -> Parts:
+    """Resting runs of everybody whose cleaned ones are not current.
+
+    Nothing but the page is left to do where there is no record; those `with_page` get it anyway.
+    """
+    claim_settings(tree, "", rest.settings, desc=REST_DESC)
+    for participant, why in rest.left_out.items():
+        LOGGER.warning("sub-%s takes no part in the own gradient: %s", participant, why)
+        status.add(participant, REST_DESC, "skipped", why)
+    parts: Parts = {}
+    for participant in rest.participants:
+        record = rest.record(participant)
+        if not is_current(tree, record):
+            parts[participant, REST_DESC] = [record]
+        elif participant not in with_page and not page_is_current(tree, participant):
+            parts[participant, REST_DESC] = []
+        else:
+            status.add(participant, REST_DESC, "done", "already there")
+            LOGGER.info("sub-%s: resting runs already done", participant)
     return parts
 
 

@@ -69,7 +69,7 @@ def write_participant_report(
     )
     history = read_history(files, participant, status_rows)
     if files.only_conditions:
-        shown = [analysis for analysis in ANALYSES if analysis.model == CONDITIONS_LABEL]
+        shown = [one for one in ANALYSES if one.model == CONDITIONS_LABEL or one.of_no_model]
         sections = [s for analysis in shown for s in analysis.sections(files)]
         sections.append(errors_section(history))
     else:

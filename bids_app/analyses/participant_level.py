@@ -12,6 +12,8 @@ from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.joint import BEYOND, JOINT
 from bids_app.analyses.participant.joint_models import Source
 from bids_app.analyses.participant.plan import fitted_layers
+from bids_app.analyses.participant.rest_plan import RestPlan
+from bids_app.analyses.participant.rest_runs import REST
 from bids_app.analyses.participant.write import ENCODING, RESPONSES
 from bids_app.analyses.ratings.plan import StudyRatings
 from bids_app.analyses.ratings.write import BRAIN, PREDICTION, SCORES
@@ -35,6 +37,7 @@ ANALYSES: tuple[ParticipantAnalysis, ...] = (
     BRAIN,
     PREDICTION,
     SCORES,
+    REST,
 )
 
 
@@ -63,9 +66,10 @@ class ParticipantLevel:
         plan: StudyPlan | None = None,
         ratings: StudyRatings | None = None,
         conditions: ConditionPlan | None = None,
+        rest: RestPlan | None = None,
     ) -> ParticipantLevel:
-        """What is known of everybody from the plans of music, ratings and conditions."""
-        people = {p for some in (plan, conditions) if some for p in some.participants}
+        """What is known of everybody from the plans of music, ratings, conditions and rest."""
+        people = {p for some in (plan, conditions, rest) if some for p in some.participants}
         stimuli = plan.stimuli if plan else ()
         durations = {s.label: s.duration for s in stimuli}
         scopes = []
@@ -75,6 +79,8 @@ class ParticipantLevel:
             if conditions and who in conditions.participants:
                 trials = conditions.runs_of(who)
                 scope = replace(scope, trials=trials, contrasts=tuple(conditions.contrasts))
+            if rest:
+                scope = replace(scope, rest=rest.runs_of(who))
             if ratings:
                 pairs = [(heard, scale) for heard in scope.heard for scale in ratings.scales]
                 rated = {pair for pair in pairs if ratings.ratings.find(who, *pair) is not None}

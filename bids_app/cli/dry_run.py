@@ -22,11 +22,17 @@ from bids_app.outputs import (
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
+    from bids_app.analyses.participant.rest_plan import RestPlan
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import StudyRatings
 
 
-def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan | None) -> int:
+def show_plan(
+    config: Config,
+    plan: StudyPlan | None,
+    conditions: ConditionPlan | None,
+    rest: RestPlan | None = None,
+) -> int:
     """Print everything a participant-level call would do.
 
     Parameters
@@ -36,6 +42,8 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
         Of the runs with music.
     conditions : ConditionPlan or None
         Where contrasts are given.
+    rest : RestPlan or None
+        Where a resting task is given.
 
     Returns
     -------
@@ -50,7 +58,7 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     from bids_app.surface.cortex import cortex_text
 
     ratings = find_ratings(config, plan) if plan else None
-    level = ParticipantLevel.of(config, plan, ratings, conditions)
+    level = ParticipantLevel.of(config, plan, ratings, conditions, rest)
     problems = foresee(config, plan) if plan else {}
     costs = level.costs()
     mask = mask_record(config)
@@ -63,10 +71,11 @@ def show_plan(config: Config, plan: StudyPlan | None, conditions: ConditionPlan 
     lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
     parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
+    parts += [_rest_text(rest)] if rest else []
     parts.append(f"cortex: {cortex_text(mask)}")
     tell("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
-    studies = [plan, conditions.study if conditions else None]
+    studies = [plan, *(one.study for one in (conditions, rest) if one)]
     return 1 if problems or any(study and study.has_problems for study in studies) else 0
 
 
@@ -127,6 +136,21 @@ def _conditions_text(plan: ConditionPlan) -> str:
         lines.append(f"sub-{participant}: {len(runs)} runs with conditions")
     lines += [f"sub-{who} is left out: {why}" for who, why in plan.left_out.items()]
     lines += [f"{run} has no conditions: {why}" for run, why in plan.skipped.items()]
+    return "\n".join(lines)
+
+
+def _rest_text(rest: RestPlan) -> str:
+    """Which resting runs would be cleaned, and who has none."""
+    from bids_app.analyses.participant.rest_runs import kept_volumes, too_short
+
+    runs, people = rest.study.runs, rest.participants
+    lines = [f"resting, for --gradient own: {len(runs)} runs of {len(people)} participants"]
+    for run in runs:
+        n_kept = len(kept_volumes(run))
+        lines.append(f"{run.label}: {n_kept} of {run.n_volumes} volumes, TR {run.tr:g} s")
+        lines += [f"  warning: {text}" for text in (*run.warnings, too_short(n_kept)) if text]
+    lines += [f"sub-{who}: {why}" for who, why in rest.left_out.items()]
+    lines += [skipped_text(rest.study.skipped)] if rest.study.skipped else []
     return "\n".join(lines)
 
 

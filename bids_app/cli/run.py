@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -40,7 +40,8 @@ from bids_app.stopping import WORDS, ends_on_signals, exit_code
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
-    from bids_app.inputs.records import StudyPlan
+    from bids_app.analyses.participant.rest_plan import RestPlan
+    from bids_app.inputs.records import SkippedRun, StudyPlan
     from bids_app.inputs.stimuli import StimulusRow
 
 LOGGER = logging.getLogger("bids_app")
@@ -189,7 +190,7 @@ def may_hold_logs(folder: Path) -> bool:
 
 
 def run_participants(config: Config, run_id: str) -> Status | int:
-    """Encoding models where there is music, conditions where contrasts are given.
+    """Encoding models where there is music, conditions where contrasts are given, and rest.
 
     Returns
     -------
@@ -204,15 +205,19 @@ def run_participants(config: Config, run_id: str) -> Status | int:
             raise
         plan = None
         LOGGER.info("no encoding models, only conditions: %s", error.found)
+    rest = plan_resting(config, plan)
+    if plan is not None and rest is not None:
+        from bids_app.analyses.participant.rest_plan import without_rest
+
+        plan = without_rest(plan, rest)
+    config = still_to_clean(config, plan)
     if config.running.dry_run:
         from bids_app.cli.dry_run import show_plan
 
-        config = still_to_clean(config, plan)
-
-        return show_plan(config, plan, found)
+        return show_plan(config, plan, found, rest)
     from bids_app.workflows.participant_level import run_participant_level
 
-    return run_participant_level(still_to_clean(config, plan), plan, found, run_id)
+    return run_participant_level(config, plan, found, run_id, rest)
 
 
 def still_to_clean(config: Config, plan: StudyPlan | None) -> Config:
@@ -312,17 +317,49 @@ def plan_contrasts(config: Config) -> ConditionPlan:
     return plan_conditions(config, study)
 
 
+def plan_resting(config: Config, plan: StudyPlan | None) -> RestPlan | None:
+    """Resting runs that are cleaned, where a task is given; `plan` is that of the music.
+
+    Raises
+    ------
+    NothingSelectedError
+        If there is no run of the task.
+    """
+    task = config.selection.rest_task
+    if task is None:
+        return None
+    from bids_app.analyses.participant.rest_plan import plan_rest
+
+    selection, logs = replace(config.selection, tasks=(task,)), config.output_dir / "logs"
+    try:
+        resting = replace(config, selection=selection)
+        study = make_plan(resting, music=False, logs=logs, fetch="fetch_rest.sh", tell_people=False)
+    except NothingSelectedError as error:
+        raise NothingSelectedError(
+            "There is no resting run.",
+            where=f"--rest-task {task}",
+            found=error.found,
+            wanted=f"at least one run of task {task}",
+            remedy="give the label of the resting runs' task, or leave --rest-task out",
+        ) from error
+    return plan_rest(config, study, [run.label for run in plan.runs] if plan else ())
+
+
 def make_plan(
     config: Config,
     *,
     music: bool = True,
     table: Sequence[StimulusRow] | None = None,
     logs: Path | None = None,
+    fetch: str = "",
+    tell_people: bool = True,
 ) -> StudyPlan:
     """What there is to do in the dataset, told in the log.
 
-    The command that fetches missing content is also written to a file in `logs`.
+    The command that fetches missing content is also written to a file in `logs`, of the name
+    `fetch`. Participants without any run are left to the caller unless `tell_people`.
     """
+    fetch = fetch or ("fetch.sh" if music else "fetch_conditions.sh")
     from bids_app.inputs.dataset import plan_study
 
     if music:
@@ -336,7 +373,7 @@ def make_plan(
         table=table,
         database_dir=config.running.database_dir,
         music=music,
-        tell_fetch=partial(tell_fetch, logs, "fetch.sh" if music else "fetch_conditions.sh"),
+        tell_fetch=partial(tell_fetch, logs, fetch),
     )
     if music:
         from bids_app.analyses.participant.foresee import with_remarks
@@ -346,10 +383,15 @@ def make_plan(
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
     # Before anything else is refused: what is lacking then may be the reason.
-    for run in plan.skipped:
+    tell_skipped(run for run in plan.skipped if tell_people or run.run_label or run.problem)
+    return plan
+
+
+def tell_skipped(skipped: Iterable[SkippedRun]) -> None:
+    """Log runs and participants that take no part, and why."""
+    for run in skipped:
         log = LOGGER.warning if run.problem or not run.run_label else LOGGER.info
         log("%s is %s: %s", run.label, "skipped" if run.problem else "left out", run.reason)
-    return plan
 
 
 def tell_fetch(logs: Path | None, name: str, command: str) -> None:

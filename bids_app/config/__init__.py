@@ -103,6 +103,18 @@ class Config:
             **({"parcels": self._parcels} if self.cleaning.parcels else {}),
         }
 
+    def rest_settings(self) -> dict[str, Any]:
+        """Settings that change cleaned resting runs; which tasks have music is none of them."""
+        settings = {
+            **settings_of(self.cleaning, "layers"),
+            **settings_of(self.selection, "layers"),
+            "high_pass": high_pass_setting(self.cleaning.high_pass),
+            "confounds": self._confounds,
+            "rest_task": self.selection.rest_task,
+        }
+        del settings["tasks"]
+        return settings
+
     def condition_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of conditions, by name."""
         sections = (self.conditions, self.cleaning, self.selection)

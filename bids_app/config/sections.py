@@ -54,6 +54,12 @@ class Selection:
     runs: Annotated[tuple[str, ...], label("run")] = several(
         "--run-id", "run labels, with or without run-"
     )
+    rest_task: Annotated[str, label("task")] | None = option(
+        "--rest-task TASK",
+        "participant level: clean the resting runs of this task, too, as the music's, and keep "
+        "them for --gradient own; whatever --task-id says (default: none)",
+        changes=(),
+    )
     exclude_runs: tuple[str, ...] = several(
         "--exclude-run RUN",
         "runs to leave out, such as sub-01_task-happy_run-1; fewer entities exclude more",

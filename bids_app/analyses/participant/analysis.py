@@ -43,6 +43,8 @@ class Scope:
         Stimulus and scale of every rating.
     contrasts : sequence of str
         Labels of contrasts of conditions.
+    rest : sequence of BoldRun
+        Resting runs.
     """
 
     config: Config
@@ -56,6 +58,7 @@ class Scope:
     scales: Sequence[str] = ()
     rated: AbstractSet[tuple[str, str]] = frozenset()
     contrasts: Sequence[str] = ()
+    rest: Sequence[BoldRun] = ()
 
     @property
     def heard(self) -> list[str]:
@@ -125,6 +128,8 @@ class ParticipantAnalysis:
         Its sections of the page.
     further : callable
         Further files that it writes itself in a scope, with a sidecar each.
+    of_no_model : bool
+        Whether it belongs to no model, and is closed by a file that names none.
     """
 
     name: str
@@ -140,11 +145,12 @@ class ParticipantAnalysis:
     joint: bool = False
     sections: Callable[[ParticipantFiles], list[Section]] = _no_sections
     further: Callable[[Scope], Iterator[Path]] = _no_files
+    of_no_model: bool = False
 
     @property
     def of_spaces(self) -> bool:
         """Whether it is done for each feature space."""
-        return self.completed and not self.model and not self.joint
+        return self.completed and not (self.model or self.joint or self.of_no_model)
 
     @property
     def suffixes(self) -> set[str]:

@@ -332,7 +332,7 @@ def prepare_responses(
         cleaned = clean(data)
         tsnr[k] = np.nan if ratio is None else ratio
         coverage[k, data.inside] = ~cleaned.degenerate[data.inside]
-        noticed = _without_signal(run, cleaned.degenerate, data.inside)
+        noticed = without_signal(run, cleaned.degenerate, data.inside)
         if cleaning.cortex_mask == SIGNAL_CORTEX:
             noticed += _with_signal_everywhere(cleaned.degenerate)
         projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
@@ -391,7 +391,7 @@ def _without_gaps(
     return np.stack(columns, axis=1), times
 
 
-def _without_signal(
+def without_signal(
     run: BoldRun, degenerate: NDArray[np.bool_], inside: NDArray[np.bool_]
 ) -> list[str]:
     """Warn of hemispheres in which much of the cortex has no signal.

@@ -110,7 +110,7 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
             "Description": "when the music of a run was taken to play",
             "Sources": list(record.run_sources.get(run, record.sources)),
         }
-        parts.append(Part("run", _of_run(run), of=SimpleNamespace(rows=rows), sidecar=told))
+        parts.append(Part("run", place_of_run(run), of=SimpleNamespace(rows=rows), sidecar=told))
     writer.write(RESPONSES, prepared, parts)
     _remove_others(tree, record, writer.written)
     return writer.written
@@ -129,7 +129,7 @@ def _quality(runs: Sequence[str], sidecar: Mapping[str, Any] | None = None) -> P
     return Part("quality", names=list(runs), sidecar=sidecar or {})
 
 
-def _of_run(run: str) -> dict[str, str]:
+def place_of_run(run: str) -> dict[str, str]:
     """Place of what is about a run in file names, from its label."""
     return {key: label for key, label in parse_entities(Path(run)).items() if key != "sub"}
 
@@ -144,7 +144,7 @@ def presentations(heard: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     """
     return [
         {
-            **_of_run(run),
+            **place_of_run(run),
             "stim": safe_label(stimulus),
             "chunk": str(heard[: k + 1].count((run, stimulus)))
             if heard.count((run, stimulus)) > 1
@@ -305,7 +305,7 @@ def _planned_responses(scope: Scope) -> list[Part]:
         Part(),
         _quality([run.label for run in scope.music]),
         *(Part("presentation", e, [""] * n) for e, n in zip(places, n_rows, strict=True)),
-        *(Part("run", _of_run(run.label)) for run in scope.music),
+        *(Part("run", place_of_run(run.label)) for run in scope.music),
     ]
 
 
@@ -330,7 +330,7 @@ def _planned_models(scope: Scope) -> list[Part]:
 
 
 # Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
-_RUN_SECONDS_PER_VOLUME = 0.05
+RUN_SECONDS_PER_VOLUME = 0.05
 _LAYER_SECONDS = 5.0
 _REFIT_SECONDS = 0.4
 _NETWORK_SECONDS_PER_SECOND = 0.05
@@ -343,7 +343,7 @@ def _cost_of_responses(scope: Scope) -> Cost:
         "clean_runs": scope.series.cleaning,
         "write_responses": scope.series.holding(scope.n_rows),
     }
-    return Cost(scope.seconds(scope.music, _RUN_SECONDS_PER_VOLUME), steps)
+    return Cost(scope.seconds(scope.music, RUN_SECONDS_PER_VOLUME), steps)
 
 
 def _cost_of_models(scope: Scope) -> Cost:
