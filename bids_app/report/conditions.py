@@ -13,7 +13,17 @@ from bids_app.outputs import CONDITIONS_LABEL, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.charts import GRAY, new_figure, tidy
 from bids_app.report.fading import LEGEND, p_of_t
-from bids_app.report.page import Block, Facts, Picture, Section, Table, Text, number, picture
+from bids_app.report.page import (
+    Block,
+    Facts,
+    Picture,
+    Section,
+    Table,
+    Text,
+    named_number,
+    number,
+    picture,
+)
 from bids_app.report.sources import (
     FloatArray,
     Folder,
@@ -295,11 +305,12 @@ def lags_table(files: GroupFiles, curves: Path) -> Block:
 
 
 def _table(caption: str, rows: Rows, shown: Mapping[str, str]) -> Table:
-    def cell(text: str) -> str:
+    def cell(name: str, text: str) -> str:
         if text in ("", "n/a"):
             return ""
-        return number(to_float(text)) if "." in text and np.isfinite(to_float(text)) else text
+        value = to_float(text)
+        return named_number(name, value) if "." in text and np.isfinite(value) else text
 
-    body = [[cell(row[name]) for name in shown] for row in rows]
+    body = [[cell(name, row[name]) for name in shown] for row in rows]
     numeric = [k for k, name in enumerate(shown) if np.isfinite(to_float(rows[0][name]))]
     return Table(caption, list(shown.values()), body, numeric=numeric)

@@ -22,7 +22,7 @@ from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_floa
 from bids_app.surface.mesh import SurfaceMesh
 
 NOT_ASKED = "ratings: no ratings"
-_MAX_ROWS = 60
+_MAX_ROWS = 20
 _MAX_NAMED = 8
 
 

@@ -403,9 +403,9 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
-def named_number(name: str, value: float) -> str:
-    """A number by the name of its column: p and q as papers have them."""
-    return p_number(value) if re.match(r"(p|q|lowest_p)(_|$)", name) else number(value)
+def named_number(name: str, value: float, digits: int = 3) -> str:
+    """A number by the name of its column: p and q (``slope_p_music``) as papers have them."""
+    return p_number(value) if re.search(r"(^|_)[pq](_|$)", name) else number(value, digits)
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from bids_app.outputs import PARCELS_DESC, labeled
 from bids_app.report.analyses import analysis_blocks
 from bids_app.report.group_charts import profile_lines_figure
-from bids_app.report.page import Block, Section, Table, Text, number, picture
+from bids_app.report.page import Block, Section, Table, Text, named_number, number, picture
 from bids_app.report.sources import GroupFiles, column, to_float
 
 _MAX_ROWS = 20
@@ -116,4 +116,4 @@ def region_cell(row: dict[str, str], name: str) -> str:
         return f"{shown:.0f} of {row['n']}" if np.isfinite(shown) else "n/a"
     if name == "n_voxels":
         return number(to_float(row.get(name)), 0)
-    return number(to_float(row.get(name)), 4 if name == "accuracy" else 3)
+    return named_number(name, to_float(row.get(name)), 4 if name == "accuracy" else 3)

@@ -20,6 +20,7 @@ from bids_app.report.page import (
     Table,
     Text,
     Verbatim,
+    named_number,
     number,
     percent,
     picture,
@@ -157,6 +158,16 @@ def test_a_file_that_is_no_png_is_refused(tmp_path):
 )
 def test_numbers_as_text(value, digits, text):
     assert number(value, digits) == text
+
+
+@pytest.mark.parametrize("name", ["p", "q_music", "slope_p", "slope_p_music", "lowest_p"])
+def test_every_column_of_p_has_one_style(name):
+    assert named_number(name, 0.415) == ".415"
+
+
+@pytest.mark.parametrize("name", ["n_people", "shape", "spin_rho"])
+def test_other_columns_have_their_digits(name):
+    assert named_number(name, 0.41526, 4) == "0.4153"
 
 
 def test_shares_as_percent():
