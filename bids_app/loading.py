@@ -422,6 +422,25 @@ def load_midi(path: Path) -> Any:
     return MidiFile(file=io.BytesIO(content))
 
 
+def load_match(path: Path) -> tuple[Any, list[dict[str, Any]], Any]:
+    """Performance, alignment and score of a match file, as `partitura` has them.
+
+    Raises
+    ------
+    ImportError
+        There is no `partitura`.
+    OSError, ValueError, or whatever the library stumbles over
+        Where it is none, or larger than any can be.
+    """
+    import partitura
+
+    size = Path(path).stat().st_size
+    if size > _MOST_EVENTS:
+        raise ValueError(f"{size:,} bytes, more than a match file can have")
+    found = partitura.load_match(str(path), create_score=True, quiet=True)
+    return found[0], found[1], found[2]
+
+
 def load_score(content: bytes) -> Element:
     """Root of a MusicXML score, packed (``.mxl``) or not; entities are refused, not expanded.
 

@@ -86,9 +86,10 @@ class ParticipantLevel:
                 rated = {pair for pair in pairs if ratings.ratings.find(who, *pair) is not None}
                 scope = replace(scope, scales=ratings.scales if rated else (), rated=rated)
             scopes.append(scope)
-        layers = fitted_layers(config, list(durations)) if plan else {}
+        paths = {s.label: s.path for s in stimuli}
+        layers = fitted_layers(config, paths) if plan else {}
         joint = {
-            label: [Source.of(*one, config, list(durations)).name for one in spaces]
+            label: [Source.of(*one, config, paths).name for one in spaces]
             for label, spaces in (config.joint.models if plan else {}).items()
         }
         return cls(config, scopes, layers, joint)

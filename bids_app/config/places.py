@@ -1,4 +1,4 @@
-"""Where notes lie and what other music is known, as part of the name of the feature space."""
+"""Where notes lie and what other music is known, as part of the names of feature spaces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from bids_app.errors import UsageError
 
-NOTES = "notes"
-"""Name of the space in ``--features``."""
-_BARE = re.compile(rf"^(?P<space>(?:change:)?{NOTES})(?=@|$)")
+NOTES, EXPRESSION = "notes", "expression"
+"""Names of the spaces in ``--features``; the second knows no other music."""
+_BARE = re.compile(rf"^(?P<space>(?:change:)?(?:{NOTES}|{EXPRESSION}))(?=@|$)")
 
 
 class Places(NamedTuple):
@@ -32,7 +32,9 @@ def with_places(features: str, places: Places) -> str:
     >>> with_places("envelope", Places(Path("/a b"))), with_places("notes", Places())
     ('envelope', 'notes')
     """
-    named = {"dir": places.folder, "corpus": places.corpus}
+    named = {"dir": places.folder}
+    if not features.removeprefix("change:").startswith(EXPRESSION):
+        named["corpus"] = places.corpus
     told = [f"{name}={_quoted(str(path))}" for name, path in named.items() if path is not None]
     argument = "&".join(told)
     if not argument:

@@ -91,8 +91,8 @@ class Stimuli:
     )
     notes_dir: Path | None = option(
         "--notes-dir FOLDER",
-        "for --features notes: where the notes of the pieces lie, MIDI, MusicXML or tables named "
-        "after the recordings (default: beside them)",
+        "for --features notes and expression: where the notes of the pieces lie, MIDI, MusicXML or "
+        "tables named after the recordings (default: beside them)",
         changes=(),
     )
     notes_corpus: Path | None = option(

@@ -69,6 +69,8 @@ class FeatureGrams:
         Of the layers in the folder; empty where these are all of them, in its order.
     sha256 : mapping from str to str
         Checksums of the files in the folder, by their names.
+    told : mapping
+        By layer and stimulus, what sidecars say of how the values came about.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class FeatureGrams:
     weights_label: str
     numbers: tuple[int, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of_layers(self, names: Sequence[str]) -> FeatureGrams:
         """The same with these layers alone, in this order."""
@@ -432,10 +435,13 @@ def _cache_key(
         known = str(weights) if random_seed(weights) is not None else file_sha256(weights)
     elif (listener := space.streamed()) is not None:
         known = listener.identity
-    elif space.file is not None:
-        files = [(space.file_of(label, path), label) for label, path in stimuli]
+    elif space.file is not None or space.files is not None:
         # One file with a group per stimulus is told apart by the labels.
-        known = [(file_sha256(file), label) for file, label in files if file]
+        known = [
+            (file_sha256(file), label)
+            for label, path in stimuli
+            for file in space.files_of(label, path)
+        ]
         if shared := space.weights_identity:
             known = [known, shared]
     parts = [_FORMAT, space.identity, round(space.step or hop, 6), list(checksums), known]
@@ -457,12 +463,15 @@ def _write(
         temporary = hold(lambda: tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             layers: dict[str, list[Any]] = {"layer_names": [], "n_units": [], "n_constant": []}
+            told = {}
             for number, layer in enumerate(grams, start=1):
                 # Rounding to float32 (6e-8) is below that of the float32 forward pass.
                 np.save(temporary / _matrix_name(number), layer.gram.astype(np.float32))
                 layers["layer_names"].append(layer.name)
                 layers["n_units"].append(layer.n_units)
                 layers["n_constant"].append(layer.n_constant)
+                if layer.told:
+                    told[layer.name] = layer.told
             np.save(temporary / _TIMES, np.concatenate(patch_times))
             content = {
                 **meta,
@@ -471,6 +480,7 @@ def _write(
                 "weights_sha256": getattr(weighted, "weights_sha256", "")
                 or getattr(weighted, "identity", ""),
                 "weights_label": getattr(weighted, "weights_label", ""),
+                **({"told": told} if told else {}),
                 "sha256": {
                     path.name: sha256_of_file(path) for path in sorted(temporary.glob("*.npy"))
                 },

@@ -77,7 +77,7 @@ def music_descriptors(
     times = np.arange(spectrum.shape[1]) * _FRAME_SECONDS
     rms = librosa.feature.rms(y=audio, frame_length=_FFT_SIZE, hop_length=_HOP)[0]
     chroma = librosa.feature.chroma_stft(S=spectrum**2, sr=SAMPLE_RATE, n_fft=_FFT_SIZE).T
-    onset = librosa.onset.onset_strength(y=audio, sr=SAMPLE_RATE, hop_length=_ONSET_HOP)
+    onset = onset_strength(audio)
     onsets = librosa.onset.onset_detect(
         onset_envelope=onset, sr=SAMPLE_RATE, hop_length=_ONSET_HOP, units="frames"
     )
@@ -186,6 +186,17 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
     return np.divide(best, norms, out=np.zeros(len(chroma)), where=norms > 1e-12)
 
 
+def onset_strength(audio: np.ndarray) -> np.ndarray:
+    """Onset strength of a sound at 16 kHz, (n_frames,), a frame every 16 ms."""
+    import librosa
+
+    samples = audio.astype(np.float32)
+    strength: np.ndarray = librosa.onset.onset_strength(
+        y=samples, sr=SAMPLE_RATE, hop_length=_ONSET_HOP
+    )
+    return strength
+
+
 def pulse_clarity(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
     """Highest autocorrelation of the onset strength.
 
@@ -241,17 +252,23 @@ def local_tempo(onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
         Beats/min, the line that joins the medians of three intervals between beats; held before
         the first and after the last, 98 where there is no pulse at all.
     """
+    return pulse_tempo(onset, patch_times)[0]
+
+
+def pulse_tempo(onset: np.ndarray, patch_times: np.ndarray) -> tuple[np.ndarray, int]:
+    """`local_tempo`, and how often the pulse moved by an octave, which was divided out."""
     times, octaves = _pulse_octaves(onset, _LONG_PULSE_FRAMES)
     if not times.size:
-        return np.full(len(patch_times), np.sqrt(_TEMPO_RANGE[0] * _TEMPO_RANGE[1]))
+        return np.full(len(patch_times), np.sqrt(_TEMPO_RANGE[0] * _TEMPO_RANGE[1])), 0
     smooth = median_filter(octaves, 3, mode="nearest")
     level = np.unwrap(smooth, period=1.0)
     level += np.round(np.median(smooth) - np.median(level))
+    moved = np.round(smooth - level)
     short_times, short = _pulse_octaves(onset, _SHORT_PULSE_FRAMES)
     if short_times.size:
-        short -= np.round(short - np.interp(short_times, times, level))
-        times, level = short_times, median_filter(short, 3, mode="nearest")
-    return np.exp2(np.interp(patch_times, times, level))
+        moved = np.round(short - np.interp(short_times, times, level))
+        times, level = short_times, median_filter(short - moved, 3, mode="nearest")
+    return np.exp2(np.interp(patch_times, times, level)), int(np.count_nonzero(np.diff(moved)))
 
 
 def _pulse_octaves(onset: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import CannotWriteError, UsageError
-from bids_app.features.audio import audio_duration, file_sha256
-from bids_app.features.layers import choose_layers
+from bids_app.features.audio import audio_duration, file_sha256, load_audio
+from bids_app.features.curves import draw_curves
+from bids_app.features.layers import FittedLayers, choose_layers
+from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.registry import STEP, Space, find_space
 from bids_app.features.sources import (
@@ -86,7 +88,7 @@ def export_features(
     file_format : str
         ``tsv``: a table per layer; ``h5``: one file per stimulus with an array per layer.
     picture : bool
-        Also draw layers 1, 2, 18 and 23 of the network over time.
+        Also draw layers 1, 2, 18 and 23 of the network over time, or curves over the waveform.
     device : str
         torch device.
     progress : callable, optional
@@ -124,7 +126,7 @@ def export_features(
         ) from error
     common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
     written: list[Path] = []
-    order = space.layer_order(list(stimuli))
+    order = space.layer_order(stimuli)
     chosen = choose_layers(order, layers or ())
     run: dict[str, Any] = {"layers": chosen.names, "device": device, "progress": progress}
     results: Iterable[_Result]
@@ -167,16 +169,25 @@ def export_features(
         _add_components(computed, results)
     else:
         results = _explicit_results(space, stimuli)
-    common |= {"LayerOrder": chosen.source or chosen.definition, "LayerDepth": chosen.depth}
+    common |= _told_of_layers(chosen)
     for result in results:
         kept = ordered_layers(
             (s for s in result.layers if s.name in chosen.names), chosen.names, features
         )
         numbered = [(order.names.index(series.name) + 1, series) for series in kept]
-        stem = f"{result.label}_{space.file_name}"
+        stem = output_dir / f"{result.label}_{space.file_name}"
+        if picture and space.curves and space.base is None:
+            written.append(_drawn(result, kept, stem))
         about = {**common, **_told_of(result)}
-        written += _write(result.times, numbered, output_dir / stem, about, file_format)
+        written += _write(result.times, numbered, stem, about, file_format)
     return written
+
+
+def _drawn(result: _Result, layers: Sequence[FeatureSeries], stem: Path) -> Path:
+    target = stem.with_name(f"{stem.name}.png")
+    audio = load_audio(result.path, SAMPLE_RATE)
+    draw_curves(target, audio, result.times, layers, stem.name)
+    return target
 
 
 def _pictures(
@@ -225,6 +236,12 @@ def _explicit_results(space: Space, stimuli: Mapping[str, Path]) -> Iterator[_Re
         yield _Result(label, path, sound.times, list(space.values(sound)))
 
 
+def _told_of_layers(chosen: FittedLayers) -> dict[str, Any]:
+    left_out = {"LayersLeftOut": dict(chosen.left_out)} if chosen.left_out else {}
+    order = chosen.source or chosen.definition
+    return {"LayerOrder": order, "LayerDepth": chosen.depth, **left_out}
+
+
 def _told_of(result: _Result) -> dict[str, Any]:
     return {
         "Stimulus": result.path.name,
@@ -256,7 +273,8 @@ def _write(
             rows = np.column_stack([times, series.values])
             formats = ["%.4f"] + ["%.7g"] * series.values.shape[1]
             np.savetxt(target, rows, formats, "\t", header="\t".join(header), comments="")
-            sidecar = {**about, "Layer": number, "LayerName": series.name, "Columns": header}
+            names = {"Layer": number, "LayerName": series.name, "Columns": header}
+            sidecar = {**about, **names, **series.told}
             files += [target, write_json(target.with_suffix(".json"), sidecar | _described(series))]
         return files
     except OSError as error:
@@ -278,7 +296,8 @@ def _write_hdf5(
         file["time"] = times
         for number, series in layers:
             file.create_dataset(series.name, data=series.values, compression="gzip")
-            described[series.name] = {"Layer": number, "Columns": _described(series)}
+            columns = {"Layer": number, "Columns": _described(series)}
+            described[series.name] = {**columns, **series.told}
         if about["LayerDepth"]:
             file.attrs["layers"] = list(described)
     return [target, write_json(target.with_suffix(".json"), {**about, "Layers": described})]

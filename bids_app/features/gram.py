@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class LayerGram:
         Units of the layer.
     n_constant : int
         Units that are constant in every stimulus, and so contribute nothing.
+    told : mapping
+        By stimulus, what is to be told of how its values came about.
     """
 
     layer: int
@@ -45,6 +48,7 @@ class LayerGram:
     gram: np.ndarray
     n_units: int
     n_constant: int
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class StimulusScaler:

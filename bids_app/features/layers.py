@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,12 +30,20 @@ class LayerOrder:
         Layers that repeat the one before them: after its ReLU, or its pooling.
     open : bool
         Whether the user may say the order, by naming the layers in it.
+    left_out : mapping
+        Layers that these stimuli cannot have, and why.
     """
 
     names: tuple[str, ...]
     source: str = ""
     twins: AbstractSet[str] = frozenset()
     open: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def why_not(self, layer: int | str) -> str:
+        """Why these stimuli do not have a layer, for messages; empty where nothing says it."""
+        reason = self.left_out.get(str(layer))
+        return f" ({reason})" if reason else ""
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,15 @@ class FittedLayers:
         Who says the order; empty where nobody does.
     definition : str
         What depth means here.
+    left_out : mapping
+        Layers that the stimuli cannot have, and why.
     """
 
     names: tuple[str, ...]
     depth: tuple[float, ...]
     source: str
     definition: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve_layers(layers: Sequence[int | str] | None, names: Sequence[str]) -> tuple[int, ...]:
@@ -118,6 +129,14 @@ def choose_layers(
         numbers them, or depths that do not fit.
     """
     source = order.source
+    for layer in layers:
+        if reason := order.why_not(layer):
+            raise UsageError(
+                "This music cannot have a layer.",
+                where="--layers",
+                found=f"{layer}{reason}",
+                wanted=f"some of {', '.join(order.names)}",
+            )
     if len(order.names) == 1:
         layers = ()
     if list(layers) == [BLOCKS] and BLOCKS not in order.names:
@@ -146,10 +165,12 @@ def choose_layers(
                 found=f"nothing says the order of {', '.join(names)}",
                 remedy="name the layers in order of depth, with --layers",
             )
-        return FittedLayers(names, _scaled(depth, names), source or "--layer-depth", GIVEN)
+        given = source or "--layer-depth"
+        return FittedLayers(names, _scaled(depth, names), given, GIVEN, order.left_out)
     if not source:
-        return FittedLayers(names, (), "", UNSAID)
-    return FittedLayers(names, tuple(np.linspace(0, 1, len(names)).tolist()), source, POSITIONS)
+        return FittedLayers(names, (), "", UNSAID, order.left_out)
+    steps = tuple(np.linspace(0, 1, len(names)).tolist())
+    return FittedLayers(names, steps, source, POSITIONS, order.left_out)
 
 
 def _refuse_numbers(order: LayerOrder, layers: Sequence[int | str]) -> None:

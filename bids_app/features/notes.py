@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -243,7 +243,7 @@ def note_file(argument: str, label: str, audio: Path) -> Path:
     return find_notes(audio, places_of(argument).folder)
 
 
-def note_order(argument: str, labels: Sequence[str]) -> LayerOrder:
+def note_order(argument: str, labels: Iterable[str]) -> LayerOrder:
     """Layers: with ``ltm`` and ``both`` only where other music is given; they lie side by side."""
     known = places_of(argument).corpus is not None
     return LayerOrder(
@@ -268,17 +268,10 @@ def note_remarks(argument: str, label: str, audio: Path, duration: float) -> lis
     """
     places = places_of(argument)
     notes = read_notes(note_file(argument, label, audio))
-    said = [f"{label}: {text} ({notes.path.name})" for text in notes.remarks]
+    said = remarks_on_notes(notes, label, duration)
     if len(others := notes_there(audio, places.folder)[1:]):
         names = ", ".join(path.name for path in others)
         said.append(f"{label}: notes are taken from {notes.path.name}, not from {names}")
-    late = int((notes.onset >= duration).sum())
-    if abs(notes.end - duration) > MISMATCH:
-        said.append(
-            f"{label}: the notes of {notes.path.name} end at {notes.end:.1f} s, the recording at "
-            f"{duration:.1f} s: they may be of another recording"
-            + (f"; {late} notes behind its end are left out" if late else "")
-        )
     if places.corpus is not None:
         content = sha256_of_file(notes.path)
         if any(sha256_of_file(path) == content for path in notes_in(places.corpus)):
@@ -289,6 +282,19 @@ def note_remarks(argument: str, label: str, audio: Path, duration: float) -> lis
         said.append(
             "notes: no other music is given (--notes-corpus), so the layers ltm and both are left "
             "out, and uncertainty is that of the piece alone"
+        )
+    return said
+
+
+def remarks_on_notes(notes: Notes, label: str, duration: float) -> list[str]:
+    """What of the notes of a stimulus was left out, and whether they end with its sound."""
+    said = [f"{label}: {text} ({notes.path.name})" for text in notes.remarks]
+    late = int((notes.onset >= duration).sum())
+    if abs(notes.end - duration) > MISMATCH:
+        said.append(
+            f"{label}: the notes of {notes.path.name} end at {notes.end:.1f} s, the recording at "
+            f"{duration:.1f} s: they may be of another recording"
+            + (f"; {late} notes behind its end are left out" if late else "")
         )
     return said
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +33,14 @@ class FeatureSeries:
         float64 at the times of its sound.
     units : tuple of Unit
         One per column.
+    told : mapping
+        What sidecars say of how the values came about.
     """
 
     name: str
     values: np.ndarray
     units: tuple[Unit, ...]
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 def window_means(

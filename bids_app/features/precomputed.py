@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def find_precomputed(path: str | Path, label: str) -> Path:
     )
 
 
-def precomputed_layers(path: str | Path, labels: Sequence[str]) -> LayerOrder:
+def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
     """Layers of precomputed features, and what says their order.
 
     An attribute ``layers`` of the group of a stimulus or of the root of its file names the arrays
@@ -70,7 +70,7 @@ def precomputed_layers(path: str | Path, labels: Sequence[str]) -> LayerOrder:
     ----------
     path : str or Path
         See :func:`find_precomputed`.
-    labels : sequence of str
+    labels : iterable of str
         Of the stimuli.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -16,6 +17,7 @@ from bids_app.features.audio import load_audio
 from bids_app.features.layers import LayerOrder
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.vggish import LAYER_NAMES, TWINS
+from bids_app.files import sha256_of, sha256_of_file
 from bids_app.references import Reference
 from bids_app.resources import random_seed
 
@@ -138,7 +140,8 @@ class Space:
     twins : tuple of str
         Layers that repeat the one before them: after its ReLU, or its pooling.
     order : callable, optional
-        From argument and labels of the stimuli to the layers of files and what says their order.
+        From argument and stimuli, audio files by label, to the layers of files and what says their
+        order.
     about : About
         What the table of spaces in docs/features.md says of it.
     named : bool
@@ -150,11 +153,15 @@ class Space:
         Whether there may be an argument or not; `values` gets it, or an empty text.
     file : callable, optional
         From argument, label and audio file of a stimulus to the file that is read beside the audio.
+    files : callable, optional
+        The same for a space that reads several files where they are there.
     corpus : callable, optional
         From the argument to what identifies the content of files that all stimuli share.
     remarks : callable, optional
-        From argument, label, audio file and seconds of a stimulus to what is odd about the file
-        that is read beside the audio.
+        From argument, label, audio file and seconds of a stimulus to what is odd about what is
+        read beside the audio.
+    curves : bool
+        Whether units are few and have a meaning: pictures show them over the waveform.
     weights : str
         Of `network`, where ``--features`` says them: ``random:SEED``.
     references : mapping
@@ -173,14 +180,16 @@ class Space:
     layers: tuple[str, ...] = ()
     ordered: bool = True
     twins: tuple[str, ...] = ()
-    order: Callable[[str, Sequence[str]], LayerOrder] | None = None
+    order: Callable[[str, Mapping[str, Path]], LayerOrder] | None = None
     about: About | None = None
     named: bool = False
     argument: str = ""
     optional: bool = False
     file: Callable[[str, str, Path], Path] | None = None
+    files: Callable[[str, str, Path], list[Path]] | None = None
     corpus: Callable[[str], str] | None = None
     remarks: Callable[[str, str, Path, float], list[str]] | None = None
+    curves: bool = False
     weights: str = ""
     references: Mapping[str, Reference] = field(default_factory=dict)
     base: Space | None = None
@@ -210,12 +219,19 @@ class Space:
         """Name as a part of file names."""
         return self.name.replace(":", "-")
 
-    def file_of(self, label: str, audio: str | Path) -> Path | None:
-        """File that the features of a stimulus depend on beside the audio, None without one."""
-        return None if self.file is None else self.file(self.argument, label, Path(audio))
+    def files_of(self, label: str, audio: str | Path) -> list[Path]:
+        """Files that the features of a stimulus depend on beside the audio."""
+        if self.file is not None:
+            return [self.file(self.argument, label, Path(audio))]
+        return [] if self.files is None else self.files(self.argument, label, Path(audio))
+
+    def checksum_of_files(self, label: str, audio: str | Path) -> str:
+        """SHA-256 of the content of `files_of`; empty without any."""
+        sums = [sha256_of_file(path) for path in self.files_of(label, audio)]
+        return sums[0] if len(sums) == 1 else sha256_of(json.dumps(sums)) if sums else ""
 
     def remarks_on(self, label: str, audio: str | Path, duration: float) -> list[str]:
-        """What is odd about the file that is read beside the audio, though it can be used."""
+        """What is odd about what is read beside the audio, though it can be used."""
         if self.remarks is None:
             return []
         return self.remarks(self.argument, label, Path(audio), duration)
@@ -268,8 +284,13 @@ class Space:
             "Untrained": bool(getattr(network, "untrained", False)),
         }
 
-    def layer_order(self, labels: Sequence[str]) -> LayerOrder:
+    def layer_order(self, stimuli: Mapping[str, Path]) -> LayerOrder:
         """Layers of these stimuli, and what says their order.
+
+        Parameters
+        ----------
+        stimuli : mapping
+            Label to audio file.
 
         Raises
         ------
@@ -278,7 +299,7 @@ class Space:
         """
         twins = frozenset(self.twins)
         if self.order is not None:
-            return replace(self.order(self.argument, labels), twins=twins)
+            return replace(self.order(self.argument, stimuli), twins=twins)
         if (network := self.streamed()) is not None:
             return LayerOrder(tuple(network.layers), "the network", twins)
         source = "the network" if self.network else "the feature space"
@@ -414,6 +435,43 @@ _ROWS = (
                 "",
                 "",
                 "misc",
+            ),
+        },
+    ),
+    Space(
+        "expression",
+        "the curves of a performance [@chapin2010]: tempo, from given beats, a matched score or the"
+        " local pulse of the sound [@grosche2011], loudness and, where there are notes as they were"
+        " played, dynamics, articulation and pedal",
+        _later("expression", "expression_layers"),
+        ordered=False,
+        order=_later("expression", "expression_order"),
+        about=About(
+            "1", "this program, on librosa (ISC; [notes.md](notes.md))", "Apache-2.0", "0.3"
+        ),
+        optional=True,
+        files=_later("expression", "expression_files"),
+        remarks=_later("expression", "expression_remarks"),
+        curves=True,
+        references={
+            "chapin2010": Reference(
+                "Chapin, Heather and Jantzen, Kelly and Kelso, J. A. Scott and others",
+                "Dynamic emotional and neural responses to music depend on performance expression"
+                " and listener experience",
+                "PLoS ONE",
+                "2010",
+                "10.1371/journal.pone.0013812",
+                "5",
+                "e13812",
+            ),
+            "grosche2011": Reference(
+                "Grosche, Peter and Müller, Meinard",
+                "Extracting predominant local pulse information from music recordings",
+                "IEEE Transactions on Audio, Speech, and Language Processing",
+                "2011",
+                "10.1109/TASL.2010.2096216",
+                "19",
+                "1688–1701",
             ),
         },
     ),

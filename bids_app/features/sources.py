@@ -86,7 +86,8 @@ def space_grams(
         patches, times = [array for array, _ in prepared], [centers for _, centers in prepared]
         grams = space.network.grams(model, patches, layers=layers, device=device, progress=progress)
         return grams, times
-    names = space.layer_order([label for label, _ in stimuli]).names
+    order = space.layer_order({label: Path(path) for label, path in stimuli})
+    names = order.names
     if (listener := space.streamed()) is not None:
         from bids_app.features.streamed import listen, streamed_grams
 
@@ -102,8 +103,9 @@ def space_grams(
             progress(f"{space.name}: {label}")
         sound = space.sound(label, path)
         times.append(sound.times)
-        series.append(list(space.values(sound)))
-    return _explicit_grams([ordered_layers(s, names, space.name) for s in series]), times
+        own = [one for one in space.values(sound) if one.name not in order.left_out]
+        series.append(ordered_layers(own, names, space.name))
+    return _explicit_grams(series, [label for label, _ in stimuli]), times
 
 
 def ordered_layers(
@@ -127,12 +129,15 @@ def ordered_layers(
     return [by_name[name] for name in names]
 
 
-def _explicit_grams(series: Sequence[Sequence[FeatureSeries]]) -> Iterator[LayerGram]:
+def _explicit_grams(
+    series: Sequence[Sequence[FeatureSeries]], labels: Sequence[str]
+) -> Iterator[LayerGram]:
     from bids_app.features.gram import LayerGram, values_gram
 
     for number, layers in enumerate(zip(*series, strict=True), start=1):
         gram, n_constant = values_gram([layer.values for layer in layers])
-        yield LayerGram(number, layers[0].name, gram, layers[0].values.shape[1], n_constant)
+        told = {k: one.told for k, one in zip(labels, layers, strict=True) if one.told}
+        yield LayerGram(number, layers[0].name, gram, layers[0].values.shape[1], n_constant, told)
 
 
 def change_grams(

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -26,8 +26,10 @@ COLUMNS = ("onset", "duration", "pitch", "velocity")
 
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 _BROKEN = (*_UNREADABLE, zipfile.BadZipFile, zlib.error, ExpatError, RuntimeError)
+_SCORES = (".musicxml", ".mxl")
 _LOUDNESS = 64.0
 _DRUMS = 9
+_SUSTAIN = 64
 _REMEDY = "export the file again, or give a table with onset, duration, pitch and velocity"
 
 
@@ -46,6 +48,8 @@ class Notes:
     path : Path
     remarks : tuple of str
         What of the file was left out.
+    pedal : (n_changes, 2) float64
+        Seconds, and the value of the sustaining pedal from there on, 0 to 1; of MIDI only.
     """
 
     onset: npt.NDArray[np.float64]
@@ -54,6 +58,12 @@ class Notes:
     velocity: npt.NDArray[np.float64]
     path: Path
     remarks: tuple[str, ...] = ()
+    pedal: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+
+    @property
+    def performed(self) -> bool:
+        """Whether notes have the times at which they were played, not those of a score."""
+        return self.path.suffix not in _SCORES
 
     @property
     def end(self) -> float:
@@ -137,9 +147,12 @@ def read_notes(path: Path) -> Notes:
     if path.name.endswith(NOTE_SUFFIXES[0]):
         return _checked(_table(path), path, ())
     need_content(path, "Notes cannot be read.")
+    pedal = np.empty((0, 2))
     try:
         if path.suffix in (".mid", ".midi"):
-            rows, remarks = _midi(load_midi(path))
+            file = load_midi(path)
+            rows, remarks = _midi(file)
+            pedal = _pedal(file)
         else:
             score = score_notes(load_score(path.read_bytes()))
             rows, remarks = score.seconds(), score.remarks
@@ -151,7 +164,7 @@ def read_notes(path: Path) -> Notes:
             wanted="a MIDI file or a MusicXML score in parts",
             remedy=_REMEDY,
         ) from error
-    return _checked(rows, path, tuple(remarks))
+    return replace(_checked(rows, path, tuple(remarks)), pedal=pedal)
 
 
 def _table(path: Path) -> npt.NDArray[np.float64]:
@@ -193,6 +206,17 @@ def _midi(file: Any) -> tuple[npt.NDArray[np.float64], list[str]]:
         rows[place][1] = now - rows[place][0]
     remarks = [f"{n_drums} notes of drums (channel 10) are left out"] if n_drums else []
     return np.array(rows, dtype=np.float64).reshape(-1, 4), remarks
+
+
+def _pedal(file: Any) -> npt.NDArray[np.float64]:
+    """Times and values of the sustaining pedal, that of the channel where it is lowest."""
+    now, down, changes = 0.0, {}, []
+    for message in file:
+        now += message.time
+        if message.type == "control_change" and message.control == _SUSTAIN:
+            down[message.channel] = message.value / 127
+            changes.append([now, max(down.values())])
+    return np.array(changes, dtype=np.float64).reshape(-1, 2)
 
 
 def _checked(rows: npt.NDArray[np.float64], path: Path, remarks: tuple[str, ...]) -> Notes:

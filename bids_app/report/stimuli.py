@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import check_shape
+from bids_app.features.curves import draw_curve, wave_outline
+from bids_app.features.pooling import FeatureSeries
 from bids_app.files import atomic_path
 from bids_app.report.charts import BLUE, new_figure, tidy
 from bids_app.report.page import as_svg, picture
@@ -32,6 +34,7 @@ def stimulus_figure(
     log_mel: FloatArray,
     patch_times: FloatArray,
     layers: Sequence[tuple[str, FloatArray]],
+    curves: Sequence[FeatureSeries] = (),
 ) -> Path:
     """Draw a stimulus and save it as PNG of `PRINT_DPI`, and as SVG beside it.
 
@@ -51,6 +54,8 @@ def stimulus_figure(
         Centers of the patches, seconds.
     layers : sequence of (name, (n_patches, n_units) array)
         Activations of the layers to draw; of more than 64 units, 64 evenly spaced ones are shown.
+    curves : sequence of FeatureSeries
+        Layers whose units are drawn as lines over the waveform, at `patch_times`.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def stimulus_figure(
     for name, values in layers:
         check_shape(f"layer {name} of {label}", values, len(patch_times), "n_units")
     duration = len(audio) / sample_rate
-    heights = [0.8, 1.2, *[0.9] * len(layers)]
+    heights = [0.8, 1.2, *[0.9] * (len(layers) + len(curves))]
     figure = new_figure(9.5, 1.0 + 1.25 * len(heights))
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
     _draw_wave(axes[0], audio, duration)
@@ -81,7 +86,7 @@ def stimulus_figure(
     axes[1].set_ylabel("mel band", fontsize=10)
     step = float(np.median(np.diff(patch_times))) if len(patch_times) > 1 else 0.96
     span = (float(patch_times[0]) - step / 2, float(patch_times[-1]) + step / 2)
-    for ax, (name, values) in zip(axes[2:], layers, strict=True):
+    for ax, (name, values) in zip(axes[2 : 2 + len(layers)], layers, strict=True):
         shown = values[:, np.linspace(0, values.shape[1] - 1, _N_UNITS).astype(int)]
         z = (shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-12)
         ax.imshow(
@@ -95,6 +100,8 @@ def stimulus_figure(
         )
         ax.set_yticks([])
         ax.set_title(name, fontsize=10, loc="left", pad=2)
+    for ax, series in zip(axes[2 + len(layers) :], curves, strict=True):
+        draw_curve(ax, series, patch_times, audio, duration)
     axes[-1].set_xlim(0, duration)
     axes[-1].set_xlabel("seconds", fontsize=11)
     drawn = picture(figure, alt=label, caption=label)
@@ -110,10 +117,8 @@ def vector_file(picture: Path) -> Path:
 
 
 def _draw_wave(ax: Axes, audio: FloatArray, duration: float) -> None:
-    pieces = np.array_split(audio, min(_N_COLUMNS, len(audio)))
-    low = [float(piece.min()) for piece in pieces]
-    high = [float(piece.max()) for piece in pieces]
-    ax.fill_between(np.linspace(0, duration, len(pieces)), low, high, color=BLUE, linewidth=0)
+    seconds, low, high = wave_outline(audio, duration)
+    ax.fill_between(seconds, low, high, color=BLUE, linewidth=0)
     ax.set_ylabel("sound", fontsize=10)
     ax.set_yticks([])
     tidy(ax)

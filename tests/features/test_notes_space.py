@@ -143,9 +143,9 @@ def test_places_reach_joint_models(tmp_path):
     spaces = config.joint.models["both"]
     assert [layer for _, layer in spaces] == ["", "stm"]
     with pytest.raises(MissingInputError, match="my notes"):
-        find_space(spaces[1][0]).file_of("a", tmp_path / "a.wav")
+        find_space(spaces[1][0]).files_of("a", tmp_path / "a.wav")
     with pytest.raises(UsageError):
-        find_space("notes:elsewhere").file_of("a", tmp_path / "a.wav")
+        find_space("notes:elsewhere").files_of("a", tmp_path / "a.wav")
 
 
 def test_what_is_odd_about_notes_is_said(tmp_path, piece):

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from bids_app.features.audio import load_audio
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.logmel import log_mel
+from bids_app.features.pooling import FeatureSeries
+from bids_app.features.registry import find_space
 from bids_app.files import atomic_path, sha256_of_file, write_text
 from bids_app.outputs import safe_label
 from bids_app.report import stimulus_figure, stimulus_figure_path
@@ -34,13 +36,14 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
             continue
         audio = load_audio(path, SAMPLE_RATE)
         rows = slice(starts[index], starts[index + 1])
+        curves = _curves(grams, label, path)
         layers = [
             (
                 f"layer {layer} ({grams.layer_names[layer - 1]}), principal components",
                 _components(grams.gram(layer)[rows, rows]),
             )
             for layer in LAYERS_SHOWN
-            if layer <= len(grams.layer_names)
+            if layer <= len(grams.layer_names) and not curves
         ]
         stimulus_figure(
             target,
@@ -50,6 +53,7 @@ def draw_stimuli(grams: FeatureGrams, stimuli: Sequence[tuple[str, Path]]) -> No
             log_mel=log_mel(audio),
             patch_times=grams.patch_times[index],
             layers=layers,
+            curves=curves,
         )
         for path in _files_of(target):
             write_text(_checksum_of(path), sha256_of_file(path))
@@ -92,6 +96,15 @@ def _is_whole(picture: Path) -> bool:
 
 def _own_checksum(picture: Path) -> bytes:
     return sha256_of_file(picture).encode()
+
+
+def _curves(grams: FeatureGrams, label: str, path: Path) -> list[FeatureSeries]:
+    """Layers of a stimulus that pictures show as lines; none where units have no such meaning."""
+    space = find_space(grams.features)
+    if not space.curves or space.base is not None:
+        return []
+    found = {one.name: one for one in space.values(space.sound(label, path))}
+    return [found[name] for name in grams.layer_names]
 
 
 def _components(gram: NDArray[np.floating]) -> NDArray[np.float64]:

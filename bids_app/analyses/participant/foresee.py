@@ -60,7 +60,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     rows = [find_space(features) for features in dict.fromkeys(asked)]
     for row in rows:
         for stimulus in plan.stimuli:
-            row.file_of(stimulus.label, stimulus.path)
+            row.files_of(stimulus.label, stimulus.path)
     shortest = max(PATCH_SECONDS if row.step is None else row.step for row in rows)
     short = {
         s.label: f"{s.label} lasts {s.duration:.2f} s, too short for features of {shortest:.2f} s: "
@@ -104,11 +104,21 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         ]
         for one in plan.stimuli
     }
+    music = {one.label: one.path for one in plan.stimuli}
+    lacking = [
+        f"{row.name}: no layer {layer}: {reason}"
+        for row in rows
+        if row.remarks is not None
+        for layer, reason in row.layer_order(music).left_out.items()
+    ]
     runs = tuple(
-        replace(run, warnings=_with(run.warnings, [t for x in _heard([run]) for t in told[x]]))
+        replace(
+            run,
+            warnings=_with(run.warnings, [*(t for x in _heard([run]) for t in told[x]), *lacking]),
+        )
         for run in plan.runs
     )
-    every = [text for texts in told.values() for text in texts]
+    every = [*(text for texts in told.values() for text in texts), *lacking]
     if any((config.stimuli.notes_dir, config.stimuli.notes_corpus)) and not any(
         row.optional for row in rows
     ):

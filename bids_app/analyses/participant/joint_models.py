@@ -57,7 +57,7 @@ class Source:
     weights: str = ""
 
     @classmethod
-    def of(cls, features: str, layer: str, config: Config, stimuli: Sequence[str]) -> Source:
+    def of(cls, features: str, layer: str, config: Config, stimuli: Mapping[str, Path]) -> Source:
         """A space as in ``--joint``, and the layer that stands for it.
 
         Raises
@@ -66,13 +66,14 @@ class Source:
             There is no such space or layer, or nothing says which of several layers is meant.
         """
         row = find_space(features)
-        names = row.layer_order(stimuli).names
+        order = row.layer_order(stimuli)
+        names = order.names
         chosen = layer or (names[0] if len(names) == 1 else WHOLE)
         if chosen not in names:
             raise UsageError(
                 "A space of a joint model needs one of its layers.",
                 where="--joint",
-                found=f"{features}@{layer}" if layer else features,
+                found=(f"{features}@{layer}" if layer else features) + order.why_not(layer),
                 wanted=f"{features}@LAYER, with one of {', '.join(names)}",
             )
         weights = find_weights(row.weights or config.model.weights) if row.network else ""
@@ -155,12 +156,15 @@ class JointModel:
         runs = [run for run in plan.runs if run.participant == participant]
         labels = {p.stimulus for run in runs for p in run.presentations}
         heard = [stimulus for stimulus in plan.stimuli if stimulus.label in labels]
-        files: set[Path | None] = {
-            source.row.file_of(one.label, one.path) for source in self.sources for one in heard
+        files = {
+            path
+            for source in self.sources
+            for one in heard
+            for path in source.row.files_of(one.label, one.path)
         }
         if self.own is not None:
             files |= set(self.own.files(heard))
-        there = sorted(path for path in files if path is not None)
+        there = sorted(files)
         return Record(
             participant=participant,
             model=self.label,
@@ -175,7 +179,7 @@ class JointModel:
 
 
 def joint_models(
-    config: Config, stimuli: Sequence[str], models: Mapping[str, EncodingModel]
+    config: Config, stimuli: Mapping[str, Path], models: Mapping[str, EncodingModel]
 ) -> list[JointModel]:
     """What ``--joint`` and ``--beyond`` ask for.
 
@@ -259,7 +263,7 @@ def plan_joint_work(
     ------
     UsageError, InvalidInputError
     """
-    found = joint_models(config, [s.label for s in plan.stimuli], models)
+    found = joint_models(config, {s.label: s.path for s in plan.stimuli}, models)
     work = JointWork(found)
     for model in found:
         claim_settings(tree, model.label, model.settings, desc=model.desc)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -74,6 +74,8 @@ class LayerFits:
         What weakens the result.
     predicted : list of dict
         Predicted and measured time courses at the best vertices.
+    told : mapping
+        By layer and stimulus, how features came about, where that is to be told.
     """
 
     r: NDArray[np.float32]
@@ -93,6 +95,7 @@ class LayerFits:
     n_refits: int = 0
     warnings: list[str] = field(default_factory=list)
     predicted: list[dict[str, Any]] = field(default_factory=list)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,8 @@ def fit_layers(
     fits = _stack(results, usable, grams, table, ratio, None if refits is None else refits.p_max)
     n_refits = statistics.n_nulls if refits is not None else 0
     predicted = _predicted(side, results, names, responses, usable)
-    return replace(fits, n_refits=n_refits, warnings=warnings, predicted=predicted)
+    told = {name: grams.told[name] for name in names if name in grams.told}
+    return replace(fits, n_refits=n_refits, warnings=warnings, predicted=predicted, told=told)
 
 
 def _predicted(

@@ -22,7 +22,6 @@ from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.features.registry import Space, find_space
 from bids_app.features.sources import Progress
 from bids_app.features.vggish import resolve_device
-from bids_app.files import sha256_of_file
 from bids_app.resources import find_weights
 
 
@@ -274,11 +273,11 @@ def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
 def _check_files(model: SavedModel, row: Space, music: Mapping[str, Path]) -> None:
     """Files of features beside the audio are those that the model was fitted to."""
     for label, checksum in model.identity["FeatureFiles"].items():
-        path = row.file_of(label, music[label])
-        found = None if path is None else sha256_of_file(path)
+        found = row.checksum_of_files(label, music[label])
         if found != checksum:
+            names = ", ".join(map(str, row.files_of(label, music[label]))) or "no file"
             raise _other_features(
-                model, f"{path} of SHA-256 {str(found)[:16]}", f"SHA-256 {checksum[:16]}"
+                model, f"{names} of SHA-256 {found[:16]}", f"SHA-256 {checksum[:16]}"
             )
 
 

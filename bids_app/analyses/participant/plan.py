@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from bids_app.surface.mesh import load_mesh
 LOGGER = logging.getLogger("bids_app.analyses")
 
 
-def fitted_layers(config: Config, stimuli: Sequence[str]) -> dict[str, FittedLayers]:
+def fitted_layers(config: Config, stimuli: Mapping[str, Path]) -> dict[str, FittedLayers]:
     """Layers that will be fitted, with their depth, by model label.
 
     Raises
@@ -149,8 +149,7 @@ class EncodingModel:
 
     def files(self, stimuli: Sequence[Stimulus]) -> list[Path]:
         """Files beside the audio that the features of these stimuli rest on."""
-        found = {self._row.file_of(one.label, one.path) for one in stimuli}
-        return sorted(path for path in found if path is not None)
+        return sorted({path for one in stimuli for path in self._row.files_of(one.label, one.path)})
 
     @property
     def description(self) -> dict[str, Any]:
@@ -162,6 +161,8 @@ class EncodingModel:
             "LayerDepth": list(self.layers.depth),
             "LayerDepthDefinition": self.layers.definition,
         }
+        if self.layers.left_out:
+            told["LayersLeftOut"] = dict(self.layers.left_out)
         if record := self._row.stream_record():
             return {**told, **record}
         if network is None:

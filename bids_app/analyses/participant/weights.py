@@ -25,7 +25,7 @@ from bids_app.features.cache import FeatureGrams
 from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
-from bids_app.files import atomic_path, sha256_of_file, write_json
+from bids_app.files import atomic_path, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.cortex import read_cortex_mask
 
@@ -235,14 +235,14 @@ def _basis(
 ) -> dict[str, Any]:
     """The music that the model rests on, by content, and where it was."""
     space, heard = find_space(features), list(dict.fromkeys(labels))
-    files = {label: space.file_of(label, stimuli[label]) for label in heard}
+    files = {label: space.checksum_of_files(label, stimuli[label]) for label in heard}
     checksums = dict(zip(grams.labels, grams.checksums, strict=True))
     return {
         "FeatureSpace": features,
         "Hop": grams.hop,
         "Music": {label: checksums[label] for label in heard},
         "MusicFiles": {label: str(stimuli[label]) for label in heard},
-        "FeatureFiles": {k: sha256_of_file(path) for k, path in files.items() if path is not None},
+        "FeatureFiles": {k: found for k, found in files.items() if found},
     }
 
 

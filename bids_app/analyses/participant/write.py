@@ -59,7 +59,7 @@ def write_participant(
     if preference is not None:
         writer.write(ENCODING, preference, [PREFERENCE])
     return writer.finish(
-        **writer.basis,
+        **(writer.basis | {"Features": common["Features"]}),
         FeaturesFolder=fits.features_folder,
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
@@ -207,7 +207,7 @@ def common_fields(
             for b in blocks
         ],
         "StimulusSHA256": record.stimuli,
-        "Features": record.features,
+        "Features": {**record.features, **({"LayerDetails": fits.told} if fits.told else {})},
         "DegenerateVertices": fits.n_degenerate,
         "Warnings": fits.warnings,
         "LayerPreferenceMissing": preference_missing(

@@ -16,7 +16,6 @@ from bids_app.errors import UsageError
 from bids_app.features.audio import file_sha256
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.registry import find_space
-from bids_app.files import sha256_of_file
 
 CONFIG = Config(bids_dir=Path("bids"), output_dir=Path("out"), level="participant")
 
@@ -40,12 +39,11 @@ def model_of(spelling: str, audio: Path, cache: Path) -> SavedModel:
     """What the participant level keeps of a model of notes, without its weights."""
     row = find_space(spelling)
     grams = load_or_compute_grams([(audio.stem, audio)], cache_dir=cache, features=spelling)
-    notes = row.file_of(audio.stem, audio)
     identity = {
         "Settings": CONFIG.participant_settings(row.weights_identity, row.identity),
         "Music": {audio.stem: file_sha256(audio)},
         "MusicFiles": {audio.stem: str(audio)},
-        "FeatureFiles": {audio.stem: sha256_of_file(notes)},
+        "FeatureFiles": {audio.stem: row.checksum_of_files(audio.stem, audio)},
         "FeatureSpace": spelling,
         "RepetitionTime": 2.0,
     }
