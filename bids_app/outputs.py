@@ -12,6 +12,7 @@ from typing import Any
 from bids_app import __version__
 from bids_app.errors import CannotWriteError
 from bids_app.files import read_json, shared_lock, write_json, write_text
+from bids_app.meshes import MESHES, N_VERTICES, SPACES
 
 BIDS_VERSION = "1.11.1"
 ENTITY_ORDER = (
@@ -36,26 +37,6 @@ ENTITY_ORDER = (
 )
 HEMISPHERES = ("L", "R")
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
-N_VERTICES = {
-    "fsaverage3": 642,
-    "fsaverage4": 2562,
-    "fsaverage5": 10242,
-    "fsaverage6": 40962,
-    "fsaverage": 163842,
-    "fsLR": 32492,
-}
-"""Vertices per hemisphere; a mesh of fsaverage is a prefix of the next, as in FreeSurfer."""
-TEMPLATE = "fsaverage"
-DENSITIES = {
-    "fsaverage3": "642",
-    "fsaverage4": "3k",
-    "fsaverage5": "10k",
-    "fsaverage6": "41k",
-    "fsaverage": "164k",
-}
-"""The ``den-`` entity of fsaverage's meshes."""
-SPACES = ("fsaverage5", "fsaverage6", "fsaverage")
-"""Meshes of BOLD and maps, the default first."""
 CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
 # Threads add in another order, which shows in the last digits of a float64.
@@ -254,7 +235,8 @@ def mesh_entities(space: str) -> dict[str, str]:
     >>> mesh_entities("fsaverage5")
     {'space': 'fsaverage', 'den': '10k'}
     """
-    return {"space": TEMPLATE, "den": DENSITIES[space]} if space in DENSITIES else {"space": space}
+    row = MESHES.get(space)
+    return {"space": row.template, "den": row.density} if row else {"space": space}
 
 
 def _in_order(path: Path) -> tuple[str, list[str | int]]:
@@ -418,9 +400,13 @@ class OutputTree:
 
     def group_map(self, hemi: str, space: str, **entities: str) -> Path:
         """A group surface map below the template's folder."""
-        named = {"tpl": TEMPLATE, "hemi": hemi, "den": DENSITIES[space], **entities}
-        name = f"{join_entities(named)}_statmap.func.gii"
-        return self.root / f"tpl-{TEMPLATE}" / "func" / name
+        row = MESHES[space]
+        named = {"tpl": row.template, "hemi": hemi, "den": row.density, **entities}
+        return self.group_folder(space) / f"{join_entities(named)}_statmap.func.gii"
+
+    def group_folder(self, space: str) -> Path:
+        """``tpl-fsaverage/func``: where group maps on a mesh are."""
+        return self.root / f"tpl-{MESHES[space].template}" / "func"
 
     def group_table(self, suffix: str, **entities: str) -> Path:
         """``group_model-vggish_desc-alignment_statmap.tsv``; the suffix may be ``.tsv`` alone."""
@@ -525,9 +511,10 @@ def sidecar_of(path: Path) -> Path:
 
 def mesh_fields(hemi: str, space: str) -> dict[str, str]:
     """What the sidecar of a surface file says of its mesh."""
-    sphere = f"tpl-{TEMPLATE}_hemi-{hemi}_den-{DENSITIES[space]}_sphere.surf.gii"
+    row = MESHES[space]
+    sphere = f"tpl-{row.template}_hemi-{hemi}_den-{row.density}_sphere.surf.gii"
     return {
-        "SpatialReference": f"bids:templateflow:tpl-{TEMPLATE}/{sphere}",
+        "SpatialReference": f"bids:templateflow:tpl-{row.template}/{sphere}",
         "Density": f"{N_VERTICES[space]} vertices per hemisphere",
     }
 
@@ -549,6 +536,7 @@ def write_dataset_files(
     sources: list[dict[str, str]],
     suffixes: Sequence[str],
     authors: Sequence[str] = (),
+    space: str = SPACES[0],
 ) -> None:
     """Write ``dataset_description.json``, ``.bidsignore`` and ``README`` where they are missing.
 
@@ -560,6 +548,8 @@ def write_dataset_files(
         Ends of the names of files that BIDS does not know.
     authors : sequence of str
         Authors of the source dataset.
+    space : str
+        Mesh of the maps.
 
     Raises
     ------
@@ -580,7 +570,8 @@ def write_dataset_files(
                 )
         write_json(description, dataset_description(sources, authors))
         write_text(tree.root / ".bidsignore", bidsignore(suffixes))
-        write_text(tree.root / "README", README)
+        folder = f"tpl-{MESHES[space].template}/"
+        write_text(tree.root / "README", README.format(group=f"{folder:17}"))
 
 
 def running_container() -> dict[str, str]:
@@ -624,7 +615,7 @@ README = """\
 Surface encoding maps made by musenc-bidsapp from fMRIPrep derivatives and the music heard.
 
 sub-*/func        maps per participant (GIFTI, one data array per layer) with JSON sidecars
-tpl-fsaverage/    group maps
+{group} group maps
 figures/          figures of the group's page (SVG, and PNG of 300 dpi); those of a participant's
                   page are in sub-*/figures
 group_*           group tables

@@ -13,7 +13,8 @@ from typing import Literal
 
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.files import named_files, sha256_of_file
-from bids_app.outputs import DENSITIES, HEMISPHERES, files_label, safe_label
+from bids_app.meshes import DENSITIES, FSAVERAGE, FSLR, MESHES
+from bids_app.outputs import HEMISPHERES, files_label, safe_label
 
 VGGISH_FILE = "vggish-10086976.pth"
 MUSICNN_NAMES = ("MTT_vgg", "MSD_vgg", "MTT_musicnn", "MSD_musicnn")
@@ -39,16 +40,27 @@ GRADIENT_NAMES = (
 GRADIENT_FILES = "[NAME=]LEFT.func.gii,RIGHT.func.gii"
 BUNDLED_CORTEX, SIGNAL_CORTEX = "nilearn", "signal"
 """Cortex masks that need no file: all but the medial wall of nilearn's surfaces, every vertex."""
+TEMPLATE_CORTEX = "template"
+"""What the default is on a mesh whose surfaces come with labels of the medial wall."""
 CortexChoice = str | tuple[Path, ...]
 
-# Names of `musenc prefetch` for the meshes that nilearn does not bring along.
-FINE_MESHES = {"meshes": "fsaverage6", "meshes-164k": "fsaverage"}
+# Names of `musenc prefetch` for the meshes that TemplateFlow has.
+FINE_MESHES = {row.prefetch: row.name for row in MESHES.values() if row.source == "templateflow"}
 MESH_FILES = (
     ("sphere", ".surf.gii"),
     ("white", ".surf.gii"),
     ("pial", ".surf.gii"),
     ("sulc", ".shape.gii"),
 )
+_ATLAS_FILES = {
+    "sphere": "tpl-{template}_den-{den}_hemi-{hemi}_sphere.surf.gii",
+    "registered": "tpl-{template}_space-fsaverage_den-{den}_hemi-{hemi}_sphere.surf.gii",
+    "midthickness": "tpl-{template}_den-{den}_hemi-{hemi}_midthickness.surf.gii",
+    "inflated": "tpl-{template}_den-{den}_hemi-{hemi}_inflated.surf.gii",
+    "sulc": "tpl-{template}_den-{den}_hemi-{hemi}_desc-sulc_midthickness.shape.gii",
+    "cortex": "tpl-{template}_den-{den}_hemi-{hemi}_desc-nomedialwall_dparc.label.gii",
+}
+"""Of a template in neuromaps' folder."""
 
 
 def resources_dir() -> Path:
@@ -261,12 +273,27 @@ def fslr_spheres() -> list[Path]:
 
 
 def _sphere_paths() -> list[Path]:
-    folder = neuromaps_dir() / "atlases" / "fsLR"
-    return [folder / f"tpl-fsLR_space-fsaverage_den-32k_hemi-{h}_sphere.surf.gii" for h in "LR"]
+    return [atlas_file(FSLR, "registered", hemi) for hemi in HEMISPHERES]
+
+
+def atlas_file(space: str, name: str, hemi: str) -> Path:
+    """A surface or label file of a mesh in neuromaps' folder, whether it is there or not.
+
+    Parameters
+    ----------
+    space : str
+    name : {"sphere", "registered", "midthickness", "inflated", "sulc", "cortex"}
+    hemi : "L" or "R"
+    """
+    row = MESHES[space]
+    named = _ATLAS_FILES[name].format(template=row.template, den=row.density, hemi=hemi)
+    return neuromaps_dir() / "atlases" / row.template / named
 
 
 def choose_cortex_mask(option: str, space: str) -> CortexChoice:
-    """What ``--cortex-mask`` means: the name of a mask that needs no file, or files.
+    """What ``--cortex-mask`` means: the name of a mask, or files.
+
+    The default is the template's own labels where its surfaces come with such.
 
     Parameters
     ----------
@@ -274,9 +301,25 @@ def choose_cortex_mask(option: str, space: str) -> CortexChoice:
         ``nilearn``, ``signal``, or as for `cortex_mask_paths`.
     space : str
         Mesh of the analysis.
+
+    Raises
+    ------
+    UsageError
+        If the mesh has no such labels.
     """
+    row = MESHES.get(space)
+    if row and row.own_cortex and option in (BUNDLED_CORTEX, TEMPLATE_CORTEX):
+        return TEMPLATE_CORTEX
     if option in (BUNDLED_CORTEX, SIGNAL_CORTEX):
         return option
+    if option == "templateflow" and row and row.template != FSAVERAGE:
+        raise UsageError(
+            "There are no Desikan parcels on this mesh.",
+            where="--cortex-mask",
+            found=f"{option}, with --space {space}",
+            wanted="neuromaps, signal, or LEFT,RIGHT files",
+            remedy="leave the option out: the template's own labels are the default",
+        )
     return cortex_mask_paths(option, space)
 
 
@@ -292,10 +335,9 @@ def cortex_mask_paths(option: str, space: str) -> tuple[Path, ...]:
         Mesh of the analysis.
     """
     den = DENSITIES[space]
-    if option == "neuromaps":
-        folder = neuromaps_dir() / "atlases" / "fsaverage"
-        stem = f"tpl-fsaverage_den-{den}_hemi-{{}}_desc-nomedialwall_dparc.label.gii"
-    elif option == "templateflow":
+    if option in ("neuromaps", TEMPLATE_CORTEX):
+        return tuple(atlas_file(space, "cortex", hemi) for hemi in HEMISPHERES)
+    if option == "templateflow":
         folder = templateflow_dir() / "tpl-fsaverage"
         stem = f"tpl-fsaverage_hemi-{{}}_den-{den}_atlas-Desikan2006_seg-aparc_dseg.label.gii"
     else:
@@ -417,6 +459,17 @@ def catalog() -> list[Resource]:
             required=False,
         ),
         *(_surfaces(name, space) for name, space in FINE_MESHES.items()),
+        *(
+            Resource(
+                row.prefetch,
+                f"{row.name} surfaces and cortex labels",
+                tuple(atlas_file(row.name, n, hemi) for n in _ATLAS_FILES for hemi in HEMISPHERES),
+                neuromaps,
+                required=False,
+            )
+            for row in MESHES.values()
+            if row.source == "neuromaps"
+        ),
     ]
 
 

@@ -82,7 +82,7 @@ def run_participant_level(
         }
     study = plan if plan is not None or contrasts is None else contrasts.study
     if study is not None:
-        write_descriptions(tree, study, ignored_suffixes())
+        write_descriptions(tree, study, ignored_suffixes(), config.cleaning.space)
         make_cache(config.cache_dir)
     studies = [plan] if plan is not None else []
     studies += [one.study for one in (contrasts, rest) if one is not None]

@@ -26,14 +26,8 @@ from bids_app.errors import CannotWriteError, MissingInputError, MusencError, Pr
 from bids_app.files import sha256_of_file
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
-from bids_app.outputs import (
-    N_VERTICES,
-    PARCELS_DESC,
-    OutputTree,
-    labeled,
-    safe_label,
-    weights_label,
-)
+from bids_app.meshes import N_VERTICES, SPACES
+from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, safe_label, weights_label
 from bids_app.resources import choose_gradient, gradient_files
 from bids_app.surface.atlas import (
     atlas_files,
@@ -238,7 +232,8 @@ def check_writable(tree: OutputTree) -> None:
     ------
     CannotWriteError
     """
-    for folder in (tree.root, tree.root / "logs", tree.root / "tpl-fsaverage" / "func"):
+    maps = {tree.group_folder(space) for space in SPACES}
+    for folder in (tree.root, tree.root / "logs", *sorted(maps)):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise CannotWriteError(

@@ -12,7 +12,7 @@ from bids_app.held import private_folder
 from bids_app.log import tell
 
 LOGGER = logging.getLogger("bids_app")
-STEM = "tpl-fsaverage_hemi-{hemi}_den-{den}_desc-own{what}_gradient.func.gii"
+STEM = "tpl-{template}_hemi-{hemi}_den-{den}_desc-own{what}_gradient.func.gii"
 
 
 def add_gradient(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +42,8 @@ def _run_gradient(options: argparse.Namespace) -> int:
     from bids_app.cli.run import make_plan
     from bids_app.files import write_json
     from bids_app.group import spin_alignment
-    from bids_app.outputs import DENSITIES, HEMISPHERES, sidecar_of
+    from bids_app.meshes import MESHES
+    from bids_app.outputs import HEMISPHERES, sidecar_of
     from bids_app.surface.gifti import write_gifti
     from bids_app.surface.mesh import load_mesh
 
@@ -52,7 +53,8 @@ def _run_gradient(options: argparse.Namespace) -> int:
     chosen, rest = own.parse_known_args(options.options)
     task = ["--task-id", chosen.rest_task.removeprefix("task-")]
     config = parse_config([options.bids_dir, str(chosen.output_dir), "participant", *rest, *task])
-    space, seed = config.cleaning.space, config.statistics.random_seed
+    row = MESHES[config.cleaning.space]
+    space, seed = row.name, config.statistics.random_seed
     option = config.statistics.gradients[0]
     template = load_gradient(option, space)
     plan = make_plan(config, music=False)
@@ -76,7 +78,8 @@ def _run_gradient(options: argparse.Namespace) -> int:
     for what, values in (("", found.values[np.newaxis]), ("components", found.components)):
         names = [f"component {k}" for k in range(1, len(values) + 1)] if what else ["gradient"]
         for hemi, half in zip(HEMISPHERES, np.split(values, 2, axis=1), strict=True):
-            path = chosen.output_dir / STEM.format(hemi=hemi, den=DENSITIES[space], what=what)
+            name = STEM.format(template=row.template, hemi=hemi, den=row.density, what=what)
+            path = chosen.output_dir / name
             write_gifti(path, half, hemi=hemi, names=names)
             write_json(sidecar_of(path), record)
             files += [] if what else [str(path)]

@@ -18,7 +18,7 @@ from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import atomic_path, sha256_of_file, write_text
 from bids_app.held import private_folder
 from bids_app.log import set_up_logging, tell
-from bids_app.outputs import DENSITIES
+from bids_app.meshes import DENSITIES, MESHES
 from bids_app.resources import (
     CHECKSUMS_FILE,
     FINE_MESHES,
@@ -215,6 +215,11 @@ def _download(resource: Resource) -> None:
         ),
         "networks": _download_networks,
         **{name: partial(_download_mesh, space) for name, space in FINE_MESHES.items()},
+        **{
+            row.prefetch: partial(_download_atlas, row.template, row.density)
+            for row in MESHES.values()
+            if row.source == "neuromaps"
+        },
     }
     try:
         downloads[resource.name]()

@@ -26,7 +26,8 @@ from bids_app.config.options import (
     switch,
 )
 from bids_app.errors import UsageError
-from bids_app.outputs import EMOTION_LABEL, SPACES, model_label, safe_label
+from bids_app.meshes import SPACES
+from bids_app.outputs import EMOTION_LABEL, model_label, safe_label
 from bids_app.resources import BUNDLED_CORTEX, CortexChoice, choose_cortex_mask
 
 DEFAULT_FEATURES = "vggish"
@@ -331,14 +332,16 @@ class Cleaning:
     space: str = option(
         "--space",
         "mesh of BOLD and maps, as in fMRIPrep's --output-spaces (default: %(default)s; the finer "
-        "ones need their surfaces in TemplateFlow's folder)",
+        "ones need their surfaces in TemplateFlow's folder; fsLR, 32k, takes GIFTI or 91k CIFTI as "
+        "they are, and needs `musenc prefetch meshes-fslr`)",
         SPACES[0],
         choices=SPACES,
     )
     cortex_mask: CortexChoice = option(
         "--cortex-mask nilearn|signal|neuromaps|templateflow|LEFT,RIGHT",
         "which vertices are cortex; the others are left out before anything is smoothed and get "
-        "no result: all but the medial wall of nilearn's surfaces (nilearn, nothing to fetch), "
+        "no result: all but the medial wall of nilearn's surfaces (nilearn, nothing to fetch; on "
+        "fsLR that of the template's own labels), "
         "every vertex with a signal (signal), the fetched label of all but the medial wall "
         "(neuromaps), the fetched Desikan parcels (templateflow), or label or shape GIFTI or "
         "tables of 0 and 1",

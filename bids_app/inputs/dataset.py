@@ -42,6 +42,7 @@ from bids_app.inputs.stimuli import (
 )
 from bids_app.inputs.stimulus_names import files_heard, stimulus_labels
 from bids_app.inputs.strategies import resolve_strategy
+from bids_app.meshes import FSLR
 
 
 def plan_study(
@@ -338,7 +339,7 @@ def _record(
     files = [run.left, run.right] if run.kind == "gifti" else [run.left]
     files += [run.confounds] if run.confounds else []
     sources = [f"bids:{run.dataset}:{file.path.relative_to(run.root)}" for file in files]
-    spaces = {"gifti": cleaning.space, "cifti": "fsLR"}
+    spaces = {"gifti": cleaning.space, "cifti": FSLR}
     if run.kind == "parcels":
         spaces["parcels"] = f"regions of {atlas_of(run.left)}"
     return BoldRun(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bids_app.errors import TryAgainError
 from bids_app.inputs.records import BoldRun
-from bids_app.outputs import N_VERTICES
+from bids_app.meshes import N_VERTICES
 
 # Measured by benchmarks/memory.py, every step in a process of its own.
 _PROGRAM = 170_000_000

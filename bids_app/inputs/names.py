@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_app.inputs.records import RUN_ENTITIES
-from bids_app.outputs import DENSITIES
+from bids_app.meshes import mesh_at
 
 PYBIDS_NAMES = {
     "subject": "sub",
@@ -73,10 +73,7 @@ def canonical_space(entities: Mapping[str, str]) -> str | None:
     ``space-fsaverage_den-10k`` and ``space-fsaverage5`` are the same mesh.
     """
     space = entities.get("space")
-    if space == "fsaverage":
-        by_density = {density: name for name, density in DENSITIES.items()}
-        return by_density.get(entities.get("den", ""), "fsaverage")
-    return space
+    return mesh_at(space or "", entities.get("den", "")) or space
 
 
 def strip_prefix(label: str, key: str) -> str:

@@ -19,7 +19,8 @@ from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_rows
 from bids_app.loading import load_volume
-from bids_app.outputs import N_VERTICES, STRUCTURES
+from bids_app.meshes import N_VERTICES
+from bids_app.outputs import STRUCTURES
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
 

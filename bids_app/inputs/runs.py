@@ -20,6 +20,7 @@ from bids_app.inputs.names import (
     strip_prefix,
 )
 from bids_app.inputs.records import Acquisition, run_label
+from bids_app.meshes import FSLR, MESHES
 
 KINDS = ("gifti", "cifti", "volume", "parcels")
 """Kinds of BOLD files, the preferred first."""
@@ -278,9 +279,11 @@ def _fits(file: NamedFile, kind: str, space: str, surfaces: tuple[Path, ...]) ->
     if kind == "parcels":
         return True
     if kind == "gifti":
-        return own == space
+        row = MESHES.get(space)
+        finer = row and not row.nested and file.entities.get("den", row.density) != row.density
+        return own == space and not finer
     if kind == "cifti":
-        return own == "fsLR" and file.entities.get("den", "91k") == "91k"
+        return own == FSLR and file.entities.get("den", "91k") == "91k"
     if file.entities.get("desc") not in _DESCS[1:] or own is None:
         return False
     return own.startswith("MNI152") or (own == "T1w" and bool(surfaces))

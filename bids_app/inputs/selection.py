@@ -28,7 +28,7 @@ from bids_app.inputs.names import (
     sort_key,
 )
 from bids_app.inputs.runs import RunFiles, bold_filter, group_runs, is_bold
-from bids_app.outputs import N_VERTICES
+from bids_app.meshes import FSLR, MESHES, N_VERTICES
 
 _LABELS = (("ses", "sessions"), ("task", "tasks"), ("run", "runs"))
 
@@ -177,14 +177,20 @@ def _universe(located: Located, selection: Selection, bold: list[NamedFile]) -> 
 def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:
     spaces = sorted({name for run in runs for name in run.spaces})
     surface = [name for name in spaces if name in N_VERTICES]
+    made = MESHES[space].fmriprep if space in MESHES else f"--output-spaces {space}"
     also = f", or use what is there with --space {surface[0]}" if surface else ""
     raise MissingInputError(
         "There is no surface BOLD in the space that was asked for.",
         where=folders,
         found=f"{len(runs)} runs in the spaces " + ", ".join(spaces),
-        wanted=f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run",
-        remedy=f"rerun fMRIPrep with `--output-spaces {space}` added{also}",
+        wanted=_wanted(space),
+        remedy=f"rerun fMRIPrep with `{made}` added{also}",
     )
+
+
+def _wanted(space: str) -> str:
+    pair = f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run"
+    return f"*_space-{space}_den-91k_bold.dtseries.nii, or {pair}" if space == FSLR else pair
 
 
 def _raise_no_bold(located: Located) -> None:

@@ -134,7 +134,7 @@ def group_conditions(files: GroupFiles) -> list[Section]:
 
 def _t_maps(files: GroupFiles) -> list[Path]:
     """Left hemispheres."""
-    folder = files.root / "tpl-fsaverage" / "func"
+    folder = files.tree.group_folder(files.space)
     found = folder.glob(f"*_hemi-L_*model-{CONDITIONS_LABEL}_*_stat-t_*statmap.func.gii")
     order = list(_GROUP_MAPS)
 

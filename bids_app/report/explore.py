@@ -19,11 +19,11 @@ import numpy.typing as npt
 from bids_app import __version__
 from bids_app.errors import MissingInputError
 from bids_app.files import write_text
-from bids_app.outputs import N_VERTICES
+from bids_app.meshes import MESHES, N_VERTICES
 from bids_app.report.brain import ColorScale
 from bids_app.report.page import MAX_BYTES, environment
-from bids_app.surface.mesh import SurfaceMesh, load_mesh
-from bids_app.surface.places import MNI305_TO_MNI152
+from bids_app.surface.coordinates import MNI305_TO_MNI152
+from bids_app.surface.mesh import SurfaceMesh, load_mesh, nearest_vertices
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -160,10 +160,7 @@ def _content(shown: Explored) -> tuple[dict[str, Any], list[str]]:
     kept = kept_vertices(shown.mesh)
     mesh, notes = shown.mesh, []
     if len(kept) < mesh.n_vertices:
-        notes.append(
-            f"The maps are on {mesh.space}; here they are seen at the vertices of {SHOWN_SPACE},"
-            " which are a part of them."
-        )
+        notes.append(_told_of(mesh))
         mesh = load_mesh(SHOWN_SPACE)
     pools: list[FloatArray] = []
     bits: list[npt.NDArray[np.bool_]] = []
@@ -198,10 +195,19 @@ def _content(shown: Explored) -> tuple[dict[str, Any], list[str]]:
 
 
 def kept_vertices(mesh: SurfaceMesh) -> npt.NDArray[np.intp]:
-    """Vertices that are shown: those of `SHOWN_SPACE` at most, left hemisphere first."""
-    half = mesh.n_vertices // 2
-    own = np.arange(min(half, N_VERTICES[SHOWN_SPACE]))
-    return np.concatenate([own, half + own])
+    """Vertices that are shown: one for each of `SHOWN_SPACE`, or all where it has more."""
+    if mesh.n_vertices <= 2 * N_VERTICES[SHOWN_SPACE]:
+        return np.arange(mesh.n_vertices)
+    return nearest_vertices(mesh, SHOWN_SPACE)
+
+
+def _told_of(mesh: SurfaceMesh) -> str:
+    """What is to be said of a mesh that is finer than what is shown."""
+    first = f"The maps are on {mesh.space}; here they are seen at the vertices "
+    row = MESHES.get(mesh.space)
+    if row is None or row.nested:
+        return f"{first}of {SHOWN_SPACE}, which are a part of them."
+    return f"{first}that are nearest to those of {SHOWN_SPACE}, on its surfaces."
 
 
 def _surfaces(mesh: SurfaceMesh) -> dict[str, Any]:

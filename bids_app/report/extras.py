@@ -341,7 +341,7 @@ def _cell(name: str, text: str) -> str:
 
 def _maps(files: GroupFiles, pattern: str) -> list[Path]:
     """Left hemispheres of matching group maps."""
-    found = sorted((files.root / "tpl-fsaverage" / "func").glob(pattern))
+    found = sorted(files.tree.group_folder(files.space).glob(pattern))
     return [path for path in found if "_hemi-L_" in path.name]
 
 

@@ -10,15 +10,26 @@ from bids_app import __version__
 from bids_app.bands import Band
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.features.registry import SPACES, recorded_space
+from bids_app.meshes import FSAVERAGE, FSLR, MESHES
 from bids_app.report.citations import CitedText, number_citations
-from bids_app.resources import BUNDLED_CORTEX, FIRST_GRADIENT, GRADIENTS, SIGNAL_CORTEX
+from bids_app.resources import (
+    BUNDLED_CORTEX,
+    FIRST_GRADIENT,
+    GRADIENTS,
+    SIGNAL_CORTEX,
+    TEMPLATE_CORTEX,
+)
 
 INTRODUCTION = (
     f"Encoding models were fitted with musenc-bidsapp {__version__}, a BIDS-App [@gorgolewski2017]"
     " built on Nipype [@gorgolewski2011], after the approach of Kim, Overath and Sammler"
     " [@kim2024]. It reads functional series preprocessed by {preprocessing} [@esteban2019] from a"
-    " BIDS dataset [@gorgolewski2016], on a surface of the fsaverage family [@fischl1999]."
+    " BIDS dataset [@gorgolewski2016], on {surface}."
 )
+_SURFACES = {
+    FSAVERAGE: "a surface of the fsaverage family [@fischl1999]",
+    FSLR: "the fsLR 32k surface [@vanessen2012]",
+}
 
 _ORDINALS = (
     "principal",
@@ -143,13 +154,19 @@ def _participant_paragraphs(
 ) -> list[str]:
     settings = content.get("Settings", {})
     return [
-        INTRODUCTION.format(preprocessing=done.preprocessing),
+        INTRODUCTION.format(preprocessing=done.preprocessing, surface=_surface(settings)),
         _features_paragraph(settings, content.get("Features", {})),
         _responses_paragraph(settings) + _runs_sentence(done.runs),
         _encoding_paragraph(settings, sidecar),
         _null_paragraph(settings),
         _preference_paragraph(content),
     ]
+
+
+def _surface(settings: Mapping[str, Any]) -> str:
+    """The template, by its reference; that of the default where nothing says."""
+    row = MESHES.get(str(settings.get("space")))
+    return _SURFACES[row.template if row else FSAVERAGE]
 
 
 def _runs_sentence(runs: Sequence[Mapping[str, str]]) -> str:
@@ -260,6 +277,7 @@ def _cortex_sentence(settings: Mapping[str, Any]) -> str:
     return {
         BUNDLED_CORTEX: " The medial wall (vertices off the flattened fsaverage5 surfaces that"
         " nilearn ships, or near a cortical thickness of zero) was left out before that.",
+        TEMPLATE_CORTEX: " The medial wall of the template's own labels was left out before that.",
         SIGNAL_CORTEX: " Every vertex with a signal took part, on the medial wall too.",
     }.get(str(name), " Vertices outside a cortex mask that was given were left out before that.")
 

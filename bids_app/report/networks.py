@@ -66,7 +66,7 @@ def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
 def _changed(files: GroupFiles, path: Path) -> int:
     """How many maps are not as they were."""
     sums = files.json(path.with_suffix(".json")).get("Maps", {})
-    folder = files.root / "tpl-fsaverage" / "func"
+    folder = files.tree.group_folder(files.space)
     return sum(
         not (folder / name).is_file() or sha256_of_file(folder / name) != known
         for name, known in sums.items()

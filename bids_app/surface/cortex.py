@@ -15,8 +15,15 @@ from scipy.spatial import cKDTree
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import reading, sha256_of_file
 from bids_app.loading import load_gifti, load_numbers
-from bids_app.outputs import N_VERTICES, STRUCTURES
-from bids_app.resources import BUNDLED_CORTEX, SIGNAL_CORTEX, CortexChoice
+from bids_app.meshes import N_VERTICES
+from bids_app.outputs import STRUCTURES
+from bids_app.resources import (
+    BUNDLED_CORTEX,
+    SIGNAL_CORTEX,
+    TEMPLATE_CORTEX,
+    CortexChoice,
+    cortex_mask_paths,
+)
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import Hemisphere, SurfaceMesh, adjacency_matrix, load_mesh
 
@@ -31,9 +38,9 @@ def cortex_vertices(choice: CortexChoice, mesh: SurfaceMesh) -> BoolArray:
 
     Parameters
     ----------
-    choice : "nilearn", "signal" or sequence of Path
-        As `bids_app.resources.choose_cortex_mask` resolves the option: `bundled_cortex`, every
-        vertex, or `read_cortex_mask`.
+    choice : "nilearn", "template", "signal" or sequence of Path
+        As `bids_app.resources.choose_cortex_mask` resolves the option: `bundled_cortex`, the labels
+        that come with the template's surfaces, every vertex, or `read_cortex_mask`.
     mesh : SurfaceMesh
         Of the analysis.
 
@@ -51,7 +58,12 @@ def cortex_vertices(choice: CortexChoice, mesh: SurfaceMesh) -> BoolArray:
         return bundled_cortex(mesh)
     if choice == SIGNAL_CORTEX:
         return np.ones(mesh.n_vertices, dtype=bool)
-    return read_cortex_mask([Path(path) for path in choice], mesh.n_vertices)
+    return read_cortex_mask(_files(choice, mesh.space), mesh.n_vertices)
+
+
+def _files(choice: CortexChoice, space: str) -> list[Path]:
+    paths = cortex_mask_paths(choice, space) if isinstance(choice, str) else choice
+    return [Path(path) for path in paths]
 
 
 def cortex_record(choice: CortexChoice, mesh: SurfaceMesh) -> dict[str, Any]:
@@ -66,7 +78,8 @@ def cortex_record(choice: CortexChoice, mesh: SurfaceMesh) -> dict[str, Any]:
     if choice == BUNDLED_CORTEX:
         checksums = [hashlib.sha256(np.packbits(inside).tobytes()).hexdigest()]
     else:
-        checksums = [] if choice == SIGNAL_CORTEX else [sha256_of_file(Path(p)) for p in choice]
+        files = [] if choice == SIGNAL_CORTEX else _files(choice, mesh.space)
+        checksums = [sha256_of_file(path) for path in files]
     return {
         "Name": choice if isinstance(choice, str) else "files",
         "SHA256": checksums,
@@ -82,6 +95,7 @@ def cortex_text(record: Mapping[str, Any]) -> str:
         return "every vertex that has a signal (--cortex-mask signal)"
     what = {
         BUNDLED_CORTEX: "all but the medial wall of nilearn's fsaverage5 surfaces",
+        TEMPLATE_CORTEX: "all but the medial wall of the template's own labels",
         "files": "as the files of --cortex-mask say",
     }[name]
     return f"{what}; {record['VerticesLeftOut']} of {record['Vertices']} vertices left out"
@@ -92,13 +106,13 @@ def bundled_cortex(mesh: SurfaceMesh) -> BoolArray:
 
     A vertex of fsaverage5 is medial wall where no triangle of the flattened surface has it or a
     neighbor of its whole ring (the cuts that flattening needs are narrower than that, and stay),
-    or within `WALL_RINGS` rings of a thickness of zero. Other meshes of fsaverage take the answer
-    of the nearest vertex on the registered sphere.
+    or within `WALL_RINGS` rings of a thickness of zero. Other meshes take the answer of the nearest
+    vertex on the registered sphere.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-        Of the fsaverage family; any other mesh has no medial wall here.
+        Of a template; any other mesh has no medial wall here.
 
     Returns
     -------
@@ -120,7 +134,7 @@ def _nearest(wall: BoolArray, hemi: Hemisphere, space: str) -> BoolArray:
         return ~wall
     coarse = load_mesh("fsaverage5")
     source = coarse.left if hemi.structure == STRUCTURES["L"] else coarse.right
-    _, nearest = cKDTree(source.sphere).query(hemi.sphere)
+    _, nearest = cKDTree(source.sphere).query(hemi.registered)
     return np.asarray(~wall[nearest])
 
 
@@ -196,7 +210,8 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
         raise MissingInputError(
             "The file of --cortex-mask is not there.",
             where=path,
-            remedy="give existing files, or fetch the named ones: `musenc prefetch cortex parcels`",
+            remedy="give existing files, or fetch the named ones: `musenc prefetch cortex parcels` "
+            "(on fsLR `musenc prefetch meshes-fslr`)",
         )
     wanted = "label or shape GIFTI, or one number per line"
     with reading(path, "The cortex mask cannot be read.", wanted=wanted):

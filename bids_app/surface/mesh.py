@@ -1,30 +1,33 @@
 """Template meshes of both hemispheres: geometry, vertex areas, neighbors.
 
 fsaverage5 (and its subsets fsaverage3 and fsaverage4) comes with nilearn and needs no download;
-fsaverage6 and fsaverage are read from TemplateFlow's folder. Arrays over both hemispheres are
-always stacked left, then right.
+fsaverage6 and fsaverage are read from TemplateFlow's folder, fsLR from neuromaps'. Arrays over both
+hemispheres are always stacked left, then right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, cKDTree
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError, check_shape
-from bids_app.outputs import DENSITIES, N_VERTICES, STRUCTURES
-from bids_app.resources import FINE_MESHES
+from bids_app.meshes import DENSITIES, MESHES, N_VERTICES
+from bids_app.outputs import STRUCTURES
+from bids_app.resources import atlas_file
+from bids_app.surface.coordinates import from_mni152
 from bids_app.surface.gifti import read_gifti, read_surface
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
 SPHERE_RADIUS = 100.0
+_NEUROMAPS = ("sphere", "registered", "midthickness", "inflated", "sulc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +39,17 @@ class Hemisphere:
     structure : str
         GIFTI name: "CortexLeft" or "CortexRight".
     sphere : (n_vertices, 3) float64
-        Registered sphere, radius exactly 100, right-anterior-superior axes.
+        Sphere of the template, radius exactly 100, right-anterior-superior axes.
     white, pial, inflated : (n_vertices, 3) float64
-        Surfaces, mm. `inflated` is the pial surface where the template has no inflated one
-        (densities read from TemplateFlow).
+        Surfaces, mm, in the space of fsaverage (MNI305). `inflated` is the pial surface where the
+        template has no inflated one (densities read from TemplateFlow); white and pial surface are
+        the mid-thickness where the template has but that (fsLR).
     faces : (n_faces, 3) int32
         Triangles, 0-based, outward normals.
     sulc : (n_vertices,) float64
         Sulcal depth, for display.
+    on_fsaverage : (n_vertices, 3) float64, optional
+        Sphere registered to that of fsaverage; None where it is `sphere`.
     """
 
     structure: str
@@ -53,6 +59,12 @@ class Hemisphere:
     inflated: FloatArray
     faces: IntArray
     sulc: FloatArray
+    on_fsaverage: FloatArray | None = None
+
+    @property
+    def registered(self) -> FloatArray:
+        """Sphere registered to that of fsaverage, (n_vertices, 3)."""
+        return self.sphere if self.on_fsaverage is None else self.on_fsaverage
 
     @property
     def n_vertices(self) -> int:
@@ -129,9 +141,9 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
 
     Parameters
     ----------
-    space : {"fsaverage3", "fsaverage4", "fsaverage5", "fsaverage6", "fsaverage"}
-        The first three come with nilearn; the others are read from TemplateFlow's folder, where
-        `musenc prefetch` puts them. Nothing is downloaded here.
+    space : {"fsaverage3", "fsaverage4", "fsaverage5", "fsaverage6", "fsaverage", "fsLR"}
+        The first three come with nilearn; the others are read from TemplateFlow's or neuromaps'
+        folder, where `musenc prefetch` puts them. Nothing is downloaded here.
 
     Returns
     -------
@@ -143,7 +155,7 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
     UsageError
         If the space is unknown.
     MissingInputError
-        If TemplateFlow's folder lacks a file.
+        If the folder lacks a file.
 
     Examples
     --------
@@ -154,18 +166,47 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
     >>> bool(500 < left.sum() / 100 < 1000)  # cm2 of a hemisphere
     True
     """
-    known = [name for name in N_VERTICES if name.startswith("fsaverage")]
-    if space not in known:
+    if space not in MESHES:
         raise UsageError(
-            "Unknown surface space.", where="space", found=space, wanted=", ".join(known)
+            "Unknown surface space.", where="space", found=space, wanted=", ".join(MESHES)
         )
-    if space in FINE_MESHES.values():
-        left, right = (_load_templateflow(space, structure) for structure in STRUCTURES.values())
-    else:
-        left, right = (_load_bundled(structure) for structure in STRUCTURES.values())
-        if space != "fsaverage5":
-            left, right = (_coarsen(hemi, N_VERTICES[space]) for hemi in (left, right))
+    load = {
+        "nilearn": _load_nilearn,
+        "templateflow": _load_templateflow,
+        "neuromaps": _load_neuromaps,
+    }[MESHES[space].source]
+    left, right = (load(space, hemi) for hemi in STRUCTURES)
     return SurfaceMesh(space=space, left=left, right=right)
+
+
+def nearest_vertices(mesh: SurfaceMesh, space: str) -> npt.NDArray[np.intp]:
+    """The vertex of a mesh that is nearest to each vertex of fsaverage5 or coarser.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    space : {"fsaverage3", "fsaverage4", "fsaverage5"}
+
+    Returns
+    -------
+    (n,) int array
+        Stacked numbering, left then right, by the registered spheres. Of a mesh of fsaverage (or of
+        no template) the first of each hemisphere, and all where it has no more.
+
+    Examples
+    --------
+    >>> nearest_vertices(load_mesh("fsaverage4"), "fsaverage3").tolist() == [
+    ...     *range(642), *range(2562, 2562 + 642)
+    ... ]
+    True
+    """
+    row, half = MESHES.get(mesh.space), mesh.n_vertices // 2
+    if row is None or row.nested:
+        first = np.arange(min(N_VERTICES[space], half))
+        return np.concatenate([first, half + first])
+    pairs = zip(mesh.hemispheres, load_mesh(space).spheres, strict=True)
+    left, right = (cKDTree(hemi.registered).query(sphere)[1] for hemi, sphere in pairs)
+    return np.concatenate([left, half + right])
 
 
 def normalize_sphere(points: npt.ArrayLike, radius: float = SPHERE_RADIUS) -> FloatArray:
@@ -258,31 +299,63 @@ def adjacency_matrix(faces: IntArray, n_vertices: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (rows, columns)), shape=(n_vertices, n_vertices))
 
 
-def _load_bundled(structure: str) -> Hemisphere:
+def _load_nilearn(space: str, hemi: str) -> Hemisphere:
     from nilearn.datasets import fetch_surf_fsaverage
 
     files = fetch_surf_fsaverage("fsaverage5")
-    side = "left" if structure == "CortexLeft" else "right"
+    side = "left" if hemi == "L" else "right"
     keys = {"sphere": "sphere", "white": "white", "pial": "pial", "inflated": "infl"}
     surfaces = {name: read_surface(Path(files[f"{k}_{side}"])) for name, k in keys.items()}
-    return _hemisphere(structure, surfaces, Path(files[f"sulc_{side}"]))
+    whole = _hemisphere(STRUCTURES[hemi], surfaces, Path(files[f"sulc_{side}"]))
+    return whole if space == "fsaverage5" else _coarsen(whole, N_VERTICES[space])
 
 
-def _load_templateflow(space: str, structure: str) -> Hemisphere:
+def _load_templateflow(space: str, hemi: str) -> Hemisphere:
     surfaces = {
-        name: read_surface(_templateflow_file(space, structure, name, ".surf.gii"))
+        name: read_surface(_templateflow_file(space, hemi, name, ".surf.gii"))
         for name in ("sphere", "white", "pial")
     }
     surfaces["inflated"] = surfaces["pial"]
-    sulc = _templateflow_file(space, structure, "sulc", ".shape.gii")
-    return _hemisphere(structure, surfaces, sulc)
+    sulc = _templateflow_file(space, hemi, "sulc", ".shape.gii")
+    return _hemisphere(STRUCTURES[hemi], surfaces, sulc)
 
 
-def _templateflow_file(space: str, structure: str, suffix: str, extension: str) -> Path:
+def _load_neuromaps(space: str, hemi: str) -> Hemisphere:
+    files = {name: atlas_file(space, name, hemi) for name in _NEUROMAPS}
+    absent = [path for path in files.values() if not path.is_file()]
+    if absent:
+        raise MissingInputError(
+            "The surfaces of a mesh are not installed.",
+            where=absent[0].parent,
+            found="without " + ", ".join(path.name for path in absent),
+            wanted="the files as neuromaps.datasets.fetch_atlas downloads them",
+            remedy=f"run `musenc prefetch {MESHES[space].prefetch}` where there is a network, or "
+            f"use --space fsaverage5 instead of {space}",
+        )
+    surfaces = {name: read_surface(path) for name, path in files.items() if name != "sulc"}
+    points, faces = surfaces["midthickness"]
+    surfaces["white"] = surfaces["pial"] = from_mni152(points), faces
+    found = _hemisphere(STRUCTURES[hemi], surfaces, files["sulc"])
+    if found.n_vertices != N_VERTICES[space]:
+        raise BadDataError(
+            "The surfaces of a template are of another mesh.",
+            where=files["sphere"],
+            found=f"{found.n_vertices} vertices",
+            wanted=f"{N_VERTICES[space]} ({space})",
+            remedy=f"delete the file and run `musenc prefetch {MESHES[space].prefetch}`",
+        )
+    registered = normalize_sphere(surfaces["registered"][0])
+    # Which sign is deep differs between programs; FreeSurfer's is that of the other meshes.
+    other = _load_nilearn("fsaverage5", hemi)
+    like = other.sulc[cKDTree(other.sphere).query(registered)[1]]
+    sign = -1.0 if np.corrcoef(like, found.sulc)[0, 1] < 0 else 1.0
+    return replace(found, sulc=sign * found.sulc, on_fsaverage=registered)
+
+
+def _templateflow_file(space: str, hemi: str, suffix: str, extension: str) -> Path:
     # TemplateFlow touches its folder at import.
     from templateflow import api
 
-    hemi = "L" if structure == "CortexLeft" else "R"
     density = DENSITIES[space]
     found = api.ls(
         "fsaverage", hemi=hemi, density=density, suffix=suffix, desc=None, extension=extension

@@ -15,7 +15,8 @@ from bids_app.errors import BadDataError, UsageError
 from bids_app.files import named_files, reading
 from bids_app.inputs.tables import read_frame
 from bids_app.loading import load_volume
-from bids_app.outputs import HEMISPHERES, N_VERTICES
+from bids_app.meshes import FSLR, N_VERTICES
+from bids_app.outputs import HEMISPHERES
 from bids_app.resources import fslr_spheres
 from bids_app.surface.atlas import Atlas, read_atlas
 from bids_app.surface.gifti import read_surface
@@ -156,7 +157,7 @@ def _of_axis(axis: Any, mesh: SurfaceMesh, path: Path) -> Regions:
         own = np.full(n_source, -1, dtype=np.intp)
         for number, places in enumerate(axis.vertices):
             own[np.asarray(places.get(structure, ()), dtype=np.intp)] = number
-        if n_source == N_VERTICES["fsLR"]:
+        if n_source == N_VERTICES[FSLR] and mesh.space != FSLR:
             points = normalize_sphere(read_surface(fslr_spheres()[k])[0])
             _, nearest = cKDTree(points).query(normalize_sphere(target.sphere))
             own = own[nearest]
@@ -165,7 +166,7 @@ def _of_axis(axis: Any, mesh: SurfaceMesh, path: Path) -> Regions:
                 "A parcellated series is on another mesh.",
                 where=path,
                 found=f"{n_source} vertices in hemisphere {hemi}",
-                wanted=f"{N_VERTICES['fsLR']} (fsLR 32k) or {target.n_vertices} ({mesh.space})",
+                wanted=f"{N_VERTICES[FSLR]} (fsLR 32k) or {target.n_vertices} ({mesh.space})",
             )
         halves.append(own)
     names = tuple(map(str, axis.name))

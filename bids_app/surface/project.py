@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bids_app.errors import BadDataError
 from bids_app.files import reading
 from bids_app.loading import load_volume
+from bids_app.surface.coordinates import mni152
 from bids_app.surface.mesh import SurfaceMesh
 from bids_app.surface.resample import SphereMap, adaptive_sphere_map
 
@@ -22,13 +23,6 @@ _N_DEPTHS = 7
 # Volumes held in memory at a time; does not change the result.
 _BLOCK = 32
 
-_MNI305_TO_MNI152 = np.array(
-    [
-        [0.9975, -0.0073, 0.0176, -0.0429],
-        [0.0146, 1.0009, -0.0024, 1.5496],
-        [-0.0130, -0.0093, 0.9971, 1.1840],
-    ]
-)
 _CIFTI_NAMES = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 
 
@@ -150,24 +144,14 @@ def volume_on_template(
     sides = []
     for index, hemi in enumerate(mesh.hemispheres):
         if own is None:
-            white, pial = mni305_to_mni152(hemi.white), mni305_to_mni152(hemi.pial)
+            white, pial = mni152(hemi.white), mni152(hemi.pial)
             sides.append(project_volume(image, white, pial, hemi.faces))
         else:
             side = own[index]
             # Every vertex of the participant's finer mesh contributes.
-            onto = adaptive_sphere_map(side.sphere, side.faces, hemi.sphere, hemi.faces)
+            onto = adaptive_sphere_map(side.sphere, side.faces, hemi.registered, hemi.faces)
             sides.append(project_volume(image, side.white, side.pial, side.faces, onto=onto))
     return np.hstack(sides)
-
-
-def mni305_to_mni152(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Coordinates of fsaverage's surfaces (MNI305) in MNI152 space, (n, 3) mm.
-
-    FreeSurfer's affine registration of the two templates (wiki page CoordinateSystems).
-    """
-    return (
-        np.asarray(points, dtype=np.float64) @ _MNI305_TO_MNI152[:, :3].T + _MNI305_TO_MNI152[:, 3]
-    )
 
 
 def read_cifti(path: Path) -> tuple[Series, Series]:

@@ -12,8 +12,8 @@ from bids_app.outputs import OutputTree
 from bids_app.report import explore
 from bids_app.report.brain import ColorScale
 from bids_app.report.explore import P_EDGES, Explored, ExploredMap, write_explorer
+from bids_app.surface.coordinates import mni152
 from bids_app.surface.mesh import load_mesh
-from bids_app.surface.places import mni152
 
 
 def content_of(path):
@@ -109,7 +109,7 @@ def test_page_without_plotly_says_what_is_missing(made, tmp_path, monkeypatch):
 
 def test_finer_meshes_are_seen_at_the_vertices_of_fsaverage5():
     class Fine:
-        n_vertices = 2 * 40962
+        space, n_vertices = "fsaverage6", 2 * 40962
 
     kept = explore.kept_vertices(Fine())
     assert kept[[0, 10241, 10242, -1]].tolist() == [0, 10241, 40962, 40962 + 10241]

@@ -9,10 +9,10 @@ from icosahedron import icosahedral_mesh
 from real_data import DATA
 from scipy.spatial.transform import Rotation
 
+from bids_app.surface.coordinates import mni152
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.project import (
     OwnSurfaces,
-    mni305_to_mni152,
     project_volume,
     read_cifti,
     volume_on_template,
@@ -101,14 +101,14 @@ def test_template_surfaces_lie_where_mni_coordinates_say():
         cortex = np.any(reference != 0, axis=1)
         before, after = (
             np.linalg.norm(points - reference, axis=1)[cortex]
-            for points in (middle, mni305_to_mni152(middle))
+            for points in (middle, mni152(middle))
         )
         assert np.median(after) < 2.5
         assert np.median(after) < 0.9 * np.median(before)
 
 
 def test_published_example_of_the_change_of_template():
-    moved = mni305_to_mni152([[10.0, -20.0, 35.0]])
+    moved = mni152([[10.0, -20.0, 35.0]])
     np.testing.assert_allclose(moved, [[10.695, -18.409, 36.137]], atol=5e-3)
 
 
@@ -116,7 +116,7 @@ def test_both_hemispheres_of_a_template():
     mesh = load_mesh("fsaverage3")
     image = linear_volume(extent=110.0, voxel=5.0)
     series = volume_on_template(image, mesh)
-    middle = [mni305_to_mni152((h.white + h.pial) / 2) for h in mesh.hemispheres]
+    middle = [mni152((h.white + h.pial) / 2) for h in mesh.hemispheres]
     np.testing.assert_allclose(series, SLOPES @ np.vstack(middle).T, atol=1e-2)
     own = tuple(OwnSurfaces(h.white, h.pial, h.sphere, h.faces) for h in mesh.hemispheres)
     series = volume_on_template(image, mesh, own)

@@ -14,14 +14,8 @@ from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.files import SEAL, is_sealed, read_json, sha256_of_file
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.tables import read_frame
-from bids_app.outputs import (
-    N_VERTICES,
-    STRUCTURES,
-    OutputTree,
-    hemispheres_of,
-    parse_entities,
-    sidecar_of,
-)
+from bids_app.meshes import N_VERTICES
+from bids_app.outputs import STRUCTURES, OutputTree, hemispheres_of, parse_entities, sidecar_of
 from bids_app.surface.gifti import Gifti, read_into, read_named, title_of
 
 if TYPE_CHECKING:

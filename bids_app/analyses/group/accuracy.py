@@ -32,8 +32,9 @@ from bids_app.report.group import Shown, tell_accuracy
 from bids_app.report.group_maps import accuracy_section
 from bids_app.statistics import benjamini_hochberg, fisher_z
 from bids_app.surface.atlas import installed_atlas, read_atlas
+from bids_app.surface.coordinates import mni152
 from bids_app.surface.mesh import load_mesh
-from bids_app.surface.places import mni152, mni305
+from bids_app.surface.places import mni305
 
 LOGGER = logging.getLogger("bids_app.analyses")
 

@@ -46,17 +46,19 @@ from bids_app.group import (
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
 from bids_app.loading import load_gifti
-from bids_app.outputs import N_VERTICES, STRUCTURES, OutputTree, sidecar_of
+from bids_app.meshes import FSLR, N_VERTICES
+from bids_app.outputs import STRUCTURES, OutputTree, sidecar_of
 from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
     GRADIENTS,
+    TEMPLATE_CORTEX,
     choose_gradient,
     fslr_spheres,
     gradient_files,
 )
 from bids_app.statistics import fisher_z
-from bids_app.surface.cortex import bundled_cortex
+from bids_app.surface.cortex import cortex_vertices
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
@@ -213,40 +215,43 @@ def load_gradient(option: str, space: str) -> Gradient:
     mesh, sources = load_mesh(space), tuple(path.resolve().as_uri() for path in files)
     if len(values) == mesh.n_vertices:
         values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
-        ends = _ends_of_file(values, mesh)
-        record |= {"Resampling": "none", "Orientation": ends}
-        return Gradient(values, record, label, sources)
-    if len(values) != 2 * N_VERTICES["fsLR"]:
+        record["Resampling"] = "none"
+    elif len(values) == 2 * N_VERTICES[FSLR]:
+        values = _from_fslr(values, mesh)
+        record["Resampling"] = (
+            "adaptive barycentric from fsLR 32k over registered spheres, medial wall excluded"
+        )
+    else:
+        known = dict.fromkeys((f"{mesh.n_vertices} ({space})", f"{2 * N_VERTICES[FSLR]} (fsLR)"))
         raise BadDataError(
             "The gradient is on a mesh that is not known.",
             where=", ".join(map(str, files)),
             found=f"{len(values)} vertices in all",
-            wanted=f"{mesh.n_vertices} ({space}) or {2 * N_VERTICES['fsLR']} (fsLR 32k), both "
-            "hemispheres",
+            wanted=f"{' or '.join(known)}, both hemispheres",
             remedy="give one file per hemisphere: --gradient LEFT.func.gii,RIGHT.func.gii",
         )
-    halves = [
-        resample_barycentric(
-            half,
-            *read_surface(path),
-            hemi.sphere,
-            hemi.faces,
-            mask=np.isfinite(half) & (half != 0),
-        )
-        for half, path, hemi in zip(
-            np.split(values, 2), fslr_spheres(), mesh.hemispheres, strict=True
-        )
-    ]
-    record["Resampling"] = (
-        "adaptive barycentric from fsLR 32k over registered spheres, medial wall excluded"
-    )
-    values = np.concatenate(halves)
     if chosen.name != FIRST_GRADIENT:
         ends = AS_GIVEN if chosen.name in GRADIENTS else _ends_of_file(values, mesh)
         return Gradient(values, record | {"Orientation": ends}, label, sources)
     pial = np.vstack([hemi.pial for hemi in mesh.hemispheres])
     values, orientation = orient_gradient(values, pial)
     return Gradient(values, record | {"Orientation": asdict(orientation)}, label, sources)
+
+
+def _from_fslr(values: NDArray[np.float64], mesh: SurfaceMesh) -> NDArray[np.float64]:
+    """A map of fsLR 32k on a mesh of fsaverage, without the medial wall."""
+    sides = zip(np.split(values, 2), fslr_spheres(), mesh.hemispheres, strict=True)
+    halves = [
+        resample_barycentric(
+            half,
+            *read_surface(path),
+            hemi.registered,
+            hemi.faces,
+            mask=np.isfinite(half) & (half != 0),
+        )
+        for half, path, hemi in sides
+    ]
+    return np.concatenate(halves)
 
 
 def _made_from(sidecar: Path) -> dict[str, Any]:
@@ -367,9 +372,10 @@ def _without_wall(gradient: Gradient, data: GroupData) -> Gradient:
     Masks from files are not in the output folder: the gradient keeps what it has there.
     """
     mask = data.settings.get("cortex_mask")
-    if not isinstance(mask, dict) or mask.get("Name") != BUNDLED_CORTEX:
+    name = mask.get("Name") if isinstance(mask, dict) else None
+    if name not in (BUNDLED_CORTEX, TEMPLATE_CORTEX):
         return gradient
-    inside = bundled_cortex(load_mesh(data.space))
+    inside = cortex_vertices(name, load_mesh(data.space))
     return replace(gradient, values=np.where(inside, gradient.values, np.nan))
 
 

@@ -16,15 +16,8 @@ from bids_app.config import Statistics
 from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file
 from bids_app.group import parcel_table
-from bids_app.outputs import (
-    DENSITIES,
-    N_VERTICES,
-    NETWORKS_DESC,
-    OutputTree,
-    labeled,
-    parse_entities,
-    sidecar_of,
-)
+from bids_app.meshes import N_VERTICES, mesh_at
+from bids_app.outputs import NETWORKS_DESC, OutputTree, labeled, parse_entities, sidecar_of
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.atlas import Atlas, read_networks
 from bids_app.surface.mesh import load_mesh
@@ -77,12 +70,11 @@ def write_network_tables(tree: OutputTree, statistics: Statistics) -> list[Path]
 
 def _group_maps(tree: OutputTree) -> Iterator[tuple[Path, str]]:
     """Left files of the group's maps, and their meshes."""
-    spaces = {density: space for space, density in DENSITIES.items()}
-    for path in sorted((tree.root / "tpl-fsaverage" / "func").glob("*_statmap.func.gii")):
+    for path in sorted(tree.root.glob("tpl-*/func/*_statmap.func.gii")):
         entities = parse_entities(path)
         if entities.get("hemi") == "L" and entities.get("stat") not in NO_MEAN:
-            space = spaces.get(entities.get("den", ""))
-            if space is None:
+            space = mesh_at(entities.get("tpl", ""), entities.get("den", ""))
+            if not space:
                 LOGGER.warning("group: networks: %s is left out: no mesh that is known", path.name)
                 continue
             yield path, space

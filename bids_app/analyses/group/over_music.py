@@ -43,8 +43,10 @@ from bids_app.group import (
 )
 from bids_app.group.music_side import penalty_positions
 from bids_app.loading import load_array
+from bids_app.meshes import MESHES
 from bids_app.outputs import OutputTree
 from bids_app.seeds import generator, random_phases
+from bids_app.surface.mesh import load_mesh, nearest_vertices
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -453,6 +455,18 @@ class MusicSide:
         drawn = np.einsum("mpl,dplv->dmv", stacked, self.refits(vertices))
         return closed, drawn
 
+    def _coarser(self, wanted: int) -> NDArray[np.intp]:
+        """Vertices of a coarser mesh, at least as many as wanted."""
+        row = MESHES.get(self.data.space)
+        if row is None or row.nested:
+            return coarser_vertices(self.r.shape[2], wanted)
+        mesh = load_mesh(row.name)
+        for space in ("fsaverage3", "fsaverage4", "fsaverage5"):
+            found = np.unique(nearest_vertices(mesh, space))
+            if len(found) >= wanted:
+                return found
+        return np.arange(mesh.n_vertices)
+
     def _refits_instead(
         self, summaries: Sequence[Summary], mask: BoolArray, families: Sequence[Scaled]
     ) -> list[MusicTest]:
@@ -460,7 +474,7 @@ class MusicSide:
         n_vertices = self.r.shape[2]
         used = mask | np.any([one.vertices != 0 for one in summaries], axis=0)
         wanted = min(round(INSTEAD_VERTICES * n_vertices / max(int(used.sum()), 1)), n_vertices)
-        vertices = coarser_vertices(n_vertices, wanted)
+        vertices = self._coarser(wanted)
         vertices = vertices[used[vertices]]
         affordable = INSTEAD_FITS // (len(self.alike) * self.r.shape[1] * len(vertices))
         n_draws = int(np.clip(affordable, *N_INSTEAD))

@@ -11,7 +11,8 @@ from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.config import Config
 from bids_app.inputs.estimate import FLOAT, Cost, Series
 from bids_app.inputs.records import BoldRun
-from bids_app.outputs import HEMISPHERES, N_VERTICES, OutputTree
+from bids_app.meshes import N_VERTICES
+from bids_app.outputs import HEMISPHERES, OutputTree
 from bids_app.report.page import Section
 from bids_app.report.sources import ParticipantFiles
 

@@ -13,6 +13,7 @@ from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.records import BoldRun
 from bids_app.loading import load_volume
+from bids_app.meshes import FSLR
 from bids_app.resources import fslr_spheres
 from bids_app.surface.gifti import read_into, read_surface
 from bids_app.surface.mesh import SurfaceMesh
@@ -31,8 +32,9 @@ def read_bold(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
 
     Volumes that were censored have their place, and NaN.
 
-    Surface GIFTI is read as it is, fsLR CIFTI is resampled over registered spheres, volumes are
-    sampled between the participant's own (or the template's) white and pial surfaces.
+    Surface GIFTI is read as it is, and so is CIFTI on fsLR; on other meshes CIFTI is resampled over
+    registered spheres. Volumes are sampled between the participant's own (or the template's) white
+    and pial surfaces.
 
     Returns
     -------
@@ -182,11 +184,19 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
 
 
 def _cifti_on_mesh(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
+    found = read_cifti(run.bold_left)
+    if mesh.space == FSLR:
+        if [half.shape[1] for half in found] != [hemi.n_vertices for hemi in mesh.hemispheres]:
+            raise BadDataError(
+                "A CIFTI series is on another mesh.",
+                where=run.bold_left,
+                found=f"{found[0].shape[1]} vertices left, {found[1].shape[1]} right",
+                wanted=f"{mesh.left.n_vertices} each ({mesh.space})",
+            )
+        return np.hstack(found)
     halves = [
         resample_barycentric(half, *read_surface(path), target, mask=np.isfinite(half).all(axis=0))
-        for half, path, target in zip(
-            read_cifti(run.bold_left), fslr_spheres(), mesh.spheres, strict=True
-        )
+        for half, path, target in zip(found, fslr_spheres(), mesh.spheres, strict=True)
     ]
     return np.hstack(halves).astype(np.float32)
 

@@ -17,6 +17,7 @@ from bids_app.features.logmel import PATCH_SECONDS
 from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.meshes import FSLR
 from bids_app.resources import fslr_spheres
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
@@ -54,7 +55,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
             regions_of(run.bold_left, run.parcels, mesh)
     if config.model.subcortex:
         check_grayordinates(plan.runs)
-    if any(run.kind == "cifti" for run in plan.runs):
+    if any(run.kind == "cifti" for run in plan.runs) and config.cleaning.space != FSLR:
         fslr_spheres()
     asked = [*(space.features for space in config.model.spaces), *config.joint.features]
     rows = [find_space(features) for features in dict.fromkeys(asked)]

@@ -56,10 +56,16 @@ def fitted_layers(config: Config, stimuli: Mapping[str, Path]) -> dict[str, Fitt
     }
 
 
-def write_descriptions(tree: OutputTree, plan: StudyPlan, suffixes: Sequence[str]) -> None:
+def write_descriptions(
+    tree: OutputTree, plan: StudyPlan, suffixes: Sequence[str], space: str
+) -> None:
     """Dataset description, ignore file, README and citations."""
     write_dataset_files(
-        tree, sources=_source_datasets(plan), authors=_authors(plan), suffixes=suffixes
+        tree,
+        sources=_source_datasets(plan),
+        authors=_authors(plan),
+        suffixes=suffixes,
+        space=space,
     )
     remove_leftovers(tree.root)
     if not tree.group_report.is_file():  # the group level tells what was done

@@ -26,8 +26,8 @@ from bids_app.group.own_gradient import (
 )
 from bids_app.inputs.records import BoldRun
 from bids_app.loading import load_array
-from bids_app.outputs import N_VERTICES
-from bids_app.surface.mesh import load_mesh
+from bids_app.meshes import N_VERTICES
+from bids_app.surface.mesh import load_mesh, nearest_vertices
 
 FloatArray = NDArray[np.float64]
 
@@ -114,8 +114,7 @@ def own_gradient(
         template.
     """
     mesh = load_mesh(cleaning.space)
-    half, coarse = mesh.n_vertices // 2, N_VERTICES["fsaverage4"]
-    if half <= coarse:
+    if mesh.left.n_vertices <= N_VERTICES["fsaverage4"]:
         raise UsageError(
             "The gradient is made on fsaverage4 and extended to a finer mesh.",
             where="--space",
@@ -137,8 +136,7 @@ def own_gradient(
         np.save(path, values)
         files.setdefault(run.participant, []).append(path)
     kept = np.flatnonzero(good)
-    # fsaverage4's vertices are the first of each hemisphere.
-    seeds = np.flatnonzero(kept % half < coarse)
+    seeds = np.flatnonzero(np.isin(kept, nearest_vertices(mesh, "fsaverage4")))
     if not seeds.size:
         raise BadDataError("No vertex has a signal in all resting runs.", found=f"{len(runs)} runs")
 

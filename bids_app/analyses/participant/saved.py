@@ -17,7 +17,7 @@ from bids_app.config import settings_difference
 from bids_app.errors import UsageError
 from bids_app.files import reading
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
-from bids_app.outputs import N_VERTICES
+from bids_app.meshes import N_VERTICES
 
 _UNREADABLE = "This is no model that can predict."
 _WANTED = "a complete *_weights.h5 of --save-weights"

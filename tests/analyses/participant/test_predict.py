@@ -38,7 +38,8 @@ from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
-from bids_app.outputs import N_VERTICES, OutputTree
+from bids_app.meshes import N_VERTICES
+from bids_app.outputs import OutputTree
 from bids_app.statistics import fisher_mean
 from bids_app.surface.gifti import read_gifti
 

@@ -20,7 +20,8 @@ from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.cli.parser import parse_config
 from bids_app.config import Cleaning, Statistics
 from bids_app.errors import BadDataError
-from bids_app.outputs import DENSITIES, OutputTree
+from bids_app.meshes import DENSITIES
+from bids_app.outputs import OutputTree
 from bids_app.report.sources import GroupFiles, ParticipantFiles
 from bids_app.surface.gifti import read_surface, write_gifti
 from bids_app.surface.mesh import load_mesh

@@ -31,7 +31,7 @@ from bids_app.errors import BadDataError
 from bids_app.files import read_json
 from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
-from bids_app.outputs import N_VERTICES as N_VERTICES_OF
+from bids_app.meshes import N_VERTICES as N_VERTICES_OF
 from bids_app.outputs import OutputTree
 from bids_app.report.extras import about_ratings
 from bids_app.report.ratings import left_out
