@@ -43,6 +43,8 @@ STATMAP = ("statmap", ".func.gii")
 TABLE_FORMAT = "%.12g"
 ALIGNMENT_DESC, TWINS_DESC, PARCELS_DESC = "alignment", "untrained", "parcels"
 """Descriptions of group results that there is one of per gradient, twice, and per atlas."""
+CONTROLS_DESC = "depthcontrols"
+"""Description of the alignment of fewer layers, and of layers in other orders."""
 NETWORKS_DESC = "networks"
 """Description of the means of all group maps in networks, which there is one of per atlas."""
 DIFFERENCE_DESC = "difference"

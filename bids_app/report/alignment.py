@@ -22,7 +22,7 @@ from bids_app.report.group_charts import (
     ridgeline_figure,
     spin_figure,
 )
-from bids_app.report.group_details import layer_alignment_blocks
+from bids_app.report.group_details import depth_controls, layer_alignment_blocks
 from bids_app.report.page import (
     Block,
     Facts,
@@ -56,6 +56,7 @@ def alignment_section(files: GroupFiles) -> Section:
     section.add("settings of the alignment", lambda: analysis_blocks(files, ALIGNMENT_DESC, name))
     section.add("numbers of the alignment", lambda: alignment_facts(files))
     section.add("accuracy of every layer", lambda: layer_alignment_blocks(files))
+    section.add("controls of depth", lambda: depth_controls(files))
     section.add("spin null", lambda: spin_picture(files))
     section.add("participants", lambda: participants_picture(files))
     section.add("participants in numbers", lambda: participants_table(files))

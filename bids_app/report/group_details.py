@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.errors import MissingInputError
-from bids_app.outputs import sidecar_of
+from bids_app.outputs import CONTROLS_DESC, TWINS_DESC, sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, named_number, number
 from bids_app.report.sources import GroupFiles, to_float
 from bids_app.statistics import p_told
@@ -59,6 +59,33 @@ def layer_alignment_blocks(files: GroupFiles) -> list[Block]:
             ],
             numeric=range(2, 7),
         ),
+    ]
+
+
+def depth_controls(files: GroupFiles) -> list[Block]:
+    """The alignment with fewer layers, with depths exchanged, and in untrained networks."""
+    path = files.file("statmap.tsv", desc=files.of_gradient(CONTROLS_DESC))
+    if not path.is_file():  # of the version before
+        return []
+    body, drawn = [], ""
+    for row in files.table(path):
+        rho, share = to_float(row["rho"]), to_float(row["share"])
+        body.append([row["control"], row["n_layers"], number(rho)])
+        if np.isfinite(share):
+            drawn = (
+                f" {share:.1%} of the orders of the layers align as strongly as theirs (at most"
+                f" |rho| {number(to_float(row['largest']))}). Neighboring layers are alike, so that"
+                " this share is no p."
+            )
+    twins = files.file("statmap.json", desc=files.of_gradient(TWINS_DESC))
+    if twins.is_file():
+        rho = [to_float(one) for one in files.json(twins)["Group"]["rho_untrained"]]
+        body.append([f"untrained, mean of {len(rho)}", body[0][1], number(float(np.mean(rho)))])
+    why = files.json(path.with_suffix(".json")).get("Group", {}).get("LeftOut", {})
+    reasons = "".join(f" No {name}: {reason}." for name, reason in why.items())
+    return [
+        Table("Controls of depth", ["layers", "number", "mean rho"], body, numeric=(1, 2)),
+        Text(f"An alignment of depth needs the layers in their order.{drawn}{reasons}"),
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from page_parser import read_page
 
 from bids_app.analyses.group.claims import write_claims
+from bids_app.analyses.group.depth_controls import BLOCKS, FITTED, ORDERS, DepthControls
 from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
@@ -29,7 +30,7 @@ from bids_app.report.group import (
     smallest_p,
 )
 from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
-from bids_app.report.group_details import left_out
+from bids_app.report.group_details import depth_controls, left_out
 from bids_app.report.group_maps import coverage_text
 from bids_app.report.sources import GroupFiles
 from bids_app.statistics import p_number, p_told
@@ -396,6 +397,23 @@ def test_the_page_says_why_an_analysis_was_left_out(own_folder):
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
     assert left_out(files, "isc") == ["happy: other times"]
     assert left_out(files, "alignment") == []
+
+
+def test_controls_of_depth_stand_in_one_table(own_folder):
+    files = GroupFiles(own_folder)
+    assert depth_controls(files) == []  # of the version before
+    controls = DepthControls(0.4, np.nan, 8, 5, np.array([0.1, -0.5, 0.2]), "too few")
+    writer = fake_outputs.GroupWriter(own_folder)
+    why = {"LeftOut": {BLOCKS: controls.no_blocks}}
+    writer.table("statmap.tsv", controls.rows, desc="depthcontrols", Group=why)
+    writer.table("statmap.tsv", [], desc="untrained", Group={"rho_untrained": [0.1, 0.2]})
+    table, text = depth_controls(files)
+    assert [row[0] for row in table.rows] == [FITTED, BLOCKS, ORDERS, "untrained, mean of 2"]
+    assert [row[2] for row in table.rows] == ["0.400", "n/a", "-0.067", "0.150"]
+    # One of three orders is as strong, and the order itself.
+    assert "50.0% of the orders of the layers align as strongly as theirs" in text.text
+    assert "(at most |rho| 0.500)" in text.text
+    assert f"No {BLOCKS}: too few." in text.text
 
 
 def test_nothing_is_said_about_the_ends_of_a_gradient_that_was_not_oriented(own_folder):

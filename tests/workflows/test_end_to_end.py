@@ -96,6 +96,7 @@ def test_every_group_map_and_table_is_there(analyzed):
         "group_model-vggish_desc-analyses_summary.tsv",
         "group_model-vggish_desc-binstruth_statmap.tsv",
         "group_model-vggish_desc-clusters_statmap.tsv",
+        "group_model-vggish_desc-depthcontrolstruth_statmap.tsv",
         "group_model-vggish_desc-flips.tsv",
         "group_model-vggish_desc-layeralignmenttruth_statmap.tsv",
         "group_desc-claims_summary.tsv",

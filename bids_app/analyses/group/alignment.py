@@ -17,6 +17,7 @@ from bids_app.analyses.declare import Settings
 from bids_app.analyses.group.accuracy import GroupAccuracy
 from bids_app.analyses.group.analysis import settings_of_files, state
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.depth_controls import DepthControls, controls_of
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import (
     CURVATURE,
@@ -123,6 +124,8 @@ class AlignmentReport:
         atanh(correlation) of each participant's accuracy of every layer with the gradient.
     music : MusicAlignment
         Slope, curvature, layers and bins over music.
+    controls : DepthControls
+        Alignment of fewer layers, and of layers in other orders.
     people_scale : float
         What t over participants were multiplied by (`GroupData.people_scale`).
     """
@@ -142,6 +145,7 @@ class AlignmentReport:
     curvature_partial: GroupAlignment | None
     layers_z: NDArray[np.float64]
     music: MusicAlignment
+    controls: DepthControls
     people_scale: float = 1.0
 
     @property
@@ -457,6 +461,14 @@ def align(
             bins.bin_of,
             method=statistics.spin_method,
             slope_model=statistics.slope_model,
+        ),
+        controls=controls_of(
+            data,
+            values,
+            accuracy.mask,
+            method=statistics.spin_method,
+            slope_model=statistics.slope_model,
+            seed=seed,
         ),
         people_scale=data.people_scale,
     )

@@ -16,10 +16,11 @@ from bids_app.analyses.group.alignment import (
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.depth_controls import BLOCKS, CONTROL_COLUMNS
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE, layer_measure
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.write import GroupWriter
-from bids_app.outputs import ALIGNMENT_DESC
+from bids_app.outputs import ALIGNMENT_DESC, CONTROLS_DESC
 from bids_app.report.group import Shown, alignment_sections, tell_alignment
 
 
@@ -46,6 +47,8 @@ def write_alignment(
     _write_music(writer, data, result)
     _write_layers(writer, data, result)
     _write_vertices(writer, accuracy, preference, result)
+    why = {"LeftOut": {BLOCKS: result.controls.no_blocks}} if result.controls.no_blocks else {}
+    writer.table("statmap", CONTROL_COLUMNS, result.controls.rows, desc=CONTROLS_DESC, Group=why)
 
 
 def told_of_alignment(result: AlignmentReport) -> dict[str, Any]:
