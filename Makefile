@@ -8,7 +8,7 @@ TEST_NPROCS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS)
 DEMO_DIR ?= demo
 
-.PHONY: demo test test-all docs mutants release-check lint format clean
+.PHONY: demo test test-all coverage docs mutants release-check lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/musenc demo --output-dir $(DEMO_DIR) --nprocs $(NPROCS)
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m "" $(PYTEST_ARGS)
+
+# Fails below 90 % of the lines.
+coverage: $(VENV)/.installed-dev
+	$(PYTEST) --cov --cov-report=term --cov-report=html:build/coverage $(PYTEST_ARGS)
 
 # The site, in build/docs; what is broken in it is an error.
 docs: $(VENV)/.installed-dev
