@@ -28,6 +28,7 @@ from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.differences import DIFFERENCES
 from bids_app.analyses.group.heard import HEARD
 from bids_app.analyses.group.isc import SYNCHRONY
+from bids_app.analyses.group.motion import MOTION
 from bids_app.analyses.group.music_null import MUSIC
 from bids_app.analyses.group.music_preference import MUSIC_PREFERENCE
 from bids_app.analyses.group.networks import write_network_tables
@@ -67,6 +68,7 @@ GROUP_ANALYSES = (
     ATLASES,
     SUBCORTEX,
     SYNCHRONY,
+    MOTION,
     RATING_MAPS,
     RATING_SCORES,
 )

@@ -12,13 +12,29 @@ import numpy as np
 
 from bids_app.errors import MissingInputError
 from bids_app.group.claims import holds
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
+from bids_app.outputs import (
+    EMOTION_LABEL,
+    MOTION_DESC,
+    RATINGS_DESC,
+    parse_entities,
+    sidecar_of,
+)
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.group_details import left_out
-from bids_app.report.page import Block, Section, Table, Text, named_number, number, picture
+from bids_app.report.page import (
+    Block,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    named_number,
+    number,
+    picture,
+)
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
+from bids_app.statistics import p_told
 from bids_app.surface.mesh import SurfaceMesh
 
 NOT_ASKED = "ratings: no ratings"
@@ -30,7 +46,36 @@ def isc_section(files: GroupFiles) -> Section:
     """Correlation of responses between participants."""
     section = Section("isc", "Correlation between participants")
     section.add("intersubject correlation", lambda: isc_pictures(files, files.mesh))
+    section.add("head motion", lambda: motion_blocks(files))
     return section
+
+
+def motion_blocks(files: GroupFiles) -> list[Block]:
+    """Whether head motion is shared between participants, too."""
+    path = files.tree.group_table("summary.tsv", desc=MOTION_DESC)
+    if not path.is_file():
+        return []
+    names = {"framewise_displacement": "framewise displacement", "std_dvars": "standardized DVARS"}
+    rows = files.table(path)
+    told = "; ".join(
+        f"{names.get(row['trace'], row['trace'])}: mean r {number(to_float(row['r']))},"
+        f" {p_told(to_float(row['p']))}"
+        for row in rows
+    )
+    if any(holds(to_float(row["p"])) for row in rows):
+        return [
+            Verdict(
+                f"Head motion is shared between participants ({told}): where responses follow the"
+                " music, motion that follows it is another explanation.",
+                "warning",
+            )
+        ]
+    return [
+        Text(
+            "Head motion of participants who hear the same music is not shown to correlate"
+            f" ({told}; logarithms, mean over pairs, p corrected over both)."
+        )
+    ]
 
 
 def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:

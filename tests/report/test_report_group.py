@@ -21,6 +21,7 @@ from bids_app.report.extras import (
     emotion_pictures,
     emotion_section,
     isc_pictures,
+    motion_blocks,
     rating_blocks,
 )
 from bids_app.report.group import (
@@ -32,6 +33,7 @@ from bids_app.report.group import (
 from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
 from bids_app.report.group_details import depth_controls, left_out
 from bids_app.report.group_maps import coverage_text
+from bids_app.report.page import Text
 from bids_app.report.sources import GroupFiles
 from bids_app.statistics import p_number, p_told
 
@@ -414,6 +416,21 @@ def test_controls_of_depth_stand_in_one_table(own_folder):
     assert "50.0% of the orders of the layers align as strongly as theirs" in text.text
     assert "(at most |rho| 0.500)" in text.text
     assert f"No {BLOCKS}: too few." in text.text
+
+
+def test_shared_head_motion_is_a_warning(own_folder):
+    files = GroupFiles(own_folder)
+    assert motion_blocks(files) == []
+    path = files.tree.group_table("summary.tsv", desc="motion")
+    rows = [{"trace": "framewise_displacement", "n_participants": 6, "r": 0.02, "p": 0.4}]
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+    (text,) = motion_blocks(files)
+    assert isinstance(text, Text)
+    assert "framewise displacement: mean r 0.020, p = .400" in text.text
+    pd.DataFrame([rows[0] | {"r": 0.2, "p": 0.004}]).to_csv(path, sep="\t", index=False)
+    (warning,) = motion_blocks(files)
+    assert warning.tone == "warning"
+    assert "mean r 0.200, p = .004" in warning.text
 
 
 def test_nothing_is_said_about_the_ends_of_a_gradient_that_was_not_oriented(own_folder):

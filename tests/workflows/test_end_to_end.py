@@ -100,6 +100,7 @@ def test_every_group_map_and_table_is_there(analyzed):
         "group_model-vggish_desc-flips.tsv",
         "group_model-vggish_desc-layeralignmenttruth_statmap.tsv",
         "group_desc-claims_summary.tsv",
+        "group_desc-motion_summary.tsv",
         "group_model-vggish_desc-layerpref_summary.tsv",
         "group_model-vggish_desc-layers_summary.tsv",
         "group_model-vggish_desc-musicnullstruth.tsv",

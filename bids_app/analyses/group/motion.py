@@ -1,0 +1,176 @@
+"""Is head motion shared between listeners? If it is, motion may be what the music predicts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_app.analyses.declare import Rows, TableOutput
+from bids_app.analyses.folder.read import damaged, read_rows
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, state
+from bids_app.analyses.group.clock import share_clock
+from bids_app.analyses.group.collect import GroupData
+from bids_app.analyses.group.isc import MIN_PARTICIPANTS
+from bids_app.config import Statistics
+from bids_app.errors import MusencError, reason_of
+from bids_app.group import isc
+from bids_app.outputs import MOTION_DESC, OutputTree
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+TRACES = {"framewise_displacement": 0.01, "std_dvars": 0.01}
+"""Columns of the design, and what is added before the logarithm; spikes count less by it."""
+MIN_SAMPLES = 20
+"""Of a stimulus; fewer correlate by chance."""
+
+
+@dataclass(frozen=True)
+class SharedMotion:
+    """Correlation of head motion between participants, or why there is none.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per trace: mean r over pairs and stimuli, p corrected over traces.
+    reasons : list of str
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def states(self) -> list[dict[str, str]]:
+        """What went in, and what was left out."""
+        done = [state("motion", row["trace"], done=True) for row in self.rows]
+        return done + [state("motion", reason=reason) for reason in self.reasons]
+
+
+def group_motion(tree: OutputTree, data: GroupData, statistics: Statistics) -> SharedMotion:
+    """Correlate log motion of participants while they heard the same music.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    data : GroupData
+    statistics : Statistics
+
+    Returns
+    -------
+    SharedMotion
+    """
+    shared = share_clock(tree, data.participants, data.stimuli, data.space)
+    if len(shared.participants) < MIN_PARTICIPANTS or not shared.stimuli:
+        return SharedMotion(reasons=["fewer than three participants with responses on one clock"])
+    stacks, reasons = [], []
+    for stimulus in shared.stimuli:
+        try:
+            pairs = zip(shared.participants, shared.rows[stimulus], strict=True)
+            stack = np.stack([motion_during(tree, who, stimulus, rows) for who, rows in pairs])
+        except MusencError as error:
+            reasons.append(f"{stimulus}: {reason_of(error)}")
+            continue
+        # The first volume has no motion since the one before it.
+        known = np.isfinite(stack).all(axis=(0, 2))
+        if known[1:].all() and known.sum() >= MIN_SAMPLES:
+            stacks.append(stack[:, known])
+        else:
+            reasons.append(f"{stimulus}: motion is known at {known.sum()} of {known.size} samples")
+    if not stacks:
+        return SharedMotion(reasons=reasons)
+    return SharedMotion(motion_rows(stacks, statistics.random_seed), reasons)
+
+
+def motion_rows(stacks: Sequence[FloatArray], seed: int) -> list[dict[str, Any]]:
+    """Mean correlation over pairs of every trace, with p of random phases.
+
+    Parameters
+    ----------
+    stacks : sequence of arrays of shape (n_participants, n_times, n_traces)
+        One per stimulus.
+    seed : int
+    """
+    found = isc(stacks, seed=seed)
+    return [
+        {
+            "trace": name,
+            "n_participants": stacks[0].shape[0],
+            "r": float(found.pairwise[k]),
+            "p": float(found.p_max[k]),
+        }
+        for k, name in enumerate(TRACES)
+    ]
+
+
+def motion_during(
+    tree: OutputTree, participant: str, stimulus: str, rows: NDArray[np.integer]
+) -> FloatArray:
+    """Log motion at samples of the saved responses to a stimulus heard once.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participant, stimulus : str
+    rows : array of shape (n_times,), int
+        Samples, from 0.
+
+    Returns
+    -------
+    array of shape (n_times, n_traces)
+        NaN where it is not known.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        The table of runs or of the design is missing or damaged.
+    """
+    path = tree.participant_file(participant, "summary.tsv", desc="runs")
+    texts = {"run": str, "stimuli": str, "onsets_s": str}
+    times = ("repetition_time_s", "sampling_time_s")
+    runs = read_rows(path, (*texts, *times), **texts)
+    heard = [row for row in runs.to_dict("records") if stimulus in str(row["stimuli"]).split(",")]
+    if len(heard) != 1:
+        raise damaged(path, f"{len(heard)} runs with {stimulus}", "one")
+    (run,) = heard
+    onset = float(run["onsets_s"].split(",")[run["stimuli"].split(",").index(stimulus)])
+    first = int(np.ceil((onset - run["sampling_time_s"]) / run["repetition_time_s"] - 1e-6))
+    own = _design_of(tree, participant, str(run["run"]))
+    values = own.reindex(first + np.asarray(rows)).to_numpy(np.float64)
+    return np.asarray(np.log(values + np.array(list(TRACES.values()))))
+
+
+def _design_of(tree: OutputTree, participant: str, run: str) -> pd.DataFrame:
+    path = tree.participant_file(participant, "timeseries.tsv", desc="design")
+    table = read_rows(path, ("run", "volume", *TRACES), run=str)
+    own = table[table["run"] == run].set_index("volume")[list(TRACES)]
+    if not len(own):
+        raise damaged(path, f"no row of {run}", "a row per volume")
+    return own
+
+
+def rows_of_motion(motion: SharedMotion) -> Rows:
+    """One row per trace."""
+    return motion.rows
+
+
+MOTION_COLUMNS = {
+    "trace": "column of fMRIPrep's confounds; its logarithm is correlated",
+    "n_participants": "participants",
+    "r": "mean correlation over pairs of participants and stimuli",
+    "p": "one-sided p, independent phases per participant, corrected over traces by the largest"
+    " value in standard deviations",
+}
+MOTION = GroupAnalysis(
+    "motion",
+    group_motion,
+    (TableOutput("summary", MOTION_DESC, MOTION_COLUMNS, rows=rows_of_motion, of_model=False),),
+    of_weights=False,
+    reads=(RESPONSES,),
+)

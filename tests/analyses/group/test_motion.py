@@ -1,0 +1,129 @@
+"""Head motion between participants: which volumes, what is found, and how often by chance."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import signal, stats
+
+from bids_app.analyses.group.motion import MOTION, group_motion, motion_during, motion_rows
+from bids_app.config import Statistics
+from bids_app.errors import MissingInputError
+from bids_app.files import write_json
+from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.surface.gifti import write_gifti
+
+TR, SAMPLING, ONSET, LENGTH = 2.0, 0.9, 6.0, 120.0
+N_VOLUMES = 70
+STATISTICS = Statistics(random_seed=5)
+
+
+def moved(rng, n, common=0.0):
+    """Framewise displacement: slow, heavy-tailed, with a few large movements."""
+    slow = signal.lfilter([1], [1, -0.6], rng.standard_normal(n)) + common
+    return 0.1 * np.exp(0.5 * slow) + 2.0 * (rng.random(n) < 0.03)
+
+
+def study(folder, common):
+    """Five listeners; motion of the volumes with music has a part in common."""
+    tree = OutputTree(folder)
+    for number in range(5):
+        who, rng = f"{number + 1:02d}", np.random.default_rng([7, number])
+        times = np.arange(SAMPLING + 6 - ONSET, LENGTH, TR)
+        for hemi in "LR":
+            path = tree.participant_bold(who, hemi, "fsaverage3", stim="happy")
+            values = np.zeros((len(times), 642), np.float32)
+            write_gifti(path, values, hemi=hemi, names=[f"{t:g}" for t in times], tr=TR)
+            write_json(sidecar_of(path), {"StimulusTimes": times.tolist(), "RepetitionTime": TR})
+        whole = np.zeros(N_VOLUMES)
+        whole[3 : 3 + len(times)] = common[: len(times)]
+        design = pd.DataFrame(
+            {
+                "run": f"sub-{who}_task-a",
+                "volume": np.arange(N_VOLUMES),
+                "framewise_displacement": moved(rng, N_VOLUMES, whole),
+                "std_dvars": moved(rng, N_VOLUMES),
+            }
+        )
+        design.loc[0, ["framewise_displacement", "std_dvars"]] = np.nan
+        runs = {
+            "run": f"sub-{who}_task-a",
+            "stimuli": "other,happy",
+            "onsets_s": f"0,{ONSET:g}",
+            "repetition_time_s": TR,
+            "sampling_time_s": SAMPLING,
+        }
+        design.to_csv(
+            tree.participant_file(who, "timeseries.tsv", desc="design"), sep="\t", na_rep="n/a"
+        )
+        table = tree.participant_file(who, "summary.tsv", desc="runs")
+        pd.DataFrame([runs]).to_csv(table, sep="\t", index=False)
+    data = SimpleNamespace(
+        participants=[f"{k:02d}" for k in range(1, 6)], stimuli=["happy"], space="fsaverage3"
+    )
+    return tree, data
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    common = 2 * np.sin(np.arange(60) / 3)
+    return study(tmp_path_factory.mktemp("shared"), common)
+
+
+def test_motion_is_that_of_the_volumes_with_music(shared):
+    tree, _ = shared
+    found = motion_during(tree, "02", "happy", np.arange(57))
+    path = tree.participant_file("02", "timeseries.tsv", desc="design")
+    wanted = pd.read_csv(path, sep="\t")["framewise_displacement"].to_numpy()[3:60]
+    np.testing.assert_allclose(found[:, 0], np.log(wanted + 0.01))
+    # Beyond the last volume nothing is known.
+    assert np.isnan(motion_during(tree, "02", "happy", np.array([66, 67]))).tolist() == [
+        [False, False],
+        [True, True],
+    ]
+
+
+def test_shared_motion_is_found_in_its_own_trace(shared):
+    tree, data = shared
+    found = group_motion(tree, data, STATISTICS)
+    assert found.reasons == []
+    displacement, dvars = found.rows
+    assert displacement["trace"] == "framewise_displacement"
+    assert displacement["n_participants"] == 5
+    assert displacement["r"] > 0.3
+    assert displacement["p"] < 0.01
+    assert dvars["p"] > 0.05
+    assert set(displacement) == set(MOTION.outputs[0].columns)
+
+
+def test_why_there_is_none_is_told(shared, tmp_path):
+    tree, data = shared
+    few = SimpleNamespace(**vars(data) | {"participants": ["01", "02"]})
+    assert group_motion(tree, few, STATISTICS).reasons == [
+        "fewer than three participants with responses on one clock"
+    ]
+    tree, data = study(tmp_path, np.zeros(60))
+    tree.participant_file("03", "timeseries.tsv", desc="design").unlink()
+    found = group_motion(tree, data, STATISTICS)
+    assert found.rows == []
+    assert "happy: A table is missing" in found.reasons[0]
+    with pytest.raises(MissingInputError):
+        motion_during(tree, "03", "happy", np.arange(3))
+
+
+def test_motion_that_nobody_shares_has_its_level():
+    rng, n_studies = np.random.default_rng(8), 300
+
+    def stack(n):
+        people = [[moved(rng, n), moved(rng, n)] for _ in range(6)]
+        return np.log(np.array(people) + 0.01).swapaxes(1, 2)
+
+    studies = [[stack(60), stack(90)] for _ in range(n_studies)]
+    hits = sum(
+        min(row["p"] for row in motion_rows(one, seed)) < 0.05 for seed, one in enumerate(studies)
+    )
+    low, high = stats.binomtest(hits, n_studies).proportion_ci(0.999)
+    assert low <= 0.05 <= high
