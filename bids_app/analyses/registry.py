@@ -45,6 +45,7 @@ from bids_app.errors import BadDataError, UsageError
 from bids_app.outputs import OutputTree, labeled
 from bids_app.report.group import Shown, write_group_page
 from bids_app.report.networks import networks_section
+from bids_app.report.side_by_side import models_section
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -80,6 +81,9 @@ is done for every one."""
 
 NETWORKS = Shown(sections=(networks_section,), once=True, alone=True)
 """Of all group maps together: it belongs to no analysis."""
+
+MODELS = Shown(sections=(models_section,), once=True)
+"""Of all models together."""
 
 
 def group_settings(config: Config) -> GroupSettings:
@@ -247,7 +251,7 @@ def write_results(
 def write_group_report(output_dir: Path, written: Sequence[Path] = ()) -> Path:
     """Write ``group.html`` from the files of an output folder, as those just `written`."""
     rows = (*GROUP_ANALYSES, *CONDITION_ANALYSES)
-    return write_group_page(output_dir, [*(row.page for row in rows), NETWORKS])
+    return write_group_page(output_dir, [*(row.page for row in rows), NETWORKS, MODELS])
 
 
 def _people_of(path: Path) -> list[str]:
