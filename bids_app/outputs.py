@@ -151,10 +151,9 @@ def safe_label(text: str) -> str:
 
 
 def model_label(features: str) -> str:
-    """Model label of a feature space: its name, or the name of the file of precomputed features."""
-    before, notes, _ = features.partition("notes:")
-    if notes and before in ("", "change:"):
-        return safe_label(f"{before}notes")
+    """Model label of a feature space: its name without places of notes, or that of its file."""
+    if beside := re.match(r"((?:change:)?(?:notes|expression)):", features):  # folders follow
+        return safe_label(beside[1])
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)
 

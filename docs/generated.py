@@ -19,7 +19,7 @@ SOURCES = (ROOT / "bids_app", ROOT / "workflows")
 Output = MapOutput | TableOutput
 EACH = {
     "": "",
-    "changes": "difference of conditions",
+    "changes": "",
     "contrast": "contrast",
     "courses": "rating scale",
     "fold": "held-out piece",
@@ -72,16 +72,31 @@ def _table(outputs: Iterable[Output], start: str) -> Iterator[str]:
     yield from dict.fromkeys(_row(one, start) for one in outputs)
 
 
+PLACES = {
+    "contrast": "_feature-<contrast>",
+    "scale": "_feature-<scale>",
+    "turned": "_feature-<scale>",
+}
+"""Entities of the place of an output before its statistic."""
+DESCS = {
+    "reduced": "lowlevel",
+    "share": "share<Space>",
+    "unique": "unique<Space>",
+    "window": "{past,future}",
+}
+"""Descriptions that outputs have by what there is one of each of."""
+
+
 def _row(one: Output, start: str) -> str:
-    place = "_model-<model>" if one.of_model else ""
+    place = ("_model-<model>" if one.of_model else "") + PLACES.get(one.each, "")
     if isinstance(one, TableOutput):
-        desc = f"_desc-{one.desc}" if one.desc else ""
+        desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
         suffix = f"_{one.suffix}" if one.suffix else ""
         columns = ", ".join(f"`{name}`" for name in list(one.columns)[:12])
         more = ", ..." if len(one.columns) > 12 else ""
         return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH[one.each], columns + more)
     stat = f"_stat-{one.stat}" if one.stat else ""
-    desc = f"_desc-{one.desc}" if one.desc else ""
+    desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
     text = one.description or STAT_DESCRIPTIONS.get(one.stat, "")
     return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH[one.each], text)
 

@@ -17,6 +17,7 @@ from bids_app.config import (
 )
 from bids_app.config.places import Places, with_places
 from bids_app.errors import UsageError
+from bids_app.outputs import model_label, safe_label
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
 
@@ -134,6 +135,12 @@ def test_each_feature_space_gets_a_model_label():
     labels = [space.label for space in model.spaces]
     assert labels == ["vggish", "changevggish", "openl3", "envelope"]
     assert [space.features for space in Model().spaces] == ["vggish"]
+
+
+@pytest.mark.parametrize("name", ["notes", "expression", "change:notes", "change:expression"])
+def test_places_of_notes_are_no_part_of_a_label(name):
+    places = Places(Path("/a b/c"), Path("/chorales"))
+    assert model_label(with_places(name, places)) == model_label(name) == safe_label(name)
 
 
 @pytest.mark.parametrize("labels", [("a", "a"), ("a",), ("a", "b_c")])

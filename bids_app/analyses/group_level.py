@@ -220,7 +220,7 @@ def _choose_calls(tree: OutputTree, plan: GroupPlan, config: Config) -> None:
             where=tree.root,
             found="; ".join(f"model-{model}: {why}" for model, why in plan.no_others.items()),
             wanted="cleaned responses of three participants or more, and the features of the music",
-            remedy="run the participant level without --no-save-responses, give its --cache-dir, "
+            remedy="run the participant level again, give its --cache-dir, "
             f"or ask for --train-on {OWN}",
         )
 

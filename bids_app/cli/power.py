@@ -114,10 +114,12 @@ def _run_power(options: argparse.Namespace) -> int:
     for cells in [list(rows[0]), *(list(row.values()) for row in rows)]:
         tell("\t".join(cells))
     few = sorted({n for n in options.participants if 2 / 2**n >= SIGNIFICANCE})
-    if few:
+    for n in few:
+        accuracy = " and accuracy, a one-sided test," if 1 / 2**n < SIGNIFICANCE else ""
+        verb = "are" if accuracy else "is"
         tell(
-            f"\nWith {', '.join(map(str, few))} participants sign flips give no two-sided p below"
-            " .05: over people nothing but the primary claim, a t test, is possible."
+            f"\nWith {n} participants sign flips give no two-sided p below .05: over people nothing"
+            f" but the primary claim, a t test,{accuracy} {verb} possible."
         )
     return 0
 

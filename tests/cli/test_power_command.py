@@ -42,8 +42,13 @@ def test_without_what_is_expected_there_is_no_power(capsys):
 
 
 def test_where_sign_flips_can_show_nothing_it_says_so(capsys):
-    assert main(["power", "--participants", "5", "12", *SIZES]) == 0
-    assert "With 5 participants sign flips give no" in capsys.readouterr().out
+    assert main(["power", "--participants", "4", "5", "12", *SIZES]) == 0
+    told = capsys.readouterr().out
+    # One of 32 signs is below .05, two are not; of 16 not even one.
+    assert "With 4 participants sign flips give no two-sided p below .05" in told
+    assert "but the primary claim, a t test, is possible" in told
+    assert "a t test, and accuracy, a one-sided test, are possible" in told
+    assert "With 12 participants" not in told
 
 
 def test_a_study_that_is_too_small_is_refused_with_what_would_do(capsys):
