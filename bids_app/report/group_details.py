@@ -79,8 +79,9 @@ def depth_controls(files: GroupFiles) -> list[Block]:
             )
     twins = files.file("statmap.json", desc=files.of_gradient(TWINS_DESC))
     if twins.is_file():
-        rho = [to_float(one) for one in files.json(twins)["Group"]["rho_untrained"]]
-        body.append([f"untrained, mean of {len(rho)}", body[0][1], number(float(np.mean(rho)))])
+        untrained = [to_float(one) for one in files.json(twins)["Group"]["rho_untrained"]]
+        mean = number(float(np.mean(untrained)))
+        body.append([f"untrained, mean of {len(untrained)}", body[0][1], mean])
     why = files.json(path.with_suffix(".json")).get("Group", {}).get("LeftOut", {})
     reasons = "".join(f" No {name}: {reason}." for name, reason in why.items())
     return [

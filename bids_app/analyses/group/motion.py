@@ -78,7 +78,7 @@ def group_motion(tree: OutputTree, data: GroupData, statistics: Statistics) -> S
             reasons.append(f"{stimulus}: {reason_of(error)}")
             continue
         # The first volume has no motion since the one before it.
-        known = np.isfinite(stack).all(axis=(0, 2))
+        known = np.asarray(np.isfinite(stack).all(axis=(0, 2)))
         if known[1:].all() and known.sum() >= MIN_SAMPLES:
             stacks.append(stack[:, known])
         else:
