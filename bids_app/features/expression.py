@@ -12,10 +12,11 @@ import numpy as np
 
 from bids_app.config.places import places_of
 from bids_app.features.descriptors import onset_strength, pulse_tempo
+from bids_app.features.events import melody, together
 from bids_app.features.layers import LayerOrder
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.loudness import loudness
-from bids_app.features.notes import MISMATCH, melody, remarks_on_notes, together
+from bids_app.features.notes import MISMATCH, remarks_on_notes
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.tempo import FloatArray, beat_tempo, held_means
 from bids_app.inputs.notes import NOTE_SUFFIXES, Notes, notes_there, read_notes

@@ -157,6 +157,9 @@ class Space:
         The same for a space that reads several files where they are there.
     corpus : callable, optional
         From the argument to what identifies the content of files that all stimuli share.
+    corpus_name : callable, optional
+        From the argument to the name of these files, for sidecars and methods; empty for those of
+        the user.
     remarks : callable, optional
         From argument, label, audio file and seconds of a stimulus to what is odd about what is
         read beside the audio.
@@ -188,6 +191,7 @@ class Space:
     file: Callable[[str, str, Path], Path] | None = None
     files: Callable[[str, str, Path], list[Path]] | None = None
     corpus: Callable[[str], str] | None = None
+    corpus_name: Callable[[str], str] | None = None
     remarks: Callable[[str, str, Path, float], list[str]] | None = None
     curves: bool = False
     weights: str = ""
@@ -271,6 +275,11 @@ class Space:
         if (network := self.streamed()) is not None:
             return network.identity
         return "" if self.corpus is None else self.corpus(self.argument)
+
+    def corpus_record(self) -> dict[str, str]:
+        """What records say of files that come with the program and that all stimuli share."""
+        name = "" if self.corpus_name is None else self.corpus_name(self.argument)
+        return {"Corpus": name} if name else {}
 
     def stream_record(self) -> dict[str, Any]:
         """What records say of the network of `stream`; nothing for a space without one."""
@@ -413,7 +422,8 @@ _ROWS = (
         ),
         optional=True,
         file=_later("notes", "note_file"),
-        corpus=_later("notes", "corpus_identity"),
+        corpus=_later("known_music", "corpus_identity"),
+        corpus_name=_later("known_music", "corpus_name"),
         remarks=_later("notes", "note_remarks"),
         references={
             "cleary1984": Reference(

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 import numpy as np
@@ -19,6 +19,9 @@ from bids_app.inputs.files import need_content
 from bids_app.inputs.musicxml import score_notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_midi, load_score
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 NOTE_SUFFIXES = ("_notes.tsv", ".mid", ".midi", ".musicxml", ".mxl")
 """What the name of the audio file gets instead of its own ending, in the order of preference."""
@@ -154,8 +157,7 @@ def read_notes(path: Path) -> Notes:
             rows, remarks = _midi(file)
             pedal = _pedal(file)
         else:
-            score = score_notes(load_score(path.read_bytes()))
-            rows, remarks = score.seconds(), score.remarks
+            return notes_of_score(load_score(path.read_bytes()), path)
     except _BROKEN as error:
         raise BadDataError(
             "Notes cannot be read.",
@@ -165,6 +167,20 @@ def read_notes(path: Path) -> Notes:
             remedy=_REMEDY,
         ) from error
     return replace(_checked(rows, path, tuple(remarks)), pedal=pedal)
+
+
+def notes_of_score(root: Element, path: Path) -> Notes:
+    """Notes of a score that `bids_app.loading.load_score` read.
+
+    Raises
+    ------
+    ValueError
+        It is no score in parts, or a number in it is none.
+    BadDataError
+        It holds no notes that can be used.
+    """
+    score = score_notes(root)
+    return _checked(score.seconds(), path, tuple(score.remarks))
 
 
 def _table(path: Path) -> npt.NDArray[np.float64]:

@@ -209,6 +209,8 @@ def _features_paragraph(settings: Mapping[str, Any], features: Mapping[str, Any]
     whole = layers == space.layers
     which = f"all {len(layers)} layers" if whole else f"layers {', '.join(layers)}"
     what = space.sentence.format(layers=which, name=features.get("Features", space.name))
+    if corpus := features.get("Corpus"):
+        clock += f"; other music that the models knew was {corpus}"
     return (
         f"Stimulus features were {what}, {clock}. All units were kept and z-scored within each"
         " stimulus; they enter the model through one kernel (Gram) matrix per layer, averaged over"

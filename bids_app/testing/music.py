@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
-from bids_app.testing.synthesis import Note, render
+from bids_app.testing.synthesis import DRUMS, Note, render
 
 SAMPLE_RATE = 16000
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -281,20 +281,59 @@ def synthesize(piece: Piece, seed: int) -> NDArray[np.float32]:
     BadDataError
         If the duration is not positive.
     """
+    return _sound(_composed(piece, seed), piece, seed)
+
+
+def _composed(piece: Piece, seed: int) -> list[Note]:
     if piece.duration <= 0:
         raise BadDataError("Music needs a positive duration.", found=f"{piece.duration} s")
-    sound = render(compose(piece, seed), piece.duration, SAMPLE_RATE, seed=seed)
+    return compose(piece, seed)
+
+
+def _sound(notes: Sequence[Note], piece: Piece, seed: int) -> NDArray[np.float32]:
+    sound = render(notes, piece.duration, SAMPLE_RATE, seed=seed)
     return np.asarray(sound.mean(axis=1), np.float32)
 
 
+def notes_text(notes: Sequence[Note], duration: float) -> str:
+    """A table of the notes that sound before the end, for ``--features notes``; no drums.
+
+    Velocities are 1 to 127.
+    """
+    heard = sorted(
+        (note.onset, min(note.duration, duration - note.onset), round(note.pitch), note.velocity)
+        for note in notes
+        if note.instrument not in DRUMS and note.onset < duration
+    )
+    rows = [
+        f"{onset:.4f}\t{length:.4f}\t{pitch}\t{np.clip(round(127 * velocity), 1, 127)}\n"
+        for onset, length, pitch, velocity in heard
+    ]
+    return "".join(["onset\tduration\tpitch\tvelocity\n", *rows])
+
+
 def write_music(folder: Path, pieces: Sequence[Piece], *, seed: int) -> list[Path]:
-    """Write one 16-bit WAV file per piece, named after its label; return their paths."""
+    """Write one 16-bit WAV file per piece, named after its label, and a table of its notes.
+
+    Returns
+    -------
+    list of Path
+        The WAV files; beside them lie ``LABEL_notes.tsv``.
+
+    Raises
+    ------
+    BadDataError
+        If a duration is not positive.
+    """
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for piece in pieces:
         path = folder / f"{piece.label}.wav"
-        soundfile.write(path, synthesize(piece, seed), SAMPLE_RATE, subtype="PCM_16")
+        notes = _composed(piece, seed)
+        soundfile.write(path, _sound(notes, piece, seed), SAMPLE_RATE, subtype="PCM_16")
+        table = notes_text(notes, piece.duration)
+        path.with_name(f"{piece.label}_notes.tsv").write_text(table, encoding="utf-8")
         paths.append(path)
     return paths

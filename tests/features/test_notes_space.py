@@ -11,14 +11,8 @@ from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.joint import candidate_weights, fit_joint, plan_joint
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.cache import load_or_compute_grams
-from bids_app.features.notes import (
-    ORDER_BOUND,
-    event_series,
-    events_of,
-    learn,
-    melody,
-    tonic,
-)
+from bids_app.features.events import event_series, events_of, melody, tonic
+from bids_app.features.known_music import ORDER_BOUND, learn
 from bids_app.features.registry import find_space
 from bids_app.features.symbols import expectations
 from bids_app.features.timing import sample_series

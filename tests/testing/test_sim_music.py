@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from bids_app.features.registry import find_space
+from bids_app.inputs.notes import find_notes, read_notes
 from bids_app.testing.music import DEFAULT_PIECES, Piece, compose, synthesize, write_music
-from bids_app.testing.synthesis import Note, render
+from bids_app.testing.synthesis import DRUMS, Note, render
 
 SHORT = Piece("short", 30.0, tempo=110.0, minor=False, tonic=60, energy=0.6)
 
@@ -97,3 +99,15 @@ def test_impossible_music_is_refused(seconds):
     piece = Piece("x", seconds, tempo=100.0, minor=False, tonic=60, energy=0.5)
     with pytest.raises(ValueError, match="positive"):
         synthesize(piece, 0)
+
+
+def test_the_notes_of_the_music_lie_beside_it(tmp_path):
+    (path,) = write_music(tmp_path, [SHORT], seed=1)
+    notes = read_notes(find_notes(path))
+    assert notes.path.name == "short_notes.tsv"
+    assert notes.end <= 30.0 + 1e-3
+    composed = [n for n in compose(SHORT, 1) if n.instrument not in DRUMS and n.onset < 30.0]
+    assert len(notes.onset) == len(composed)
+    np.testing.assert_allclose(notes.onset, sorted(n.onset for n in composed), atol=1e-4)
+    assert np.ptp(notes.velocity) > 10
+    assert find_space("notes").remarks_on("short", path, 30.0)[0].startswith("notes: no other")

@@ -172,7 +172,7 @@ class EncodingModel:
         if record := self._row.stream_record():
             return {**told, **record}
         if network is None:
-            return {**told, "Untrained": False}
+            return {**told, **self._row.corpus_record(), "Untrained": False}
         untrained = self.weights.startswith("random:")
         return {
             **told,
