@@ -35,9 +35,11 @@ CHECKSUMS_FILE = "SHA256SUMS"
 GRADIENTS = {f"margulies2016_fcgradient{n:02d}": f"fcgradient{n:02d}" for n in range(1, 11)}
 FIRST_GRADIENT = "margulies2016_fcgradient01"
 """The default, which claims of alignment are about."""
+OWN_GRADIENT = "own"
+"""The study's own, from its resting runs: it has no files before it is made."""
 GRADIENT_NAMES = (
     "margulies2016 (which is fcgradient01), fcgradient01 to fcgradient10, or the same as "
-    "margulies2016_fcgradient01 and so on"
+    "margulies2016_fcgradient01 and so on; own"
 )
 GRADIENT_FILES = "[NAME=]LEFT.func.gii,RIGHT.func.gii"
 BUNDLED_CORTEX, SIGNAL_CORTEX = "nilearn", "signal"
@@ -164,11 +166,11 @@ class GradientChoice:
     Attributes
     ----------
     name : str
-        ``margulies2016_fcgradient02`` and so on; ``file`` for files.
+        ``margulies2016_fcgradient02`` and so on; ``own``; ``file`` for files.
     label : str
         Distinguishes its results from those of other gradients; empty for the default.
     paths : tuple of Path
-        One file per hemisphere, or one for both.
+        One file per hemisphere, or one for both; none of ``own``.
     """
 
     name: str
@@ -189,13 +191,15 @@ def choose_gradient(option: str) -> GradientChoice:
     ----------
     option : str
         ``margulies2016`` (gradient 1), ``margulies2016_fcgradient02`` or ``fcgradient02`` and so
-        on, or one or two files, ``[NAME=]LEFT,RIGHT``.
+        on, ``own``, or one or two files, ``[NAME=]LEFT,RIGHT``.
 
     Raises
     ------
     UsageError
         If it is neither a known name nor one or two files.
     """
+    if option == OWN_GRADIENT:
+        return GradientChoice(OWN_GRADIENT, OWN_GRADIENT, ())
     name = "fcgradient01" if option == "margulies2016" else option.removeprefix("margulies2016_")
     known = f"margulies2016_{name}"
     if known in GRADIENTS:

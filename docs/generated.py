@@ -10,7 +10,7 @@ from messages import messages_page
 
 from bids_app.analyses.declare import MapOutput, TableOutput
 from bids_app.analyses.participant_level import ANALYSES
-from bids_app.analyses.registry import CONDITION_ANALYSES, GROUP_ANALYSES
+from bids_app.analyses.registry import CONDITION_ANALYSES, GROUP_ANALYSES, STUDY_ANALYSES
 from bids_app.cli import parser, tools
 from bids_app.outputs import STAT_DESCRIPTIONS
 
@@ -61,7 +61,8 @@ def outputs_page() -> Iterator[str]:
     yield ""
     yield "## Of the group"
     yield ""
-    group = [one for row in (*GROUP_ANALYSES, *CONDITION_ANALYSES) for one in row.outputs]
+    rows = (*GROUP_ANALYSES, *STUDY_ANALYSES, *CONDITION_ANALYSES)
+    group = [one for row in rows for one in row.outputs]
     yield from _table(group, "group")
     yield ""
 

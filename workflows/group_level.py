@@ -16,6 +16,9 @@ from bids_app.analyses.group.checks import tell_changes
 from bids_app.analyses.group.claims import told_claims
 from bids_app.analyses.group.collect import load_group
 from bids_app.analyses.group.others import data_of, fit_on_others, heard_of
+from bids_app.analyses.group.own_gradient import refusal
+from bids_app.analyses.group.own_plan import OwnPlan
+from bids_app.analyses.group.write_own import make_own_gradient, own_files
 from bids_app.analyses.group_level import GroupPlan
 from bids_app.analyses.registry import (
     GroupSettings,
@@ -26,7 +29,7 @@ from bids_app.analyses.registry import (
 )
 from bids_app.config import Config
 from bids_app.outputs import OutputTree, told_label
-from bids_app.resources import choose_gradient
+from bids_app.resources import OWN_GRADIENT, choose_gradient
 from bids_app.status import Status
 from bids_app.surface.atlas import absolute_atlas
 
@@ -43,6 +46,8 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
     """
     tree, people, settings = OutputTree(config.output_dir), plan.people, plan.settings
     status = Status(run_id, "group")
+    if plan.own is not None:
+        config = with_own_gradient(config, plan.own, status)
     for option, reason in plan.absent.items():
         LOGGER.warning("group: nothing is aligned with %s: %s", option, reason)
         status.add("", f"alignment with {option}", "skipped", reason, problem=True)
@@ -76,6 +81,37 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
         status.add(participant, "", "done")
     status.write(tree.status(run_id))
     return status
+
+
+def with_own_gradient(config: Config, plan: OwnPlan, status: Status) -> Config:
+    """Make the study's own gradient; the configuration with its files, or as it was without.
+
+    Raises
+    ------
+    MusencError
+        If the step failed. That there is no such gradient is no failure, and in the status.
+    """
+    tree = OutputTree(config.output_dir)
+    LOGGER.info("%s", plan.text)
+    for who, why in plan.without.items():
+        told = f"own gradient: sub-{who} takes no part: {why}"
+        LOGGER.warning("%s", told)
+        status.notes.append(told)
+    given = {"tree": tree, "plan": plan, "mem_gb": plan.memory / 1e9}
+    workflow = pe.Workflow(name="own_gradient_wf")
+    workflow.add_nodes([group_step(make_own_gradient, config, "own_gradient", given)])
+    if failures := run_workflow(workflow, config, status.run_id):
+        raise_failure(failures[0])
+    if reason := refusal(tree):
+        LOGGER.warning("group: nothing is aligned with the own gradient: %s", reason)
+        status.add("", f"alignment with {OWN_GRADIENT}", "skipped", reason, problem=True)
+        return config
+    files = ",".join(map(str, own_files(tree, plan.space)))
+    gradients = tuple(
+        f"{OWN_GRADIENT}={files}" if one == OWN_GRADIENT else one
+        for one in config.statistics.gradients
+    )
+    return replace(config, statistics=replace(config.statistics, gradients=gradients))
 
 
 def init_group_level_wf(

@@ -14,6 +14,7 @@ from bids_app.analyses.group.alignment import missing_gradient
 from bids_app.analyses.group.checks import check_files, memory_of_group
 from bids_app.analyses.group.collect import select_participants
 from bids_app.analyses.group.others import OTHERS, OWN, chosen_weights, others_missing
+from bids_app.analyses.group.own_plan import OwnPlan, plan_own_gradient
 from bids_app.analyses.registry import (
     GroupSettings,
     check_group_settings,
@@ -28,7 +29,7 @@ from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.meshes import N_VERTICES, SPACES
 from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, safe_label, weights_label
-from bids_app.resources import choose_gradient, gradient_files
+from bids_app.resources import OWN_GRADIENT, choose_gradient, gradient_files
 from bids_app.surface.atlas import (
     atlas_files,
     installed_networks,
@@ -80,6 +81,8 @@ class GroupPlan:
         Models that cannot be trained on the others' responses, and why.
     memory : dict from model label to float
         Bytes that one step takes at most.
+    own : OwnPlan or None
+        Of the study's own gradient, where it is asked for.
     """
 
     people: dict[str, list[str]] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class GroupPlan:
     calls: list[GroupCall] = field(default_factory=list)
     no_others: dict[str, str] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    own: OwnPlan | None = None
 
 
 def with_own_atlases(config: Config) -> Config:
@@ -174,10 +178,14 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
         with problems.collecting():
             if choose_gradient(option).name == "file":
                 gradient_files(option)
-        for space in sorted(usable):
+        for space in sorted(usable) if option != OWN_GRADIENT else ():
             with problems.collecting():
                 if reason := missing_gradient(option, space):
                     plan.absent[option] = reason
+    if OWN_GRADIENT in config.statistics.gradients and len(problems.found) == before:
+        with problems.collecting():
+            people = {who for own in plan.people.values() for who in own}
+            plan = replace(plan, own=plan_own_gradient(tree, config, people, spaces))
     for options, read in (
         (config.statistics.atlases, read_atlas),
         (config.statistics.networks, read_networks),

@@ -39,6 +39,7 @@ from bids_app.analyses.group.subcortex import SUBCORTEX
 from bids_app.analyses.group.twins import TWINS
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
+from bids_app.analyses.group.write_own import OWN
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
 from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import BadDataError, UsageError
@@ -78,6 +79,9 @@ GROUP_ANALYSES = (
 CONDITION_ANALYSES = (PEOPLE, CONTRAST, INTERACTION, LAGS)
 """Of conditions: ``group`` says whose (a `ConditionGroup`); what takes the ``label`` of a contrast
 is done for every one."""
+
+STUDY_ANALYSES = (OWN,)
+"""Of the study as a whole, done before its models."""
 
 NETWORKS = Shown(sections=(networks_section,), once=True, alone=True)
 """Of all group maps together: it belongs to no analysis."""
@@ -250,7 +254,7 @@ def write_results(
 
 def write_group_report(output_dir: Path, written: Sequence[Path] = ()) -> Path:
     """Write ``group.html`` from the files of an output folder, as those just `written`."""
-    rows = (*GROUP_ANALYSES, *CONDITION_ANALYSES)
+    rows = (*GROUP_ANALYSES, *STUDY_ANALYSES, *CONDITION_ANALYSES)
     return write_group_page(output_dir, [*(row.page for row in rows), NETWORKS, MODELS])
 
 

@@ -37,11 +37,11 @@ def add_gradient(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _run_gradient(options: argparse.Namespace) -> int:
     from bids_app.analyses.group.alignment import load_gradient
-    from bids_app.analyses.participant.rest import own_gradient
+    from bids_app.analyses.group.own_gradient import RestSeries, find_gradient, spin_p
+    from bids_app.analyses.participant.rest_runs import clean_rest_run
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan
     from bids_app.files import write_json
-    from bids_app.group import spin_alignment
     from bids_app.meshes import MESHES
     from bids_app.outputs import HEMISPHERES, sidecar_of
     from bids_app.surface.gifti import write_gifti
@@ -58,22 +58,20 @@ def _run_gradient(options: argparse.Namespace) -> int:
     option = config.statistics.gradients[0]
     template = load_gradient(option, space)
     plan = make_plan(config, music=False)
+    mesh = load_mesh(space)
     with private_folder("gradient") as folder:
-        found = own_gradient(
-            plan.runs,
-            config.cleaning,
-            template.values,
-            folder,
-            progress=lambda label: LOGGER.info("gradient: %s", label),
+        series = RestSeries(folder, mesh)
+        for one in plan.runs:
+            LOGGER.info("gradient: %s", one.label)
+            run = clean_rest_run(one, config.cleaning, mesh)
+            series.add(one.participant, run.label, run.values, run.warnings)
+        found = find_gradient(
+            series, template.values, lambda text: LOGGER.info("gradient: %s", text)
         )
     for warning in found.warnings:
         LOGGER.warning("gradient: %s", warning)
-    mesh = load_mesh(space)
-    both = np.isfinite(found.values) & np.isfinite(template.values)
-    spins = spin_alignment(
-        found.values, template.values, both, spheres=mesh.spheres, n_spins=1000, seed=seed
-    )
-    record = found.record | {"Template": template.record, "SpinP": float(spins.p[0])}
+    p = spin_p(found, template.values, mesh, n_spins=1000, seed=seed)
+    record = found.record | {"Template": template.record, "SpinP": p}
     files = []
     for what, values in (("", found.values[np.newaxis]), ("components", found.components)):
         names = [f"component {k}" for k in range(1, len(values) + 1)] if what else ["gradient"]
@@ -86,7 +84,7 @@ def _run_gradient(options: argparse.Namespace) -> int:
     choice = found.choice
     tell(
         f"component {choice.number} is the gradient: Spearman r {choice.r:.2f} with {option} "
-        f"(spin p {spins.p[0]:.3f}); next: component {choice.second} with {choice.second_r:.2f}\n"
+        f"(spin p {p:.3f}); next: component {choice.second} with {choice.second_r:.2f}\n"
         f"{len(plan.participants)} participants, {len(found.runs)} runs\n"
         f"use it: musenc-bidsapp ... group --gradient own={','.join(files)}"
     )

@@ -443,9 +443,10 @@ class Statistics:
     gradients: tuple[str, ...] = several(
         "--gradient NAME|[NAME=]LEFT,RIGHT",
         "cortical gradients, each with results of its own beside those of earlier calls: "
-        "margulies2016 (the first), fcgradient02 to fcgradient10, or two GIFTI files on --space "
-        "or fsLR 32k (default: %(default)s; the first is turned so that transmodal cortex is "
-        "high, every other stays as it is)",
+        "margulies2016 (the first), fcgradient02 to fcgradient10, own (of the resting runs of "
+        "--rest-task, found by the first of the others, which may be one of the files), or two "
+        "GIFTI files on --space or fsLR 32k (default: %(default)s; the first is turned so that "
+        "transmodal cortex is high, every other stays as it is)",
         ("margulies2016",),
         changes=(),
     )

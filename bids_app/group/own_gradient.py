@@ -21,6 +21,7 @@ KEPT_SHARE = 0.1
 """Of each row of the connectivity: its strongest."""
 ALPHA = 0.5
 N_COMPONENTS = 10
+_ROWS = 2048
 SMALLEST_R = 0.3
 """With the template, of a component that may be called its gradient."""
 
@@ -226,10 +227,73 @@ def extend(
     Nystrom: an eigenvector is the mean of itself over the neighbors, divided by its eigenvalue.
     """
     own, given = (np.asarray(one, dtype=np.float32) for one in (rows, others))
-    affinity = (given @ own.T).astype(np.float64) / embedding.degrees**alpha
-    total = affinity.sum(axis=1, keepdims=True)
-    means = (affinity @ embedding.components) / np.where(total > 0, total, np.nan)
+    spread = np.column_stack([np.ones(len(own)), embedding.components])
+    spread /= embedding.degrees[:, np.newaxis] ** alpha
+    # Sums over neighbors without the affinity, which is larger than both.
+    at_seeds = own.astype(np.float64).T @ spread
+    sums = np.concatenate(
+        [given[k : k + _ROWS].astype(np.float64) @ at_seeds for k in range(0, len(given), _ROWS)]
+    )
+    means = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
     return np.asarray(means / embedding.eigenvalues)
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Components that were turned to those of a reference.
+
+    Attributes
+    ----------
+    values : (n_others, n_components) float64
+    shares : (n_components,) float64
+        Of each direction in the variance of the components before they were scaled.
+    """
+
+    values: FloatArray
+    shares: FloatArray
+
+
+def align_components(
+    components: npt.ArrayLike, reference: npt.ArrayLike, others: npt.ArrayLike | None = None
+) -> Aligned:
+    """Turn components to those of a reference (orthogonal Procrustes).
+
+    Parameters
+    ----------
+    components, reference : (n_vertices, n_components) arrays
+        Finite; of the same vertices. Both are centered, and every component has length one.
+    others : (n_others, n_components) array, optional
+        The components at the vertices that are wanted; without it at those given.
+
+    Raises
+    ------
+    BadDataError
+        If the shapes differ.
+
+    Notes
+    -----
+    Eigenvalues belong to no turned component: the share of its direction in the variance stands in.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reference = np.linalg.qr(np.random.default_rng(0).normal(size=(200, 3)))[0]
+    >>> reference -= reference.mean(axis=0)
+    >>> turned = reference[:, [1, 2, 0]] * [1, -1, 1]
+    >>> found = align_components(turned, reference).values
+    >>> bool(min(np.corrcoef(found[:, k], reference[:, k])[0, 1] for k in range(3)) > 0.999)
+    True
+    """
+    own, wanted = (np.asarray(one, dtype=np.float64) for one in (components, reference))
+    check_shape("components", own, "n_vertices", "n_components")
+    check_shape("reference", wanted, *own.shape)
+    mean, wanted = own.mean(axis=0), wanted - wanted.mean(axis=0)
+    norms = np.linalg.norm(own - mean, axis=0)
+    scaled = (own - mean) / norms
+    left, _, right = np.linalg.svd(scaled.T @ (wanted / np.linalg.norm(wanted, axis=0)))
+    turn = left @ right
+    given = own if others is None else np.asarray(others, dtype=np.float64)
+    return Aligned((given - mean) / norms @ turn, turn.T**2 @ norms**2 / (norms**2).sum())
 
 
 def choose_component(components: npt.ArrayLike, template: npt.ArrayLike) -> ComponentChoice:

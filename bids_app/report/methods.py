@@ -16,6 +16,7 @@ from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
     GRADIENTS,
+    OWN_GRADIENT,
     SIGNAL_CORTEX,
     TEMPLATE_CORTEX,
 )
@@ -423,7 +424,9 @@ def _gradients_text(alignments: Sequence[Mapping[str, Any]]) -> str:
     names = [str(record.get("Name", FIRST_GRADIENT)) for record in named]
     which = [_ORDINALS[int(name[-2:]) - 1] for name in names if name in GRADIENTS]
     files = [
-        f"a gradient given as a file{f' ({label})' if (label := record.get('Label')) else ''}"
+        "the gradient of the study's own resting runs (diffusion map of their mean connectivity)"
+        if "MadeFrom" in record or name == OWN_GRADIENT
+        else f"a gradient given as a file{f' ({label})' if (label := record.get('Label')) else ''}"
         for record, name in zip(named, names, strict=True)
         if name not in GRADIENTS
     ]

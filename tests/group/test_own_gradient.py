@@ -11,6 +11,7 @@ from scipy import linalg, stats
 
 from bids_app.errors import BadDataError
 from bids_app.group.own_gradient import (
+    align_components,
     choose_component,
     connectivity,
     diffusion_map,
@@ -100,6 +101,27 @@ def test_component_is_chosen_by_the_template_and_refused_where_none_is_like_it()
     assert chosen.r == pytest.approx(wanted)
     with pytest.raises(BadDataError, match="No component of the resting runs is like"):
         choose_component(components, rng.normal(size=500))
+
+
+def test_components_are_turned_as_scipy_turns_them():
+    rng = np.random.default_rng(8)
+    reference = rng.normal(size=(300, 4)) * [4, 3, 2, 1] + 5
+    mixing = linalg.qr(rng.normal(size=(4, 4)))[0]
+    own = (reference - 5) @ mixing * [9, 1, 1, 0.5] - 2 + 0.3 * rng.normal(size=(300, 4))
+    found = align_components(own, reference)
+
+    def scaled(values):
+        centered = values - values.mean(axis=0)
+        return centered / np.linalg.norm(centered, axis=0)
+
+    turn = linalg.orthogonal_procrustes(scaled(own), scaled(reference))[0]
+    np.testing.assert_allclose(found.values, scaled(own) @ turn, atol=1e-12)
+    assert found.shares.sum() == pytest.approx(1)
+    assert np.argmax(found.shares) == np.argmax(turn[0] ** 2)  # the largest component is the first
+    few = align_components(own, reference, own[:7])
+    np.testing.assert_allclose(few.values, found.values[:7], atol=1e-12)
+    with pytest.raises(BadDataError, match="reference"):
+        align_components(own, reference[:, :3])
 
 
 def test_mean_is_that_of_all():

@@ -27,11 +27,11 @@ from bids_app.analyses.group.music_alignment import (
     layer_measure,
 )
 from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.own_gradient import SAME_PEOPLE, refusal
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
-from bids_app.analyses.participant.rest import SAME_PEOPLE
 from bids_app.config import Config, Statistics
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError, MissingInputError, reason_of
 from bids_app.files import read_json, sha256_of_file
 from bids_app.group import (
     AlignmentResult,
@@ -53,6 +53,7 @@ from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
     GRADIENTS,
+    OWN_GRADIENT,
     TEMPLATE_CORTEX,
     choose_gradient,
     fslr_spheres,
@@ -259,7 +260,7 @@ def _from_fslr(values: NDArray[np.float64], mesh: SurfaceMesh) -> NDArray[np.flo
 
 
 def _made_from(sidecar: Path) -> dict[str, Any]:
-    """What `musenc gradient` says of a gradient of these people; nothing of other files."""
+    """What the sidecar of a gradient of these people says; nothing of other files."""
     told = read_json(sidecar) if sidecar.is_file() else {}
     return {"MadeFrom": told} if isinstance(told, dict) and SAME_PEOPLE in told else {}
 
@@ -333,10 +334,22 @@ def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
     files = [
         (one.label, one.paths)
         for one in chosen
-        if one.name == "file" or all(path.is_file() for path in one.paths)
+        if one.name == "file" or (one.paths and all(path.is_file() for path in one.paths))
     ]
     absent, own = "A gradient file is not there.", config.alignment_settings()
-    return settings_of_files("gradient", absent, files, own)
+    found = settings_of_files("gradient", absent, files, own)
+    if OWN_GRADIENT in config.statistics.gradients:
+        # It changes as participants arrive; what chooses its component does not.
+        first = installed_gradients(config.statistics.gradients)[:1]
+        template = [sha256_of_file(path) for one in first for path in choose_gradient(one).paths]
+        found.append((OWN_GRADIENT, {"gradient": ["own, by", *template], **own}))
+    return found
+
+
+def installed_gradients(options: Sequence[str]) -> list[str]:
+    """Gradients that are there, of those given or the default: the first is the template of own."""
+    given = [one for one in (*options, FIRST_GRADIENT) if one != OWN_GRADIENT]
+    return [one for one in given if all(path.is_file() for path in choose_gradient(one).paths)]
 
 
 def align_with_gradients(
@@ -356,7 +369,8 @@ def align_with_gradients(
         return aligned
     side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
     for option in statistics.gradients:
-        if reason := missing_gradient(option, data.space):
+        own = choose_gradient(option).name == OWN_GRADIENT
+        if reason := refusal(tree) if own else missing_gradient(option, data.space):
             aligned.absent[choose_gradient(option).name] = reason
             continue
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
@@ -364,9 +378,16 @@ def align_with_gradients(
         known = (
             earlier_alignment(tree, data, gradient.label, side) if isinstance(side, str) else side
         )
-        aligned[gradient.label] = align(
-            data, accuracy, preference, gradient, known, statistics, n_threads
-        )
+        try:
+            aligned[gradient.label] = align(
+                data, accuracy, preference, gradient, known, statistics, n_threads
+            )
+        except BadDataError as error:
+            if "MadeFrom" not in gradient.record:
+                raise
+            # It ends where somebody's resting run does, which the user did not choose.
+            aligned.absent[gradient.label] = reason_of(error)
+            LOGGER.warning("group: nothing is aligned with %s: %s", option, reason_of(error))
     return aligned
 
 
