@@ -53,10 +53,10 @@ def isc_section(files: GroupFiles) -> Section:
 def motion_blocks(files: GroupFiles) -> list[Block]:
     """Whether head motion is shared between participants, too."""
     path = files.tree.group_table("summary.tsv", desc=MOTION_DESC)
-    if not path.is_file():
+    rows = files.cells(path)[1] if path.is_file() else []
+    if not rows:  # the table of analyses says why
         return []
     names = {"framewise_displacement": "framewise displacement", "std_dvars": "standardized DVARS"}
-    rows = files.table(path)
     told = "; ".join(
         f"{names.get(row['trace'], row['trace'])}: mean r {number(to_float(row['r']))},"
         f" {p_told(to_float(row['p']))}"

@@ -133,7 +133,8 @@ class GroupWriter:
         for output in declared:
             if isinstance(output, TableOutput):
                 rows = result if output.rows is None else call(output.rows, given)
-                self.table(output.suffix, output.columns, rows, desc=output.desc)
+                model = self.model if output.of_model else ""
+                self.table(output.suffix, output.columns, rows, desc=output.desc, model=model)
                 continue
             values = _attribute(result, output.value)
             if values is None:
@@ -192,10 +193,15 @@ class GroupWriter:
         *,
         desc: str,
         feature: str = "",
+        model: str | None = None,
         **extra: Any,
     ) -> None:
-        """A TSV file and the JSON dictionary of its columns."""
-        entities = {"model": self.model, "feature": feature, "desc": labeled(desc, self.label)}
+        """A TSV file and the JSON dictionary of its columns; `model` is the writer's unless given."""
+        entities = {
+            "model": self.model if model is None else model,
+            "feature": feature,
+            "desc": labeled(desc, self.label),
+        }
         path = self.tree.group_table(f"{suffix}.tsv", **entities)
         self.written += write_table(path, columns, rows, extra)
 

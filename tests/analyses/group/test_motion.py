@@ -10,6 +10,7 @@ import pytest
 from scipy import signal, stats
 
 from bids_app.analyses.group.motion import MOTION, group_motion, motion_during, motion_rows
+from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
@@ -127,3 +128,12 @@ def test_motion_that_nobody_shares_has_its_level():
     )
     low, high = stats.binomtest(hits, n_studies).proportion_ci(0.999)
     assert low <= 0.05 <= high
+
+
+def test_the_table_belongs_to_no_model(shared, tmp_path):
+    tree, data = shared
+    writer = GroupWriter.__new__(GroupWriter)
+    writer.tree, writer.model, writer.label, writer.written = OutputTree(tmp_path), "vggish", "", []
+    writer.outputs(MOTION.outputs, None, {"motion": group_motion(tree, data, STATISTICS)})
+    names = sorted(path.name for path in writer.written)
+    assert names == ["group_desc-motion_summary.json", "group_desc-motion_summary.tsv"]
