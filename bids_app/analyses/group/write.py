@@ -196,7 +196,7 @@ class GroupWriter:
         model: str | None = None,
         **extra: Any,
     ) -> None:
-        """A TSV file and the JSON dictionary of its columns; `model` is the writer's unless given."""
+        """A TSV file and the dictionary of its columns; `model` is the writer's unless given."""
         entities = {
             "model": self.model if model is None else model,
             "feature": feature,
