@@ -457,7 +457,7 @@ class MusicSide:
 
     def _coarser(self, wanted: int) -> NDArray[np.intp]:
         """Vertices of a coarser mesh, at least as many as wanted."""
-        row = MESHES.get(self.data.space)
+        row = MESHES.get(str(self.data.settings.get("space")))
         if row is None or row.nested:
             return coarser_vertices(self.r.shape[2], wanted)
         mesh = load_mesh(row.name)
