@@ -524,6 +524,22 @@ def mesh_fields(hemi: str, space: str) -> dict[str, str]:
     }
 
 
+def cifti_fields(space: str) -> dict[str, Any]:
+    """What the sidecar of a CIFTI file says of its mesh."""
+    sides = {hemi: mesh_fields(hemi, space) for hemi in HEMISPHERES}
+    spheres = {
+        f"CIFTI_STRUCTURE_CORTEX_{side}": sides[hemi]["SpatialReference"]
+        for hemi, side in zip(HEMISPHERES, ("LEFT", "RIGHT"), strict=True)
+    }
+    return sides["L"] | {"SpatialReference": spheres}
+
+
+def cifti_of(left: Path, kind: str = "dscalar") -> Path:
+    """The CIFTI file of maps beside the GIFTI files, from that of the left hemisphere."""
+    stem = left.name.split(".")[0].replace("_hemi-L", "", 1)
+    return left.with_name(f"{stem}.{kind}.nii")
+
+
 def map_sidecar(stat: str, names: list[str], **fields: Any) -> dict[str, Any]:
     """Sidecar of a statistic map: description, names of its data arrays, and `fields`."""
     description = fields.pop("description", STAT_DESCRIPTIONS[stat])

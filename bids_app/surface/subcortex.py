@@ -156,7 +156,7 @@ def write_scalars(
     """Maps (n_maps, n_voxels) as ``dscalar.nii``."""
     from nibabel.cifti2 import ScalarAxis
 
-    return _write(path, values, ScalarAxis(list(names)), subcortex)
+    return write_cifti(path, values, ScalarAxis(list(names)), subcortex.axis)
 
 
 def write_series(
@@ -165,15 +165,20 @@ def write_series(
     """A series (n_times, n_voxels) as ``dtseries.nii``; `start` and `tr` in seconds."""
     from nibabel.cifti2 import SeriesAxis
 
-    return _write(path, values, SeriesAxis(start, tr, len(values)), subcortex)
+    return write_cifti(path, values, SeriesAxis(start, tr, len(values)), subcortex.axis)
 
 
-def _write(path: Path, values: NDArray[np.floating], rows: Any, subcortex: Subcortex) -> Path:
+def write_cifti(
+    path: Path, values: NDArray[np.floating], rows: Any, columns: Any, intent: str = ""
+) -> Path:
+    """A CIFTI file of float32 values between two axes of nibabel; `intent` is NIfTI's code."""
     from nibabel.cifti2 import Cifti2Image
 
-    image = Cifti2Image(np.asarray(values, dtype=np.float32), header=(rows, subcortex.axis))
+    image = Cifti2Image(np.asarray(values, dtype=np.float32), header=(rows, columns))
     image.update_headers()
     image.nifti_header.set_data_dtype(np.float32)
+    if intent:
+        image.nifti_header.set_intent(intent, name=intent)
     with atomic_path(path) as temporary:
         temporary.write_bytes(image.to_bytes())
     return path

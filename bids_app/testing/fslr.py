@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,27 +46,37 @@ def geodesic_sphere(frequency: int) -> FloatArray:
 
 
 @contextmanager
-def small_fslr(folder: Path, frequency: int = 12) -> Iterator[Path]:
-    """Within the block fsLR is a small mesh whose files are below `folder`.
+def small_fslr(
+    folder: Path, frequency: int = 12, spheres: Sequence[FloatArray] = ()
+) -> Iterator[Path]:
+    """Within the block fsLR is a mesh whose files are below `folder`.
 
     The sphere is a turned copy of the one that is registered to fsaverage; mid-thickness, inflated
     surface, depth and cortex are those of fsaverage5.
+
+    Parameters
+    ----------
+    folder : Path
+    frequency : int
+        Of a small sphere, see `geodesic_sphere`.
+    spheres : (left, right), optional
+        Registered spheres to use instead.
     """
+    points = [*spheres] or [100 * geodesic_sphere(frequency)] * 2
     given = {"NEUROMAPS_DATA": str(folder)}
-    size = {FSLR: 10 * frequency**2 + 2}
-    with patch.dict("os.environ", given), patch.dict(N_VERTICES, size):
-        write_fslr(frequency)
+    with patch.dict("os.environ", given), patch.dict(N_VERTICES, {FSLR: len(points[0])}):
+        write_fslr(points)
         yield folder
 
 
-def write_fslr(frequency: int) -> None:
+def write_fslr(spheres: Sequence[FloatArray]) -> None:
     """Files of the template where the program looks for them."""
     coarse = load_mesh("fsaverage5")
     cortex = np.split(bundled_cortex(coarse), 2)
-    points = geodesic_sphere(frequency)
-    turned = Rotation.from_euler("xyz", (20, 50, 75), degrees=True).apply(points)
-    faces = face_outward(points, ConvexHull(points).simplices)
     for number, (hemi, part) in enumerate(zip(STRUCTURES, coarse.hemispheres, strict=True)):
+        points = spheres[number]
+        turned = Rotation.from_euler("xyz", (20, 50, 75), degrees=True).apply(points)
+        faces = face_outward(points, ConvexHull(points).simplices)
         onto = sphere_map(part.sphere, part.faces, points)
 
         def carried(values: FloatArray, onto: Any = onto) -> FloatArray:
@@ -74,8 +84,8 @@ def write_fslr(frequency: int) -> None:
 
         middle = mni152(carried((part.white + part.pial) / 2))
         for name, own in (
-            ("sphere", 100 * turned),
-            ("registered", 100 * points),
+            ("sphere", turned),
+            ("registered", points),
             ("midthickness", middle),
             ("inflated", carried(part.inflated)),
         ):

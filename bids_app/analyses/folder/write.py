@@ -24,9 +24,19 @@ from bids_app.files import (
     write_json,
     write_sealed,
 )
-from bids_app.outputs import HEMISPHERES, TABLE_FORMAT, OutputTree, mesh_fields, sidecar_of
+from bids_app.meshes import MESHES
+from bids_app.outputs import (
+    HEMISPHERES,
+    TABLE_FORMAT,
+    OutputTree,
+    cifti_fields,
+    cifti_of,
+    mesh_fields,
+    sidecar_of,
+)
 from bids_app.plain import cell
 from bids_app.surface.gifti import write_gifti
+from bids_app.surface.grayordinates import grayordinates, write_dscalar
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -72,7 +82,7 @@ def write_map(
     space: str,
     tr: float | None = None,
 ) -> list[Path]:
-    """Both hemispheres of a map, and the JSON file beside each.
+    """Both hemispheres of a map, and the JSON file beside each; on some meshes CIFTI, too.
 
     Of the `Sources` in the sidecar, files of the other hemisphere are left out.
 
@@ -94,6 +104,12 @@ def write_map(
         told = {**sidecar, **mesh_fields(hemi, space)}
         if "Sources" in told:
             told["Sources"] = of_hemisphere(told["Sources"], hemi)
+        written += [path, write_json(sidecar_of(path), told)]
+    if MESHES[space].cifti and tr is None:
+        path = cifti_of(path_of(HEMISPHERES[0]))
+        rows = np.atleast_2d(values)
+        write_dscalar(path, rows, list(names), grayordinates(space, rows))
+        told = {**sidecar, **cifti_fields(space)}
         written += [path, write_json(sidecar_of(path), told)]
     return written
 

@@ -281,6 +281,10 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
         desc="participants",
         **atlas,
     )
+    profiles, numbers = result.profiles.values.mean(axis=0), result.profiles.labels.tolist()
+    slopes = result.slopes.mean(axis=0, keepdims=True)
+    for stat, own, names in (("r", profiles, data.layer_names), ("slope", slopes, ["slope"])):
+        writer.parcels(stat, own, names, result.atlas, numbers, desc=PARCELS_DESC)
 
 
 def region_rows(result: AtlasSummary, data: GroupData) -> tuple[Rows, Rows]:

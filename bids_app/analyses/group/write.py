@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import Closing, write_map, write_table
 from bids_app.analyses.group.analysis import RESPONSES, Reads, call
 from bids_app.config import settings_hash
-from bids_app.files import read_json, sha256_of_file
+from bids_app.files import read_json, sha256_of_file, write_json
+from bids_app.meshes import MESHES
 from bids_app.outputs import (
     OutputTree,
+    cifti_fields,
+    cifti_of,
     fitted_label,
     has_others_weights,
     hemispheres_of,
@@ -26,6 +29,8 @@ from bids_app.outputs import (
     map_sidecar,
     sidecar_of,
 )
+from bids_app.surface.atlas import Atlas
+from bids_app.surface.grayordinates import write_pscalar
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -184,6 +189,25 @@ class GroupWriter:
             fields["Sources"] = sorted({*found, *before})
         sidecar = map_sidecar(stat, list(names), **fields)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar, space=self.space)
+
+    def parcels(
+        self,
+        stat: str,
+        values: NDArray[np.floating],
+        names: Sequence[str],
+        atlas: Atlas,
+        regions: Sequence[int],
+        *,
+        desc: str,
+    ) -> None:
+        """Values of regions, (n_maps, n_regions), as CIFTI where the mesh has such files."""
+        if not MESHES[self.space].cifti:
+            return
+        entities = {"model": self.model, "stat": stat, "desc": labeled(desc, self.label)}
+        path = cifti_of(self.tree.group_map("L", self.space, **entities), "pscalar")
+        write_pscalar(path, values, names, atlas, regions)
+        told = map_sidecar(stat, list(names), **atlas.record, **cifti_fields(self.space))
+        self.written += [path, write_json(sidecar_of(path), told)]
 
     def table(
         self,

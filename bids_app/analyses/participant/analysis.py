@@ -11,8 +11,8 @@ from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.config import Config
 from bids_app.inputs.estimate import FLOAT, Cost, Series
 from bids_app.inputs.records import BoldRun
-from bids_app.meshes import N_VERTICES
-from bids_app.outputs import HEMISPHERES, OutputTree
+from bids_app.meshes import MESHES, N_VERTICES
+from bids_app.outputs import HEMISPHERES, STATMAP, OutputTree, cifti_of
 from bids_app.report.page import Section
 from bids_app.report.sources import ParticipantFiles
 
@@ -166,9 +166,14 @@ class ParticipantAnalysis:
         for part in self.parts(scope):
             for output in self.maps:
                 if output.each == part.each and output.made(scope):
-                    for hemi in HEMISPHERES:
-                        names = map_entities(output, part, model)
-                        yield tree.map_file(who, hemi, space, suffix=output.suffix, **names)
+                    names = map_entities(output, part, model)
+                    files = [
+                        tree.map_file(who, hemi, space, suffix=output.suffix, **names)
+                        for hemi in HEMISPHERES
+                    ]
+                    yield from files
+                    if MESHES[space].cifti and output.suffix == STATMAP[0]:
+                        yield cifti_of(files[0])
             for table in self.tables:
                 if table.each == part.each and table.made(scope):
                     names = table_entities(table, part, model)
@@ -198,7 +203,8 @@ class ParticipantAnalysis:
             for output in self.maps
             if output.each == part.each and output.made(scope)
         )
-        return n_arrays * scope.n_vertices * FLOAT
+        copies = 2 if MESHES[scope.config.cleaning.space].cifti else 1
+        return copies * n_arrays * scope.n_vertices * FLOAT
 
 
 def map_entities(output: MapOutput, part: Part, model: str) -> dict[str, str]:
