@@ -72,7 +72,7 @@ def settings_of(files: GroupFiles) -> Mapping[str, Any]:
         label = fitted_label(files.model)
         path = files.tree.participant_settings(who.removeprefix("sub-"), label)
         found: Mapping[str, Any] = read_json(path).get("Settings", {})
-    except (MusencError, KeyError, AttributeError):
+    except (MusencError, KeyError, AttributeError, IndexError):
         return {}
     return found
 
@@ -110,8 +110,10 @@ def _claims(files: GroupFiles) -> list[dict[str, str]]:
 
 def _accuracy(files: GroupFiles) -> list[str]:
     rows = [row for row in _claims(files) if row["measure"] == "accuracy"]
-    path = files.file("settings.json")
-    found = (read_json(path).get("Predicted") if path.is_file() else None) or {}
+    try:
+        found = files.settings.get("Predicted") or {}
+    except (MusencError, AttributeError):
+        found = {}
     return [_effect(rows[0] if rows else None), number(found.get("Vertices"))]
 
 

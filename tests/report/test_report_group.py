@@ -404,7 +404,7 @@ def test_the_page_says_why_an_analysis_was_left_out(own_folder):
 def test_controls_of_depth_stand_in_one_table(own_folder):
     files = GroupFiles(own_folder)
     assert depth_controls(files) == []  # of the version before
-    controls = DepthControls(0.4, np.nan, 8, 5, np.array([0.1, -0.5, 0.2]), "too few")
+    controls = DepthControls(0.4, np.nan, 8, 5, np.array([0.1, -0.5, 0.2]), 0.4, "too few")
     writer = fake_outputs.GroupWriter(own_folder)
     why = {"LeftOut": {BLOCKS: controls.no_blocks}}
     writer.table("statmap.tsv", controls.rows, desc="depthcontrols", Group=why)

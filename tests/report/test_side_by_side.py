@@ -57,6 +57,7 @@ def test_models_without_settings_or_claims_have_a_row(two_models):
     tree = OutputTree(two_models)
     for who in tree.participants_of("slow"):
         tree.participant_settings(who, "slow").write_text("{}")
+    tree.group_table("settings.json", model="slow").write_text("{")
     tree.group_table("summary.tsv", desc="claims").unlink()
     (section,) = models_section(GroupFiles(two_models))
     table = section.blocks[0]

@@ -12,15 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import Rows, TableOutput
-from bids_app.analyses.folder.read import damaged, read_rows
+from bids_app.analyses.folder.read import damaged, read_record, read_rows
 from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, state
-from bids_app.analyses.group.clock import share_clock
+from bids_app.analyses.group.clock import response_files, share_clock
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.isc import MIN_PARTICIPANTS
 from bids_app.config import Statistics
 from bids_app.errors import MusencError, reason_of
 from bids_app.group import isc
-from bids_app.outputs import MOTION_DESC, OutputTree
+from bids_app.outputs import MOTION_DESC, OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -73,10 +73,11 @@ def group_motion(tree: OutputTree, data: GroupData, statistics: Statistics) -> S
     for stimulus in shared.stimuli:
         try:
             pairs = zip(shared.participants, shared.rows[stimulus], strict=True)
-            stack = np.stack([motion_during(tree, who, stimulus, rows) for who, rows in pairs])
+            found = [motion_during(tree, who, stimulus, data.space, rows) for who, rows in pairs]
         except MusencError as error:
             reasons.append(f"{stimulus}: {reason_of(error)}")
             continue
+        stack = np.stack(found)
         # The first volume has no motion since the one before it.
         known = np.asarray(np.isfinite(stack).all(axis=(0, 2)))
         if known[1:].all() and known.sum() >= MIN_SAMPLES:
@@ -110,14 +111,14 @@ def motion_rows(stacks: Sequence[FloatArray], seed: int) -> list[dict[str, Any]]
 
 
 def motion_during(
-    tree: OutputTree, participant: str, stimulus: str, rows: NDArray[np.integer]
+    tree: OutputTree, participant: str, stimulus: str, space: str, rows: NDArray[np.integer]
 ) -> FloatArray:
     """Log motion at samples of the saved responses to a stimulus heard once.
 
     Parameters
     ----------
     tree : OutputTree
-    participant, stimulus : str
+    participant, stimulus, space : str
     rows : array of shape (n_times,), int
         Samples, from 0.
 
@@ -129,20 +130,16 @@ def motion_during(
     Raises
     ------
     MissingInputError, BadDataError
-        The table of runs or of the design is missing or damaged.
+        The table of the design is missing or damaged, or the responses were saved by a version
+        that did not note their volumes.
     """
-    path = tree.participant_file(participant, "summary.tsv", desc="runs")
-    texts = {"run": str, "stimuli": str, "onsets_s": str}
-    times = ("repetition_time_s", "sampling_time_s")
-    runs = read_rows(path, (*texts, *times), **texts)
-    heard = [row for row in runs.to_dict("records") if stimulus in str(row["stimuli"]).split(",")]
-    if len(heard) != 1:
-        raise damaged(path, f"{len(heard)} runs with {stimulus}", "one")
-    (run,) = heard
-    onset = float(run["onsets_s"].split(",")[run["stimuli"].split(",").index(stimulus)])
-    first = int(np.ceil((onset - run["sampling_time_s"]) / run["repetition_time_s"] - 1e-6))
-    own = _design_of(tree, participant, str(run["run"]))
-    values = own.reindex(first + np.asarray(rows)).to_numpy(np.float64)
+    path = sidecar_of(response_files(tree, participant, stimulus, space)[0])
+    record = read_record(path)
+    run, volumes = record.get("Run"), record.get("Volumes")
+    if not isinstance(volumes, list) or len(volumes) <= np.max(rows):
+        raise damaged(path, "no volume of every sample", "Run and Volumes")
+    own = _design_of(tree, participant, str(run))
+    values = own.reindex(np.asarray(volumes)[rows]).to_numpy(np.float64)
     return np.asarray(np.log(values + np.array(list(TRACES.values()))))
 
 

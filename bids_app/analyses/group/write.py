@@ -204,6 +204,8 @@ class GroupWriter:
         if not MESHES[self.space].cifti:
             return
         entities = {"model": self.model, "stat": stat, "desc": labeled(desc, self.label)}
+        if not np.isfinite(values).any():
+            return
         path = cifti_of(self.tree.group_map("L", self.space, **entities), "pscalar")
         write_pscalar(path, values, names, atlas, regions)
         told = map_sidecar(stat, list(names), **atlas.record, **cifti_fields(self.space))

@@ -70,6 +70,8 @@ class Block:
     filter : array of shape (n_times, n_volumes) or None
         The rows of these volumes in the matrix that takes confounds and drift out of the run, or
         that filtered a series that was denoised before; None where it is not known.
+    volumes : array of shape (n_times,), int, or None
+        Which volumes of the file these are, from 0, dummy scans counted.
     """
 
     stimulus: str
@@ -78,6 +80,7 @@ class Block:
     times: NDArray[np.float64]
     values: NDArray[np.float32]
     filter: NDArray[np.float64] | None = None
+    volumes: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -466,13 +469,14 @@ def cut(
     if isinstance(high_pass, Band):  # of how the series came about only the band is known
         told = (presentation.stimulus, run.label, run.tr, times, values)
         if not (high_pass.low or high_pass.high):
-            return Block(*told)
-        return Block(*told, filtered @ high_pass.apply(np.eye(len(projection)), run.tr))
+            return Block(*told, volumes=kept)
+        filtered = filtered @ high_pass.apply(np.eye(len(projection)), run.tr)
+        return Block(*told, filtered, volumes=kept)
     if not high_pass:
         line = drift_basis(len(kept), run.tr, high_pass)
         values = values - (line @ (line.T @ values)).astype(np.float32)
         filtered = filtered - line @ (line.T @ filtered)
-    return Block(presentation.stimulus, run.label, run.tr, times, values, filtered)
+    return Block(presentation.stimulus, run.label, run.tr, times, values, filtered, kept)
 
 
 def _summary_row(

@@ -99,6 +99,8 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
             "RepetitionTime": block.tr,
             "Stimulus": block.stimulus,
             "StimulusTimes": block.times,
+            "Run": block.run,
+            "Volumes": block.volumes,
             "CortexMask": settings["cortex_mask"],
             "Sources": list(record.run_sources.get(block.run, record.sources)),
             "SettingsHash": settings_hash(settings),

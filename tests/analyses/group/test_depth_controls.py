@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bids_app.analyses.group import depth_controls as module
 from bids_app.analyses.group.depth_controls import BLOCKS, FITTED, ORDERS, depth_controls
 from bids_app.group import gradient_correlations
 from bids_app.preference import group_residual_slopes
@@ -81,3 +82,15 @@ def test_vertices_without_values_are_left_out():
     found = depth_controls(r, DEPTH, gradient, MASK, n_orders=3)
     assert np.isfinite(found.orders).all()
     assert found.fitted == pytest.approx(mean_alignment(accuracies(0.1), DEPTH), abs=0.1)
+
+
+def test_orders_are_compared_at_some_vertices_of_a_large_mask(monkeypatch):
+    monkeypatch.setattr(module, "N_VERTICES", 60)
+    r = accuracies(0.1)
+    found = depth_controls(r, DEPTH, GRADIENT, MASK, n_orders=99, seed=1)
+    some = np.flatnonzero(MASK)[::4]
+    slopes = group_residual_slopes(r[..., some], np.ones(len(some), dtype=bool), DEPTH)
+    rho = gradient_correlations(slopes, GRADIENT[some], np.ones(len(some), dtype=bool))
+    assert found.at_some == pytest.approx(float(fisher_mean(rho)))
+    assert found.fitted == pytest.approx(mean_alignment(r, DEPTH))
+    assert found.share <= 0.03

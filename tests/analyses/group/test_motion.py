@@ -13,12 +13,11 @@ from bids_app.analyses.group.motion import MOTION, group_motion, motion_during, 
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MissingInputError
-from bids_app.files import write_json
+from bids_app.files import read_json, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
 
-TR, SAMPLING, ONSET, LENGTH = 2.0, 0.9, 6.0, 120.0
-N_VOLUMES = 70
+TR, N_VOLUMES, N_SAMPLES = 2.0, 70, 57
 STATISTICS = Statistics(random_seed=5)
 
 
@@ -33,14 +32,18 @@ def study(folder, common):
     tree = OutputTree(folder)
     for number in range(5):
         who, rng = f"{number + 1:02d}", np.random.default_rng([7, number])
-        times = np.arange(SAMPLING + 6 - ONSET, LENGTH, TR)
+        # Everybody has another volume censored, and the samples skip it.
+        volumes = np.delete(np.arange(3, 3 + N_SAMPLES + 1), 10 + number)
+        times = TR * (volumes - 3.0)
+        record = {"StimulusTimes": times.tolist(), "RepetitionTime": TR}
+        record |= {"Run": f"sub-{who}_task-a", "Volumes": volumes.tolist()}
         for hemi in "LR":
             path = tree.participant_bold(who, hemi, "fsaverage3", stim="happy")
             values = np.zeros((len(times), 642), np.float32)
             write_gifti(path, values, hemi=hemi, names=[f"{t:g}" for t in times], tr=TR)
-            write_json(sidecar_of(path), {"StimulusTimes": times.tolist(), "RepetitionTime": TR})
+            write_json(sidecar_of(path), record)
         whole = np.zeros(N_VOLUMES)
-        whole[3 : 3 + len(times)] = common[: len(times)]
+        whole[3 : 3 + len(common)] = common
         design = pd.DataFrame(
             {
                 "run": f"sub-{who}_task-a",
@@ -50,18 +53,8 @@ def study(folder, common):
             }
         )
         design.loc[0, ["framewise_displacement", "std_dvars"]] = np.nan
-        runs = {
-            "run": f"sub-{who}_task-a",
-            "stimuli": "other,happy",
-            "onsets_s": f"0,{ONSET:g}",
-            "repetition_time_s": TR,
-            "sampling_time_s": SAMPLING,
-        }
-        design.to_csv(
-            tree.participant_file(who, "timeseries.tsv", desc="design"), sep="\t", na_rep="n/a"
-        )
-        table = tree.participant_file(who, "summary.tsv", desc="runs")
-        pd.DataFrame([runs]).to_csv(table, sep="\t", index=False)
+        table = tree.participant_file(who, "timeseries.tsv", desc="design")
+        design.to_csv(table, sep="\t", na_rep="n/a")
     data = SimpleNamespace(
         participants=[f"{k:02d}" for k in range(1, 6)], stimuli=["happy"], space="fsaverage3"
     )
@@ -74,17 +67,25 @@ def shared(tmp_path_factory):
     return study(tmp_path_factory.mktemp("shared"), common)
 
 
-def test_motion_is_that_of_the_volumes_with_music(shared):
+def test_motion_is_that_of_the_volumes_of_the_samples(shared):
     tree, _ = shared
-    found = motion_during(tree, "02", "happy", np.arange(57))
+    rows = np.array([0, 5, 10, 11, 56])
+    found = motion_during(tree, "02", "happy", "fsaverage3", rows)
     path = tree.participant_file("02", "timeseries.tsv", desc="design")
-    wanted = pd.read_csv(path, sep="\t")["framewise_displacement"].to_numpy()[3:60]
-    np.testing.assert_allclose(found[:, 0], np.log(wanted + 0.01))
-    # Beyond the last volume nothing is known.
-    assert np.isnan(motion_during(tree, "02", "happy", np.array([66, 67]))).tolist() == [
-        [False, False],
-        [True, True],
-    ]
+    wanted = pd.read_csv(path, sep="\t")["framewise_displacement"].to_numpy()
+    # Volume 14 of the second listener was censored.
+    np.testing.assert_allclose(found[:, 0], np.log(wanted[[3, 8, 13, 15, 60]] + 0.01))
+
+
+def test_responses_without_their_volumes_are_a_reason(tmp_path):
+    tree, data = study(tmp_path, np.zeros(60))
+    path = sidecar_of(tree.participant_bold("04", "L", "fsaverage3", stim="happy"))
+    record = read_json(path)
+    del record["Volumes"]
+    write_json(path, record)
+    found = group_motion(tree, data, STATISTICS)
+    assert found.rows == []
+    assert "no volume of every sample" in found.reasons[0]
 
 
 def test_shared_motion_is_found_in_its_own_trace(shared):
@@ -112,7 +113,7 @@ def test_why_there_is_none_is_told(shared, tmp_path):
     assert found.rows == []
     assert "happy: A table is missing" in found.reasons[0]
     with pytest.raises(MissingInputError):
-        motion_during(tree, "03", "happy", np.arange(3))
+        motion_during(tree, "03", "happy", "fsaverage3", np.arange(3))
 
 
 def test_motion_that_nobody_shares_has_its_level():
