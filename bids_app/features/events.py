@@ -35,7 +35,12 @@ class Events:
 
 
 def melody(
-    onset: npt.ArrayLike, duration: npt.ArrayLike, pitch: npt.ArrayLike, within: float = TOGETHER
+    onset: npt.ArrayLike,
+    duration: npt.ArrayLike,
+    pitch: npt.ArrayLike,
+    within: float = TOGETHER,
+    *,
+    rolled: bool = False,
 ) -> npt.NDArray[np.int64]:
     """Numbers of the notes of the melody: the highest of those that begin together (skyline).
 
@@ -47,6 +52,8 @@ def melody(
         By onset; seconds, MIDI numbers.
     within : float
         Seconds within which notes begin together.
+    rolled : bool
+        As of `together`.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def melody(
     """
     starts, lengths, heights = (np.asarray(x, dtype=np.float64) for x in (onset, duration, pitch))
     found: list[int] = []
-    for group in together(starts, within):
+    for group in together(starts, within, rolled=rolled):
         best = max(group, key=lambda note: (heights[note], lengths[note]))
         if found:
             last = found[-1]
@@ -71,20 +78,35 @@ def melody(
     return np.array(found, dtype=np.int64)
 
 
-def together(onset: npt.ArrayLike, within: float = TOGETHER) -> list[list[int]]:
+def together(
+    onset: npt.ArrayLike, within: float = TOGETHER, *, rolled: bool = False
+) -> list[list[int]]:
     """Numbers of notes that begin within so many seconds after the first of them.
+
+    Parameters
+    ----------
+    onset : (n_notes,) array
+        Seconds, never decreasing.
+    within : float
+        Seconds.
+    rolled : bool
+        Whether they count from the note before instead, so that a rolled chord stays one.
 
     Examples
     --------
     >>> together([0.0, 0.03, 0.06, 1.0])
     [[0, 1], [2], [3]]
+    >>> together([0.0, 0.03, 0.06, 1.0], rolled=True)
+    [[0, 1, 2], [3]]
     """
     groups: list[list[int]] = []
-    first = -np.inf
+    since = -np.inf
     for number, start in enumerate(np.asarray(onset, dtype=np.float64).tolist()):
-        if start - first > within:
+        begins = start - since > within
+        if begins:
             groups.append([])
-            first = start
+        if begins or rolled:
+            since = start
         groups[-1].append(number)
     return groups
 

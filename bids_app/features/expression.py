@@ -19,7 +19,7 @@ from bids_app.features.loudness import loudness
 from bids_app.features.notes import MISMATCH, remarks_on_notes
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.tempo import FloatArray, beat_tempo, held_means
-from bids_app.inputs.notes import NOTE_SUFFIXES, Notes, notes_there, read_notes
+from bids_app.inputs.notes import NOTE_SUFFIXES, Notes, is_score, notes_there, read_notes
 from bids_app.inputs.performance import (
     BEATS_SUFFIX,
     Match,
@@ -34,15 +34,20 @@ if TYPE_CHECKING:
 
 _UNBEATEN = 10.0
 """Seconds without a beat at the ends of a recording that are worth a word."""
+_OVERLAP = 2.0
+"""Largest ratio of a duration to the time to the next note: held for longer is no more legato."""
+_ROUNDING = 1e-6
 
 UNITS = {
     "tempo": Unit("tempo", "Tempo, held from beat to beat", "beats/min"),
     "loudness": Unit("loudness", "Root mean square of the waveform to the power of 0.3", "a.u."),
     "dynamics": Unit("velocity", "Mean velocity of the notes that began last", "MIDI velocity"),
     "articulation": Unit(
-        "articulation", "Duration of a note of the melody over the time to the next one", "1"
+        "articulation",
+        "Duration of a note of the melody over the time to the next one, at most 2",
+        "1",
     ),
-    "pedal": Unit("sustain", "Share of the step that the sustaining pedal is down", "1"),
+    "pedal": Unit("sustain", "Mean depth of the sustaining pedal, 0 to 1", "1"),
 }
 LAYERS = tuple(UNITS)
 
@@ -74,20 +79,35 @@ class Performance:
         if not notes.performed:
             return dict.fromkeys(LAYERS[2:], f"{notes.path.name} is a score, not a performance")
         found = {}
+        name = notes.path.name
         if not np.ptp(notes.velocity) > 0:
-            found["dynamics"] = f"{notes.path.name} has one velocity for all notes"
-        if len(melody(notes.onset, notes.duration, notes.pitch)) < 2:
-            found["articulation"] = f"{notes.path.name} has no melody"
+            found["dynamics"] = f"{name} has one velocity for all notes"
+        elif not _varies(_velocities(notes)[1]):
+            found["dynamics"] = f"{name} has one mean velocity for all notes that begin together"
+        ratios = _ratios(notes)[1]
+        if not len(ratios):
+            found["articulation"] = f"{name} has no melody"
+        elif not _varies(ratios):
+            found["articulation"] = f"{name} has one articulation for all notes"
         if not len(notes.pedal):
-            found["pedal"] = f"{notes.path.name} has no sustaining pedal"
+            found["pedal"] = f"{name} has no sustaining pedal"
+        elif not notes.pedal[:, 1].any():
+            found["pedal"] = f"the sustaining pedal of {name} is never pressed"
+        elif not _varies(_depths(notes)):
+            found["pedal"] = f"the sustaining pedal of {name} never moves"
         return found
 
 
 def expression_files(argument: str, label: str, audio: Path) -> list[Path]:
-    """Files beside the audio that count: beats, else a match file, and notes; those that exist."""
+    """Files beside the audio that count: beats, else a match file, and notes; those that exist.
+
+    Of a score and a match file only the match file has the notes as they were played.
+    """
     folder = places_of(argument).folder
     matched, beats = match_there(audio, folder), beats_there(audio, folder)
     notes = notes_there(audio, folder)[:1]
+    if matched and notes and is_score(notes[0]):
+        notes = []
     # A match file holds both, and is read where it is needed for one of them.
     wanted = matched if matched and (beats is None or not notes) else None
     return [path for path in (beats, wanted, *notes) if path is not None]
@@ -163,7 +183,7 @@ def expression_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
         ``tempo``: from a table of beats, else from a match file, else the local pulse of the sound.
         ``loudness`` of the sound. From notes as they were played: ``dynamics``, mean velocity of
         those that begin together, held to the next; ``articulation`` of the melody, duration over
-        the time to the next note, held as long; ``pedal``, share of the step that it is down.
+        the time to the next note, at most 2, held as long; ``pedal``, mean depth over the step.
         Sidecars say where tempo is from, and how many octave jumps were divided out.
 
     Raises
@@ -200,22 +220,44 @@ def _tempo(played: Performance, sound: Sound) -> tuple[FloatArray, dict[str, Any
 
 def dynamics_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
     """Mean velocity of the notes that began last, over windows around `times`."""
-    groups = together(notes.onset)
-    starts = [float(notes.onset[group[0]]) for group in groups]
-    means = [float(notes.velocity[group].mean()) for group in groups]
-    return held_means(starts, means, times, step)
+    return held_means(*_velocities(notes), times, step)
 
 
 def articulation_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
-    """Duration of notes of the melody over the time to the next one, over windows."""
-    sung = melody(notes.onset, notes.duration, notes.pitch)
-    onset = notes.onset[sung]
-    return held_means(onset[:-1], notes.duration[sung][:-1] / np.diff(onset), times, step)
+    """Duration of notes of the melody over the time to the next one, at most 2, over windows."""
+    return held_means(*_ratios(notes), times, step)
 
 
 def pedal_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
     """Depth of the sustaining pedal, 0 to 1, over windows; up before its first message."""
     return held_means(notes.pedal[:, 0], notes.pedal[:, 1], times, step, before=0.0)
+
+
+def _velocities(notes: Notes) -> tuple[FloatArray, FloatArray]:
+    """Onsets of the notes that begin together, and their mean velocities."""
+    groups = together(notes.onset)
+    starts = np.array([notes.onset[group[0]] for group in groups])
+    return starts, np.array([notes.velocity[group].mean() for group in groups])
+
+
+def _ratios(notes: Notes) -> tuple[FloatArray, FloatArray]:
+    """Onsets of the notes of the melody but the last, and their durations over their intervals."""
+    sung = melody(notes.onset, notes.duration, notes.pitch, rolled=True)
+    onset = notes.onset[sung]
+    ratios = notes.duration[sung][:-1] / np.diff(onset)
+    return onset[:-1], np.minimum(ratios, _OVERLAP)
+
+
+def _depths(notes: Notes) -> FloatArray:
+    """Depths of the pedal at the start of the recording and from every later message on."""
+    seconds, depth = notes.pedal.T
+    before, after = depth[seconds <= 0], depth[seconds > 0]
+    return np.concatenate([before[-1:] if len(before) else [0.0], after])
+
+
+def _varies(values: FloatArray) -> bool:
+    """Whether values differ by more than rounding."""
+    return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())
 
 
 _CURVES = {"dynamics": dynamics_curve, "articulation": articulation_curve, "pedal": pedal_curve}

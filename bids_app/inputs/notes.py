@@ -66,12 +66,17 @@ class Notes:
     @property
     def performed(self) -> bool:
         """Whether notes have the times at which they were played, not those of a score."""
-        return self.path.suffix not in _SCORES
+        return not is_score(self.path)
 
     @property
     def end(self) -> float:
         """When the last note ends, in seconds."""
         return float((self.onset + self.duration).max())
+
+
+def is_score(path: Path) -> bool:
+    """Whether a file of notes has the times of a score, not those at which they were played."""
+    return path.suffix in _SCORES
 
 
 def find_notes(audio: Path, folder: Path | None = None) -> Path:

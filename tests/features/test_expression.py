@@ -151,6 +151,44 @@ def test_curves_of_midi_are_exact(piece):
         assert got == pytest.approx(wanted, abs=1e-9), name
 
 
+def test_a_rolled_chord_is_one_note_of_the_melody(piece):
+    rolled = [(0.0, 1.0, 60, 64), (0.03, 1.0, 64, 64), (0.06, 0.94, 67, 60)]
+    # The last but one is held for four times the time to the next.
+    line = [(1.0, 0.5, 65, 64), (2.0, 4.0, 67, 64), (3.0, 1.0, 69, 9)]
+    write_midi(piece.with_suffix(".mid"), [*rolled, *line])
+    times, found = layers_of(piece)
+    at = {t: k for k, t in enumerate(times.tolist())}
+    got = [found["articulation"].values[at[t], 0] for t in (0.125, 0.625, 1.625, 2.625)]
+    np.testing.assert_allclose(got, [1.0, 1.0, 0.5, 2.0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pedal", "reason"),
+    [
+        ([(0.0, 0)], "the sustaining pedal of piece.mid is never pressed"),
+        ([(0.5, 0), (1.5, 0)], "the sustaining pedal of piece.mid is never pressed"),
+        ([(0.0, 127)], "the sustaining pedal of piece.mid never moves"),
+    ],
+)
+def test_a_pedal_that_does_nothing_is_no_layer(piece, pedal, reason):
+    write_midi(piece.with_suffix(".mid"), NOTES, pedal)
+    order = find_space("expression").layer_order({"piece": piece})
+    assert order.left_out == {"pedal": f"not all pieces can have it: piece ({reason})"}
+    assert list(layers_of(piece)[1]) == list(UNITS)[:-1]
+
+
+def test_dynamics_and_articulation_that_never_change_are_no_layers(piece):
+    # Two voices whose mean velocity is the same, and intervals that differ by rounding.
+    onsets = 0.3 * np.arange(12)
+    loud = [(s, 0.2, 72, 60 + 10 * (k % 2)) for k, s in enumerate(onsets)]
+    soft = [(s, 0.2, 60, 70 - 10 * (k % 2)) for k, s in enumerate(onsets)]
+    write_midi(piece.with_suffix(".mid"), [*loud, *soft], PEDAL)
+    order = find_space("expression").layer_order({"piece": piece})
+    assert order.names == ("tempo", "loudness", "pedal")
+    assert "one mean velocity" in order.left_out["dynamics"]
+    assert "one articulation" in order.left_out["articulation"]
+
+
 def test_loudness_is_the_square_root_of_power_compressed(tmp_path):
     seconds = np.arange(8 * RATE) / RATE
     loud = np.where(seconds < 4, 0.1, 0.8)
@@ -217,12 +255,16 @@ def test_notes_can_lie_in_a_folder_of_their_own(tmp_path, piece):
     assert list(layers_of(piece, spelled)[1]) == list(UNITS)
 
 
-def test_a_score_is_no_performance(tmp_path, piece):
+def write_score(path):
     note = "<note><pitch><step>C</step><octave>4</octave></pitch><duration>1</duration></note>"
-    (tmp_path / "piece.musicxml").write_text(
+    path.write_text(
         "<score-partwise><part id='P1'><measure number='1'><attributes><divisions>1</divisions>"
         f"</attributes><sound tempo='60'/>{4 * note}</measure></part></score-partwise>"
     )
+
+
+def test_a_score_is_no_performance(tmp_path, piece):
+    write_score(tmp_path / "piece.musicxml")
     order = find_space("expression").layer_order({"piece": piece})
     assert order.names == ("tempo", "loudness")
     assert "piece.musicxml is a score" in order.left_out["dynamics"]
@@ -294,6 +336,33 @@ def test_tempo_follows_a_score_matched_to_a_performance(tmp_path):
     assert np.corrcoef(found["tempo"].values[inside, 0], bpm(times[inside]))[0, 1] > 0.99
     write_beats(tmp_path / "piece_beats.tsv", beats)
     assert layers_of(audio)[1]["tempo"].told["TempoFrom"] == "piece_beats.tsv"
+
+
+def test_a_match_file_counts_beside_a_score_not_beside_a_performance(tmp_path, piece):
+    def files():
+        return [path.name for path in find_space("expression").files_of("piece", piece)]
+
+    (tmp_path / "piece.match").write_text("info(matchFileVersion,1.0.0).\n")
+    write_score(tmp_path / "piece.musicxml")
+    assert files() == ["piece.match"]
+    write_beats(tmp_path / "piece_beats.tsv", [0.0, 1.0, 2.0])
+    assert files() == ["piece_beats.tsv", "piece.match"]
+    write_midi(tmp_path / "piece.mid", NOTES)
+    assert files() == ["piece_beats.tsv", "piece.mid"]
+
+
+def test_notes_of_a_match_file_win_over_a_score(tmp_path):
+    beats, _ = played_beats(20.0)
+    audio = write_clicks(tmp_path / "piece.wav", [0.5], 20.0)
+    write_match(tmp_path / "piece.match", beats)
+    alone = layers_of(audio)[1]
+    write_score(tmp_path / "piece.musicxml")
+    write_beats(tmp_path / "piece_beats.tsv", beats)
+    found = layers_of(audio)[1]
+    assert list(found) == list(UNITS)
+    assert found["tempo"].told["TempoFrom"] == "piece_beats.tsv"
+    for name in ("dynamics", "articulation", "pedal"):
+        np.testing.assert_array_equal(found[name].values, alone[name].values)
 
 
 def test_without_the_package_a_match_file_names_the_extra(tmp_path, piece, monkeypatch):

@@ -272,12 +272,15 @@ def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
 
 def _check_files(model: SavedModel, row: Space, music: Mapping[str, Path]) -> None:
     """Files of features beside the audio are those that the model was fitted to."""
-    for label, checksum in model.identity["FeatureFiles"].items():
-        found = row.checksum_of_files(label, music[label])
+    fitted = model.identity["FeatureFiles"]
+    for label in model.identity["Music"]:
+        checksum, found = fitted.get(label, ""), row.checksum_of_files(label, music[label])
         if found != checksum:
-            names = ", ".join(map(str, row.files_of(label, music[label]))) or "no file"
+            names = ", ".join(map(str, row.files_of(label, music[label])))
             raise _other_features(
-                model, f"{names} of SHA-256 {found[:16]}", f"SHA-256 {checksum[:16]}"
+                model,
+                f"{names} of SHA-256 {found[:16]}" if names else f"no file for {label}",
+                f"SHA-256 {checksum[:16]}" if checksum else f"no file for {label}",
             )
 
 

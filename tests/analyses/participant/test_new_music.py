@@ -38,12 +38,13 @@ def write_piece(folder: Path, label: str, seed: int) -> Path:
 def model_of(spelling: str, audio: Path, cache: Path) -> SavedModel:
     """What the participant level keeps of a model of notes, without its weights."""
     row = find_space(spelling)
+    found = row.checksum_of_files(audio.stem, audio)
     grams = load_or_compute_grams([(audio.stem, audio)], cache_dir=cache, features=spelling)
     identity = {
         "Settings": CONFIG.participant_settings(row.weights_identity, row.identity),
         "Music": {audio.stem: file_sha256(audio)},
         "MusicFiles": {audio.stem: str(audio)},
-        "FeatureFiles": {audio.stem: row.checksum_of_files(audio.stem, audio)},
+        "FeatureFiles": {audio.stem: found} if found else {},
         "FeatureSpace": spelling,
         "RepetitionTime": 2.0,
     }
@@ -76,3 +77,20 @@ def test_notes_are_looked_for_beside_music_that_was_moved(tmp_path):
     old.unlink()
     old.with_name("old_notes.tsv").unlink()
     assert grams_with_new([model], {"new": new}, source).labels == ("old", "new")
+
+
+def test_files_that_came_or_went_since_the_fit_are_refused(tmp_path):
+    old = write_piece(tmp_path / "music", "old", 0)
+    old.with_name("old_notes.tsv").unlink()
+    source = FeatureSource(tmp_path / "cache")
+    model = model_of("expression", old, source.cache_dir)
+    assert grams_with_new([model], {}, source).labels == ("old",)
+    beats = old.with_name("old_beats.tsv")
+    beats.write_text("time\n0.0\n0.9\n2.0\n3.2\n")
+    with pytest.raises(UsageError, match=r"old_beats\.tsv of SHA-256 .*\n.*no file for old"):
+        grams_with_new([model], {}, source)
+    model = model_of("expression", old, source.cache_dir)
+    assert grams_with_new([model], {}, source).labels == ("old",)
+    beats.unlink()
+    with pytest.raises(UsageError, match=r"no file for old"):
+        grams_with_new([model], {}, source)
