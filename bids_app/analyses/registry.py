@@ -230,7 +230,8 @@ def write_results(
         if all(result is None for _, _, result in together):
             continue
         source = getattr(result, row.people) if row.people else data
-        writer = GroupWriter(tree, source, settings[key], desc=row.desc, label=label)
+        also = call(row.inputs, given | {"label": label})
+        writer = GroupWriter(tree, source, settings[key], desc=row.desc, label=label, also=also)
         given["previous"] = _people_of(writer.done)
         writer.begin()
         told: dict[str, Any] = {}

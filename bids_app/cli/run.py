@@ -34,7 +34,7 @@ from bids_app.held import at_end, remove_unowned
 from bids_app.limits import out_of_memory
 from bids_app.log import log_anew, log_to_file_alone, set_up_logging, tell
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
-from bids_app.resources import choose_gradient
+from bids_app.resources import OWN_GRADIENT, choose_gradient
 from bids_app.status import Status, StatusRow
 from bids_app.stopping import WORDS, ends_on_signals, exit_code
 
@@ -147,12 +147,26 @@ def run_group(config: Config, run_id: str) -> Status:
     if group is not None:
         status = run_conditions_group(config, group, run_id)
         if not models:
+            tell_nothing_to_align(config, status)
             return status
         rows = status.rows
     status = run_group_level(config, plan, run_id)
     status.rows[:0] = rows
     status.write(tree.status(run_id))
     return status
+
+
+def tell_nothing_to_align(config: Config, status: Status) -> None:
+    """Say that an own gradient was asked for where there is no layer preference beside it."""
+    if OWN_GRADIENT not in config.statistics.gradients:
+        return
+    reason = (
+        "the folder has no encoding models whose layer preference is aligned with it: run the "
+        "participant level with music first"
+    )
+    LOGGER.warning("group: the own gradient is not made: %s", reason)
+    status.add("", f"alignment with {OWN_GRADIENT}", "skipped", reason, problem=True)
+    status.write(OutputTree(config.output_dir).status(status.run_id))
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from bids_app.statistics import p_number
 WARNING = (
     "The gradient comes from the people whose maps it is compared with. What a person's resting"
     " runs and music have in common besides function, such as motion or signal loss, is in both,"
-    " and rotations do not protect against it. A claim about it needs the published gradient"
-    " beside it."
+    " and rotations do not protect against it. Nothing is claimed about it unless the same is"
+    " claimed with an independent gradient, such as the published one, beside it."
 )
 
 

@@ -85,6 +85,15 @@ def test_a_template_that_no_component_is_like_is_refused(study, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
+def test_the_template_cannot_be_the_own_gradient(tmp_path, capsys):
+    options = ["--rest-task", "rest", "--output-dir", str(tmp_path / "out"), "--gradient", "own"]
+    assert main(["gradient", str(tmp_path), *options]) == 2
+    told = capsys.readouterr().err
+    assert "it has no files before it is made" in told
+    assert "give the template" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_needed_is_said(study, capsys):
     with pytest.raises(SystemExit):
         main(["gradient", str(study[0]), "--output-dir", "x"])

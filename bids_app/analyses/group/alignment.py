@@ -27,11 +27,11 @@ from bids_app.analyses.group.music_alignment import (
     layer_measure,
 )
 from bids_app.analyses.group.over_music import MusicSide
-from bids_app.analyses.group.own_gradient import SAME_PEOPLE, refusal
+from bids_app.analyses.group.own_gradient import OWN_BY, SAME_PEOPLE, refusal, remove_aligned
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Config, Statistics
-from bids_app.errors import BadDataError, MissingInputError, reason_of
+from bids_app.errors import BadDataError, MissingInputError, UsageError, reason_of
 from bids_app.files import read_json, sha256_of_file
 from bids_app.group import (
     AlignmentResult,
@@ -52,6 +52,7 @@ from bids_app.outputs import STRUCTURES, OutputTree, sidecar_of
 from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
+    GRADIENT_FILES,
     GRADIENTS,
     OWN_GRADIENT,
     TEMPLATE_CORTEX,
@@ -206,7 +207,17 @@ def load_gradient(option: str, space: str) -> Gradient:
     ------
     MissingInputError, BadDataError
         If its files are not there or fit neither the mesh nor fsLR 32k.
+    UsageError
+        If it is the study's own, which has no files before it is made.
     """
+    if option == OWN_GRADIENT:
+        raise UsageError(
+            "The study's own gradient cannot be read: it has no files before it is made.",
+            where="--gradient",
+            found=OWN_GRADIENT,
+            wanted=f"a template: {GRADIENT_FILES}, or a name such as margulies2016",
+            remedy="give the template that chooses its component, or leave --gradient out",
+        )
     chosen = gradient_files(option)
     files, label = chosen.paths, chosen.label
     values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
@@ -342,8 +353,14 @@ def alignment_settings(config: Config) -> list[tuple[str, Settings]]:
         # It changes as participants arrive; what chooses its component does not.
         first = installed_gradients(config.statistics.gradients)[:1]
         template = [sha256_of_file(path) for one in first for path in choose_gradient(one).paths]
-        found.append((OWN_GRADIENT, {"gradient": ["own, by", *template], **own}))
+        found.append((OWN_GRADIENT, {"gradient": [OWN_BY, *template], **own}))
     return found
+
+
+def alignment_inputs(label: str, alignments: Alignments | None = None) -> dict[str, Any]:
+    """Checksums of a gradient that may change while its settings do not; nothing of others."""
+    record = alignments[label].gradient.record if alignments else {}
+    return {"GradientSHA256": sorted(record["Files"].values())} if "MadeFrom" in record else {}
 
 
 def installed_gradients(options: Sequence[str]) -> list[str]:
@@ -376,7 +393,9 @@ def align_with_gradients(
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
         gradient = _without_wall(load_gradient(option, data.space), data)
         known = (
-            earlier_alignment(tree, data, gradient.label, side) if isinstance(side, str) else side
+            earlier_alignment(tree, data, gradient.label, side, gradient.record["Files"])
+            if isinstance(side, str)
+            else side
         )
         try:
             aligned[gradient.label] = align(
@@ -388,6 +407,7 @@ def align_with_gradients(
             # It ends where somebody's resting run does, which the user did not choose.
             aligned.absent[gradient.label] = reason_of(error)
             LOGGER.warning("group: nothing is aligned with %s: %s", option, reason_of(error))
+            remove_aligned(tree, data.model)
     return aligned
 
 

@@ -43,6 +43,11 @@ def settings_of_files(
     return found
 
 
+def no_inputs() -> dict[str, Any]:
+    """It rests on the participants' maps and its settings alone."""
+    return {}
+
+
 def never_missing() -> str:
     """Every folder has the inputs."""
     return ""
@@ -74,6 +79,9 @@ class GroupAnalysis:
         Of the settings file that marks it as complete; analyses with the same one share it.
     settings : callable
         From the configuration to labels and the settings of each.
+    inputs : callable
+        Fields of the settings file about what else the result rests on: an earlier result with
+        others is of other inputs. Its parameters may also be ``label``.
     option : str
         What gives the analysis files, ``[NAME=]FILE,FILE``: there is a result of each, whose label
         is appended to `desc`, and whose settings file says which inference it rests on.
@@ -108,6 +116,7 @@ class GroupAnalysis:
     details: Callable[..., Mapping[str, Any]] | None = None
     desc: str = ""
     settings: Callable[[Config], Sequence[tuple[str, Settings]]] = inference_settings
+    inputs: Callable[..., Mapping[str, Any]] = no_inputs
     option: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""

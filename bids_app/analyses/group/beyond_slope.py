@@ -19,7 +19,11 @@ from scipy import special
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of
-from bids_app.analyses.group.alignment import AlignmentReport, alignment_settings
+from bids_app.analyses.group.alignment import (
+    AlignmentReport,
+    alignment_inputs,
+    alignment_settings,
+)
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.beyond import JointMaps, beyond_missing, read_joint
 from bids_app.analyses.group.beyond_music import JointMusicSide, joint_side
@@ -441,6 +445,7 @@ BEYOND_ALIGNMENTS = GroupAnalysis(
     write=write_unique_alignment,
     desc=BEYOND_ALIGNMENT_DESC,
     settings=alignment_settings,
+    inputs=alignment_inputs,
     option="--gradient",
     missing=beyond_missing,
     of_weights=False,

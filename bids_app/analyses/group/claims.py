@@ -65,6 +65,11 @@ BEYOND_SLOPE = "slope beyond low-level"
 """Measure: alignment of the slope of what the layers add to low-level sound."""
 UNMEASURED = "how often this is said of nothing has not been measured enough (docs/models.md)"
 """Doubt about a measure that is shown and not claimed yet."""
+SAME_PEOPLE_ALONE = (
+    "the gradient is made from the same people, and the same is claimed with no independent "
+    "gradient beside it (docs/gradient.md)"
+)
+"""Doubt about what is claimed with a gradient of the people whose maps are compared with it."""
 SAID = ("accuracy", SLOPE, DIFFERENCE)
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
@@ -87,6 +92,8 @@ class Stated:
     primary : bool
     effect : float
         What is displayed: mean correlation, or accuracy of the best vertex.
+    same_people : bool
+        Whether the gradient is made from the people whose maps it is compared with.
     """
 
     model: str
@@ -95,6 +102,7 @@ class Stated:
     claim: Claim
     primary: bool
     effect: float
+    same_people: bool = False
 
     @property
     def decision(self) -> Decision:
@@ -122,6 +130,7 @@ class _Candidate:
     people_scale: float = 1.0
     sentences: tuple[str, str] | None = None
     unit: str = "a mean correlation of"
+    same_people: bool = False
 
 
 def collect_claims(root: Path) -> list[Stated]:
@@ -146,7 +155,11 @@ def collect_claims(root: Path) -> list[Stated]:
             predicted += _predicted(files)
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 own = GroupFiles(root, model=model, gradient=label)
-                found += [*_candidates(own), *_beside_twins(own), *_beyond(own)]
+                same = _of_same_people(own)
+                found += [
+                    replace(one, same_people=same)
+                    for one in (*_candidates(own), *_beside_twins(own), *_beyond(own))
+                ]
             for label in files.tree.group_labels(model, DIFFERENCE_DESC):
                 vertices, whole = _differences(files, label)
                 predicted.append(vertices)
@@ -155,10 +168,26 @@ def collect_claims(root: Path) -> list[Stated]:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
     alone = [one for one in found if one.primary]
     others = [one for one in found if not one.primary]
+    primary = [_stated(one, one.tests, "") for one in alone]
+    return [*predicted, *_beside_independent([*primary, *_corrected(others, beside=bool(alone))])]
+
+
+def _of_same_people(files: GroupFiles) -> bool:
+    """Whether a gradient is made from the people whose maps it is compared with."""
+    record = files.alignment.get("gradient")
+    return isinstance(record, Mapping) and "MadeFrom" in record
+
+
+def _beside_independent(stated: Sequence[Stated]) -> list[Stated]:
+    """Doubt what holds with a gradient of the same people alone, of each model and measure."""
+    independent = {
+        (one.model, one.measure) for one in stated if not one.same_people and one.decision.claimed
+    }
     return [
-        *predicted,
-        *(_stated(one, one.tests, "") for one in alone),
-        *_corrected(others, beside=bool(alone)),
+        replace(one, claim=replace(one.claim, doubts=(*one.claim.doubts, SAME_PEOPLE_ALONE)))
+        if one.same_people and (one.model, one.measure) not in independent
+        else one
+        for one in stated
     ]
 
 
@@ -504,7 +533,9 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
         family=family,
         caveats=one.caveats,
     )
-    return Stated(one.model, one.gradient, one.measure, claim, one.primary, one.effect)
+    return Stated(
+        one.model, one.gradient, one.measure, claim, one.primary, one.effect, one.same_people
+    )
 
 
 def _frame(files: GroupFiles, suffix: str, desc: str) -> pd.DataFrame:

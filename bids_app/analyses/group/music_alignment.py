@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from bids_app.group.claims import MUSIC, LevelTest
 from bids_app.inputs.tables import read_frame
 from bids_app.outputs import ALIGNMENT_DESC, OutputTree, labeled
 from bids_app.preference import curvature_weights, slope_weights
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -142,7 +145,9 @@ def mean_correlation(
     return Summary(name, own, vertices, _anew(function, own))
 
 
-def earlier_alignment(tree: OutputTree, data: GroupData, label: str, reason: str) -> MusicAlignment:
+def earlier_alignment(
+    tree: OutputTree, data: GroupData, label: str, reason: str, files: Mapping[str, str]
+) -> MusicAlignment:
     """The tests over music that the folder has of the same gradient, participants and maps.
 
     Parameters
@@ -153,6 +158,8 @@ def earlier_alignment(tree: OutputTree, data: GroupData, label: str, reason: str
         Of the gradient.
     reason : str
         Why nothing new is tested.
+    files : mapping from name to str
+        Checksums of the gradient's files: settings do not hold those of the study's own gradient.
 
     Returns
     -------
@@ -165,6 +172,10 @@ def earlier_alignment(tree: OutputTree, data: GroupData, label: str, reason: str
     if not (same_inputs(tree, data, desc) and numbers.is_file() and table.is_file()):
         return MusicAlignment(reason=reason)
     known = read_record(numbers, Group=dict)["Group"]
+    before = (known.get("gradient") or {}).get("Files") or {}
+    if sorted(before.values()) != sorted(files.values()):
+        LOGGER.warning("group: p over music in %s are of another gradient: not taken over", numbers)
+        return MusicAlignment(reason=reason)
     draws = read_frame(table)
     found = {}
     for measure, told in known.get("tests", {}).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from bids_app.errors import BadDataError, UsageError, reason_of
+from bids_app.analyses.folder.read import read_completed
+from bids_app.errors import BadDataError, MusencError, UsageError, reason_of
 from bids_app.files import read_json
 from bids_app.group import omnibus_alignment, spin_alignment
 from bids_app.group.own_gradient import (
@@ -28,13 +30,24 @@ from bids_app.group.own_gradient import (
 )
 from bids_app.loading import load_array
 from bids_app.meshes import N_VERTICES
-from bids_app.outputs import OWN_DESC, OutputTree
+from bids_app.outputs import (
+    ALIGNMENT_DESC,
+    BEYOND_ALIGNMENT_DESC,
+    OWN_DESC,
+    TWINS_DESC,
+    OutputTree,
+)
+from bids_app.resources import OWN_GRADIENT
 from bids_app.surface.mesh import SurfaceMesh, nearest_vertices
+
+LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 
 SAME_PEOPLE = "SamePeople"
 """Field of the sidecar by which such a gradient is known."""
+OWN_BY = "own, by"
+"""What settings hold of the own gradient, before the checksums of its template."""
 COARSE = "fsaverage4"
 """Mesh that is embedded, at the nearest vertices of the mesh of the maps."""
 _ROWS = 2048
@@ -44,6 +57,32 @@ def refusal(tree: OutputTree) -> str:
     """Why the folder has no own gradient although it was asked for; empty where it has."""
     done = tree.group_table("settings.json", desc=OWN_DESC)
     return str(read_json(done).get("Refused") or "") if done.is_file() else ""
+
+
+def remove_aligned(tree: OutputTree, model: str = "*") -> None:
+    """Remove what was aligned with an own gradient that is no more, of one model or of all.
+
+    Results of a user's files of the same name stay.
+    """
+    for desc in (ALIGNMENT_DESC, TWINS_DESC, BEYOND_ALIGNMENT_DESC):
+        for done in sorted(
+            tree.root.glob(f"group_model-{model}_desc-{desc}{OWN_GRADIENT}_settings.json")
+        ):
+            try:
+                known = read_completed(done, Settings=dict)
+            except MusencError as error:
+                LOGGER.warning("group: %s stays, of an earlier own gradient: %s", done, error.found)
+                continue
+            if OWN_BY not in (known["Settings"].get("gradient") or ()):
+                continue
+            LOGGER.warning(
+                "group: %s and its files are of an earlier own gradient, and are removed", done
+            )
+            for name in map(str, known["Outputs"]):
+                of_model = name.startswith(("group_", "tpl-")) and "model-" in name
+                if of_model and ".." not in name:
+                    (tree.root / name).unlink(missing_ok=True)
+            done.unlink()  # last: a call that ends before leaves it to the next one
 
 
 class RestSeries:

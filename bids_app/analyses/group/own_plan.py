@@ -11,7 +11,7 @@ from bids_app.analyses.group.alignment import installed_gradients, load_gradient
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.own_gradient import COARSE
 from bids_app.config import Config
-from bids_app.errors import InvalidInputError, MissingInputError
+from bids_app.errors import InvalidInputError, MissingInputError, UsageError
 from bids_app.files import sha256_of
 from bids_app.inputs.estimate import FLOAT, need_memory
 from bids_app.limits import format_bytes
@@ -117,6 +117,8 @@ def plan_own_gradient(
 
     Raises
     ------
+    UsageError
+        If the path of the folder has a comma.
     MissingInputError
         If there is no cleaned resting run or no template, or a file is gone.
     InvalidInputError
@@ -126,6 +128,14 @@ def plan_own_gradient(
     TryAgainError
         If there is not enough memory.
     """
+    if "," in str(tree.root.absolute()):
+        raise UsageError(
+            "The own gradient cannot be made in a folder whose path has a comma.",
+            where="output_dir",
+            found=str(tree.root.absolute()),
+            wanted="a path without a comma, which parts the files of a gradient",
+            remedy="rename or move the output folder, or leave own out of --gradient",
+        )
     asked = config.selection.participants
     people = [who for who in tree.participants_of("", REST_DESC) if not asked or who in asked]
     if not people:

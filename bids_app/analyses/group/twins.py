@@ -19,7 +19,11 @@ from scipy import stats
 
 from bids_app.analyses.declare import Rows
 from bids_app.analyses.group.accuracy import GroupAccuracy, rows_of
-from bids_app.analyses.group.alignment import AlignmentReport, alignment_settings
+from bids_app.analyses.group.alignment import (
+    AlignmentReport,
+    alignment_inputs,
+    alignment_settings,
+)
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
@@ -315,5 +319,6 @@ TWINS = GroupAnalysis(
     write=write_twins,
     desc=TWINS_DESC,
     settings=alignment_settings,
+    inputs=alignment_inputs,
     option="--gradient",
 )

@@ -74,6 +74,9 @@ class GroupWriter:
     desc, label : str
         Of the file that marks it as complete; the label, of a gradient or an atlas, is in the name
         of every file.
+    also : mapping
+        Fields of that file about what else it rests on: an earlier result with others is of other
+        inputs.
     """
 
     def __init__(
@@ -84,11 +87,12 @@ class GroupWriter:
         *,
         desc: str = "",
         label: str = "",
+        also: Mapping[str, Any] | None = None,
     ) -> None:
         self.tree, self.label = tree, label
         self.done = tree.group_table("settings.json", model=data.model, desc=labeled(desc, label))
         self._closing = Closing(tree, self.done)
-        self.settings = dict(settings)
+        self.settings, self.also = dict(settings), dict(also or {})
         self.model, self.space = data.model, data.space
         self.participants = [f"sub-{name}" for name in data.participants]
         self.inputs = {row["participant_id"]: row["sha256_left"] for row in data.rows}
@@ -249,7 +253,7 @@ class GroupWriter:
             LOGGER.warning("group: %s is not as it was written, and is removed", path)
             rest.remove(path)
             path.unlink()
-        inputs = {"InputsSHA256": self.inputs} if self.inputs else {}
+        inputs = ({"InputsSHA256": self.inputs} if self.inputs else {}) | self.also
         stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
         told = {"Participants": self.participants, **inputs, **stays, **self.weights, **fields}
         # Maps of no model, as of the inter-subject correlation, may be those of another's call.
@@ -278,6 +282,7 @@ class GroupWriter:
             known.get("SettingsHash") == settings_hash(self.settings)
             and sorted(map(str, known["Participants"])) == sorted(self.participants)
             and known.get("InputsSHA256", {}) == self.inputs
+            and all(known.get(name) == value for name, value in self.also.items())
         )
         # Files of no model may be another one's; participants' files are never the group's.
         outputs = known.get("Outputs")

@@ -12,6 +12,7 @@ from bids_app.analyses.group.alignment import (
     MIN_VERTICES,
     AlignmentReport,
     align_with_gradients,
+    alignment_inputs,
     alignment_settings,
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
@@ -348,6 +349,7 @@ ALIGNMENTS = GroupAnalysis(
     details=told_of_alignment,
     desc=ALIGNMENT_DESC,
     settings=alignment_settings,
+    inputs=alignment_inputs,
     option="--gradient",
     page=Shown(tell_alignment, (alignment_sections,)),
 )

@@ -21,6 +21,7 @@ from bids_app.analyses.group.own_gradient import (
     each_gradient,
     find_gradient,
     refusal,
+    remove_aligned,
     spin_p,
 )
 from bids_app.analyses.group.own_plan import OwnPlan
@@ -95,7 +96,9 @@ def make_own_gradient(
     settings = own_settings(plan, template, statistics)
     if _is_current(tree, plan, settings):
         LOGGER.info("own gradient: already there")
-        return refusal(tree)
+        if reason := refusal(tree):
+            remove_aligned(tree)
+        return reason
     series = RestSeries(folder, load_mesh(plan.space))
     for who in plan.participants:
         _read(tree, who, plan.space, series)
@@ -113,6 +116,7 @@ def make_own_gradient(
         wanted = f" (wanted: {error.wanted})" if error.wanted else ""
         reason = f"{reason_of(error)}{wanted}; {error.remedy}"
         writer.finish(Refused=reason, **told)
+        remove_aligned(tree)
         return reason
     _write(writer, plan, result, told | {"RandomSeed": statistics.random_seed})
     writer.finish(**told)

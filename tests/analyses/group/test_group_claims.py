@@ -341,3 +341,25 @@ def test_results_of_other_people_than_those_of_own_weights_say_so(tmp_path):
     for measure in ("accuracy", "slope"):
         assert words in told["vggish+others", measure]
         assert words not in told["vggish", measure]
+
+
+def test_a_gradient_of_the_same_people_needs_an_independent_one_beside_it(tmp_path):
+    own = {"gradient": {"Label": "own", "MadeFrom": {"SamePeople": "yes"}}}
+    write_model(tmp_path, "cochleagram")
+    write_gradient(tmp_path, "own", model="cochleagram", layers=1, **own)
+    found = by_name(collect_claims(tmp_path))
+    for measure in ("slope", "curvature", "conv1"):
+        told = found["cochleagram", "own", measure].decision
+        assert (told.claimed, told.failed) == (False, ())
+        assert "made from the same people" in told.sentence
+    write_model(tmp_path)  # another model says nothing about this one
+    write_gradient(tmp_path, seed=1, layers=1)
+    assert not by_name(collect_claims(tmp_path))["cochleagram", "own", "slope"].decision.claimed
+    write_gradient(tmp_path, model="cochleagram", seed=2, layers=1)
+    found = by_name(collect_claims(tmp_path))
+    for gradient in ("", "own"):
+        assert found["cochleagram", gradient, "slope"].decision.claimed
+    write_gradient(tmp_path, model="cochleagram", seed=2, layers=1, mean=0.0)
+    found = by_name(collect_claims(tmp_path))
+    assert not found["cochleagram", "", "slope"].decision.claimed
+    assert not found["cochleagram", "own", "slope"].decision.claimed

@@ -17,7 +17,8 @@ from bids_app.analyses.group.music_alignment import (
     align_over_music,
     earlier_alignment,
 )
-from bids_app.files import write_json
+from bids_app.analyses.group.write import GroupWriter
+from bids_app.files import read_json, write_json
 from bids_app.group import gradient_weights
 from bids_app.group.claims import MUSIC, LevelTest
 from bids_app.outputs import OutputTree, sidecar_of
@@ -26,6 +27,7 @@ from bids_app.preference import slope_weights
 DEPTH = [0.0, 0.5, 1.0]
 MASK = np.arange(N_VERTICES) % 5 > 0
 GRADIENT = np.sin(np.arange(N_VERTICES) / 9)
+FILES = {"L.gii": "c1", "R.gii": "c2"}
 
 
 @pytest.fixture(scope="module")
@@ -93,24 +95,52 @@ def test_tests_of_the_same_maps_stay_where_nothing_new_can_be_tested(tmp_path):
     tree = OutputTree(tmp_path)
     rows = [{"participant_id": "sub-01", "sha256_left": "a"}]
     data = SimpleNamespace(model="vggish", rows=rows)
-    assert earlier_alignment(tree, data, "up", "why").tests == {}
+    assert earlier_alignment(tree, data, "up", "why", FILES).tests == {}
     numbers = tree.group_table("statmap.tsv", model="vggish", desc="alignmentup")
     known = {
         "slope": {"tests": [LevelTest(MUSIC, 0.01, 0.3, 3, 0.25, 0.1).record]},
         "curvature": {"tests": [LevelTest(MUSIC, reason="none").record]},
     }
-    told = {"slope": {"told": "SD"}}
-    write_json(sidecar_of(numbers), {"Group": {"tests": known, "MusicRefits": told}})
+    group = {"tests": known, "MusicRefits": {"slope": {"told": "SD"}}, "gradient": {"Files": FILES}}
+    write_json(sidecar_of(numbers), {"Group": group})
     draws = tree.group_table(".tsv", model="vggish", desc="musicnullsup")
     pd.DataFrame({"slope": [0.1, -0.2, np.nan]}).to_csv(draws, sep="\t", na_rep="n/a")
     place = tree.group_table("settings.json", model="vggish", desc="alignmentup")
     told = {"Participants": ["sub-01"], "InputsSHA256": {"sub-01": "a"}}
     write_settings(tree, place, {}, [sidecar_of(numbers), draws], **told)
-    kept = earlier_alignment(tree, data, "up", "why")
+    kept = earlier_alignment(tree, data, "up", "why", FILES)
     assert list(kept.tests) == ["slope"]
     slope = kept.tests["slope"]
     assert (slope.statistic, slope.p, slope.sd) == (0.3, 0.01, 0.1)
     np.testing.assert_allclose(slope.draws, [0.1, -0.2])
     assert kept.record["slope"]["told"] == "SD (of an earlier result: why)"
+    renamed, other = {"x.gii": "c1", "y.gii": "c2"}, {**FILES, "R.gii": "c3"}
+    assert list(earlier_alignment(tree, data, "up", "why", renamed).tests) == ["slope"]
+    assert earlier_alignment(tree, data, "up", "why", other).tests == {}
     rows[0]["sha256_left"] = "b"
-    assert earlier_alignment(tree, data, "up", "why").tests == {}
+    assert earlier_alignment(tree, data, "up", "why", FILES).tests == {}
+
+
+def test_draws_of_another_gradient_go_and_those_of_the_same_stay(tmp_path):
+    """The study's own gradient changes while settings, participants and maps do not."""
+    tree = OutputTree(tmp_path)
+    rows = [{"participant_id": "sub-01", "sha256_left": "a"}]
+    data = SimpleNamespace(model="vggish", space="fsaverage5", participants=["01"], rows=rows)
+
+    def write(gradient, *descs):
+        also = {"GradientSHA256": gradient}
+        writer = GroupWriter(tree, data, {}, desc="alignment", label="own", also=also)
+        writer.begin()
+        for desc in descs:
+            writer.table("", {"slope": "draws"}, [{"slope": 0.5}], desc=desc)
+        writer.finish()
+        return read_json(writer.done)
+
+    draws = tree.group_table(".tsv", model="vggish", desc="musicnullsown")
+    write(["a"], "nulls", "musicnulls")
+    assert write(["a"], "nulls")["OfEarlierResult"] == [draws.with_suffix(".json").name, draws.name]
+    assert draws.is_file()
+    told = write(["b"], "nulls")
+    assert not draws.exists()
+    assert told["GradientSHA256"] == ["b"]
+    assert "OfEarlierResult" not in told

@@ -12,14 +12,17 @@ import pytest
 from resting import EVERY, with_signal, write_resting
 from written_group import write_gradient, write_participant
 
+from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group.alignment import load_gradient
 from bids_app.analyses.group.own_plan import OwnPlan, plan_own_gradient
 from bids_app.analyses.group.write_own import make_own_gradient
 from bids_app.cli.parser import parse_config
-from bids_app.cli.run import main
+from bids_app.cli.run import main, tell_nothing_to_align
 from bids_app.config import Config
+from bids_app.errors import UsageError
 from bids_app.files import read_json
 from bids_app.outputs import OWN_COMPONENTS_DESC, OWN_DESC, OWN_PEOPLE_DESC, OutputTree, sidecar_of
+from bids_app.status import Status
 from bids_app.surface.gifti import read_gifti
 from bids_app.surface.mesh import load_mesh
 from bids_app.testing.rest import front_to_back
@@ -119,7 +122,21 @@ def test_planted_gradient_is_found_and_everybody_is_aligned_with_it(folder, tmp_
     assert "no cleaned resting run" in table["reason"][2]
 
 
-def test_it_is_made_again_only_for_other_runs_and_goes_where_it_is_refused(folder, tmp_path):
+def write_aligned(folder: Path, model: str, gradient: str) -> list[Path]:
+    """What was aligned with a gradient called own."""
+    tree, files = OutputTree(folder), []
+    for desc, beside in (("alignment", "musicnulls"), ("untrained", "untrainedmusic")):
+        table = tree.group_table(".tsv", model=model, desc=f"{beside}own")
+        table.write_text("slope\n0.1\n")
+        done = tree.group_table("settings.json", model=model, desc=f"{desc}own")
+        write_settings(tree, done, {"gradient": [gradient]}, [table])
+        files += [table, done]
+    return files
+
+
+def test_it_is_made_again_only_for_other_runs_and_goes_where_it_is_refused(
+    folder, tmp_path, caplog
+):
     template = write_gradient(tmp_path, PLACE, "template")
     assert made_of(folder, template) == ""
     before = own_outputs(folder)
@@ -129,8 +146,16 @@ def test_it_is_made_again_only_for_other_runs_and_goes_where_it_is_refused(folde
     assert made_of(folder, template, "--participant-label", "01") == ""
     assert all(own_outputs(folder)[name] > when for name, when in before.items())
     assert len(both(folder, OWN_PEOPLE_DESC)) == 1
+    of_own = (
+        write_aligned(folder, "vggish", "own, by"),
+        write_aligned(folder, "b+others", "own, by"),
+    )
+    of_files = write_aligned(folder, "c", "e" * 64)
     noise = np.random.default_rng(0).normal(size=len(PLACE))
     reason = made_of(folder, write_gradient(tmp_path, noise, "noise"))
+    assert not [path for path in (*of_own[0], *of_own[1]) if path.exists()]
+    assert all(path.is_file() for path in of_files)
+    assert "are of an earlier own gradient, and are removed" in caplog.text
     assert "No component of the resting runs is like the template" in reason
     assert "a Spearman correlation of 0.3" in reason
     assert own_outputs(folder) == {}
@@ -192,6 +217,22 @@ def test_without_a_component_like_the_template_only_this_gradient_is_lost(folder
     page = (folder / "group.html").read_text()
     assert "There is none: No component" in page
     assert "Not aligned" in page
+
+
+def test_a_comma_in_the_path_of_the_folder_is_refused_first(tmp_path):
+    with pytest.raises(UsageError, match="a folder whose path has a comma"):
+        planned(tmp_path / "a,b", "margulies2016")
+
+
+def test_without_encoding_models_it_is_said_that_it_is_not_made(tmp_path, caplog):
+    config = parse_config(["/nowhere", str(tmp_path), "group", "--gradient", "own"])
+    status = Status("now", "group")
+    status.add("01", "conditions", "done")
+    tell_nothing_to_align(config, status)
+    assert "the own gradient is not made: the folder has no encoding models" in caplog.text
+    row = status_of(tmp_path)["rows"][-1]
+    assert (row["run"], row["state"], row["problem"]) == ("alignment with own", "skipped", True)
+    assert status.exit_code == 1
 
 
 def forget(folder):
