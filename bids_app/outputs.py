@@ -53,6 +53,8 @@ CLAIMS_DESC = "claims"
 """Description of the table of all that is claimed about a group."""
 EMOTION_LABEL = "emotion"
 """Model label of the maps that relate ratings to the brain."""
+LAG_SCAN_LABEL = "lagscan"
+"""Model label of by how many seconds the brain follows a feature."""
 OTHERS_WEIGHTS = "+others"
 """End of the model label of group results whose models were trained on the others' responses; no
 other label has a plus, which `safe_label` leaves out."""
@@ -126,6 +128,8 @@ STAT_DESCRIPTIONS = {
     "turned": "effect by frequency of the piece (fixed, then cosine and sine of the phase of its "
     "regressors); for the null over music of the group level",
     "t": "t of the participants' values against zero",
+    "lag": "seconds by which the response follows the feature; NaN where the best lag is the first "
+    "or the last that counts",
     "isc": "inter-subject correlation of the cleaned responses",
     "ceiling": "highest r that a model of what participants share could reach",
     "fraction": "accuracy as a fraction of its ceiling",

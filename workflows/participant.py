@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bids_app.workflows.steps import connect_all, connect_by_name, step
@@ -16,6 +16,8 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import draw_page
 from bids_app.analyses.participant.joint import fit_joint_models, write_joint_models
 from bids_app.analyses.participant.joint_models import JointModel, JointWork
+from bids_app.analyses.participant.lag_maps import compute_courses, scan_lags, write_lag_scan
+from bids_app.analyses.participant.lag_plan import LagJob, LagWork
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
 from bids_app.analyses.participant.rest_plan import RestPlan
@@ -58,6 +60,8 @@ class Music:
         What is to be done with ratings.
     joint : JointWork
         What is to be done about joint models.
+    lags : LagWork
+        What is to be done about lag scans.
     """
 
     plan: StudyPlan
@@ -65,12 +69,13 @@ class Music:
     jobs: Mapping[str, list[Record]]
     ratings: RatingWork
     joint: JointWork
+    lags: LagWork = field(default_factory=LagWork)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do, besides pages."""
         rated = any(map(self.ratings.records, self.plan.participants))
-        return not self.jobs and not self.joint.jobs and not rated
+        return not self.jobs and not self.joint.jobs and not self.lags.jobs and not rated
 
     @property
     def needed(self) -> Mapping[str, EncodingModel]:
@@ -120,7 +125,7 @@ def init_participant_level_wf(
         if not music.is_done or set(people) & set(music.plan.participants):
             builder.add_features(music)
         if not music.is_done:
-            for who in dict.fromkeys([*music.jobs, *music.joint.jobs]):
+            for who in dict.fromkeys([*music.jobs, *music.joint.jobs, *music.lags.jobs]):
                 builder.add_models(who, music)
             builder.add_ratings(music)
     if contrasts is not None:
@@ -148,6 +153,7 @@ class _Builder:
         self.workflow = pe.Workflow(name="participant_level_wf")
         self.grams: dict[str, pe.Node] = {}  # by model
         self.features: dict[str, pe.Node] = {}  # by feature space
+        self.courses: dict[str, pe.Node] = {}  # by feature whose lags are scanned
         self.sounds: pe.Node | None = None
         self.shared: dict[str, pe.Node] = {}  # who writes a participant's responses
         self.written: dict[str, list[pe.Node]] = {}  # what a participant's page waits for
@@ -183,7 +189,16 @@ class _Builder:
             )
         for label, model in music.needed.items():
             self.grams[label] = self.features[model.space.features]
-        if music.jobs or music.joint.jobs:
+        for feature in music.lags.open:
+            self.courses[feature.label] = step(
+                compute_courses,
+                self.config,
+                f"course_{feature.label}",
+                stimuli=stimuli,
+                feature=feature,
+                rests_on=(heard, [feature.row.checksum_of_files(*one) for one in stimuli]),
+            )
+        if music.jobs or music.joint.jobs or music.lags.jobs:
             self.sounds = step(
                 read_loudness, self.config, "loudness", stimuli=stimuli, rests_on=heard
             )
@@ -191,7 +206,7 @@ class _Builder:
     def add_models(self, who: str, music: Music) -> None:
         """Responses -> encoding and derivatives of every model of a participant."""
         records, runs = music.jobs.get(who, []), _runs_of(music.plan, who)
-        first = [*records, *music.joint.records(who)][0]
+        first = [*records, *music.joint.records(who), *music.lags.records(who)][0]
         # Files count by content: paths in the settings stay while what is behind them changes.
         basis = (first.inputs, first.settings)
         own = {
@@ -224,6 +239,8 @@ class _Builder:
             self._keep(who, of_model["files"])
         for job, record in music.joint.jobs.get(who, []):
             self.add_joint(who, job, record, own)
+        for scan, record in music.lags.jobs.get(who, []):
+            self.add_lag_scan(who, scan, record, own, runs)
 
     def add_joint(self, who: str, job: JointModel, record: Record, own: dict[str, pe.Node]) -> None:
         """A joint model of a participant, or one for each layer of a network."""
@@ -235,6 +252,24 @@ class _Builder:
         connect_by_name(self.workflow, of_job, own)
         needed = [self.features[space.features] for space, _ in job.spaces]
         connect_all(self.workflow, needed, of_job["fits"], "grams")
+        self._keep(who, of_job["files"])
+
+    def add_lag_scan(
+        self,
+        who: str,
+        job: LagJob,
+        record: Record,
+        own: dict[str, pe.Node],
+        runs: Sequence[BoldRun],
+    ) -> None:
+        """By how many seconds a participant follows a feature."""
+        label = f"lags_{job.feature.label}"
+        of_job = {
+            "maps": self._threaded(scan_lags, who, label, record=record, job=job, runs=runs),
+            "files": self._writer(write_lag_scan, who, label, record=record, job=job),
+        }
+        offered = own | {"courses": self.courses[job.feature.label]}
+        connect_by_name(self.workflow, of_job, offered)
         self._keep(who, of_job["files"])
 
     def add_ratings(self, music: Music) -> None:

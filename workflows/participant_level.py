@@ -14,6 +14,7 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import page_is_current, write_participant_report
 from bids_app.analyses.participant.foresee import foresee
 from bids_app.analyses.participant.joint_models import plan_joint_work
+from bids_app.analyses.participant.lag_plan import plan_lag_work
 from bids_app.analyses.participant.plan import (
     EncodingModel,
     mask_record,
@@ -216,7 +217,8 @@ def _open_music(
     _tell(status, work)
     jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
     joint = plan_joint_work(tree, config, plan, models)
-    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work, joint)
+    lags = plan_lag_work(tree, config, plan)
+    return Music(plan, models, {p: own for p, own in jobs.items() if own}, work, joint, lags)
 
 
 def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
@@ -227,6 +229,7 @@ def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
             *music.jobs.get(participant, []),
             *music.ratings.records(participant),
             *music.joint.records(participant),
+            *music.lags.records(participant),
         ]
         if found or not page_is_current(tree, participant):
             parts[participant, ""] = found

@@ -11,6 +11,8 @@ from bids_app.analyses.conditions.write import CONTRAST, INTERACTION, LAGS
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.joint import BEYOND, JOINT
 from bids_app.analyses.participant.joint_models import Source
+from bids_app.analyses.participant.lag_maps import LAG_SCAN
+from bids_app.analyses.participant.lag_plan import lag_features
 from bids_app.analyses.participant.plan import fitted_layers
 from bids_app.analyses.participant.rest_plan import RestPlan
 from bids_app.analyses.participant.rest_runs import REST
@@ -31,6 +33,7 @@ ANALYSES: tuple[ParticipantAnalysis, ...] = (
     ENCODING,
     BEYOND,
     JOINT,
+    LAG_SCAN,
     CONTRAST,
     INTERACTION,
     LAGS,
@@ -107,6 +110,10 @@ class ParticipantLevel:
             elif analysis.joint:
                 for label, names in self.joint.items():
                     yield analysis, replace(scope, model=label, layers=names)
+            elif analysis is LAG_SCAN:
+                for feature in lag_features(self.config):
+                    own = replace(scope, feature=feature.label)
+                    yield replace(analysis, desc=feature.label), own
             else:
                 yield analysis, scope
 

@@ -68,6 +68,7 @@ def show_plan(
     parts += [format_plan(plan)] if plan else []
     parts += [_layers_text(level)] if level.layers else []
     parts += [_joint_text(level)] if level.joint or config.joint.beyond != "none" else []
+    parts += [_lags_text(config, plan)] if plan and config.lag_scan.features else []
     lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
     parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
@@ -103,6 +104,21 @@ def _joint_text(level: ParticipantLevel) -> str:
                 f"{level.config.joint.candidates} candidates, "
                 f"{_minutes(analysis.cost(scope).seconds)} of processor time for each participant"
             )
+    return "\n".join(lines)
+
+
+def _lags_text(config: Config, plan: StudyPlan) -> str:
+    """Features that are scanned, and pieces that are too short for it."""
+    from bids_app.analyses.participant.lag_plan import LAGS, lag_features, too_short
+
+    lines = []
+    for feature in lag_features(config):
+        feature.check(plan.stimuli)
+        lines.append(
+            f"lag scan: {feature.name} ({feature.text}), lags of {LAGS[0]:g} to {LAGS[-1]:g} s, "
+            f"{config.lag_scan.n_draws} draws"
+        )
+    lines += [f"  without {what}: {why}" for what, why in too_short(plan.runs).items()]
     return "\n".join(lines)
 
 

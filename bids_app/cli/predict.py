@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_app.cli.parser import Parser, add_option
-from bids_app.config import Model, Running
+from bids_app.config import Model, Running, Stimuli
+from bids_app.config.places import Places
 from bids_app.errors import UsageError
 from bids_app.log import set_up_logging, tell
 
@@ -52,7 +53,8 @@ def add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "options",
         nargs=argparse.REMAINDER,
         help="audio files, or a dataset; -o DIR: folder of the results; options of features: "
-        "--features SPACE, --vggish-weights, --music-dir DIR..., --cache-dir, --device",
+        "--features SPACE, --vggish-weights, --music-dir DIR..., --notes-dir and --notes-corpus "
+        "FOLDER (with the notes of the model's own music, too), --cache-dir, --device",
     )
     parser.set_defaults(work=_run_predict)
 
@@ -72,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     one = {"nargs": None, "default": ""}
     add_option(parser, Model, "features", **one)
     add_option(parser, Model, "weights")
+    add_option(parser, Stimuli, "notes_dir")
+    add_option(parser, Stimuli, "notes_corpus")
     add_option(parser, Running, "cache_dir")
     add_option(parser, Running, "device")
     return parser
@@ -136,6 +140,7 @@ def _refuse_what_predicts_nothing(config: Config) -> None:
     given = {
         "--joint": config.joint.asked,
         "--beyond": config.joint.beyond != "none",
+        "--lag-scan": config.lag_scan.asked,
         "--save-weights": config.model.save_weights,
         "--subcortex": config.model.subcortex,
     }
@@ -169,4 +174,5 @@ def _source(chosen: argparse.Namespace, folder: Path) -> FeatureSource:
         weights=chosen.vggish_weights,
         music_dirs=tuple(chosen.music_dir),
         device=chosen.device,
+        notes=Places(chosen.notes_dir, chosen.notes_corpus),
     )

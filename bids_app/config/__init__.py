@@ -20,6 +20,7 @@ from bids_app.config.sections import (
     Conditions,
     Emotion,
     Joint,
+    LagScan,
     Model,
     Running,
     Selection,
@@ -51,6 +52,7 @@ class Config:
     stimuli: Stimuli = field(default_factory=Stimuli)
     model: Model = field(default_factory=Model)
     joint: Joint = field(default_factory=Joint)
+    lag_scan: LagScan = field(default_factory=LagScan)
     cleaning: Cleaning = field(default_factory=Cleaning)
     conditions: Conditions = field(default_factory=Conditions)
     statistics: Statistics = field(default_factory=Statistics)
@@ -71,6 +73,9 @@ class Config:
         # The dataclass is frozen.
         object.__setattr__(self, "model", replace(self.model, features=features))
         object.__setattr__(self, "joint", replace(self.joint, asked=tuple(asked)))
+        scanned = (text for given in self.lag_scan.asked for text in given.split(",") if text)
+        named = tuple(with_places(text, places) for text in scanned)
+        object.__setattr__(self, "lag_scan", replace(self.lag_scan, asked=named))
 
     @property
     def cache_dir(self) -> Path:

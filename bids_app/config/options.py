@@ -14,9 +14,12 @@ import numpy as np
 from bids_app.bands import HighPass
 
 FIRST_VERSION = "0.1.0"
-Analysis = Literal["layers", "ratings", "scores", "conditions", "alignment", "ceiling", "inference"]
+Analysis = Literal[
+    "layers", "ratings", "scores", "conditions", "alignment", "ceiling", "lags", "inference"
+]
 """What has settings of its own: maps of layers and of ratings, scores of ratings, maps of
-conditions; over participants, alignment with a gradient, the noise ceiling and the rest."""
+conditions; over participants, alignment with a gradient, the noise ceiling, lags behind a feature
+and the rest."""
 
 
 class Kind(NamedTuple):

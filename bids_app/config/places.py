@@ -42,6 +42,24 @@ def with_places(features: str, places: Places) -> str:
     return _BARE.sub(lambda found: f"{found['space']}:{argument}", features, count=1)
 
 
+def moved(features: str, places: Places) -> str:
+    """A feature space whose places are others than those in its name, where there are any.
+
+    Examples
+    --------
+    >>> moved("notes:dir=/old&corpus=/c", Places(Path("/new")))
+    'notes:dir=/new&corpus=/c'
+    >>> moved("notes:dir=/old", Places()), moved("envelope", Places(Path("/new")))
+    ('notes:dir=/old', 'envelope')
+    """
+    space, notes, argument = features.partition(f"{NOTES}:")
+    if not notes or space not in ("", "change:"):
+        return with_places(features, places)
+    known = places_of(argument)
+    merged = Places(places.folder or known.folder, places.corpus or known.corpus)
+    return with_places(f"{space}{NOTES}", merged)
+
+
 # A path may hold every sign that separates spaces, layers and places.
 def _quoted(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9/._-]", lambda c: "".join(f"%{b:02X}" for b in c[0].encode()), text)

@@ -300,6 +300,43 @@ def _space_and_layer(text: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
+class LagScan:
+    """By how many seconds the brain follows one-dimensional features."""
+
+    title: ClassVar = "when the brain follows a feature (docs/lags.md)"
+
+    asked: tuple[str, ...] = several(
+        "--lag-scan FEATURE",
+        "by how many seconds vertices, auditory cortex and regions of --atlas and --seed follow "
+        "one-dimensional features, the choice of the lag inside the null: SPACE, SPACE@LAYER for a "
+        "layer of one unit, or SPACE@LAYER:UNIT, for example descriptors@loudness "
+        "descriptors@rhythm:tempo (commas between them will do)",
+        changes=(),
+    )
+    n_draws: Count = option(
+        "--lag-draws", "draws of random phases behind the p of a lag scan", 499, changes=("lags",)
+    )
+
+    def __post_init__(self) -> None:
+        """Features that cannot be."""
+        labels = [text for text, *_ in self.features]
+        if len(set(labels)) < len(labels):
+            raise UsageError(
+                "A feature is named twice.", where="--lag-scan", found=" ".join(labels)
+            )
+
+    @property
+    def features(self) -> list[tuple[str, str, str, str]]:
+        """Text, space, layer and unit of each; the last two empty where they are not said."""
+        found = []
+        for text in (one for given in self.asked for one in given.split(",") if one):
+            space, place = _space_and_layer(text)
+            layer, _, unit = place.partition(":")
+            found.append((text, space, layer, unit))
+        return found
+
+
+@dataclass(frozen=True)
 class Cleaning:
     """How the BOLD series become responses."""
 

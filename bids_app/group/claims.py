@@ -26,9 +26,10 @@ LEVELS = {
     "aligned": (PEOPLE, MUSIC, PLACE, PARTIAL),
     "along": (PEOPLE, MUSIC, PLACE),
     "differs": (PEOPLE, MUSIC),
+    "follows": (PEOPLE, MUSIC),
 }
 """Levels that a kind of claim needs: a map is predicted; a preference is aligned with a gradient;
-the accuracy of a layer runs along it; two models differ."""
+the accuracy of a layer runs along it; two models differ; a region follows a feature."""
 DETECTABLE = 2.8
 """Standard deviations of a null that a two-sided test at .05 finds with a power of .8."""
 

@@ -328,24 +328,32 @@ def reliability_figure(pairs: Sequence[tuple[str, FloatArray, str, FloatArray, f
     return figure
 
 
-def lag_figure(curves: Sequence[tuple[str, FloatArray, FloatArray]]) -> Figure:
-    """Correlation of the response and the loudness of the music over lags.
+def lag_figure(
+    curves: Sequence[tuple[str, FloatArray, FloatArray]],
+    *,
+    peaks: bool = True,
+    ylabel: str = "correlation with loudness (r)",
+) -> Figure:
+    """Correlation of the response and the loudness of the music, or another feature, over lags.
 
     Parameters
     ----------
     curves : sequence of (label, lag (n_lags,) in seconds, correlation (n_lags,))
+    peaks : bool
+        Mark the highest value of each curve.
+    ylabel : str
     """
     figure = new_figure(8.0, 3.6)
     ax = figure.subplots()
     for label, lag, correlation in curves:
         (line,) = ax.plot(lag, correlation, linewidth=1.6, label=label)
-        if np.isfinite(correlation).any():
+        if peaks and np.isfinite(correlation).any():
             best = int(np.nanargmax(correlation))
             ax.plot(lag[best], correlation[best], "o", color=line.get_color(), markersize=7)
     ax.axvline(5, color=GRAY, linestyle="--", linewidth=1.2, label="expected, about 5 s")
     ax.axhline(0, color=GRAY, linewidth=0.8)
     ax.set_xlabel("lag of the response behind the sound (seconds)", fontsize=10)
-    ax.set_ylabel("correlation with loudness (r)", fontsize=10)
+    ax.set_ylabel(ylabel, fontsize=10)
     ax.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     tidy(ax)
     return figure

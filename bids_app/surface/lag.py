@@ -97,7 +97,7 @@ def lag_curve(
     check_shape("envelope", sound, len(bold))
     if not tr > 0:
         raise UsageError("The repetition time is not positive.", where="tr", found=tr)
-    signal = _region_mean(bold)
+    signal = region_mean(bold)
     curve = [
         _correlation(signal[use], shifted)
         for use, shifted in _shifted(sound, np.isfinite(signal), tr, lags)
@@ -141,7 +141,7 @@ def null_curves(
     >>> null.shape, bool(curve[5] > null.max())
     ((99, 12), True)
     """
-    signal = _region_mean(np.asarray(responses, dtype=np.float64))
+    signal = region_mean(np.asarray(responses, dtype=np.float64))
     there = np.isfinite(signal)
     curves = np.full((n_draws, np.size(lags)), np.nan)
     if there.sum() < _MIN_TIMES:
@@ -204,8 +204,25 @@ def _shifted(
         yield use, earlier[use]
 
 
-def _region_mean(bold: FloatArray) -> FloatArray:
-    """Mean of the standardized vertices; all NaN where no vertex is usable."""
+def region_mean(bold: npt.NDArray[np.floating]) -> FloatArray:
+    """Course of a region: the mean of its standardized vertices.
+
+    Parameters
+    ----------
+    bold : (n_times, n_vertices) array
+        Vertices that are constant or not finite are left out.
+
+    Returns
+    -------
+    (n_times,) float64
+        NaN at times without any value, and all NaN where no vertex is usable.
+
+    Examples
+    --------
+    >>> region_mean(np.array([[1.0, 5.0, 0.0], [3.0, 5.0, 4.0]])).tolist()
+    [-1.0, 1.0]
+    """
+    bold = np.asarray(bold, dtype=np.float64)
     times = np.isfinite(bold).any(axis=1)
     if not times.any():
         return np.full(len(bold), np.nan)

@@ -19,6 +19,7 @@ from bids_app.surface.lag_scan import (
     best_lag,
     chosen_lags,
     mean_curves,
+    mean_z,
     random_features,
 )
 
@@ -123,8 +124,8 @@ def others_scan(
     draws = np.empty((n_draws, mean.size))
     for number, features in enumerate(random_features(list(chain(*short)), n_draws, rng)):
         given = iter(features)
-        drawn = [mean_curves(own, list(islice(given, len(own)))) for own in short]
-        draws[number] = _at_others_lag(fisher_z(np.stack(drawn)))[1].mean(axis=0)
+        drawn = [mean_z(own, list(islice(given, len(own)))) for own in short]
+        draws[number] = _at_others_lag(np.stack(drawn))[1].mean(axis=0)
     reached = (np.abs(draws) >= np.abs(mean)).sum(axis=0)
     p = np.where(np.isfinite(mean), (1 + reached) / (1 + n_draws), np.nan)
     return OthersScan(at, curves, chosen, z, mean, lag, at_edge, draws, p)

@@ -38,6 +38,8 @@ class LagRun:
     silence : float or None
         What the feature is before and after the music. None: not known, and rows that some lag
         takes there are left out at all lags.
+    heard : (float, float) or None
+        Seconds in the music between which it was heard, where that is not all of the feature.
     """
 
     responses: npt.ArrayLike
@@ -45,6 +47,7 @@ class LagRun:
     feature: npt.ArrayLike
     feature_times: npt.ArrayLike
     silence: float | None = None
+    heard: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,8 @@ class LagScan:
     p, p_corrected : (n_vertices,) float64
         How often a feature of the same spectrum and random phases comes as far at its best lag, at
         this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
+    highest : (n_draws,) float64
+        Of the best of all vertices in every draw; -1 where no vertex is defined.
     """
 
     lags: FloatArray
@@ -76,6 +81,7 @@ class LagScan:
     at_edge: BoolArray
     p: FloatArray
     p_corrected: FloatArray
+    highest: FloatArray
 
 
 def lag_scan(
@@ -137,17 +143,26 @@ def lag_scan(
     lag, best, at_edge = best_lag(size(curves[inside]), at[inside])
     r = np.where(defined, curves[inside[best], np.arange(defined.size)], np.nan)
     height = size(r)
-    reached, reached_anywhere = np.zeros((2, defined.size))
+    reached, highest = np.zeros(defined.size), np.empty(n_draws)
     short = [run.at(inside) for run in prepared]
-    for features in random_features(prepared, n_draws, rng):
-        top = size(mean_curves(short, features)).max(axis=0)
+    for number, features in enumerate(random_features(prepared, n_draws, rng)):
+        top = np.tanh(size(mean_z(short, features)).max(axis=0))
         reached += top >= height
-        reached_anywhere += np.max(top[defined], initial=-1.0) >= height
-    p, corrected = (
-        np.where(defined, (1 + count) / (1 + n_draws), np.nan)
-        for count in (reached, reached_anywhere)
-    )
-    return LagScan(at, curves, lag, r, at_edge, p, corrected)
+        highest[number] = np.max(top[defined], initial=-1.0)
+    p = np.where(defined, (1 + reached) / (1 + n_draws), np.nan)
+    return LagScan(at, curves, lag, r, at_edge, p, share_reached(height, highest), highest)
+
+
+def share_reached(heights: FloatArray, draws: FloatArray) -> FloatArray:
+    """How often a draw is as high: (1 + b) / (1 + n_draws), NaN where a height is.
+
+    Examples
+    --------
+    >>> share_reached(np.array([0.5, 2.0, np.nan]), np.array([0.0, 1.0, 1.5])).tolist()
+    [0.75, 0.25, nan]
+    """
+    reached = len(draws) - np.searchsorted(np.sort(draws), heights, side="left")
+    return np.where(np.isfinite(heights), (1 + reached) / (1 + len(draws)), np.nan)
 
 
 def _height(r: FloatArray) -> FloatArray:
@@ -303,7 +318,8 @@ class PreparedRun:
             raise BadDataError("A feature is not finite.", where="feature")
         known = np.ones(len(y), dtype=bool)
         if run.silence is None:
-            known = known_rows(times, (steps[0], steps[-1]), lags)
+            first, last = run.heard or (-np.inf, np.inf)
+            known = known_rows(times, (max(first, steps[0]), min(last, steps[-1])), lags)
         if known.sum() < MIN_ROWS:
             raise BadDataError(
                 "A run is too short for these lags.",
@@ -366,9 +382,23 @@ def mean_curves(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> 
     >>> mean_curves([run, run], [x, x])[:, 0].round(1).tolist()
     [1.0, 0.5, -0.4]
     """
+    return np.asarray(np.tanh(mean_z(runs, features)))
+
+
+def mean_z(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> FloatArray:
+    """The same as Fisher z.
+
+    Examples
+    --------
+    >>> x = np.sin(np.arange(40.0))
+    >>> one = LagRun(x[:, np.newaxis], np.arange(40.0), x, np.arange(40.0))
+    >>> run = PreparedRun.of(one, np.arange(3.0))
+    >>> mean_z([run], [x])[1:, 0].round(1).tolist()
+    [0.6, -0.4]
+    """
     weights = [len(run.z) - 3 for run in runs]
     z = [w * fisher_z(run.curves(x)) for w, run, x in zip(weights, runs, features, strict=True)]
-    return np.asarray(np.tanh(np.sum(z, axis=0) / sum(weights)))
+    return np.asarray(np.sum(z, axis=0) / sum(weights))
 
 
 def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bids_app.analyses.conditions.seeds import seed_vertices
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sources_of_run
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
@@ -21,6 +20,7 @@ from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_see
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.outputs import CONDITIONS_LABEL, safe_label
 from bids_app.surface.cortex import cortex_record, cortex_vertices
+from bids_app.surface.labels import seed_vertices
 from bids_app.surface.mesh import load_mesh
 
 

@@ -11,8 +11,7 @@ from bids_app.analyses.participant.responses import RunData, regress_out
 from bids_app.emotion import first_eigenvariate
 from bids_app.errors import BadDataError
 from bids_app.inputs.seeds import SeedRegion, find_volume, read_volume_seed
-from bids_app.surface.labels import read_label
-from bids_app.surface.mesh import SurfaceMesh
+from bids_app.surface.labels import seed_vertices
 
 
 def seed_series(seed: SeedRegion, data: RunData) -> NDArray[np.float64]:
@@ -37,28 +36,3 @@ def seed_series(seed: SeedRegion, data: RunData) -> NDArray[np.float64]:
     else:
         series = data.bold[:, seed_vertices(seed, data.mesh)]
     return first_eigenvariate(regress_out(data, series).values[run.n_dummy :])
-
-
-def seed_vertices(seed: SeedRegion, mesh: SurfaceMesh) -> NDArray[np.intp]:
-    """Vertices of a surface seed in stacked numbering (left hemisphere first).
-
-    A coordinate means the vertices of its hemisphere (the sign of x) whose mid-thickness point lies
-    within the radius, or the nearest vertex where none does.
-    """
-    if seed.kind == "label":
-        side = mesh.left if seed.hemi == "L" else mesh.right
-        found = read_label(seed, side.n_vertices)
-        return np.asarray(found + (0 if seed.hemi == "L" else mesh.left.n_vertices), dtype=np.intp)
-    x, *_ = center = seed.center or (0.0, 0.0, 0.0)
-    side = mesh.left if x < 0 else mesh.right
-    distance = np.linalg.norm((side.white + side.pial) / 2 - np.asarray(center), axis=1)
-    if distance.min() > 20.0:
-        raise BadDataError(
-            "A seed coordinate is far from the cortex.",
-            where=seed.text,
-            found=f"{distance.min():.1f} mm from the nearest vertex",
-            wanted="a point of the cortex, in mm of the template",
-        )
-    found = np.flatnonzero(distance <= seed.radius)
-    found = found if found.size else np.array([distance.argmin()])
-    return np.asarray(found + (0 if x < 0 else mesh.left.n_vertices), dtype=np.intp)

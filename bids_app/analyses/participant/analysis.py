@@ -46,6 +46,8 @@ class Scope:
         Labels of contrasts of conditions.
     rest : sequence of BoldRun
         Resting runs.
+    feature : str
+        Label of a feature whose lags are scanned.
     """
 
     config: Config
@@ -60,6 +62,7 @@ class Scope:
     rated: AbstractSet[tuple[str, str]] = frozenset()
     contrasts: Sequence[str] = ()
     rest: Sequence[BoldRun] = ()
+    feature: str = ""
 
     @property
     def heard(self) -> list[str]:

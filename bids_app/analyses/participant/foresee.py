@@ -57,7 +57,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
         check_grayordinates(plan.runs)
     if any(run.kind == "cifti" for run in plan.runs) and config.cleaning.space != FSLR:
         fslr_spheres()
-    asked = [*(space.features for space in config.model.spaces), *config.joint.features]
+    asked = _asked(config)
     rows = [find_space(features) for features in dict.fromkeys(asked)]
     for row in rows:
         for stimulus in plan.stimuli:
@@ -97,7 +97,7 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
     MusencError
         Such a file is missing or cannot be used.
     """
-    asked = [*(space.features for space in config.model.spaces), *config.joint.features]
+    asked = _asked(config)
     rows = [find_space(features) for features in dict.fromkeys(asked)]
     told = {
         one.label: [
@@ -129,6 +129,12 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
 
 def _with(warnings: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*warnings, *more)))
+
+
+def _asked(config: Config) -> list[str]:
+    """Every feature space that is needed."""
+    own = [space.features for space in config.model.spaces]
+    return [*own, *config.joint.features, *(space for _, space, *_ in config.lag_scan.features)]
 
 
 _OUT = (

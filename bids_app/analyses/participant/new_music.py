@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.participant.plan import weights_checksum
 from bids_app.analyses.participant.saved import SavedModel
 from bids_app.config import Model
+from bids_app.config.places import Places, moved
 from bids_app.encoding import delay_samples
 from bids_app.encoding.gram import kept_rows
 from bids_app.encoding.transfer import new_kernel
@@ -77,6 +78,8 @@ class FeatureSource:
         Where the model's own music is looked for beside its old place.
     device : str
         Of the network.
+    notes : Places
+        Where notes lie, of the models' own music too; where the models say where it is not given.
     """
 
     cache_dir: Path
@@ -84,6 +87,7 @@ class FeatureSource:
     weights: str | None = None
     music_dirs: Sequence[Path] = ()
     device: str = "auto"
+    notes: Places = field(default_factory=Places)
 
 
 def own_label(models: Sequence[SavedModel], label: str, path: Path) -> str:
@@ -142,7 +146,8 @@ def grams_with_new(
         for label in model.identity["Music"]:
             if label not in music:
                 music[label] = _own_music(model, label, source.music_dirs)
-    row = find_space(source.features or str(first.identity["FeatureSpace"]))
+    asked = source.features or str(first.identity["FeatureSpace"])
+    row = find_space(moved(asked, source.notes))
     weights = ""
     if row.network is not None:
         known = str(first.settings["weights_sha256"])

@@ -12,7 +12,7 @@ import soundfile
 from bids_app.analyses.participant.new_music import FeatureSource, grams_with_new
 from bids_app.analyses.participant.saved import SavedModel
 from bids_app.config import Config, Places, with_places
-from bids_app.errors import UsageError
+from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.audio import file_sha256
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.registry import find_space
@@ -94,3 +94,20 @@ def test_files_that_came_or_went_since_the_fit_are_refused(tmp_path):
     beats.unlink()
     with pytest.raises(UsageError, match=r"no file for old"):
         grams_with_new([model], {}, source)
+
+
+def test_notes_of_new_music_may_lie_elsewhere(tmp_path):
+    """The model's own place of notes stands until another one is given."""
+    old, new = (write_piece(tmp_path / "music", k, n) for n, k in enumerate(("old", "new")))
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    old.with_name("old_notes.tsv").rename(first / "old_notes.tsv")
+    new.with_name("new_notes.tsv").unlink()
+    source = FeatureSource(tmp_path / "cache")
+    model = model_of(with_places("notes", Places(first)), old, source.cache_dir)
+    shutil.copytree(first, second)
+    write_notes(second / "new_notes.tsv", 1)
+    with pytest.raises(MissingInputError, match="new"):
+        grams_with_new([model], {"new": new}, source)
+    moved = FeatureSource(source.cache_dir, notes=Places(second))
+    assert grams_with_new([model], {"new": new}, moved).labels == ("old", "new")

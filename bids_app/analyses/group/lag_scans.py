@@ -1,0 +1,473 @@
+"""By how many seconds a group follows a feature: collected, tested over people and over music."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bids_app.analyses.folder.read import (
+    RECORD,
+    check_outputs,
+    damaged,
+    read_completed,
+    read_maps,
+    read_rows,
+)
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis
+from bids_app.analyses.group.clock import read_clock
+from bids_app.analyses.group.collect import check_same_settings
+from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.participant.lag_maps import (
+    CURVE_COLUMNS,
+    ScanRegion,
+    curve_rows,
+    scanned_regions,
+    state_of,
+)
+from bids_app.analyses.participant.lag_plan import LAGS
+from bids_app.config import Statistics
+from bids_app.files import sha256_of, sha256_of_file
+from bids_app.group import SignFlipResult, sign_flip_max_t
+from bids_app.group.claims import (
+    MUSIC,
+    PEOPLE,
+    Claim,
+    Decision,
+    LevelTest,
+    correct_together,
+    decide,
+    holds,
+)
+from bids_app.loading import load_array
+from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, parse_entities, sidecar_of
+from bids_app.report.group import Shown
+from bids_app.report.lag_scan import lag_group_sections
+from bids_app.seeds import generator
+from bids_app.statistics import benjamini_hochberg, fisher_mean
+from bids_app.surface.lag import region_mean
+from bids_app.surface.lag_group import OthersScan, others_scan
+from bids_app.surface.lag_scan import MIN_ROWS, LagRun, known_rows
+from bids_app.surface.mesh import load_mesh
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+_COLUMNS = 512
+"""Vertices tested at a time; they do not change the result."""
+
+
+@dataclass(frozen=True, eq=False)
+class LagTest:
+    """A scan of vertices or regions over participants.
+
+    Attributes
+    ----------
+    lag, r : arrays of shape (n,)
+        Where the mean curve is largest in size, NaN at the edge; correlation at the lag of the
+        others, back-transformed mean Fisher z.
+    at_edge : array of bool
+    z : array of shape (n_participants, n)
+        At the lag of the others.
+    curves : array of shape (n_lags, n)
+        Back-transformed mean Fisher z.
+    people : SignFlipResult
+    music, music_max, music_q : arrays of shape (n,)
+        p over music: uncorrected; corrected by the largest ``|z|`` over draws; q of a Gaussian p.
+    sd : array of shape (n,)
+        Of the null over music.
+    """
+
+    lag: FloatArray
+    r: FloatArray
+    at_edge: NDArray[np.bool_]
+    z: FloatArray
+    curves: FloatArray
+    people: SignFlipResult
+    music: FloatArray
+    music_max: FloatArray
+    music_q: FloatArray
+    sd: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureLags:
+    """What was found of one feature.
+
+    Attributes
+    ----------
+    label, name : str
+        In file names, and on the page.
+    participants : list of str
+    vertices, regions : LagTest
+    places : list of ScanRegion
+        Of `regions`.
+    n_draws : int
+        Behind p over music.
+    """
+
+    label: str
+    name: str
+    participants: list[str]
+    vertices: LagTest
+    regions: LagTest
+    places: list[ScanRegion]
+    n_draws: int
+
+    def decisions(self) -> list[Decision]:
+        """What may be said of each region."""
+        return [decide(self._claim(k)) for k in range(len(self.places))]
+
+    def _claim(self, k: int) -> Claim:
+        found, place = self.regions, self.places[k]
+        side = f" ({place.hemisphere})" if place.hemisphere in ("L", "R") else ""
+        name = f"{place.name}{side}"
+        when = "a lag at the edge of those tried" if found.at_edge[k] else f"{found.lag[k]:.1f} s"
+        people, n = found.people, found.people.n_permutations
+        smallest = 2 / n if people.exact else 1 / (1 + n)
+        over_music = LevelTest(
+            MUSIC,
+            float(found.music_max[k]),
+            float(np.arctanh(found.r[k])),
+            self.n_draws,
+            1 / (1 + self.n_draws),
+            float(found.sd[k]),
+        )
+        tests = [LevelTest(PEOPLE, float(people.p[k]), float(people.t[k]), n, smallest), over_music]
+        count = len(self.places)
+        return Claim(
+            "follows",
+            f"{name[:1].upper()}{name[1:]} follows {self.name} by {when}",
+            f"No lag of {name} behind {self.name} shown",
+            tests,
+            detail=f"r {found.r[k]:.3f} at the lag of the others",
+            unit="a mean correlation of",
+            family=f"{count} regions" if count > 1 else "",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LagGroup:
+    """Lag scans over participants; who takes part in them.
+
+    Attributes
+    ----------
+    model, space : str
+    participants : list of str
+    rows : list of dict
+        Participant and checksum of its results.
+    features : list of FeatureLags
+    left_out : dict from str to str
+        Participants, features and presentations that take no part, and why.
+    """
+
+    model: str
+    space: str
+    participants: list[str]
+    rows: list[dict[str, Any]]
+    features: list[FeatureLags]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def group(self) -> LagGroup:
+        """Whose the result is."""
+        return self
+
+
+def scan_group(
+    tree: OutputTree,
+    participants: Sequence[str],
+    statistics: Statistics,
+    folder: Path,
+    n_threads: int = 1,
+) -> LagGroup | None:
+    """Test every feature that participants have scans of; None where nobody has any.
+
+    `folder` is for memory-mapped responses.
+    """
+    pattern = f"sub-*_model-{LAG_SCAN_LABEL}_desc-*_settings.json"
+    done = {
+        parse_entities(path)["desc"]
+        for who in participants
+        for path in tree.participant_dir(who).glob(pattern)
+    }
+    features: list[FeatureLags] = []
+    left_out: dict[str, str] = {}
+    space = ""
+    for label in sorted(done):
+        people = [who for who in participants if who in tree.participants_of(LAG_SCAN_LABEL, label)]
+        left_out |= {
+            f"sub-{who}, {label}": "no lag scan in the output folder"
+            for who in participants
+            if who not in people
+        }
+        if len(people) < 2:
+            left_out[label] = "fewer than two participants have it"
+            continue
+        study = _Study(tree, label, people, statistics, folder, n_threads)
+        if study.reason:
+            left_out[label] = study.reason
+            continue
+        left_out |= study.left_out
+        space = study.space
+        features.append(study.tested())
+    for what, why in left_out.items():
+        LOGGER.warning("group: lag scan without %s: %s", what, why)
+    if not features:
+        return None
+    people = [who for who in participants if any(who in one.participants for one in features)]
+    rows = [
+        {"participant_id": f"sub-{who}", "sha256_left": _checksum(tree, who, sorted(done))}
+        for who in people
+    ]
+    return LagGroup(LAG_SCAN_LABEL, space, people, rows, features, left_out)
+
+
+def _checksum(tree: OutputTree, participant: str, labels: Iterable[str]) -> str:
+    paths = [tree.participant_settings(participant, LAG_SCAN_LABEL, label) for label in labels]
+    return sha256_of(*(sha256_of_file(path) for path in paths if path.is_file()))
+
+
+class _Study:
+    """Runs of everybody for one feature."""
+
+    def __init__(
+        self,
+        tree: OutputTree,
+        label: str,
+        people: Sequence[str],
+        statistics: Statistics,
+        folder: Path,
+        n_threads: int,
+    ) -> None:
+        self.tree, self.label, self.people = tree, label, list(people)
+        self.statistics, self.folder, self.n_threads = statistics, folder, n_threads
+        paths = [tree.participant_settings(who, LAG_SCAN_LABEL, label) for who in people]
+        stored = [read_completed(path, LeftOut=dict, Feature=str, **RECORD) for path in paths]
+        for one in stored:
+            check_outputs(tree, one)
+        check_same_settings(tree, LAG_SCAN_LABEL, people, stored, desc=label)
+        self.settings: dict[str, Any] = stored[0]["Settings"]
+        self.name, self.space = str(stored[0]["Feature"]), str(self.settings["space"])
+        self.mesh = load_mesh(self.space)
+        self.left_out: dict[str, str] = {}
+        self.places = scanned_regions(statistics.atlases, (), self.mesh, {})
+        self.courses: dict[str, tuple[FloatArray, FloatArray]] = {}
+        self.runs: list[list[tuple[Path, FloatArray, str]]] = []
+        self.means: list[list[FloatArray]] = []
+        for number, who in enumerate(people):
+            self._read(number, who)
+        lacking = [who for who, own in zip(people, self.runs, strict=True) if not own]
+        self.reason = f"no cleaned responses of sub-{', sub-'.join(lacking)}" if lacking else ""
+
+    def _read(self, number: int, who: str) -> None:
+        """Keep the responses of a participant in files, and the means of the regions."""
+        runs, means = [], []
+        for k, left in enumerate(self.tree.responses(who, self.space)):
+            clock = read_clock(sidecar_of(left))
+            stim = parse_entities(left)["stim"]
+            heard = (clock.times[0], clock.times[-1])
+            if known_rows(clock.times, heard, LAGS).sum() < MIN_ROWS:
+                self.left_out[f"sub-{who}, {stim}"] = "too few volumes with music at every lag"
+                continue
+            values = read_maps(left, self.space, n_arrays=len(clock.times))
+            path = self.folder / f"lags_{self.label}_{number}_{k}.npy"
+            np.save(path, values)
+            self._course(who, stim)
+            runs.append((path, clock.times, stim))
+            means.append(
+                np.stack([region_mean(values[:, one.vertices]) for one in self.places], axis=1)
+            )
+        self.runs.append(runs)
+        self.means.append(means)
+
+    def _course(self, who: str, stim: str) -> None:
+        """The feature of a piece, as it was scanned; the same in everybody."""
+        place = {"stim": stim, "model": LAG_SCAN_LABEL, "feature": self.label, "desc": "course"}
+        path = self.tree.participant_file(who, "timeseries.tsv", **place)
+        table = read_rows(path, ("time_s", "scanned"))
+        found = tuple(table[name].to_numpy(np.float64) for name in ("time_s", "scanned"))
+        known = self.courses.setdefault(stim, (found[0], found[1]))
+        if not all(np.array_equal(one, two) for one, two in zip(known, found, strict=True)):
+            raise damaged(path, "another course", "that of the other participants")
+
+    def tested(self) -> FeatureLags:
+        """Vertices and regions, over people and over music."""
+        LOGGER.info("group: lags behind %s, %d participants", self.name, len(self.people))
+        loaded = [[load_array(path, mapped=True) for path, *_ in own] for own in self.runs]
+        n_vertices = loaded[0][0].shape[1]
+
+        def scan(start: int) -> OthersScan:
+            part = slice(start, start + _COLUMNS)
+            return self._scan([[values[:, part] for values in own] for own in loaded])
+
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            parts = list(pool.map(scan, range(0, n_vertices, _COLUMNS)))
+        flips = {**self.statistics.flips, "n_threads": self.n_threads}
+        n_draws = int(self.settings["n_draws"])
+        vertices = lag_test(parts, flips)
+        regions = lag_test([self._scan(self.means)], flips)
+        return FeatureLags(
+            self.label, self.name, self.people, vertices, regions, self.places, n_draws
+        )
+
+    def _scan(self, responses: Sequence[Sequence[NDArray[np.floating]]]) -> OthersScan:
+        people = [
+            [
+                LagRun(
+                    values,
+                    times,
+                    self.courses[stim][1],
+                    self.courses[stim][0],
+                    heard=(float(times[0]), float(times[-1])),
+                )
+                for values, (_, times, stim) in zip(own, runs, strict=True)
+            ]
+            for own, runs in zip(responses, self.runs, strict=True)
+        ]
+        rng = generator(int(self.settings["random_seed"]), "lag scan over music", self.label)
+        return others_scan(people, LAGS, n_draws=int(self.settings["n_draws"]), rng=rng)
+
+
+def lag_test(parts: Sequence[OthersScan], flips: Mapping[str, Any]) -> LagTest:
+    """Scans of vertices, part by part, tested together.
+
+    Parameters
+    ----------
+    parts : sequence of OthersScan
+        Of the same draws.
+    flips : mapping
+        As `sign_flip_max_t` takes them.
+    """
+    names = ("lag", "at_edge", "z", "mean", "draws", "p")
+    lag, at_edge, z, mean, draws, p = (
+        np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names
+    )
+    curves = np.concatenate([fisher_mean(part.curves) for part in parts], axis=-1)
+    sd = np.sqrt((draws**2).mean(axis=0))
+    gaussian = 2 * stats.norm.sf(np.abs(mean) / np.where(sd > 0, sd, np.nan))
+    return LagTest(
+        lag,
+        np.tanh(mean),
+        at_edge,
+        z,
+        curves,
+        sign_flip_max_t(z, tail="two-sided", **flips),
+        p,
+        correct_together(mean, draws.T, sd),
+        benjamini_hochberg(gaussian),
+        sd,
+    )
+
+
+def write_group_lags(writer: GroupWriter, result: LagGroup) -> None:
+    """Maps and tables of every feature."""
+    for one in result.features:
+        told = {
+            "Feature": one.name,
+            "SignConvention": "at a positive lag the brain follows the music",
+            "Draws": one.n_draws,
+        }
+        own: dict[str, Any] = {"feature": one.label, "Participants": _named(one), **told}
+        for stat, desc, values, text in _maps(one.vertices):
+            writer.statmap(
+                stat, values, [one.name], desc=desc, description=text, reads=_reads(one), **own
+            )
+        writer.table("summary", REGION_COLUMNS, _region_rows(one), desc="regions", **own)
+        writer.table("timeseries", CURVE_COLUMNS, _curve_rows(one), desc="curves", **own)
+        for decision in one.decisions():
+            if decision.claimed:
+                LOGGER.info("group: %s", decision.sentence)
+
+
+def _named(one: FeatureLags) -> list[str]:
+    return [f"sub-{who}" for who in one.participants]
+
+
+def _reads(one: FeatureLags) -> list[dict[str, str]]:
+    return [{"stat": "r", "feature": one.label}, dict(RESPONSES)]
+
+
+def _maps(found: LagTest) -> Iterator[tuple[str, str, FloatArray, str]]:
+    held = holds(found.people.p, found.music_max)
+    both = np.where(np.isfinite(found.r), held, np.nan)
+    own = "at the lag that all other participants choose"
+    music = "phases of the feature drawn alike for everybody, the lag chosen again in every draw"
+    yield "lag", "", found.lag, "lag in seconds of the mean curve; NaN at the edge"
+    yield "r", "", found.r, f"back-transformed mean Fisher z {own}"
+    yield "t", "", found.people.t, f"t over participants of Fisher z {own}"
+    yield "p", "maxt", found.people.p, f"two-sided sign-flip p {own}, max-T over vertices"
+    yield "p", "music", found.music, f"two-sided p over music, uncorrected: {music}"
+    yield "p", "musicmaxt", found.music_max, f"the same corrected by the largest |z|: {music}"
+    yield "q", "music", found.music_q, f"q over vertices of the Gaussian p over music: {music}"
+    yield "n", "both", both, "1 where people and music (both corrected over vertices) hold"
+
+
+def _region_rows(one: FeatureLags) -> list[dict[str, Any]]:
+    found = one.regions
+    return [
+        {
+            "region": place.name,
+            "kind": place.kind,
+            "hemisphere": place.hemisphere,
+            "n_vertices": len(place.vertices),
+            "n_participants": len(one.participants),
+            "lag_s": found.lag[k],
+            "r": found.r[k],
+            "t": found.people.t[k],
+            "p_people": found.people.p[k],
+            "p_music": found.music[k],
+            "p_corrected": found.music_max[k],
+            "at_edge": bool(found.at_edge[k]),
+            "state": state_of(0.0 if told.claimed else 1.0, at_edge=bool(found.at_edge[k])),
+            "claimed": told.claimed,
+            "sentence": told.sentence,
+        }
+        for k, (place, told) in enumerate(zip(one.places, one.decisions(), strict=True))
+    ]
+
+
+def _curve_rows(one: FeatureLags) -> list[dict[str, Any]]:
+    return curve_rows(one.places, one.regions.curves)
+
+
+def told_of_lags(result: LagGroup) -> dict[str, Any]:
+    """What takes no part, and why."""
+    names = {one.label: one.name for one in result.features}
+    return {"Features": names, "LeftOut": result.left_out}
+
+
+REGION_COLUMNS = {
+    "region": "name of the region",
+    "kind": "label of its atlas, or built in (around Heschl's gyrus)",
+    "hemisphere": "L, R or both",
+    "n_vertices": "vertices of the region",
+    "n_participants": "participants tested",
+    "lag_s": "seconds by which the mean curve follows the feature; n/a at the edge of the lags",
+    "r": "correlation at the lag that all other participants choose, mean over participants",
+    "t": "of its Fisher z over participants",
+    "p_people": "two-sided sign flips, corrected by the largest |t| over regions",
+    "p_music": "over music, uncorrected: random phases of the feature, the same for everybody",
+    "p_corrected": "the same corrected by the largest |z| over regions",
+    "at_edge": "whether the best lag is the first or the last that counts",
+    "state": "clear, at the edge or unclear: whether people and music hold, both corrected",
+    "claimed": "whether it is a claim",
+    "sentence": "what may be said",
+}
+LAG_SCANS = GroupAnalysis(
+    "lag_scans",
+    scan_group,
+    write=write_group_lags,
+    details=told_of_lags,
+    model=LAG_SCAN_LABEL,
+    people="group",
+    of_weights=False,
+    page=Shown(sections=(lag_group_sections,), once=True),
+)
