@@ -18,6 +18,8 @@ from bids_app.surface.lag_scan import WITHIN
 
 CLEAR, AT_EDGE, UNCLEAR = "clear", "at the edge", "unclear"
 """What may be said of a lag: it is found; it is at an end of the lags; nothing is there."""
+DESCRIBED = "described, not claimed"
+"""What may be said of a lag over participants that holds at both levels."""
 TEXT = (
     "r at a lag is the correlation of the response with the feature so many seconds before; all"
     f" lags use the same volumes. The lag is that of the largest r in size from {WITHIN[0]:g} to"
@@ -27,8 +29,9 @@ TEXT = (
 GROUP_TEXT = (
     "Everybody's correlation is taken at the lag that all others choose: at the own best lag it"
     " would be large in noise. Over people: sign flips. Over music: each piece gets random phases,"
-    " the same for everybody, and the lags are chosen again in every draw. A lag is claimed where"
-    " both hold."
+    " the same for everybody, and the lags are chosen again in every draw. Where both hold a lag is"
+    f" {DESCRIBED}: how often that is said of nothing was measured for p over music without"
+    " correction only."
 )
 _LAG_SCALE = ColorScale("seconds behind the feature", *WITHIN, "viridis")
 _SHOWN_ROWS, _SHOWN_CURVES = 30, 6
@@ -74,7 +77,8 @@ def _by_p(rows: Rows) -> Rows:
 
 def lag_words(row: dict[str, str]) -> str:
     """The lag of a region where it may be said."""
-    return f"{number(to_float(row['lag_s']), 1)} s" if row["state"] == CLEAR else row["state"]
+    found = row["state"] in (CLEAR, DESCRIBED)
+    return f"{number(to_float(row['lag_s']), 1)} s" if found else row["state"]
 
 
 def region_blocks(files: ParticipantFiles, label: str) -> list[Block]:
@@ -149,7 +153,9 @@ def lag_map(files: ParticipantFiles, label: str) -> Block:
     return draw_lags(files, lag, p, "p, corrected over vertices,", files.both_names(left))
 
 
-def draw_lags(files: Folder, lag: np.ndarray, p: np.ndarray, what: str, source: str) -> Block:
+def draw_lags(
+    files: Folder, lag: np.ndarray, p: np.ndarray, what: str, source: str, said: str = ""
+) -> Block:
     """A map of lags that fades with p; a sentence where nothing is left of it."""
     follows = np.nan_to_num(p, nan=1.0) < SIGNIFICANCE
     if not follows.any():
@@ -161,7 +167,7 @@ def draw_lags(files: Folder, lag: np.ndarray, p: np.ndarray, what: str, source: 
         f" hemispheres; {int(follows.sum())} vertices follow it",
         caption=f"By how many seconds vertices follow the feature: {int(follows.sum())} do ({what}"
         f" < .05), {edge} of them with their best lag at the edge, which have no color. Colors are"
-        " opaque up to .001 and gone from .05 on.",
+        f" opaque up to .001 and gone from .05 on.{said}",
         source=source,
     )
 
@@ -192,16 +198,13 @@ def _group_table(files: GroupFiles, label: str, suffix: str, desc: str) -> Path:
 
 
 def group_blocks(files: GroupFiles, label: str) -> list[Block]:
-    """What is claimed of auditory cortex and of other regions, and all regions."""
+    """What is said of auditory cortex and of other regions, and all regions: nothing is claimed."""
     rows = _by_p(files.table(_group_table(files, label, "summary.tsv", "regions")))
-    said = [row for k, row in enumerate(rows) if k == 0 or row["claimed"] == "True"]
-    verdicts: list[Block] = [
-        Verdict(row["sentence"], "good" if row["claimed"] == "True" else "warning")
-        for row in said[:_SHOWN_CURVES]
-    ]
+    said = [row for k, row in enumerate(rows) if k == 0 or row["state"] != UNCLEAR]
+    verdicts: list[Block] = [Verdict(row["sentence"], "warning") for row in said[:_SHOWN_CURVES]]
     more = f"; {len(rows) - _SHOWN_ROWS} more are in the table" if len(rows) > _SHOWN_ROWS else ""
     table = Table(
-        f"Regions (p corrected over all of them{more})",
+        f"Regions: lags are {DESCRIBED} (p corrected over all of them{more})",
         ["region", "atlas", "hemisphere", "lag", "r", "p, people", "p, music"],
         [
             [
@@ -235,4 +238,5 @@ def group_map(files: GroupFiles, label: str) -> Block:
         files.both(path)[0] for path in (left("lag"), left("p", "maxt"), left("p", "musicmaxt"))
     )
     what = "the larger of p over people and over music, corrected over vertices,"
-    return draw_lags(files, lag, np.maximum(people, music), what, files.both_names(left("lag")))
+    source, said = files.both_names(left("lag")), f" {DESCRIBED.capitalize()}."
+    return draw_lags(files, lag, np.maximum(people, music), what, source, said)

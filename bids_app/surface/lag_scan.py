@@ -16,6 +16,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 MIN_ROWS = 10
 """Volumes below which nothing is correlated."""
+SPREAD = 1e-6
+"""Share of its size below which the spread of a feature is rounding of what is constant."""
 WITHIN = (0.0, 12.0)
 """Seconds between which a response to music can have its peak."""
 
@@ -60,7 +62,7 @@ class LagScan:
         Seconds; at positive ones the brain follows the music.
     curves : (n_lags, n_vertices) float64
         Correlation, mean of Fisher z over runs weighted by their times less 3; NaN where a
-        response is constant or not finite in any run.
+        response is constant or not finite in any run, or the feature is constant (see `varies`).
     lag : (n_vertices,) float64
         Where the correlation is largest in size, refined by a parabola; NaN at the edge.
     r : (n_vertices,) float64
@@ -369,6 +371,35 @@ def known_rows(times: FloatArray, heard: tuple[float, float], lags: FloatArray) 
     """
     first, last = heard
     return np.asarray((times - lags[-1] >= first - 1e-9) & (times - lags[0] <= last + 1e-9))
+
+
+def varies(
+    feature: FloatArray, feature_times: FloatArray, times: FloatArray, lags: FloatArray, size: float
+) -> bool:
+    """Whether a feature has a spread at every lag; nothing can be correlated where it has none.
+
+    Parameters
+    ----------
+    feature, feature_times : (n_steps,) float64
+        As of `LagRun`.
+    times : (n_rows,) float64
+        Seconds in the music at which the rows were sampled that are correlated.
+    lags : (n_lags,) float64
+        Seconds.
+    size : float
+        Largest size of the feature before its mean was taken out, which leaves rounding of what is
+        constant.
+
+    Examples
+    --------
+    >>> steps, lags = np.arange(40.0), np.arange(3.0)
+    >>> held = np.full(40, 120.1)
+    >>> changing = held + np.sin(steps)
+    >>> [varies(x - x.mean(), steps, steps[5:], lags, 121.0) for x in (held, changing)]
+    [False, True]
+    """
+    then = np.interp(times - lags[:, np.newaxis], feature_times, feature)
+    return bool((then.std(axis=1) > SPREAD * size).all())
 
 
 def mean_curves(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> FloatArray:

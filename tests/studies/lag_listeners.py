@@ -29,6 +29,8 @@ def course(seed: int, n: int = 720) -> Course:
 
 
 COURSES = {"fugue": course(0), "waltz": course(1)}
+HELD = Course(course(0).times, np.full(720, 120.1), "beats per minute")
+"""A tempo that a piece holds: without its mean, rounding is left."""
 
 
 def prepared(

@@ -26,13 +26,14 @@ from bids_app.analyses.group.clock import read_clock
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import (
+    CONSTANT,
     CURVE_COLUMNS,
     ScanRegion,
     curve_rows,
+    feature_varies,
     scanned_regions,
-    state_of,
 )
-from bids_app.analyses.participant.lag_plan import LAGS
+from bids_app.analyses.participant.lag_plan import LAGS, scanned_times
 from bids_app.config import Statistics
 from bids_app.files import sha256_of, sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
@@ -42,19 +43,18 @@ from bids_app.group.claims import (
     Claim,
     Decision,
     LevelTest,
-    correct_together,
     decide,
     holds,
 )
 from bids_app.loading import load_array
 from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, parse_entities, sidecar_of
 from bids_app.report.group import Shown
-from bids_app.report.lag_scan import lag_group_sections
+from bids_app.report.lag_scan import AT_EDGE, DESCRIBED, UNCLEAR, lag_group_sections
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 from bids_app.surface.lag import region_mean
 from bids_app.surface.lag_group import OthersScan, others_scan
-from bids_app.surface.lag_scan import MIN_ROWS, LagRun, known_rows
+from bids_app.surface.lag_scan import MIN_ROWS, LagRun, share_reached
 from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -62,6 +62,48 @@ LOGGER = logging.getLogger("bids_app.analyses")
 FloatArray = NDArray[np.float64]
 _COLUMNS = 512
 """Vertices tested at a time; they do not change the result."""
+UNCALIBRATED = (
+    "how often this is said of nothing was measured for p over music without correction only, and"
+    " several features are not corrected together (docs/lags.md)"
+)
+"""Doubt about every lag of a group: it is shown and not claimed."""
+
+
+@dataclass(frozen=True, eq=False)
+class LagPart:
+    """What a test needs of the scan of some vertices; their draws are not kept.
+
+    Attributes
+    ----------
+    lag, at_edge, mean, p : arrays of shape (n,)
+        As of `OthersScan`.
+    z : array of shape (n_participants, n)
+    curves : array of shape (n_lags, n)
+        Back-transformed mean Fisher z.
+    sd : array of shape (n,)
+        Of the draws, about zero.
+    highest : array of shape (n_draws,)
+        Largest ``|draw| / sd`` of these vertices; -1 where none is tested.
+    """
+
+    lag: FloatArray
+    at_edge: NDArray[np.bool_]
+    mean: FloatArray
+    p: FloatArray
+    z: FloatArray
+    curves: FloatArray
+    sd: FloatArray
+    highest: FloatArray
+
+    @classmethod
+    def of(cls, scan: OthersScan) -> LagPart:
+        """Of a scan with its draws."""
+        sd = np.sqrt((scan.draws**2).mean(axis=0))
+        tested = np.isfinite(scan.mean) & (sd > 0)
+        size = np.abs(scan.draws[:, tested]) / sd[tested]
+        highest = size.max(axis=1, initial=-1.0)
+        curves = fisher_mean(scan.curves)
+        return cls(scan.lag, scan.at_edge, scan.mean, scan.p, scan.z, curves, sd, highest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +163,20 @@ class FeatureLags:
     places: list[ScanRegion]
     n_draws: int
 
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Regions of which people and music hold, both corrected over regions."""
+        return holds(self.regions.people.p, self.regions.music_max)
+
     def decisions(self) -> list[Decision]:
-        """What may be said of each region."""
+        """What may be said of each region: nothing is claimed."""
         return [decide(self._claim(k)) for k in range(len(self.places))]
+
+    def states(self) -> list[str]:
+        """Of each region whether a lag is described."""
+        edges = self.regions.at_edge
+        found = [AT_EDGE if edge else DESCRIBED for edge in edges]
+        return [one if held else UNCLEAR for one, held in zip(found, self.held, strict=True)]
 
     def _claim(self, k: int) -> Claim:
         found, place = self.regions, self.places[k]
@@ -142,13 +195,16 @@ class FeatureLags:
         )
         tests = [LevelTest(PEOPLE, float(people.p[k]), float(people.t[k]), n, smallest), over_music]
         count = len(self.places)
+        nothing = f"No lag of {name} behind {self.name} shown"
+        shown = f"That {name} follows {self.name} by {when} is described, not claimed"
         return Claim(
             "follows",
             f"{name[:1].upper()}{name[1:]} follows {self.name} by {when}",
-            f"No lag of {name} behind {self.name} shown",
+            shown if self.held[k] else nothing,
             tests,
             detail=f"r {found.r[k]:.3f} at the lag of the others",
             unit="a mean correlation of",
+            doubts=(UNCALIBRATED,),
             family=f"{count} regions" if count > 1 else "",
         )
 
@@ -212,10 +268,10 @@ def scan_group(
             left_out[label] = "fewer than two participants have it"
             continue
         study = _Study(tree, label, people, statistics, folder, n_threads)
-        if study.reason:
-            left_out[label] = study.reason
-            continue
         left_out |= study.left_out
+        if len(study.people) < 2:
+            left_out[label] = "fewer than two participants have responses that can be scanned"
+            continue
         space = study.space
         features.append(study.tested())
     for what, why in left_out.items():
@@ -259,44 +315,76 @@ class _Study:
         self.mesh = load_mesh(self.space)
         self.left_out: dict[str, str] = {}
         self.places = scanned_regions(statistics.atlases, (), self.mesh, {})
-        self.courses: dict[str, tuple[FloatArray, FloatArray]] = {}
+        self.courses: dict[str, tuple[FloatArray, ...]] = {}
         self.runs: list[list[tuple[Path, FloatArray, str]]] = []
         self.means: list[list[FloatArray]] = []
-        for number, who in enumerate(people):
-            self._read(number, who)
-        lacking = [who for who, own in zip(people, self.runs, strict=True) if not own]
-        self.reason = f"no cleaned responses of sub-{', sub-'.join(lacking)}" if lacking else ""
+        self.people = [who for number, who in enumerate(people) if self._read(number, who)]
+        self._lacking_regions()
 
-    def _read(self, number: int, who: str) -> None:
-        """Keep the responses of a participant in files, and the means of the regions."""
+    def _lacking_regions(self) -> None:
+        """Name what participants scanned and the group has not."""
+        known = {(one.kind, one.name) for one in self.places}
+        lacking: dict[str, set[str]] = {}
+        for who in self.people:
+            place = {"model": LAG_SCAN_LABEL, "feature": self.label, "desc": "regions"}
+            path = self.tree.participant_file(who, "summary.tsv", **place)
+            table = read_rows(path, ("region", "kind"), region=str, kind=str)
+            for kind, name in zip(table["kind"], table["region"], strict=True):
+                if (kind, name) not in known:
+                    lacking.setdefault(kind, set()).add(name)
+        for kind, names in lacking.items():
+            what = "seeds" if kind == "seed" else f"{len(names)} regions of {kind}"
+            self.left_out[f"{self.label}, {what}"] = (
+                "scanned in participants only"
+                if kind == "seed"
+                else "scanned in participants; not in an atlas of the group level (--atlas)"
+            )
+
+    def _read(self, number: int, who: str) -> bool:
+        """Keep the responses of a participant in files, and the means of the regions.
+
+        Whoever has none that can be scanned is left out.
+        """
         runs, means = [], []
-        for k, left in enumerate(self.tree.responses(who, self.space)):
+        found = self.tree.responses(who, self.space)
+        for k, left in enumerate(found):
             clock = read_clock(sidecar_of(left))
             stim = parse_entities(left)["stim"]
-            heard = (clock.times[0], clock.times[-1])
-            if known_rows(clock.times, heard, LAGS).sum() < MIN_ROWS:
+            if len(scanned_times(clock.times)) < MIN_ROWS:
                 self.left_out[f"sub-{who}, {stim}"] = "too few volumes with music at every lag"
+                continue
+            if not feature_varies(*self._course(who, stim), clock.times):
+                self.left_out[f"sub-{who}, {self.label}, {stim}"] = CONSTANT
                 continue
             values = read_maps(left, self.space, n_arrays=len(clock.times))
             path = self.folder / f"lags_{self.label}_{number}_{k}.npy"
             np.save(path, values)
-            self._course(who, stim)
             runs.append((path, clock.times, stim))
             means.append(
                 np.stack([region_mean(values[:, one.vertices]) for one in self.places], axis=1)
             )
+        if not runs:
+            self.left_out[f"sub-{who}, {self.label}"] = (
+                "none of its presentations can be scanned"
+                if found
+                else "no cleaned responses in the output folder"
+            )
+            return False
         self.runs.append(runs)
         self.means.append(means)
+        return True
 
-    def _course(self, who: str, stim: str) -> None:
-        """The feature of a piece, as it was scanned; the same in everybody."""
+    def _course(self, who: str, stim: str) -> tuple[FloatArray, ...]:
+        """Times of a piece, the feature as it is and as it was scanned; the same in everybody."""
         place = {"stim": stim, "model": LAG_SCAN_LABEL, "feature": self.label, "desc": "course"}
         path = self.tree.participant_file(who, "timeseries.tsv", **place)
-        table = read_rows(path, ("time_s", "scanned"))
-        found = tuple(table[name].to_numpy(np.float64) for name in ("time_s", "scanned"))
-        known = self.courses.setdefault(stim, (found[0], found[1]))
+        columns = ("time_s", "value", "scanned")
+        table = read_rows(path, columns)
+        found = tuple(table[name].to_numpy(np.float64) for name in columns)
+        known = self.courses.setdefault(stim, found)
         if not all(np.array_equal(one, two) for one, two in zip(known, found, strict=True)):
             raise damaged(path, "another course", "that of the other participants")
+        return known
 
     def tested(self) -> FeatureLags:
         """Vertices and regions, over people and over music."""
@@ -304,16 +392,16 @@ class _Study:
         loaded = [[load_array(path, mapped=True) for path, *_ in own] for own in self.runs]
         n_vertices = loaded[0][0].shape[1]
 
-        def scan(start: int) -> OthersScan:
+        def scan(start: int) -> LagPart:
             part = slice(start, start + _COLUMNS)
-            return self._scan([[values[:, part] for values in own] for own in loaded])
+            return LagPart.of(self._scan([[values[:, part] for values in own] for own in loaded]))
 
         with ThreadPoolExecutor(self.n_threads) as pool:
             parts = list(pool.map(scan, range(0, n_vertices, _COLUMNS)))
         flips = {**self.statistics.flips, "n_threads": self.n_threads}
         n_draws = int(self.settings["n_draws"])
         vertices = lag_test(parts, flips)
-        regions = lag_test([self._scan(self.means)], flips)
+        regions = lag_test([LagPart.of(self._scan(self.means))], flips)
         return FeatureLags(
             self.label, self.name, self.people, vertices, regions, self.places, n_draws
         )
@@ -324,7 +412,7 @@ class _Study:
                 LagRun(
                     values,
                     times,
-                    self.courses[stim][1],
+                    self.courses[stim][2],
                     self.courses[stim][0],
                     heard=(float(times[0]), float(times[-1])),
                 )
@@ -336,23 +424,23 @@ class _Study:
         return others_scan(people, LAGS, n_draws=int(self.settings["n_draws"]), rng=rng)
 
 
-def lag_test(parts: Sequence[OthersScan], flips: Mapping[str, Any]) -> LagTest:
+def lag_test(parts: Sequence[LagPart], flips: Mapping[str, Any]) -> LagTest:
     """Scans of vertices, part by part, tested together.
 
     Parameters
     ----------
-    parts : sequence of OthersScan
+    parts : sequence of LagPart
         Of the same draws.
     flips : mapping
         As `sign_flip_max_t` takes them.
     """
-    names = ("lag", "at_edge", "z", "mean", "draws", "p")
-    lag, at_edge, z, mean, draws, p = (
+    names = ("lag", "at_edge", "z", "mean", "curves", "p", "sd")
+    lag, at_edge, z, mean, curves, p, sd = (
         np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names
     )
-    curves = np.concatenate([fisher_mean(part.curves) for part in parts], axis=-1)
-    sd = np.sqrt((draws**2).mean(axis=0))
-    gaussian = 2 * stats.norm.sf(np.abs(mean) / np.where(sd > 0, sd, np.nan))
+    size = np.abs(mean) / np.where(sd > 0, sd, np.nan)
+    highest = np.max([part.highest for part in parts], axis=0)
+    gaussian = 2 * stats.norm.sf(size)
     return LagTest(
         lag,
         np.tanh(mean),
@@ -361,7 +449,7 @@ def lag_test(parts: Sequence[OthersScan], flips: Mapping[str, Any]) -> LagTest:
         curves,
         sign_flip_max_t(z, tail="two-sided", **flips),
         p,
-        correct_together(mean, draws.T, sd),
+        share_reached(size * (1 - 1e-12), highest),  # equal values may differ by rounding
         benjamini_hochberg(gaussian),
         sd,
     )
@@ -382,8 +470,8 @@ def write_group_lags(writer: GroupWriter, result: LagGroup) -> None:
             )
         writer.table("summary", REGION_COLUMNS, _region_rows(one), desc="regions", **own)
         writer.table("timeseries", CURVE_COLUMNS, _curve_rows(one), desc="curves", **own)
-        for decision in one.decisions():
-            if decision.claimed:
+        for decision, held in zip(one.decisions(), one.held, strict=True):
+            if held:
                 LOGGER.info("group: %s", decision.sentence)
 
 
@@ -407,7 +495,12 @@ def _maps(found: LagTest) -> Iterator[tuple[str, str, FloatArray, str]]:
     yield "p", "music", found.music, f"two-sided p over music, uncorrected: {music}"
     yield "p", "musicmaxt", found.music_max, f"the same corrected by the largest |z|: {music}"
     yield "q", "music", found.music_q, f"q over vertices of the Gaussian p over music: {music}"
-    yield "n", "both", both, "1 where people and music (both corrected over vertices) hold"
+    yield (
+        "n",
+        "both",
+        both,
+        ("1 where people and music (both corrected over vertices) hold: described, not claimed"),
+    )
 
 
 def _region_rows(one: FeatureLags) -> list[dict[str, Any]]:
@@ -426,11 +519,13 @@ def _region_rows(one: FeatureLags) -> list[dict[str, Any]]:
             "p_music": found.music[k],
             "p_corrected": found.music_max[k],
             "at_edge": bool(found.at_edge[k]),
-            "state": state_of(0.0 if told.claimed else 1.0, at_edge=bool(found.at_edge[k])),
+            "state": state,
             "claimed": told.claimed,
             "sentence": told.sentence,
         }
-        for k, (place, told) in enumerate(zip(one.places, one.decisions(), strict=True))
+        for k, (place, told, state) in enumerate(
+            zip(one.places, one.decisions(), one.states(), strict=True)
+        )
     ]
 
 
@@ -457,8 +552,8 @@ REGION_COLUMNS = {
     "p_music": "over music, uncorrected: random phases of the feature, the same for everybody",
     "p_corrected": "the same corrected by the largest |z| over regions",
     "at_edge": "whether the best lag is the first or the last that counts",
-    "state": "clear, at the edge or unclear: whether people and music hold, both corrected",
-    "claimed": "whether it is a claim",
+    "state": f"{DESCRIBED} or {AT_EDGE}, where people and music hold, both corrected; {UNCLEAR}",
+    "claimed": "whether it is a claim: lags over participants are described, not claimed",
     "sentence": "what may be said",
 }
 LAG_SCANS = GroupAnalysis(

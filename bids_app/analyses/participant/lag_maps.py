@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
-from bids_app.analyses.participant.lag_plan import LAGS, LagFeature, LagJob
+from bids_app.analyses.participant.lag_plan import LAGS, LagFeature, LagJob, scanned_times
 from bids_app.analyses.participant.regions import regions_of_runs
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.write import filter_fields
@@ -42,9 +42,9 @@ from bids_app.surface.lag_scan import (
     MIN_ROWS,
     LagRun,
     LagScan,
-    known_rows,
     lag_scan,
     share_reached,
+    varies,
 )
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 
@@ -53,6 +53,7 @@ LOGGER = logging.getLogger("bids_app.analyses")
 Courses = Mapping[str, Course]
 """Of every piece, by its label."""
 AUDITORY = "auditory cortex"
+CONSTANT = "the feature does not vary there at every lag"
 _COLUMNS = 2048
 """Vertices scanned at a time; they do not change the result."""
 
@@ -122,11 +123,19 @@ def scan_lags(
     Raises
     ------
     BadDataError
-        No presentation is long enough.
+        No presentation is long enough, or the feature varies in none.
     """
     LOGGER.info("sub-%s: lags behind %s", record.participant, job.feature.name)
     used, left_out = long_enough(prepared.blocks)
     heard = {b.stimulus: _filtered(courses[b.stimulus], cleaning.high_pass) for b in used}
+    used = [b for b in used if _scanned(b, courses[b.stimulus], heard[b.stimulus], left_out)]
+    if not used:
+        raise BadDataError(
+            "A feature for a lag scan is constant.",
+            where="--lag-scan",
+            found=f"{job.feature.name}: {'; '.join(f'{k}: {why}' for k, why in left_out.items())}",
+            wanted="a feature that changes within the pieces",
+        )
     mesh = load_mesh(cleaning.space)
     regions = [*scanned_regions(job.atlases, job.seeds, mesh, left_out), *_parcels(runs, cleaning)]
     for name, why in left_out.items():
@@ -172,7 +181,7 @@ def long_enough(blocks: Sequence[Block]) -> tuple[list[Block], dict[str, str]]:
     """
     used, left_out = [], {}
     for block in blocks:
-        n = int(known_rows(block.times, (block.times[0], block.times[-1]), LAGS).sum())
+        n = len(scanned_times(block.times))
         if n < MIN_ROWS:
             left_out[f"{block.stimulus} in {block.run}"] = f"{n} volumes with music at every lag"
         else:
@@ -185,6 +194,25 @@ def long_enough(blocks: Sequence[Block]) -> tuple[list[Block], dict[str, str]]:
             wanted=f"{MIN_ROWS} volumes with music at every lag from {LAGS[0]:g} to {LAGS[-1]:g} s",
         )
     return used, left_out
+
+
+def _scanned(block: Block, course: Course, scanned: Course, left_out: dict[str, str]) -> bool:
+    """Whether the feature varies where a presentation was heard; it is `left_out` where not."""
+    found = feature_varies(course.times, course.values, scanned.values, block.times)
+    if not found:
+        left_out[f"{block.stimulus} in {block.run}"] = CONSTANT
+    return found
+
+
+def feature_varies(
+    course_times: NDArray[np.float64],
+    values: NDArray[np.float64],
+    scanned: NDArray[np.float64],
+    times: NDArray[np.float64],
+) -> bool:
+    """Whether a feature varies at every lag over the volumes of a presentation."""
+    size = float(np.abs(values).max())
+    return varies(scanned, course_times, scanned_times(times), LAGS, size)
 
 
 def lag_run(block: Block, responses: NDArray[np.floating], course: Course) -> LagRun:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sources_of_run
@@ -200,6 +201,11 @@ def plan_lag_work(tree: OutputTree, config: Config, plan: StudyPlan) -> LagWork:
     return work
 
 
+def scanned_times(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those with music at every lag, where the music was heard from the first to the last."""
+    return times[known_rows(times, (times[0], times[-1]), LAGS)]
+
+
 def too_short(runs: Sequence[BoldRun]) -> dict[str, str]:
     """Presentations that have too few volumes with music at every lag, and how many."""
     found = {}
@@ -207,7 +213,7 @@ def too_short(runs: Sequence[BoldRun]) -> dict[str, str]:
         for p in run.presentations:
             told = (run.n_volumes, run.tr, run.start_time, p.onset, p.duration, p.offset)
             _, times = stimulus_rows(*told)
-            n = int(known_rows(times, (times[0], times[-1]), LAGS).sum())
+            n = len(scanned_times(times))
             if n < MIN_ROWS:
                 found[f"{p.stimulus} in {run.label}"] = f"{n} volumes with music at every lag"
     return found

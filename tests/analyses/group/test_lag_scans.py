@@ -1,9 +1,11 @@
-"""Lags over participants: planted ones are claimed, and what listeners share of noise is not."""
+"""Lags over participants: planted ones are described, what listeners share of noise is not."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from lag_listeners import (
     CLEANING,
     COURSES,
     FEATURE,
+    HELD,
     SPACE,
     lag_job,
     prepared,
@@ -21,6 +24,9 @@ from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.folder.write import write_map
 from bids_app.analyses.group.lag_scans import (
     LAG_SCANS,
+    UNCALIBRATED,
+    LagPart,
+    lag_test,
     scan_group,
     told_of_lags,
     write_group_lags,
@@ -29,19 +35,23 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import AUDITORY, scan_lags, write_lag_scan
 from bids_app.config.sections import Statistics
 from bids_app.errors import BadDataError
+from bids_app.group.claims import correct_together
 from bids_app.outputs import OutputTree
 from bids_app.report.lag_scan import lag_group_sections
+from bids_app.report.page import Verdict
 from bids_app.report.sources import GroupFiles
 from bids_app.surface.lag import auditory_vertices
+from bids_app.surface.lag_group import OthersScan
 from bids_app.surface.mesh import load_mesh
 
 PEOPLE = [f"{number:02d}" for number in range(1, 8)]
 STATISTICS = Statistics(n_permutations=128)
+SEEDS = {f"{FEATURE.label}, seeds": "scanned in participants only"}
 
 
-def study(folder, shift, *, shared=0.0, people=PEOPLE):
+def study(folder, shift, *, shared=0.0, people=PEOPLE, courses=COURSES, atlases=()):
     """An output folder with cleaned responses and lag scans."""
-    tree, job = OutputTree(folder), lag_job(59)
+    tree, job = OutputTree(folder), replace(lag_job(59), atlases=atlases)
     for number, who in enumerate(people):
         responses = prepared(shift, seed=number, shared=shared)
         for block in responses.blocks:
@@ -54,7 +64,7 @@ def study(folder, shift, *, shared=0.0, people=PEOPLE):
                 told,
                 space=SPACE,
             )
-        maps = scan_lags(record_of(job, who), job, COURSES, responses, [], CLEANING)
+        maps = scan_lags(record_of(job, who), job, courses, responses, [], CLEANING)
         write_lag_scan(tree, record_of(job, who), job, maps)
     return tree
 
@@ -64,7 +74,7 @@ def planted(tmp_path_factory):
     return study(tmp_path_factory.mktemp("planted"), 5.0)
 
 
-def test_a_planted_lag_is_claimed_over_people_and_music(planted, tmp_path):
+def test_a_planted_lag_is_described_over_people_and_music(planted, tmp_path):
     found = scan_group(planted, PEOPLE, STATISTICS, tmp_path)
     (one,) = found.features
     assert one.participants == PEOPLE
@@ -72,8 +82,14 @@ def test_a_planted_lag_is_claimed_over_people_and_music(planted, tmp_path):
     assert place.name == AUDITORY
     assert one.regions.lag[0] == pytest.approx(5.0, abs=0.3)
     (told,) = one.decisions()
-    assert told.claimed
-    assert told.sentence.startswith("Auditory cortex follows descriptors loudness by 5.0 s")
+    assert one.states() == ["described, not claimed"]
+    assert not told.claimed
+    assert not told.failed
+    assert told.sentence.startswith(
+        "That auditory cortex follows descriptors loudness by 5.0 s is described, not claimed:"
+        f" {UNCALIBRATED} (r "
+    )
+    assert found.left_out == SEEDS
     auditory = auditory_vertices(load_mesh(SPACE))
     others = np.setdiff1d(np.arange(len(one.vertices.lag)), auditory)
     assert (one.vertices.music_max[auditory] < 0.05).mean() > 0.9
@@ -88,7 +104,9 @@ def test_what_listeners_share_of_noise_is_not_claimed(tmp_path):
     (one,) = scan_group(tree, PEOPLE, STATISTICS, tmp_path).features
     (told,) = one.decisions()
     assert not told.claimed
+    assert one.states() == ["unclear"]
     assert told.sentence.startswith("No lag of auditory cortex behind descriptors loudness shown")
+    assert "it does not hold over" in told.sentence
 
 
 def test_what_the_group_writes_is_shown(planted, tmp_path):
@@ -101,8 +119,8 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
         "summary.tsv", model=LAG_SCANS.model, feature=FEATURE.label, desc="regions"
     )
     (row,) = pd.read_csv(table, sep="\t").to_dict("records")
-    assert row["claimed"]
-    assert row["state"] == "clear"
+    assert not row["claimed"]
+    assert row["state"] == "described, not claimed"
     assert row["n_participants"] == 7
     held = planted.group_map(
         "L", SPACE, model=LAG_SCANS.model, feature=FEATURE.label, stat="n", desc="both"
@@ -112,16 +130,98 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
     files.__dict__["shared_settings"] = {"space": SPACE}
     (section,) = lag_group_sections(files)
     text = " ".join(str(block) for block in section.blocks)
-    assert "Auditory cortex follows descriptors loudness" in text
+    assert "That auditory cortex follows descriptors loudness by 5.0 s is described" in text
+    assert "Regions: lags are described, not claimed" in text
+    assert "'5.0 s'" in text
+    assert {one.tone for one in section.blocks if isinstance(one, Verdict)} == {"warning"}
     assert "Missing" not in text
 
 
 def test_who_and_what_takes_no_part_is_named(planted, tmp_path):
     found = scan_group(planted, [*PEOPLE, "99"], STATISTICS, tmp_path)
-    assert found.left_out == {f"sub-99, {FEATURE.label}": "no lag scan in the output folder"}
+    lacking = {f"sub-99, {FEATURE.label}": "no lag scan in the output folder"}
+    assert found.left_out == {**lacking, **SEEDS}
     assert found.participants == PEOPLE
     assert scan_group(planted, ["98", "99"], STATISTICS, tmp_path) is None
     assert scan_group(planted, ["01", "99"], STATISTICS, tmp_path) is None
+
+
+def test_who_has_no_responses_costs_nobody_else_the_feature(tmp_path, caplog):
+    tree = study(tmp_path / "out", 5.0, people=PEOPLE[:3])
+    for path in tree.responses("02", SPACE):
+        path.unlink()
+    found = scan_group(tree, PEOPLE[:3], STATISTICS, tmp_path)
+    assert found.participants == found.features[0].participants == ["01", "03"]
+    lacking = {f"sub-02, {FEATURE.label}": "no cleaned responses in the output folder"}
+    assert found.left_out == {**lacking, **SEEDS}
+    assert np.isfinite(found.features[0].regions.r).all()
+    assert scan_group(tree, PEOPLE[:2], STATISTICS, tmp_path) is None
+    assert "fewer than two participants have responses that can be scanned" in caplog.text
+
+
+def test_a_piece_in_which_the_feature_is_held_takes_no_part(tmp_path):
+    people = PEOPLE[:2]
+    tree = study(tmp_path / "out", 5.0, people=people, courses={**COURSES, "waltz": HELD})
+    found = scan_group(tree, people, STATISTICS, tmp_path)
+    held = {
+        f"sub-{who}, {FEATURE.label}, waltz": "the feature does not vary there at every lag"
+        for who in people
+    }
+    assert found.left_out == {**held, **SEEDS}
+    (one,) = found.features
+    assert one.regions.lag[0] == pytest.approx(5.0, abs=0.5)
+    assert np.isfinite(one.vertices.r[3:]).all()
+
+
+def test_regions_that_the_group_has_not_are_named(tmp_path):
+    mesh = load_mesh(SPACE)
+    half = mesh.n_vertices // 2
+    paths = [tmp_path / f"{hemi}.annot" for hemi in "lr"]
+    for path in paths:
+        nib.freesurfer.write_annot(
+            path,
+            np.arange(half) % 2,
+            np.array([[9, 9, 9, 0], [50, 60, 70, 0]]),
+            ["unknown", "stripes"],
+        )
+    option = f"Mine={paths[0]},{paths[1]}"
+    people = PEOPLE[:2]
+    tree = study(tmp_path / "out", 5.0, people=people, atlases=(option,))
+    lacking = {
+        f"{FEATURE.label}, 1 regions of Mine": "scanned in participants; not in an atlas of the"
+        " group level (--atlas)"
+    }
+    found = scan_group(tree, people, STATISTICS, tmp_path)
+    assert found.left_out == {**lacking, **SEEDS}
+    given = replace(STATISTICS, atlases=(option,))
+    found = scan_group(tree, people, given, tmp_path)
+    assert found.left_out == SEEDS
+    assert {place.name for place in found.features[0].places} == {"auditory cortex", "stripes"}
+
+
+def test_parts_are_tested_together_without_their_draws():
+    """As all draws at once: the largest |z| of a draw is over the vertices of all parts."""
+    rng = np.random.default_rng(0)
+    draws = rng.standard_normal((99, 7)) * np.linspace(0.5, 2, 7)
+    z = rng.standard_normal((5, 7)) + np.linspace(0, 2, 7)
+    z[:, 2] = draws[:, 2] = np.nan
+    mean = z.mean(axis=0)
+
+    def part(at):
+        lags, none = np.arange(4.0), np.zeros(7)
+        curves = np.tile(np.tanh(z)[:, np.newaxis, at], (1, 4, 1))
+        chosen, edge = np.zeros((5, 7), int)[:, at], np.zeros(7, bool)[at]
+        scan = OthersScan(
+            lags, curves, chosen, z[:, at], mean[at], none[at], edge, draws[:, at], none[at]
+        )
+        return LagPart.of(scan)
+
+    found = lag_test([part(slice(0, 3)), part(slice(3, 7))], {"n_permutations": 32, "seed": 0})
+    sd = np.sqrt((draws**2).mean(axis=0))
+    np.testing.assert_array_equal(found.music_max, correct_together(mean, draws.T, sd))
+    assert np.isnan(found.music_max[2])
+    np.testing.assert_allclose(found.sd, sd)
+    np.testing.assert_allclose(found.curves[0], np.tanh(mean))
 
 
 def test_another_course_of_a_piece_is_refused(tmp_path):

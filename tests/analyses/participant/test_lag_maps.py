@@ -11,6 +11,7 @@ from lag_listeners import (
     CLEANING,
     COURSES,
     FEATURE,
+    HELD,
     SEED,
     SPACE,
     lag_job,
@@ -22,6 +23,7 @@ from scipy.io import wavfile
 from bids_app.analyses.participant.analysis import Scope
 from bids_app.analyses.participant.lag_maps import (
     AUDITORY,
+    CONSTANT,
     LAG_SCAN,
     compute_courses,
     scan_lags,
@@ -40,9 +42,9 @@ from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 
 
-def scan(responses, **options):
+def scan(responses, courses=COURSES, **options):
     own = lag_job(**options)
-    return scan_lags(record_of(own), own, COURSES, responses, [], CLEANING)
+    return scan_lags(record_of(own), own, courses, responses, [], CLEANING)
 
 
 def region(found, name):
@@ -108,6 +110,23 @@ def test_pieces_that_are_too_short_are_named():
     }.items():
         object.__setattr__(run, name, value)
     assert [name.split(" in ")[0] for name in too_short([run])] == ["fugue"]
+
+
+@pytest.mark.parametrize("values", [HELD.values, np.zeros(720)], ids=["tempo", "unused pedal"])
+def test_pieces_in_which_the_feature_is_constant_are_named(values):
+    """They cost the other pieces nothing: the scan is that of the others alone."""
+    constant = {"fugue": COURSES["fugue"], "waltz": replace(HELD, values=values)}
+    both = prepared(5.0)
+    found = scan(both, constant, n_draws=19)
+    assert found.left_out["waltz in sub-01_task-x_run-2"] == CONSTANT
+    assert list(found.courses) == ["fugue", "waltz"]
+    alone = scan(Prepared(blocks=both.blocks[:1]), n_draws=19)
+    for name in ("lag", "r", "p", "p_max"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+    assert np.isfinite(found.r[3:]).all()
+    assert found.regions == alone.regions
+    with pytest.raises(BadDataError, match="is constant"):
+        scan(both, dict.fromkeys(COURSES, constant["waltz"]), n_draws=9)
 
 
 def test_what_is_written_is_declared_and_shown(tmp_path):
