@@ -60,6 +60,7 @@ from bids_app.surface.mesh import load_mesh
 LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
+_Course = tuple[FloatArray, FloatArray, FloatArray]
 _COLUMNS = 512
 """Vertices tested at a time; they do not change the result."""
 UNCALIBRATED = (
@@ -315,7 +316,7 @@ class _Study:
         self.mesh = load_mesh(self.space)
         self.left_out: dict[str, str] = {}
         self.places = scanned_regions(statistics.atlases, (), self.mesh, {})
-        self.courses: dict[str, tuple[FloatArray, ...]] = {}
+        self.courses: dict[str, _Course] = {}
         self.runs: list[list[tuple[Path, FloatArray, str]]] = []
         self.means: list[list[FloatArray]] = []
         self.people = [who for number, who in enumerate(people) if self._read(number, who)]
@@ -374,13 +375,15 @@ class _Study:
         self.means.append(means)
         return True
 
-    def _course(self, who: str, stim: str) -> tuple[FloatArray, ...]:
+    def _course(self, who: str, stim: str) -> _Course:
         """Times of a piece, the feature as it is and as it was scanned; the same in everybody."""
         place = {"stim": stim, "model": LAG_SCAN_LABEL, "feature": self.label, "desc": "course"}
         path = self.tree.participant_file(who, "timeseries.tsv", **place)
-        columns = ("time_s", "value", "scanned")
-        table = read_rows(path, columns)
-        found = tuple(table[name].to_numpy(np.float64) for name in columns)
+        table = read_rows(path, ("time_s", "value", "scanned"))
+        times, values, scanned = (
+            table[name].to_numpy(np.float64) for name in ("time_s", "value", "scanned")
+        )
+        found = (times, values, scanned)
         known = self.courses.setdefault(stim, found)
         if not all(np.array_equal(one, two) for one, two in zip(known, found, strict=True)):
             raise damaged(path, "another course", "that of the other participants")
