@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bids_app.analyses.group import over_music
 from bids_app.cli.run import main
 from bids_app.testing.music import Piece
 from bids_app.testing.simulate import SimulatedStudy, simulate_study
@@ -45,6 +47,22 @@ class Analyzed:
         ]
 
 
+@contextmanager
+def few_refits() -> Iterator[None]:
+    """Groups of three people with short pieces are refitted a few dozen times, not a thousand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(over_music, "N_REFITS", 30)
+        patch.setattr(over_music, "UNSURE", 2)
+        patch.setattr(over_music, "N_INSTEAD", (60, 60))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_refits() -> Iterator[None]:
+    with few_refits():
+        yield
+
+
 @pytest.fixture(scope="session")
 def analyzed(tmp_path_factory) -> Analyzed:
     root = tmp_path_factory.mktemp("study with spaces")
@@ -53,7 +71,8 @@ def analyzed(tmp_path_factory) -> Analyzed:
     )
     result = Analyzed(study, root / "results", root / "cache")
     assert main(result.arguments("participant", "--nprocs", "2")) == 0
-    assert main(result.arguments("group")) == 0
+    with few_refits():
+        assert main(result.arguments("group")) == 0
     return result
 
 
