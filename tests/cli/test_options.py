@@ -105,7 +105,7 @@ def test_every_field_of_the_configuration_is_an_option():
     """No setting can be reached from Python alone."""
     sections = [entry.default_factory for entry in fields(Config)]
     sections = [section for section in sections if is_dataclass(section)]
-    assert len(sections) == 9
+    assert len(sections) == 10
     assert len(list(options_of(Config))) + len(sections) == len(fields(Config))
     for section in sections:
         assert [name for name, _ in options_of(section)] == [

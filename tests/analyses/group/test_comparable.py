@@ -51,6 +51,7 @@ def make_grams(durations):
         n_units=(5,),
         n_constant=(0,),
         path=SimpleNamespace(name="folder"),
+        told={},
         gram=lambda layer: stacked @ stacked.T,
     )
 

@@ -87,15 +87,15 @@ def test_group_results_are_on_the_participants_mesh(finer_mesh, tmp_path):
     rng = np.random.default_rng(2)
     depth = np.concatenate([sphere[:, 1] for sphere in finer_mesh.spheres])
     slopes = depth + 20 * rng.standard_normal((4, N_VERTICES))
-    r = rng.uniform(0, 0.3, (4, 2, N_VERTICES))
+    r = rng.uniform(0, 0.3, (4, 6, N_VERTICES))
     data = GroupData(
         model="vggish",
         participants=list("abcd"),
         r=r,
-        layer_names=["x", "y"],
+        layer_names=list("uvwxyz"),
         stimuli=["s"],
         held_out=["s"],
-        settings={"space": SPACE},
+        settings={"space": SPACE, "layer_depth": np.linspace(0, 1, 6).tolist()},
         rows=[],
     )
     for hemi, half in zip("LR", np.split(depth, 2), strict=True):

@@ -67,6 +67,7 @@ def make_grams():
         n_units=(3,) * 3,
         n_constant=(0,) * 3,
         path=SimpleNamespace(name="folder"),
+        told={},
         gram=lambda layer: stacked[layer - 1] @ stacked[layer - 1].T,
         layers=layers,
     )
