@@ -188,7 +188,7 @@ class MusicSide:
             Draws of the closed form, widened by the ratio; below a ratio of .8 refits, the same
             for all summaries.
         """
-        families = [self.compare([one], mask) for one in summaries]
+        families = [self.compare([one], mask, sure=True) for one in summaries]
         null = self.kernel(summaries).test(
             [one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed
         )
@@ -306,13 +306,16 @@ class MusicSide:
             record[name] = scaled.record
         return p, record
 
-    def compare(self, summaries: Sequence[Summary], mask: BoolArray) -> Scaled:
+    def compare(
+        self, summaries: Sequence[Summary], mask: BoolArray, *, sure: bool = False
+    ) -> Scaled:
         """Closed form and refits of a family, both at a few vertices of the same ones.
 
-        More refits are drawn where those leave it open whether the closed form is too narrow.
+        Where `sure`, more refits are drawn when those leave it open whether the closed form is too
+        narrow.
         """
         scaled = TOO_FEW
-        for times in (1, UNSURE):
+        for times in (1, UNSURE) if sure else (1,):
             found = self.at_few_vertices(summaries, mask, times)
             if found is None:
                 return TOO_FEW

@@ -168,21 +168,22 @@ def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatc
     everywhere = np.ones(N_VERTICES, dtype=bool)
     mean, *_ = summaries_of()
     monkeypatch.setattr(refits, "SURE", 0.0)
-    sure = side.compare([mean], everywhere)
+    sure = side.compare([mean], everywhere, sure=True)
     assert sure.ratio.n_draws == 30
     assert not sure.unsure
     monkeypatch.setattr(refits, "SURE", 50.0)
-    unsure = side.compare([mean], everywhere)
+    unsure = side.compare([mean], everywhere, sure=True)
     assert unsure.ratio.n_draws == 30 * over_music.UNSURE
     assert unsure.refits_instead
     assert unsure.ratio.se < sure.ratio.se
+    assert side.compare([mean], everywhere).ratio.n_draws == 30
     few = np.arange(5)
     np.testing.assert_array_equal(side.refits(few, 2)[:30], side.refits(few))
     again = side.refits(few, 2)[30:]
     assert np.abs(again - side.refits(few)).max() > 0.01
     # Far too narrow is no open question.
     monkeypatch.setattr(refits, "SMALLEST_RATIO", 5.0)
-    assert side.compare([mean], everywhere).ratio.n_draws == 30
+    assert side.compare([mean], everywhere, sure=True).ratio.n_draws == 30
 
 
 def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
@@ -246,7 +247,7 @@ def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monk
     monkeypatch.setattr(over_music, "N_INSTEAD", (40, 40))
     narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     ratio = replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
-    monkeypatch.setattr(MusicSide, "compare", lambda *_: Scaled(ratio, ratio.told))
+    monkeypatch.setattr(MusicSide, "compare", lambda *_, **__: Scaled(ratio, ratio.told))
     (found,) = side.test(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     assert len(found.draws) == 40
     assert found.level.smallest == pytest.approx(1 / 41)
