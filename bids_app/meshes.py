@@ -94,7 +94,6 @@ DENSITIES = {row.name: row.density for row in _ROWS}
 """The ``den-`` entity of the meshes."""
 SPACES = tuple(row.name for row in _ROWS if row.chosen)
 """Meshes of BOLD and maps, the default first."""
-TEMPLATES = tuple(dict.fromkeys(row.template for row in _ROWS))
 
 
 def mesh_at(template: str, density: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ from bids_app.log import set_up_logging, tell
 if TYPE_CHECKING:
     from bids_app.analyses.participant.new_music import FeatureSource
     from bids_app.config import Config
-
-LOGGER = logging.getLogger("bids_app")
 
 DESCRIPTION = """\
 musenc predict MODEL MUSIC... -o DIR

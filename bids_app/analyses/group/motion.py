@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,6 @@ from bids_app.config import Statistics
 from bids_app.errors import MusencError, reason_of
 from bids_app.group import isc
 from bids_app.outputs import MOTION_DESC, OutputTree, sidecar_of
-
-LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 

@@ -314,16 +314,15 @@ class MusicSide:
         Where `sure`, more refits are drawn when those leave it open whether the closed form is too
         narrow.
         """
-        scaled = TOO_FEW
-        for times in (1, UNSURE) if sure else (1,):
-            found = self.at_few_vertices(summaries, mask, times)
-            if found is None:
-                return TOO_FEW
-            kernel, drawn = found
-            scaled = compared(kernel.sd, drawn)
-            if not scaled.unsure:
-                break
-        return scaled
+        scaled = self._compared(summaries, mask, 1)
+        return self._compared(summaries, mask, UNSURE) if sure and scaled.unsure else scaled
+
+    def _compared(self, summaries: Sequence[Summary], mask: BoolArray, times: int) -> Scaled:
+        found = self.at_few_vertices(summaries, mask, times)
+        if found is None:
+            return TOO_FEW
+        kernel, drawn = found
+        return compared(kernel.sd, drawn)
 
     def kernel(self, summaries: Sequence[Summary]) -> MusicKernel:
         """Kernels of summaries, to be combined with those of other models and drawn."""
