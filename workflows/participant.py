@@ -221,7 +221,7 @@ class _Builder:
                 "fits": self._threaded(fit_model, who, label, record=record),
                 "files": self._writer(write_model, who, label, record=record, runs=runs),
             }
-            if self.config.model.subcortex:
+            if self.config.model.has_voxels:
                 of_model["subcortex"] = self._threaded(
                     fit_subcortex, who, label, record=record, runs=runs, rests_on=basis
                 )

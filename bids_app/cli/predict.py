@@ -139,7 +139,7 @@ def _refuse_what_predicts_nothing(config: Config) -> None:
         "--beyond": config.joint.beyond != "none",
         "--lag-scan": config.lag_scan.asked,
         "--save-weights": config.model.save_weights,
-        "--subcortex": config.model.subcortex,
+        "--subcortex": config.model.has_voxels,
     }
     if found := [option for option, value in given.items() if value]:
         raise UsageError(

@@ -191,6 +191,17 @@ class Model:
         "over people and over music",
         changes=(),
     )
+    subcortex_atlas: Path | None = option(
+        "--subcortex-atlas FILE.nii.gz",
+        "the same for the regions of this atlas, with voxels of fMRIPrep's volumes in MNI space "
+        "(names: FILE.tsv with index and name)",
+        changes=(),
+    )
+
+    @property
+    def has_voxels(self) -> bool:
+        """Whether subcortical voxels are analyzed, too."""
+        return self.subcortex or self.subcortex_atlas is not None
 
     @property
     def spaces(self) -> tuple[FeatureSpace, ...]:

@@ -140,8 +140,14 @@ def _volume(path: Path) -> np.ndarray:
     return np.asarray(load_volume(path).dataobj)
 
 
-def find_volume(run: BoldRun) -> Path:
+def find_volume(run: BoldRun, what: str = "A seed in the volume") -> Path:
     """FMRIPrep's preprocessed volume of a run in an MNI space, beside the surface files.
+
+    Parameters
+    ----------
+    run : BoldRun
+    what : str
+        What needs it.
 
     Raises
     ------
@@ -159,11 +165,11 @@ def find_volume(run: BoldRun) -> Path:
     ]
     if not found:
         raise MissingInputError(
-            "A seed in the volume needs the run's volume in MNI space.",
+            f"{what} needs the run's volume in MNI space.",
             where=folder,
             found="no such file",
             wanted=f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz",
-            remedy="run fMRIPrep with --output-spaces MNI152NLin2009cAsym, or give a surface seed",
+            remedy="run fMRIPrep with --output-spaces MNI152NLin2009cAsym",
         )
     return min(found)[2]
 

@@ -142,9 +142,10 @@ def participant_subcortex_sections(files: ParticipantFiles) -> list[Section]:
 
 
 def _own_picture(files: ParticipantFiles) -> Block:
-    path = files.own_table(
-        "statmap.dscalar.nii", space="fsLR", den="91k", model=files.model, stat="r", desc=LABEL
-    )
+    folder = files.tree.participant_dir(files.participant)
+    head = f"sub-{files.participant}_space-*_model-{files.model}"
+    wanted = f"{head}_stat-r_desc-{LABEL}_statmap.dscalar.nii"
+    path = next(iter(sorted(folder.glob(wanted))), folder / wanted)
     return _accuracy_picture(files.name(files.need(path)), path, f"sub-{files.participant}")
 
 

@@ -1,10 +1,12 @@
-"""Subcortical voxels of CIFTI files (91k grayordinates): read, smoothed, written."""
+"""Subcortical voxels of CIFTI files (91k grayordinates), or of an atlas in volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ from scipy.spatial import cKDTree
 
 from bids_app.errors import BadDataError
 from bids_app.files import atomic_path, reading
+from bids_app.inputs.files import need_content
+from bids_app.inputs.names import parse_name
+from bids_app.inputs.tables import read_frame
 from bids_app.loading import load_volume
+from bids_app.meshes import FSLR
 from bids_app.surface.atlas import BOTH, Atlas
 
 LABEL = "subcortex"
@@ -24,6 +30,11 @@ _SIDES = {"LEFT": "L", "RIGHT": "R"}
 _REACH = 3.0
 """Standard deviations within which a neighbor counts."""
 _COLUMNS = 2048
+_VOLUMES = 64
+"""Of a series, in memory at a time."""
+_OTHER = f"{_PREFIX}OTHER"
+"""What CIFTI calls voxels of an atlas; which region each has, `_REGIONS` of the file says."""
+_REGIONS = "Regions"
 _WANTED = "a CIFTI file with subcortical voxels, such as space-fsLR_den-91k_bold.dtseries.nii"
 
 
@@ -36,17 +47,25 @@ class Subcortex:
     voxels : (n_voxels, 3) int array
         Numbers in the volume, from 0.
     structures : (n_voxels,) array of str
-        CIFTI's name of the structure of each.
+        CIFTI's name of the structure of each, or the name of a region of an atlas.
     affine : (4, 4) array
         From numbers to mm.
     shape : tuple of 3 int
         Of the volume.
+    space : str
+        ``fsLR`` of CIFTI's own voxels, else the space of the volumes.
     """
 
     voxels: NDArray[np.intp]
     structures: NDArray[np.str_]
     affine: NDArray[np.float64]
     shape: tuple[int, int, int]
+    space: str = FSLR
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where the voxels are, in names of files."""
+        return place_of(self.space)
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -77,14 +96,21 @@ class Subcortex:
         """The same as nibabel has it."""
         from nibabel.cifti2 import BrainModelAxis
 
-        return BrainModelAxis(
-            self.structures, voxel=self.voxels, affine=self.affine, volume_shape=self.shape
-        )
+        names = self.structures if self.space == FSLR else np.full(len(self.voxels), _OTHER)
+        return BrainModelAxis(names, voxel=self.voxels, affine=self.affine, volume_shape=self.shape)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Regions that CIFTI has no names for, one after the other with their voxels."""
+        if self.space == FSLR:
+            return {}
+        runs = [[name, len(list(own))] for name, own in groupby(self.structures.tolist())]
+        return {_REGIONS: json.dumps({"space": self.space, "regions": runs})}
 
     def is_like(self, other: Subcortex) -> bool:
         """Whether the other has the same voxels of the same structures."""
         return (
-            self.shape == other.shape
+            (self.shape, self.space) == (other.shape, other.space)
             and np.allclose(self.affine, other.affine, atol=1e-3)
             and np.array_equal(self.voxels, other.voxels)
             and np.array_equal(self.structures, other.structures)
@@ -99,6 +125,11 @@ class Subcortex:
         return Nifti1Image(volume, self.affine)
 
 
+def place_of(space: str) -> dict[str, str]:
+    """Where voxels of a space are, in names of files."""
+    return {"space": FSLR, "den": "91k"} if space == FSLR else {"space": space}
+
+
 def structure_name(structure: str) -> tuple[str, str]:
     """Name and hemisphere of a structure of CIFTI.
 
@@ -108,7 +139,11 @@ def structure_name(structure: str) -> tuple[str, str]:
     ('Accumbens', 'L')
     >>> structure_name("CIFTI_STRUCTURE_BRAIN_STEM")
     ('Brain stem', 'both')
+    >>> structure_name("Inferior colliculus (L)")
+    ('Inferior colliculus (L)', 'both')
     """
+    if not structure.startswith(_PREFIX):
+        return structure, BOTH
     words = structure.removeprefix(_PREFIX).split("_")
     side = _SIDES.get(words[-1], BOTH)
     named = words[:-1] if words[-1] in _SIDES else words
@@ -141,11 +176,109 @@ def read_subcortex(path: Path) -> tuple[Subcortex, NDArray[np.float32]]:
         )
     own = axis[inside]
     x, y, z = (int(n) for n in own.volume_shape)
+    names, space = own.name, FSLR
+    if told := dict(image.header.matrix.metadata or {}).get(_REGIONS):
+        with reading(path, "The regions of a CIFTI file cannot be read.", wanted=_WANTED):
+            known = json.loads(told)
+            space = str(known["space"])
+            names = np.concatenate([[str(name)] * int(count) for name, count in known["regions"]])
+            if len(names) != len(inside):
+                raise ValueError(f"{len(names)} voxels of regions, {len(inside)} in the file")
     found = Subcortex(
         np.asarray(own.voxel, dtype=np.intp),
-        np.asarray(own.name, dtype=np.str_),
+        np.asarray(names, dtype=np.str_),
         np.asarray(own.affine, dtype=np.float64),
         (x, y, z),
+        space,
+    )
+    return found, values
+
+
+def read_labels(atlas: Path) -> tuple[Any, dict[int, str]]:
+    """A NIfTI atlas, and the names of its regions by number.
+
+    The names are those of the table beside it (``.tsv`` with columns index and name, as of BIDS
+    ``dseg``); without one, or where a number is not in it, ``region 7``.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If a file is not there, cannot be read, or has no region.
+    """
+    need_content(atlas, "An atlas cannot be read.")
+    wanted = "a volume of whole numbers, 0 outside the regions (.nii, .nii.gz)"
+    with reading(atlas, "An atlas cannot be read.", wanted=wanted):
+        image = load_volume(atlas)
+        values = np.asarray(image.dataobj)
+        numbers = np.unique(values)
+        if values.ndim != 3 or not np.isfinite(numbers).all() or (numbers % 1).any():
+            raise ValueError(f"shape {values.shape}, or values that are no whole numbers")
+        used = [int(n) for n in numbers if n > 0]
+        if not used:
+            raise ValueError("no number above 0")
+    table, names = atlas.with_name(f"{atlas.name.split('.nii')[0]}.tsv"), {}
+    if table.is_file():
+        with reading(table, "The names of an atlas cannot be read.", wanted="index and name"):
+            rows = read_frame(table)
+            names = {int(k): str(n) for k, n in zip(rows["index"], rows["name"], strict=True)}
+    return image, {number: names.get(number, f"region {number}") for number in used}
+
+
+def read_labeled(volume: Path, atlas: Path) -> tuple[Subcortex, NDArray[np.float32]]:
+    """Voxels of a series that an atlas of the same space has a region for, region by region.
+
+    Parameters
+    ----------
+    volume : Path
+        4-D, in an MNI space.
+    atlas : Path
+        3-D; brought to the voxels of the volume by nearest neighbor (nilearn).
+
+    Returns
+    -------
+    Subcortex, and (n_times, n_voxels) float32
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        If a file cannot be read, or no voxel of the volume has a region.
+    """
+    from nilearn.image import resample_to_img
+
+    labels, names = read_labels(atlas)
+    with reading(volume, "A volume cannot be read.", wanted="a series of volumes"):
+        image = load_volume(volume)
+        if len(image.shape) != 4:
+            raise ValueError(f"shape {image.shape}")
+        first = image.slicer[..., 0]
+        moved = resample_to_img(
+            labels, first, interpolation="nearest", force_resample=True, copy_header=True
+        )
+        numbers = np.rint(np.asarray(moved.dataobj)).astype(np.int64)
+        inside = np.argwhere(numbers > 0)
+        of_voxel = numbers[tuple(inside.T)]
+        order = np.argsort(of_voxel, kind="stable")
+        inside, of_voxel = inside[order], of_voxel[order]
+        values = np.concatenate(
+            [
+                np.asarray(image.dataobj[..., start : start + _VOLUMES])[tuple(inside.T)].T
+                for start in range(0, image.shape[3], _VOLUMES)
+            ]
+        ).astype(np.float32)
+    if not len(inside):
+        raise BadDataError(
+            "An atlas covers no voxel of a volume.",
+            where=atlas,
+            found=f"volume {volume.name} of shape {first.shape}",
+            wanted="an atlas in the same MNI space",
+        )
+    x, y, z = (int(n) for n in first.shape)
+    found = Subcortex(
+        inside.astype(np.intp),
+        np.array([names[int(number)] for number in of_voxel]),
+        np.asarray(image.affine, dtype=np.float64),
+        (x, y, z),
+        parse_name(volume).entities.get("space", "MNI"),
     )
     return found, values
 
@@ -156,7 +289,7 @@ def write_scalars(
     """Maps (n_maps, n_voxels) as ``dscalar.nii``."""
     from nibabel.cifti2 import ScalarAxis
 
-    return write_cifti(path, values, ScalarAxis(list(names)), subcortex.axis)
+    return write_cifti(path, values, ScalarAxis(list(names)), subcortex.axis, told=subcortex.told)
 
 
 def write_series(
@@ -165,16 +298,27 @@ def write_series(
     """A series (n_times, n_voxels) as ``dtseries.nii``; `start` and `tr` in seconds."""
     from nibabel.cifti2 import SeriesAxis
 
-    return write_cifti(path, values, SeriesAxis(start, tr, len(values)), subcortex.axis)
+    rows = SeriesAxis(start, tr, len(values))
+    return write_cifti(path, values, rows, subcortex.axis, told=subcortex.told)
 
 
 def write_cifti(
-    path: Path, values: NDArray[np.floating], rows: Any, columns: Any, intent: str = ""
+    path: Path,
+    values: NDArray[np.floating],
+    rows: Any,
+    columns: Any,
+    intent: str = "",
+    told: Mapping[str, str] | None = None,
 ) -> Path:
-    """A CIFTI file of float32 values between two axes of nibabel; `intent` is NIfTI's code."""
-    from nibabel.cifti2 import Cifti2Image
+    """A CIFTI file of float32 values between two axes of nibabel.
+
+    `intent` is NIfTI's code, `told` are metadata of the file.
+    """
+    from nibabel.cifti2 import Cifti2Image, Cifti2MetaData
 
     image = Cifti2Image(np.asarray(values, dtype=np.float32), header=(rows, columns))
+    if told:
+        image.header.matrix.metadata = Cifti2MetaData(dict(told))
     image.update_headers()
     image.nifti_header.set_data_dtype(np.float32)
     if intent:

@@ -28,6 +28,41 @@ def subcortical_axis() -> BrainModelAxis:
     return BrainModelAxis(names, voxel=voxels, affine=AFFINE, volume_shape=SHAPE)
 
 
+FIRST, EXTENT = np.array([30, 47, 26]), (32, 20, 6)
+"""Part of the volume that `write_volume` writes."""
+
+
+def write_volume(path: Path, voxels: np.ndarray, tr: float) -> Path:
+    """Series of the voxels, (n_times, n_voxels), in a small volume of noise."""
+    volume = np.random.default_rng(0).standard_normal((*EXTENT, len(voxels)))
+    volume[tuple((subcortical_axis().voxel - FIRST).T)] = voxels.T
+    return _save(path, volume.astype(np.float32), FIRST, tr)
+
+
+def write_atlas(path: Path) -> Path:
+    """The blocks as regions 3, 5 and 7 of an atlas that is turned around; 7 has no name."""
+    labels = np.zeros(SHAPE, dtype=np.int16)
+    for number, first in zip((5, 3, 7), STRUCTURES.values(), strict=True):
+        labels[tuple(slice(a, a + n) for a, n in zip(first, BLOCK, strict=True))] = number
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(
+        "index\tname\n3\tAmygdala (R)\n5\tAmygdala (L)\n"
+    )
+    turned = AFFINE.copy()
+    turned[0] = [2, 0, 0, AFFINE[0, 3] - 2 * (SHAPE[0] - 1)]
+    nib.save(nib.Nifti1Image(labels[::-1], turned), path)
+    return path
+
+
+def _save(path: Path, volume: np.ndarray, first: np.ndarray, tr: float) -> Path:
+    affine = AFFINE.copy()
+    affine[:3, 3] += AFFINE[:3, :3] @ first
+    image = nib.Nifti1Image(volume, affine)
+    image.header.set_zooms((2, 2, 2, tr))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)
+    return path
+
+
 def write_dtseries(path: Path, voxels: np.ndarray, tr: float) -> Path:
     """Series of the voxels, (n_times, n_voxels), behind some vertices of a cortex of noise."""
     cortex = sum(

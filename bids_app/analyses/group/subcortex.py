@@ -80,13 +80,16 @@ def summarize_subcortex(
     The slope has the weights of layers of the cortex: the reference of a participant is the mean
     profile of the others' cortex.
     """
-    paths = {who: map_path(tree, who, model=data.model, stat="r") for who in data.participants}
-    lacking = [who for who, path in paths.items() if not path.is_file()]
+    spaces = {who: space_of(tree, who, data.model) for who in data.participants}
+    lacking = [who for who, space in spaces.items() if not space]
     if lacking:
-        if len(lacking) < len(paths):
+        if len(lacking) < len(spaces):
             told = ", ".join(f"sub-{who}" for who in lacking)
             LOGGER.warning("group: nothing is said of the subcortex: %s have no maps of it", told)
         return None
+    paths = {
+        who: map_path(tree, who, space, model=data.model, stat="r") for who, space in spaces.items()
+    }
     subcortex, own = _collect(tree, data, paths, folder)
     music = _responses(tree, own, heard, subcortex, folder)
     side = MusicSide.of(tree, own, music, statistics.random_seed, n_threads)
@@ -108,6 +111,13 @@ def summarize_subcortex(
     slope = np.full(n_voxels, np.nan) if slopes is None else slopes.mean(axis=0)
     mean_r = np.tanh(fisher_z(own.r).mean(axis=0))
     return SubcorticalGroup(subcortex, own, summary, mean_r, slope)
+
+
+def space_of(tree: OutputTree, participant: str, model: str, **entities: str) -> str:
+    """Where the voxels of a participant's results are; empty where there are none."""
+    wanted = map_path(tree, participant, "*", model=model, **({"stat": "r"} | entities))
+    there = sorted(wanted.parent.glob(wanted.name))
+    return parse_entities(there[0])["space"] if there else ""
 
 
 def _collect(
@@ -137,6 +147,7 @@ def _collect(
         return values
 
     r = np.stack([read(path, CORRELATION) for path in paths.values()])
+    assert known is not None
     files = {}
     for stat, bounds in (("r", CORRELATION), ("alpha", POSITIVE)):
         folds = np.stack(
@@ -144,7 +155,14 @@ def _collect(
                 np.stack(
                     [
                         read(
-                            map_path(tree, who, model=data.model, stat=stat, stim=safe_label(held)),
+                            map_path(
+                                tree,
+                                who,
+                                known.space,
+                                model=data.model,
+                                stat=stat,
+                                stim=safe_label(held),
+                            ),
                             bounds,
                         )
                         for held in data.held_out
@@ -159,7 +177,6 @@ def _collect(
         {**row, "sha256_left": sha256_of_file(path)}
         for row, path in zip(data.rows, paths.values(), strict=True)
     ]
-    assert known is not None
     return known, replace(data, r=r, rows=rows, fold_files=files)
 
 
@@ -176,7 +193,8 @@ def _responses(
     for number in heard.people:
         own = []
         for k, left in enumerate(found.files[number]):
-            path = series_path(tree, data.participants[number], parse_entities(left))
+            who, place = data.participants[number], parse_entities(left)
+            path = series_path(tree, who, place, subcortex.space)
             try:
                 there, values = read_subcortex(path)
                 whole = whole_series(sidecar_of(path), values)
@@ -224,7 +242,9 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
             description=text,
             Participants=writer.participants,
             Sources=[
-                writer.tree.uri(map_path(writer.tree, who, model=data.model, stat="r"))
+                writer.tree.uri(
+                    map_path(writer.tree, who, result.subcortex.space, model=data.model, stat="r")
+                )
                 for who in data.participants
             ],
         )

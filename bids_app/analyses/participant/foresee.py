@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.analyses.participant.subcortex import check_grayordinates
+from bids_app.analyses.participant.voxels import check_voxels
 from bids_app.config import Config
 from bids_app.encoding.folds import make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
@@ -53,8 +53,8 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     for run in plan.runs:
         if run.kind == "parcels":
             regions_of(run.bold_left, run.parcels, mesh)
-    if config.model.subcortex:
-        check_grayordinates(plan.runs)
+    if config.model.has_voxels:
+        check_voxels(plan.runs, config.model)
     if any(run.kind == "cifti" for run in plan.runs) and config.cleaning.space != FSLR:
         fslr_spheres()
     asked = _asked(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bids_app.analyses.folder.records import (
     sources_of_run,
 )
 from bids_app.analyses.participant.preference import preference_missing
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.config import Config, FeatureSpace
 from bids_app.errors import UsageError
 from bids_app.features.layers import FittedLayers, choose_layers
@@ -112,7 +113,7 @@ class EncodingModel:
     settings: dict[str, Any]
     save_weights: tuple[str, ...] = ()
     mask: tuple[Path, ...] = ()
-    subcortex: bool = False
+    voxels: Voxels = field(default_factory=Voxels)
 
     @property
     def label(self) -> str:
@@ -137,7 +138,7 @@ class EncodingModel:
             own["trend"] = "a line out of every presentation"
         if reason := preference_missing(layers.depth, config.statistics.slope_model):
             LOGGER.warning("model-%s: %s", space.label, reason)
-        asked = (model.save_weights, model.weights_mask, model.subcortex)
+        asked = (model.save_weights, model.weights_mask, Voxels.of(model))
         return cls(space, weights, layers, settings | own, *asked)
 
     @property
@@ -147,7 +148,7 @@ class EncodingModel:
     @property
     def asked(self) -> dict[str, str]:
         """What is to be saved of weights and subcortex: asking for others means doing it again."""
-        found = {"subcortex": "fitted"} if self.subcortex else {}
+        found = self.voxels.asked
         if self.save_weights:
             told = [*self.save_weights, *map(sha256_of_file, self.mask)]
             found["save_weights"] = " ".join(told)
@@ -200,8 +201,7 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
     runs = [run for run in plan.runs if run.participant == participant]
     heard = {p.stimulus for run in runs for p in run.presentations}
     files = model.files([s for s in plan.stimuli if s.label in heard])
-    if model.subcortex:
-        files += [run.grayordinates for run in runs if run.grayordinates]
+    files += model.voxels.files(runs)
     return Record(
         participant=participant,
         model=model.label,

@@ -36,6 +36,7 @@ from bids_app.surface.responses import (
     temporal_snr,
 )
 from bids_app.surface.smooth import smooth_rows
+from bids_app.surface.subcortex import Subcortex, smooth_within
 
 # A medial wall is a tenth of a hemisphere; signal loss at the temporal poles adds to it.
 MAX_SILENT_SHARE = 0.3
@@ -100,6 +101,8 @@ class RunData:
         Slow cosines; no column where the high-pass filter is off.
     smoothing : float
         Full width at half maximum in mm that `clean` and `percent_change` apply; 0 for none.
+    voxels : Subcortex or None
+        Where the series are subcortical voxels in the place of vertices.
     """
 
     run: BoldRun
@@ -109,6 +112,7 @@ class RunData:
     confounds: ConfoundSelection
     drift: NDArray[np.float64]
     smoothing: float
+    voxels: Subcortex | None = None
 
     @property
     def frame_times(self) -> NDArray[np.float64]:
@@ -267,8 +271,15 @@ def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _smooth(values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_]) -> None:
-    """Smooth rows on both hemispheres, in place; vertices that are not usable take no part."""
+    """Smooth rows on both hemispheres, in place; vertices that are not usable take no part.
+
+    Voxels are smoothed within structures.
+    """
     if data.smoothing == 0:
+        return
+    if data.voxels is not None:
+        points, numbers = data.voxels.points, data.voxels.numbers
+        values[:] = smooth_within(values, points, numbers, data.smoothing, usable)
         return
     for half, hemi, inside in zip(
         data.mesh.split(values), data.mesh.hemispheres, data.mesh.split(usable), strict=True

@@ -1,4 +1,4 @@
-"""Encoding models of the subcortical voxels of CIFTI files, beside those of the cortex."""
+"""Encoding models of subcortical voxels, beside those of the cortex."""
 
 from __future__ import annotations
 
@@ -15,29 +15,21 @@ from bids_app.analyses.folder.records import Record
 from bids_app.analyses.folder.write import write_table
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
 from bids_app.analyses.participant.preference import PreferenceMaps
-from bids_app.analyses.participant.responses import (
-    Block,
-    RunData,
-    cut,
-    nuisance_of,
-    regress_out,
-)
+from bids_app.analyses.participant.responses import Block, clean, cut
+from bids_app.analyses.participant.voxels import VoxelReader, Voxels
 from bids_app.config import Cleaning, Model, Statistics
-from bids_app.errors import BadDataError, MissingInputError
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import write_json
-from bids_app.inputs.files import content_problem
 from bids_app.inputs.records import BoldRun
+from bids_app.meshes import FSLR
 from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
 from bids_app.preference import residual_slope
 from bids_app.statistics import SIGNIFICANCE
-from bids_app.surface.mesh import load_mesh
 from bids_app.surface.responses import residual_matrix
 from bids_app.surface.subcortex import (
     LABEL,
     Subcortex,
-    read_subcortex,
-    smooth_within,
+    place_of,
     write_scalars,
     write_series,
 )
@@ -46,11 +38,8 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 N_VOXELS = 31_870
 """Of a 91k file, for what it takes."""
-PLACE = {"space": "fsLR", "den": "91k", "desc": LABEL}
-"""Of its files in names."""
 MAPS = ("r", "z", "p", "q")
 FOLD_MAPS = {"r": "fold_r", "alpha": "alpha"}
-_SHOWN = 6
 
 COLUMNS = {
     "structure": "name of the structure",
@@ -87,80 +76,28 @@ class SubcorticalFits:
     blocks: Sequence[Block]
 
 
-def check_grayordinates(runs: Sequence[BoldRun]) -> None:
-    """Whether every run has its CIFTI series.
-
-    Raises
-    ------
-    MissingInputError
-    """
-    lacking = [run.label for run in runs if run.grayordinates is None]
-    gone = [
-        f"{run.label} ({problem})"
-        for run in runs
-        if run.grayordinates is not None and (problem := content_problem(run.grayordinates))
-    ]
-    if found := [*lacking, *gone]:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise MissingInputError(
-            "Subcortical voxels are read from CIFTI series, which some runs lack.",
-            where="--subcortex",
-            found=", ".join(found[:_SHOWN]) + more,
-            wanted="*_space-fsLR_den-91k_bold.dtseries.nii of every run",
-            remedy="run fMRIPrep with --cifti-output 91k, leave these runs out with --exclude-run, "
-            "or leave out --subcortex",
-        )
-
-
 def subcortical_responses(
-    runs: Sequence[BoldRun], cleaning: Cleaning
+    runs: Sequence[BoldRun], cleaning: Cleaning, voxels: Voxels
 ) -> tuple[Subcortex, list[Block]]:
     """Cleaned responses of the subcortical voxels: as of the cortex, smoothed within structures.
 
     Raises
     ------
-    BadDataError
-        If a file cannot be read, or is of other voxels or another length than it should be.
+    MissingInputError, BadDataError
+        As of `VoxelReader`.
     """
-    known: Subcortex | None = None
+    read = VoxelReader(voxels, cleaning)
     blocks: list[Block] = []
     for run in runs:
-        path = run.grayordinates
-        if path is None:
-            check_grayordinates([run])
-            continue
-        found, series = read_subcortex(path)
-        known = known or found
-        if not found.is_like(known):
-            raise BadDataError("Runs have other subcortical voxels.", where=path)
-        n_kept = run.n_volumes - len(run.censored)
-        if len(series) != n_kept:
-            raise BadDataError(
-                "A CIFTI series has another length than the run.",
-                where=path,
-                found=f"{len(series)} volumes",
-                wanted=f"{n_kept}",
-                remedy="run fMRIPrep again for this run",
-            )
-        whole = np.full((run.n_volumes, series.shape[1]), np.nan, dtype=np.float32)
-        whole[np.setdiff1d(np.arange(run.n_volumes), run.censored)] = series
-        selected, drift = nuisance_of(run, cleaning, run.n_volumes)
-        mesh, inside = load_mesh(cleaning.space), np.ones(whole.shape[1], dtype=bool)
-        data = RunData(run, mesh, whole, inside, selected, drift, cleaning.smoothing)
-        cleaned = regress_out(data, data.bold)
-        if cleaned.degenerate.all():
-            raise BadDataError("No subcortical voxel of a run has a signal.", where=path)
-        rows = data.present
-        values = cleaned.values
-        values[rows] = smooth_within(
-            values[rows], found.points, found.numbers, cleaning.smoothing, ~cleaned.degenerate
-        )
-        projection = residual_matrix(selected.values, drift, n_dummy=run.n_dummy)
+        data = read(run)
+        cleaned = clean(data)
+        projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
         blocks += [
-            cut(run, one, values, projection, cleaning.high_pass) for one in run.presentations
+            cut(run, one, cleaned.values, projection, cleaning.high_pass)
+            for one in run.presentations
         ]
-    assert known is not None
-    return known, blocks
+    assert read.known is not None
+    return read.known, blocks
 
 
 def fit_subcortex(
@@ -174,7 +111,7 @@ def fit_subcortex(
 ) -> SubcorticalFits:
     """Encoding models of all layers of one feature space at the subcortical voxels."""
     LOGGER.info("sub-%s: subcortex (model-%s)", record.participant, record.model)
-    subcortex, blocks = subcortical_responses(runs, cleaning)
+    subcortex, blocks = subcortical_responses(runs, cleaning, Voxels.of(model))
     fits = fit_layers(
         grams,
         blocks,
@@ -187,9 +124,10 @@ def fit_subcortex(
     return SubcorticalFits(subcortex, fits, blocks)
 
 
-def map_path(tree: OutputTree, participant: str, **entities: str) -> Path:
+def map_path(tree: OutputTree, participant: str, space: str = FSLR, **entities: str) -> Path:
     """A map of a participant's subcortical voxels."""
-    return tree.participant_file(participant, "statmap.dscalar.nii", **PLACE, **entities)
+    named = {"desc": LABEL, **entities}
+    return tree.participant_file(participant, "statmap.dscalar.nii", **place_of(space), **named)
 
 
 def table_path(tree: OutputTree, participant: str, model: str) -> Path:
@@ -197,17 +135,20 @@ def table_path(tree: OutputTree, participant: str, model: str) -> Path:
     return tree.participant_file(participant, "summary.tsv", model=model, desc=LABEL)
 
 
-def series_path(tree: OutputTree, participant: str, place: Mapping[str, str]) -> Path:
+def series_path(
+    tree: OutputTree, participant: str, place: Mapping[str, str], space: str = FSLR
+) -> Path:
     """Cleaned responses of a participant's subcortical voxels to a presentation."""
-    named = {k: v for k, v in place.items() if k not in ("sub", "hemi", *PLACE)}
-    return tree.participant_file(participant, "bold.dtseries.nii", **PLACE, **named)
+    named = {k: v for k, v in place.items() if k not in ("sub", "hemi", "space", "den", "desc")}
+    named["desc"] = LABEL
+    return tree.participant_file(participant, "bold.dtseries.nii", **place_of(space), **named)
 
 
 def planned_files(
-    tree: OutputTree, participant: str, model: str, folds: Sequence[str], *, slope: bool
+    tree: OutputTree, participant: str, model: str, folds: Sequence[str], space: str, *, slope: bool
 ) -> Iterator[Path]:
     """Maps and table of a participant, besides sidecars."""
-    named = {"model": model}
+    named = {"model": model, "space": space}
     for stat in (*MAPS, *(["slope"] if slope else [])):
         yield map_path(tree, participant, stat=stat, **named)
     for held in folds:
@@ -249,7 +190,7 @@ def write_subcortex(
     def write(
         values: NDArray[np.floating], names: Sequence[str], stat: str, **entities: str
     ) -> None:
-        path = map_path(tree, who, model=record.model, stat=stat, **entities)
+        path = map_path(tree, who, subcortex.space, model=record.model, stat=stat, **entities)
         written.append(write_scalars(path, values, names, subcortex))
         told = {**common, "Smoothing": "within structures"}
         written.append(write_json(sidecar_of(path), map_sidecar(stat, list(names), **told)))
@@ -267,7 +208,7 @@ def write_subcortex(
             slope = residual_slope(profiles, depth, preference.reference, model)
         write(slope[np.newaxis], ["slope"], "slope")
     for block, place in zip(found.blocks, places, strict=True):
-        path = series_path(tree, who, place)
+        path = series_path(tree, who, place, subcortex.space)
         written.append(write_series(path, block.values, block.times[0], block.tr, subcortex))
         told = {
             "Description": "confounds and drift regressed out, smoothed within structures; volumes "

@@ -20,6 +20,7 @@ from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.subcortex import N_VOXELS, planned_files, series_path
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
@@ -313,16 +314,17 @@ def _planned_responses(scope: Scope) -> list[Part]:
 
 def _planned_subcortex(scope: Scope) -> Iterator[Path]:
     """Files about subcortical voxels, besides sidecars."""
-    if not scope.config.model.subcortex:
+    if not scope.config.model.has_voxels:
         return
     tree, who = OutputTree(scope.config.output_dir), scope.participant
+    space = Voxels.of(scope.config.model).space(scope.music)
     folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
     missing = preference_missing(scope.depth, scope.config.statistics.slope_model)
-    yield from planned_files(tree, who, scope.model, folds, slope=not missing)
+    yield from planned_files(tree, who, scope.model, folds, space, slope=not missing)
     for place in presentations(
         [(r.label, p.stimulus) for r in scope.music for p in r.presentations]
     ):
-        yield series_path(tree, who, place)
+        yield series_path(tree, who, place, space)
 
 
 def _planned_models(scope: Scope) -> list[Part]:
@@ -368,7 +370,7 @@ def _cost_of_models(scope: Scope) -> Cost:
         "draw_page": page_memory(series.space, n_maps),
     }
     share = 1.0
-    if model.subcortex:
+    if model.has_voxels:
         share += N_VOXELS / scope.n_vertices
         steps["fit_subcortex"] = share * series.fitting(n_maps + refits)
         steps["write_model"] = share * steps["write_model"]

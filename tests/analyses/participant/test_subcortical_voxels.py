@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from grayordinates import N_EACH, write_dtseries
+from grayordinates import N_EACH, write_atlas, write_dtseries, write_volume
 from small_runs import smooth
 
 from bids_app.analyses.folder.records import Record
@@ -25,16 +26,16 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.participant.responses import prepare_responses
 from bids_app.analyses.participant.subcortex import (
-    check_grayordinates,
     fit_subcortex,
     map_path,
     subcortical_responses,
     table_path,
     write_subcortex,
 )
+from bids_app.analyses.participant.voxels import Voxels, check_voxels
 from bids_app.analyses.participant.write import presentations
 from bids_app.config import Cleaning, Model, Statistics
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import read_json, write_json
 from bids_app.inputs.records import BoldRun, Presentation
 from bids_app.outputs import OutputTree, sidecar_of
@@ -45,6 +46,8 @@ DURATIONS = {"one": 90.0, "two": 110.0, "three": 130.0}
 LAYERS = ("low", "middle", "high")
 CLEANING = Cleaning(confounds="none", smoothing=0.0)
 MODEL = Model(delays=(3.0, 6.0), crop=8.0, alphas=(1.0, 30.0, 1000.0))
+ASKED = replace(MODEL, subcortex=True)
+CIFTI = Voxels.of(ASKED)
 STATISTICS = Statistics(random_seed=3, n_permutations=200)
 LABELS = ("01", "02", "03", "04", "05", "06")
 N_VOXELS = 3 * N_EACH
@@ -189,14 +192,14 @@ def test_responses_are_those_of_the_same_series_on_the_cortex(written, tmp_path)
     on_cortex = replace(run, bold_left=halves[0], bold_right=halves[1])
     cleaning = replace(CLEANING, cortex_mask="signal")
     wanted = prepare_responses([on_cortex], cleaning, random_seed=1).blocks[0]
-    found = subcortical_responses([run], CLEANING)[1][0]
+    found = subcortical_responses([run], CLEANING, CIFTI)[1][0]
     np.testing.assert_array_equal(found.times, wanted.times)
     np.testing.assert_allclose(found.values, wanted.values[:, 100 : 100 + N_VOXELS], atol=1e-4)
     np.testing.assert_allclose(found.filter, wanted.filter)
     # Censored volumes leave responses and times.
     kept = np.setdiff1d(np.arange(run.n_volumes), (20, 21))
     write_dtseries(run.grayordinates, series[kept], 1.0)
-    less = subcortical_responses([replace(run, censored=(20, 21))], CLEANING)[1][0]
+    less = subcortical_responses([replace(run, censored=(20, 21))], CLEANING, CIFTI)[1][0]
     gone = np.isin(found.times, [10.5, 11.5])
     assert gone.sum() == 2
     np.testing.assert_array_equal(less.times, found.times[~gone])
@@ -272,16 +275,69 @@ def test_structures_over_people_and_over_music(written, tmp_path):
     assert summarize_subcortex(tree, more, preference, heard, STATISTICS, tmp_path, 1) is None
 
 
+def test_an_atlas_in_volumes_has_the_results_of_cifti(written, tmp_path):
+    """The same series in volumes: the regions of the atlas have what the structures have."""
+    model = replace(MODEL, subcortex_atlas=write_atlas(tmp_path / "atlas.nii.gz"))
+    tree = OutputTree(tmp_path / "out")
+    shutil.copytree(written.tree.root, tree.root, ignore=shutil.ignore_patterns("group_*"))
+    order = np.r_[N_EACH : 2 * N_EACH, :N_EACH, 2 * N_EACH : 3 * N_EACH]
+    for who in LABELS:
+        runs = make_runs(tmp_path / who, written.grams, who)
+        for run in runs:
+            name = f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
+            write_volume(tmp_path / who / name, read_subcortex(run.grayordinates)[1], 1.0)
+        runs = [replace(run, grayordinates=None) for run in runs]
+        check_voxels(runs, model)
+        record = Record(
+            who,
+            "vggish",
+            {"layers": list(LAYERS), "layer_depth": [0.0, 0.5, 1.0], "space": "fsaverage5"},
+            (),
+            {},
+        )
+        found = fit_subcortex(record, written.grams, runs, CLEANING, model, STATISTICS, 1)
+        assert found.subcortex.space == "MNI152NLin2009cAsym"
+        names = list(found.subcortex.atlas.names.values())
+        assert names == ["Amygdala (R)", "Amygdala (L)", "region 7"]
+        known = written.fits[who]
+        np.testing.assert_allclose(found.subcortex.points, known.subcortex.points[order])
+        np.testing.assert_allclose(found.fits.r, known.fits.r[:, order], atol=1e-5)
+        for path in (tree.root / f"sub-{who}" / "func").glob("*den-91k*subcortex*"):
+            path.unlink()
+        places = presentations([(b.run, b.stimulus) for b in found.blocks])
+        write_subcortex(tree, record, found, None, {}, places)
+    data, preference, heard = group_of(written)
+    told = summarize_subcortex(tree, data, preference, heard, STATISTICS, tmp_path, 1)
+    assert list(told.summary.predicted) == [False, True, False]
+    assert told.summary.accuracy_p_music[1] < 0.05
+    path = map_path(tree, "01", "MNI152NLin2009cAsym", model="vggish", stat="r")
+    again = read_subcortex(path)[0]
+    assert again.is_like(found.subcortex)
+    assert not again.is_like(written.fits["01"].subcortex)
+
+
+def test_an_atlas_that_cannot_be_used_is_told(written, tmp_path):
+    runs = make_runs(tmp_path, written.grams, "01")
+    model = replace(MODEL, subcortex_atlas=write_atlas(tmp_path / "atlas.nii.gz"))
+    with pytest.raises(MissingInputError, match="--subcortex-atlas needs the run's volume"):
+        check_voxels(runs, model)
+    with pytest.raises(UsageError, match="not from both"):
+        check_voxels(runs, replace(model, subcortex=True))
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), model.subcortex_atlas)
+    with pytest.raises(BadDataError, match="An atlas cannot be read"):
+        check_voxels(runs, model)
+
+
 def test_runs_without_their_series_or_of_another_length_are_told(written, tmp_path):
     run = make_runs(tmp_path, written.grams, "01", n_times_off=3)[0]
     with pytest.raises(BadDataError, match="another length"):
-        subcortical_responses([run], CLEANING)
+        subcortical_responses([run], CLEANING, CIFTI)
     with pytest.raises(MissingInputError, match="--cifti-output 91k") as caught:
-        check_grayordinates([replace(run, grayordinates=None)])
+        check_voxels([replace(run, grayordinates=None)], ASKED)
     assert "sub-01_task-one" in str(caught.value)
     run.grayordinates.unlink()
     with pytest.raises(MissingInputError, match="some runs lack"):
-        check_grayordinates([run])
+        check_voxels([run], ASKED)
 
 
 @pytest.mark.parametrize("content", [None, "{"])
