@@ -65,8 +65,8 @@ N_INSTEAD = (200, 1000)
 """Fewest and most refits that are drawn where the closed form is too narrow."""
 INSTEAD_VERTICES = 1200
 """Vertices, of a coarser mesh, of these refits."""
-INSTEAD_FITS = 60_000_000
-"""Fits (participants x layers x refits x vertices) that they may take: a minute or two."""
+INSTEAD_FITS = 30_000_000
+"""Fits (participants x layers x refits x vertices) that they may take: a minute."""
 REFIT_VERTICES = (12, 60)
 """Fewest and most vertices of the comparison."""
 REFIT_COLUMNS = 300_000
