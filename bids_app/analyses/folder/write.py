@@ -42,6 +42,9 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 Rows = Sequence[Mapping[str, Any]]
 
+OF_BIDS = dict.fromkeys(("onset", "duration"), {"Units": "s", "Format": "number"})
+"""Columns that BIDS defines; its validator wants them described as numbers."""
+
 
 def write_rows(path: Path, rows: Rows, columns: Sequence[str] | None = None) -> Path:
     """A TSV file of these columns; without them, of those the rows have."""
@@ -62,7 +65,7 @@ def write_rows(path: Path, rows: Rows, columns: Sequence[str] | None = None) -> 
 
 def described(columns: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The meaning of columns, as the JSON file beside a table has it."""
-    return {name: {"Description": text} for name, text in columns.items()}
+    return {name: {"Description": text, **OF_BIDS.get(name, {})} for name, text in columns.items()}
 
 
 def write_table(
