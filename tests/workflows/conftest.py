@@ -54,6 +54,7 @@ def few_refits() -> Iterator[None]:
         patch.setattr(over_music, "N_REFITS", 30)
         patch.setattr(over_music, "UNSURE", 2)
         patch.setattr(over_music, "N_INSTEAD", (60, 60))
+        patch.setattr(over_music, "N_LARGEST", 100)
         yield
 
 
