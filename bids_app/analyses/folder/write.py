@@ -42,7 +42,7 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 Rows = Sequence[Mapping[str, Any]]
 
-OF_BIDS = dict.fromkeys(("onset", "duration"), {"Units": "s", "Format": "number"})
+OF_BIDS = {name: {"Units": "s", "Format": "number"} for name in ("onset", "duration")}
 """Columns that BIDS defines; its validator wants them described as numbers."""
 
 
