@@ -15,8 +15,8 @@ import numpy as np
 from bids_app.config.places import places_of
 from bids_app.errors import BadDataError, MissingInputError
 from bids_app.features.events import N_CHORDS, N_PITCHES, events_of
-from bids_app.features.networks.musicnn_wheel import write_variables
 from bids_app.features.symbols import SymbolModel
+from bids_app.features.wheels import check_wheel, write_variables
 from bids_app.files import sha256_of, sha256_of_file
 from bids_app.inputs.notes import Notes, notes_in, notes_of_score, read_notes
 from bids_app.loading import load_arrays, load_score
@@ -142,15 +142,7 @@ def unpack_chorales(wheel: Path) -> None:
     CannotWriteError
         The folder of resources cannot be written.
     """
-    found = sha256_of_file(wheel)
-    if found != WHEEL_SHA256:
-        raise BadDataError(
-            "This is not the wheel of music21 10.5.1.",
-            where=wheel,
-            found=f"SHA-256 {found}",
-            wanted=f"SHA-256 {WHEEL_SHA256}",
-            remedy="fetch the file again",
-        )
+    check_wheel(wheel, WHEEL, WHEEL_SHA256)
     known = learn(notes_of_score(root, path) for path, root in chorales(wheel))
     arrays = {"n_pieces": np.array(known.n_pieces)}
     for name in _MODELS:

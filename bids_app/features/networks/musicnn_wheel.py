@@ -6,18 +6,16 @@ The wheel is read as an archive and not installed; no code in it is run.
 from __future__ import annotations
 
 import ast
-import io
 import shutil
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import BadDataError
 from bids_app.features.networks.taggers import KINDS, variables_of
 from bids_app.features.tf_checkpoint import read_checkpoint
-from bids_app.files import atomic_path, sha256_of_file, write_text
+from bids_app.features.wheels import check_wheel, write_variables
+from bids_app.files import write_text
 from bids_app.held import private_folder
 from bids_app.resources import MUSICNN_NAMES, musicnn_file, musicnn_tags_file
 
@@ -41,15 +39,7 @@ def unpack_wheel(wheel: Path) -> None:
     CannotWriteError
         The folder of resources cannot be written.
     """
-    found = sha256_of_file(wheel)
-    if found != WHEEL_SHA256:
-        raise BadDataError(
-            "This is not the wheel of musicnn 0.1.0.",
-            where=wheel,
-            found=f"SHA-256 {found}",
-            wanted=f"SHA-256 {WHEEL_SHA256}",
-            remedy="fetch the file again",
-        )
+    check_wheel(wheel, WHEEL, WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
         for name in MUSICNN_NAMES:
             write_variables(musicnn_file(name), _variables(archive, name))
@@ -82,21 +72,3 @@ def _tags(source: str) -> dict[str, list[str]]:
         if isinstance(target, ast.Name) and target.id.endswith("_LABELS")
     }
     return {name.removesuffix("_LABELS"): tags for name, tags in values.items()}
-
-
-def write_variables(target: Path, variables: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as ``.npz`` whose bytes depend on nothing but the arrays.
-
-    Raises
-    ------
-    CannotWriteError
-        The file cannot be written.
-    """
-    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in sorted(variables):
-            content = io.BytesIO()
-            np.lib.format.write_array(content, variables[name], allow_pickle=False)
-            # numpy would write down the time.
-            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            entry.create_system = 3
-            archive.writestr(entry, content.getvalue())
