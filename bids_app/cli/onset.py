@@ -18,6 +18,7 @@ from bids_app.log import tell
 
 if TYPE_CHECKING:
     from bids_app.analyses.participant.onsets import OnsetEstimate
+    from bids_app.surface.lag import FoundLag
 
 LOGGER = logging.getLogger("bids_app")
 WIDTH, HEIGHT = 64, 10
@@ -109,8 +110,10 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
         As the table is to name it.
     """
     from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY
+    from bids_app.surface.lag import CLEAR_PEAK
+    from bids_app.surface.lag_scan import AT_EDGE
 
-    summary, people = estimate.summary, len(estimate.participants)
+    found, people = estimate.found, len(estimate.participants)
     assumed = ", ".join(f"{onset:g}" for onset in estimate.onsets)
     lines = [
         "",
@@ -118,27 +121,26 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
         f"music assumed to start at {assumed} s",
         "",
     ]
-    if not np.isfinite(summary.lag):
-        return "\n".join([*lines, "the lag is not defined: no correlation can be computed"])
+    if not np.isfinite(found.r):
+        return "\n".join([*lines, "unclear: no correlation can be computed"])
+    lines += [text_plot(found), ""]
+    highest = f"highest mean r {found.r:.2f}, p {found.p:.3f} against random phases"
+    if not found.clear:
+        why = (
+            f"{AT_EDGE} of the lags that were tried, {found.lags[0]:g} to {found.lags[-1]:g} s"
+            if found.state == AT_EDGE
+            else f"unclear: noise gives such a maximum too (p < {CLEAR_PEAK:g} is needed)"
+        )
+        return "\n".join([*lines, f"{why}, so no onset is proposed", highest])
     interval = (
-        f"95% interval {summary.low:.1f} to {summary.high:.1f} s"
-        if np.isfinite(summary.low)
+        f"95% interval {found.low:.1f} to {found.high:.1f} s"
+        if np.isfinite(found.low)
         else "no interval from one participant"
     )
     lines += [
-        text_plot(estimate),
-        "",
-        f"auditory cortex follows the assumed start by {summary.lag:.1f} s ({interval}), "
-        f"mean r {np.nanmax(summary.curve):.2f}, p {estimate.p:.3f} against random phases",
+        f"auditory cortex follows the assumed start by {found.lag:.1f} s ({interval}), {highest}",
         "",
     ]
-    if not estimate.clear or estimate.at_edge:
-        why = (
-            "the maximum is at the edge of the lags that were tried"
-            if estimate.at_edge
-            else "noise gives such a maximum too"
-        )
-        return "\n".join([*lines, f"unclear: {why}, so no onset is proposed"])
     lines += [
         f"minus {HEMODYNAMIC_DELAY:g} s of expected hemodynamic delay: the music starts "
         f"{abs(estimate.shift):.1f} s {'later' if estimate.shift >= 0 else 'earlier'} than assumed",
@@ -151,11 +153,11 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
     return "\n".join([*lines, "if you agree, the stimuli table is", "task\tstim_file\tonset", row])
 
 
-def text_plot(estimate: OnsetEstimate) -> str:
+def text_plot(found: FoundLag) -> str:
     """Mean curve (``*``) in its interval (``:``) over lags, and the interval of the lag below."""
-    columns = np.linspace(estimate.lags[0], estimate.lags[-1], WIDTH)
-    curves = [estimate.summary.curve, estimate.low, estimate.high]
-    mean, low, high = (np.interp(columns, estimate.lags, np.nan_to_num(c)) for c in curves)
+    columns = np.linspace(found.lags[0], found.lags[-1], WIDTH)
+    curves = [found.curve, *found.band]
+    mean, low, high = (np.interp(columns, found.lags, np.nan_to_num(c)) for c in curves)
     top, bottom = max(high.max(), 0.05), min(low.min(), 0.0)
     levels = np.linspace(top, bottom, HEIGHT)
     half = (levels[0] - levels[1]) / 2
@@ -164,10 +166,11 @@ def text_plot(estimate: OnsetEstimate) -> str:
         cells = np.where((low - half <= level) & (level <= high + half), ":", " ")
         cells[np.abs(mean - level) <= half] = "*"
         lines.append(f"{level:6.2f} |{''.join(cells)}".rstrip())
-    summary = estimate.summary
-    ends = (summary.low, summary.high) if np.isfinite(summary.low) else (summary.lag,) * 2
-    marks = np.where((columns >= ends[0]) & (columns <= ends[1]), "-", " ")
-    marks[int(np.argmin(np.abs(columns - summary.lag)))] = "^"
+    marks = np.full(WIDTH, " ")
+    if found.clear:
+        ends = (found.low, found.high) if np.isfinite(found.low) else (found.lag,) * 2
+        marks[(columns >= ends[0]) & (columns <= ends[1])] = "-"
+        marks[int(np.argmin(np.abs(columns - found.lag)))] = "^"
     first, last = f"{columns[0]:g}", f"{columns[-1]:g} s"
     axis = first + " " * (WIDTH - len(first) - len(last)) + last
     return "\n".join([*lines, f"   r   |{''.join(marks)}".rstrip(), f"  lag   {axis}"])
@@ -182,8 +185,9 @@ def _write(estimate: OnsetEstimate, folder: Path) -> None:
     from bids_app.outputs import safe_label
 
     stem = f"task-{estimate.task}_stim-{safe_label(estimate.stimulus)}_desc-onset_timeseries"
-    lags, summary = estimate.lags, estimate.summary
-    table = np.column_stack([lags, summary.curve, estimate.low, estimate.high])
+    found = estimate.found
+    low, high = found.band
+    table = np.column_stack([found.lags, found.curve, low, high])
     with atomic_path(folder / f"{stem}.tsv") as path:
         np.savetxt(
             path,
@@ -196,13 +200,15 @@ def _write(estimate: OnsetEstimate, folder: Path) -> None:
     figure = Figure(figsize=(7.0, 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.fill_between(lags, estimate.low, estimate.high, alpha=0.3, label="95% interval")
-    axes.plot(lags, summary.curve, label="mean over participants")
-    axes.axvline(summary.lag, color="black", linewidth=1, label=f"maximum at {summary.lag:.1f} s")
+    axes.fill_between(found.lags, low, high, alpha=0.3, label="95% interval")
+    axes.plot(found.lags, found.curve, label="mean over participants")
+    if found.clear:
+        axes.axvline(found.lag, color="black", linewidth=1, label=f"maximum at {found.lag:.1f} s")
     axes.axhline(0, color="gray", linewidth=0.8)
     axes.set_xlabel("lag behind the assumed start of the music (s)")
     axes.set_ylabel("r of auditory cortex with loudness")
-    axes.set_title(f"task {estimate.task}, {estimate.stimulus}", fontsize=10)
+    said = "" if found.clear else f": {found.state}"
+    axes.set_title(f"task {estimate.task}, {estimate.stimulus}{said}", fontsize=10)
     axes.legend(frameon=False)
     with atomic_path(folder / f"{stem}.png") as path:
         figure.savefig(path, dpi=120, format="png")

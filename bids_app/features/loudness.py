@@ -27,6 +27,11 @@ class Loudness:
     values: np.ndarray
     frame: float
 
+    @property
+    def seconds(self) -> float:
+        """How long the file is."""
+        return self.values.size * self.frame
+
     def at(self, times: np.ndarray, width: float) -> np.ndarray:
         """Mean loudness in windows around some times.
 
@@ -50,7 +55,7 @@ class Loudness:
         """
         if not width > 0:
             raise UsageError("A window has no length.", where="width", found=width)
-        end = self.values.size * self.frame
+        end = self.seconds
         borders = np.arange(self.values.size + 1) * self.frame
         total = np.concatenate([[0.0], np.cumsum(self.values)]) * self.frame
         centers = np.asarray(times, dtype=np.float64)

@@ -46,7 +46,7 @@ from bids_app.report.sources import (
     to_float,
 )
 from bids_app.statistics import SIGNIFICANCE, p_number
-from bids_app.surface.lag import CLEAR_PEAK
+from bids_app.surface.lag_scan import UNCLEAR
 
 OTHERS_TEXT = (
     "Weights of the others: every participant's models were trained on the mean response of all"
@@ -309,14 +309,8 @@ def quality_of(files: GroupFiles, participant: str) -> list[str]:
         if np.isfinite(ratios).any():
             told[1] = number(float(np.nanmean(ratios)), 1)
     with suppress(MusencError):
-        pairs = [(row.get(name, "").split(",")) for row in one.runs for name in ("lag_s", "lag_p")]
-        clear = [
-            lag
-            for lags, p in zip(pairs[::2], pairs[1::2], strict=True)
-            for lag, value in zip(lags, p, strict=False)
-            if to_float(value) < CLEAR_PEAK
-        ]
-        told[2] = ", ".join(clear) or "none"
+        lags = [lag for row in one.runs for lag in row.get("lag_s", "").split(",")]
+        told[2] = ", ".join(lag for lag in lags if lag not in ("", "n/a", UNCLEAR)) or "none"
     return told
 
 

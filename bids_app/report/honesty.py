@@ -27,6 +27,7 @@ from bids_app.report.page import (
 from bids_app.report.sources import ParticipantFiles, column, to_float
 from bids_app.statistics import p_told
 from bids_app.surface.lag import CLEAR_PEAK
+from bids_app.surface.lag_scan import CLEAR, UNCLEAR, lag_state
 
 _EDGE_WARNING = 0.5
 
@@ -140,13 +141,15 @@ def lag_picture(files: ParticipantFiles) -> Block:
         p = tested.get((run, stimulus), float("nan"))
         told = p_told(p)
         curves.append((f"{run}, {stimulus} ({told})", lag, correlation))
-        peaks.append((f"{stimulus} {lag[int(np.nanargmax(correlation))]:.1f} s ({told})", p))
+        top = int(np.nanargmax(correlation))
+        state = lag_state(p, at_edge=top in (0, len(lag) - 1), below=CLEAR_PEAK)
+        peak = f"{lag[top]:.1f} s" if state == CLEAR else state
+        peaks.append((f"{stimulus} {peak} ({told})", state))
     words = ", ".join(text for text, _ in peaks) or "none, since no correlation is defined"
-    clear = [text for text, p in peaks if p < CLEAR_PEAK]
     judged = (
-        f"Clear enough to judge an onset by (p < {CLEAR_PEAK:g}): {', '.join(clear)}. Where the"
-        " onset of the music in the run is right, a clear peak lies at about 5 s."
-        if clear
+        f"A peak is unclear from p = {CLEAR_PEAK:g} on. Where the onset of the music in the run is"
+        " right, a clear peak lies at about 5 s."
+        if any(state != UNCLEAR for _, state in peaks)
         else f"No peak is clear (p < {CLEAR_PEAK:g}), so the curves say nothing about the onsets."
     )
     return picture(
@@ -154,8 +157,8 @@ def lag_picture(files: ParticipantFiles) -> Block:
         alt="Correlation of auditory cortex with the loudness of the music over lags; peaks:"
         f" {words}",
         caption="Correlation of the mean response around Heschl's gyrus with the loudness of the"
-        " music, for responses taken so many seconds after the sound; p: how often random phases"
-        f" of the response reach a peak as high. Peaks: {words}. {judged}",
+        " music, for responses taken so many seconds after the sound; p: how often loudness"
+        f" of the same spectrum and random phases has a peak as high. Peaks: {words}. {judged}",
         source=f"{files.name(path)}, {files.name(files.tree.runs_summary(files.participant))}",
     )
 

@@ -14,10 +14,8 @@ from bids_app.report.charts import lag_figure
 from bids_app.report.page import Block, Section, Table, Text, Verdict, number, picture
 from bids_app.report.sources import Folder, GroupFiles, ParticipantFiles, Rows, column, to_float
 from bids_app.statistics import SIGNIFICANCE, p_number, p_told
-from bids_app.surface.lag_scan import WITHIN
+from bids_app.surface.lag_scan import CLEAR, UNCLEAR, WITHIN
 
-CLEAR, AT_EDGE, UNCLEAR = "clear", "at the edge", "unclear"
-"""What may be said of a lag: it is found; it is at an end of the lags; nothing is there."""
 DESCRIBED = "described, not claimed"
 """What may be said of a lag over participants that holds at both levels."""
 TEXT = (

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import UsageError, check_shape
 from bids_app.seeds import generator
-from bids_app.statistics import finite_mean, fisher_z
-from bids_app.surface.lag_scan import peak_lag, turned
+from bids_app.surface.lag_scan import (
+    CLEAR,
+    MIN_ROWS,
+    UNCLEAR,
+    LagRun,
+    PreparedRun,
+    lag_scan,
+    lag_state,
+    mean_z,
+    peak_lag,
+)
 from bids_app.surface.mesh import SurfaceMesh
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,188 +29,138 @@ EXPECTED_LAGS = (-2.0, 10.0)
 """Seconds within which auditory cortex can follow the envelope if the onset is right."""
 CLEAR_PEAK = 0.01
 """A peak that chance reaches more often says nothing about the onset."""
+N_DRAWS, N_BOOTSTRAP = 499, 1000
+"""Of phases behind the p of a peak, and of participants behind the interval of its lag."""
 
 # Heschl's gyrus (MNI, mm), mirrored for the right hemisphere.
 _AUDITORY_CENTER = (-48.0, -20.0, 7.0)
-_MIN_TIMES = 10
 
 
-@dataclass(frozen=True)
-class LagSummary:
-    """Where the curve of a group of runs has its maximum.
+@dataclass(frozen=True, eq=False)
+class FoundLag:
+    """By how many seconds auditory cortex follows the loudness, for `find_lag`.
 
     Attributes
     ----------
+    lags, curve : (n_lags,) float64
+        Seconds, and the correlation of all runs; NaN where nothing can be correlated.
     lag : float
-        Seconds by which the responses follow the envelope, NaN where no curve is finite.
+        Where the correlation is highest; NaN at the edge, and where it is not defined.
+    r : float
+        Highest correlation.
+    p : float
+        How often loudness of the same spectrum and random phases comes as high at its best lag.
+    at_edge : bool
+        Whether the correlation is highest at the first or the last lag.
     low, high : float
-        95 % interval of the lag over bootstrap draws of the curves; NaN for a single curve.
-    curve : (n_lags,) float64
-        Mean curve (over Fisher z).
-    warning : str or None
-        Where the lag lies outside `EXPECTED_LAGS`.
+        95 % interval of the lag over bootstrap draws of the participants; NaN for one of them.
+    band : (2, n_lags) float64
+        95 % interval of the curve; the curve itself for one participant.
     """
 
+    lags: FloatArray
+    curve: FloatArray
     lag: float
+    r: float
+    p: float
+    at_edge: bool
     low: float
     high: float
-    curve: FloatArray
-    warning: str | None
+    band: FloatArray
+
+    @property
+    def state(self) -> str:
+        """Whether the lag is clear, at the edge or unclear."""
+        return lag_state(self.p, at_edge=self.at_edge, below=CLEAR_PEAK)
+
+    @property
+    def clear(self) -> bool:
+        """Whether noise seldom gives such a maximum, and it is not at the edge."""
+        return self.state == CLEAR
 
 
-def lag_curve(
-    responses: npt.ArrayLike, envelope: npt.ArrayLike, tr: float, lags: npt.ArrayLike
-) -> FloatArray:
-    """Correlation of a region's mean response with an envelope, for every lag.
+def find_lag(
+    people: Sequence[Sequence[LagRun]], lags: npt.ArrayLike, *, n_draws: int = N_DRAWS, seed: int
+) -> FoundLag:
+    """By how many seconds a region follows the loudness, over all lags at which it was scanned.
 
-    At lag h, the response at time t meets the envelope at t - h. A right onset gives a maximum at
-    the hemodynamic delay, about 5 s; a maximum at 17 s means that the music started 12 s later than
-    stated.
+    A right onset gives a maximum at the hemodynamic delay, about 5 s; a maximum at 17 s means that
+    the music started 12 s later than stated.
 
     Parameters
     ----------
-    responses : (n_times, n_vertices) array
-        Responses of one presentation in auditory cortex, from the onset that is to be checked.
-        Vertices that are constant or not finite are left out.
-    envelope : (n_times,) array
-        Loudness of the music at the same times. NaN where there is none.
-    tr : float
-        Seconds between times.
+    people : sequence of sequences of LagRun
+        Runs of each participant. Responses are those of the vertices of a region, whose mean is
+        taken; a run in which it is constant or has fewer than 10 times takes no part.
     lags : (n_lags,) array
-        Seconds; between samples the envelope is interpolated linearly.
-
-    Returns
-    -------
-    (n_lags,) float64
-        Pearson r; NaN where fewer than 10 times overlap or one side is constant.
+        Seconds, increasing, equally spaced.
+    n_draws : int
+        Of phases, the same for all runs of a piece.
+    seed : int
+        Of phases and bootstrap.
 
     Raises
     ------
-    BadDataError
-        If the shapes do not fit.
-    UsageError
-        If `tr` is not positive.
+    BadDataError, UsageError
+        As for `lag_scan`.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> envelope = np.convolve(rng.standard_normal(200), np.ones(5), mode="same")
-    >>> responses = np.roll(envelope, 5)[:, np.newaxis] + rng.standard_normal((200, 8))
-    >>> curve = lag_curve(responses, envelope, tr=1.0, lags=np.arange(0.0, 12.0))
-    >>> int(curve.argmax())  # seconds after the music
-    5
+    >>> steps = np.arange(0.0, 200.0, 0.5)
+    >>> loud = np.convolve(rng.standard_normal(400), np.ones(10), mode="same")
+    >>> times = np.arange(0.0, 200.0, 2.0)
+    >>> heard = np.interp(times - 5.0, steps, loud)[:, np.newaxis]
+    >>> run = LagRun(heard + rng.standard_normal((100, 8)), times, loud, steps, silence=0.0)
+    >>> found = find_lag([[run]], np.arange(-15.0, 26.0), n_draws=199, seed=0)
+    >>> round(found.lag), found.state
+    (5, 'clear')
     """
-    bold = np.asarray(responses, dtype=np.float64)
-    sound = np.asarray(envelope, dtype=np.float64)
-    check_shape("responses", bold, "n_times", "n_vertices")
-    check_shape("envelope", sound, len(bold))
-    if not tr > 0:
-        raise UsageError("The repetition time is not positive.", where="tr", found=tr)
-    signal = region_mean(bold)
-    curve = [
-        _correlation(signal[use], shifted)
-        for use, shifted in _shifted(sound, np.isfinite(signal), tr, lags)
-    ]
-    return np.array(curve)
+    at = np.asarray(lags, dtype=np.float64)
+    within = (float(at[0]), float(at[-1]))
+    means = [own for own in ([m for m in map(_mean_run, runs) if m] for runs in people) if own]
+    if not means:
+        none = np.full(at.size, np.nan)
+        nothing = float("nan")
+        return FoundLag(at, none, *(nothing,) * 3, False, nothing, nothing, np.stack([none, none]))
+    found = lag_scan(
+        list(chain(*means)),
+        at,
+        within=within,
+        n_draws=n_draws,
+        rng=generator(seed, "lag phases"),
+        positive=True,
+    )
+    curve = found.curves[:, 0]
+    low = high = float("nan")
+    band = np.stack([curve, curve])
+    if len(means) > 1:
+        drawn = _bootstrap(means, at, generator(seed, "bootstrap of lags"))
+        band = np.percentile(drawn, [2.5, 97.5], axis=0)
+        low, high = np.percentile([peak_lag(one, at) for one in drawn], [2.5, 97.5]).tolist()
+    lag, r, p = (float(one[0]) for one in (found.lag, found.r, found.p))
+    return FoundLag(at, curve, lag, r, p, bool(found.at_edge[0]), low, high, band)
 
 
-def null_curves(
-    responses: npt.ArrayLike,
-    envelope: npt.ArrayLike,
-    tr: float,
-    lags: npt.ArrayLike,
-    *,
-    n_draws: int,
-    rng: np.random.Generator,
+def _mean_run(run: LagRun) -> LagRun | None:
+    """A run of the mean of its vertices, where it is there; None where there is too little."""
+    mean = region_mean(np.asarray(run.responses))
+    there = np.isfinite(mean)
+    if there.sum() < MIN_ROWS:
+        return None
+    return replace(run, responses=mean[there, np.newaxis], times=np.asarray(run.times)[there])
+
+
+def _bootstrap(
+    people: Sequence[Sequence[LagRun]], lags: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """The curve with random Fourier phases of the region's mean response.
-
-    Parameters
-    ----------
-    responses, envelope, tr, lags
-        As of `lag_curve`.
-    n_draws : int
-        Draws.
-    rng : numpy.random.Generator
-        Of the phases: a frequency gets the same ones whatever the number of times, so that runs
-        with generators of one seed keep what they share.
-
-    Returns
-    -------
-    (n_draws, n_lags) float64
-        NaN where `lag_curve` is.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> envelope, lags = rng.standard_normal(200), np.arange(0.0, 12.0)
-    >>> responses = np.roll(envelope, 5)[:, np.newaxis] + rng.standard_normal((200, 8))
-    >>> curve = lag_curve(responses, envelope, 1.0, lags)
-    >>> null = null_curves(responses, envelope, 1.0, lags, n_draws=99, rng=rng)
-    >>> null.shape, bool(curve[5] > null.max())
-    ((99, 12), True)
-    """
-    signal = region_mean(np.asarray(responses, dtype=np.float64))
-    there = np.isfinite(signal)
-    curves = np.full((n_draws, np.size(lags)), np.nan)
-    if there.sum() < _MIN_TIMES:
-        return curves
-    draws = np.full((n_draws, signal.size), np.nan)
-    draws[:, there] = turned(signal[there], n_draws, rng)
-    shifted = _shifted(np.asarray(envelope, dtype=np.float64), there, tr, lags)
-    for column, (use, earlier) in enumerate(shifted):
-        if len(earlier) < _MIN_TIMES or np.ptp(earlier) == 0:
-            continue
-        centered = draws[:, use] - draws[:, use].mean(axis=1, keepdims=True)
-        sound = earlier - earlier.mean()
-        norms = np.linalg.norm(centered, axis=1) * np.linalg.norm(sound)
-        curves[:, column] = centered @ sound / norms
-    return curves
-
-
-def peak_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> float:
-    """How often the highest value over lags is reached under the null: the lag is chosen in it.
-
-    Parameters
-    ----------
-    observed : (n_lags,) array
-        A curve.
-    null : (n_draws, n_lags) array
-        Curves under the null.
-
-    Returns
-    -------
-    float
-        (1 + b) / (1 + n_draws); NaN where the curve is not defined.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> null = np.random.default_rng(0).normal(size=(99, 40))
-    >>> bool(peak_p(np.linspace(0, 9, 40), null) == 0.01), bool(peak_p(null[0], null) > 0.01)
-    (True, True)
-    """
-    curve, drawn = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
-    defined = np.isfinite(curve) & np.isfinite(drawn).all(axis=0)
-    if not defined.any():
-        return float("nan")
-    reached = drawn[:, defined].max(axis=1) >= curve[defined].max()
-    return float((1 + reached.sum()) / (1 + len(drawn)))
-
-
-def _shifted(
-    sound: FloatArray, there: npt.NDArray[np.bool_], tr: float, lags: npt.ArrayLike
-) -> Iterator[tuple[npt.NDArray[np.bool_], FloatArray]]:
-    """Per lag, the times to use and the sound heard that much earlier."""
-    times = np.arange(sound.size) * tr
-    heard = np.isfinite(sound)
-    for lag in np.asarray(lags, dtype=np.float64):
-        then = times - lag
-        use = (then >= -1e-9) & (then <= times[-1] + 1e-9) & there
-        earlier = np.interp(then, times[heard], sound[heard]) if heard.any() else then
-        # Interpolating across a gap would invent sound.
-        use &= np.interp(then, times, heard.astype(float)) > 1 - 1e-9
-        yield use, earlier[use]
+    """Mean curves of participants drawn with replacement, (n_draws, n_lags)."""
+    prepared = [[PreparedRun.of(run, lags) for run in own] for own in people]
+    z = np.stack([mean_z(own, [run.feature for run in own])[:, 0] for own in prepared])
+    weights = np.array([sum(len(run.z) - 3 for run in own) for own in prepared], dtype=float)
+    drawn = rng.integers(0, len(z), (N_BOOTSTRAP, len(z)))
+    total = np.einsum("dp,dpl->dl", weights[drawn], z[drawn])
+    return np.asarray(np.tanh(total / weights[drawn].sum(axis=1, keepdims=True)))
 
 
 def region_mean(bold: npt.NDArray[np.floating]) -> FloatArray:
@@ -237,82 +196,18 @@ def region_mean(bold: npt.NDArray[np.floating]) -> FloatArray:
     return mean
 
 
-def _correlation(first: FloatArray, second: FloatArray) -> float:
-    if first.size < _MIN_TIMES:
-        return float("nan")
-    first, second = first - first.mean(), second - second.mean()
-    norm = np.sqrt((first @ first) * (second @ second))
-    return float(first @ second / norm) if norm > 0 else float("nan")
-
-
-def summarize_lags(
-    curves: npt.ArrayLike, lags: npt.ArrayLike, *, seed: int, n_draws: int = 1000
-) -> LagSummary:
-    """Mean curve, its maximum, and an interval over runs or participants.
-
-    Parameters
-    ----------
-    curves : (n_curves, n_lags) array
-        What `lag_curve` returns, one row per participant (or run).
-    lags : (n_lags,) array
-        Seconds, increasing, equally spaced.
-    n_draws : int
-        Bootstrap draws of the rows.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    LagSummary
-
-    Raises
-    ------
-    BadDataError
-        If the shapes do not fit.
-
-    Examples
-    --------
-    >>> lags = np.arange(0.0, 12.0)
-    >>> curves = [0.3 * np.exp(-((lags - peak) ** 2) / 4) for peak in (4.5, 5.0, 5.5, 5.0)]
-    >>> found = summarize_lags(curves, lags, seed=0)
-    >>> bool(found.low <= found.lag <= found.high), round(found.lag), found.warning
-    (True, 5, None)
-    """
-    rows, at = np.atleast_2d(np.asarray(curves, dtype=np.float64)), np.asarray(lags)
-    check_shape("lags", at, *rows.shape[1:])
-    z = fisher_z(rows)
-    z = z[np.isfinite(z).any(axis=1)]
-    if not len(z):
-        empty = np.full(at.size, np.nan)
-        return LagSummary(np.nan, np.nan, np.nan, empty, "the lag of the music is not defined")
-    curve = np.tanh(finite_mean(z))
-    lag = peak_lag(curve, at)
-    low = high = float("nan")
-    if len(z) > 1:
-        rng = generator(seed, "bootstrap of lags")
-        draws = [
-            peak_lag(np.tanh(finite_mean(z[rng.integers(0, len(z), len(z))])), at)
-            for _ in range(n_draws)
-        ]
-        low, high = (float(value) for value in np.nanpercentile(draws, [2.5, 97.5]))
-    return LagSummary(lag, low, high, curve, lag_warning(lag))
-
-
-def lag_warning(lag: float) -> str | None:
-    """Warning about an implausible lag, None about a plausible one.
-
-    Examples
-    --------
-    >>> lag_warning(5.0) is None, lag_warning(17.0) is None
-    (True, False)
-    """
-    low, high = EXPECTED_LAGS
-    if not np.isfinite(lag):
-        return "the lag of the music is not defined"
-    if low <= lag <= high:
+def lag_warning(found: FoundLag) -> str | None:
+    """Warning about an implausible lag; None about a plausible one, and where nothing is clear."""
+    if found.state == UNCLEAR:
         return None
+    low, high = EXPECTED_LAGS
+    if low <= found.lag <= high:
+        return None
+    told = f"{found.lag:.1f} s, outside {low:g} to {high:g} s"
+    if found.at_edge:
+        told = f"a lag at the edge of those tried ({found.lags[0]:g} to {found.lags[-1]:g} s)"
     return (
-        f"auditory cortex follows the music by {lag:.1f} s, outside {low:g} to {high:g} s: "
+        f"auditory cortex follows the music by {told}: "
         "check the onset (`musenc onset` shows the curve)"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, UsageError, check_shape
-from bids_app.statistics import fisher_z
+from bids_app.statistics import SIGNIFICANCE, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,6 +20,8 @@ SPREAD = 1e-6
 """Share of its size below which the spread of a feature is rounding of what is constant."""
 WITHIN = (0.0, 12.0)
 """Seconds between which a response to music can have its peak."""
+CLEAR, AT_EDGE, UNCLEAR = "clear", "at the edge", "unclear"
+"""What may be said of a lag: it is found; it is at an end of the lags; nothing is there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +155,19 @@ def lag_scan(
         highest[number] = np.max(top[defined], initial=-1.0)
     p = np.where(defined, (1 + reached) / (1 + n_draws), np.nan)
     return LagScan(at, curves, lag, r, at_edge, p, share_reached(height, highest), highest)
+
+
+def lag_state(p: float, *, at_edge: bool, below: float = SIGNIFICANCE) -> str:
+    """What may be said of a lag.
+
+    Examples
+    --------
+    >>> [lag_state(p, at_edge=edge) for p, edge in ((0.2, False), (0.01, True), (0.01, False))]
+    ['unclear', 'at the edge', 'clear']
+    """
+    if not p < below:
+        return UNCLEAR
+    return AT_EDGE if at_edge else CLEAR
 
 
 def share_reached(heights: FloatArray, draws: FloatArray) -> FloatArray:

@@ -330,7 +330,7 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     design = pd.DataFrame({"run": ["a"] * 5 + ["b"] * 5, "framewise_displacement": [0.1] * 10})
     design.to_csv(f"{stem}_desc-design_timeseries.tsv", sep="\t", index=False)
     lag = pd.DataFrame(
-        {"run": "a", "stimulus": "happy", "lag_s": [0, 4.8, 9], "r": [0.1, 0.3, float("nan")]}
+        {"run": "a", "stimulus": "happy", "lag_s": [0, 4.8, 9], "r": [0.1, 0.3, 0.2]}
     )
     lag.to_csv(OutputTree(own_folder).lag_curves("01"), sep="\t", index=False, na_rep="n/a")
     drawing = stimulus_figure_path(own_folder, "01", "happy")
@@ -338,14 +338,16 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     new_figure(1, 1).savefig(drawing)
     files = ParticipantFiles(own_folder, "01")
     assert motion_picture(files).alt == "Framewise displacement over volumes in 2 runs"
-    assert lag_picture(files).alt.endswith("peaks: happy 4.8 s (p n/a)")
+    assert lag_picture(files).alt.endswith("peaks: happy unclear (p n/a)")
     assert "No peak is clear (p < 0.01)" in lag_picture(files).caption
     summary = OutputTree(own_folder).runs_summary("01")
     runs = pd.read_csv(summary, sep="\t")
     runs["run"], runs["lag_p"] = ["a", "b", "c"], [0.002, 0.3, 0.3]
     runs.to_csv(summary, sep="\t", index=False)
     caption = lag_picture(ParticipantFiles(own_folder, "01")).caption
-    assert "by (p < 0.01): happy 4.8 s (p = .002). Where the onset" in caption
+    assert "Peaks: happy 4.8 s (p = .002). A peak is unclear from p = 0.01 on." in caption
+    lag.assign(r=[0.4, 0.3, 0.2]).to_csv(OutputTree(own_folder).lag_curves("01"), sep="\t")
+    assert "happy at the edge (p = .002)" in lag_picture(ParticipantFiles(own_folder, "01")).caption
     blocks = stimuli_section(files).blocks
     assert [block.kind for block in blocks] == ["table", "picture", "missing"]
     assert "of sadsh, sadln" in blocks[2].what

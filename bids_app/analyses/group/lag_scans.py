@@ -49,12 +49,12 @@ from bids_app.group.claims import (
 from bids_app.loading import load_array
 from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, parse_entities, sidecar_of
 from bids_app.report.group import Shown
-from bids_app.report.lag_scan import AT_EDGE, DESCRIBED, UNCLEAR, lag_group_sections
+from bids_app.report.lag_scan import DESCRIBED, lag_group_sections
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 from bids_app.surface.lag import region_mean
 from bids_app.surface.lag_group import OthersScan, others_scan
-from bids_app.surface.lag_scan import MIN_ROWS, LagRun, share_reached
+from bids_app.surface.lag_scan import AT_EDGE, MIN_ROWS, UNCLEAR, LagRun, share_reached
 from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")

@@ -32,17 +32,20 @@ from bids_app.inputs.estimate import Cost
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import SeedRegion
 from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, safe_label
-from bids_app.report.lag_scan import AT_EDGE, CLEAR, UNCLEAR, lag_scan_sections
+from bids_app.report.lag_scan import lag_scan_sections
 from bids_app.seeds import generator
-from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.labels import seed_vertices
 from bids_app.surface.lag import auditory_vertices, region_mean
 from bids_app.surface.lag_scan import (
+    AT_EDGE,
+    CLEAR,
     MIN_ROWS,
+    UNCLEAR,
     LagRun,
     LagScan,
     lag_scan,
+    lag_state,
     share_reached,
     varies,
 )
@@ -277,17 +280,10 @@ def region_rows(regions: Sequence[ScanRegion], found: LagScan) -> list[dict[str,
             "p": found.p[k],
             "p_corrected": found.p_corrected[k],
             "at_edge": bool(found.at_edge[k]),
-            "state": state_of(found.p_corrected[k], at_edge=bool(found.at_edge[k])),
+            "state": lag_state(found.p_corrected[k], at_edge=bool(found.at_edge[k])),
         }
         for k, one in enumerate(regions)
     ]
-
-
-def state_of(p: float, *, at_edge: bool) -> str:
-    """What may be said of a lag."""
-    if not p < SIGNIFICANCE:
-        return UNCLEAR
-    return AT_EDGE if at_edge else CLEAR
 
 
 def curve_rows(regions: Sequence[ScanRegion], curves: NDArray[np.float64]) -> list[dict[str, Any]]:

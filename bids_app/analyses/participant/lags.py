@@ -14,14 +14,14 @@ from bids_app.bands import HighPass
 from bids_app.features.audio import load_audio
 from bids_app.features.loudness import Loudness, loudness
 from bids_app.features.timing import filtered
-from bids_app.seeds import generator
-from bids_app.surface.lag import CLEAR_PEAK, lag_curve, lag_warning, null_curves, peak_lag, peak_p
+from bids_app.surface.lag import FoundLag, find_lag, lag_warning
+from bids_app.surface.lag_scan import LagRun
 
-LAGS = np.arange(-15.0, 25.5, 0.5)
+STEP = 0.5
+"""Seconds between lags, and between values of the loudness."""
+LAGS = np.arange(-15.0, 25.5, STEP)
 HEMODYNAMIC_DELAY = 5.0
 """Seconds by which the response is expected to follow what is heard."""
-N_DRAWS = 499
-"""Of phases behind the p of a peak."""
 _SAMPLE_RATE = 8000
 
 
@@ -32,38 +32,23 @@ class LagCheck:
     Attributes
     ----------
     stimulus : str
-    lags, curve : arrays of shape (n_lags,)
-        Seconds by which the response comes after the sound, and Pearson r.
-    p : float
-        Of the highest correlation, against random phases of the response.
+    found : FoundLag
     """
 
     stimulus: str
-    lags: NDArray[np.float64]
-    curve: NDArray[np.float64]
-    p: float
-
-    @property
-    def lag(self) -> float:
-        """Lag of the maximum, NaN where there is none."""
-        return peak_lag(self.curve, self.lags)
-
-    @property
-    def r(self) -> float:
-        """Highest correlation, NaN where there is none."""
-        return float(np.nanmax(self.curve)) if np.isfinite(self.curve).any() else float("nan")
+    found: FoundLag
 
     @property
     def warning(self) -> str | None:
         """What to tell the user; None where the lag is plausible or the curve has no clear peak."""
-        text = lag_warning(self.lag) if self.p < CLEAR_PEAK else None
-        return None if text is None else f"{self.stimulus}: {text} (highest r {self.r:.2f})"
+        text = lag_warning(self.found)
+        return None if text is None else f"{self.stimulus}: {text} (highest r {self.found.r:.2f})"
 
     def rows(self, run: str) -> list[dict[str, Any]]:
         """The curve as rows of a table."""
         return [
             {"run": run, "stimulus": self.stimulus, "lag_s": float(lag), "r": float(r)}
-            for lag, r in zip(self.lags, self.curve, strict=True)
+            for lag, r in zip(self.found.lags, self.found.curve, strict=True)
         ]
 
 
@@ -101,19 +86,38 @@ def check_lag(
     random_seed : int
         Of the phases behind the p.
     """
-    heard = heard_at(sound, times, tr=tr, high_pass=high_pass)
-    curve = lag_curve(responses, heard, tr, LAGS)
-    rng = generator(random_seed, "lag phases")
-    null = null_curves(responses, heard, tr, LAGS, n_draws=N_DRAWS, rng=rng)
-    return LagCheck(stimulus, LAGS, curve, peak_p(curve, null))
+    heard = (float(times[0]), float(times[-1]))
+    run = loudness_run(responses, times, sound, heard, tr=tr, high_pass=high_pass)
+    return LagCheck(stimulus, find_lag([[run]], LAGS, seed=random_seed))
 
 
-def heard_at(
-    sound: Loudness, times: NDArray[np.float64], *, tr: float, high_pass: HighPass
-) -> NDArray[np.float64]:
-    """Loudness at `times`, filtered like the responses; NaN where nothing is heard."""
-    heard = sound.at(times, tr)
-    inside = np.isfinite(heard)
-    if high_pass and inside.any():
-        heard[inside] = filtered(heard[inside] - heard[inside].mean(), tr, high_pass)
-    return heard
+def loudness_run(
+    responses: NDArray[np.floating],
+    times: NDArray[np.float64],
+    sound: Loudness,
+    heard: tuple[float, float],
+    *,
+    tr: float,
+    high_pass: HighPass,
+) -> LagRun:
+    """Responses and the loudness of what was played, filtered like them.
+
+    Parameters
+    ----------
+    responses : array of shape (n_times, n_vertices)
+    times : array of shape (n_times,)
+        Second of the audio file of each volume.
+    sound : Loudness
+    heard : (float, float)
+        Seconds of the file between which it was played. Before and after, loudness is at its mean.
+    tr : float
+        Seconds that a value is the mean of, so that what is faster does not alias into volumes.
+    high_pass : float or Band
+    """
+    first, last = max(0.0, heard[0]), min(sound.seconds, heard[1])
+    steps = np.arange(first, last, STEP)
+    values = sound.at(steps, tr)
+    values -= values.mean()
+    if high_pass:
+        values = filtered(values, STEP, high_pass)
+    return LagRun(responses, times, values, steps, silence=0.0)

@@ -499,6 +499,7 @@ def _summary_row(
     noticed: Sequence[str],
 ) -> dict[str, Any]:
     lags = [check.warning for check in checks if check.warning]
+    found = [check.found for check in checks]
     return {
         "run": run.label,
         "stimuli": ",".join(p.stimulus for p in run.presentations),
@@ -515,9 +516,9 @@ def _summary_row(
         "confounds": ",".join(selected.names),
         "design_rank": cleaned.rank,
         "degrees_of_freedom": cleaned.degrees_of_freedom,
-        "lag_s": ",".join(f"{check.lag:.2f}" for check in checks),
-        "lag_r": ",".join(f"{check.r:.3f}" for check in checks),
-        "lag_p": ",".join(f"{check.p:.3f}" for check in checks),
+        "lag_s": ",".join(f"{one.lag:.2f}" if one.clear else one.state for one in found),
+        "lag_r": ",".join(f"{one.r:.3f}" for one in found),
+        "lag_p": ",".join(f"{one.p:.3f}" for one in found),
         "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed, *lags]),
     }
 

@@ -30,6 +30,7 @@ from bids_app.outputs import OutputTree, parse_entities, safe_label
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.responses import response_sections
 from bids_app.report.subcortex import participant_subcortex_sections
+from bids_app.surface.lag_scan import AT_EDGE, UNCLEAR
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -248,9 +249,10 @@ RUNS_COLUMNS = {
     "tsnr": "temporal signal-to-noise ratio, median over vertices; n/a where the mean was taken "
     "out of the series before",
     "lag_s": "seconds by which auditory cortex follows the loudness of each stimulus: about 5 "
-    "where the onset is right",
-    "lag_r": "correlation at that lag",
-    "lag_p": "how often random phases of the response reach it; no warning from .01 on",
+    f"where the onset is right; {UNCLEAR} where lag_p is .01 or more, {AT_EDGE} where the best lag "
+    "is the first or the last",
+    "lag_r": "highest correlation over lags",
+    "lag_p": "how often random phases of the loudness come as high at their best lag",
     "warnings": "what was noticed",
 }
 LAG_COLUMNS = {

@@ -148,8 +148,17 @@ def test_the_random_seed_reaches_the_lag_check():
     times = np.arange(0.0, 190.0, 2.0)
     noise = rng.standard_normal((len(times), 3))
     p = [
-        check_lag("song", noise, times, sound, tr=2.0, high_pass=128.0, random_seed=seed).p
+        check_lag("song", noise, times, sound, tr=2.0, high_pass=128.0, random_seed=seed).found.p
         for seed in (1, 1, 2)
     ]
     assert p[0] == p[1] != p[2]
     assert 0.05 < min(p) < max(p) < 0.95
+
+
+def test_a_run_that_follows_nothing_says_unclear(tmp_path):
+    root = write_listeners(tmp_path / "study", onset=20.0, participants=("01",), strength=0.0)
+    plan = plan_study(root, table=write_table(root, "song\tstimuli/song.wav\t8"), confounds="none")
+    sounds = read_loudness([(s.label, s.path) for s in plan.stimuli])
+    (row,) = prepare_responses(plan.runs, CLEANING, sounds=sounds, random_seed=1).summary
+    assert row["lag_s"] == "unclear"
+    assert "musenc onset" not in row["warnings"]

@@ -36,9 +36,10 @@ from bids_app.config.sections import LagScan
 from bids_app.errors import BadDataError, UsageError
 from bids_app.inputs.records import BoldRun, Presentation, Stimulus
 from bids_app.outputs import OutputTree
-from bids_app.report.lag_scan import AT_EDGE, CLEAR, UNCLEAR, lag_scan_sections
+from bids_app.report.lag_scan import lag_scan_sections
 from bids_app.report.sources import ParticipantFiles
 from bids_app.surface.lag import auditory_vertices
+from bids_app.surface.lag_scan import AT_EDGE, CLEAR, UNCLEAR
 from bids_app.surface.mesh import load_mesh
 
 
