@@ -197,7 +197,15 @@ def region_mean(bold: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def lag_warning(found: FoundLag) -> str | None:
-    """Warning about an implausible lag; None about a plausible one, and where nothing is clear."""
+    """Warning about an implausible lag; None about a plausible one, and where nothing is clear.
+
+    Examples
+    --------
+    >>> at, curve = np.arange(-5.0, 21.0), np.zeros(26)
+    >>> late = FoundLag(at, curve, 17.0, 0.4, 0.002, False, 16.5, 17.5, np.stack([curve, curve]))
+    >>> lag_warning(late).split(":")[0]
+    'auditory cortex follows the music by 17.0 s, outside -2 to 10 s'
+    """
     if found.state == UNCLEAR:
         return None
     low, high = EXPECTED_LAGS
