@@ -158,7 +158,9 @@ def safe_label(text: str) -> str:
 
 def model_label(features: str) -> str:
     """Model label of a feature space: its name without places of notes, or that of its file."""
-    if beside := re.match(r"((?:change:)?(?:notes|expression)):", features):  # folders follow
+    if beside := re.match(
+        r"((?:change:)?(?:notes|expression|transcribed)):", features
+    ):  # folders follow
         return safe_label(beside[1])
     before, precomputed, path = features.partition("precomputed:")
     return safe_label(before + Path(path).name.split(".")[0] if precomputed else features)

@@ -61,7 +61,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Where notes lie belongs to the space of notes, wherever it is named."""
-        places = Places(self.stimuli.notes_dir, self.stimuli.notes_corpus)
+        places = Places(self.stimuli.notes_dir, self.stimuli.notes_corpus, self.stimuli.transcribe)
         if not any(places):
             return
         features = tuple(with_places(name, places) for name in self.model.features)

@@ -8,16 +8,21 @@ from typing import NamedTuple
 
 from bids_app.errors import UsageError
 
-NOTES, EXPRESSION = "notes", "expression"
-"""Names of the spaces in ``--features``; the second knows no other music."""
-_BARE = re.compile(rf"^(?P<space>(?:change:)?(?:{NOTES}|{EXPRESSION}))(?=@|$)")
+NOTES, EXPRESSION, TRANSCRIBED = "notes", "expression", "transcribed"
+"""Names of the spaces in ``--features``; the second knows no other music, the third has no files of
+notes."""
+_BARE = re.compile(rf"^(?P<space>(?:change:)?(?:{NOTES}|{EXPRESSION}|{TRANSCRIBED}))(?=@|$)")
 
 
 class Places(NamedTuple):
-    """Where notes are looked for instead of beside the sound, and what music is known before."""
+    """Where notes are looked for instead of beside the sound, and what music is known before.
+
+    With `transcribe` they are not looked for, but guessed from the sound.
+    """
 
     folder: Path | None = None
     corpus: Path | None = None
+    transcribe: bool = False
 
 
 def with_places(features: str, places: Places) -> str:
@@ -31,9 +36,14 @@ def with_places(features: str, places: Places) -> str:
     'a b'
     >>> with_places("envelope", Places(Path("/a b"))), with_places("notes", Places())
     ('envelope', 'notes')
+    >>> with_places("notes@stm", Places(transcribe=True))
+    'transcribed@stm'
     """
-    named = {"dir": places.folder}
-    if not features.removeprefix("change:").startswith(EXPRESSION):
+    if places.transcribe:
+        features = re.sub(rf"^((?:change:)?){NOTES}(?=@|$)", rf"\1{TRANSCRIBED}", features)
+    space = features.removeprefix("change:")
+    named = {} if space.startswith(TRANSCRIBED) else {"dir": places.folder}
+    if not space.startswith(EXPRESSION):
         named["corpus"] = places.corpus
     told = [f"{name}={_quoted(str(path))}" for name, path in named.items() if path is not None]
     argument = "&".join(told)

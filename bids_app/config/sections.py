@@ -102,6 +102,13 @@ class Stimuli:
         "none, and no layers ltm and both)",
         changes=(),
     )
+    transcribe: bool = option(
+        "--transcribe",
+        "for --features notes: guess the notes from the sound with basic-pitch, whatever files of "
+        "notes there are; the model is called transcribed (needs the extra transcription)",
+        False,
+        changes=(),
+    )
 
 
 @dataclass(frozen=True)

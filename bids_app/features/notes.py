@@ -75,16 +75,19 @@ def note_remarks(argument: str, label: str, audio: Path, duration: float) -> lis
             said.append(
                 f"{label}: its own notes are in {places.corpus}: the long-term model knows it"
             )
-    elif name := corpus_name(argument):
-        said.append(
-            f"notes: other music that is known is {name}; give your own with --notes-corpus"
-        )
-    else:
-        said.append(
-            "notes: no other music is given (--notes-corpus, or `musenc prefetch corpus`), so the "
-            "layers ltm and both are left out, and uncertainty is that of the piece alone"
-        )
-    return said
+    return [*said, *remarks_on_corpus(argument)]
+
+
+def remarks_on_corpus(argument: str) -> list[str]:
+    """What other music is known where the user gives none."""
+    if places_of(argument).corpus is not None:
+        return []
+    if name := corpus_name(argument):
+        return [f"notes: other music that is known is {name}; give your own with --notes-corpus"]
+    return [
+        "notes: no other music is given (--notes-corpus, or `musenc prefetch corpus`), so the "
+        "layers ltm and both are left out, and uncertainty is that of the piece alone"
+    ]
 
 
 def remarks_on_notes(notes: Notes, label: str, duration: float) -> list[str]:
@@ -116,7 +119,19 @@ def note_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
     MissingInputError, InvalidInputError, BadDataError
         Notes are missing, cannot be read, or none of them lies in the sound.
     """
-    notes = read_notes(note_file(argument, sound.label, sound.path))
+    return layers_of_notes(
+        argument, sound, read_notes(note_file(argument, sound.label, sound.path))
+    )
+
+
+def layers_of_notes(argument: str, sound: Sound, notes: Notes) -> list[FeatureSeries]:
+    """The same of notes that are known.
+
+    Raises
+    ------
+    BadDataError
+        None of them lies in the sound.
+    """
     n_steps, step = len(sound.times), sound.step
     if not (notes.onset < n_steps * step).any():
         raise BadDataError(

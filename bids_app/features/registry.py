@@ -167,6 +167,8 @@ class Space:
         Whether units are few and have a meaning: pictures show them over the waveform.
     weights : str
         Of `network`, where ``--features`` says them: ``random:SEED``.
+    guess : str
+        What of it a program guessed: in records, with every result.
     references : mapping
         Publications by key.
     base : Space, optional
@@ -195,6 +197,7 @@ class Space:
     remarks: Callable[[str, str, Path, float], list[str]] | None = None
     curves: bool = False
     weights: str = ""
+    guess: str = ""
     references: Mapping[str, Reference] = field(default_factory=dict)
     base: Space | None = None
 
@@ -277,9 +280,10 @@ class Space:
         return "" if self.corpus is None else self.corpus(self.argument)
 
     def corpus_record(self) -> dict[str, str]:
-        """What records say of files that come with the program and that all stimuli share."""
+        """What records say of what all stimuli share: other music that is known, and a guess."""
         name = "" if self.corpus_name is None else self.corpus_name(self.argument)
-        return {"Corpus": name} if name else {}
+        told = {"Corpus": name, "Guess": self.guess}
+        return {key: text for key, text in told.items() if text}
 
     def stream_record(self) -> dict[str, Any]:
         """What records say of the network of `stream`; nothing for a space without one."""
@@ -350,6 +354,28 @@ def _later(module: str, function: str) -> Callable[..., Any]:
     return call
 
 
+_PREDICTION = {
+    "cleary1984": Reference(
+        "Cleary, John G. and Witten, Ian H.",
+        "Data compression using adaptive coding and partial string matching",
+        "IEEE Transactions on Communications",
+        "1984",
+        "10.1109/TCOM.1984.1096090",
+        "32",
+        "396–402",
+    ),
+    "pearce2005": Reference(
+        "Pearce, Marcus T.",
+        "The construction and evaluation of statistical models of melodic structure in"
+        " music perception and composition",
+        "City University, London",
+        "2005",
+        "",
+        "",
+        "",
+        "misc",
+    ),
+}
 _ROWS = (
     Space(
         "vggish",
@@ -425,26 +451,40 @@ _ROWS = (
         corpus=_later("known_music", "corpus_identity"),
         corpus_name=_later("known_music", "corpus_name"),
         remarks=_later("notes", "note_remarks"),
+        references=_PREDICTION,
+    ),
+    Space(
+        "transcribed",
+        "the density of notes and the surprise and uncertainty of melody and chords, by prediction"
+        " by partial matching [@cleary1984; @pearce2005], of notes that basic-pitch [@bittner2022]"
+        " guessed from the sound",
+        _later("transcription", "transcribed_layers"),
+        step=0.1,
+        ordered=False,
+        order=_later("notes", "note_order"),
+        about=About(
+            "3 or 2",
+            "this program, on basic-pitch ([notes.md](notes.md#notes-from-the-sound))",
+            "Apache-2.0",
+            "1.2",
+        ),
+        optional=True,
+        corpus=_later("transcription", "transcriber_identity"),
+        corpus_name=_later("known_music", "corpus_name"),
+        remarks=_later("transcription", "transcribed_remarks"),
+        guess="notes, transcribed from the sound by basic-pitch and not checked",
         references={
-            "cleary1984": Reference(
-                "Cleary, John G. and Witten, Ian H.",
-                "Data compression using adaptive coding and partial string matching",
-                "IEEE Transactions on Communications",
-                "1984",
-                "10.1109/TCOM.1984.1096090",
-                "32",
-                "396–402",
-            ),
-            "pearce2005": Reference(
-                "Pearce, Marcus T.",
-                "The construction and evaluation of statistical models of melodic structure in"
-                " music perception and composition",
-                "City University, London",
-                "2005",
+            **_PREDICTION,
+            "bittner2022": Reference(
+                "Bittner, Rachel M. and Bosch, Juan José and Rubinstein, David and others",
+                "A lightweight instrument-agnostic model for polyphonic note transcription and"
+                " multipitch estimation",
+                "IEEE International Conference on Acoustics, Speech and Signal Processing (ICASSP)",
+                "2022",
+                "10.1109/ICASSP43922.2022.9746549",
                 "",
-                "",
-                "",
-                "misc",
+                "781–785",
+                "inproceedings",
             ),
         },
     ),
