@@ -157,7 +157,7 @@ def lag_picture(files: ParticipantFiles) -> Block:
         alt="Correlation of auditory cortex with the loudness of the music over lags; peaks:"
         f" {words}",
         caption="Correlation of the mean response around Heschl's gyrus with the loudness of the"
-        " music, for responses taken so many seconds after the sound; p: how often loudness"
+        " music, for responses taken so many seconds after the sound; p: how often a response"
         f" of the same spectrum and random phases has a peak as high. Peaks: {words}. {judged}",
         source=f"{files.name(path)}, {files.name(files.tree.runs_summary(files.participant))}",
     )

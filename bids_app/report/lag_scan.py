@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_app.errors import MusencError
+from bids_app.group.claims import holds
 from bids_app.outputs import LAG_SCAN_LABEL, parse_entities
 from bids_app.report.brain import ColorScale, opacity_of, surface_figure
 from bids_app.report.charts import lag_figure
@@ -21,15 +22,15 @@ DESCRIBED = "described, not claimed"
 TEXT = (
     "r at a lag is the correlation of the response with the feature so many seconds before; all"
     f" lags use the same volumes. The lag is that of the largest r in size from {WITHIN[0]:g} to"
-    f" {WITHIN[1]:g} s. p: how often a feature of the same spectrum and random phases comes as far"
+    f" {WITHIN[1]:g} s. p: how often a response of the same spectrum and random phases comes as far"
     " at its own best lag."
 )
 GROUP_TEXT = (
     "Everybody's correlation is taken at the lag that all others choose: at the own best lag it"
-    " would be large in noise. Over people: sign flips. Over music: each piece gets random phases,"
-    " the same for everybody, and the lags are chosen again in every draw. Where both hold a lag is"
-    f" {DESCRIBED}: how often that is said of nothing was measured for p over music without"
-    " correction only."
+    " would be large in noise. Over people: sign flips. Over music: responses to a piece get"
+    " random phases, the same for everybody, and lags are chosen again in every draw. Where both"
+    f" hold, corrected over all regions and features, a lag is {DESCRIBED}: how often that is said"
+    " of nothing was measured in too few studies."
 )
 _LAG_SCALE = ColorScale("seconds behind the feature", *WITHIN, "viridis")
 _SHOWN_ROWS, _SHOWN_CURVES = 30, 6
@@ -196,13 +197,16 @@ def _group_table(files: GroupFiles, label: str, suffix: str, desc: str) -> Path:
 
 
 def group_blocks(files: GroupFiles, label: str) -> list[Block]:
-    """What is said of auditory cortex and of other regions, and all regions: nothing is claimed."""
+    """What may be said of auditory cortex and of regions where both levels hold; all regions."""
     rows = _by_p(files.table(_group_table(files, label, "summary.tsv", "regions")))
     said = [row for k, row in enumerate(rows) if k == 0 or row["state"] != UNCLEAR]
-    verdicts: list[Block] = [Verdict(row["sentence"], "warning") for row in said[:_SHOWN_CURVES]]
+    verdicts: list[Block] = [
+        Verdict(row["sentence"], "good" if _claimed(row) else "warning")
+        for row in said[:_SHOWN_CURVES]
+    ]
     more = f"; {len(rows) - _SHOWN_ROWS} more are in the table" if len(rows) > _SHOWN_ROWS else ""
     table = Table(
-        f"Regions: lags are {DESCRIBED} (p corrected over all of them{more})",
+        f"Regions: lags are {DESCRIBED} (p corrected over all of them, and over features{more})",
         ["region", "atlas", "hemisphere", "lag", "r", "p, people", "p, music"],
         [
             [
@@ -217,6 +221,12 @@ def group_blocks(files: GroupFiles, label: str) -> list[Block]:
         numeric=(4, 5, 6),
     )
     return [*verdicts, table]
+
+
+def _claimed(row: dict[str, str]) -> bool:
+    """Whether a lag is a claim: by the table, and by both p."""
+    p = (to_float(row["p_people"]), to_float(row["p_corrected"]))
+    return row["claimed"] == "True" and bool(holds(*p))
 
 
 def group_curves(files: GroupFiles, label: str) -> Block:

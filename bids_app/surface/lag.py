@@ -49,7 +49,7 @@ class FoundLag:
     r : float
         Highest correlation.
     p : float
-        How often loudness of the same spectrum and random phases comes as high at its best lag.
+        How often responses of the same spectrum and random phases come as high at their best lag.
     at_edge : bool
         Whether the correlation is highest at the first or the last lag.
     low, high : float
@@ -156,7 +156,7 @@ def _bootstrap(
 ) -> FloatArray:
     """Mean curves of participants drawn with replacement, (n_draws, n_lags)."""
     prepared = [[PreparedRun.of(run, lags) for run in own] for own in people]
-    z = np.stack([mean_z(own, [run.feature for run in own])[:, 0] for own in prepared])
+    z = np.stack([mean_z(own)[:, 0] for own in prepared])
     weights = np.array([sum(len(run.z) - 3 for run in own) for own in prepared], dtype=float)
     drawn = rng.integers(0, len(z), (N_BOOTSTRAP, len(z)))
     total = np.einsum("dp,dpl->dl", weights[drawn], z[drawn])

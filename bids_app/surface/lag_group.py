@@ -20,7 +20,7 @@ from bids_app.surface.lag_scan import (
     chosen_lags,
     mean_curves,
     mean_z,
-    random_features,
+    random_turns,
 )
 
 
@@ -46,7 +46,7 @@ class OthersScan:
     at_edge : (n_vertices,) bool
         Whether it is largest at an end of the lags that count.
     draws : (n_draws, n_vertices) float64
-        The mean under random phases of the feature, the same for everybody; the others choose
+        The mean under random phases of the responses, the same for everybody; the others choose
         their lag anew in every draw.
     p : (n_vertices,) float64
         How often a draw is as far from zero as the mean: over music, uncorrected.
@@ -74,9 +74,10 @@ def others_scan(
     """Lag and correlation of a group at the lag of the others, with a null over music.
 
     Everybody heard the same few pieces, so that a response that listeners share agrees with a
-    feature by chance in everybody alike, and no flip of signs can see it. In every draw each piece
-    gets random phases, the same for all participants and vertices; the curves are computed, the
-    lags chosen from the others, and the values averaged as they were in the data.
+    feature by chance in everybody alike, and no flip of signs can see it. In every draw the
+    responses to a piece get random phases, the same for all participants and vertices, so that what
+    they share stays shared; the curves are computed, the lags chosen from the others, and the
+    values averaged as they were in the data.
 
     Parameters
     ----------
@@ -115,15 +116,15 @@ def others_scan(
     at = np.asarray(lags, dtype=np.float64)
     inside = chosen_lags(at, within)
     prepared = [[PreparedRun.of(run, at) for run in own] for own in people]
-    curves = np.stack([mean_curves(own, [run.feature for run in own]) for own in prepared])
+    curves = np.stack([mean_curves(own) for own in prepared])
     chosen, z = others_lag(curves, at, within)
     mean = z.mean(axis=0)
     together = np.tanh(fisher_z(curves[:, inside]).mean(axis=0))
     lag, _, at_edge = best_lag(np.abs(together), at[inside])
     short = [[run.at(inside) for run in own] for own in prepared]
     draws = np.empty((n_draws, mean.size))
-    for number, features in enumerate(random_features(list(chain(*short)), n_draws, rng)):
-        given = iter(features)
+    for number, turns in enumerate(random_turns(list(chain(*short)), n_draws, rng)):
+        given = iter(turns)
         drawn = [mean_z(own, list(islice(given, len(own)))) for own in short]
         draws[number] = _at_others_lag(np.stack(drawn))[1].mean(axis=0)
     reached = (np.abs(draws) >= np.abs(mean)).sum(axis=0)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import dct
 
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.statistics import SIGNIFICANCE, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+ComplexArray = npt.NDArray[np.complex128]
 
 MIN_ROWS = 10
 """Volumes below which nothing is correlated."""
@@ -72,8 +75,8 @@ class LagScan:
     at_edge : (n_vertices,) bool
         Whether it is largest at an end of the lags that count: where the peak lies is not known.
     p, p_corrected : (n_vertices,) float64
-        How often a feature of the same spectrum and random phases comes as far at its best lag, at
-        this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
+        How often a response of the same spectrum and random phases comes as far at its best lag,
+        at this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
     highest : (n_draws,) float64
         Of the best of all vertices in every draw; -1 where no vertex is defined.
     """
@@ -100,8 +103,10 @@ def lag_scan(
     """By how many seconds, and how well, responses follow a feature of the music.
 
     All lags use the same rows: those whose music is known at every lag. The feature is
-    interpolated, never the responses. The null gives the feature random Fourier phases, the same
-    for all vertices and for all runs with the same feature, and chooses the lag anew in every draw.
+    interpolated, never the responses. The null gives the half cosines of the responses over these
+    rows random phases, the same for all vertices and for all runs with the same feature, and
+    chooses the lag anew in every draw. Autocorrelation and what vertices share stay as they are,
+    and so does the music.
 
     Parameters
     ----------
@@ -141,7 +146,7 @@ def lag_scan(
     inside = chosen_lags(at, within)
     prepared = [PreparedRun.of(run, at) for run in runs]
     check_shape("runs", prepared, "n_runs")
-    curves = mean_curves(prepared, [run.feature for run in prepared])
+    curves = mean_curves(prepared)
     defined = np.isfinite(curves).all(axis=0)
     size = _height if positive else np.abs
     lag, best, at_edge = best_lag(size(curves[inside]), at[inside])
@@ -149,8 +154,8 @@ def lag_scan(
     height = size(r)
     reached, highest = np.zeros(defined.size), np.empty(n_draws)
     short = [run.at(inside) for run in prepared]
-    for number, features in enumerate(random_features(prepared, n_draws, rng)):
-        top = np.tanh(size(mean_z(short, features)).max(axis=0))
+    for number, turns in enumerate(random_turns(short, n_draws, rng)):
+        top = np.tanh(size(mean_z(short, turns)).max(axis=0))
         reached += top >= height
         highest[number] = np.max(top[defined], initial=-1.0)
     p = np.where(defined, (1 + reached) / (1 + n_draws), np.nan)
@@ -246,10 +251,10 @@ def best_lag(
     return lag, best, at_edge
 
 
-def random_features(
+def random_turns(
     runs: Sequence[PreparedRun], n_draws: int, rng: np.random.Generator
-) -> Iterator[list[FloatArray]]:
-    """In every draw the feature of each run with random phases; those of one piece share them.
+) -> Iterator[list[ComplexArray]]:
+    """In every draw random phases for the frequencies of each run; those of one piece share them.
 
     A chance agreement with a piece comes again in each of its runs, whoever heard it.
     """
@@ -261,36 +266,14 @@ def random_features(
         if number == len(pieces):
             pieces.append(run.feature)
         piece_of.append(number)
+    sizes = [run.n_frequencies for run in runs]
+    longest = [
+        max(size for size, k in zip(sizes, piece_of, strict=True) if k == number)
+        for number in range(len(pieces))
+    ]
     for _ in range(n_draws):
-        drawn = [turned(feature, 1, rng)[0] for feature in pieces]
-        yield [drawn[k] for k in piece_of]
-
-
-def turned(signal: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-    """Series with the amplitude spectrum of a signal and random phases.
-
-    Parameters
-    ----------
-    signal : (n_times,) float64
-    n_draws : int
-    rng : numpy.random.Generator
-        A frequency gets the same phases whatever the number of times.
-
-    Returns
-    -------
-    (n_draws, n_times) float64
-        The mean stays.
-
-    Examples
-    --------
-    >>> drawn = turned(np.arange(9.0), 2, np.random.default_rng(0))
-    >>> drawn.shape, np.allclose(drawn.std(axis=1), np.arange(9.0).std())
-    ((2, 9), True)
-    """
-    spectrum = np.fft.rfft(signal)
-    turns = np.exp(2j * np.pi * rng.random((spectrum.size, n_draws)).T)
-    turns[:, 0] = 1
-    return np.fft.irfft(spectrum * turns, n=signal.size, axis=1)
+        drawn = [np.exp(2j * np.pi * rng.random(size)) for size in longest]
+        yield [drawn[k][:size] for size, k in zip(sizes, piece_of, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,18 +284,15 @@ class PreparedRun:
     ----------
     z : (n_rows, n_vertices) float64
         Of norm 1 over the rows; NaN for a response that is constant or not finite.
-    when : (n_lags, n_rows) float64
-        Second of the music that a row meets at a lag.
-    feature, feature_times : (n_steps,) float64
-    silence : float or None
+    x : (n_lags, n_rows) float64
+        The feature that the rows meet at every lag, of norm 1; NaN where it is constant.
+    feature : (n_steps,) float64
         As of `LagRun`.
     """
 
     z: FloatArray
-    when: FloatArray
+    x: FloatArray
     feature: FloatArray
-    feature_times: FloatArray
-    silence: float | None
 
     @classmethod
     def of(cls, run: LagRun, lags: FloatArray) -> PreparedRun:
@@ -352,19 +332,44 @@ class PreparedRun:
         norm = np.linalg.norm(centered, axis=0)
         usable = finite & (norm > 1e-9 * np.maximum(1e-300, np.abs(rows).max(axis=0)))
         z = np.where(usable, centered / np.where(usable, norm, 1), np.nan)
-        return cls(z, times[known] - lags[:, np.newaxis], feature, steps, run.silence)
+        outside = run.silence
+        when = times[known] - lags[:, np.newaxis]
+        x = np.interp(when, steps, feature, left=outside, right=outside)
+        x -= x.mean(axis=1, keepdims=True)
+        size = np.linalg.norm(x, axis=1, keepdims=True)
+        x = np.divide(x, size, out=np.full_like(x, np.nan), where=size > 0)
+        return cls(z, x, feature)
 
     def at(self, chosen: npt.NDArray[np.intp]) -> PreparedRun:
         """The same at some of the lags."""
-        return replace(self, when=self.when[chosen])
+        return replace(self, x=self.x[chosen])
 
-    def curves(self, feature: FloatArray) -> FloatArray:
-        """Correlation with a feature at every lag, (n_lags, n_vertices)."""
-        outside = self.silence
-        x = np.interp(self.when, self.feature_times, feature, left=outside, right=outside)
-        x -= x.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(x, axis=1, keepdims=True)
-        return np.asarray(np.divide(x, norm, out=np.full_like(x, np.nan), where=norm > 0) @ self.z)
+    @property
+    def n_frequencies(self) -> int:
+        """Half cosines of its rows, but the constant one."""
+        return len(self.z) - 1
+
+    @cached_property
+    def _spectra(self) -> tuple[ComplexArray, FloatArray]:
+        """Feature and responses by frequency, so that turned phases give correlations.
+
+        Responses are half cosines over the rows: a mirror has no jump at its ends, whose leakage
+        makes the null of slow responses too narrow. A random phase lets a half cosine have a mean;
+        what that takes of the variance is made up for.
+        """
+        n = len(self.z)
+        x = np.sqrt(2 / n) * np.fft.rfft(self.x, n=2 * n, axis=1)[:, 1:n].conj()
+        z = dct(self.z, norm="ortho", axis=0)[1:]
+        number = np.arange(1, n)
+        means = np.where(number % 2, 1 / (n * np.sin(np.pi * number / (2 * n))), 0.0)
+        return x, z / np.sqrt(1 - np.square(means[:, np.newaxis] * z).sum(axis=0))
+
+    def curves(self, turns: ComplexArray | None = None) -> FloatArray:
+        """Correlation at every lag, (n_lags, n_vertices), of responses with their phases turned."""
+        if turns is None:
+            return np.asarray(self.x @ self.z)
+        x, z = self._spectra
+        return np.asarray((x * turns).real @ z)
 
 
 def known_rows(times: FloatArray, heard: tuple[float, float], lags: FloatArray) -> BoolArray:
@@ -417,7 +422,7 @@ def varies(
     return bool((then.std(axis=1) > SPREAD * size).all())
 
 
-def mean_curves(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> FloatArray:
+def mean_curves(runs: Sequence[PreparedRun]) -> FloatArray:
     """Correlation at every lag over runs, (n_lags, n_vertices): Fisher z weighted by rows less 3.
 
     Examples
@@ -425,25 +430,26 @@ def mean_curves(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> 
     >>> x = np.sin(np.arange(40.0))
     >>> one = LagRun(x[:, np.newaxis], np.arange(40.0), x, np.arange(40.0))
     >>> run = PreparedRun.of(one, np.arange(3.0))
-    >>> mean_curves([run, run], [x, x])[:, 0].round(1).tolist()
+    >>> mean_curves([run, run])[:, 0].round(1).tolist()
     [1.0, 0.5, -0.4]
     """
-    return np.asarray(np.tanh(mean_z(runs, features)))
+    return np.asarray(np.tanh(mean_z(runs)))
 
 
-def mean_z(runs: Sequence[PreparedRun], features: Sequence[FloatArray]) -> FloatArray:
-    """The same as Fisher z.
+def mean_z(runs: Sequence[PreparedRun], turns: Sequence[ComplexArray] | None = None) -> FloatArray:
+    """The same as Fisher z, of responses with their phases turned where `turns` are given.
 
     Examples
     --------
     >>> x = np.sin(np.arange(40.0))
     >>> one = LagRun(x[:, np.newaxis], np.arange(40.0), x, np.arange(40.0))
     >>> run = PreparedRun.of(one, np.arange(3.0))
-    >>> mean_z([run], [x])[1:, 0].round(1).tolist()
+    >>> mean_z([run])[1:, 0].round(1).tolist()
     [0.6, -0.4]
     """
     weights = [len(run.z) - 3 for run in runs]
-    z = [w * fisher_z(run.curves(x)) for w, run, x in zip(weights, runs, features, strict=True)]
+    given = [None] * len(runs) if turns is None else turns
+    z = [w * fisher_z(run.curves(turn)) for w, run, turn in zip(weights, runs, given, strict=True)]
     return np.asarray(np.sum(z, axis=0) / sum(weights))
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.folder.write import write_table
+from bids_app.analyses.group.lag_scans import lag_claim
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.errors import MusencError
@@ -43,6 +44,7 @@ from bids_app.outputs import (
     BEYOND_ALIGNMENT_DESC,
     CLAIMS_DESC,
     DIFFERENCE_DESC,
+    LAG_SCAN_LABEL,
     TWINS_DESC,
     OutputTree,
     fitted_label,
@@ -70,7 +72,7 @@ SAME_PEOPLE_ALONE = (
     "gradient beside it (docs/gradient.md)"
 )
 """Doubt about what is claimed with a gradient of the people whose maps are compared with it."""
-SAID = ("accuracy", SLOPE, DIFFERENCE)
+SAID = ("accuracy", SLOPE, DIFFERENCE, "lag of auditory cortex")
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
     "cortex": "Too few vertices are predicted for a mask of their own: the whole cortex stands in.",
@@ -166,6 +168,7 @@ def collect_claims(root: Path) -> list[Stated]:
                 found.append(whole)
         except (MusencError, KeyError, ValueError, TypeError, AttributeError) as error:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
+    predicted += _followed(root)
     alone = [one for one in found if one.primary]
     others = [one for one in found if not one.primary]
     primary = [_stated(one, one.tests, "") for one in alone]
@@ -235,6 +238,31 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
     return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]))]
+
+
+def _followed(root: Path) -> list[Stated]:
+    """Lags of auditory cortex, and of regions where they hold, corrected over regions and features.
+
+    They are a family of their own: their draws are of scans, not of models.
+    """
+    path = OutputTree(root).group_table("settings.json", model=LAG_SCAN_LABEL)
+    if not path.is_file():
+        return []
+    try:
+        return [
+            Stated(
+                LAG_SCAN_LABEL,
+                "",
+                f"lag of {told['region']} behind {told['feature']}",
+                lag_claim(told),
+                False,
+                float(told["r"]),
+            )
+            for told in read_record(path, Claims=list)["Claims"]
+        ]
+    except (MusencError, KeyError, ValueError, TypeError) as error:
+        LOGGER.warning("group: claims about lags cannot be decided: %s", error)
+        return []
 
 
 def _candidates(files: GroupFiles) -> list[_Candidate]:
@@ -575,14 +603,16 @@ CLAIM_COLUMNS = {
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
     "measure": "accuracy, slope, curvature, slope beside untrained networks, slope of what layers "
     "add to low-level sound, the layer whose "
-    "accuracy is compared with the gradient, or a difference of models or layers (over the whole "
-    "cortex, one of the family; or at vertices, each level corrected over them)",
+    "accuracy is compared with the gradient, a difference of models or layers (over the whole "
+    "cortex, one of the family; or at vertices, each level corrected over them), or the lag of a "
+    "region behind a feature",
     "kind": "predicted (needs people and music), aligned (people, music, place, place given "
-    "accuracy), along (people, music, place) or differs (people and music)",
+    "accuracy), along (people, music, place), differs or follows (people and music)",
     "primary": "whether it is the claim that was declared beforehand, and not corrected",
     "claimed": "whether every level holds, all with one sign",
-    "effect": "mean correlation with the gradient, group accuracy of the vertex that decides, or "
-    "difference of accuracies (r), there or over the cortex",
+    "effect": "mean correlation with the gradient, group accuracy of the vertex that decides, "
+    "difference of accuracies (r), there or over the cortex, or correlation at the lag of the "
+    "others",
     "p_people": "over participants: max-T p, t test of the primary claim, else sign flips "
     "corrected over the family",
     "p_music": "phases of the responses rotated alike in everybody: beyond chance agreement with "

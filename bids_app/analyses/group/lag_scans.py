@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bids_app.analyses.group.clock import read_clock
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import (
+    AUDITORY,
     CONSTANT,
     CURVE_COLUMNS,
     ScanRegion,
@@ -63,10 +64,8 @@ FloatArray = NDArray[np.float64]
 _Course = tuple[FloatArray, FloatArray, FloatArray]
 _COLUMNS = 512
 """Vertices tested at a time; they do not change the result."""
-UNCALIBRATED = (
-    "how often this is said of nothing was measured for p over music without correction only, and"
-    " several features are not corrected together (docs/lags.md)"
-)
+
+UNCALIBRATED = "how often this is said of nothing was measured in too few studies (docs/lags.md)"
 """Doubt about every lag of a group: it is shown and not claimed."""
 
 
@@ -139,6 +138,14 @@ class LagTest:
     music_q: FloatArray
     sd: FloatArray
 
+    def part(self, at: slice) -> LagTest:
+        """Some of the vertices; what p was corrected over stays."""
+        told = self.people
+        names = ("t", "p", "p_uncorrected", "n")
+        people = replace(told, **{name: getattr(told, name)[at] for name in names})
+        own = {f.name: getattr(self, f.name)[..., at] for f in fields(self) if f.name != "people"}
+        return LagTest(**own, people=people)
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureLags:
@@ -154,6 +161,8 @@ class FeatureLags:
         Of `regions`.
     n_draws : int
         Behind p over music.
+    n_features : int
+        Features whose regions are corrected together.
     """
 
     label: str
@@ -163,15 +172,16 @@ class FeatureLags:
     regions: LagTest
     places: list[ScanRegion]
     n_draws: int
+    n_features: int = 1
 
     @property
     def held(self) -> NDArray[np.bool_]:
-        """Regions of which people and music hold, both corrected over regions."""
+        """Regions of which people and music hold, both corrected over regions and features."""
         return holds(self.regions.people.p, self.regions.music_max)
 
     def decisions(self) -> list[Decision]:
-        """What may be said of each region: nothing is claimed."""
-        return [decide(self._claim(k)) for k in range(len(self.places))]
+        """What may be said of each region."""
+        return [decide(lag_claim(self.record(k))) for k in range(len(self.places))]
 
     def states(self) -> list[str]:
         """Of each region whether a lag is described."""
@@ -179,11 +189,10 @@ class FeatureLags:
         found = [AT_EDGE if edge else DESCRIBED for edge in edges]
         return [one if held else UNCLEAR for one, held in zip(found, self.held, strict=True)]
 
-    def _claim(self, k: int) -> Claim:
+    def record(self, k: int) -> dict[str, Any]:
+        """What a claim about a region is decided by, as a file holds it."""
         found, place = self.regions, self.places[k]
         side = f" ({place.hemisphere})" if place.hemisphere in ("L", "R") else ""
-        name = f"{place.name}{side}"
-        when = "a lag at the edge of those tried" if found.at_edge[k] else f"{found.lag[k]:.1f} s"
         people, n = found.people, found.people.n_permutations
         smallest = 2 / n if people.exact else 1 / (1 + n)
         over_music = LevelTest(
@@ -195,19 +204,37 @@ class FeatureLags:
             float(found.sd[k]),
         )
         tests = [LevelTest(PEOPLE, float(people.p[k]), float(people.t[k]), n, smallest), over_music]
-        count = len(self.places)
-        nothing = f"No lag of {name} behind {self.name} shown"
-        shown = f"That {name} follows {self.name} by {when} is described, not claimed"
-        return Claim(
-            "follows",
-            f"{name[:1].upper()}{name[1:]} follows {self.name} by {when}",
-            shown if self.held[k] else nothing,
-            tests,
-            detail=f"r {found.r[k]:.3f} at the lag of the others",
-            unit="a mean correlation of",
-            doubts=(UNCALIBRATED,),
-            family=f"{count} regions" if count > 1 else "",
-        )
+        return {
+            "feature": self.name,
+            "region": f"{place.name}{side}",
+            "lag": None if found.at_edge[k] else float(found.lag[k]),
+            "r": float(found.r[k]),
+            "n_regions": len(self.places),
+            "n_features": self.n_features,
+            "tests": [one.record for one in tests],
+        }
+
+
+def lag_claim(told: Mapping[str, Any]) -> Claim:
+    """That a region follows a feature, of a `FeatureLags.record`."""
+    name, feature = str(told["region"]), str(told["feature"])
+    when = "a lag at the edge of those tried" if told["lag"] is None else f"{told['lag']:.1f} s"
+    n_regions, n_features = int(told["n_regions"]), int(told["n_features"])
+    regions = f"{n_regions} region{'s' if n_regions > 1 else ''}"
+    family = f"{regions} and {n_features} features" if n_features > 1 else regions
+    tests = [LevelTest.of(one) for one in told["tests"]]
+    shown = f"That {name} follows {feature} by {when} is described, not claimed"
+    nothing = f"No lag of {name} behind {feature} shown"
+    return Claim(
+        "follows",
+        f"{name[:1].upper()}{name[1:]} follows {feature} by {when}",
+        shown if all(test.passed for test in tests) else nothing,
+        tests,
+        detail=f"r {told['r']:.3f} at the lag of the others",
+        unit="a mean Fisher z of",
+        doubts=(UNCALIBRATED,),
+        family=family if n_regions * n_features > 1 else "",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +282,7 @@ def scan_group(
         for who in participants
         for path in tree.participant_dir(who).glob(pattern)
     }
-    features: list[FeatureLags] = []
+    found: list[tuple[FeatureLags, LagPart]] = []
     left_out: dict[str, str] = {}
     space = ""
     for label in sorted(done):
@@ -274,7 +301,8 @@ def scan_group(
             left_out[label] = "fewer than two participants have responses that can be scanned"
             continue
         space = study.space
-        features.append(study.tested())
+        found.append(study.tested())
+    features = correct_features(found, statistics.flips)
     for what, why in left_out.items():
         LOGGER.warning("group: lag scan without %s: %s", what, why)
     if not features:
@@ -389,8 +417,8 @@ class _Study:
             raise damaged(path, "another course", "that of the other participants")
         return known
 
-    def tested(self) -> FeatureLags:
-        """Vertices and regions, over people and over music."""
+    def tested(self) -> tuple[FeatureLags, LagPart]:
+        """Vertices and regions, over people and over music; and what tests them with others."""
         LOGGER.info("group: lags behind %s, %d participants", self.name, len(self.people))
         loaded = [[load_array(path, mapped=True) for path, *_ in own] for own in self.runs]
         n_vertices = loaded[0][0].shape[1]
@@ -404,10 +432,12 @@ class _Study:
         flips = {**self.statistics.flips, "n_threads": self.n_threads}
         n_draws = int(self.settings["n_draws"])
         vertices = lag_test(parts, flips)
-        regions = lag_test([LagPart.of(self._scan(self.means))], flips)
-        return FeatureLags(
+        means = LagPart.of(self._scan(self.means))
+        regions = lag_test([means], flips)
+        told = FeatureLags(
             self.label, self.name, self.people, vertices, regions, self.places, n_draws
         )
+        return told, means
 
     def _scan(self, responses: Sequence[Sequence[NDArray[np.floating]]]) -> OthersScan:
         people = [
@@ -423,7 +453,8 @@ class _Study:
             ]
             for own, runs in zip(responses, self.runs, strict=True)
         ]
-        rng = generator(int(self.settings["random_seed"]), "lag scan over music", self.label)
+        # The same draws for all features: they are corrected together.
+        rng = generator(int(self.settings["random_seed"]), "lag scan over music")
         return others_scan(people, LAGS, n_draws=int(self.settings["n_draws"]), rng=rng)
 
 
@@ -458,6 +489,40 @@ def lag_test(parts: Sequence[LagPart], flips: Mapping[str, Any]) -> LagTest:
     )
 
 
+def correct_features(
+    found: Sequence[tuple[FeatureLags, LagPart]], flips: Mapping[str, Any]
+) -> list[FeatureLags]:
+    """Regions of all features, corrected over all of them.
+
+    Parameters
+    ----------
+    found : sequence of (FeatureLags, LagPart)
+        Each feature by itself, and the scan of its regions, of draws that all features share.
+    flips : mapping
+        As `sign_flip_max_t` takes them.
+    """
+    if len(found) < 2:
+        return [one for one, _ in found]
+    people = sorted({who for one, _ in found for who in one.participants})
+    n_draws = min(len(part.highest) for _, part in found)
+    parts = []
+    for one, part in found:
+        z = np.full((len(people), part.z.shape[1]), np.nan)
+        z[[people.index(who) for who in one.participants]] = part.z
+        parts.append(replace(part, z=z, highest=part.highest[:n_draws]))
+    whole = lag_test(parts, flips)
+    stops = np.cumsum([len(part.mean) for part in parts])
+    return [
+        replace(
+            one,
+            regions=whole.part(slice(stop - len(part.mean), stop)),
+            n_draws=n_draws,
+            n_features=len(found),
+        )
+        for (one, part), stop in zip(found, stops.tolist(), strict=True)
+    ]
+
+
 def write_group_lags(writer: GroupWriter, result: LagGroup) -> None:
     """Maps and tables of every feature."""
     for one in result.features:
@@ -473,9 +538,6 @@ def write_group_lags(writer: GroupWriter, result: LagGroup) -> None:
             )
         writer.table("summary", REGION_COLUMNS, _region_rows(one), desc="regions", **own)
         writer.table("timeseries", CURVE_COLUMNS, _curve_rows(one), desc="curves", **own)
-        for decision, held in zip(one.decisions(), one.held, strict=True):
-            if held:
-                LOGGER.info("group: %s", decision.sentence)
 
 
 def _named(one: FeatureLags) -> list[str]:
@@ -490,7 +552,7 @@ def _maps(found: LagTest) -> Iterator[tuple[str, str, FloatArray, str]]:
     held = holds(found.people.p, found.music_max)
     both = np.where(np.isfinite(found.r), held, np.nan)
     own = "at the lag that all other participants choose"
-    music = "phases of the feature drawn alike for everybody, the lag chosen again in every draw"
+    music = "phases of the responses drawn alike for everybody, lags chosen again in every draw"
     yield "lag", "", found.lag, "lag in seconds of the mean curve; NaN at the edge"
     yield "r", "", found.r, f"back-transformed mean Fisher z {own}"
     yield "t", "", found.people.t, f"t over participants of Fisher z {own}"
@@ -502,7 +564,7 @@ def _maps(found: LagTest) -> Iterator[tuple[str, str, FloatArray, str]]:
         "n",
         "both",
         both,
-        ("1 where people and music (both corrected over vertices) hold: described, not claimed"),
+        "1 where people and music (both corrected over vertices) hold: described, not claimed",
     )
 
 
@@ -537,9 +599,15 @@ def _curve_rows(one: FeatureLags) -> list[dict[str, Any]]:
 
 
 def told_of_lags(result: LagGroup) -> dict[str, Any]:
-    """What takes no part, and why."""
+    """What takes no part, and why; what claims about auditory cortex and regions rest on."""
     names = {one.label: one.name for one in result.features}
-    return {"Features": names, "LeftOut": result.left_out}
+    claims = [
+        one.record(k)
+        for one in result.features
+        for k, (place, held) in enumerate(zip(one.places, one.held, strict=True))
+        if held or place.name == AUDITORY
+    ]
+    return {"Features": names, "LeftOut": result.left_out, "Claims": claims}
 
 
 REGION_COLUMNS = {
@@ -551,9 +619,9 @@ REGION_COLUMNS = {
     "lag_s": "seconds by which the mean curve follows the feature; n/a at the edge of the lags",
     "r": "correlation at the lag that all other participants choose, mean over participants",
     "t": "of its Fisher z over participants",
-    "p_people": "two-sided sign flips, corrected by the largest |t| over regions",
-    "p_music": "over music, uncorrected: random phases of the feature, the same for everybody",
-    "p_corrected": "the same corrected by the largest |z| over regions",
+    "p_people": "two-sided sign flips, corrected by the largest |t| over regions and features",
+    "p_music": "over music, uncorrected: random phases of the responses, the same for everybody",
+    "p_corrected": "the same corrected by the largest |z| over regions and features",
     "at_edge": "whether the best lag is the first or the last that counts",
     "state": f"{DESCRIBED} or {AT_EDGE}, where people and music hold, both corrected; {UNCLEAR}",
     "claimed": "whether it is a claim: lags over participants are described, not claimed",

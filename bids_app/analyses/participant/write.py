@@ -252,7 +252,7 @@ RUNS_COLUMNS = {
     f"where the onset is right; {UNCLEAR} where lag_p is .01 or more, {AT_EDGE} where the best lag "
     "is the first or the last",
     "lag_r": "highest correlation over lags",
-    "lag_p": "how often random phases of the loudness come as high at their best lag",
+    "lag_p": "how often random phases of the response come as high at their best lag",
     "warnings": "what was noticed",
 }
 LAG_COLUMNS = {

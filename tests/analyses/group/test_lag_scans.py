@@ -22,10 +22,12 @@ from lag_listeners import (
 
 from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.folder.write import write_map
+from bids_app.analyses.group.claims import told_claims, write_claims
 from bids_app.analyses.group.lag_scans import (
     LAG_SCANS,
     UNCALIBRATED,
     LagPart,
+    correct_features,
     lag_test,
     scan_group,
     told_of_lags,
@@ -35,6 +37,7 @@ from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import AUDITORY, scan_lags, write_lag_scan
 from bids_app.config.sections import Statistics
 from bids_app.errors import BadDataError
+from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import correct_together
 from bids_app.outputs import OutputTree
 from bids_app.report.lag_scan import lag_group_sections
@@ -89,6 +92,7 @@ def test_a_planted_lag_is_described_over_people_and_music(planted, tmp_path):
         "That auditory cortex follows descriptors loudness by 5.0 s is described, not claimed:"
         f" {UNCALIBRATED} (r "
     )
+    assert "The music alone could have shown a mean Fisher z of" in told.sentence
     assert found.left_out == SEEDS
     auditory = auditory_vertices(load_mesh(SPACE))
     others = np.setdiff1d(np.arange(len(one.vertices.lag)), auditory)
@@ -109,17 +113,58 @@ def test_what_listeners_share_of_noise_is_not_claimed(tmp_path):
     assert "it does not hold over" in told.sentence
 
 
+def test_regions_of_all_features_are_corrected_together(planted, tmp_path):
+    """By the largest over both, also where one participant lacks a feature."""
+    (one,) = scan_group(planted, PEOPLE, STATISTICS, tmp_path).features
+    rng = np.random.default_rng(1)
+    flips = {"n_permutations": 128, "seed": 0}
+
+    def part(z):
+        draws = rng.standard_normal((40, 2))
+        none, mean = np.zeros(2), z.mean(axis=0)
+        curves = np.tile(np.tanh(z)[:, np.newaxis], (1, 4, 1))
+        chosen, edge = np.zeros(z.shape, int), np.zeros(2, bool)
+        return LagPart.of(
+            OthersScan(np.arange(4.0), curves, chosen, z, mean, none, edge, draws, none)
+        )
+
+    first, second = part(rng.standard_normal((7, 2)) + 1.5), part(rng.standard_normal((6, 2)))
+    both = correct_features([(one, first), (replace(one, participants=PEOPLE[1:]), second)], flips)
+    assert [found.n_features for found in both] == [2, 2]
+    size = np.abs(np.concatenate([first.mean / first.sd, second.mean / second.sd]))
+    highest = np.maximum(first.highest, second.highest)
+    expected = [(1 + (highest >= x).sum()) / 41 for x in size]
+    np.testing.assert_allclose(np.concatenate([b.regions.music_max for b in both]), expected)
+    z = np.full((7, 4), np.nan)
+    z[:, :2], z[1:, 2:] = first.z, second.z
+    people = sign_flip_max_t(z, tail="two-sided", **flips).p
+    np.testing.assert_allclose(np.concatenate([b.regions.people.p for b in both]), people)
+    assert both[0].regions.curves.shape == (4, 2)
+    assert "corrected over 1 region and 2 features" in both[0].decisions()[0].sentence
+
+
 def test_what_the_group_writes_is_shown(planted, tmp_path):
     found = scan_group(planted, PEOPLE, STATISTICS, tmp_path)
     writer = GroupWriter(planted, found, {"n_permutations": 128})
     writer.begin()
     write_group_lags(writer, found)
     writer.finish(**told_of_lags(found))
+    write_claims(planted.root)
+    (said,) = pd.read_csv(planted.group_table("summary.tsv", desc="claims"), sep="\t").to_dict(
+        "records"
+    )
+    assert not said["claimed"]
+    assert (said["kind"], said["measure"]) == (
+        "follows",
+        "lag of auditory cortex behind descriptors loudness",
+    )
+    assert told_claims(planted.root) == [said["sentence"]]
     table = planted.group_table(
         "summary.tsv", model=LAG_SCANS.model, feature=FEATURE.label, desc="regions"
     )
     (row,) = pd.read_csv(table, sep="\t").to_dict("records")
     assert not row["claimed"]
+    assert row["sentence"] == said["sentence"]
     assert row["state"] == "described, not claimed"
     assert row["n_participants"] == 7
     held = planted.group_map(
@@ -199,7 +244,7 @@ def test_regions_that_the_group_has_not_are_named(tmp_path):
     assert {place.name for place in found.features[0].places} == {"auditory cortex", "stripes"}
 
 
-def test_parts_are_tested_together_without_their_draws():
+def test_parts_are_correct_features_without_their_draws():
     """As all draws at once: the largest |z| of a draw is over the vertices of all parts."""
     rng = np.random.default_rng(0)
     draws = rng.standard_normal((99, 7)) * np.linspace(0.5, 2, 7)
