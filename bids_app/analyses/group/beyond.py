@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import CORRELATION, POSITIVE, read_maps, read_participant
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.beyond_music import BeyondMusic, beyond_music
+from bids_app.analyses.group.beyond_music import BeyondMusic, beyond_music, joint_side
 from bids_app.analyses.group.collect import GroupData, check_same_settings
 from bids_app.analyses.group.heard import Heard
 from bids_app.config import Statistics
@@ -109,7 +109,7 @@ def beyond_low_level(
     maps = read_joint(tree, data)
     unique, low = maps.unique, maps.joint.r[:, :1].astype(np.float64)
     test = sign_flip_max_t(unique, tail="greater", n_threads=n_threads, **statistics.flips)
-    found = beyond_music(
+    side = joint_side(
         tree,
         maps.joint,
         heard,
@@ -119,7 +119,7 @@ def beyond_low_level(
         statistics.random_seed,
         n_threads,
     )
-    music, reason = (None, found) if isinstance(found, str) else (found, "")
+    music, reason = (None, side) if isinstance(side, str) else (beyond_music(side), "")
     if reason:
         LOGGER.warning("group: unique accuracy is not tested over music: %s", reason)
     both = holds(test.p) if music is None else holds(test.p, music.q)

@@ -120,16 +120,16 @@ class JointMusicSide(MusicSide):
         selection = self.data.settings.get("selection", "r")
         return fit_joint(plan.joint, scored, selection=selection, leave_out=()).mean_r
 
-    def of_layers(self, layers: Sequence[int]) -> JointMusicSide:
-        """The same of low-level sound with some layers, counted from 0, without it alone."""
-        few = [layer + 1 for layer in layers]
+    def of_models(self, models: Sequence[int]) -> JointMusicSide:
+        """The same of some of the models, counted from 0: low-level sound alone is the first."""
+        few = list(models)
         data = replace(
             self.data,
-            model=f"{self.data.model} beyond low-level, layers {few}",
+            model=f"{self.data.model} joint, models {few}",
             r=self.data.r[:, few],
             layer_names=[self.data.layer_names[k] for k in few],
         )
-        plans = [[models[k] for k in few] for models in self.plans]
+        plans = [[clock[k] for k in few] for clock in self.plans]
         return JointMusicSide(
             self.heard, data, plans, self.alphas[:, few], self.seed, self.n_threads
         )
@@ -147,30 +147,7 @@ def joint_side(
 ) -> JointMusicSide | str:
     """What the null over music of low-level sound, and with each layer, is computed from.
 
-    Or why it cannot be; parameters as of `beyond_music`.
-    """
-    if not heard.there:
-        return "; ".join(heard.reasons)
-    clocks = _models(tree, data, heard, record, cache_dir)
-    if isinstance(clocks, str):
-        return clocks
-    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
-    order = [record["HeldOutStimuli"].index(name) for name in held]
-    chosen = choices[list(heard.people)][:, :, order]
-    return JointMusicSide(heard, data, clocks, chosen, seed, n_threads)
-
-
-def beyond_music(
-    tree: OutputTree,
-    data: GroupData,
-    heard: Heard,
-    record: Mapping[str, Any],
-    choices: NDArray[np.float32],
-    cache_dir: Path,
-    seed: int,
-    n_threads: int,
-) -> BeyondMusic | str:
-    """Test the unique accuracy of every layer over music, or say why it cannot be.
+    Or why it cannot be.
 
     Parameters
     ----------
@@ -186,18 +163,53 @@ def beyond_music(
     cache_dir : Path
     seed, n_threads : int
     """
-    side = joint_side(tree, data, heard, record, choices, cache_dir, seed, n_threads)
-    if isinstance(side, str):
-        return side
-    clocks, chosen = side.plans, side.alphas
-    n_people, n_models = len(heard.people), len(data.layer_names)
-    weights = np.zeros((n_models - 1, n_people, n_models))
+    if not heard.there:
+        return "; ".join(heard.reasons)
+    clocks = _models(tree, data, heard, record, cache_dir)
+    if isinstance(clocks, str):
+        return clocks
+    held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
+    order = [record["HeldOutStimuli"].index(name) for name in held]
+    chosen = choices[list(heard.people)][:, :, order]
+    return JointMusicSide(heard, data, clocks, chosen, seed, n_threads)
+
+
+def beyond_music(side: JointMusicSide) -> BeyondMusic:
+    """Test the unique accuracy of every layer over music.
+
+    Parameters
+    ----------
+    side : JointMusicSide
+        Of low-level sound, then with each layer.
+    """
+    n_people, n_layers = len(side.people), side.r.shape[1] - 1
+    weights = np.zeros((n_layers, n_people, n_layers + 1))
     weights[:, :, 0] = -1 / n_people
-    weights[np.arange(n_models - 1), :, np.arange(1, n_models)] = 1 / n_people
-    usable = np.asarray(np.isfinite(data.r).all(axis=(0, 1)))
-    scaled, least = _compared(data, heard, clocks, chosen, weights, usable, seed, n_threads)
-    LOGGER.info("group: over music, unique accuracy of layers: %s", scaled.told)
-    sd = vertex_null_sd(clocks, side.responses, chosen, spread_out(weights), **side.options)
+    weights[np.arange(n_layers), :, np.arange(1, n_layers + 1)] = 1 / n_people
+    some = np.unique(np.linspace(0, n_layers - 1, min(N_COMPARED, n_layers)).round().astype(int))
+    return differences_over_music(side, weights, some.tolist())
+
+
+def differences_over_music(
+    side: JointMusicSide, weights: FloatArray, compared_with: Sequence[int]
+) -> BeyondMusic:
+    """Test differences of two joint models at every vertex, one-sided.
+
+    Parameters
+    ----------
+    side : JointMusicSide
+    weights : array of shape (n_maps, n_people, n_models)
+        Of the mean difference: one over the number of people for the full model, minus that for
+        the model without.
+    compared_with : sequence of int
+        Maps whose refits the closed form is compared with.
+    """
+    usable = np.asarray(np.isfinite(side.data.r).all(axis=(0, 1)))
+    scaled, least = _compared(side, weights[list(compared_with)], usable)
+    LOGGER.info("group: over music, unique accuracy: %s", scaled.told)
+    sd = vertex_null_sd(
+        side.plans, side.responses, side.alphas, spread_out(weights), **side.options
+    )
     # Where few choices have the layer in them the closed form, which keeps them, is too narrow.
     sd = np.where(usable, np.fmax(sd / scaled.divisor, least), np.nan)
     observed = np.einsum("mpl,plv->mv", weights, side.r.astype(np.float64))
@@ -207,31 +219,14 @@ def beyond_music(
 
 
 def _compared(
-    data: GroupData,
-    heard: Heard,
-    clocks: Sequence[Sequence[ChoicePlan]],
-    chosen: NDArray[np.float32],
-    weights: FloatArray,
-    usable: NDArray[np.bool_],
-    seed: int,
-    n_threads: int,
+    side: JointMusicSide, weights: FloatArray, usable: NDArray[np.bool_]
 ) -> tuple[Scaled, float]:
-    """Closed form beside refits of low-level sound and a few layers, which choose again.
+    """Closed form beside refits of the models of a few maps, which choose again.
 
     Returns the comparison of both, pooled over vertices, and the standard deviation of the refits.
     """
-    n_layers = len(data.layer_names) - 1
-    some = np.unique(np.linspace(1, n_layers, min(N_COMPARED, n_layers)).round().astype(int))
-    few = [0, *some.tolist()]
-    own = replace(
-        data,
-        model=f"{data.model} beyond low-level",
-        r=data.r[:, few],
-        layer_names=[data.layer_names[k] for k in few],
-    )
-    plans = [[models[k] for k in few] for models in clocks]
-    side = JointMusicSide(heard, own, plans, chosen[:, few], seed, n_threads)
-    found = side.maps_at_few([weights[k - 1][:, few] for k in some], None, usable)
+    few = np.flatnonzero((weights != 0).any(axis=(0, 1))).tolist()
+    found = side.of_models(few).maps_at_few(list(weights[:, :, few]), None, usable)
     if found is None:
         return TOO_FEW, float("nan")
     closed, drawn = found

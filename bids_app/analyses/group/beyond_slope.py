@@ -285,7 +285,7 @@ class SlopesOverMusic:
         n_layers = len(self._depth)
         some = np.unique(np.linspace(0, n_layers - 1, min(N_COMPARED, n_layers)).round())
         self._some = [int(one) for one in some]
-        self._few = side.of_layers(self._some)
+        self._few = side.of_models([1 + k for k in self._some])
         own_depth = [self._depth[k] for k in self._some]
         # Low-level sound alone has no part in slopes: accuracies will do.
         r = side.data.r[:, 1:][:, self._some].astype(np.float64)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from joint_listeners import GRID, LENGTHS, SETTINGS, Side, slow
 
-from bids_app.analyses.group import beyond_music, over_music
+from bids_app.analyses.group import over_music
 from bids_app.analyses.group.beyond import _thirds, beyond_missing
-from bids_app.analyses.group.beyond_music import JointMusicSide, ModelsOfClock
+from bids_app.analyses.group.beyond_music import JointMusicSide, ModelsOfClock, beyond_music
+from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard, Presentations
 from bids_app.encoding.joint import fit_joint
 from bids_app.group import sign_flip_max_t
@@ -56,19 +55,13 @@ def study(folder, *, seed=0, n_vertices=60, signal=0.0, layer="second"):
     return models, heard, np.array(r, np.float32), np.array(choices, np.float32)
 
 
-class Data(SimpleNamespace):
-    """A `GroupData` as far as it is needed."""
-
-
 def music_of(monkeypatch, models, heard, r, choices, seed=5):
-    data = Data(r=r, settings={"alphas": GRID}, layer_names=["low-level", *LAYERS], model="vggish")
-    monkeypatch.setattr(beyond_music, "_models", lambda *_: [models])
-    monkeypatch.setattr(beyond_music, "replace", lambda data, **new: Data(**{**vars(data), **new}))
+    people = [f"{k:02d}" for k in range(N_PEOPLE)]
+    pieces, settings = list(LENGTHS), {"alphas": GRID}
+    data = GroupData("vggish", people, r, ["low-level", *LAYERS], pieces, pieces, settings, [])
     monkeypatch.setattr(over_music, "N_REFITS", 40)
-    record = {"HeldOutStimuli": list(LENGTHS), "Settings": SETTINGS}
-    return beyond_music.beyond_music(
-        OutputTree(None), data, heard, record, choices, None, seed, 1
-    ), data
+    side = JointMusicSide(heard, data, [models], choices, seed, 1)
+    return beyond_music(side), side
 
 
 def test_choices_of_all_models_have_the_same_numbers():
@@ -106,9 +99,8 @@ def test_a_layer_that_adds_is_found_over_people_and_music(monkeypatch, tmp_path)
 
 def test_width_is_that_of_models_that_choose_again(monkeypatch, tmp_path):
     models, heard, r, choices = study(tmp_path, seed=1, n_vertices=40)
-    found, data = music_of(monkeypatch, models, heard, r, choices)
+    found, side = music_of(monkeypatch, models, heard, r, choices)
     assert 0.6 < found.scaled.ratio.ratio < 1.6
-    side = JointMusicSide(heard, data, [[*models]], choices, 5, 1)
     drawn = side.refits(np.arange(40)).mean(axis=1)
     unique = drawn[:, 1:] - drawn[:, :1]
     ratio = np.sqrt(np.nanmean(found.sd**2) / (unique**2).mean())
