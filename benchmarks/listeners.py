@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
+from scipy.sparse import block_diag
 
 from bids_app.encoding import EncodingPlan, plan_encoding
-from bids_app.features.timing import high_pass_basis, sample_gram
+from bids_app.features.timing import high_pass_basis, sample_gram, window_matrix
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 
@@ -57,7 +58,8 @@ class Cell:
     oddity : str
         ``outlier``: one participant has ten times the shared part; ``heavy tails``: volumes are
         scaled by t with 3 degrees of freedom; ``hemispheres``: the right one is half white noise;
-        ``trend``: pieces build up and responses drift; ``curvature``, ``slope``: planted.
+        ``trend``: pieces build up and responses drift; ``curvature``, ``slope``, ``even`` (every
+        layer everywhere alike): planted.
     size : float
         Of what is planted, as a share of standard deviation.
     weights : {"own", "others"}
@@ -182,6 +184,31 @@ def load_music(data: Path, store: Path) -> Music:
         return Music([arrays[name] for name in arrays.files])
 
 
+def load_low_level(data: Path, store: Path) -> Music:
+    """Low-level sound over the recordings, on the clock of the layers' patches, kept in `store`."""
+    if not store.exists():
+        from bids_app.config.sections import LOW_LEVEL
+        from bids_app.features.registry import find_space
+        from bids_app.features.sources import space_grams, stimulus_patches
+
+        files = sorted((data / "audio").glob("*.ogg"))
+        stimuli = [(path.stem, path) for path in files]
+        centers = [stimulus_patches(path, 0.48)[1] for path in files]
+        found = []
+        for name in LOW_LEVEL:
+            grams, times = space_grams(find_space(name), stimuli, None, 0.48)
+            # Of descriptors `all`, the last, stands for the space.
+            gram = np.asarray(list(grams)[-1].gram, dtype=np.float64)
+            mean = block_diag(
+                [window_matrix(own, one, 0.48) for own, one in zip(times, centers, strict=True)]
+            )
+            half = mean @ gram
+            found.append(mean @ half.T)
+        np.savez(store, *[one / np.trace(one) for one in found])
+    with np.load(store) as arrays:
+        return Music([arrays[name] for name in arrays.files])
+
+
 def _rotated(series: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A surrogate: phases rotated, the same at all vertices."""
     spectrum = np.fft.rfft(series, axis=0)
@@ -247,7 +274,7 @@ def draw_study(brain: Brain, music: Music, cell: Cell, seed: int) -> Study:
         ]
         responses.append([_cleaned(_odd(one, cell, rng), cell.tr) for one in mixed])
     depth = np.linspace(0, 1, len(plans))
-    if cell.oddity in ("curvature", "slope"):
+    if cell.oddity in ("curvature", "slope", "even"):
         _plant(responses, sampled, plans[0], brain, cell, depth, rng)
     return Study(plans, responses, depth)
 
@@ -255,6 +282,12 @@ def draw_study(brain: Brain, music: Music, cell: Cell, seed: int) -> Study:
 def plans_of(music: Music, cell: Cell, seed: int) -> list[EncodingPlan]:
     """Models of another network's layers of the same excerpts, one per layer."""
     return _plans(music, cell, _excerpts(music, cell, _generator(cell, seed)))[0]
+
+
+def grams_of(music: Music, cell: Cell, seed: int) -> tuple[list[FloatArray], list[int]]:
+    """Gram matrices of the same excerpts at the volumes, and volumes of each piece."""
+    times = _excerpts(music, cell, _generator(cell, seed))
+    return [_sampled(music, gram, cell, times) for gram in music.grams], [len(t) for t in times]
 
 
 def _generator(cell: Cell, seed: int) -> np.random.Generator:
@@ -267,13 +300,14 @@ def _plans(
 ) -> tuple[list[EncodingPlan], list[FloatArray]]:
     """Models of every layer, and the Gram matrices at the volumes."""
     lengths = [len(one) for one in times]
-    patch_times = [music.hop * np.arange(len(music.grams[0]))]
-    plans, sampled = [], []
-    for gram in music.grams:
-        at_volumes = sample_gram(gram, patch_times, [0] * len(times), times, cell.tr, HIGH_PASS)
-        sampled.append(at_volumes)
-        plans.append(plan_encoding(at_volumes, lengths, delays=DELAYS, crop=CROP, tr=cell.tr))
-    return plans, sampled
+    sampled = [_sampled(music, gram, cell, times) for gram in music.grams]
+    options: dict[str, Any] = {"delays": DELAYS, "crop": CROP, "tr": cell.tr}
+    return [plan_encoding(one, lengths, **options) for one in sampled], sampled
+
+
+def _sampled(music: Music, gram: FloatArray, cell: Cell, times: list[FloatArray]) -> FloatArray:
+    patch_times = [music.hop * np.arange(len(gram))]
+    return sample_gram(gram, patch_times, [0] * len(times), times, cell.tr, HIGH_PASS)
 
 
 def _excerpts(music: Music, cell: Cell, rng: np.random.Generator) -> list[FloatArray]:
@@ -323,7 +357,8 @@ def _plant(
     """Add, in everybody alike, what layers drive: how much of each depends on the gradient.
 
     *slope*: deep layers where the gradient is high, shallow ones where it is low. *curvature*:
-    middle layers at one end, both ends of the network at the other, with slope zero.
+    middle layers at one end, both ends of the network at the other, with slope zero. *even*: all
+    layers everywhere.
     """
     standard = np.nan_to_num(
         (brain.gradient - np.nanmean(brain.gradient)) / np.nanstd(brain.gradient)
@@ -331,6 +366,8 @@ def _plant(
     centered = depth - depth.mean()
     bent = centered**2 - (centered**2).mean()
     profile = centered / centered.std() if cell.oddity == "slope" else -bent / bent.std()
+    if cell.oddity == "even":
+        profile = np.zeros_like(depth)
     gains = np.clip(1.0 + 0.8 * np.outer(profile, standard) / np.sqrt(3), 0, None)
     lag = round(5.0 / cell.tr)
     borders = np.cumsum([0, *plan.lengths])

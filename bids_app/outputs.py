@@ -60,6 +60,8 @@ OTHERS_WEIGHTS = "+others"
 other label has a plus, which `safe_label` leaves out."""
 JOINT_DESC, BEYOND_DESC, LOW_LEVEL_DESC = "joint", "beyond", "lowlevel"
 """Descriptions of joint models, of those of layers and low-level sound, and of the latter alone."""
+JOINT_LABEL = "jointmodels"
+"""Model label of group results about joint models, each of which is a ``feature``."""
 BEYOND_ALIGNMENT_DESC = "beyondalignment"
 """Description of what there is one of per gradient of layers that add to low-level sound."""
 CEILING_DESC = "ceiling"
@@ -489,6 +491,11 @@ class OutputTree:
         """Labels of the gradients or atlases that `desc` is complete for, sorted."""
         found = self.root.glob(f"group_model-{model}_desc-{desc}*_settings.json")
         return sorted(parse_entities(path)["desc"].removeprefix(desc) for path in found)
+
+    def joint_models(self, participants: Sequence[str]) -> list[str]:
+        """Labels of the joint models that some of these participants have maps of, sorted."""
+        names = [f"sub-{who}/func/sub-*_desc-{JOINT_DESC}_settings.json" for who in participants]
+        return sorted({label for pattern in names for label in self._models(pattern)})
 
     def _models(self, pattern: str) -> list[str]:
         return sorted({parse_entities(path)["model"] for path in self.root.glob(pattern)})

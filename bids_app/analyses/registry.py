@@ -28,6 +28,7 @@ from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.differences import DIFFERENCES
 from bids_app.analyses.group.heard import HEARD
 from bids_app.analyses.group.isc import SYNCHRONY
+from bids_app.analyses.group.joint_models import JOINT_MODELS
 from bids_app.analyses.group.lag_scans import LAG_SCANS
 from bids_app.analyses.group.motion import MOTION
 from bids_app.analyses.group.music_null import MUSIC
@@ -72,6 +73,7 @@ GROUP_ANALYSES = (
     SUBCORTEX,
     SYNCHRONY,
     MOTION,
+    JOINT_MODELS,
     LAG_SCANS,
     RATING_MAPS,
     RATING_SCORES,

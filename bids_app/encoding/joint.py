@@ -679,11 +679,14 @@ class ChoicePlan:
     n_candidates : int
         Candidates that have numbers: those of a model of more spaces that begins with these.
         Default: its own.
+    left_out : str
+        Space that the model is without.
     """
 
     plain_mean = False
 
-    def __init__(self, joint: JointPlan, n_candidates: int = 0) -> None:
+    def __init__(self, joint: JointPlan, n_candidates: int = 0, left_out: str = "") -> None:
+        self.left_out = left_out
         first, n = joint.first, n_candidates or len(joint.plans)
         self.joint, self._n_alphas, self._grid = joint, first.alphas.size, first.alphas
         self.segments: tuple[Segment, ...] = first.segments

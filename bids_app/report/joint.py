@@ -8,7 +8,7 @@ import numpy as np
 
 from bids_app.errors import MusencError
 from bids_app.group.claims import holds
-from bids_app.outputs import BEYOND_ALIGNMENT_DESC, BEYOND_DESC
+from bids_app.outputs import BEYOND_ALIGNMENT_DESC, BEYOND_DESC, JOINT_DESC, JOINT_LABEL
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.claims import claims_about
 from bids_app.report.fading import LEGEND
@@ -216,3 +216,70 @@ def layers_table(files: GroupFiles) -> Block:
         ],
         numeric=(2, 3, 4, 5),
     )
+
+
+MODEL_ROW = "all spaces"
+"""Name of the row of the joint model itself."""
+
+
+def joint_group_sections(files: GroupFiles) -> list[Section]:
+    """One section per joint model that was tested over participants."""
+    path = files.tree.group_table("settings.json", model=JOINT_LABEL, desc=JOINT_DESC)
+    if not path.is_file():
+        return []
+    told = files.json(path)
+    sections = []
+    for label, spaces in dict(told.get("JointModels") or {}).items():
+        section = Section(f"joint-{label}", f"Joint model {label}")
+        section.blocks.append(
+            Text(
+                f"One model of {', '.join(spaces)}. Unique accuracy of a space is the accuracy of"
+                " the model minus that of the model without the space; a space that adds nothing"
+                " is a little below zero on average, so that the tests are one-sided."
+            )
+        )
+        reason = str(dict(told.get("NotOverMusic") or {}).get(label) or "")
+        section.add("what each space adds", partial(joint_group_blocks, files, label, reason))
+        sections.append(section)
+    left_out = dict(told.get("LeftOut") or {})
+    if sections and left_out:
+        lines = "; ".join(f"{what}: {why}" for what, why in left_out.items())
+        sections[0].blocks.append(Text(f"Left out: {lines}."))
+    return sections
+
+
+def joint_group_blocks(files: GroupFiles, label: str, reason: str) -> list[Block]:
+    """A sentence per space, and the table."""
+    path = files.tree.group_table("summary.tsv", model=JOINT_LABEL, feature=label, desc=JOINT_DESC)
+    rows = files.table(path)
+    found: list[Block] = []
+    for row in rows:
+        name, n = row["name"], row["n_people"] if reason else row["n_both"]
+        levels = "over people alone" if reason else "over people and music"
+        if name == MODEL_ROW:
+            told = f"The model predicts {number(to_float(n))} vertices ({levels})."
+        elif to_float(n) > 0:
+            told = f"{name} adds to the other spaces at {number(to_float(n))} vertices ({levels})."
+        else:
+            told = f"{name} adds nothing to the other spaces that can be shown ({levels})."
+        found.append(Text(told))
+    if reason:
+        found.append(Text(f"Nothing was tested over music, so nothing is claimed: {reason}."))
+    table = Table(
+        "Accuracy of the joint model, and unique accuracy of each space (p over people, corrected"
+        " over vertices, and over spaces together; both: and q over music)",
+        ["space", "mean", "highest", "smallest p", "vertices, people", "vertices, both"],
+        [
+            [
+                row["name"],
+                number(to_float(row["mean"]), 4),
+                number(to_float(row["highest"])),
+                p_number(to_float(row["p"])),
+                number(to_float(row["n_people"])),
+                number(to_float(row["n_both"])),
+            ]
+            for row in rows
+        ],
+        numeric=(1, 2, 3, 4, 5),
+    )
+    return [*found, table]

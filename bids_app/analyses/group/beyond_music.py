@@ -117,8 +117,10 @@ class JointMusicSide(MusicSide):
         self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
     ) -> FloatArray:
         """Accuracy with candidates and penalties chosen again."""
+        left_out = [plan.left_out] if plan.left_out else []
         selection = self.data.settings.get("selection", "r")
-        return fit_joint(plan.joint, scored, selection=selection, leave_out=()).mean_r
+        found = fit_joint(plan.joint, scored, selection=selection, leave_out=left_out)
+        return found.reduced_r[0] if left_out else found.mean_r
 
     def of_models(self, models: Sequence[int]) -> JointMusicSide:
         """The same of some of the models, counted from 0: low-level sound alone is the first."""
@@ -163,11 +165,10 @@ def joint_side(
     cache_dir : Path
     seed, n_threads : int
     """
-    if not heard.there:
-        return "; ".join(heard.reasons)
-    clocks = _models(tree, data, heard, record, cache_dir)
-    if isinstance(clocks, str):
-        return clocks
+    sides = sides_of_clocks(tree, heard, record, cache_dir)
+    if isinstance(sides, str):
+        return sides
+    clocks = [ModelsOfClock(own, record["Settings"], data.layer_names[1:]) for own in sides]
     held = ["+".join(np.atleast_1d(fold.held_out)) for fold in clocks[0][0].folds]
     order = [record["HeldOutStimuli"].index(name) for name in held]
     chosen = choices[list(heard.people)][:, :, order]
@@ -191,9 +192,13 @@ def beyond_music(side: JointMusicSide) -> BeyondMusic:
 
 
 def differences_over_music(
-    side: JointMusicSide, weights: FloatArray, compared_with: Sequence[int]
+    side: JointMusicSide,
+    weights: FloatArray,
+    compared_with: Sequence[int],
+    *,
+    floored: bool = True,
 ) -> BeyondMusic:
-    """Test differences of two joint models at every vertex, one-sided.
+    """Test differences of two joint models, or joint models, at every vertex, one-sided.
 
     Parameters
     ----------
@@ -203,6 +208,8 @@ def differences_over_music(
         the model without.
     compared_with : sequence of int
         Maps whose refits the closed form is compared with.
+    floored : bool
+        Whether no vertex has a smaller standard deviation than the refits have, pooled.
     """
     usable = np.asarray(np.isfinite(side.data.r).all(axis=(0, 1)))
     scaled, least = _compared(side, weights[list(compared_with)], usable)
@@ -211,7 +218,7 @@ def differences_over_music(
         side.plans, side.responses, side.alphas, spread_out(weights), **side.options
     )
     # Where few choices have the layer in them the closed form, which keeps them, is too narrow.
-    sd = np.where(usable, np.fmax(sd / scaled.divisor, least), np.nan)
+    sd = np.where(usable, np.fmax(sd / scaled.divisor, least if floored else 0.0), np.nan)
     observed = np.einsum("mpl,plv->mv", weights, side.r.astype(np.float64))
     z = observed / np.where(sd > 0, sd, np.nan)
     p = np.where(usable, special.ndtr(-z), np.nan)
@@ -235,14 +242,21 @@ def _compared(
     return compared(pooled, drawn), float(np.sqrt(np.nanmean(drawn**2)))
 
 
-def _models(
-    tree: OutputTree,
-    data: GroupData,
-    heard: Heard,
-    record: Mapping[str, Any],
-    cache_dir: Path,
-) -> list[ModelsOfClock] | str:
-    """Joint models of every clock, or why there are none."""
+def sides_of_clocks(
+    tree: OutputTree, heard: Heard, record: Mapping[str, Any], cache_dir: Path
+) -> list[list[StimulusSide]] | str:
+    """What the feature spaces of joint models have of the music, per clock, or why nothing.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    heard : Heard
+    record : mapping
+        Settings file of a participant's joint models.
+    cache_dir : Path
+    """
+    if not heard.there:
+        return "; ".join(heard.reasons)
     settings, found = record["Settings"], []
     for name in record["FeaturesFolders"]:
         folder = kept_features(tree, str(name), cache_dir)
@@ -260,13 +274,9 @@ def _models(
     )
     high_pass = high_pass_of(settings["high_pass"])
     return [
-        ModelsOfClock(
-            [
-                StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
-                for grams in found
-            ],
-            settings,
-            data.layer_names[1:],
-        )
+        [
+            StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
+            for grams in found
+        ]
         for clock in heard.clocks
     ]

@@ -9,7 +9,7 @@ from bids_app.analyses.folder.read import RECORD, check_outputs, read_completed,
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import read_encoding
 from bids_app.inputs.estimate import group_memory, joint_memory
-from bids_app.outputs import BEYOND_DESC, OutputTree, sidecar_of
+from bids_app.outputs import BEYOND_DESC, JOINT_DESC, JOINT_LABEL, OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -20,11 +20,15 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
     left = tree.participant_map(participants[0], "L", space, model=model, stat="r")
     layers = read_record(sidecar_of(left), DataArrays=list)["DataArrays"]
     needed = group_memory(len(participants), len(layers), space)
-    joint = tree.participant_settings(participants[0], model, BEYOND_DESC)
-    if not joint.is_file():
-        return needed
-    n_folds = len(read_record(joint, HeldOutStimuli=list)["HeldOutStimuli"])
-    return max(needed, joint_memory(len(participants), len(layers) + 1, n_folds, space))
+    others = [(label, JOINT_DESC) for label in tree.joint_models(participants)]
+    for label, desc in [(model, BEYOND_DESC), *others]:
+        joint = tree.participant_settings(participants[0], label, desc)
+        if joint.is_file():
+            known = read_record(joint, HeldOutStimuli=list)
+            n_models = 1 + len(layers if desc == BEYOND_DESC else known.get("Spaces", []))
+            n_folds = len(known["HeldOutStimuli"])
+            needed = max(needed, joint_memory(len(participants), n_models, n_folds, space))
+    return needed
 
 
 def check_files(
@@ -40,6 +44,9 @@ def check_files(
         check_outputs(tree, read_encoding(tree, participant, model))
     for desc in dict.fromkeys(row.rests_on for row in analyses if row.rests_on):
         check_participants(tree, model, participants, desc)
+    if any(row.model == JOINT_LABEL for row in analyses):
+        for label in tree.joint_models(participants):
+            check_participants(tree, label, participants, JOINT_DESC)
     for row in (row for row in analyses if row.people):
         label = row.model or model
         for participant in sorted(set(tree.participants_of(label, row.desc)) & set(participants)):
