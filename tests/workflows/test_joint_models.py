@@ -74,3 +74,18 @@ def test_nothing_is_done_twice_and_other_candidates_are_refused(analyzed, out, c
     assert settings.stat().st_mtime_ns == before
     assert main([*call, "01", "--beyond", "low-level", "--candidates", "24"]) == 16
     assert "candidates: 18 -> 24" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_the_group_tests_joint_models_and_what_layers_add(analyzed, out):
+    call = analyzed.arguments("participant", *OPTIONS, *BEYOND, output_dir=out)
+    assert main([*call, "--participant-label", "02", "03"]) == 0
+    assert main(analyzed.arguments("group", output_dir=out)) == 0
+    left = next(out.rglob("*model-jointmodels_feature-sound_stat-q_desc-music_*.gii"))
+    assert read_gifti(left).shape[0] == 3
+    assert read_json(sidecar_of(left))["DataArrays"] == ["all spaces", "envelope", "modulation"]
+    rows = (out / "group_model-jointmodels_feature-sound_desc-joint_summary.tsv").read_text()
+    assert len(rows.splitlines()) == 4
+    page = (out / "group.html").read_text()
+    assert "Joint model sound" in page
+    assert "What the layers add to low-level sound" in page

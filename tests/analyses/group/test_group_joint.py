@@ -79,45 +79,83 @@ def write_person(tree, who, plan, responses):
     write_settings(tree, done, SETTINGS, files, **told)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """Six listeners of whom half of the vertices follow one of two spaces that are alike."""
-    folder = tmp_path_factory.mktemp("joint")
+class Twice(Side):
+    """The same music, of which the first piece is heard twice."""
+
+    lengths = (LENGTHS["a"], *LENGTHS.values())
+
+    def __init__(self):
+        self.features = {name: [own[0], *own] for name, own in SIDE.features.items()}
+
+    @property
+    def plan_options(self):
+        return super().plan_options | {"stimuli": ["a", *LENGTHS]}
+
+
+def listeners(folder, sides, patch):
+    """People of whom half of the vertices follow one of two spaces that are alike.
+
+    Each heard what the side of the same number has; `sides` has them one after the other.
+    """
     tree, rng = OutputTree(folder / "out"), np.random.default_rng(0)
-    plan = plan_joint(
-        {name: SIDE.gram(name) for name in SPACES},
-        SIDE.lengths,
-        weights=candidate_weights(2, 5, generator(3, PURPOSE)),
-        **SIDE.plan_options,
-    )
+    clocks = list(dict.fromkeys(sides))
+    weights = candidate_weights(2, 5, generator(3, PURPOSE))
+    plans = [
+        plan_joint(
+            {name: side.gram(name) for name in SPACES},
+            side.lengths,
+            weights=weights,
+            **side.plan_options,
+        )
+        for side in clocks
+    ]
     loads = 0.7 * rng.standard_normal((4, N_VERTICES))
     loads[:, VERTICES[~FOLLOWING]] = 0
-    paths = []
-    for who in PEOPLE:
+    paths, clock_of = [], [clocks.index(side) for side in sides]
+    people = PEOPLE[: len(sides)]
+    for who, side, clock in zip(people, sides, clock_of, strict=True):
         responses = [
             slow(rng, len(x), N_VERTICES) + np.roll(x, 2, axis=0) @ loads
-            for x in SIDE.features["driving"]
+            for x in side.features["driving"]
         ]
-        write_person(tree, who, plan, responses)
+        write_person(tree, who, plans[clock], responses)
         own = [folder / f"{who}_{k}.npy" for k in range(len(responses))]
         for path, one in zip(own, responses, strict=True):
             np.save(path, one.astype(np.float32))
         paths.append(tuple(own))
     heard = Heard(
-        people=tuple(range(len(PEOPLE))),
-        clock_of=(0,) * len(PEOPLE),
-        clocks=(Presentations(tuple(LENGTHS), (), 1.0),),
+        people=tuple(range(len(sides))),
+        clock_of=tuple(clock_of),
+        clocks=tuple(Presentations(tuple(s.plan_options["stimuli"]), (), 1.0) for s in clocks),
         responses=tuple(paths),
         checksums={one: one * 8 for one in LENGTHS},
     )
-    rows = [{"participant_id": f"sub-{who}", "sha256_left": "0"} for who in PEOPLE]
-    r = np.zeros((len(PEOPLE), 1, N_VERTICES), np.float32)
-    data = GroupData("vggish", PEOPLE, r, ["a"], list(LENGTHS), list(LENGTHS), SETTINGS, rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(over_music, "N_REFITS", 30)
-        patch.setattr(joint_models, "sides_of_clocks", lambda *_: [[SIDE, SIDE]])
-        found = joint_group(tree, data, heard, None, STATISTICS)
+    rows = [{"participant_id": f"sub-{who}", "sha256_left": "0"} for who in people]
+    r = np.zeros((len(people), 1, N_VERTICES), np.float32)
+    data = GroupData("vggish", people, r, ["a"], list(LENGTHS), list(LENGTHS), SETTINGS, rows)
+    patch.setattr(over_music, "N_REFITS", 30)
+    patch.setattr(joint_models, "sides_of_clocks", lambda *_: [[one, one] for one in clocks])
+    found = joint_group(tree, data, heard, None, STATISTICS)
     return SimpleNamespace(tree=tree, data=data, heard=heard, found=found)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        return listeners(tmp_path_factory.mktemp("joint"), [SIDE] * len(PEOPLE), patch)
+
+
+def test_five_people_of_whom_three_heard_a_piece_twice(tmp_path, monkeypatch):
+    twice = Twice()
+    found = listeners(tmp_path, [twice, SIDE, twice, SIDE, twice], monkeypatch).found
+    (one,) = found.models
+    assert len(one.participants) == 5
+    assert one.music is not None
+    assert np.nanmin(one.p) == 1 / 32  # of all flips
+    _, driving, alike = one.music.q[:, VERTICES] < 0.05
+    assert driving[FOLLOWING].mean() > 0.5
+    assert alike[FOLLOWING].mean() < 0.15
+    assert one.both[:, VERTICES[~FOLLOWING]].mean() < 0.05
 
 
 def test_the_space_that_drives_adds_and_the_one_that_is_alike_does_not(study):
