@@ -19,7 +19,14 @@ import numpy as np
 from bids_app.errors import BadDataError, CannotWriteError, MusencError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256
 from bids_app.features.registry import Space, find_space
-from bids_app.features.sources import Progress, Stimuli, change_grams, check_labels, space_grams
+from bids_app.features.sources import (
+    Progress,
+    Stimuli,
+    change_grams,
+    check_labels,
+    component_grams,
+    space_grams,
+)
 from bids_app.files import SEAL, is_sealed, sealed, sha256_of, sha256_of_file, shared_lock
 from bids_app.held import hold, let_go
 from bids_app.loading import load_array
@@ -418,7 +425,10 @@ def _layers(
         progress=progress,
         private=private,
     )
-    grams = change_grams(base.patch_times, base.layer_names, base.gram)
+    if space.components:
+        grams = component_grams(base.layer_names, base.gram, space.components, space.spelling)
+    else:
+        grams = change_grams(base.patch_times, base.layer_names, base.gram)
     return grams, base.patch_times, base
 
 

@@ -61,7 +61,7 @@ def feature_course(space: Space, layer: str, unit: str, label: str, path: str | 
         raise UsageError(
             "This feature is not one-dimensional.",
             where="--lag-scan",
-            found=f"{told}: layers of networks and changes have many units",
+            found=f"{told}: layers of networks, changes and components have many units",
             wanted="a layer of one unit, such as descriptors@loudness",
             remedy="write one curve of it into files and give precomputed:PATH",
         )

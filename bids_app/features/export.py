@@ -124,6 +124,14 @@ def export_features(
         raise CannotWriteError(
             "The output folder cannot be created.", where=output_dir, found=str(error)
         ) from error
+    if space.components:
+        raise UsageError(
+            "Layers that are cut to components have no files of their own.",
+            where="--features",
+            found=features,
+            wanted="the space itself: layers of networks are written as components",
+            remedy="--n-components says how many",
+        )
     common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
     written: list[Path] = []
     order = space.layer_order(stimuli)

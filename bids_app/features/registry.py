@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from bids_app.features.pooling import FeatureSeries
 
 CHANGE = "change:"
+COMPONENTS = "components"
+"""Before a number, a colon and a space: its layers cut to so many principal components."""
+_DERIVED = re.compile(rf"{CHANGE}|{COMPONENTS}([1-9][0-9]*):")
 """Before a space: its change over time, see :func:`change_of`."""
 
 
@@ -172,7 +176,9 @@ class Space:
     references : mapping
         Publications by key.
     base : Space, optional
-        The space whose change this is.
+        The space whose change this is, or whose components.
+    components : int
+        How many principal components of each layer of `base` there are; 0 for another space.
     """
 
     name: str
@@ -200,6 +206,7 @@ class Space:
     guess: str = ""
     references: Mapping[str, Reference] = field(default_factory=dict)
     base: Space | None = None
+    components: int = 0
 
     @property
     def spelling(self) -> str:
@@ -342,6 +349,33 @@ def change_of(space: Space) -> Space:
     """Change, novelty and boundaries of every layer of a space."""
     sentence = f"the change over time of {space.sentence}"
     return replace(space, name=CHANGE + space.name, sentence=sentence, base=space)
+
+
+def components_of(space: Space, n: int) -> Space:
+    """Every layer of a space, cut to its first principal components."""
+    sentence = f"the first {n} principal components of each of {space.sentence}"
+    name = f"{COMPONENTS}{n}:{space.name}"
+    return replace(space, name=name, sentence=sentence, base=space, components=n)
+
+
+def derived_from(features: str) -> tuple[str, str]:
+    """``change:`` or ``componentsN:`` before a space, or nothing, and the space.
+
+    Examples
+    --------
+    >>> derived_from("components20:vggish@random:1")
+    ('components20:', 'vggish@random:1')
+    """
+    found = _DERIVED.match(features)
+    before = found[0] if found else ""
+    return before, features[len(before) :]
+
+
+def _derived(space: Space, before: str) -> Space:
+    found = _DERIVED.match(before)
+    if not found:
+        return space
+    return components_of(space, int(found[1])) if found[1] else change_of(space)
 
 
 def _later(module: str, function: str) -> Callable[..., Any]:
@@ -576,7 +610,7 @@ SPACES: dict[str, Space] = {space.name: space for space in _ROWS}
 def spaces_text() -> str:
     """What ``--features`` takes, in words."""
     names = ", ".join(space.spelling for space in SPACES.values())
-    return f"{names}, or {CHANGE} before one of these"
+    return f"{names}, or {CHANGE} or {COMPONENTS}N: before one of these"
 
 
 def find_space(features: str) -> Space:
@@ -592,7 +626,8 @@ def find_space(features: str) -> Space:
     >>> find_space("vggish@random:3").weights
     'random:3'
     """
-    name, colon, argument = features.removeprefix(CHANGE).partition(":")
+    before, plain = derived_from(features)
+    name, colon, argument = plain.partition(":")
     own, at, seed = name.partition("@")
     if at and (known := SPACES.get(own)) and known.network:
         weights = f"{seed}:{argument}"
@@ -603,8 +638,7 @@ def find_space(features: str) -> Space:
                 found=features,
                 wanted=f"{own}@random:SEED",
             )
-        untrained = replace(known, weights=weights)
-        return change_of(untrained) if features.startswith(CHANGE) else untrained
+        return _derived(replace(known, weights=weights), before)
     row = SPACES.get(name)
     fits = row is not None and (row.optional or bool(colon) == bool(row.argument))
     if row is None or not fits or bool(colon) != bool(argument):
@@ -616,13 +650,14 @@ def find_space(features: str) -> Space:
         )
     if argument or row.optional:
         row = replace(row, argument=argument, values=partial(row.values, argument))
-    return change_of(row) if features.startswith(CHANGE) else row
+    return _derived(row, before)
 
 
 def recorded_space(identity: str) -> Space | None:
     """The row behind the `identity` in a record, None where this version has none of the name."""
-    row = SPACES.get(identity.removeprefix(CHANGE).partition(":")[0])
-    return change_of(row) if row and identity.startswith(CHANGE) else row
+    before, plain = derived_from(identity)
+    row = SPACES.get(plain.partition(":")[0])
+    return row and _derived(row, before)
 
 
 def check_spaces(features: Sequence[str], layers: Sequence[str] = ()) -> None:

@@ -161,6 +161,37 @@ def change_grams(
         yield LayerGram(number, name, total, len(UNITS), n_constant)
 
 
+def component_grams(
+    layer_names: Sequence[str], gram: Callable[[int], np.ndarray], n_components: int, where: str
+) -> Iterator[LayerGram]:
+    """Every layer of another space with its first principal components alone.
+
+    Units are z-scored over each stimulus, so that the matrices are centered. Components are those
+    of all stimuli together, as for `bids_app.features.components.layer_components`.
+
+    Raises
+    ------
+    BadDataError
+        A layer has fewer components.
+    """
+    from bids_app.features.gram import LayerGram
+
+    for number, name in enumerate(layer_names, start=1):
+        whole = np.asarray(gram(number), dtype=np.float64)
+        values, vectors = np.linalg.eigh(whole)
+        there = int((values > values[-1] * len(values) * np.finfo(np.float32).eps).sum())
+        if there < n_components:
+            raise BadDataError(
+                "A layer has fewer principal components than it is to be cut to.",
+                where=f"{where}, {name}",
+                found=there,
+                wanted=f"at least {n_components}",
+                remedy=f"give components{there}: or fewer",
+            )
+        scores = vectors[:, -n_components:] * np.sqrt(values[-n_components:])
+        yield LayerGram(number, name, scores @ scores.T, n_components, 0)
+
+
 def step_of(times: np.ndarray) -> float:
     """Seconds between the values of a stimulus."""
     return float(np.median(np.diff(times))) if len(times) > 1 else STEP
@@ -200,12 +231,14 @@ def scaled_layers(
     Raises
     ------
     UsageError
-        The units of a change are curves of a whole layer and are not kept.
+        The units of a change or component are curves of a whole layer and are not kept.
     """
     space = find_space(features)
     if space.base is not None:
         raise UsageError(
-            "Weights of changes cannot be saved.", where="--save-weights", found=features
+            "Weights of changes and components cannot be saved.",
+            where="--save-weights",
+            found=features,
         )
     if (listener := space.streamed()) is not None:
         from bids_app.features.streamed import listen

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.errors import MissingInputError
-from bids_app.outputs import CONTROLS_DESC, TWINS_DESC, sidecar_of
+from bids_app.features.registry import COMPONENTS, derived_from
+from bids_app.outputs import ALIGNMENT_DESC, CONTROLS_DESC, TWINS_DESC, sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, named_number, number
+from bids_app.report.side_by_side import settings_of
 from bids_app.report.sources import GroupFiles, to_float
 from bids_app.statistics import p_told
 
@@ -82,12 +84,34 @@ def depth_controls(files: GroupFiles) -> list[Block]:
         untrained = [to_float(one) for one in files.json(twins)["Group"]["rho_untrained"]]
         mean = number(float(np.mean(untrained)))
         body.append([f"untrained, mean of {len(untrained)}", body[0][1], mean])
+    body += [_cut(one, n) for one, n in _cuts(files)]
     why = files.json(path.with_suffix(".json")).get("Group", {}).get("LeftOut", {})
     reasons = "".join(f" No {name}: {reason}." for name, reason in why.items())
     return [
         Table("Controls of depth", ["layers", "number", "mean rho"], body, numeric=(1, 2)),
         Text(f"An alignment of depth needs the layers in their order.{drawn}{reasons}"),
     ]
+
+
+def _cuts(files: GroupFiles) -> list[tuple[GroupFiles, int]]:
+    """Models of the same layers, each cut to as many principal components."""
+    wanted = str(settings_of(files).get("features"))
+    found = []
+    for label in files.tree.group_models():
+        other = GroupFiles(files.root, model=label, gradient=files.gradient)
+        before, plain = derived_from(str(settings_of(other).get("features")))
+        n = before.removeprefix(COMPONENTS).removesuffix(":")
+        if n.isdigit() and plain == wanted:
+            found.append((other, int(n)))
+    return sorted(found, key=lambda one: one[1])
+
+
+def _cut(files: GroupFiles, n: int) -> list[str]:
+    """Its alignment, in its own mask."""
+    path = files.file("statmap.json", desc=files.of_gradient(ALIGNMENT_DESC))
+    rho = files.alignment.get("rho_mean") if path.is_file() else None
+    layers = len(settings_of(files).get("layers") or ())
+    return [f"{n} components of each (model-{files.model})", str(layers), number(to_float(rho))]
 
 
 def stability_text(files: GroupFiles) -> Block:

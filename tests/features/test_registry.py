@@ -17,12 +17,19 @@ from bids_app.analyses.participant.plan import EncodingModel, fitted_layers
 from bids_app.cli.features import add_features
 from bids_app.cli.parser import build_parser, parse_config
 from bids_app.cli.run import methods_text
-from bids_app.errors import UsageError
+from bids_app.errors import BadDataError, UsageError
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.export import export_features
 from bids_app.features.layers import POSITIONS
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.registry import SPACES, STEP, Space, check_spaces, find_space
+from bids_app.features.registry import (
+    SPACES,
+    STEP,
+    Space,
+    check_spaces,
+    find_space,
+    recorded_space,
+)
 from bids_app.features.sources import scaled_layers
 from bids_app.references import Reference
 
@@ -95,6 +102,36 @@ def test_a_row_is_computed_in_its_own_order_and_place(stairs, make_wav, tmp_path
     np.testing.assert_array_equal(found["stairs"].gram(2), found["twin"].gram(2))
     units = scaled_layers("a", stimuli[0][1], ["alpha"], features="stairs")["alpha"]
     np.testing.assert_allclose(units @ units.T, found["stairs"].gram(2)[:n, :n], rtol=1e-5)
+
+
+def test_layers_are_cut_to_as_many_components(make_wav, tmp_path, monkeypatch):
+    def noise(sound):
+        rng = np.random.default_rng(len(sound.times))
+        for name, n in (("wide", 12), ("narrow", 5)):
+            units = tuple(Unit(f"{name}{k}", "noise", "1") for k in range(n))
+            yield FeatureSeries(name, rng.standard_normal((len(sound.times), n)), units)
+
+    row = Space("noise", "noise", noise, layers=("wide", "narrow"))
+    monkeypatch.setitem(SPACES, "noise", row)
+    stimuli = [("a", make_wav("a.wav", 4.0)), ("b", make_wav("b.wav", 3.0))]
+    whole, cut = (
+        load_or_compute_grams(stimuli, cache_dir=tmp_path, features=name)
+        for name in ("noise", "components5:noise")
+    )
+    assert cut.n_units == (5, 5)
+    np.testing.assert_allclose(cut.gram(2), whole.gram(2), atol=1e-4)
+    values = np.linalg.eigvalsh(cut.gram(1))[::-1]
+    np.testing.assert_allclose(values[:5], np.linalg.eigvalsh(whole.gram(1))[::-1][:5], rtol=1e-5)
+    np.testing.assert_allclose(values[5:], 0, atol=1e-4)
+    with pytest.raises(BadDataError, match="noise, narrow") as error:
+        load_or_compute_grams(stimuli, cache_dir=tmp_path, features="components6:noise")
+    assert error.value.found == 5
+    assert find_space("components5:vggish@random:3").base.weights == "random:3"
+    assert recorded_space("components5:vggish").twins == find_space("vggish").twins
+    with pytest.raises(UsageError):
+        find_space("components0:vggish")
+    with pytest.raises(UsageError, match="no files of their own"):
+        export_features([stimuli[0][1]], tmp_path / "out", features="components5:noise")
 
 
 def test_where_files_lie_is_no_setting():

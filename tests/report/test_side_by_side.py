@@ -9,6 +9,8 @@ import pytest
 
 from bids_app.files import read_json, write_json
 from bids_app.outputs import OutputTree
+from bids_app.report.group_details import depth_controls
+from bids_app.report.page import number
 from bids_app.report.side_by_side import models_section, models_table
 from bids_app.report.sources import GroupFiles
 
@@ -47,6 +49,26 @@ def test_a_row_per_model_with_what_differs_and_what_is_claimed(two_models):
     assert again[name] == "0.012"
     assert own["predicted vertices"] == again["predicted vertices"] != "n/a"
     assert "how many were tried" in text.text
+
+
+def test_layers_cut_to_components_stand_among_the_controls_of_depth(two_models):
+    tree = OutputTree(two_models)
+    for who in tree.participants_of("vggish"):
+        for model, features in (("vggish", "vggish"), ("slow", "components20:vggish")):
+            path = tree.participant_settings(who, model)
+            record = read_json(path)
+            record["Settings"] |= {"features": features, "layers": ["conv1", "conv2"]}
+            write_json(path, record)
+    files = GroupFiles(two_models)
+    pd.DataFrame([{"control": "as fitted", "n_layers": 8, "rho": 0.4, "share": "n/a"}]).to_csv(
+        files.file("statmap.tsv", desc=files.of_gradient("depthcontrols")), sep="\t", index=False
+    )
+    write_json(files.file("statmap.json", desc=files.of_gradient("depthcontrols")), {})
+    table, _ = depth_controls(files)
+    rho = number(files.alignment["rho_mean"])
+    assert table.rows[-1] == ["20 components of each (model-slow)", "2", rho]
+    table, _ = depth_controls(GroupFiles(two_models, model="vggish", gradient=files.gradient))
+    assert len(table.rows) == 2
 
 
 def test_one_model_has_no_such_section(own_folder):

@@ -34,6 +34,7 @@ from bids_app.analyses.group.summaries import TOO_FEW, Scaled, Summary, compared
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
+from bids_app.features.registry import derived_from
 from bids_app.group import gradient_correlations, gradient_weights, weighted_kernel
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest
 from bids_app.outputs import TWINS_DESC, OutputTree, has_others_weights
@@ -140,13 +141,15 @@ def find_twins(tree: OutputTree, model: str, participants: Sequence[str]) -> lis
     return found
 
 
-def _network(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
-    """Kind of the network and its layers, None without one."""
+def _network(record: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]] | None:
+    """What is made of the network, its kind and its layers, None without one."""
     features = record.get("Features")
     name = features.get("Network") if isinstance(features, Mapping) else None
     if not name:
         return None
-    return str(name).partition("@")[0], tuple(record["Settings"].get("layers", ()))
+    settings = record["Settings"]
+    before, _ = derived_from(str(settings.get("features", "")))
+    return before, str(name).partition("@")[0], tuple(settings.get("layers", ()))
 
 
 def _different(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:

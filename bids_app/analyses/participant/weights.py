@@ -75,7 +75,7 @@ def units_missing(grams: FeatureGrams, names: Sequence[str], n_values: int, feat
         Feature space.
     """
     if find_space(features).base is not None:
-        return "units of a change are curves of a whole layer"
+        return "units of a change or component are curves of a whole layer"
     units = [grams.n_units[grams.layer_names.index(name)] for name in names]
     n_patches = sum(len(times) for times in grams.patch_times)
     largest = max(max(units) * n_patches * 4, sum(units) * n_values * 4)

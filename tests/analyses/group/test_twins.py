@@ -53,6 +53,8 @@ def test_twins_are_untrained_networks_of_the_same_shape_that_everybody_has(tmp_p
         write_participant(tmp_path, participant, "shape", untrained=True, layers=["conv1"])
         write_participant(tmp_path, participant, "kind", untrained=True, network="musicnn:MTT_vgg")
         write_participant(tmp_path, participant, "crop", untrained=True, crop=10.0)
+        cut = {"features": "components5:vggish"}
+        write_participant(tmp_path, participant, "cut", untrained=True, **cut)
     tree = OutputTree(tmp_path)
     assert find_twins(tree, "vggish", ["01", "02"]) == ["random1", "random2"]
     assert "model-partial is no twin of model-vggish: 02 have none of its maps" in caplog.text
