@@ -13,6 +13,7 @@ from bids_app.cli.dissonance import add_dissonance
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.gradient import add_gradient
+from bids_app.cli.motion import add_motion
 from bids_app.cli.onset import add_onset
 from bids_app.cli.parser import Parser, add_option
 from bids_app.cli.power import add_power
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_recognise(commands)
     add_onset(commands)
     add_gradient(commands)
+    add_motion(commands)
     add_dissonance(commands)
     add_power(commands)
     add_predict(commands)

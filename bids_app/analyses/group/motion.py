@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import signal
 
 from bids_app.analyses.declare import Rows, TableOutput
 from bids_app.analyses.folder.read import damaged, read_record, read_rows
@@ -17,7 +18,7 @@ from bids_app.analyses.group.clock import response_files, share_clock
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.isc import MIN_PARTICIPANTS
 from bids_app.config import Statistics
-from bids_app.errors import MusencError, reason_of
+from bids_app.errors import BadDataError, MusencError, reason_of
 from bids_app.group import isc
 from bids_app.outputs import MOTION_DESC, OutputTree, sidecar_of
 
@@ -25,6 +26,10 @@ FloatArray = NDArray[np.float64]
 
 TRACES = {"framewise_displacement": 0.01, "std_dvars": 0.01}
 """Columns of the design, and what is added before the logarithm; spikes count less by it."""
+BREATHING, BREATHING_AXIS, BREATHING_BAND = "breathing", "trans_y", (0.2, 0.4)
+"""Amplitude of the head's movement along the phase encoding in the band of breathing, in Hz."""
+ADVANCE = 6.0
+"""Seconds that artifacts come before what a model of delays from 3 to 9 s expects: -3 to 3 s."""
 MIN_SAMPLES = 20
 """Of a stimulus; fewer correlate by chance."""
 
@@ -84,6 +89,82 @@ def group_motion(tree: OutputTree, data: GroupData, statistics: Statistics) -> S
     if not stacks:
         return SharedMotion(reasons=reasons)
     return SharedMotion(motion_rows(stacks, statistics.random_seed), reasons)
+
+
+def motion_courses(
+    tree: OutputTree, participants: Sequence[str], stimuli: Sequence[str], space: str
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Motion that follows the music: the mean over listeners, as features of each piece.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    participants, stimuli : sequence of str
+    space : str
+        Mesh of the responses.
+
+    Returns
+    -------
+    courses : dict from stimulus to table
+        Column ``time``, in seconds of the audio file; log framewise displacement and DVARS, and
+        the amplitude of breathing where the repetition time shows it, each z-scored per
+        participant; the same `ADVANCE` seconds earlier, ``*_artifact``: a model with delays for
+        the hemodynamic response then sees what motion does to the signal at once.
+    reasons : list of str
+        What is not there, and why.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        A table or sidecar is missing or damaged.
+    """
+    shared = share_clock(tree, participants, stimuli, space)
+    reasons = list(shared.reasons)
+    if len(shared.participants) < MIN_PARTICIPANTS:
+        return {}, [*reasons, "fewer than three participants with responses on one clock"]
+    breathing = 2 * BREATHING_BAND[1] * shared.tr < 1
+    if not breathing:
+        reasons.append(
+            f"no breathing: volumes every {shared.tr:g} s show nothing up to {BREATHING_BAND[1]} Hz"
+        )
+    names = [*TRACES, *([BREATHING] if breathing else [])]
+    courses = {}
+    for stimulus in shared.stimuli:
+        people = []
+        for who, rows in zip(shared.participants, shared.rows[stimulus], strict=True):
+            own = motion_during(tree, who, stimulus, space, rows)
+            if breathing:
+                path = sidecar_of(response_files(tree, who, stimulus, space)[0])
+                amplitude = _breathing_of(tree, who, read_record(path), shared.tr)[rows]
+                own = np.column_stack([own, amplitude])
+            people.append((own - np.nanmean(own, axis=0)) / np.nanstd(own, axis=0))
+        times, mean = shared.times[stimulus].mean(axis=0), np.nanmean(people, axis=0)
+        # Volumes that somebody lacks are lines between their neighbors.
+        grid = times[0] + shared.tr * np.arange(round((times[-1] - times[0]) / shared.tr) + 1)
+        table = {"time": grid}
+        for name, course in zip(names, mean.T, strict=True):
+            known = np.isfinite(course)
+            if not known.any():
+                raise BadDataError("Motion is not known.", where=stimulus, found=f"no {name}")
+            table[name] = np.interp(grid, times[known], course[known])
+            table[f"{name}_artifact"] = np.interp(grid + ADVANCE, grid, table[name])
+        courses[stimulus] = pd.DataFrame(table)
+    return courses, reasons
+
+
+def _breathing_of(
+    tree: OutputTree, participant: str, record: Mapping[str, Any], tr: float
+) -> FloatArray:
+    """Amplitude in the band of breathing at all samples of a response, over the whole run."""
+    path = tree.participant_file(participant, "timeseries.tsv", desc="design")
+    table = read_rows(path, ("run", "volume", *TRACES), run=str)
+    if BREATHING_AXIS not in table:
+        raise damaged(path, f"no {BREATHING_AXIS}", f"{BREATHING_AXIS} among the --confounds")
+    own = table[table["run"] == str(record.get("Run"))].set_index("volume")[BREATHING_AXIS]
+    filters = signal.butter(2, BREATHING_BAND, "bandpass", fs=1 / tr, output="sos")
+    amplitude = np.abs(signal.hilbert(signal.sosfiltfilt(filters, own.to_numpy(np.float64))))
+    found = pd.Series(amplitude, index=own.index).reindex(list(record["Volumes"]))
+    return found.to_numpy(np.float64)
 
 
 def motion_rows(stacks: Sequence[FloatArray], seed: int) -> list[dict[str, Any]]:

@@ -9,10 +9,20 @@ import pandas as pd
 import pytest
 from scipy import signal, stats
 
-from bids_app.analyses.group.motion import MOTION, group_motion, motion_during, motion_rows
+from bids_app.analyses.group import collect
+from bids_app.analyses.group.motion import (
+    MOTION,
+    TRACES,
+    group_motion,
+    motion_courses,
+    motion_during,
+    motion_rows,
+)
 from bids_app.analyses.group.write import GroupWriter
+from bids_app.cli.tools import main
 from bids_app.config import Statistics
 from bids_app.errors import MissingInputError
+from bids_app.features.precomputed import load_precomputed
 from bids_app.files import read_json, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import write_gifti
@@ -27,20 +37,20 @@ def moved(rng, n, common=0.0):
     return 0.1 * np.exp(0.5 * slow) + 2.0 * (rng.random(n) < 0.03)
 
 
-def study(folder, common):
+def study(folder, common, tr=TR):
     """Five listeners; motion of the volumes with music has a part in common."""
     tree = OutputTree(folder)
     for number in range(5):
         who, rng = f"{number + 1:02d}", np.random.default_rng([7, number])
         # Everybody has another volume censored, and the samples skip it.
         volumes = np.delete(np.arange(3, 3 + N_SAMPLES + 1), 10 + number)
-        times = TR * (volumes - 3.0)
-        record = {"StimulusTimes": times.tolist(), "RepetitionTime": TR}
+        times = tr * (volumes - 3.0)
+        record = {"StimulusTimes": times.tolist(), "RepetitionTime": tr}
         record |= {"Run": f"sub-{who}_task-a", "Volumes": volumes.tolist()}
         for hemi in "LR":
             path = tree.participant_bold(who, hemi, "fsaverage3", stim="happy")
             values = np.zeros((len(times), 642), np.float32)
-            write_gifti(path, values, hemi=hemi, names=[f"{t:g}" for t in times], tr=TR)
+            write_gifti(path, values, hemi=hemi, names=[f"{t:g}" for t in times], tr=tr)
             write_json(sidecar_of(path), record)
         whole = np.zeros(N_VOLUMES)
         whole[3 : 3 + len(common)] = common
@@ -50,6 +60,9 @@ def study(folder, common):
                 "volume": np.arange(N_VOLUMES),
                 "framewise_displacement": moved(rng, N_VOLUMES, whole),
                 "std_dvars": moved(rng, N_VOLUMES),
+                # Everybody breathes in a phase of their own, deeper with the music.
+                "trans_y": (2 + whole)
+                * np.sin(2 * np.pi * 0.3 * tr * np.arange(N_VOLUMES) + rng.uniform(0, 6)),
             }
         )
         design.loc[0, ["framewise_displacement", "std_dvars"]] = np.nan
@@ -75,6 +88,46 @@ def test_motion_is_that_of_the_volumes_of_the_samples(shared):
     wanted = pd.read_csv(path, sep="\t")["framewise_displacement"].to_numpy()
     # Volume 14 of the second listener was censored.
     np.testing.assert_allclose(found[:, 0], np.log(wanted[[3, 8, 13, 15, 60]] + 0.01))
+
+
+def test_courses_of_a_piece_are_what_listeners_share(shared, tmp_path):
+    tree, data = shared
+    given = [data.participants, data.stimuli, data.space]
+    courses, reasons = motion_courses(tree, *given)
+    assert reasons == ["no breathing: volumes every 2 s show nothing up to 0.4 Hz"]
+    course = courses["happy"]
+    assert list(course) == ["time", *(f"{n}{e}" for n in TRACES for e in ("", "_artifact"))]
+    common = np.sin(course["time"].to_numpy() / TR / 3)
+    displacement = course["framewise_displacement"]
+    assert np.corrcoef(displacement, common)[0, 1] > 0.8
+    # What is at once in the signal is where a model looks for what was 6 s before.
+    later = course["framewise_displacement_artifact"].to_numpy()
+    at = {time: value for time, value in zip(course["time"], displacement, strict=True)}
+    known = [(value, at[time + 6]) for time, value in zip(at, later, strict=True) if time + 6 in at]
+    assert len(known) > 30
+    np.testing.assert_allclose(*np.transpose(known))
+    tree, data = study(tmp_path, np.sin(np.arange(60) / 6), tr=1.0)
+    courses, reasons = motion_courses(tree, *given)
+    assert reasons == []
+    slow = np.sin(courses["happy"]["time"].to_numpy() / 6)
+    assert np.corrcoef(courses["happy"]["breathing"], slow)[0, 1] > 0.8
+    few, reasons = motion_courses(tree, ["01", "02"], *given[1:])
+    assert few == {}
+    assert "fewer than three" in reasons[-1]
+
+
+def test_the_command_writes_features_that_can_be_read(shared, tmp_path, monkeypatch):
+    tree, data = shared
+    monkeypatch.setattr(OutputTree, "models", lambda _: ["vggish"])
+    monkeypatch.setattr(OutputTree, "participants_of", lambda *_: data.participants)
+    record = {"Stimuli": {"happy": "0"}, "Settings": {"space": data.space}}
+    monkeypatch.setattr(collect, "read_encoding", lambda *_: record)
+    assert main(["motion", str(tree.root), "-o", str(tmp_path / "motion")]) == 0
+    times = np.arange(0.25, TR * N_SAMPLES, 0.5)
+    (layer,) = load_precomputed(tmp_path / "motion", "happy", times, 0.5)
+    assert layer.values.shape[1] == 4
+    monkeypatch.setattr(OutputTree, "models", lambda _: [])
+    assert main(["motion", str(tree.root), "-o", str(tmp_path / "motion")]) != 0
 
 
 def test_responses_without_their_volumes_are_a_reason(tmp_path):
