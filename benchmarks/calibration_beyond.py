@@ -46,7 +46,7 @@ from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Presentations
 from bids_app.analyses.participant.joint import LAYER
 from bids_app.config.sections import LOW_LEVEL
-from bids_app.encoding.joint import fit_joint, score_candidates
+from bids_app.encoding.joint import ChoicePlan, fit_joint, score_candidates
 from bids_app.group import gradient_weights, group_alignment, sign_flip_max_t, spin_alignment
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, Claim, LevelTest, decide, holds
 from bids_app.statistics import benjamini_hochberg
@@ -116,7 +116,7 @@ def run(brain: Brain, low: Music, layers: Music, cell: Cell, seed: int) -> dict[
         "alphas": GRID,
         "space": brain.space,
     }
-    models = ModelsOfClock(sides, settings, names)
+    models = list(ModelsOfClock(sides, settings, names))
     inside = np.flatnonzero(brain.cortex)[::STEP]
     r, choices = _fitted(models, study.responses, inside, brain.cortex.size)
     n = len(r)
@@ -138,7 +138,7 @@ def run(brain: Brain, low: Music, layers: Music, cell: Cell, seed: int) -> dict[
 
 
 def _fitted(
-    models: ModelsOfClock,
+    models: list[ChoicePlan],
     responses: list[list[FloatArray]],
     inside: NDArray[np.intp],
     n_vertices: int,
@@ -150,7 +150,7 @@ def _fitted(
     ]
     known = score_candidates(models[0].joint, together)
     found = []
-    for model in list(models)[1:]:
+    for model in models[1:]:
         fit = fit_joint(model.joint, together, leave_out=[LAYER], known=known)
         if not found:
             low = model.chosen(fit.reduced_candidate[0], fit.reduced_alpha[0])
