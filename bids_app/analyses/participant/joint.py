@@ -136,16 +136,20 @@ def fit_joint_models(
     known = score_candidates(first, responses, **fit)
     results: list[JointResult] = []
     begin = time.monotonic()
-    for number, name in enumerate(job.layers, start=1):
-        gram = sides[-1].gram(name)
+
+    def fit_layer(name: str) -> JointResult:
+        """The plan of a layer fills the memory, and is gone before that of the next is made."""
         plan = plan_joint(
-            {**spaces, LAYER: gram},
+            {**spaces, LAYER: sides[-1].gram(name)},
             sides[0].lengths,
             weights=job.weights_beyond,
             known=first,
             **options,
         )
-        results.append(fit_joint(plan, responses, leave_out=[LAYER], known=known, **fit))
+        return fit_joint(plan, responses, leave_out=[LAYER], known=known, **fit)
+
+    for number, name in enumerate(job.layers, start=1):
+        results.append(fit_layer(name))
         left = (time.monotonic() - begin) / number * (len(job.layers) - number)
         LOGGER.info(
             "sub-%s: beyond low-level, layer %d of %d (%s), about %.0f min left",
