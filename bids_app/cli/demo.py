@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from bids_app.analyses.group.claims import told_claims
 from bids_app.cli.run import run
 from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, Statistics
+from bids_app.config.sections import Joint
 from bids_app.errors import UsageError
 from bids_app.inputs.tables import read_frame
 from bids_app.log import tell
 from bids_app.outputs import (
     EMOTION_LABEL,
     HEMISPHERES,
+    LOW_LEVEL_DESC,
     OutputTree,
     model_label,
     safe_label,
@@ -34,6 +36,8 @@ HOP = 0.96  # seconds between patches: two per volume
 STRENGTH = 0.3  # of the variance of a vertex, at most, is the music's
 LAYERS = ("InputBatch", "conv1", "conv2", "conv3_1", "conv4_1", "fc1_1", "fc1_2", "fc2")
 """Of VGGish, fitted by the demo; listeners follow all 23."""
+CANDIDATES = 18
+"""Fewest that low-level sound and a layer can have."""
 LOGGER = logging.getLogger("bids_app")
 
 
@@ -45,11 +49,13 @@ def run_demo(
     seed: int,
     duration: float,
     network: str | None = None,
+    beyond: bool = False,
 ) -> int:
     """Simulate, analyze both levels, compare with the truth; returns the exit code.
 
     With a network of musicnn, listeners follow its layers, and its untrained twin is fitted
-    beside it; without one they follow those of an untrained VGGish.
+    beside it; without one they follow those of an untrained VGGish. Where asked, what is `beyond`
+    low-level sound is told, too.
 
     Raises
     ------
@@ -106,6 +112,7 @@ def run_demo(
         model=Model(features=features, weights=weights, hop=HOP, layers=() if network else LAYERS),
         # All 4,096 flips of twelve listeners would take half of the time.
         statistics=Statistics(gradients=(gradient,), n_permutations=1000),
+        joint=Joint(beyond="low-level", candidates=CANDIDATES) if beyond else Joint(),
         running=Running(cache_dir=cache_dir, n_procs=n_procs),
     )
     LOGGER.info("demo 2 of 4: participant level")
@@ -119,6 +126,8 @@ def run_demo(
     tree = OutputTree(results)
     labels = [model_label(name) for name in features or (DEFAULT_FEATURES,)]
     found = [_layers_found(tree, study.truth, labels[0])]
+    if beyond:
+        found.append(_beyond_found(tree, study.truth, labels[0]))
     if network is not None:
         found += [f"  the untrained control: {_layers_found(tree, study.truth, labels[1]).strip()}"]
     found += [_feeling_found(tree, study.truth, scale, labels[0]) for scale in study.truth.feeling]
@@ -156,6 +165,17 @@ planted, {predicted.sum() - hits} not
   recovered versus planted layer preference: r = {truth.recovery(slope):.2f}
       (group residual slope against planted depth, {n_vertices} planted vertices)
   {claims}"""
+
+
+def _beyond_found(tree: OutputTree, truth: Truth, model: str) -> str:
+    """Where layers add to low-level sound; what was planted are layers alone."""
+    adds = np.nan_to_num(_group_map(tree, model=model, stat="n", desc="adds")) > 0
+    low = _group_map(tree, model=model, stat="r", desc=LOW_LEVEL_DESC)
+    inside, hits = truth.active & np.isfinite(low), int((adds & truth.active).sum())
+    return f"""\
+  layers add to low-level sound at {adds.sum()} vertices over people and over music, {hits} of them
+      planted (envelope, cochleagram, modulation and descriptors alone: r = \
+{low[inside].mean():.2f} at the {inside.sum()} planted vertices)"""
 
 
 def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> str:

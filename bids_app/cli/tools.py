@@ -91,6 +91,11 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="trained network whose layers the cortex follows; its untrained twin is fitted beside "
         "it (default: an untrained VGGish)",
     )
+    parser.add_argument(
+        "--beyond",
+        action="store_true",
+        help="also what each layer adds to low-level sound; takes several times as long",
+    )
     parser.set_defaults(work=_run_demo)
 
 
@@ -125,6 +130,7 @@ def _run_demo(options: argparse.Namespace) -> int:
         seed=options.seed,
         duration=options.duration,
         network=options.network,
+        beyond=options.beyond,
     )
 
 
