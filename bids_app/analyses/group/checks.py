@@ -24,8 +24,8 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
     for label, desc in [(model, BEYOND_DESC), *others]:
         joint = tree.participant_settings(participants[0], label, desc)
         if joint.is_file():
-            known = read_record(joint, HeldOutStimuli=list)
-            n_models = 1 + len(layers if desc == BEYOND_DESC else known.get("Spaces", []))
+            known = read_record(joint, HeldOutStimuli=list, Features=dict)
+            n_models = 1 + len(layers if desc == BEYOND_DESC else known["Features"]["Spaces"])
             n_folds = len(known["HeldOutStimuli"])
             needed = max(needed, joint_memory(len(participants), n_models, n_folds, space))
     return needed

@@ -215,14 +215,14 @@ class _Study:
         self.tree, self.label, self.people = tree, label, list(people)
         wanted: dict[str, Any] = {"HeldOutStimuli": list, "FeaturesFolders": list}
         paths = [tree.participant_settings(who, label, JOINT_DESC) for who in people]
-        records = [read_completed(path, Spaces=list, **wanted, **RECORD) for path in paths]
+        records = [read_completed(path, Features=dict, **wanted, **RECORD) for path in paths]
         for one in records:
             check_outputs(tree, one)
         check_same_settings(tree, label, people, records, desc=JOINT_DESC)
         self.record = records[0]
         self.settings: Mapping[str, Any] = self.record["Settings"]
         self.space = str(self.settings["space"])
-        self.spaces = [str(name) for name in self.record["Spaces"]]
+        self.spaces = [str(name) for name in self.record["Features"]["Spaces"]]
         full = self._stacked(CORRELATION, desc="")
         unique = np.concatenate(
             [self._stacked(DIFFERENCE, desc=unique_desc(name)) for name in self.spaces], axis=1

@@ -75,7 +75,8 @@ def write_person(tree, who, plan, responses):
         values = np.stack([own[k] for own in choices])
         files += write_maps(tree, who, values, stat="choice", desc=JOINT_DESC, stim=held)
     done = tree.participant_settings(who, "two", JOINT_DESC)
-    told = {"HeldOutStimuli": list(LENGTHS), "FeaturesFolders": ["x", "x"], "Spaces": SPACES}
+    told = {"HeldOutStimuli": list(LENGTHS), "FeaturesFolders": ["x", "x"]}
+    told["Features"] = {"Spaces": SPACES}  # as `JointModel.record` has it
     write_settings(tree, done, SETTINGS, files, **told)
 
 
