@@ -29,9 +29,11 @@ COLUMNS = {
 
 def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
     """Markdown: a row per kind of study, and one of all with nothing to find."""
-    names = list(results)
-    rows = {name: [name] for name in names}
-    nothing = [name for name in names if name.startswith(NOTHING)]
+    rows: dict[str, list[str]] = {}
+    for name in results:
+        kind, _, shared = name.partition(", ")
+        rows.setdefault(f"nothing, {shared}" if kind in NOTHING else name, []).append(name)
+    nothing = [name for name in results if name.startswith(NOTHING)]
     rows["**all of nothing** (95 % limits)"] = nothing
     lines = [f"| studies of | n | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for label, members in rows.items():

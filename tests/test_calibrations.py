@@ -24,6 +24,15 @@ def test_tables_are_those_of_the_studies(results):
         assert table in written
 
 
+def test_the_table_of_what_layers_add_is_that_of_the_studies(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from beyond_table import table
+    from claims_table import read_results
+
+    found = read_results(STUDIES.with_name("calibration_beyond.jsonl"))
+    assert table(found) in (ROOT / "docs/models.md").read_text()
+
+
 def test_no_claim_is_above_its_level_where_there_is_nothing(results):
     from claims_table import nothing_to_find
 
