@@ -109,9 +109,10 @@ def _joint_text(level: ParticipantLevel) -> str:
 
 def _lags_text(config: Config, plan: StudyPlan) -> str:
     """Features that are scanned, and pieces that are too short for it."""
-    from bids_app.analyses.participant.lag_plan import LAGS, lag_features, too_short
+    from bids_app.analyses.participant.lag_plan import LAGS, lag_atlases, lag_features, too_short
 
     lines = []
+    lag_atlases(config)
     for feature in lag_features(config):
         feature.check(plan.stimuli)
         lines.append(

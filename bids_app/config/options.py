@@ -14,6 +14,8 @@ import numpy as np
 from bids_app.bands import HighPass
 
 FIRST_VERSION = "0.1.0"
+_LONGEST = 600.0
+"""Seconds by which anything follows the music."""
 Analysis = Literal[
     "layers", "ratings", "scores", "conditions", "alignment", "ceiling", "lags", "inference"
 ]
@@ -124,6 +126,8 @@ def span(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, for example 3:9") from None
     if first > last:
         raise argparse.ArgumentTypeError(f"the first delay of {text!r} comes after the last")
+    for end in (first, last):
+        _plausible(end, -_LONGEST, _LONGEST, "s", "milliseconds", 1e3)
     return first, last
 
 
@@ -172,6 +176,44 @@ def non_negative(text: str) -> float:
     return value
 
 
+def _plausible(
+    value: float, low: float, high: float, unit: str, other: str, factor: float
+) -> float:
+    """The number, or an error that says whether it would do in another unit.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if low <= value <= high:
+        return value
+    said = f": is it in {other}?" if low <= value / factor <= high else ""
+    raise argparse.ArgumentTypeError(f"{value:g} {unit} is not from {low:g} to {high:g}{said}")
+
+
+def within(
+    low: float, high: float, unit: str = "s", other: str = "milliseconds", factor: float = 1e3
+) -> Callable[[str], float]:
+    """A number from `low` to `high`, which beyond them may be one of another unit."""
+    return lambda text: _plausible(non_negative(text), low, high, unit, other, factor)
+
+
+def width(text: str) -> float:
+    """Millimeters, or 0."""
+    value = non_negative(text)
+    return value and _plausible(value, 0.1, 100, "mm", "m", 1e-3)
+
+
+def period(text: str) -> float:
+    """Seconds of the slowest drift that stays, or 0; a frequency in Hz is none."""
+    value = non_negative(text)
+    if 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{value:g} s is less than a second: is it in Hz? Its period is {1 / value:g} s"
+        )
+    return value
+
+
 def volumes(text: str) -> str:
     """A number of volumes, or ``auto``."""
     if text != "auto" and not text.isdigit():
@@ -191,13 +233,17 @@ def rate(text: str) -> float | Literal["tr", "own"]:
     """Samples per second, or the name of a rate."""
     if text == "tr" or text == "own":
         return "tr" if text == "tr" else "own"
-    return positive_number(text)
+    return _plausible(positive_number(text), 0.001, 1000, "Hz", "", math.inf)
 
 
 Seconds = Annotated[float, Kind(non_negative, "SECONDS")]
-HighPassSeconds = Annotated[HighPass, Kind(non_negative, "SECONDS")]
+HighPassSeconds = Annotated[HighPass, Kind(period, "SECONDS")]
 NonNegative = Annotated[float, Kind(non_negative)]
-PositiveSeconds = Annotated[float, Kind(positive_number, "SECONDS")]
+Millimeters = Annotated[float, Kind(width, "MM")]
+Fraction = Annotated[float, Kind(within(0, 1, "of a volume"))]
+VolumeSeconds = Annotated[float, Kind(within(0.01, 60), "SECONDS")]
+HopSeconds = Annotated[float, Kind(within(0.01, 10), "SECONDS")]
+LagSeconds = Annotated[float, Kind(within(0.01, _LONGEST), "SECONDS")]
 Count = Annotated[int, Kind(positive, "N")]
 Span = Annotated[tuple[float, float], Kind(span, "FIRST:LAST")]
 Depths = Annotated[tuple[float, ...], Kind(non_negative)]

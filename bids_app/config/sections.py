@@ -10,15 +10,19 @@ from bids_app.config.options import (
     Bytes,
     Count,
     Depths,
+    Fraction,
     HighPassSeconds,
+    HopSeconds,
+    LagSeconds,
+    Millimeters,
     NonNegative,
     Paths,
     Penalties,
-    PositiveSeconds,
     Rate,
     Seconds,
     Span,
     Volumes,
+    VolumeSeconds,
     label,
     option,
     penalties,
@@ -159,7 +163,7 @@ class Model:
         "the resources)",
         changes=(),
     )
-    hop: PositiveSeconds = option(
+    hop: HopSeconds = option(
         "--hop", "between the starts of two patches of 0.96 s", 0.48, changes=("layers", "scores")
     )
     delays: Span = option(
@@ -209,6 +213,11 @@ class Model:
     def has_voxels(self) -> bool:
         """Whether subcortical voxels are analyzed, too."""
         return self.subcortex or self.subcortex_atlas is not None
+
+    def __post_init__(self) -> None:
+        """Options that need another one."""
+        if self.weights_mask and not self.save_weights:
+            raise UsageError("--weights-mask needs --save-weights")
 
     @property
     def spaces(self) -> tuple[FeatureSpace, ...]:
@@ -373,14 +382,14 @@ class Cleaning:
         "before (XCP-D), whose own filter counts, only where another value is given",
         HIGH_PASS,
     )
-    smoothing: NonNegative = option(
-        "--smoothing MM", "smoothing on the surface, full width at half maximum; 0 for none", 6.0
+    smoothing: Millimeters = option(
+        "--smoothing", "smoothing on the surface, full width at half maximum; 0 for none", 6.0
     )
     dummy_scans: Volumes = option(
         "--dummy-scans", "volumes to drop at the start; auto: those fMRIPrep marked", "auto"
     )
-    repetition_time: Seconds | None = option("--repetition-time", "where no sidecar gives it")
-    slice_time_ref: NonNegative | None = option(
+    repetition_time: VolumeSeconds | None = option("--repetition-time", "where no sidecar gives it")
+    slice_time_ref: Fraction | None = option(
         "--slice-time-ref 0..1",
         "moment of a volume that slice timing was corrected to (default: from the sidecars)",
     )
@@ -452,7 +461,7 @@ with --rating-difference also against a number per participant. Definitions: doc
         "region correlated with the seed over lags, written like the seed; at a positive lag the "
         "target leads the seed",
     )
-    max_lag: float = option("--max-lag SECONDS", "lags from minus this to this", 20.0)
+    max_lag: LagSeconds = option("--max-lag", "lags from minus this to this", 20.0)
     rating_difference: str | None = option(
         "--rating-difference COLUMN|TABLE.tsv:COLUMN",
         "group level: a number per participant, such as the rating of dissonant minus that of "
@@ -469,13 +478,11 @@ with --rating-difference also against a number per participant. Definitions: doc
     )
 
     def __post_init__(self) -> None:
-        """Options that need another one, and what numbers cannot be."""
+        """Options that need another one."""
         if self.seed and not self.contrasts:
             raise UsageError("--seed needs --contrast")
         if self.target and not self.seed:
             raise UsageError("--target needs --seed")
-        if not self.max_lag > 0:
-            raise UsageError("--max-lag must be positive")
 
 
 @dataclass(frozen=True)

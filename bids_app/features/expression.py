@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.config.places import places_of
+from bids_app.errors import BadDataError
 from bids_app.features.descriptors import onset_strength, pulse_tempo
 from bids_app.features.events import melody, together
 from bids_app.features.layers import LayerOrder
@@ -28,6 +29,7 @@ from bids_app.inputs.performance import (
     read_beats,
     read_match,
 )
+from bids_app.inputs.units import covers, other_unit
 
 if TYPE_CHECKING:
     from bids_app.features.registry import Sound
@@ -159,11 +161,24 @@ def expression_remarks(argument: str, label: str, audio: Path, duration: float) 
         As of `expression_files`.
     duration : float
         Seconds of the recording.
+
+    Raises
+    ------
+    BadDataError
+        They cover less than half of the recording, or go on long after it.
     """
     played = _performance(argument, label, audio)
     said = []
     if played.beats is not None and played.beats_file is not None:
         first, last = float(played.beats[0]), float(played.beats[-1])
+        if not covers(last, duration):
+            raise BadDataError(
+                "Beats are not of this recording.",
+                where=played.beats_file,
+                found=f"the last beat at {last:g} s{other_unit(last, duration)}",
+                wanted=f"seconds in a recording of {duration:g} s",
+                remedy="correct the unit of the times, or give the beats of the whole recording",
+            )
         if first > _UNBEATEN or not -_UNBEATEN <= last - duration <= MISMATCH:
             said.append(
                 f"{label}: the beats of {played.beats_file.name} go from {first:.1f} to {last:.1f} "

@@ -202,3 +202,39 @@ def _scaled(depth: Sequence[float], names: Sequence[str]) -> tuple[float, ...]:
             wanted="numbers that increase from the first layer to the last",
         )
     return tuple(((values - values[0]) / (values[-1] - values[0])).tolist())
+
+
+def layers_asked(
+    asked: Sequence[str], fitted: Sequence[str], layer_names: Sequence[str]
+) -> list[str]:
+    """Names of the layers whose weights are wanted.
+
+    Parameters
+    ----------
+    asked : sequence of str
+        Names, numbers from 1, or ``all``.
+    fitted, layer_names : sequence of str
+        Layers that are fitted, and all of the feature space.
+
+    Raises
+    ------
+    UsageError
+        If a layer was not fitted.
+
+    Examples
+    --------
+    >>> layers_asked(["2"], ["conv1", "relu1"], ["conv1", "relu1", "pool1"])
+    ['relu1']
+    """
+    if list(asked) == ["all"]:
+        return list(fitted)
+    numbered = {str(number): name for number, name in enumerate(layer_names, start=1)}
+    names = [numbered.get(text, text) for text in asked]
+    if unknown := [name for name in names if name not in fitted]:
+        raise UsageError(
+            "Weights are asked for of a layer that is not fitted.",
+            where="--save-weights",
+            found=", ".join(unknown),
+            wanted=f"all, or of {', '.join(fitted)}",
+        )
+    return names

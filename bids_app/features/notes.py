@@ -18,6 +18,7 @@ from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.symbols import Information, expectations
 from bids_app.files import sha256_of_file
 from bids_app.inputs.notes import Notes, find_notes, notes_in, notes_there, read_notes
+from bids_app.inputs.units import covers, other_unit
 
 if TYPE_CHECKING:
     from bids_app.features.registry import Sound
@@ -91,7 +92,23 @@ def remarks_on_corpus(argument: str) -> list[str]:
 
 
 def remarks_on_notes(notes: Notes, label: str, duration: float) -> list[str]:
-    """What of the notes of a stimulus was left out, and whether they end with its sound."""
+    """What of the notes of a stimulus was left out, and whether they end with its sound.
+
+    Raises
+    ------
+    BadDataError
+        They cover less than half of the sound, or go on long after it.
+    """
+    length, last = float(np.median(notes.duration)), float(notes.onset[-1])
+    if length > duration or not covers(last, duration):
+        raise BadDataError(
+            "Notes are not of this recording.",
+            where=notes.path,
+            found=f"the last note at {last:g} s{other_unit(last, duration)}, half of the notes "
+            f"longer than {length:g} s",
+            wanted=f"seconds in a recording of {duration:g} s",
+            remedy="correct the unit of the times, or give the notes of the whole recording",
+        )
     said = [f"{label}: {text} ({notes.path.name})" for text in notes.remarks]
     late = int((notes.onset >= duration).sum())
     if abs(notes.end - duration) > MISMATCH:

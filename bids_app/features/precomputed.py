@@ -12,7 +12,7 @@ from scipy.interpolate import interp1d
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.timing import window_matrix
+from bids_app.features.timing import step_times, window_matrix
 from bids_app.inputs.tables import read_frame
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 
@@ -171,6 +171,22 @@ def precomputed_clock(
     return own[(own >= -1e-6) & (own <= end)], slower
 
 
+def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: float) -> list[str]:
+    """Nothing; refuses at once what would be refused when the features are computed.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+        As :func:`load_precomputed`; arrays are read only then.
+    """
+    from bids_app.features.registry import STEP
+
+    clock = precomputed_clock(path, label, step_times(duration, STEP), STEP)
+    if find_precomputed(path, label).suffix not in _ARRAYS:
+        load_precomputed(path, label, *clock)
+    return []
+
+
 def load_precomputed(
     path: str | Path, label: str, times: np.ndarray, step: float
 ) -> list[FeatureSeries]:
@@ -248,6 +264,11 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
             raise _unreadable(file, f"{len(unnamed)} columns without a name (row numbers?)")
         times = table.pop("time").to_numpy(dtype=float)
         values = table.to_numpy(dtype=float)
+        counts = np.arange(len(values))[:, None]
+        counting = (values == counts).all(0) | (values == counts + 1).all(0)
+        if counting.any() and len(values) > 2:
+            name = table.columns[np.flatnonzero(counting)[0]]
+            raise _unreadable(file, f"the column {name!r} counts the rows")
     except MusencError as error:
         raise _unreadable(file, f"{error.what} {error.found or ''}".strip()) from error
     except (KeyError, ValueError) as error:

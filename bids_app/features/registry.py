@@ -567,6 +567,7 @@ _ROWS = (
         ),
         order=_later("precomputed", "precomputed_layers"),
         clock=_later("precomputed", "precomputed_clock"),
+        remarks=_later("precomputed", "precomputed_remarks"),
         about=About("yours", "your files", "yours", "reading"),
         argument="PATH",
         file=lambda path, label, audio: _later("precomputed", "find_precomputed")(path, label),

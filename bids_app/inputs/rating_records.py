@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.labels import meant_by, taken_for
+from bids_app.inputs.units import other_unit
 
 # A slider at rest for less than this is a rating, not a file that was filled up.
 MIN_HOLD = 5.0
@@ -283,7 +284,8 @@ def make_ratings(
         raise BadDataError(
             "The ratings do not overlap the music.",
             where=where,
-            found=f"ratings from {times[0]:g} to {times[-1]:g} s{_unit(times, start, duration)}",
+            found=f"ratings from {times[0]:g} to {times[-1]:g} s"
+            + ("" if duration is None else other_unit(float(times[-1]), duration - start)),
             wanted="at least two samples between 0 and "
             + (f"{duration:g} s" if duration is not None else "the end"),
             remedy="count the times from the start of the audio file",
@@ -322,17 +324,6 @@ def _coverage(
     return said
 
 
-def _unit(times: np.ndarray, start: float, duration: float | None) -> str:
-    """What another unit of the times would mean."""
-    if duration is None:
-        return ""
-    last, length = float(times[-1]), duration - start
-    for factor, unit in ((1e-3, "milliseconds"), (60.0, "minutes"), (1e-6, "microseconds")):
-        if 0.5 * length <= last * factor <= 1.5 * length + 30:
-            return f"; in {unit} they would fit"
-    return ""
-
-
 def _check_extent(
     times: np.ndarray,
     values: np.ndarray,
@@ -362,7 +353,7 @@ def _check_extent(
         else "The ratings cover less than half of the music.",
         where=where,
         found=f"times from {times[0]:g} to {times[-1]:g} s, music from {start:g} to "
-        f"{duration:g} s{_unit(times, start, duration)}",
+        f"{duration:g} s{other_unit(float(times[-1]), duration - start)}",
         wanted="times in seconds into the audio file, over the music",
         remedy="correct the unit of the times (or SamplingFrequency and StartTime), or leave this "
         "recording out",
@@ -374,8 +365,8 @@ def without_other_columns(
 ) -> tuple[tuple[Rating, ...], tuple[str, ...]]:
     """Ratings of columns that can have been felt, and notes about the others.
 
-    A column that in every recording is constant, counts up, only ever grows, or consists of single
-    pulses was not rated. Scales that were asked for stay.
+    A column that in every recording is constant, only ever grows or falls, counts at equal
+    intervals, or consists of single pulses was not rated. Scales that were asked for stay.
 
     Parameters
     ----------
@@ -400,14 +391,24 @@ def _kind_of(rating: Rating) -> str:
     values, steps = rating.values, np.diff(rating.values)
     if not steps.any():
         return _CONSTANT
-    if len(values) >= _FEW and (steps > 0).all():
-        return "only ever grows, like a clock or a counter"
+    if len(values) < _FEW:
+        return ""
+    if (steps > 0).all() or (steps < 0).all():
+        return "only ever grows or falls, like a clock or a counter"
+    if len(np.unique(steps[steps != 0])) == 1 and _regular(steps != 0):
+        return "grows by one step at equal intervals, like a counter of volumes"
     fast = float(np.median(np.diff(rating.times))) < 0.5
     on = values != np.median(values)
     alone = not (on[1:] & on[:-1]).any()
-    if len(values) >= _FEW and fast and alone and 0 < on.mean() < 0.2:
+    if alone and ((fast and 0 < on.mean() < 0.2) or _regular(on)):
         return "consists of single pulses, like a trigger"
     return ""
+
+
+def _regular(marked: np.ndarray) -> bool:
+    """Whether something happens at least three times, always after as many samples."""
+    gaps = np.diff(np.flatnonzero(marked))
+    return len(gaps) > 1 and bool((gaps == gaps[0]).all())
 
 
 def describe(participant: str | None, stimulus: str, scale: str | None = None) -> str:

@@ -36,17 +36,23 @@ __all__ = [
 ]
 
 TIME_COLUMNS = ("time", "sec", "second", "seconds", "t")
+PARTICIPANT_COLUMNS = (
+    "participant_id", "participant", "subject", "subject_id", "sub", "subj", "pid", "listener"
+)  # fmt: skip
 STIMULUS_COLUMNS = ("stimulus", "stim_file", "stim_id", "stim")
 FILE_COLUMNS = ("ratings_file", "rating_file")
 _OTHER_COLUMNS = (
-    "participant_id", "task", "session", "run", "onset", "duration", "sample", "trial_type"
+    "task", "session", "run", "onset", "duration", "sample", "trial_type"
 )  # fmt: skip
 _NO_SCALES = {
     "clock", "count", "counter", "date", "epoch", "frame", "id", "index", "marker", "ms", "msec",
     "millis", "milliseconds", "row", "sample", "samples", "time", "timestamp", "timestamps",
     "trial", "trigger", "triggers", "ttl", "unixtime", "audio", "envelope", "env",
+    "trig", "pulse", "pulses", "tr", "vol", "volumes", "scan", "scans", "scanner", "block",
+    "button", "cardiac", "respiratory", "respiration", "pupil", "ecg", "ekg", "eda", "emg", "gsr",
+    "ppg", "scr",
 }  # fmt: skip
-_RESERVED = {*TIME_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_OTHER_COLUMNS}
+_RESERVED = {*PARTICIPANT_COLUMNS, *TIME_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_OTHER_COLUMNS}
 _COLUMNS_WANTED = (
     "columns stimulus (or stim_file), time (seconds into the music) and one per scale, optionally "
     "participant_id; or columns stimulus and ratings_file, one file per line"
@@ -99,7 +105,8 @@ def read_ratings_table(
             wanted=_COLUMNS_WANTED,
             remedy="add or rename columns",
         )
-    keys = [stimulus_column, *(["participant_id"] if "participant_id" in frame else [])]
+    who = pick(frame.columns, PARTICIPANT_COLUMNS)
+    keys = [stimulus_column, *([] if who is None else [who])]
     if file_column is not None:
         keys.append(file_column)
     found: list[Rating] = []
@@ -121,7 +128,7 @@ def read_ratings_table(
         found += ratings_of_frame(
             samples,
             scales=scales,
-            participant=_participant(named.get("participant_id")),
+            participant=None if who is None else _participant(named[who]),
             stimulus=label,
             duration=durations[label],
             source=source,

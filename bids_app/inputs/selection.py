@@ -136,14 +136,14 @@ def find_candidates(
         )
     folders = ", ".join(str(path) for _, path in located.derivatives)
     if found and all(run.kind is None and not run.filtered for run in found):
-        _raise_no_surface(found, space, folders)
+        _raise_no_surface(found, space, folders, parcels)
     chosen = [run for run in found if accepts(selection, run.entities) and not run.filtered]
     if all(excludes(selection, run.entities) for run in chosen):
         if not found and not selection.participants:
             _raise_no_bold(located)
         _raise_nothing_selected(found, folders, selection)
     if all(run.kind is None for run in chosen):
-        _raise_no_surface(chosen, space, folders)
+        _raise_no_surface(chosen, space, folders, parcels)
     by_label = defaultdict(list)
     for run in chosen:
         by_label[run.label].append(str(run.root))
@@ -174,8 +174,16 @@ def _universe(located: Located, selection: Selection, bold: list[NamedFile]) -> 
     )
 
 
-def _raise_no_surface(runs: list[RunFiles], space: str, folders: str) -> None:
+def _raise_no_surface(runs: list[RunFiles], space: str, folders: str, parcels: str) -> None:
     spaces = sorted({name for run in runs for name in run.spaces})
+    if parcels:
+        raise MissingInputError(
+            "There are no series of the regions that were asked for.",
+            where=folders,
+            found=f"{len(runs)} runs: " + ", ".join(spaces),
+            wanted=f"series of the atlas {parcels} for each run",
+            remedy="name an atlas that is there with --parcels, or leave the option out",
+        )
     surface = [name for name in spaces if name in N_VERTICES]
     made = MESHES[space].fmriprep if space in MESHES else f"--output-spaces {space}"
     also = f", or use what is there with --space {surface[0]}" if surface else ""

@@ -113,6 +113,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
             "(optional: participant_id, session, run, offset, duration)",
             remedy=HOW_TO_GIVE_ONSETS if missing == ["onset"] else "add the columns",
         )
+    _check_names(columns, path)
     result = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
@@ -137,6 +138,35 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         stated = not is_absent(row.get("offset"))
         result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
     return result
+
+
+_OPTIONAL = ("participant_id", "session", "run", "offset", "duration")
+_MEANT = {
+    **dict.fromkeys(("participant", "participants", "subject", "sub", "subj"), "participant_id"),
+    **dict.fromkeys(("subject_id", "sub_id", "subj_id", "pid"), "participant_id"),
+    **dict.fromkeys(("ses", "session_id", "ses_id"), "session"),
+    **dict.fromkeys(("run_id", "run_number"), "run"),
+    **{name: name for name in _OPTIONAL},
+}
+
+
+def _check_names(columns: Sequence[str], path: Path) -> None:
+    """Refuse columns that restrict rows under another name: the rows would hold for everybody.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    wrong = {name: _MEANT[name.lower()] for name in columns if name.lower() in _MEANT}
+    wrong = {name: meant for name, meant in wrong.items() if name != meant}
+    if wrong:
+        raise InvalidInputError(
+            "A column of the table of stimuli has another name than is read.",
+            where=path,
+            found=", ".join(wrong),
+            wanted=", ".join(wrong.values()),
+            remedy="rename the column, or take it out",
+        )
 
 
 def _required_onset(row: Mapping[str, str], where: str, default: float | None = None) -> float:

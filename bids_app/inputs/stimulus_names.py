@@ -16,6 +16,7 @@ from bids_app.inputs.files import content_problem
 from bids_app.inputs.stimuli import AUDIO_SUFFIXES, may_be_audio, rows_of_events
 
 _DIGITS = 6  # of a checksum that stands for what letters cannot say
+_LONGEST = 60  # of a label: names of files hold two, and at most 255 characters
 _SIGNS = {
     "#": "sharp", "\u266f": "sharp", "\u266d": "flat", "\u266e": "natural",
     "\u00df": "ss", "\u1e9e": "SS", "\u00e6": "ae", "\u00c6": "Ae", "\u0153": "oe",
@@ -112,6 +113,8 @@ def _label(text: str) -> str:
         for part, character in zip(parts, composed, strict=True)
     )
     label = "".join(parts)
+    if len(label) > _LONGEST:
+        label, lost = label[:_LONGEST], True
     return label + _checksum(composed) if lost else label or "stimulus"
 
 

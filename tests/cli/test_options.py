@@ -118,10 +118,20 @@ def test_every_field_of_the_configuration_is_an_option():
     [
         (["--seed", "1,2,3"], "--seed needs --contrast"),
         (["--contrast", "a-b", "--target", "1,2,3"], "--target needs --seed"),
-        (["--max-lag", "0"], "--max-lag must be positive"),
+        (["--weights-mask", "l.gii,r.gii"], "--weights-mask needs --save-weights"),
+        (["--hop", "480"], "480 s is not from 0.01 to 10: is it in milliseconds?"),
+        (["--high-pass", "0.008"], "is it in Hz? Its period is 125 s"),
+        (["--smoothing", "0.006"], "is it in m?"),
+        (["--slice-time-ref", "500"], "is it in milliseconds?"),
+        (["--slice-time-ref", "1.5"], "is not from 0 to 1"),
+        (["--repetition-time", "2000"], "is it in milliseconds?"),
+        (["--delays", "3000:9000"], "is it in milliseconds?"),
+        (["--rating-delays=-10000:10000"], "is it in milliseconds?"),
+        (["--rating-rate", "200000"], "is not from 0.001 to 1000"),
+        (["--max-lag", "20000"], "is it in milliseconds?"),
     ],
 )
-def test_options_that_need_another_one_say_so(words, message, capsys):
+def test_options_that_cannot_be_say_so(words, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         parse_config([*CALL, *words])
     assert message in capsys.readouterr().err

@@ -192,10 +192,10 @@ def _volume_case(kind: str) -> Case:
 def _lags() -> Iterator[Case]:
     both = (*LOUD, "--seed=50,-20,5", "--target=-50,-20,5")
     yield _case("lags", (*both, "--max-lag", "4"), 0, "target: -50,-20,5")
-    for value in ("0", "-4", "nan"):
-        yield _case(f"lag_{value}", (*both, f"--max-lag={value}"), 2, "--max-lag must be positive")
+    for value in ("0", "-4", "nan", "inf", "1000"):
+        yield _case(f"lag_{value}", (*both, f"--max-lag={value}"), 2, "argument --max-lag")
     yield _case("lag_text", (*both, "--max-lag", "long"), 2, "--max-lag", "'long'")
-    for value in ("inf", "1000", "20", "0.5"):
+    for value in ("20", "0.5"):
         yield _case(f"lag_{value}", (*both, "--max-lag", value), 2, "lags do not fit", "2 to 6 s")
     yield _case(
         "lag_short_trials",

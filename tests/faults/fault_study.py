@@ -138,6 +138,10 @@ class Study:
         return self.root / "extra" / "tables" / "lively.tsv"
 
     @property
+    def tables(self) -> Path:
+        return self.features_table.parent
+
+    @property
     def features_array(self) -> Path:
         return self.root / "extra" / "arrays.h5"
 

@@ -78,6 +78,24 @@ def _shifted() -> Iterator[Case]:
     yield file_case("row_names", "confounds", spoil, 1, *words, route="clean")
     yield file_case("row_names", "rating_table", spoil, 16, *words, route="rating_table")
     yield file_case("row_names", "features_table", spoil, 65, "more cells", route="features_table")
+    planned = ("--features", "precomputed:{tables}")
+    yield file_case("row_names_planned", "features_table", spoil, 65, "more cells", options=planned)
+    yield file_case(
+        "counter",
+        "features_table",
+        lines(lambda rows: [f"n\t{rows[0]}", *(f"{k}\t{r}" for k, r in enumerate(rows[1:], 1))]),
+        65,
+        "counts the rows",
+        options=planned,
+    )
+    yield file_case(
+        "of_no_music",
+        "features_table",
+        lambda p: put(p.with_name("jazz.tsv"), p.read_bytes()),
+        0,
+        "files of no music that is analyzed: jazz.tsv",
+        options=planned,
+    )
 
 
 def _events() -> Iterator[Case]:

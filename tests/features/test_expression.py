@@ -278,6 +278,13 @@ def test_what_is_odd_is_said(tmp_path, piece):
     beats, notes = space.remarks_on("piece", piece, 1.5)
     assert "go from 0.0 to 9.0 s" in beats
     assert "end at 4.0 s, the recording at 1.5 s" in notes
+    for times, what in (
+        ([0.0, 2000.0, 4000.0], "in milliseconds they would fit"),
+        ([0.0, 0.5, 1.0], "the last beat at 1 s"),
+    ):
+        write_beats(tmp_path / "piece_beats.tsv", times)
+        with pytest.raises(BadDataError, match=what):
+            space.remarks_on("piece", piece, 4.0)
     for times, what in (([1.0], "1 beats"), ([0.0, 2.0, 1.0], "beat 3 at 1 s")):
         write_beats(tmp_path / "piece_beats.tsv", times)
         with pytest.raises(BadDataError, match=what):

@@ -9,7 +9,7 @@ import soundfile
 from bids_app.cli.parser import parse_config
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.joint import candidate_weights, fit_joint, plan_joint
-from bids_app.errors import MissingInputError, UsageError
+from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.cache import load_or_compute_grams
 from bids_app.features.events import event_series, events_of, melody, tonic
 from bids_app.features.known_music import ORDER_BOUND, learn
@@ -149,6 +149,9 @@ def test_what_is_odd_about_notes_is_said(tmp_path, piece):
     late, _ = space.remarks_on("piece", piece, 3.0)
     assert "end at 6.0 s, the recording at 3.0 s" in late
     assert "30 notes" in late
+    for seconds, words in ((0.006, "0.006 s"), (600.0, "seconds in a recording")):
+        with pytest.raises(BadDataError, match=words):
+            space.remarks_on("piece", piece, seconds)
     write_table(tmp_path / "piece.mid", [])
     assert any("not from piece.mid" in text for text in space.remarks_on("piece", piece, 6.0))
     with pytest.raises(MissingInputError, match=r"other\.wav"):

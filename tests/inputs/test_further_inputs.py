@@ -120,6 +120,18 @@ def test_labels_of_names_in_any_script_differ(tree, name):
     assert all(label.isascii() and label.isalnum() for label in labels)
 
 
+def test_a_long_name_has_a_short_label(tree):
+    """File names hold it, and at most 255 characters."""
+    tree.simple(participants=("01",))
+    names = ["x" * 200 + end for end in ("1.wav", "2.wav")]
+    for k, name in enumerate(names):
+        tree.audio(name, seed=k + 3)
+    events_of(tree, HEADER + f"4\t6\t{names[0]}\n12\t6\t{names[1]}\n")
+    labels = [stimulus.label for stimulus in plan_study(tree.root, missing="use").stimuli]
+    assert len({*labels}) == 3
+    assert max(map(len, labels)) < 70
+
+
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
@@ -167,6 +179,15 @@ def test_rows_of_the_table_of_stimuli(tree, row, wanted):
     else:
         assert isinstance(found, str), found
         assert wanted.lower() in found.lower()
+
+
+@pytest.mark.parametrize("name", ["participant", "subject", "sub", "Participant_ID", "ses", "Run"])
+def test_columns_that_restrict_rows_must_be_known(tree, name):
+    """Under another name the onset of one would be that of everybody."""
+    tree.simple(participants=("01",))
+    table = tree.root / "stimuli" / "music.tsv"
+    table.write_text(f"task\tstim_file\tonset\t{name}\na\tpiece_a.wav\t6\t1\n")
+    assert name in outcome(tree, table=table)
 
 
 def cut(path, share):

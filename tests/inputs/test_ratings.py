@@ -162,6 +162,15 @@ def test_bad_tables(tmp_path, text, error, words):
         read_ratings_table(write(tmp_path / "r.tsv", text), {"happy": 10.0})
 
 
+@pytest.mark.parametrize("name", ["participant", "Subject", "sub", "pid"])
+def test_participants_may_be_called_otherwise(tmp_path, name):
+    rows = [f"{who}\thappy\t{t}\t{k + t % 3}" for k, who in enumerate("12") for t in range(60)]
+    text = "\n".join([f"{name}\tstimulus\ttime\tJoy", *rows])
+    found = read_ratings_table(write(tmp_path / "r.tsv", text), {"happy": 60.0})
+    assert found.participants == ("1", "2")
+    assert found.scales == ("Joy",)
+
+
 def test_no_table(tmp_path):
     with pytest.raises(MissingInputError, match="not found"):
         read_ratings_table(tmp_path / "r.tsv", {"happy": 10.0})
@@ -341,6 +350,11 @@ def test_columns_that_nobody_felt_are_left_out(tmp_path):
         "n": np.arange(n) + 1,
         "growing": np.cumsum(np.random.default_rng(0).uniform(1, 2, n)),
         "constant": np.full(n, 3.0),
+        "remaining": n - np.arange(n),
+        "volume": np.arange(n) // 20,
+        "slow": 5.0 * (np.arange(n) % 4 == 0),
+        "block": np.arange(n) // (n // 2),
+        "cardiac": course(n, 4),
     }
     path = write(
         tmp_path / "r.tsv", sampled(times, *columns.values(), names="\t".join(["time", *columns]))

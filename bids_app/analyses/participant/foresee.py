@@ -19,6 +19,7 @@ from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.meshes import FSLR
 from bids_app.resources import fslr_spheres
+from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
 
@@ -50,6 +51,8 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     check_output_folder(config, plan)
     check_censored(config, plan)
     mesh = load_mesh(config.cleaning.space)
+    if mask := config.model.weights_mask:
+        read_cortex_mask(mask, mesh.n_vertices)
     for run in plan.runs:
         if run.kind == "parcels":
             regions_of(run.bold_left, run.parcels, mesh)
@@ -120,11 +123,32 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         for run in plan.runs
     )
     every = [*(text for texts in told.values() for text in texts), *lacking]
+    every += _strays([Path(row.argument) for row in rows if row.name == "precomputed"], plan)
+    if config.stimuli.notes_dir is not None and any(row.optional for row in rows):
+        every += _strays([config.stimuli.notes_dir], plan)
     if any((config.stimuli.notes_dir, config.stimuli.notes_corpus)) and not any(
         row.optional for row in rows
     ):
         every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
     return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
+
+
+_BESIDE = (".tsv", ".tsv.gz", ".h5", ".hdf5", ".mid", ".midi", ".musicxml", ".mxl", ".match")
+
+
+def _strays(folders: Sequence[Path], plan: StudyPlan) -> list[str]:
+    """Files that are called like no music of the plan, in folders of features or notes."""
+    heard = tuple({name for one in plan.stimuli for name in (one.label, one.path.stem)})
+    found = []
+    for folder in folders:
+        there = sorted(folder.iterdir()) if folder.is_dir() else []
+        names = [p.name for p in there if p.name.endswith(_BESIDE) and not p.name.startswith(heard)]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            found.append(
+                f"{folder}: files of no music that is analyzed: {', '.join(names[:_SHOWN])}{more}"
+            )
+    return found
 
 
 def _with(warnings: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, Stimulus, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, parse_seed
 from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, model_label, safe_label
-from bids_app.surface.atlas import absolute_atlas, atlas_files, installed_option
+from bids_app.surface.atlas import absolute_atlas, atlas_files, installed_option, read_atlas
 from bids_app.surface.lag_scan import MIN_ROWS, WITHIN, known_rows
+from bids_app.surface.mesh import load_mesh
 
 LAGS = np.arange(-6.0, 12.5, 0.5)
 """Seconds; those before zero show that nothing comes before the music."""
@@ -176,8 +177,7 @@ def plan_lag_work(tree: OutputTree, config: Config, plan: StudyPlan) -> LagWork:
     UsageError, InvalidInputError
     """
     work = LagWork(lag_features(config))
-    given = config.statistics.atlases or installed_option(config.cleaning.space)
-    atlases = tuple(map(absolute_atlas, given))
+    atlases = lag_atlases(config)
     regions = (config.conditions.seed, config.conditions.target)
     seeds = tuple(parse_seed(text) for text in regions if text)
     for feature in work.features:
@@ -199,6 +199,20 @@ def plan_lag_work(tree: OutputTree, config: Config, plan: StudyPlan) -> LagWork:
             if not is_current(tree, record):
                 work.jobs.setdefault(who, []).append((job, record))
     return work
+
+
+def lag_atlases(config: Config) -> tuple[str, ...]:
+    """Atlases whose regions are scanned, as in ``--atlas``; all of them can be read.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    """
+    given = config.statistics.atlases or installed_option(config.cleaning.space)
+    atlases = tuple(map(absolute_atlas, given))
+    for option in atlases:
+        read_atlas(option, load_mesh(config.cleaning.space).n_vertices)
+    return atlases
 
 
 def scanned_times(times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from bids_app.analyses.participant.preference import preference_missing
 from bids_app.analyses.participant.voxels import Voxels
 from bids_app.config import Config, FeatureSpace
 from bids_app.errors import UsageError
-from bids_app.features.layers import FittedLayers, choose_layers
+from bids_app.features.layers import FittedLayers, choose_layers, layers_asked
 from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import SAMPLING
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
@@ -51,10 +51,12 @@ def fitted_layers(config: Config, stimuli: Mapping[str, Path]) -> dict[str, Fitt
             found=f"--features {' '.join(model.features)}",
             remedy="fit one feature space in one call",
         )
-    return {
-        label: choose_layers(row.layer_order(stimuli), model.layers, model.layer_depth)
-        for label, row in spaces.items()
-    }
+    found = {}
+    for label, row in spaces.items():
+        order = row.layer_order(stimuli)
+        found[label] = choose_layers(order, model.layers, model.layer_depth)
+        layers_asked(model.save_weights, found[label].names, order.names)
+    return found
 
 
 def write_descriptions(

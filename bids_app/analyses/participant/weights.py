@@ -20,8 +20,8 @@ from bids_app.config import Model, settings_hash
 from bids_app.encoding import EncodingPlan
 from bids_app.encoding.transfer import whole_penalties, whole_plan
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
-from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
+from bids_app.features.layers import layers_asked
 from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
@@ -37,28 +37,6 @@ IDENTITY = "identity"
 ALL = "all"
 """Name of the weights that all stimuli trained."""
 _VERTICES = 256  # worked on at a time
-
-
-def layers_asked(asked: Sequence[str], fitted: Sequence[str], grams: FeatureGrams) -> list[str]:
-    """Names of the layers whose weights are wanted.
-
-    Raises
-    ------
-    UsageError
-        If a layer was not fitted.
-    """
-    if list(asked) == ["all"]:
-        return list(fitted)
-    numbered = {str(number): name for number, name in enumerate(grams.layer_names, start=1)}
-    names = [numbered.get(text, text) for text in asked]
-    if unknown := [name for name in names if name not in fitted]:
-        raise UsageError(
-            "Weights are asked for of a layer that is not fitted.",
-            where="--save-weights",
-            found=", ".join(unknown),
-            wanted=f"all, or of {', '.join(fitted)}",
-        )
-    return names
 
 
 def units_missing(grams: FeatureGrams, names: Sequence[str], n_values: int, features: str) -> str:
@@ -102,7 +80,7 @@ def save_weights(
 ) -> list[Path]:
     """Write the weights of a participant's model and their sidecar; see `write_weights`."""
     path = tree.weights(record.participant, str(record.settings["space"]), record.model)
-    names = layers_asked(model.save_weights, fits.layer_names, grams)
+    names = layers_asked(model.save_weights, fits.layer_names, grams.layer_names)
     mask = model.weights_mask
     reason = write_weights(
         path,
