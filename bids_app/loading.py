@@ -37,6 +37,9 @@ _MOST_LABELS = 1 << 20
 _MOST_LINKS = 8
 _MOST_DEPTH = 64
 _MOST_EVENTS = 1 << 24
+_MOST_MIDI = 1 << 21
+"""Bytes, a third of which an hour of piano needs; three of them can take half a kilobyte."""
+_MOST_ELEMENTS = 1 << 21
 _OFFSETS = {348: ("f", 108), 540: ("q", 168)}
 """Where NIfTI-1 and NIfTI-2 say at which byte the data begin, by the size of the header."""
 
@@ -415,7 +418,7 @@ def load_midi(path: Path) -> Any:
     from mido import MidiFile
 
     content = Path(path).read_bytes()
-    if len(content) > _MOST_EVENTS:
+    if len(content) > _MOST_MIDI:
         raise ValueError(f"{len(content):,} bytes, more than a MIDI file can have")
     if not content.startswith(b"MThd"):
         raise ValueError("no MIDI header")
@@ -465,11 +468,14 @@ def load_score(content: bytes) -> Element:
 def _markup_root(content: bytes) -> Element:
     if len(content) > _FREELY:
         raise ValueError(f"more than {_FREELY >> 20} MiB of markup")
-    builder, depth = TreeBuilder(), 0
+    builder, depth, n_elements = TreeBuilder(), 0, 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
+        nonlocal depth, n_elements
         depth += 1
+        n_elements += 1
+        if n_elements > _MOST_ELEMENTS:
+            raise ValueError(f"more than {_MOST_ELEMENTS:,} elements")
         if depth > _MOST_DEPTH:
             raise ValueError(f"elements within elements, {depth} of them")
         builder.start(name, attributes)

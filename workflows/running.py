@@ -87,16 +87,16 @@ def _read_plugin(path: Path) -> Plugin:
         raise MissingInputError("There is no such plugin file.", where=path)
     try:
         content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError("The plugin file is not YAML.", where=path, found=error) from error
     known = sorted(n.removesuffix("Plugin") for n in dir(plugins) if n.endswith("Plugin"))
     name = content.get("plugin") if isinstance(content, dict) else None
     arguments = content.get("plugin_args") or {} if isinstance(content, dict) else {}
-    if name not in known or not isinstance(arguments, dict):
+    if not isinstance(name, str) or name not in known or not isinstance(arguments, dict):
         raise UsageError(
             "The plugin file names no plugin of nipype.",
             where=path,
-            found=content,
+            found=f"plugin: {name if isinstance(name, str) else type(name).__name__}",
             wanted=f"plugin: one of {', '.join(known)}; plugin_args: a mapping",
             remedy="write, for example: {plugin: SLURM, plugin_args: {sbatch_args: '--mem=8G'}}",
         )

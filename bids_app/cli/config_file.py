@@ -31,7 +31,7 @@ def read_defaults(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]
         content = tomllib.loads(path.read_text())
     except OSError as error:
         parser.error(f"--config-file {path}: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         parser.error(f"--config-file {path}: not TOML: {error}")
     # argparse has no public list of its options.
     options = {

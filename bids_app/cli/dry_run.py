@@ -57,6 +57,10 @@ def show_plan(
     from bids_app.analyses.ratings.plan import find_ratings
     from bids_app.surface.cortex import cortex_text
 
+    if config.running.plugin_file is not None:
+        from bids_app.workflows.running import choose_plugin
+
+        choose_plugin(config.running)
     ratings = find_ratings(config, plan) if plan else None
     level = ParticipantLevel.of(config, plan, ratings, conditions, rest)
     problems = foresee(config, plan) if plan else {}

@@ -29,7 +29,7 @@ class Stated:
     seconds : dict of str to float
         Likewise where the rate is not that of the samples.
     known : bool
-        Whether the container is one that states its length.
+        Whether the container states its length.
     """
 
     problem: str = ""
@@ -131,6 +131,7 @@ def _riff_lengths(
     at, length = data
     block = numbers.get("block", 0)
     if _is_open(length):
+        found.known = False
         # Whole samples of compressed sound are not counted in bytes.
         if block and numbers.get("kind") in (1, 3, 0xFFFE):
             found.frames["the bytes that are there"] = (size - at) // block
@@ -142,6 +143,7 @@ def _riff_lengths(
         found.problem = _unfinished(size - end)
     if 0 < numbers.get("samples", 0) < 0xFFFFFFFF:
         found.frames["the count of samples in the header"] = numbers["samples"]
+        found.known = True
     return found
 
 
@@ -205,7 +207,7 @@ def _au(stream: BinaryIO, size: int) -> Stated:
     start, length = _number(stream, 4, order), _number(stream, 4, order)
     encoding, rate, channels = (_number(stream, 4, order) for _ in range(3))
     if length in _OPEN_32:
-        return Stated()
+        return Stated(known=False)
     if start + length > size:
         return Stated(_short("the header", length, size - start))
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 4)
@@ -215,17 +217,18 @@ def _au(stream: BinaryIO, size: int) -> Stated:
 
 
 def _caf(stream: BinaryIO, size: int) -> Stated:
-    at, there = 8, False
+    at, there, known = 8, False, True
     while at + 12 <= size:
         stream.seek(at)
         name, length = stream.read(4), _number(stream, 8, "big")
         there = there or name == b"data"
         if length in _OPEN_64:
+            known = False
             break
         if at + 12 + length > size:
             return Stated(_short(f"the {name.decode('latin-1')} chunk", length, size - at - 12))
         at += 12 + length
-    return Stated() if there else Stated("truncated audio file: it has no chunk of samples")
+    return Stated("" if there else "truncated audio file: it has no chunk of samples", known=known)
 
 
 def _flac(stream: BinaryIO, size: int) -> Stated:
@@ -234,7 +237,10 @@ def _flac(stream: BinaryIO, size: int) -> Stated:
         return Stated()
     stream.seek(4 + 4 + 13)
     n_frames = _number(stream, 5, "big") & ((1 << 36) - 1)
-    stated = Stated(frames={"STREAMINFO": n_frames} if n_frames else {})
+    stated = Stated(frames={"STREAMINFO": n_frames})
+    if not n_frames:
+        # libsndfile fails where the sound ends.
+        stated.problem = "its header counts no samples, as of a FLAC file that went to a pipe"
     # A second file: its first metadata block is STREAMINFO, of 34 bytes.
     rest = stream.read()
     if any(b"fLaC" + last + b"\0\0\x22" in rest for last in (b"\0", b"\x80")):

@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, MissingInputError
+from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.inputs.files import need_content
 from bids_app.inputs.musicxml import score_notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
@@ -28,7 +28,7 @@ NOTE_SUFFIXES = ("_notes.tsv", ".mid", ".midi", ".musicxml", ".mxl")
 COLUMNS = ("onset", "duration", "pitch", "velocity")
 
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-_BROKEN = (*_UNREADABLE, zipfile.BadZipFile, zlib.error, ExpatError, RuntimeError)
+_BROKEN = (*_UNREADABLE, zipfile.BadZipFile, zlib.error, ExpatError, RuntimeError, ArithmeticError)
 _SCORES = (".musicxml", ".mxl")
 _LOUDNESS = 64.0
 _DRUMS = 9
@@ -163,6 +163,8 @@ def read_notes(path: Path) -> Notes:
             pedal = _pedal(file)
         else:
             return notes_of_score(load_score(path.read_bytes()), path)
+    except MusencError:
+        raise
     except _BROKEN as error:
         raise BadDataError(
             "Notes cannot be read.",

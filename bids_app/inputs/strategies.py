@@ -191,8 +191,13 @@ def _from_mapping(content: Any, stem: str) -> ConfoundStrategy:
     if not isinstance(content, dict):
         raise TypeError("no keys")
     known = {"name", "description", "columns", "acompcor", "cosine", "aroma", "scrub"}
-    if set(content) - known:
+    if not known.issuperset(content):
         raise ValueError("unknown key " + ", ".join(sorted(map(str, set(content) - known))))
+    # Text of anything else may be endless: lists within lists that a file names only once.
+    name = content.get("name", stem)
+    description = content.get("description", "those of the strategy " + stem)
+    if not isinstance(name, str | int | float) or not isinstance(description, str):
+        raise TypeError("name or description is no text")
     patterns = content.get("columns") or []
     if not isinstance(patterns, list) or not all(isinstance(item, str) for item in patterns):
         raise TypeError("columns is no list of patterns")
@@ -203,12 +208,12 @@ def _from_mapping(content: Any, stem: str) -> ConfoundStrategy:
     scrub = content.get("scrub") or {}
     if not isinstance(scrub, dict) or set(scrub) - {"framewise_displacement", "std_dvars"}:
         raise ValueError("scrub has thresholds for framewise_displacement and std_dvars only")
-    masks = [(str(item.get("mask", "combined")), int(item["n"])) for item in compcor]
-    if {mask for mask, _ in masks} - set(_MASKS.values()):
+    masks = [(item.get("mask", "combined"), int(item["n"])) for item in compcor]
+    if not all(mask in _MASKS.values() for mask, _ in masks):
         raise ValueError("acompcor: mask is combined, WM or CSF")
     return ConfoundStrategy(
-        str(content.get("name", stem)),
-        str(content.get("description", "those of the strategy " + stem)),
+        str(name),
+        description,
         patterns=tuple(patterns),
         compcor=tuple(masks),
         cosine=bool(content.get("cosine", False)),

@@ -117,6 +117,9 @@ def test_tables_may_lack_velocities(tmp_path):
     assert notes.velocity.tolist() == [64, 64]
 
 
+MIDI_WITHOUT_TIME = b"MThd\0\0\0\6\0\1\0\1\0\0MTrk\0\0\0\x0b\0\x90\x3c\x40\x40\x3c\0\0\xff\x2f\0"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -135,6 +138,10 @@ def test_tables_may_lack_velocities(tmp_path):
             "entities",
         ),
         ("a.musicxml", b"<a>" * 100 + b"</a>" * 100, "elements within elements"),
+        ("a.musicxml", b"<a>" + b"<a/>" * (1 << 21) + b"</a>", "elements"),
+        ("a.musicxml", b"<score-partwise/>", "Notes cannot be used"),
+        ("a.mid", b"MThd" + bytes(1 << 21), "more than a MIDI file can have"),
+        ("a.mid", MIDI_WITHOUT_TIME, "division by zero"),
     ],
 )
 def test_what_is_no_music_is_refused(tmp_path, name, content, told):

@@ -183,12 +183,24 @@ def test_headers_that_were_never_completed(tmp_path, music):
     content[4:8] = content[at : at + 4] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(content)
     assert examine_sound(path).duration == pytest.approx(SECONDS)
+    assert "does not say how long it is" in examine_sound(path).notes[0]
     for said in (0, RATE * 4):
         content[4:8] = struct.pack("<I", said + 36)
         content[at : at + 4] = struct.pack("<I", said)
         path.write_bytes(content)
         with pytest.raises(BadDataError, match=r"behind the end|that are there"):
             examine_sound(path)
+
+
+def test_flac_that_went_to_a_pipe_is_refused_with_its_cause(tmp_path, music):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, music, RATE)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(BadDataError, match="counts no samples"):
+        examine_sound(path)
 
 
 @pytest.mark.parametrize("factor", [-1.0, -0.9, -1.05])

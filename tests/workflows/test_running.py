@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -44,8 +45,18 @@ def test_a_plugin_file_replaces_it(write):
     assert choose_plugin(Running(plugin_file=write("plugin: Linear\n"))) == Plugin("Linear")
 
 
+# Lists within lists, 9 ** 9 words when spelled out.
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in itertools.pairwise("abcdefghij")
+)
+
+
 @pytest.mark.parametrize(
-    "content", ["plugin: Slrum\n", "SLURM\n", "plugin: [", "", "plugin: SLURM\nplugin_args: 3\n"]
+    "content",
+    [
+        *("plugin: Slrum\n", "SLURM\n", "plugin: [", "", "plugin: SLURM\nplugin_args: 3\n"),
+        *("plugin: [a]\n", "plugin: " + "[" * 50000, LAUGHS + "plugin: *j\n"),
+    ],
 )
 def test_a_file_without_a_plugin_is_refused(write, content):
     with pytest.raises(UsageError, match="plugin"):
