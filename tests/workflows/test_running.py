@@ -55,7 +55,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     "content",
     [
         *("plugin: Slrum\n", "SLURM\n", "plugin: [", "", "plugin: SLURM\nplugin_args: 3\n"),
-        *("plugin: [a]\n", "plugin: " + "[" * 50000, LAUGHS + "plugin: *j\n"),
+        *("plugin: [a]\n", "plugin: " + "[" * 5000, LAUGHS + "plugin: *j\n"),
     ],
 )
 def test_a_file_without_a_plugin_is_refused(write, content):
