@@ -238,7 +238,7 @@ def rate(text: str) -> float | Literal["tr", "own"]:
 
 Seconds = Annotated[float, Kind(non_negative, "SECONDS")]
 HighPassSeconds = Annotated[HighPass, Kind(period, "SECONDS")]
-NonNegative = Annotated[float, Kind(non_negative)]
+Correlation = Annotated[float, Kind(within(0, 1, "of a correlation", "percent", 100), "R")]
 Millimeters = Annotated[float, Kind(width, "MM")]
 Fraction = Annotated[float, Kind(within(0, 1, "of a volume"))]
 VolumeSeconds = Annotated[float, Kind(within(0.01, 60), "SECONDS")]

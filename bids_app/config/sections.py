@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from bids_app.config.options import (
     Bytes,
+    Correlation,
     Count,
     Depths,
     Fraction,
@@ -15,7 +16,6 @@ from bids_app.config.options import (
     HopSeconds,
     LagSeconds,
     Millimeters,
-    NonNegative,
     Paths,
     Penalties,
     Rate,
@@ -548,8 +548,8 @@ class Statistics:
         "'a - 0.5*b - 0.5*c'",
         changes=(),
     )
-    ceiling_floor: NonNegative = option(
-        "--ceiling-floor R",
+    ceiling_floor: Correlation = option(
+        "--ceiling-floor",
         "group level: accuracy is given as a fraction of its noise ceiling where the ceiling is "
         "above this and the response that participants share is significant",
         0.1,

@@ -88,7 +88,9 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
     for path in paths:
         if not path.is_file():
             raise MissingInputError(
-                "An atlas file is not there.", where=path, remedy="give existing files to --atlas"
+                "An atlas file is not there.",
+                where=path,
+                remedy="give existing files to --atlas or --networks",
             )
     label = safe_label(name) if name else files_label(paths[0].name, ("atlas", "seg"))
     return label, (paths[0], paths[1])

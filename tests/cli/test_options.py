@@ -129,6 +129,7 @@ def test_every_field_of_the_configuration_is_an_option():
         (["--rating-delays=-10000:10000"], "is it in milliseconds?"),
         (["--rating-rate", "200000"], "is not from 0.001 to 1000"),
         (["--max-lag", "20000"], "is it in milliseconds?"),
+        (["--ceiling-floor", "30"], "is it in percent?"),
     ],
 )
 def test_options_that_cannot_be_say_so(words, message, capsys):
