@@ -20,6 +20,7 @@ from bids_app.features.loudness import loudness
 from bids_app.features.notes import MISMATCH, remarks_on_notes
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.tempo import FloatArray, beat_tempo, held_means
+from bids_app.inputs.files import need_content
 from bids_app.inputs.notes import NOTE_SUFFIXES, Notes, is_score, notes_there, read_notes
 from bids_app.inputs.performance import (
     BEATS_SUFFIX,
@@ -117,6 +118,8 @@ def expression_files(argument: str, label: str, audio: Path) -> list[Path]:
 
 def _performance(argument: str, label: str, audio: Path) -> Performance:
     files = expression_files(argument, label, audio)
+    for path in files:
+        need_content(path, "A file beside a recording cannot be read.")
     stamps = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
     return _read(tuple(stamps))
 

@@ -13,6 +13,7 @@ from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.timing import step_times, window_matrix
+from bids_app.inputs.files import is_named, need_content
 from bids_app.inputs.tables import read_frame
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 
@@ -48,7 +49,8 @@ def find_precomputed(path: str | Path, label: str) -> Path:
         return path
     candidates = [path / f"{label}{suffix}" for suffix in (*_TABLES, *_ARRAYS)]
     for candidate in candidates:
-        if candidate.is_file():
+        if is_named(candidate):
+            need_content(candidate, "Precomputed features cannot be read.")
             return candidate
     raise MissingInputError(
         "There are no precomputed features for a stimulus.",

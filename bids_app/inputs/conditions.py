@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.tables import is_absent, read_tsv
 
@@ -88,6 +88,42 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
             wanted="seconds; durations of zero or more",
         )
     return Conditions(tuple(row[column] for row in named), onsets, durations, str(path))
+
+
+def check_trials(trials: Conditions, end: float) -> None:
+    """Refuse trials of which most lie outside their run, or one that lasts longer than it.
+
+    Parameters
+    ----------
+    trials : Conditions
+    end : float
+        Seconds of the run.
+
+    Raises
+    ------
+    BadDataError
+
+    Examples
+    --------
+    >>> found = Conditions(("a", "b"), np.array([2000.0, 9000.0]), np.array([500.0, 500.0]), "x")
+    >>> check_trials(found, 20.0)
+    Traceback (most recent call last):
+    bids_app.errors.BadDataError: The trials do not fit into the run.
+      where: x
+      found: 2 of 2 begin or end outside; in milliseconds they would fit
+      wanted: seconds of a run of 20 s
+    """
+    last = trials.onsets + trials.durations
+    outside = (trials.onsets >= end) | (last < 0) | (trials.durations > end)
+    if 2 * outside.sum() > len(outside):
+        lasts = float(np.max(last))
+        fits = "; in milliseconds they would fit" if end / 4 <= lasts / 1000 <= end else ""
+        raise BadDataError(
+            "The trials do not fit into the run.",
+            where=trials.source,
+            found=f"{outside.sum()} of {len(outside)} begin or end outside{fits}",
+            wanted=f"seconds of a run of {end:g} s",
+        )
 
 
 def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:

@@ -163,6 +163,11 @@ def content_problem(path: Path) -> str | None:
     return None
 
 
+def is_named(path: Path) -> bool:
+    """Whether a file is there, or a link whose content was not fetched."""
+    return path.is_file() or path.is_symlink()
+
+
 def need_content(path: Path, what: str, *, remedy: str | None = None) -> None:
     """Refuse a file whose content `content_problem` finds not there, in these words.
 

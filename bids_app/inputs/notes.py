@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, MissingInputError, MusencError
-from bids_app.inputs.files import need_content
+from bids_app.inputs.files import is_named, need_content, on_disk
 from bids_app.inputs.musicxml import score_notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_midi, load_score
@@ -111,8 +111,8 @@ def find_notes(audio: Path, folder: Path | None = None) -> Path:
 def notes_there(audio: Path, folder: Path | None = None) -> list[Path]:
     """All files with notes of a piece, the one that counts first."""
     where = Path(audio).parent if folder is None else Path(folder)
-    names = [where / (Path(audio).stem + suffix) for suffix in NOTE_SUFFIXES]
-    return [path for path in names if path.is_file()]
+    names = [on_disk(where / (Path(audio).stem + suffix)) for suffix in NOTE_SUFFIXES]
+    return [path for path in names if is_named(path)]
 
 
 def notes_in(folder: Path) -> list[Path]:
@@ -126,7 +126,7 @@ def notes_in(folder: Path) -> list[Path]:
     found = [
         path
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path.name.endswith(NOTE_SUFFIXES)
+        if is_named(path) and path.name.endswith(NOTE_SUFFIXES)
     ]
     if not found:
         raise MissingInputError(

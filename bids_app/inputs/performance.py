@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, MissingInputError
-from bids_app.inputs.files import need_content
+from bids_app.inputs.files import is_named, need_content, on_disk
 from bids_app.inputs.notes import Notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_match
@@ -52,8 +52,8 @@ def match_there(audio: Path, folder: Path | None = None) -> Path | None:
 
 def _there(audio: Path, folder: Path | None, suffix: str) -> Path | None:
     folders = [Path(audio).parent, *([] if folder is None else [Path(folder)])]
-    found = [where / f"{Path(audio).stem}{suffix}" for where in folders]
-    return next((path for path in found if path.is_file()), None)
+    found = [on_disk(where / f"{Path(audio).stem}{suffix}") for where in folders]
+    return next((path for path in found if is_named(path)), None)
 
 
 def read_beats(path: Path) -> npt.NDArray[np.float64]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zipfile
 
 import numpy as np
 import pytest
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.notes import find_notes, notes_in, read_notes
+from bids_app.features.precomputed import find_precomputed
+from bids_app.features.registry import find_space
+from bids_app.inputs.notes import find_notes, notes_in, notes_there, read_notes
 
 SCORE = """<?xml version="1.0"?>
 <!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.1 Partwise//EN" "x.dtd">
@@ -180,3 +183,23 @@ def test_notes_lie_beside_the_sound_or_in_a_folder(tmp_path):
     assert find_notes(audio) == tmp_path / "fugue.mid"
     assert find_notes(audio, folder) == folder / "fugue_notes.tsv"
     assert notes_in(tmp_path) == [tmp_path / "fugue.mid", folder / "fugue_notes.tsv"]
+
+
+def test_files_that_were_not_fetched_are_there(tmp_path):
+    """Else the beats of the sound would take the place of those that are given."""
+    audio = tmp_path / "a.wav"
+    for name in ("a_notes.tsv", "a_beats.tsv"):
+        (tmp_path / name).symlink_to(f"../.git/annex/objects/{name}")
+    assert notes_there(audio) == [tmp_path / "a_notes.tsv"]
+    with pytest.raises(MissingInputError, match="datalad get"):
+        read_notes(tmp_path / "a_notes.tsv")
+    with pytest.raises(MissingInputError, match="datalad get"):
+        find_space("expression").remarks_on("a", audio, 10.0)
+    with pytest.raises(MissingInputError, match="datalad get"):
+        find_precomputed(tmp_path, "a_notes")
+
+
+def test_notes_are_found_in_any_form_of_their_name(tmp_path):
+    path = tmp_path / unicodedata.normalize("NFD", "Käse_notes.tsv")
+    path.write_text("onset\tduration\tpitch\n1\t1\t60\n")
+    assert notes_there(tmp_path / unicodedata.normalize("NFC", "Käse.wav")) == [path]

@@ -14,7 +14,7 @@ from bids_app.config import Config
 from bids_app.emotion import parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
 from bids_app.files import sha256_of_file
-from bids_app.inputs.conditions import Conditions, read_conditions
+from bids_app.inputs.conditions import Conditions, check_trials, read_conditions
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
@@ -136,7 +136,9 @@ def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dic
             skipped[run.label] = "no events.tsv"
             continue
         try:
-            conditions[run.label] = read_conditions(events, column=column)
+            found = read_conditions(events, column=column)
+            check_trials(found, run.n_volumes * run.tr)
+            conditions[run.label] = found
         except MusencError as error:
             skipped[run.label] = f"{error.what} {error.where}: {error.found}"
     if not conditions:

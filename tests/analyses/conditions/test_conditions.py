@@ -13,7 +13,12 @@ from bids_app.analyses.participant import bold as reading
 from bids_app.config import Cleaning
 from bids_app.emotion import SIGN_CONVENTION, convolved
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
-from bids_app.inputs.conditions import read_conditions, read_rating_differences
+from bids_app.inputs.conditions import (
+    Conditions,
+    check_trials,
+    read_conditions,
+    read_rating_differences,
+)
 from bids_app.inputs.seeds import find_volume, parse_seed, read_volume_seed
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.surface.labels import read_label
@@ -329,3 +334,12 @@ def test_rating_differences(tmp_path):
     path.write_text("participant_id\tx\nsub-01\t3\n01\t4\n")
     with pytest.raises(InvalidInputError, match="two rows"):
         read_rating_differences(path, column="x")
+
+
+@pytest.mark.parametrize(("factor", "extra"), [(1000, 0), (1, 1.7e9), (1, -500)])
+def test_trials_of_another_clock_are_refused(factor, extra):
+    onsets = np.array([10.0, 20.0, 30.0]) * factor + extra
+    trials = Conditions(("a", "b", "a"), onsets, np.full(3, 4.0) * factor, "events.tsv")
+    with pytest.raises(BadDataError, match=r"do not fit into the run(.|\n)*3 of 3"):
+        check_trials(trials, 60.0)
+    check_trials(Conditions(("a",), np.array([50.0]), np.array([20.0]), ""), 60.0)
