@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -133,16 +135,18 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
     return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
 
 
+_composed = partial(normalize, "NFC")
 _BESIDE = (".tsv", ".tsv.gz", ".h5", ".hdf5", ".mid", ".midi", ".musicxml", ".mxl", ".match")
 
 
 def _strays(folders: Sequence[Path], plan: StudyPlan) -> list[str]:
     """Files that are called like no music of the plan, in folders of features or notes."""
-    heard = tuple({name for one in plan.stimuli for name in (one.label, one.path.stem)})
+    heard = tuple(_composed(n) for one in plan.stimuli for n in (one.label, one.path.stem))
     found = []
     for folder in folders:
         there = sorted(folder.iterdir()) if folder.is_dir() else []
-        names = [p.name for p in there if p.name.endswith(_BESIDE) and not p.name.startswith(heard)]
+        names = [_composed(path.name) for path in there if path.name.endswith(_BESIDE)]
+        names = [name for name in names if not name.startswith(heard)]
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             found.append(
