@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dct
+from scipy.fft import dct, irfft, next_fast_len
 
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.statistics import SIGNIFICANCE, fisher_z
@@ -347,29 +347,29 @@ class PreparedRun:
     @property
     def n_frequencies(self) -> int:
         """Half cosines of its rows, but the constant one."""
-        return len(self.z) - 1
+        return int(next_fast_len(len(self.z), real=True)) - 1
 
     @cached_property
-    def _spectra(self) -> tuple[ComplexArray, FloatArray]:
-        """Feature and responses by frequency, so that turned phases give correlations.
+    def _waves(self) -> npt.NDArray[np.float32]:
+        """Responses as half cosines over the rows, (n_vertices, n_frequencies).
 
-        Responses are half cosines over the rows: a mirror has no jump at its ends, whose leakage
-        makes the null of slow responses too narrow. A random phase lets a half cosine have a mean;
-        what that takes of the variance is made up for.
+        A mirror has no jump at its ends, whose leakage makes the null of slow responses too narrow.
+        Its last value is held for as long as makes a transform fast.
         """
-        n = len(self.z)
-        x = np.sqrt(2 / n) * np.fft.rfft(self.x, n=2 * n, axis=1)[:, 1:n].conj()
-        z = dct(self.z, norm="ortho", axis=0)[1:]
-        number = np.arange(1, n)
-        means = np.where(number % 2, 1 / (n * np.sin(np.pi * number / (2 * n))), 0.0)
-        return x, z / np.sqrt(1 - np.square(means[:, np.newaxis] * z).sum(axis=0))
+        held = np.pad(self.z, ((0, self.n_frequencies + 1 - len(self.z)), (0, 0)), mode="edge")
+        return np.asarray(dct(held.T.astype(np.float32), axis=1)[:, 1:])
 
     def curves(self, turns: ComplexArray | None = None) -> FloatArray:
         """Correlation at every lag, (n_lags, n_vertices), of responses with their phases turned."""
         if turns is None:
             return np.asarray(self.x @ self.z)
-        x, z = self._spectra
-        return np.asarray((x * turns).real @ z)
+        n, size = len(self.z), self.n_frequencies + 1
+        turned = np.zeros((len(self._waves), size + 1), dtype=np.complex64)
+        np.multiply(self._waves, turns.astype(np.complex64), out=turned[:, 1:size])
+        y = irfft(turned, n=2 * size, axis=1)[:, :n]
+        y -= y.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(y, axis=1)
+        return np.asarray((self.x.astype(np.float32) @ y.T) / norm, dtype=np.float64)
 
 
 def known_rows(times: FloatArray, heard: tuple[float, float], lags: FloatArray) -> BoolArray:

@@ -371,7 +371,7 @@ COURSE_COLUMNS = {
 }
 
 # Measured for 939 volumes on fsaverage5, a draw of all vertices (docs/lags.md).
-_DRAW_SECONDS = 0.1
+_DRAW_SECONDS = 0.15
 
 
 def _cost(scope: Scope) -> Cost:
