@@ -11,8 +11,8 @@ from scipy import linalg
 
 from bids_app.encoding.folds import Split
 
-# Relative error of interpolated squared norms. 1e-4 is not safe: r would be off by up to 2e-2.
-NODE_TOLERANCE = 1e-6
+# Relative error of interpolated squared norms, below that of products in single precision.
+NODE_TOLERANCE = 1e-7
 # Rows of a triangular factor multiplied at a time: the zeros on their left are left out.
 PANEL = 16
 
@@ -40,6 +40,22 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """Some rows of the triangular factor of a cross kernel, for squared norms of predictions.
+
+    Attributes
+    ----------
+    shrunken : ndarray, shape (n_nodes, n_rows, n_columns)
+        The rows at the node penalties, over the `n_columns` smallest eigenvalues.
+    mix : ndarray, shape (n_alphas, n_nodes)
+        The squared norm at every penalty as a mix of those at the nodes.
+    """
+
+    shrunken: NDArray[Any]
+    mix: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Predictions of one held-out block from one training set.
 
@@ -51,19 +67,15 @@ class Evaluation:
         Held-out rows of the kernel.
     cross : ndarray, shape (n_test, rank)
         Centered kernel between held-out and training rows, times the eigenvectors.
-    panels : tuple of (int, ndarray of shape (n_nodes, n_rows, rank - start))
-        For squared norms of predictions at the node penalties: rows of the triangular factor of
-        ``cross`` from column ``start`` on, shrunken by every node. Empty where only the chosen
+    panels : tuple of Panel
+        Their products add up to the squared norms of predictions. Empty where only the chosen
         penalty is needed.
-    mix : ndarray, shape (n_alphas, n_nodes)
-        The squared norm at every penalty as a mix of those at the nodes.
     """
 
     training: int
     rows: NDArray[np.intp]
     cross: NDArray[Any]
-    panels: tuple[tuple[int, NDArray[Any]], ...]
-    mix: NDArray[np.float64]
+    panels: tuple[Panel, ...]
 
 
 def alpha_nodes(
@@ -157,21 +169,32 @@ def _evaluation(
     dtype = training.projector.dtype
     cross = kernel[np.ix_(rows, training.rows)] @ vectors
     cross -= cross.mean(axis=0)
-    mix = np.zeros((alphas.size, 0))
-    panels: list[tuple[int, NDArray[Any]]] = []
-    if with_norms:
-        factor = linalg.qr(cross, mode="r")[0][: cross.shape[1]]
+    panels = _panels(cross, training.eigenvalues, alphas, dtype) if with_norms else ()
+    return Evaluation(index, rows, np.ascontiguousarray(cross, dtype=dtype), panels)
+
+
+def _panels(
+    cross: NDArray[np.float64],
+    eigenvalues: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+    dtype: DTypeLike,
+) -> tuple[Panel, ...]:
+    """The triangular factor by rows, of the largest eigenvalue first.
+
+    Later rows have smaller eigenvalues alone, which span fewer decades and need fewer nodes.
+    """
+    factor = linalg.qr(cross[:, ::-1], mode="r")[0][: cross.shape[1], ::-1]
+    panels = []
+    for start in range(0, factor.shape[0], PANEL):
+        left = eigenvalues[: eigenvalues.size - start]
+        rows = factor[start : start + PANEL, : left.size]
         if dtype == np.float64:
             nodes, mix = np.arange(alphas.size), np.eye(alphas.size)
         else:
-            norms = np.sqrt((cross**2).sum(axis=0))
-            nodes, mix = alpha_nodes(training.eigenvalues, norms, alphas)
-        shrinkage = 1 / (training.eigenvalues + alphas[nodes, None])
-        for start in range(0, factor.shape[0], PANEL):
-            rows_here = factor[start : start + PANEL, start:]
-            panel = (rows_here * shrinkage[:, None, start:]).astype(dtype)
-            panels.append((start, panel))
-    return Evaluation(index, rows, np.ascontiguousarray(cross, dtype=dtype), tuple(panels), mix)
+            nodes, mix = alpha_nodes(left, np.sqrt((rows**2).sum(axis=0)), alphas)
+        shrunken = rows / (left + alphas[nodes, None, None])
+        panels.append(Panel(shrunken.astype(dtype), mix))
+    return tuple(panels)
 
 
 class Decomposer:

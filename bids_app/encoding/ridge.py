@@ -84,13 +84,14 @@ class EncodingResult:
 
 def _squared_norms(evaluation: Evaluation, spectrum: NDArray[Any]) -> NDArray[np.float64]:
     """Squared norms of predictions at every penalty, (n_alphas, v)."""
-    out = np.zeros((evaluation.mix.shape[1], spectrum.shape[1]))
-    for start, panel in evaluation.panels:
+    out = np.zeros((len(evaluation.panels[0].mix), spectrum.shape[1]))
+    for panel in evaluation.panels:
+        n_nodes, n_rows, n_columns = panel.shrunken.shape
         # All nodes in one product, so that the spectrum is packed for the processor once.
-        part = panel.reshape(-1, panel.shape[2]) @ spectrum[start:]
-        part = part.reshape(*panel.shape[:2], -1)
-        out += np.einsum("nij,nij->nj", part, part)
-    return evaluation.mix @ out
+        part = panel.shrunken.reshape(-1, n_columns) @ spectrum[:n_columns]
+        part = part.reshape(n_nodes, n_rows, -1)
+        out += panel.mix @ np.einsum("nij,nij->nj", part, part)
+    return out
 
 
 def _inner_statistics(

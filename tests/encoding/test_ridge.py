@@ -12,6 +12,7 @@ from scipy.signal import lfilter
 
 from bids_app.encoding import fit_encoding, nested_ridge, plan_encoding
 from bids_app.encoding.gram import delay_samples, delayed_features, feature_gram, kept_rows
+from bids_app.encoding.ridge import _squared_norms
 
 ALPHAS = np.logspace(-3, 5, 20)
 
@@ -91,6 +92,28 @@ def test_equals_primal_reference(dtype, lengths):
     assert np.abs(result.r - expected_r)[same].max() < (1e-6 if dtype == np.float32 else 1e-9)
     np.testing.assert_allclose(result.inner_score, expected_inner, atol=2e-6)
     np.testing.assert_allclose(result.mean_r, np.tanh(np.arctanh(result.r).mean(axis=0)))
+
+
+def test_interpolated_norms_are_those_of_the_predictions():
+    rng = np.random.default_rng(4)
+    lengths = [90, 130, 250]
+    features, _ = make_data(rng, lengths)
+    options = {"delays": (0.0, 11.0), "crop": 11.0, "tr": 1.0, "alphas": ALPHAS}
+    plan = plan_encoding(feature_gram(features), lengths, **options)
+    n_products = {"made": 0, "all": 0}
+    for evaluation in [one for one in plan.evaluations if one.panels]:
+        training = plan.trainings[evaluation.training]
+        # Each direction alone, and responses that have all.
+        spectra = np.eye(training.eigenvalues.size, dtype=np.float32)
+        spectra = np.hstack([spectra, rng.standard_normal((len(spectra), 9)).astype(np.float32)])
+        shrunken = spectra[:, np.newaxis] / (training.eigenvalues[:, None] + ALPHAS)[..., None]
+        norms = (np.tensordot(evaluation.cross.astype(float), shrunken, 1) ** 2).sum(axis=0)
+        found = _squared_norms(evaluation, spectra)
+        np.testing.assert_allclose(found[:, -9:], norms[:, -9:], rtol=4e-7)
+        assert (np.abs(found - norms).max(axis=1) < 4e-7 * norms.max(axis=1)).all()
+        n_products["made"] += sum(panel.shrunken.size for panel in evaluation.panels)
+        n_products["all"] += sum(panel.shrunken[0].size for panel in evaluation.panels) * 20
+    assert n_products["made"] < 0.7 * n_products["all"]
 
 
 def test_planted_response_is_found():
