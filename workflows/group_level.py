@@ -196,4 +196,6 @@ def group_step(
     own = {key: given[key] for key in given if key in known or key in ("rests_on", "mem_gb")}
     if "n_threads" in known:
         own["n_threads"] = own["n_procs"] = config.running.n_threads(1)
+    if "device" in known:
+        own["device"] = config.running.device
     return step(function, config, name, fresh=True, **own)

@@ -218,7 +218,7 @@ class _Builder:
         for record in records:
             label = record.model
             of_model = {
-                "fits": self._threaded(fit_model, who, label, record=record),
+                "fits": self._fitted(fit_model, who, label, record=record),
                 "files": self._writer(write_model, who, label, record=record, runs=runs),
             }
             if self.config.model.has_voxels:
@@ -246,7 +246,7 @@ class _Builder:
         """A joint model of a participant, or one for each layer of a network."""
         label = f"{job.label}_{job.desc}"
         of_job = {
-            "fits": self._threaded(fit_joint_models, who, label, record=record, job=job),
+            "fits": self._fitted(fit_joint_models, who, label, record=record, job=job),
             "files": self._writer(write_joint_models, who, label, record=record, job=job),
         }
         connect_by_name(self.workflow, of_job, own)
@@ -378,6 +378,10 @@ class _Builder:
     def _threaded(self, *args: Any, **values: Any) -> pe.Node:
         """A step that works in several threads."""
         return self._step(*args, n_threads=self.n_threads, n_procs=self.n_threads, **values)
+
+    def _fitted(self, *args: Any, **values: Any) -> pe.Node:
+        """A step whose products may be done on a GPU."""
+        return self._threaded(*args, device=self.config.running.device, **values)
 
     def _writer(self, *args: Any, **values: Any) -> pe.Node:
         """A step that leaves files in the output folder, which may be gone at the next run."""

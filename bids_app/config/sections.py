@@ -664,7 +664,10 @@ class Running:
         "(default: what the machine, the container or SLURM allows)",
     )
     device: Literal["auto", "cpu", "cuda"] = option(
-        "--device", "what the audio network runs on; auto: a GPU where torch sees one", "auto"
+        "--device",
+        "what the audio network runs on, auto: a GPU where torch sees one; models are fitted there "
+        "with cuda alone",
+        "auto",
     )
     plugin_file: Path | None = option(
         "--use-plugin FILE.yml",

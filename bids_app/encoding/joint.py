@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.encoding.folds import Segment
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, check_alphas, delayed_kernel
 from bids_app.encoding.resolution import groups, run_tasks
@@ -304,6 +305,7 @@ def score_candidates(
     *,
     selection: Literal["r", "sse"] = "r",
     n_threads: int = 1,
+    arrays: Arrays = NUMPY,
 ) -> NDArray[np.float64]:
     """Inner score of every candidate and penalty, to be used by models of more spaces.
 
@@ -311,7 +313,7 @@ def score_candidates(
     ----------
     joint : JointPlan
     responses : list of ndarray, each (n_times, n_vertices)
-    selection, n_threads
+    selection, n_threads, arrays
         As in :func:`fit_joint`.
 
     Returns
@@ -336,13 +338,15 @@ def score_candidates(
     def task(start: int) -> FloatArray:
         block = slice(start, min(start + BLOCK, n_vertices))
         y = standardize(joint.first, responses, block)[0].astype(joint.first.dtype)
-        return _scores(joint.plans, y, selection)
+        return _scores(joint.plans, y, selection, arrays)
 
     return np.concatenate(run_tasks(task, range(0, n_vertices, BLOCK), n_threads), axis=-1)
 
 
-def _scores(plans: Sequence[EncodingPlan], y: NDArray[Any], selection: str) -> FloatArray:
-    return np.stack([np.stack(inner_scores(plan, y, selection)) for plan in plans])
+def _scores(
+    plans: Sequence[EncodingPlan], y: NDArray[Any], selection: str, arrays: Arrays
+) -> FloatArray:
+    return np.stack([np.stack(inner_scores(plan, y, selection, arrays)) for plan in plans])
 
 
 def fit_joint(
@@ -353,6 +357,7 @@ def fit_joint(
     leave_out: Sequence[str] | None = None,
     known: NDArray[np.float64] | None = None,
     n_threads: int = 1,
+    arrays: Arrays = NUMPY,
 ) -> JointResult:
     """Score a joint model on responses by nested cross-validation, with and without each space.
 
@@ -375,6 +380,9 @@ def fit_joint(
         Scores of the first candidates, from :func:`score_candidates` of the smaller model.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
+    arrays : Arrays
+        Where the products of the inner folds are done, from
+        :func:`bids_app.arrays.arrays_on`. Models that are chosen predict in numpy.
 
     Returns
     -------
@@ -419,7 +427,7 @@ def fit_joint(
         block = slice(start, min(start + BLOCK, n_vertices))
         exact, bad = standardize(joint.first, responses, block)
         y = exact.astype(joint.first.dtype)
-        scores = _scores(joint.plans[n_known:], y, selection)
+        scores = _scores(joint.plans[n_known:], y, selection, arrays)
         if known is not None:
             scores = np.concatenate([known[..., block], scores])
         chosen = np.stack([choose(scores) for choose in choosers])

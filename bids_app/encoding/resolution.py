@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.encoding.decompose import Evaluation, Training
 from bids_app.encoding.folds import Segment
 from bids_app.errors import UsageError
@@ -214,6 +216,7 @@ def held_out_statistics(
     n_threads: int = 1,
     *,
     scored: NDArray[Any] | None = None,
+    arrays: Arrays = NUMPY,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Products of held-out responses and predictions.
 
@@ -230,6 +233,8 @@ def held_out_statistics(
     scored : ndarray, shape (n_vertices, n_coefficients), optional
         Coefficients of the responses that predictions are compared with, where `coefficients`
         are those of other responses, which train.
+    arrays : Arrays
+        Where the products are done.
 
     Returns
     -------
@@ -238,16 +243,20 @@ def held_out_statistics(
     """
     shape = (len(resolution.fold_of), chosen.shape[1])
     product, energy, total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    held_out = coefficients if scored is None else scored
+    trained = arrays.put(coefficients)
+    held_out = trained if scored is None else arrays.put(scored)
 
     def task(segment: int, alpha: int, vertices: NDArray[np.intp]) -> None:
-        picked = coefficients[vertices]
+        places = arrays.put(vertices)
+        picked = trained[places]
         sources = zip(resolution.sources[segment], resolution.matrices(segment, alpha), strict=True)
-        predicted = reduce(np.add, [picked[:, resolution.columns[i]] @ m.T for i, m in sources])
-        target = held_out[vertices, resolution.columns[segment]]
-        product[segment, vertices] = np.einsum("vf,vf->v", predicted, target)
-        energy[segment, vertices] = np.einsum("vf,vf->v", predicted, predicted)
-        total[segment, vertices] = np.einsum("vf,vf->v", target, target)
+        predicted = reduce(
+            add, [picked[:, resolution.columns[i]] @ arrays.put(m).T for i, m in sources]
+        )
+        target = held_out[places, resolution.columns[segment]]
+        product[segment, vertices] = arrays.back(arrays.dot(predicted, target, axis=1))
+        energy[segment, vertices] = arrays.back(arrays.dot(predicted, predicted, axis=1))
+        total[segment, vertices] = arrays.back(arrays.dot(target, target, axis=1))
 
     run_segments(task, resolution.fold_of, chosen, n_threads)
     return product, energy, total

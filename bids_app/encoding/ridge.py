@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.encoding.decompose import Evaluation
 from bids_app.encoding.noise import NoiseNull, noise_null, upper_scale
 from bids_app.encoding.nulls import gaussian_p
@@ -82,29 +83,30 @@ class EncodingResult:
     predictions: tuple[NDArray[np.float64], ...] | None = None
 
 
-def _squared_norms(evaluation: Evaluation, spectrum: NDArray[Any]) -> NDArray[np.float64]:
+def _squared_norms(evaluation: Evaluation, spectrum: Any, arrays: Arrays = NUMPY) -> Any:
     """Squared norms of predictions at every penalty, (n_alphas, v)."""
-    out = np.zeros((len(evaluation.panels[0].mix), spectrum.shape[1]))
+    out: Any = 0.0
     for panel in evaluation.panels:
         n_nodes, n_rows, n_columns = panel.shrunken.shape
         # All nodes in one product, so that the spectrum is packed for the processor once.
-        part = panel.shrunken.reshape(-1, n_columns) @ spectrum[:n_columns]
+        part = arrays.put(panel.shrunken.reshape(-1, n_columns)) @ spectrum[:n_columns]
         part = part.reshape(n_nodes, n_rows, -1)
-        out += panel.mix @ np.einsum("nij,nij->nj", part, part)
+        out += arrays.put(panel.mix) @ arrays.dot(part, part, axis=1)
     return out
 
 
 def _inner_statistics(
-    evaluation: Evaluation, shrinkage: NDArray[Any], spectrum: NDArray[Any], y: NDArray[Any]
+    evaluation: Evaluation, shrinkage: Any, spectrum: Any, y: Any, arrays: Arrays
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Products y'p and p'p at every penalty, and y'y, for one held-out block."""
-    target = y[evaluation.rows]
+    target = y[arrays.put(evaluation.rows)]
     target = target - target.mean(axis=0)
-    back = evaluation.cross.T @ target
-    product = shrinkage.T @ np.multiply(back, spectrum, out=back)
-    total = np.einsum("ij,ij->j", target, target)
-    norms = _squared_norms(evaluation, spectrum)
-    return product.astype(np.float64), norms, total.astype(np.float64)
+    back = arrays.put(evaluation.cross).T @ target
+    back *= spectrum
+    product = shrinkage.T @ back
+    total = arrays.dot(target, target, axis=0)
+    norms = _squared_norms(evaluation, spectrum, arrays)
+    return arrays.back(product), arrays.back(norms), arrays.back(total)
 
 
 def choose_penalty(
@@ -119,7 +121,9 @@ def choose_penalty(
     return chosen, np.take_along_axis(score, chosen[None], axis=0)[0]
 
 
-def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[NDArray[np.float64]]:
+def inner_scores(
+    plan: EncodingPlan, y: NDArray[Any], selection: str, arrays: Arrays = NUMPY
+) -> list[NDArray[np.float64]]:
     """Score of every penalty in the inner folds.
 
     Parameters
@@ -129,6 +133,8 @@ def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[ND
         Standardized responses in the plan's precision.
     selection : {"r", "sse"}
         Mean correlation, or minus the summed squared error.
+    arrays : Arrays
+        Where the products are done.
 
     Returns
     -------
@@ -141,13 +147,16 @@ def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[ND
         for split in fold.inner:
             for index in split:
                 uses.setdefault(index, []).append((k, 1 / (len(split) * len(fold.inner))))
-    current, spectrum = -1, np.empty(0)
+    y = arrays.put(y)
+    current, spectrum = -1, y
     for index in sorted(uses, key=lambda i: plan.evaluations[i].training):
         evaluation = plan.evaluations[index]
         training = plan.trainings[evaluation.training]
         if evaluation.training != current:
-            current, spectrum = evaluation.training, training.projector @ y[training.rows]
-        product, energy, total = _inner_statistics(evaluation, training.shrinkage, spectrum, y)
+            current = evaluation.training
+            spectrum = arrays.put(training.projector) @ y[arrays.put(training.rows)]
+        shrinkage = arrays.put(training.shrinkage)
+        product, energy, total = _inner_statistics(evaluation, shrinkage, spectrum, y, arrays)
         if selection == "sse":
             value, weighted = -(total - 2 * product + energy), False
         else:
@@ -159,17 +168,23 @@ def inner_scores(plan: EncodingPlan, y: NDArray[Any], selection: str) -> list[ND
     return scores
 
 
+def block_size(plan: EncodingPlan, arrays: Arrays) -> int:
+    """Vertices whose inner folds are done together: responses and what is made of them fit."""
+    return arrays.n_together(16 * plan.n_rows * plan.dtype.itemsize, BLOCK)
+
+
 def _choose_block(
     plan: EncodingPlan,
     responses: Responses,
     columns: slice,
     selection: str,
     coefficients: NDArray[Any],
+    arrays: Arrays,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
     """Penalty, inner score, degenerate; the Fourier coefficients go into `coefficients`."""
     exact, degenerate = standardize(plan, responses, columns)
     y = exact.astype(plan.dtype)
-    picks = [choose_penalty(score, selection) for score in inner_scores(plan, y, selection)]
+    picks = [choose_penalty(score, selection) for score in inner_scores(plan, y, selection, arrays)]
     coefficients[:] = response_coefficients(plan, y)
     return np.stack([c for c, _ in picks]), np.stack([best for _, best in picks]), degenerate
 
@@ -180,21 +195,23 @@ def _choose_penalties(
     columns: slice,
     selection: str,
     n_threads: int,
+    arrays: Arrays,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_], NDArray[Any]]:
-    """Penalties of a range of vertices by the inner folds, in blocks of 1024.
+    """Penalties of a range of vertices by the inner folds, in blocks.
 
     Returns index of the penalty and inner score (n_folds, v), degenerate vertices (v,), and the
     Fourier coefficients (v, n_coefficients) of the standardized responses, all segments in turn.
     """
     n_coefficients = sum(2 * (segment.size // 2) for segment in plan.segments)
     coefficients = np.empty((columns.stop - columns.start, n_coefficients), dtype=plan.dtype)
+    size = block_size(plan, arrays)
 
     def task(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
-        block = slice(start, min(start + BLOCK, columns.stop))
+        block = slice(start, min(start + size, columns.stop))
         own = coefficients[start - columns.start : block.stop - columns.start]
-        return _choose_block(plan, responses, block, selection, own)
+        return _choose_block(plan, responses, block, selection, own, arrays)
 
-    blocks = run_tasks(task, range(columns.start, columns.stop, BLOCK), n_threads)
+    blocks = run_tasks(task, range(columns.start, columns.stop, size), n_threads)
     alpha, inner, degenerate = (
         np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)
     )
@@ -218,6 +235,7 @@ def fit_encoding(
     noise: NoiseNull | None = None,
     seed: int | None = None,
     n_threads: int = 1,
+    arrays: Arrays = NUMPY,
 ) -> EncodingResult:
     """Score a planned encoding model on responses by nested cross-validation.
 
@@ -248,6 +266,9 @@ def fit_encoding(
         nothing.
     n_threads : int
         Blocks of vertices worked on at a time; results do not depend on it.
+    arrays : Arrays
+        Where the products are done, from :func:`bids_app.arrays.arrays_on`. Decompositions and
+        nulls stay in numpy.
 
     Returns
     -------
@@ -275,7 +296,7 @@ def fit_encoding(
     _check_options(selection, null)
     responses = [y if isinstance(y, Chosen) else np.asarray(y) for y in responses]
     n_vertices = check_responses(plan, responses)
-    sd = _StandardDeviation(plan, null, seed, n_threads)
+    sd = _StandardDeviation(plan, null, seed, n_threads, arrays)
     if null == "noise" and training is None:
         sd.noise_of(responses, noise, selection)
     trained: Responses = responses
@@ -285,14 +306,14 @@ def fit_encoding(
     for start in range(0, n_vertices, GROUP):
         columns = slice(start, min(start + GROUP, n_vertices))
         alpha, inner, bad, coefficients = _choose_penalties(
-            plan, trained, columns, selection, n_threads
+            plan, trained, columns, selection, n_threads, arrays
         )
         scored = None
         if training is not None:
             exact, silent = standardize(plan, responses, columns)
             scored, bad = response_coefficients(plan, exact.astype(plan.dtype)), bad | silent
         product, energy, total = held_out_statistics(
-            plan.resolution, coefficients, alpha, n_threads, scored=scored
+            plan.resolution, coefficients, alpha, n_threads, scored=scored, arrays=arrays
         )
         null_sd = sd.of(coefficients, alpha, total, columns)
         null_sd[bad] = np.nan
@@ -323,8 +344,11 @@ def _checked_training(
 class _StandardDeviation:
     """Standard deviation of the mean r under the null that is asked for."""
 
-    def __init__(self, plan: EncodingPlan, null: str, seed: int | None, n_threads: int) -> None:
+    def __init__(
+        self, plan: EncodingPlan, null: str, seed: int | None, n_threads: int, arrays: Arrays
+    ) -> None:
         self._plan, self._null, self._seed, self._n_threads = plan, null, seed, n_threads
+        self._arrays = arrays
         self._noise: NoiseNull | None = None
         self._simulated: EncodingResult | None = None
         self._scale = 1.0
@@ -338,7 +362,12 @@ class _StandardDeviation:
         check_shape("noise.vertices.weights", weights, responses[0].shape[1], weights.shape[1])
         self._noise = noise
         self._simulated = fit_encoding(
-            plan, noise.series, selection=selection, null="none", n_threads=self._n_threads
+            plan,
+            noise.series,
+            selection=selection,
+            null="none",
+            n_threads=self._n_threads,
+            arrays=self._arrays,
         )
 
     def of(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.group.music_spectra import response_spectra
 from bids_app.statistics import fisher_mean
 
@@ -156,7 +157,9 @@ class KeptRefits:
         frequencies = [np.flatnonzero(chosen) for chosen in keep]
         return [cls(plan, frequencies, power[1], lost) for plan in plans]
 
-    def accuracy(self, target: Turned, source: Turned, penalties: npt.NDArray) -> Float32Array:
+    def accuracy(
+        self, target: Turned, source: Turned, penalties: npt.NDArray, arrays: Arrays = NUMPY
+    ) -> Float32Array:
         """Mean r over folds.
 
         Parameters
@@ -164,26 +167,31 @@ class KeptRefits:
         target, source : Turned
             Responses that are scored, and those that train.
         penalties : (n_folds, n_vertices) array of int
+        arrays : Arrays
+            Where the products are done.
 
         Returns
         -------
         (n_draws, n_vertices) float32
         """
         resolution = self._plan.resolution
+        scored = [arrays.put(one) for one in target.coefficients]
+        training = scored
+        if source is not target:
+            training = [arrays.put(one) for one in source.coefficients]
         n_vertices, n_draws = target.coefficients[0].shape[:2]
         r = np.zeros((len(resolution.fold_of), n_vertices, n_draws))
         for segment, fold in enumerate(resolution.fold_of):
             for alpha in np.unique(penalties[fold]).tolist():
                 where = np.flatnonzero(penalties[fold] == alpha)
-                left, right = self._factors(segment, alpha)
-                trained = np.concatenate(
-                    [source.coefficients[i][where] for i in resolution.sources[segment]], axis=2
-                )
-                y = target.coefficients[segment][where]
+                left, right = map(arrays.put, self._factors(segment, alpha))
+                places = arrays.put(where)
+                trained = arrays.join([training[i][places] for i in resolution.sources[segment]], 2)
                 # One product for all draws: a stack of small ones would be several times slower.
                 part = trained.reshape(-1, trained.shape[2]) @ right.T
-                product = np.einsum("kf,kf->k", part, y.reshape(len(part), -1) @ left)
-                energy = np.einsum("kf,kf->k", part, part).reshape(-1, n_draws)
+                held_out = scored[segment][places].reshape(len(part), -1) @ left
+                product = arrays.back(arrays.dot(part, held_out, axis=1))
+                energy = arrays.back(arrays.dot(part, part, axis=1)).reshape(-1, n_draws)
                 norm = np.sqrt(energy * target.norms[segment, where, np.newaxis])
                 r[segment, where] = np.divide(
                     product.reshape(-1, n_draws), norm, out=np.zeros_like(norm), where=norm > 0

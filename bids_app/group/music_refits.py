@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.errors import BadDataError, UsageError, check_shape
 from bids_app.group.kept_refits import LOST, KeptRefits, MusicModel, Spectra, fourier
 from bids_app.statistics import pareto_tail_p
@@ -97,6 +98,7 @@ def music_refits(
     lost: float = LOST,
     first_draw: int = 0,
     n_threads: int = 1,
+    arrays: Arrays = NUMPY,
 ) -> npt.NDArray:
     """Accuracies under shared random phases of the responses, reduced draw by draw.
 
@@ -133,6 +135,8 @@ def music_refits(
         Number of the first draw.
     n_threads : int
         Participants worked on at a time; results do not depend on it.
+    arrays : Arrays
+        With `penalties`: where the products are done, from `bids_app.arrays.arrays_on`.
 
     Returns
     -------
@@ -178,7 +182,7 @@ def music_refits(
     if fit is not None:
         engine = _Chosen(study, fit, phases)
     else:
-        engine = _Kept(study, np.asarray(penalties), phases, lost)
+        engine = _Kept(study, np.asarray(penalties), phases, lost, arrays)
     shape = (study.n_participants, study.n_layers, study.n_vertices)
     block = DRAWS if fit is None else max(COLUMNS // study.n_vertices, 1)
     size = max(CHUNK_BYTES // (4 * int(np.prod(shape)) * block), 1) * block
@@ -534,14 +538,21 @@ def rotate(series: FloatArray, phases: Sequence[FloatArray]) -> FloatArray:
 class _Kept:
     """Penalties kept: products on the frequencies that carry them."""
 
-    def __init__(self, study: _Study, penalties: npt.NDArray, phases: Phases, lost: float) -> None:
+    def __init__(
+        self,
+        study: _Study,
+        penalties: npt.NDArray,
+        phases: Phases,
+        lost: float,
+        arrays: Arrays,
+    ) -> None:
         first = study.plans[0][0]
         n_folds = len(first.folds)
         check_shape(
             "penalties", penalties, study.n_participants, study.n_layers, n_folds, study.n_vertices
         )
         self._study, self._penalties, self._phases = study, penalties, phases
-        self._lost = lost
+        self._lost, self._arrays = lost, arrays
         self._models: list[list[KeptRefits]] = []
         for clock, layers in enumerate(study.plans):
             people = [p for p, own in enumerate(study.clocks) if own == clock]
@@ -574,7 +585,7 @@ class _Kept:
             source, missing = trained.turned(kept, turns), missing | ~trained.valid
         r = np.stack(
             [
-                model.accuracy(target, source, self._penalties[participant, layer])
+                model.accuracy(target, source, self._penalties[participant, layer], self._arrays)
                 for layer, model in enumerate(models)
             ],
             axis=1,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from bids_app.arrays import TorchArrays
 from bids_app.encoding import fit_encoding, phase_null, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.phases import segment_labels
@@ -480,3 +481,15 @@ def test_vertices_of_a_coarser_mesh():
     np.testing.assert_array_equal(coarser_vertices(1284, 10**6), np.arange(1284))
     with pytest.raises(UsageError, match="20484"):
         coarser_vertices(20000, 60)
+
+
+def test_another_device_gives_the_same_refits():
+    plans, responses = make_study(n_vertices=6)
+    _, others = make_study(seed=1, n_vertices=6)
+    penalties = chosen_penalties(plans, responses)
+    options = {"phases": phases_of(plans[0]), "n_draws": 3, "penalties": penalties}
+    for training in (None, others):
+        usual = music_refits(plans, responses, whole, training=training, **options)
+        device = TorchArrays("cpu")  # stands for a GPU
+        other = music_refits(plans, responses, whole, training=training, arrays=device, **options)
+        np.testing.assert_allclose(other, usual, atol=1e-6)

@@ -29,6 +29,7 @@ from bids_app.analyses.group.music_alignment import (
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.own_gradient import OWN_BY, SAME_PEOPLE, refusal, remove_aligned
 from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.participant.layers import fitting_arrays
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.config import Config, Statistics
 from bids_app.errors import BadDataError, MissingInputError, UsageError, reason_of
@@ -377,6 +378,7 @@ def align_with_gradients(
     heard: Heard,
     statistics: Statistics,
     n_threads: int,
+    device: str,
 ) -> Alignments:
     """Alignment of layer preference with every gradient, by label."""
     aligned = Alignments()
@@ -384,7 +386,8 @@ def align_with_gradients(
         reason = preference_missing(data.depth, statistics.slope_model)
         LOGGER.info("group: model-%s is not aligned with a gradient: %s", data.model, reason)
         return aligned
-    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
+    arrays = fitting_arrays(device)
+    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads, arrays)
     for option in statistics.gradients:
         own = choose_gradient(option).name == OWN_GRADIENT
         if reason := refusal(tree) if own else missing_gradient(option, data.space):

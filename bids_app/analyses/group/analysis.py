@@ -59,7 +59,8 @@ class GroupAnalysis:
 
     Parameters of its functions say by their names what they need: ``tree``, ``model``,
     ``participants``, ``data`` (a `GroupData`), the result of another analysis by that one's name,
-    a section of the configuration, ``cache_dir``, ``folder`` for large files, ``n_threads``.
+    a section of the configuration, ``cache_dir``, ``folder`` for large files, ``n_threads``,
+    ``device``.
 
     Attributes
     ----------

@@ -18,6 +18,7 @@ from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.summaries import Scaled
+from bids_app.analyses.participant.layers import fitting_arrays
 from bids_app.config import Statistics
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg
@@ -98,6 +99,7 @@ def group_music_null(
     heard: Heard,
     statistics: Statistics,
     n_threads: int = 1,
+    device: str = "cpu",
 ) -> MusicNull:
     """Null of the group mean of every layer, and of the layer average, phases shared by all.
 
@@ -109,9 +111,12 @@ def group_music_null(
     statistics : Statistics
         Its seed is that of the refits that the closed form is compared with.
     n_threads : int
+    device : str
+        As for `bids_app.analyses.participant.layers.fitting_arrays`, of refits.
     """
     LOGGER.info("group: null over music")
-    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads)
+    arrays = fitting_arrays(device)
+    side = MusicSide.of(tree, data, heard, statistics.random_seed, n_threads, arrays)
     if isinstance(side, str):
         return earlier_null(tree, data, side) or MusicNull(reasons=[side], left_out=heard.left_out)
     n_people, n_layers = side.r.shape[:2]

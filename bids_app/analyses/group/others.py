@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard, collect_heard, find_heard, no_features
+from bids_app.analyses.participant.layers import fitting_arrays
+from bids_app.arrays import Arrays
 from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.errors import BadDataError
 from bids_app.features.kept import find_grams
@@ -74,6 +76,7 @@ def fit_on_others(
     cache_dir: Path,
     folder: Path,
     n_threads: int = 1,
+    device: str = "cpu",
 ) -> OthersFits:
     """Choose penalties and weights on the mean of the others, score a participant's held-out piece.
 
@@ -88,6 +91,8 @@ def fit_on_others(
     folder : Path
         For memory-mapped responses and penalties.
     n_threads : int
+    device : str
+        As for `bids_app.analyses.participant.layers.fitting_arrays`.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def fit_on_others(
         )
     plans = heard.plans(data)
     heard = replace(heard, training=write_training(heard, [own[0] for own in plans], folder))
-    fitted = _fitted(data, heard, plans, folder, n_threads)
+    fitted = _fitted(data, heard, plans, folder, n_threads, fitting_arrays(device))
     return OthersFits(fitted, replace(heard, people=tuple(range(len(heard.people)))))
 
 
@@ -183,6 +188,7 @@ def _fitted(
     plans: Sequence[Sequence[EncodingPlan]],
     folder: Path,
     n_threads: int,
+    arrays: Arrays,
 ) -> GroupData:
     """Accuracy, and that and the penalties of every fold in files."""
     n_people, (n_layers, n_vertices) = len(heard.people), data.r.shape[1:]
@@ -216,6 +222,7 @@ def _fitted(
                 selection=selection,
                 null="none",
                 n_threads=n_threads,
+                arrays=arrays,
             )
             order = np.array([data.held_out.index("+".join(one)) for one in fit.fold_stimuli])
             r[person, layer, inside] = fit.mean_r

@@ -25,6 +25,7 @@ from bids_app.analyses.group.summaries import (
     tests_of,
     widened,
 )
+from bids_app.arrays import NUMPY, Arrays
 from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.encoding.phases import segment_labels
 from bids_app.errors import InvalidInputError
@@ -86,6 +87,8 @@ class MusicSide:
         Penalties in the order of the plans' folds.
     seed : int
     n_threads : int
+    arrays : Arrays
+        Where refits are done.
 
     Responses that models are trained on are those of `heard`: a participant's own, or the mean of
     the others.
@@ -99,9 +102,10 @@ class MusicSide:
         alphas: NDArray[np.float32],
         seed: int,
         n_threads: int,
+        arrays: Arrays = NUMPY,
     ) -> None:
         self.heard, self.data, self.plans, self.alphas = heard, data, plans, alphas
-        self.seed, self.n_threads = seed, n_threads
+        self.seed, self.n_threads, self.arrays = seed, n_threads, arrays
         self.people = list(heard.people)
         self.responses, self.training = heard.loaded(), heard.loaded_training()
         self.r = data.r[self.people]
@@ -112,7 +116,13 @@ class MusicSide:
 
     @classmethod
     def of(
-        cls, tree: OutputTree, data: GroupData, heard: Heard, seed: int, n_threads: int
+        cls,
+        tree: OutputTree,
+        data: GroupData,
+        heard: Heard,
+        seed: int,
+        n_threads: int,
+        arrays: Arrays = NUMPY,
     ) -> MusicSide | str:
         """What the null is computed from, or why it cannot be."""
         if not heard.there:
@@ -123,7 +133,8 @@ class MusicSide:
             return f"the maps hold out {', '.join(data.held_out)}, the music {', '.join(held)}"
         alphas = load_fold_maps(tree, data, "alpha")[heard.people, :]
         order = [data.held_out.index(name) for name in held]
-        return cls(heard, data, plans, np.swapaxes(alphas[:, order], 1, 2), seed, n_threads)
+        own = np.swapaxes(alphas[:, order], 1, 2)
+        return cls(heard, data, plans, own, seed, n_threads, arrays)
 
     @classmethod
     def beside(cls, parts: Sequence[tuple[MusicSide, Sequence[int]]], model: str) -> MusicSide:
@@ -161,7 +172,7 @@ class MusicSide:
             layer_names=[side.data.layer_names[k] for side, layers in parts for k in layers],
         )
         alphas = np.concatenate([side.alphas[:, layers] for side, layers in parts], axis=1)
-        return cls(first.heard, data, plans, alphas, first.seed, first.n_threads)
+        return cls(first.heard, data, plans, alphas, first.seed, first.n_threads, first.arrays)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -502,7 +513,7 @@ class MusicSide:
     ) -> FloatArray:
         """Accuracy of turned responses, penalties chosen again, (n_columns,)."""
         selection = self.data.settings.get("selection", "r")
-        options: dict[str, Any] = {"selection": selection, "null": "none"}
+        options: dict[str, Any] = {"selection": selection, "null": "none", "arrays": self.arrays}
         return fit_encoding(plan, scored, training=training, **options).mean_r
 
     def refits(self, vertices: NDArray[np.intp], times: int = 1) -> FloatArray:
@@ -578,6 +589,7 @@ class MusicSide:
             first_draw=first,
             clocks=[clocks.index(clock) for clock in own],
             n_threads=self.n_threads,
+            arrays=self.arrays,
         )
         return np.asarray(found, dtype=np.float64)
 

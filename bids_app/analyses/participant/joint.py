@@ -16,7 +16,12 @@ from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.joint_models import JointModel
-from bids_app.analyses.participant.layers import StimulusSide, common_tr, usable_vertices
+from bids_app.analyses.participant.layers import (
+    StimulusSide,
+    common_tr,
+    fitting_arrays,
+    usable_vertices,
+)
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.write import filter_fields
 from bids_app.analyses.participant.writer import ParticipantWriter
@@ -100,6 +105,7 @@ def fit_joint_models(
     cleaning: Cleaning,
     model: Model,
     n_threads: int = 1,
+    device: str = "cpu",
 ) -> JointFits:
     """Fit the joint model of a job, or one per layer of its network.
 
@@ -112,6 +118,8 @@ def fit_joint_models(
     prepared : Prepared
     cleaning, model : sections
     n_threads : int
+    device : str
+        As for :func:`bids_app.analyses.participant.layers.fitting_arrays`.
     """
     blocks = sorted(prepared.blocks, key=lambda block: block.stimulus)
     usable = usable_vertices(blocks)
@@ -128,7 +136,11 @@ def fit_joint_models(
     folders = [one.path.name for one in grams]
     options = sides[0].plan_options
     first = plan_joint(spaces, sides[0].lengths, weights=job.weights, **options)
-    fit: dict[str, Any] = {"selection": model.selection, "n_threads": n_threads}
+    fit: dict[str, Any] = {
+        "selection": model.selection,
+        "n_threads": n_threads,
+        "arrays": fitting_arrays(device),
+    }
     if not job.layers:
         LOGGER.info("sub-%s: joint model-%s", record.participant, job.label)
         result = fit_joint(first, responses, **fit)

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from bids_app.analyses.participant.predicted import best_vertices, predicted_rows
 from bids_app.analyses.participant.responses import Block
+from bids_app.arrays import NUMPY, Arrays, arrays_on
 from bids_app.bands import HighPass
 from bids_app.config import Model, Statistics
 from bids_app.encoding import (
@@ -30,6 +31,7 @@ from bids_app.encoding import (
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram, whole_clock
+from bids_app.features.vggish import resolve_device
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
@@ -167,6 +169,19 @@ class StimulusSide:
         return plan_encoding(gram, self.lengths, **self.plan_options, dtype=dtype)
 
 
+def fitting_arrays(device: str) -> Arrays:
+    """Where models are fitted: on a GPU where ``--device cuda`` asks for it.
+
+    ``auto`` is the processor, so that no result depends on what the machine has beside it.
+
+    Raises
+    ------
+    UsageError
+        CUDA was asked for and torch sees none.
+    """
+    return arrays_on("cpu" if device == "auto" else resolve_device(device))
+
+
 def fit_layers(
     grams: FeatureGrams,
     blocks: Sequence[Block],
@@ -176,6 +191,7 @@ def fit_layers(
     statistics: Statistics,
     high_pass: HighPass,
     n_threads: int = 1,
+    arrays: Arrays = NUMPY,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> LayerFits:
     """Fit one nested leave-one-stimulus-out model per layer, or for those `layers` in their order.
@@ -226,6 +242,7 @@ def fit_layers(
             null=statistics.noise_null,
             noise=noise,
             n_threads=n_threads,
+            arrays=arrays,
         )
         if refits is not None:
             result = refits.test(plan, responses, result)

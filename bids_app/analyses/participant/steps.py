@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.figures import draw_stimuli
-from bids_app.analyses.participant.layers import LayerFits, fit_layers
+from bids_app.analyses.participant.layers import LayerFits, fit_layers, fitting_arrays
 from bids_app.analyses.participant.preference import derive_preference
 from bids_app.analyses.participant.regions import regions_of_runs, write_regions
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
@@ -85,6 +85,7 @@ def fit_model(
     model: Model,
     statistics: Statistics,
     n_threads: int,
+    device: str,
 ) -> LayerFits:
     """Encoding models of all layers of one feature space."""
     return fit_layers(
@@ -95,6 +96,7 @@ def fit_model(
         statistics=statistics,
         high_pass=cleaning.high_pass,
         n_threads=n_threads,
+        arrays=fitting_arrays(device),
         progress=lambda layer, n_layers, name: LOGGER.info(
             "sub-%s: encoding layer %d of %d (%s)", record.participant, layer, n_layers, name
         ),
