@@ -283,3 +283,14 @@ def test_peaks_are_named_again_when_the_atlas_changes_under_its_name(tmp_path):
         return str(inputs.get_hashval(hash_method="content")[1])
 
     assert content((-40, 0)) == content((-40, 0)) != content((-20, 20))
+
+
+def test_refits_are_done_on_the_device_that_is_asked_for(tmp_path):
+    config = parse_config([str(tmp_path), str(tmp_path / "out"), "group", "--device", "cuda"])
+    workflow = init_group_level_wf("vggish", [], group_settings(config), config=config)
+    inputs = {
+        name: workflow.get_node(name).inputs.trait_get() for name in workflow.list_node_names()
+    }
+    devices = {name: own["device"] for name, own in inputs.items() if "device" in own}
+    assert {"alignments", "music"} <= set(devices)
+    assert set(devices.values()) == {"cuda"}
