@@ -1,11 +1,12 @@
 """What it is worth to average features over the repetition time, on real music.
 
-Run ``python benchmarks/sampling.py FOLDER`` with a folder of recordings. Responses are simulated:
-random combinations of the features at a fine clock (10 ms, or that of the network's patches at a
-hop of 0.24 s), convolved with the canonical HRF, sampled at an instant every TR, with white noise
-of its own for every vertex. The model is the program's: delays of 3 to 9 s, high-pass 128 s,
-nested leave-one-recording-out. Only the way from the features' own clock to the volumes differs:
-linear interpolation, or the mean over the TR. Weights of the network are drawn at random.
+Run ``python benchmarks/sampling.py FOLDER`` with a folder of recordings (``--network
+musicnn:MTT_vgg`` for trained layers, ``--signal .25`` for weaker responses). Responses are
+simulated: random combinations of the features at a fine clock (10 ms, or that of the network's
+patches at a hop of 0.24 s), convolved with the canonical HRF, sampled at an instant every TR, with
+white noise of its own for every vertex. The model is the program's: delays of 3 to 9 s, high-pass
+128 s, nested leave-one-recording-out. Only the way from the features' own clock to the volumes
+differs: linear interpolation, or the mean over the TR. Weights of VGGish are drawn at random.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ FINE_HOP, HOP = 0.24, 0.48
 LAYERS = (1, 4, 9, 17, 22)
 TRS = (1.0, 1.5, 2.0, 2.5)
 N_VERTICES = 500
-SNR = 0.5  # standard deviation of the signal over that of the noise
 SHORTEST = 30.0  # seconds: less leaves nothing beside delays and crop
 DELAYS, HIGH_PASS, CROP = (3.0, 9.0), 128.0, 9.0
 
@@ -53,9 +53,16 @@ def means(centers: np.ndarray, times: np.ndarray, tr: float) -> np.ndarray:
 
 
 def responses(
-    drives: list[np.ndarray], clocks: list[np.ndarray], times: list[np.ndarray], seed: int
+    drives: list[np.ndarray],
+    clocks: list[np.ndarray],
+    times: list[np.ndarray],
+    seed: int,
+    signal: float,
 ) -> list[np.ndarray]:
-    """Drive (n_samples, n_vertices) of every recording, heard through the HRF, and noise."""
+    """Drive (n_samples, n_vertices) of every recording, heard through the HRF, and noise.
+
+    `signal` is its standard deviation over that of the noise.
+    """
     rng = np.random.default_rng(seed)
     heard = []
     for drive, clock, volumes in zip(drives, clocks, times, strict=True):
@@ -66,7 +73,7 @@ def responses(
         smooth = np.fft.irfft(spectrum, n_fft, axis=0)[: len(drive)]
         heard.append(interp1d(clock, smooth, axis=0, fill_value="extrapolate")(volumes))
     scale = np.concatenate([h - h.mean(axis=0) for h in heard]).std(axis=0)
-    return [SNR * h / scale + rng.standard_normal(h.shape) for h in heard]
+    return [signal * h / scale + rng.standard_normal(h.shape) for h in heard]
 
 
 def accuracy(
@@ -96,27 +103,47 @@ def accuracy(
     return fit_encoding(plan, cleaned, null="none").mean_r
 
 
-def network_cases(files: list[Path]) -> Iterator[tuple[str, tuple]]:
-    """Layers of the untrained network: drives with the layer's own covariance, fine and coarse."""
-    from bids_app.features.stream import layer_grams
-    from bids_app.features.vggish import LAYER_NAMES, load_vggish
-
-    audio = [load_audio(path, SAMPLE_RATE) for path in files]
-    fine = [log_mel_patches(a, FINE_HOP) for a in audio]
-    clocks = [clock for _, clock in fine]
-    every = round(HOP / FINE_HOP)
-    centers = [clock[::every] for clock in clocks]
-    ends = np.cumsum([0, *map(len, clocks)])
-    picked = np.concatenate([np.arange(a, b, every) for a, b in pairwise(ends)])
-    model = load_vggish("random:0")
-    for layer in layer_grams(model, [patches for patches, _ in fine], layers=LAYERS):
-        values, vectors = np.linalg.eigh(layer.gram)
+def network_cases(files: list[Path], network: str) -> Iterator[tuple[str, tuple]]:
+    """Layers of a network: drives with the layer's own covariance at the fine hop."""
+    found = vggish_layers(files) if network == "vggish" else tagger_layers(files, network)
+    for number, (name, fine, clocks, gram, centers) in enumerate(found):
+        values, vectors = np.linalg.eigh(fine)
         keep = values > 1e-6 * values[-1]
         root = vectors[:, keep] * np.sqrt(values[keep])
-        weights = np.random.default_rng(layer.layer).standard_normal((root.shape[1], N_VERTICES))
-        drives = np.split(root @ weights, ends[1:-1])
-        gram = layer.gram[np.ix_(picked, picked)]
-        yield f"{layer.layer} {LAYER_NAMES[layer.layer - 1]}", (gram, centers, drives, clocks)
+        weights = np.random.default_rng(number).standard_normal((root.shape[1], N_VERTICES))
+        drives = np.split(root @ weights, np.cumsum([len(clock) for clock in clocks])[:-1])
+        yield name, (gram, centers, drives, clocks)
+
+
+def vggish_layers(files: list[Path]) -> Iterator[tuple]:
+    """Some layers of the untrained network: fine Gram matrix and times, those of the program."""
+    from bids_app.features.stream import layer_grams
+    from bids_app.features.vggish import load_vggish
+
+    fine = [log_mel_patches(load_audio(path, SAMPLE_RATE), FINE_HOP) for path in files]
+    clocks = [clock for _, clock in fine]
+    every = round(HOP / FINE_HOP)
+    ends = np.cumsum([0, *map(len, clocks)])
+    picked = np.concatenate([np.arange(a, b, every) for a, b in pairwise(ends)])
+    patches = [one for one, _ in fine]
+    for layer in layer_grams(load_vggish("random:0"), patches, layers=LAYERS):
+        coarse = layer.gram[np.ix_(picked, picked)]
+        yield layer.name, layer.gram, clocks, coarse, [clock[::every] for clock in clocks]
+
+
+def tagger_layers(files: list[Path], network: str) -> Iterator[tuple]:
+    """The same of all layers of one of musicnn's networks."""
+    from bids_app.features.registry import find_space
+    from bids_app.features.streamed import listen, streamed_grams
+
+    heard, grams = [], []
+    for hop in (FINE_HOP, HOP):
+        listener = find_space(f"{network}@hop:{hop:g}").streamed()
+        heard.append(listen(listener, [(p.stem, p) for p in files], listener.layers, hop))
+        numbers = {name: number for number, name in enumerate(listener.layers, start=1)}
+        grams.append(streamed_grams(heard[-1], numbers))
+    for fine, coarse in zip(*grams, strict=True):
+        yield fine.name, fine.gram, heard[0].times, coarse.gram, heard[1].times
 
 
 def sound_cases(files: list[Path]) -> Iterator[tuple[str, tuple]]:
@@ -151,6 +178,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="recordings")
     parser.add_argument("--only", choices=("network", "sound"))
+    parser.add_argument("--network", default="vggish", help="or musicnn:NAME[@random:SEED]")
+    parser.add_argument("--signal", type=float, default=0.5, help="over the noise's deviation")
+    parser.add_argument("--tr", type=float, nargs="+", default=TRS)
     options = parser.parse_args()
     files = sorted(
         p
@@ -160,14 +190,14 @@ def main() -> None:
     started = time.perf_counter()
     cases = chain(
         () if options.only == "network" else sound_cases(files),
-        () if options.only == "sound" else network_cases(files),
+        () if options.only == "sound" else network_cases(files, options.network),
     )
-    print("case | " + " | ".join(f"TR {tr:g}" for tr in TRS))
+    print("case | " + " | ".join(f"TR {tr:g}" for tr in options.tr))
     for name, (gram, centers, drives, clocks) in cases:
         cells = []
-        for tr in TRS:
+        for tr in options.tr:
             times = [np.arange(tr / 2, clock[-1], tr) for clock in clocks]
-            y = responses(drives, clocks, times, seed=round(10 * tr))
+            y = responses(drives, clocks, times, seed=round(10 * tr), signal=options.signal)
             before, after = (
                 accuracy(gram, centers, times, y, tr, way) for way in (interpolation, means)
             )

@@ -210,10 +210,14 @@ def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, clai
     if claimed:
         return " ".join([f"{claim.holds}{told}.", *claim.caveats])
     reasons = [*claim.doubts, *_reasons(tests)]
-    if not reasons and not same_sign:
+    start = claim.fails
+    if impossible := _impossible(tests):
+        start = f"{impossible}, whether or not {claim.holds[0].lower()}{claim.holds[1:]}"
+    elif not reasons and not same_sign:
         signs = ", ".join(f"{test.level} {'+' if test.statistic > 0 else '-'}" for test in tests)
         reasons = [f"the tests do not agree in sign ({signs})"]
-    sentences = [f"{claim.fails}: {'; '.join(reasons)}{told}.", *_could_have_shown(claim, tests)]
+    because = f": {'; '.join(reasons)}" if reasons else ""
+    sentences = [f"{start}{because}{told}.", *_could_have_shown(claim, tests)]
     return " ".join([*sentences, *claim.caveats])
 
 
@@ -224,17 +228,24 @@ def _reasons(tests: Sequence[LevelTest]) -> list[str]:
         for test in tests
         if not test.tested
     ]
-    told += [
-        f"no result was possible over {test.level} (no p below {p_number(test.smallest)} with so"
-        " few)"
-        for test in tests
-        if test.tested and not test.possible
-    ]
     failed = [t.level for t in tests if t.tested and t.possible and not t.passed]
     if failed:
-        listed = ", ".join(failed[:-1]) + (" and " if failed[:-1] else "") + failed[-1]
-        told.append(f"it does not hold over {listed}")
+        told.append(f"it does not hold over {_listed(failed)}")
     return told
+
+
+def _impossible(tests: Sequence[LevelTest]) -> str:
+    """That no p could have been small enough, which is no result: neither yes nor no."""
+    levels = [test for test in tests if test.tested and not test.possible]
+    if not levels:
+        return ""
+    smallest = p_number(max(test.smallest for test in levels))
+    named = _listed([test.level for test in levels])
+    return f"No result was possible over {named} (no p below {smallest} with so few)"
+
+
+def _listed(levels: Sequence[str]) -> str:
+    return ", ".join(levels[:-1]) + (" and " if levels[:-1] else "") + levels[-1]
 
 
 def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:

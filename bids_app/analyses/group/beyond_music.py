@@ -20,7 +20,7 @@ from scipy import special
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard, kept_features, no_features
 from bids_app.analyses.group.over_music import MusicSide, spread_out
-from bids_app.analyses.group.summaries import TOO_FEW, Scaled, compared
+from bids_app.analyses.group.summaries import TOO_FEW, Scaled, compared, widened
 from bids_app.analyses.participant.joint import LAYER
 from bids_app.analyses.participant.joint_models import layer_weights, rival_weights
 from bids_app.analyses.participant.layers import StimulusSide
@@ -239,7 +239,7 @@ def _compared(
     closed, drawn = found
     # Pooled before they are divided: where nobody chose the layer the closed form is zero.
     pooled = np.full_like(closed, np.sqrt(np.nanmean(closed**2)))
-    return compared(pooled, drawn), float(np.sqrt(np.nanmean(drawn**2)))
+    return widened(compared(pooled, drawn)), float(np.sqrt(np.nanmean(drawn**2)))
 
 
 def sides_of_clocks(

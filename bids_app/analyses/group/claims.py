@@ -228,10 +228,9 @@ def _predicted(files: GroupFiles) -> list[Stated]:
     tests = [LevelTest.of(one) for one in told["Tests"]]
     count = int(told["Vertices"])
     model = told_label(files.model)
-    where = f"{count} {'vertex' if count == 1 else 'vertices'} of {model}"
     claim = Claim(
         "predicted",
-        f"{where} {'is' if count == 1 else 'are'} predicted",
+        f"{_vertices(count)} of {model} {'is' if count < 2 else 'are'} predicted",
         f"No vertex of {model} is predicted",
         tests,
         unit="an accuracy (r, best vertex) of",
@@ -263,6 +262,10 @@ def _followed(root: Path) -> list[Stated]:
     except (MusencError, KeyError, ValueError, TypeError) as error:
         LOGGER.warning("group: claims about lags cannot be decided: %s", error)
         return []
+
+
+def _vertices(count: int) -> str:
+    return f"{count or 'any'} {'vertex' if count < 2 else 'vertices'}"
 
 
 def _candidates(files: GroupFiles) -> list[_Candidate]:
@@ -390,7 +393,9 @@ def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
     tests = [LevelTest.of(one) for one in group["vertex_tests"]]
     vertices = Claim(
         "differs",
-        f"{better} vertices are predicted better by {first}, {worse} by {second}",
+        f"{better} vertices are predicted better by {first}, {worse} by {second}"
+        if better or worse
+        else f"any vertex is predicted better by one of {first} and {second} than by the other",
         f"No vertex is predicted better by one of {first} and {second} than by the other",
         tests,
         unit="a difference (r, best vertex) of",

@@ -22,6 +22,7 @@ from bids_app.analyses.group.summaries import (
     Scaled,
     Summary,
     compared,
+    test_of_refits,
     tests_of,
     widened,
 )
@@ -38,7 +39,6 @@ from bids_app.group import (
     layer_set_kernels,
     linear_music_kernel,
     music_refits,
-    two_sided_p,
     vertex_music_null,
     vertex_null_sd,
 )
@@ -247,8 +247,10 @@ class MusicSide:
             )
             for k, scale in enumerate(scales)
         ]
-        scaled = self.compare(summaries, mask)
+        scaled = self.compare(summaries, mask, sure=True)
         LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
+        if scaled.refits_instead:
+            return self._refits_instead(summaries, mask, [scaled] * n_layers)
         null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
         return tests_of(null.scaled(scaled.divisor), [scaled] * n_layers, range(n_layers))
 
@@ -325,8 +327,9 @@ class MusicSide:
         Where `sure`, more refits are drawn when those leave it open whether the closed form is too
         narrow.
         """
-        scaled = self._compared(summaries, mask, 1)
-        return self._compared(summaries, mask, UNSURE) if sure and scaled.unsure else scaled
+        if sure:
+            return surely(lambda times: self._compared(summaries, mask, times))
+        return self._compared(summaries, mask, 1)
 
     def _compared(self, summaries: Sequence[Summary], mask: BoolArray, times: int) -> Scaled:
         found = self.at_few_vertices(summaries, mask, times)
@@ -483,7 +486,25 @@ class MusicSide:
     def _refits_instead(
         self, summaries: Sequence[Summary], mask: BoolArray, families: Sequence[Scaled]
     ) -> list[MusicTest]:
-        """Refits at the vertices of a coarser mesh, penalties kept; observed is thinned alike."""
+        """Tests by refits."""
+        observed, draws = self.at_coarser_vertices(summaries, mask)
+        return [
+            test_of_refits(own, drawn, scaled)
+            for own, drawn, scaled in zip(observed, draws, families, strict=True)
+        ]
+
+    def at_coarser_vertices(
+        self, summaries: Sequence[Summary], mask: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Summaries and their refits, penalties kept, at the vertices of a coarser mesh.
+
+        Models that have values at the same vertices are thinned alike.
+
+        Returns
+        -------
+        observed : array of shape (n_summaries,)
+        draws : array of shape (n_summaries, n_draws)
+        """
         n_vertices = self.r.shape[2]
         used = mask | np.any([one.vertices != 0 for one in summaries], axis=0)
         wanted = min(round(INSTEAD_VERTICES * n_vertices / max(int(used.sum()), 1)), n_vertices)
@@ -501,12 +522,7 @@ class MusicSide:
             n_draws,
             penalties=np.minimum(penalties, len(grid) - 1),
         ).T
-        observed = [one.of(self.r[self.alike][:, :, vertices]) for one in few]
-        p = two_sided_p(observed, draws)
-        return [
-            MusicTest(float(o), float(one.std()), float(q), one.astype(np.float32), scaled)
-            for o, one, q, scaled in zip(observed, draws, p, families, strict=True)
-        ]
+        return np.array([one.of(self.r[self.alike][:, :, vertices]) for one in few]), draws
 
     def fit(
         self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
@@ -623,6 +639,12 @@ class MusicSide:
         there = np.flatnonzero(used & np.isfinite(self.r).all(axis=(0, 1)))
         rng = generator(self.seed, "vertices of the refits")
         return np.sort(rng.permutation(there)[:wanted])
+
+
+def surely(comparison: Callable[[int], Scaled]) -> Scaled:
+    """A comparison with refits, drawn `UNSURE` times as often where the first leave it open."""
+    first = comparison(1)
+    return comparison(UNSURE) if first.unsure else first
 
 
 def music_sides(

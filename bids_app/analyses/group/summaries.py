@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
-from bids_app.group import LinearMusicNull, SdRatio, sd_ratio
+from bids_app.group import LinearMusicNull, SdRatio, sd_ratio, two_sided_p
 from bids_app.group.claims import MUSIC, LevelTest
 
 FloatArray = NDArray[np.float64]
@@ -164,3 +164,10 @@ def tests_of(
         )
         for k, scaled in zip(chosen, families, strict=True)
     ]
+
+
+def test_of_refits(observed: float, draws: FloatArray, scaled: Scaled) -> MusicTest:
+    """A summary against refits (n_draws,) that stand in for the closed form."""
+    (p,) = two_sided_p([observed], draws[np.newaxis])
+    kept = draws.astype(np.float32)
+    return MusicTest(float(observed), float(draws.std()), float(p), kept, scaled)

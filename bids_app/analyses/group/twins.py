@@ -28,9 +28,16 @@ from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
-from bids_app.analyses.group.over_music import N_DRAWS, MusicSide, music_sides
+from bids_app.analyses.group.over_music import N_DRAWS, MusicSide, music_sides, surely
 from bids_app.analyses.group.preference import GroupPreference, usable_profiles
-from bids_app.analyses.group.summaries import TOO_FEW, Scaled, Summary, compared
+from bids_app.analyses.group.summaries import (
+    TOO_FEW,
+    Scaled,
+    Summary,
+    compared,
+    test_of_refits,
+    tests_of,
+)
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
@@ -252,30 +259,36 @@ def _over_music(
 ) -> TwinComparison:
     """Trained minus the mean of the twins: kernels and refits subtract draw by draw."""
     signs = [1.0, *[-1 / (len(sides) - 1)] * (len(sides) - 1)]
-    few = [side.at_few_vertices([one], mask) for side, one in zip(sides, summaries, strict=True)]
-    kernel = weighted_kernel(
-        [side.kernel([one]) for side, one in zip(sides, summaries, strict=True)], signs
-    )
-    observed = sum(
-        sign * one.of(side.r) for sign, one, side in zip(signs, summaries, sides, strict=True)
-    )
-    scaled = TOO_FEW
-    there = [one for one in few if one is not None]
-    if len(there) == len(few):
-        drawn = sum(sign * draws for sign, (_, draws) in zip(signs, there, strict=True))
-        closed = weighted_kernel([one for one, _ in there], signs)
-        scaled = compared(closed.sd, np.asarray(drawn))
-    null = kernel.test([observed], n_draws=N_DRAWS, seed=sides[0].seed).scaled(scaled.divisor)
+    pairs = list(zip(sides, summaries, strict=True))
+    scaled = surely(lambda times: _width(pairs, signs, mask, times))
     LOGGER.info("group: over music, trained minus untrained: %s", scaled.told)
-    music = LevelTest(
-        MUSIC,
-        float(null.p[0]),
-        float(null.observed[0]),
-        null.draws.shape[1],
-        1 / (1 + null.draws.shape[1]),
-        float(null.sd[0]),
-    )
-    return replace(found, music=music, draws=null.draws[0], scaled=scaled)
+    if scaled.refits_instead:
+        coarser = [side.at_coarser_vertices([one], mask) for side, one in pairs]
+        observed, draws = (
+            np.tensordot(signs, np.stack([pair[k][0] for pair in coarser]), axes=1) for k in (0, 1)
+        )
+        test = test_of_refits(float(observed), draws, scaled)
+    else:
+        kernel = weighted_kernel([side.kernel([one]) for side, one in pairs], signs)
+        whole = float(np.dot(signs, [one.of(side.r) for side, one in pairs]))
+        null = kernel.test([whole], n_draws=N_DRAWS, seed=sides[0].seed).scaled(scaled.divisor)
+        (test,) = tests_of(null, [scaled], [0])
+    return replace(found, music=test.level, draws=test.draws, scaled=scaled)
+
+
+def _width(
+    pairs: Sequence[tuple[MusicSide, Summary]],
+    signs: Sequence[float],
+    mask: NDArray[np.bool_],
+    times: int,
+) -> Scaled:
+    """The closed form of the difference beside refits of the same few vertices."""
+    few = [side.at_few_vertices([one], mask, times) for side, one in pairs]
+    there = [one for one in few if one is not None]
+    if len(there) < len(few):
+        return TOO_FEW
+    closed = weighted_kernel([kernel for kernel, _ in there], signs)
+    return compared(closed.sd, np.tensordot(signs, np.stack([one for _, one in there]), axes=1))
 
 
 def write_twins(writer: GroupWriter, result: TwinComparison) -> None:

@@ -253,6 +253,10 @@ def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monk
     assert found.level.smallest == pytest.approx(1 / 41)
     assert "refits are drawn instead" in found.scaled.record["told"]
     assert found.sd == pytest.approx(forced[:, 0].std(), rel=0.4)
+    layers = side.test_layers(
+        summaries_of()[1].vertices, [1.0] * N_LAYERS, np.ones(N_VERTICES, dtype=bool)
+    )
+    assert [len(one.draws) for one in layers] == [40] * N_LAYERS
 
 
 def test_weights_that_rest_on_a_reference_are_made_anew_in_refits(side):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from bids_app.analyses.group.twins import TwinComparison, compare_with_twins, fi
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest
 from bids_app.outputs import OutputTree
 
+refits = import_module("bids_app.group.music_refits")
 NOTHING = LevelTest(PEOPLE, 0.5, 1.0)
 WITHOUT = TwinComparison(["a"], np.zeros(2), np.zeros((1, 2)), NOTHING, NOTHING)
 MASK = np.ones(N_VERTICES, dtype=bool)
@@ -89,6 +91,8 @@ def sides(tmp_path_factory):
 def test_over_music_models_subtract_draw_by_draw(sides, monkeypatch):
     monkeypatch.setattr(over_music, "N_REFITS", 30)
     monkeypatch.setattr(twins, "N_DRAWS", 300)
+    # The closed form, after as few refits as here.
+    monkeypatch.setattr(refits, "SURE", 0.0)
     slope = summaries_of()[2]
     found = twins._over_music(sides, [slope] * 3, MASK, WITHOUT)
     alone = [side.kernel([slope]).draws(300, side.seed)[0] for side in sides]
@@ -100,6 +104,22 @@ def test_over_music_models_subtract_draw_by_draw(sides, monkeypatch):
     assert found.music.n_draws == 300
     # Refits, penalties chosen again, subtract too: the closed form is about as wide.
     assert 0.7 < found.scaled.ratio.ratio < 1.4
+
+
+def test_refits_are_drawn_where_more_of_them_leave_the_width_open(sides, monkeypatch):
+    monkeypatch.setattr(over_music, "N_REFITS", 20)
+    monkeypatch.setattr(over_music, "UNSURE", 2)
+    monkeypatch.setattr(over_music, "N_INSTEAD", (25, 25))
+    monkeypatch.setattr(refits, "SURE", 50.0)
+    slope = summaries_of()[2]
+    found = twins._over_music(sides, [slope] * 3, MASK, WITHOUT)
+    assert found.scaled.ratio.n_draws == 2 * 20
+    assert "refits are drawn instead" in found.scaled.told
+    _, draws = zip(*(side.at_coarser_vertices([slope], MASK) for side in sides), strict=True)
+    expected = draws[0] - (draws[1] + draws[2]) / 2
+    np.testing.assert_allclose(found.draws, expected[0], atol=1e-6)
+    assert found.music.n_draws == 25
+    assert found.music.sd == pytest.approx(expected.std())
 
 
 def test_a_network_beside_its_own_copies_differs_in_nothing(sides, monkeypatch):
