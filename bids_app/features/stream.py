@@ -4,14 +4,16 @@ A layer such as conv1 has 393,216 units per patch, 3 GB for 2,000 patches, yet i
 inner products need all patches of a unit at once. So all patches are carried together through the
 network one pair of time rows after another: each convolution keeps just the rows that its 3 x 3
 kernel still needs, what a row contributes to the Gram matrix of its layer is added at once, and
-only what enters conv3_1, conv4_1 and fc1_1 is ever held whole (490 MB for 20 minutes at most).
+only what enters conv3_1, conv4_1 and fc1_1 is ever held whole: in memory for 20 minutes of music
+(490 MB at most), in a temporary file where it is more.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -23,6 +25,8 @@ from bids_app.features.gram import GramSum, LayerGram, StimulusScaler
 from bids_app.features.layers import resolve_layers
 from bids_app.features.network import CONVOLUTIONS, DENSE, Convolution, Dense, VGGish
 from bids_app.features.vggish import LAYER_NAMES, check_patches
+from bids_app.held import private_folder
+from bids_app.loading import map_numbers
 
 Progress = Callable[[str], None]
 """Called about ten times with a few words on what is being computed and how far it is."""
@@ -43,6 +47,7 @@ _GROUPS = (CONVOLUTIONS[:2], CONVOLUTIONS[2:4], CONVOLUTIONS[4:])
 _CHUNK_ROWS = 2  # of time, even; more take more memory and give the same up to rounding
 _UNITS_PER_PRODUCT = 4096
 _PATCHES_PER_CONVOLUTION = 256
+_HELD_BYTES = 2**29  # of what leaves a group; more waits in a file
 
 
 def layer_grams(
@@ -117,31 +122,34 @@ def stream_layers(
     groups = [[conv for conv in group if conv.layer <= top] for group in _GROUPS]
     n_steps = sum(-(-conv.height // _CHUNK_ROWS) for group in groups for conv in group)
     stream: _Stream[SinkType] = _Stream(model, len(inputs), device, n_steps, progress)
-    stream.open({1} & wanted, new_sink)
-    stream.emit(1, inputs)
-    yield from stream.close()
-    rows = _consume(deque(inputs[..., None].unbind(dim=1)))
-    del inputs
-    for group in groups:
-        if not group:
-            return
-        members = range(group[0].layer, group[-1].layer + 2 + group[-1].pooled)
-        stream.open(set(members) & wanted, new_sink)
-        for convolution in group:
-            rows = stream.convolve(rows, convolution)
-        # Past the highest wanted layer the rows are only run through, not kept.
-        rows = _consume(deque(rows, maxlen=None if top > members[-1] else 0))
+    with ExitStack() as files:
+        stream.open({1} & wanted, new_sink)
+        stream.emit(1, inputs)
         yield from stream.close()
-    if top < DENSE[0].layer:
-        return
-    values = torch.stack(list(rows), dim=1).flatten(1)
-    del rows
-    for dense in DENSE:
-        if dense.layer > top:
+        rows = _consume(deque(inputs[..., None].unbind(dim=1)))
+        del inputs
+        for group in groups:
+            if not group:
+                return
+            members = range(group[0].layer, group[-1].layer + 2 + group[-1].pooled)
+            stream.open(set(members) & wanted, new_sink)
+            for convolution in group:
+                rows = stream.convolve(rows, convolution)
+            if top > members[-1]:
+                rows = _set_aside(rows, group[-1].height // 2, files)
+            else:  # past the highest wanted layer the rows are only run through, not kept
+                deque(rows, maxlen=0)
+            yield from stream.close()
+        if top < DENSE[0].layer:
             return
-        stream.open({dense.layer, dense.layer + 1} & wanted, new_sink)
-        values = stream.connect(values, dense)
-        yield from stream.close()
+        values = torch.stack(list(rows), dim=1).flatten(1)
+        del rows
+        for dense in DENSE:
+            if dense.layer > top:
+                return
+            stream.open({dense.layer, dense.layer + 1} & wanted, new_sink)
+            values = stream.connect(values, dense)
+            yield from stream.close()
 
 
 class _Stream(Generic[SinkType]):
@@ -247,6 +255,22 @@ def exact_float32(device: str) -> AbstractContextManager[None]:
 def _consume(rows: deque[torch.Tensor]) -> Iterator[torch.Tensor]:
     while rows:
         yield rows.popleft()
+
+
+def _set_aside(
+    rows: Iterator[torch.Tensor], n_rows: int, files: ExitStack
+) -> Iterator[torch.Tensor]:
+    """Compute all rows now and give them later: from memory, or from a file where they are many."""
+    first = next(rows)
+    rows = chain((first,), rows)
+    if first.is_cuda or first.nbytes * n_rows <= _HELD_BYTES:
+        return _consume(deque(rows))
+    path = files.enter_context(private_folder("layers")) / "rows.f32"
+    with path.open("wb") as file:
+        for row in rows:
+            row.numpy().tofile(file)
+    stored = map_numbers(path, np.float32, (n_rows, *first.shape))
+    return (torch.from_numpy(np.array(row)) for row in stored)
 
 
 def _strip(

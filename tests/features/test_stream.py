@@ -87,6 +87,25 @@ def test_only_the_wanted_layers_come(vggish, patches, streamed, layers):
         np.testing.assert_array_equal(gram.gram, streamed[gram.layer - 1].gram)
 
 
+def test_what_is_too_much_for_memory_waits_in_a_file(
+    vggish, patches, streamed, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(stream, "_HELD_BYTES", 0)
+    grams = layer_grams(vggish, patches, layers=[7, 8, 12, 17, 18])
+    next(grams)
+    assert [path.stat().st_size for path in tmp_path.glob("*/rows.f32")] == [
+        4 * sum(map(len, patches)) * 24 * 16 * 128
+    ]
+    for gram in grams:
+        np.testing.assert_array_equal(gram.gram, streamed[gram.layer - 1].gram)
+    assert not list(tmp_path.iterdir())
+    left = layer_grams(vggish, patches, layers=[7, 8])
+    next(left)
+    left.close()
+    assert not list(tmp_path.iterdir())
+
+
 def test_stimuli_do_not_influence_each_other_within_their_blocks(vggish, patches, streamed):
     n = len(patches[0])
     for gram in layer_grams(vggish, patches[:1], layers=[2, 12, 22]):
