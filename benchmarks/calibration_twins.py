@@ -6,7 +6,7 @@ Studies are those of `benchmarks/listeners.py`: real resting noise, real music. 
 layer of 100 random rectified units on top of every layer of an untrained VGGish; others of its
 shape have other units. The first stands for the trained one: where nothing is planted it differs
 from the others in nothing but its numbers; where a slope along the gradient is planted, responses
-follow its layers. Every fourth vertex of fsaverage3 counts, all of them are the mask. Every study
+follow its layers. *Other orders*: the layers of the others lie in random orders. Every fourth vertex of fsaverage3 counts, all of them are the mask. Every study
 is a line of RESULTS.jsonl; calls go on where the last one stopped.
 """
 
@@ -32,6 +32,7 @@ from bids_app.analyses.group.twins import Slopes, compare_slopes
 from bids_app.preference import apply_weights, leave_one_out_references, slope_weights
 
 N_NETWORKS, N_UNITS = 4, 100
+ORDERS = "other orders"
 STEP = 4
 # A study at a few seconds.
 over_music.REFIT_COLUMNS = 20_000
@@ -43,14 +44,17 @@ def cells() -> Iterator[tuple[Cell, int]]:
         for isc in (0.0, 0.2):
             yield Cell(f"{noise}, ISC {isc}, twins", isc=isc, noise=noise), 200
     for size in (0.2, 0.4):
-        yield Cell(f"slope planted, {size}, twins", isc=0.1, oddity="slope", size=size), 60
+        planted = Cell(f"slope planted, {size}, twins", isc=0.1, oddity="slope", size=size)
+        yield planted, 60
+        yield planted.at(name=f"{planted.name} of {ORDERS}"), 60
 
 
-def random_network(music: Music, number: int) -> Music:
-    """Random rectified units on top of every layer."""
+def random_network(music: Music, number: int, *, any_order: bool = False) -> Music:
+    """Random rectified units on top of every layer, or of the layers in a random order."""
     rng = np.random.default_rng([31, number])
+    order = rng.permutation(len(music.grams)) if any_order else range(len(music.grams))
     grams = []
-    for gram in music.grams:
+    for gram in (music.grams[layer] for layer in order):
         values, vectors = np.linalg.eigh(gram)
         features = vectors * np.sqrt(np.maximum(values, 0))
         units = np.maximum(features @ rng.standard_normal((len(gram), N_UNITS)), 0)
@@ -128,6 +132,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--rest", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--only", default="")
     parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
     options = parser.parse_args()
     part, n_parts = (int(number) for number in options.part.split("/"))
@@ -136,15 +141,18 @@ def main() -> None:
     few = np.arange(brain.cortex.size) % STEP == 0
     brain = replace(brain, cortex=brain.cortex & few)
     music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
-    networks = [random_network(music, number) for number in range(N_NETWORKS)]
+    alike = [random_network(music, number) for number in range(N_NETWORKS)]
+    others = [random_network(music, number, any_order=True) for number in range(1, N_NETWORKS)]
     options.results.touch()
     rows = [json.loads(line) for line in options.results.read_text().splitlines()]
     done = {(row["cell"], row["seed"]) for row in rows}
     with options.results.open("a") as stream:
         for seed in range(part, max(n for _, n in cells()), n_parts):
             for cell, n in cells():
-                if seed >= n or (cell.name, seed) in done or time.monotonic() > stop:
+                wanted = options.only in cell.name and seed < n and (cell.name, seed) not in done
+                if not wanted or time.monotonic() > stop:
                     continue
+                networks = [alike[0], *others] if ORDERS in cell.name else alike
                 row = {"cell": cell.name, "seed": seed, "result": run(brain, networks, cell, seed)}
                 stream.write(json.dumps(row) + "\n")
                 stream.flush()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from bids_app.statistics import benjamini_hochberg
 from bids_app.threads import ordered_map
 
 ComplexArray = NDArray[np.complex64]
+T = TypeVar("T")
 
 # Vertices worked on at a time: their blocks fit into the processor's cache.
 _CHUNK = 64
@@ -45,12 +46,16 @@ class AccuracyMusicNull:
         Benjamini-Hochberg over vertices, layer by layer.
     n : (n_vertices,) int
         Participants with responses.
+    largest : (n_draws,) float64
+        Largest absolute value over layers and vertices, each in its standard deviations, of each
+        draw.
     """
 
     sd: FloatArray
     p: FloatArray
     q: FloatArray
     n: NDArray[np.int64]
+    largest: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +276,9 @@ def accuracy_music_null(
     clock_of: Sequence[int] | None = None,
     checksums: Mapping[str, str] | Sequence[str] | None = None,
     lost: float = 1e-3,
+    inside: ArrayLike | None = None,
+    n_draws: int = 0,
+    seed: int = 0,
     n_threads: int = 1,
 ) -> AccuracyMusicNull:
     """Null over music of every layer's mean accuracy at every vertex, in closed form.
@@ -281,6 +289,8 @@ def accuracy_music_null(
         As for `linear_music_null`.
     mean_r : (n_layers, n_vertices) array
         Mean accuracy over the participants who are present at each vertex.
+    inside, n_draws, seed
+        Of the largest ``|z|``, as for `vertex_music_null`; no draws unless asked for.
 
     Returns
     -------
@@ -319,10 +329,14 @@ def accuracy_music_null(
     keys = [product.key for clock in study.clocks for product in clock.products]
     way = _by_powers if len(set(keys)) == len(keys) else _by_blocks
     variance_of = way(study)
+    values_of = _drawn(study, seed, n_draws)
+    counted = np.ones(study.n_vertices, dtype=bool) if inside is None else np.asarray(inside)
+    check_shape("inside", counted, study.n_vertices)
     sd, n = np.empty(means.shape), np.empty(study.n_vertices, dtype=np.int64)
+    largest = np.zeros(n_draws)
     starts = range(0, study.n_vertices, _CHUNK_ACCURACY)
 
-    def run(start: int) -> tuple[FloatArray, NDArray[np.int64]]:
+    def run(start: int) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
         part = slice(start, min(start + _CHUNK_ACCURACY, study.n_vertices))
         loaded = [study.load(clock, part) for clock in study.clocks]
         count = np.sum([one.spectra.valid.sum(axis=0) for one in loaded], axis=0)
@@ -338,20 +352,30 @@ def accuracy_music_null(
         columns = study.clocks[0].columns[0][
             np.arange(study.n_layers), study.chosen[0, :, 0, part].T
         ]
-        return variance_of(loaded, shares, columns), count
+        deviation = np.sqrt(np.maximum(variance_of(loaded, shares, columns), 0))
+        highest = np.zeros(n_draws)
+        for layer, values in values_of(loaded, shares, columns):
+            some = counted[part] & (count > 0) & (deviation[:, layer] > 0)
+            z = np.abs(values[some]) / deviation[some, layer, np.newaxis]
+            np.maximum(highest, z.max(axis=0, initial=0.0), out=highest)
+        return deviation, count, highest
 
-    for start, (variance, count) in zip(starts, ordered_map(run, starts, n_threads), strict=True):
+    done = zip(starts, ordered_map(run, starts, n_threads), strict=True)
+    for start, (deviation, count, highest) in done:
         part = slice(start, start + len(count))
-        sd[:, part], n[part] = np.sqrt(np.maximum(variance.T, 0)), count
+        sd[:, part], n[part] = deviation.T, count
+        np.maximum(largest, highest, out=largest)
     sd[:, n < 1] = np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
         p = special.ndtr(-means / sd)
-    return AccuracyMusicNull(sd=sd, p=p, q=benjamini_hochberg(p, axis=-1), n=n)
+    return AccuracyMusicNull(sd=sd, p=p, q=benjamini_hochberg(p, axis=-1), n=n, largest=largest)
 
 
 # Per vertex and layer: what turns y'My into a share of the group's mean, by clock and segment.
 Shares = Sequence[Sequence[FloatArray]]
 Variance = Callable[[Sequence[Loaded], Shares, IntArray], FloatArray]
+Layers = Iterator[tuple[int, T]]
+"""Numbers of layers, from 0, and something of each."""
 
 
 def _by_powers(study: Study) -> Variance:
@@ -388,6 +412,44 @@ def _by_powers(study: Study) -> Variance:
 
 def _by_blocks(study: Study) -> Variance:
     """The variance from the kernels of every layer and vertex, summed over clocks and repeats."""
+    blocks_of = _layer_blocks(study)
+
+    def variance(loaded: Sequence[Loaded], shares: Shares, columns: IntArray) -> FloatArray:
+        total = np.zeros(columns.shape)
+        for layer, blocks in blocks_of(loaded, shares, columns):
+            for block in blocks.values():
+                flat = block.view(np.float32)
+                total[:, layer] += np.einsum("vf,vf->v", flat, flat, dtype=np.float64) / 2
+        return total
+
+    return variance
+
+
+def _drawn(study: Study, seed: int, n_draws: int) -> Callable[..., Layers[NDArray[np.float32]]]:
+    """Accuracies of one layer after the other under the draws, (n_vertices, n_draws)."""
+    if not n_draws:
+        return lambda *_: iter(())
+    blocks_of = _layer_blocks(study)
+    turns = [
+        turns_of(seed, label, kept + 1, range(n_draws))
+        for label, kept in zip(study.labels, study.kept, strict=True)
+    ]
+
+    def values(
+        loaded: Sequence[Loaded], shares: Shares, columns: IntArray
+    ) -> Layers[NDArray[np.float32]]:
+        for layer, blocks in blocks_of(loaded, shares, columns):
+            total = np.zeros((len(columns), n_draws), dtype=np.float32)
+            for (b, c), block in blocks.items():
+                shape = (len(columns), 2, len(study.kept[b]), len(study.kept[c]))
+                total += bilinear(turns[b], _kernels(block.reshape(shape)), turns[c])
+            yield layer, total
+
+    return values
+
+
+def _layer_blocks(study: Study) -> Callable[..., Layers[dict[tuple[int, int], ComplexArray]]]:
+    """Kernels of one layer after the other, by pair of stimuli, (n_vertices, flat)."""
     made: dict[tuple[int, int], list[tuple[int, Product, list[ComplexArray]]]] = {}
     for index, clock in enumerate(study.clocks):
         for product in clock.products:
@@ -397,23 +459,27 @@ def _by_blocks(study: Study) -> Variance:
             ]
             made.setdefault(product.key, []).append((index, product, stacks))
 
-    def variance(loaded: Sequence[Loaded], shares: Shares, columns: IntArray) -> FloatArray:
-        total = np.zeros(columns.shape)
-        for products in made.values():
-            crossed = [_crossed(study.clocks[i], loaded[i], product) for i, product, _ in products]
-            for layer in range(columns.shape[1]):
-                block = np.zeros_like(crossed[0])
-                for pair, (index, product, stacks) in zip(crossed, products, strict=True):
+    def blocks(
+        loaded: Sequence[Loaded], shares: Shares, columns: IntArray
+    ) -> Layers[dict[tuple[int, int], ComplexArray]]:
+        crossed = {
+            key: [_crossed(study.clocks[i], loaded[i], product) for i, product, _ in products]
+            for key, products in made.items()
+        }
+        for layer in range(columns.shape[1]):
+            found = {}
+            for key, products in made.items():
+                block = np.zeros_like(crossed[key][0])
+                for pair, (index, product, stacks) in zip(crossed[key], products, strict=True):
                     matrix = np.zeros_like(pair)
                     for family, stack in zip(product.families, stacks, strict=True):
                         share = shares[index][family.held_out][:, layer, np.newaxis]
                         matrix += share.astype(np.float32) * stack[columns[:, layer]]
                     block += matrix * pair
-                flat = block.view(np.float32)
-                total[:, layer] += np.einsum("vf,vf->v", flat, flat, dtype=np.float64) / 2
-        return total
+                found[key] = block
+            yield layer, found
 
-    return variance
+    return blocks
 
 
 def _matrix_planes(product: Product, family: Family, n_matrices: int) -> ComplexArray:

@@ -259,3 +259,26 @@ def test_largest_z_is_that_of_the_draws_of_every_vertex(case):
     wanted = (draws / kernel.sd.reshape(2, 9)[:, inside, np.newaxis]).max(axis=1)
     np.testing.assert_allclose(found.largest, wanted, rtol=5e-3)
     np.testing.assert_allclose(found.sd.ravel(), kernel.sd, rtol=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_largest_z_of_layers_is_that_of_their_draws(case):
+    # One participant on a clock, one penalty: there is no mean of norms.
+    number = 2 if "late" in CASES[case] else 1
+    listeners = Listeners(**{**CASES[case], "n_participants": number}, n_vertices=9)
+    listeners.alphas[:] = listeners.alphas[:1, :, :1]
+    options = {"clock_of": listeners.clock_of, "lost": 1e-5}
+    inside = np.arange(9) < 7
+    found = accuracy_music_null(
+        *listeners.arguments, np.zeros((2, 9)), inside=inside, n_draws=40, seed=SEED, **options
+    )
+    wanted = vertex_music_null(
+        *listeners.arguments,
+        accuracy_weights(listeners),
+        inside=inside,
+        n_draws=40,
+        seed=SEED,
+        **options,
+    )
+    np.testing.assert_allclose(found.largest, wanted.largest.max(axis=0), rtol=5e-3)
+    assert not accuracy_music_null(*listeners.arguments, np.zeros((2, 9)), **options).largest.size

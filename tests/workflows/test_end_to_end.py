@@ -39,7 +39,7 @@ GROUP_MAPS = {
         for stat in ("p", "q")
         for desc in ("music", "layermeanmusic", "layerprefmusic", "curvaturemusic")
     ),
-    *(("p", desc) for desc in ("layerprefmusicmax", "curvaturemusicmax")),
+    *(("p", f"{desc}musicmax") for desc in ("", "layermean", "layerpref", "curvature")),
     *(("n", desc) for desc in ("predicted", "mask", "shown")),
     ("prevalence", ""),
     *(

@@ -37,8 +37,12 @@ class MusicNull:
     sd, p, q : array of shape (n_layers, n_vertices) or None
         Of the mean accuracy of the participants behind the null: standard deviation under the
         null, one-sided p, q per layer.
-    mean_sd, mean_p, mean_q : array of shape (n_vertices,) or None
+    p_max : array of shape (n_layers, n_vertices) or None
+        One-sided p corrected for the largest ``|z|`` over layers and vertices.
+    mean_sd, mean_p, mean_q, mean_p_max : array of shape (n_vertices,) or None
         The same of the layer average.
+    draws, mean_draws : int or None
+        Draws behind the largest ``|z|``.
     reasons : list of str
         Why there is none, or why it is that of an earlier result.
     kept : bool
@@ -56,9 +60,13 @@ class MusicNull:
     sd: FloatArray | None = None
     p: FloatArray | None = None
     q: FloatArray | None = None
+    p_max: FloatArray | None = None
     mean_sd: FloatArray | None = None
     mean_p: FloatArray | None = None
     mean_q: FloatArray | None = None
+    mean_p_max: FloatArray | None = None
+    draws: int | None = None
+    mean_draws: int | None = None
     reasons: list[str] = field(default_factory=list)
     kept: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -128,9 +136,13 @@ def group_music_null(
         sd=layers.sd,
         p=layers.p,
         q=benjamini_hochberg(layers.p, axis=-1),
+        p_max=layers.p_max,
         mean_sd=mean.sd[0],
         mean_p=mean.p[0],
         mean_q=benjamini_hochberg(mean.p[0]),
+        mean_p_max=None if mean.p_max is None else mean.p_max[0],
+        draws=layers.n_largest,
+        mean_draws=mean.n_largest,
         left_out=heard.left_out,
         n_people=n_people,
         scaled=layers.scaled,
@@ -143,20 +155,20 @@ def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | 
     if not same_inputs(tree, data):
         return None
     maps: dict[str, Any] = {}
-    for name, stat, desc, count in (
-        ("p", "p", "music", len(data.layer_names)),
-        ("q", "q", "music", len(data.layer_names)),
-        ("mean_p", "p", "layermeanmusic", 1),
-        ("mean_q", "q", "layermeanmusic", 1),
-    ):
+    known: dict[str, Mapping[str, Any]] = {}
+    for name, stat, desc in _KEPT:
         left = tree.group_map("L", data.space, model=data.model, stat=stat, desc=desc)
         if not left.is_file():
+            # Versions before had no largest |z| of these.
+            if name.endswith("max"):
+                continue
             return None
+        of_mean = name.startswith("mean")
+        count = 1 if of_mean else len(data.layer_names)
         values = read_maps(left, data.space, n_arrays=count).astype(np.float64)
-        maps[name] = values if count > 1 or not name.startswith("mean") else values[0]
-        maps["mean_known" if name.startswith("mean") else "known"] = told = read_record(
-            sidecar_of(left)
-        )
+        maps[name] = values[0] if of_mean else values
+        known[name] = read_record(sidecar_of(left))
+    told = known["mean_q"]
     LOGGER.info("group: p over music of the earlier result stay")
     left_out = {str(who): str(why) for who, why in dict(told.get("LeftOut") or {}).items()}
     behind = [k for k, who in enumerate(data.participants) if who not in left_out]
@@ -164,25 +176,39 @@ def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | 
         sd = data.r[behind].astype(np.float64).mean(axis=0) / special.ndtri(1 - maps["p"])
     return MusicNull(
         sd=np.where(sd > 0, sd, np.nan),
-        p=maps["p"],
-        q=maps["q"],
-        mean_p=maps["mean_p"],
-        mean_q=maps["mean_q"],
+        **maps,
+        draws=known.get("p_max", {}).get("Draws"),
+        mean_draws=known.get("mean_p_max", {}).get("Draws"),
         reasons=[reason],
         kept=True,
         left_out=left_out,
         n_people=len(behind),
-        known=maps["known"].get("RefitCheck"),
-        mean_known=maps["mean_known"].get("RefitCheck"),
+        known=known["q"].get("RefitCheck"),
+        mean_known=told.get("RefitCheck"),
     )
 
 
+_KEPT = (
+    ("p", "p", "music"),
+    ("q", "q", "music"),
+    ("p_max", "p", "musicmax"),
+    ("mean_p", "p", "layermeanmusic"),
+    ("mean_q", "q", "layermeanmusic"),
+    ("mean_p_max", "p", "layermeanmusicmax"),
+)
 _NULL = "null over music: phases of the responses rotated alike in all participants"
 _CHECK = {"RefitCheck": "check", "ParticipantsBehind": "n_people", "LeftOut": "left_out"}
 _MEAN_CHECK = _CHECK | {"RefitCheck": "mean_check"}
 _OUTPUTS = (
     MapOutput("p", "p", f"one-sided p, {_NULL}", desc="music", details=_CHECK),
     MapOutput("q", "q", f"q per layer, {_NULL}", desc="music", details=_CHECK),
+    MapOutput(
+        "p",
+        "p_max",
+        f"one-sided p, corrected for the largest |z| over layers and vertices, {_NULL}",
+        desc="musicmax",
+        details=_CHECK | {"Draws": "draws"},
+    ),
     *(
         MapOutput(
             stat,
@@ -193,6 +219,15 @@ _OUTPUTS = (
             details=_MEAN_CHECK,
         )
         for stat, text in (("p", "one-sided p"), ("q", "q over vertices"))
+    ),
+    MapOutput(
+        "p",
+        "mean_p_max",
+        "one-sided p of the layer-averaged accuracy, corrected for the largest |z| over vertices, "
+        + _NULL,
+        desc="layermeanmusicmax",
+        name="layer mean",
+        details=_MEAN_CHECK | {"Draws": "mean_draws"},
     ),
 )
 MUSIC = GroupAnalysis(

@@ -58,6 +58,8 @@ N_DRAWS = 10_000
 """Draws from the closed form; the smallest p is one in as many."""
 N_LARGEST = 1000
 """Draws of a map from the closed form; p of its largest ``|z|`` goes on in a Pareto tail."""
+N_LARGEST_LAYERS = 400
+"""The same of the maps of all layers together, which take longer."""
 N_REFITS = 100
 """Refits, penalties chosen again, that the closed form is compared with."""
 UNSURE = 4
@@ -393,11 +395,13 @@ class MusicSide:
             **self.options,
         )
         found = self._maps(weights, null.sd, usable, family, tail)
-        p_max = [largest_z_p(z, own).p for z, own in zip(found.z, null.largest, strict=True)]
+        p_max = [_p_max(z, own, tail) for z, own in zip(found.z, null.largest, strict=True)]
         return replace(found, p_max=np.stack(p_max), n_largest=N_LARGEST)
 
     def test_each_layer(self, usable: BoolArray) -> MapTest:
         """Test the mean accuracy of every layer at every vertex, one-sided.
+
+        The largest ``|z|`` is over layers and vertices.
 
         Parameters
         ----------
@@ -405,10 +409,19 @@ class MusicSide:
         """
         n_people, n_layers = self.r.shape[:2]
         null = accuracy_music_null(
-            self.plans, self.responses, self.alphas, self.r.mean(axis=0), **self.options
+            self.plans,
+            self.responses,
+            self.alphas,
+            self.r.mean(axis=0),
+            inside=usable,
+            n_draws=N_LARGEST_LAYERS,
+            seed=self.seed,
+            **self.options,
         )
         each = np.eye(n_layers)[:, np.newaxis].repeat(n_people, axis=1) / n_people
-        return self._maps(each, null.sd, usable, "accuracy of layers", "greater")
+        found = self._maps(each, null.sd, usable, "accuracy of layers", "greater")
+        p_max = _p_max(found.z, null.largest, "greater")
+        return replace(found, p_max=p_max, n_largest=N_LARGEST_LAYERS)
 
     def _maps(
         self,
@@ -676,6 +689,12 @@ def _rows_of(plan: EncodingPlan) -> tuple[Any, ...]:
     segments = tuple((one.label, one.block, one.start, one.stop) for one in plan.segments)
     folds = tuple(tuple(np.atleast_1d(fold.held_out)) for fold in plan.folds)
     return segments, folds, tuple(plan.alphas)
+
+
+def _p_max(z: FloatArray, largest: FloatArray, tail: Literal["greater", "two-sided"]) -> FloatArray:
+    """P corrected for the largest ``|z|`` of draws; one-sided it is 1 below zero."""
+    p = largest_z_p(z, largest).p
+    return np.where(z < 0, 1.0, p) if tail == "greater" else p
 
 
 def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:

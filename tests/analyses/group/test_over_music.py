@@ -198,7 +198,10 @@ def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
     ratio = (found.sd[:, MAP_VERTICES] / wanted).mean(axis=1)
     np.testing.assert_allclose(ratio, 1, atol=0.25)
     layers = side.test_each_layer(usable)
-    assert layers.p.shape == (N_LAYERS, N_VERTICES)
+    assert layers.p.shape == layers.p_max.shape == (N_LAYERS, N_VERTICES)
+    assert np.all(layers.p_max[:, usable] >= layers.p[:, usable] - 1e-3)
+    np.testing.assert_array_equal(layers.p_max[layers.z < 0], 1)
+    assert np.isnan(layers.p_max[:, ~usable]).all()
     one = [np.tile(np.eye(N_LAYERS)[1], (N_PEOPLE, 1)) / N_PEOPLE]
     alone = side.test_maps(one, usable, "layer 2", tail="greater")
     assert np.nanmedian(layers.sd[1] / alone.sd[0]) == pytest.approx(1, abs=0.1)
