@@ -6,8 +6,9 @@ Studies are those of `benchmarks/listeners.py`: real resting noise, real music. 
 layer of 100 random rectified units on top of every layer of an untrained VGGish; others of its
 shape have other units. The first stands for the trained one: where nothing is planted it differs
 from the others in nothing but its numbers; where a slope along the gradient is planted, responses
-follow its layers. *Other orders*: the layers of the others lie in random orders. Every fourth vertex of fsaverage3 counts, all of them are the mask. Every study
-is a line of RESULTS.jsonl; calls go on where the last one stopped.
+follow its layers. *Other orders*: the layers of the others lie in random orders. Every fourth
+vertex of fsaverage3 counts, all of them are the mask. Every study is a line of RESULTS.jsonl; calls
+go on where the last one stopped.
 """
 
 from __future__ import annotations
