@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 import pytest
 import torch
@@ -27,8 +29,8 @@ def test_the_group_level_compares_a_network_with_its_untrained_twins(analyzed, t
     ]
     arguments = analyzed.arguments("participant", *own, *features, output_dir=out)
     assert main([*arguments, "--nprocs", "2"]) == 0
-    arguments = analyzed.arguments("group", "--model-label", "vggish", output_dir=out)
-    assert main(arguments) == 0
+    asked = ("--model-label", "vggish", "--difference", f"vggish-{TWINS[0]}")
+    assert main(analyzed.arguments("group", *asked, output_dir=out)) == 0
     tree = OutputTree(out)
     claims = pd.read_csv(tree.group_table("summary.tsv", desc="claims"), sep="\t")
     (row,) = claims[claims["measure"] == "slope beside untrained"].to_dict("records")
@@ -43,4 +45,14 @@ def test_the_group_level_compares_a_network_with_its_untrained_twins(analyzed, t
     )
     twins = people[[f"z_{name}" for name in TWINS]].mean(axis=1)
     pd.testing.assert_series_equal(people["z_untrained"], twins, check_names=False)
-    assert "than in untrained networks of the same shape" in (out / "group.html").read_text()
+    page = (out / "group.html").read_text()
+    assert "than in untrained networks of the same shape" in page
+    own = claims.set_index("measure")
+    for measure in ("", ", vertices"):
+        row = own.loc[f"difference vggish-{TWINS[0]}{measure}"]
+        assert 0 < row["p_music"] <= 1
+        assert row["detectable"] > 0
+        assert not isinstance(row["untested"], str)
+        assert html.escape(row["sentence"], quote=False) in page
+    drawn = tree.group_table(".tsv", model="vggish", desc=f"differencemusicvggishminus{TWINS[0]}")
+    assert len(pd.read_csv(drawn, sep="\t")) >= 60
