@@ -9,7 +9,7 @@ from typing import Any
 from bids_app.workflows.steps import connect_all, connect_by_name, step
 from nipype.pipeline import engine as pe
 
-from bids_app.analyses.conditions.participant import analyze_conditions
+from bids_app.analyses.conditions.participant import analyze_conditions, contrast_voxels
 from bids_app.analyses.conditions.plan import ConditionPlan
 from bids_app.analyses.conditions.write import write_conditions
 from bids_app.analyses.folder.records import Record
@@ -34,6 +34,7 @@ from bids_app.analyses.participant.write import write_responses
 from bids_app.analyses.ratings.participant import (
     predict_from_ratings,
     relate_ratings,
+    relate_voxels,
     score_jobs,
     score_layers,
 )
@@ -308,6 +309,9 @@ class _Builder:
                 ),
                 "files": self._writer(write_rating_maps, who, record=record),
             }
+            if self.config.model.has_voxels:
+                runs = _runs_of(music.plan, who)
+                own["voxels"] = self._step(relate_voxels, who, runs=runs, **told)
             offered = {"shared": self.shared[who]} if who in self.shared else {}
             connect_by_name(self.workflow, own, offered)
             self._keep(who, own["files"])
@@ -330,6 +334,16 @@ class _Builder:
             ),
             "files": self._writer(write_conditions, who, part=CONDITIONS_LABEL, record=record),
         }
+        if self.config.model.has_voxels:
+            own["voxels"] = self._step(
+                contrast_voxels,
+                who,
+                part=CONDITIONS_LABEL,
+                runs=runs,
+                conditions={run.label: plan.conditions[run.label] for run in runs},
+                contrasts=dict(plan.contrasts),
+                rests_on=(record.inputs, record.settings),
+            )
         connect_by_name(self.workflow, own)
         self._keep(who, own["files"])
 

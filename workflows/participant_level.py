@@ -22,6 +22,7 @@ from bids_app.analyses.participant.plan import (
     write_descriptions,
 )
 from bids_app.analyses.participant.rest_plan import RestPlan
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
 from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
 from bids_app.config import Config
@@ -160,7 +161,7 @@ def _open_conditions(
         status.add(participant, CONDITIONS_LABEL, "skipped", why)
     parts: Parts = {}
     for participant in plan.participants:
-        record = condition_record(plan, participant, settings)
+        record = condition_record(plan, participant, settings, Voxels.of(config.model))
         if not is_current(tree, record):
             parts[participant, CONDITIONS_LABEL] = [record]
         elif participant not in with_music and not page_is_current(tree, participant):

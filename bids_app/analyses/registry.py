@@ -10,6 +10,7 @@ from typing import Any
 from bids_app.analyses.conditions.group import CONTRAST, INTERACTION, PEOPLE
 from bids_app.analyses.conditions.group_lags import LAGS
 from bids_app.analyses.conditions.group_plan import ConditionGroup
+from bids_app.analyses.conditions.voxels import CONDITION_VOXELS
 from bids_app.analyses.declare import Settings
 from bids_app.analyses.folder.claims import check_settings
 from bids_app.analyses.folder.read import (
@@ -42,6 +43,7 @@ from bids_app.analyses.group.twins import TWINS
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.group.write_alignment import ALIGNMENTS
 from bids_app.analyses.group.write_own import OWN
+from bids_app.analyses.ratings.voxels import RATING_VOXELS
 from bids_app.analyses.ratings.write_group import RATING_MAPS, RATING_SCORES
 from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import BadDataError, UsageError
@@ -76,11 +78,12 @@ GROUP_ANALYSES = (
     JOINT_MODELS,
     LAG_SCANS,
     RATING_MAPS,
+    RATING_VOXELS,
     RATING_SCORES,
 )
 """In the order of the page; a step runs when the results that it takes are there."""
 
-CONDITION_ANALYSES = (PEOPLE, CONTRAST, INTERACTION, LAGS)
+CONDITION_ANALYSES = (PEOPLE, CONTRAST, INTERACTION, LAGS, CONDITION_VOXELS)
 """Of conditions: ``group`` says whose (a `ConditionGroup`); what takes the ``label`` of a contrast
 is done for every one."""
 

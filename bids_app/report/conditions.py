@@ -33,6 +33,7 @@ from bids_app.report.sources import (
     column,
     to_float,
 )
+from bids_app.report.subcortex import own_effects
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.cortex import cortex_text
 from bids_app.surface.mesh import SurfaceMesh
@@ -91,6 +92,7 @@ def participant_conditions(files: ParticipantFiles) -> list[Section]:
                 files.participant, "timeseries.tsv", feature=label, desc="lags"
             )
             section.add("lagged correlation", partial(lag_picture, files, curves, "r"))
+    own_effects(files, CONDITIONS_LABEL, section)
     section.add("runs", lambda: runs_table(files))
     return [section]
 

@@ -16,6 +16,7 @@ from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import ParticipantFiles, column
+from bids_app.report.subcortex import own_effects
 from bids_app.surface.mesh import SurfaceMesh
 
 
@@ -33,6 +34,7 @@ def participant_ratings(files: ParticipantFiles) -> list[Section]:
         section.add("design matrix", partial(design_picture, files, path))
     for left in _t_maps(files):
         section.add("ratings and brain", partial(t_map, files, files.mesh, left))
+    own_effects(files, EMOTION_LABEL, section)
     if files.tree.rating_runs(files.participant).is_file():
         section.add("runs with ratings", partial(runs_table, files))
     if files.tree.scores(files.participant, files.model, "ratings").is_file():

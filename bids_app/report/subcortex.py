@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from bids_app.report.page import Block, Section, Table, number, percent, picture
+from bids_app.outputs import sidecar_of
+from bids_app.report.page import (
+    Block,
+    Section,
+    Table,
+    named_number,
+    number,
+    percent,
+    picture,
+)
 from bids_app.report.parcels import region_cell
-from bids_app.report.sources import GroupFiles, ParticipantFiles, Rows, to_float
+from bids_app.report.sources import Folder, GroupFiles, ParticipantFiles, Rows, to_float
 from bids_app.surface.subcortex import LABEL, Subcortex, read_subcortex
 
 SLICES = (-32, -20, -12, -4, 4, 12)
@@ -187,4 +196,69 @@ def own_structures(rows: Rows) -> Block:
         ],
         body,
         numeric=(2, 3, 5, 6, 7),
+    )
+
+
+def effects_section(files: GroupFiles, model: str, title: str) -> list[Section]:
+    """Effects of ratings or conditions over participants; no section where there are none."""
+    path = files.tree.group_table("summary.tsv", model=model, desc=LABEL)
+    if not path.is_file():
+        return []
+    section = Section(f"subcortex-{model}", title)
+    for left in sorted(files.root.glob(f"group_model-{model}_*_stat-t_desc-{LABEL}*.dscalar.nii")):
+        section.add("effects at subcortical voxels", partial(_t_picture, files, left, "group"))
+    section.add("effects in structures", partial(effects_table, files, path))
+    return [section]
+
+
+def own_effects(files: ParticipantFiles, model: str, section: Section) -> None:
+    """Add what a participant has of effects at subcortical voxels."""
+    folder = files.tree.participant_dir(files.participant)
+    wanted = f"sub-{files.participant}_space-*_model-{model}_*_stat-t_desc-{LABEL}*.dscalar.nii"
+    for path in sorted(folder.glob(wanted)):
+        whose = f"sub-{files.participant}"
+        section.add("effects at subcortical voxels", partial(_t_picture, files, path, whose))
+
+
+def _t_picture(files: Folder, path: Path, whose: str) -> Block:
+    subcortex, values = read_subcortex(path)
+    told = files.json(sidecar_of(path))["DataArrays"][0]
+    return picture(
+        slices_figure(subcortex, values[0].astype(np.float64), f"{told} (t), {whose}", signed=True),
+        alt=f"t of {told} at {values.shape[1]} subcortical voxels on {len(SLICES)} horizontal"
+        " slices",
+        caption=f"{told}: t at the subcortical voxels, on horizontal slices of the MNI152 template"
+        " (z in mm), not thresholded.",
+        source=files.name(path),
+    )
+
+
+def effects_table(files: GroupFiles, path: Path) -> Block:
+    """Every map and structure with its p."""
+    rows = sorted(files.table(path), key=lambda row: -abs(np.nan_to_num(to_float(row["t"]))))
+    shown = ["effect", "t", "p", "p_music", "both"]
+    heads = ["effect", "t", "p over people", "p over music", "both"]
+    if rows and "slope" in rows[0]:
+        shown, heads = [*shown[:3], "slope", "slope_p"], [*heads[:3], "slope on ratings", "its p"]
+    cells = {"both": lambda text: {"True": "yes", "False": "no"}.get(text, "not tested")}
+    return Table(
+        "Subcortical structures: means of their voxels. p is two-sided and corrected over"
+        " structures and maps; the p of a slope over the structures of its contrast.",
+        ["effect of", "structure", "side", "voxels", *heads],
+        [
+            [
+                row["about"],
+                row["name"],
+                row["hemisphere"],
+                row["n_voxels"],
+                *(
+                    cells[name](row[name])
+                    if name in cells
+                    else named_number(name, to_float(row[name]))
+                    for name in shown
+                ),
+            ]
+            for row in rows
+        ],
+        numeric=range(3, 9),
     )

@@ -21,7 +21,9 @@ from bids_app.analyses.participant.linear_models import (
     RunFits,
 )
 from bids_app.analyses.participant.responses import read_run
-from bids_app.config import Cleaning
+from bids_app.analyses.participant.voxel_effects import VoxelEffects
+from bids_app.analyses.participant.voxels import VoxelReader, Voxels
+from bids_app.config import Cleaning, Model
 from bids_app.emotion import parse_contrast
 from bids_app.emotion.ppi import INTERACTION
 from bids_app.inputs.conditions import Conditions
@@ -91,6 +93,44 @@ class _Contrast:
         return self.interactions.combine([shown], details, analysis=f"the contrast {INTERACTION}")
 
 
+def contrast_voxels(
+    runs: Sequence[BoldRun],
+    conditions: Mapping[str, Conditions],
+    contrasts: Mapping[str, str],
+    cleaning: Cleaning,
+    model: Model,
+) -> list[tuple[str, VoxelEffects]]:
+    """The contrasts at subcortical voxels, by label; parameters as of `analyze_conditions`."""
+    read = VoxelReader(Voxels.of(model), cleaning)
+    found = _contrasts(conditions, contrasts)
+    for run in runs:
+        own = conditions.get(run.label)
+        there = own.conditions if own else ()
+        whole = {label: c for label, c in found.items() if c.is_in(run, there)}
+        if own is not None and whole:
+            _fit(TrialRun.of(read(run), own), whole)
+    maps = {label: contrast.maps() for label, contrast in found.items()}
+    assert read.known is not None  # a contrast has maps
+    return [(label, VoxelEffects(read.known, one)) for label, one in maps.items()]
+
+
+def _contrasts(
+    conditions: Mapping[str, Conditions], contrasts: Mapping[str, str]
+) -> dict[str, _Contrast]:
+    known = {name for of_run in conditions.values() for name in of_run.names}
+    return {
+        label: _Contrast(text, parse_contrast(text, known)) for label, text in contrasts.items()
+    }
+
+
+def _fit(trials: TrialRun, whole: Mapping[str, _Contrast]) -> None:
+    fit_contrasts(
+        trials,
+        {label: c.weights for label, c in whole.items()},
+        {label: c.fits for label, c in whole.items()},
+    )
+
+
 def analyze_conditions(
     runs: Sequence[BoldRun],
     conditions: Mapping[str, Conditions],
@@ -133,10 +173,7 @@ def analyze_conditions(
     BadDataError, MissingInputError
         If no run can be used, or a region cannot be read.
     """
-    known = {name for of_run in conditions.values() for name in of_run.names}
-    found = {
-        label: _Contrast(text, parse_contrast(text, known)) for label, text in contrasts.items()
-    }
+    found = _contrasts(conditions, contrasts)
     mesh = load_mesh(cleaning.space)
     regions: list[RegionRun] = []
     for run in runs:
@@ -152,11 +189,7 @@ def analyze_conditions(
         if not whole:
             continue
         trials = TrialRun.of(data, own)
-        fit_contrasts(
-            trials,
-            {label: c.weights for label, c in whole.items()},
-            {label: c.fits for label, c in whole.items()},
-        )
+        _fit(trials, whole)
         if phi is not None:
             for contrast in whole.values():
                 fit_interaction(trials, contrast.weights, phi, contrast.interactions)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sources_of_run
+from bids_app.analyses.participant.voxels import Voxels, check_voxels
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
@@ -98,6 +99,8 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
         )
     used = [run for run in study.runs if run.label in conditions]
     seed, target = (_region(text, config, used) for text in (asked.seed, asked.target))
+    if config.model.has_voxels:
+        check_voxels(used, config.model)
     plan = ConditionPlan(study, conditions, labels, seed, target, skipped, {})
     needed = {name for of_text in weights.values() for name in of_text}
     left_out = {p: why for p in study.participants if (why := _lacks(plan, p, needed))}
@@ -230,7 +233,12 @@ def _of_runs(plan: ConditionPlan, runs: Iterable[BoldRun]) -> set[str]:
     return {source for run in runs for source in sources_of_run(plan.study, run)}
 
 
-def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[str, Any]) -> Record:
+def condition_record(
+    plan: ConditionPlan,
+    participant: str,
+    settings: Mapping[str, Any],
+    voxels: Voxels | None = None,
+) -> Record:
     """What a participant's maps of conditions rest on."""
     runs = plan.runs_of(participant)
     raw = Inheritance(plan.study.raw_dir, raw=True) if plan.study.raw_dir else None
@@ -241,14 +249,16 @@ def condition_record(plan: ConditionPlan, participant: str, settings: Mapping[st
         for region in (plan.seed, plan.target)
         if region is not None and region.kind == "volume"
     }
-    files = sorted(path for path in events | volumes if path is not None)
+    voxels = voxels or Voxels()
+    further = {*events, *volumes, *voxels.files(runs)}
+    files = sorted(path for path in further if path is not None)
     atlases = [r.path for r in (plan.seed, plan.target) if r is not None and r.path is not None]
     return Record(
         participant=participant,
         model=CONDITIONS_LABEL,
         settings=dict(settings),
         sources=sorted({*sources_of(plan.study, (), files + atlases), *_of_runs(plan, runs)}),
-        inputs=inputs_of(runs, files),
+        inputs=inputs_of(runs, files, **voxels.asked),
         skipped={
             run.label: plan.skipped[run.label]
             for run in plan.study.runs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,13 @@ from bids_app.analyses.declare import Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import LinearMaps
+from bids_app.analyses.participant.voxel_effects import (
+    VoxelEffects,
+    desc_of,
+    planned_effects,
+    write_effects,
+)
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import settings_hash
 from bids_app.inputs.estimate import Cost, Series, page_memory
@@ -23,7 +30,10 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 
 def write_conditions(
-    tree: OutputTree, record: Record, results: Sequence[ConditionResult]
+    tree: OutputTree,
+    record: Record,
+    results: Sequence[ConditionResult],
+    voxels: Sequence[tuple[str, VoxelEffects]] = (),
 ) -> list[Path]:
     """Write maps and tables; the settings file comes last and marks completion."""
     writer = ParticipantWriter(tree, record)
@@ -47,6 +57,9 @@ def write_conditions(
             writer.write(LAGS, result.lags, [part])
     writer.write(CONTRAST, SimpleNamespace(runs=rows), [Part()])
     contrasts = {result.label: result.contrast for result in results}
+    if voxels:
+        who, common = record.participant, {"Sources": list(record.sources)}
+        writer.written += write_effects(tree, who, CONDITIONS_LABEL, voxels, common)
     written = writer.finish(Contrasts=contrasts, Inputs=record.inputs, Stimuli=record.stimuli)
     LOGGER.info("sub-%s: %d files of conditions written", record.participant, len(written))
     return written
@@ -96,6 +109,16 @@ def _planned(scope: Scope) -> list[Part]:
     return [Part(), *(Part("contrast", {"feature": label}) for label in scope.contrasts)]
 
 
+def _planned_voxels(scope: Scope) -> Iterator[Path]:
+    """The contrasts at subcortical voxels."""
+    voxels = Voxels.of(scope.config.model)
+    if not (voxels.wanted and scope.contrasts):
+        return
+    places = [{"feature": label, "desc": desc_of()} for label in scope.contrasts]
+    tree, space = OutputTree(scope.config.output_dir), voxels.space(scope.trials)
+    yield from planned_effects(tree, scope.participant, CONDITIONS_LABEL, space, places)
+
+
 # Measured on fsaverage5, per volume: reading and smoothing, a model with AR(1) errors, a contrast.
 _READING_SECONDS = 0.03
 _MODEL_SECONDS = 0.005
@@ -129,6 +152,7 @@ CONTRAST = ParticipantAnalysis(
     tables=(TableOutput("summary", "runs", RUNS_COLUMNS, value="runs", whole=True),),
     model=CONDITIONS_LABEL,
     sections=participant_conditions,
+    further=_planned_voxels,
 )
 INTERACTION = ParticipantAnalysis(
     "interaction",

@@ -31,6 +31,7 @@ from bids_app.analyses.participant.subcortex import map_path, series_path
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file, write_json
+from bids_app.group import sign_flip_max_t
 from bids_app.outputs import OutputTree, map_sidecar, parse_entities, safe_label, sidecar_of
 from bids_app.report.group import Shown
 from bids_app.report.subcortex import subcortex_section
@@ -55,6 +56,8 @@ class SubcorticalGroup:
         Structures as regions.
     mean_r : (n_layers, n_voxels) array
         Back-transformed mean Fisher z.
+    p : (n_layers, n_voxels) array
+        One-sided sign flips, corrected over voxels and layers.
     slope : (n_voxels,) array
         Mean residual slope; NaN without a preference.
     """
@@ -63,6 +66,7 @@ class SubcorticalGroup:
     data: GroupData
     summary: AtlasSummary
     mean_r: FloatArray
+    p: FloatArray
     slope: FloatArray
 
 
@@ -109,8 +113,9 @@ def summarize_subcortex(
         statistics,
     )
     slope = np.full(n_voxels, np.nan) if slopes is None else slopes.mean(axis=0)
-    mean_r = np.tanh(fisher_z(own.r).mean(axis=0))
-    return SubcorticalGroup(subcortex, own, summary, mean_r, slope)
+    z = fisher_z(own.r)
+    p = sign_flip_max_t(z, tail="greater", **statistics.flips, n_threads=n_threads).p
+    return SubcorticalGroup(subcortex, own, summary, np.tanh(z.mean(axis=0)), p, slope)
 
 
 def space_of(tree: OutputTree, participant: str, model: str, **entities: str) -> str:
@@ -227,14 +232,16 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
         [_named(row) for row in values],
         desc=f"{LABEL}participants",
     )
-    maps: list[tuple[str, FloatArray, Sequence[str], str]] = [
-        ("r", result.mean_r, data.layer_names, "back-transformed mean Fisher z of participants"),
+    flips = "one-sided sign-flip p of accuracy, corrected over voxels and layers (max-T)"
+    maps: list[tuple[str, str, FloatArray, Sequence[str], str]] = [
+        ("r", "", result.mean_r, data.layer_names, "back-transformed mean Fisher z"),
+        ("p", "maxt", result.p, data.layer_names, flips),
     ]
     if np.isfinite(result.slope).any():
-        maps.append(("slope", result.slope[np.newaxis], ["slope"], "mean residual slope"))
-    for stat, array, names, text in maps:
+        maps.append(("slope", "", result.slope[np.newaxis], ["slope"], "mean residual slope"))
+    for stat, kind, array, names, text in maps:
         path = writer.tree.group_table(
-            "statmap.dscalar.nii", model=data.model, stat=stat, desc=LABEL
+            "statmap.dscalar.nii", model=data.model, stat=stat, desc=f"{LABEL}{kind}"
         )
         told = map_sidecar(
             stat,

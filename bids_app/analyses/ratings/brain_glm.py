@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ def fit_rating_glm(
     emotion: Emotion,
     *,
     scales: Sequence[str],
+    read: Callable[[BoldRun], RunData] | None = None,
 ) -> LinearMaps:
     """Fit ``response = sum of b |d scale / dt| + confounds + drift + music + e`` to every run.
 
@@ -71,6 +73,8 @@ def fit_rating_glm(
     emotion : Emotion
         Its hemodynamic response, or one coefficient per delay with ``hrf="fir"``.
     scales : sequence of str
+    read : callable, optional
+        What reads a run (default: the vertices of the cortex).
 
     Returns
     -------
@@ -85,7 +89,8 @@ def fit_rating_glm(
     """
     if not runs:
         raise BadDataError("There is no run to relate to ratings.", where="runs")
-    mesh = load_mesh(cleaning.space)
+    if read is None:
+        read = partial(read_run, cleaning=cleaning, mesh=load_mesh(cleaning.space))
     participant = runs[0].participant
     spread = _spreads(runs, ratings, participant, scales)
     fits = RunFits()
@@ -96,7 +101,7 @@ def fit_rating_glm(
         if reason := _why_not(run, ratings, participant, scales, spread):
             fits.skip(run, reason)
             continue
-        data = read_run(run, cleaning, mesh)
+        data = read(run)
         courses = _courses(run.presentations, ratings, participant, scales, spread)
         try:
             found = map_contrasts(scales, emotion, run.tr)

@@ -174,7 +174,7 @@ def _test_maps(
     InvalidInputError
         If their settings differ.
     """
-    stored = _stored(tree, participants, EMOTION_LABEL, "")
+    stored = stored_ratings(tree, participants, EMOTION_LABEL, "")
     space = next((str(s["Settings"]["space"]) for s in stored.values()), "")
     found = {p: _effect_files(tree, p, space, own["Outputs"]) for p, own in stored.items()}
     wanted = list(dict.fromkeys(shown for files in found.values() for shown in files))
@@ -206,7 +206,7 @@ def _test_maps(
             accuracy[window.rating] = group_effects(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
-    rows = _rows(tree, kept, EMOTION_LABEL, "")
+    rows = rows_of(tree, kept, EMOTION_LABEL, "")
     group = RatingGroup(EMOTION_LABEL, space, kept, rows, left_out, _notes(stored))
     places = [place for place, _ in wanted]
     checksums = {name: sha for p in kept for name, sha in stored[p].get("Stimuli", {}).items()}
@@ -215,7 +215,7 @@ def _test_maps(
     return RatingMapTests(group, tests, places, accuracy, music, windows, reason)
 
 
-def _stored(
+def stored_ratings(
     tree: OutputTree, participants: Sequence[str], model: str, desc: str
 ) -> dict[str, dict[str, Any]]:
     """Settings files of those who have one; they must agree."""
@@ -233,7 +233,8 @@ def _stored(
     return found
 
 
-def _rows(tree: OutputTree, participants: Sequence[str], model: str, desc: str) -> list[Any]:
+def rows_of(tree: OutputTree, participants: Sequence[str], model: str, desc: str) -> list[Any]:
+    """Participants, and the checksum of the settings file of each."""
     return [
         {
             "participant_id": f"sub-{p}",
@@ -338,7 +339,7 @@ def _test_scores(
     InvalidInputError
         If their settings differ.
     """
-    stored = _stored(tree, participants, model, RATINGS_DESC)
+    stored = stored_ratings(tree, participants, model, RATINGS_DESC)
     left_out = {p: "no scores in the output folder" for p in participants if p not in stored}
     _check_enough(list(stored), left_out, "scores of layers and ratings")
     own = {p: _read_scores(tree, p, model, told) for p, told in stored.items()}
@@ -357,7 +358,7 @@ def _test_scores(
         model,
         "",
         kept,
-        _rows(tree, kept, model, RATINGS_DESC),
+        rows_of(tree, kept, model, RATINGS_DESC),
         left_out | scores.left_out,
         _notes(stored),
     )

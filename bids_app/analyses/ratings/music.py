@@ -99,12 +99,7 @@ def rating_music(
     count = np.isfinite(effects).sum(axis=0)
     for stimulus in total:
         total[stimulus] /= np.maximum(count, 1)[:, np.newaxis].astype(np.float32)
-    seed, n_draws = statistics.random_seed, statistics.n_permutations
-    options: dict[str, Any] = {
-        "phases": lambda name, draw, n_freq: random_phases(seed, checksums[name], draw, n_freq),
-        "signs": lambda name, n: generator(seed, checksums[name], "signs").choice([-1.0, 1.0], n),
-        "n_draws": n_draws,
-    }
+    options = draws_of(statistics, checksums)
     contrasts = None
     if people.contrasts is not None:
         pairs = list(combinations(range(len(places)), 2))
@@ -113,7 +108,18 @@ def rating_music(
             for stimulus, values in total.items()
         }
         contrasts = phase_test(people.contrasts.mean, differences, **options)
-    return RatingMusic(phase_test(people.mean, total, **options), contrasts, n_draws)
+    effects_test = phase_test(people.mean, total, **options)
+    return RatingMusic(effects_test, contrasts, statistics.n_permutations)
+
+
+def draws_of(statistics: Statistics, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """Options of `phase_test`: phases and signs of every piece, from the seed and its sound."""
+    seed = statistics.random_seed
+    return {
+        "phases": lambda name, draw, n_freq: random_phases(seed, checksums[name], draw, n_freq),
+        "signs": lambda name, n: generator(seed, checksums[name], "signs").choice([-1.0, 1.0], n),
+        "n_draws": statistics.n_permutations,
+    }
 
 
 def _terms(

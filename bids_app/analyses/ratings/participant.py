@@ -14,6 +14,8 @@ from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.linear_models import LinearMaps
 from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.voxel_effects import VoxelEffects
+from bids_app.analyses.participant.voxels import VoxelReader, Voxels
 from bids_app.analyses.ratings.brain_glm import fit_rating_glm
 from bids_app.analyses.ratings.brain_ridge import RatingEncoding, fit_rating_encoding
 from bids_app.analyses.ratings.layer_changes import ChangeScores, correlate_changes, layer_changes
@@ -83,6 +85,22 @@ def relate_ratings(
         emotion,
         scales=scales,
     )
+
+
+def relate_voxels(
+    runs: Sequence[BoldRun],
+    ratings: RatingSet,
+    scales: Sequence[str],
+    cleaning: Cleaning,
+    emotion: Emotion,
+    model: Model,
+) -> VoxelEffects | None:
+    """The same model at subcortical voxels; None where the ratings do not allow it."""
+    read = VoxelReader(Voxels.of(model), cleaning)
+    found, _ = attempt(fit_rating_glm, runs, ratings, cleaning, emotion, scales=scales, read=read)
+    if found is None or read.known is None:
+        return None
+    return VoxelEffects(read.known, found)
 
 
 def predict_from_ratings(

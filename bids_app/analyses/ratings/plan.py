@@ -11,6 +11,7 @@ import numpy as np
 
 from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record, input_files, sources_of
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import sha256_of
@@ -203,10 +204,12 @@ def plan_ratings(
                 "its series were denoised before, and models of ratings need the confounds in them"
             )
             continue
-        names = {*(path.name for path in input_files(runs)), "plan"}
+        voxels = Voxels.of(config.model)
+        own_files = voxels.files(runs)
+        names = {*(path.name for path in (*input_files(runs), *own_files)), "plan", "subcortex"}
         inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | {"ratings": checksum}
         files = study.files(participant, list(encoding[0].stimuli))
-        sources = sources_of(plan, runs, files)
+        sources = sources_of(plan, runs, [*files, *own_files])
         record = replace(
             encoding[0],
             sources=sources,

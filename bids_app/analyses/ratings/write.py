@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ from bids_app.analyses.declare import MapOutput, Part, TableOutput, maps_of
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.linear_models import LinearMaps, MapContrast, TurnedEffect
+from bids_app.analyses.participant.voxel_effects import (
+    VoxelEffects,
+    desc_of,
+    planned_effects,
+    write_effects,
+)
+from bids_app.analyses.participant.voxels import Voxels
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.analyses.ratings.brain_glm import (
     RESPONSE_TAIL,
@@ -39,6 +46,7 @@ def write_rating_maps(
     record: Record,
     maps: tuple[LinearMaps | None, str],
     accuracy: tuple[RatingEncoding | None, str],
+    voxels: VoxelEffects | None = None,
 ) -> list[Path]:
     """Write the maps of ratings and brain; the settings file comes last and marks completion.
 
@@ -50,6 +58,8 @@ def write_rating_maps(
         Effects of the linear model, or why there are none.
     accuracy : (RatingEncoding or None, str)
         Of predictions from past and future ratings, or why there is none.
+    voxels : VoxelEffects or None
+        The same effects at subcortical voxels.
     """
     writer = _writer(tree, record)
     (effects, no_effects), (predicted, not_predicted) = maps, accuracy
@@ -57,6 +67,9 @@ def write_rating_maps(
         told = {**effects.details, "DegreesOfFreedom": effects.degrees_of_freedom}
         writer.write(BRAIN, effects, effect_parts(effects.contrasts, told))
         writer.write(BRAIN, effects, turned_parts(effects.turned))
+    if voxels is not None:
+        who, common = record.participant, {"Sources": list(record.sources)}
+        writer.written += write_effects(tree, who, EMOTION_LABEL, [("", voxels)], common)
     if predicted is not None:
         told = {"HeldOutStimuli": predicted.fold_stimuli, **predicted.details}
         folds = predicted.fold_stimuli
@@ -244,6 +257,20 @@ def _planned_turned(
     ]
 
 
+def _planned_voxels(scope: Scope) -> Iterator[Path]:
+    """The same effects at subcortical voxels."""
+    voxels, parts = Voxels.of(scope.config.model), _planned_effects(scope)
+    if not (voxels.wanted and parts):
+        return
+    places = [
+        {**part.entities, "desc": desc_of(part.entities["desc"])}
+        for part in parts
+        if part.each in ("scale", "turned") and part.entities["desc"] != DELAYS
+    ]
+    tree, space = OutputTree(scope.config.output_dir), voxels.space(scope.music)
+    yield from planned_effects(tree, scope.participant, EMOTION_LABEL, space, places)
+
+
 def _planned_predictions(scope: Scope) -> list[Part]:
     if not all(_felt(scope, run) for run in scope.music):
         return []
@@ -316,6 +343,7 @@ BRAIN = ParticipantAnalysis(
     ),
     model=EMOTION_LABEL,
     sections=participant_ratings,
+    further=_planned_voxels,
 )
 PREDICTION = ParticipantAnalysis(
     "past and future ratings",

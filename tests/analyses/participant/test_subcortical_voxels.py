@@ -266,6 +266,10 @@ def test_structures_over_people_and_over_music(written, tmp_path):
     np.testing.assert_allclose(
         read_subcortex(path)[1], np.tanh(np.arctanh(r.astype(float)).mean(axis=0)), rtol=1e-5
     )
+    (path,) = tree.root.glob("group_model-vggish_stat-p_desc-subcortexmaxt_statmap.dscalar.nii")
+    p = read_subcortex(path)[1]
+    assert (p[1, :N_EACH] <= 2 / 64).all()
+    assert (p[:, N_EACH:] > 0.05).mean() > 0.95
     # What cannot be tested again over music stays as it was.
     nothing = replace(heard, reasons=("no features",))
     again = summarize_subcortex(tree, data, preference, nothing, STATISTICS, tmp_path, 1).summary
