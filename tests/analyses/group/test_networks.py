@@ -145,6 +145,36 @@ def test_installed_networks_do_not_replace_those_of_the_folder(tmp_path, monkeyp
         assert f"{path.name} is of other files" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "entities",
+    [
+        {"model": "vggish", "stat": "r", "desc": "layermean"},
+        {"model": "vggish", "stat": "slope", "desc": "layerpref"},
+        {"model": "vggish", "stat": "r", "desc": "unique"},
+        {"model": "emotion", "feature": "Enjoyment", "stat": "effect"},
+        {"model": "conditions", "feature": "dissonantMinusconsonant", "stat": "t"},
+        {"model": "conditions", "feature": "dissonantMinusconsonant", "stat": "p", "desc": "maxt"},
+    ],
+)
+def test_every_kind_of_group_map_has_its_means(tmp_path, entities):
+    """Planted: .01, .03, .09 in the three networks, on two arrays."""
+    tree, option = OutputTree(tmp_path / "out"), f"Yeo7={write_networks(tmp_path)}"
+    for hemi, side in zip("LR", load_mesh().hemispheres, strict=True):
+        path = tree.group_map(hemi, "fsaverage5", **entities)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.array([np.nan, 0.01, 0.03, 0.09])[keys_of(side)]
+        write_gifti(path, np.stack([values, values / 2]), hemi=hemi, names=["a", "b"])
+        write_json(sidecar_of(path), {"DataArrays": ["a", "b"]})
+    (table, *_) = write_network_tables(tree, Statistics(networks=(option,)))
+    rows = pd.read_csv(table, sep="\t", dtype={"feature": str})
+    assert list(rows["network"]) == ["Visual", "Somatomotor", "Default mode"] * 2
+    assert set(rows["feature"].fillna("")) == {entities.get("feature", "")}
+    if entities["stat"] == "p":
+        assert rows["share"].tolist() == [1, 1, 0, 1, 1, 1]
+    else:
+        np.testing.assert_allclose(rows["value"][:3], [0.01, 0.03, 0.09], rtol=1e-5)
+
+
 def test_maps_that_cannot_be_read_cost_their_rows_of_networks(tmp_path, caplog):
     tree, names = OutputTree(tmp_path / "out"), ("good", "short")
     option = f"Yeo7={write_networks(tmp_path)}"
