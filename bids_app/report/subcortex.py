@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_app.meshes import FSLR
 from bids_app.outputs import sidecar_of
 from bids_app.report.page import (
     Block,
@@ -26,6 +27,22 @@ SLICES = (-32, -20, -12, -4, 4, 12)
 """Heights of the slices, mm: cerebellum, brain stem and colliculi, amygdala, striatum, thalamus."""
 _HIGHEST = 0.3
 """Of the scale of accuracy, as on the cortex."""
+
+
+def heights_of(subcortex: Subcortex) -> list[float]:
+    """Heights of the slices, mm: `SLICES`, or of an atlas up to six that its voxels have.
+
+    Examples
+    --------
+    >>> points, names = np.array([[9, 9, z] for z in range(9)]), np.full(9, "colliculus")
+    >>> heights_of(Subcortex(points, names, np.eye(4), (99, 99, 99), "MNI152NLin2009cAsym"))
+    [0.0, 2.0, 3.0, 5.0, 6.0, 8.0]
+    """
+    if subcortex.space == FSLR:
+        return [float(z) for z in SLICES]
+    there = np.unique(subcortex.points[:, 2].round(3))
+    places = np.linspace(0, len(there) - 1, min(len(SLICES), len(there))).round().astype(int)
+    return [float(z) for z in there[places]]
 
 
 def slices_figure(subcortex: Subcortex, values: np.ndarray, label: str, *, signed: bool) -> Any:
@@ -52,7 +69,7 @@ def slices_figure(subcortex: Subcortex, values: np.ndarray, label: str, *, signe
     plot_stat_map(
         subcortex.image(np.nan_to_num(values), outside=0.0),  # zeros are not drawn
         display_mode="z",
-        cut_coords=SLICES,
+        cut_coords=heights_of(subcortex),
         figure=figure,
         cmap="RdBu_r" if signed else "inferno",
         vmin=-top if signed else 0.0,
@@ -92,7 +109,8 @@ def _accuracy_picture(name: str, path: Path, whose: str) -> Block:
     )
     return picture(
         figure,
-        alt=f"Accuracy of {len(averaged)} subcortical voxels on {len(SLICES)} horizontal slices,"
+        alt=f"Accuracy of {len(averaged)} subcortical voxels on"
+        f" {len(heights_of(subcortex))} horizontal slices,"
         f" {np.nanmin(averaged):.3f} to {np.nanmax(averaged):.3f}",
         caption="Accuracy averaged over layers of the subcortical voxels, on horizontal slices of"
         " the MNI152 template (z in mm). Every voxel with a result is drawn, significant or not.",
@@ -225,8 +243,8 @@ def _t_picture(files: Folder, path: Path, whose: str) -> Block:
     told = files.json(sidecar_of(path))["DataArrays"][0]
     return picture(
         slices_figure(subcortex, values[0].astype(np.float64), f"{told} (t), {whose}", signed=True),
-        alt=f"t of {told} at {values.shape[1]} subcortical voxels on {len(SLICES)} horizontal"
-        " slices",
+        alt=f"t of {told} at {values.shape[1]} subcortical voxels on"
+        f" {len(heights_of(subcortex))} horizontal slices",
         caption=f"{told}: t at the subcortical voxels, on horizontal slices of the MNI152 template"
         " (z in mm), not thresholded.",
         source=files.name(path),
