@@ -41,7 +41,8 @@ def write_resting(
     **changed: object,
 ) -> list[Path]:
     """Runs of a participant, few vertices unless `dense`; other settings as `changed`."""
-    place, rng = front_to_back(load_mesh()), np.random.default_rng(int(participant))
+    mesh = load_mesh(str(changed.get("space", SETTINGS["space"])))
+    place, rng = front_to_back(mesh), np.random.default_rng(int(participant))
     runs, known = [], with_signal() if dense else np.arange(0, len(place), EVERY)
     for number in range(1, n_runs + 1):
         values = np.full((n_times, len(place)), np.nan, dtype=np.float32)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,10 +22,18 @@ from bids_app.cli.run import main, tell_nothing_to_align
 from bids_app.config import Config
 from bids_app.errors import UsageError
 from bids_app.files import read_json
-from bids_app.outputs import OWN_COMPONENTS_DESC, OWN_DESC, OWN_PEOPLE_DESC, OutputTree, sidecar_of
+from bids_app.outputs import (
+    OWN_COMPONENTS_DESC,
+    OWN_DESC,
+    OWN_PEOPLE_DESC,
+    OutputTree,
+    cifti_of,
+    sidecar_of,
+)
 from bids_app.status import Status
 from bids_app.surface.gifti import read_gifti
-from bids_app.surface.mesh import load_mesh
+from bids_app.surface.mesh import load_mesh, nearest_vertices
+from bids_app.testing.fslr import small_fslr
 from bids_app.testing.rest import front_to_back
 
 PLACE = front_to_back(load_mesh())
@@ -120,6 +129,35 @@ def test_planted_gradient_is_found_and_everybody_is_aligned_with_it(folder, tmp_
     assert list(table["n_volumes"]) == [440, 150, 0]
     assert (table["rho"][:2] > 0.9).all()
     assert "no cleaned resting run" in table["reason"][2]
+
+
+def test_on_fslr_it_is_found_on_its_own_mesh(tmp_path):
+    """Coarse vertices are those nearest on the registered sphere; maps lie beside CIFTI files."""
+    with small_fslr(tmp_path / "neuromaps", frequency=18):
+        mesh, root = load_mesh("fsLR"), tmp_path / "results"
+        place = front_to_back(mesh)
+        for label in ("01", "02"):
+            write_resting(root, label, space="fsLR")
+        template = write_gradient(tmp_path, place, "template")
+        given = ["--gradient", "own", f"ends={template}", *FEW]
+        config = parse_config(["/nowhere", str(root), "group", *given])
+        tree = OutputTree(root)
+        plan = plan_own_gradient(tree, config, {"01", "02"}, {"fsLR"})
+        (tmp_path / "work").mkdir()
+        assert make_own_gradient(tree, plan, config.statistics, tmp_path / "work") == ""
+        paths = [tree.group_map(h, "fsLR", stat="value", desc=OWN_DESC) for h in "LR"]
+        values = np.hstack([read_gifti(path)[0] for path in paths])
+        there = np.isfinite(values)
+        assert np.flatnonzero(there).tolist() == list(range(0, mesh.n_vertices, EVERY))
+        assert np.corrcoef(values[there], place[there])[0, 1] > 0.9
+        told = read_json(sidecar_of(paths[0]))
+        nearest = np.isin(np.arange(mesh.n_vertices), nearest_vertices(mesh, "fsaverage4"))
+        assert told["SeedVertices"] == (nearest & there).sum()
+        assert told["SpatialReference"].endswith("tpl-fsLR_hemi-L_den-32k_sphere.surf.gii")
+        dense = np.asarray(nib.load(cifti_of(paths[0])).dataobj)
+        np.testing.assert_array_equal(dense[0][np.isfinite(dense[0])], values[there])
+        found = load_gradient(f"own={paths[0]},{paths[1]}", "fsLR")
+        np.testing.assert_array_equal(found.values[there], values[there])
 
 
 def write_aligned(folder: Path, model: str, gradient: str) -> list[Path]:
