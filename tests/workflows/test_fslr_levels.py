@@ -124,7 +124,7 @@ def test_maps_have_what_was_planted(done):
         assert np.nanmean(best[truth.active & cortex]) > 2 * np.nanmean(silent)
         there = np.isfinite(best)
         assert np.corrcoef(best[there], truth.share[there])[0, 1] > 0.5
-    settings = read_json(OutputTree(done.out).model_settings("descriptors"))
+    settings = read_json(OutputTree(done.out).model_settings("descriptors"))["Settings"]
     assert settings["space"] == "fsLR"
     assert settings["cortex_mask"]["Name"] == "template"
 
