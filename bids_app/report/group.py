@@ -220,12 +220,10 @@ def accuracy_verdict(files: GroupFiles) -> Block:
     music = np.nan_to_num(files.map("q", desc="music"), nan=1.0)
     n_music = int((music < SIGNIFICANCE).any(axis=0).sum())
     n_both = int(np.asarray(holds(people, music)).any(axis=0).sum())
-    stricter = "music" if n_music < n_people else "people"
     return Text(
         f"Significant: {_vertices(n_both)}, where one layer holds over people (max-T over layers"
-        f" and vertices) and over music (q). {n_people} hold over people and {n_music} over music,"
-        f" so {stricter} set{'s' if stricter == 'music' else ''} the limit:"
-        f" {_remedy(stricter)}. {possible}"
+        f" and vertices) and over music (q). {n_people} hold over people and {n_music} over music"
+        f"{_limit(n_people, n_music)}. {possible}"
     )
 
 
@@ -233,14 +231,16 @@ def _vertices(count: int) -> str:
     return f"{count} {'vertex' if count == 1 else 'vertices'}"
 
 
-def _remedy(level: str) -> str:
-    """What would find more."""
-    if level == "music":
-        return (
-            "everybody heard the same pieces, and more participants cannot tell an accident of"
-            " these pieces from an effect; more or longer music can"
-        )
-    return "more participants would find more"
+def _limit(n_people: int, n_music: int) -> str:
+    """Which level holds at fewer vertices, and what would find more; nothing where none does."""
+    if n_people == n_music:
+        return ""
+    if n_people < n_music:
+        return ", so people set the limit: more participants would find more"
+    return (
+        ", so music sets the limit: everybody heard the same pieces, and more participants cannot"
+        " tell an accident of these pieces from an effect; more or longer music can"
+    )
 
 
 def summary_facts(files: GroupFiles) -> Block:

@@ -222,7 +222,7 @@ def test_one_number_of_vertices_with_what_limits_it_and_what_was_possible(own_fo
     n_people = (people < 0.05).any(axis=0).sum()
     text = accuracy_verdict(files).text
     assert text.startswith(f"Significant: {n_people} vertices, where one layer holds over people")
-    assert "so people set the limit: more participants would find more." in text
+    assert f"{n_people} hold over people and {n_people} over music. With 6" in text
     assert text.endswith("no p over people below .016 (all 64 sign flips) is possible.")
     fewer = np.where(music == np.nanmin(music), 0.04, 0.9)
     fewer[:, 100:] = 0.9
@@ -233,6 +233,21 @@ def test_one_number_of_vertices_with_what_limits_it_and_what_was_possible(own_fo
     n_both = ((fewer < 0.05) & (people < 0.05)).any(axis=0).sum()
     assert text.startswith(f"Significant: {n_both} vert")
     assert f"{n_people} hold over people and {n_music} over music, so music sets the limit" in text
+    writer.statmap("p", fewer, files.layer_names, desc="maxt")
+    writer.statmap("q", people, files.layer_names, desc="music")
+    text = accuracy_verdict(GroupFiles(own_folder)).text
+    assert "so people set the limit: more participants would find more." in text
+
+
+def test_where_nothing_holds_no_level_is_said_to_set_the_limit(own_folder):
+    files = GroupFiles(own_folder)
+    nothing = np.where(np.isnan(files.map("p", desc="maxt")), np.nan, 0.95)
+    writer = fake_outputs.GroupWriter(own_folder)
+    writer.statmap("p", nothing, files.layer_names, desc="maxt")
+    writer.statmap("q", nothing, files.layer_names, desc="music")
+    text = accuracy_verdict(GroupFiles(own_folder)).text
+    assert "0 hold over people and 0 over music. With 6 participants" in text
+    assert "would find more" not in text
 
 
 def test_without_a_test_over_music_nothing_is_significant(own_folder):
