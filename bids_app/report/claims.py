@@ -26,15 +26,19 @@ def claim_rows(files: GroupFiles) -> Rows:
     MissingInputError
         If nothing was decided.
     """
-    path = _path(files)
-    rows = files.cells(path)[1] if path.is_file() else []
-    own = [row for row in rows if row["model"] == files.model]
+    own = [row for row in all_claims(files) if row["model"] == files.model]
     if not own:
         raise MissingInputError(
             "Nothing was decided about people, music and place; run the group level again",
-            where=files.name(path),
+            where=files.name(_path(files)),
         )
     return own
+
+
+def all_claims(files: GroupFiles) -> Rows:
+    """Claims about all models of the folder; none where nothing was decided."""
+    path = _path(files)
+    return files.cells(path)[1] if path.is_file() else []
 
 
 def claim_verdict(files: GroupFiles, measure: str, gradient: str = "") -> Block:

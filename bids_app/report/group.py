@@ -19,7 +19,7 @@ from bids_app.outputs import OutputTree, has_others_weights
 from bids_app.report.alignment import alignment_section, gradient_ends
 from bids_app.report.analyses import gradients_section
 from bids_app.report.citations import CitedText
-from bids_app.report.claims import claim_verdict, claims_blocks
+from bids_app.report.claims import all_claims, claim_verdict, claims_blocks
 from bids_app.report.controls import control_banner
 from bids_app.report.explorers import link_group
 from bids_app.report.group_details import left_out
@@ -427,7 +427,7 @@ def study_methods(files: GroupFiles) -> CitedText:
         with suppress(MusencError):  # its own page says what is missing
             runs += one.runs
             content, sidecar = content or one.settings, sidecar or one.sidecar
-    done = Done(files.preprocessing, runs, len(people))
+    done = Done(files.preprocessing, runs, len(people), all_claims(files))
     return group_methods(files.settings, alignments, content, sidecar, done)
 
 

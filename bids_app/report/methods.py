@@ -58,11 +58,14 @@ class Done:
         Rows of the tables of runs, of a participant or of all.
     n_participants : int
         Of the group; 0 where there is none.
+    claims : sequence of mapping
+        Rows of the table of claims of the folder.
     """
 
     preprocessing: str = "fMRIPrep"
     runs: Sequence[Mapping[str, str]] = ()
     n_participants: int = 0
+    claims: Sequence[Mapping[str, str]] = ()
 
 
 def participant_methods(
@@ -384,7 +387,33 @@ def _group_paragraphs(
         " vertex where both tests pass. P-values of drawn permutations count the observed value as"
         " one draw [@phipson2010].",
         *([_alignment_paragraph(alignments)] if alignments else []),
+        *_people_paragraph(done.claims),
     ]
+
+
+def _people_paragraph(claims: Sequence[Mapping[str, str]]) -> list[str]:
+    """Which test over people decided which claims of this folder."""
+    tested: dict[str, list[str]] = {}
+    for row in claims:
+        if test := row.get("test_people", ""):
+            tested.setdefault(test, []).append(_kind_of(row))
+    if not tested:
+        return []
+    told = [f"{_and(list(dict.fromkeys(kinds)))} by {test}" for test, kinds in tested.items()]
+    return [f"Over participants, claims were tested as follows: {'; '.join(told)}."]
+
+
+def _kind_of(row: Mapping[str, str]) -> str:
+    if row["primary"] == "True":
+        return "the primary claim (residual slope of the trained network, principal gradient)"
+    where = "at vertices" if row["measure"].endswith(", vertices") else "of means"
+    return {
+        "predicted": "accuracy",
+        "aligned": "alignments of slopes and curvature",
+        "along": "layers along a gradient",
+        "differs": f"differences {where}",
+        "follows": "lags",
+    }[row["kind"]]
 
 
 def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
@@ -398,9 +427,8 @@ def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
     )
     several = len(alignments) > 1
     each = (
-        f" {len(alignments)} gradients were tested; for all alignments but the primary one (the"
-        " residual slope of a trained network and the principal gradient), p-values are corrected"
-        " together by the largest absolute z over shared flips, phases and rotations."
+        f" {len(alignments)} gradients were tested; p-values of all alignments but a primary one"
+        " are corrected together by the largest absolute z over shared flips, phases and rotations."
         if several
         else ""
     )
@@ -412,7 +440,7 @@ def _alignment_paragraph(alignments: Sequence[Mapping[str, Any]]) -> str:
         f" the sphere by {f'{spins} ' if spins else ''}random rotations"
         " [@alexanderbloch2018; @markello2021], mirrored between hemispheres, while maps and mask"
         " stay in place. Alignment is claimed only where this test, the one of the partial"
-        " correlation given accuracy, the t test over participants and the test over music all"
+        " correlation given accuracy, the test over participants and the test over music all"
         f" pass with one sign.{each}"
     )
 
@@ -430,7 +458,7 @@ def _gradients_text(alignments: Sequence[Mapping[str, Any]]) -> str:
         for record, name in zip(named, names, strict=True)
         if name not in GRADIENTS
     ]
-    order = " and ".join(filter(None, (", ".join(which[:-1]), *which[-1:])))
+    order = _and(which)
     fetched = [
         f"the {order} gradient of functional connectivity [@margulies2016], taken"
         " from neuromaps [@markello2022],"
@@ -440,3 +468,7 @@ def _gradients_text(alignments: Sequence[Mapping[str, Any]]) -> str:
 
 def _distinct(values: Sequence[str]) -> str:
     return " or ".join(dict.fromkeys(values))
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -4,6 +4,8 @@ import re
 import fake_outputs
 import pytest
 
+from bids_app.analyses.group.claims import write_claims
+from bids_app.files import write_json
 from bids_app.outputs import OutputTree
 from bids_app.report import citation, citation_files
 from bids_app.report.citations import REFERENCES, bibliography, number_citations
@@ -173,3 +175,20 @@ def test_group_methods_name_every_gradient_and_how_many_were_tested():
     assert "by 1000 or 100 random rotations" in text
     assert "3 gradients were tested" in text
     assert "corrected" not in group_methods({}, alignments[:1]).paragraphs[-1]
+
+
+def test_methods_name_the_test_over_people_behind_every_kind_of_claim(own_folder):
+    text = study_methods(GroupFiles(own_folder)).paragraphs[-1]
+    assert "accuracy by one-sided sign flips (largest t over layers and vertices)" in text
+    # The weights of this folder are random: no claim is primary.
+    assert "; alignments of slopes and curvature by two-sided sign flips shared by all" in text
+    assert "t test" not in " ".join(study_methods(GroupFiles(own_folder)).paragraphs)
+
+    path = OutputTree(own_folder).participant_settings("01", "vggish")
+    content = fake_outputs.read(path)
+    content["Features"]["Untrained"] = False
+    write_json(path, content)
+    write_claims(own_folder)
+    text = study_methods(GroupFiles(own_folder)).paragraphs[-1]
+    assert "primary claim (residual slope of the trained network, principal gradient) by" in text
+    assert text.endswith(" by a two-sided t test.")

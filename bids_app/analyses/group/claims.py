@@ -72,6 +72,12 @@ SAME_PEOPLE_ALONE = (
     "gradient beside it (docs/gradient.md)"
 )
 """Doubt about what is claimed with a gradient of the people whose maps are compared with it."""
+FLIPS_OF_MAPS = "one-sided sign flips (largest t over layers and vertices)"
+FLIPS_OF_DIFFERENCES = "two-sided sign flips (largest |t| over vertices)"
+FLIPS_OF_LAGS = "two-sided sign flips (largest |t| over regions and features)"
+T_TEST = "a two-sided t test"
+SHARED_FLIPS = "two-sided sign flips shared by all of them (largest |t|)"
+"""Tests over people, one per kind of claim."""
 SAID = ("accuracy", SLOPE, DIFFERENCE, "lag of auditory cortex")
 """Measures whose sentences log and status tell whether they are claims or not."""
 MASKS = {
@@ -94,6 +100,8 @@ class Stated:
     primary : bool
     effect : float
         What is displayed: mean correlation, or accuracy of the best vertex.
+    over_people : str
+        The test over people.
     same_people : bool
         Whether the gradient is made from the people whose maps it is compared with.
     """
@@ -104,6 +112,7 @@ class Stated:
     claim: Claim
     primary: bool
     effect: float
+    over_people: str
     same_people: bool = False
 
     @property
@@ -236,7 +245,7 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         unit="an accuracy (r, best vertex) of",
         caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
-    return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]))]
+    return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]), FLIPS_OF_MAPS)]
 
 
 def _followed(root: Path) -> list[Stated]:
@@ -256,6 +265,7 @@ def _followed(root: Path) -> list[Stated]:
                 lag_claim(told),
                 False,
                 float(told["r"]),
+                FLIPS_OF_LAGS,
             )
             for told in read_record(path, Claims=list)["Claims"]
         ]
@@ -425,7 +435,10 @@ def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
         unit="a mean difference (r) of",
     )
     measure, size = f"{DIFFERENCE} {text}, vertices", float(group["vertex_effect"])
-    return Stated(files.model, "", measure, vertices, False, size), whole
+    return (
+        Stated(files.model, "", measure, vertices, False, size, FLIPS_OF_DIFFERENCES),
+        whole,
+    )
 
 
 def _other_people(files: GroupFiles) -> list[str]:
@@ -567,7 +580,14 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
         caveats=one.caveats,
     )
     return Stated(
-        one.model, one.gradient, one.measure, claim, one.primary, one.effect, one.same_people
+        one.model,
+        one.gradient,
+        one.measure,
+        claim,
+        one.primary,
+        one.effect,
+        T_TEST if one.primary else SHARED_FLIPS,
+        one.same_people,
     )
 
 
@@ -599,6 +619,7 @@ def _row(one: Stated) -> dict[str, Any]:
         "impossible": ", ".join(decision.impossible),
         "untested": ", ".join(decision.untested),
         "family": one.claim.family,
+        "test_people": one.over_people,
         "sentence": decision.sentence,
     }
 
@@ -618,8 +639,7 @@ CLAIM_COLUMNS = {
     "effect": "mean correlation with the gradient, group accuracy of the vertex that decides, "
     "difference of accuracies (r), there or over the cortex, or correlation at the lag of the "
     "others",
-    "p_people": "over participants: max-T p, t test of the primary claim, else sign flips "
-    "corrected over the family",
+    "p_people": "over participants, corrected as `test_people` says",
     "p_music": "phases of the responses rotated alike in everybody: beyond chance agreement with "
     "the time course of these pieces (accuracy: q)",
     "p_place": "rotations of the gradient",
@@ -634,5 +654,6 @@ CLAIM_COLUMNS = {
     "impossible": "levels at which no result was possible",
     "untested": "levels without a test",
     "family": "what p was corrected over",
+    "test_people": "the test over participants",
     "sentence": "what may be said",
 }
