@@ -33,6 +33,19 @@ def test_the_table_of_what_layers_add_is_that_of_the_studies(monkeypatch):
     assert table(found) in (ROOT / "docs/models.md").read_text()
 
 
+def test_the_table_of_lags_is_that_of_the_studies_and_no_claim_is_above_its_level(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from calibration_lags import table
+    from claims_table import read_results
+
+    found = read_results(STUDIES.with_name("calibration_lags.jsonl"))
+    assert table(found) in (ROOT / "docs/lags.md").read_text()
+    studies = [r for name in found if "planted" not in name for r in found[name].values()]
+    assert len(studies) >= 1000
+    for family in ("auditory cortex", "regions", "regions, two features"):
+        assert sum(one[f"{family}: claimed"] < 0.05 for one in studies) <= 0.05 * len(studies)
+
+
 def test_no_claim_is_above_its_level_where_there_is_nothing(results):
     from claims_table import nothing_to_find
 

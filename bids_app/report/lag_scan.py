@@ -17,8 +17,8 @@ from bids_app.report.sources import Folder, GroupFiles, ParticipantFiles, Rows, 
 from bids_app.statistics import SIGNIFICANCE, p_number, p_told
 from bids_app.surface.lag_scan import CLEAR, UNCLEAR, WITHIN
 
-DESCRIBED = "described, not claimed"
-"""What may be said of a lag over participants that holds at both levels."""
+CLAIMED = "claimed"
+"""A lag over participants that holds at both levels."""
 TEXT = (
     "r at a lag is the correlation of the response with the feature so many seconds before; all"
     f" lags use the same volumes. The lag is that of the largest r in size from {WITHIN[0]:g} to"
@@ -29,8 +29,8 @@ GROUP_TEXT = (
     "Everybody's correlation is taken at the lag that all others choose: at the own best lag it"
     " would be large in noise. Over people: sign flips. Over music: responses to a piece get"
     " random phases, the same for everybody, and lags are chosen again in every draw. Where both"
-    f" hold, corrected over all regions and features, a lag is {DESCRIBED}: how often that is said"
-    " of nothing was measured in too few studies."
+    " hold, corrected over all regions and features, a lag is claimed, unless it is at the edge of"
+    " the lags that were tried. The map of vertices describes."
 )
 _LAG_SCALE = ColorScale("seconds behind the feature", *WITHIN, "viridis")
 _SHOWN_ROWS, _SHOWN_CURVES = 30, 6
@@ -76,7 +76,7 @@ def _by_p(rows: Rows) -> Rows:
 
 def lag_words(row: dict[str, str]) -> str:
     """The lag of a region where it may be said."""
-    found = row["state"] in (CLEAR, DESCRIBED)
+    found = row["state"] in (CLEAR, CLAIMED)
     return f"{number(to_float(row['lag_s']), 1)} s" if found else row["state"]
 
 
@@ -206,7 +206,7 @@ def group_blocks(files: GroupFiles, label: str) -> list[Block]:
     ]
     more = f"; {len(rows) - _SHOWN_ROWS} more are in the table" if len(rows) > _SHOWN_ROWS else ""
     table = Table(
-        f"Regions: lags are {DESCRIBED} (p corrected over all of them, and over features{more})",
+        f"Regions (p corrected over all of them, and over features{more})",
         ["region", "atlas", "hemisphere", "lag", "r", "p, people", "p, music"],
         [
             [
@@ -246,5 +246,5 @@ def group_map(files: GroupFiles, label: str) -> Block:
         files.both(path)[0] for path in (left("lag"), left("p", "maxt"), left("p", "musicmaxt"))
     )
     what = "the larger of p over people and over music, corrected over vertices,"
-    source, said = files.both_names(left("lag")), f" {DESCRIBED.capitalize()}."
+    source, said = files.both_names(left("lag")), " The map describes; claims are about regions."
     return draw_lags(files, lag, np.maximum(people, music), what, source, said)

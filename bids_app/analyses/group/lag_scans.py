@@ -50,7 +50,7 @@ from bids_app.group.claims import (
 from bids_app.loading import load_array
 from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, parse_entities, sidecar_of
 from bids_app.report.group import Shown
-from bids_app.report.lag_scan import DESCRIBED, lag_group_sections
+from bids_app.report.lag_scan import CLAIMED, lag_group_sections
 from bids_app.seeds import generator
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 from bids_app.surface.lag import region_mean
@@ -65,8 +65,8 @@ _Course = tuple[FloatArray, FloatArray, FloatArray]
 _COLUMNS = 512
 """Vertices tested at a time; they do not change the result."""
 
-UNCALIBRATED = "how often this is said of nothing was measured in too few studies (docs/lags.md)"
-"""Doubt about every lag of a group: it is shown and not claimed."""
+NO_LAG = "it is the first or the last lag that was tried"
+"""Doubt about a lag at the edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,10 +184,12 @@ class FeatureLags:
         return [decide(lag_claim(self.record(k))) for k in range(len(self.places))]
 
     def states(self) -> list[str]:
-        """Of each region whether a lag is described."""
-        edges = self.regions.at_edge
-        found = [AT_EDGE if edge else DESCRIBED for edge in edges]
-        return [one if held else UNCLEAR for one, held in zip(found, self.held, strict=True)]
+        """Of each region whether a lag is claimed."""
+        edges = self.held & self.regions.at_edge
+        return [
+            CLAIMED if told.claimed else AT_EDGE if edge else UNCLEAR
+            for told, edge in zip(self.decisions(), edges, strict=True)
+        ]
 
     def record(self, k: int) -> dict[str, Any]:
         """What a claim about a region is decided by, as a file holds it."""
@@ -223,16 +225,16 @@ def lag_claim(told: Mapping[str, Any]) -> Claim:
     regions = f"{n_regions} region{'s' if n_regions > 1 else ''}"
     family = f"{regions} and {n_features} features" if n_features > 1 else regions
     tests = [LevelTest.of(one) for one in told["tests"]]
-    shown = f"That {name} follows {feature} by {when} is described, not claimed"
+    doubted = f"That {name} follows {feature} by {when} is not claimed"
     nothing = f"No lag of {name} behind {feature} shown"
     return Claim(
         "follows",
         f"{name[:1].upper()}{name[1:]} follows {feature} by {when}",
-        shown if all(test.passed for test in tests) else nothing,
+        doubted if all(test.passed for test in tests) else nothing,
         tests,
         detail=f"r {told['r']:.3f} at the lag of the others",
         unit="a mean Fisher z of",
-        doubts=(UNCALIBRATED,),
+        doubts=(NO_LAG,) if told["lag"] is None else (),
         family=family if n_regions * n_features > 1 else "",
     )
 
@@ -564,7 +566,7 @@ def _maps(found: LagTest) -> Iterator[tuple[str, str, FloatArray, str]]:
         "n",
         "both",
         both,
-        "1 where people and music (both corrected over vertices) hold: described, not claimed",
+        "1 where people and music (both corrected over vertices) hold; claims are about regions",
     )
 
 
@@ -623,8 +625,8 @@ REGION_COLUMNS = {
     "p_music": "over music, uncorrected: random phases of the responses, the same for everybody",
     "p_corrected": "the same corrected by the largest |z| over regions and features",
     "at_edge": "whether the best lag is the first or the last that counts",
-    "state": f"{DESCRIBED} or {AT_EDGE}, where people and music hold, both corrected; {UNCLEAR}",
-    "claimed": "whether it is a claim: lags over participants are described, not claimed",
+    "state": f"{CLAIMED} or {AT_EDGE}, where people and music hold, both corrected; {UNCLEAR}",
+    "claimed": "whether people and music hold, corrected, with one sign, and not at the edge",
     "sentence": "what may be said",
 }
 LAG_SCANS = GroupAnalysis(

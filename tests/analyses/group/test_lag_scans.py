@@ -25,9 +25,10 @@ from bids_app.analyses.folder.write import write_map
 from bids_app.analyses.group.claims import told_claims, write_claims
 from bids_app.analyses.group.lag_scans import (
     LAG_SCANS,
-    UNCALIBRATED,
+    NO_LAG,
     LagPart,
     correct_features,
+    lag_claim,
     lag_test,
     scan_group,
     told_of_lags,
@@ -38,7 +39,7 @@ from bids_app.analyses.participant.lag_maps import AUDITORY, scan_lags, write_la
 from bids_app.config.sections import Statistics
 from bids_app.errors import BadDataError
 from bids_app.group import sign_flip_max_t
-from bids_app.group.claims import correct_together
+from bids_app.group.claims import correct_together, decide
 from bids_app.outputs import OutputTree
 from bids_app.report.lag_scan import lag_group_sections
 from bids_app.report.page import Verdict
@@ -77,7 +78,7 @@ def planted(tmp_path_factory):
     return study(tmp_path_factory.mktemp("planted"), 5.0)
 
 
-def test_a_planted_lag_is_described_over_people_and_music(planted, tmp_path):
+def test_a_planted_lag_is_claimed_over_people_and_music(planted, tmp_path):
     found = scan_group(planted, PEOPLE, STATISTICS, tmp_path)
     (one,) = found.features
     assert one.participants == PEOPLE
@@ -85,14 +86,13 @@ def test_a_planted_lag_is_described_over_people_and_music(planted, tmp_path):
     assert place.name == AUDITORY
     assert one.regions.lag[0] == pytest.approx(5.0, abs=0.3)
     (told,) = one.decisions()
-    assert one.states() == ["described, not claimed"]
-    assert not told.claimed
+    assert one.states() == ["claimed"]
+    assert told.claimed
     assert not told.failed
-    assert told.sentence.startswith(
-        "That auditory cortex follows descriptors loudness by 5.0 s is described, not claimed:"
-        f" {UNCALIBRATED} (r "
-    )
-    assert "The music alone could have shown a mean Fisher z of" in told.sentence
+    assert told.sentence.startswith("Auditory cortex follows descriptors loudness by 5.0 s (r ")
+    edge = decide(lag_claim({**one.record(0), "lag": None}))
+    assert not edge.claimed
+    assert f"is not claimed: {NO_LAG} (r " in edge.sentence
     assert found.left_out == SEEDS
     auditory = auditory_vertices(load_mesh(SPACE))
     others = np.setdiff1d(np.arange(len(one.vertices.lag)), auditory)
@@ -153,7 +153,7 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
     (said,) = pd.read_csv(planted.group_table("summary.tsv", desc="claims"), sep="\t").to_dict(
         "records"
     )
-    assert not said["claimed"]
+    assert said["claimed"]
     assert (said["kind"], said["measure"]) == (
         "follows",
         "lag of auditory cortex behind descriptors loudness",
@@ -163,9 +163,9 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
         "summary.tsv", model=LAG_SCANS.model, feature=FEATURE.label, desc="regions"
     )
     (row,) = pd.read_csv(table, sep="\t").to_dict("records")
-    assert not row["claimed"]
+    assert row["claimed"]
     assert row["sentence"] == said["sentence"]
-    assert row["state"] == "described, not claimed"
+    assert row["state"] == "claimed"
     assert row["n_participants"] == 7
     held = planted.group_map(
         "L", SPACE, model=LAG_SCANS.model, feature=FEATURE.label, stat="n", desc="both"
@@ -175,10 +175,9 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
     files.__dict__["shared_settings"] = {"space": SPACE}
     (section,) = lag_group_sections(files)
     text = " ".join(str(block) for block in section.blocks)
-    assert "That auditory cortex follows descriptors loudness by 5.0 s is described" in text
-    assert "Regions: lags are described, not claimed" in text
+    assert "Auditory cortex follows descriptors loudness by 5.0 s (r" in text
     assert "'5.0 s'" in text
-    assert {one.tone for one in section.blocks if isinstance(one, Verdict)} == {"warning"}
+    assert {one.tone for one in section.blocks if isinstance(one, Verdict)} == {"good"}
     assert "Missing" not in text
 
 
