@@ -16,12 +16,16 @@ from bids_app.outputs import (
     BEYOND_DESC,
     ENTITY_ORDER,
     JOINT_DESC,
+    OutputTree,
     join_entities,
     parse_entities,
+    told_label,
 )
 
 if TYPE_CHECKING:
+    from bids_app.analyses.conditions.group_plan import ConditionGroup
     from bids_app.analyses.conditions.plan import ConditionPlan
+    from bids_app.analyses.group_level import GroupPlan
     from bids_app.analyses.participant.rest_plan import RestPlan
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import StudyRatings
@@ -82,6 +86,96 @@ def show_plan(
     check_memory(costs, config.running.memory)
     studies = [plan, *(one.study for one in (conditions, rest) if one)]
     return 1 if problems or any(study and study.has_problems for study in studies) else 0
+
+
+def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup | None) -> int:
+    """Print everything a group-level call would do.
+
+    Parameters
+    ----------
+    config : Config
+    plan : GroupPlan
+        Of encoding models; empty where the folder has none.
+    conditions : ConditionGroup or None
+        Where the folder has maps of conditions.
+
+    Returns
+    -------
+    int
+        The exit code the call would have if nothing failed: 1 where a gradient is not there, else 0.
+    """
+    tree, statistics = OutputTree(config.output_dir), config.statistics
+    parts = [_condition_group_text(conditions)] if conditions else []
+    parts += [_group_models_text(config, plan, tree)] if plan.calls else []
+    asked = {
+        "gradients": statistics.gradients,
+        "atlases": statistics.atlases,
+        "networks": statistics.networks,
+        "differences": statistics.differences,
+    }
+    lines = [f"{name}: {', '.join(given) or 'none'}" for name, given in asked.items()]
+    lines += [plan.own.text] if plan.own else []
+    without = plan.own.without if plan.own else {}
+    lines += [f"  sub-{who} takes no part: {why}" for who, why in without.items()]
+    lines += [
+        f"warning: nothing is aligned with {one}: {why}" for one, why in plan.absent.items()
+    ]
+    needed = max([*plan.memory.values(), *([conditions.memory] if conditions else [])], default=0)
+    lines.append(f"memory of a step: {_size(needed)}")
+    models = [*(call.label for call in plan.calls), *([conditions.model] if conditions else [])]
+    there = [one for one in models if tree.group_table("settings.json", model=one).is_file()]
+    lines += [
+        f"outputs in {tree.root}: group.html, group_claims_summary.tsv, maps in tpl-*, tables "
+        f"group_model-{_braces(models)}_*.tsv",
+        *([f"results are there and are made anew: {', '.join(there)}"] if there else []),
+    ]
+    tell("\n\n".join([*parts, "\n".join(lines)]))
+    return 1 if plan.absent else 0
+
+
+def _group_models_text(config: Config, plan: GroupPlan, tree: OutputTree) -> str:
+    """Who is in which model, what is done with it, and what is not."""
+    from bids_app.analyses.registry import choose_analyses
+
+    lines = []
+    for number, call in enumerate(plan.calls):
+        people = plan.people[call.model]
+        lines.append(f"{told_label(call.label)}: {len(people)} participants: {_people(people)}")
+        rows, notes = choose_analyses(
+            tree, call.model, people, config, first=number == 0, others=call.others
+        )
+        lines.append(f"  analyses: {', '.join(row.name for row in rows)}")
+        lines += [f"  not done: {note}" for note in notes]
+    lines += [
+        f"sub-{who} is left out: its maps of model-{model} are not complete"
+        for model in plan.people
+        for who in tree.unfinished(model)
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"warning: model-{model}: nothing is trained on the others' responses: {why}"
+                for model, why in plan.no_others.items()
+            ),
+        ]
+    )
+
+
+def _condition_group_text(group: ConditionGroup) -> str:
+    """Whose conditions are tested."""
+    lines = [
+        f"conditions: {len(group.participants)} participants: {_people(group.participants)}",
+        f"  contrasts: {', '.join(group.contrasts.values())}",
+    ]
+    if group.ratings is not None:
+        rated = [who for who in group.participants if who in group.ratings]
+        lines.append(f"  rating difference: {len(rated)} participants: {_people(rated)}")
+    return "\n".join(lines)
+
+
+def _people(labels: Iterable[str]) -> str:
+    return ", ".join(f"sub-{label}" for label in labels)
 
 
 def _layers_text(level: ParticipantLevel) -> str:

@@ -40,11 +40,17 @@ from bids_app.stopping import WORDS, ends_on_signals, exit_code
 
 if TYPE_CHECKING:
     from bids_app.analyses.conditions.plan import ConditionPlan
+    from bids_app.analyses.group_level import GroupPlan
     from bids_app.analyses.participant.rest_plan import RestPlan
     from bids_app.inputs.records import SkippedRun, StudyPlan
     from bids_app.inputs.stimuli import StimulusRow
 
 LOGGER = logging.getLogger("bids_app")
+
+NOTHING_TO_ALIGN = (
+    "the folder has no encoding models whose layer preference is aligned with it: run the "
+    "participant level with music first"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,8 +118,12 @@ def run(config: Config) -> int:
     return done.exit_code
 
 
-def run_group(config: Config, run_id: str) -> Status:
+def run_group(config: Config, run_id: str) -> Status | int:
     """Conditions and encoding models over participants, whatever of both there is.
+
+    Returns
+    -------
+    Status, or the exit code of ``--dry-run``
 
     Raises
     ------
@@ -142,12 +152,18 @@ def run_group(config: Config, run_id: str) -> Status:
             )
     if models or not with_conditions:
         plan = plan_group_level(config, problems)
+    elif OWN_GRADIENT in config.statistics.gradients:
+        plan.absent[OWN_GRADIENT] = NOTHING_TO_ALIGN
     problems.tell("The group level cannot begin")
+    if config.running.dry_run:
+        from bids_app.cli.dry_run import show_group_plan
+
+        return show_group_plan(config, plan, group)
     rows: list[StatusRow] = []
     if group is not None:
         status = run_conditions_group(config, group, run_id)
         if not models:
-            tell_nothing_to_align(config, status)
+            tell_nothing_to_align(config, plan, status)
             return status
         rows = status.rows
     status = run_group_level(config, plan, run_id)
@@ -156,17 +172,12 @@ def run_group(config: Config, run_id: str) -> Status:
     return status
 
 
-def tell_nothing_to_align(config: Config, status: Status) -> None:
+def tell_nothing_to_align(config: Config, plan: GroupPlan, status: Status) -> None:
     """Say that an own gradient was asked for where there is no layer preference beside it."""
-    if OWN_GRADIENT not in config.statistics.gradients:
-        return
-    reason = (
-        "the folder has no encoding models whose layer preference is aligned with it: run the "
-        "participant level with music first"
-    )
-    LOGGER.warning("group: the own gradient is not made: %s", reason)
-    status.add("", f"alignment with {OWN_GRADIENT}", "skipped", reason, problem=True)
-    status.write(OutputTree(config.output_dir).status(status.run_id))
+    for option, reason in plan.absent.items():
+        LOGGER.warning("group: the own gradient is not made: %s", reason)
+        status.add("", f"alignment with {option}", "skipped", reason, problem=True)
+        status.write(OutputTree(config.output_dir).status(status.run_id))
 
 
 @contextmanager

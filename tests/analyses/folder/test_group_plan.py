@@ -75,6 +75,30 @@ def test_everything_that_is_not_there_is_told_together(folder, gradient, capfd, 
     assert not (folder / "tpl-fsaverage").exists()
 
 
+def files_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    folder, gradient, monkeypatch, tmp_path, capfd
+):
+    monkeypatch.setenv("NEUROMAPS_DATA", str(tmp_path / "empty"))
+    before = files_of(folder)
+    assert group(folder, "--gradient", gradient, "--dry-run") == 0
+    told = capfd.readouterr().out
+    assert "model-vggish: 2 participants: sub-01, sub-02" in told
+    assert f"gradients: {gradient}" in told
+    assert "analyses: " in told
+    assert "accuracy" in told
+    options = ("--gradient", "margulies2016", gradient, "--train-on", "both")
+    assert group(folder, *options, "--dry-run") == 1
+    told = capfd.readouterr().out
+    assert "nothing is aligned with margulies2016: " in told
+    assert "nothing is trained on the others' responses: " in told
+    assert group(folder, "--participant-label", "07", "--dry-run") == 18
+    assert files_of(folder) == before
+
+
 @pytest.mark.parametrize("name", ["logs", "tpl-fsaverage"])
 def test_a_folder_that_cannot_be_written_is_found_first(folder, gradient, capfd, name):
     shutil.rmtree(folder / name, ignore_errors=True)
