@@ -54,8 +54,13 @@ def show_plan(
     int
         The exit code the call would have if nothing else failed: 1 where runs are skipped because
         of their files or somebody's music is too short, else 0.
+
+    Raises
+    ------
+    MissingInputError
+        If weights of a network are not there; after the plan was printed.
     """
-    from bids_app.analyses.participant.foresee import foresee
+    from bids_app.analyses.participant.foresee import check_weights, foresee
     from bids_app.analyses.participant.plan import mask_record
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import find_ratings
@@ -84,6 +89,8 @@ def show_plan(
     parts.append(f"cortex: {cortex_text(mask)}")
     tell("\n\n".join([*parts, _costs_text(level, costs), _outputs_text(level)]))
     check_memory(costs, config.running.memory)
+    if plan:
+        check_weights(config)
     studies = [plan, *(one.study for one in (conditions, rest) if one)]
     return 1 if problems or any(study and study.has_problems for study in studies) else 0
 
@@ -102,7 +109,7 @@ def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup 
     Returns
     -------
     int
-        The exit code the call would have if nothing failed: 1 where a gradient is not there, else 0.
+        The exit code the call would have if nothing failed: 1 where a gradient is not there.
     """
     tree, statistics = OutputTree(config.output_dir), config.statistics
     parts = [_condition_group_text(conditions)] if conditions else []
@@ -117,9 +124,7 @@ def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup 
     lines += [plan.own.text] if plan.own else []
     without = plan.own.without if plan.own else {}
     lines += [f"  sub-{who} takes no part: {why}" for who, why in without.items()]
-    lines += [
-        f"warning: nothing is aligned with {one}: {why}" for one, why in plan.absent.items()
-    ]
+    lines += [f"warning: nothing is aligned with {one}: {why}" for one, why in plan.absent.items()]
     needed = max([*plan.memory.values(), *([conditions.memory] if conditions else [])], default=0)
     lines.append(f"memory of a step: {_size(needed)}")
     models = [*(call.label for call in plan.calls), *([conditions.model] if conditions else [])]
@@ -276,8 +281,8 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
     music = f"{_minutes(costs.feature_seconds)} for the music, " if level.layers else ""
     cache = f"{_size(costs.cache_bytes)} in the cache, " if level.layers else ""
     lines = [
-        "estimates: memory to about a third, time and disk to a factor of 2 (features not yet in "
-        "the cache)",
+        "estimates: memory to about a third, time and disk to a factor of 2 (features that are in "
+        "the cache count as if they were not)",
         f"memory  {_size(costs.memory)} with --nprocs {n_procs}; "
         f"there are {format_bytes(memory.value)} ({memory.source})",
         f"time    {_minutes(costs.total_seconds)} in all: {music}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bids_app.cli.parser import add_option
 from bids_app.config import DEFAULT_FEATURES, Model, Running
-from bids_app.errors import UsageError
+from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.registry import find_space
 from bids_app.log import tell
 
@@ -151,6 +151,10 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    if missing := [str(path) for path in options.audio if not path.is_file()]:
+        raise MissingInputError(
+            "An audio file is not there.", where=", ".join(missing), remedy="correct the names"
+        )
     if options.check:
         return _check(options.check, options.audio)
     if options.output_dir is None:

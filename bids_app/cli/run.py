@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from bids_app import __version__
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config
+from bids_app.config.options import options_of
 from bids_app.errors import (
     CannotWriteError,
     MissingInputError,
@@ -221,6 +222,7 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     -------
     Status, or the exit code of ``--dry-run``
     """
+    tell_unused(config)
     contrasts = bool(config.conditions.contrasts)
     found = plan_contrasts(config) if contrasts else None
     try:
@@ -243,6 +245,20 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     from bids_app.workflows.participant_level import run_participant_level
 
     return run_participant_level(config, plan, found, run_id, rest)
+
+
+def tell_unused(config: Config) -> None:
+    """Say which of the options given do nothing at the participant level."""
+    sections = (config.conditions, config.statistics)
+    unused = [
+        option.flags[0]
+        for section in sections
+        for name, option in options_of(section)
+        if option.of_group and getattr(section, name) != getattr(type(section)(), name)
+    ]
+    unused += ["--atlas"] if config.statistics.atlases and not config.lag_scan.asked else []
+    if unused:
+        LOGGER.info("of the group level, nothing is done with them here: %s", ", ".join(unused))
 
 
 def still_to_clean(config: Config, plan: StudyPlan | None) -> Config:

@@ -64,6 +64,11 @@ class Option:
         return [word for word in self.usage.split() if word[0] == "-"] or [self.usage]
 
     @property
+    def of_group(self) -> bool:
+        """Whether the participant level does nothing with it, as the help says."""
+        return self.help.startswith("group level: ")
+
+    @property
     def metavar(self) -> str | None:
         """What stands for the value, where its type does not say it."""
         return " ".join(word for word in self.usage.split() if word not in self.flags) or None

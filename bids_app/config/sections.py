@@ -504,17 +504,23 @@ class Statistics:
     )
     gradients: tuple[str, ...] = several(
         "--gradient NAME|[NAME=]LEFT,RIGHT",
-        "cortical gradients, each with results of its own beside those of earlier calls: "
-        "margulies2016 (the first), fcgradient02 to fcgradient10, own (of the resting runs of "
-        "--rest-task, found by the first of the others, which may be one of the files), or two "
+        "group level: cortical gradients, each with results of its own beside those of "
+        "earlier calls: margulies2016 (the first), fcgradient02 to fcgradient10, own (of the "
+        "resting runs of --rest-task, found by the first of the "
+        "others, which may be one of the files), or two "
         "GIFTI files on --space or fsLR 32k (default: %(default)s; the first is turned so that "
         "transmodal cortex is high, every other stays as it is)",
         ("margulies2016",),
         changes=(),
     )
-    n_spins: Count = option("--n-spins", "rotations of the spin test", 1000, changes=("alignment",))
+    n_spins: Count = option(
+        "--n-spins", "group level: rotations of the spin test", 1000, changes=("alignment",)
+    )
     spin_method: Literal["spearman", "pearson"] = option(
-        "--spin-method", "kind of correlation with the gradient", "spearman", changes=("alignment",)
+        "--spin-method",
+        "group level: kind of correlation with the gradient",
+        "spearman",
+        changes=("alignment",),
     )
     slope_model: Literal["quadratic", "linear"] = option(
         "--slope-model",
@@ -526,13 +532,13 @@ class Statistics:
     )
     n_permutations: Count = option(
         "--n-permutations",
-        "sign flips over participants; all of them where there are fewer",
+        "group level: sign flips over participants; all of them where there are fewer",
         10_000,
         changes=("inference",),
     )
     train_on: Literal["own", "others", "both"] = option(
         "--train-on",
-        "whose responses train a participant's models at the group level: own (the participant "
+        "group level: whose responses train a participant's models: own (the participant "
         "level's maps), the mean of all others (scored on the participant's own held-out piece; "
         "finds more where listeners are alike, takes as long as the fits of the participant level "
         "and needs its cleaned responses), or both; results with the others' weights have files of "
@@ -557,16 +563,17 @@ class Statistics:
     )
     atlases: tuple[str, ...] = several(
         "--atlas [NAME=]LEFT,RIGHT",
-        "atlases on --space (.annot or .label.gii): accuracy, layer profile and preference per "
-        "region and participant, beside those of atlases of earlier calls; the first names the "
-        "peaks of clusters (default: Desikan, once `musenc prefetch parcels` brought it)",
+        "atlases on --space (.annot or .label.gii), of --lag-scan and of the group level: "
+        "accuracy, layer profile and preference per region and participant, beside those of "
+        "atlases of earlier calls; the first names the peaks of clusters (default: Desikan, "
+        "once `musenc prefetch parcels` brought it)",
         changes=(),
     )
     networks: tuple[str, ...] = several(
         "--networks [NAME=]LEFT,RIGHT",
-        "networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables like those of "
-        "--atlas, a network over both hemispheres, and the mean of every group map in every "
-        "network; default: those of `musenc prefetch networks` where they are there",
+        "group level: networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables "
+        "like those of --atlas, a network over both hemispheres, and the mean of every group map "
+        "in every network; default: those of `musenc prefetch networks` where they are there",
         changes=(),
     )
     random_seed: int = option(

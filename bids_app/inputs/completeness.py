@@ -23,21 +23,22 @@ def apply_missing_policy(
     runs: Sequence[BoldRun],
     missing: str,
     *,
-    others: Mapping[str, set[str]],
+    events: Mapping[str, set[str]],
     expected: set[str],
     unusable: Sequence[str] = (),
 ) -> tuple[list[BoldRun], list[SkippedRun], list[str]]:
     """Keep, drop or refuse participants without the full set of stimuli.
 
-    The full set is what at least half of the participants heard, and what `expected` names.
+    The full set is what at least half of the participants heard, by their events whether their
+    runs can be used or not, and what `expected` names.
     Held-out scores of a participant with fewer stimuli rest on other folds and are not comparable.
 
     Parameters
     ----------
     runs : sequence of BoldRun
     missing : {"skip", "error", "use"}
-    others : mapping
-        Labels heard by participants who are not part of this run, to count with.
+    events : mapping
+        Labels by participant that events name, of those who are not analyzed, too.
     expected : set of str
         Labels that everybody is said to have heard.
     unusable : sequence of str
@@ -58,7 +59,7 @@ def apply_missing_policy(
     for run in runs:
         labels = heard.setdefault(run.participant, set())
         labels.update(presentation.stimulus for presentation in run.presentations)
-    everybody = {**others, **heard}
+    everybody = {who: events.get(who, set()) | heard.get(who, set()) for who in {*events, *heard}}
     counts = Counter(label for labels in everybody.values() for label in labels)
     wanted = {label for label, count in counts.items() if 2 * count >= len(everybody)}
     wanted |= expected
@@ -96,34 +97,32 @@ def apply_missing_policy(
     return [run for run in runs if run.participant not in lacking], dropped, warnings
 
 
-def stimuli_of_others(
+def stimuli_of_events(
     raw_dir: Path, selection: Selection, stimuli: StimulusSet
 ) -> dict[str, set[str]]:
-    """What participants who are not chosen heard, by their events.tsv files.
+    """What participants heard, chosen or not, by their events.tsv files.
 
     One participant analyzed alone, as on a cluster, is thus held to the same set of stimuli as in
-    a run over all. What cannot be read is passed over: it is the others' business.
+    a run over all. What cannot be read is passed over: it is told elsewhere.
 
     Parameters
     ----------
     raw_dir : Path
     selection : Selection
-        With the participants chosen; sessions, tasks and runs apply to the others too.
+        Its sessions, tasks and runs; its participants come first.
     stimuli : StimulusSet
         Gives the labels.
 
     Returns
     -------
     dict of str to set of str
-        Labels by participant, of at most `MAX_OTHERS`.
+        Labels by participant, of at most `MAX_OTHERS` who are not chosen.
     """
     heard: dict[str, set[str]] = {}
-    folders = [
-        path
-        for path in sorted(raw_dir.glob("sub-*"))
-        if path.name.removeprefix("sub-") not in selection.participants
-    ]
-    for folder in folders[:MAX_OTHERS]:
+    there = sorted(raw_dir.glob("sub-*"))
+    chosen = [p for p in there if p.name.removeprefix("sub-") in selection.participants]
+    others = [path for path in there if path not in chosen]
+    for folder in (*chosen, *others[:MAX_OTHERS]):
         files = [*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv")]
         labels = set()
         for path in sorted(files):

@@ -15,7 +15,7 @@ from bids_app.errors import (
     NoStimulusError,
     reason_of,
 )
-from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_others
+from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_events
 from bids_app.inputs.denoised import atlas_label, check_one_filter
 from bids_app.inputs.fetch import fetch_command, files_of_run
 from bids_app.inputs.files import content_problem
@@ -141,13 +141,13 @@ def plan_study(
     if not accepted:
         faults.raise_the_only_one(skipped)
         _raise_all_unusable(skipped, Path(bids_dir), faults)
-    others = {}
-    if music and table is None and located.raw_dir and selection.participants:
-        others = stimuli_of_others(located.raw_dir, selection, audio)
+    events = {}
+    if music and table is None and located.raw_dir:
+        events = stimuli_of_events(located.raw_dir, selection, audio)
     kept, dropped, warnings = apply_missing_policy(
         accepted,
         stimuli.missing,
-        others=others,
+        events=events,
         expected=_expected(table, audio, selection, located),
         unusable=[f"{run.label}: {run.reason}" for run in skipped if run.problem],
     )

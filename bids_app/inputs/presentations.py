@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,13 +185,13 @@ def _joined(
 
 
 def presentations_of(
-    rows: Iterable[StimulusRow], stimuli: StimulusSet, run_end: float
+    rows: Sequence[StimulusRow], stimuli: StimulusSet, run_end: float
 ) -> tuple[tuple[Presentation, ...], list[str]]:
     """Presentations of one run, by onset, and what is odd about them.
 
     Parameters
     ----------
-    rows : iterable of StimulusRow
+    rows : sequence of StimulusRow
     stimuli : StimulusSet
     run_end : float
         Seconds from the first volume to the end of the last.
@@ -205,7 +205,7 @@ def presentations_of(
     Raises
     ------
     InvalidInputError
-        Where a row cannot be, or a file is named again before it has ended.
+        Where a row cannot be, a file is named again before it has ended, or two overlap.
     """
     result: list[Presentation] = []
     warnings: list[str] = []
@@ -253,8 +253,12 @@ def presentations_of(
     result.sort(key=lambda presentation: presentation.onset)
     for before, after in itertools.pairwise(result):
         if after.onset < before.onset + before.duration - 0.5:
-            warnings.append(
-                f"{after.stimulus} starts at {after.onset:.1f} s, before the end of "
-                f"{before.stimulus} ({before.onset + before.duration:.1f} s)"
+            raise InvalidInputError(
+                "A piece starts before another one has ended.",
+                where="; ".join(row.where for row in rows[:4]),
+                found=f"{after.stimulus} starts at {after.onset:.1f} s, before the end of "
+                f"{before.stimulus} ({before.onset + before.duration:.1f} s)",
+                wanted="one piece at a time: the same volumes would be held out and trained on",
+                remedy="correct the onsets, or give a duration where a piece was stopped",
             )
     return tuple(result), warnings

@@ -26,6 +26,14 @@ def sound(tmp_path):
     return write(tmp_path / "song.wav", np.random.default_rng(0).normal(0, 0.1, 3 * RATE))
 
 
+def test_a_file_that_is_not_there_is_told_before_weights(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path))
+    assert call(tmp_path / "nosuch.wav", "-o", tmp_path / "out") == 66
+    told = capsys.readouterr().err
+    assert "nosuch.wav" in told
+    assert "weights" not in told
+
+
 @pytest.mark.parametrize(
     ("samples", "words"),
     [

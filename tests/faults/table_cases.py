@@ -150,7 +150,7 @@ def _events() -> Iterator[Case]:
         "overlap",
         "events",
         lambda p: put(p, p.read_text() + "20\t52\tmusic\tlively.wav\n"),
-        0,
+        1,
         "before the end of calm",
     )
     yield file_case(

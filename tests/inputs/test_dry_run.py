@@ -23,7 +23,7 @@ from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
 
 # The music of these trees lasts 16 and 12 s, 8 volumes.
-SHORT = ("--crop", "1", "--delays", "0:2")
+SHORT = ("--crop", "1", "--delays", "0:2", "--vggish-weights", "random:0")
 
 
 def test_music_too_short_is_refused_or_named(tree, tmp_path, capsys):
@@ -58,6 +58,35 @@ def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
     ):
         assert words in text
     assert not out.exists()
+
+
+def test_weights_that_are_not_installed_end_it_after_the_plan(tree, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path / "empty"))
+    tree.simple()
+    call = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT[:4]]
+    assert main(call) == 66
+    told = capsys.readouterr()
+    assert "2 participants, 4 runs, 2 stimuli" in told.out
+    assert "weights are not installed" in told.err
+    assert main([*call, "--features", "envelope"]) == 0
+
+
+def test_options_of_the_group_level_are_named(tree, tmp_path, capsys):
+    tree.simple()
+    call = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]
+    assert main(call) == 0
+    assert "of the group level" not in capsys.readouterr().err
+    more = ("--difference", "a-b", "--train-on", "both", "--atlas", "l.gii,r.gii")
+    assert main([*call, *more]) == 0
+    told = "nothing is done with them here: --train-on, --difference, --atlas"
+    assert told in capsys.readouterr().err
+
+
+def test_low_level_sound_alone_is_held_against_nothing(tree, tmp_path, capsys):
+    tree.simple()
+    call = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]
+    assert main([*call, "--features", "envelope", "--beyond", "low-level"]) == 2
+    assert "no feature space to hold against low-level sound" in capsys.readouterr().err
 
 
 def test_runs_with_unusable_files_are_in_the_exit_code(tree, tmp_path, capsys):

@@ -394,6 +394,28 @@ def test_lone_participant_is_held_to_what_others_heard(tree):
         plan_study(tree.root, participants=["02"])
 
 
+@pytest.mark.parametrize("alone", [(), ("03",)])
+def test_what_is_lacking_does_not_depend_on_who_is_analyzed(tree, alone):
+    tree.simple(("01", "02", "03"))
+    next(tree.fmriprep.glob("sub-03/func/*task-b*hemi-R*.gii")).write_bytes(b"")
+    for path in tree.root.glob("sub-01/func/*task-b*_events.tsv"):
+        path.write_text("broken")
+    if alone:
+        with pytest.raises(ValueError, match="sub-03 lacks pieceb"):
+            plan_study(tree.root, participants=list(alone))
+    else:
+        assert plan_study(tree.root).participants == ("02",)
+
+
+def test_a_run_with_overlapping_pieces_is_skipped(tree):
+    tree.simple()
+    tree.events("2\tn/a\tpiece_a.wav", "10\tn/a\tpiece_b.wav", sub="02", task="a")
+    plan = plan_study(tree.root, missing="use")
+    (skipped,) = plan.skipped
+    assert skipped.label == "sub-02_task-a"
+    assert "pieceb starts at 10.0 s, before the end of piecea (18.0 s)" in skipped.reason
+
+
 def surfaces_of(tree, participant, registered=True):
     anat = tree.fmriprep / f"sub-{participant}" / "anat"
     anat.mkdir(parents=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from bids_app.analyses.folder.read import RECORD, broken_outputs, read_completed, read_record
 from bids_app.analyses.folder.records import Record
-from bids_app.config import settings_difference, settings_hash
+from bids_app.config import Cleaning, settings_difference, settings_hash
+from bids_app.config.options import options_of
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import shared_lock, write_json
 from bids_app.outputs import OutputTree
@@ -42,13 +43,18 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
         if path.exists():
             known = read_record(path, **RECORD)
             if known["SettingsHash"] != settings_hash(dict(settings)):
+                differs = settings_difference(known["Settings"], dict(settings))
+                # Cleaned responses have no label: all models of a folder share them.
+                cleaning = {name for name, _ in options_of(Cleaning)}
+                shared = cleaning & {line.partition(":")[0] for line in differs}
+                label = "; another model may have a --model-label of its own"
                 raise InvalidInputError(
                     "The output folder holds maps made with other settings.",
                     where=path,
-                    found="; ".join(settings_difference(known["Settings"], dict(settings))),
+                    found="; ".join(differs),
                     wanted="the same settings for every participant",
-                    remedy="use another output folder, or delete this one's maps; another model "
-                    "may have a --model-label of its own",
+                    remedy="use another output folder, or delete this one's maps"
+                    + ("" if shared else label),
                 )
             return
         write_json(path, {"SettingsHash": settings_hash(dict(settings)), "Settings": settings})

@@ -12,6 +12,7 @@ import numpy as np
 
 from bids_app.analyses.participant.voxels import check_voxels
 from bids_app.config import Config
+from bids_app.config.sections import LOW_LEVEL
 from bids_app.encoding.folds import make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
 from bids_app.errors import BadDataError, MusencError, UsageError
@@ -20,7 +21,7 @@ from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.meshes import FSLR
-from bids_app.resources import fslr_spheres
+from bids_app.resources import find_weights, fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
@@ -52,6 +53,7 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     """
     check_output_folder(config, plan)
     check_censored(config, plan)
+    check_beyond(config)
     mesh = load_mesh(config.cleaning.space)
     if mask := config.model.weights_mask:
         read_cortex_mask(mask, mesh.n_vertices)
@@ -169,6 +171,37 @@ _OUT = (
     "take what is no music out of the events (stim_file n/a) or name the music in --stimuli "
     "TABLE.tsv"
 )
+
+
+def check_beyond(config: Config) -> None:
+    """Refuse ``--beyond`` where every feature space is low-level sound itself.
+
+    Raises
+    ------
+    UsageError
+    """
+    asked = [space.features for space in config.model.spaces]
+    if config.joint.beyond == "low-level" and all(map(config.joint.is_rival, asked)):
+        raise UsageError(
+            "There is no feature space to hold against low-level sound.",
+            where="--beyond low-level",
+            found=f"--features {' '.join(asked)}",
+            wanted=f"a feature space that is none of {', '.join(LOW_LEVEL)}",
+            remedy="give such a space with --features, or leave --beyond out",
+        )
+
+
+def check_weights(config: Config) -> None:
+    """Whether the weights of every network that is asked for are there.
+
+    Raises
+    ------
+    MissingInputError, UsageError
+    """
+    for features in dict.fromkeys(_asked(config)):
+        row = find_space(features)
+        if row.network:
+            find_weights(row.weights or config.model.weights)
 
 
 def check_output_folder(config: Config, plan: StudyPlan) -> None:

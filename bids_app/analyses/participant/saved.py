@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.participant.weights import ALL, IDENTITY
 from bids_app.bands import Band, HighPass
 from bids_app.config import settings_difference
-from bids_app.errors import UsageError
+from bids_app.errors import MissingInputError, UsageError
 from bids_app.files import reading
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 from bids_app.meshes import N_VERTICES
@@ -172,9 +172,18 @@ def read_saved(path: Path) -> SavedModel:
 
     Raises
     ------
+    MissingInputError
+        The file is not there.
     BadDataError
         The file cannot be read, or is of an earlier version.
     """
+    if not path.is_file():
+        raise MissingInputError(
+            "There is no such file of a saved model.",
+            where=path,
+            wanted=_WANTED,
+            remedy="correct the name",
+        )
     with (
         reading(path, _UNREADABLE, wanted=_WANTED, remedy=_AGAIN),
         open_hdf5(path) as file,

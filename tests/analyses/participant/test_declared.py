@@ -30,7 +30,7 @@ LAYERS, FOLDS = ["a", "b"], ["first", "second"]
 ORDERED = ["input", "pool1", "pool2", "pool10", "fc1", "logits"]
 
 # The music of these trees lasts 16 and 12 s, 8 volumes.
-SHORT = ("--crop", "1", "--delays", "0:2")
+SHORT = ("--crop", "1", "--delays", "0:2", "--vggish-weights", "random:0")
 
 
 @dataclass(frozen=True)

@@ -380,6 +380,8 @@ def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkey
 
 def test_a_file_without_a_model_is_told(tmp_path):
     path = tmp_path / "sub-01_weights.h5"
+    with pytest.raises(MissingInputError, match="no such file"):
+        read_saved(path)
     with h5py.File(path, "w") as file:
         file["vertices"] = np.arange(3)
     with pytest.raises(BadDataError, match="no model that can predict") as caught:
