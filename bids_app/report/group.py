@@ -303,7 +303,8 @@ def quality_of(files: GroupFiles, participant: str) -> list[str]:
     with suppress(MusencError):
         rows = one.table(one.own_table("timeseries.tsv", desc="design"))
         displacement = column(rows, "framewise_displacement")
-        told[0] = number(float(np.nanmean(displacement)))
+        if np.isfinite(displacement).any():
+            told[0] = number(float(np.nanmean(displacement)))
     with suppress(MusencError):
         ratios = column(one.runs, "tsnr")
         if np.isfinite(ratios).any():

@@ -94,6 +94,8 @@ def own_p_missing(tree: OutputTree, data: GroupData) -> str:
     """Why participants have no p of their own; empty where they have."""
     if has_others_weights(data.model):
         return "models that were trained on others have no p within a participant"
+    if data.settings.get("null") == "none":
+        return "participants have no p of their own (--null none)"
     lacking = [
         participant
         for participant in data.participants
@@ -102,7 +104,7 @@ def own_p_missing(tree: OutputTree, data: GroupData) -> str:
         ).is_file()
     ]
     if lacking:
-        return f"no p of sub-{', sub-'.join(lacking)} (--null none)"
+        return f"no p of sub-{', sub-'.join(lacking)}"
     return ""
 
 

@@ -62,7 +62,16 @@ def test_without_p_nothing_is_counted_and_the_reason_told(written):
     found = group_prevalence(written, data)
     assert found.shown is None
     assert not found.rows
-    assert found.states[0]["reason"] == "no p of sub-04 (--null none)"
+    assert found.states[0]["reason"] == "no p of sub-04"
     write_p(written, "04", strong=True)
     others = group_prevalence(written, replace(data, model="vggish+others"))
     assert "trained on others" in others.states[0]["reason"]
+
+
+def test_without_a_null_maps_of_p_are_not_read(written):
+    """They are there, and nothing but NaN."""
+    data = load_group(written, "vggish", PEOPLE)
+    none = replace(data, settings=data.settings | {"null": "none"})
+    found = group_prevalence(written, none)
+    assert found.shown is None
+    assert found.states[0]["reason"] == "participants have no p of their own (--null none)"
