@@ -140,13 +140,13 @@ def _volume(path: Path) -> np.ndarray:
     return np.asarray(load_volume(path).dataobj)
 
 
-def find_volume(run: BoldRun, what: str = "A seed in the volume") -> Path:
+def find_volume(run: BoldRun, wanted_by: str = "a seed in the volume") -> Path:
     """FMRIPrep's preprocessed volume of a run in an MNI space, beside the surface files.
 
     Parameters
     ----------
     run : BoldRun
-    what : str
+    wanted_by : str
         What needs it.
 
     Raises
@@ -165,10 +165,10 @@ def find_volume(run: BoldRun, what: str = "A seed in the volume") -> Path:
     ]
     if not found:
         raise MissingInputError(
-            f"{what} needs the run's volume in MNI space.",
+            "A run has no volume in MNI space.",
             where=folder,
             found="no such file",
-            wanted=f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz",
+            wanted=f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz, for {wanted_by}",
             remedy="run fMRIPrep with --output-spaces MNI152NLin2009cAsym",
         )
     return min(found)[2]
