@@ -95,13 +95,15 @@ def claims_blocks(files: GroupFiles) -> Sequence[Block]:
             numeric=range(1, 7),
         ),
         Text(
-            "People: other listeners would show it. Music: it is beyond chance agreement with the"
-            " time course of these pieces; whether other pieces would show it takes more pieces."
+            "Accuracy is decided where people and music are strongest together: at the layer and"
+            " vertex whose larger p of both is smallest (among equal ones, the largest t). The"
+            " highest accuracy may be elsewhere. People: other listeners would show it. Music: it is"
+            " beyond chance agreement with the time course of these pieces; whether other pieces would show it takes more pieces."
             " Place: no other map of this smoothness would do as well. One claim is primary: the"
             " residual slope against the principal gradient for the trained network; p of all"
             " other alignments, and of differences over the whole cortex, are corrected together."
             " Detectable: what music alone could have"
-            " shown (2.8 standard deviations of its null)."
+            " shown (2.8 standard deviations of its null; of accuracy, at the deciding vertex)."
             + (
                 f" {len(every) - len(rows)} layers whose accuracy is not claimed to run along a"
                 f" gradient are in {files.name(_path(files))} only."
@@ -118,7 +120,7 @@ def _path(files: GroupFiles) -> Path:
 
 def _named(row: dict[str, str]) -> str:
     if row["measure"] == "accuracy":
-        return "accuracy, strongest vertex"
+        return "accuracy, deciding vertex"
     if row["measure"].startswith(DIFFERENCE):
         return row["measure"]
     return f"{row['measure']} and {_label(row['gradient']) or 'the principal gradient'}"

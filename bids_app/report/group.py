@@ -14,7 +14,7 @@ import numpy as np
 
 from bids_app.errors import MusencError
 from bids_app.files import write_text
-from bids_app.group.claims import holds
+from bids_app.group.claims import MUSIC, PEOPLE, LevelTest, holds
 from bids_app.outputs import OutputTree, has_others_weights
 from bids_app.report.alignment import alignment_section, gradient_ends
 from bids_app.report.analyses import gradients_section
@@ -253,21 +253,24 @@ def summary_facts(files: GroupFiles) -> Block:
             ("Participants in the tables", number(len(participants))),
             ("Cortex", files.cortex),
             ("Layers", number(len(rows))),
-            ("Strongest vertex", strongest_vertex(files)),
+            ("Deciding vertex", deciding_vertex(files)),
         ]
     )
 
 
-def strongest_vertex(files: GroupFiles) -> str:
-    """The highest mean accuracy with both its p."""
-    accuracy, people = files.accuracy, files.map("p", desc="maxt")
-    layer, vertex = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
-    told = f"p over people {p_number(people[layer, vertex])} (corrected)"
-    if files.map_path("L", "q", desc="music").is_file():
-        told += f", q over music {p_number(files.map('q', desc='music')[layer, vertex])}"
+def deciding_vertex(files: GroupFiles) -> str:
+    """Layer and vertex at which the claim about accuracy was decided, with both p."""
+    told = files.settings.get("Predicted") or {}
+    if "Layer" not in told:
+        return "none: nothing was tested"
+    tests = {one["level"]: LevelTest.of(one) for one in told["Tests"]}
+    shown = [f"p over people {p_number(tests[PEOPLE].p)} (corrected)"]
+    if tests[MUSIC].tested:
+        shown.append(f"q over music {p_number(tests[MUSIC].p)}")
+    layer = int(told["Layer"])
     return (
-        f"{told}: mean r = {number(accuracy[layer, vertex])} in layer {layer + 1}"
-        f" ({files.layer_names[int(layer)]})"
+        f"{', '.join(shown)}: mean r = {number(told['Effect'])} in layer {layer}"
+        f" ({files.layer_names[layer - 1]}), {told['Hemisphere']} {told['Vertex']}"
     )
 
 

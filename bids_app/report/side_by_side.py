@@ -44,7 +44,7 @@ def models_table(models: Sequence[GroupFiles]) -> list[Block]:
             ]
         )
     first = 1 + len(differing)
-    columns = ["strongest vertex (mean r)", "predicted vertices"]
+    columns = ["deciding vertex (mean r)", "predicted vertices"]
     return [
         Table(
             "Settings that differ, and results; a star marks what is claimed",

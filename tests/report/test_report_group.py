@@ -133,7 +133,12 @@ def test_people_music_and_place_stand_side_by_side(folder, group_page):
     shown = group_page.table("Claims")
     assert shown[0][2:6] == ["p, people", "p, music", "p, place", "p, place given accuracy"]
     accuracy, slope = shown[1:]
-    assert accuracy[:6] == ["accuracy, strongest vertex", "0.200", ".010", ".003", "", ""]
+    assert accuracy[:6] == ["accuracy, deciding vertex", "0.200", ".010", ".003", "", ""]
+    # One vertex, with the same numbers, in the summary.
+    assert group_page.facts["Deciding vertex"] == (
+        f"p over people .010 (corrected), q over music .003: mean r = 0.200 in layer 2"
+        f" ({GroupFiles(folder).layer_names[1]}), R 7"
+    )
     row = aligned_row(folder)
     for cell, name in zip(slope[2:6], ("people", "music", "place", "partial"), strict=True):
         assert cell == p_number(float(row[f"p_{name}"]))

@@ -242,7 +242,7 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         f"{_vertices(count)} of {model} {'is' if count < 2 else 'are'} predicted",
         f"No vertex of {model} is predicted",
         tests,
-        unit="an accuracy (r, best vertex) of",
+        unit="an accuracy (r, deciding vertex) of",
         caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
     return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]), FLIPS_OF_MAPS)]
@@ -408,7 +408,7 @@ def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
         else f"any vertex is predicted better by one of {first} and {second} than by the other",
         f"No vertex is predicted better by one of {first} and {second} than by the other",
         tests,
-        unit="a difference (r, best vertex) of",
+        unit="a difference (r, deciding vertex) of",
         caveats=caveats,
     )
     effect = float(group["statistic"])

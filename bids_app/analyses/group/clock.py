@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,15 +102,22 @@ def share_clock(
         A sidecar is missing or damaged.
     """
     clocks: dict[str, dict[str, Clock]] = {who: {} for who in participants}
+    repeated: set[tuple[str, str]] = set()
     for who in participants:
         for stimulus in stimuli:
             paths = response_files(tree, who, stimulus, space)
             if all(path.exists() for path in paths):
                 clocks[who][stimulus] = read_clock(sidecar_of(paths[0]))
-    return match_clocks(clocks, stimuli)
+            elif len(tree.responses(who, space, safe_label(stimulus))) > 1:
+                repeated.add((who, stimulus))
+    return match_clocks(clocks, stimuli, repeated)
 
 
-def match_clocks(clocks: Mapping[str, Mapping[str, Clock]], stimuli: Sequence[str]) -> SharedClock:
+def match_clocks(
+    clocks: Mapping[str, Mapping[str, Clock]],
+    stimuli: Sequence[str],
+    repeated: Collection[tuple[str, str]] = (),
+) -> SharedClock:
     """The largest group of participants with one repetition time, and their common samples.
 
     A stimulus that fewer than half of the participants have is left out; then whoever lacks one of
@@ -121,10 +128,12 @@ def match_clocks(clocks: Mapping[str, Mapping[str, Clock]], stimuli: Sequence[st
     ----------
     clocks : mapping from participant to mapping from stimulus to Clock
     stimuli : sequence of str
+    repeated : collection of (participant, stimulus)
+        Who heard what several times, which has no single response.
     """
     lacking = {s: [who for who, own in clocks.items() if s not in own] for s in stimuli}
     missing = {
-        s: f"no single cleaned response of {_names(who)} was saved"
+        s: _lacking(who, [one for one in who if (one, s) in repeated])
         for s, who in lacking.items()
         if 2 * len(who) > len(clocks)
     }
@@ -135,7 +144,12 @@ def match_clocks(clocks: Mapping[str, Mapping[str, Clock]], stimuli: Sequence[st
     for who, own in clocks.items():
         absent = [s for s in used if s not in own]
         if absent:
-            left_out[who] = f"no single cleaned response to {', '.join(absent)} was saved"
+            again = [s for s in absent if (who, s) in repeated]
+            left_out[who] = (
+                f"it heard {', '.join(again)} several times"
+                if again
+                else f"no single cleaned response to {', '.join(absent)} was saved"
+            )
         elif not _same_tr([clock.tr for s, clock in own.items() if s in used]):
             left_out[who] = "its repetition time differs from stimulus to stimulus"
     kept = [who for who in clocks if who not in left_out]
@@ -204,6 +218,15 @@ def _slots(clock: Clock, reference: Clock, tr: float) -> NDArray[np.int64]:
 
 def _same_tr(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= TR_TOLERANCE * max(values)
+
+
+def _lacking(people: Sequence[str], repeated: Sequence[str]) -> str:
+    """Why these participants have no single response to a stimulus."""
+    absent = [who for who in people if who not in repeated]
+    return "; ".join(
+        [f"heard several times by {_names(repeated)}"] * bool(repeated)
+        + [f"no single cleaned response of {_names(absent)} was saved"] * bool(absent)
+    )
 
 
 def _names(people: Sequence[str]) -> str:

@@ -98,6 +98,28 @@ def test_what_half_lack_is_left_out_and_who_lacks_what_others_have():
     assert found.missing
 
 
+def test_what_was_heard_several_times_is_said_to_be_so():
+    one, both = {"sad": sampled(2.0)}, {s: sampled(2.0) for s in ("happy", "sad")}
+    again = {("01", "happy"), ("02", "happy")}
+    found = match_clocks({"01": one, "02": one, "03": one}, ["happy", "sad"], again)
+    assert found.missing["happy"] == (
+        "heard several times by sub-01, sub-02; no single cleaned response of sub-03 was saved"
+    )
+    found = match_clocks({"01": one, "02": both, "03": both}, ["happy", "sad"], {("01", "happy")})
+    assert found.left_out == {"01": "it heard happy several times"}
+
+
+def test_presentations_are_counted_in_the_folder(folder):
+    for number in ("1", "2"):
+        for hemi in "LR":
+            folder.tree.participant_bold(
+                "06", hemi, "fsaverage3", stim="happy", run=number
+            ).parent.mkdir(parents=True, exist_ok=True)
+            folder.tree.participant_bold("06", hemi, "fsaverage3", stim="happy", run=number).touch()
+    shared = share_clock(folder.tree, ["06"], ["happy"], "fsaverage3")
+    assert shared.missing == {"happy": "heard several times by sub-06"}
+
+
 def test_two_rates_in_one_participant_are_told():
     mixed = {"happy": sampled(2.0), "sad": sampled(1.0)}
     full = dict.fromkeys(("happy", "sad"), sampled(2.0))
