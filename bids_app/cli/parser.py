@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from bids_app import __version__
 from bids_app.cli.config_file import read_defaults
@@ -52,6 +53,20 @@ class Parser(argparse.ArgumentParser):
         """As of `argparse.ArgumentParser`, which all other ways to parse come through."""
         words = sys.argv[1:] if args is None else args
         return super().parse_known_args([_with_hyphens(word) for word in words], namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The same, with the option that may have been meant for one that is not known."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
+            close = get_close_matches(flag, self._option_string_actions, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message; the usage of so many options would hide it."""
+        self.exit(2, f"{self.prog}: error: {message}\n{self.prog} --help lists all options\n")
 
 
 def _with_hyphens(word: str) -> str:

@@ -404,7 +404,11 @@ def make_plan(
     from bids_app.inputs.dataset import plan_study
 
     if music:
-        check_spaces([space.features for space in config.model.spaces], config.model.layers)
+        check_spaces(
+            [space.features for space in config.model.spaces],
+            config.model.layers,
+            [space for _, space, *_ in config.lag_scan.features],
+        )
     plan = plan_study(
         config.bids_dir,
         config.derivatives,

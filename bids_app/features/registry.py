@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bids_app.features.networks import AudioNetwork
     from bids_app.features.pooling import FeatureSeries
 
+LAG_SCAN = "--lag-scan"
 CHANGE = "change:"
 COMPONENTS = "components"
 """Before a number, a colon and a space: its layers cut to so many principal components."""
@@ -614,8 +615,8 @@ def spaces_text() -> str:
     return f"{names}, or {CHANGE} or {COMPONENTS}N: before one of these"
 
 
-def find_space(features: str) -> Space:
-    """The feature space that ``--features`` names, with its argument.
+def find_space(features: str, option: str = "--features") -> Space:
+    """The feature space that an option names, with its argument.
 
     Raises
     ------
@@ -635,19 +636,23 @@ def find_space(features: str) -> Space:
         if random_seed(weights) is None:
             raise UsageError(
                 "This is no untrained network.",
-                where="--features",
+                where=option,
                 found=features,
                 wanted=f"{own}@random:SEED",
             )
         return _derived(replace(known, weights=weights), before)
     row = SPACES.get(name)
+    within = [f"{one}@{name}" for one, space in SPACES.items() if name in space.layers]
     fits = row is not None and (row.optional or bool(colon) == bool(row.argument))
     if row is None or not fits or bool(colon) != bool(argument):
         raise UsageError(
             "There is no such feature space.",
-            where="--features",
+            where=option,
             found=features,
             wanted=spaces_text(),
+            remedy=f"the layer {name} is named {' or '.join(within)}"
+            if option == LAG_SCAN and within
+            else None,
         )
     if argument or row.optional:
         row = replace(row, argument=argument, values=partial(row.values, argument))
@@ -661,8 +666,15 @@ def recorded_space(identity: str) -> Space | None:
     return row and _derived(row, before)
 
 
-def check_spaces(features: Sequence[str], layers: Sequence[str] = ()) -> None:
-    """Raise UsageError unless all spaces exist, and one has layers if some are chosen."""
+def check_spaces(
+    features: Sequence[str], layers: Sequence[str] = (), scanned: Sequence[str] = ()
+) -> None:
+    """Raise UsageError unless all spaces exist, and one has layers if some are chosen.
+
+    `scanned` are those of ``--lag-scan``.
+    """
+    for name in scanned:
+        find_space(name, LAG_SCAN)
     spaces = [find_space(name) for name in features]
     if layers and not any(len(space.layers) != 1 for space in spaces):
         raise UsageError(

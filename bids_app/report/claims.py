@@ -97,8 +97,9 @@ def claims_blocks(files: GroupFiles) -> Sequence[Block]:
         Text(
             "Accuracy is decided where people and music are strongest together: at the layer and"
             " vertex whose larger p of both is smallest (among equal ones, the largest t). The"
-            " highest accuracy may be elsewhere. People: other listeners would show it. Music: it is"
-            " beyond chance agreement with the time course of these pieces; whether other pieces would show it takes more pieces."
+            " highest accuracy may be elsewhere. People: other listeners would show it. Music: it"
+            " is beyond chance agreement with the time course of these pieces; whether other pieces"
+            " would show it takes more pieces."
             " Place: no other map of this smoothness would do as well. One claim is primary: the"
             " residual slope against the principal gradient for the trained network; p of all"
             " other alignments, and of differences over the whole cortex, are corrected together."

@@ -145,3 +145,20 @@ def test_the_example_of_the_documentation(tmp_path, monkeypatch):
     assert settings_of(config.memory, "layers") == {"decay": 2.0}
     assert settings_of(config.memory, "ratings") == {}
     assert "half of a chord is forgotten" in build_parser(remembering).format_help()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--smothing", "4"], "unrecognized arguments: --smothing 4; did you mean --smoothing?"),
+        (["--qqqq"], "unrecognized arguments: --qqqq"),
+        (["--joint", "mfcc+envelope"], "where: --joint"),
+    ],
+)
+def test_wrong_usage_is_told_without_the_usage_of_all_options(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse_config([*CALL, *words])
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.endswith("musenc-bidsapp --help lists all options\n")
+    assert "usage:" not in told

@@ -430,3 +430,11 @@ def test_row_numbers_are_no_feature(tmp_path):
     frame.to_csv(tmp_path / "calm.tsv", sep="\t")
     with pytest.raises(BadDataError, match="without a name"):
         load_precomputed(tmp_path, "calm", patch_centers(100, 0.48), 0.48)
+
+
+def test_a_lag_scan_of_no_space_says_its_option_and_where_the_layer_is():
+    with pytest.raises(UsageError) as caught:
+        check_spaces(["mfcc"], scanned=["loudness"])
+    told = str(caught.value)
+    assert "where: --lag-scan" in told
+    assert "descriptors@loudness" in told

@@ -112,10 +112,9 @@ def test_what_was_heard_several_times_is_said_to_be_so():
 def test_presentations_are_counted_in_the_folder(folder):
     for number in ("1", "2"):
         for hemi in "LR":
-            folder.tree.participant_bold(
-                "06", hemi, "fsaverage3", stim="happy", run=number
-            ).parent.mkdir(parents=True, exist_ok=True)
-            folder.tree.participant_bold("06", hemi, "fsaverage3", stim="happy", run=number).touch()
+            path = folder.tree.participant_bold("06", hemi, "fsaverage3", stim="happy", run=number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
     shared = share_clock(folder.tree, ["06"], ["happy"], "fsaverage3")
     assert shared.missing == {"happy": "heard several times by sub-06"}
 
