@@ -75,7 +75,7 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="tsv",
         help="a table per layer, or a file per piece (default: %(default)s)",
     )
-    parser.add_argument("--no-picture", action="store_true", help="draw nothing (vggish, expression)")
+    parser.add_argument("--no-picture", action="store_true", help="draw no vggish, no expression")
     parser.set_defaults(work=_export)
 
 
