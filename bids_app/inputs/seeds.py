@@ -164,11 +164,12 @@ def find_volume(run: BoldRun, wanted_by: str = "a seed in the volume") -> Path:
         and run_entities(file.entities) == wanted
     ]
     if not found:
+        name = f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
         raise MissingInputError(
             "A run has no volume in MNI space.",
             where=folder,
             found="no such file",
-            wanted=f"{run.label}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz, for {wanted_by}",
+            wanted=f"{name}, for {wanted_by}",
             remedy="run fMRIPrep with --output-spaces MNI152NLin2009cAsym",
         )
     return min(found)[2]
