@@ -18,6 +18,7 @@ from bids_app.log import tell
 
 if TYPE_CHECKING:
     from bids_app.analyses.participant.onsets import OnsetEstimate
+    from bids_app.inputs.records import BoldRun
     from bids_app.surface.lag import FoundLag
 
 LOGGER = logging.getLogger("bids_app")
@@ -73,7 +74,8 @@ def _run_onset(options: argparse.Namespace) -> int:
     paths = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     for estimate in estimates:
         path = paths[estimate.stimulus]
-        tell(describe(estimate, names.get(path, str(path))))
+        where = runs_of(plan.runs, estimate.task, estimate.stimulus)
+        tell(describe(estimate, names.get(path, str(path)), where))
         if chosen.output_dir is not None:
             _write(estimate, chosen.output_dir)
     return 0
@@ -100,7 +102,21 @@ def _task_and_file(pair: str) -> tuple[str, str]:
     return task.removeprefix("task-"), name
 
 
-def describe(estimate: OnsetEstimate, stim_file: str) -> str:
+def runs_of(runs: Sequence[BoldRun], task: str, stimulus: str) -> list[dict[str, str]]:
+    """Sessions and runs in which a task had a stimulus; one without columns if all had it."""
+    heard: dict[tuple[tuple[str, str], ...], bool] = {}
+    for run in runs:
+        if run.task == task:
+            named = {"session": run.session, "run": run.run}
+            place = tuple((name, label) for name, label in named.items() if label)
+            own = any(one.stimulus == stimulus for one in run.presentations)
+            heard[place] = heard.get(place, False) or own
+    return [{}] if all(heard.values()) else [dict(place) for place, own in heard.items() if own]
+
+
+def describe(
+    estimate: OnsetEstimate, stim_file: str, where: Sequence[dict[str, str]] = ({},)
+) -> str:
     """Curve, lag and table row as text.
 
     Parameters
@@ -108,6 +124,8 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
     estimate : OnsetEstimate
     stim_file : str
         As the table is to name it.
+    where : sequence of dict
+        Of each row of the table the columns that restrict it.
     """
     from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY
     from bids_app.surface.lag import CLEAR_PEAK
@@ -149,16 +167,20 @@ def describe(estimate: OnsetEstimate, stim_file: str) -> str:
     if len(estimate.onsets) > 1:
         return "\n".join([*lines, f"if you agree, add {estimate.shift:.1f} to each of the onsets"])
     onset = estimate.onsets[0] + estimate.shift
-    row = "\t".join((estimate.task, stim_file, f"{onset:.1f}"))
-    return "\n".join([*lines, "if you agree, the stimuli table is", "task\tstim_file\tonset", row])
+    own = {"task": estimate.task, "stim_file": stim_file, "onset": f"{onset:.1f}"}
+    columns = dict.fromkeys(name for row in where for name in row)
+    table = ["\t".join([*own, *columns])]
+    table += ["\t".join([*own.values(), *(row.get(c, "n/a") for c in columns)]) for row in where]
+    return "\n".join([*lines, "if you agree, the stimuli table is", *table])
 
 
 def text_plot(found: FoundLag) -> str:
     """Mean curve (``*``) in its interval (``:``) over lags, and the interval of the lag below."""
     columns = np.linspace(found.lags[0], found.lags[-1], WIDTH)
     curves = [found.curve, *found.band]
-    mean, low, high = (np.interp(columns, found.lags, np.nan_to_num(c)) for c in curves)
-    top, bottom = max(high.max(), 0.05), min(low.min(), 0.0)
+    # Lags without a correlation stay empty.
+    mean, low, high = (np.interp(columns, found.lags, curve) for curve in curves)
+    top, bottom = max(np.nanmax(high), 0.05), min(np.nanmin(low), 0.0)
     levels = np.linspace(top, bottom, HEIGHT)
     half = (levels[0] - levels[1]) / 2
     lines = []

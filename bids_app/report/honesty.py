@@ -27,7 +27,7 @@ from bids_app.report.page import (
 from bids_app.report.sources import ParticipantFiles, column, to_float
 from bids_app.statistics import p_told
 from bids_app.surface.lag import CLEAR_PEAK
-from bids_app.surface.lag_scan import CLEAR, UNCLEAR, lag_state
+from bids_app.surface.lag_scan import CLEAR, UNCLEAR, lag_state, peak_lag
 
 _EDGE_WARNING = 0.5
 
@@ -143,7 +143,7 @@ def lag_picture(files: ParticipantFiles) -> Block:
         curves.append((f"{run}, {stimulus} ({told})", lag, correlation))
         top = int(np.nanargmax(correlation))
         state = lag_state(p, at_edge=top in (0, len(lag) - 1), below=CLEAR_PEAK)
-        peak = f"{lag[top]:.1f} s" if state == CLEAR else state
+        peak = f"{peak_lag(correlation, lag):.1f} s" if state == CLEAR else state
         peaks.append((f"{stimulus} {peak} ({told})", state))
     words = ", ".join(text for text, _ in peaks) or "none, since no correlation is defined"
     judged = (

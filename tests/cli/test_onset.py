@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from listeners import write_listeners, write_table
 
+from bids_app.cli.onset import describe, runs_of, text_plot
 from bids_app.cli.tools import main
 
 ONSET = 17.0
@@ -81,3 +83,34 @@ def test_no_onset_is_proposed_on_noise(tmp_path, capsys):
 def test_what_cannot_be_is_refused(study, capsys, options, code, words):
     assert main(["onset", str(study), "--confounds", "none", *options]) == code
     assert words in capsys.readouterr().err
+
+
+def _run(session, run, *stimuli):
+    heard = [SimpleNamespace(stimulus=name) for name in stimuli]
+    return SimpleNamespace(task="music", session=session, run=run, presentations=heard)
+
+
+def test_the_row_says_in_which_runs_the_piece_was_played():
+    runs = [_run("pre", "1", "a", "b"), _run("pre", "2", "a"), _run(None, None, "a")]
+    assert runs_of(runs, "music", "a") == [{}]
+    assert runs_of(runs, "music", "b") == [{"session": "pre", "run": "1"}]
+    lags = np.arange(0.0, 20.0)
+    curve = -((lags - 8) ** 2) / 100 + 0.6
+    found = SimpleNamespace(
+        lags=lags, curve=curve, band=(curve, curve), r=0.6, p=0.001, clear=True, low=7.5, high=8.5,
+        lag=8.0, state="clear",
+    )  # fmt: skip
+    estimate = SimpleNamespace(
+        task="music", stimulus="b", onsets=(10.0,), participants=("01",), found=found, shift=3.0
+    )
+    lines = describe(estimate, "b.wav", runs_of(runs, "music", "b")).splitlines()
+    assert lines[-2:] == ["task\tstim_file\tonset\tsession\trun", "music\tb.wav\t13.0\tpre\t1"]
+
+
+def test_lags_without_a_correlation_stay_empty():
+    lags = np.arange(0.0, 20.0)
+    curve = np.where(lags < 10, 0.5, np.nan)
+    found = SimpleNamespace(lags=lags, curve=curve, band=(curve, curve), clear=False)
+    drawn = text_plot(found).splitlines()
+    assert max(line.rfind("*") for line in drawn) < len(drawn[-1]) * 0.65
+    assert sum("*" in line for line in drawn) == 1
