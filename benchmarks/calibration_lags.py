@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,8 @@ from types import SimpleNamespace
 import listeners
 import numpy as np
 from calibration_claims import DATA
-from claims_table import rate, read_results
+from claims_table import read_results
+from lags_table import table
 from listeners import HIGH_PASS, Brain, Cell
 from numpy.typing import NDArray
 
@@ -176,37 +176,6 @@ def _found(scans: list[OthersScan], n_places: int) -> dict[str, float]:
         if name == "auditory cortex":
             found |= {"lag": float(test.lag[0]), "r": float(test.r[0])}
     return found
-
-
-def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
-    """Markdown of the rates."""
-    families = ("auditory cortex", "regions", "regions, two features", "vertices")
-    columns = [f"{family}: {level}" for family in families for level in ("music", "claimed")]
-    lines = [
-        f"| | studies | {' | '.join(columns).replace('claimed', '**both**')} |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-
-    def row(label: str, names: list[str], confidence: float | None) -> str:
-        rows = [one for name in names for one in results[name].values()]
-        rates = [
-            rate(np.array([one[c] for one in rows]), confidence if "claimed" in c else None)
-            for c in columns
-        ]
-        return f"| {label} | {len(rows)} | {' | '.join(rates)} |"
-
-    nothing = [name for name in results if not name.startswith("planted")]
-    kinds: dict[str, list[str]] = {}
-    for name in nothing:
-        kinds.setdefault(re.sub("surrogates, |windows, ", "", name), []).append(name)
-    lines += [row(kind, members, 0.95) for kind, members in kinds.items()]
-    for noise in ("surrogates", "windows"):
-        lines.append(row(noise, [name for name in nothing if noise in name], 0.998))
-    lines.append(row("**all of nothing** (99.9 % limits)", nothing, 0.998))
-    for name in results:
-        if name.startswith("planted"):
-            lines.append(row(name, [name], 0.95))
-    return "\n".join(lines)
 
 
 def main() -> None:

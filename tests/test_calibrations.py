@@ -35,8 +35,8 @@ def test_the_table_of_what_layers_add_is_that_of_the_studies(monkeypatch):
 
 def test_the_table_of_lags_is_that_of_the_studies_and_no_claim_is_above_its_level(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from calibration_lags import table
     from claims_table import read_results
+    from lags_table import table
 
     found = read_results(STUDIES.with_name("calibration_lags.jsonl"))
     assert table(found) in (ROOT / "docs/lags.md").read_text()

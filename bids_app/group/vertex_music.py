@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from bids_app.errors import check_shape
+from bids_app.errors import UsageError, check_shape
 from bids_app.group.linear_music import bases_of
 from bids_app.group.music_basis import Basis, planes, quarters, series_weights
 from bids_app.group.music_kernel import bilinear, turns_of
@@ -278,7 +278,7 @@ def accuracy_music_null(
     lost: float = 1e-3,
     inside: ArrayLike | None = None,
     n_draws: int = 0,
-    seed: int = 0,
+    seed: int | None = None,
     n_threads: int = 1,
 ) -> AccuracyMusicNull:
     """Null over music of every layer's mean accuracy at every vertex, in closed form.
@@ -329,7 +329,9 @@ def accuracy_music_null(
     keys = [product.key for clock in study.clocks for product in clock.products]
     way = _by_powers if len(set(keys)) == len(keys) else _by_blocks
     variance_of = way(study)
-    values_of = _drawn(study, seed, n_draws)
+    if n_draws and seed is None:
+        raise UsageError("Draws of the null need a seed.", where="seed", wanted="an integer")
+    values_of = _drawn(study, seed or 0, n_draws)
     counted = np.ones(study.n_vertices, dtype=bool) if inside is None else np.asarray(inside)
     check_shape("inside", counted, study.n_vertices)
     sd, n = np.empty(means.shape), np.empty(study.n_vertices, dtype=np.int64)

@@ -63,7 +63,9 @@ def apply_missing_policy(
     counts = Counter(label for labels in everybody.values() for label in labels)
     wanted = {label for label, count in counts.items() if 2 * count >= len(everybody)}
     wanted |= expected
-    lacking = {who: sorted(wanted - labels) for who, labels in heard.items() if wanted - labels}
+    # Of somebody who is alone in the dataset there are no others.
+    full = wanted if len(everybody) > 1 else expected
+    lacking = {who: sorted(full - labels) for who, labels in heard.items() if full - labels}
     warnings = [
         f"stimulus {label} was heard by fewer than half of the participants"
         for label in sorted({label for labels in heard.values() for label in labels} - wanted)

@@ -48,7 +48,7 @@ def _sidecars() -> Iterator[Case]:
     for name, value, code, words in (
         ("milliseconds", 2000, 1, scanner),
         ("tiny", 1e-9, 1, scanner),
-        ("conflict", 1.9, 0, "the raw sidecar says 2 s between volumes"),
+        ("conflict", 1.9, 1, "the raw sidecar says 2 s between volumes"),
         ("negative", -2, 0, "2 participants"),
         ("zero", 0, 0, "2 participants"),
         ("text", "2.0", 0, "2 participants"),

@@ -197,6 +197,7 @@ def test_music_and_conditions_are_planned_side_by_side(study, tmp_path, capsys):
     table = tmp_path / "music.tsv"
     table.write_text(f"task\tstim_file\tonset\nmusic\t{audio}\t10\n")
     call = [str(study), str(tmp_path / "out"), "participant", *CLEANING, "--dry-run"]
+    call += ["--vggish-weights", "random:0"]
     assert main([*call, "--stimuli", str(table), "--contrast", "dissonant-consonant"]) == 0
     printed = capsys.readouterr().out
     assert "sub-01: 1 runs with conditions" in printed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +19,7 @@ from bids_app.analyses.group.alignment import load_gradient
 from bids_app.analyses.group.own_plan import OwnPlan, plan_own_gradient
 from bids_app.analyses.group.write_own import make_own_gradient
 from bids_app.cli.parser import parse_config
-from bids_app.cli.run import main, tell_nothing_to_align
+from bids_app.cli.run import NOTHING_TO_ALIGN, main, tell_nothing_to_align
 from bids_app.config import Config
 from bids_app.errors import UsageError
 from bids_app.files import read_json
@@ -266,7 +267,7 @@ def test_without_encoding_models_it_is_said_that_it_is_not_made(tmp_path, caplog
     config = parse_config(["/nowhere", str(tmp_path), "group", "--gradient", "own"])
     status = Status("now", "group")
     status.add("01", "conditions", "done")
-    tell_nothing_to_align(config, status)
+    tell_nothing_to_align(config, SimpleNamespace(absent={"own": NOTHING_TO_ALIGN}), status)
     assert "the own gradient is not made: the folder has no encoding models" in caplog.text
     row = status_of(tmp_path)["rows"][-1]
     assert (row["run"], row["state"], row["problem"]) == ("alignment with own", "skipped", True)
