@@ -330,7 +330,7 @@ def test_drawings_motion_and_lag_are_shown_when_they_are_there(own_folder):
     design = pd.DataFrame({"run": ["a"] * 5 + ["b"] * 5, "framewise_displacement": [0.1] * 10})
     design.to_csv(f"{stem}_desc-design_timeseries.tsv", sep="\t", index=False)
     lag = pd.DataFrame(
-        {"run": "a", "stimulus": "happy", "lag_s": [0, 4.8, 9], "r": [0.1, 0.3, 0.2]}
+        {"run": "a", "stimulus": "happy", "lag_s": [0, 4.8, 9.6], "r": [0.2, 0.3, 0.2]}
     )
     lag.to_csv(OutputTree(own_folder).lag_curves("01"), sep="\t", index=False, na_rep="n/a")
     drawing = stimulus_figure_path(own_folder, "01", "happy")
