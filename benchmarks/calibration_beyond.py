@@ -17,11 +17,8 @@ stopped and called as often as it takes. At the end it prints the table of docs/
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +29,7 @@ import listeners
 import numpy as np
 from beyond_table import table
 from claims_table import read_results
+from kept_studies import run_missing, study_parser
 from listeners import CROP, DELAYS, Brain, Cell, Music
 from numpy.typing import NDArray
 
@@ -233,30 +231,12 @@ def _ratio(scaled: over_music.Scaled) -> float:
 
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--rest", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
-    options = parser.parse_args()
-    part, n_parts = (int(number) for number in options.part.split("/"))
-    stop = time.monotonic() + 60 * options.minutes
+    options = study_parser(__doc__).parse_args()
     brain = listeners.load_brain(options.rest, DATA)
     layers = listeners.load_music(DATA, options.results.with_suffix(".layers.npz"))
     layers = Music([layers.grams[k] for k in CHOSEN])
     low = listeners.load_low_level(DATA, options.results.with_suffix(".low.npz"))
-    wanted = [(cell, n) for cell, n in cells() if options.only in cell.name]
-    done = read_results(options.results)
-    with options.results.open("a") as stream:
-        # A seed of every cell before the next seed: the table fills evenly.
-        for seed in range(part, max((n for _, n in wanted), default=0), n_parts):
-            for cell, n in wanted:
-                if seed >= n or seed in done.get(cell.name, {}) or time.monotonic() > stop:
-                    continue
-                result = run(brain, low, layers, cell, seed)
-                stream.write(json.dumps({"cell": cell.name, "seed": seed, "result": result}) + "\n")
-                stream.flush()
+    run_missing(options, cells(), lambda cell, seed: run(brain, low, layers, cell, seed))
     print(table(read_results(options.results)))
 
 

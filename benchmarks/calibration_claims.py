@@ -14,11 +14,8 @@ stopped and called as often as it takes. At the end it prints the tables of docs
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +24,7 @@ from typing import Any
 import listeners
 import numpy as np
 from claims_table import OTHERS, read_results, tables
+from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music, Study
 
 from bids_app.analyses.group import over_music
@@ -255,34 +253,18 @@ def _claims(
 
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--rest", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--only", default="")
+    parser = study_parser(__doc__)
     parser.add_argument(
         "--full", type=int, default=40, help="studies of a cell with every test, claimed or not"
     )
-    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
     options = parser.parse_args()
-    part, n_parts = (int(number) for number in options.part.split("/"))
-    stop = time.monotonic() + 60 * options.minutes
     brain = listeners.load_brain(options.rest, DATA)
     music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
-    wanted = [(cell, n) for cell, n in cells() if options.only in cell.name]
-    done = read_results(options.results)
-    largest = max((n for _, n in wanted), default=0)
-    with options.results.open("a") as stream:
-        # A seed of every cell before the next seed: the table fills evenly.
-        for seed in range(part, largest, n_parts):
-            for cell, n in wanted:
-                if seed >= n or seed in done.get(cell.name, {}):
-                    continue
-                if time.monotonic() > stop:
-                    break
-                result = run(brain, music, cell, seed, full=seed < options.full)
-                stream.write(json.dumps({"cell": cell.name, "seed": seed, "result": result}) + "\n")
-                stream.flush()
+
+    def one(cell: Cell, seed: int) -> dict[str, Any]:
+        return run(brain, music, cell, seed, full=seed < options.full)
+
+    run_missing(options, cells(), one)
     print(tables(read_results(options.results)))
 
 

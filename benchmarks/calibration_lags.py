@@ -12,9 +12,6 @@ on where the last one stopped, and print the table of docs/lags.md.
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +20,7 @@ import listeners
 import numpy as np
 from calibration_claims import DATA
 from claims_table import read_results
+from kept_studies import run_missing, study_parser
 from lags_table import table
 from listeners import HIGH_PASS, Brain, Cell
 from numpy.typing import NDArray
@@ -180,29 +178,11 @@ def _found(scans: list[OthersScan], n_places: int) -> dict[str, float]:
 
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--rest", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
-    options = parser.parse_args()
-    part, n_parts = (int(number) for number in options.part.split("/"))
-    stop = time.monotonic() + 60 * options.minutes
+    options = study_parser(__doc__).parse_args()
     brain = listeners.load_brain(options.rest, DATA)
     loops = load_features(DATA, options.results.with_suffix(".npz"))
     places = load_places(brain, DATA)
-    wanted = [(cell, n) for cell, n in cells() if options.only in cell.name]
-    done = read_results(options.results)
-    with options.results.open("a") as stream:
-        for seed in range(part, max((n for _, n in wanted), default=0), n_parts):
-            for cell, n in wanted:
-                if seed >= n or seed in done.get(cell.name, {}) or time.monotonic() > stop:
-                    continue
-                result = run(brain, loops, places, cell, seed)
-                line = {"cell": cell.name, "seed": seed, "result": result}
-                stream.write(json.dumps(line) + "\n")
-                stream.flush()
+    run_missing(options, cells(), lambda cell, seed: run(brain, loops, places, cell, seed))
     print(table(read_results(options.results)))
 
 

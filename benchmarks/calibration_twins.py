@@ -13,10 +13,8 @@ go on where the last one stopped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from types import SimpleNamespace
 import listeners
 import numpy as np
 from calibration_claims import DATA, _fitted, _side, over_music
+from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music
 from scipy import stats
 
@@ -129,34 +128,19 @@ def table(path: Path) -> str:
 
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--rest", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--part", default="0/1", help="this part of the seeds, of how many")
-    options = parser.parse_args()
-    part, n_parts = (int(number) for number in options.part.split("/"))
-    stop = time.monotonic() + 60 * options.minutes
+    options = study_parser(__doc__).parse_args()
     brain = listeners.load_brain(options.rest, DATA)
     few = np.arange(brain.cortex.size) % STEP == 0
     brain = replace(brain, cortex=brain.cortex & few)
     music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
     alike = [random_network(music, number) for number in range(N_NETWORKS)]
     others = [random_network(music, number, any_order=True) for number in range(1, N_NETWORKS)]
-    options.results.touch()
-    rows = [json.loads(line) for line in options.results.read_text().splitlines()]
-    done = {(row["cell"], row["seed"]) for row in rows}
-    with options.results.open("a") as stream:
-        for seed in range(part, max(n for _, n in cells()), n_parts):
-            for cell, n in cells():
-                wanted = options.only in cell.name and seed < n and (cell.name, seed) not in done
-                if not wanted or time.monotonic() > stop:
-                    continue
-                networks = [alike[0], *others] if ORDERS in cell.name else alike
-                row = {"cell": cell.name, "seed": seed, "result": run(brain, networks, cell, seed)}
-                stream.write(json.dumps(row) + "\n")
-                stream.flush()
+
+    def one(cell: Cell, seed: int) -> dict[str, float]:
+        networks = [alike[0], *others] if ORDERS in cell.name else alike
+        return run(brain, networks, cell, seed)
+
+    run_missing(options, cells(), one)
     print(table(options.results))
 
 
