@@ -16,6 +16,7 @@ import pytest
 
 import bids_app
 
+ROOT = Path(__file__).parents[1]
 # What their `__init__` exports is public.
 PACKAGES = ("emotion", "encoding", "group", "preference")
 # What they define is public.
@@ -23,9 +24,16 @@ MODULES = (
     "bands",
     "encoding.gram",
     "encoding.joint",
+    "features.auditory",
+    "features.change",
+    "features.descriptors",
     "features.gram",
+    "features.logmel",
+    "features.loudness",
+    "features.pooling",
     "features.symbols",
     "features.timing",
+    "features.vggish",
     "seeds",
     "statistics",
     "surface.lag",
@@ -99,6 +107,16 @@ def test_every_public_function_has_an_example():
     without = {name for name, function in public.items() if not _has_examples(function)}
     assert sorted(without - set(EXCEPTIONS)) == []
     assert sorted(set(EXCEPTIONS) - without) == [], "they have an example, or are gone"
+
+
+def test_every_function_of_the_reference_has_an_example():
+    names = re.findall(r"^   (bids_app\.\S+)$", (ROOT / "docs/api.rst").read_text(), flags=re.M)
+    assert len(names) > 60
+    functions = {}
+    for name in names:
+        module, _, function = name.rpartition(".")
+        functions[name] = getattr(importlib.import_module(module), function)
+    assert [name for name, found in functions.items() if not _has_examples(found)] == []
 
 
 def test_public_functions_are_found():

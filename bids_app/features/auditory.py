@@ -32,14 +32,30 @@ _MODULATION_TAIL_SECONDS = 10.0
 
 
 def envelope_layers(sound: Sound) -> list[FeatureSeries]:
-    """The layer of the space ``envelope``."""
+    """The layer of the space ``envelope``.
+
+    Examples
+    --------
+    >>> sound = Sound("clip", np.ones(32000), times=np.array([0.5, 1.0, 1.5]), step=0.5)
+    >>> (layer,) = envelope_layers(sound)
+    >>> layer.name, layer.values.shape
+    ('envelope', (3, 1))
+    """
     unit = Unit("envelope", "Mean over 128 compressed gammatone channels", "a.u.")
     (channels,) = cochleagram_layers(sound)
     return [FeatureSeries("envelope", channels.values.mean(axis=1, keepdims=True), (unit,))]
 
 
 def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
-    """The layer of the space ``cochleagram``."""
+    """The layer of the space ``cochleagram``.
+
+    Examples
+    --------
+    >>> sound = Sound("clip", np.ones(32000), times=np.array([0.5, 1.0, 1.5]), step=0.5)
+    >>> (layer,) = cochleagram_layers(sound)
+    >>> layer.values.shape, layer.units[0].long_name
+    ((3, 128), 'Compressed gammatone envelope at 179.7 Hz')
+    """
     units = tuple(
         Unit(f"channel_{n:03d}", f"Compressed gammatone envelope at {hertz:.1f} Hz", "a.u.")
         for n, hertz in enumerate(CENTERS_HZ)
@@ -49,7 +65,15 @@ def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
 
 
 def modulation_layers(sound: Sound) -> list[FeatureSeries]:
-    """The layer of the space ``modulation``."""
+    """The layer of the space ``modulation``.
+
+    Examples
+    --------
+    >>> sound = Sound("clip", np.ones(32000), times=np.array([0.5, 1.0, 1.5]), step=0.5)
+    >>> (layer,) = modulation_layers(sound)
+    >>> layer.values.shape  # 6 rates, 6 scales, 128 channels
+    (3, 4608)
+    """
     units = tuple(
         Unit(
             f"rate_{rate:g}_scale_{scale:g}_channel_{n:03d}",
@@ -83,6 +107,15 @@ def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ------
     BadDataError
         Fewer samples than one frame.
+
+    Examples
+    --------
+    >>> tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    >>> times, values = cochleagram(tone)
+    >>> values.shape, CENTERS_HZ[values[60].argmax()].item()
+    ((125, 128), 440.0)
+    >>> round(float(values[60].max()), 3), round(0.5**0.3, 3)
+    (0.812, 0.812)
     """
     n_frames = audio.size // FRAME_SAMPLES
     if n_frames == 0:
@@ -128,6 +161,16 @@ def modulation(
     -------
     modulation : array of shape (n_times, 6, 6, 128)
         float64: rate, scale, channel.
+
+    Examples
+    --------
+    >>> seconds = np.arange(64000) / 16000
+    >>> tremolo = (1 + np.sin(2 * np.pi * 4 * seconds)) * np.sin(2 * np.pi * 440 * seconds) / 2
+    >>> energy = modulation(*cochleagram(tremolo), times=np.array([2.0]), step=1.0)
+    >>> energy.shape
+    (1, 6, 6, 128)
+    >>> RATES_HZ[energy[0, :, :, 31].sum(axis=1).argmax()].item()  # Hz; channel 31 is at 440 Hz
+    4.0
     """
     n_frames, n_channels = values.shape
     tail = round(_MODULATION_TAIL_SECONDS / FRAME_SECONDS)

@@ -47,6 +47,13 @@ def change_curves(gram: np.ndarray, hop: float) -> np.ndarray:
     ------
     BadDataError
         Not a square matrix of at least three patches.
+
+    Examples
+    --------
+    >>> features = np.repeat(np.eye(2), 20, axis=0)  # the vector changes once, at patch 20
+    >>> change, novelty, boundary = change_curves(features @ features.T, hop=0.48).T
+    >>> np.flatnonzero(change).tolist(), novelty.argmax().item()
+    ([20], 20)
     """
     gram = np.asarray(gram, dtype=np.float64)
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or len(gram) < 3:

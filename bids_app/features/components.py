@@ -143,6 +143,13 @@ def components_from_gram(
         The rows do not vary.
     UsageError
         A share not between 0 and 1, or fewer than one component.
+
+    Examples
+    --------
+    >>> features = np.outer([0.0, 0.0, 3.0], [3.0, 4.0])
+    >>> scores, explained = components_from_gram(features @ features.T)
+    >>> scores.round(6).T.tolist(), explained.round(6).tolist()
+    ([[-5.0, -5.0, 10.0]], [1.0])
     """
     if not 0 < variance < 1 or (n_components is not None and n_components < 1):
         raise UsageError(

@@ -69,6 +69,16 @@ def music_descriptors(
     layers : list of FeatureSeries
         ``loudness``, ``timbre``, ``tonality``, ``rhythm`` and ``all``. Key and rhythm are measured
         over 6 s around the patch, everything else over the patch.
+
+    Examples
+    --------
+    >>> clicks = np.zeros(160000)
+    >>> clicks[::8000] = 1  # two a second
+    >>> layers = music_descriptors(clicks, np.array([5.0]), step=0.96)
+    >>> [layer.name for layer in layers]
+    ['loudness', 'timbre', 'tonality', 'rhythm', 'all']
+    >>> layers[3].units[2].name, layers[3].values[0, 2].round(1).item()
+    ('onset_rate', 2.0)
     """
     import librosa
 
@@ -125,6 +135,11 @@ def spectral_flux(spectrum: np.ndarray) -> np.ndarray:
     -------
     flux : array of shape (n_frames,)
         0 for the first frame and wherever a frame is silent.
+
+    Examples
+    --------
+    >>> spectral_flux(np.array([[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]])).round(2).tolist()
+    [0.0, 0.0, 1.41]
     """
     norms = np.linalg.norm(spectrum, axis=0)
     sounding = norms > 0
@@ -145,6 +160,15 @@ def roughness(spectrum: np.ndarray) -> np.ndarray:
     -------
     roughness : array of shape (n_frames,)
         Sum over pairs of the smaller amplitude times the dissonance of their distance.
+
+    Examples
+    --------
+    >>> spectrum = np.zeros((1025, 2))
+    >>> spectrum[[56, 60], 0] = 1  # two partials, 31 Hz apart
+    >>> spectrum[[56, 112], 1] = 1  # an octave
+    >>> rough, smooth = roughness(spectrum)
+    >>> bool(rough > 1000 * smooth)
+    True
     """
     inner = spectrum[1:-1]
     peaks = np.where((inner > spectrum[:-2]) & (inner >= spectrum[2:]), inner, 0).T
@@ -176,6 +200,12 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
     -------
     clarity : array of shape (n_patches,)
         0 where the chroma is flat.
+
+    Examples
+    --------
+    >>> triad = np.isin(np.arange(12), [0, 4, 7]).astype(float)
+    >>> key_clarity(np.stack([triad, np.ones(12)])).round(2).tolist()
+    [0.83, 0.0]
     """
     profiles = np.stack([np.roll(profile, k) for profile in KEY_PROFILES for k in range(12)])
     profiles = profiles - profiles.mean(axis=1, keepdims=True)
@@ -187,7 +217,15 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
 
 
 def onset_strength(audio: np.ndarray) -> np.ndarray:
-    """Onset strength of a sound at 16 kHz, (n_frames,), a frame every 16 ms."""
+    """Onset strength of a sound at 16 kHz, (n_frames,), a frame every 16 ms.
+
+    Examples
+    --------
+    >>> clicks = np.zeros(160000)
+    >>> clicks[::8000] = 1
+    >>> onset_strength(clicks).shape
+    (626,)
+    """
     import librosa
 
     samples = audio.astype(np.float32)
@@ -214,6 +252,13 @@ def pulse_clarity(times: np.ndarray, onset: np.ndarray, patch_times: np.ndarray)
     clarity : array of shape (n_patches,)
         Highest normalized autocorrelation between 40 and 240 beats/min in 6 s; 0 where nothing is
         struck.
+
+    Examples
+    --------
+    >>> times = np.arange(626) * 0.016
+    >>> struck = (np.arange(626) % 30 == 0).astype(float)
+    >>> pulse_clarity(times, struck, np.array([5.0])).round(1).tolist()
+    [0.9]
     """
     step = times[1] - times[0]
     lags = np.arange(
@@ -251,12 +296,26 @@ def local_tempo(onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
     tempo : array of shape (n_patches,)
         Beats/min, the line that joins the medians of three intervals between beats; held before
         the first and after the last, 98 where there is no pulse at all.
+
+    Examples
+    --------
+    >>> clicks = np.zeros(160000)
+    >>> clicks[::8000] = 1  # 120 beats/min
+    >>> local_tempo(onset_strength(clicks), np.array([5.0])).round().tolist()
+    [121.0]
     """
     return pulse_tempo(onset, patch_times)[0]
 
 
 def pulse_tempo(onset: np.ndarray, patch_times: np.ndarray) -> tuple[np.ndarray, int]:
-    """`local_tempo`, and how often the pulse moved by an octave, which was divided out."""
+    """`local_tempo`, and how often the pulse moved by an octave, which was divided out.
+
+    Examples
+    --------
+    >>> tempo, octaves = pulse_tempo(np.zeros(626), np.array([5.0]))
+    >>> tempo.round().tolist(), octaves  # nothing is struck
+    ([98.0], 0)
+    """
     times, octaves = _pulse_octaves(onset, _LONG_PULSE_FRAMES)
     if not times.size:
         return np.full(len(patch_times), np.sqrt(_TEMPO_RANGE[0] * _TEMPO_RANGE[1])), 0

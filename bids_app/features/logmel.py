@@ -33,6 +33,14 @@ def mel_weights() -> np.ndarray:
     -------
     weights : array of shape (257, 64)
         Triangles are linear in mel and not normalized by area; the zero-frequency bin is unused.
+
+    Examples
+    --------
+    >>> weights = mel_weights()
+    >>> weights.shape
+    (257, 64)
+    >>> (weights[:, 32].argmax() * 16000 / 512).item()  # Hz, where the 33rd band peaks
+    1937.5
     """
 
     def mel(hertz: np.ndarray | float) -> np.ndarray:
@@ -66,6 +74,15 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
     ------
     BadDataError
         Wrong shape or type, samples that are not finite, or fewer than one window.
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
+    >>> spectrogram = log_mel(tone)
+    >>> spectrogram.shape
+    (98, 64)
+    >>> bool(spectrogram[0].argmax() == mel_weights()[32].argmax())  # spectrum bin 32: 1,000 Hz
+    True
     """
     audio = _checked(audio)
     if audio.size < WINDOW_SAMPLES:
@@ -110,6 +127,14 @@ def log_mel_patches(audio: np.ndarray, hop: float = 0.48) -> tuple[np.ndarray, n
         As :func:`log_mel`, or the audio is shorter than one patch (0.975 s).
     UsageError
         The hop is not a positive multiple of 10 ms.
+
+    Examples
+    --------
+    >>> patches, times = log_mel_patches(np.zeros(32000))
+    >>> patches.shape
+    (3, 96, 64)
+    >>> times.round(4).tolist()
+    [0.4875, 0.9675, 1.4475]
     """
     times = patch_times(len(audio), hop)
     spectrogram = log_mel(audio).astype(np.float32)
@@ -125,6 +150,11 @@ def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarr
     ------
     BadDataError
         There is none; names `where`.
+
+    Examples
+    --------
+    >>> patch_times(32000, hop=0.48).round(4).tolist()
+    [0.4875, 0.9675, 1.4475]
     """
     n_patches = patch_count(n_samples, hop)
     if n_patches == 0:
@@ -139,13 +169,25 @@ def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarr
 
 
 def patch_centers(n_patches: int, hop: float) -> np.ndarray:
-    """Seconds in the audio at the center of each patch, of shape (n_patches,)."""
+    """Seconds in the audio at the center of each patch, of shape (n_patches,).
+
+    Examples
+    --------
+    >>> patch_centers(3, hop=0.96).round(4).tolist()
+    [0.4875, 1.4475, 2.4075]
+    """
     hop_seconds = _hop_frames(hop) * FRAME_SECONDS
     return PATCH_SECONDS / 2 + hop_seconds * np.arange(n_patches)
 
 
 def patch_count(n_samples: int, hop: float) -> int:
-    """Number of whole patches in ``n_samples`` samples at 16 kHz."""
+    """Number of whole patches in ``n_samples`` samples at 16 kHz.
+
+    Examples
+    --------
+    >>> patch_count(32000, hop=0.48)
+    3
+    """
     n_frames = (n_samples - WINDOW_SAMPLES) // HOP_SAMPLES + 1
     return max(0, (n_frames - PATCH_FRAMES) // _hop_frames(hop) + 1)
 

@@ -85,6 +85,14 @@ def loudness(audio: np.ndarray, sample_rate: int, frame: float = 0.1) -> Loudnes
     ------
     BadDataError
         If `audio` is shorter than a frame or has another shape.
+
+    Examples
+    --------
+    >>> course = loudness(np.repeat([0.0, 1.0], 16000), sample_rate=16000)
+    >>> course.seconds
+    2.0
+    >>> course.at(np.array([0.5, 1.0, 1.5, 3.0]), width=0.5).round(2).tolist()
+    [0.0, 0.5, 1.0, nan]
     """
     n_samples = round(frame * sample_rate)
     samples = np.asarray(audio, dtype=np.float64)

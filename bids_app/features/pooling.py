@@ -67,6 +67,13 @@ def window_means(
     ------
     BadDataError
         A window beyond the frames.
+
+    Examples
+    --------
+    >>> frame_times = np.arange(10) * 0.1
+    >>> means = window_means(frame_times, np.arange(10.0), np.array([0.2, 0.5]), width=0.2)
+    >>> means.round(3).tolist()
+    [2.0, 5.0]
     """
     first, last = frame_times[0], frame_times[-1]
     begin, end = times - width / 2, times + width / 2

@@ -81,6 +81,12 @@ def load_vggish(weights: str | Path) -> VGGish:
         misshapen.
     UsageError
         ``random:`` without a whole number.
+
+    Examples
+    --------
+    >>> model = load_vggish("random:0")
+    >>> model.weights_label, sum(one.numel() for one in model.parameters())
+    ('random:0', 72141184)
     """
     from bids_app.features import network
 
@@ -102,6 +108,11 @@ def resolve_device(device: str = "auto") -> str:
     ------
     UsageError
         CUDA was asked for and torch sees none.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    'cpu'
     """
     if device == "cpu":
         return device
@@ -126,6 +137,11 @@ def check_patches(patches: np.ndarray) -> np.ndarray:
     ------
     BadDataError
         Not of shape (n_patches, 96, 64), empty, or not finite.
+
+    Examples
+    --------
+    >>> check_patches(np.zeros((2, 96, 64))).dtype
+    dtype('float32')
     """
     patches = np.ascontiguousarray(patches, dtype=np.float32)
     check_shape("patches", patches, "n_patches", 96, 64)
@@ -158,6 +174,13 @@ def layer_activations(model: VGGish, patches: np.ndarray) -> Iterator[tuple[str,
     ------
     BadDataError
         Patches of another shape or not finite.
+
+    Examples
+    --------
+    >>> model = load_vggish("random:0")
+    >>> layers = dict(layer_activations(model, np.zeros((1, 96, 64))))
+    >>> len(layers), layers["conv1"].shape, layers["EmbeddingBatch"].shape
+    (23, (1, 393216), (1, 128))
     """
     import torch
 
