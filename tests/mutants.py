@@ -159,6 +159,125 @@ MUTANTS = (
         "beyond = (np.abs(drawn) >= np.abs(observed)).sum(axis=0)",
         "group/test_isc.py",
     ),
+    Mutant(
+        "sign of a lag between regions",
+        "emotion/lags.py",
+        "a = i[start + max(h, 0) :][:length]\n        b = j[start + max(-h, 0) :][:length]",
+        "a = i[start + max(-h, 0) :][:length]\n        b = j[start + max(h, 0) :][:length]",
+        "emotion/test_lags.py",
+    ),
+    Mutant(
+        "pairs across the border of a trial",
+        "emotion/lags.py",
+        "length = stop - start - abs(h)",
+        "length = min(stop - start, i.size - start - abs(h))",
+        "emotion/test_lags.py",
+    ),
+    Mutant(
+        "precision of runs in fixed effects",
+        "emotion/glm.py",
+        "np.stack([1.0 / estimate.variance for",
+        "np.stack([1.0 + 0.0 * estimate.variance for",
+        "emotion/test_glm.py",
+    ),
+    Mutant(
+        "sign of the first eigenvariate",
+        "emotion/ppi.py",
+        "sign = 1.0 if right[0].sum() >= 0 else -1.0",
+        "sign = 1.0",
+        "emotion/test_ppi.py",
+    ),
+    Mutant(
+        "sign of the delay of a rating",
+        "emotion/design.py",
+        "sample_course(times, values, frames - d, width=width)",
+        "sample_course(times, values, frames + d, width=width)",
+        "emotion",
+    ),
+    Mutant(
+        "sign of a lag between music and brain",
+        "surface/lag_scan.py",
+        "when = times[known] - lags[:, np.newaxis]",
+        "when = times[known] + lags[:, np.newaxis]",
+        "surface/test_lag_scan.py",
+    ),
+    Mutant(
+        "phases that runs of one piece share",
+        "surface/lag_scan.py",
+        "yield [drawn[k][:size] for size, k in zip(sizes, piece_of, strict=True)]",
+        "yield [np.exp(2j * np.pi * rng.random(size)) for size in sizes]",
+        "surface/test_lag_scan.py",
+    ),
+    Mutant(
+        "medial wall in the weights of resampling",
+        "surface/resample.py",
+        "inside = np.ones(n_source, bool) if mask is None else np.asarray(mask, dtype=bool)",
+        "inside = np.ones(n_source, bool)",
+        "surface/test_resample.py",
+    ),
+    Mutant(
+        "sign of the onset",
+        "features/timing.py",
+        "played = start_time + tr * np.arange(n_volumes) - onset",
+        "played = start_time + tr * np.arange(n_volumes) + onset",
+        "features/test_timing.py",
+    ),
+    Mutant(
+        "window around the sampling time",
+        "features/timing.py",
+        "between(knots, middles - width / 2, middles + width / 2)",
+        "between(knots, middles, middles + width)",
+        "features/test_timing.py",
+    ),
+    Mutant(
+        "period of the Hann window",
+        "features/logmel.py",
+        "np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES)",
+        "np.arange(WINDOW_SAMPLES) / (WINDOW_SAMPLES - 1))",
+        "features/test_logmel.py",
+    ),
+    Mutant(
+        "left-out space in the model without it",
+        "encoding/joint.py",
+        "self.weights[:, self.spaces.index(space)] == 0",
+        "self.weights[:, self.spaces.index(space)] < 1",
+        "encoding/test_joint.py",
+    ),
+    Mutant(
+        "noise in the signal power of repeats",
+        "encoding/ceiling.py",
+        "series.sum(axis=0).var(axis=0) - series.var(axis=1).sum(axis=0)",
+        "series.sum(axis=0).var(axis=0)",
+        "encoding/test_repeat_ceiling.py",
+    ),
+    Mutant(
+        "own response among those of the others",
+        "group/others.py",
+        "(total - _moved(z, own)) / n",
+        "total / n",
+        "group/test_others.py",
+    ),
+    Mutant(
+        "dependence between those who train each other",
+        "group/others.py",
+        "np.sqrt((n_participants - 2) / (2 * (n_participants - 1)))",
+        "np.sqrt((n_participants - 2) / (n_participants - 1))",
+        "group/test_others.py",
+    ),
+    Mutant(
+        "own response among the sum of the others",
+        "group/isc.py",
+        "r = (with_total - 1) / np.sqrt(",
+        "r = with_total / np.sqrt(",
+        "group/test_isc.py",
+    ),
+    Mutant(
+        "one participant among those of the shared ceiling",
+        "group/ceiling.py",
+        "(count - 1) * positive / (1 + (count - 2) * positive)",
+        "count * positive / (1 + (count - 1) * positive)",
+        "group/test_ceiling.py",
+    ),
 )
 
 
@@ -222,6 +341,7 @@ def main() -> int:
             alive += survived
             told = "**no**" if survived else "yes"
             print(f"| {mutant.what} | `{mutant.module}` | {told} |", flush=True)
+    print(f"\n{len(wanted) - alive} of {len(wanted)} noticed.")
     return int(alive > 0)
 
 
