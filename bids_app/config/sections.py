@@ -61,8 +61,8 @@ class Selection:
     )
     rest_task: Annotated[str, label("task")] | None = option(
         "--rest-task TASK",
-        "participant level: clean the resting runs of this task, too, as the music's, and keep "
-        "them for --gradient own; whatever --task-id says (default: none)",
+        "participant level: resting task, whose runs are cleaned like those with music and saved "
+        "for --gradient own; --task-id does not affect it (default: none)",
         changes=(),
     )
     exclude_runs: tuple[str, ...] = several(
@@ -71,7 +71,7 @@ class Selection:
     )
     filter_file: Path | None = option(
         "--bids-filter-file FILE.json",
-        "fMRIPrep's filter file; its part `bold` chooses among several files of a run",
+        "filter file as in fMRIPrep; its entry `bold` selects among several files of a run",
         changes=(),
     )
 
@@ -84,32 +84,33 @@ class Stimuli:
 
     table: Path | None = option(
         "--stimuli TABLE.tsv",
-        "which file was heard in which task and when (columns task, stim_file, onset; optional "
-        "session, run, participant_id, offset, duration); files relative to the table",
+        "table of which file was played in which task and when (columns task, stim_file, onset; "
+        "optional session, run, participant_id, offset, duration); files are relative to the table",
         changes=(),
     )
     missing: Literal["error", "skip", "use"] = option(
         "--missing",
-        "a participant who lacks a piece the others have: stop, leave the participant out, or use "
-        "what is there (default: %(default)s; other folds are not comparable)",
+        "if a participant lacks a piece that the others have: stop with an error, skip the "
+        "participant, or use the other pieces (default: %(default)s; results of different folds "
+        "are not comparable)",
         "skip",
     )
     notes_dir: Path | None = option(
         "--notes-dir FOLDER",
-        "for --features notes and expression: where the notes of the pieces lie, MIDI, MusicXML or "
-        "tables named after the recordings (default: beside them)",
+        "for --features notes and expression: folder of the notes of the pieces, as MIDI, MusicXML "
+        "or tables named after the recordings (default: that of the recordings)",
         changes=(),
     )
     notes_corpus: Path | None = option(
         "--notes-corpus FOLDER",
-        "for --features notes: other music as notes, which the long-term model knows (default: "
-        "none, and no layers ltm and both)",
+        "for --features notes: notes of other music, on which the long-term model is trained "
+        "(default: none, without the layers ltm and both)",
         changes=(),
     )
     transcribe: bool = option(
         "--transcribe",
-        "for --features notes: guess the notes from the sound with basic-pitch, whatever files of "
-        "notes there are; the model is called transcribed (needs the extra transcription)",
+        "for --features notes: transcribe the sound with basic-pitch, even where files of notes "
+        "exist; the model is called transcribed (needs the extra transcription)",
         False,
         changes=(),
     )
@@ -147,13 +148,14 @@ class Model:
     )
     layers: tuple[str, ...] = several(
         "--layers LAYER",
-        "numbers or names of the layers to fit, or blocks for those that are no ReLU or pooling of "
-        "the one before (default: all); in order of depth where files do not say it",
+        "numbers or names of the layers to fit, or blocks: no layer that is the ReLU or pooling of "
+        "the one before it (default: all); for precomputed features without an order, in order of "
+        "depth",
         changes=("layers", "scores"),
     )
     layer_depth: Depths = several(
         "--layer-depth NUMBER",
-        "depth of every layer fitted, in any unit, never decreasing; layers of equal depth count "
+        "depth of every fitted layer, in any unit, never decreasing; layers of equal depth count "
         "as one (default: equal steps)",
         changes=("layers", "scores"),
     )
@@ -164,12 +166,15 @@ class Model:
         changes=(),
     )
     hop: HopSeconds = option(
-        "--hop", "between the starts of two patches of 0.96 s", 0.48, changes=("layers", "scores")
+        "--hop",
+        "time between the starts of successive patches of 0.96 s",
+        0.48,
+        changes=("layers", "scores"),
     )
     delays: Span = option(
         "--delays", "delays from music to response, in seconds", (3.0, 9.0), changes=("layers",)
     )
-    crop: Seconds = option("--crop", "left out at both ends of every piece", 15.0)
+    crop: Seconds = option("--crop", "time excluded at both ends of every piece", 15.0)
     alphas: Penalties = option(
         "--alphas",
         "ridge penalties, equally spaced logarithms, relative to the mean diagonal of the kernel "
@@ -178,33 +183,33 @@ class Model:
     )
     selection: Literal["r", "sse"] = option(
         "--selection",
-        "what chooses the penalty inside the training stimuli: mean correlation, or summed "
-        "squared error",
+        "criterion by which the penalty is chosen in the training stimuli: mean correlation, or "
+        "summed squared error",
         "r",
     )
     save_weights: tuple[str, ...] = several(
         "--save-weights LAYER",
-        "keep models of these layers (names, numbers or all) that predict new music, with held-out "
-        "predictions and, up to 2 GiB, weights of every unit, as HDF5",
+        "layers (names, numbers or all) whose models are saved as HDF5, to predict new music with; "
+        "with held-out predictions, and the weights of every unit up to 2 GiB",
         changes=(),
     )
     weights_mask: Paths = option(
         "--weights-mask",
-        "label or shape GIFTI, or tables of 0 and 1: vertices whose weights are kept (default: "
+        "vertices whose weights are saved, as label or shape GIFTI or tables of 0 and 1 (default: "
         "all with a result)",
         default=(),
         changes=(),
     )
     subcortex: bool = switch(
         "--subcortex",
-        "fit the subcortical voxels of the runs' 91k CIFTI series, too (fMRIPrep --cifti-output "
-        "91k, XCP-D): maps as dscalar.nii and a table per structure, at the group level a table "
+        "also fit the subcortical voxels of 91k CIFTI series (fMRIPrep --cifti-output 91k, XCP-D): "
+        "maps as dscalar.nii and a table per structure; at the group level a table with tests "
         "over people and over music",
         changes=(),
     )
     subcortex_atlas: Path | None = option(
         "--subcortex-atlas FILE.nii.gz",
-        "the same for the regions of this atlas, with voxels of fMRIPrep's volumes in MNI space "
+        "also fit the voxels of this atlas' regions, from fMRIPrep's volumes in MNI space "
         "(names: FILE.tsv with index and name)",
         changes=(),
     )
@@ -256,8 +261,8 @@ class Joint:
 
     asked: tuple[str, ...] = several(
         "--joint NAME=SPACE+SPACE",
-        "a model of these spaces together, each with a scale of its own: its accuracy, the share "
-        "of each space in it, and what each adds; SPACE@LAYER for one of several layers",
+        "one model of several spaces, each with its own scale: accuracy, share of each space in "
+        "it, and what each space adds; SPACE@LAYER for one of several layers",
         changes=(),
     )
     beyond: Literal["none", "low-level"] = option(
@@ -334,14 +339,14 @@ class LagScan:
 
     asked: tuple[str, ...] = several(
         "--lag-scan FEATURE",
-        "by how many seconds vertices, auditory cortex and regions of --atlas and --seed follow "
-        "one-dimensional features, the choice of the lag inside the null: SPACE, SPACE@LAYER for a "
-        "layer of one unit, or SPACE@LAYER:UNIT, for example descriptors@loudness "
-        "descriptors@rhythm:tempo (commas between them will do)",
+        "one-dimensional features: by how many seconds vertices, auditory cortex and regions of "
+        "--atlas and --seed follow them; the null includes the choice of the lag. SPACE, "
+        "SPACE@LAYER for a layer of one unit, or SPACE@LAYER:UNIT, for example "
+        "descriptors@loudness descriptors@rhythm:tempo (commas also separate them)",
         changes=(),
     )
     n_draws: Count = option(
-        "--lag-draws", "draws of random phases behind the p of a lag scan", 499, changes=("lags",)
+        "--lag-draws", "draws of random phases for the p of a lag scan", 499, changes=("lags",)
     )
 
     def __post_init__(self) -> None:
@@ -378,8 +383,8 @@ class Cleaning:
     )
     high_pass: HighPassSeconds = option(
         "--high-pass",
-        "slower drifts are removed, from responses and features; of series that were denoised "
-        "before (XCP-D), whose own filter counts, only where another value is given",
+        "period above which drifts are removed from responses and features; denoised series "
+        "(XCP-D) keep their own filter unless another value is given",
         HIGH_PASS,
     )
     smoothing: Millimeters = option(
@@ -388,7 +393,9 @@ class Cleaning:
     dummy_scans: Volumes = option(
         "--dummy-scans", "volumes to drop at the start; auto: those fMRIPrep marked", "auto"
     )
-    repetition_time: VolumeSeconds | None = option("--repetition-time", "where no sidecar gives it")
+    repetition_time: VolumeSeconds | None = option(
+        "--repetition-time", "repetition time of runs whose sidecars do not give it"
+    )
     slice_time_ref: Fraction | None = option(
         "--slice-time-ref 0..1",
         "moment of a volume that slice timing was corrected to (default: from the sidecars)",
@@ -403,19 +410,19 @@ class Cleaning:
     )
     cortex_mask: CortexChoice = option(
         "--cortex-mask nilearn|signal|neuromaps|templateflow|LEFT,RIGHT",
-        "which vertices are cortex; the others are left out before anything is smoothed and get "
-        "no result: all but the medial wall of nilearn's surfaces (nilearn, nothing to fetch; on "
-        "fsLR that of the template's own labels), "
-        "every vertex with a signal (signal), the fetched label of all but the medial wall "
-        "(neuromaps), the fetched Desikan parcels (templateflow), or label or shape GIFTI or "
-        "tables of 0 and 1",
+        "which vertices are cortex; the others are excluded before smoothing and get no result. "
+        "nilearn: all but the medial wall of nilearn's surfaces (no download; on fsLR that of the "
+        "template's labels); signal: every vertex with a signal; neuromaps: all but the medial "
+        "wall, after `musenc prefetch cortex`; templateflow: the Desikan parcels, after `musenc "
+        "prefetch parcels`; or label or shape GIFTI or tables of 0 and 1",
         BUNDLED_CORTEX,
     )
     parcels: str | None = option(
         "--parcels ATLAS|NAME=LEFT,RIGHT",
-        "read parcellated series of this atlas (ptseries.nii, or timeseries.tsv with two label "
-        "files on --space whose names are those of the columns) instead of vertices: no smoothing, "
-        "and tables of regions beside maps that are painted (default: where nothing else is there)",
+        "analyze parcellated series of this atlas instead of vertices (ptseries.nii, or "
+        "timeseries.tsv with two label files on --space that have the names of the columns): no "
+        "smoothing; tables of regions, and maps in which a region has one value (default: where "
+        "only such series exist)",
         changes=(),
     )
 
@@ -443,11 +450,11 @@ with --rating-difference also against a number per participant. Definitions: doc
 
     contrasts: tuple[str, ...] = several(
         "--contrast A-B",
-        "conditions joined by + and -, with factors if need be: dissonant-consonant, 'a - 0.5*b - "
-        "0.5*c'; unknown names end in a list of those there are",
+        "conditions joined by + and -, optionally with factors: dissonant-consonant, 'a - 0.5*b - "
+        "0.5*c'; an unknown name is an error that lists the conditions found",
     )
     column: str = option(
-        "--condition-column COLUMN", "which column of the events names conditions", "trial_type"
+        "--condition-column COLUMN", "column of the events that names the conditions", "trial_type"
     )
     seed: str | None = option(
         "--seed REGION",
@@ -461,12 +468,12 @@ with --rating-difference also against a number per participant. Definitions: doc
         "region correlated with the seed over lags, written like the seed; at a positive lag the "
         "target leads the seed",
     )
-    max_lag: LagSeconds = option("--max-lag", "lags from minus this to this", 20.0)
+    max_lag: LagSeconds = option("--max-lag", "largest lag, in both directions", 20.0)
     rating_difference: str | None = option(
         "--rating-difference COLUMN|TABLE.tsv:COLUMN",
         "group level: a number per participant, such as the rating of dissonant minus that of "
-        "consonant music, from participants.tsv of bids_dir or a table with participant_id; n/a "
-        "keeps a participant out",
+        "consonant music, from participants.tsv of bids_dir or a table with participant_id; "
+        "participants with n/a are excluded",
         changes=(),
     )
     difference_test: Literal["permutation", "sign-flip"] = option(
@@ -495,7 +502,7 @@ class Statistics:
         "--null",
         "null of a participant's accuracy: noise of every vertex' own class; --n-nulls refits "
         "under random phases of the responses, which also give p corrected for the maximum over "
-        "vertices and layers, and need 60 volumes or more of each piece; or none",
+        "vertices and layers and need at least 60 volumes of each piece; or none",
         "noise",
         changes=("layers", "ratings", "scores"),
     )
@@ -508,8 +515,8 @@ class Statistics:
         "earlier calls: margulies2016 (the first), fcgradient02 to fcgradient10, own (of the "
         "resting runs of --rest-task, found by the first of the "
         "others, which may be one of the files), or two "
-        "GIFTI files on --space or fsLR 32k (default: %(default)s; the first is turned so that "
-        "transmodal cortex is high, every other stays as it is)",
+        "GIFTI files on --space or fsLR 32k (default: %(default)s; the sign of the first is set so "
+        "that transmodal cortex is high, those of the others are kept)",
         ("margulies2016",),
         changes=(),
     )
@@ -532,7 +539,7 @@ class Statistics:
     )
     n_permutations: Count = option(
         "--n-permutations",
-        "group level: sign flips over participants; all of them where there are fewer",
+        "group level: sign flips over participants; all of them if there are fewer",
         10_000,
         changes=("inference",),
     )
@@ -548,10 +555,10 @@ class Statistics:
     )
     differences: tuple[str, ...] = several(
         "--difference A-B",
-        "group level: where, and whether over the whole cortex, models or layers predict better "
-        "than others; each a model's label (the mean of its layers), MODEL:LAYER, or a layer that "
-        "one model has, with factors if need be: vggish-cochleagram, vggish:fc2-vggish:conv1, "
-        "'a - 0.5*b - 0.5*c'",
+        "group level: models or layers whose accuracies are compared, at every vertex and over the "
+        "whole cortex; each a model's label (the mean of its layers), MODEL:LAYER, or a layer that "
+        "only one model has, optionally with factors: vggish-cochleagram, "
+        "vggish:fc2-vggish:conv1, 'a - 0.5*b - 0.5*c'",
         changes=(),
     )
     ceiling_floor: Correlation = option(
@@ -566,14 +573,14 @@ class Statistics:
         "atlases on --space (.annot or .label.gii), of --lag-scan and of the group level: "
         "accuracy, layer profile and preference per region and participant, beside those of "
         "atlases of earlier calls; the first names the peaks of clusters (default: Desikan, "
-        "once `musenc prefetch parcels` brought it)",
+        "after `musenc prefetch parcels`)",
         changes=(),
     )
     networks: tuple[str, ...] = several(
         "--networks [NAME=]LEFT,RIGHT",
         "group level: networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables "
         "like those of --atlas, a network over both hemispheres, and the mean of every group map "
-        "in every network; default: those of `musenc prefetch networks` where they are there",
+        "in every network (default: Yeo's, after `musenc prefetch networks`)",
         changes=(),
     )
     random_seed: int = option(
@@ -604,8 +611,8 @@ class Emotion:
     """Ratings and brain, layers and ratings."""
 
     title: ClassVar = (
-        "continuous ratings of the music: where does the brain follow them, which layers predict "
-        "them (docs/emotion.md)"
+        "continuous ratings of the music: their effect on the brain, and layers that predict them "
+        "(docs/emotion.md)"
     )
 
     ratings: Path | None = option(
@@ -616,10 +623,11 @@ class Emotion:
         changes=(),
     )
     mode: Literal["auto", "off"] = option(
-        "--emotion", "auto: what the ratings allow; off: nothing", "auto", changes=()
+        "--emotion", "auto: every analysis that the ratings allow; off: none", "auto", changes=()
     )
     scales: tuple[str, ...] = several(
-        "--scales NAME", "columns that are scales (default: all others than those named above)"
+        "--scales NAME",
+        "rating scales among the columns (default: all columns that are not named above)",
     )
     hrf: Literal["spm", "glover", "fir"] = option(
         "--rating-hrf",
@@ -658,22 +666,23 @@ class Running:
         "stimulus features, shared by participants and jobs (default: output_dir/.musenc)",
     )
     database_dir: Path | None = option(
-        "--bids-database-dir DIR", "where the index of the dataset is kept for the next call"
+        "--bids-database-dir DIR",
+        "folder in which the index of the dataset is saved for the next call",
     )
-    n_procs: Count = option("--nprocs --n-cpus", "processes", 1)
+    n_procs: Count = option("--nprocs --n-cpus", "number of processes", 1)
     omp_nthreads: Count | None = option(
         "--omp-nthreads",
         "threads of each process (default: nprocs, shared by the participants worked on)",
     )
     memory: Bytes | None = option(
         "--mem --mem-gb",
-        "memory that all processes together may take; a run that cannot keep to it is refused "
-        "(default: what the machine, the container or SLURM allows)",
+        "memory that all processes together may use; a run with a larger step is refused "
+        "(default: the limit of the machine, the container or SLURM)",
     )
     device: Literal["auto", "cpu", "cuda"] = option(
         "--device",
-        "what the audio network runs on, auto: a GPU where torch sees one; models are fitted there "
-        "with cuda alone",
+        "device of the audio network; auto: a GPU if torch finds one. Only cuda fits the models "
+        "there, too",
         "auto",
     )
     plugin_file: Path | None = option(
@@ -683,18 +692,16 @@ class Running:
     )
     stop_on_first_crash: bool = switch(
         "--stop-on-first-crash",
-        "begin nothing more when a step has failed (default: the other participants go on)",
+        "start no further step after one has failed (default: continue with other participants)",
     )
-    dry_run: bool = switch(
-        "--dry-run", "print the plan, what it costs and what it leaves, and do nothing"
-    )
+    dry_run: bool = switch("--dry-run", "print the plan, its cost and its output files, and stop")
     reports_only: bool = switch(
         "--reports-only",
-        "draw the pages again from the derivatives in output_dir and compute nothing",
+        "draw the pages again from the derivatives in output_dir, without computing anything",
     )
     boilerplate_only: bool = switch(
         "--boilerplate-only",
-        "print the methods text of these settings, with its references, and do nothing",
+        "print the methods text of these settings with its references, and stop",
     )
     verbosity: int = option("-v --verbose", "log details", 0, action="count")
 
