@@ -1,4 +1,4 @@
-"""What a step returned, in a file that carries its checksum and whose arrays are mapped.
+"""Results of a step as a file with a checksum, whose arrays are memory-mapped.
 
 A pickle without its arrays comes first; then the arrays, each at a place that processors like;
 then where the pickle ends and every array begins, and the checksum of all that. Who reads a large

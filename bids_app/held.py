@@ -1,4 +1,4 @@
-"""What a process holds and leaves to nobody: locks, half-written files, work folders.
+"""What a process must release at its end: locks, incomplete files, work folders.
 
 When the process is told to end, `release` removes all of it, whatever the process is doing; what a
 process that was killed could not remove, `remove_unowned` does at the next start.

@@ -1,4 +1,4 @@
-"""The one place where libraries open files of arrays: images, surfaces, HDF5, numpy's own.
+"""The only module that opens files of arrays: images, surfaces, HDF5, numpy's own.
 
 A file may say that its data lie in another file of the machine, may unpack to a thousand times its
 size, and may announce any size. Here none of these is believed. `tests/faults/test_security.py`

@@ -1,4 +1,4 @@
-"""Texts that look the same and are not: how they differ, so that a message can say it."""
+"""Describe how texts differ that look the same."""
 
 from __future__ import annotations
 

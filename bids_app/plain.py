@@ -1,4 +1,4 @@
-"""Text of others made safe to show: on a terminal, in a log, in a cell of a table."""
+"""Escape text of a dataset for a terminal, a log or a cell of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are downloaded, not shipped: where they lie and what to do when they do not.
+"""Files that are downloaded, not shipped: their paths, and remedies if they are absent.
 
 Nothing is downloaded at run time.
 """

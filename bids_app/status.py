@@ -1,4 +1,4 @@
-"""What became of every participant and run: one object for log line, report badge and exit code."""
+"""Outcome of every participant and run: one object for log line, report badge and exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending when told to, at once and whatever is going on, with nothing left behind.
+"""End at once on a signal, and release everything that the process holds.
 
 Python handles a signal between two of its own instructions, and the exception it raises there may
 be caught by any library on the way: nipype takes it for the failure of one step and goes on with

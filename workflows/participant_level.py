@@ -1,4 +1,4 @@
-"""Run the participant level: plan, build the workflow, run it, and say what became of everybody."""
+"""Run the participant level: plan, build the workflow, run it, report every outcome."""
 
 from __future__ import annotations
 

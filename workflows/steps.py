@@ -1,4 +1,4 @@
-"""A step of a workflow from a plain function: what it takes, its signature says.
+"""A step of a workflow from a plain function, with the inputs of its signature.
 
 What a step returns is handed on as one file, and read again by the steps that take it.
 """

@@ -1,4 +1,4 @@
-"""Nipype's pool of processes, made to notice when one of them is killed."""
+"""Nipype's process pool, extended to detect workers that were killed."""
 
 from __future__ import annotations
 

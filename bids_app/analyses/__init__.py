@@ -1,1 +1,1 @@
-"""What composes the numeric packages over files: one folder per analysis, modules named by step."""
+"""Analyses over files, from numeric functions: one folder per analysis, modules named by step."""

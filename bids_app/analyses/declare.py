@@ -1,4 +1,4 @@
-"""What an analysis leaves, declared once: writer, dry run, `.bidsignore`, page and docs read it."""
+"""Declarations of an analysis' outputs, for writer, dry run, `.bidsignore`, page and docs."""
 
 from __future__ import annotations
 

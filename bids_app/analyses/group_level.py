@@ -1,4 +1,4 @@
-"""The plan of the group level: who, which models, and all that would stop it, before any work."""
+"""The plan of the group level: participants, models, and all problems, before computing."""
 
 from __future__ import annotations
 

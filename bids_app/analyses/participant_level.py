@@ -1,4 +1,4 @@
-"""The analyses of a participant, in the order of the page; what they leave and cost together."""
+"""The analyses of a participant in the order of the page, their outputs and total costs."""
 
 from __future__ import annotations
 

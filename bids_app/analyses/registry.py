@@ -1,4 +1,4 @@
-"""The group analyses, one row each: computed, written, told apart and shown by their rows."""
+"""The group analyses, one row each with its functions to compute, write and show."""
 
 from __future__ import annotations
 

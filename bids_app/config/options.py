@@ -1,4 +1,4 @@
-"""How an option is declared, on the field of its value, and what its text is turned into."""
+"""Declaration of an option on the field of its value, and the parsing of its text."""
 
 from __future__ import annotations
 

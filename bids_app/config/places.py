@@ -1,4 +1,4 @@
-"""Where notes lie and what other music is known, as part of the names of feature spaces."""
+"""Folders of notes and of other music, as part of the names of feature spaces."""
 
 from __future__ import annotations
 

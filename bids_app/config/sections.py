@@ -1,4 +1,4 @@
-"""Every option once, on the field of its value, in the order of ``--help``."""
+"""Declaration of every option, on the field of its value, in the order of ``--help``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words for before and after: of a rating, and of what the brain does about it."""
+"""Names of the two directions of time between ratings and brain."""
 
 from __future__ import annotations
 

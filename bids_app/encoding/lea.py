@@ -1,4 +1,4 @@
-"""The choices of the LEA toolbox (Linearized Encoding Analysis, S.-G. Kim, 2024), own words.
+"""The choices of the LEA toolbox (Linearized Encoding Analysis, S.-G. Kim, 2024), reimplemented.
 
 Series on a regular grid from zero with missing values as zero; delayed columns and responses
 z-scored within each stimulus (N - 1); an unpenalized bias, which z-scoring makes zero; raw

@@ -1,4 +1,4 @@
-"""Alarms for stimuli that are not independent of each other."""
+"""Checks for stimuli that are not independent of each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of all stimuli, and what a model says of music that it was not fitted to."""
+"""Models of all stimuli, and their predictions for other music."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of a feature space: who says their order, which are fitted, how deep they lie."""
+"""Layers of a feature space: their order, which are fitted, and their depths."""
 
 from __future__ import annotations
 

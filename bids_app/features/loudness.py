@@ -1,4 +1,4 @@
-"""Loudness of the music over time, to ask auditory cortex when it was heard."""
+"""Loudness of the music over time, for the check of the onset."""
 
 from __future__ import annotations
 

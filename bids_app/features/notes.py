@@ -1,4 +1,4 @@
-"""Notes as features: how many there are, and how well melody and chords can be foreseen."""
+"""Notes as features: their density, and surprise and uncertainty of melody and chords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer of explicit features is, and from analysis frames to the steps of its space."""
+"""Layers of explicit features, and averages of their analysis frames over steps."""
 
 from __future__ import annotations
 

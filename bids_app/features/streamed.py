@@ -1,4 +1,4 @@
-"""Layers of a network that tells them over time, on the clock of its space.
+"""Layers of a network that yields them frame by frame, at the steps of its space.
 
 A network hears a piece and yields frames: a time, and an array for every layer. All layers come at
 once, and the z-scores of a unit need all of its times, so frames are averaged over the steps of the

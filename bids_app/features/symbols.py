@@ -1,4 +1,4 @@
-"""How well the next symbol of a sequence can be foreseen: prediction by partial matching (PPM).
+"""Surprise and uncertainty of the symbols of a sequence: prediction by partial matching (PPM).
 
 Cleary and Witten 1984; Bunton 1996; as in IDyOM (Pearce 2005): interpolated smoothing, with one
 model of the piece so far and one of other music.

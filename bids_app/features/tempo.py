@@ -1,4 +1,4 @@
-"""Tempo from beat to beat, and what else is held from one event to the next."""
+"""Tempo from beat to beat, and other values that are constant between events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes guessed from the sound by basic-pitch (Bittner et al. 2022), run with onnxruntime."""
+"""Notes transcribed from the sound by basic-pitch (Bittner et al. 2022), run with onnxruntime."""
 
 from __future__ import annotations
 

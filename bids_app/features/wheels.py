@@ -1,4 +1,4 @@
-"""Wheels that something is taken out of: read as archives, never installed, no code in them run."""
+"""Extract files from wheels, which are read as archives and never installed or run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few matrices that stand for those of all layers and penalties."""
+"""A basis of a few matrices for those of all layers and penalties."""
 
 from __future__ import annotations
 

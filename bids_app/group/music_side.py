@@ -1,4 +1,4 @@
-"""The stimulus side of the null over music: which frequencies carry it, and what stands at them.
+"""The stimulus side of the null over music: the frequencies that carry it, phases, penalties.
 
 Participants whose volumes sample the music alike share a clock: the same plans, hence the same
 resolution matrices M (held-out prediction = M y_train, in the Fourier basis of each segment).

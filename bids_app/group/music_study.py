@@ -1,4 +1,4 @@
-"""A study as the null over music sees it: clocks, penalties, weights, spectra of responses."""
+"""Inputs of the null over music: clocks, penalties, weights, spectra of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of participants who lack a stimulus that others have."""
+"""Participants who lack a stimulus that others have (``--missing``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a preprocessed series all of its run: held against the raw one and what was censored."""
+"""Whether a preprocessed series is complete: compared with the raw run and censored volumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series that were denoised before (XCP-D): what is still to be done with them."""
+"""Series that are already denoised (XCP-D), and the cleaning steps that they still need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call will take: memory to within a third, time and disk to about a factor of 2."""
+"""Costs of a call: memory to within a third, time and disk to about a factor of 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command that fetches what is needed of a DataLad dataset and not there."""
+"""The `datalad get` command for needed files whose content is absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the content of a file there, and what does its header say, without reading all of it."""
+"""Whether the content of a file is present, and its header, without reading all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that the user gave, held against those that are there."""
+"""The user's labels compared with those in the dataset."""
 
 from __future__ import annotations
 

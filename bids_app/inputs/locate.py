@@ -1,4 +1,4 @@
-"""Which folders: raw dataset and fMRIPrep outputs, from whatever folder the user names."""
+"""Find raw dataset and fMRIPrep outputs from the folder that the user gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Participants who have no run in the plan, each with a reason: nobody is gone without a word."""
+"""Participants without a run in the plan, each with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Continuous ratings as records: who felt what at which second of which piece of music."""
+"""Continuous ratings as records: participant, stimulus, scale, times and values."""
 
 from __future__ import annotations
 

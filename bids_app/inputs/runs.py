@@ -1,4 +1,4 @@
-"""From named files to runs: hemispheres paired, confounds found, twins told apart."""
+"""From file names to runs: pair hemispheres, find confounds, distinguish versions of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user's labels and filters leave of the runs on disk."""
+"""Select runs by the user's labels and filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one reader of audio files: decoded to the end, and held against every length stated."""
+"""The reader of audio files: decodes to the end and checks every length that a file states."""
 
 from __future__ import annotations
 

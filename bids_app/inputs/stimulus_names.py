@@ -1,4 +1,4 @@
-"""Labels of stimuli from the names of their files: letters and digits that tell them apart."""
+"""Labels of stimuli from file names: distinct, of letters and digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as text: one reader for what people's programs write, with a limit on what it unpacks."""
+"""The reader of text tables, with a limit on unpacked size."""
 
 from __future__ import annotations
 

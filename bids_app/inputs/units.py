@@ -1,4 +1,4 @@
-"""Times in another unit than seconds, told by the length of the music."""
+"""Detect times in another unit than seconds by the length of the music."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a model could be, on the group's page; nothing where nobody's responses say it."""
+"""The noise ceiling on the group page; absent without cleaned responses."""
 
 from __future__ import annotations
 

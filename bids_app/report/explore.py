@@ -1,4 +1,4 @@
-"""A page in which the surface turns: maps, layers and thresholds to choose, vertices to click.
+"""Interactive page: rotate the surface; choose maps, layers and thresholds; click vertices.
 
 Plotly draws it, out of nilearn's own assets; everything lies in one file.
 """

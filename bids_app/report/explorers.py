@@ -1,4 +1,4 @@
-"""Which maps of a participant and of the group a reader may turn; their links on the pages."""
+"""Maps on the interactive pages of participants and group, and links to these pages."""
 
 from __future__ import annotations
 

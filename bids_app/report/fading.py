@@ -1,4 +1,4 @@
-"""What lets a map fade and what is outlined: p of every vertex, from the files of the folder."""
+"""Opacity and outlines of maps: p of every vertex, from the files of the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a participant: rows of the status log and crash files."""
+"""History of a participant: rows of the status log and crash files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a participant's page that asks whether the result can be believed."""
+"""The part of a participant's page with checks of the result's validity."""
 
 from __future__ import annotations
 

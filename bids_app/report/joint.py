@@ -1,4 +1,4 @@
-"""What spaces add to one another, on the pages; nothing where nobody asked for it."""
+"""Joint models on the pages; absent where none were fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By how many seconds the brain follows a feature, on the pages."""
+"""Lag scans on the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of a participant says of all analyses together."""
+"""Parts of a participant's page that concern all analyses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a participant's ratings say about brain and layers; absent where none were related."""
+"""Analyses of ratings on a participant's page; absent where there are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a participant's page about what went in: stimuli and responses."""
+"""The parts of a participant's page about stimuli and responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of a folder in one table: what differs between them, and what became of the result."""
+"""Table of the models of a folder: settings that differ, and their results."""
 
 from __future__ import annotations
 

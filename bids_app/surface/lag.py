@@ -1,4 +1,4 @@
-"""Is the music where the table says: auditory cortex against the sound's envelope, over lags."""
+"""Check of the onset: correlation of auditory cortex with the sound's envelope, over lags."""
 
 from __future__ import annotations
 

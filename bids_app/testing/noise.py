@@ -1,4 +1,4 @@
-"""What else is in a simulated BOLD series: own and shared noise, drift, motion, physiology.
+"""Noise of a simulated BOLD series: own and shared noise, drift, motion, physiology.
 
 Arrays here are (n_vertices, n_times), time last, so that filters run along memory.
 """

@@ -1,4 +1,4 @@
-"""What the planted responses to music are: a layer's features, a functional, an HRF.
+"""Planted responses to music: features of a layer, a linear functional, an HRF.
 
 A vertex responds to one layer through a fixed linear functional of that layer's units, the same
 for every stimulus. It is drawn in patch-rate Gram space: with U the leading eigenvectors of the

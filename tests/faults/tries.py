@@ -161,7 +161,10 @@ def run(kept: Kept, n_bits: int, rng: np.random.Generator) -> dict[tuple[str, st
 
 
 def table(found: dict[tuple[str, str], Counter]) -> str:
-    rows = ["| File | Damage | Tries | Reported | No change | Silent |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| File | Damage | Tries | Reported | No change | Silent |",
+        "|---|---|---|---|---|---|",
+    ]
     for (name, kind), counts in sorted(found.items()):
         states = " | ".join(str(counts[state]) for state in STATES)
         rows.append(f"| {name} | {kind} | {counts.total()} | {states} |")

@@ -1,4 +1,4 @@
-"""Which runs show which conditions: everything that is wrong is said before computing."""
+"""Which runs have which conditions; all problems are reported before computing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The analyses of conditions of a participant: what they leave, and what they cost."""
+"""Output files and costs of a participant's analyses of conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose settings an output folder has, what its results rest on, and which are complete."""
+"""Settings in an output folder, the inputs of its results, and which results are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading back what earlier steps left in the output folder, which may have suffered since."""
+"""Read results of earlier steps from the output folder, and check that they are unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a participant's results of one analysis rest on, and who they are of."""
+"""Records of a participant's results: their inputs, settings and participant."""
 
 from __future__ import annotations
 

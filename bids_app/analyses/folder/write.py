@@ -1,4 +1,4 @@
-"""Tables and surface maps with the JSON files beside them, and the file that closes a result."""
+"""Write tables and surface maps with their sidecars, and the settings file of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a group analysis is: one row says all that is particular to it."""
+"""Declaration of a group analysis: one row has everything specific to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at before a group analysis begins."""
+"""Checks before a group analysis begins."""
 
 from __future__ import annotations
 

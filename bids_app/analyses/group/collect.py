@@ -1,4 +1,4 @@
-"""Collect what participants left in the output folder."""
+"""Collect participants' results from the output folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Effects of several maps over participants, and against a number per participant."""
+"""Tests of several maps over participants, and of their relation to a number per participant."""
 
 from __future__ import annotations
 

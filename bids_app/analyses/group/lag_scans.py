@@ -1,4 +1,4 @@
-"""By how many seconds a group follows a feature: collected, tested over people and over music."""
+"""Lag scans over participants: collect, test over people and over music, write."""
 
 from __future__ import annotations
 

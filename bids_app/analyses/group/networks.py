@@ -1,4 +1,4 @@
-"""The mean of every group map in every network, so that places can be named without hand work."""
+"""Mean of every group map in every network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--gradient own` needs: whose resting runs are there, a template, memory and time."""
+"""Checks of what `--gradient own` needs: resting runs, a template, memory and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many participants are predicted by themselves, each at a p of the own."""
+"""Prevalence: how many participants have a significant accuracy of their own."""
 
 from __future__ import annotations
 

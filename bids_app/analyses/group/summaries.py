@@ -1,4 +1,4 @@
-"""What is tested over music, and what is found: sums of accuracies, maps, and their widths."""
+"""Inputs and results of tests over music: sums of accuracies, maps, widths of nulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer of every group result: maps, tables, and the file that closes an analysis."""
+"""The writer of group results: maps, tables, and the settings file of an analysis."""
 
 from __future__ import annotations
 

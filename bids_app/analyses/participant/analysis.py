@@ -1,4 +1,4 @@
-"""What an analysis of a participant is: one row says what it leaves, needs and costs."""
+"""Declaration of a participant's analysis: one row has its outputs, inputs and costs."""
 
 from __future__ import annotations
 

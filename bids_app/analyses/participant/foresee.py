@@ -1,4 +1,4 @@
-"""What a call would refuse only after hours, looked for before any work."""
+"""Checks before computing for errors that would otherwise appear only after hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joint models of one participant: fitted, written, foreseen."""
+"""Joint models of one participant: fit, write, estimate costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joint models that are asked for: their spaces, candidates, settings, and what is to be done."""
+"""Joint models of a call: their spaces, candidates, settings, and those still to be fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By how many seconds the responses of a participant follow a feature: computed and written."""
+"""Lag scans of a participant: compute and write."""
 
 from __future__ import annotations
 

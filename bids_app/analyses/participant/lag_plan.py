@@ -1,4 +1,4 @@
-"""Features whose lags are scanned: which, of whom, and what the results rest on."""
+"""Plan of the lag scans: features, participants, and the inputs of the results."""
 
 from __future__ import annotations
 

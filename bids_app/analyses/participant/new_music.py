@@ -1,4 +1,4 @@
-"""What saved models say of music: features of it beside those of their own music, predictions."""
+"""Predictions of saved models for new music, from its features and those of their own music."""
 
 from __future__ import annotations
 

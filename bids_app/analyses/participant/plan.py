@@ -1,4 +1,4 @@
-"""What is to be done for whom: models, records, and what they rest on."""
+"""Plan of a participant's work: models to fit, records, and their inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted and measured time courses at a participant's best vertices, for people to see."""
+"""Predicted and measured time courses at a participant's best vertices, for the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which resting runs of whom are cleaned: what is wrong with them is said before computing."""
+"""Plan of the resting runs to clean; all problems are reported before computing."""
 
 from __future__ import annotations
 

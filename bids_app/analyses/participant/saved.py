@@ -1,4 +1,4 @@
-"""Models that ``--save-weights`` left, read again, and whether they fit what is asked of them."""
+"""Read models of ``--save-weights``, and check that they fit the settings of a call."""
 
 from __future__ import annotations
 

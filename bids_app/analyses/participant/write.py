@@ -1,4 +1,4 @@
-"""Cleaned responses and encoding models of a participant: what they leave, and what it costs."""
+"""Output files and costs of a participant's cleaned responses and encoding models."""
 
 from __future__ import annotations
 

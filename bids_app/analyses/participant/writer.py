@@ -1,4 +1,4 @@
-"""The one writer of a participant's maps and tables, and of the file that closes a result."""
+"""The writer of a participant's maps and tables, and of the settings file of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratings as the analyses of emotion use them: found or missed, their changes, never constant."""
+"""Courses of ratings for the analyses of emotion: which are usable, and their changes."""
 
 from __future__ import annotations
 

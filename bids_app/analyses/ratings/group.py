@@ -1,4 +1,4 @@
-"""What participants' ratings say, collected from the output folder and tested over participants."""
+"""Results of participants' ratings: collect from the output folder, test over participants."""
 
 from __future__ import annotations
 

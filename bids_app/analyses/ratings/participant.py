@@ -1,4 +1,4 @@
-"""What one participant's ratings say about brain and layers, or why they say nothing."""
+"""Analyses of one participant's ratings with brain and layers, or reasons for their absence."""
 
 from __future__ import annotations
 

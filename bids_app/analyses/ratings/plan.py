@@ -1,4 +1,4 @@
-"""Ratings of a study before any work begins: where they are, and what becomes of whom."""
+"""Plan of a study's ratings: files, participants, and who is excluded and why."""
 
 from __future__ import annotations
 

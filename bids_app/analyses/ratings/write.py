@@ -1,4 +1,4 @@
-"""The analyses of a participant's ratings: what they leave, and what they cost."""
+"""Output files and costs of the analyses of a participant's ratings."""
 
 from __future__ import annotations
 

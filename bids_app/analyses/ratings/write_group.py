@@ -1,4 +1,4 @@
-"""What the group analyses of ratings leave in the output folder."""
+"""Write the group analyses of ratings."""
 
 from __future__ import annotations
 

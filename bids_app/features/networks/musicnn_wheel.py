@@ -1,4 +1,4 @@
-"""What of musicnn's wheel is kept: the trained variables, the lists of tags, the licence.
+"""Extract from musicnn's wheel: trained variables, lists of tags, licence.
 
 The wheel is read as an archive and not installed; no code in it is run.
 """

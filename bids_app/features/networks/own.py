@@ -1,4 +1,4 @@
-"""Networks of the user's own: found by name, held to the contract frame by frame."""
+"""Networks of the user's own: imported by name, and checked against the contract at every frame."""
 
 from __future__ import annotations
 

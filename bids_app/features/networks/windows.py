@@ -1,4 +1,4 @@
-"""Help for networks of one's own: overlapping windows over a long sound, and an identity."""
+"""Helpers for networks of the user's own: overlapping windows over a long sound, an identity."""
 
 from __future__ import annotations
 
