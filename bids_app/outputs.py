@@ -66,6 +66,10 @@ BEYOND_ALIGNMENT_DESC = "beyondalignment"
 """Description of what there is one of per gradient of layers that add to low-level sound."""
 CEILING_DESC = "ceiling"
 """Description of a model's accuracy beside what participants share."""
+REPEATS_DESC = "repeats"
+"""Description of the noise ceiling of a participant who heard pieces repeatedly."""
+RATER_CEILING_DESC = "raters"
+"""Description of the noise ceiling of ratings."""
 MOTION_DESC = "motion"
 """Description of the correlation of head motion between participants."""
 OWN_DESC, OWN_COMPONENTS_DESC, OWN_PEOPLE_DESC = "owngradient", "owncomponents", "ownpeople"
@@ -133,7 +137,8 @@ STAT_DESCRIPTIONS = {
     "lag": "seconds by which the response follows the feature; NaN where the best lag is the first "
     "or the last that counts",
     "isc": "inter-subject correlation of the cleaned responses",
-    "ceiling": "highest r that a model of what participants share could reach",
+    "ceiling": "highest r that a model could reach: of what participants share, or (desc-repeats) "
+    "of what presentations of a piece have in common",
     "fraction": "accuracy as a fraction of its ceiling",
     "n": "participants with a result at the vertex",
     "prevalence": "least share of people who show it",

@@ -4,6 +4,7 @@ from bids_app.encoding.ceiling import RepeatCeiling as RepeatCeiling
 from bids_app.encoding.ceiling import normalized_correlation as normalized_correlation
 from bids_app.encoding.ceiling import repeat_ceiling as repeat_ceiling
 from bids_app.encoding.gram import delay_samples as delay_samples
+from bids_app.encoding.gram import kept_rows as kept_rows
 from bids_app.encoding.leakage import FeatureSimilarity as FeatureSimilarity
 from bids_app.encoding.leakage import check_checksums as check_checksums
 from bids_app.encoding.leakage import feature_similarity as feature_similarity

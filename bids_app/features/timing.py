@@ -12,6 +12,8 @@ from bids_app.errors import BadDataError, UsageError, check_shape
 
 SAMPLING = "mean of the linear interpolant over the repetition time"
 """How features come to the volumes, for the settings: results of another way are others."""
+CLOCK_TOLERANCE = 0.1
+"""Samples whose times differ by no more than this share of a volume are of one time."""
 _ROWS = 512
 # Onsets and repetition times are decimal fractions: a volume at the very end must not be lost.
 _TIME_TOLERANCE = 1e-6
@@ -332,6 +334,35 @@ def whole_clock(times: np.ndarray, tr: float) -> tuple[np.ndarray, np.ndarray]:
     if len(times) == kept[-1] + 1:
         return times, kept
     return times[0] + tr * np.arange(kept[-1] + 1), kept
+
+
+def same_rows(clocks: Sequence[np.ndarray], tr: float) -> np.ndarray:
+    """Samples of several series that were taken at the same times.
+
+    Parameters
+    ----------
+    clocks : sequence of array of shape (n_times,)
+        Increasing times of every series, in seconds.
+    tr : float
+        Seconds between neighboring samples; times that differ by up to a tenth of it are the same.
+
+    Returns
+    -------
+    rows : array of int of shape (n_series, n_same)
+        Numbers of the samples in each series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> same_rows([np.array([1.0, 3.0, 5.0]), np.array([3.1, 5.1, 7.1])], tr=2.0).tolist()
+    [[1, 2], [0, 1]]
+    """
+    first = np.asarray(clocks[0])
+    nearest = [np.abs(first[:, np.newaxis] - other).argmin(axis=1) for other in clocks]
+    apart = [np.abs(other[k] - first) for other, k in zip(clocks, nearest, strict=True)]
+    # Times are decimal fractions.
+    same = np.max(apart, axis=0) <= CLOCK_TOLERANCE * tr + _TIME_TOLERANCE
+    return np.stack(nearest)[:, same]
 
 
 def sample_series(

@@ -66,6 +66,73 @@ class IscResult:
     n_pairs: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class PairTest:
+    """Mean correlation over pairs of series, and over stimuli, tested by random phases.
+
+    Attributes
+    ----------
+    r : (n_vertices,) float64
+        NaN where no stimulus has two series.
+    sd : (n_vertices,) float64
+        Standard deviation under the null, in closed form.
+    p, p_max : (n_vertices,) float64
+        One-sided, of draws with independent phases of every series; and corrected by the largest
+        value over vertices of each draw, every vertex in units of its standard deviation.
+    null_max : (n_draws,) float64
+        Largest value of each draw.
+    """
+
+    r: FloatArray
+    sd: FloatArray
+    p: FloatArray
+    p_max: FloatArray
+    null_max: FloatArray
+
+
+def pair_test(stimuli: Sequence[npt.NDArray], *, n_draws: int = 1000, seed: int) -> PairTest:
+    """Whether series of the same stimuli have something in common.
+
+    Parameters
+    ----------
+    stimuli : sequence of (n_series, n_times, n_vertices) array
+        Responses of participants, or of one to several presentations; how many may differ between
+        stimuli. Memory-mapped arrays are read in pieces.
+    n_draws : int
+        Draws of phases.
+    seed : int
+        Of the phases; all vertices share them.
+
+    Returns
+    -------
+    PairTest
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> repeats = rng.standard_normal((2, 200, 2))  # presentations, times, vertices
+    >>> repeats[:, :, 0] += 2 * rng.standard_normal(200)  # the same in both
+    >>> found = pair_test([repeats], n_draws=200, seed=0)
+    >>> (found.r > 0.5).tolist(), (found.p_max < 0.01).tolist()
+    ([True, False], [True, False])
+    """
+    n_vertices = stimuli[0].shape[2]
+    turns = [_turns(series.shape[:2], k, n_draws, seed) for k, series in enumerate(stimuli)]
+    r, sd, p = np.empty((3, n_vertices))
+    largest = np.full(n_draws, -np.inf)
+    for start in range(0, n_vertices, _CHUNK):
+        part = slice(start, min(start + _CHUNK, n_vertices))
+        r[part], sd[part], drawn = _draw(stimuli, part, turns)
+        with np.errstate(invalid="ignore"):
+            beyond = (drawn >= r[part] * (1 - 1e-6)).sum(axis=0)
+        p[part] = np.where(np.isfinite(r[part]), (1 + beyond) / (1 + n_draws), np.nan)
+        if np.isfinite(sd[part]).any():
+            np.maximum(largest, np.nanmax(drawn / sd[part], axis=1), out=largest)
+    reached = np.searchsorted(np.sort(largest), r / sd * (1 - 1e-6), side="left")
+    p_max = np.where(np.isfinite(r / sd), (1 + n_draws - reached) / (1 + n_draws), np.nan)
+    return PairTest(r, sd, p, p_max, largest)
+
+
 def isc(
     responses: npt.ArrayLike | Sequence[npt.ArrayLike],
     *,
@@ -123,34 +190,24 @@ def isc(
     pairs = np.triu_indices(n_participants, 1)
     weights = (draws[:, pairs[0]] * draws[:, pairs[1]]).astype(np.float64)
     leave_one_out = np.empty((n_participants, n_vertices))
-    turns = [_turns(series.shape[:2], k, n_draws, seed) for k, series in enumerate(stimuli)]
-    rows, tested = np.empty((3, n_vertices)), np.empty((3, n_vertices))
-    largest = np.full(n_draws, -np.inf)
+    rows = np.empty((3, n_vertices))
     n_pairs = np.empty(n_vertices, dtype=np.int64)
     for start in range(0, n_vertices, _CHUNK):
         part = slice(start, min(start + _CHUNK, n_vertices))
         loo_z, pair_z = _average_stimuli(stimuli, part, pairs)
         leave_one_out[:, part] = np.tanh(loo_z)
         rows[:, part], n_pairs[part] = _bootstrap(pair_z, weights)
-        observed, sd, drawn = _draw(stimuli, part, turns)
-        with np.errstate(invalid="ignore"):
-            beyond = (drawn >= observed * (1 - 1e-6)).sum(axis=0)
-        p = np.where(np.isfinite(observed), (1 + beyond) / (1 + n_draws), np.nan)
-        tested[:, part] = observed / sd, sd, p
-        if np.isfinite(sd).any():
-            np.maximum(largest, np.nanmax(drawn / sd, axis=1), out=largest)
-    beyond = n_draws - np.searchsorted(np.sort(largest), tested[0] * (1 - 1e-6), side="left")
-    p_max = np.where(np.isfinite(tested[0]), (1 + beyond) / (1 + n_draws), np.nan)
+    tested = pair_test(stimuli, n_draws=n_draws, seed=seed)
     return IscResult(
         leave_one_out=leave_one_out,
         leave_one_out_mean=np.tanh(finite_mean(fisher_z(leave_one_out))),
         pairwise=np.tanh(rows[0]),
         ci_low=np.tanh(rows[1]),
         ci_high=np.tanh(rows[2]),
-        p=tested[2],
-        p_max=p_max,
-        sd=tested[1],
-        null_max=largest,
+        p=tested.p,
+        p_max=tested.p_max,
+        sd=tested.sd,
+        null_max=tested.null_max,
         n_pairs=n_pairs,
     )
 
@@ -250,7 +307,7 @@ def _turns(shape: tuple[int, ...], stimulus: int, n_draws: int, seed: int) -> Co
 
 
 def _draw(
-    stimuli: list[npt.NDArray], part: slice, turns: Sequence[ComplexArray]
+    stimuli: Sequence[npt.NDArray], part: slice, turns: Sequence[ComplexArray]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean r over pairs and stimuli, its standard deviation, and draws of it.
 

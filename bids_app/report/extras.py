@@ -15,6 +15,7 @@ from bids_app.group.claims import holds
 from bids_app.outputs import (
     EMOTION_LABEL,
     MOTION_DESC,
+    RATER_CEILING_DESC,
     RATINGS_DESC,
     parse_entities,
     sidecar_of,
@@ -258,6 +259,7 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
             source=files.name(found[0]),
         ),
         *_pair_tables(files),
+        *_no_rater_ceiling(files),
     ]
 
 
@@ -280,10 +282,21 @@ def _predicted(files: GroupFiles, rows: Rows) -> str:
     return f"{claim} {over_people}"
 
 
+def _no_rater_ceiling(files: GroupFiles) -> list[Block]:
+    """Why nothing says how well ratings could be predicted."""
+    done = files.file("settings.json", desc=RATINGS_DESC)
+    reason = files.json(done).get("CeilingMissing") if done.is_file() else ""
+    return [Text(f"No ceiling of the ratings: {reason}.")] if reason else []
+
+
 def _pair_tables(files: GroupFiles) -> list[Block]:
     """Which layer each scale prefers, and whether two scales prefer different ones."""
     blocks: list[Block] = []
     for desc, title in (
+        (
+            RATER_CEILING_DESC,
+            "Ceiling: highest r of a model of what raters share with the ratings of one of them",
+        ),
         ("preferredlayers", "Center of mass of each profile, in layers, and its 95 % interval"),
         ("ratingpairs", "Do two scales prefer different layers? (over people alone)"),
     ):

@@ -29,6 +29,7 @@ from bids_app.encoding import EncodingPlan
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.kept import find_grams, keep_grams
+from bids_app.features.timing import CLOCK_TOLERANCE
 from bids_app.loading import load_array
 from bids_app.outputs import OutputTree, safe_label, sidecar_of
 
@@ -36,8 +37,6 @@ LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 
-CLOCK_TOLERANCE = 0.1
-"""Responses whose clocks differ by no more than this share of a volume are on one clock."""
 REFITS = "refits"
 """Start of the names of files, beside the responses, that hold accuracies of refits."""
 MIN_LEFT = 2  # participants of one repetition time, for anything to be claimed over music

@@ -11,6 +11,7 @@ from bids_app.analyses.participant.figures import draw_stimuli
 from bids_app.analyses.participant.layers import LayerFits, fit_layers, fitting_arrays
 from bids_app.analyses.participant.preference import derive_preference
 from bids_app.analyses.participant.regions import regions_of_runs, write_regions
+from bids_app.analyses.participant.repeats import find_repeats
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
 from bids_app.analyses.participant.subcortex import SubcorticalFits, write_subcortex
 from bids_app.analyses.participant.weights import save_weights
@@ -162,6 +163,7 @@ def write_model(
         fits,
         preference,
         prepared.blocks,
+        repeats=find_repeats(prepared.blocks, fits, record.settings),
         shared=[*shared, *tables, *(weights_files or [])],
     )
     LOGGER.info(

@@ -18,6 +18,7 @@ from bids_app.analyses.participant.analysis import (
 )
 from bids_app.analyses.participant.layers import LayerFits
 from bids_app.analyses.participant.preference import PreferenceMaps, preference_missing
+from bids_app.analyses.participant.repeats import FLOOR, Repeats, heard_repeatedly
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.subcortex import N_VOXELS, planned_files, series_path
 from bids_app.analyses.participant.voxels import Voxels
@@ -26,8 +27,9 @@ from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.features.registry import find_space
 from bids_app.inputs.estimate import FLOAT, Cost, page_memory
-from bids_app.outputs import OutputTree, parse_entities, safe_label
+from bids_app.outputs import REPEATS_DESC, OutputTree, parse_entities, safe_label
 from bids_app.report.layer_maps import layer_sections
+from bids_app.report.repeats import repeats_sections
 from bids_app.report.responses import response_sections
 from bids_app.report.subcortex import participant_subcortex_sections
 from bids_app.surface.lag_scan import AT_EDGE, UNCLEAR
@@ -42,6 +44,7 @@ def write_participant(
     preference: PreferenceMaps | None,
     blocks: Sequence[Block],
     *,
+    repeats: Repeats | None = None,
     shared: Sequence[Path] = (),
 ) -> list[Path]:
     """Write a model's maps and table; the settings file comes last and marks completion.
@@ -60,6 +63,8 @@ def write_participant(
     writer.write(ENCODING, fits, layer_parts(fits.layer_names, fits.fold_stimuli))
     if preference is not None:
         writer.write(ENCODING, preference, [PREFERENCE])
+    if repeats is not None:
+        writer.write(ENCODING, repeats, repeat_parts(fits.layer_names))
     return writer.finish(
         **(writer.basis | {"Features": common["Features"]}),
         FeaturesFolder=fits.features_folder,
@@ -71,6 +76,7 @@ def write_participant(
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
         SlopeDoubt="" if preference is None else preference.doubt,
+        **({} if repeats is None else told_of_repeats(repeats)),
     )
 
 
@@ -159,6 +165,21 @@ def presentations(heard: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 PREFERENCE = Part("preference")
+
+
+def repeat_parts(layer_names: Sequence[str]) -> list[Part]:
+    """Ceiling from pieces heard repeatedly; layers are the arrays of the fractions."""
+    return [Part("repeats"), Part("fraction", names=layer_names)]
+
+
+def told_of_repeats(repeats: Repeats) -> dict[str, Any]:
+    """Whose presentations say the ceiling, and how reliable it is."""
+    return {
+        "RepeatedStimuli": repeats.stimuli,
+        "RepeatsLeftOut": repeats.left_out,
+        "ReliableVertices": repeats.n_reliable,
+        "CeilingFloor": FLOOR,
+    }
 
 
 def layer_parts(layer_names: Sequence[str], folds: Sequence[str]) -> list[Part]:
@@ -302,6 +323,15 @@ PREFERENCE_COLUMNS = {
     "highest": "highest value",
 }
 
+REPEATS_COLUMNS = {
+    "name": "name of the layer",
+    "n_vertices": "vertices where the ceiling from repeated presentations is reliable (p corrected "
+    f"over vertices < .05) and above {FLOOR:g}",
+    "mean_r": "mean accuracy over them, pieces heard repeatedly",
+    "ceiling": "mean ceiling over them",
+    "fraction": "mean accuracy over mean ceiling",
+}
+
 
 def _planned_responses(scope: Scope) -> list[Part]:
     n_rows = [round(p.duration / run.tr) for run in scope.music for p in run.presentations]
@@ -332,7 +362,10 @@ def _planned_subcortex(scope: Scope) -> Iterator[Path]:
 def _planned_models(scope: Scope) -> list[Part]:
     folds = ["+".join(held) for held in held_out_stimuli(scope.heard, scope.durations)]
     missing = preference_missing(scope.depth, scope.config.statistics.slope_model)
-    return [*layer_parts(scope.layers, folds), *([] if missing else [PREFERENCE])]
+    parts = [*layer_parts(scope.layers, folds), *([] if missing else [PREFERENCE])]
+    # Whether their volumes fall on the same seconds of the music is seen later.
+    compared = set(heard_repeatedly(scope.heard)) & set(folds)
+    return [*parts, *(repeat_parts(scope.layers) if compared else [])]
 
 
 # Measured for 939 volumes on fsaverage5 and 939 s of music (benchmarks/README.md).
@@ -445,16 +478,31 @@ ENCODING = ParticipantAnalysis(
         ),
         *maps_of("preference", "layerpref", centroid="", argmax=""),
         MapOutput("max", "maximum", desc="layerpref", each="preference"),
+        MapOutput("ceiling", "ceiling", desc=REPEATS_DESC, each="repeats"),
+        MapOutput(
+            "p",
+            "p_max",
+            "whether presentations of the same piece have something in common: p of their mean "
+            "correlation, random phases, corrected over vertices",
+            desc=f"{REPEATS_DESC}maxt",
+            each="repeats",
+        ),
+        MapOutput("fraction", "fraction", desc=REPEATS_DESC, each="fraction"),
     ),
     tables=(
         TableOutput("summary", "layers", LAYERS_COLUMNS, value="table"),
         TableOutput("timeseries", "predicted", PREDICTED_COLUMNS, value="predicted"),
         TableOutput("summary", "layerpref", PREFERENCE_COLUMNS, each="preference", value="rows"),
+        TableOutput("summary", REPEATS_DESC, REPEATS_COLUMNS, each="repeats", value="rows"),
     ),
     files={
         "weights.h5": lambda scope: bool(scope.config.model.save_weights),
         "parcels.tsv": lambda scope: bool(scope.config.cleaning.parcels),
     },
     further=_planned_subcortex,
-    sections=lambda files: [*layer_sections(files), *participant_subcortex_sections(files)],
+    sections=lambda files: [
+        *layer_sections(files),
+        *repeats_sections(files),
+        *participant_subcortex_sections(files),
+    ],
 )

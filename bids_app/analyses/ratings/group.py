@@ -28,6 +28,7 @@ from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.ratings.layer_music import ScoresMusic, earlier_scores, scores_music
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
+from bids_app.analyses.ratings.rater_ceiling import RaterCeiling, rater_ceiling
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.analyses.ratings.window_music import WindowMusic, window_music
 from bids_app.config import Config, Statistics
@@ -312,11 +313,14 @@ class ScoreTests:
         Seconds by which the rating follows.
     music : ScoresMusic
         Accuracies over music.
+    ceiling : RaterCeiling
+        What a model of what raters share could reach.
     """
 
     group: RatingGroup
     scores: GroupScores
     music: ScoresMusic
+    ceiling: RaterCeiling
     changes: SignFlipResult | None
     change_r: NDArray[np.float64]
     lags: NDArray[np.float64]
@@ -380,14 +384,16 @@ def _test_scores(
     if music.reason:
         earlier = earlier_scores(tree, group, scores.layer_names, scores.scales, music.reason)
         music = earlier or music
+    ceiling = rater_ceiling(tree, model, kept, stored[kept[0]], scores.scales, statistics)
     read = [_read_changes(tree.scores(p, model, "changes"), scores) for p in kept]
     tables = [table for table in read if table is not None]
     if len(tables) < len(kept):
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
-        return ScoreTests(group, scores, music, None, nothing, np.empty(0))
+        return ScoreTests(group, scores, music, ceiling, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
     tested = sign_flip_max_t(z, **statistics.flips)
-    return ScoreTests(group, scores, music, tested, np.tanh(z.mean(axis=0)), tables[0][1])
+    mean = np.tanh(z.mean(axis=0))
+    return ScoreTests(group, scores, music, ceiling, tested, mean, tables[0][1])
 
 
 def _read_scores(

@@ -227,15 +227,17 @@ def _grams(tree: OutputTree, participant: str, model: str, cache_dir: Path) -> F
     return no_features(tree, cache_dir) if folder is None else FeatureGrams.load(folder)
 
 
-def _rater(
-    tree: OutputTree,
-    participant: str,
-    model: str,
-    labels: Sequence[str],
-    layer_names: Sequence[str],
-    scales: Sequence[str],
-) -> _Rater | str:
-    """Courses and penalties of a participant, or why they are not there."""
+def read_courses(
+    tree: OutputTree, participant: str, model: str, labels: Sequence[str], scales: Sequence[str]
+) -> tuple[list[FloatArray], list[FloatArray]] | str:
+    """The ratings that were predicted of a participant, or why they are not there.
+
+    Returns
+    -------
+    times : list of array of shape (n_times,)
+        Seconds of each stimulus.
+    values : list of array of shape (n_times, n_scales)
+    """
     path = tree.participant_file(participant, "timeseries.tsv", model=model, desc="ratings")
     if not path.is_file():
         return (
@@ -255,6 +257,21 @@ def _rater(
             raise damaged(path, f"{[len(one) for one in own]} samples of {label}", "one clock")
         times.append(clock)
         values.append(np.stack([one["value"].to_numpy(float) for one in own], axis=1))
+    return times, values
+
+
+def _rater(
+    tree: OutputTree,
+    participant: str,
+    model: str,
+    labels: Sequence[str],
+    layer_names: Sequence[str],
+    scales: Sequence[str],
+) -> _Rater | str:
+    """Courses and penalties of a participant, or why they are not there."""
+    courses = read_courses(tree, participant, model, labels, scales)
+    if isinstance(courses, str):
+        return courses
     texts = {"scale": str, "name": str, "held_out": str}
     path = tree.scores(participant, model, "ratings")
     table = read_rows(path, (*texts, "alpha"), **texts)
@@ -266,4 +283,4 @@ def _rater(
     if len(cells) != wanted or cells.index.duplicated().any():
         raise damaged(path, f"{len(cells)} penalties", wanted)
     alphas = cells.reindex(index).to_numpy(float)
-    return _Rater(times, values, alphas.reshape(len(layer_names), len(folds), len(scales)), folds)
+    return _Rater(*courses, alphas.reshape(len(layer_names), len(folds), len(scales)), folds)

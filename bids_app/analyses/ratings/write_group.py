@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis
 from bids_app.analyses.group.effects import GroupEffects
 from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.participant.repeats import FLOOR
 from bids_app.analyses.ratings.group import (
     RatingMapTests,
     ScoreTests,
@@ -21,7 +22,7 @@ from bids_app.analyses.ratings.group import (
 )
 from bids_app.analyses.ratings.music import Place, both_claims
 from bids_app.emotion import PhaseTest
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC
+from bids_app.outputs import EMOTION_LABEL, RATER_CEILING_DESC, RATINGS_DESC
 from bids_app.report.extras import emotion_section
 from bids_app.report.group import Shown
 
@@ -138,6 +139,7 @@ def _write_music(
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
     """Group tables of layers and ratings."""
     scores = result.scores
+    fraction = result.ceiling.fraction(scores.r)
     rows = [
         {
             **cell,
@@ -148,10 +150,27 @@ def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
             "p": scores.p[layer, k],
             "p_music": result.music.p[layer, k],
             "p_music_corrected": result.music.p_max[layer, k],
+            "fraction": fraction[layer, k],
         }
         for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
     ]
     writer.table("scores", PROFILE_COLUMNS, rows, desc="ratings")
+    ceilings = (
+        []
+        if result.ceiling.reason
+        else [
+            {
+                "scale": scale,
+                "n_raters": result.ceiling.n_raters,
+                "ceiling": result.ceiling.ceiling[k],
+                "ceiling_lower": result.ceiling.lower[k],
+                "p": result.ceiling.p[k],
+            }
+            for k, scale in enumerate(scores.scales)
+        ]
+    )
+    if ceilings:
+        writer.table("summary", CEILING_COLUMNS, ceilings, desc=RATER_CEILING_DESC)
     preferred = [
         {
             "scale": scale,
@@ -215,6 +234,8 @@ def told_of_ratings(result: RatingMapTests | ScoreTests) -> dict[str, Any]:
     reasons = result.group.left_out.items()
     music = getattr(result, "music", None)
     missing = {} if music is None else {"MusicMissing": music.reason}
+    if isinstance(result, ScoreTests):
+        missing["CeilingMissing"] = result.ceiling.reason
     if isinstance(result, RatingMapTests):
         missing["PredictionsMusicMissing"] = result.windows_reason
     left_out = {f"sub-{participant}": why for participant, why in reasons}
@@ -233,6 +254,16 @@ PROFILE_COLUMNS = {
     "p_music": "one-sided p over music (phases of everybody's ratings rotated alike), uncorrected; "
     "n/a where there is no such test",
     "p_music_corrected": "the same corrected over layers and scales by the largest of each draw",
+    "fraction": "accuracy over the ceiling of raters, where that is reliable (p < .05) and above "
+    f"{FLOOR:g}",
+}
+CEILING_COLUMNS = {
+    "scale": "what was rated",
+    "n_raters": "people whose ratings differ",
+    "ceiling": "highest r of a model of what raters share with the ratings of one of them; n/a "
+    "where they have nothing in common, or are fewer than four",
+    "ceiling_lower": "mean correlation with the mean of the others: a lower bound",
+    "p": "whether raters have something in common, random phases, corrected over scales",
 }
 PREFERRED_COLUMNS = {
     "scale": "what was rated",

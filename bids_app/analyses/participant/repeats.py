@@ -1,0 +1,185 @@
+"""How well any model could predict a participant's responses to pieces heard repeatedly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.participant.layers import COLUMNS, LayerFits
+from bids_app.analyses.participant.responses import Block
+from bids_app.config import Statistics
+from bids_app.encoding import delay_samples, kept_rows, repeat_ceiling
+from bids_app.errors import BadDataError, reason_of
+from bids_app.features.timing import same_rows, whole_clock
+from bids_app.group import ceiling_fraction, pair_test
+from bids_app.group.claims import holds
+from bids_app.statistics import fisher_mean
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FLOOR = Statistics().ceiling_floor
+"""What a ceiling has to exceed before accuracy is divided by it."""
+OTHER_TIMES = "samples fall on other seconds of the music"
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """What presentations of the same pieces have in common, and how much of it layers predict.
+
+    Attributes
+    ----------
+    ceiling : array of shape (n_vertices,), float32
+        Highest r of any model with one presentation; NaN where presentations have nothing in
+        common.
+    p_max : array of shape (n_vertices,), float32
+        Whether they have something in common, corrected over vertices.
+    fraction : array of shape (n_layers, n_vertices), float32
+        Accuracy over these pieces as a fraction of `ceiling`; NaN where that is not above `FLOOR`
+        or not reliable.
+    stimuli : list of str
+        Pieces that count.
+    rows : list of dict
+        One per layer: means over the vertices with a fraction.
+    left_out : dict from stimulus to str
+        Why a piece that was heard repeatedly takes no part.
+    """
+
+    ceiling: NDArray[np.float32]
+    p_max: NDArray[np.float32]
+    fraction: NDArray[np.float32]
+    stimuli: list[str]
+    rows: list[dict[str, Any]]
+    left_out: dict[str, str]
+
+    @property
+    def n_reliable(self) -> int:
+        """Vertices whose presentations have something in common."""
+        return int(holds(self.p_max).sum())
+
+
+def heard_repeatedly(heard: Sequence[str]) -> list[str]:
+    """Stimuli with several presentations."""
+    return sorted({stimulus for stimulus in heard if heard.count(stimulus) > 1})
+
+
+def find_repeats(
+    blocks: Sequence[Block], fits: LayerFits, settings: Mapping[str, Any]
+) -> Repeats | None:
+    """Ceiling from repeated presentations, and accuracy as a fraction; None where none compare.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Every presentation.
+    fits : LayerFits
+        Of them.
+    settings : mapping
+        Of the encoding model: ``delays``, ``crop``, ``random_seed``.
+    """
+    series: dict[str, NDArray[np.float32]] = {}
+    left_out: dict[str, str] = {}
+    for stimulus in heard_repeatedly([block.stimulus for block in blocks]):
+        own = [block for block in blocks if block.stimulus == stimulus]
+        # The accuracies of a piece count only where no other piece was held out with it.
+        if stimulus not in fits.fold_stimuli:
+            left_out[stimulus] = "it was not held out as a whole and alone"
+            continue
+        try:
+            series[stimulus] = scored_together(
+                [block.times for block in own],
+                [block.values for block in own],
+                own[0].tr,
+                settings["delays"],
+                settings["crop"],
+            )
+        except BadDataError as error:
+            left_out[stimulus] = reason_of(error)
+    for stimulus, why in left_out.items():
+        LOGGER.warning("no noise ceiling from presentations of %s: %s", stimulus, why)
+    if not series:
+        return None
+    explained = np.average(
+        [_explainable(one) for one in series.values()],
+        axis=0,
+        weights=[one.shape[1] for one in series.values()],
+    )
+    ceiling = np.sqrt(np.where(explained > 0, explained, np.nan))
+    p_max = pair_test(list(series.values()), seed=int(settings["random_seed"])).p_max
+    folds = [fits.fold_stimuli.index(stimulus) for stimulus in series]
+    r = fisher_mean(np.moveaxis(fits.fold_r[:, folds].astype(np.float64), 1, 0))
+    fraction = ceiling_fraction(r, ceiling, holds(p_max), floor=FLOOR)
+    rows = [
+        _row(name, own, ceiling, np.isfinite(inside))
+        for name, own, inside in zip(fits.layer_names, r, fraction, strict=True)
+    ]
+    maps = {"ceiling": ceiling, "p_max": p_max, "fraction": fraction}
+    single = {name: values.astype(np.float32) for name, values in maps.items()}
+    return Repeats(**single, stimuli=list(series), rows=rows, left_out=left_out)
+
+
+def scored_together(
+    times: Sequence[NDArray[np.float64]],
+    values: Sequence[NDArray[np.floating]],
+    tr: float,
+    delays: tuple[float, float],
+    crop: float,
+) -> NDArray[np.floating]:
+    """Courses of the same music sample for sample, only at the samples that accuracies are of.
+
+    Parameters
+    ----------
+    times : sequence of array of shape (n_times,)
+        Second of the music of each sample.
+    values : sequence of array of shape (n_times, n_columns)
+    tr : float
+        Seconds between samples.
+    delays : (float, float)
+        Of the model, in seconds.
+    crop : float
+        Seconds left out at both ends.
+
+    Returns
+    -------
+    array of shape (n_courses, n_same, n_columns)
+
+    Raises
+    ------
+    BadDataError
+        Too little of the music is left, or samples of the first course fall on other seconds than
+        those of another one, at more than half of them.
+    """
+    scored = []
+    for clock in times:
+        whole, kept = whole_clock(clock, tr)
+        ((start, stop),) = kept_rows([len(whole)], delay_samples(delays, tr), crop, tr)
+        scored.append(np.flatnonzero((kept >= start) & (kept < stop)))
+    rows = same_rows([clock[own] for clock, own in zip(times, scored, strict=True)], tr)
+    if rows.shape[1] < len(scored[0]) / 2:
+        raise BadDataError("Courses cannot be compared.", found=OTHER_TIMES)
+    return np.stack([y[own[kept]] for y, own, kept in zip(values, scored, rows, strict=True)])
+
+
+def _explainable(series: NDArray[np.float32]) -> NDArray[np.float64]:
+    starts = range(0, series.shape[2], COLUMNS)
+    parts = [repeat_ceiling(series[:, :, k : k + COLUMNS]).explainable for k in starts]
+    return np.concatenate(parts)
+
+
+def _row(
+    layer: str, r: NDArray[np.float64], ceiling: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> dict[str, Any]:
+    own, top = (
+        float(values[inside].mean()) if inside.any() else float("nan") for values in (r, ceiling)
+    )
+    return {
+        "name": layer,
+        "n_vertices": int(inside.sum()),
+        "mean_r": own,
+        "ceiling": top,
+        "fraction": own / top,
+    }

@@ -1,0 +1,111 @@
+"""How well any model of what raters share could predict the ratings of one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_app.analyses.folder.read import damaged
+from bids_app.analyses.participant.repeats import FLOOR, scored_together
+from bids_app.analyses.ratings.layer_music import read_courses
+from bids_app.analyses.ratings.layer_scores import DELAYS
+from bids_app.config import Statistics
+from bids_app.errors import BadDataError, reason_of
+from bids_app.group import ceiling_fraction, pair_test, shared_ceiling
+from bids_app.group.ceiling import MIN_PEOPLE
+from bids_app.group.claims import holds
+from bids_app.outputs import RATINGS_DESC, OutputTree
+
+LOGGER = logging.getLogger("bids_app.analyses")
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RaterCeiling:
+    """Ceilings of predictions of ratings.
+
+    Attributes
+    ----------
+    ceiling, lower : array of shape (n_scales,)
+        Highest r of a model of what raters share with the ratings of one of them, and its lower
+        bound; NaN where raters have nothing in common.
+    p : array of shape (n_scales,)
+        Whether they have something in common, corrected over scales.
+    n_raters : int
+        People whose ratings differ.
+    reason : str
+        Why there is no ceiling; empty where there is one.
+    """
+
+    ceiling: FloatArray
+    lower: FloatArray
+    p: FloatArray
+    n_raters: int
+    reason: str = ""
+
+    def fraction(self, r: FloatArray) -> FloatArray:
+        """Accuracy over the ceiling, (n_layers, n_scales), where that can be divided by."""
+        return ceiling_fraction(r, self.ceiling, holds(self.p), floor=FLOOR)
+
+
+def rater_ceiling(
+    tree: OutputTree,
+    model: str,
+    participants: Sequence[str],
+    told: Mapping[str, Any],
+    scales: Sequence[str],
+    statistics: Statistics,
+) -> RaterCeiling:
+    """Ceiling of every scale, from the courses that were predicted.
+
+    Parameters
+    ----------
+    tree : OutputTree
+    model : str
+        Label of the feature space.
+    participants : sequence of str
+    told : mapping
+        The settings file of the first of them.
+    scales : sequence of str
+    statistics : Statistics
+        Seed.
+    """
+    try:
+        crop, rate = float(told["Settings"]["crop"]), float(told["Details"]["SamplingFrequency"])
+        labels = sorted(map(str, told["Stimuli"]))
+        step = 1.0 / rate
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        path = tree.participant_settings(participants[0], model, RATINGS_DESC)
+        raise damaged(path, repr(error), "crop, SamplingFrequency, Stimuli") from error
+    raters: dict[bytes, tuple[list[FloatArray], list[FloatArray]]] = {}
+    for participant in participants:
+        courses = read_courses(tree, participant, model, labels, scales)
+        if isinstance(courses, str):
+            return _none(scales, len(raters), courses)
+        # One rating may stand for everybody.
+        raters.setdefault(np.concatenate(courses[1]).tobytes(), courses)
+    if len(raters) < MIN_PEOPLE:
+        return _none(scales, len(raters), f"{len(raters)} people rated, {MIN_PEOPLE} are needed")
+    people = list(raters.values())
+    try:
+        stacked = []
+        for k in range(len(labels)):
+            times, values = [t[k] for t, _ in people], [y[k] for _, y in people]
+            stacked.append(scored_together(times, values, step, DELAYS, crop))
+        found = shared_ceiling(stacked)
+    except BadDataError as error:
+        return _none(scales, len(raters), reason_of(error))
+    p = pair_test(stacked, seed=statistics.random_seed).p_max
+    return RaterCeiling(found.group, found.lower, p, len(raters))
+
+
+def _none(scales: Sequence[str], n_raters: int, reason: str) -> RaterCeiling:
+    LOGGER.info("group: no ceiling of the ratings: %s", reason)
+    nothing = np.full(len(scales), np.nan)
+    return RaterCeiling(nothing, nothing, nothing, n_raters, reason)
