@@ -39,6 +39,17 @@ N_CANDIDATES = 20
 """Candidates of a joint model where no other number is asked for."""
 
 
+def n_fixed_candidates(n_spaces: int) -> int:
+    """Candidates that are always there: corners, center, and centers without one space.
+
+    Examples
+    --------
+    >>> [n_fixed_candidates(n) for n in (1, 2, 3, 4)]
+    [1, 3, 7, 9]
+    """
+    return n_spaces if n_spaces == 1 else n_spaces + 1 + (n_spaces if n_spaces > 2 else 0)
+
+
 def candidate_weights(
     n_spaces: int, n_candidates: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -78,7 +89,7 @@ def candidate_weights(
     weights = weights[np.lexsort((*-weights.T[::-1], (weights > 0).sum(axis=1)))]
     if n_candidates < len(weights):
         raise UsageError(
-            "there are fewer candidates than models that must be among them",
+            "There are fewer candidates than models that must be among them.",
             where="n_candidates",
             found=n_candidates,
             wanted=f"at least {len(weights)}: every space alone, all together, and all but one",

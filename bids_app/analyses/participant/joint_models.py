@@ -15,7 +15,7 @@ from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sour
 from bids_app.analyses.participant.plan import EncodingModel, mask_record, weights_checksum
 from bids_app.config import Config, FeatureSpace
 from bids_app.config.sections import LOW_LEVEL
-from bids_app.encoding.joint import candidate_weights, weights_beyond
+from bids_app.encoding.joint import candidate_weights, n_fixed_candidates, weights_beyond
 from bids_app.errors import UsageError
 from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import SAMPLING
@@ -32,7 +32,19 @@ WHOLE = "all"
 
 def rival_weights(n_rivals: int, n_candidates: int, seed: int) -> NDArray[np.float64]:
     """Candidates of the rivals of a layer: half of all, (n_candidates // 2, n_rivals)."""
+    fewest = 2 * n_fixed_candidates(n_rivals)
+    _check_candidates(n_candidates, fewest, ", each with and without a layer")
     return candidate_weights(n_rivals, n_candidates // 2, generator(seed, PURPOSE))
+
+
+def _check_candidates(found: int, fewest: int, more: str = "") -> None:
+    if found < fewest:
+        raise UsageError(
+            "There are too few candidates.",
+            where="--candidates",
+            found=found,
+            wanted=f"at least {fewest}: every space alone, all together, and all but one{more}",
+        )
 
 
 def layer_weights(rivals: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -138,6 +150,7 @@ class JointModel:
         n, seed = int(self.settings["candidates"]), int(self.settings["random_seed"])
         if self.layers:
             return rival_weights(len(self.sources), n, seed)
+        _check_candidates(n, n_fixed_candidates(len(self.sources)))
         return candidate_weights(len(self.sources), n, generator(seed, PURPOSE))
 
     @property
