@@ -20,6 +20,7 @@ import numpy as np
 
 DURATIONS = {"happy": 168.0, "sadshort": 256.0, "sadlong": 515.0}
 WEIGHTS = "random:0"
+STAGES = ("log-mel", "plain", "forward", "grams")
 
 
 def write_music(folder: Path, scale: float) -> list[tuple[str, Path]]:
@@ -99,6 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the 939 s")
+    parser.add_argument("--only", choices=STAGES, help="one stage, without ratios")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -109,18 +111,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_music(folder, options.scale)
-        stages = ("log-mel", "plain", "forward", "grams")
+        stages = (options.only,) if options.only else STAGES
         found = {stage: run_stage(stage, folder, options.threads) for stage in stages}
     seconds = sum(DURATIONS.values()) * options.scale
-    mel, plain, forward, grams = (found[stage] for stage in stages)
-    busy = os.getloadavg()[0]
-    print(f"{seconds:.0f} s of audio, {grams['n_patches']} patches, {options.threads} threads")
+    busy, n_patches = os.getloadavg()[0], found[stages[-1]]["n_patches"]
+    print(f"{seconds:.0f} s of audio, {n_patches} patches, {options.threads} threads")
     print(f"load of the machine at the end: {busy:.1f} on {os.cpu_count()} cores")
     for stage, figures in found.items():
         print(
             f"{stage:8s} {figures['wall']:7.1f} s wall {figures['cpu']:7.1f} s cpu "
             f"{figures['peak_gb']:5.2f} GB peak"
         )
+    if options.only:
+        return
+    mel, plain, forward, grams = (found[stage] for stage in STAGES)
     total = mel["cpu"] + grams["cpu"]
     products = grams["cpu"] - forward["cpu"]
     print(

@@ -100,6 +100,24 @@ check_participant() {
     say ok "participant level as in Singularity, read-only dataset: the demo's maps, byte for byte"
 }
 
+# On really trained layers, where there is musicnn's wheel (MUSENC_TEST_WHEELS: its folder).
+check_trained() {
+    local wheels=${MUSENC_TEST_WHEELS:-} out=$work/trained
+    if [[ -z $(find "${wheels:-/dev/null}" -name 'musicnn-0.1.0-*.whl' -print -quit) ]]; then
+        say skipped "trained layers: no musicnn wheel in MUSENC_TEST_WHEELS"
+        return
+    fi
+    mkdir -m 777 "$out"
+    in_image -v "$wheels:/wheels:ro" -v "$out:/out" --env MUSENC_RESOURCES=/out/resources "$image" \
+        musenc prefetch musicnn --from /wheels || fail "musenc prefetch musicnn"
+    in_image -v "$study/bids:/data:ro" -v "$out:/out" --env MUSENC_RESOURCES=/out/resources "$image" \
+        /data /out/results participant --participant-label sub-01 --features musicnn:MTT_vgg ||
+        fail "participant level on trained layers"
+    grep -q '"Untrained": false' "$out"/results/sub-01/func/*_model-musicnnMTTvgg_stat-r_*.json ||
+        fail "the maps of trained layers do not say that they are"
+    say ok "participant level on the trained layers of musicnn:MTT_vgg"
+}
+
 check_signal() {
     local name=musenc-test-$$ started seconds code
     "$engine" run --detach --name "$name" "${strict[@]}" "${scratch[@]}" \
@@ -138,6 +156,7 @@ check_errors() {
     check_doctor
     check_demo
     check_participant
+    check_trained
     check_signal
     rm -rf "$work"
     say ok "all checks of $image passed"
