@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.special import ive
 
 from bids_app.errors import BadDataError, UsageError, check_shape
@@ -15,8 +16,11 @@ from bids_app.surface.mesh import vertex_areas
 FloatArray = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-9
-# Rows smoothed together; does not change the result.
+# Rows smoothed together, and vertices at once so that they stay in the processor's cache; neither
+# changes the result.
 _BLOCK = 32
+_NEAR = 4096
+_ROUNDS = 10
 
 
 def smooth_surface(
@@ -176,31 +180,52 @@ class _Diffusion:
         areas = vertex_areas(points, kept.astype(np.int32))
         # Vertices without a triangle have nobody to share with: any area will do.
         areas[areas <= 0] = 1.0
-        self._root = np.sqrt(areas)[:, None]
-        scale = sparse.diags(1.0 / self._root[:, 0])
+        scale = sparse.diags(1.0 / np.sqrt(areas))
         operator = (scale @ cotangent_laplacian(points, kept) @ scale).tocsr()
+        # Neighbors get numbers close to each other.
+        self._order = reverse_cuthill_mckee(operator, symmetric_mode=True)
+        self._root = np.sqrt(areas[self._order])[:, None]
+        operator = operator[self._order][:, self._order]
         time = fwhm**2 / (16 * math.log(2))
-        # Gershgorin: no eigenvalue lies above the largest absolute row sum.
-        top = float(abs(operator).sum(axis=1).max())
+        top = _bound(operator)
         self._coefficients = _chebyshev(time * top / 2)
-        if self._coefficients.size:
-            self._shifted = (operator * (2 / top) - sparse.identity(operator.shape[0])).tocsr()
+        if not self._coefficients.size:
+            return
+        shifted = (operator * (4 / top) - 2 * sparse.identity(len(areas))).tocsr()
+        starts = range(0, len(areas), _NEAR)
+        self._parts = [(slice(a, a + _NEAR), shifted[a : a + _NEAR]) for a in starts]
 
     def apply(self, columns: FloatArray) -> FloatArray:
         """Of values (n_inside, n), by a Chebyshev series; the spectrum must not be negative."""
         coefficients = self._coefficients
-        before = np.ascontiguousarray(self._root * columns)
         if not coefficients.size:
-            return before / self._root
-        current = self._shifted @ before
+            return columns
+        before = self._root * columns[self._order]
+        current = np.vstack([matrix @ before for _, matrix in self._parts]) / 2
         total = coefficients[0] * before + coefficients[1] * current
         for coefficient in coefficients[2:]:
-            following = self._shifted @ current
-            following *= 2
-            following -= before
-            before, current = current, following
-            total += coefficient * current
-        return np.asarray(total / self._root)
+            for part, matrix in self._parts:
+                following = matrix @ current
+                following -= before[part]
+                before[part] = following
+                following *= coefficient
+                total[part] += following
+            before, current = current, before
+        result = np.empty_like(total)
+        result[self._order] = total / self._root
+        return result
+
+
+def _bound(operator: sparse.csr_matrix) -> float:
+    """At least the largest eigenvalue, by quotients of a positive vector (Collatz, Wielandt)."""
+    positive = abs(operator)
+    vector = np.ones(operator.shape[0])
+    bound = float((positive @ vector).max())
+    for _ in range(_ROUNDS if bound else 0):
+        # Any vector gives a bound; these approach the one that gives the smallest.
+        vector += positive @ vector / bound
+        bound = float(np.max(positive @ vector / vector))
+    return bound
 
 
 def cotangent_laplacian(vertices: FloatArray, faces: npt.NDArray[np.integer]) -> sparse.csr_matrix:

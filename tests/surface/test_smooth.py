@@ -7,10 +7,17 @@ import math
 import numpy as np
 import pytest
 from icosahedron import icosahedral_mesh
+from scipy import sparse
 from scipy.linalg import expm
+from scipy.sparse.linalg import expm_multiply
 
 from bids_app.surface.mesh import load_mesh, vertex_areas
-from bids_app.surface.smooth import cotangent_laplacian, smooth_rows, smooth_surface
+from bids_app.surface.smooth import (
+    _bound,
+    cotangent_laplacian,
+    smooth_rows,
+    smooth_surface,
+)
 
 
 def plane(n=61, spacing=1.0, jitter=0.0, seed=0):
@@ -97,6 +104,22 @@ def test_nothing_crosses_the_border(cortex):
     without_mask = smooth_surface(wall, points, faces, 8.0)
     np.testing.assert_allclose(without_mask[:, mask], inside[0][:, mask], atol=1e-12)
     assert np.isnan(without_mask[:, ~mask]).all()
+
+
+def test_narrow_triangles_anywhere_cost_no_more_terms_than_they_must():
+    points, faces = plane(31, jitter=0.35)
+    order = np.random.default_rng(8).permutation(len(points))
+    faces, points = np.argsort(order)[faces], points[order]
+    values = np.random.default_rng(9).standard_normal((2, len(points)))
+    scale = sparse.diags(vertex_areas(points, faces) ** -0.5)
+    laplacian = cotangent_laplacian(points, faces)
+    time = 6.0**2 / (16 * math.log(2))
+    expected = expm_multiply(-time * scale**2 @ laplacian, values.T).T
+    smoothed = smooth_surface(values, points, faces, 6.0)
+    np.testing.assert_allclose(smoothed, expected, atol=1e-8)
+    operator = scale @ laplacian @ scale
+    largest = np.linalg.eigvalsh(operator.toarray())[-1]
+    assert largest <= _bound(operator) < 1.02 * largest < abs(operator).sum(axis=1).max()
 
 
 def test_rows_are_independent_and_missing_volumes_stay_missing(cortex):
