@@ -48,7 +48,7 @@ def pool(context="forkserver"):
     jobs = [pool.submit(wait) for _ in range(2)]
     while len(list(folder.glob("worker-*"))) < 2 or not (folder / ".of-a-worker.lock").exists():
         time.sleep(0.02)
-    return jobs
+    return pool, jobs
 
 if __name__ == "__main__":
     with ends_on_signals():
@@ -122,7 +122,7 @@ def test_a_signal_ends_it_with_the_words_and_code_and_nothing_left(tmp_path, num
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
 @pytest.mark.parametrize("group", [False, True], ids=["to the program", "to all, as a terminal"])
 def test_workers_go_with_the_program(tmp_path, number, group):
-    program = Program(tmp_path, "jobs[0].result()", "jobs = pool()")
+    program = Program(tmp_path, "jobs[0].result()", "kept, jobs = pool()")
     code, out, err = program.end(number, group=group)
     assert (code, out, err.strip()) == (exit_code(number), "", WORDS)
     assert program.left() == []
@@ -130,8 +130,8 @@ def test_workers_go_with_the_program(tmp_path, number, group):
 
 @pytest.mark.parametrize("context", ["forkserver", "fork"])
 def test_workers_end_by_themselves_when_the_program_is_killed(tmp_path, context):
-    program = Program(tmp_path, "jobs[0].result()", f"jobs = pool({context!r})")
-    assert program.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    program = Program(tmp_path, "jobs[0].result()", f"kept, jobs = pool({context!r})")
+    assert program.end(signal.SIGKILL) == (-signal.SIGKILL, "", "")
     assert program.left() == []
 
 
