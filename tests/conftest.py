@@ -10,12 +10,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--no-skips", action="store_true", help="a test that would skip fails, with its reason"
     )
-    parser.addoption(
-        "--kills",
-        type=int,
-        default=16,
-        help="kills at random moments in tests/faults/test_kills.py",
-    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
 import shutil
 import sys
 import tempfile
@@ -33,7 +32,6 @@ from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.outputs import EMOTION_LABEL, OutputTree
 
 DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- tries: begin -->\n", "<!-- tries: end -->"
 STATES = ("told", "no change", "silent")
 
 
@@ -174,6 +172,16 @@ def table(found: dict[tuple[str, str], Counter]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def write_table(name: str, rows: str) -> None:
+    """Put a table between its marks in docs/reliability.md."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    text = DOCS.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"no table of {name} in {DOCS}"
+    DOCS.write_text(f"{before}{begin}{rows}{end}{after}", encoding="utf-8")
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tries", type=int, default=200, help="bits that are flipped")
@@ -187,9 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     shown = table(found)
     sys.stdout.write(shown)
     if asked.write:
-        text = DOCS.read_text(encoding="utf-8")
-        pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-        DOCS.write_text(pattern.sub(lambda _: f"{BEGIN}{shown}{END}", text), encoding="utf-8")
+        write_table("tries", shown)
     return int(any(counts["silent"] for counts in found.values()))
 
 
