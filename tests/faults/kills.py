@@ -1,6 +1,6 @@
 """End whole runs at random moments; what the same command then makes is in docs/reliability.md.
 
-    python tests/faults/kills.py [--kills 40] [--seed 0] [--write]
+    PYTHONPATH=tests/studies python tests/faults/kills.py [--kills 40] [--seed 0] [--write]
 
 Both levels, one and two processes, four signals take turns. The run that is ended begins with
 nothing (participant level; three of ten times without a cache, too) or with whole participants
