@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.util import find_spec
 
@@ -59,12 +60,13 @@ def test_the_identity_of_a_folder_is_its_content(tmp_path):
 # The examples
 
 
-def example(title, folder="/models/none"):
+def example(title, folder="/models/none", replaced=("", "")):
     """The network that the example under a heading makes; its model lies in this folder."""
     text = (ROOT / "docs" / "networks.md").read_text()
     source = text.partition(f"\n### {title}")[2].partition("```python\n")[2].partition("```")[0]
     assert 15 <= len([line for line in source.splitlines() if line.strip()]) <= 25
     namespace = {}
+    source = source.replace(*replaced) if replaced[0] else source
     exec(re.sub(r'"/models/[^"]*"', repr(str(folder)), source), namespace)
     name = re.search(r"^class (\w+):", source, re.MULTILINE).group(1)
     return CheckedNetwork(namespace[name](), title)
@@ -110,6 +112,43 @@ def test_the_transformer_of_the_docs(tmp_path, kind):
     assert report.last > 12.95
 
 
+OWN_CODE = """
+from transformers import HubertConfig, HubertModel
+
+class OwnConfig(HubertConfig):
+    model_type = "own"
+
+class OwnModel(HubertModel):
+    config_class = OwnConfig
+"""
+
+
+def test_a_transformer_with_code_of_its_own_as_mert_has(tmp_path, monkeypatch):
+    hf = transformers()
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "c"))
+    folder = tmp_path / "model"
+    config = hf.HubertConfig(
+        num_hidden_layers=2, conv_dim=(8,) * 7, num_conv_pos_embeddings=16, **SMALL
+    )
+    hf.HubertModel(config).save_pretrained(folder)
+    hf.Wav2Vec2FeatureExtractor(sampling_rate=24000).save_pretrained(folder)
+    (folder / "modeling_own.py").write_text(OWN_CODE)
+    told = json.loads((folder / "config.json").read_text()) | {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"},
+    }
+    (folder / "config.json").write_text(json.dumps(told))
+    own = (
+        "AutoModel.from_pretrained(FOLDER,",
+        "AutoModel.from_pretrained(FOLDER, trust_remote_code=True,",
+    )
+    network = example("wav2vec 2.0", folder, own)
+    report = check_network(network, noise(network, 8.0))
+    assert type(network._network.model).__name__ == "OwnModel"
+    assert [layer.shape for layer in report.layers] == [(16,)] * 3
+    assert report.rate == pytest.approx(75, rel=0.02)
+
+
 def test_whisper_of_the_docs(tmp_path):
     hf = transformers()
     config = hf.WhisperConfig(
@@ -147,3 +186,18 @@ def test_clap_of_the_docs(tmp_path):
     report = check_network(network, noise(network, 14.0))
     assert len({layer.shape for layer in report.layers}) >= 3
     assert (report.first, report.rate) == (5.0, pytest.approx(1))
+
+
+def test_openl3_of_the_docs(tmp_path):
+    if find_spec("torchopenl3") is None:
+        pytest.skip("torchopenl3 is not installed; it is no dependency")
+    import torch
+    from torchopenl3.models import PytorchOpenl3
+
+    weights = PytorchOpenl3("music", "mel256", 512).state_dict()
+    torch.save(weights, tmp_path / "torchopenl3_mel256_music_512.pth.tar")
+    network = example("OpenL3", tmp_path)
+    report = check_network(network, noise(network, 3.0))
+    shapes = {layer.name: layer.shape for layer in report.layers}
+    assert (shapes["conv2d_1"], shapes["embedding"]) == ((64, 256), (512,))
+    assert (report.first, report.rate) == (0.5, pytest.approx(2))
