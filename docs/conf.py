@@ -16,6 +16,7 @@ write_pages(HERE / "_generated")
 
 project = "musenc-bidsapp"
 author = "the authors of musenc-bidsapp"
+copyright = "the authors of musenc-bidsapp, Apache-2.0"
 version = release = __version__
 extensions = [
     "myst_parser",
@@ -25,7 +26,9 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "_generated/outputs.md"]
+smartquotes = False  # two hyphens of an option would become a dash
 html_theme = "furo"
+templates_path = ["_templates"]
 html_title = "musenc-bidsapp"
 html_static_path: list[str] = []
 myst_heading_anchors = 3

@@ -89,6 +89,8 @@ DESCS = {
     "window": "{past,future}",
 }
 """Descriptions that outputs have by what there is one of each of."""
+BOLD = {"clean": "cleaned response, from which confounds and drift are removed"}
+"""Series, which have no statistic, by their description."""
 
 
 def _row(one: Output, start: str) -> str:
@@ -101,7 +103,7 @@ def _row(one: Output, start: str) -> str:
         return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH[one.each], columns + more)
     stat = f"_stat-{one.stat}" if one.stat else ""
     desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
-    text = one.description or STAT_DESCRIPTIONS.get(one.stat, "")
+    text = one.description or STAT_DESCRIPTIONS.get(one.stat) or BOLD[one.desc]
     return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH[one.each], text)
 
 
@@ -113,7 +115,7 @@ def options_page() -> Iterator[str]:
     """Options of both programs, from their parsers."""
     yield "# Command line"
     yield ""
-    yield "`musenc-bidsapp` analyzes; `musenc` holds the tools around it."
+    yield "`musenc-bidsapp` is the BIDS-App; `musenc` has the tools around it."
     yield ""
     yield "## musenc-bidsapp"
     yield ""

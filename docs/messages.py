@@ -17,11 +17,11 @@ CLASSES = {
 }
 MEANINGS = {
     1: "An analysis or a step failed; others may be complete.",
-    2: "The command line asks for what cannot be.",
-    16: "The dataset is not what BIDS or fMRIPrep would have written.",
-    18: "Nothing is left to do.",
-    65: "A file can be read, but not used.",
-    66: "A file is not there.",
+    2: "The options cannot be used together, or have values that cannot be used.",
+    16: "The dataset is not as BIDS or fMRIPrep specify it.",
+    18: "The options select nothing.",
+    65: "A file can be read, but its content cannot be used.",
+    66: "A file is missing.",
     73: "An output cannot be written.",
     75: "The same command may succeed later, or with more memory.",
 }
@@ -158,8 +158,8 @@ def messages_page(*roots: Path) -> Iterator[str]:
     yield "# Messages"
     yield ""
     yield (
-        "Every message of the program, by exit code. A message also says where, what was found and"
-        " what was wanted; its last line names its place on this page."
+        "Every message of the program, by exit code. In the program a message also names the place,"
+        " what was found and what was wanted; its last line names its section on this page."
         " [Troubleshooting](../troubleshooting.md) explains those that need more than a sentence."
     )
     found = messages(*roots)
@@ -171,7 +171,7 @@ def messages_page(*roots: Path) -> Iterator[str]:
                 also = ", ".join(map(str, sorted(one.codes - {code})))
                 told = [f"Do this: {_plain(text)}." for text in one.remedies]
                 told += [f"Also with exit code {also}."] if also else []
-                yield "\n\n".join(told) or "The message says what was found and what was wanted."
+                yield "\n\n".join(told)
     yield ""
 
 

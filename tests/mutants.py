@@ -318,6 +318,11 @@ def survives(mutant: Mutant, folder: Path) -> bool:
         path.write_text(source)
 
 
+def row(mutant: Mutant, *, survived: bool) -> str:
+    """Its row of the table."""
+    return f"| {mutant.what} | `{mutant.module}` | {'**no**' if survived else 'yes'} |"
+
+
 def main() -> int:
     """Try all mutants, or those whose description has a word."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -339,8 +344,7 @@ def main() -> int:
         for mutant in wanted:
             survived = survives(mutant, folder)
             alive += survived
-            told = "**no**" if survived else "yes"
-            print(f"| {mutant.what} | `{mutant.module}` | {told} |", flush=True)
+            print(row(mutant, survived=survived), flush=True)
     print(f"\n{len(wanted) - alive} of {len(wanted)} noticed.")
     return int(alive > 0)
 

@@ -89,8 +89,8 @@ def build_parser(config: type[Config] = Config) -> argparse.ArgumentParser:
         "--config-file",
         type=Path,
         metavar="FILE.toml",
-        help="options by their long names, such as task-id = ['music']; those of the command line "
-        "come before the file's",
+        help="options by their long names, such as task-id = ['music']; the command line "
+        "overrides them",
     )
     for section in _sections(config).values():
         group = parser.add_argument_group(section.title, getattr(section, "description", None))

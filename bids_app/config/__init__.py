@@ -43,7 +43,7 @@ class Config:
 
     bids_dir: Path = field(metadata={"option": Option("bids_dir", BIDS_DIR_HELP)})
     output_dir: Path = field(metadata={"option": Option("output_dir", "folder of the results")})
-    level: Level = field(metadata={"option": Option("analysis_level", "what to do")})
+    level: Level = field(metadata={"option": Option("analysis_level", "level of the analysis")})
     derivatives: tuple[str, ...] = several(
         "-d --derivatives [NAME=]PATH",
         "fMRIPrep derivatives, where they are not in bids_dir/derivatives/fmriprep",

@@ -24,6 +24,14 @@ def test_eigenvariate_is_the_first_component_in_the_units_of_the_series():
     )
 
 
+def test_eigenvariate_rises_with_the_region_whatever_the_sign_of_the_decomposition():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        series = np.outer(rng.standard_normal(30), rng.uniform(1, 2, 6))
+        for one in (series, -series):
+            assert first_eigenvariate(one) @ one.mean(axis=1) > 0
+
+
 def test_eigenvariate_leaves_out_what_is_degenerate():
     rng = np.random.default_rng(1)
     series = rng.standard_normal((50, 5))
