@@ -48,6 +48,13 @@ def test_everything_that_states_the_version_states_the_same():
     assert set(stated) == {bids_app.__version__}
 
 
+def test_hooks_run_what_ci_runs():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"] for hook in repository["hooks"]]
+    steps = (ROOT / ".ci/run").read_text().splitlines()
+    assert entries == [step for step in steps if step in ("make lint", "make test", "make docs")]
+
+
 def test_torch_is_bounded():
     (torch,) = [d for d in PROJECT["project"]["dependencies"] if d.startswith("torch")]
     assert torch.endswith("<=2.13.0")
