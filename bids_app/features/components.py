@@ -65,7 +65,7 @@ def layer_components(
     rectify : bool
         Set negative values to zero before the PCA.
     layers : sequence of int or str, optional
-        All 23 unless told.
+        Default: all 23.
     variance : float
         Keep the fewest components that explain more than this share.
     n_components : int, optional
@@ -124,7 +124,7 @@ def components_from_gram(
     gram : array of shape (n_times, n_times)
         Inner products of rows; their mean need not be removed.
     fit_rows : array of int or bool, optional
-        Rows that mean and components are fitted on, all unless told; scores are given for all.
+        Rows on which mean and components are fitted (default: all); scores are given for all rows.
     variance : float
         Keep the fewest components that explain more than this share of the fitted rows.
     n_components : int, optional

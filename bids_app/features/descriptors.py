@@ -281,8 +281,8 @@ def local_tempo(onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
 
     A pulse over 4 s follows rubato but errs in octaves, one over 8 s the other way round: so the
     longer one says in which octave the shorter one is. Twice or half the tempo from one beat to
-    the next counts as another level of the same pulse: a sudden change by more than a factor of
-    1.41 is not told from such a step.
+    the next counts as another level of the same pulse. A sudden change by more than a factor of
+    1.41 cannot be distinguished from such a step.
 
     Parameters
     ----------

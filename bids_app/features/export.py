@@ -74,7 +74,7 @@ def export_features(
     weights : str or Path, optional
         Of the network of the space.
     layers : sequence of int or str, optional
-        As :func:`bids_app.features.layers.choose_layers` takes them, all unless told.
+        As :func:`bids_app.features.layers.choose_layers` takes them, default: all.
     features : str
         As :func:`bids_app.features.registry.find_space` takes it.
     hop : float

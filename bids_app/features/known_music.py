@@ -114,7 +114,7 @@ def corpus_name(argument: str) -> str:
 
 
 def corpus_identity(argument: str) -> str:
-    """What tells the other music from any other: a checksum of its files; empty without one."""
+    """Identity of the other music: a checksum of its files; empty without one."""
     corpus = places_of(argument).corpus
     if corpus is None:
         path = chorales_file()

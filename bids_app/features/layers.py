@@ -25,7 +25,7 @@ class LayerOrder:
     ----------
     names : tuple of str
     source : str
-        Who says the order; empty where nobody does, and the order of `names` means nothing.
+        Source of the order; empty without one, and then the order of `names` has no meaning.
     twins : set of str
         Layers that repeat the one before them: after its ReLU, or its pooling.
     open : bool
@@ -57,7 +57,7 @@ class FittedLayers:
     depth : tuple of n_layers float
         From 0 to 1, never decreasing; empty where nothing says the order.
     source : str
-        Who says the order; empty where nobody does.
+        Source of the order; empty without one.
     definition : str
         What depth means here.
     left_out : mapping
@@ -77,7 +77,7 @@ def resolve_layers(layers: Sequence[int | str] | None, names: Sequence[str]) -> 
     Parameters
     ----------
     layers : sequence of int or str, optional
-        Numbers (1-based; digits as text too) or names; all of them unless told.
+        Numbers (1-based; digits as text too) or names; default: all.
     names : sequence of str
         Of all layers, in order.
 

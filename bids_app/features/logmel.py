@@ -117,7 +117,7 @@ def log_mel_patches(audio: np.ndarray, hop: float = 0.48) -> tuple[np.ndarray, n
     Returns
     -------
     patches : array of shape (n_patches, 96, 64)
-        float32. Only whole patches: what is left at the end is not used.
+        float32. Only whole patches: frames after the last one are not used.
     times : array of shape (n_patches,)
         Seconds in the audio at the center of the patch, ``0.4875 + hop * n``.
 

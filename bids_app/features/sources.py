@@ -70,7 +70,7 @@ def space_grams(
     hop : float
         Seconds between patches of a network with patches.
     layers : sequence of int or str, optional
-        Of the network; all unless told.
+        Of the network; default: all.
     device : str
         torch device of the network.
     progress : callable, optional

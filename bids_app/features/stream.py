@@ -71,7 +71,7 @@ def layer_grams(
     patches : sequence of arrays of shape (n_patches_i, 96, 64)
         Log-mel patches, one array per stimulus.
     layers : sequence of int or str, optional
-        Numbers or names of the wanted layers, all 23 unless told; layers above the highest wanted
+        Numbers or names of the wanted layers, default: all 23; layers above the highest wanted
         one are not computed.
     device : str
         torch device of the forward pass and the products.

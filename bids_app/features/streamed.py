@@ -39,7 +39,7 @@ _UNITS_PER_PRODUCT = 4096
 
 
 class Heard:
-    """What a network told of some stimuli, in temporary files that end with it.
+    """Activations of a network for some stimuli, in temporary files that are deleted with it.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ def listen(
     Raises
     ------
     MissingInputError, BadDataError
-        An audio file is missing or unusable, or what the network tells is not in order.
+        An audio file is missing or unusable, or the output of the network violates the contract.
     """
     heard = Heard(names)
     try:

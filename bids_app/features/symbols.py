@@ -334,7 +334,7 @@ class Information(NamedTuple):
 
 @dataclass(frozen=True)
 class Expectations:
-    """What a sequence tells whom.
+    """Surprise and uncertainty of a sequence under several models.
 
     Attributes
     ----------

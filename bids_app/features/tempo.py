@@ -68,7 +68,7 @@ def held_means(
     width : float
         Seconds of a window.
     before : float, optional
-        What is there before the first event; its value unless told.
+        What is there before the first event; default: its value.
 
     Returns
     -------

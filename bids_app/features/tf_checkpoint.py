@@ -56,7 +56,7 @@ def read_checkpoint(path: Path, wanted: Wanted = lambda name: True) -> dict[str,
         The one file of a V1 checkpoint, or the ``.index`` of a V2 checkpoint, beside which its
         ``.data-00000-of-00001`` lies.
     wanted : callable
-        Whether the variable of a name is read; all unless told.
+        Whether the variable of a name is read; default: all.
 
     Returns
     -------

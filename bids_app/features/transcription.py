@@ -70,7 +70,7 @@ def transcriber() -> Path:
 
 
 def transcriber_identity(argument: str) -> str:
-    """What tells model and other music from any other."""
+    """Identity of the model and of the other music."""
     return sha256_of(sha256_of_file(transcriber()), corpus_identity(argument))
 
 

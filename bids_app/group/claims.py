@@ -121,7 +121,7 @@ class Claim:
     doubts : sequence of str
         Why nothing is claimed whatever the tests say.
     family : str
-        Claims that p was corrected over; empty for a claim that stands by itself.
+        Claims that p was corrected over; empty for an uncorrected claim.
     caveats : sequence of str
         Sentences that belong to the claim whether it holds or not.
     """

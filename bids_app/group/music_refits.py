@@ -239,7 +239,7 @@ class SdRatio:
 
     @property
     def unsure(self) -> bool:
-        """Whether only the error of the ratio speaks against the closed form."""
+        """Whether only the standard error of the ratio rejects the closed form."""
         return self.action == "refits" and self.ratio >= SMALLEST_RATIO
 
     @property

@@ -104,14 +104,14 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """What turns y'My into a share of r: by segment, (n, n_layers) each.
+    """Factors from y'My to a share of r: by segment, (n, n_layers) each.
 
     Attributes
     ----------
     inverse : list of (n, n_layers) float32
         ``share / sqrt(E|My|^2 |y|^2)``, zero where undefined.
     columns : list of (n, n_layers) int
-        Which matrix of the segment stands at the penalty.
+        Number of the segment's matrix at the penalty.
     """
 
     inverse: list[Float32Array]

@@ -47,7 +47,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class ComponentChoice:
-    """The component that stands for a template.
+    """The component that matches a template.
 
     Attributes
     ----------
@@ -240,7 +240,7 @@ def extend(
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Components that were turned to those of a reference.
+    """Components that were rotated to those of a reference.
 
     Attributes
     ----------
@@ -272,7 +272,7 @@ def align_components(
 
     Notes
     -----
-    Eigenvalues belong to no turned component: the share of its direction in the variance stands in.
+    A rotated component has no eigenvalue: the share of variance in its direction replaces it.
 
     Examples
     --------

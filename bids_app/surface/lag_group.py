@@ -74,7 +74,7 @@ def others_scan(
     """Lag and correlation of a group at the lag of the others, with a null over music.
 
     Everybody heard the same few pieces, so that a response that listeners share agrees with a
-    feature by chance in everybody alike, and no flip of signs can see it. In every draw the
+    feature by chance in everybody alike, and sign flips do not contain it. In every draw the
     responses to a piece get random phases, the same for all participants and vertices, so that what
     they share stays shared; the curves are computed, the lags chosen from the others, and the
     values averaged as they were in the data.

@@ -360,7 +360,7 @@ class PreparedRun:
         return np.asarray(dct(held.T.astype(np.float32), axis=1)[:, 1:])
 
     def curves(self, turns: ComplexArray | None = None) -> FloatArray:
-        """Correlation at every lag, (n_lags, n_vertices), of responses with their phases turned."""
+        """Correlation at every lag, (n_lags, n_vertices), of responses with rotated phases."""
         if turns is None:
             return np.asarray(self.x @ self.z)
         n, size = len(self.z), self.n_frequencies + 1
@@ -437,7 +437,7 @@ def mean_curves(runs: Sequence[PreparedRun]) -> FloatArray:
 
 
 def mean_z(runs: Sequence[PreparedRun], turns: Sequence[ComplexArray] | None = None) -> FloatArray:
-    """The same as Fisher z, of responses with their phases turned where `turns` are given.
+    """The same as Fisher z, of responses with rotated phases where `turns` are given.
 
     Examples
     --------

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 
 class AudioNetwork(Protocol):
-    """A network that hears a piece of music and tells what its layers did over time.
+    """A network that takes a piece of music and yields the activations of its layers over time.
 
-    One that has a method ``to(device)`` is told the torch device of ``--device`` before it hears.
+    Its optional method ``to(device)`` gets the torch device of ``--device`` before the first sound.
     """
 
     @property
     def sample_rate(self) -> int:
-        """What it wants to hear, in Hz."""
+        """Sampling rate of its input, in Hz."""
         ...
 
     @property

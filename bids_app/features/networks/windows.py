@@ -67,7 +67,7 @@ def windows(
     seconds : float
         Length of a window.
     hop : float, optional
-        Seconds between windows, half of their length unless told.
+        Seconds between windows, default: half of their length.
     """
     size = round(seconds * sample_rate)
     step = max(1, round((seconds / 2 if hop is None else hop) * sample_rate))
