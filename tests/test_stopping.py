@@ -74,6 +74,8 @@ class Program:
             text=True,
             env={**os.environ, "TMPDIR": str(self.temporary)},
             start_new_session=True,
+            # As from a terminal, also where the tests themselves were started with nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
 
