@@ -18,33 +18,24 @@ ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT / "bids_app", ROOT / "workflows")
 Output = MapOutput | TableOutput
 EACH = {
-    "": "",
-    "changes": "",
     "contrast": "contrast",
     "courses": "rating scale",
     "fold": "held-out piece",
     "lags": "seed and target",
     "maps": "feature scanned",
     "piece": "feature scanned and piece",
-    "preference": "",
     "presentation": "presentation of a piece",
     "quality": "run",
-    "r": "",
-    "ratings": "",
-    "reduced": "",
     "rest": "resting run",
-    "rows": "",
     "run": "run with music",
     "scale": "rating scale",
-    "scores": "",
     "share": "space of a joint model",
-    "table": "",
     "tables": "feature scanned",
     "turned": "rating scale",
     "unique": "space of a joint model",
     "window": "direction of time",
 }
-"""What there is one of each of, in words."""
+"""What there is one of each of, in words; of all else there is one."""
 
 
 def write_pages(folder: Path) -> None:
@@ -100,11 +91,11 @@ def _row(one: Output, start: str) -> str:
         suffix = f"_{one.suffix}" if one.suffix else ""
         columns = ", ".join(f"`{name}`" for name in list(one.columns)[:12])
         more = ", ..." if len(one.columns) > 12 else ""
-        return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH[one.each], columns + more)
+        return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH.get(one.each, ""), columns + more)
     stat = f"_stat-{one.stat}" if one.stat else ""
     desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
     text = one.description or STAT_DESCRIPTIONS.get(one.stat) or BOLD[one.desc]
-    return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH[one.each], text)
+    return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH.get(one.each, ""), text)
 
 
 def _cells(*cells: str) -> str:

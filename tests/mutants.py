@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "ties of inter-subject correlation",
         "group/isc.py",
-        "beyond = (drawn >= observed * (1 - 1e-6)).sum(axis=0)",
-        "beyond = (np.abs(drawn) >= np.abs(observed)).sum(axis=0)",
+        "beyond = (drawn >= r[part] * (1 - 1e-6)).sum(axis=0)",
+        "beyond = (np.abs(drawn) >= np.abs(r[part])).sum(axis=0)",
         "group/test_isc.py",
     ),
     Mutant(

@@ -168,7 +168,7 @@ planted, {predicted.sum() - hits} not
 
 
 def _beyond_found(tree: OutputTree, truth: Truth, model: str) -> str:
-    """Where layers add to low-level sound; what was planted are layers alone."""
+    """Where layers add to low-level sound; only layers were planted."""
     adds = np.nan_to_num(_group_map(tree, model=model, stat="n", desc="adds")) > 0
     low = _group_map(tree, model=model, stat="r", desc=LOW_LEVEL_DESC)
     inside, hits = truth.active & np.isfinite(low), int((adds & truth.active).sum())
@@ -179,7 +179,7 @@ def _beyond_found(tree: OutputTree, truth: Truth, model: str) -> str:
 
 
 def _feeling_found(tree: OutputTree, truth: Truth, scale: str, model: str) -> str:
-    """How well came back what was planted about a scale: its effect on the brain, its layer."""
+    """How well the planted effect and layer of a scale were recovered."""
     from bids_app.features.vggish import LAYER_NAMES
     from bids_app.testing.ratings import scales_of
 

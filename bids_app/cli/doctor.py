@@ -59,9 +59,9 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "doctor",
         help="check versions, resources, limits, write access, and the program itself",
-        description="Says what is installed and usable, under which licence, whether runs need a "
-        "network, and tries the program on a small problem. Exit code: 0 ready; 65 a resource is "
-        "damaged; 66 a resource that default options need is missing; 73 a folder cannot be "
+        description="Reports what is installed and usable, under which licence, and whether runs "
+        "need a network, and tests the program on a small problem. Exit code: 0 ready; 65 a file "
+        "is damaged; 66 a resource that default options need is missing; 73 a folder cannot be "
         "written; 1 anything else.",
     )
     parser.add_argument(

@@ -21,7 +21,7 @@ musenc features AUDIO... -o DIR
     layers 1, 2, 18 and 23 of the network over time.
 
 musenc features --check python:PACKAGE.MODULE:FUNCTION AUDIO...
-    lets a network of your own hear audio files, holds all it says to the contract of
+    runs a network of your own on audio files, checks its output against the contract of
     docs/networks.md, and prints its layers, rate, cost and memory.
 
 musenc features BIDS_DIR OUTPUT_DIR [options of musenc-bidsapp]
@@ -75,7 +75,7 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="tsv",
         help="a table per layer, or a file per piece (default: %(default)s)",
     )
-    parser.add_argument("--no-picture", action="store_true", help="draw no vggish, no expression")
+    parser.add_argument("--no-picture", action="store_true", help="draw no figures")
     parser.set_defaults(work=_export)
 
 

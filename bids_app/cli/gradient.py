@@ -23,8 +23,8 @@ def add_gradient(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         usage="musenc gradient BIDS_DIR --rest-task TASK --output-dir DIR "
         "[options of musenc-bidsapp]",
         description="Embeds the mean resting-state connectivity of all participants (diffusion "
-        "map), chooses the component that is most like the gradient of --gradient (default: "
-        "margulies2016), never simply the first, and writes it as two GIFTI files with a sidecar. "
+        "map), selects the component that correlates most with that of --gradient (default: "
+        "margulies2016), and writes it as two GIFTI files with a sidecar. "
         "Below a Spearman correlation of .3 with the template nothing is written. The group level "
         "takes the files: --gradient own=LEFT,RIGHT.",
         epilog="All other options are those of musenc-bidsapp (--participant-label, --confounds, "

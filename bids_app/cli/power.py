@@ -18,8 +18,8 @@ from bids_app.log import tell
 from bids_app.statistics import SIGNIFICANCE
 
 DESCRIPTION = """\
-Says what a study could show: the smallest accuracy, slope and alignment that are found with a power
-of .8 at p < .05, one planned test. A claim needs people and music, so the larger one counts:
+Computes the smallest accuracy, slope and alignment that a study could find with a power of .8 at
+p < .05, for one planned test. A claim needs people and music, so the larger one counts:
 
   people  would other listeners show it? More participants help, and more music.
   music   is it beyond chance agreement with these pieces? What listeners share (the inter-subject

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 musenc predict MODEL MUSIC... -o DIR
-    what a model (*_weights.h5 of --save-weights) says of audio files: predicted time courses.
+    predicted time courses of the responses to audio files, by a model (*_weights.h5 of
+    --save-weights).
 
 musenc predict OUT NEW_BIDS -o DIR [options of musenc-bidsapp]
-    what the models of an output folder say of the responses of another study (other music, other
-    people): predicted time courses, and their correlation with the measured ones, untested.
+    predicted time courses of the responses of another study (other music, other people), by the
+    models of an output folder, and their correlation with the measured ones, untested.
 """
 EPILOG = """\
 Both compute the features of the models' own music again, or take them from the cache; the audio

@@ -52,7 +52,7 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "prefetch",
         help="download weights, gradient and meshes once, so that runs need no network",
         description="Fills the folder named by MUSENC_RESOURCES (default: ~/.cache/musenc), checks "
-        "the checksums, and records them. What is there and sound is left alone. Licences: see "
+        "the checksums, and records them. Valid files are kept. Licences: see "
         "`musenc doctor`.",
     )
     parser.add_argument(
@@ -73,7 +73,7 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="with --from: say what the folder lacks, and succeed",
+        help="with --from: name the files that the folder lacks, and succeed",
     )
     parser.set_defaults(work=_run_prefetch)
 

@@ -34,8 +34,8 @@ FEATURES    a folder that one call of `musenc features` filled (every clip is th
             `layer:feature` for several feature spaces
 LABELS.tsv  a column `clip` (file name; folder and ending do not count) and a column `label`, or
             `valence` and `arousal` around 0, which make quadrants: Q1 (+, +), Q2 (-, +), Q3 (-, -),
-            Q4 (+, -); with a column `song` or `artist`, clips of one are never both learned
-            from and tested
+            Q4 (+, -); with a column `song` or `artist`, clips of one are never in both
+            training and test set
 """
 
 EXAMPLE = """\

@@ -67,8 +67,8 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="simulate a small music study, analyze it, and compare with the truth",
         description="Simulates three pieces of music and the fMRI of a few listeners whose cortex "
         "follows known layers of an untrained VGGish and changes of their ratings, runs the "
-        "participant and the group level, and says how well what was planted was recovered. Needs "
-        "no network and no data.",
+        "participant and the group level, and reports how well the truth was recovered. Needs no "
+        "network and no data.",
     )
     parser.add_argument(
         "--output-dir", type=Path, default=Path("demo"), help="default: %(default)s"
