@@ -1,11 +1,13 @@
 """Settings: their hash changes with what changes results, and with nothing else."""
 
-from dataclasses import replace
+import re
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bids_app.cli.parser import parse_config
+from bids_app.cli.run import tell_unused
 from bids_app.config import (
     Cleaning,
     Config,
@@ -15,6 +17,7 @@ from bids_app.config import (
     settings_difference,
     settings_hash,
 )
+from bids_app.config.options import level_of, options_of
 from bids_app.config.places import Places, with_places
 from bids_app.errors import UsageError
 from bids_app.outputs import model_label, safe_label
@@ -212,3 +215,50 @@ def test_the_folder_of_notes_belongs_to_the_space_of_notes_alone(space):
     )
     assert config.model.features == (space, "change:notes:dir=/n")
     assert with_places(space, Places(Path("/n"))) == space
+
+
+@pytest.mark.parametrize(
+    ("level", "options", "told"),
+    [
+        ("group", "--smoothing 6 --participant-label 1 -t a --n-spins 9", "--task-id, --smoothing"),
+        ("group", "--null none -d x --run-id 1", "--run-id, --null, --derivatives"),
+        ("group", "--bids-database-dir d --hop 0.48", "--hop, --bids-database-dir"),
+        ("group", "-d x --rating-difference age --features vggish --emotion off --nprocs 2", ""),
+        ("participant", "--train-on own --atlas l.gii,r.gii --smoothing 6", "--train-on, --atlas"),
+        ("participant", "--atlas l.gii,r.gii --lag-scan descriptors@loudness -d x", ""),
+    ],
+)  # fmt: skip
+def test_options_of_the_other_level_are_named(caplog, level, options, told):
+    caplog.set_level("INFO", "bids_app")
+    tell_unused(parse_config(["/data", "/out", level, *options.split()]))
+    assert caplog.text.endswith(f": {told}\n") if told else not caplog.text
+    of = "of the participant level" if level == "group" else "of the group level"
+    assert (of in caplog.text) == bool(told)
+
+
+def test_options_of_a_file_count_as_given(tmp_path, caplog):
+    caplog.set_level("INFO", "bids_app")
+    (tmp_path / "a.toml").write_text("smoothing = 6\nn-spins = 9\n")
+    tell_unused(parse_config(["/d", "/o", "group", "--config-file", str(tmp_path / "a.toml")]))
+    assert caplog.text.endswith(": --smoothing\n")
+
+
+def test_the_first_page_says_which_level_reads_an_option():
+    sections = [
+        getattr(BASE, entry.name) for entry in fields(BASE) if is_dataclass(entry.default_factory)
+    ]
+    levels = {
+        f"--{one.dest.replace('_', '-')}": level_of(part, one)
+        for part in sections
+        for _, one in options_of(part)
+    }
+    page = Path(__file__).parents[1] / "docs/start.md"
+    rows = [
+        line.split("|")[2:4]
+        for line in page.read_text().splitlines()
+        if line.startswith("| ") and "`--" in line
+    ]
+    assert len(rows) > 8
+    for options, told in rows:
+        found = dict.fromkeys(levels[flag] for flag in re.findall(r"`(--[a-z-]+)", options))
+        assert ", ".join(found) == told.strip(), options

@@ -103,8 +103,13 @@ def parse_config(argv: Sequence[str] | None = None, config: type[Config] = Confi
     """Turn a command line into a `Config`; exits with code 2 on wrong usage."""
     parser = build_parser(config)
     options = parser.parse_args(argv)
+    # What stays None was not given.
+    found = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options))))
+    given = {name for name, value in vars(found).items() if value is not None}
     if options.config_file is not None:
-        parser.set_defaults(**read_defaults(parser, options.config_file))
+        defaults = read_defaults(parser, options.config_file)
+        given |= set(defaults)
+        parser.set_defaults(**defaults)
         options = parser.parse_args(argv)
     try:
         sections = {
@@ -113,7 +118,7 @@ def parse_config(argv: Sequence[str] | None = None, config: type[Config] = Confi
         }
     except UsageError as error:
         parser.error(str(error))
-    return config(**_values(config, options), **sections)
+    return config(**_values(config, options), **sections, given=frozenset(given))
 
 
 def add_option(
@@ -175,6 +180,8 @@ def _help(option: Option, arguments: dict[str, Any]) -> str:
         shown = "" if no_value else _text(default)
     if shown and "default" not in text:
         text += " (default: %(default)s)"
+    if option.level in ("participant", "group"):
+        text = f"{option.level} level: {text}"
     if option.since != FIRST_VERSION:
         text += f" (since {option.since})"
     return (

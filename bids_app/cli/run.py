@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bids_app import __version__
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config
-from bids_app.config.options import options_of
+from bids_app.config.options import level_of, options_of
 from bids_app.errors import (
     CannotWriteError,
     MissingInputError,
@@ -136,6 +136,7 @@ def run_group(config: Config, run_id: str) -> Status | int:
     from bids_app.workflows.conditions_group import run_conditions_group
     from bids_app.workflows.group_level import run_group_level
 
+    tell_unused(config)
     tree, problems = OutputTree(config.output_dir), Problems()
     config = with_own_atlases(config)
     with_conditions, models = tree.participants_of(CONDITIONS_LABEL), tree.models()
@@ -248,17 +249,25 @@ def run_participants(config: Config, run_id: str) -> Status | int:
 
 
 def tell_unused(config: Config) -> None:
-    """Say which of the options given do nothing at the participant level."""
-    sections = (config.conditions, config.statistics)
+    """Say which of the options given do nothing at this level."""
+    at_group = config.level == "group"
+    other = "participant" if at_group else "group"
+    sections = filter(is_dataclass, (getattr(config, entry.name) for entry in fields(config)))
     unused = [
-        option.flags[0]
+        f"--{option.dest.replace('_', '-')}"
         for section in sections
-        for name, option in options_of(section)
-        if option.of_group and getattr(section, name) != getattr(type(section)(), name)
+        for _, option in options_of(section)
+        if option.dest in config.given and level_of(section, option) == other
     ]
-    unused += ["--atlas"] if config.statistics.atlases and not config.lag_scan.asked else []
+    # Two options are read at the other level where another option needs them.
+    if at_group and config.derivatives and config.conditions.rating_difference is None:
+        unused.append("--derivatives")
+    if not at_group and config.statistics.atlases and not config.lag_scan.asked:
+        unused.append("--atlas")
     if unused:
-        LOGGER.info("of the group level, nothing is done with them here: %s", ", ".join(unused))
+        counts = " (what the participants' settings files record counts)" if at_group else ""
+        told = "of the %s level, nothing is done with them here%s: %s"
+        LOGGER.info(told, other, counts, ", ".join(unused))
 
 
 def still_to_clean(config: Config, plan: StudyPlan | None) -> Config:

@@ -58,6 +58,8 @@ class Config:
     statistics: Statistics = field(default_factory=Statistics)
     emotion: Emotion = field(default_factory=Emotion)
     running: Running = field(default_factory=Running)
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names (`Option.dest`) of the options that command line or file name, whatever their value."""
 
     def __post_init__(self) -> None:
         """Where notes lie belongs to the space of notes, wherever it is named."""

@@ -23,6 +23,8 @@ Analysis = Literal[
 conditions; over participants, alignment with a gradient, the noise ceiling, lags behind a feature
 and the rest."""
 
+Reader = Literal["participant", "group", "both"]
+
 
 class Kind(NamedTuple):
     """How the text of an option becomes a value, and what stands for it in the help."""
@@ -46,6 +48,8 @@ class Option:
         As of `argparse.ArgumentParser.add_argument`, where the type of the field does not say it.
     changes : tuple or None
         Whose results it changes; None for all that read its section.
+    level : str or None
+        Level that reads it; None for that of its section.
     since : str
         First version that had it.
     """
@@ -56,17 +60,13 @@ class Option:
     nargs: Literal["+"] | None = None
     action: str | None = None
     changes: tuple[Analysis, ...] | None = None
+    level: Reader | None = None
     since: str = FIRST_VERSION
 
     @property
     def flags(self) -> list[str]:
         """Flags, or the name of the place."""
         return [word for word in self.usage.split() if word[0] == "-"] or [self.usage]
-
-    @property
-    def of_group(self) -> bool:
-        """Whether the participant level does nothing with it, as the help says."""
-        return self.help.startswith("group level: ")
 
     @property
     def metavar(self) -> str | None:
@@ -100,6 +100,12 @@ def options_of(section: Any) -> Iterator[tuple[str, Option]]:
     for entry in fields(section):
         if "option" in entry.metadata:
             yield entry.name, entry.metadata["option"]
+
+
+def level_of(section: Any, option: Option) -> Reader:
+    """Which level reads an option: the participant level where neither it nor its section says."""
+    level: Reader = option.level or getattr(section, "level", "participant")
+    return level
 
 
 def settings_of(section: Any, analysis: Analysis) -> dict[str, Any]:

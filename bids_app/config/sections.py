@@ -48,7 +48,10 @@ class Selection:
     title: ClassVar = "what to work on (default: everything with a stimulus)"
 
     participants: Annotated[tuple[str, ...], label("sub")] = several(
-        "--participant-label", "participant labels, with or without sub-", changes=()
+        "--participant-label",
+        "participant labels, with or without sub-",
+        changes=(),
+        level="both",
     )
     sessions: Annotated[tuple[str, ...], label("ses")] = several(
         "--session-label", "session labels, with or without ses-"
@@ -61,9 +64,10 @@ class Selection:
     )
     rest_task: Annotated[str, label("task")] | None = option(
         "--rest-task TASK",
-        "participant level: resting task, whose runs are cleaned like those with music and saved "
+        "resting task, whose runs are cleaned like those with music and saved "
         "for --gradient own; --task-id does not affect it (default: none)",
         changes=(),
+        level="participant",
     )
     exclude_runs: tuple[str, ...] = several(
         "--exclude-run RUN",
@@ -140,11 +144,13 @@ class Model:
         "--features SPACE",
         f"%(spaces)s; each becomes a model of its own (default: {DEFAULT_FEATURES})",
         changes=(),
+        level="both",
     )
     labels: tuple[str, ...] = several(
         "--model-label LABEL",
         "names of the models, one per feature space (default: made from their names)",
         changes=(),
+        level="both",
     )
     layers: tuple[str, ...] = several(
         "--layers LAYER",
@@ -471,17 +477,18 @@ with --rating-difference also against a number per participant. Definitions: doc
     max_lag: LagSeconds = option("--max-lag", "largest lag, in both directions", 20.0)
     rating_difference: str | None = option(
         "--rating-difference COLUMN|TABLE.tsv:COLUMN",
-        "group level: a number per participant, such as the rating of dissonant minus that of "
+        "a number per participant, such as the rating of dissonant minus that of "
         "consonant music, from participants.tsv of bids_dir or a table with participant_id; "
         "participants with n/a are excluded",
         changes=(),
+        level="group",
     )
     difference_test: Literal["permutation", "sign-flip"] = option(
         "--difference-test",
-        "group level: residuals without the rating are permuted (Freedman and Lane) or flipped in "
-        "sign",
+        "residuals without the rating are permuted (Freedman and Lane) or flipped in sign",
         "permutation",
         changes=(),
+        level="group",
     )
 
     def __post_init__(self) -> None:
@@ -511,7 +518,7 @@ class Statistics:
     )
     gradients: tuple[str, ...] = several(
         "--gradient NAME|[NAME=]LEFT,RIGHT",
-        "group level: cortical gradients, each with results of its own beside those of "
+        "cortical gradients, each with results of its own beside those of "
         "earlier calls: margulies2016 (the first), fcgradient02 to fcgradient10, own (of the "
         "resting runs of --rest-task, found by the first of the "
         "others, which may be one of the files), or two "
@@ -519,15 +526,21 @@ class Statistics:
         "that transmodal cortex is high, those of the others are kept)",
         ("margulies2016",),
         changes=(),
+        level="group",
     )
     n_spins: Count = option(
-        "--n-spins", "group level: rotations of the spin test", 1000, changes=("alignment",)
+        "--n-spins",
+        "rotations of the spin test",
+        1000,
+        changes=("alignment",),
+        level="group",
     )
     spin_method: Literal["spearman", "pearson"] = option(
         "--spin-method",
-        "group level: kind of correlation with the gradient",
+        "kind of correlation with the gradient",
         "spearman",
         changes=("alignment",),
+        level="group",
     )
     slope_model: Literal["quadratic", "linear"] = option(
         "--slope-model",
@@ -536,37 +549,42 @@ class Statistics:
         "takes part of a preference for middle layers for a slope (default: %(default)s)",
         "quadratic",
         changes=("layers", "alignment", "inference"),
+        level="both",
     )
     n_permutations: Count = option(
         "--n-permutations",
-        "group level: sign flips over participants; all of them if there are fewer",
+        "sign flips over participants; all of them if there are fewer",
         10_000,
         changes=("inference",),
+        level="group",
     )
     train_on: Literal["own", "others", "both"] = option(
         "--train-on",
-        "group level: whose responses train a participant's models: own (the participant "
+        "whose responses train a participant's models: own (the participant "
         "level's maps), the mean of all others (scored on the participant's own held-out piece; "
         "finds more where listeners are alike, takes as long as the fits of the participant level "
         "and needs its cleaned responses), or both; results with the others' weights have files of "
         "their own (model-NAME+others)",
         "own",
         changes=(),
+        level="group",
     )
     differences: tuple[str, ...] = several(
         "--difference A-B",
-        "group level: models or layers whose accuracies are compared, at every vertex and over the "
+        "models or layers whose accuracies are compared, at every vertex and over the "
         "whole cortex; each a model's label (the mean of its layers), MODEL:LAYER, or a layer that "
         "only one model has, optionally with factors: vggish-cochleagram, "
         "vggish:fc2-vggish:conv1, 'a - 0.5*b - 0.5*c'",
         changes=(),
+        level="group",
     )
     ceiling_floor: Correlation = option(
         "--ceiling-floor",
-        "group level: accuracy is given as a fraction of its noise ceiling where the ceiling is "
+        "accuracy is given as a fraction of its noise ceiling where the ceiling is "
         "above this and the response that participants share is significant",
         0.1,
         changes=("ceiling",),
+        level="group",
     )
     atlases: tuple[str, ...] = several(
         "--atlas [NAME=]LEFT,RIGHT",
@@ -575,19 +593,22 @@ class Statistics:
         "atlases of earlier calls; the first names the peaks of clusters (default: Desikan, "
         "after `musenc prefetch parcels`)",
         changes=(),
+        level="both",
     )
     networks: tuple[str, ...] = several(
         "--networks [NAME=]LEFT,RIGHT",
-        "group level: networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables "
+        "networks on --space (.annot or .label.gii, as Yeo's or Schaefer's): tables "
         "like those of --atlas, a network over both hemispheres, and the mean of every group map "
         "in every network (default: Yeo's, after `musenc prefetch networks`)",
         changes=(),
+        level="group",
     )
     random_seed: int = option(
         "--random-seed N",
         "seed of every random draw",
         20240626,
         changes=("layers", "ratings", "scores", "alignment", "ceiling", "inference"),
+        level="both",
     )
 
     @property
@@ -623,7 +644,11 @@ class Emotion:
         changes=(),
     )
     mode: Literal["auto", "off"] = option(
-        "--emotion", "auto: every analysis that the ratings allow; off: none", "auto", changes=()
+        "--emotion",
+        "auto: every analysis that the ratings allow; off: none",
+        "auto",
+        changes=(),
+        level="both",
     )
     scales: tuple[str, ...] = several(
         "--scales NAME",
@@ -656,6 +681,7 @@ class Running:
     """How the work is done; nothing here changes a result, but for the last digits of a GPU."""
 
     title: ClassVar = "running"
+    level: ClassVar = "both"
 
     work_dir: Path | None = option(
         "-w --work-dir",
@@ -668,6 +694,7 @@ class Running:
     database_dir: Path | None = option(
         "--bids-database-dir DIR",
         "folder in which the index of the dataset is saved for the next call",
+        level="participant",
     )
     n_procs: Count = option("--nprocs --n-cpus", "number of processes", 1)
     omp_nthreads: Count | None = option(

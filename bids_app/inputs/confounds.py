@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
-from bids_app.inputs.files import content_problem, read_object
+from bids_app.inputs.files import content_problem, is_number, read_object
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_frame
 
@@ -306,7 +306,16 @@ class _Source:
 
     def _rank(self, name: str) -> tuple[float, str]:
         value = self._sidecar[name].get("SingularValue", 0.0)
-        return (-float(value) if isinstance(value, int | float) else 0.0, name)
+        if not is_number(value):
+            raise InvalidInputError(
+                "The order of the aCompCor components is not known.",
+                where=self._where,
+                found=f"SingularValue {value!r} of {name} in the JSON file",
+                wanted="a number",
+                remedy="correct the JSON file, or choose a strategy without aCompCor "
+                "(--confounds 24P)",
+            )
+        return (-float(value), name)
 
     def values(self, names: list[str]) -> np.ndarray:
         """Columns as float64, with 0 for the missing first values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -29,7 +30,7 @@ class Stated:
     seconds : dict of str to float
         Likewise where the rate is not that of the samples.
     known : bool
-        Whether the container states its length.
+        Whether the length was not left open.
     """
 
     problem: str = ""
@@ -38,8 +39,8 @@ class Stated:
     known: bool = True
 
 
-def stated_lengths(path: Path) -> Stated:
-    """What the container of an audio file says; nothing where its kind is not known.
+def stated_lengths(path: Path) -> Stated | None:
+    """What the container of an audio file says; None where its kind is not known.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def stated_lengths(path: Path) -> Stated:
                     return reader(stream, size)
                 except (ValueError, IndexError) as error:
                     return Stated(f"its header breaks off ({error})")
-    return Stated(known=False)
+    return None
 
 
 def _number(stream: BinaryIO, n_bytes: int, order: Order) -> int:
@@ -243,9 +244,29 @@ def _flac(stream: BinaryIO, size: int) -> Stated:
         stated.problem = "its header counts no samples, as of a FLAC file that went to a pipe"
     # A second file: its first metadata block is STREAMINFO, of 34 bytes.
     rest = stream.read()
+    if n_frames and _more_flac(stream, n_frames):
+        stated.problem = (
+            f"its header counts {n_frames} samples, but more follow: the recording program did not "
+            "complete the header"
+        )
     if any(b"fLaC" + last + b"\0\0\x22" in rest for last in (b"\0", b"\x80")):
         stated.problem = "several FLAC files one behind the other, of which one would be read"
     return stated
+
+
+def _more_flac(stream: BinaryIO, n_frames: int) -> bool:
+    """Whether a sample can be decoded behind those that the header counts."""
+    import soundfile
+
+    stream.seek(0)
+    content = bytearray(stream.read())
+    content[21:26] = (int.from_bytes(content[21:26], "big") + 1).to_bytes(5, "big")
+    try:
+        with soundfile.SoundFile(BytesIO(content)) as file:
+            file.seek(n_frames)
+            return len(file.read(1)) > 0
+    except soundfile.LibsndfileError:
+        return False
 
 
 def _voc(stream: BinaryIO, size: int) -> Stated:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from bids_app.bands import Band
 from bids_app.errors import BadDataError, MusencError, reason_of
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import content_problem, is_number
 from bids_app.inputs.names import entities_agree, parse_name, run_entities
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance
@@ -203,12 +204,12 @@ def read_band(filters: object) -> Band:
             )
             ends = [end for text in (own, told) for end in ("highpass", "lowpass") if end in text]
             kind = "order" if "order" in own else next(iter(ends), "")
-            if kind and isinstance(number, int | float) and not isinstance(number, bool):
-                found[kind] = float(number)
+            if kind and number not in (None, "n/a"):
+                found[kind] = float(number) if is_number(number) else nan
     low, high = (found.get(name, 0.0) for name in ("highpass", "lowpass"))
     order = found.get("order", 2.0)
     absent = filters is None or filters in ({}, "n/a", "none", "None", [])
-    if (not absent and not (low or high)) or min(low, high) < 0 or order < 1:
+    if (not absent and not (low or high)) or not (low >= 0 and high >= 0 and order >= 1):
         raise BadDataError(
             "The filter of a denoised series is not understood.",
             where="SoftwareFilters",

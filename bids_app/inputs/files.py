@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from xml.parsers import expat
 
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
@@ -17,6 +17,7 @@ from bids_app.lookalikes import difference, nearest
 _HEAD_CHUNK = 16384
 _TAIL = 64
 _MOST_HEAD = 1 << 24
+_BEYOND = 1e12
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,11 @@ def read_object(
             what, where=path, found=found, wanted=wanted, remedy="correct the file"
         )
     return content
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of JSON is a finite number: no text, no boolean, not beyond any unit."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND
 
 
 class _HeaderParser:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.inputs.files import is_number
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, strip_prefix
 from bids_app.inputs.rating_records import without_other_columns
 from bids_app.inputs.ratings import (
@@ -185,19 +186,14 @@ def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -
     column = pick(frame.columns, TIME_COLUMNS)
     if column is not None:
         return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
-    rate = metadata.get("SamplingFrequency")
+    rate, start = metadata.get("SamplingFrequency"), metadata.get("StartTime", 0.0)
     if rate is None:
         return None
-    try:
-        rate, start = float(rate), float(metadata.get("StartTime", 0.0))
-    except (TypeError, ValueError):
-        rate = start = float("nan")
-    if not (0 < rate < np.inf and np.isfinite(start)):
+    if not (is_number(rate) and rate > 0 and is_number(start)):
         raise InvalidInputError(
             "The sampling of a file of ratings cannot be used.",
             where=named.path,
-            found=f"SamplingFrequency {metadata.get('SamplingFrequency')}, "
-            f"StartTime {metadata.get('StartTime')}",
+            found=f"SamplingFrequency {rate!r}, StartTime {start!r}",
             wanted="samples per second, and seconds",
             remedy="correct the JSON sidecar",
         )

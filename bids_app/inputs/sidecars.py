@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from bids_app.inputs.files import content_problem, read_object
+from bids_app.inputs.files import content_problem, is_number, read_object
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities
 
-_BEYOND = 1e12
 _LONGEST_TR = 60.0
 # Steps of VolumeTiming are rounded; more than this share of a step is another step.
 _JITTER = 0.02
@@ -199,14 +198,7 @@ class Timing:
 
 
 def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    # JSON knows whole numbers beyond any float, and Python's also NaN and Infinity.
-    return float(value) if 0 < value < _BEYOND else None
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND
+    return float(value) if is_number(value) and value > 0 else None
 
 
 def resolve_timing(
@@ -267,6 +259,15 @@ def resolve_timing(
         warnings.append(
             f"--repetition-time {repetition_time:g} s is not used: the {tr_source} says {tr:g} s"
         )
+    for source, content in ordered:
+        value = content.get("RepetitionTime")
+        if value is None or _positive(value) is not None:
+            continue
+        told = f"RepetitionTime of the {source} is {repr(value)[:60]}: no number of seconds"
+        if tr is None:
+            problems.append(f"{told}; correct it, or give --repetition-time SECONDS without it")
+        else:
+            warnings.append(f"{told}; {tr:g} s ({tr_source}) is used")
     for source, other in stated:
         if tr is None or abs(other - tr) <= 1e-3:
             continue
@@ -303,7 +304,7 @@ def _volume_timing(
     if times is None:
         return None, "nowhere", []
     name = f"VolumeTiming of the {source}"
-    if not isinstance(times, list) or len(times) < 2 or not all(map(_is_number, times)):
+    if not isinstance(times, list) or len(times) < 2 or not all(map(is_number, times)):
         return None, name, [f"the {name} is no list of times in seconds: correct the JSON file"]
     steps = [float(b) - float(a) for a, b in itertools.pairwise(times)]
     tr = (float(times[-1]) - float(times[0])) / len(steps)
@@ -341,7 +342,7 @@ def _misplaced(ordered: list[tuple[str, Mapping[str, Any]]], tr: float) -> list[
         times = content.get("SliceTiming")
         if times is None:
             continue
-        if not isinstance(times, list) or not times or not all(map(_is_number, times)):
+        if not isinstance(times, list) or not times or not all(map(is_number, times)):
             problems.append(f"SliceTiming of the {source} is no list of seconds: correct it")
             continue
         first, last = min(map(float, times)), max(map(float, times))
@@ -363,7 +364,7 @@ def _misplaced(ordered: list[tuple[str, Mapping[str, Any]]], tr: float) -> list[
         source, value = next(((s, c[key]) for s, c in places if c.get(key) is not None), ("", None))
         if value is None:
             continue
-        if not _is_number(value):
+        if not is_number(value):
             problems.append(f"{key} of the {source} is {value!r}: no number of seconds; correct it")
         elif not -1e-3 <= value <= tr + 1e-3:
             problems.append(
@@ -378,11 +379,11 @@ def _start_time(
 ) -> tuple[float, str, list[str]]:
     merged: dict[str, Any] = {}
     for _, content in reversed(ordered):
-        merged.update(content)
+        merged.update({key: value for key, value in content.items() if value is not None})
     first, last, basis = _slice_range(merged, tr)
     # A raw StartTime, if any, is about the raw volumes; only fMRIPrep's own counts.
     stated = next((c["StartTime"] for _, c in ordered[:-1] if "StartTime" in c), None)
-    if not _is_number(stated):
+    if not is_number(stated):
         stated = None
     if slice_time_ref is not None:
         start = first + slice_time_ref * (last - first)
@@ -406,7 +407,7 @@ def _start_time(
 
 def _slice_range(merged: Mapping[str, Any], tr: float) -> tuple[float, float, str]:
     times = merged.get("SliceTiming")
-    if isinstance(times, list) and times and all(map(_is_number, times)):
+    if isinstance(times, list) and times and all(map(is_number, times)):
         return float(min(times)), float(max(times)), "the slice times"
     lasting = _positive(merged.get("AcquisitionDuration"))
     if lasting is not None and lasting <= tr:

@@ -109,7 +109,8 @@ class Decoder:
                 if at_end:
                     break
         except (soundfile.LibsndfileError, ValueError, MemoryError) as error:
-            raise _broken(self.path, str(error)) from error
+            found = f"decoding fails after {self.n_frames / self.rate:.2f} s {error}".rstrip()
+            raise _broken(self.path, found) from error
         self._compare()
 
     def _compare(self) -> None:
@@ -136,7 +137,8 @@ def open_sound(path: Path) -> Iterator[Decoder]:
     Parameters
     ----------
     path : Path
-        Any file that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, ...).
+        A file that libsndfile reads, of a kind that tells where it breaks off (WAV, FLAC, Ogg, MP3,
+        AIFF, ...).
 
     Yields
     ------
@@ -147,15 +149,17 @@ def open_sound(path: Path) -> Iterator[Decoder]:
     MissingInputError
         There is no such file, or it is annexed and was not downloaded.
     BadDataError
-        It is no audio, or the container says that a part is missing.
+        It is no audio, its container says that a part is missing, or does not tell.
     """
     check_exists(path)
     found = mpeg.scan(path.read_bytes()) if _may_be_mpeg(path) else None
     if found is None:
         stated = stated_lengths(path)
-        if stated.problem:
+        if stated and stated.problem:
             raise _broken(path, stated.problem)
         with _open(path) as file:
+            if stated is None:
+                raise _not_comparable(path, file.format_info)
             if 0 < file.frames < 1 << 40:
                 stated.frames.setdefault("the header", file.frames)
             notes = [] if stated.known else [_unstated(path, file.format)]
@@ -174,6 +178,16 @@ def open_sound(path: Path) -> Iterator[Decoder]:
         yield Decoder(
             path, file.samplerate, file.channels, stated, notes, file, found.skipped, found.length
         )
+
+
+def _not_comparable(path: Path, kind: str) -> BadDataError:
+    return BadDataError(
+        "Whether the end of this audio file is there cannot be seen from its kind.",
+        where=path,
+        found=f"{kind}; it begins with {path.read_bytes()[:4]!r}",
+        wanted="a file that begins as WAV, FLAC, Ogg, MP3, AIFF, AU, CAF, W64, 8SVX, VOC or NIST",
+        remedy="convert it to WAV or FLAC, and compare the length with that of the original",
+    )
 
 
 def _unstated(path: Path, kind: str) -> str:

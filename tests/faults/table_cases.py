@@ -345,7 +345,8 @@ def _ratings() -> Iterator[Case]:
     for field, value, words in (
         ("SamplingFrequency", 0, "sampling"), ("SamplingFrequency", -5, "sampling"),
         ("SamplingFrequency", "fast", "sampling"), ("SamplingFrequency", float("inf"), "sampling"),
-        ("SamplingFrequency", [5], "sampling"), ("StartTime", float("nan"), "sampling"),
+        ("SamplingFrequency", [5], "sampling"), ("SamplingFrequency", "5", "sampling"),
+        ("SamplingFrequency", True, "sampling"), ("StartTime", float("nan"), "sampling"),
         ("StartTime", "x", "sampling"), ("StartTime", 1e6, "do not overlap the music"),
         ("Columns", [], "name its columns"), ("Columns", "Enjoyment", "name its columns"),
         ("Columns", ["a", "b"], "name its columns"),

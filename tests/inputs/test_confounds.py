@@ -10,7 +10,7 @@ import pytest
 from nilearn.interfaces.fmriprep import load_confounds
 from real_data import DATA
 
-from bids_app.errors import MusencError
+from bids_app.errors import InvalidInputError, MusencError
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, resolve_strategy
 
@@ -82,6 +82,17 @@ def test_components_of_a_mask_are_found_by_the_sidecar():
             if value.get("Mask") == mask and value.get("Retained") and name.startswith("a_comp")
         ]
         assert values == sorted(of_mask, reverse=True)[:3]
+
+
+@pytest.mark.parametrize("value", ["12.5", True, [1], float("nan")])
+def test_components_are_not_ordered_by_what_is_no_number(tmp_path, value):
+    path, sidecar = real("1.4-20")
+    described = json.loads(sidecar.read_text())
+    name = next(name for name, told in described.items() if told.get("Mask") == "WM")
+    described[name]["SingularValue"] = value
+    (tmp_path / "a.json").write_text(json.dumps(described))
+    with pytest.raises(InvalidInputError, match=f"SingularValue(.|\n)*{name}"):
+        select_confounds(path, tmp_path / "a.json", "wcompcor3")
 
 
 def test_masks_unknown_without_sidecar():

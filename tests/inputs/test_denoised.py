@@ -138,6 +138,9 @@ def test_bands_as_xcpd_writes_them(filters, band):
         "Butterworth",
         {"Low-pass cutoff (Hz)": -1},
         {"High-pass cutoff (Hz)": True},
+        {"High-pass cutoff (Hz)": 0.01, "Low-pass cutoff (Hz)": "0.08 Hz"},
+        {"High-pass cutoff (Hz)": 0.01, "Low-pass cutoff (Hz)": float("nan")},
+        {"High-pass cutoff (Hz)": 0.01, "Filter order": "2"},
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused(xcpd, filters):

@@ -164,6 +164,18 @@ def test_a_file_that_breaks_off_is_refused_in_plan_and_features(tmp_path, music,
         assert examine_sound(path).duration == pytest.approx(2 * SECONDS, abs=0.05)
 
 
+_RARE = "AVR HTK IRCAM MAT4 MAT5 MPC2K PAF PVF SDS WVE XI"
+
+
+@pytest.mark.parametrize("kind", _RARE.split())
+def test_a_kind_whose_end_cannot_be_compared_is_refused(tmp_path, music, kind):
+    path = tmp_path / "a.bin"
+    subtype = {"WVE": "ALAW", "XI": "DPCM_16"}.get(kind)
+    soundfile.write(path, music, RATE, format=kind, subtype=subtype)
+    with pytest.raises(BadDataError, match=r"cannot be seen(.|\n)*convert it to WAV or FLAC"):
+        examine_sound(path)
+
+
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "ULAW", "FLOAT", "PCM_24", "PCM_U8"])
 def test_encodings_of_wav_files(tmp_path, music, subtype):
     path = tmp_path / "a.wav"
@@ -192,15 +204,23 @@ def test_headers_that_were_never_completed(tmp_path, music):
             examine_sound(path)
 
 
-def test_flac_that_went_to_a_pipe_is_refused_with_its_cause(tmp_path, music):
+def test_flac_of_another_length_than_its_header_counts_is_refused_with_its_cause(tmp_path, music):
     path = tmp_path / "a.flac"
     soundfile.write(path, music, RATE)
     content = bytearray(path.read_bytes())
+    path.write_bytes(content + b"TAG" + bytes(125))
+    assert examine_sound(path).n_frames == music.size
     content[21] &= 0xF0
-    content[22:26] = bytes(4)
-    path.write_bytes(content)
-    with pytest.raises(BadDataError, match="counts no samples"):
-        examine_sound(path)
+    for said, words in (
+        (0, "counts no samples"),
+        (music.size // 2, "more follow"),
+        (music.size - 1, "more follow"),
+        (music.size + RATE, "decoding fails after 7"),
+    ):
+        content[22:26] = struct.pack(">I", said)
+        path.write_bytes(content)
+        with pytest.raises(BadDataError, match=words):
+            examine_sound(path)
 
 
 @pytest.mark.parametrize("factor", [-1.0, -0.9, -1.05])

@@ -51,6 +51,28 @@ def test_times_outside_a_volume(key, value, words):
     assert bool(raw.problems) == (key != "StartTime")
 
 
+@pytest.mark.parametrize("value", ["2 s", "2.0", "", True, [2.0], float("nan"), 0, -2.0, 1e300])
+def test_a_repetition_time_that_is_no_number_is_named(value):
+    told = re.escape(f"RepetitionTime of the raw sidecar is {value!r}: no number of seconds")
+    other = ("surface sidecar", {"RepetitionTime": 1.5})
+    for sources, options in (([other], {}), ([], {"repetition_time": 1.5})):
+        timing = resolve_timing(sources, {"RepetitionTime": value}, **options)
+        assert timing.tr == 1.5
+        assert timing.problems == ()
+        (warning,) = timing.warnings
+        assert re.match(told, warning)
+        assert "1.5 s" in warning
+    (problem,) = resolve_timing([], {"RepetitionTime": value}).problems
+    assert re.match(told, problem)
+
+
+def test_what_is_null_is_not_there():
+    own = {"RepetitionTime": None, "SliceTiming": None}
+    raw = {"RepetitionTime": 2.0, "SliceTiming": [0.0, 1.0]}
+    timing = resolve_timing([("surface sidecar", own)], raw)
+    assert (timing.tr, timing.start_time, timing.problems) == (2.0, 0.5, ())
+
+
 @pytest.mark.parametrize("times", [[0.0, 1.0], [0.0, 1.95], [0.0] * 4, [0.0, 2.0]])
 def test_times_within_a_volume_are_no_problem(times):
     timing = resolve_timing(
