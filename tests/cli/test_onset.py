@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from listeners import write_listeners, write_table
 
+from bids_app.analyses.participant.onsets import lags_to_try
 from bids_app.cli.onset import describe, runs_of, text_plot
 from bids_app.cli.tools import main
+from bids_app.inputs.records import Presentation
 
 ONSET = 17.0
 
@@ -105,6 +107,14 @@ def test_the_row_says_in_which_runs_the_piece_was_played():
     )
     lines = describe(estimate, "b.wav", runs_of(runs, "music", "b")).splitlines()
     assert lines[-2:] == ["task\tstim_file\tonset\tsession\trun", "music\tb.wav\t13.0\tpre\t1"]
+
+
+@pytest.mark.parametrize(
+    ("onset", "duration", "latest"), [(0, 62, 129), (84, 62, 45), (140, 62, 10), (0, 400, 80)]
+)
+def test_at_least_half_of_the_music_lies_in_the_run_at_every_lag(onset, duration, latest):
+    run, heard = SimpleNamespace(n_volumes=80, tr=2.0), Presentation("song", onset, 0.0, duration)
+    assert lags_to_try([(run, heard)])[[0, -1]].tolist() == [-15, latest]
 
 
 def test_lags_without_a_correlation_stay_empty():

@@ -17,9 +17,8 @@ from bids_app.analyses.participant.lags import (
 )
 from bids_app.analyses.participant.responses import read_run, regress_out
 from bids_app.config import Cleaning
-from bids_app.features.loudness import Loudness
-from bids_app.inputs.records import BoldRun, StudyPlan
-from bids_app.surface.lag import FoundLag, auditory_vertices, find_lag, region_mean
+from bids_app.inputs.records import BoldRun, Presentation, StudyPlan
+from bids_app.surface.lag import EXPECTED_LAGS, FoundLag, auditory_vertices, find_lag, region_mean
 from bids_app.surface.lag_scan import LagRun
 from bids_app.surface.mesh import load_mesh
 
@@ -81,7 +80,7 @@ def estimate_onsets(
     mesh = load_mesh(cleaning.space)
     auditory = auditory_vertices(mesh)
     heard: dict[tuple[str, str], dict[str, list[LagRun]]] = {}
-    onsets: dict[tuple[str, str], set[float]] = {}
+    presented: dict[tuple[str, str], list[tuple[BoldRun, Presentation]]] = {}
     for run in plan.runs:
         if progress is not None:
             progress(run.label)
@@ -100,15 +99,15 @@ def estimate_onsets(
                 high_pass=cleaning.high_pass,
             )
             heard.setdefault(key, {}).setdefault(run.participant, []).append(told)
-            onsets.setdefault(key, set()).add(presentation.onset)
+            presented.setdefault(key, []).append((run, presentation))
     return [
         OnsetEstimate(
             *key,
-            tuple(sorted(onsets[key])),
+            tuple(sorted({one.onset for _, one in presented[key]})),
             tuple(own),
             find_lag(
                 list(own.values()),
-                _lags_to_try([run for run in plan.runs if _hears(run, key)], sounds[key[1]]),
+                lags_to_try(presented[key]),
                 seed=random_seed,
             ),
         )
@@ -116,12 +115,18 @@ def estimate_onsets(
     ]
 
 
-def _hears(run: BoldRun, key: tuple[str, str]) -> bool:
-    return run.task == key[0] and key[1] in [p.stimulus for p in run.presentations]
+def lags_to_try(
+    presentations: Sequence[tuple[BoldRun, Presentation]],
+) -> NDArray[np.float64]:
+    """From the usual earliest lag to the latest at which enough music is left in a run.
 
-
-def _lags_to_try(runs: Sequence[BoldRun], sound: Loudness) -> NDArray[np.float64]:
-    """From the usual earliest lag to the latest at which enough music is left in the run."""
-    end = max(run.n_volumes * run.tr for run in runs)
-    latest = max(LAGS[-1], end - MIN_OVERLAP * min(sound.seconds, end))
+    Parameters
+    ----------
+    presentations : sequence of (BoldRun, Presentation)
+        Of one stimulus, with the onsets that are assumed.
+    """
+    latest = EXPECTED_LAGS[1]
+    for run, heard in presentations:
+        end = run.n_volumes * run.tr
+        latest = max(latest, end - heard.onset - MIN_OVERLAP * min(heard.duration, end))
     return np.arange(LAGS[0], latest + STEP / 2, STEP)
