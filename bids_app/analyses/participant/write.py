@@ -374,6 +374,8 @@ _LAYER_SECONDS = 5.0
 _REFIT_SECONDS = 0.4
 _NETWORK_SECONDS_PER_SECOND = 0.05
 _LAYER_SECONDS_PER_SECOND = 0.0085
+# Envelope, cochleagram, modulation and descriptors: .015 to .024 for 300 s of music.
+_OTHER_SECONDS_PER_SECOND = 0.016
 _PATCH_SECONDS = 0.96
 
 
@@ -389,7 +391,11 @@ def _cost_of_models(scope: Scope) -> Cost:
     model, statistics, n_layers = scope.config.model, scope.config.statistics, len(scope.layers)
     heard = sum(scope.durations.values())
     of_space = [s.features for s in model.spaces if s.label == scope.model]
-    step = find_space(of_space[0]).step if of_space else None
+    row = find_space(of_space[0]) if of_space else None
+    step = row.step if row else None
+    of_music = _OTHER_SECONDS_PER_SECOND
+    if row is None or row.is_network:
+        of_music = _NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND
     n_patches = sum(
         max(0, int((duration - _PATCH_SECONDS) / (step or model.hop)) + 1)
         for duration in scope.durations.values()
@@ -412,7 +418,7 @@ def _cost_of_models(scope: Scope) -> Cost:
     return Cost(
         seconds=n_layers * layer * scope.fit_scale * share,
         steps=steps,
-        shared_seconds=heard * (_NETWORK_SECONDS_PER_SECOND + n_layers * _LAYER_SECONDS_PER_SECOND),
+        shared_seconds=heard * of_music,
         shared_disk=n_layers * n_patches**2 * FLOAT,
     )
 
