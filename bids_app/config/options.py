@@ -104,8 +104,8 @@ def options_of(section: Any) -> Iterator[tuple[str, Option]]:
 
 def level_of(section: Any, option: Option) -> Reader:
     """Which level reads an option: the participant level where neither it nor its section says."""
-    level: Reader = option.level or getattr(section, "level", "participant")
-    return level
+    usual: Reader = getattr(section, "level", "participant")
+    return option.level or usual
 
 
 def settings_of(section: Any, analysis: Analysis) -> dict[str, Any]:
