@@ -138,7 +138,7 @@ def test_a_long_name_has_a_short_label(tree):
         ({"RepetitionTime": 2000.0}, "millisecond"),
         ({"RepetitionTime": "2.0"}, "RepetitionTime"),
         ({"RepetitionTime": [2.0]}, "RepetitionTime"),
-        ({"RepetitionTime": -2.0}, "repetition time"),
+        ({"RepetitionTime": -2.0}, "RepetitionTime"),
         ({"StartTime": 1000.0}, "StartTime"),
         ({"StartTime": -0.5}, "StartTime"),
         ({"VolumeTiming": [2.0 * k for k in range(11)]}, "VolumeTiming"),
