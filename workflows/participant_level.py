@@ -12,7 +12,7 @@ from bids_app.analyses.conditions.plan import ConditionPlan, condition_record, c
 from bids_app.analyses.folder.claims import claim, claim_settings, is_current
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.page import page_is_current, write_participant_report
-from bids_app.analyses.participant.foresee import foresee
+from bids_app.analyses.participant.foresee import foresee, without_folds
 from bids_app.analyses.participant.joint_models import plan_joint_work
 from bids_app.analyses.participant.lag_plan import plan_lag_work
 from bids_app.analyses.participant.plan import (
@@ -75,6 +75,8 @@ def run_participant_level(
     if plan is not None:
         for who, problems in foresee(config, plan).items():
             LOGGER.warning("sub-%s: %s", who, "; ".join(problems))
+        for who, reason in without_folds(config, plan).items():
+            LOGGER.warning("sub-%s: %s", who, reason)
     costs = level.costs()
     check_memory(costs, config.running.memory)
     LOGGER.info("cortex: %s", cortex_text(mask_record(config)))

@@ -60,7 +60,7 @@ def show_plan(
     MissingInputError
         If weights of a network are not there; after the plan was printed.
     """
-    from bids_app.analyses.participant.foresee import check_weights, foresee
+    from bids_app.analyses.participant.foresee import check_weights, foresee, without_folds
     from bids_app.analyses.participant.plan import mask_record
     from bids_app.analyses.participant_level import ParticipantLevel
     from bids_app.analyses.ratings.plan import find_ratings
@@ -83,6 +83,8 @@ def show_plan(
     parts += [_joint_text(level)] if level.joint or config.joint.beyond != "none" else []
     parts += [_lags_text(config, plan)] if plan and config.lag_scan.features else []
     lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
+    unfit = without_folds(config, plan) if plan else {}
+    lines += [f"warning: sub-{who}: {text}" for who, text in unfit.items()]
     parts += ["\n".join(lines)] if lines else []
     parts += [_ratings_text(plan, ratings)] if plan and ratings else []
     parts += [_rest_text(rest)] if rest else []

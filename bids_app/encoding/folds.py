@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,8 +217,9 @@ def _check(fold: Fold) -> None:
                 "too few samples to choose the penalty by contiguous blocks",
                 where="lengths",
                 found=f"{split.train.size} training rows beside the held-out block "
-                f"and its neighborhood (fold {', '.join(fold.held_out)})",
-                wanted=f"at least {MIN_ROWS}",
+                f"and its neighborhood, {len(split.tests)} held-out blocks of {MIN_ROWS} rows or "
+                f"more (fold {', '.join(fold.held_out)})",
+                wanted=f"at least {MIN_ROWS} training rows and one such block",
                 remedy="add stimuli, or use a shorter crop or shorter delays",
             )
 
@@ -291,3 +293,36 @@ def make_folds(
         _check(fold)
         folds.append(fold)
     return tuple(folds)
+
+
+def lay_out(
+    stimuli: Sequence[str],
+    rows: Sequence[tuple[int, int]],
+    shifts: NDArray[np.intp],
+    **options: Any,
+) -> tuple[tuple[Segment, ...], tuple[Fold, ...], int]:
+    """Segments and folds of presentations, and how many rows are purged around a held-out block.
+
+    Parameters
+    ----------
+    stimuli, rows
+        As for `make_segments`.
+    shifts : ndarray of int
+        Delays in samples.
+    **options
+        As for `make_folds`.
+
+    Raises
+    ------
+    BadDataError
+        As `make_segments` and `make_folds`.
+
+    Examples
+    --------
+    >>> segments, folds, purge = lay_out(["fugue", "march"], [(3, 33), (3, 40)], np.arange(2, 4))
+    >>> len(segments), [fold.outer.train.size for fold in folds], purge
+    (2, [37, 30], 3)
+    """
+    segments, _ = make_segments(stimuli, rows)
+    purge = int(max(np.abs(shifts).max(), shifts.max() - shifts.min()))
+    return segments, make_folds(segments, purge, **options), purge

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bids_app.encoding.decompose import Decomposer, Evaluation, Training
-from bids_app.encoding.folds import Fold, Segment, make_folds, make_segments
+from bids_app.encoding.folds import Fold, Segment, lay_out, make_segments
 from bids_app.encoding.gram import (
     MIN_ROWS,
     center_blocks,
@@ -207,16 +207,16 @@ def plan_from_kernel(
     -------
     EncodingPlan
     """
-    segments, single = make_segments(stimuli, rows)
-    purge = int(max(np.abs(shifts).max(), shifts.max() - shifts.min()))
-    if single:
+    segments, folds, purge = lay_out(
+        stimuli, rows, shifts, leave_one_out=leave_one_out, durations=durations
+    )
+    if len(set(stimuli)) == 1:
         warnings.warn(
             "only one stimulus: contiguous pieces of it are held out, with a purge of "
             f"{purge} samples; this says nothing about other music",
             UserWarning,
             stacklevel=3,
         )
-    folds = make_folds(segments, purge, leave_one_out=leave_one_out, durations=durations)
     builder = Decomposer(kernel, alphas, dtype)
     fold_plans = tuple(
         FoldPlan(
@@ -262,17 +262,26 @@ def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ..
     return labels
 
 
-def _without_absent(
-    kernel: NDArray[np.float64],
-    rows: Sequence[tuple[int, int]],
-    present: Sequence[NDArray[np.intp]],
-) -> tuple[NDArray[np.float64], list[int], tuple[tuple[int, int], ...]]:
-    """Kernel, lengths and kept rows of the samples that are there.
+def rows_present(
+    rows: Sequence[tuple[int, int]], present: Sequence[NDArray[np.intp]]
+) -> tuple[list[NDArray[np.bool_]], tuple[tuple[int, int], ...]]:
+    """Which of the kept rows have a response, and the kept rows counted among those that have one.
+
+    Parameters
+    ----------
+    rows, present
+        As in :class:`EncodingPlan` and :func:`plan_encoding`.
 
     Raises
     ------
     BadDataError
         When fewer than four rows are left in a block.
+
+    Examples
+    --------
+    >>> there, inside = rows_present([(1, 8)], [np.array([0, 1, 2, 5, 6, 7])])
+    >>> there[0].astype(int).tolist(), inside
+    ([1, 1, 0, 0, 1, 1, 1], ((1, 6),))
     """
     there, inside = [], []
     for i, ((start, stop), own) in enumerate(zip(rows, present, strict=True)):
@@ -286,8 +295,7 @@ def _without_absent(
                 found=f"{there[-1].sum()} of {stop - start} rows",
                 wanted=f"at least {MIN_ROWS}",
             )
-    kept = np.flatnonzero(np.concatenate(there))
-    return kernel[np.ix_(kept, kept)], [len(own) for own in present], tuple(inside)
+    return there, tuple(inside)
 
 
 def plan_encoding(
@@ -438,7 +446,9 @@ def delayed_kernel(
     rows = kept_rows(lengths, shifts, crop, tr)
     raw = delayed_gram(gram, lengths, shifts, rows)
     if present is not None:
-        raw, lengths, rows = _without_absent(raw, rows, present)
+        there, rows = rows_present(rows, present)
+        kept = np.flatnonzero(np.concatenate(there))
+        raw, lengths = raw[np.ix_(kept, kept)], [len(own) for own in present]
     segments, _ = make_segments(labels, rows)
     kernel = center_blocks(raw, [s.size for s in segments])
     scale = mean_diagonal(kernel)

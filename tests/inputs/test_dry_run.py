@@ -33,7 +33,10 @@ def test_music_too_short_is_refused_or_named(tree, tmp_path, capsys):
     assert "too short for --crop 15" in capsys.readouterr().err
     tree.events("14\tn/a\tpiece_a.wav", sub="02", task="a")
     assert main([*arguments, *SHORT]) == 1
-    assert "problem: sub-02: piecea in sub-02_task-a is too short" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "problem: sub-02: piecea in sub-02_task-a is too short" in out
+    # What the run does without folds is done; it says which models fail.
+    assert "warning: sub-01: no encoding model can be fitted: too few samples" in out
 
 
 def test_an_output_folder_inside_the_data_is_refused(tree, capsys):
@@ -203,6 +206,10 @@ def test_measured_studies_are_within_a_factor_of_two(tree):
     costs = costs_of(plan)
     assert 99.3 / 2 < costs.participant_seconds < 2 * 99.3
     assert 235.8 / 2 < costs.feature_seconds < 2 * 235.8
+    # 300 s of music: processor seconds of each space.
+    for name, measured in {"cochleagram": 3.6, "envelope": 4.8, "modulation": 7.2}.items():
+        estimated = costs_of(plan, model=Model(features=(name,))).feature_seconds * 300 / 939
+        assert measured / 2 < estimated < 2 * measured, name
     assert 1.68e9 < costs.feature_memory < 2 * 1.68e9
 
 

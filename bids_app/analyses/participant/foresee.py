@@ -13,9 +13,10 @@ import numpy as np
 from bids_app.analyses.participant.voxels import check_voxels
 from bids_app.config import Config
 from bids_app.config.sections import LOW_LEVEL
-from bids_app.encoding.folds import make_segments
+from bids_app.encoding.folds import lay_out, make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
-from bids_app.errors import BadDataError, MusencError, UsageError
+from bids_app.encoding.plan import rows_present
+from bids_app.errors import BadDataError, UsageError
 from bids_app.features.logmel import PATCH_SECONDS
 from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
@@ -78,8 +79,8 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
     }
     found: dict[str, list[str]] = {}
     for who in plan.participants:
-        runs = [run for run in plan.runs if run.participant == who]
-        if problems := _problems_of(runs, config, short):
+        problems, _ = _problems_of(_runs_of(plan, who), config, short)
+        if problems:
             found[who] = problems
     if found and len(found) == len(plan.participants):
         lines = [f"sub-{who}: {text}" for who, texts in found.items() for text in texts]
@@ -91,6 +92,30 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
             wanted="pieces that outlast --crop at both ends and --delays",
             remedy="use a smaller --crop or shorter --delays, or " + _OUT,
         )
+    return found
+
+
+def without_folds(config: Config, plan: StudyPlan) -> dict[str, str]:
+    """Participants whose music leaves a fold too few volumes, with the reason.
+
+    Their encoding models fail; what needs no folds is done.
+    """
+    durations = {s.label: s.duration for s in plan.stimuli}
+    found = {}
+    for who in plan.participants:
+        runs = _runs_of(plan, who)
+        problems, kept = _problems_of(runs, config, {})
+        if problems:
+            continue
+        labels, rows = zip(*sorted(kept, key=lambda one: one[0]), strict=True)
+        shifts = delay_samples(config.model.delays, runs[0].tr)
+        try:
+            lay_out(labels, rows, shifts, durations=durations)
+        except BadDataError as error:
+            found[who] = (
+                f"no encoding model can be fitted: {error.what}: {error.found}; wanted: "
+                f"{error.wanted}; {error.remedy}"
+            )
     return found
 
 
@@ -247,17 +272,23 @@ def check_censored(config: Config, plan: StudyPlan) -> None:
         )
 
 
-def _problems_of(runs: Sequence[BoldRun], config: Config, short: dict[str, str]) -> list[str]:
-    """Why encoding models of one participant could not be fitted."""
+_Kept = list[tuple[str, tuple[int, int]]]
+"""Stimulus and kept rows of every presentation."""
+
+
+def _problems_of(
+    runs: Sequence[BoldRun], config: Config, short: dict[str, str]
+) -> tuple[list[str], _Kept]:
+    """Why the music of one participant could not be used, and the rows that are kept of it."""
     problems = [short[label] for label in _heard(runs) if label in short]
     trs = sorted({run.tr for run in runs})
     if max(trs) - min(trs) > 1e-3:
         problems.append("runs of different repetition times: " + ", ".join(f"{t:g} s" for t in trs))
     if problems:
-        return problems
+        return problems, []
     model, tr = config.model, trs[0]
     shifts = delay_samples(model.delays, tr)
-    labels, kept = [], []
+    kept: _Kept = []
     for run in runs:
         for p in run.presentations:
             where = f"{p.stimulus} in {run.label}"
@@ -266,24 +297,31 @@ def _problems_of(runs: Sequence[BoldRun], config: Config, short: dict[str, str])
                     run.n_volumes, run.tr, run.start_time, p.onset, p.duration, p.offset
                 )
                 heard = volumes[volumes >= run.n_dummy]
-                length, gone = len(heard), int(np.isin(heard, run.censored).sum())
-                if 2 * gone > length:
-                    problems.append(f"{where}: {gone} of {length} volumes were censored")
-                (rows,) = kept_rows([length], shifts, model.crop, tr)
+                present = heard[~np.isin(heard, run.censored)]
+                if 2 * len(present) < len(heard):
+                    gone = len(heard) - len(present)
+                    problems.append(f"{where}: {gone} of {len(heard)} volumes were censored")
+                    continue
+                length = int(present[-1] - present[0]) + 1 if len(present) else 0
+                rows = kept_rows([length], shifts, model.crop, tr)
+                _, (inside,) = rows_present(rows, [present - present[0]])
             except BadDataError as error:
                 problems.append(
                     f"{where} is too short for --crop {model.crop:g} and the delays: "
                     f"{error.found}; {error.remedy or _OUT}"
                 )
                 continue
-            labels.append(p.stimulus)
-            kept.append(rows)
-    if labels and not problems:
+            kept.append((p.stimulus, inside))
+    if kept and not problems:
         try:
-            make_segments(labels, kept)
-        except MusencError as error:
+            make_segments(*zip(*kept, strict=True))
+        except BadDataError as error:
             problems.append(f"{error.what}: {error.found}; wanted: {error.wanted}")
-    return problems
+    return problems, kept
+
+
+def _runs_of(plan: StudyPlan, who: str) -> list[BoldRun]:
+    return [run for run in plan.runs if run.participant == who]
 
 
 def _heard(runs: Sequence[BoldRun]) -> list[str]:

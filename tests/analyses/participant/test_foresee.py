@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from input_trees import Tree
 from planning import plan_study
 
 from bids_app.analyses.participant import foresee as module
-from bids_app.analyses.participant.foresee import check_output_folder, foresee
+from bids_app.analyses.participant.foresee import check_output_folder, foresee, without_folds
 from bids_app.config import Config, Model
+from bids_app.encoding import plan_encoding
 from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.features.timing import stimulus_rows
 
 
 @pytest.fixture
@@ -52,6 +55,38 @@ def test_who_alone_is_too_short_is_named(tree):
     found = foresee(config_of(tree, **SHORT), plan_study(tree.root))
     assert list(found) == ["02"]
     assert "piecea in sub-02_task-a is too short for --crop 1" in found["02"][0]
+
+
+def test_music_that_leaves_no_folds_is_named_as_the_run_would(tmp_path):
+    tree = Tree(tmp_path / "long").simple(tr=0.4, n_volumes=60)  # music of 40 and 30 volumes
+    config = config_of(tree, **SHORT)
+    assert without_folds(config, plan_study(tree.root)) == {}
+    tree.events("5\t8\tpiece_b.wav", sub="02", task="b")  # 20 volumes
+    plan = plan_study(tree.root)
+    assert foresee(config, plan) == {}
+    ((who, told),) = without_folds(config, plan).items()
+    assert who == "02"
+    lengths, played = [40, 20], {"stimuli": ["piecea", "pieceb"]}
+    with pytest.raises(BadDataError) as refused:
+        plan_encoding(np.eye(60), lengths, **played, **SHORT, tr=0.4)
+    assert f"{refused.value.what}: {refused.value.found}" in told
+
+
+@pytest.mark.parametrize("gone", [range(13, 23), range(10, 20), (*range(12, 16), *range(30, 36))])
+def test_volumes_that_were_censored_leave_no_rows_in_the_plan(tmp_path, gone):
+    tree = Tree(tmp_path / "long").simple(("01",), tr=0.4, n_volumes=60)
+    (config, plan) = config_of(tree, **SHORT), plan_study(tree.root)
+    plan = dataclasses.replace(
+        plan, runs=tuple(dataclasses.replace(one, censored=tuple(gone)) for one in plan.runs)
+    )
+    assert foresee(config, plan) == {}
+    heard = [stimulus_rows(60, 0.4, 0.2, *played)[0] for played in ((4.0, 16.0), (5.0, 12.0))]
+    present = [np.setdiff1d(rows, gone) for rows in heard]
+    clocks = [own - own[0] for own in present]
+    lengths = [int(own[-1]) + 1 for own in clocks]
+    with pytest.raises(BadDataError) as refused:
+        plan_encoding(np.eye(sum(lengths)), lengths, present=clocks, **SHORT, tr=0.4)
+    assert refused.value.found.split("(")[0] in without_folds(config, plan)["01"]
 
 
 def test_a_tone_is_no_music(tree):
