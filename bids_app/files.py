@@ -75,6 +75,24 @@ def _new_file(target: Path) -> str:
     return name
 
 
+def check_folder(folder: Path, *, written: bool = True) -> None:
+    """Whether a folder is there or can be made, and can be written to if need be.
+
+    Raises
+    ------
+    CannotWriteError
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or (written and not os.access(there, os.W_OK | os.X_OK)):
+        raise CannotWriteError(
+            "The results cannot be written.",
+            where=folder,
+            found=f"{there} is {'not writable' if there.is_dir() else 'no folder'}",
+            wanted="a folder that can be written to",
+            remedy=f"mount it so (docker: without :ro), or free its name: {there.name}",
+        )
+
+
 def remove_leftovers(root: Path, *, older_than: float = 3600.0) -> None:
     """Remove temporary files of processes that were killed while they wrote below `root`.
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from bids_app.analyses.folder.read import RECORD, read_participant, read_record
 from bids_app.analyses.group.alignment import missing_gradient
@@ -23,8 +21,8 @@ from bids_app.analyses.registry import (
     group_settings,
 )
 from bids_app.config import DEFAULT_FEATURES, Config
-from bids_app.errors import CannotWriteError, MissingInputError, MusencError, Problems
-from bids_app.files import sha256_of_file
+from bids_app.errors import MissingInputError, MusencError, Problems
+from bids_app.files import check_folder, sha256_of_file
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
 from bids_app.meshes import N_VERTICES, SPACES
@@ -242,12 +240,4 @@ def check_writable(tree: OutputTree) -> None:
     """
     maps = {tree.group_folder(space) for space in SPACES}
     for folder in (tree.root, tree.root / "logs", *sorted(maps)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise CannotWriteError(
-                "The results cannot be written.",
-                where=folder,
-                found=f"{there} is {'not writable' if there.is_dir() else 'no folder'}",
-                wanted="a folder that can be written to",
-                remedy=f"mount it so (docker: without :ro), or free its name: {Path(there).name}",
-            )
+        check_folder(folder)

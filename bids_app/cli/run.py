@@ -30,7 +30,7 @@ from bids_app.errors import (
     TryAgainError,
 )
 from bids_app.features.registry import check_spaces, find_space
-from bids_app.files import write_text
+from bids_app.files import check_folder, write_text
 from bids_app.held import at_end, remove_unowned
 from bids_app.limits import out_of_memory
 from bids_app.log import log_anew, log_to_file_alone, set_up_logging, tell
@@ -224,6 +224,7 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     Status, or the exit code of ``--dry-run``
     """
     tell_unused(config)
+    check_folders(config)
     contrasts = bool(config.conditions.contrasts)
     found = plan_contrasts(config) if contrasts else None
     try:
@@ -246,6 +247,19 @@ def run_participants(config: Config, run_id: str) -> Status | int:
     from bids_app.workflows.participant_level import run_participant_level
 
     return run_participant_level(config, plan, found, run_id, rest)
+
+
+def check_folders(config: Config) -> None:
+    """Refuse folders that are files, or cannot be written to, before any work.
+
+    Raises
+    ------
+    CannotWriteError
+    """
+    check_folder(config.output_dir)
+    check_folder(config.cache_dir, written=False)  # one of others is only read
+    if config.running.work_dir is not None:
+        check_folder(config.running.work_dir)
 
 
 def tell_unused(config: Config) -> None:

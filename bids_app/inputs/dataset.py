@@ -32,7 +32,7 @@ from bids_app.inputs.selection import (
     excludes,
     find_candidates,
 )
-from bids_app.inputs.sidecars import Inheritance, events_of_another_session
+from bids_app.inputs.sidecars import Inheritance, events_under_other_labels
 from bids_app.inputs.stimuli import (
     HOW_TO_GIVE_STIMULI,
     StimulusRow,
@@ -244,7 +244,7 @@ def _choose(
         whole_task = run.task in silent_tasks
         reason = "no stimulus is given for this " + ("task" if whole_task else "run")
         if table is None and raw is not None:
-            other = events_of_another_session(raw, run.entities)
+            other = events_under_other_labels(raw, run.entities)
             if other:
                 skipped.append(_skip(run, other))
                 continue
@@ -287,7 +287,7 @@ def _raise_no_stimulus(
     others = (
         []
         if table or raw is None
-        else [found for run in silent if (found := events_of_another_session(raw, run.entities))]
+        else [found for run in silent if (found := events_under_other_labels(raw, run.entities))]
     )
     if table:
         found = "no row of the table is for " + ", ".join(f"task {task}" for task in tasks)
@@ -300,7 +300,10 @@ def _raise_no_stimulus(
         remedy = HOW_TO_GIVE_STIMULI
     if others:
         found = others[0] + (f" (and {len(others) - 1} more runs)" if len(others) > 1 else "")
-        remedy = "give both datasets the same session labels (or none), or a table with --stimuli"
+        remedy = (
+            "give both datasets the same task, run and session labels (or no session labels), "
+            "or a table with --stimuli"
+        )
     raise NoStimulusError(
         "There is no stimulus: nothing says which music was heard.",
         where=raw.root if raw else None,

@@ -10,7 +10,7 @@ from typing import Any
 from bids_app.bands import Band
 from bids_app.config import Cleaning
 from bids_app.errors import MusencError, reason_of
-from bids_app.inputs.confounds import check_columns, wants_columns
+from bids_app.inputs.confounds import check_columns, select_confounds, wants_columns
 from bids_app.inputs.continuity import Continuity, check_continuity, is_denoised
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.locate import is_xcpd, writer_of
@@ -90,7 +90,7 @@ def probe_run(
         problems += _smoothed_before(run, metadata, cleaning)
         strategy = resolve_strategy("none")
     n_steady, n_rows, confounds_json = _probe_confounds(
-        run, strategy, problems, [] if denoised else warnings
+        run, strategy, bool(cleaning.high_pass), problems, [] if denoised else warnings
     )
     known = Continuity()
     if n_volumes:
@@ -229,7 +229,11 @@ def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]
 
 
 def _probe_confounds(
-    run: RunFiles, strategy: ConfoundStrategy, problems: list[str], warnings: list[str]
+    run: RunFiles,
+    strategy: ConfoundStrategy,
+    own_high_pass: bool,
+    problems: list[str],
+    warnings: list[str],
 ) -> tuple[int, int | None, Path | None]:
     """Non-steady-state volumes, rows and sidecar of the confounds table."""
     needed = wants_columns(strategy)
@@ -264,6 +268,11 @@ def _probe_confounds(
             problems.append(
                 f"{error.what} Wanted: {error.wanted} ({path}); do this: {error.remedy}"
             )
+            return n_steady, n_rows, usable
+        try:
+            select_confounds(path, usable, strategy, own_high_pass=own_high_pass)
+        except MusencError as error:
+            problems.append(f"{reason_of(error)}; do this: {error.remedy}")
     return n_steady, n_rows, usable
 
 

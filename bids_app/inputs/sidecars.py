@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.inputs.files import content_problem, is_number, read_object
-from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities
+from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities, same_label
 
 _LONGEST_TR = 60.0
 # Steps of VolumeTiming are rounded; more than this share of a step is another step.
@@ -148,28 +148,42 @@ class Inheritance:
         return self._json[path]
 
 
-def events_of_another_session(raw: Inheritance, entities: Mapping[str, str]) -> str:
-    """Say that a run has events in the raw dataset, but under another session label.
+def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> str:
+    """Say that a run has events in the raw dataset, but under labels that are spelled otherwise.
 
-    Empty where it has events of its own, or none under any label.
+    Sessions may differ; participants, tasks and runs in capitals, or in zeros before a number.
+    Empty where the run has events of its own, or none under any label.
     """
     if raw.events(entities) is not None:
         return ""
-    folder = raw.root / f"sub-{entities['sub']}"
-    wanted = {key: value for key, value in run_entities(entities).items() if key != "ses"}
-    for path in sorted(
-        (*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv"))
-    ):
-        own = run_entities(parse_name(path).entities)
-        if entities_agree({k: v for k, v in own.items() if k != "ses"}, wanted):
-            here = f"ses-{entities['ses']}" if "ses" in entities else "no session"
-            there = f"ses-{own['ses']}" if "ses" in own else "no session"
-            if here != there:
+    wanted = run_entities(entities)
+    for folder in sorted(raw.root.glob("sub-*")):
+        if not _alike(folder.name.removeprefix("sub-"), wanted["sub"]):
+            continue
+        for path in sorted(
+            (*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv"))
+        ):
+            own = run_entities(parse_name(path).entities)
+            if not all(_alike(v, wanted.get(k, "")) for k, v in own.items() if k != "ses"):
+                continue
+            keys = [
+                k for k in (*own, "ses") if not same_label(k, own.get(k, ""), wanted.get(k, ""))
+            ]
+            if keys := list(dict.fromkeys(keys)):
+                here, there = (
+                    ", ".join(f"{k}-{given[k]}" if k in given else "no session" for k in keys)
+                    for given in (wanted, own)
+                )
                 return (
                     f"the fMRIPrep outputs have {here}, the raw dataset {there} for "
                     f"{path.name}: no events belong to the run"
                 )
     return ""
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether labels differ in capitals or zeros before a number alone."""
+    return first.casefold().lstrip("0") == second.casefold().lstrip("0")
 
 
 @dataclass(frozen=True)

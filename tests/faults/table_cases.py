@@ -271,7 +271,7 @@ def _confounds() -> Iterator[Case]:
     values = "values that cannot be used"
     for value in ("n/a", "inf", "-inf", "NaN", "abc", "1e999", "0,5"):
         name = f"cell_{value.replace('/', '')}"
-        yield cleaned(name, cell(20, "trans_x", value), 65, values, "trans_x")
+        yield cleaned(name, cell(20, "trans_x", value), 1, values, "trans_x")
     yield file_case(
         "n/a_in_the_first_row".replace("/", ""),
         "confounds",
@@ -279,7 +279,7 @@ def _confounds() -> Iterator[Case]:
         0,
         route="clean",
     )
-    yield cleaned("last_row_cut", lambda p: put(p, p.read_bytes()[:-300]), 65, values)
+    yield cleaned("last_row_cut", lambda p: put(p, p.read_bytes()[:-300]), 1, values)
     yield cleaned("last_row_gone", lines(lambda r: r[:-1]), 1, "39 rows, the BOLD file 40")
     yield cleaned("one_row_more", lines(lambda r: [*r, r[-1]]), 1, "41 rows, the BOLD file 40")
     yield cleaned("renamed", renamed_column("rot_x", "rotx"), 1, "Wanted: a column rot_x")
