@@ -612,6 +612,39 @@ def test_the_runs_of_one_session_that_differs_are_problems(tree):
     assert "ses-1 " in skipped.reason
 
 
+@pytest.mark.parametrize(
+    ("prep", "words"),
+    [
+        ({"sub": "1", "task": "a"}, "have sub-1, the raw dataset sub-01"),
+        ({"sub": "01", "task": "A"}, "have task-A, the raw dataset task-a"),
+        (
+            {"sub": "1", "ses": "2", "task": "A"},
+            "have sub-1, task-A, ses-2, the raw dataset sub-01",
+        ),
+    ],
+)
+def test_labels_spelled_otherwise_in_the_raw_dataset_are_named(tree, prep, words):
+    tree.simple(("02",))
+    tree.bold(**prep)
+    tree.events("4\tn/a\tpiece_a.wav", sub="01", task="a")
+    told = [run.reason for run in plan_study(tree.root, missing="use").skipped if run.problem]
+    assert words in told[0]
+
+
+@pytest.mark.parametrize(("row", "skipped"), [(1, False), (8, True)])
+@pytest.mark.parametrize("value", ["n/a", "trans_x"])
+def test_confounds_that_cannot_be_used_are_seen_by_the_plan(tree, row, skipped, value):
+    tree.simple()
+    path = tree.confounds(sub="01", task="a")
+    lines = path.read_text().splitlines()
+    lines[row] = lines[row].replace("0", value, 1)
+    path.write_text("\n".join(lines) + "\n")
+    told = [run.reason for run in plan_study(tree.root, missing="use").skipped]
+    assert bool(told) == (skipped or value != "n/a")
+    assert all("values that cannot be used" in text and f"row {row}" in text for text in told)
+    assert plan_study(tree.root, confounds="none").skipped == ()
+
+
 def test_surfaces_called_time_gii_are_named(tree):
     tree.simple()
     for path in tree.fmriprep.glob("sub-01/func/*.func.gii"):

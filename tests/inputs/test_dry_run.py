@@ -63,6 +63,16 @@ def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("option", ["", "--cache-dir", "--work-dir"])
+def test_a_file_where_a_folder_is_to_be_is_refused(tree, tmp_path, capsys, option):
+    tree.simple()
+    (tmp_path / "file").write_text("")
+    out = tmp_path / ("out" if option else "file")
+    call = [str(tree.root), str(out), "participant", "--dry-run", *SHORT]
+    assert main([*call, *([option, str(tmp_path / "file" / "x")] if option else [])]) == 73
+    assert f"{tmp_path / 'file'} is no folder" in capsys.readouterr().err
+
+
 def test_weights_that_are_not_installed_end_it_after_the_plan(tree, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MUSENC_RESOURCES", str(tmp_path / "empty"))
     tree.simple()
