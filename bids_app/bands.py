@@ -58,6 +58,25 @@ class Band:
         kind = {(True, True): "{} to {}", (True, False): "above {}", (False, True): "below {}"}
         return f"{kind[bool(self.low), bool(self.high)].format(*ends)}, order {self.order}"
 
+    def ends(self, tr: float) -> list[float]:
+        """Frequencies in Hz at which the band ends, at samples every `tr` seconds.
+
+        Raises
+        ------
+        BadDataError
+            If the samples are too far apart for the band.
+        """
+        nyquist = 0.5 / tr
+        high = self.high if self.high < nyquist else 0.0
+        if self.low >= nyquist or (self.low and self.high and self.low >= self.high):
+            raise BadDataError(
+                "Series were filtered to a band that their sampling cannot hold.",
+                where="SoftwareFilters",
+                found=f"{self} at a repetition time of {tr:g} s",
+                wanted=f"frequencies below {nyquist:g} Hz, the lower end first",
+            )
+        return [f for f in (self.low, high) if f]
+
     def apply(self, values: FloatArray, tr: float) -> NDArray[np.float64]:
         """Filter a series, (n_times, ...), sampled every `tr` seconds, along its first axis.
 
@@ -72,17 +91,7 @@ class Band:
         if len(series) < 2:
             return series - series
         series = signal.detrend(series, axis=0)
-        nyquist = 0.5 / tr
-        high = self.high if self.high < nyquist else 0.0
-        if self.low >= nyquist or (self.low and high and self.low >= high):
-            raise BadDataError(
-                "Series were filtered to a band that their sampling cannot hold.",
-                where="SoftwareFilters",
-                found=f"{self} at a repetition time of {tr:g} s",
-                wanted=f"frequencies below {nyquist:g} Hz, the lower end first",
-            )
-        ends = [f for f in (self.low, high) if f]
-        if ends:
+        if ends := self.ends(tr):
             kind = "bandpass" if len(ends) == 2 else ("highpass" if self.low else "lowpass")
             order = max(1, round(self.order / 2))
             sections = signal.butter(

@@ -17,7 +17,7 @@ from bids_app.inputs.locate import is_xcpd, writer_of
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
-from bids_app.inputs.tables import read_rows
+from bids_app.inputs.tables import read_columns, read_rows
 from bids_app.loading import load_volume
 from bids_app.meshes import N_VERTICES
 from bids_app.outputs import STRUCTURES
@@ -105,6 +105,11 @@ def probe_run(
         )
     timing = _timing(run, derivative, raw, cleaning, time_step, n_volumes)
     problems += timing.problems
+    if known.band is not None and timing.tr is not None:
+        try:
+            known.band.ends(timing.tr)
+        except MusencError as error:
+            problems.append(reason_of(error))
     problems += _other_hemisphere(run, derivative)
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(
@@ -158,7 +163,7 @@ def _probe_table(path: Path, problems: list[str]) -> int:
         problems.append(problem)
         return 0
     try:
-        return len(read_rows(path)[1])
+        return len(read_columns(path, "A parcellated series cannot be read."))
     except MusencError as error:
         problems.append(f"{reason_of(error)}; do this: {error.remedy}")
         return 0

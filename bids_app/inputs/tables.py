@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.files import need_content
 
 if TYPE_CHECKING:
@@ -379,3 +379,36 @@ def numbers_of(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:
             remedy="correct the cells, or name other columns",
         )
     return numbers
+
+
+def read_columns(path: Path, what: str) -> pd.DataFrame:
+    """Table of nothing but numbers, as a frame; columns may be ``n/a`` throughout.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        As of `read_text`.
+
+    Raises
+    ------
+    BadDataError
+        If a column holds text.
+    MissingInputError, InvalidInputError
+        As `read_frame`.
+    """
+    frame = read_frame(path, what=what)
+    text = [
+        str(name)
+        for name in frame
+        if frame[name].dtype.kind not in "if" and not frame[name].isna().all()
+    ]
+    if text:
+        raise BadDataError(
+            what,
+            where=path,
+            found=f"text in {', '.join(text[:4])}",
+            wanted="numbers, with a decimal point",
+            remedy="write the table again from its source",
+        )
+    return frame

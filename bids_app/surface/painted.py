@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from bids_app.errors import BadDataError, UsageError
 from bids_app.files import named_files, reading
-from bids_app.inputs.tables import read_frame
+from bids_app.inputs.tables import read_columns
 from bids_app.loading import load_volume
 from bids_app.meshes import FSLR, N_VERTICES
 from bids_app.outputs import HEMISPHERES
@@ -89,17 +89,7 @@ def read_parcels(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     BadDataError, InvalidInputError, MissingInputError
     """
     if path.name.endswith(".tsv"):
-        frame = read_frame(path, what="A parcellated series cannot be read.")
-        text = [name for name in frame if frame[name].dtype.kind not in "if"]
-        # A region without coverage has n/a throughout.
-        empty = [name for name in text if frame[name].isna().all()]
-        if set(text) != set(empty):
-            raise BadDataError(
-                "A parcellated series holds text.",
-                where=path,
-                found=", ".join(str(name) for name in text[:_SHOWN]),
-                wanted="numbers, a column per region and a row per volume",
-            )
+        frame = read_columns(path, "A parcellated series cannot be read.")
         return tuple(map(str, frame)), frame.to_numpy(dtype=np.float32)
     wanted = "a CIFTI file of regions by time"
     with reading(path, "A parcellated series cannot be read.", wanted=wanted):

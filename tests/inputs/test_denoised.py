@@ -158,6 +158,19 @@ def xcpd_again(tree):
     return tree
 
 
+@pytest.mark.parametrize("ends", [(0.08, 0.01), (10, 80), (100, 12.5), (0.3, 0)])
+def test_a_band_that_cannot_be_is_refused_by_the_plan(xcpd, ends):
+    whole(xcpd)
+    low, high = ends
+    filters = {"High-pass cutoff (Hz)": low} | ({"Low-pass cutoff (Hz)": high} if high else {})
+    for path in xcpd.fmriprep.rglob("*task-a*_bold.json"):
+        content = json.loads(path.read_text()) | {"SoftwareFilters": filters}
+        path.write_text(json.dumps(content))
+    told = [run.reason for run in plan_study(xcpd.root, missing="use").skipped]
+    assert len(told) == 2
+    assert all("a band that their sampling cannot hold" in text for text in told)
+
+
 def test_runs_of_different_filters_are_not_mixed(xcpd):
     whole(xcpd)
     (path, *_) = xcpd.fmriprep.glob("sub-02/func/*task-b_hemi-L*.json")

@@ -120,3 +120,14 @@ def test_regions_of_fmriprep_are_cleaned(tree, atlas):
     plan = plan_study(tree.root, parcels=atlas)
     assert {run.band for run in plan.runs} == {None}
     assert all(run.confounds_file is not None for run in plan.runs)
+
+
+@pytest.mark.parametrize("cell", ["x", "0,5"])
+def test_text_in_a_series_ends_its_run(regions, atlas, cell):
+    (path,) = regions.fmriprep.glob("sub-01/func/*task-a*seg-Three*timeseries.tsv")
+    lines = path.read_text().splitlines()
+    lines[4] = "\t".join([cell, *lines[4].split("\t")[1:]])
+    path.write_text("\n".join(lines) + "\n")
+    (run,) = plan_study(regions.root, parcels=atlas, missing="use").skipped
+    assert run.label == "sub-01_task-a"
+    assert "text in L_back" in run.reason
