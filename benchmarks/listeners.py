@@ -29,6 +29,7 @@ from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import load_mesh
 
 FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
 
 RUN = "sub-010188_ses-02_task-rest_acq-AP_run-01"
 REST_TR = 1.4
@@ -209,14 +210,13 @@ def load_low_level(data: Path, store: Path) -> Music:
         return Music([arrays[name] for name in arrays.files])
 
 
-def _rotated(series: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _rotated(spectrum: ComplexArray, n_times: int, rng: np.random.Generator) -> FloatArray:
     """A surrogate: phases rotated, the same at all vertices."""
-    spectrum = np.fft.rfft(series, axis=0)
     phases = rng.uniform(0, 2 * np.pi, len(spectrum))
     phases[0] = 0
-    if len(series) % 2 == 0:
+    if n_times % 2 == 0:
         phases[-1] = 0
-    return np.fft.irfft(spectrum * np.exp(1j * phases)[:, np.newaxis], len(series), axis=0)
+    return np.fft.irfft(spectrum * np.exp(1j * phases)[:, np.newaxis], n_times, axis=0)
 
 
 def _window(series: FloatArray, n_times: int, rng: np.random.Generator) -> FloatArray:
@@ -231,16 +231,30 @@ def _noise(
 ) -> list[FloatArray]:
     series = _at_rate(brain, cell.tr)
     if cell.noise == "windows":
-        return [_window(series, n, rng) for n in lengths]
-    copies = [_rotated(series, rng) for _ in range(-(-sum(lengths) // len(series)))]
-    rotated = np.concatenate(copies)[: sum(lengths)]
+        return [_spread_out(brain, _window(series, n, rng)) for n in lengths]
+    spectrum, n_times = _spectrum(brain, cell.tr), len(series)
+    copies = [_rotated(spectrum, n_times, rng) for _ in range(-(-sum(lengths) // n_times))]
+    rotated = _spread_out(brain, np.concatenate(copies)[: sum(lengths)])
     return np.split(rotated, np.cumsum(lengths)[:-1])
+
+
+def _spread_out(brain: Brain, values: FloatArray) -> FloatArray:
+    """Series of the cortex at all vertices, 0 outside."""
+    found = np.zeros((len(values), brain.cortex.size))
+    found[:, brain.cortex] = values
+    return found
 
 
 @cache
 def _at_rate(brain: Brain, tr: float) -> FloatArray:
+    """The run on the cortex, (n_times, n_vertices of the cortex)."""
     n_times = round(len(brain.series) * REST_TR / tr)
-    return np.asarray(signal.resample(brain.series, n_times, axis=0))
+    return np.asarray(signal.resample(brain.series[:, brain.cortex], n_times, axis=0))
+
+
+@cache
+def _spectrum(brain: Brain, tr: float) -> ComplexArray:
+    return np.asarray(np.fft.rfft(_at_rate(brain, tr), axis=0))
 
 
 def draw_study(brain: Brain, music: Music, cell: Cell, seed: int) -> Study:
