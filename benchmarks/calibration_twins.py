@@ -3,17 +3,16 @@
     python benchmarks/calibration_twins.py RESULTS.jsonl --rest FOLDER [--minutes 9] [--part 0/2]
 
 Studies are those of `benchmarks/listeners.py`: real resting noise, real music. A network has a
-layer of 100 random rectified units on top of every layer of an untrained VGGish; others of its
+layer of 100 random rectified units on top of five layers of an untrained VGGish; others of its
 shape have other units. The first stands for the trained one: where nothing is planted it differs
 from the others in nothing but its numbers; where a slope along the gradient is planted, responses
-follow its layers. *Other orders*: the layers of the others lie in random orders. Every fourth
-vertex of fsaverage3 counts, all of them are the mask. Every study is a line of RESULTS.jsonl; calls
-go on where the last one stopped.
+follow its layers. *Other orders*: the layers of the others lie in random orders. Eight listeners;
+every eighth vertex of fsaverage3 counts, all of them are the mask. Every study is a line of
+RESULTS.jsonl; calls go on where the last one stopped, and print the table of docs/group.md.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,9 +22,10 @@ from types import SimpleNamespace
 import listeners
 import numpy as np
 from calibration_claims import DATA, _fitted, _side, over_music
+from claims_table import read_results
 from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music
-from scipy import stats
+from twins_table import table
 
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.twins import Slopes, compare_slopes
@@ -33,7 +33,10 @@ from bids_app.preference import apply_weights, leave_one_out_references, slope_w
 
 N_NETWORKS, N_UNITS = 4, 100
 ORDERS = "other orders"
-STEP = 4
+CHOSEN = (0, 2, 4, 6, 7)
+"""Of the layers of `listeners.LAYERS`: as few as have a slope."""
+STEP = 8
+"""Every so many vertices of the mesh."""
 # A study at a few seconds.
 over_music.REFIT_COLUMNS = 20_000
 
@@ -42,11 +45,12 @@ def cells() -> Iterator[tuple[Cell, int]]:
     """Kinds of studies, and how many of each."""
     for noise in ("surrogates", "windows"):
         for isc in (0.0, 0.2):
-            yield Cell(f"{noise}, ISC {isc}, twins", isc=isc, noise=noise), 200
+            name = f"{noise}, ISC {isc:g}"
+            yield Cell(name, n_participants=8, isc=isc, noise=noise), 200
     for size in (0.2, 0.4):
-        planted = Cell(f"slope planted, {size}, twins", isc=0.1, oddity="slope", size=size)
-        yield planted, 60
-        yield planted.at(name=f"{planted.name} of {ORDERS}"), 60
+        base = Cell("", n_participants=8, isc=0.1, oddity="slope", size=size)
+        yield base.at(name=f"slope planted, {size}"), 60
+        yield base.at(name=f"slope planted, {size}, {ORDERS}"), 60
 
 
 def random_network(music: Music, number: int, *, any_order: bool = False) -> Music:
@@ -102,30 +106,6 @@ def run(brain: Brain, networks: list[Music], cell: Cell, seed: int) -> dict[str,
     }
 
 
-def table(path: Path) -> str:
-    """Rates of p < .05 and exact 95 % limits, kind by kind and pooled."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    kinds = {
-        cell.name: [r["result"] for r in rows if r["cell"] == cell.name] for cell, _ in cells()
-    }
-    nothing = [one for name, found in kinds.items() if "planted" not in name for one in found]
-    lines = [
-        "| | studies | people | music | both (the claim) | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, found in (*kinds.items(), ("all of nothing", nothing)):
-        if not found:
-            continue
-        told = []
-        for level in ("people", "music", "claimed"):
-            hits, n = sum(one[level] < 0.05 for one in found), len(found)
-            low, high = stats.binomtest(hits, n).proportion_ci(0.95)
-            told.append(f"{hits / n:.3f} ({low:.3f} to {high:.3f})")
-        ratio = np.nanmedian([one["ratio"] for one in found])
-        lines.append(f"| {name} | {len(found)} | {' | '.join(told)} | {ratio:.2f} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Run what is missing for some minutes and print the rates."""
     options = study_parser(__doc__).parse_args()
@@ -133,6 +113,7 @@ def main() -> None:
     few = np.arange(brain.cortex.size) % STEP == 0
     brain = replace(brain, cortex=brain.cortex & few)
     music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
+    music = replace(music, grams=[music.grams[layer] for layer in CHOSEN])
     alike = [random_network(music, number) for number in range(N_NETWORKS)]
     others = [random_network(music, number, any_order=True) for number in range(1, N_NETWORKS)]
 
@@ -141,7 +122,7 @@ def main() -> None:
         return run(brain, networks, cell, seed)
 
     run_missing(options, cells(), one)
-    print(table(options.results))
+    print(table(read_results(options.results)))
 
 
 if __name__ == "__main__":

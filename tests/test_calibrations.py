@@ -46,6 +46,30 @@ def test_the_table_of_lags_is_that_of_the_studies_and_no_claim_is_above_its_leve
         assert sum(one[f"{family}: claimed"] < 0.05 for one in studies) <= 0.05 * len(studies)
 
 
+def test_the_table_of_maps_is_that_of_the_studies_and_no_map_is_above_its_level(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from claims_table import read_results
+    from maps_table import table
+
+    found = read_results(STUDIES.with_name("calibration_maps.jsonl"))
+    assert table(found) in (ROOT / "docs/group.md").read_text()
+    studies = [study for name in found for study in found[name].values()]
+    assert len(studies) >= 184
+    for what in ("layers", "average"):
+        assert sum(one[f"{what}: corrected"] < 0.05 for one in studies) <= 0.05 * len(studies)
+
+
+def test_the_table_of_untrained_networks_is_that_of_the_studies(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from claims_table import read_results
+    from twins_table import table
+
+    found = read_results(STUDIES.with_name("calibration_twins.jsonl"))
+    assert table(found) in (ROOT / "docs/group.md").read_text()
+    nothing = [r for name in found if "planted" not in name for r in found[name].values()]
+    assert sum(one["claimed"] < 0.05 for one in nothing) <= 0.05 * len(nothing)
+
+
 def test_no_claim_is_above_its_level_where_there_is_nothing(results):
     from claims_table import nothing_to_find
 
