@@ -31,6 +31,9 @@ def test_the_table_of_what_layers_add_is_that_of_the_studies(monkeypatch):
 
     found = read_results(STUDIES.with_name("calibration_beyond.jsonl"))
     assert table(found) in (ROOT / "docs/models.md").read_text()
+    nothing = [r for name in found if "followed" not in name for r in found[name].values()]
+    for claim in ("unique", "slope", "aligned"):
+        assert sum(one[f"{claim}: claimed"] < 0.05 for one in nothing) <= 0.05 * len(nothing)
 
 
 def test_the_table_of_lags_is_that_of_the_studies_and_no_claim_is_above_its_level(monkeypatch):
