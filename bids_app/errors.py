@@ -70,16 +70,14 @@ class MusencError(Exception):
 
     @property
     def told(self) -> str:
-        """The text for the one who called, with its place in the documentation."""
-        return (
-            str(self)
-            if "\n" in self.what
-            else f"{self}\n  more: messages.html#{anchor_of(self.what)}"
-        )
+        """The text for the one who called, with what tells more."""
+        if "\n" in self.what:
+            return str(self)
+        return f"{self}\n  more: musenc messages {anchor_of(self.what)}"
 
 
 def anchor_of(what: str) -> str:
-    """Anchor of a message on the page of messages (`docs/messages.py`).
+    """Name of a message for ``musenc messages``, and its anchor in the documentation.
 
     Examples
     --------
@@ -170,9 +168,9 @@ class Problems:
     Traceback (most recent call last):
     bids_app.errors.UsageError: The group level cannot begin: 2 problems.
       1. No such gradient.
-         more: messages.html#no-such-gradient
+         more: musenc messages no-such-gradient
       2. No maps.
-         more: messages.html#no-maps
+         more: musenc messages no-maps
     """
 
     found: list[MusencError] = field(default_factory=list)

@@ -6,16 +6,13 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from messages import messages_page
-
 from bids_app.analyses.declare import MapOutput, TableOutput
 from bids_app.analyses.participant_level import ANALYSES
 from bids_app.analyses.registry import CONDITION_ANALYSES, GROUP_ANALYSES, STUDY_ANALYSES
 from bids_app.cli import parser, tools
+from bids_app.cli.messages import messages_page, sources
 from bids_app.outputs import STAT_DESCRIPTIONS
 
-ROOT = Path(__file__).parents[1]
-SOURCES = (ROOT / "bids_app", ROOT / "workflows")
 Output = MapOutput | TableOutput
 EACH = {
     "contrast": "contrast",
@@ -43,7 +40,7 @@ def write_pages(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "outputs.md").write_text("\n".join(outputs_page()), encoding="utf-8")
     (folder / "options.md").write_text("\n".join(options_page()), encoding="utf-8")
-    (folder / "messages.md").write_text("\n".join(messages_page(*SOURCES)), encoding="utf-8")
+    (folder / "messages.md").write_text("\n".join(messages_page(*sources())), encoding="utf-8")
 
 
 def outputs_page() -> Iterator[str]:

@@ -60,31 +60,31 @@ def test_generated_pages_name_every_option_and_output(tmp_path, monkeypatch):
         assert name in outputs, name
 
 
-def test_every_message_has_a_place_of_its_own_in_the_documentation(tmp_path, monkeypatch, capfd):
-    monkeypatch.syspath_prepend(ROOT / "docs")
-    from messages import messages, messages_page
-
+def test_every_message_has_a_place_of_its_own_and_tells_it(tmp_path, capfd):
+    from bids_app.cli import tools
+    from bids_app.cli.messages import messages, messages_page, sources
     from bids_app.cli.run import main
 
-    sources = (ROOT / "bids_app", ROOT / "workflows")
-    found = messages(*sources)
+    found = messages(*sources())
     assert len(found) > 400
     assert "A file of an earlier step is not as it was written." in found
     assert found["A stimulus has no onset."].codes == {16}
-    page = "\n".join(messages_page(*sources))
+    page = "\n".join(messages_page(*sources()))
     anchors = re.findall(r"^\((.*)\)=$", page, flags=re.M)
     assert len(anchors) == len(set(anchors)) == len(found)
     (tmp_path / "dataset_description.json").write_text("{")
     for call in (["/nowhere", str(tmp_path)], [str(tmp_path), str(tmp_path / "out")]):
         assert main([*call, "participant"]) != 0
-        named = re.findall(r"more: messages\.html#(\S+)", capfd.readouterr().err)
+        named = re.findall(r"more: musenc messages (\S+)", capfd.readouterr().err)
         assert named
         assert set(named) <= set(anchors)
+        assert tools.main(["messages", named[0]]) == 0
+        assert "Exit code" in capfd.readouterr().out
+    assert tools.main(["messages", "no-such-thing-at-all"]) == 2
 
 
-def test_a_message_that_is_put_together_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "docs")
-    from messages import messages
+def test_a_message_that_is_put_together_is_noticed(tmp_path):
+    from bids_app.cli.messages import messages
 
     (tmp_path / "one.py").write_text("raise UsageError(f'{name} is unknown.', where=name)\n")
     with pytest.raises(ValueError, match="put together"):

@@ -13,6 +13,7 @@ from bids_app.cli.dissonance import add_dissonance
 from bids_app.cli.doctor import add_doctor
 from bids_app.cli.features import add_features, fill_cache, is_dataset_call
 from bids_app.cli.gradient import add_gradient
+from bids_app.cli.messages import add_messages
 from bids_app.cli.motion import add_motion
 from bids_app.cli.onset import add_onset
 from bids_app.cli.parser import Parser, add_option
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_predict(commands)
     _add_convert(commands)
     add_doctor(commands)
+    add_messages(commands)
     add_prefetch(commands)
     add_export(commands)
     for command in set(commands.choices.values()):  # twice there under an alias

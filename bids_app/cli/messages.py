@@ -1,14 +1,17 @@
-"""The page of every message that a user can meet, made from where the program raises it."""
+"""``musenc messages``: every message that a user can meet, from where the program raises it."""
 
 from __future__ import annotations
 
+import argparse
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from bids_app import errors
-from bids_app.errors import MusencError, anchor_of
+from bids_app.errors import MusencError, UsageError, anchor_of
+from bids_app.log import tell
 
 CLASSES = {
     name: one
@@ -45,6 +48,37 @@ class _Through:
     code: int
 
 
+def add_messages(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``musenc messages``."""
+    parser = commands.add_parser(
+        "messages",
+        help="what to do about a message of the program",
+        description="Says what to do about a message, from everywhere the program gives it.",
+        epilog="example: musenc messages a-stimulus-has-no-onset",
+    )
+    parser.add_argument("name", help="as the last line of a message has it, or a part of that")
+    parser.set_defaults(work=_tell_messages)
+
+
+def _tell_messages(options: argparse.Namespace) -> int:
+    wanted, known = anchor_of(options.name), messages(*sources())
+    found = [one for what, one in known.items() if wanted in anchor_of(what)]
+    exact = [one for one in found if wanted == anchor_of(one.what)]
+    if not found:
+        raise UsageError("There is no such message.", where="musenc messages", found=options.name)
+    for one in exact or found:
+        codes = " ".join(f"Exit code {code}: {MEANINGS[code]}" for code in sorted(one.codes))
+        remedies = "".join(f"\n  do this: {text}" for text in one.remedies)
+        tell(f"{one.what}\n  {codes}{remedies}")
+    return 0
+
+
+def sources() -> list[Path]:
+    """Folders of the program's own modules, wherever it is installed."""
+    specs = (find_spec(name) for name in ("bids_app", "bids_app.workflows"))
+    return [Path(place) for one in specs if one for place in one.submodule_search_locations or ()]
+
+
 def messages(*roots: Path) -> dict[str, Message]:
     """Every sentence that the files below these folders raise.
 
@@ -54,7 +88,7 @@ def messages(*roots: Path) -> dict[str, Message]:
         A sentence that is put together: what changes belongs to where, found and wanted.
     """
     found: dict[str, Message] = {}
-    files = [path for root in roots for path in sorted(root.rglob("*.py"))]
+    files = dict.fromkeys(path for root in roots for path in sorted(root.rglob("*.py")))
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
     through = [one for tree in trees for one in _raised(tree, found)]
     for tree in trees:
@@ -159,7 +193,8 @@ def messages_page(*roots: Path) -> Iterator[str]:
     yield ""
     yield (
         "Every message of the program, by exit code. In the program a message also names the place,"
-        " what was found and what was wanted; its last line names its section on this page."
+        " what was found and what was wanted; its last line names it for `musenc"
+        " messages`."
         " [Troubleshooting](../troubleshooting.md) explains those that need more than a sentence."
     )
     found = messages(*roots)
