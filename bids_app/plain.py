@@ -27,6 +27,11 @@ def shown(text: object) -> str:
     )
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """``1 layer``, ``2 layers``; `many` where it is not `one` with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def cell(value: object) -> object:
     """A value as a table may have it: a text in one line that no spreadsheet takes for a formula.
 

@@ -88,12 +88,17 @@ class Status:
     @property
     def closing_line(self) -> str:
         """The last log line; it agrees with the exit code."""
-        counts = ", ".join(f"{self.count(s)} {s}" for s in STATES)
         verdict = "FAILED" if self._failed else "finished"
         if self.n_problems:
-            counts += f" ({self.n_problems} skipped because of their files)"
             verdict += "" if self._failed else " INCOMPLETE"
-        return f"{self.level} level {verdict}: {counts}"
+        kinds = {
+            "participants": [row for row in self.rows if row.run == ""],
+            "runs and parts": [row for row in self.rows if row.run],
+        }
+        counts = [f"{kind} {_counted(rows)}" for kind, rows in kinds.items() if rows]
+        if self.n_problems:
+            counts.append(f"{self.n_problems} skipped because of their files")
+        return f"{self.level} level {verdict}: {'; '.join(counts) or 'nothing was done'}"
 
     def write(self, path: Path) -> Path:
         """Write the rows as JSON."""
@@ -105,3 +110,9 @@ class Status:
             "rows": [asdict(row) for row in self.rows],
         }
         return write_json(path, content)
+
+
+def _counted(rows: Sequence[StatusRow]) -> str:
+    """``2 done, 1 skipped``."""
+    counts = {state: sum(row.state == state for row in rows) for state in STATES}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)

@@ -15,8 +15,8 @@ def test_runs_with_unusable_files_are_in_the_exit_code(tmp_path):
     status.add("03", "sub-03_task-x", "skipped", "empty file", problem=True)
     assert status.exit_code == 1
     assert status.closing_line == (
-        "participant level finished INCOMPLETE: 1 done, 2 skipped, 0 failed "
-        "(1 skipped because of their files)"
+        "participant level finished INCOMPLETE: participants 1 done; runs and parts 2 skipped; "
+        "1 skipped because of their files"
     )
     stored = json.loads(status.write(tmp_path / "s.json").read_text())
     assert [row["problem"] for row in stored["rows"]] == [False, False, True]

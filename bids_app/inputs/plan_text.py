@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
+from bids_app.plain import counted
 
 MAX_SKIPPED = 40
 """Reasons listed one by one; the rest is counted."""
@@ -109,19 +110,15 @@ def skipped_text(skipped: tuple[SkippedRun, ...]) -> str:
 def _summary(plan: StudyPlan) -> str:
     unusable = sum(run.problem for run in plan.skipped)
     counts = [
-        _count(len(plan.participants), "participant"),
-        _count(len(plan.runs), "run"),
-        _count(len(plan.stimuli), "stimulus", "stimuli"),
+        counted(len(plan.participants), "participant"),
+        counted(len(plan.runs), "run"),
+        counted(len(plan.stimuli), "stimulus", "stimuli"),
     ]
     text = ", ".join(counts)
     if plan.skipped:
         people = sum(not run.run_label for run in plan.skipped)
         runs = len(plan.skipped) - people
-        text += f"; {_count(runs, 'run')} not used" if runs else ""
-        text += f"; {_count(people, 'participant')} without any" if people else ""
+        text += f"; {counted(runs, 'run')} not used" if runs else ""
+        text += f"; {counted(people, 'participant')} without any" if people else ""
         text += f", {unusable} of them because of their files" if unusable else ""
     return text
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -303,10 +303,11 @@ def bins_picture(files: GroupFiles) -> Block:
     return picture(
         bins_figure(table, [names[k] for k in sorted(names)], gradient_axis(files)),
         alt=f"Heat map of accuracy: {len(names)} layers by {bins.max()} bins of the gradient, and"
-        " the same standardized within each bin",
+        " the same minus the mean of each bin",
         caption="Mean accuracy of every layer in bins of the gradient that hold equally many"
-        " vertices; left as it is, right standardized over the layers of each bin. For"
-        " description only: neighboring bins are not independent.",
+        " vertices; left as it is, right minus the mean over the layers of its bin; both on scales"
+        " that are the same for all studies. For description only: neighboring bins are not"
+        " independent.",
         source=files.name(files.file("statmap.tsv", desc=files.of_gradient("bins"))),
     )
 

@@ -35,6 +35,8 @@ VIEWS = (
 )
 HIGHEST_ACCURACY = 0.3
 """End of the scale of every map of accuracy: maps of layers, people and studies compare."""
+LARGE_DIFFERENCE = 0.05
+"""Of the accuracy of two layers."""
 CLEAR = 0.001
 """p at and below which a color is opaque; from .05 on the bare cortex is shown."""
 NEARLY_ALL = 0.95
@@ -85,6 +87,11 @@ class ColorScale:
     def tested(cls, label: str, values: npt.ArrayLike) -> ColorScale:
         """The scale of t, the same for all maps: -6 to 6."""
         return cls(label, -6.0, 6.0, "coolwarm").reaching(values)
+
+    @classmethod
+    def beside(cls, label: str, values: npt.ArrayLike) -> ColorScale:
+        """The scale of differences of correlations, the same for all: up to `LARGE_DIFFERENCE`."""
+        return cls(label, -LARGE_DIFFERENCE, LARGE_DIFFERENCE, "coolwarm").reaching(values)
 
     @classmethod
     def ordered(cls, label: str, values: npt.ArrayLike) -> ColorScale:

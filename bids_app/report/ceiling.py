@@ -5,7 +5,8 @@ from __future__ import annotations
 from bids_app.group.claims import holds
 from bids_app.outputs import CEILING_DESC
 from bids_app.report.analyses import outdated
-from bids_app.report.brain import ColorScale, border_of, surface_figure
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.fading import LEGEND
 from bids_app.report.group_details import left_out
 from bids_app.report.page import Block, Section, Table, Text, Verdict, number, picture
 from bids_app.report.sources import GroupFiles, to_float
@@ -55,6 +56,7 @@ def ceiling_picture(files: GroupFiles) -> Block:
     ceiling = files.both(left)[0]
     p = files.both(files.tree.group_map("L", files.space, stat="p", desc="iscmaxt"))[0]
     inside = holds(p)
+    single = files.both(files.tree.group_map("L", files.space, stat="p", desc="isc"))[0]
     border, why = border_of(inside, ceiling)
     told = "outlined" if border is not None else why
     return picture(
@@ -63,12 +65,14 @@ def ceiling_picture(files: GroupFiles) -> Block:
             ColorScale("ceiling of r from what participants share", 0.0, 0.6).reaching(ceiling),
             mesh=files.mesh,
             outline=border,
+            opacity=opacity_of(single),
         ),
         alt="Noise ceiling on the inflated cortex, lateral and medial views of both hemispheres;"
         f" {int(inside.sum())} vertices where participants share a response",
         caption="Highest r of a model of what participants share; gray where their responses do not"
         f" correlate above zero. {int(inside.sum())} vertices where they share a response"
-        f" ({told}; p corrected over vertices).",
+        f" ({told}; p corrected over vertices). {LEGEND} (of the correlation over pairs, not"
+        " corrected).",
         source=files.both_names(left),
     )
 

@@ -20,6 +20,7 @@ from bids_app.outputs import (
     parse_entities,
     sidecar_of,
 )
+from bids_app.plain import counted
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.fading import LEGEND, p_of_t
 from bids_app.report.group_charts import profile_lines_figure
@@ -169,7 +170,14 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
         inside, told_of_claim = _claimed(files, p_path)
         border, why = (None, "") if inside is None else border_of(inside, values)
         n_people = len(files.json(sidecar_of(path)).get("Participants") or []) if told else 0
-        opacity = opacity_of(p_of_t(values, n_people - 1)) if n_people > 1 else None
+        opacity, faded = None, ""
+        if n_people > 1:
+            p, music = p_of_t(values, n_people - 1), _over_music(p_path)
+            if music.is_file():
+                p = np.maximum(p, files.both(music)[0])
+            opacity = opacity_of(p)
+            which = "the larger of p over people and over music" if music.is_file() else "of t"
+            faded = f" {LEGEND} ({which}, not corrected)."
         blocks.append(
             picture(
                 surface_figure(
@@ -190,11 +198,18 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
                 )
                 + told_of_claim
                 + (f" No line: {why}." if why else "")
-                + (f" {LEGEND} (of t over people, not corrected)." if opacity is not None else ""),
-                source=files.name(path),
+                + faded,
+                source=files.both_names(path),
             )
         )
     return blocks
+
+
+def _over_music(p_path: Path) -> Path:
+    """P over music, not corrected, beside that over people."""
+    desc = parse_entities(p_path).get("desc", "")
+    name = p_path.name.replace(f"_desc-{desc}_", "_")
+    return p_path.with_name(name.replace("_statmap", f"_desc-{desc}music_statmap"))
 
 
 def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
@@ -204,7 +219,7 @@ def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
     name = p_path.name.replace(f"_desc-{desc}_", "_").replace("_stat-p_", "_stat-n_")
     both = p_path.with_name(name.replace("_statmap", f"_desc-{desc}both_statmap"))
     n_people = 0 if people is None else int(people.sum())
-    over_people = f"{n_people} vertices pass over people alone."
+    over_people = f"Over people alone: {counted(n_people, 'vertex', 'vertices')}."
     if not both.is_file():
         done = files.tree.group_table("settings.json", model=EMOTION_LABEL)
         reason = files.json(done).get("MusicMissing") if done.is_file() else ""
@@ -215,9 +230,9 @@ def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
     held = np.nan_to_num(files.both(both)[0]) > 0
     n = int(held.sum())
     claim = (
-        f"The black line surrounds the {n} vertices where the effect holds over people and over"
-        " music (sign flips; phases of everybody's ratings rotated alike; both corrected for the"
-        " maximum). Over music means: beyond chance agreement with these pieces. "
+        f"The black line surrounds {counted(n, 'vertex', 'vertices')} where the effect holds over"
+        " people and over music (sign flips; phases of everybody's ratings rotated alike; both"
+        " corrected for the maximum). Over music means: beyond chance agreement with these pieces. "
         if n
         else "No vertex holds over people and over music (sign flips; phases of everybody's ratings"
         " rotated alike; both corrected for the maximum), so there is no outline. "
@@ -266,7 +281,7 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
 def _predicted(files: GroupFiles, rows: Rows) -> str:
     """Layers and scales for which both claims hold, and what is not claimed."""
     people = [row for row in rows if holds(to_float(row.get("p")))]
-    over_people = f"{len(people)} of {len(rows)} layers and scales pass over people alone."
+    over_people = f"Over people alone: {len(people)} of {len(rows)} layers and scales."
     if not any(np.isfinite(to_float(row.get("p_music"))) for row in rows):
         done = files.file("settings.json", desc=RATINGS_DESC)
         reason = files.json(done).get("MusicMissing") if done.is_file() else ""
@@ -415,8 +430,8 @@ def _outline_words(inside: BoolArray | None, told: str, why: str) -> str:
     if inside is None:
         return "Nothing is outlined: no p-value is below .05, or none was computed."
     if why:
-        return f"{int(inside.sum())} vertices have p < .05 ({told}): {why}."
-    return f"Outlined: {int(inside.sum())} vertices with p < .05 ({told})."
+        return f"p < .05 at {counted(int(inside.sum()), 'vertex', 'vertices')} ({told}): {why}."
+    return f"Outlined: {counted(int(inside.sum()), 'vertex', 'vertices')}, p < .05 ({told})."
 
 
 def _description(files: GroupFiles, path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bids_app.report.brain import ColorScale
 from bids_app.report.charts import BLUE, GRAY, ORANGE, layer_axis, new_figure, tidy
 from bids_app.statistics import p_told
 
@@ -100,7 +101,9 @@ def spin_figure(panels: Sequence[tuple[str, FloatArray, float, float]]) -> Figur
 
 
 def bins_figure(accuracy: FloatArray, names: Sequence[str], axis: str = "gradient") -> Figure:
-    """Accuracy of every layer along the gradient, as it is and standardized within each bin.
+    """Accuracy of every layer along the gradient, as it is and beside the mean of each bin.
+
+    Both scales are the same for all studies, so that what is small looks so.
 
     Parameters
     ----------
@@ -110,29 +113,27 @@ def bins_figure(accuracy: FloatArray, names: Sequence[str], axis: str = "gradien
         What the gradient is called.
     """
     n_layers, n_bins = accuracy.shape
-    spread = np.maximum(np.nanstd(accuracy, axis=0), 1e-12)
-    standardized = (accuracy - np.nanmean(accuracy, axis=0)) / spread
+    beside = accuracy - np.nanmean(accuracy, axis=0)
     figure = new_figure(9.5, 0.22 * n_layers + 1.9)
     axes = figure.subplots(1, 2, sharey=True)
-    limit = float(np.nanmax(np.abs(standardized)))
-    for ax, values, cmap, low, high, label in (
-        (axes[0], accuracy, "inferno", np.nanmin(accuracy), np.nanmax(accuracy), "accuracy (r)"),
-        (axes[1], standardized, "coolwarm", -limit, limit, "SD from the mean of the bin"),
+    for ax, values, scale in (
+        (axes[0], accuracy, ColorScale.accuracy("accuracy (r)", accuracy)),
+        (axes[1], beside, ColorScale.beside("accuracy minus the mean of the bin (r)", beside)),
     ):
         image = ax.imshow(
             values,
             aspect="auto",
             origin="lower",
-            cmap=cmap,
-            vmin=float(low),
-            vmax=float(high),
+            cmap=scale.cmap,
+            vmin=scale.low,
+            vmax=scale.high,
             extent=(0.5, n_bins + 0.5, 0.5, n_layers + 0.5),
         )
         ax.set_xlabel(f"bin of the {axis}", fontsize=10)
         ax.set_xticks([1, *range(5, n_bins + 1, 5)])
-        figure.colorbar(image, ax=ax, location="bottom", shrink=0.8, aspect=30).set_label(
-            label, fontsize=10
-        )
+        figure.colorbar(
+            image, ax=ax, location="bottom", shrink=0.8, aspect=30, extend=scale.extend
+        ).set_label(scale.label, fontsize=10)
     layer_axis(axes[0], names, axis="y")
     return figure
 

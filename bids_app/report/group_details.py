@@ -12,6 +12,8 @@ from bids_app.report.side_by_side import settings_of
 from bids_app.report.sources import GroupFiles, to_float
 from bids_app.statistics import p_told
 
+CORTEX = "over the whole cortex"
+
 
 def left_out(files: GroupFiles, analysis: str) -> list[str]:
     """Why an analysis, or a part of it, was left out; empty where nothing says so."""
@@ -114,13 +116,20 @@ def _cut(files: GroupFiles, n: int) -> list[str]:
     return [f"{n} components of each (model-{files.model})", str(layers), number(to_float(rho))]
 
 
+def where_masked(files: GroupFiles) -> str:
+    """Where means of layers and slopes are taken: the mask may be the whole cortex."""
+    mask = files.map("n", desc="mask")[0] > 0
+    known = np.isfinite(files.accuracy).all(axis=0)
+    return CORTEX if np.array_equal(mask & known, known) else "inside the mask"
+
+
 def stability_text(files: GroupFiles) -> Block:
     """How far the best layer can be trusted."""
     values = files.map("stability", desc="layerpref")[0]
     inside = np.isfinite(values) & (files.map("n", desc="mask")[0] > 0)
-    where = "inside the mask"
+    where = where_masked(files)
     if not inside.any():
-        inside, where = np.isfinite(values), "over the cortex"
+        inside, where = np.isfinite(values), CORTEX
     return Text(
         "The best layer of a vertex returns in"
         f" {np.median(values[inside]):.0%} of bootstrap samples of participants (median {where}):"

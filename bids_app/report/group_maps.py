@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from bids_app.group.claims import holds
+from bids_app.plain import counted
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.fading import LEGEND, group_fading
-from bids_app.report.group_details import left_out, music_check_text, stability_text
+from bids_app.report.group_details import (
+    left_out,
+    music_check_text,
+    stability_text,
+    where_masked,
+)
 from bids_app.report.layer_maps import (
     curvature_picture,
     doubt_blocks,
@@ -53,7 +59,7 @@ def best_layer_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
             f"The black line surrounds the {int(inside.sum())} vertices that some layer predicts"
             f" ({levels}; over people corrected for the maximum over layers and vertices)."
             if border is not None
-            else f"{int(inside.sum())} vertices are predicted ({levels}): {why}."
+            else f"Predicted: {_vertices(inside)} ({levels}): {why}."
         )
         + f" {fading.words}",
         source=f"{files.map_label('r')}, {files.map_label('p', desc='maxt')},"
@@ -76,9 +82,9 @@ def layer_mean_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         alt="Layer-averaged accuracy on the inflated cortex, lateral and medial views of both"
         f" hemispheres, {int(inside.sum())} significant vertices outlined",
         caption="Accuracy averaged over layers and participants. It does not look at differences"
-        f" between layers, so its {int(inside.sum())} significant vertices"
-        f" ({'outlined' if border is not None else why}; {levels})"
-        f" may serve as the mask of the layer preference. {LEGEND} ({what}).",
+        " between layers, so where it is significant may serve as the mask of the layer"
+        f" preference: {_vertices(inside)} ({'outlined' if border is not None else why}; {levels})."
+        f" {LEGEND} ({what}).",
         source=f"{files.map_label('r', desc='layermean')},"
         f" {files.map_label('p', desc='layermean')}",
     )
@@ -90,8 +96,8 @@ def layers_table(files: GroupFiles) -> Block:
     rows = files.rows("summary.tsv", desc="layers")
     highest = [int(np.nanargmax(row)) for row in files.accuracy]
     return Table(
-        "Layers (mean inside the mask; p of the highest r: over people, corrected over layers and"
-        " vertices; predicted: vertices over people and music)",
+        f"Layers (mean {where_masked(files)}; p of the highest r: over people, corrected over"
+        " layers and vertices; predicted: vertices over people and music)",
         ["layer", "name", "mean r", "highest r", "p", "predicted"],
         [
             [
@@ -112,7 +118,7 @@ def tfce_text(files: GroupFiles) -> Block:
     """What the test says that looks at extended effects."""
     inside = _significant(files.map("p", desc="tfce"))
     return Text(
-        f"Threshold-free cluster enhancement: {int(inside.sum())} vertices have"
+        f"Threshold-free cluster enhancement: {_vertices(inside)} with"
         " p < .05 in some layer over people, corrected for the maximum over layers and vertices."
         " It finds extended effects and cannot say which vertex of them is meant."
     )
@@ -236,7 +242,7 @@ def slope_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         + (
             f"Outlined: {int(inside.sum())} vertices ({levels}; over people two-sided max-T)."
             if border is not None
-            else f"{int(inside.sum())} vertices differ from zero ({levels}): {why}."
+            else f"Different from zero: {_vertices(inside)} ({levels}): {why}."
         )
         + f" Of the accuracy: {fading.words}",
         source=f"{files.map_label('slope', desc='layerpref')},"
@@ -248,7 +254,7 @@ def measures_table(files: GroupFiles) -> Block:
     """Slope and curvature over the mask, as in the derivatives."""
     columns = ("mean", "sd", "lowest", "highest", "largest_t", "lowest_p", "n_significant")
     return Table(
-        "Slope and curvature (inside the mask)",
+        f"Slope and curvature ({where_masked(files)})",
         ["", "mean", "sd", "lowest", "highest", "largest |t|", "lowest p", "vertices p < .05"],
         [
             [row["measure"], *(named_number(name, to_float(row[name])) for name in columns)]
@@ -290,6 +296,10 @@ def _over_both(files: GroupFiles, people: FloatArray, music: str) -> tuple[BoolA
         return np.zeros(people.shape[1], dtype=bool), "not tested over music"
     inside = np.asarray(holds(people, files.map("q", desc=music)).any(axis=0))
     return inside, "p < .05 over people and q < .05 over music"
+
+
+def _vertices(inside: BoolArray) -> str:
+    return counted(int(inside.sum()), "vertex", "vertices")
 
 
 def _significant(p: FloatArray) -> BoolArray:

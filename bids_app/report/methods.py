@@ -111,7 +111,10 @@ def group_methods(
     """
     first: list[str] = []
     if participant:
-        first = _participant_paragraphs(participant, sidecar or {}, done)
+        # The group has references of its own; whether one person had one says nothing of it.
+        own = ("ReferenceMissing", "ReferenceVertices")
+        shared = {key: value for key, value in participant.items() if key not in own}
+        first = _participant_paragraphs(shared, sidecar or {}, done)
     return number_citations([*first, *_group_paragraphs(settings, alignments, done)])
 
 
@@ -341,6 +344,8 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
 def _preference_paragraph(content: Mapping[str, Any]) -> str:
     if reason := content.get("LayerPreferenceMissing"):
         return f"Layer preference was not computed: {str(reason).rstrip('.')}."
+    if reason := content.get("ReferenceMissing"):
+        return f"The residual slope was not computed: {str(reason).rstrip('.')}."
     count = content.get("ReferenceVertices")
     vertices = f" ({count} vertices)" if count else ""
     linear = content.get("Settings", {}).get("slope_model") == "linear"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_app.plain import counted
 from bids_app.report.citations import CitedText
 from bids_app.report.explorers import link_participant
 from bids_app.report.fading import participant_fading
@@ -108,8 +109,8 @@ def strongest_vertex(files: ParticipantFiles) -> str:
     layer, vertex = np.unravel_index(np.nanargmax(files.accuracy), files.accuracy.shape)
     corrected = min(1.0, float(p[layer, vertex]) * int(np.isfinite(p).sum()))
     return (
-        f"{p_told(corrected)} (corrected over {len(p)} layers and"
-        f" {int(np.isfinite(p).any(axis=0).sum())} vertices, Bonferroni):"
+        f"{p_told(corrected)} (corrected over {counted(len(p), 'layer')} and"
+        f" {counted(int(np.isfinite(p).any(axis=0).sum()), 'vertex', 'vertices')}, Bonferroni):"
         f" r = {number(files.accuracy[layer, vertex])} in layer {layer + 1}"
         f" ({files.layer_names[layer]})"
     )
@@ -120,7 +121,7 @@ def model_text(files: ParticipantFiles) -> str:
     features, n_layers = files.settings["Features"], len(files.layers)
     weights = f" ({features['Weights']})" if features.get("Weights") else ""
     what = features.get("Network") or features.get("Features", "")
-    return f"{files.model}: {what}, {n_layers} layer{'' if n_layers == 1 else 's'}{weights}"
+    return f"{files.model}: {what}, {counted(n_layers, 'layer')}{weights}"
 
 
 def runs_table(files: ParticipantFiles) -> list[Block]:

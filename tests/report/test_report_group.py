@@ -356,11 +356,11 @@ def test_emotion_is_shown_when_it_is_there(own_folder, mesh):
     (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
     assert block.alt.startswith("t map of changes of enjoyment")
     assert "Nothing is claimed: there is no null over music" in block.caption
-    assert f"{(r > 0.9).sum()} vertices pass over people alone" in block.caption
+    assert f"Over people alone: {(r > 0.9).sum()} vertices." in block.caption
     both = (r > 0.95).astype(float)
     writer.statmap("n", both, ["enjoyment"], model="emotion", feature="enjoyment", desc="both")
     (block,) = emotion_pictures(GroupFiles(own_folder), mesh)
-    assert f"surrounds the {(r > 0.95).sum()} vertices where the effect holds" in block.caption
+    assert f"surrounds {(r > 0.95).sum()} vertices where the effect holds" in block.caption
     ratings = [
         {"scale": scale, "layer": k, "name": f"layer{k}", "r": 0.1 * k}
         for scale in ("enjoyment", "emotionality")

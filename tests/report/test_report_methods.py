@@ -73,6 +73,18 @@ def test_methods_do_not_describe_a_preference_that_is_missing():
     assert "gradient" not in group
 
 
+def test_methods_describe_no_slope_without_a_reference_and_no_reference_of_one_for_all():
+    content = {"ReferenceMissing": "0 significant vertices", "ReferenceVertices": 0}
+    text = " ".join(participant_methods(content, {}).paragraphs)
+    assert "The residual slope was not computed: 0 significant vertices." in text
+    assert "Layer preference is" not in text
+    for one in (content, {"ReferenceVertices": 1018}):
+        group = " ".join(group_methods({}, [], one).paragraphs)
+        assert "Layer preference is the residual slope" in group
+        assert "not computed" not in group
+        assert "1018" not in group
+
+
 def test_methods_of_a_study_are_one_text_with_versions_and_counts(own_folder):
     folder, files = own_folder, GroupFiles(own_folder)
     text = " ".join(study_methods(files).paragraphs)
