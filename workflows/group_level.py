@@ -76,7 +76,11 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
         failures = run_workflow(workflow, config, run_id)
         if failures:
             raise_failure(failures[0])
-    status.notes += told_claims(config.output_dir)
+    # Once, and not after every model: each adds to the claims of the others.
+    claims = told_claims(config.output_dir)
+    for sentence in claims:
+        LOGGER.info("group: %s", sentence)
+    status.notes += claims
     for participant in sorted({label for labels in people.values() for label in labels}):
         status.add(participant, "", "done")
     status.write(tree.status(run_id))

@@ -116,8 +116,12 @@ class Claim:
         At most one per level, in any order.
     detail : str
         Statistic that is printed before the p: ``mean correlation 0.31``.
+    direction : str
+        What follows it where the claim holds: a statistic that says nothing has no direction.
     unit : str
         What the statistic over music is: ``a mean correlation of``.
+    planned : str
+        What else has to be so for music to show it; by default one planned test in a family.
     doubts : sequence of str
         Why nothing is claimed whatever the tests say.
     family : str
@@ -131,7 +135,9 @@ class Claim:
     fails: str
     tests: Sequence[LevelTest]
     detail: str = ""
+    direction: str = ""
     unit: str = "an effect of"
+    planned: str = ""
     doubts: Sequence[str] = ()
     family: str = ""
     caveats: Sequence[str] = ()
@@ -205,7 +211,8 @@ def decide(claim: Claim) -> Decision:
 def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, claimed: bool) -> str:
     numbers = ", ".join(f"{test.level} {p_told(test.p)}" for test in tests if test.tested)
     corrected = f"corrected over {claim.family}" if claim.family and numbers else ""
-    inside = "; ".join(filter(None, (claim.detail, numbers, corrected)))
+    detail = claim.detail + (claim.direction if claimed else "")
+    inside = "; ".join(filter(None, (detail, numbers, corrected)))
     told = f" ({inside})" if inside else ""
     if claimed:
         return " ".join([f"{claim.holds}{told}.", *claim.caveats])
@@ -252,7 +259,8 @@ def _could_have_shown(claim: Claim, tests: Sequence[LevelTest]) -> list[str]:
     music = next(test for test in tests if test.level == MUSIC)
     if not music.tested or not np.isfinite(music.sd):
         return []
-    return [f"The music alone could have shown {claim.unit} {music.detectable:.3g}."]
+    planned = claim.planned or (" in one planned test" if claim.family else "")
+    return [f"The music alone could have shown {claim.unit} {music.detectable:.3g}{planned}."]
 
 
 def holds(*p: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -104,7 +104,9 @@ def claims_blocks(files: GroupFiles) -> Sequence[Block]:
             " residual slope against the principal gradient for the trained network; p of all"
             " other alignments, and of differences over the whole cortex, are corrected together."
             " Detectable: what music alone could have"
-            " shown (2.8 standard deviations of its null; of accuracy, at the deciding vertex)."
+            " shown in one planned test (2.8 standard deviations of its null; of accuracy, at the"
+            " deciding vertex, had it been chosen beforehand); p in the table are corrected, so an"
+            " effect above it need not pass."
             + (
                 f" {len(every) - len(rows)} layers whose accuracy is not claimed to run along a"
                 f" gradient are in {files.name(_path(files))} only."

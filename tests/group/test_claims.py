@@ -105,6 +105,19 @@ def test_what_music_alone_could_have_shown_is_told_where_nothing_is_claimed():
     assert text in decide(claim).sentence
     passed = Claim("predicted", HOLDS, FAILS, [tests[0], LevelTest(MUSIC, 0.01, 0.1, sd=0.05)])
     assert "could have shown" not in decide(passed).sentence
+    # What was corrected, or chosen for its height, can lie above and yet not pass.
+    one_of_many = Claim("predicted", HOLDS, FAILS, tests, family="10 alignments")
+    assert "could have shown an effect of 0.14 in one planned test." in decide(one_of_many).sentence
+    chosen = Claim("predicted", HOLDS, FAILS, tests, planned=" at a vertex chosen beforehand")
+    assert "an effect of 0.14 at a vertex chosen beforehand." in decide(chosen).sentence
+
+
+def test_a_direction_is_told_of_what_is_claimed_alone():
+    music = LevelTest(MUSIC, 0.01, 0.1)
+    fields = {"detail": "mean correlation 0.007", "direction": ", deeper layers toward its end"}
+    for p, told in ((0.01, True), (0.6, False)):
+        claim = Claim("predicted", HOLDS, FAILS, [LevelTest(PEOPLE, p, 0.1), music], **fields)
+        assert ("deeper layers" in decide(claim).sentence) is told
 
 
 def test_family_and_caveats_belong_to_the_sentence():

@@ -204,14 +204,10 @@ def _beside_independent(stated: Sequence[Stated]) -> list[Stated]:
 
 
 def write_claims(root: Path) -> list[Path]:
-    """The table of claims of a folder, told in the log too; no file where there is no claim."""
+    """The table of claims of a folder; no file where there is no claim."""
     stated = collect_claims(root)
     if not stated:
         return []
-    for one in stated:
-        told = one.decision
-        if one.primary or told.claimed or one.measure.startswith(SAID):
-            LOGGER.info("group: %s", told.sentence)
     path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_table(path, CLAIM_COLUMNS, [_row(one) for one in stated])
@@ -242,7 +238,8 @@ def _predicted(files: GroupFiles) -> list[Stated]:
         f"{_vertices(count)} of {model} {'is' if count < 2 else 'are'} predicted",
         f"No vertex of {model} is predicted",
         tests,
-        unit="an accuracy (r, deciding vertex) of",
+        unit="an accuracy (r) of",
+        planned=" at the deciding vertex, had it been chosen beforehand",
         caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
     return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]), FLIPS_OF_MAPS)]
@@ -566,14 +563,14 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
     )
     end = "high" if one.effect > 0 else "low"
     slope = one.measure in (SLOPE, BEYOND_SLOPE)
-    toward = f", deeper layers toward its {end} end" if slope else ""
-    detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}{toward}"
+    detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}"
     claim = Claim(
         one.kind,
         holds,
         fails,
         list(tests.values()),
         detail=f"mean difference r {one.effect:.4f}" if one.sentences else detail,
+        direction=f", deeper layers toward its {end} end" if slope else "",
         unit=one.unit,
         doubts=one.doubts,
         family=family,
@@ -649,7 +646,7 @@ CLAIM_COLUMNS = {
         for name in ("people", "music", "place", "partial")
     },
     "detectable": "smallest effect that music alone could have shown: 2.8 standard deviations of "
-    "its null",
+    "its null, in one planned test",
     "failed": "levels that do not hold",
     "impossible": "levels at which no result was possible",
     "untested": "levels without a test",
