@@ -200,16 +200,18 @@ def told_label(label: str) -> str:
     return f"{told} with the others' weights" if has_others_weights(label) else told
 
 
-def files_label(name: str, entities: Sequence[str]) -> str:
-    """Label of a gradient or atlas from the name of a file of it.
+def files_label(path: Path, entities: Sequence[str]) -> str:
+    """Label of a gradient or atlas from a file of it.
 
     Parameters
     ----------
-    name : str
-        Name of the file of one hemisphere, or of both.
+    path : Path
+        Of one hemisphere, or of both.
     entities : sequence of str
-        BIDS entities that name it; without them it is the name without hemisphere and extension.
+        BIDS entities that name it; without them it is the name without hemisphere and extension,
+        and that of the folder where nothing is left (``mine/L.label.gii``).
     """
+    name = path.name
     found = re.findall(rf"(?:^|_)(?:{'|'.join(entities)})-([a-zA-Z0-9]+)", name)
     stem = re.sub(r"\.(annot|(label|func|shape)\.gii|gii)$", "", name)
     words = [
@@ -217,7 +219,8 @@ def files_label(name: str, entities: Sequence[str]) -> str:
         for word in re.split(r"[^a-zA-Z0-9]+", stem)
         if word not in ("hemi", "L", "R", "lh", "rh", "left", "right")
     ]
-    return "".join(found or words) or "file"
+    folder = re.sub(r"[^a-zA-Z0-9]", "", path.absolute().parent.name)
+    return "".join(found or words) or folder or "file"
 
 
 def labeled(desc: str, label: str) -> str:

@@ -222,7 +222,7 @@ def choose_gradient(option: str) -> GradientChoice:
             found=option,
             wanted=GRADIENT_FILES,
         )
-    label = safe_label(given) if given else files_label(paths[0].name, ("desc",))
+    label = safe_label(given) if given else files_label(paths[0], ("desc",))
     return GradientChoice("file", label, paths)
 
 

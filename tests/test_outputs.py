@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 from bids.layout import BIDSLayout, parse_file_entities
@@ -58,11 +59,12 @@ def test_group_names(tmp_path):
         ("lh.my-own.map.func.gii", "myownmap"),
         ("gradient_hemi-L.shape.gii", "gradient"),
         ("both.gii", "both"),
-        ("left.func.gii", "file"),
+        ("mine_2/left.func.gii", "mine2"),
+        ("/left.func.gii", "file"),
     ],
 )
 def test_files_are_labeled_by_their_entity_else_their_name(name, label):
-    assert files_label(name, ("desc",)) == label
+    assert files_label(Path(name), ("desc",)) == label
 
 
 def test_labels_of_a_group_are_those_of_complete_analyses(tmp_path):

@@ -15,6 +15,7 @@ from bids_app.errors import MusencError
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import write_sealed
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.plain import counted
 from bids_app.report.controls import control_banner
 from bids_app.report.history import History, read_history
 from bids_app.report.honesty import honesty_section
@@ -132,7 +133,9 @@ def draw_page(
     files : sequence of sequence of Path
         Of every analysis.
     """
-    LOGGER.info("sub-%s: drawing the report (%d files)", participant, sum(map(len, files)))
+    count = sum(map(len, files))
+    written = f" ({counted(count, 'new file')})" if count else ", nothing else is new"
+    LOGGER.info("sub-%s: drawing the report%s", participant, written)
     tree.page_record(participant).unlink(missing_ok=True)
     figures = []
     if grams is not None:

@@ -19,7 +19,7 @@ def atlas_label(option: str | None) -> str:
         return ""
     name, paths = named_files(option)
     if name or len(paths) > 1:
-        return name or files_label(paths[0].name, ("atlas", "seg"))
+        return name or files_label(paths[0], ("atlas", "seg"))
     return option
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_app.encoding.gram import delay_samples, kept_rows
 from bids_app.errors import BadDataError, MusencError
 from bids_app.report.brain import ColorScale, surface_figure
 from bids_app.report.charts import carpet_figure, series_figure
@@ -79,16 +80,33 @@ def stimuli_table(files: ParticipantFiles) -> Block:
             number(item["First"], 2),
             number(item["First"] + tr * (item["Count"] - 1), 2),
             number(item["Count"]),
+            number(left),
             str(checksums.get(item["Stimulus"], "n/a"))[:16],
         ]
-        for item in files.sidecar["SamplingTimes"]
+        for item, left in presentations(files)
     ]
     return Table(
         "Presentations (seconds of the audio file at the first and last volume)",
-        ["stimulus", "run", "first (s)", "last (s)", "volumes", "SHA-256 (first 16)"],
+        [
+            *("stimulus", "run", "first (s)", "last (s)", "volumes", "left by crop and delays"),
+            "SHA-256 (first 16)",
+        ],
         rows,
-        numeric=(2, 3, 4),
+        numeric=(2, 3, 4, 5),
     )
+
+
+def presentations(files: ParticipantFiles) -> list[tuple[dict[str, Any], int]]:
+    """Every presentation, and how many of its volumes crop and delays leave to the model."""
+    told = files.sidecar
+    tr, (first, last) = float(told["RepetitionTime"]), told["Delays"]
+    shifts = delay_samples((float(first), float(last)), tr)
+    counts = [int(item["Count"]) for item in told["SamplingTimes"]]
+    rows = kept_rows(counts, shifts, float(told["Crop"]), tr)
+    return [
+        (item, stop - start)
+        for item, (start, stop) in zip(told["SamplingTimes"], rows, strict=True)
+    ]
 
 
 def responses_section(files: ParticipantFiles) -> Section:

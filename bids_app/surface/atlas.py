@@ -92,7 +92,7 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
                 where=path,
                 remedy="give existing files to --atlas or --networks",
             )
-    label = safe_label(name) if name else files_label(paths[0].name, ("atlas", "seg"))
+    label = safe_label(name) if name else files_label(paths[0], ("atlas", "seg"))
     return label, (paths[0], paths[1])
 
 

@@ -14,7 +14,7 @@ from bids_app.surface.mesh import load_mesh
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("derivatives")
-    fake_outputs.make_participant(root, n_layers=5, n_times=30, warning="the run is short")
+    fake_outputs.make_participant(root, n_layers=5, n_times=40, warning="the run is short")
     fake_outputs.make_status(root)
     fake_outputs.make_group(root, n_layers=5)
     return root
