@@ -30,6 +30,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PICTURE_BYTES = 600_000
 PRINT_DPI = 300
 """Of the files of figures, and of the images in those of vectors."""
+PRINT_WIDTH = 7.1
+"""Inches of a figure in a journal of two columns, at most: wider ones are printed so wide."""
 SCREEN_WIDTH = 1045
 """Pixels of a picture from a file, at most: those of a figure that is drawn for the page."""
 
@@ -204,7 +206,7 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     """
     image = _drawn(figure)
     shape = figure.get_size_inches() * dpi
-    small = image.resize((round(shape[0]), round(shape[1])), reducing_gap=2.0)
+    small = image.resize((round(shape[0]), round(shape[1])), reducing_gap=1.1)
     png, printed = _as_png(small, 3), _as_png(image, 1, dpi=(PRINT_DPI, PRINT_DPI))
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, source, figure=figure, printed=printed)
@@ -215,7 +217,7 @@ def _drawn(figure: Figure) -> Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    figure.set_dpi(PRINT_DPI)
+    figure.set_dpi(PRINT_DPI * min(1.0, PRINT_WIDTH / figure.get_figwidth()))
     canvas = FigureCanvasAgg(figure)
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
@@ -264,7 +266,9 @@ class _Quick:
     image: Image
 
     def save(self, target: Any, **options: Any) -> None:
-        self.image.save(target, compress_level=1, **options)
+        opaque = self.image.mode == "RGBA" and self.image.getextrema()[3] == (255, 255)
+        image = self.image.convert("RGB") if opaque else self.image
+        image.save(target, compress_level=1, **options)
 
 
 def write_figures(sections: Sequence[Section], path_of: PathOf, beside: Path) -> None:

@@ -218,6 +218,15 @@ def test_figures_are_files_of_vectors_and_of_300_dpi(tmp_path):
     assert stale.with_name(f"{stem}_figure.svg").read_text() == before
 
 
+def test_wide_figures_are_printed_as_wide_as_two_columns():
+    figure = new_figure(9.5, 3.0)
+    figure.subplots()
+    wide = picture(figure, alt="a", caption="c", dpi=110)
+    assert wide.width == 1045
+    with Image.open(io.BytesIO(wide.printed)) as image:
+        assert image.width == pytest.approx(300 * page.PRINT_WIDTH, abs=1)
+
+
 def test_picture_of_a_page_has_the_size_asked_for():
     figure = new_figure(4.0, 3.0)
     figure.subplots()
@@ -236,6 +245,6 @@ def test_images_in_svg_have_matplotlibs_pixels():
 
     def pixels(svg):
         (image,) = re.findall(r'base64,\s*([^"]+)"', svg)
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGBA"))
 
     np.testing.assert_array_equal(pixels(found), pixels(theirs.getvalue().decode()))
