@@ -193,8 +193,8 @@ def messages_page(*roots: Path) -> Iterator[str]:
     yield ""
     yield (
         "Every message of the program, by exit code. In the program a message also names the place,"
-        " what was found and what was wanted; its last line names it for `musenc"
-        " messages`."
+        " what was found and what was wanted; its last line names it for"
+        " `musenc messages`."
         " [Troubleshooting](../troubleshooting.md) explains those that need more than a sentence."
     )
     found = messages(*roots)
