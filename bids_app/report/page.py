@@ -266,7 +266,7 @@ class _Quick:
     image: Image
 
     def save(self, target: Any, **options: Any) -> None:
-        opaque = self.image.mode == "RGBA" and self.image.getextrema()[3] == (255, 255)
+        opaque = self.image.mode == "RGBA" and min(self.image.getchannel("A").getextrema()) == 255
         image = self.image.convert("RGB") if opaque else self.image
         image.save(target, compress_level=1, **options)
 
