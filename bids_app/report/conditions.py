@@ -12,7 +12,7 @@ import numpy as np
 from bids_app.outputs import CONDITIONS_LABEL, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.charts import GRAY, new_figure, tidy
-from bids_app.report.fading import LEGEND, ShownT, p_of_t
+from bids_app.report.fading import LEGEND, UNTESTED, p_of_t
 from bids_app.report.page import (
     Block,
     Facts,
@@ -105,15 +105,13 @@ def participant_map(
     left = files.tree.participant_map(files.participant, "L", files.space, **entities)
     values = files.both(left)[0]
     freedom = files.json(sidecar_of(left)).get("DegreesOfFreedom")
-    shown = None if freedom is None else ShownT.of(values, float(freedom))
     return _map(
         files,
         mesh,
         left,
         values,
         f"{_PARTICIPANT_MAPS[desc]}, {contrast}: t with {number(freedom, 0)} degrees of freedom."
-        + (f" {shown.words}" if shown else " Not faded: degrees of freedom are not known."),
-        None if shown is None else shown.outline,
+        f" {LEGEND} (of t, two-sided, not corrected). {UNTESTED}",
         freedom=None if freedom is None else float(freedom),
     )
 
