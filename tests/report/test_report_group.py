@@ -12,9 +12,10 @@ from bids_app.analyses.group.depth_controls import BLOCKS, FITTED, ORDERS, Depth
 from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
 from bids_app.files import write_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.report.alignment import bins_picture, gradient_axis, gradient_ends, hexbin_picture
 from bids_app.report.analyses import outdated
+from bids_app.report.ceiling import ceiling_picture
 from bids_app.report.claims import claim_rows, claim_verdict, is_claimed
 from bids_app.report.extras import (
     cluster_tables,
@@ -326,6 +327,38 @@ def test_correlation_between_participants_is_shown_when_it_is_there(own_folder, 
     (block,) = isc_pictures(GroupFiles(own_folder), mesh)
     assert "mean over pairs of participants" in block.alt
     assert f"Outlined: {(r > 0.9).sum()} vertices" in block.caption
+
+
+def colored(block):
+    """Whether any view of a map shows a color."""
+    views = [image.get_array()[..., :3] for ax in block.figure.axes for image in ax.images]
+    return bool(max(np.ptp(view.astype(float), axis=2).max() for view in views) > 1)
+
+
+def test_ceilings_and_effects_that_no_test_supports_show_bare_cortex(own_folder, mesh):
+    writer = fake_outputs.GroupWriter(own_folder)
+    values = np.full(20484, 0.15)
+    entities = {"model": "emotion", "feature": "enjoyment"}
+    writer.statmap("t", 40 * values, ["enjoyment"], **entities)
+    told = sidecar_of(OutputTree(own_folder).group_map("L", "fsaverage5", stat="t", **entities))
+    told.write_text(json.dumps(fake_outputs.read(told) | {"Participants": ["01"] * 12}))
+    writer.statmap("p", values, ["enjoyment"], **entities)
+    writer.statmap("ceiling", values, ["r"], model="", desc="shared")
+    writer.statmap("p", np.ones(20484), ["p"], model="", desc="iscmaxt")
+    for p in (1e-4, 0.2):
+        writer.statmap("p", np.full(20484, p), ["p"], desc="music", **entities)
+        writer.statmap("p", np.full(20484, p), ["p"], model="", desc="isc")
+        files = GroupFiles(own_folder)
+        (effect,) = emotion_pictures(files, mesh)
+        assert "the larger of p over people and over music" in effect.caption
+        assert colored(effect) is colored(ceiling_picture(files)) is (p < 0.05)
+
+
+def test_bins_of_a_gradient_have_scales_that_noise_does_not_fill():
+    noise = np.random.default_rng(0).normal(0, 0.003, (8, 20))
+    left, right = bins_figure(noise, [f"layer{k}" for k in range(8)]).axes[:2]
+    assert left.images[0].get_clim() == (0.0, 0.3)
+    assert right.images[0].get_clim() == (-0.05, 0.05)
 
 
 def test_ratings_that_nobody_asked_for_have_no_section(own_folder):
