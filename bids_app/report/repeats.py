@@ -6,15 +6,16 @@ import numpy as np
 
 from bids_app.group.claims import holds
 from bids_app.outputs import REPEATS_DESC
-from bids_app.report.brain import ColorScale, border_of, surface_figure
+from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
+from bids_app.report.fading import LEGEND
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import ParticipantFiles, to_float
 
 
 def repeats_sections(files: ParticipantFiles) -> list[Section]:
     """Nothing where no piece was heard repeatedly, or presentations cannot be compared."""
-    told = files.settings
-    if not told.get("RepeatedStimuli"):
+    done = files.tree.participant_settings(files.participant, files.model)
+    if not done.is_file() or not files.settings.get("RepeatedStimuli"):
         return []
     section = Section("repeats", "Noise ceiling")
     section.add("what the ceiling is", lambda: [_words(files)])
@@ -41,17 +42,19 @@ def _words(files: ParticipantFiles) -> Text:
 def _picture(files: ParticipantFiles) -> Block:
     """The ceiling at every vertex, outlined where it is reliable."""
     ceiling = files.map("ceiling", desc=REPEATS_DESC)[0]
-    inside = holds(files.map("p", desc=f"{REPEATS_DESC}maxt")[0])
+    p = files.map("p", desc=f"{REPEATS_DESC}maxt")[0]
+    inside = holds(p)
     border, why = border_of(inside, ceiling)
     outlined = "outlined" if border is not None else why
     scale = ColorScale("ceiling of r from repeated presentations", 0.0, 0.6).reaching(ceiling)
     return picture(
-        surface_figure(ceiling, scale, mesh=files.mesh, outline=border),
+        surface_figure(ceiling, scale, mesh=files.mesh, outline=border, opacity=opacity_of(p)),
         alt="Noise ceiling from repeated presentations on the inflated cortex, lateral and medial"
         f" views of both hemispheres; {int(inside.sum())} vertices where it is reliable",
         caption="Highest r of any model with one presentation; gray where presentations do not"
         f" correlate above zero, or outside the mask. Reliable at {int(inside.sum())} of"
-        f" {int(np.isfinite(ceiling).sum())} vertices ({outlined}).",
+        f" {int(np.isfinite(ceiling).sum())} vertices ({outlined})."
+        f" {LEGEND} (corrected over vertices).",
         source=files.map_label("ceiling", desc=REPEATS_DESC),
     )
 
