@@ -24,7 +24,7 @@ def test_drawing_can_go_into_a_page(tmp_path):
     path = stimulus_figure_path(tmp_path, "01", "happy song")
     assert path.name == "sub-01_stim-happysong_desc-features_stimulus.png"
     assert stimulus_figure(path, **arrays()) == path
-    assert Image.open(path).width == 2850  # 9.5 inches of 300 dpi
+    assert Image.open(path).width == 2130  # 7.1 inches of 300 dpi
     vector = vector_file(path).read_text()
     assert all(f">{words}<" in vector for words in ("happy", "conv1", "fc2", "seconds"))
     shown = picture_from_file(path, alt="a", caption="b", files=[("x.svg", "SVG")])
