@@ -130,6 +130,17 @@ def test_workers_go_with_the_program(tmp_path, number, group):
     assert program.left() == []
 
 
+def test_the_pool_of_the_program_leaves_no_words_about_semaphores(tmp_path):
+    before = (
+        "from bids_app.workflows.worker_pool import WorkerPool; "
+        "kept = WorkerPool({'n_procs': 1, 'mp_context': 'forkserver'})"
+    )
+    program = Program(tmp_path, "swallow()", before)
+    code, out, err = program.end(signal.SIGINT)
+    assert (code, out, err.strip()) == (130, "", WORDS)
+    assert program.left() == []
+
+
 @pytest.mark.parametrize("context", ["forkserver", "fork"])
 def test_workers_end_by_themselves_when_the_program_is_killed(tmp_path, context):
     program = Program(tmp_path, "jobs[0].result()", f"kept, jobs = pool({context!r})")

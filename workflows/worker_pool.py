@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
@@ -18,6 +19,14 @@ def _begin(folder: str) -> None:
     process_initializer(folder)
 
 
+def _context(plugin_args: dict[str, Any]) -> BaseContext:
+    """How processes are started, with the server that starts them."""
+    context = get_context(plugin_args.get("mp_context"))
+    if context.get_start_method() == "forkserver":
+        start_server_of_workers()
+    return context
+
+
 class WorkerPool(MultiProcPlugin):
     """A step whose process is killed fails; nipype's own pool would wait for it for ever.
 
@@ -25,6 +34,7 @@ class WorkerPool(MultiProcPlugin):
     """
 
     def __init__(self, plugin_args: dict[str, Any]) -> None:
+        _context(plugin_args)  # before nipype's pool makes semaphores
         super().__init__(plugin_args=plugin_args)
         self.pool.shutdown()  # it has not started any process yet
         self.pool: ProcessPoolExecutor = self._new_pool()
@@ -43,14 +53,11 @@ class WorkerPool(MultiProcPlugin):
         return self._taskid
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        context = get_context(self.plugin_args.get("mp_context"))
-        if context.get_start_method() == "forkserver":
-            start_server_of_workers()
         return ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_begin,
             initargs=(self._cwd,),
-            mp_context=context,
+            mp_context=_context(self.plugin_args),
         )
 
     def _async_callback(self, args: Future[Any]) -> None:

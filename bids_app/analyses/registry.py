@@ -239,7 +239,6 @@ def write_results(
         source = getattr(result, row.people) if row.people else data
         also = call(row.inputs, given | {"label": label})
         writer = GroupWriter(tree, source, settings[key], desc=row.desc, label=label, also=also)
-        given["previous"] = _people_of(writer.done)
         writer.begin()
         told: dict[str, Any] = {}
         if row.option:

@@ -273,9 +273,9 @@ def write_clusters(writer: GroupWriter, data: GroupData, accuracy: GroupAccuracy
     writer.table("statmap", CLUSTER_COLUMNS, rows, desc="clusters", **accuracy.atlas)
 
 
-def told_of_accuracy(previous: list[str], result: GroupAccuracy) -> dict[str, Any]:
-    """Who was in the group result that is replaced, and what decides about prediction."""
-    return {"PreviousParticipants": previous, "Predicted": result.told}
+def told_of_accuracy(result: GroupAccuracy) -> dict[str, Any]:
+    """What decides about prediction."""
+    return {"Predicted": result.told}
 
 
 _MAX_T = {"Permutations": "n_permutations"}

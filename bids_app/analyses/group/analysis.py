@@ -74,8 +74,7 @@ class GroupAnalysis:
         Writes what cannot be declared so. Its parameters may also be ``writer``, and ``result``:
         its own.
     details : callable, optional
-        Returns fields of the settings file. Its parameters may also be ``result`` and
-        ``previous``: who was in the result before.
+        Returns fields of the settings file. Its parameters may also be ``result``.
     desc : str
         Of the settings file that marks it as complete; analyses with the same one share it.
     settings : callable
