@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests/studies python tests/faults/kills.py [--kills 40] [--seed 0] [--write]
 
-Both levels, one and two processes, four signals take turns. The run that is ended begins with
-nothing (participant level; three of ten times without a cache, too) or with whole participants
-(group level). The same command then runs to its end. Every result must have the bytes of a run that
+Both levels, one and two processes, four signals take turns. The run that is ended begins with one
+of two participants (one of five times with nobody and without a cache) or, at the group level, with
+both. The same command then runs to its end. Every result must have the bytes of a run that
 nobody ended, pages but for the date and the name of the run; no process, lock, folder or
 half-written file may be left, and every end but SIGKILL's has its code and its words.
 """
@@ -118,13 +118,18 @@ class Undisturbed:
                 shutil.copytree(self.places["participant"].cache, place.cache)
             self.places[level], self.seconds[level] = place, place.run(level, "1")
 
-    def before(self, level: str, root: Path) -> Workplace:
-        """A workplace in which a level has not run yet."""
-        place = Workplace(root, self.study)
-        if level == "group":
-            shutil.copytree(self.places["participant"].out, place.out)
+    def before(self, level: str, root: Path, draw: random.Random) -> tuple[Workplace, float]:
+        """A workplace in which a level has not run yet, and about the seconds it will take."""
+        place, seconds = Workplace(root, self.study), self.seconds[level]
+        if level == "participant" and draw.random() < 0.2:
+            return place, seconds
+        if level == "participant":
+            lacks, seconds = shutil.ignore_patterns("sub-02*"), 0.6 * seconds
+        else:
+            lacks = None
+        shutil.copytree(self.places["participant"].out, place.out, ignore=lacks)
         shutil.copytree(self.places[level].cache, place.cache)
-        return place
+        return place, seconds
 
 
 @dataclass
@@ -157,11 +162,9 @@ def kill_and_rerun(
     """End a run at a random moment, run the same command again, and look at everything."""
     level, plugin, number = setting
     while True:
-        place = undisturbed.before(level, root / "place")
-        if draw.random() < 0.3 and level == "participant":
-            shutil.rmtree(place.cache)
+        place, seconds = undisturbed.before(level, root / "place", draw)
         process = place.start(level, PLUGINS[plugin])
-        kill = Kill(*setting, draw.uniform(0.05, 1) * undisturbed.seconds[level])
+        kill = Kill(*setting, draw.uniform(0.05, 1) * seconds)
         try:
             process.wait(timeout=kill.at)
         except subprocess.TimeoutExpired:
