@@ -140,7 +140,7 @@ def check_regions(folder: Path) -> None:
     clusters = table(folder, "clusters")
     assert set(clusters["peak_label"]) <= {"back", "middle", "front", "none"}
     starts = np.where(clusters["hemisphere"] == "L", 0, 10242)
-    peaks = mni305(mesh)[clusters["peak_vertex"].to_numpy() + starts]
+    peaks = mni305(mesh)[clusters["peak_vertex"].to_numpy(int) + starts]
     own = clusters[[f"mni305_{axis}" for axis in "xyz"]].to_numpy(float)
     np.testing.assert_allclose(own, peaks, atol=0.05001)
     same_side = np.sign(clusters["mni152_x"].to_numpy(float)) == np.where(starts == 0, -1, 1)
