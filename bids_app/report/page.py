@@ -242,7 +242,13 @@ def as_svg(figure: Figure) -> bytes:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "musenc"}), _quick_images():
         # Not `savefig`, which draws twice.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    return buffer.getvalue()
+    # Matplotlib names clips after their positions, whose last digits a layout leaves to chance.
+    names: dict[bytes, bytes] = {}
+    return re.sub(
+        rb'(url\(#|<clipPath id=")(p[0-9a-f]{10})',
+        lambda m: m[1] + names.setdefault(m[2], b"clip%d" % len(names)),
+        buffer.getvalue(),
+    )
 
 
 @contextmanager

@@ -248,3 +248,19 @@ def test_images_in_svg_have_matplotlibs_pixels():
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGBA"))
 
     np.testing.assert_array_equal(pixels(found), pixels(theirs.getvalue().decode()))
+
+
+def test_svg_does_not_depend_on_the_last_digits_of_positions():
+    def drawn(left):
+        figure = new_figure(3, 2)
+        figure.set_layout_engine("none")
+        for place in ((left, 0.1, 0.3, 0.8), (0.6, 0.1, 0.3, 0.8)):
+            figure.add_axes(place).plot([0, 1])
+        return page.as_svg(figure)
+
+    found = drawn(0.1)
+    assert found == drawn(0.1 + 1e-14)
+    assert found != drawn(0.1 + 1e-3)
+    clips = re.findall(rb'<clipPath id="(\w+)"', found)
+    assert len(set(clips)) == 2
+    assert set(clips) == set(re.findall(rb"url\(#(\w+)\)", found))
