@@ -14,6 +14,7 @@ from bids_app.statistics import p_number
 
 DIFFERENCE = "difference"
 """Start of the measures that are differences of models or layers; no gradient is behind them."""
+ACCURACY_OF_VOXELS = "accuracy of subcortical voxels"
 COLUMN_OF = {PEOPLE: "p_people", MUSIC: "p_music", PLACE: "p_place", PARTIAL: "p_partial"}
 _SMALLEST = {level: name.replace("p_", "smallest_") for level, name in COLUMN_OF.items()}
 
@@ -124,6 +125,8 @@ def _path(files: GroupFiles) -> Path:
 def _named(row: dict[str, str]) -> str:
     if row["measure"] == "accuracy":
         return "accuracy, deciding vertex"
+    if row["measure"] == ACCURACY_OF_VOXELS:
+        return "accuracy, deciding subcortical voxel"
     if row["measure"].startswith(DIFFERENCE):
         return row["measure"]
     return f"{row['measure']} and {_label(row['gradient']) or 'the principal gradient'}"

@@ -114,6 +114,6 @@ def region_cell(row: dict[str, str], name: str) -> str:
     if name == "n_shown":
         shown = to_float(row.get(name))
         return f"{shown:.0f} of {row['n']}" if np.isfinite(shown) else "n/a"
-    if name == "n_voxels":
+    if name in ("n_voxels", "n_predicted"):
         return number(to_float(row.get(name)), 0)
     return named_number(name, to_float(row.get(name)), 4 if name == "accuracy" else 3)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bids_app.meshes import FSLR
 from bids_app.outputs import sidecar_of
+from bids_app.report.claims import ACCURACY_OF_VOXELS, claims_about
 from bids_app.report.page import (
     Block,
     Section,
@@ -91,9 +92,33 @@ def subcortex_section(files: GroupFiles) -> list[Section]:
     if not path.is_file():
         return []
     section = Section("subcortex", "Subcortex")
+    section.add("what is predicted", lambda: claims_about(files, ACCURACY_OF_VOXELS))
     section.add("accuracy of subcortical voxels", partial(_group_picture, files))
+    section.add("predicted subcortical voxels", partial(_predicted_pictures, files))
     section.add("subcortical structures", partial(structures_table, files, path))
     return [section]
+
+
+def _predicted_pictures(files: GroupFiles) -> list[Block]:
+    """Voxels of which people and music both hold; no picture where there are none."""
+    path = files.file("statmap.dscalar.nii", stat="n", desc=f"{LABEL}predicted")
+    if not path.is_file():
+        return []
+    subcortex, values = read_subcortex(path)
+    there = int((values[0] > 0).sum())
+    if not there:
+        return []
+    label = "layers that predict the voxel, over people and over music"
+    return [
+        picture(
+            slices_figure(subcortex, values[0].astype(np.float64), label, signed=False),
+            alt=f"{there} predicted subcortical voxels on {len(heights_of(subcortex))}"
+            " horizontal slices",
+            caption="Number of layers that predict the voxel: people (max-T p) and music (q) both"
+            " below .05. Other voxels are not drawn.",
+            source=files.name(path),
+        )
+    ]
 
 
 def _group_picture(files: GroupFiles) -> Block:
@@ -127,6 +152,7 @@ def structures_table(files: GroupFiles, path: Path) -> Block:
         "accuracy_p",
         "accuracy_p_music",
         "predicted",
+        "n_predicted",
         "slope",
         "slope_p",
         "slope_p_music",
@@ -134,8 +160,9 @@ def structures_table(files: GroupFiles, path: Path) -> Block:
     )
     return Table(
         "Subcortical structures; p over people and over music, each corrected over structures"
-        " (predicted: both). The slope has the reference profile of the cortex. Every layer and"
-        " participant is in the tables.",
+        " (predicted: both). Voxels predicted: those of which people and music both hold for some"
+        " layer, corrected over all voxels. The slope has the reference profile of the"
+        " cortex. Every layer and participant is in the tables.",
         [
             "structure",
             "side",
@@ -144,6 +171,7 @@ def structures_table(files: GroupFiles, path: Path) -> Block:
             "people",
             "music",
             "predicted",
+            "voxels predicted",
             "residual slope",
             "people",
             "music",
@@ -153,7 +181,7 @@ def structures_table(files: GroupFiles, path: Path) -> Block:
             [row["name"], row["hemisphere"], *(region_cell(row, name) for name in shown)]
             for row in rows
         ],
-        numeric=range(2, 11),
+        numeric=range(2, 12),
     )
 
 

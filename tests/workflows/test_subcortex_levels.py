@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from grayordinates import N_EACH, write_dtseries
+from scipy import stats
 
 from bids_app.cli.run import main
 from bids_app.files import read_json
@@ -133,6 +134,40 @@ def test_structures_are_tested_over_people_and_music(done):
     page = (done.out / "group.html").read_text()
     assert "Subcortical structures" in page
     assert "horizontal slices" in page
+
+
+def test_single_voxels_are_tested_over_people_and_music(done):
+    """A voxel has the null of the vertex whose series it has, up to the ratio to refits."""
+    start = "group_model-vggish_stat-"
+    for stat, desc, cortex, tail in (
+        ("p", "subcortexmusic", {"desc": "music"}, 1),
+        ("p", "subcortexlayerprefmusic", {"desc": "layerprefmusic"}, 2),
+    ):
+        p = done.voxels(f"{start}{stat}_desc-{desc}_statmap.dscalar.nii").astype(np.float64)
+        wanted = done.both(model="vggish", stat=stat, **cortex).astype(np.float64)
+        z, theirs = (stats.norm.isf(one / tail) for one in (p, wanted))
+        clear = (np.abs(theirs) > 1) & np.isfinite(z) & np.isfinite(theirs)
+        ratio = z[clear] / theirs[clear]
+        assert clear.sum() > 20
+        np.testing.assert_allclose(ratio, np.median(ratio), rtol=0.03)
+        assert 0.5 < np.median(ratio) < 2
+    for kind in ("music", "layerprefmusic"):
+        largest = done.voxels(f"{start}p_desc-subcortex{kind}max_statmap.dscalar.nii")
+        assert (largest >= done.voxels(f"{start}p_desc-subcortex{kind}_statmap.dscalar.nii")).all()
+        q = done.voxels(f"{start}q_desc-subcortex{kind}_statmap.dscalar.nii")
+        assert np.isfinite(q).all()
+    # Of three participants no p over people is below .05.
+    assert (done.voxels(f"{start}n_desc-subcortexpredicted_statmap.dscalar.nii") == 0).all()
+    table = pd.read_csv(done.out / "group_model-vggish_desc-subcortex_summary.tsv", sep="\t")
+    assert table["n_predicted"].tolist() == [0, 0, 0]
+    claims = pd.read_csv(done.out / "group_desc-claims_summary.tsv", sep="\t")
+    told = claims[claims["measure"] == "accuracy of subcortical voxels"].iloc[0]
+    assert "people" in told["impossible"]
+    assert told["sentence"].startswith("No subcortical voxel of vggish is predicted")
+    page = (done.out / "group.html").read_text()
+    section = page[page.index('id="subcortex"') :]
+    assert "No subcortical voxel of vggish is predicted" in section
+    assert "accuracy, deciding subcortical voxel" in page
 
 
 def test_a_run_without_grayordinates_is_told_before_work_begins(done, tmp_path, capfd):

@@ -177,7 +177,7 @@ def group_accuracy(
         ),
         atlas={} if atlas is None else atlas.record,
         predicted=predicted,
-        told=tell_predicted(joint, music, mean_r, predicted),
+        told=_in_hemisphere(tell_predicted(joint, music, mean_r, predicted), len(mean_test.p)),
     )
 
 
@@ -186,8 +186,8 @@ def tell_predicted(
 ) -> dict[str, Any]:
     """The tests that decide whether anything is predicted, as the settings file has them.
 
-    Some vertex is predicted where people and music both hold at the vertex and layer where the
-    larger of both p is smallest.
+    Vertices are counted from 0 through the columns of the maps. Some vertex is predicted where
+    people and music both hold at the vertex and layer where the larger of both p is smallest.
     """
     n = joint.n_permutations
     smallest = 1 / n if joint.exact else 1 / (1 + n)
@@ -206,19 +206,25 @@ def tell_predicted(
     if music.q is not None:
         sd = float("nan") if music.sd is None else float(music.sd[layer, vertex])
         over_music = LevelTest(MUSIC, float(music.q[layer, vertex]), r, sd=sd)
-    half = joint.t.shape[1] // 2
     return {
         "Tests": [people.record, over_music.record],
         "Vertices": 0 if predicted is None else int(np.nansum(predicted > 0)),
         "Layer": layer + 1,
-        "Hemisphere": "L" if vertex < half else "R",
-        "Vertex": vertex % half,
+        "Vertex": vertex,
         "Effect": r,
         "Caveats": [
             f"sub-{who} has no part in the test over music ({why})."
             for who, why in music.left_out.items()
         ],
     }
+
+
+def _in_hemisphere(told: dict[str, Any], n_vertices: int) -> dict[str, Any]:
+    """The vertex counted within its hemisphere."""
+    if not told:
+        return told
+    right, vertex = divmod(told["Vertex"], n_vertices // 2)
+    return told | {"Hemisphere": "LR"[right], "Vertex": vertex}
 
 
 def layer_rows(data: GroupData, accuracy: GroupAccuracy, music: MusicNull) -> Rows:

@@ -53,9 +53,10 @@ from bids_app.outputs import (
     told_label,
 )
 from bids_app.report.analyses import outdated
-from bids_app.report.claims import DIFFERENCE
+from bids_app.report.claims import ACCURACY_OF_VOXELS, DIFFERENCE
 from bids_app.report.controls import control_banner
 from bids_app.report.sources import GroupFiles
+from bids_app.surface.subcortex import LABEL as SUBCORTEX_LABEL
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -163,7 +164,7 @@ def collect_claims(root: Path) -> list[Stated]:
     for model in OutputTree(root).group_models():
         files = GroupFiles(root, model=model)
         try:
-            predicted += _predicted(files)
+            predicted += [*_predicted(files), *_predicted_voxels(files)]
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 own = GroupFiles(root, model=model, gradient=label)
                 same = _of_same_people(own)
@@ -230,19 +231,37 @@ def _predicted(files: GroupFiles) -> list[Stated]:
     told = files.settings.get("Predicted")
     if not isinstance(told, Mapping) or not told:
         return []
-    tests = [LevelTest.of(one) for one in told["Tests"]]
+    return [_stated_prediction(files, told, "accuracy", "vertex", "vertices")]
+
+
+def _predicted_voxels(files: GroupFiles) -> list[Stated]:
+    """The same of subcortical voxels."""
+    path = files.tree.group_table("settings.json", model=files.model, desc=SUBCORTEX_LABEL)
+    told = read_record(path).get("Predicted") if path.is_file() else None
+    if not isinstance(told, Mapping) or not told:
+        return []
+    nouns = "subcortical voxel", "subcortical voxels"
+    return [_stated_prediction(files, told, ACCURACY_OF_VOXELS, *nouns)]
+
+
+def _stated_prediction(
+    files: GroupFiles, told: Mapping[str, Any], measure: str, one: str, many: str
+) -> Stated:
+    """That some place is predicted, with the tests of the place that decides."""
+    tests = [LevelTest.of(test) for test in told["Tests"]]
     count = int(told["Vertices"])
     model = told_label(files.model)
     claim = Claim(
         "predicted",
-        f"{_vertices(count)} of {model} {'is' if count < 2 else 'are'} predicted",
-        f"No vertex of {model} is predicted",
+        f"{count or 'any'} {one if count < 2 else many} of {model} "
+        f"{'is' if count < 2 else 'are'} predicted",
+        f"No {one} of {model} is predicted",
         tests,
         unit="an accuracy (r) of",
-        planned=" at the deciding vertex, had it been chosen beforehand",
+        planned=f" at the deciding {one.split()[-1]}, had it been chosen beforehand",
         caveats=[*told.get("Caveats", ()), *_other_people(files)],
     )
-    return [Stated(files.model, "", "accuracy", claim, False, float(told["Effect"]), FLIPS_OF_MAPS)]
+    return Stated(files.model, "", measure, claim, False, float(told["Effect"]), FLIPS_OF_MAPS)
 
 
 def _followed(root: Path) -> list[Stated]:
@@ -269,10 +288,6 @@ def _followed(root: Path) -> list[Stated]:
     except (MusencError, KeyError, ValueError, TypeError) as error:
         LOGGER.warning("group: claims about lags cannot be decided: %s", error)
         return []
-
-
-def _vertices(count: int) -> str:
-    return f"{count or 'any'} {'vertex' if count < 2 else 'vertices'}"
 
 
 def _candidates(files: GroupFiles) -> list[_Candidate]:
@@ -624,8 +639,8 @@ def _row(one: Stated) -> dict[str, Any]:
 CLAIM_COLUMNS = {
     "model": "model label; one that ends in +others has models trained on the others' responses",
     "gradient": "label of the gradient; empty for the principal one and for accuracy",
-    "measure": "accuracy, slope, curvature, slope beside untrained networks, slope of what layers "
-    "add to low-level sound, the layer whose "
+    "measure": "accuracy (of vertices, or of subcortical voxels), slope, curvature, slope beside "
+    "untrained networks, slope of what layers add to low-level sound, the layer whose "
     "accuracy is compared with the gradient, a difference of models or layers (over the whole "
     "cortex, one of the family; or at vertices, each level corrected over them), or the lag of a "
     "region behind a feature",

@@ -188,24 +188,28 @@ def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | 
     )
 
 
-_KEPT = (
+KEPT_OF_LAYERS = (
     ("p", "p", "music"),
     ("q", "q", "music"),
     ("p_max", "p", "musicmax"),
+)
+"""Attributes of `MusicNull`, statistic and description of their maps."""
+_KEPT = (
+    *KEPT_OF_LAYERS,
     ("mean_p", "p", "layermeanmusic"),
     ("mean_q", "q", "layermeanmusic"),
     ("mean_p_max", "p", "layermeanmusicmax"),
 )
-_NULL = "null over music: phases of the responses rotated alike in all participants"
+NULL = "null over music: phases of the responses rotated alike in all participants"
 _CHECK = {"RefitCheck": "check", "ParticipantsBehind": "n_people", "LeftOut": "left_out"}
 _MEAN_CHECK = _CHECK | {"RefitCheck": "mean_check"}
 _OUTPUTS = (
-    MapOutput("p", "p", f"one-sided p, {_NULL}", desc="music", details=_CHECK),
-    MapOutput("q", "q", f"q per layer, {_NULL}", desc="music", details=_CHECK),
+    MapOutput("p", "p", f"one-sided p, {NULL}", desc="music", details=_CHECK),
+    MapOutput("q", "q", f"q per layer, {NULL}", desc="music", details=_CHECK),
     MapOutput(
         "p",
         "p_max",
-        f"one-sided p, corrected for the largest |z| over layers and vertices, {_NULL}",
+        f"one-sided p, corrected for the largest |z| over layers and vertices, {NULL}",
         desc="musicmax",
         details=_CHECK | {"Draws": "draws"},
     ),
@@ -213,7 +217,7 @@ _OUTPUTS = (
         MapOutput(
             stat,
             f"mean_{stat}",
-            f"{text} of the layer-averaged accuracy, {_NULL}",
+            f"{text} of the layer-averaged accuracy, {NULL}",
             desc="layermeanmusic",
             name="layer mean",
             details=_MEAN_CHECK,
@@ -224,7 +228,7 @@ _OUTPUTS = (
         "p",
         "mean_p_max",
         "one-sided p of the layer-averaged accuracy, corrected for the largest |z| over vertices, "
-        + _NULL,
+        + NULL,
         desc="layermeanmusicmax",
         name="layer mean",
         details=_MEAN_CHECK | {"Draws": "mean_draws"},

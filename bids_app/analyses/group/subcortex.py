@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,21 @@ from bids_app.analyses.group.parcels import (
     summarize_regions,
 )
 from bids_app.analyses.group.preference import GroupPreference
+from bids_app.analyses.group.voxels import (
+    VoxelTests,
+    map_of_group,
+    maps_of_voxels,
+    told_of_voxels,
+    voxel_tests,
+)
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.subcortex import map_path, series_path
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file, write_json
-from bids_app.group import sign_flip_max_t
 from bids_app.outputs import OutputTree, map_sidecar, parse_entities, safe_label, sidecar_of
 from bids_app.report.group import Shown
 from bids_app.report.subcortex import subcortex_section
-from bids_app.statistics import fisher_z
 from bids_app.surface.subcortex import LABEL, Subcortex, read_subcortex, write_scalars
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -54,20 +59,14 @@ class SubcorticalGroup:
         Accuracy of the voxels in the place of vertices; checksums are of its files.
     summary : AtlasSummary
         Structures as regions.
-    mean_r : (n_layers, n_voxels) array
-        Back-transformed mean Fisher z.
-    p : (n_layers, n_voxels) array
-        One-sided sign flips, corrected over voxels and layers.
-    slope : (n_voxels,) array
-        Mean residual slope; NaN without a preference.
+    tests : VoxelTests
+        Of every voxel.
     """
 
     subcortex: Subcortex
     data: GroupData
     summary: AtlasSummary
-    mean_r: FloatArray
-    p: FloatArray
-    slope: FloatArray
+    tests: VoxelTests
 
 
 def summarize_subcortex(
@@ -112,10 +111,8 @@ def summarize_subcortex(
         earlier_regions(tree, own, LABEL, side) if isinstance(side, str) else side,
         statistics,
     )
-    slope = np.full(n_voxels, np.nan) if slopes is None else slopes.mean(axis=0)
-    z = fisher_z(own.r)
-    p = sign_flip_max_t(z, tail="greater", **statistics.flips, n_threads=n_threads).p
-    return SubcorticalGroup(subcortex, own, summary, np.tanh(z.mean(axis=0)), p, slope)
+    tests = voxel_tests(tree, own, side, heard, slopes, weights, statistics, n_threads)
+    return SubcorticalGroup(subcortex, own, summary, tests)
 
 
 def space_of(tree: OutputTree, participant: str, model: str, **entities: str) -> str:
@@ -221,8 +218,8 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
     regions, values = region_rows(result.summary, data)
     writer.table(
         "summary",
-        STRUCTURE_COLUMNS | columns,
-        [_named(row) for row in regions],
+        STRUCTURE_COLUMNS | VOXEL_COLUMNS | columns,
+        _rows_with_voxels(result, [_named(row) for row in regions]),
         desc=LABEL,
         Music=result.summary.music,
     )
@@ -232,33 +229,42 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
         [_named(row) for row in values],
         desc=f"{LABEL}participants",
     )
-    flips = "one-sided sign-flip p of accuracy, corrected over voxels and layers (max-T)"
-    maps: list[tuple[str, str, FloatArray, Sequence[str], str]] = [
-        ("r", "", result.mean_r, data.layer_names, "back-transformed mean Fisher z"),
-        ("p", "maxt", result.p, data.layer_names, flips),
-    ]
-    if np.isfinite(result.slope).any():
-        maps.append(("slope", "", result.slope[np.newaxis], ["slope"], "mean residual slope"))
-    for stat, kind, array, names, text in maps:
-        path = writer.tree.group_table(
-            "statmap.dscalar.nii", model=data.model, stat=stat, desc=f"{LABEL}{kind}"
+    rest_on = [
+        writer.tree.uri(
+            map_path(writer.tree, who, result.subcortex.space, model=data.model, stat="r")
         )
+        for who in data.participants
+    ]
+    for one in maps_of_voxels(data, result.tests):
+        path = map_of_group(writer.tree, data.model, one.stat, one.kind)
         told = map_sidecar(
-            stat,
-            list(names),
-            description=text,
+            one.stat,
+            list(one.names),
+            description=one.text,
             Participants=writer.participants,
-            Sources=[
-                writer.tree.uri(
-                    map_path(writer.tree, who, result.subcortex.space, model=data.model, stat="r")
-                )
-                for who in data.participants
-            ],
+            Sources=rest_on,
+            **one.told,
         )
         writer.written += [
-            write_scalars(path, array, names, result.subcortex),
+            write_scalars(path, one.values, one.names, result.subcortex),
             write_json(sidecar_of(path), told),
         ]
+
+
+def told_of_subcortex(result: SubcorticalGroup) -> dict[str, Any]:
+    """What decides about prediction at the voxels."""
+    return {"Predicted": told_of_voxels(result.subcortex, result.tests)}
+
+
+def _rows_with_voxels(result: SubcorticalGroup, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of structures with how many of their voxels are predicted."""
+    predicted = result.tests.predicted
+    if predicted is None:
+        return [row | {"n_predicted": float("nan")} for row in rows]
+    numbers = result.subcortex.numbers
+    return [
+        row | {"n_predicted": int((predicted[numbers == row["region"]] > 0).sum())} for row in rows
+    ]
 
 
 _RENAMED = {"n_vertices": "n_voxels", "area": "volume"}
@@ -280,10 +286,15 @@ STRUCTURE_COLUMNS = {
     "volume": "mm3",
     "accuracy": "mean accuracy over participants, layers and voxels (r)",
 }
+VOXEL_COLUMNS = {
+    "n_predicted": "voxels that some layer predicts, over people and over music; n/a where it was "
+    "not tested over music",
+}
 SUBCORTEX = GroupAnalysis(
     "subcortex",
     summarize_subcortex,
     write=write_group_subcortex,
+    details=told_of_subcortex,
     desc=LABEL,
     people="data",
     of_weights=False,

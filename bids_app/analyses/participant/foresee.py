@@ -12,6 +12,7 @@ import numpy as np
 
 from bids_app.analyses.participant.voxels import check_voxels
 from bids_app.config import Config
+from bids_app.config.places import NOTES, TRANSCRIBED
 from bids_app.config.sections import LOW_LEVEL
 from bids_app.encoding.folds import lay_out, make_segments
 from bids_app.encoding.gram import delay_samples, kept_rows
@@ -159,7 +160,32 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         row.optional for row in rows
     ):
         every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
+    every += without_density(config)
     return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
+
+
+def without_density(config: Config) -> list[str]:
+    """Spaces of notes that no joint model holds against the density of the notes.
+
+    Surprise summed over events follows how many there are.
+    """
+    told = []
+    for space in config.model.spaces:
+        name = space.features.removeprefix("change:").partition(":")[0]
+        if name not in (NOTES, TRANSCRIBED):
+            continue
+        together = [
+            {layer for of, layer in spaces if of == space.features}
+            for spaces in config.joint.models.values()
+        ]
+        if not any("density" in layers and len(layers) > 1 for layers in together):
+            start = space.features.partition(":")[0]
+            told.append(
+                f"{space.label}: surprise and uncertainty follow how many notes begin, and nothing"
+                " here says what they add to that: give"
+                f" --joint surprise={start}@density+{start}@stm (docs/notes.md)"
+            )
+    return told
 
 
 _composed = partial(normalize, "NFC")
