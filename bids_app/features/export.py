@@ -132,7 +132,7 @@ def export_features(
             wanted="the space itself: layers of networks are written as components",
             remedy="--n-components says how many",
         )
-    common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset}
+    common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset} | space.corpus_record()
     written: list[Path] = []
     order = space.layer_order(stimuli)
     chosen = choose_layers(order, layers or ())

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from bids_app.analyses.participant.foresee import without_density
 from bids_app.cli.parser import parse_config
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.joint import candidate_weights, fit_joint, plan_joint
@@ -141,17 +140,6 @@ def test_places_reach_joint_models(tmp_path):
         find_space(spaces[1][0]).files_of("a", tmp_path / "a.wav")
     with pytest.raises(UsageError):
         find_space("notes:elsewhere").files_of("a", tmp_path / "a.wav")
-
-
-def test_density_is_named_as_a_rival_until_a_joint_model_has_it():
-    given = ["/d", "/o", "participant", "--features", "notes", "envelope", "--notes-corpus", "/k"]
-    (told,) = without_density(parse_config(given))
-    assert "--joint surprise=notes@density+notes@stm" in told
-    assert without_density(parse_config([*given, "--joint", "x=notes@density+envelope"]))
-    assert not without_density(parse_config([*given, "--joint", "x=notes@density+notes@both+envelope"]))
-    (told,) = without_density(parse_config([*given, "--transcribe"]))
-    assert "transcribed@density" in told
-    assert not without_density(parse_config(["/d", "/o", "participant"]))
 
 
 def test_what_is_odd_about_notes_is_said(tmp_path, piece):

@@ -12,7 +12,9 @@ import soundfile
 from bids_app.cli.parser import parse_config
 from bids_app.errors import MissingInputError
 from bids_app.features import transcription
+from bids_app.features.export import export_features
 from bids_app.features.registry import find_space
+from bids_app.files import read_json
 from bids_app.outputs import model_label
 
 installed = pytest.mark.skipif(
@@ -57,6 +59,9 @@ def test_layers_are_those_of_the_same_notes_in_a_file(tmp_path, monkeypatch):
     assert spaces[1].corpus_record()["Guess"] == guess
     assert "Guess" not in spaces[0].corpus_record()
     assert spaces[1].remarks_on("piece", audio, 6.0)[0] == f"piece: {guess}: a guess"
+    for path in export_features([audio], tmp_path / "out", features="change:transcribed"):
+        if path.suffix == ".json":
+            assert read_json(path)["Guess"] == guess
     before = spaces[1].weights_identity
     model.write_bytes(b"2")
     assert spaces[1].weights_identity != before

@@ -11,7 +11,13 @@ from input_trees import Tree
 from planning import plan_study
 
 from bids_app.analyses.participant import foresee as module
-from bids_app.analyses.participant.foresee import check_output_folder, foresee, without_folds
+from bids_app.analyses.participant.foresee import (
+    check_output_folder,
+    foresee,
+    without_density,
+    without_folds,
+)
+from bids_app.cli.parser import parse_config
 from bids_app.config import Config, Model
 from bids_app.encoding import plan_encoding
 from bids_app.errors import BadDataError, MissingInputError, UsageError
@@ -153,3 +159,16 @@ def test_spheres_and_files_of_features_that_are_not_there(tree, monkeypatch, tmp
     runs = tuple(dataclasses.replace(run, kind="cifti") for run in plan.runs)
     with pytest.raises(MissingInputError, match="spheres"):
         foresee(config_of(tree, **SHORT), dataclasses.replace(plan, runs=runs))
+
+
+def test_density_is_named_as_a_rival_until_a_joint_model_has_it():
+    given = ["/d", "/o", "participant", "--features", "notes", "envelope", "--notes-corpus", "/k"]
+    (told,) = without_density(parse_config(given))
+    assert "--joint surprise=notes@density+notes@stm" in told
+    assert without_density(parse_config([*given, "--joint", "x=notes@density+envelope"]))
+    assert not without_density(
+        parse_config([*given, "--joint", "x=notes@density+notes@both+envelope"])
+    )
+    (told,) = without_density(parse_config([*given, "--transcribe"]))
+    assert "transcribed@density" in told
+    assert not without_density(parse_config(["/d", "/o", "participant"]))
