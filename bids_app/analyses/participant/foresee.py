@@ -145,6 +145,7 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         if row.remarks is not None
         for layer, reason in row.layer_order(music).left_out.items()
     ]
+    lacking += without_density(config)
     runs = tuple(
         replace(
             run,
@@ -160,7 +161,6 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         row.optional for row in rows
     ):
         every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
-    every += without_density(config)
     return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
 
 
