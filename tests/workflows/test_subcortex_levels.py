@@ -163,10 +163,10 @@ def test_single_voxels_are_tested_over_people_and_music(done):
     claims = pd.read_csv(done.out / "group_desc-claims_summary.tsv", sep="\t")
     told = claims[claims["measure"] == "accuracy of subcortical voxels"].iloc[0]
     assert "people" in told["impossible"]
-    assert told["sentence"].startswith("No subcortical voxel of vggish is predicted")
+    assert told["sentence"].startswith("No subcortical voxel of model-vggish is predicted")
     page = (done.out / "group.html").read_text()
     section = page[page.index('id="subcortex"') :]
-    assert "No subcortical voxel of vggish is predicted" in section
+    assert "No subcortical voxel of model-vggish is predicted" in section
     assert "accuracy, deciding subcortical voxel" in page
 
 

@@ -74,6 +74,7 @@ SAME_PEOPLE_ALONE = (
 )
 """Doubt about what is claimed with a gradient of the people whose maps are compared with it."""
 FLIPS_OF_MAPS = "one-sided sign flips (largest t over layers and vertices)"
+FLIPS_OF_VOXELS = "one-sided sign flips (largest t over layers and voxels)"
 FLIPS_OF_DIFFERENCES = "two-sided sign flips (largest |t| over vertices)"
 FLIPS_OF_LAGS = "two-sided sign flips (largest |t| over regions and features)"
 T_TEST = "a two-sided t test"
@@ -235,13 +236,16 @@ def _predicted(files: GroupFiles) -> list[Stated]:
 
 
 def _predicted_voxels(files: GroupFiles) -> list[Stated]:
-    """The same of subcortical voxels."""
+    """The same of subcortical voxels; nothing of an earlier result of other participants."""
     path = files.tree.group_table("settings.json", model=files.model, desc=SUBCORTEX_LABEL)
-    told = read_record(path).get("Predicted") if path.is_file() else None
-    if not isinstance(told, Mapping) or not told:
+    content = read_record(path) if path.is_file() else {}
+    told = content.get("Predicted")
+    of_others = set(content.get("Participants", ())) != set(files.settings.get("Participants", ()))
+    if not isinstance(told, Mapping) or not told or of_others:
         return []
     nouns = "subcortical voxel", "subcortical voxels"
-    return [_stated_prediction(files, told, ACCURACY_OF_VOXELS, *nouns)]
+    found = _stated_prediction(files, told, ACCURACY_OF_VOXELS, *nouns)
+    return [replace(found, over_people=FLIPS_OF_VOXELS)]
 
 
 def _stated_prediction(
