@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from real_data import DATA
 from scipy import linalg, stats
 
 from bids_app.errors import BadDataError
@@ -153,3 +154,21 @@ def test_the_real_resting_run_gives_brainspace_components_and_the_second_is_marg
     peer = diffusion_mapping(affinity, n_components=4, alpha=0.5, random_state=0)[0]
     for k in range(4):
         assert abs(np.corrcoef(found.components[:, k], peer[:, k])[0, 1]) > 0.999
+
+    if not (DATA / "gradient").is_dir():
+        pytest.skip(f"no gradient in {DATA}")
+    template = np.hstack([margulies(hemi) for hemi in "LR"])[alive]
+    chosen = choose_component(found.components, template)
+    assert chosen.number == 2  # a known answer: rho .65, of the first -.02
+    assert chosen.r == pytest.approx(0.65, abs=0.03)
+    assert chosen.second != 1
+
+
+def margulies(hemi):
+    """The first gradient at the vertices of fsaverage4, as Connectome Workbench resamples it."""
+    stem = DATA / "gradient"
+    values = nib.load(
+        stem / f"workbench_desc-fcgradient01_space-fsaverage_den-10k_hemi-{hemi}_feature.func.gii"
+    ).agg_data()
+    valid = nib.load(stem / f"workbench_valid_hemi-{hemi}.shape.gii").agg_data()
+    return np.where(valid > 0, values, np.nan)[:2562]
