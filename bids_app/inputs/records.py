@@ -214,6 +214,9 @@ class StudyPlan:
         Names used in the BIDS URIs of ``sources``, and the folders they stand for.
     fetch : str
         Command that fetches all content that is needed and not there; empty where all is.
+    remarks : mapping
+        Of each feature space, what is odd about each stimulus by its label, and under the empty
+        label about the space.
     """
 
     bids_dir: Path
@@ -226,6 +229,7 @@ class StudyPlan:
     warnings: tuple[str, ...] = ()
     dataset_links: tuple[tuple[str, Path], ...] = ()
     fetch: str = ""
+    remarks: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def participants(self) -> tuple[str, ...]:

@@ -123,53 +123,47 @@ def without_folds(config: Config, plan: StudyPlan) -> dict[str, str]:
 def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
     """The plan, with what is odd about files that features are read from beside the sound.
 
-    It stands with the study, and with every run in which the piece was heard.
+    It stands with the study, and by feature space: models rest on spaces of their own and share
+    their runs.
 
     Raises
     ------
     MusencError
         Such a file is missing or cannot be used.
     """
-    asked = _asked(config)
-    rows = [find_space(features) for features in dict.fromkeys(asked)]
-    told = {
-        one.label: [
-            text for row in rows for text in row.remarks_on(one.label, one.path, one.duration)
-        ]
-        for one in plan.stimuli
-    }
+    rows = {features: find_space(features) for features in dict.fromkeys(_asked(config))}
     music = {one.label: one.path for one in plan.stimuli}
-    lacking = [
-        f"{row.name}: no layer {layer}: {reason}"
-        for row in rows
-        if row.remarks is not None
-        for layer, reason in row.layer_order(music).left_out.items()
-    ]
-    lacking += without_density(config)
-    runs = tuple(
-        replace(
-            run,
-            warnings=_with(run.warnings, [*(t for x in _heard([run]) for t in told[x]), *lacking]),
-        )
-        for run in plan.runs
-    )
-    every = [*(text for texts in told.values() for text in texts), *lacking]
-    every += _strays([Path(row.argument) for row in rows if row.name == "precomputed"], plan)
-    if config.stimuli.notes_dir is not None and any(row.optional for row in rows):
+    rivals = without_density(config)
+    remarks = {}
+    for features, row in rows.items():
+        told = {
+            one.label: tuple(row.remarks_on(one.label, one.path, one.duration))
+            for one in plan.stimuli
+        }
+        if row.remarks is not None:
+            left_out = row.layer_order(music).left_out.items()
+            lacking = (f"{row.name}: no layer {layer}: {reason}" for layer, reason in left_out)
+            told[""] = (*lacking, *rivals.get(features, ()))
+        if any(told.values()):
+            remarks[features] = told
+    every = [text for told in remarks.values() for texts in told.values() for text in texts]
+    given = [Path(row.argument) for row in rows.values() if row.name == "precomputed"]
+    every += _strays(given, plan)
+    if config.stimuli.notes_dir is not None and any(row.optional for row in rows.values()):
         every += _strays([config.stimuli.notes_dir], plan)
     if any((config.stimuli.notes_dir, config.stimuli.notes_corpus)) and not any(
-        row.optional for row in rows
+        row.optional for row in rows.values()
     ):
         every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
-    return replace(plan, runs=runs, warnings=_with(plan.warnings, every))
+    return replace(plan, warnings=_with(plan.warnings, every), remarks=remarks)
 
 
-def without_density(config: Config) -> list[str]:
-    """Spaces of notes that no joint model holds against the density of the notes.
+def without_density(config: Config) -> dict[str, tuple[str, ...]]:
+    """What is said of spaces of notes that no joint model holds against their own density.
 
     Surprise summed over events follows how many there are.
     """
-    told = []
+    told = {}
     for space in config.model.spaces:
         name = space.features.removeprefix("change:").partition(":")[0]
         if name not in (NOTES, TRANSCRIBED):
@@ -179,11 +173,12 @@ def without_density(config: Config) -> list[str]:
             for spaces in config.joint.models.values()
         ]
         if not any("density" in layers and len(layers) > 1 for layers in together):
-            start = space.features.partition(":")[0]
-            told.append(
+            change = "change:" if space.features.startswith("change:") else ""
+            start = f"{change}{name}"
+            told[space.features] = (
                 f"{space.label}: surprise and uncertainty follow how many notes begin, and nothing"
                 " here says what they add to that: give"
-                f" --joint surprise={start}@density+{start}@stm (docs/notes.md)"
+                f" --joint surprise={start}@density+{start}@stm (docs/notes.md)",
             )
     return told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -212,5 +212,13 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
         inputs=inputs_of(runs, files, **model.asked),
         stimuli={s.label: s.sha256 for s in plan.stimuli if s.label in heard},
         features=model.description,
+        notes=remarks_of(plan, model.space.features, heard),
         run_sources={run.label: sources_of_run(plan, run) for run in runs},
     )
+
+
+def remarks_of(plan: StudyPlan, features: str, heard: Collection[str]) -> tuple[str, ...]:
+    """What is odd about a feature space of these stimuli."""
+    told = plan.remarks.get(features, {})
+    own = (texts for label, texts in told.items() if label in {"", *heard})
+    return tuple(dict.fromkeys(text for texts in own for text in texts))

@@ -71,7 +71,7 @@ def write_participant(
         HeldOutStimuli=fits.fold_stimuli,
         DegenerateVertices=fits.n_degenerate,
         LayerAverageSDRatio=fits.average_sd_ratio,
-        Warnings=fits.warnings,
+        Warnings=[*record.notes, *fits.warnings],
         LayerPreferenceMissing=common["LayerPreferenceMissing"],
         ReferenceVertices=0 if preference is None else preference.n_reference,
         ReferenceMissing="" if preference is None else preference.reason,
@@ -234,7 +234,7 @@ def common_fields(
         "StimulusSHA256": record.stimuli,
         "Features": {**record.features, **({"LayerDetails": fits.told} if fits.told else {})},
         "DegenerateVertices": fits.n_degenerate,
-        "Warnings": fits.warnings,
+        "Warnings": [*record.notes, *fits.warnings],
         "LayerPreferenceMissing": preference_missing(
             settings["layer_depth"], settings["slope_model"]
         ),

@@ -14,9 +14,11 @@ from bids_app.analyses.participant import foresee as module
 from bids_app.analyses.participant.foresee import (
     check_output_folder,
     foresee,
+    with_remarks,
     without_density,
     without_folds,
 )
+from bids_app.analyses.participant.plan import remarks_of
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config, Model
 from bids_app.encoding import plan_encoding
@@ -161,14 +163,32 @@ def test_spheres_and_files_of_features_that_are_not_there(tree, monkeypatch, tmp
         foresee(config_of(tree, **SHORT), dataclasses.replace(plan, runs=runs))
 
 
+def test_remarks_on_features_belong_to_their_model_and_change_no_run(tree):
+    """Or the table of runs, which models share, would be another with every feature space."""
+    rows = "onset\tduration\tpitch\n0.5\t0.2\t60\n9\t0.2\t62\n"
+    for name in ("piece_a", "piece_b"):
+        (tree.root / "stimuli" / f"{name}_notes.tsv").write_text(rows)
+    plan = plan_study(tree.root)
+    found = with_remarks(config_of(tree, features=("notes", "envelope")), plan)
+    assert found.runs == plan.runs
+    assert list(found.remarks) == ["notes"]
+    every = [text for texts in found.remarks["notes"].values() for text in texts]
+    assert set(every) <= set(found.warnings)
+    told = remarks_of(found, "notes", {"piecea"})
+    assert any("piecea: the notes of piece_a_notes.tsv end at 9.2 s" in text for text in told)
+    assert not any("pieceb" in text for text in told)
+    assert any("--joint surprise" in text for text in told)
+    assert remarks_of(found, "envelope", {"piecea"}) == ()
+
+
 def test_density_is_named_as_a_rival_until_a_joint_model_has_it():
     given = ["/d", "/o", "participant", "--features", "notes", "envelope", "--notes-corpus", "/k"]
-    (told,) = without_density(parse_config(given))
+    ((told,),) = without_density(parse_config(given)).values()
     assert "--joint surprise=notes@density+notes@stm" in told
     assert without_density(parse_config([*given, "--joint", "x=notes@density+envelope"]))
     assert not without_density(
         parse_config([*given, "--joint", "x=notes@density+notes@both+envelope"])
     )
-    (told,) = without_density(parse_config([*given, "--transcribe"]))
+    ((told,),) = without_density(parse_config([*given, "--transcribe"])).values()
     assert "transcribed@density" in told
     assert not without_density(parse_config(["/d", "/o", "participant"]))
