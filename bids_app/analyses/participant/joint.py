@@ -299,7 +299,7 @@ def _common_fields(record: Record, fits: JointFits, blocks: Sequence[Block]) -> 
         "Candidates": fits.candidates,
         "CandidateSeed": settings["random_seed"],
         "CornerShare": {row["name"]: row["corner"] for row in fits.table},
-        "Features": settings["spaces"],
+        **record.features,
         "Confounds": settings["confounds"],
         **filter_fields(settings["high_pass"]),
         "SmoothingFWHM": settings["smoothing"],

@@ -164,6 +164,13 @@ class JointModel:
         found = [(source.space, source.weights) for source in self.sources]
         return found if self.own is None else [*found, (self.own.space, self.own.weights)]
 
+    @property
+    def guessed(self) -> dict[str, str]:
+        """Other music that its spaces know, and what of them is a guess."""
+        own = [] if self.own is None else [find_space(self.own.space.features)]
+        rows = [*(source.row for source in self.sources), *own]
+        return {key: text for row in rows for key, text in row.corpus_record().items()}
+
     def record(self, plan: StudyPlan, participant: str) -> Record:
         """What a participant's maps rest on."""
         runs = [run for run in plan.runs if run.participant == participant]
@@ -185,7 +192,7 @@ class JointModel:
             sources=sources_of(plan, runs, there),
             inputs=inputs_of(runs, there),
             stimuli={s.label: s.sha256 for s in heard},
-            features={"Spaces": self.names, "Features": self.settings["spaces"]},
+            features={"Spaces": self.names, "Features": self.settings["spaces"], **self.guessed},
             desc=self.desc,
             run_sources={run.label: sources_of_run(plan, run) for run in runs},
         )

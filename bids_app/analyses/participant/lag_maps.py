@@ -310,6 +310,7 @@ def write_lag_scan(tree: OutputTree, record: Record, job: LagJob, maps: LagMaps)
     common = {
         "Sources": list(record.sources),
         "Feature": job.feature.name,
+        **job.feature.row.corpus_record(),
         "Lags": settings["lags"],
         "ChosenWithin": settings["within"],
         "SignConvention": "at a positive lag the brain follows the music",
