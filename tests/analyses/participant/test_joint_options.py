@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bids_app.analyses.participant.joint_models import Source, layer_weights, rival_weights
+from bids_app.analyses.participant.joint_models import (
+    JointModel,
+    Source,
+    layer_weights,
+    rival_weights,
+)
 from bids_app.config import Config
 from bids_app.config.sections import LOW_LEVEL, Joint
 from bids_app.errors import UsageError
@@ -47,6 +53,12 @@ def test_spaces_and_layers_of_joint_models():
 def test_names_and_spaces_that_cannot_be(asked):
     with pytest.raises(UsageError, match="joint model"):
         Joint(asked)
+
+
+def test_what_is_guessed_is_told_of_the_whole_model():
+    sources = [SimpleNamespace(row=find_space(name)) for name in ("envelope", "transcribed")]
+    told = JointModel.guessed.fget(SimpleNamespace(sources=sources, own=None))
+    assert "basic-pitch" in told["Guess"]
 
 
 def test_one_layer_stands_for_a_space():

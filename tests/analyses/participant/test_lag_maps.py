@@ -29,11 +29,12 @@ from bids_app.analyses.participant.lag_maps import (
     scan_lags,
     write_lag_scan,
 )
-from bids_app.analyses.participant.lag_plan import LAGS, lag_features, too_short
+from bids_app.analyses.participant.lag_plan import LAGS, LagFeature, lag_features, too_short
 from bids_app.analyses.participant.responses import Prepared
 from bids_app.config import Config
 from bids_app.config.sections import LagScan
 from bids_app.errors import BadDataError, UsageError
+from bids_app.files import read_json
 from bids_app.inputs.records import BoldRun, Presentation, Stimulus
 from bids_app.outputs import OutputTree
 from bids_app.report.lag_scan import lag_scan_sections
@@ -150,6 +151,16 @@ def test_what_is_written_is_declared_and_shown(tmp_path):
     assert "Auditory cortex: 5." in text
     assert "Left out: ic.nii.gz" in text
     assert "missing" not in text.lower()
+
+
+def test_a_guess_is_called_one(tmp_path):
+    own = replace(lag_job(39), feature=LagFeature("transcribed@density", "transcribed", "density"))
+    written = write_lag_scan(
+        OutputTree(tmp_path), record_of(own), own, scan(prepared(5.0), n_draws=39)
+    )
+    maps = [path for path in written if path.name.endswith("_statmap.json")]
+    assert maps
+    assert all("basic-pitch" in read_json(path)["Guess"] for path in maps)
 
 
 def write_sound(path, seconds=20):
