@@ -243,6 +243,7 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
             description=one.text,
             Participants=writer.participants,
             Sources=rest_on,
+            **writer.of_model,
             **one.told,
         )
         writer.written += [

@@ -62,6 +62,15 @@ class GroupSource(Protocol):
         """Participant_id and the checksum of an input, sha256_left, of each; or none."""
 
 
+def _guess(tree: OutputTree, data: GroupSource) -> dict[str, str]:
+    """That the features of the model are guessed, as its participants' records have it."""
+    paths = (tree.participant_settings(who, fitted_label(data.model)) for who in data.participants)
+    known = next((read_record(path) for path in paths if path.is_file()), {})
+    features = known.get("Features")
+    guess = features.get("Guess") if isinstance(features, Mapping) else None
+    return {"Guess": str(guess)} if guess else {}
+
+
 class GroupWriter:
     """Writes the files of one group analysis with what they share.
 
@@ -102,7 +111,8 @@ class GroupWriter:
         known = read_record(claimed, Settings=dict)["Settings"] if claimed.exists() else {}
         self.cortex = known.get("cortex_mask")
         others = has_others_weights(data.model)
-        self.weights = {"TrainedOn": TRAINED_ON_OTHERS} if others else {}
+        self.of_model = {"TrainedOn": TRAINED_ON_OTHERS} if others else {}
+        self.of_model |= _guess(tree, data)
         self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
         self.rest_on((), of_features=False)
 
@@ -183,7 +193,7 @@ class GroupWriter:
             fields = own | fields
         if self.cortex is not None:
             fields["CortexMask"] = self.cortex
-        fields |= self.weights
+        fields |= self.of_model
         path_of = partial(self.tree.group_map, space=self.space, **entities)
         if "Sources" not in fields:
             people = fields.get("Participants", self.participants)
@@ -255,7 +265,7 @@ class GroupWriter:
             path.unlink()
         inputs = ({"InputsSHA256": self.inputs} if self.inputs else {}) | self.also
         stays = {"OfEarlierResult": sorted(path.name for path in rest)} if rest else {}
-        told = {"Participants": self.participants, **inputs, **stays, **self.weights, **fields}
+        told = {"Participants": self.participants, **inputs, **stays, **self.of_model, **fields}
         # Maps of no model, as of the inter-subject correlation, may be those of another's call.
         of_all = [path for path in self._of_all() if path not in self.written] if self.same else []
         rest += [path for path in of_all if sha256_of_file(path) == self.held[path]]
