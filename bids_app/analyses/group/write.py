@@ -243,7 +243,8 @@ class GroupWriter:
             "desc": labeled(desc, self.label),
         }
         path = self.tree.group_table(f"{suffix}.tsv", **entities)
-        self.written += write_table(path, columns, rows, extra)
+        of_model = self.of_model if entities["model"] == self.model else {}
+        self.written += write_table(path, columns, rows, of_model | extra)
 
     def begin(self) -> None:
         """From here to `finish` the analysis is not complete."""
