@@ -99,5 +99,7 @@ class ParticipantWriter:
         )
         write_rows(path, rows, list(table.columns) if table.whole else None)
         others = {name: table.others for row in rows for name in row} if table.others else {}
-        told = {**part.sidecar, **described({**others, **table.columns})}
+        guess = self.record.features.get("Guess") if table.of_model else None
+        own = {"Guess": guess} if guess else {}
+        told = {**own, **part.sidecar, **described({**others, **table.columns})}
         self.written += [path, write_json(sidecar_of(path), told)]
