@@ -134,7 +134,7 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
     rows = {features: find_space(features) for features in dict.fromkeys(_asked(config))}
     music = {one.label: one.path for one in plan.stimuli}
     rivals = without_density(config)
-    remarks = {}
+    remarks: dict[str, dict[str, tuple[str, ...]]] = {}
     for features, row in rows.items():
         told = {
             one.label: tuple(row.remarks_on(one.label, one.path, one.duration))
@@ -163,7 +163,7 @@ def without_density(config: Config) -> dict[str, tuple[str, ...]]:
 
     Surprise summed over events follows how many there are.
     """
-    told = {}
+    told: dict[str, tuple[str, ...]] = {}
     for space in config.model.spaces:
         name = space.features.removeprefix("change:").partition(":")[0]
         if name not in (NOTES, TRANSCRIBED):
