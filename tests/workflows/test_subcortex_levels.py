@@ -153,7 +153,8 @@ def test_single_voxels_are_tested_over_people_and_music(done):
         assert 0.5 < np.median(ratio) < 2
     for kind in ("music", "layerprefmusic"):
         largest = done.voxels(f"{start}p_desc-subcortex{kind}max_statmap.dscalar.nii")
-        assert (largest >= done.voxels(f"{start}p_desc-subcortex{kind}_statmap.dscalar.nii")).all()
+        p = done.voxels(f"{start}p_desc-subcortex{kind}_statmap.dscalar.nii")
+        assert (largest >= p)[p > 0.01].all()  # beyond the draws it is a Pareto tail
         q = done.voxels(f"{start}q_desc-subcortex{kind}_statmap.dscalar.nii")
         assert np.isfinite(q).all()
     # Of three participants no p over people is below .05.
@@ -163,10 +164,10 @@ def test_single_voxels_are_tested_over_people_and_music(done):
     claims = pd.read_csv(done.out / "group_desc-claims_summary.tsv", sep="\t")
     told = claims[claims["measure"] == "accuracy of subcortical voxels"].iloc[0]
     assert "people" in told["impossible"]
-    assert told["sentence"].startswith("No subcortical voxel of model-vggish is predicted")
+    assert "any subcortical voxel of model-vggish is predicted" in told["sentence"]
     page = (done.out / "group.html").read_text()
     section = page[page.index('id="subcortex"') :]
-    assert "No subcortical voxel of model-vggish is predicted" in section
+    assert "any subcortical voxel of model-vggish is predicted" in section
     assert "accuracy, deciding subcortical voxel" in page
 
 
