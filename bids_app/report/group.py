@@ -159,6 +159,7 @@ def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     section = Section("summary", "Summary")
     if has_others_weights(files.model):
         section.blocks.append(Text(OTHERS_TEXT))
+    section.add("features", lambda: guess_blocks(files))
     for analysis in analyses:
         if analysis.summary is not None:
             analysis.summary(section, files)
@@ -166,6 +167,12 @@ def summary_section(files: GroupFiles, analyses: Sequence[Shown]) -> Section:
     section.add("claims", lambda: claims_blocks(files))
     section.add("summary of the result", lambda: summary_facts(files))
     return section
+
+
+def guess_blocks(files: GroupFiles) -> list[Block]:
+    """That the features of the model are a guess."""
+    guess = files.settings.get("Guess")
+    return [Verdict(f"The features are a guess: {guess}.", "warning")] if guess else []
 
 
 def tell_accuracy(section: Section, files: GroupFiles) -> None:

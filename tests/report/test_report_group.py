@@ -11,7 +11,7 @@ from bids_app.analyses.group.claims import write_claims
 from bids_app.analyses.group.depth_controls import BLOCKS, FITTED, ORDERS, DepthControls
 from bids_app.analyses.registry import write_group_report
 from bids_app.errors import MissingInputError
-from bids_app.files import write_json
+from bids_app.files import read_json, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.report.alignment import bins_picture, gradient_axis, gradient_ends, hexbin_picture
 from bids_app.report.analyses import outdated
@@ -28,6 +28,7 @@ from bids_app.report.extras import (
 from bids_app.report.group import (
     absent_table,
     accuracy_verdict,
+    guess_blocks,
     participants_table,
     smallest_p,
 )
@@ -243,6 +244,14 @@ def test_one_number_of_vertices_with_what_limits_it_and_what_was_possible(own_fo
     writer.statmap("q", people, files.layer_names, desc="music")
     text = accuracy_verdict(GroupFiles(own_folder)).text
     assert "so people set the limit: more participants would find more." in text
+
+
+def test_features_that_are_guessed_are_called_so(own_folder):
+    assert guess_blocks(GroupFiles(own_folder)) == []
+    path = GroupFiles(own_folder).file("settings.json")
+    write_json(path, {**read_json(path), "Guess": "notes, from the sound"})
+    (block,) = guess_blocks(GroupFiles(own_folder))
+    assert block.text == "The features are a guess: notes, from the sound."
 
 
 def test_where_nothing_holds_no_level_is_said_to_set_the_limit(own_folder):
