@@ -4,7 +4,7 @@
 
 Studies are those of `benchmarks/listeners.py`: real resting noise with the brain's connectivity,
 real music that nobody heard. The group level's own functions, draws and refits give p corrected by
-the largest |z| over layers and vertices (`desc-musicmax`) and over the vertices of the layer
+the largest z over layers and vertices (`desc-musicmax`) and over the vertices of the layer
 average (`desc-layermeanmusicmax`), of four layers at every fourth vertex of fsaverage3. Every
 study is a line of RESULTS.jsonl; calls go on where the last one stopped, and print the table of
 docs/group.md.

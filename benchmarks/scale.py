@@ -7,15 +7,13 @@ isc       inter-subject correlation of three pieces of 100 volumes
 stimulus  20 minutes of sound through all 23 layers into Gram matrices
 fine      encoding of one participant on fsaverage (327,684 vertices), one layer and its null
 
-The maps of five made-up participants are linked under everybody's name: reading them costs what
-reading different ones would.
+The maps are written by the program's own writers, which takes some seconds for each participant.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import resource
 import tempfile
 import time
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-N_LAYERS, N_DIFFERENT, N_SPINS = 23, 5, 100
+N_LAYERS, N_SPINS = 23, 100
 PIECES = {"happy": 168, "sadsh": 256, "sadln": 515}
 MODEL = "vggish"
 
@@ -50,70 +48,68 @@ def _report(work: Callable[..., str], arguments: tuple[object, ...]) -> None:
     )
 
 
-def write_people(root: Path, n_participants: int, n_times: int = 100) -> list[str]:
-    """Maps and responses of a participant level that never was."""
-    from bids_app.files import write_json
-    from bids_app.outputs import OutputTree, sidecar_of
+def write_people(root: Path, n_participants: int, *, responses: bool = False) -> list[str]:
+    """Maps of a participant level that never was, by its own writers; cleaned `responses` too."""
+    from bids_app.analyses.folder.records import Record
+    from bids_app.analyses.participant.layers import LayerFits
+    from bids_app.analyses.participant.responses import Block, Prepared
+    from bids_app.analyses.participant.write import write_participant, write_responses
+    from bids_app.config import Config
+    from bids_app.features.timing import SAMPLING
+    from bids_app.outputs import OutputTree
     from bids_app.surface.gifti import write_gifti
 
     tree, rng = OutputTree(root), np.random.default_rng(0)
     people = [f"{n + 1:03d}" for n in range(n_participants)]
     names = [f"layer{n:02d}" for n in range(1, N_LAYERS + 1)]
-    settings = {
-        "SettingsHash": "0",
-        "Settings": {"space": "fsaverage5"},
-        "HeldOutStimuli": list(PIECES),
-        "Stimuli": dict.fromkeys(PIECES, "0"),
-        "ReferenceVertices": 0,
-        "DegenerateVertices": 0,
+    config = Config(bids_dir=root, output_dir=root, level="participant")
+    told = {
+        "layers": names,
+        "sampling": SAMPLING,
+        "layer_depth": np.linspace(0, 1, N_LAYERS).tolist(),
     }
-    common = rng.uniform(0, 0.15, (N_LAYERS, 10242))
-
-    def maps() -> np.ndarray:
-        return common + 0.05 * rng.standard_normal(common.shape)
-
-    def series() -> np.ndarray:
-        return rng.standard_normal((n_times, 10242))
-
-    for index, label in enumerate(people):
-        write_json(tree.participant_settings(label, MODEL), settings)
-        for hemi in "LR":
-            files = [
-                tree.participant_map(label, hemi, "fsaverage5", model=MODEL, stat="r", **stim)
-                for stim in ({}, *({"stim": piece} for piece in PIECES))
-            ]
-            for path in files:
-                _place(path, label, people[index % N_DIFFERENT], hemi, maps, names)
-                if not sidecar_of(path).exists():
-                    write_json(sidecar_of(path), {"DataArrays": names})
-            for piece in PIECES:
-                path = tree.participant_bold(label, hemi, "fsaverage5", stim=piece)
-                _place(path, label, people[index % N_DIFFERENT], hemi, series, None)
-                times = [k + 0.5 for k in range(n_times)]
-                write_json(sidecar_of(path), {"StimulusTimes": times, "RepetitionTime": 1.0})
-    mesh_values = np.random.default_rng(1).standard_normal((1, 10242)).cumsum(axis=1)
+    common = rng.uniform(0, 0.15, (N_LAYERS, 1, 20484))
+    for label in people:
+        fold_r = common + 0.05 * rng.standard_normal((N_LAYERS, len(PIECES), 20484))
+        r = fold_r.mean(axis=1).astype(np.float32)
+        fits = LayerFits(
+            r=r,
+            **dict.fromkeys(("z", "p", "q", "null_sd"), np.ones_like(r)),
+            fold_r=fold_r.astype(np.float32),
+            alpha=np.ones(fold_r.shape, dtype=np.float32),
+            fold_stimuli=list(PIECES),
+            layer_names=names,
+            features_folder="",
+            table=[{"layer": k, "name": name} for k, name in enumerate(names, start=1)],
+            n_degenerate=0,
+            average_sd_ratio=0.9,
+        )
+        n_times = 100 if responses else 1
+        blocks = [
+            Block(
+                piece,
+                f"task-{piece}",
+                1.0,
+                np.arange(n_times) + 0.5,
+                rng.standard_normal((n_times, 20484), dtype=np.float32),
+            )
+            for piece in PIECES
+        ]
+        record = Record(
+            participant=label,
+            model=MODEL,
+            settings=config.participant_settings("random:0") | told,
+            sources=[],
+            inputs={},
+            stimuli=dict.fromkeys(PIECES, "0" * 64),
+            features={},
+        )
+        shared = write_responses(tree, record, Prepared(blocks)) if responses else []
+        write_participant(tree, record, fits, None, blocks, shared=shared)
+    gradient = rng.standard_normal((1, 10242)).cumsum(axis=1)
     for hemi in "LR":
-        write_gifti(root / f"gradient-{hemi}.func.gii", mesh_values, hemi=hemi, names=["g"])
+        write_gifti(root / f"gradient-{hemi}.func.gii", gradient, hemi=hemi, names=["g"])
     return people
-
-
-def _place(
-    path: Path,
-    label: str,
-    source: str,
-    hemi: str,
-    draw: Callable[[], np.ndarray],
-    names: list[str] | None,
-) -> None:
-    from bids_app.surface.gifti import write_gifti
-
-    if label == source:
-        values = draw()
-        tr = None if names else 1.0
-        write_gifti(path, values, hemi=hemi, names=names or ["" for _ in values], tr=tr)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(str(path).replace(f"sub-{label}", f"sub-{source}"), path)
 
 
 def group(root: Path, people: list[str], n_permutations: int) -> str:
@@ -210,7 +206,9 @@ def main() -> None:
     if {"group", "isc"} & set(options.cases):
         for n_participants in options.participants:
             with tempfile.TemporaryDirectory() as folder:
-                people = write_people(Path(folder), n_participants)
+                people = write_people(
+                    Path(folder), n_participants, responses="isc" in options.cases
+                )
                 if "group" in options.cases:
                     measured(group, Path(folder), people, options.permutations)
                 if "isc" in options.cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,8 +47,8 @@ class AccuracyMusicNull:
     n : (n_vertices,) int
         Participants with responses.
     largest : (n_draws,) float64
-        Largest absolute value over layers and vertices, each in its standard deviations, of each
-        draw.
+        Largest value over layers and vertices, each in its standard deviations, of each draw; at
+        least 0.
     """
 
     sd: FloatArray
@@ -67,7 +67,7 @@ class VertexMusicNull:
     sd : (n_maps, n_vertices) float64
         Standard deviation; NaN where no participant has responses or weight.
     largest : (n_maps, n_draws) float64
-        Largest absolute value over vertices, each in its standard deviations, of each draw.
+        Largest value over vertices, or absolute one, each in its standard deviations, of each draw.
     """
 
     sd: FloatArray
@@ -148,6 +148,7 @@ def vertex_music_null(
     alphas: NDArray[Any],
     weights: Weights,
     *,
+    tail: Literal["greater", "two-sided"] = "two-sided",
     inside: ArrayLike | None = None,
     training: Responses | None = None,
     clock_of: Sequence[int] | None = None,
@@ -157,12 +158,14 @@ def vertex_music_null(
     seed: int,
     n_threads: int = 1,
 ) -> VertexMusicNull:
-    """Standard deviation over music at every vertex, and the largest ``|z|`` of draws.
+    """Standard deviation over music at every vertex, and the largest z of draws.
 
     Parameters
     ----------
     plans, responses, alphas, weights, training, clock_of, checksums, lost, n_threads
         As for `vertex_null_sd`.
+    tail : {"greater", "two-sided"}
+        Whether the largest is that of z or of ``|z|``.
     inside : (n_vertices,) bool array, optional
         Vertices that the largest is over. Default: all with a standard deviation.
     n_draws, seed
@@ -179,7 +182,7 @@ def vertex_music_null(
 
     Notes
     -----
-    A ratio of refits that widens the whole map cancels in the largest ``|z|``: observed values are
+    A ratio of refits that widens the whole map cancels in the largest: observed values are
     divided by the widened standard deviation (`largest_z_p`).
 
     Examples
@@ -247,7 +250,8 @@ def vertex_music_null(
         sd = np.sqrt(variance)
         for summary in range(n_maps if n_draws else 0):
             some = counted[where] & (np.nan_to_num(sd[summary]) > 0)
-            z = np.abs(values[summary, some]) / sd[summary, some, np.newaxis]
+            drawn = values[summary, some]
+            z = (drawn if tail == "greater" else np.abs(drawn)) / sd[summary, some, np.newaxis]
             highest[summary] = z.max(axis=0, initial=0.0)
         return sd, highest
 
@@ -290,7 +294,7 @@ def accuracy_music_null(
     mean_r : (n_layers, n_vertices) array
         Mean accuracy over the participants who are present at each vertex.
     inside, n_draws, seed
-        Of the largest ``|z|``, as for `vertex_music_null`; no draws unless asked for.
+        Of the largest z, as for `vertex_music_null`; no draws unless asked for.
 
     Returns
     -------
@@ -358,7 +362,7 @@ def accuracy_music_null(
         highest = np.zeros(n_draws)
         for layer, values in values_of(loaded, shares, columns):
             some = counted[part] & (count > 0) & (deviation[:, layer] > 0)
-            z = np.abs(values[some]) / deviation[some, layer, np.newaxis]
+            z = values[some] / deviation[some, layer, np.newaxis]
             np.maximum(highest, z.max(axis=0, initial=0.0), out=highest)
         return deviation, count, highest
 

@@ -245,17 +245,18 @@ def test_flips_over_reject_where_responses_are_shared_and_both_claims_do_not():
     assert np.mean(music) < 0.10
 
 
+@pytest.mark.parametrize(("tail", "size"), [("two-sided", np.abs), ("greater", np.asarray)])
 @pytest.mark.parametrize("case", CASES)
-def test_largest_z_is_that_of_the_draws_of_every_vertex(case):
+def test_largest_z_is_that_of_the_draws_of_every_vertex(case, tail, size):
     listeners = Listeners(**CASES[case], n_vertices=9)
     options = {"clock_of": listeners.clock_of, "lost": 1e-5}
     weights = np.random.default_rng(0).normal(size=(2, *listeners.shape))
     inside = np.arange(9) < 7
     found = vertex_music_null(
-        *listeners.arguments, weights, inside=inside, n_draws=40, seed=SEED, **options
+        *listeners.arguments, weights, tail=tail, inside=inside, n_draws=40, seed=SEED, **options
     )
     kernel = linear_music_kernel(*listeners.arguments, at_each_vertex(weights), **options)
-    draws = np.abs(kernel.draws(40, SEED).reshape(2, 9, 40)[:, inside])
+    draws = size(kernel.draws(40, SEED).reshape(2, 9, 40)[:, inside])
     wanted = (draws / kernel.sd.reshape(2, 9)[:, inside, np.newaxis]).max(axis=1)
     np.testing.assert_allclose(found.largest, wanted, rtol=5e-3)
     np.testing.assert_allclose(found.sd.ravel(), kernel.sd, rtol=1e-3)
@@ -275,6 +276,7 @@ def test_largest_z_of_layers_is_that_of_their_draws(case):
     wanted = vertex_music_null(
         *listeners.arguments,
         accuracy_weights(listeners),
+        tail="greater",
         inside=inside,
         n_draws=40,
         seed=SEED,

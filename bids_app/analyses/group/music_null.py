@@ -38,11 +38,11 @@ class MusicNull:
         Of the mean accuracy of the participants behind the null: standard deviation under the
         null, one-sided p, q per layer.
     p_max : array of shape (n_layers, n_vertices) or None
-        One-sided p corrected for the largest ``|z|`` over layers and vertices.
+        One-sided p corrected for the largest z over layers and vertices.
     mean_sd, mean_p, mean_q, mean_p_max : array of shape (n_vertices,) or None
         The same of the layer average.
     draws, mean_draws : int or None
-        Draws behind the largest ``|z|``.
+        Draws behind the largest z.
     reasons : list of str
         Why there is none, or why it is that of an earlier result.
     kept : bool
@@ -209,7 +209,7 @@ _OUTPUTS = (
     MapOutput(
         "p",
         "p_max",
-        f"one-sided p, corrected for the largest |z| over layers and vertices, {NULL}",
+        f"one-sided p, corrected for the largest z over layers and vertices, {NULL}",
         desc="musicmax",
         details=_CHECK | {"Draws": "draws"},
     ),
@@ -227,7 +227,7 @@ _OUTPUTS = (
     MapOutput(
         "p",
         "mean_p_max",
-        "one-sided p of the layer-averaged accuracy, corrected for the largest |z| over vertices, "
+        "one-sided p of the layer-averaged accuracy, corrected for the largest z over vertices, "
         + NULL,
         desc="layermeanmusicmax",
         name="layer mean",

@@ -57,7 +57,7 @@ BoolArray = NDArray[np.bool_]
 N_DRAWS = 10_000
 """Draws from the closed form; the smallest p is one in as many."""
 N_LARGEST = 1000
-"""Draws of a map from the closed form; p of its largest ``|z|`` goes on in a Pareto tail."""
+"""Draws of a map from the closed form; p of its largest z goes on in a Pareto tail."""
 N_LARGEST_LAYERS = 400
 """The same of the maps of all layers together, which take longer."""
 N_REFITS = 100
@@ -389,6 +389,7 @@ class MusicSide:
             self.responses,
             self.alphas,
             spread_out(weights),
+            tail=tail,
             inside=usable,
             n_draws=N_LARGEST,
             seed=self.seed,
@@ -401,7 +402,7 @@ class MusicSide:
     def test_each_layer(self, usable: BoolArray) -> MapTest:
         """Test the mean accuracy of every layer at every vertex, one-sided.
 
-        The largest ``|z|`` is over layers and vertices.
+        The largest z is over layers and vertices.
 
         Parameters
         ----------
@@ -692,7 +693,7 @@ def _rows_of(plan: EncodingPlan) -> tuple[Any, ...]:
 
 
 def _p_max(z: FloatArray, largest: FloatArray, tail: Literal["greater", "two-sided"]) -> FloatArray:
-    """P corrected for the largest ``|z|`` of draws; one-sided it is 1 below zero."""
+    """P corrected for the largest z of draws, or ``|z|``; one-sided it is 1 below zero."""
     p = largest_z_p(z, largest).p
     return np.where(z < 0, 1.0, p) if tail == "greater" else p
 

@@ -125,8 +125,8 @@ class MapTest:
         Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
     scaled : Scaled
     p_max : array of shape (n_maps, n_vertices) or None
-        Corrected for the largest ``|z|`` over vertices, map by map, or over maps too for layers;
-        two-sided, or 1 below zero where the test is one-sided.
+        Corrected for the largest of draws over vertices, map by map, or over maps too for layers:
+        two-sided for ``|z|``, or 1 below zero where the test is one-sided.
     n_largest : int
         Draws behind it.
     """
