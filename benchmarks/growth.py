@@ -34,11 +34,12 @@ TYPICAL = {"vertices": 10_000, "minutes": 10, "layers": 1, "candidates": 0}
 N_UNITS, N_FLIPS = 300, 100
 
 
-def participant(vertices: int, minutes: int, layers: int, candidates: int) -> None:
-    """Encoding models of a participant; with candidates one joint model of two spaces."""
+def participant(vertices: int, minutes: int, layers: int, candidates: int) -> float:
+    """Seconds of a participant's encoding models; with candidates one joint model of two spaces."""
     from bids_app.encoding import fit_encoding, plan_encoding
     from bids_app.encoding.joint import candidate_weights, fit_joint, plan_joint
 
+    begin = time.process_time()
     rng, lengths = np.random.default_rng(0), [20 * minutes] * 3
     responses = [rng.standard_normal((n, vertices), dtype=np.float32) for n in lengths]
     options = {"stimuli": ["a", "b", "c"], "delays": (3.0, 9.0), "crop": 15.0, "tr": 1.0}
@@ -54,32 +55,29 @@ def participant(vertices: int, minutes: int, layers: int, candidates: int) -> No
     else:
         for _ in range(layers):
             fit_encoding(plan_encoding(gram(), lengths, **options), responses)
+    return time.process_time() - begin
 
 
-def participants(n: int) -> None:
-    """The group level, on maps that were written before."""
+def participants(n: int) -> float:
+    """Seconds of the group level, on maps that were written before."""
     with tempfile.TemporaryDirectory() as folder:
         people = scale.write_people(Path(folder), n)
         begin = time.process_time()
         scale.group(Path(folder), people, N_FLIPS)
-        participants.seconds = time.process_time() - begin  # type: ignore[attr-defined]
+        return time.process_time() - begin
 
 
-def _measure(
-    sender: Connection, work: Callable[..., None], arguments: dict[str, int] | tuple[int, ...]
-) -> None:
+def _measure(sender: Connection, work: Callable[..., float], arguments: dict[str, int]) -> None:
     import bids_app.analyses.group.alignment
-    import bids_app.encoding  # noqa: F401  (before the clock starts)
+    import bids_app.encoding  # noqa: F401  (memory of imports does not count)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begin = time.process_time()
-    work(**arguments) if isinstance(arguments, dict) else work(*arguments)
-    seconds = getattr(work, "seconds", time.process_time() - begin)
+    seconds = work(**arguments)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sender.send((seconds, (after - before) / 2**20))
 
 
-def measured(work: Callable[..., None], arguments: dict[str, int] | tuple[int, ...]) -> tuple:
+def measured(work: Callable[..., float], arguments: dict[str, int]) -> tuple:
     """Seconds of a processor and GiB of a call in a process of its own."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -105,7 +103,7 @@ def main() -> None:
     for name in parser.parse_args().only:
         sizes = SIZES[name]
         found = [
-            measured(participants, (n,))
+            measured(participants, {"n": n})
             if name == "participants"
             else measured(participant, TYPICAL | {name: n})
             for n in sizes

@@ -12,6 +12,7 @@ from bids_app.analyses.declare import MapOutput, Rows, Settings, TableOutput
 from bids_app.analyses.group.analysis import ACCURACIES, RESPONSES, GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.isc import IscOutcome
+from bids_app.analyses.participant.repeats import fraction_row, mean_inside
 from bids_app.config import Config, Statistics
 from bids_app.group import SharedCeiling, ceiling_fraction
 from bids_app.group.claims import holds
@@ -74,20 +75,9 @@ def accuracy_and_ceiling(
 def _row(
     layer: int, name: str, r: FloatArray, ceiling: SharedCeiling, inside: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Means over the vertices that count; the fraction is the ratio of means."""
-    own, top, low = (
-        float(values[inside].mean()) if inside.any() else float("nan")
-        for values in (r, ceiling.group, ceiling.lower)
-    )
-    return {
-        "layer": layer + 1,
-        "name": name,
-        "n_vertices": int(inside.sum()),
-        "mean_r": own,
-        "ceiling": top,
-        "ceiling_lower": low,
-        "fraction": own / top,
-    }
+    """As of a participant, with the number of the layer and the lower bound."""
+    lower = {"ceiling_lower": mean_inside(ceiling.lower, inside)}
+    return {"layer": layer + 1} | fraction_row(name, r, ceiling.group, inside) | lower
 
 
 def layer_rows(ceiling: Fractions) -> Rows:

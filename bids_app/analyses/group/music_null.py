@@ -170,22 +170,25 @@ def earlier_null(tree: OutputTree, data: GroupData, reason: str) -> MusicNull | 
         known[name] = read_record(sidecar_of(left))
     told = known["mean_q"]
     LOGGER.info("group: p over music of the earlier result stay")
-    left_out = {str(who): str(why) for who, why in dict(told.get("LeftOut") or {}).items()}
-    behind = [k for k, who in enumerate(data.participants) if who not in left_out]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sd = data.r[behind].astype(np.float64).mean(axis=0) / special.ndtri(1 - maps["p"])
     return MusicNull(
-        sd=np.where(sd > 0, sd, np.nan),
+        **earlier_layers(data, maps["p"], told),
         **maps,
         draws=known.get("p_max", {}).get("Draws"),
         mean_draws=known.get("mean_p_max", {}).get("Draws"),
         reasons=[reason],
-        kept=True,
-        left_out=left_out,
-        n_people=len(behind),
         known=known["q"].get("RefitCheck"),
         mean_known=told.get("RefitCheck"),
     )
+
+
+def earlier_layers(data: GroupData, p: FloatArray, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What `MusicNull` holds of an earlier result beside its maps: `told` is a sidecar of them."""
+    left_out = {str(who): str(why) for who, why in dict(told.get("LeftOut") or {}).items()}
+    behind = [k for k, who in enumerate(data.participants) if who not in left_out]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd = data.r[behind].astype(np.float64).mean(axis=0) / special.ndtri(1 - p)
+    sd = np.where(sd > 0, sd, np.nan)
+    return {"sd": sd, "kept": True, "left_out": left_out, "n_people": len(behind)}
 
 
 KEPT_OF_LAYERS = (

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.accuracy import tell_predicted
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
-from bids_app.analyses.group.music_null import KEPT_OF_LAYERS, NULL, MusicNull
+from bids_app.analyses.group.music_null import KEPT_OF_LAYERS, NULL, MusicNull, earlier_layers
 from bids_app.analyses.group.music_preference import MusicPreference
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.config import Statistics
@@ -155,14 +154,14 @@ def maps_of_voxels(data: GroupData, tests: VoxelTests) -> list[VoxelMap]:
         "LeftOut": music.left_out,
     }
     flips = "sign-flip p of"
-    largest = "corrected for the largest |z| over"
+    largest = "corrected for the largest"
     texts = {
         "p": f"one-sided p, {NULL}",
         "q": f"q per layer, {NULL}",
-        "p_max": f"one-sided p, {largest} layers and voxels, {NULL}",
+        "p_max": f"one-sided p, {largest} z over layers and voxels, {NULL}",
         "slope_p": f"two-sided p of the residual slope, {NULL}",
         "slope_q": f"q over voxels of the residual slope, {NULL}",
-        "slope_p_max": f"two-sided p of the residual slope, {largest} voxels, {NULL}",
+        "slope_p_max": f"two-sided p of the residual slope, {largest} |z| over voxels, {NULL}",
     }
     found = [
         VoxelMap("r", "", tests.mean_r, names, "back-transformed mean Fisher z"),
@@ -265,17 +264,10 @@ def _earlier_accuracy(tree: OutputTree, data: GroupData, reason: str, heard: Hea
     maps, told = _earlier(tree, data, KEPT_OF_LAYERS)
     if not maps:
         return MusicNull(reasons=[reason], left_out=heard.left_out)
-    left_out = {str(who): str(why) for who, why in dict(told.get("LeftOut") or {}).items()}
-    behind = [k for k, who in enumerate(data.participants) if who not in left_out]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sd = data.r[behind].astype(np.float64).mean(axis=0) / special.ndtri(1 - maps["p"])
     return MusicNull(
-        sd=np.where(sd > 0, sd, np.nan),
+        **earlier_layers(data, maps["p"], told),
         **maps,
         draws=told.get("Draws"),
         reasons=[reason],
-        kept=True,
-        left_out=left_out,
-        n_people=len(behind),
         known=told.get("RefitCheck"),
     )

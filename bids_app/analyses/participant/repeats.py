@@ -22,6 +22,8 @@ from bids_app.statistics import fisher_mean
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
+FloatArray = NDArray[np.float64]
+
 FLOOR = Statistics().ceiling_floor
 """What a ceiling has to exceed before accuracy is divided by it."""
 OTHER_TIMES = "samples fall on other seconds of the music"
@@ -114,7 +116,7 @@ def find_repeats(
     r = fisher_mean(np.moveaxis(fits.fold_r[:, folds].astype(np.float64), 1, 0))
     fraction = ceiling_fraction(r, ceiling, holds(p_max), floor=FLOOR)
     rows = [
-        _row(name, own, ceiling, np.isfinite(inside))
+        fraction_row(name, own, ceiling, np.isfinite(inside))
         for name, own, inside in zip(fits.layer_names, r, fraction, strict=True)
     ]
     maps = {"ceiling": ceiling, "p_max": p_max, "fraction": fraction}
@@ -170,12 +172,11 @@ def _explainable(series: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _row(
-    layer: str, r: NDArray[np.float64], ceiling: NDArray[np.float64], inside: NDArray[np.bool_]
+def fraction_row(
+    layer: str, r: FloatArray, ceiling: FloatArray, inside: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    own, top = (
-        float(values[inside].mean()) if inside.any() else float("nan") for values in (r, ceiling)
-    )
+    """Means over the vertices that count; the fraction is the ratio of means."""
+    own, top = (mean_inside(values, inside) for values in (r, ceiling))
     return {
         "name": layer,
         "n_vertices": int(inside.sum()),
@@ -183,3 +184,8 @@ def _row(
         "ceiling": top,
         "fraction": own / top,
     }
+
+
+def mean_inside(values: FloatArray, inside: NDArray[np.bool_]) -> float:
+    """Mean over some vertices; NaN where there are none."""
+    return float(values[inside].mean()) if inside.any() else float("nan")
