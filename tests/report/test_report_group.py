@@ -15,7 +15,7 @@ from bids_app.files import read_json, write_json
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.report.alignment import bins_picture, gradient_axis, gradient_ends, hexbin_picture
 from bids_app.report.analyses import outdated
-from bids_app.report.ceiling import ceiling_picture
+from bids_app.report.ceiling import shared_ceiling_picture
 from bids_app.report.claims import claim_rows, claim_verdict, is_claimed
 from bids_app.report.extras import (
     cluster_tables,
@@ -360,7 +360,7 @@ def test_ceilings_and_effects_that_no_test_supports_show_bare_cortex(own_folder,
         files = GroupFiles(own_folder)
         (effect,) = emotion_pictures(files, mesh)
         assert "the larger of p over people and over music" in effect.caption
-        assert colored(effect) is colored(ceiling_picture(files)) is (p < 0.05)
+        assert colored(effect) is colored(shared_ceiling_picture(files)) is (p < 0.05)
 
 
 def test_bins_of_a_gradient_have_scales_that_noise_does_not_fill():
