@@ -31,12 +31,31 @@ class Stated:
         Likewise where the rate is not that of the samples.
     known : bool
         Whether the length was not left open.
+    notes : list of str
+        What else does not agree.
     """
 
     problem: str = ""
     frames: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     known: bool = True
+    notes: list[str] = field(default_factory=list)
+
+    def compare_end(self, n_bytes: int, second: int = 0) -> None:
+        """Refuse a second of what may be sound behind its stated end; tell what is less."""
+        if n_bytes > max(_STRAY, second):
+            self.problem = self.problem or _unfinished(n_bytes)
+        elif n_bytes > _STRAY:
+            self.notes.append(f"{n_bytes} bytes lie behind the stated end of the sound: not used")
+
+    def compare_header(self, said: int, end: int, size: int) -> None:
+        """Hold the length of all that a header states against the end of its parts."""
+        if _is_open(said):
+            return
+        if said > size + 1:
+            self.problem = self.problem or _short("the header", said, size)
+        elif end > said + _STRAY:
+            self.notes.append(f"the header says {said} bytes, the sound ends at {end}: all is used")
 
 
 def stated_lengths(path: Path) -> Stated | None:
@@ -76,14 +95,19 @@ _Chunk = tuple[bytes, int, int]
 """Name, first byte of the content, its size as stated."""
 
 
-def _chunks(stream: BinaryIO, at: int, size: int, order: Order) -> Iterator[_Chunk]:
-    while at + 8 <= size:
+def _chunks(
+    stream: BinaryIO, at: int, size: int, order: Order, wide: bool = False
+) -> Iterator[_Chunk]:
+    """Chunks of a name and a size of 32 bits, or 64 and without padding where `wide`."""
+    n_bytes = 8 if wide else 4
+    while at + 4 + n_bytes <= size:
         stream.seek(at)
-        name, length = stream.read(4), _number(stream, 4, order)
+        name, length = stream.read(4), _number(stream, n_bytes, order)
         if not all(32 <= byte < 127 for byte in name):
             return
-        yield name, at + 8, length
-        at += 8 + length + length % 2
+        at += 4 + n_bytes
+        yield name, at, length
+        at += length if wide else length + length % 2
 
 
 def _riff(stream: BinaryIO, size: int) -> Stated:
@@ -138,10 +162,10 @@ def _riff_lengths(
             found.frames["the bytes that are there"] = (size - at) // block
     elif at + length > size + 1:
         found.problem = _short("the data chunk", length, size - at)
-    elif not _is_open(said) and said + 8 > size + 1:
-        found.problem = _short("the header", said + 8, size)
-    elif size - end > max(_STRAY, block * numbers.get("rate", 0)):
-        found.problem = _unfinished(size - end)
+    else:
+        if not _is_open(said):
+            found.compare_header(said + 8, at + length, size)
+        found.compare_end(size - end, block * numbers.get("rate", 0))
     if 0 < numbers.get("samples", 0) < 0xFFFFFFFF:
         found.frames["the count of samples in the header"] = numbers["samples"]
         found.known = True
@@ -162,44 +186,54 @@ def _unfinished(n_bytes: int) -> str:
 
 def _w64(stream: BinaryIO, size: int) -> Stated:
     stream.seek(16)
-    said = _number(stream, 8, "little")
-    if said not in _OPEN_64 and said > size:
-        return Stated(_short("the header", said, size))
-    if said not in _OPEN_64 and size - said > 100 * _STRAY:
-        return Stated(_unfinished(size - said))
-    at = 40
+    said, found = _number(stream, 8, "little"), Stated()
+    at, end, open_end = 40, 0, False
     while at + 24 <= size:
         stream.seek(at)
         name, length = stream.read(16), _number(stream, 8, "little")
         if name == _W64_DATA:
-            short = length not in _OPEN_64 and at + length > size
-            return Stated(_short("the data chunk", length, size - at) if short else "")
-        if length < 24:
+            end, open_end = at + length, length in _OPEN_64
+            if not open_end and end > size:
+                found.problem = _short("the data chunk", length, size - at)
+        elif not end and length < 24:
             raise ValueError("a chunk without a size")
+        if not 24 <= length <= size - at:
+            break
         at += (length + 7) // 8 * 8
-    return Stated("truncated audio file: it has no chunk of samples")
+    if not end:
+        return Stated("truncated audio file: it has no chunk of samples")
+    if not open_end:
+        found.compare_header(said, end, size)
+        found.compare_end(size - at)
+    return found
 
 
 def _aiff(stream: BinaryIO, size: int) -> Stated:
     head = stream.read(12)
     if head[8:] not in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
         return Stated()
-    found, said = Stated(), int.from_bytes(head[4:8], "big") + 8
-    if said - 8 not in _OPEN_32 and said > size + 1:
-        found.problem = _short("the header", said, size)
-    there = False
+    found, said = Stated(), int.from_bytes(head[4:8], "big")
+    end, last, open_end = 0, 12, said in _OPEN_32
     for name, at, length in _chunks(stream, 12, size, "big"):
+        last = at + length + length % 2
+        n_frames = 0
         if name == b"COMM":
             stream.seek(at + 2)
             n_frames = _number(stream, 4, "big")
-            if 0 < n_frames < 0xFFFFFFFF:
-                found.frames["the COMM chunk"] = n_frames
+        elif name == b"VHDR":  # played once, and what is repeated
+            stream.seek(at)
+            n_frames = _number(stream, 4, "big") + _number(stream, 4, "big")
         elif name in (b"SSND", b"BODY"):
-            there = True
-            if length not in _OPEN_32 and at + length > size + 1:
+            end, open_end = at + length, open_end or length in _OPEN_32
+            if not open_end and end > size + 1:
                 found.problem = _short(f"the {name.decode()} chunk", length, size - at)
-    if not there:
-        found.problem = found.problem or "truncated audio file: it has no chunk of samples"
+        if 0 < n_frames < 0xFFFFFFFF:
+            found.frames[f"the {name.decode()} chunk"] = n_frames
+    if not end:
+        return Stated("truncated audio file: it has no chunk of samples")
+    if not open_end:
+        found.compare_header(said + 8, end, size)
+        found.compare_end(size - last)
     return found
 
 
@@ -212,24 +246,22 @@ def _au(stream: BinaryIO, size: int) -> Stated:
     if start + length > size:
         return Stated(_short("the header", length, size - start))
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 4)
-    if size - start - length > max(_STRAY, rate * channels * width):
-        return Stated(_unfinished(size - start - length))
-    return Stated()
+    found = Stated()
+    found.compare_end(size - start - length, rate * channels * width)
+    return found
 
 
 def _caf(stream: BinaryIO, size: int) -> Stated:
-    at, there, known = 8, False, True
-    while at + 12 <= size:
-        stream.seek(at)
-        name, length = stream.read(4), _number(stream, 8, "big")
+    found, end, there = Stated(), 8, False
+    for name, at, length in _chunks(stream, 8, size, "big", wide=True):
         there = there or name == b"data"
         if length in _OPEN_64:
-            known = False
-            break
-        if at + 12 + length > size:
-            return Stated(_short(f"the {name.decode('latin-1')} chunk", length, size - at - 12))
-        at += 12 + length
-    return Stated("" if there else "truncated audio file: it has no chunk of samples", known=known)
+            return Stated(known=False)
+        end = at + length
+        if end > size:
+            return Stated(_short(f"the {name.decode()} chunk", length, size - at))
+    found.compare_end(size - end)
+    return found if there else Stated("truncated audio file: it has no chunk of samples")
 
 
 def _flac(stream: BinaryIO, size: int) -> Stated:

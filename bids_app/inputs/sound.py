@@ -24,7 +24,7 @@ _BLOCK_SAMPLES = 1 << 21
 # Below -100 dB of full scale there is nothing to hear and nothing to standardize.
 SILENCE = 1e-5
 # Encoders add and drop some blocks of samples.
-_TOLERANCE = 0.12
+_TOLERANCE, _MORE = 0.12, 0.5
 # Share of the channels' power that is left in their mean: 1/100 is lost, 1/10 is odd.
 _CANCELLED, _WEAK = 0.01, 0.1
 _LOUDEST = 8.0
@@ -123,7 +123,7 @@ class Decoder:
                 raise _broken(
                     self.path, f"{name}: {said:.2f} s of sound, but {seconds:.2f} s can be decoded"
                 )
-            if seconds > said + max(_TOLERANCE, 1.0):
+            if seconds > said + (1.0 if "ID3" in name else _MORE):
                 self.notes.append(
                     f"{name} of {self.path.name} says {said:.2f} s; {seconds:.2f} s are decoded, "
                     "and all of it is used"
@@ -162,7 +162,8 @@ def open_sound(path: Path) -> Iterator[Decoder]:
                 raise _not_comparable(path, file.format_info)
             if 0 < file.frames < 1 << 40:
                 stated.frames.setdefault("the header", file.frames)
-            notes = [] if stated.known else [_unstated(path, file.format)]
+            notes = [f"{path.name}: {note}" for note in stated.notes]
+            notes += [] if stated.known else [_unstated(path, file.format)]
             yield Decoder(path, file.samplerate, file.channels, stated, notes, file)
         return
     stated, notes = _stated_by_frames(path, found)

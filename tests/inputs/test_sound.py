@@ -164,6 +164,36 @@ def test_a_file_that_breaks_off_is_refused_in_plan_and_features(tmp_path, music,
         assert examine_sound(path).duration == pytest.approx(2 * SECONDS, abs=0.05)
 
 
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_STATED = [
+    ("WAV", b"RIFF", 4, "<I"), ("WAV", b"data", 4, "<I"), ("RF64", b"ds64", 8, "<Q"),
+    ("RF64", b"ds64", 16, "<Q"), ("RF64", b"ds64", 24, "<Q"), ("W64", b"riff", 16, "<Q"),
+    ("W64", _W64_DATA, 16, "<Q"), ("AIFF", b"FORM", 4, ">I"), ("AIFF", b"COMM", 10, ">I"),
+    ("AIFF", b"SSND", 4, ">I"), ("AU", b".snd", 8, ">I"), ("CAF", b"data", 4, ">Q"),
+    ("SVX", b"FORM", 4, ">I"), ("SVX", b"VHDR", 8, ">I"), ("SVX", b"BODY", 4, ">I"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "mark", "offset", "number"), _STATED)
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1])
+def test_every_length_that_a_container_states_is_compared(
+    tmp_path, music, kind, mark, offset, number, factor
+):
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, music, RATE, format=kind)
+    content = bytearray(path.read_bytes())
+    at = content.index(mark) + offset
+    said = struct.unpack_from(number, content, at)[0]
+    struct.pack_into(number, content, at, int(said * factor))
+    path.write_bytes(content)
+    try:
+        notes = examine_sound(path).notes
+    except BadDataError as error:
+        notes = (str(error.found),)
+    assert notes
+    assert all(text.isprintable() for text in notes)
+
+
 _RARE = "AVR HTK IRCAM MAT4 MAT5 MPC2K PAF PVF SDS WVE XI"
 
 
