@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_app.errors import UsageError
+from bids_app.inputs.locate import locate_dataset
 from bids_app.inputs.stimuli import StimulusRow, read_stimulus_table
 from bids_app.log import tell
 
@@ -58,7 +59,8 @@ def _run_onset(options: argparse.Namespace) -> int:
     # The results' folder is not used.
     config = parse_config([options.bids_dir, options.bids_dir, "participant", *rest])
     table = config.stimuli.table
-    rows = _rows(chosen.stim, table)
+    raw_dir = locate_dataset(config.bids_dir, config.derivatives).raw_dir
+    rows = _rows(chosen.stim, table, raw_dir)
     stimuli = replace(config.stimuli, missing="use")  # participants without a piece still count
     plan = make_plan(replace(config, stimuli=stimuli), table=rows or None)
     config = still_to_clean(config, plan)
@@ -81,12 +83,12 @@ def _run_onset(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(pairs: Sequence[str], table: Path | None) -> list[StimulusRow]:
+def _rows(pairs: Sequence[str], table: Path | None, raw_dir: Path | None) -> list[StimulusRow]:
     """Rows of the table, or of the pairs, with an onset everywhere."""
     if pairs and table is not None:
         raise UsageError("--stim and --stimuli exclude each other.", remedy="give one of them")
     if table is not None:
-        return read_stimulus_table(table, default_onset=0.0)
+        return read_stimulus_table(table, default_onset=0.0, raw_dir=raw_dir)
     return [
         StimulusRow(Path(name).absolute(), 0.0, 0.0, None, {"task": task}, "--stim")
         for task, name in map(_task_and_file, pairs)

@@ -104,7 +104,7 @@ def plan_study(
     selection, notes = meant_participants(selection, [path for _, path in located.derivatives])
     check_participants(located, selection)
     if table is None and music and stimuli.table is not None:
-        table = read_stimulus_table(stimuli.table)
+        table = read_stimulus_table(stimuli.table, raw_dir=located.raw_dir)
     atlas = atlas_label(cleaning.parcels)
     found = find_candidates(located, selection, cleaning.space, database_dir, atlas)
     candidates, selection = found.runs, found.selection

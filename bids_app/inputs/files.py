@@ -99,7 +99,7 @@ def inside(root: Path, folder: str, name: str, *, where: object, found: object) 
         where=where,
         found=found,
         wanted=f"a path below {base}",
-        remedy=f"move the file, no link to it, into {folder}/, or give the files with "
+        remedy=f"move the file, no link to it, into {base}, or give the files with "
         "--stimuli TABLE.tsv",
     )
 

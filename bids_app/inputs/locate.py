@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from bids_app.errors import InvalidInputError, MissingInputError, MusencError, UsageError
-from bids_app.inputs.files import content_problem, read_object
+from bids_app.inputs.files import content_problem, inside, read_object
 
 _WANTED = (
     "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
@@ -143,6 +145,51 @@ def uri_of(path: Path, links: Iterable[tuple[str, Path]]) -> str:
                 if own.is_relative_to(root):
                     return f"bids:{name}:{own.relative_to(root)}"
     return path.resolve().as_uri()
+
+
+def path_of_uri(uri: str, raw_dir: Path | None, *, where: str) -> Path:
+    """The file that a BIDS URI means, ``bids::PATH`` or ``bids:NAME:PATH``.
+
+    Parameters
+    ----------
+    uri : str
+    raw_dir : Path or None
+        The dataset of ``bids::`` and ``bids:raw:``, whose ``DatasetLinks`` tell what other names
+        mean.
+    where : str
+        Of the error.
+
+    Returns
+    -------
+    Path
+        Below `raw_dir`; as it is there, whether spelled plainly or percent-encoded.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the name is no local folder of the dataset, or the file lies elsewhere.
+    """
+    name, colon, path = uri.removeprefix("bids:").partition(":")
+    links = {} if raw_dir is None else read_description(raw_dir).get("DatasetLinks")
+    link = links.get(name) if isinstance(links, dict) else None
+    known = urlsplit(link if isinstance(link, str) else "." if name in ("", "raw") else "none:")
+    if raw_dir is None or not colon or known.scheme not in ("", "file"):
+        raise InvalidInputError(
+            "A BIDS URI cannot be followed.",
+            where=where,
+            found=uri + ("; no raw dataset" if raw_dir is None else f"; DatasetLinks: {links}"),
+            wanted="bids::PATH, relative to the raw dataset, or bids:NAME:PATH, with the folder "
+            "NAME inside it in DatasetLinks of its dataset_description.json",
+            remedy="name the raw dataset with --derivatives raw=PATH"
+            if raw_dir is None
+            else "correct the URI or DatasetLinks, or give the file's path in --stimuli TABLE.tsv",
+        )
+    folder = raw_dir / unquote(known.netloc + known.path)
+    files = [
+        inside(raw_dir, ".", os.path.relpath(folder / one, raw_dir), where=where, found=uri)
+        for one in (path, unquote(path))
+    ]
+    return next((file for file in files if os.path.lexists(file)), files[0])
 
 
 def has_participants(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bids_app.errors import InvalidInputError, MissingInputError, NoStimulusError
 from bids_app.inputs.files import inside, on_disk
+from bids_app.inputs.locate import path_of_uri
 from bids_app.inputs.names import same_label, strip_prefix
 from bids_app.inputs.tables import is_absent, read_tsv
 
@@ -24,6 +25,7 @@ HOW_TO_GIVE_ONSETS = (
 AUDIO_SUFFIXES = ("audio", "audiovideo")
 SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".au", ".m4a", ".w64", ".opus")
 """How names of audio files end."""
+_URI = "bids:"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def _number(row: Mapping[str, str], column: str, where: str, default: float | No
     return value
 
 
-def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> list[StimulusRow]:
+def read_stimulus_table(
+    path: Path, *, default_onset: float | None = None, raw_dir: Path | None = None
+) -> list[StimulusRow]:
     """Rows of a ``--stimuli`` table; audio files are relative to the table.
 
     Parameters
@@ -86,6 +90,8 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         offset, duration.
     default_onset : float or None
         Seconds, where the table has none.
+    raw_dir : Path or None
+        The dataset that BIDS URIs are about.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
     MissingInputError
         Where the table is not there.
     InvalidInputError
-        Where a column or an onset is missing, or a cell is no number.
+        Where a column or an onset is missing, a cell is no number, or a URI cannot be followed.
     """
     columns, rows = read_tsv(
         path, "The table of stimuli cannot be read.", "check the path given with --stimuli"
@@ -134,7 +140,11 @@ def read_stimulus_table(path: Path, *, default_onset: float | None = None) -> li
         offset = _number(row, "offset", where, 0.0) or 0.0
         duration = _number(row, "duration", where, None)
         # Not resolved: the target of a git-annex link has another name.
-        audio = on_disk(path.absolute().parent / row["stim_file"])
+        audio = (
+            path_of_uri(row["stim_file"], raw_dir, where=where)
+            if row["stim_file"].startswith(_URI)
+            else on_disk(path.absolute().parent / row["stim_file"])
+        )
         stated = not is_absent(row.get("offset"))
         result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
     return result
@@ -227,8 +237,14 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
         where = f"{path}, line {line}"
         if not is_absent(row.get("stim_file")):
             _check_quotes(row["stim_file"], where)
-            name = row["stim_file"].removeprefix("stimuli/")
-            audio = inside(raw_dir, "stimuli", name, where=where, found=row["stim_file"])
+            cell = row["stim_file"]
+            audio = (
+                path_of_uri(cell, raw_dir, where=where)
+                if cell.startswith(_URI)
+                else inside(
+                    raw_dir, "stimuli", cell.removeprefix("stimuli/"), where=where, found=cell
+                )
+            )
         elif not is_absent(row.get("stim_id")):
             audio = _file_of_id(raw_dir, row["stim_id"], where)
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.inputs.files import inside
-from bids_app.inputs.stimuli import rows_of_events
+from bids_app.inputs.stimuli import read_stimulus_table, rows_of_events
 from bids_app.inputs.tables import read_tsv
 
 
@@ -74,6 +76,63 @@ def test_content_of_git_annex_and_a_shared_folder_of_stimuli_are_no_escape(datas
     (dataset / "stimuli" / "gone.wav").symlink_to("/nowhere/at-all")
     (row,) = events(dataset, stim_file="gone.wav")
     assert row.path == dataset / "stimuli" / "gone.wav"
+
+
+LINKS = {
+    "raw": ".", "music": "deeper/music", "uri": "file://{0}/study/deeper/music", "far": "../elsewhere",
+    "abs": "{0}/elsewhere", "web": "https://openneuro.org/ds1", "odd": 3, "link": "out",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uri", "wanted"),
+    [
+        ("bids::stimuli/a.wav", "stimuli/a.wav"),
+        ("bids::stimuli/deep/../a.wav", "stimuli/a.wav"),
+        ("bids:raw:stimuli/a.wav", "stimuli/a.wav"),
+        ("bids:music:d%20e.wav", "deeper/music/d e.wav"),
+        ("bids:music:d e.wav", "deeper/music/d e.wav"),
+        ("bids:uri:d e.wav", "deeper/music/d e.wav"),
+        ("bids:far:c.wav", "outside the dataset"),
+        ("bids:abs:c.wav", "outside the dataset"),
+        ("bids:link:c.wav", "outside the dataset"),
+        ("bids:music:../../../elsewhere/c.wav", "outside the dataset"),
+        ("bids::{0}/elsewhere/c.wav", "outside the dataset"),
+        ("bids::", "outside the dataset"),
+        ("bids:web:a.wav", "https://openneuro.org/ds1"),
+        ("bids:odd:a.wav", "DatasetLinks"),
+        ("bids:none:a.wav", "DatasetLinks"),
+        ("bids:stimuli/a.wav", "bids::PATH"),
+    ],
+)
+def test_bids_uris(dataset, tmp_path, uri, wanted):
+    """BIDS common principles, URIs: ``bids:[<dataset-name>]:<relative-path>``."""
+    (dataset / "deeper" / "music").mkdir(parents=True)
+    (dataset / "deeper" / "music" / "d e.wav").write_bytes(b"x")
+    (dataset / "out").symlink_to(tmp_path / "elsewhere")
+    text = json.dumps({"Name": "x", "DatasetLinks": LINKS}).replace("{0}", str(tmp_path))
+    (dataset / "dataset_description.json").write_text(text)
+    uri = uri.format(tmp_path)
+    table = tmp_path / "music.tsv"
+    table.write_text(f"task\tstim_file\tonset\nx\t{uri}\t3\n")
+    for read in (
+        lambda: events(dataset, stim_file=uri),
+        lambda: read_stimulus_table(table, raw_dir=dataset),
+    ):
+        try:
+            (row,) = read()
+        except InvalidInputError as error:
+            assert wanted in str(error)  # noqa: PT017
+            assert "line 2" in str(error)  # noqa: PT017
+        else:
+            assert row.path == dataset / wanted
+
+
+def test_a_bids_uri_needs_a_dataset(tmp_path):
+    table = tmp_path / "music.tsv"
+    table.write_text("task\tstim_file\tonset\nx\tbids::stimuli/a.wav\t3\n")
+    with pytest.raises(InvalidInputError, match="--derivatives raw=PATH"):
+        read_stimulus_table(table)
 
 
 @pytest.mark.parametrize("label", ["../secret", "*", "a/../../x", "[a]", "a?", "/etc/x"])
