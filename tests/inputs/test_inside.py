@@ -79,8 +79,9 @@ def test_content_of_git_annex_and_a_shared_folder_of_stimuli_are_no_escape(datas
 
 
 LINKS = {
-    "raw": ".", "music": "deeper/music", "uri": "file://{0}/study/deeper/music", "far": "../elsewhere",
-    "abs": "{0}/elsewhere", "web": "https://openneuro.org/ds1", "odd": 3, "link": "out",
+    "raw": ".", "music": "deeper/music", "uri": "file://{0}/study/deeper/music",
+    "far": "../elsewhere", "abs": "{0}/elsewhere", "web": "https://openneuro.org/ds1", "odd": 3,
+    "link": "out",
 }  # fmt: skip
 
 
