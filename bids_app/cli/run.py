@@ -397,7 +397,15 @@ def plan_resting(config: Config, plan: StudyPlan | None) -> RestPlan | None:
     selection, logs = replace(config.selection, tasks=(task,)), config.output_dir / "logs"
     try:
         resting = replace(config, selection=selection)
-        study = make_plan(resting, music=False, logs=logs, fetch="fetch_rest.sh", tell_people=False)
+        # Resting runs that cannot be used are named, and cost no music.
+        study = make_plan(
+            resting,
+            music=False,
+            may_be_empty=True,
+            logs=logs,
+            fetch="fetch_rest.sh",
+            tell_people=False,
+        )
     except NothingSelectedError as error:
         raise NothingSelectedError(
             "There is no resting run.",
@@ -413,6 +421,7 @@ def make_plan(
     config: Config,
     *,
     music: bool = True,
+    may_be_empty: bool = False,
     table: Sequence[StimulusRow] | None = None,
     logs: Path | None = None,
     fetch: str = "",
@@ -441,6 +450,7 @@ def make_plan(
         table=table,
         database_dir=config.running.database_dir,
         music=music,
+        may_be_empty=may_be_empty,
         tell_fetch=partial(tell_fetch, logs, fetch),
     )
     if music:

@@ -55,6 +55,7 @@ def plan_study(
     table: Sequence[StimulusRow] | None = None,
     database_dir: Path | None = None,
     music: bool = True,
+    may_be_empty: bool = False,
     tell_fetch: Callable[[str], None] | None = None,
 ) -> StudyPlan:
     """Find out everything that will be read, and everything that is wrong, before computing.
@@ -79,6 +80,8 @@ def plan_study(
         pybids database.
     music : bool
         Only runs in which music was heard; else every run, and no audio file is looked at.
+    may_be_empty : bool
+        A plan in which every run is skipped is returned, too.
     tell_fetch : callable or None
         Is given the command that fetches all content that is needed and not there, before anything
         is refused because of it.
@@ -106,7 +109,9 @@ def plan_study(
     if table is None and music and stimuli.table is not None:
         table = read_stimulus_table(stimuli.table, raw_dir=located.raw_dir)
     atlas = atlas_label(cleaning.parcels)
-    found = find_candidates(located, selection, cleaning.space, database_dir, atlas)
+    found = find_candidates(
+        located, selection, cleaning.space, database_dir, atlas, none_usable=may_be_empty
+    )
     candidates, selection = found.runs, found.selection
     notes += found.notes
     if table is not None:
@@ -138,7 +143,7 @@ def plan_study(
             accepted.append(record)
         else:
             skipped.append(record)
-    if not accepted:
+    if not accepted and not may_be_empty:
         faults.raise_the_only_one(skipped)
         _raise_all_unusable(skipped, Path(bids_dir), faults)
     events = {}

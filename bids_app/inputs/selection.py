@@ -96,8 +96,12 @@ def find_candidates(
     space: str,
     database_dir: Path | None,
     parcels: str = "",
+    *,
+    none_usable: bool = False,
 ) -> Candidates:
     """Runs that the labels select, of all fMRIPrep folders.
+
+    With `none_usable`, runs without surface data are returned where no run has any.
 
     Raises
     ------
@@ -135,14 +139,15 @@ def find_candidates(
             parcels=parcels,
         )
     folders = ", ".join(str(path) for _, path in located.derivatives)
-    if found and all(run.kind is None and not run.filtered for run in found):
+    unusable = all(run.kind is None and not run.filtered for run in found)
+    if found and unusable and not none_usable:
         _raise_no_surface(found, space, folders, parcels)
     chosen = [run for run in found if accepts(selection, run.entities) and not run.filtered]
     if all(excludes(selection, run.entities) for run in chosen):
         if not found and not selection.participants:
             _raise_no_bold(located)
         _raise_nothing_selected(found, folders, selection)
-    if all(run.kind is None for run in chosen):
+    if all(run.kind is None for run in chosen) and not none_usable:
         _raise_no_surface(chosen, space, folders, parcels)
     by_label = defaultdict(list)
     for run in chosen:

@@ -302,3 +302,16 @@ def test_what_does_not_fit_is_refused():
     need_memory(1e9, int(1.01e9), "for a test")
     with pytest.raises(TryAgainError, match="for a test"):
         need_memory(1e9, int(0.99e9), "for a test")
+
+
+def test_resting_runs_that_cannot_be_used_cost_no_music(tree, tmp_path, capsys):
+    """One without confounds, one without a surface: the music goes on, and they are named."""
+    tree.simple(tr=0.4, n_volumes=60)
+    tree.bold(sub="01", task="rest", tr=0.4, n_volumes=60, confounds=False)
+    tree.bold(sub="02", task="rest", tr=0.4, n_volumes=60, space="fsnative")
+    call = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]
+    assert main([*call, "--rest-task", "rest"]) == 1
+    text = capsys.readouterr().out
+    assert "2 participants, 4 runs, 2 stimuli" in text
+    assert "sub-01_task-rest: no confounds table" in text
+    assert "sub-02_task-rest: no surface BOLD in fsaverage5 (there: fsnative)" in text

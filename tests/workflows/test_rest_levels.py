@@ -60,3 +60,22 @@ def test_what_is_listed_is_written_told_and_not_done_again(study, capsys):
     assert len(files) == 3
     assert main(call(study, *options)) == 0
     assert [path.stat().st_mtime_ns for path in files] == times
+
+
+def test_a_resting_run_that_cannot_be_read_costs_nothing_else(study, tmp_path):
+    """All of them are unusable: conditions go on, the run is named, and the exit code is 1."""
+    (series,) = (study / "derivatives").rglob("sub-01_task-rest*hemi-L*_bold.func.gii")
+    before = series.read_bytes()
+    series.write_bytes(before[:5000])
+    command = call(study, "--rest-task", "rest")
+    command[1] = str(tmp_path / "out")
+    try:
+        assert main(command) == 1
+    finally:
+        series.write_bytes(before)
+    tree = OutputTree(tmp_path / "out")
+    (status,) = tree.logs.glob("status_*.json")
+    rows = read_json(status)["rows"]
+    done = [row["participant"] for row in rows if row["state"] == "done"]
+    assert done == ["01", "02"]
+    assert any("truncated GIFTI" in row["reason"] for row in rows)
