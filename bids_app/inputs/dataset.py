@@ -28,6 +28,7 @@ from bids_app.inputs.probe import Probe, probe_run
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
 from bids_app.inputs.runs import RunFiles, atlas_of
 from bids_app.inputs.selection import (
+    Candidates,
     check_participants,
     excludes,
     find_candidates,
@@ -119,9 +120,7 @@ def plan_study(
         notes += more
     raw = Inheritance(located.raw_dir, raw=True) if located.raw_dir else None
     faults = _Faults()
-    chosen, skipped = _choose(
-        candidates, selection, table, raw, cleaning.space, faults, music=music
-    )
+    chosen, skipped = _choose(found, selection, table, raw, cleaning.space, faults, music=music)
     played = [row.path for row in table] if table is not None else []
     if music and table is None and located.raw_dir:
         played = files_heard(located.raw_dir)
@@ -208,7 +207,7 @@ _Chosen = list[tuple[RunFiles, list[StimulusRow]]]
 
 
 def _choose(
-    candidates: list[RunFiles],
+    found: Candidates,
     selection: Selection,
     table: Sequence[StimulusRow] | None,
     raw: Inheritance | None,
@@ -221,7 +220,8 @@ def _choose(
     chosen: _Chosen = []
     skipped: list[SkippedRun] = []
     silent: list[RunFiles] = []
-    for run in candidates:
+    candidates = list(found.runs)
+    for run in found.runs:
         if excludes(selection, run.entities):
             skipped.append(_skip(run, "left out by --exclude-run", problem=False))
             continue
@@ -232,11 +232,17 @@ def _choose(
             continue
         if problem:
             skipped.append(_skip(run, problem))
+        elif run.absent:
+            common = found.universe.preprocessed(run.entities)
+            if rows or common:
+                reason = "fMRIPrep left no BOLD of this run, which the raw dataset has"
+                skipped.append(_skip(run, reason, problem=common))
+            candidates.remove(run)
         elif music and not rows:
             silent.append(run)
         elif run.kind is None:
-            reason = f"no surface BOLD in {space} (there: {', '.join(run.spaces)})"
-            skipped.append(_skip(run, reason))
+            there = f" (there: {', '.join(run.spaces)})" if run.spaces else ""
+            skipped.append(_skip(run, f"no surface BOLD in {space}{there}{run.unread(space)}"))
         else:
             chosen.append((run, rows))
     with_music = {run.task for run in candidates} - {run.task for run in silent}

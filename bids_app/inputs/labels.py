@@ -111,6 +111,11 @@ class Universe:
             return True
         return not self.whole and any(entities_agree(entities, run) for run in self.everything())
 
+    def preprocessed(self, entities: Mapping[str, str]) -> bool:
+        """Whether there are runs of anybody, of this task in this session."""
+        places = {(run.get("task"), run.get("ses")) for run in self.everything()}
+        return (entities.get("task"), entities.get("ses")) in places
+
     def knows(self, entities: Mapping[str, str]) -> bool:
         """Whether some run, or a participant without any, is called so."""
         if self.meets(entities):

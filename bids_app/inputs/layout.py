@@ -9,6 +9,7 @@ from pathlib import Path
 from bids_app.errors import CannotWriteError, InvalidInputError, UsageError
 from bids_app.inputs.locate import uri_name
 from bids_app.inputs.names import NamedFile, parse_name
+from bids_app.inputs.runs import is_almost_bold
 
 # Thousands of files that are never read (JSON sidecars are looked up in their folders).
 _IGNORED = re.compile(
@@ -52,7 +53,8 @@ def index_files(
     Returns
     -------
     list of NamedFile
-        Files with the extensions of data and tables, ordered by path.
+        Files with the extensions of data and tables, and those that nearly are called so, ordered
+        by path.
 
     Raises
     ------
@@ -115,7 +117,8 @@ def index_files(
             wanted=folder,
             remedy="remove the database, or give another --bids-database-dir",
         )
-    files = [parse_name(Path(path)) for path in paths if path.endswith(_WANTED)]
+    files = [parse_name(Path(path)) for path in paths]
+    files = [f for f in files if f.path.name.endswith(_WANTED) or is_almost_bold(f)]
     if chosen:
         files = [file for file in files if file.entities.get("sub") in chosen]
     return sorted(files, key=lambda file: str(file.path))

@@ -56,7 +56,7 @@ def parse_name(path: Path) -> NamedFile:
     suffix = None
     for part in stem.split("_"):
         key, dash, value = part.partition("-")
-        if dash and key and value:
+        if dash and key.isalnum() and value:
             entities[key] = value
         elif part:
             suffix = part

@@ -14,6 +14,7 @@ from bids_app.inputs.confounds import check_columns, select_confounds, wants_col
 from bids_app.inputs.continuity import Continuity, check_continuity, is_denoised
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.locate import is_xcpd, writer_of
+from bids_app.inputs.names import parse_name, run_entities
 from bids_app.inputs.runs import RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
@@ -111,6 +112,8 @@ def probe_run(
         except MusencError as error:
             problems.append(reason_of(error))
     problems += _other_hemisphere(run, derivative)
+    if run.almost and run.kind != "gifti":
+        warnings.append(f"the series is the {run.kind}{run.unread(cleaning.space)}")
     if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
         problems.append(
             f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
@@ -184,7 +187,11 @@ def _probe_gifti(run: RunFiles, space: str, problems: list[str]) -> tuple[int, f
     time_step = None
     for hemisphere, file in (("L", run.left), ("R", run.right)):
         if file is None:
-            problems.append(f"hemi-{hemisphere} is missing in {space}")
+            there = ", ".join(f.path.name for f in (run.left, run.right) if f is not None)
+            problems.append(
+                f"hemi-{hemisphere} is missing in {space} (there: {there})"
+                + run.unread(space, hemisphere)
+            )
             continue
         problem = content_problem(file.path)
         if problem:
@@ -245,7 +252,9 @@ def _probe_confounds(
     complaints = problems if needed else warnings
     if run.confounds is None:
         remedy = "; if confounds were regressed out before, give --confounds none" if needed else ""
-        complaints.append(f"no confounds table (desc-confounds_timeseries.tsv){remedy}")
+        complaints.append(
+            f"no confounds table (desc-confounds_timeseries.tsv){_almost_confounds(run)}{remedy}"
+        )
         return 0, None, None
     path = run.confounds.path
     problem = content_problem(path)
@@ -279,6 +288,18 @@ def _probe_confounds(
         except MusencError as error:
             problems.append(f"{reason_of(error)}; do this: {error.remedy}")
     return n_steady, n_rows, usable
+
+
+def _almost_confounds(run: RunFiles) -> str:
+    """Files of the run that are called nearly as its table."""
+    file = run.left or run.right
+    near = sorted(file.path.parent.glob("*onfounds*")) if file is not None else []
+    names = [
+        path.name
+        for path in near
+        if run_entities(parse_name(path).entities) == run.entities and path.suffix != ".json"
+    ]
+    return f"; not read: {', '.join(names[:3])}" if names else ""
 
 
 def _timing(

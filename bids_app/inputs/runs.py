@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from bids_app.inputs.names import (
 )
 from bids_app.inputs.records import Acquisition, run_label
 from bids_app.meshes import FSLR, MESHES
+from bids_app.outputs import HEMISPHERES
 
 KINDS = ("gifti", "cifti", "volume", "parcels")
 """Kinds of BOLD files, the preferred first."""
@@ -52,6 +54,10 @@ class RunFiles(Acquisition):
         Whether the user's filter took away its BOLD files.
     grayordinates : NamedFile or None
         Its 91k CIFTI series, whatever the kind; None where none, or not one of several, is meant.
+    almost : tuple of str
+        Names of files that nearly are those of BOLD, and are not read.
+    absent : bool
+        Whether it is a run of the raw dataset of which fMRIPrep left no BOLD.
     """
 
     dataset: str
@@ -64,6 +70,19 @@ class RunFiles(Acquisition):
     spaces: tuple[str, ...] = ()
     filtered: bool = False
     grayordinates: NamedFile | None = None
+    almost: tuple[str, ...] = ()
+    absent: bool = False
+
+    def unread(self, space: str, hemisphere: str = "L") -> str:
+        """What is there that is not read, and what would be; the beginning of it is a semicolon."""
+        there = ", ".join(self.almost[:4]) + (", ..." if len(self.almost) > 4 else "")
+        wanted = f"wanted: {wanted_name(space, hemisphere)}"
+        return f"; not read: {there}: unpack or rename them; {wanted}" if there else f"; {wanted}"
+
+
+def wanted_name(space: str, hemisphere: str = "L") -> str:
+    """How the file of a hemisphere is called."""
+    return f"*_hemi-{hemisphere}_space-{space}_bold.func.gii"
 
 
 def bold_filter(path: Path | None) -> dict[str, Any]:
@@ -199,7 +218,8 @@ def _run_of_group(
     parcels: str,
 ) -> RunFiles | None:
     bold = [file for file in group if _kind(file) is not None]
-    if not bold:
+    almost = tuple(sorted(file.path.name for file in group if is_almost_bold(file)))
+    if not (bold or almost):
         return None
     passing = [file for file in bold if passes(file, query)]
     spaces = sorted({_space_name(file) for file in bold})
@@ -225,8 +245,10 @@ def _run_of_group(
             surfaces if kind == "volume" and one.entities.get("space") == "T1w" else (),
             tuple(spaces),
             grayordinates=_grayordinates(passing, space, surfaces, run_label(key)),
+            almost=almost,
         )
-    return RunFiles(key, dataset, root, spaces=tuple(spaces), filtered=not passing)
+    filtered = bool(bold) and not passing
+    return RunFiles(key, dataset, root, spaces=tuple(spaces), filtered=filtered, almost=almost)
 
 
 def _grayordinates(
@@ -241,7 +263,8 @@ def _grayordinates(
 
 
 def _kind(file: NamedFile) -> str | None:
-    if file.extension == ".func.gii" and file.suffix in ("bold", None) and "hemi" in file.entities:
+    hemisphere = file.entities.get("hemi", "") in HEMISPHERES
+    if file.extension == ".func.gii" and file.suffix in ("bold", None) and hemisphere:
         return "gifti"
     if atlas_of(file) and file.entities.get("stat", "mean") == "mean":
         tables = file.suffix == "timeseries" and file.extension == ".tsv"
@@ -261,6 +284,17 @@ def atlas_of(file: NamedFile) -> str:
 def is_bold(file: NamedFile) -> bool:
     """Whether a file is functional data of a kind that is read."""
     return "task" in file.entities and _kind(file) is not None
+
+
+def is_almost_bold(file: NamedFile) -> bool:
+    """Whether a file is not read, though its name nearly is that of BOLD: packed, a copy, ..."""
+    if _kind(file) is not None or "task" not in file.entities:
+        return False
+    ending = file.extension.lower()
+    like = re.match(r"bold(?![a-z])", file.suffix or "bold", re.IGNORECASE) and (
+        file.suffix or ".func.gii" in ending
+    )
+    return bool(like or "tseries." in ending) and not ending.endswith((".json", ".tsv"))
 
 
 def _space_name(file: NamedFile) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bids_app.config import Selection
@@ -27,7 +27,15 @@ from bids_app.inputs.names import (
     run_entities,
     sort_key,
 )
-from bids_app.inputs.runs import RunFiles, bold_filter, group_runs, is_bold
+from bids_app.inputs.runs import (
+    RunFiles,
+    bold_filter,
+    group_runs,
+    is_almost_bold,
+    is_bold,
+    wanted_name,
+)
+from bids_app.inputs.unprocessed import unprocessed_runs
 from bids_app.meshes import FSLR, MESHES, N_VERTICES
 
 _LABELS = (("ses", "sessions"), ("task", "tasks"), ("run", "runs"))
@@ -119,8 +127,10 @@ def find_candidates(
         index_files(path, participants=selection.participants, database_dir=database_dir)
         for _, path in located.derivatives
     ]
-    bold = [file for files in indexed for file in files if is_bold(file)]
+    bold = [file for files in indexed for file in files if is_bold(file) or is_almost_bold(file)]
     universe = _universe(located, selection, bold)
+    absent = [] if located.raw_dir is None else unprocessed_runs(located.raw_dir, universe.runs)
+    universe = replace(universe, runs=(*universe.runs, *absent))
     selection, notes = meant_selection(selection, universe)
     query, more = meant_filter(
         selection.filter_file,
@@ -138,6 +148,8 @@ def find_candidates(
             accepts=lambda e: accepts(selection, e) and not excludes(selection, e),
             parcels=parcels,
         )
+    name, path = located.derivatives[0]
+    found += [RunFiles(entities, name, path, absent=True) for entities in absent]
     folders = ", ".join(str(path) for _, path in located.derivatives)
     unusable = all(run.kind is None and not run.filtered for run in found)
     if found and unusable and not none_usable:
@@ -190,19 +202,25 @@ def _raise_no_surface(runs: list[RunFiles], space: str, folders: str, parcels: s
             remedy="name an atlas that is there with --parcels, or leave the option out",
         )
     surface = [name for name in spaces if name in N_VERTICES]
+    almost = Counter(name[name.rfind("_") :] for run in runs for name in run.almost)
+    unread = ", ".join(f"{n} files *{ending}" for ending, n in sorted(almost.items())[:8])
     made = MESHES[space].fmriprep if space in MESHES else f"--output-spaces {space}"
     also = f", or use what is there with --space {surface[0]}" if surface else ""
     raise MissingInputError(
         "There is no surface BOLD in the space that was asked for.",
         where=folders,
-        found=f"{len(runs)} runs in the spaces " + ", ".join(spaces),
+        found=f"{len(runs)} runs"
+        + (f" in the spaces {', '.join(spaces)}" if spaces else "")
+        + (f"; not read: {unread}" if unread else ""),
         wanted=_wanted(space),
-        remedy=f"rerun fMRIPrep with `{made}` added{also}",
+        remedy=f"unpack or rename them: {wanted_name(space)}"
+        if unread
+        else f"rerun fMRIPrep with `{made}` added{also}",
     )
 
 
 def _wanted(space: str) -> str:
-    pair = f"*_hemi-L_space-{space}_bold.func.gii and hemi-R for each run"
+    pair = f"{wanted_name(space)} and hemi-R for each run"
     return f"*_space-{space}_den-91k_bold.dtseries.nii, or {pair}" if space == FSLR else pair
 
 
@@ -216,15 +234,12 @@ def _raise_no_bold(located: Located) -> None:
     data = {ending: n for ending, n in endings.items() if not ending.endswith((".json", ".tsv"))}
     if not data:
         return
-    time = next((ending for ending in data if ending.endswith(".time.gii")), "")
     raise MissingInputError(
         "No functional file has a name that BOLD has.",
         where=", ".join(str(root) for _, root in located.derivatives),
         found=", ".join(f"{n} files *{ending}" for ending, n in sorted(data.items())[:8]),
-        wanted="*_hemi-L_space-fsaverage5_bold.func.gii and hemi-R for each run",
-        remedy="rename *.time.gii to *.func.gii"
-        if time
-        else "rerun fMRIPrep with `--output-spaces fsaverage5`",
+        wanted=_wanted("fsaverage5"),
+        remedy="rerun fMRIPrep with `--output-spaces fsaverage5`",
     )
 
 

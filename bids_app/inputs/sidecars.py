@@ -158,13 +158,13 @@ def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> 
         return ""
     wanted = run_entities(entities)
     for folder in sorted(raw.root.glob("sub-*")):
-        if not _alike(folder.name.removeprefix("sub-"), wanted["sub"]):
+        if not alike(folder.name.removeprefix("sub-"), wanted["sub"]):
             continue
         for path in sorted(
             (*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv"))
         ):
             own = run_entities(parse_name(path).entities)
-            if not all(_alike(v, wanted.get(k, "")) for k, v in own.items() if k != "ses"):
+            if not all(alike(v, wanted.get(k, "")) for k, v in own.items() if k != "ses"):
                 continue
             keys = [
                 k for k in (*own, "ses") if not same_label(k, own.get(k, ""), wanted.get(k, ""))
@@ -181,7 +181,7 @@ def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> 
     return ""
 
 
-def _alike(first: str, second: str) -> bool:
+def alike(first: str, second: str) -> bool:
     """Whether labels differ in capitals or zeros before a number alone."""
     return first.casefold().lstrip("0") == second.casefold().lstrip("0")
 

@@ -645,19 +645,6 @@ def test_confounds_that_cannot_be_used_are_seen_by_the_plan(tree, row, skipped, 
     assert plan_study(tree.root, confounds="none").skipped == ()
 
 
-def test_surfaces_called_time_gii_are_named(tree):
-    tree.simple()
-    for path in tree.fmriprep.glob("sub-01/func/*.func.gii"):
-        path.rename(path.with_name(path.name.replace(".func.gii", ".time.gii")))
-    row = absent(plan_study(tree.root))["01"]
-    assert "*bold.time.gii" in row.reason
-    for path in tree.fmriprep.glob("sub-02/func/*.func.gii"):
-        path.rename(path.with_name(path.name.replace(".func.gii", ".time.gii")))
-    with pytest.raises(MusencError, match=r"8 files \*bold\.time\.gii") as caught:
-        plan_study(tree.root)
-    assert caught.value.remedy == "rename *.time.gii to *.func.gii"
-
-
 TABLES = [
     ("task\tstim_file", ["a\tp.wav"], 16, "no onset", "never guessed"),
     ("task\tonset", ["a\t3"], 16, "no column stim_file", "add the columns"),
