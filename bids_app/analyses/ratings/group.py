@@ -28,6 +28,7 @@ from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.ratings.layer_music import ScoresMusic, earlier_scores, scores_music
 from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
+from bids_app.analyses.ratings.predicted import RatingModel
 from bids_app.analyses.ratings.rater_ceiling import RaterCeiling, rater_ceiling
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.analyses.ratings.window_music import WindowMusic, window_music
@@ -369,22 +370,14 @@ def _test_scores(
     r = np.stack(
         [own[p].r[:, [own[p].scales.index(scale) for scale in scores.scales]] for p in kept]
     )
-    music = scores_music(
-        tree,
-        model,
-        kept,
-        stored,
-        scores.layer_names,
-        scores.scales,
-        r,
-        cache_dir,
-        statistics,
-        n_threads,
+    fitted = RatingModel.of(
+        stored[kept[0]], tree.participant_settings(kept[0], model, RATINGS_DESC)
     )
+    music = scores_music(tree, model, scores, fitted, r, cache_dir, statistics, n_threads)
     if music.reason:
         earlier = earlier_scores(tree, group, scores.layer_names, scores.scales, music.reason)
         music = earlier or music
-    ceiling = rater_ceiling(tree, model, kept, stored[kept[0]], scores.scales, statistics)
+    ceiling = rater_ceiling(tree, model, kept, fitted, scores.scales, statistics)
     read = [_read_changes(tree.scores(p, model, "changes"), scores) for p in kept]
     tables = [table for table in read if table is not None]
     if len(tables) < len(kept):

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.read import damaged
 from bids_app.analyses.participant.repeats import FLOOR, scored_together
-from bids_app.analyses.ratings.layer_music import read_courses
-from bids_app.analyses.ratings.layer_scores import DELAYS
+from bids_app.analyses.ratings.predicted import RatingModel, read_courses
 from bids_app.config import Statistics
 from bids_app.errors import BadDataError, reason_of
 from bids_app.group import ceiling_fraction, pair_test, shared_ceiling
 from bids_app.group.ceiling import MIN_PEOPLE
 from bids_app.group.claims import holds
-from bids_app.outputs import RATINGS_DESC, OutputTree
+from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -58,7 +55,7 @@ def rater_ceiling(
     tree: OutputTree,
     model: str,
     participants: Sequence[str],
-    told: Mapping[str, Any],
+    fitted: RatingModel,
     scales: Sequence[str],
     statistics: Statistics,
 ) -> RaterCeiling:
@@ -70,22 +67,15 @@ def rater_ceiling(
     model : str
         Label of the feature space.
     participants : sequence of str
-    told : mapping
-        The settings file of the first of them.
+    fitted : RatingModel
+        How the ratings of all of them were predicted.
     scales : sequence of str
     statistics : Statistics
         Seed.
     """
-    try:
-        crop, rate = float(told["Settings"]["crop"]), float(told["Details"]["SamplingFrequency"])
-        labels = sorted(map(str, told["Stimuli"]))
-        step = 1.0 / rate
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        path = tree.participant_settings(participants[0], model, RATINGS_DESC)
-        raise damaged(path, repr(error), "crop, SamplingFrequency, Stimuli") from error
     raters: dict[bytes, tuple[list[FloatArray], list[FloatArray]]] = {}
     for participant in participants:
-        courses = read_courses(tree, participant, model, labels, scales)
+        courses = read_courses(tree, participant, model, fitted.stimuli, scales)
         if isinstance(courses, str):
             return _none(scales, len(raters), courses)
         # One rating may stand for everybody.
@@ -93,11 +83,12 @@ def rater_ceiling(
     if len(raters) < MIN_PEOPLE:
         return _none(scales, len(raters), f"{len(raters)} people rated, {MIN_PEOPLE} are needed")
     people = list(raters.values())
+    delays, crop = fitted.model.delays, fitted.model.crop
     try:
         stacked = []
-        for k in range(len(labels)):
+        for k in range(len(fitted.stimuli)):
             times, values = [t[k] for t, _ in people], [y[k] for _, y in people]
-            stacked.append(scored_together(times, values, step, DELAYS, crop))
+            stacked.append(scored_together(times, values, fitted.step, delays, crop))
         found = shared_ceiling(stacked)
     except BadDataError as error:
         return _none(scales, len(raters), reason_of(error))

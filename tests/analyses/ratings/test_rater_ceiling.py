@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from bids_app.analyses.ratings import rater_ceiling as module
+from bids_app.analyses.ratings.predicted import RatingModel
 from bids_app.analyses.ratings.rater_ceiling import rater_ceiling
 from bids_app.config import Statistics
 from bids_app.errors import BadDataError
 from bids_app.outputs import OutputTree
 
 SCALES = ["Emotionality", "Enjoyment"]
-TOLD = {
-    "Settings": {"crop": 9.0},
+STORED = {
+    "Settings": {"crop": 9.0, "alphas": [1.0], "high_pass": 100.0},
     "Details": {"SamplingFrequency": 1.0},
     "Stimuli": {"happy": "a", "sadln": "b"},
 }
@@ -35,7 +36,8 @@ def rated(monkeypatch, tmp_path):
     def call(people):
         monkeypatch.setattr(module, "read_courses", lambda tree, who, *rest: people[who])
         tree, who = OutputTree(tmp_path), list(people)
-        return rater_ceiling(tree, "vggish", who, TOLD, SCALES, Statistics())
+        fitted = RatingModel.of(STORED, tmp_path / "settings.json")
+        return rater_ceiling(tree, "vggish", who, fitted, SCALES, Statistics())
 
     return call
 
@@ -57,11 +59,14 @@ def test_one_rating_for_everybody_is_one_rater(rated):
     assert np.isnan([*found.ceiling, *found.p, *found.fraction(np.ones((3, 2))).ravel()]).all()
 
 
-def test_why_there_is_no_ceiling_is_said(rated, tmp_path):
+def test_why_there_is_no_ceiling_is_said(rated):
     people = {str(k): courses(k) for k in range(5)}
     assert rated(people | {"9": "sub-9 has no courses"}).reason == "sub-9 has no courses"
     times, values = courses(9)
     found = rated(people | {"9": ([clock + 0.5 for clock in times], values)})
     assert "samples fall on other seconds of the music" in found.reason
+
+
+def test_settings_without_a_rate_are_damaged(tmp_path):
     with pytest.raises(BadDataError, match="SamplingFrequency"):
-        module.rater_ceiling(OutputTree(tmp_path), "vggish", ["1"], {}, SCALES, Statistics())
+        RatingModel.of({**STORED, "Details": {}}, tmp_path / "settings.json")
