@@ -20,10 +20,12 @@ from bids_app.analyses.participant.lag_maps import compute_courses, scan_lags, w
 from bids_app.analyses.participant.lag_plan import LagJob, LagWork
 from bids_app.analyses.participant.lags import read_loudness
 from bids_app.analyses.participant.plan import EncodingModel
+from bids_app.analyses.participant.repeats import heard_repeatedly
 from bids_app.analyses.participant.rest_plan import RestPlan
 from bids_app.analyses.participant.rest_runs import clean_rest, write_rest
 from bids_app.analyses.participant.steps import (
     clean_runs,
+    compare_presentations,
     compute_features,
     fit_model,
     save_model_weights,
@@ -214,6 +216,9 @@ class _Builder:
             "prepared": self._step(clean_runs, who, runs=runs, rests_on=basis),
             "shared": self._writer(write_responses, who, record=first),
         }
+        if records and heard_repeatedly([p.stimulus for run in runs for p in run.presentations]):
+            durations = {s.label: s.duration for s in music.plan.stimuli}
+            own["repeats"] = self._step(compare_presentations, who, durations=durations)
         connect_by_name(self.workflow, own, {"sounds": self.sounds})
         self.shared[who] = own["shared"]
         for record in records:

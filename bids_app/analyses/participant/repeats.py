@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.layers import COLUMNS, LayerFits
 from bids_app.analyses.participant.responses import Block
-from bids_app.config import Statistics
+from bids_app.config import Model, Statistics
 from bids_app.encoding import delay_samples, kept_rows, repeat_ceiling
 from bids_app.errors import BadDataError, reason_of
 from bids_app.features.timing import same_rows, whole_clock
@@ -30,32 +30,25 @@ OTHER_TIMES = "samples fall on other seconds of the music"
 
 
 @dataclass(frozen=True, eq=False)
-class Repeats:
-    """What presentations of the same pieces have in common, and how much of it layers predict.
+class CeilingOfRepeats:
+    """What presentations of the same pieces have in common, whatever the features.
 
     Attributes
     ----------
-    ceiling : array of shape (n_vertices,), float32
+    ceiling : array of shape (n_vertices,)
         Highest r of any model with one presentation; NaN where presentations have nothing in
         common.
-    p_max : array of shape (n_vertices,), float32
+    p_max : array of shape (n_vertices,)
         Whether they have something in common, corrected over vertices.
-    fraction : array of shape (n_layers, n_vertices), float32
-        Accuracy over these pieces as a fraction of `ceiling`; NaN where that is not above `FLOOR`
-        or not reliable.
     stimuli : list of str
         Pieces that count.
-    rows : list of dict
-        One per layer: means over the vertices with a fraction.
     left_out : dict from stimulus to str
         Why a piece that was heard repeatedly takes no part.
     """
 
-    ceiling: NDArray[np.float32]
-    p_max: NDArray[np.float32]
-    fraction: NDArray[np.float32]
+    ceiling: FloatArray
+    p_max: FloatArray
     stimuli: list[str]
-    rows: list[dict[str, Any]]
     left_out: dict[str, str]
 
     @property
@@ -64,31 +57,62 @@ class Repeats:
         return int(holds(self.p_max).sum())
 
 
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """How much the layers of a feature space predict of what presentations have in common.
+
+    Attributes
+    ----------
+    shared : CeilingOfRepeats
+    fraction : array of shape (n_layers, n_vertices), float32
+        Accuracy over the pieces of `shared` as a fraction of its ceiling; NaN where that is not
+        above `FLOOR` or not reliable.
+    rows : list of dict
+        One per layer: means over the vertices with a fraction.
+    """
+
+    shared: CeilingOfRepeats
+    fraction: NDArray[np.float32]
+    rows: list[dict[str, Any]]
+
+    @property
+    def ceiling(self) -> NDArray[np.float32]:
+        """As it is written."""
+        return self.shared.ceiling.astype(np.float32)
+
+    @property
+    def p_max(self) -> NDArray[np.float32]:
+        """As it is written."""
+        return self.shared.p_max.astype(np.float32)
+
+
 def heard_repeatedly(heard: Sequence[str]) -> list[str]:
     """Stimuli with several presentations."""
     return sorted({stimulus for stimulus in heard if heard.count(stimulus) > 1})
 
 
-def find_repeats(
-    blocks: Sequence[Block], fits: LayerFits, settings: Mapping[str, Any]
-) -> Repeats | None:
-    """Ceiling from repeated presentations, and accuracy as a fraction; None where none compare.
+def ceiling_of_repeats(
+    blocks: Sequence[Block], held_out: Sequence[Sequence[str]], model: Model, seed: int
+) -> CeilingOfRepeats | None:
+    """Noise ceiling from repeated presentations; None where none can be compared.
 
     Parameters
     ----------
     blocks : sequence of Block
         Every presentation.
-    fits : LayerFits
-        Of them.
-    settings : mapping
-        Of the encoding model: ``delays``, ``crop``, ``random_seed``.
+    held_out : sequence of sequence of str
+        Stimuli that each fold holds out. The accuracies of a piece count only where no other one
+        was held out with it.
+    model : Model
+        Delays and crop.
+    seed : int
     """
+    alone = [held[0] for held in held_out if len(held) == 1]
     series: dict[str, NDArray[np.float32]] = {}
     left_out: dict[str, str] = {}
     for stimulus in heard_repeatedly([block.stimulus for block in blocks]):
         own = [block for block in blocks if block.stimulus == stimulus]
-        # The accuracies of a piece count only where no other piece was held out with it.
-        if stimulus not in fits.fold_stimuli:
+        if stimulus not in alone:
             left_out[stimulus] = "it was not held out as a whole and alone"
             continue
         try:
@@ -96,8 +120,8 @@ def find_repeats(
                 [block.times for block in own],
                 [block.values for block in own],
                 own[0].tr,
-                settings["delays"],
-                settings["crop"],
+                model.delays,
+                model.crop,
             )
         except BadDataError as error:
             left_out[stimulus] = reason_of(error)
@@ -111,17 +135,20 @@ def find_repeats(
         weights=[one.shape[1] for one in series.values()],
     )
     ceiling = np.sqrt(np.where(explained > 0, explained, np.nan))
-    p_max = pair_test(list(series.values()), seed=int(settings["random_seed"])).p_max
-    folds = [fits.fold_stimuli.index(stimulus) for stimulus in series]
+    p_max = pair_test(list(series.values()), seed=seed).p_max
+    return CeilingOfRepeats(ceiling, p_max, list(series), left_out)
+
+
+def beside_ceiling(shared: CeilingOfRepeats, fits: LayerFits) -> Repeats:
+    """Accuracy of every layer as a fraction of the ceiling of the same pieces."""
+    folds = [fits.fold_stimuli.index(stimulus) for stimulus in shared.stimuli]
     r = fisher_mean(np.moveaxis(fits.fold_r[:, folds].astype(np.float64), 1, 0))
-    fraction = ceiling_fraction(r, ceiling, holds(p_max), floor=FLOOR)
+    fraction = ceiling_fraction(r, shared.ceiling, holds(shared.p_max), floor=FLOOR)
     rows = [
-        fraction_row(name, own, ceiling, np.isfinite(inside))
+        fraction_row(name, own, shared.ceiling, np.isfinite(inside))
         for name, own, inside in zip(fits.layer_names, r, fraction, strict=True)
     ]
-    maps = {"ceiling": ceiling, "p_max": p_max, "fraction": fraction}
-    single = {name: values.astype(np.float32) for name, values in maps.items()}
-    return Repeats(**single, stimuli=list(series), rows=rows, left_out=left_out)
+    return Repeats(shared, fraction.astype(np.float32), rows)
 
 
 def scored_together(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bids_app.analyses.folder.records import Record
@@ -11,12 +11,17 @@ from bids_app.analyses.participant.figures import draw_stimuli
 from bids_app.analyses.participant.layers import LayerFits, fit_layers, fitting_arrays
 from bids_app.analyses.participant.preference import derive_preference
 from bids_app.analyses.participant.regions import regions_of_runs, write_regions
-from bids_app.analyses.participant.repeats import find_repeats
+from bids_app.analyses.participant.repeats import (
+    CeilingOfRepeats,
+    beside_ceiling,
+    ceiling_of_repeats,
+)
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
 from bids_app.analyses.participant.subcortex import SubcorticalFits, write_subcortex
 from bids_app.analyses.participant.weights import save_weights
 from bids_app.analyses.participant.write import common_fields, presentations, write_participant
 from bids_app.config import Cleaning, FeatureSpace, Model, Statistics
+from bids_app.encoding.folds import held_out_stimuli
 from bids_app.errors import CannotWriteError
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
 from bids_app.features.kept import keep_grams
@@ -76,6 +81,18 @@ def clean_runs(
         if row["warnings"]:
             LOGGER.warning("%s: %s", row["run"], row["warnings"])
     return prepared
+
+
+def compare_presentations(
+    prepared: Prepared, durations: Mapping[str, float], model: Model, statistics: Statistics
+) -> CeilingOfRepeats | None:
+    """Noise ceiling of a participant who heard pieces repeatedly, the same for every model.
+
+    `durations` are the seconds of every stimulus.
+    """
+    blocks = prepared.blocks
+    held_out = held_out_stimuli([block.stimulus for block in blocks], durations)
+    return ceiling_of_repeats(blocks, held_out, model, statistics.random_seed)
 
 
 def fit_model(
@@ -142,6 +159,7 @@ def write_model(
     cleaning: Cleaning,
     weights_files: list[Path] | None = None,
     subcortex: SubcorticalFits | None = None,
+    repeats: CeilingOfRepeats | None = None,
 ) -> list[Path]:
     """Layer preference, and every map of one feature space."""
     depth, slope_model = (record.settings[name] for name in ("layer_depth", "slope_model"))
@@ -163,7 +181,7 @@ def write_model(
         fits,
         preference,
         prepared.blocks,
-        repeats=find_repeats(prepared.blocks, fits, record.settings),
+        repeats=None if repeats is None else beside_ceiling(repeats, fits),
         shared=[*shared, *tables, *(weights_files or [])],
     )
     LOGGER.info(

@@ -175,9 +175,9 @@ def repeat_parts(layer_names: Sequence[str]) -> list[Part]:
 def told_of_repeats(repeats: Repeats) -> dict[str, Any]:
     """Whose presentations say the ceiling, and how reliable it is."""
     return {
-        "RepeatedStimuli": repeats.stimuli,
-        "RepeatsLeftOut": repeats.left_out,
-        "ReliableVertices": repeats.n_reliable,
+        "RepeatedStimuli": repeats.shared.stimuli,
+        "RepeatsLeftOut": repeats.shared.left_out,
+        "ReliableVertices": repeats.shared.n_reliable,
         "CeilingFloor": FLOOR,
     }
 
@@ -377,6 +377,8 @@ _LAYER_SECONDS_PER_SECOND = 0.0085
 # Envelope, cochleagram, modulation and descriptors: .015 to .024 for 300 s of music.
 _OTHER_SECONDS_PER_SECOND = 0.016
 _PATCH_SECONDS = 0.96
+# Copies of the responses while presentations are compared: 147 MB beside 98 MB of responses.
+_COMPARING = 2.5
 
 
 def _cost_of_responses(scope: Scope) -> Cost:
@@ -410,6 +412,8 @@ def _cost_of_models(scope: Scope) -> Cost:
         "save_model_weights": series.fitting(n_maps),
         "draw_page": page_memory(series.space, n_maps),
     }
+    if heard_repeatedly(scope.heard):
+        steps["compare_presentations"] = series.holding(_COMPARING * scope.n_rows)
     share = 1.0
     if model.has_voxels:
         share += N_VOXELS / scope.n_vertices

@@ -7,11 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bids_app.analyses.participant.repeats import OTHER_TIMES, find_repeats, heard_repeatedly
-from bids_app.analyses.participant.responses import Block
+from bids_app.analyses.participant.repeats import (
+    OTHER_TIMES,
+    beside_ceiling,
+    ceiling_of_repeats,
+    heard_repeatedly,
+)
+from bids_app.analyses.participant.responses import Block, Prepared
+from bids_app.analyses.participant.steps import compare_presentations
+from bids_app.config import Model, Statistics
 
 N_TIMES, N_VERTICES = 300, 40
-SETTINGS = {"delays": (3.0, 9.0), "crop": 9.0, "random_seed": 3}
+MODEL, SEED = Model(delays=(3.0, 9.0), crop=9.0), 3
 SIGNAL = np.where(np.arange(N_VERTICES) < 20, 1.0, 0.0)  # beside noise of variance 1
 
 
@@ -31,9 +38,13 @@ def fitted(stimuli, r=0.35):
     return SimpleNamespace(fold_r=fold_r, fold_stimuli=list(stimuli), layer_names=["a", "b"])
 
 
+def ceiling(blocks, *held_out):
+    return ceiling_of_repeats(blocks, [(one,) for one in held_out], MODEL, SEED)
+
+
 def test_ceiling_is_the_root_of_the_share_that_presentations_have_in_common():
     blocks = [block("song", f"run-{k}", k) for k in range(3)] + [block("other", "run-3", 9)]
-    found = find_repeats(blocks, fitted(["other", "song"]), SETTINGS)
+    found = ceiling(blocks, "other", "song")
     assert found.stimuli == ["song"]
     np.testing.assert_allclose(found.ceiling[:20], 0.5**0.5, atol=0.09)
     assert found.ceiling[:20].mean() == pytest.approx(0.5**0.5, abs=0.02)
@@ -47,7 +58,7 @@ def test_fraction_is_of_the_pieces_heard_repeatedly_where_the_ceiling_is_reliabl
     blocks = [block("song", f"run-{k}", k) for k in range(2)] + [block("other", "run-3", 9)]
     fits = fitted(["other", "song"])
     fits.fold_r[:, 0] = 0.9  # of a piece without a ceiling
-    found = find_repeats(blocks, fits, SETTINGS)
+    found = beside_ceiling(ceiling(blocks, *fits.fold_stimuli), fits)
     np.testing.assert_allclose(found.fraction[0, :20], 0.35 / found.ceiling[:20], rtol=1e-5)
     np.testing.assert_allclose(found.fraction[1, :20] * 2, found.fraction[0, :20], rtol=1e-5)
     assert np.isnan(found.fraction[:, 20:]).all()
@@ -58,19 +69,21 @@ def test_fraction_is_of_the_pieces_heard_repeatedly_where_the_ceiling_is_reliabl
 def test_samples_are_compared_at_the_same_seconds_of_the_music():
     cut_off = block("song", "run-1", 1, n_times=260, missing=(100, 101))
     moved = block("song", "run-2", 2, shift=0.05)
-    found = find_repeats([block("song", "run-0", 0), cut_off, moved], fitted(["song"]), SETTINGS)
+    found = ceiling([block("song", "run-0", 0), cut_off, moved], "song")
     assert found.ceiling[:20].mean() == pytest.approx(0.5**0.5, abs=0.03)
 
 
 def test_presentations_between_whose_volumes_music_moved_on_have_no_ceiling(caplog):
     blocks = [block("song", "run-0", 0), block("song", "run-1", 1, shift=0.5)]
-    assert find_repeats(blocks, fitted(["song"]), SETTINGS) is None
+    assert ceiling(blocks, "song") is None
     assert OTHER_TIMES in caplog.text
-    assert find_repeats(blocks, fitted(["song[1/4]", "song[2/4]"]), SETTINGS) is None
+    assert ceiling(blocks, "song[1/4]", "song[2/4]") is None
+    alone = Prepared(blocks)
+    assert compare_presentations(alone, {"song": 300.0}, MODEL, Statistics()) is None
     assert "it was not held out as a whole and alone" in caplog.text
 
 
 def test_without_repeats_nothing_is_computed():
     blocks = [block("song", "run-0", 0), block("other", "run-1", 1)]
     assert heard_repeatedly([b.stimulus for b in blocks]) == []
-    assert find_repeats(blocks, fitted(["other", "song"]), SETTINGS) is None
+    assert ceiling(blocks, "other", "song") is None
