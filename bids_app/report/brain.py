@@ -263,10 +263,8 @@ def surface_figure(
     for number, (side, aspect) in enumerate(VIEWS):
         ax = figure.add_axes((0.01 + 0.5 * (number % 2), 0.555 - 0.43 * (number // 2), 0.48, 0.395))
         # Written into files pixel by pixel: some 300 of them to the inch.
-        ax.imshow(
-            _view_bytes(values, scale, mesh, side, aspect, outline=outline, opacity=opacity),
-            interpolation="none",
-        )
+        shown = colored_view(values, scale, mesh, side, aspect, outline=outline, opacity=opacity)
+        ax.imshow(shown.rgba(), interpolation="none")
         ax.set_axis_off()
         # With a place given, ticks that nobody sees are not made to find one.
         ax.set_title(f"{side} {aspect}", fontsize=11, pad=3, y=1.0)
@@ -300,8 +298,8 @@ def rows_figure(
         for number, (side, aspect) in enumerate(VIEWS):
             place = (0.005 + 0.25 * number, top - 1.75 / height, 0.24, 1.45 / height)
             ax = figure.add_axes(place)
-            image = _view_bytes(values, scale, mesh, side, aspect, opacity=opacity)
-            ax.imshow(image, interpolation="none")
+            shown = colored_view(values, scale, mesh, side, aspect, opacity=opacity)
+            ax.imshow(shown.rgba(), interpolation="none")
             ax.set_axis_off()
             ax.set_title(f"{side} {aspect}", fontsize=10, pad=3, y=1.0)
         _color_bar(figure, (0.3, top - 1.95 / height, 0.4, 0.1 / height), scale)
@@ -338,7 +336,7 @@ def layers_figure(
     shares = np.ones_like(rows) if opacity is None else np.asarray(opacity, dtype=np.float64)
     pairs = [
         [
-            view_image(row, scale, mesh, side, "lateral", opacity=share, shrink=4)
+            colored_view(row, scale, mesh, side, "lateral", opacity=share).image(shrink=4)
             for side in ("left", "right")
         ]
         for row, share in zip(rows, shares, strict=True)
@@ -367,7 +365,53 @@ def layers_figure(
     return figure
 
 
-def _view_bytes(
+@dataclass(frozen=True, eq=False)
+class ColoredView:
+    """One hemisphere from one side, in the colors of a map.
+
+    Attributes
+    ----------
+    view : _View
+    colors : (n_faces + 1, 3) array
+        Of the triangles; the last row is what pixels beside the brain show.
+    inside : (n_vertices,) bool array
+        Vertices of the hemisphere to draw a line around.
+    """
+
+    view: _View
+    colors: FloatArray
+    inside: BoolArray
+
+    def image(self, shrink: int = 1) -> FloatArray:
+        """Red, green, blue from 0 to 1 on white, (height, width, 3).
+
+        Parameters
+        ----------
+        shrink : int
+            Pixels per side that are averaged into one.
+        """
+        if not self.inside.any():
+            return self.view.averaged(self.colors, shrink)
+        image = self.colors[self.view.pixels]
+        image[_border(self.view, self.inside)] = 0.0
+        height, width = (size // shrink for size in image.shape[:2])
+        blocks = image[: height * shrink, : width * shrink]
+        blocks = blocks.reshape(height, shrink, width, shrink, 3)
+        return np.asarray(blocks.mean(axis=(1, 3)))
+
+    def rgba(self) -> npt.NDArray[np.uint8]:
+        """As bytes, (height, width, 4): floats cost matplotlib four times as much."""
+        painted = np.full((len(self.colors), 4), 255, dtype=np.uint8)
+        painted[:, :3] = 255 * self.colors  # truncated, as matplotlib does it
+        # Four bytes are looked up as one number.
+        pixels = self.view.pixels
+        image = painted.view(np.uint32)[:, 0][pixels].view(np.uint8).reshape(*pixels.shape, 4)
+        if self.inside.any():
+            image[_border(self.view, self.inside), :3] = 0
+        return image
+
+
+def colored_view(
     values: npt.ArrayLike,
     scale: ColorScale,
     mesh: SurfaceMesh,
@@ -376,30 +420,8 @@ def _view_bytes(
     *,
     outline: npt.ArrayLike | None = None,
     opacity: npt.ArrayLike | None = None,
-) -> npt.NDArray[np.uint8]:
-    """As `view_image`, (height, width, 4) bytes: floats cost matplotlib four times as much."""
-    view, colors, inside = _colored(values, scale, mesh, side, aspect, outline, opacity)
-    painted = np.full((len(colors), 4), 255, dtype=np.uint8)
-    painted[:, :3] = 255 * colors  # truncated, as matplotlib does it
-    # Four bytes are looked up as one number.
-    image = painted.view(np.uint32)[:, 0][view.pixels].view(np.uint8).reshape(*view.pixels.shape, 4)
-    if inside.any():
-        image[_border(view, inside), :3] = 0
-    return image
-
-
-def view_image(
-    values: npt.ArrayLike,
-    scale: ColorScale,
-    mesh: SurfaceMesh,
-    side: str,
-    aspect: str,
-    *,
-    outline: npt.ArrayLike | None = None,
-    opacity: npt.ArrayLike | None = None,
-    shrink: int = 1,
-) -> FloatArray:
-    """One hemisphere from one side, as an image on white.
+) -> ColoredView:
+    """One hemisphere from one side, in the colors of a map.
 
     Parameters
     ----------
@@ -414,39 +436,12 @@ def view_image(
         Vertices to draw a line around; their colors are opaque.
     opacity : (n_vertices,) array, optional
         0 to 1; opaque without it.
-    shrink : int
-        Pixels per side that are averaged into one.
-
-    Returns
-    -------
-    (height, width, 3) float64
-        Red, green, blue; 0 to 1.
 
     Raises
     ------
     BadDataError
         If the values are not one per vertex of the mesh.
     """
-    view, colors, inside = _colored(values, scale, mesh, side, aspect, outline, opacity)
-    if not inside.any():
-        return view.averaged(colors, shrink)
-    image = colors[view.pixels]
-    image[_border(view, inside)] = 0.0
-    height, width = (size // shrink for size in image.shape[:2])
-    blocks = image[: height * shrink, : width * shrink].reshape(height, shrink, width, shrink, 3)
-    return np.asarray(blocks.mean(axis=(1, 3)))
-
-
-def _colored(
-    values: npt.ArrayLike,
-    scale: ColorScale,
-    mesh: SurfaceMesh,
-    side: str,
-    aspect: str,
-    outline: npt.ArrayLike | None,
-    opacity: npt.ArrayLike | None,
-) -> tuple[_View, FloatArray, BoolArray]:
-    """A view, the colors of its triangles and of the ground, and the hemisphere's outlined part."""
     hemisphere, own = (mesh.left, 0) if side == "left" else (mesh.right, 1)
     view = _view(hemisphere, side == "left", aspect)
     array = _per_vertex(values, mesh, "values").astype(np.float64)
@@ -458,8 +453,7 @@ def _colored(
         lined = _per_vertex(outline, mesh, "outline").astype(bool)
         share = np.where(lined, 1.0, share)
     colors = _face_colors(view, mesh.split(array)[own], mesh.split(share)[own], scale)
-    # The last row is what pixels beside the brain show.
-    return view, np.vstack([colors, np.ones(3)]), mesh.split(lined)[own]
+    return ColoredView(view, np.vstack([colors, np.ones(3)]), mesh.split(lined)[own])
 
 
 @lru_cache(maxsize=16)

@@ -7,11 +7,11 @@ from bids_app.report.brain import (
     VIEWS,
     ColorScale,
     border_of,
+    colored_view,
     layers_figure,
     opacity_of,
     rows_figure,
     surface_figure,
-    view_image,
 )
 
 SCALE = ColorScale("r", 0.0, 1.0, "viridis")
@@ -25,7 +25,7 @@ def white(mesh):
 
 def painted(mesh, chosen, side, aspect):
     """Rows and columns (0 to 1) of the pixels that show chosen vertices."""
-    image = view_image(np.where(chosen, 1.0, np.nan), SCALE, mesh, side, aspect)
+    image = colored_view(np.where(chosen, 1.0, np.nan), SCALE, mesh, side, aspect).image()
     colored = np.ptp(image, axis=2) > 0.2
     rows, columns = np.nonzero(colored)
     return rows / image.shape[0], columns / image.shape[1]
@@ -69,14 +69,14 @@ def test_each_hemisphere_shows_its_own_half_of_the_values(mesh):
 
 
 def test_undefined_vertices_are_gray_and_the_background_white(mesh):
-    image = view_image(np.full(mesh.n_vertices, np.nan), SCALE, mesh, "left", "lateral")
+    image = colored_view(np.full(mesh.n_vertices, np.nan), SCALE, mesh, "left", "lateral").image()
     assert np.ptp(image, axis=2).max() == pytest.approx(0, abs=1e-12)
     np.testing.assert_array_equal(image[0, 0], 1.0)
     assert image[image.shape[0] // 2, image.shape[1] // 2, 0] < 0.95
 
 
 def test_value_at_the_top_of_the_scale_has_the_last_color_up_to_shading(mesh):
-    image = view_image(np.ones(mesh.n_vertices), SCALE, mesh, "right", "lateral")
+    image = colored_view(np.ones(mesh.n_vertices), SCALE, mesh, "right", "lateral").image()
     pixel = image[image.shape[0] // 2, image.shape[1] // 2]
     np.testing.assert_allclose(pixel / pixel[0], YELLOW / YELLOW[0], rtol=1e-3)
 
@@ -101,8 +101,8 @@ def test_a_map_of_noise_is_bare_cortex_but_for_a_few_vertices(mesh):
     rng = np.random.default_rng(0)
     values, p = rng.normal(0, 0.1, mesh.n_vertices), rng.random(mesh.n_vertices)
     scale = ColorScale.accuracy("r", values)
-    faded = view_image(values, scale, mesh, "left", "lateral", opacity=opacity_of(p))
-    glowing = view_image(values, scale, mesh, "left", "lateral")
+    faded = colored_view(values, scale, mesh, "left", "lateral", opacity=opacity_of(p)).image()
+    glowing = colored_view(values, scale, mesh, "left", "lateral").image()
 
     def colored(image):
         return (np.ptp(image, axis=2) > 0.2).mean()
@@ -113,8 +113,8 @@ def test_a_map_of_noise_is_bare_cortex_but_for_a_few_vertices(mesh):
 
 def test_averaged_pixels_are_the_mean_of_the_fine_ones(mesh, white):
     values = white[:, 1]
-    fine = view_image(values, SCALE, mesh, "left", "medial")
-    coarse = view_image(values, SCALE, mesh, "left", "medial", shrink=4)
+    fine = colored_view(values, SCALE, mesh, "left", "medial").image()
+    coarse = colored_view(values, SCALE, mesh, "left", "medial").image(shrink=4)
     height, width = (4 * size for size in coarse.shape[:2])
     blocks = fine[:height, :width].reshape(height // 4, 4, width // 4, 4, 3)
     np.testing.assert_allclose(coarse, blocks.mean(axis=(1, 3)), atol=1e-12)
@@ -145,13 +145,15 @@ def test_a_line_around_everything_or_nothing_is_left_out_and_said():
 def test_outline_blackens_its_border_only(mesh, white):
     chosen = np.linalg.norm(white - [-50, -22, 8], axis=1) < 25
     bare = np.full(mesh.n_vertices, np.nan)
-    plain = view_image(bare, SCALE, mesh, "left", "lateral")
-    drawn = view_image(bare, SCALE, mesh, "left", "lateral", outline=chosen)
+    plain = colored_view(bare, SCALE, mesh, "left", "lateral").image()
+    drawn = colored_view(bare, SCALE, mesh, "left", "lateral", outline=chosen).image()
     changed = (plain != drawn).any(axis=2)
     assert 200 < changed.sum() < 0.05 * changed.size
     assert drawn[changed].max() == 0
-    other = view_image(bare, SCALE, mesh, "right", "lateral", outline=chosen)
-    np.testing.assert_array_equal(other, view_image(bare, SCALE, mesh, "right", "lateral"))
+    other = colored_view(bare, SCALE, mesh, "right", "lateral", outline=chosen).image()
+    np.testing.assert_array_equal(
+        other, colored_view(bare, SCALE, mesh, "right", "lateral").image()
+    )
 
 
 def test_figure_has_four_labeled_views_and_a_labeled_color_bar(mesh):
@@ -199,7 +201,7 @@ def test_pixels_are_drawn_as_matplotlib_draws_the_colors_themselves(mesh):
         figure = surface_figure(values, SCALE, mesh=mesh)
         if colors_themselves:
             for ax, (side, aspect) in zip(figure.axes, VIEWS, strict=False):
-                ax.images[0].set_data(view_image(values, SCALE, mesh, side, aspect))
+                ax.images[0].set_data(colored_view(values, SCALE, mesh, side, aspect).image())
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         drawn.append(np.array(canvas.buffer_rgba()))
