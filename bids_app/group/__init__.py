@@ -34,10 +34,8 @@ from bids_app.group.linear_music import linear_music_null as linear_music_null
 from bids_app.group.music_kernel import LinearMusicNull as LinearMusicNull
 from bids_app.group.music_kernel import MusicKernel as MusicKernel
 from bids_app.group.music_kernel import join_kernels as join_kernels
-from bids_app.group.music_refits import LargestZ as LargestZ
 from bids_app.group.music_refits import SdRatio as SdRatio
 from bids_app.group.music_refits import coarser_vertices as coarser_vertices
-from bids_app.group.music_refits import largest_z as largest_z
 from bids_app.group.music_refits import largest_z_p as largest_z_p
 from bids_app.group.music_refits import music_refits as music_refits
 from bids_app.group.music_refits import sd_ratio as sd_ratio

@@ -318,84 +318,40 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     return SdRatio(ratio, float(se), n_draws, int(usable.sum()), action, max(1 / ratio, 1.0))
 
 
-@dataclass(frozen=True, eq=False)
-class LargestZ:
-    """p corrected for the largest ``|z|`` of a map, over vertices and layers.
-
-    Attributes
-    ----------
-    p : array of the shape of the map
-        Two-sided; NaN where the map is.
-    threshold : float
-        ``|z|`` that 5 % of the refits exceed somewhere.
-    n_draws : int
-        Refits.
-    """
-
-    p: FloatArray
-    threshold: float
-    n_draws: int
-
-
-def largest_z(draws: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
-    """Largest ``|z|`` over vertices and layers in every refit.
-
-    Parameters
-    ----------
-    draws : (n_draws, ...) array
-        Maps of the refits.
-    sd : array of shape (...)
-        Standard deviation by which the observed map is divided; the draws are divided by it too.
-
-    Returns
-    -------
-    (n_draws,) float64
-        NaN and vertices without a standard deviation are left out.
-
-    Examples
-    --------
-    >>> draws = [[[0.1, -0.6], [0.2, np.nan]], [[0.4, 0.2], [-0.1, 0.3]]]  # draws, layers, vertices
-    >>> largest_z(draws, np.full((2, 2), 0.2)).round(1).tolist()
-    [3.0, 2.0]
-    """
-    values, scale = np.asarray(draws, dtype=np.float64), np.asarray(sd, dtype=np.float64)
-    check_shape("draws", values, "n_draws", *scale.shape)
-    values, scale = values.reshape(len(values), -1), scale.ravel()
-    usable = np.isfinite(values).all(axis=0) & np.isfinite(scale) & (scale > 0)
-    if not usable.any():
-        raise BadDataError("no vertex has both a standard deviation and refits", where="draws, sd")
-    return np.asarray(np.abs(values[:, usable] / scale[usable]).max(axis=1))
-
-
-def largest_z_p(z: npt.ArrayLike, largest: npt.ArrayLike) -> LargestZ:
-    """P of every ``|z|`` of a map against the largest of each refit.
+def largest_z_p(
+    z: npt.ArrayLike, largest: npt.ArrayLike, *, tail: Literal["greater", "two-sided"]
+) -> FloatArray:
+    """P of every z of a map, corrected by the largest z of each draw.
 
     Parameters
     ----------
     z : array
         Observed map over its standard deviation.
     largest : (n_draws,) array
-        From :func:`largest_z`, over the vertices and layers that the correction is for.
+        Largest z of each draw over the vertices and layers that the correction is for; largest
+        ``|z|`` where the test is two-sided.
+    tail : {"greater", "two-sided"}
+        With "greater", p is 1 where z is below zero.
 
     Returns
     -------
-    LargestZ
-        Beyond the upper quarter of the refits by a generalized Pareto tail
-        (`bids_app.statistics.pareto_tail_p`).
+    float64 array of the shape of `z`
+        Beyond the upper quarter of the draws by a generalized Pareto tail
+        (`bids_app.statistics.pareto_tail_p`); NaN where `z` is NaN.
 
     Raises
     ------
     UsageError
-        Fewer than 20 refits.
+        Fewer than 20 draws.
 
     Examples
     --------
     >>> draws = np.random.default_rng(0).standard_normal((200, 50))
-    >>> found = largest_z_p([0.5, 2.0, 6.0, np.nan], largest_z(draws, np.ones(50)))
-    >>> (found.p < 0.05).tolist(), bool(2.5 < found.threshold < 4.0)
-    ([False, False, True, False], True)
+    >>> p = largest_z_p([-6.0, 2.0, 6.0, np.nan], draws.max(axis=1), tail="greater")
+    >>> (p < 0.05).tolist(), p[0].item()
+    ([False, False, True, False], 1.0)
     """
-    null = np.asarray(largest, dtype=np.float64)
+    null, observed = (np.asarray(values, dtype=np.float64) for values in (largest, z))
     if null.ndim != 1 or null.size < FEWEST_DRAWS:
         raise UsageError(
             "p corrected over a map need more refits",
@@ -403,8 +359,8 @@ def largest_z_p(z: npt.ArrayLike, largest: npt.ArrayLike) -> LargestZ:
             found=f"shape {null.shape}",
             wanted=f"at least {FEWEST_DRAWS}",
         )
-    p = pareto_tail_p(np.abs(np.asarray(z, dtype=np.float64)), null)
-    return LargestZ(p, float(np.quantile(null, 0.95)), null.size)
+    p = pareto_tail_p(np.abs(observed), null)
+    return np.where(observed < 0, 1.0, p) if tail == "greater" else p
 
 
 @dataclass(frozen=True, eq=False)

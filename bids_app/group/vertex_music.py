@@ -199,7 +199,8 @@ def vertex_music_null(
     >>> weights = np.full((1, 4, 1, 2), 1 / 4)  # mean accuracy over participants
     >>> null = vertex_music_null([plan], people, alphas, weights, n_draws=200, seed=0)
     >>> z = np.mean([fit.mean_r for fit in fits], axis=0) / null.sd[0]
-    >>> null.largest.shape, (largest_z_p(z, null.largest[0]).p < 0.05).tolist()
+    >>> p = largest_z_p(z, null.largest[0], tail="two-sided")
+    >>> null.largest.shape, (p < 0.05).tolist()
     ((1, 200), [True, False])
     """
     study = Study(plans, responses, alphas, clock_of, training, checksums)

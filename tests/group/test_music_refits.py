@@ -15,7 +15,6 @@ from bids_app.encoding.phases import segment_labels
 from bids_app.errors import BadDataError, UsageError
 from bids_app.group.music_refits import (
     coarser_vertices,
-    largest_z,
     largest_z_p,
     music_refits,
     rotate,
@@ -436,24 +435,16 @@ def test_ratio_leaves_out_what_has_no_value():
         sd_ratio(closed, draws[:, :3])
 
 
-def test_largest_z_over_vertices_and_layers():
-    rng = np.random.default_rng(18)
-    sd = rng.uniform(0.5, 2, (3, 7))
-    draws = rng.standard_normal((200, 3, 7)) * sd
-    sd[1, 2] = np.nan
-    found = largest_z(draws, sd)
-    expected = [np.nanmax(np.abs(draw / sd)) for draw in draws]
-    np.testing.assert_allclose(found, expected)
+def test_p_of_the_largest_z_of_a_map():
+    largest = np.abs(np.random.default_rng(18).standard_normal((200, 21))).max(axis=1)
     z = np.array([[-6.0, 0.1, np.nan], [3.0, -3.0, 1.0]])
-    result = largest_z_p(z, found)
-    assert result.n_draws == 200
-    assert np.isnan(result.p[0, 2])
-    assert result.p[0, 0] < 1 / 201 < result.p[1, 0] == result.p[1, 1] < result.p[0, 1] == 1
-    assert (found > result.threshold).mean() == pytest.approx(0.05, abs=0.01)
+    both = largest_z_p(z, largest, tail="two-sided")
+    assert np.isnan(both[0, 2])
+    assert both[0, 0] < 1 / 201 < both[1, 0] == both[1, 1] < both[0, 1] == 1
+    greater = largest_z_p(z, largest, tail="greater")
+    np.testing.assert_array_equal(greater, np.where(z < 0, 1.0, both))
     with pytest.raises(UsageError, match="more refits"):
-        largest_z_p(z, found[:10])
-    with pytest.raises(BadDataError, match="no vertex"):
-        largest_z(draws, np.zeros((3, 7)))
+        largest_z_p(z, largest[:10], tail="greater")
 
 
 def test_largest_z_has_its_level():
@@ -464,7 +455,8 @@ def test_largest_z_has_its_level():
     hits = 0
     for _ in range(400):
         maps = rng.standard_normal((101, 12)) @ mixing
-        hits += largest_z_p(maps[0] / sd, largest_z(maps[1:], sd)).p.min() < 0.05
+        largest = np.abs(maps[1:] / sd).max(axis=1)
+        hits += largest_z_p(maps[0] / sd, largest, tail="two-sided").min() < 0.05
     assert 8 <= hits <= 37
 
 

@@ -125,16 +125,20 @@ class JointMusicSide(MusicSide):
     def of_models(self, models: Sequence[int]) -> JointMusicSide:
         """The same of some of the models, counted from 0: low-level sound alone is the first."""
         few = list(models)
-        data = replace(
-            self.data,
-            model=f"{self.data.model} joint, models {few}",
-            r=self.data.r[:, few],
-            layer_names=[self.data.layer_names[k] for k in few],
-        )
+        names = [self.data.layer_names[k] for k in few]
+        data = replace(self.data, r=self.data.r[:, few], layer_names=names)
         plans = [[clock[k] for k in few] for clock in self.plans]
         return JointMusicSide(
             self.heard, data, plans, self.alphas[:, few], self.seed, self.n_threads
         )
+
+    def _refits(self, vertices: NDArray[np.intp], first: int) -> FloatArray:
+        """Each model by itself: families of tests share some of them."""
+        n_models = len(self.data.layer_names)
+        if n_models == 1:
+            return super()._refits(vertices, first)
+        each = [self.of_models([k])._refits(vertices, first) for k in range(n_models)]
+        return np.concatenate(each, axis=2)
 
 
 def joint_side(

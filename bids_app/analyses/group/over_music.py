@@ -396,7 +396,9 @@ class MusicSide:
             **self.options,
         )
         found = self._maps(weights, null.sd, usable, family, tail)
-        p_max = [_p_max(z, own, tail) for z, own in zip(found.z, null.largest, strict=True)]
+        p_max = [
+            largest_z_p(z, own, tail=tail) for z, own in zip(found.z, null.largest, strict=True)
+        ]
         return replace(found, p_max=np.stack(p_max), n_largest=N_LARGEST)
 
     def test_each_layer(self, usable: BoolArray) -> MapTest:
@@ -421,7 +423,7 @@ class MusicSide:
         )
         each = np.eye(n_layers)[:, np.newaxis].repeat(n_people, axis=1) / n_people
         found = self._maps(each, null.sd, usable, "accuracy of layers", "greater")
-        p_max = _p_max(found.z, null.largest, "greater")
+        p_max = largest_z_p(found.z, null.largest, tail="greater")
         return replace(found, p_max=p_max, n_largest=N_LARGEST_LAYERS)
 
     def _maps(
@@ -561,7 +563,8 @@ class MusicSide:
 
     def _refits(self, vertices: NDArray[np.intp], first: int) -> FloatArray:
         """`N_REFITS` refits from a first draw on."""
-        text = f"{self.seed} {N_REFITS} {first} {self.data.model} {vertices.tolist()}"
+        models = f"{type(self).__name__} {self.data.model} {self.data.layer_names}"
+        text = f"{self.seed} {N_REFITS} {first} {models} {vertices.tolist()}"
         path = self.heard.responses[0][0].parent / f"{REFITS}-{sha256_of(text)[:16]}.npy"
         if not path.is_file():
             drawn = self._drawn(
@@ -690,12 +693,6 @@ def _rows_of(plan: EncodingPlan) -> tuple[Any, ...]:
     segments = tuple((one.label, one.block, one.start, one.stop) for one in plan.segments)
     folds = tuple(tuple(np.atleast_1d(fold.held_out)) for fold in plan.folds)
     return segments, folds, tuple(plan.alphas)
-
-
-def _p_max(z: FloatArray, largest: FloatArray, tail: Literal["greater", "two-sided"]) -> FloatArray:
-    """P corrected for the largest z of draws, or ``|z|``; one-sided it is 1 below zero."""
-    p = largest_z_p(z, largest).p
-    return np.where(z < 0, 1.0, p) if tail == "greater" else p
 
 
 def _weights(summaries: Sequence[Summary]) -> Callable[[slice], FloatArray]:
