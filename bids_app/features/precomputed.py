@@ -174,7 +174,7 @@ def precomputed_clock(
 
 
 def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: float) -> list[str]:
-    """Nothing; refuses at once what would be refused when the features are computed.
+    """What is constant; refuses at once what would be refused when the features are computed.
 
     Raises
     ------
@@ -185,7 +185,9 @@ def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: flo
 
     clock = precomputed_clock(path, label, step_times(duration, STEP), STEP)
     if find_precomputed(path, label).suffix not in _ARRAYS:
-        load_precomputed(path, label, *clock)
+        (layer,) = load_precomputed(path, label, *clock)
+        if not np.ptp(layer.values, axis=0).any():
+            return [f"{label}: nothing changes in the precomputed features, which predict nothing"]
     return []
 
 
@@ -264,6 +266,8 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
         unnamed = [name for name in table.columns if str(name).startswith("Unnamed:")]
         if unnamed:
             raise _unreadable(file, f"{len(unnamed)} columns without a name (row numbers?)")
+        if "time" not in table:
+            raise _unreadable(file, f"columns {', '.join(map(str, table.columns[:6]))}")
         times = table.pop("time").to_numpy(dtype=float)
         values = table.to_numpy(dtype=float)
         counts = np.arange(len(values))[:, None]

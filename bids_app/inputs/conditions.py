@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.names import strip_prefix
-from bids_app.inputs.tables import is_absent, read_tsv
+from bids_app.inputs.tables import is_absent, number_of, read_tsv
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +74,14 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
             wanted=f"the columns onset, duration and {column}",
             remedy="add them, or name another column",
         )
-    try:
-        onsets = np.array([float(row["onset"]) for row in named])
-        durations = np.array([float(row["duration"]) for row in named])
-    except ValueError as error:
-        raise InvalidInputError(
-            "An onset or duration of a trial is no number.", where=path, found=error
-        ) from error
-    if not (np.isfinite(onsets) & np.isfinite(durations) & (durations >= 0)).all():
+    onsets = np.array([number_of(row["onset"]) for row in named])
+    durations = np.array([number_of(row["duration"]) for row in named])
+    wrong = np.flatnonzero(~(np.isfinite(onsets) & np.isfinite(durations) & (durations >= 0)))
+    if wrong.size:
         raise InvalidInputError(
             "An onset or duration of a trial cannot be used.",
             where=path,
+            found=", ".join(f"{named[k]['onset']!r} {named[k]['duration']!r}" for k in wrong[:4]),
             wanted="seconds; durations of zero or more",
         )
     return Conditions(tuple(row[column] for row in named), onsets, durations, str(path))
@@ -163,10 +160,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
         if is_absent(row[column]):
             continue
         label = strip_prefix(row["participant_id"], "sub")
-        try:
-            value = float(row[column])
-        except ValueError:
-            value = float("nan")
+        value = number_of(row[column])
         if not np.isfinite(value) or label in result:
             raise InvalidInputError(
                 "A participant has two rows." if label in result else "A rating is no number.",

@@ -33,7 +33,7 @@ from bids_app.inputs.selection import (
     excludes,
     find_candidates,
 )
-from bids_app.inputs.sidecars import Inheritance, events_under_other_labels
+from bids_app.inputs.sidecars import Inheritance, almost_events, events_under_other_labels
 from bids_app.inputs.stimuli import (
     HOW_TO_GIVE_STIMULI,
     StimulusRow,
@@ -255,7 +255,7 @@ def _choose(
         whole_task = run.task in silent_tasks
         reason = "no stimulus is given for this " + ("task" if whole_task else "run")
         if table is None and raw is not None:
-            other = events_under_other_labels(raw, run.entities)
+            other = _other_events(raw, run)
             if other:
                 skipped.append(_skip(run, other))
                 continue
@@ -292,13 +292,17 @@ def _rows(
     return ([], problem) if problem else (rows_of_events(events, raw.root), None)
 
 
+def _other_events(raw: Inheritance, run: RunFiles) -> str:
+    return events_under_other_labels(raw, run.entities) or almost_events(raw, run.entities)
+
+
 def _raise_no_stimulus(
     tasks: list[str], table: bool, raw: Inheritance | None, silent: Sequence[RunFiles]
 ) -> None:
     others = (
         []
         if table or raw is None
-        else [found for run in silent if (found := events_under_other_labels(raw, run.entities))]
+        else [found for run in silent if (found := _other_events(raw, run))]
     )
     if table:
         found = "no row of the table is for " + ", ".join(f"task {task}" for task in tasks)
@@ -313,7 +317,7 @@ def _raise_no_stimulus(
         found = others[0] + (f" (and {len(others) - 1} more runs)" if len(others) > 1 else "")
         remedy = (
             "give both datasets the same task, run and session labels (or no session labels), "
-            "or a table with --stimuli"
+            "save events as tab-separated *_events.tsv, or give a table with --stimuli"
         )
     raise NoStimulusError(
         "There is no stimulus: nothing says which music was heard.",

@@ -16,6 +16,7 @@ _IGNORED = re.compile(
     r"/(figures|log|logs|sourcedata|code|fmap|dwi|perf)(/|$)|/\."
     r"|(dseg|probseg|mask|boldref|sbref|xfm|mixing|T1w|T2w|components|ICs)\.[a-z.0-9]+$"
     r"|\.(json|html|svg|md|h5|txt|csv)$"
+    r"|[\ud800-\udfff]"  # names that are no UTF-8, which pybids cannot index
 )
 # Entities are read from the names (see index_files): pybids need not match its forty patterns.
 _CONFIG = {

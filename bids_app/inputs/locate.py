@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ def locate_dataset(bids_dir: Path, derivatives: Iterable[str]) -> Located:
         )
     named = parse_derivatives(derivatives)
     raw_given = named.pop("raw", None)
+    named = dict(_fmriprep_within(*item) for item in named.items())
     if named:
         raw = raw_given or _raw_of(bids_dir, named)
         where = ", ".join(str(path) for path in named.values())
@@ -116,6 +117,25 @@ def parse_derivatives(derivatives: Iterable[str]) -> dict[str, Path]:
             )
         named[name] = path.resolve()
     return named
+
+
+def _fmriprep_within(name: str, path: Path) -> tuple[str, Path]:
+    """A folder of participants, or the only one of fMRIPrep in a folder that is given."""
+    if has_participants(path):
+        return name, path
+    inner = _fmriprep_folders(path)
+    if len(inner) == 1:
+        return uri_name(inner[0]) if name == uri_name(path) else name, inner[0]
+    there = ", ".join(sorted(one.name for one in path.iterdir())[:8])
+    raise MissingInputError(
+        "A folder given with --derivatives holds no participants.",
+        where=path,
+        found=f"no folders sub-*, but {there or 'nothing'}",
+        wanted="an fMRIPrep output folder, which has a folder sub-* for each participant",
+        remedy=f"name one of {', '.join(one.name for one in inner)} in it"
+        if inner
+        else "give the folder above, or the one that has the folders sub-*",
+    )
 
 
 def _split_name(item: str) -> tuple[str, Path]:
@@ -287,6 +307,11 @@ def _writers(folder: Path) -> str:
     )
 
 
+def _deeper(bids_dir: Path) -> Iterator[Path]:
+    """Outputs of fMRIPrep one folder deeper, as in its legacy layout."""
+    return (path for path in sorted(bids_dir.glob("derivatives/*/*/")) if is_fmriprep(path))
+
+
 def _fmriprep_folders(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
@@ -349,8 +374,8 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
             found="folders sub-*/, but no fMRIPrep outputs in derivatives/"
             + (f", which holds {others}" if (others := _writers(bids_dir)) else ""),
             wanted="fMRIPrep outputs in derivatives/fmriprep",
-            remedy="run fMRIPrep with --output-spaces fsaverage5, "
-            "or say where its outputs are with --derivatives PATH",
+            remedy="run fMRIPrep with --output-spaces fsaverage5, or say where its outputs are "
+            f"with --derivatives {next(_deeper(bids_dir), 'PATH')}",
         )
     entries = sorted(path.name for path in bids_dir.iterdir() if not path.name.startswith("."))
     shown = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")

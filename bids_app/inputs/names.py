@@ -67,6 +67,16 @@ def parse_name(path: Path) -> NamedFile:
     return NamedFile(path, entities, suffix, dot + extension)
 
 
+def misplaced(file: NamedFile, root: Path) -> bool:
+    """Whether a file lies in the folder of another participant or session than it names."""
+    folders = file.path.relative_to(root).parts[:-1]
+    return any(
+        folder.startswith(f"{key}-") and folder != f"{key}-{file.entities.get(key)}"
+        for key in ("sub", "ses")
+        for folder in folders
+    )
+
+
 def canonical_space(entities: Mapping[str, str]) -> str | None:
     """Name of the surface space, whichever way it is spelled.
 

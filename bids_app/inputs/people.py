@@ -48,20 +48,25 @@ def _absent(
     if excludes(selection, entities):
         return SkippedRun(entities, "left out by --exclude-run", problem=False)
     roots = [path for _, path in located.derivatives]
-    bold = [file for root in roots for file in _bold(root / f"sub-{who}")]
+    there = [file for root in roots for file in _bold(root / f"sub-{who}")]
+    bold = [file for file in there if file.entities.get("sub") == who]
     asked = who in selection.participants
+    if there and not bold:
+        others = sorted({f"sub-{file.entities.get('sub', '?')}" for file in there})
+        reason = f"its files are those of {', '.join(others)} ({there[0].path.name})"
+        return SkippedRun(entities, reason)
     if not bold:
         unprocessed = bool(located.raw_dir and _bold(located.raw_dir / f"sub-{who}"))
-        there = [root / f"sub-{who}" for root in roots if (root / f"sub-{who}").is_dir()]
-        if there:
-            parts = sorted(path.name for path in there[0].iterdir() if path.is_dir())
-            found = f"{there[0]} holds {', '.join(parts) or 'nothing'}, but no BOLD"
-            others = sorted({f"*{file.suffix or ''}{file.extension}" for file in _func(there[0])})
+        folder = next((path for root in roots if (path := root / f"sub-{who}").is_dir()), None)
+        if folder is not None:
+            parts = sorted(path.name for path in folder.iterdir() if path.is_dir())
+            found = f"{folder} holds {', '.join(parts) or 'nothing'}, but no BOLD"
+            others = sorted({f"*{file.suffix or ''}{file.extension}" for file in _func(folder)})
             found += f"; functional files: {', '.join(others[:6])}" if others else ""
             reason = f"fMRIPrep left no BOLD of this participant: {found}"
         else:
             reason = f"there is no folder sub-{who} in {', '.join(map(str, roots))}"
-        return SkippedRun(entities, reason, problem=asked or (bool(there) and unprocessed))
+        return SkippedRun(entities, reason, problem=asked or bool(folder and unprocessed))
     chosen = [
         file
         for file in bold

@@ -105,6 +105,15 @@ def read_ratings_table(
             wanted=_COLUMNS_WANTED,
             remedy="add or rename columns",
         )
+    if people := [str(name) for name in frame.columns if str(name).lower().startswith("sub-")]:
+        raise InvalidInputError(
+            "The table of ratings has a column for each participant.",
+            where=path,
+            found=", ".join(people[:6]),
+            wanted=_COLUMNS_WANTED,
+            remedy="write a row per participant and sample, with the participant in a column "
+            "participant_id and the rating in a column called as the scale",
+        )
     who = pick(frame.columns, PARTICIPANT_COLUMNS)
     keys = [stimulus_column, *([] if who is None else [who])]
     if file_column is not None:

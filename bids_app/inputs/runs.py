@@ -11,6 +11,7 @@ from typing import Any
 
 from bids_app.errors import InvalidInputError, UsageError
 from bids_app.files import read_json
+from bids_app.inputs.files import need_content
 from bids_app.inputs.names import (
     PYBIDS_NAMES,
     NamedFile,
@@ -90,9 +91,14 @@ def bold_filter(path: Path | None) -> dict[str, Any]:
 
     Raises
     ------
+    MissingInputError
+        Where the file is not there.
     UsageError
         Where the filters are not an object of objects.
     """
+    if path is not None:
+        remedy = "check --bids-filter-file, which names a file"
+        need_content(path, "The filter file cannot be read.", remedy=remedy)
     filters = {} if path is None else read_json(path)
     chosen = filters.get("bold", {}) if isinstance(filters, dict) else filters
     if not isinstance(chosen, dict):

@@ -23,10 +23,12 @@ from bids_app.inputs.names import (
     NamedFile,
     contains_label,
     entities_agree,
+    misplaced,
     parse_name,
     run_entities,
     sort_key,
 )
+from bids_app.inputs.records import run_label
 from bids_app.inputs.runs import (
     RunFiles,
     bold_filter,
@@ -127,11 +129,28 @@ def find_candidates(
         index_files(path, participants=selection.participants, database_dir=database_dir)
         for _, path in located.derivatives
     ]
+    roots = [path for _, path in located.derivatives]
+    strays = Counter(
+        f"{run_label(file.entities)} in {file.path.relative_to(root).parent.as_posix()}"
+        for files, root in zip(indexed, roots, strict=True)
+        for file in files
+        if is_bold(file) and misplaced(file, root)
+    )
+    indexed = [
+        [file for file in files if not misplaced(file, root)]
+        for files, root in zip(indexed, roots, strict=True)
+    ]
     bold = [file for files in indexed for file in files if is_bold(file) or is_almost_bold(file)]
     universe = _universe(located, selection, bold)
     absent = [] if located.raw_dir is None else unprocessed_runs(located.raw_dir, universe.runs)
     universe = replace(universe, runs=(*universe.runs, *absent))
     selection, notes = meant_selection(selection, universe)
+    if strays:
+        shown = ", ".join(list(strays)[:6]) + (", ..." if len(strays) > 6 else "")
+        notes.append(
+            f"{strays.total()} BOLD files lie in the folder of another participant or session than "
+            f"they name, and are not read: {shown}"
+        )
     query, more = meant_filter(
         selection.filter_file,
         bold_filter(selection.filter_file),

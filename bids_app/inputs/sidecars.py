@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from bids_app.inputs.files import content_problem, is_number, read_object
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities, same_label
+from bids_app.inputs.records import run_label
 
 _LONGEST_TR = 60.0
 # Steps of VolumeTiming are rounded; more than this share of a step is another step.
@@ -181,6 +183,26 @@ def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> 
     return ""
 
 
+def almost_events(raw: Inheritance, entities: Mapping[str, str]) -> str:
+    """Say that files of a run nearly are called as its events; empty where it has events.
+
+    Files in its folder whose labels are the run's, packed, of a spreadsheet, copies, ...
+    """
+    if raw.events(entities) is not None:
+        return ""
+    wanted = run_entities(entities)
+    folder = raw.func_folder(entities)
+    near = [
+        path.name
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if re.search(r"_event", path.name, re.IGNORECASE)
+        and path.suffix != ".json"
+        and run_entities(parse_name(path).entities) == wanted
+    ]
+    name = f"{run_label(wanted)}_events.tsv"
+    return f"no events.tsv; not read: {', '.join(near[:3])}; wanted: {name}" if near else ""
+
+
 def alike(first: str, second: str) -> bool:
     """Whether labels differ in capitals or zeros before a number alone."""
     return first.casefold().lstrip("0") == second.casefold().lstrip("0")
@@ -302,6 +324,12 @@ def resolve_timing(
             f"but the {tr_source} says {tr:g} s, which is used"
         )
     start_time, start_source, more = _start_time(ordered, tr or 0.0, slice_time_ref)
+    slices = next((c["SliceTiming"] for _, c in ordered if c.get("SliceTiming") is not None), None)
+    if isinstance(slices, list) and len(slices) > 1 and len(set(map(str, slices))) == 1:
+        more.append(
+            f"SliceTiming has the same time for all {len(slices)} slices, which says nothing: "
+            f"sampled at +{start_time:g} s ({start_source}); --slice-time-ref says otherwise"
+        )
     if tr is not None and tr < _LONGEST_TR:
         problems += _misplaced(ordered, tr)
     return Timing(tr, tr_source, start_time, start_source, (*warnings, *more), tuple(problems))
@@ -421,7 +449,7 @@ def _start_time(
 
 def _slice_range(merged: Mapping[str, Any], tr: float) -> tuple[float, float, str]:
     times = merged.get("SliceTiming")
-    if isinstance(times, list) and times and all(map(is_number, times)):
+    if isinstance(times, list) and all(map(is_number, times)) and len(set(times)) > 1:
         return float(min(times)), float(max(times)), "the slice times"
     lasting = _positive(merged.get("AcquisitionDuration"))
     if lasting is not None and lasting <= tr:

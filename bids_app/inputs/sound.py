@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -345,8 +346,9 @@ def examine_sound(path: Path) -> Sound:
 def _examined(decoder: Decoder) -> Sound:
     path, rate, n_channels = decoder.path, decoder.rate, decoder.n_channels
     levels: list[np.ndarray] = []
-    n_bad = n_full = quiet = 0
-    lowest, highest, peak = np.inf, -np.inf, 0.0
+    silent: list[bool] = []
+    n_bad = n_full = 0
+    lowest, highest, peak, total = np.inf, -np.inf, 0.0, 0.0
     # Blocks of a second, so that what is true of a part is seen.
     for block in decoder.blocks(max(1, rate)):
         finite = np.isfinite(block)
@@ -358,8 +360,8 @@ def _examined(decoder: Decoder) -> Sound:
         size: np.ndarray = np.abs(block)
         peak = max(peak, float(size.max()))
         n_full += int(np.count_nonzero(size >= 0.9999))
-        audible = np.flatnonzero(size.max(axis=1) > SILENCE)
-        quiet = len(block) - 1 - int(audible[-1]) if audible.size else quiet + len(block)
+        silent.append(bool(size.max() <= SILENCE))
+        total += float(mix.sum())
         centred = block - block.mean(axis=0)
         levels.append(np.r_[mix.var(), (centred**2).mean(axis=0)])
     _check_samples(path, decoder.n_frames, n_bad, highest - lowest, peak, levels)
@@ -372,11 +374,15 @@ def _examined(decoder: Decoder) -> Sound:
         notes.append(f"{path.name}: {share:.0f} % of the samples are clipped at full scale")
     if peak < _FAINT:
         notes.append(f"{path.name}: very faint, {20 * np.log10(peak):.0f} dB of full scale at most")
-    if quiet > _LONG_SILENCE * rate:
-        notes.append(
-            f"{path.name}: nothing but silence in the last {quiet / rate:.1f} of "
-            f"{decoder.n_frames / rate:.1f} s"
-        )
+    offset = abs(total / decoder.n_frames)
+    if offset > power[:, 0].mean() ** 0.5:
+        notes.append(f"{path.name}: a constant offset of {offset:.2f} is larger than the sound")
+    second = 0
+    for quiet, group in itertools.groupby(silent):
+        first, second = second, second + len(list(group))
+        if quiet and second - first >= _LONG_SILENCE:
+            end = min(second, decoder.n_frames / rate)
+            notes.append(f"{path.name}: nothing but silence from {first} to {end:g} s")
     return Sound(decoder.n_frames, rate, n_channels, tuple(notes))
 
 

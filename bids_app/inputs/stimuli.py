@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from bids_app.errors import InvalidInputError, MissingInputError, NoStimulusError
 from bids_app.inputs.files import inside, on_disk
 from bids_app.inputs.locate import path_of_uri
 from bids_app.inputs.names import same_label, strip_prefix
-from bids_app.inputs.tables import is_absent, read_tsv
+from bids_app.inputs.tables import is_absent, number_of, read_tsv
 
 HOW_TO_GIVE_STIMULI = (
     "add a column stim_file (relative to stimuli/) to the events.tsv files, or give "
@@ -63,10 +64,7 @@ def _number(row: Mapping[str, str], column: str, where: str, default: float | No
     cell = row.get(column)
     if cell is None or is_absent(cell):
         return default
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    value = number_of(cell)
     if not math.isfinite(value) or (column in ("duration", "offset") and value < 0):
         raise InvalidInputError(
             "A time of a stimulus is not a number of seconds.",
@@ -134,7 +132,7 @@ def read_stimulus_table(
                 ("task", "task"),
                 ("run", "run"),
             )
-            if not is_absent(row.get(column))
+            if not is_absent(row.get(column), label=True)
         }
         onset = _required_onset(row, where, default_onset)
         offset = _number(row, "offset", where, 0.0) or 0.0
@@ -232,6 +230,7 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     """
     columns, rows = read_tsv(path)
     _check_columns(columns, rows, path)
+    by_id = sorted((raw_dir / "stimuli").rglob("stim-*_*")) if "stim_id" in columns else []
     result = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
@@ -245,8 +244,11 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
                     raw_dir, "stimuli", cell.removeprefix("stimuli/"), where=where, found=cell
                 )
             )
+            meant = _files_of_id(by_id, row.get("stim_id") or "")
+            if meant and audio not in meant:
+                _raise_several(where, [audio, *meant], "stim_file and stim_id name other files.")
         elif not is_absent(row.get("stim_id")):
-            audio = _file_of_id(raw_dir, row["stim_id"], where)
+            audio = _file_of_id(raw_dir, by_id, row["stim_id"], where)
         else:
             continue
         if not may_be_audio(audio):
@@ -301,7 +303,7 @@ def may_be_audio(path: Path) -> bool:
     return path.suffix.lower() not in images
 
 
-def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
+def _file_of_id(raw_dir: Path, by_id: Sequence[Path], stim_id: str, where: str) -> Path:
     label = strip_prefix(stim_id, "stim")
     if not re.fullmatch(r"[A-Za-z0-9+]+", label):
         raise InvalidInputError(
@@ -312,12 +314,9 @@ def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
             remedy="correct the table",
         )
     folder = raw_dir / "stimuli"
-    found = [
-        path
-        for suffix in AUDIO_SUFFIXES
-        for path in sorted(folder.glob(f"**/stim-{label}_{suffix}.*"))
-        if path.suffix not in (".json", ".tsv")
-    ]
+    found = _files_of_id(by_id, stim_id)
+    if len(found) > 1:
+        _raise_several(where, found, "A stim_id means several files.")
     if not found:
         raise MissingInputError(
             "There is no audio file for a stim_id.",
@@ -328,3 +327,23 @@ def _file_of_id(raw_dir: Path, stim_id: str, where: str) -> Path:
         )
     name = found[0].relative_to(folder).as_posix()
     return inside(raw_dir, "stimuli", name, where=where, found=stim_id)
+
+
+def _files_of_id(by_id: Sequence[Path], stim_id: str) -> list[Path]:
+    names = [f"stim-{strip_prefix(stim_id, 'stim')}_{suffix}" for suffix in AUDIO_SUFFIXES]
+    return [
+        path
+        for name in names
+        for path in by_id
+        if path.name.partition(".")[0] == name and path.suffix not in (".json", ".tsv", "")
+    ]
+
+
+def _raise_several(where: str, files: Sequence[Path], what: str) -> NoReturn:
+    raise InvalidInputError(
+        what,
+        where=where,
+        found=", ".join(path.name for path in files),
+        wanted="one file",
+        remedy="name the one that was played in stim_file, and correct or empty stim_id",
+    )

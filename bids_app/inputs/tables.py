@@ -225,12 +225,13 @@ def _check_widths(
     named = all(any(cells[width:]) for cells in rows) or _counts(rows)
     if header and longer and (named or any(any(rows[k][width:]) for k in longer)):
         k = next((k for k in longer if any(rows[k][width:])), longer[0])
-        everywhere = len(longer) == len(rows) and all(len(r) == width + 1 for r in rows)
+        everywhere = any(names[1:]) and all(len(cells) == width + 1 for cells in rows)
         raise InvalidInputError(
             "A row of a table has more cells than the header.",
             where=f"{path}, line {lines[k]}",
             found=f"{len(rows[k])} cells, the first {rows[k][0]!r}"
-            + (f"; so have all {len(rows)} rows" if everywhere else ""),
+            + (f"; so have all {len(rows)} rows" if everywhere else "")
+            + ("" if any(names[1:]) else f"; the header is {names[0]!r}"),
             wanted=f"{width} cells, as the header has",
             remedy="save the table without row names (in R, write.table(..., row.names = FALSE)): "
             "with them every column would be taken for its neighbor"
@@ -346,9 +347,21 @@ def read_frame(
     return frame
 
 
-def is_absent(cell: str | None) -> bool:
-    """Whether a cell of `read_tsv` says that there is nothing."""
-    return cell is None or cell.strip().lower() in ("", "n/a", "nan", "none")
+def is_absent(cell: str | None, *, label: bool = False) -> bool:
+    """Whether a cell of `read_tsv` says that there is nothing.
+
+    ``NA`` of R does, but not where it may be a `label`: somebody may be called so.
+    """
+    nothing = ("", "n/a", "nan", "none", *(() if label else ("na", "<na>", "null")))
+    return cell is None or cell.strip().lower() in nothing
+
+
+def number_of(cell: str) -> float:
+    """The number that a cell is; NaN where it is none, such as ``1_0``, which Python takes."""
+    try:
+        return float("nan") if "_" in cell else float(cell)
+    except ValueError:
+        return float("nan")
 
 
 def pick(columns: Iterable[object], names: Iterable[str]) -> str | None:

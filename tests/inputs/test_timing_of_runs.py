@@ -73,7 +73,7 @@ def test_what_is_null_is_not_there():
     assert (timing.tr, timing.start_time, timing.problems) == (2.0, 0.5, ())
 
 
-@pytest.mark.parametrize("times", [[0.0, 1.0], [0.0, 1.95], [0.0] * 4, [0.0, 2.0]])
+@pytest.mark.parametrize("times", [[0.0, 1.0], [0.0, 1.95], [0.0, 2.0]])
 def test_times_within_a_volume_are_no_problem(times):
     timing = resolve_timing(
         [("surface sidecar", {})], {"RepetitionTime": 2.0, "SliceTiming": times}
