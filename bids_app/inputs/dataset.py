@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from bids_app.errors import (
 from bids_app.inputs.completeness import apply_missing_policy, stimuli_of_events
 from bids_app.inputs.denoised import atlas_label, check_one_filter
 from bids_app.inputs.fetch import fetch_command, files_of_run
-from bids_app.inputs.files import content_problem
+from bids_app.inputs.files import content_problem, sampled_checksum
 from bids_app.inputs.labels import meant_participants, meant_rows
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset, uri_of
 from bids_app.inputs.names import sort_key
@@ -169,7 +170,7 @@ def plan_study(
         runs=tuple(replace(run, warnings=(*run.warnings, *notes)) for run in kept),
         stimuli=audio.stimuli(labels),
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
-        warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings))),
+        warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings, *_copies(kept)))),
         dataset_links=located.links,
         fetch=fetch,
     )
@@ -177,6 +178,21 @@ def plan_study(
 
 def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:
     return SkippedRun(run.entities, reason, problem)
+
+
+def _copies(runs: Iterable[BoldRun]) -> list[str]:
+    """Warnings about runs that have the same BOLD."""
+    by_size: dict[int, list[BoldRun]] = defaultdict(list)
+    for run in runs:
+        by_size[run.bold_left.stat().st_size].append(run)
+    same: dict[str, list[str]] = defaultdict(list)
+    for run in (one for group in by_size.values() if len(group) > 1 for one in group):
+        same[sampled_checksum(run.bold_left)].append(run.label)
+    return [
+        f"{' and '.join(labels)} have the same BOLD: was one copied over the other?"
+        for labels in same.values()
+        if len(labels) > 1
+    ]
 
 
 @dataclass

@@ -68,12 +68,17 @@ def parse_name(path: Path) -> NamedFile:
 
 
 def misplaced(file: NamedFile, root: Path) -> bool:
-    """Whether a file lies in the folder of another participant or session than it names."""
+    """Whether a file of a participant lies elsewhere than in the folder for what it names.
+
+    A copy in another folder must not be read in place of the file itself.
+    """
+    if "sub" not in file.entities:
+        return False
     folders = file.path.relative_to(root).parts[:-1]
-    return any(
-        folder.startswith(f"{key}-") and folder != f"{key}-{file.entities.get(key)}"
-        for key in ("sub", "ses")
-        for folder in folders
+    own = [f"{key}-{file.entities[key]}" for key in ("sub", "ses") if key in file.entities]
+    return folders[-1:] not in (("func",), ("anat",)) or folders[:-1] not in (
+        tuple(own[:1]),
+        tuple(own),
     )
 
 

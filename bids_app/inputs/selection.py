@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def check_participants(located: Located, selection: Selection) -> None:
             where=", ".join(str(path) for _, path in located.derivatives),
             found=f"asked for {', '.join(unknown)}; there are "
             + (", ".join(there) if there else "no folders sub-*"),
-            wanted="labels of participants whose fMRIPrep outputs are there",
+            wanted="labels of participants whose fMRIPrep outputs are there, separated by spaces",
             remedy="correct --participant-label, or run fMRIPrep for them first",
         )
 
@@ -148,8 +148,8 @@ def find_candidates(
     if strays:
         shown = ", ".join(list(strays)[:6]) + (", ..." if len(strays) > 6 else "")
         notes.append(
-            f"{strays.total()} BOLD files lie in the folder of another participant or session than "
-            f"they name, and are not read: {shown}"
+            f"{strays.total()} BOLD files lie elsewhere than in the folder func of the participant "
+            f"and session that they name, and are not read: {shown}"
         )
     query, more = meant_filter(
         selection.filter_file,
@@ -176,7 +176,7 @@ def find_candidates(
     chosen = [run for run in found if accepts(selection, run.entities) and not run.filtered]
     if all(excludes(selection, run.entities) for run in chosen):
         if not found and not selection.participants:
-            _raise_no_bold(located)
+            _raise_no_bold(located, strays)
         _raise_nothing_selected(found, folders, selection)
     if all(run.kind is None for run in chosen) and not none_usable:
         _raise_no_surface(chosen, space, folders, parcels)
@@ -243,7 +243,7 @@ def _wanted(space: str) -> str:
     return f"*_space-{space}_den-91k_bold.dtseries.nii, or {pair}" if space == FSLR else pair
 
 
-def _raise_no_bold(located: Located) -> None:
+def _raise_no_bold(located: Located, strays: Iterable[str]) -> None:
     """Say which functional files are there where none is BOLD by its name."""
     endings: Counter[str] = Counter()
     for _, root in located.derivatives:
@@ -251,13 +251,15 @@ def _raise_no_bold(located: Located) -> None:
             names = (parse_name(path) for path in root.glob(pattern))
             endings.update(f"{file.suffix or ''}{file.extension}" for file in names)
     data = {ending: n for ending, n in endings.items() if not ending.endswith((".json", ".tsv"))}
-    if not data:
+    if not data and not strays:
         return
     raise MissingInputError(
         "No functional file has a name that BOLD has.",
         where=", ".join(str(root) for _, root in located.derivatives),
-        found=", ".join(f"{n} files *{ending}" for ending, n in sorted(data.items())[:8]),
-        wanted=_wanted("fsaverage5"),
+        found=", ".join(
+            [f"{n} files *{ending}" for ending, n in sorted(data.items())[:8]] + list(strays)[:4]
+        ),
+        wanted=f"{_wanted('fsaverage5')}, in sub-<label>/func or sub-<label>/ses-<label>/func",
         remedy="rerun fMRIPrep with `--output-spaces fsaverage5`",
     )
 

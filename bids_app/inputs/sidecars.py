@@ -16,6 +16,10 @@ from bids_app.inputs.records import run_label
 _LONGEST_TR = 60.0
 # Steps of VolumeTiming are rounded; more than this share of a step is another step.
 _JITTER = 0.02
+_NOUNS = {
+    "ses": "session", "run": "run", "acq": "acquisition (acq)", "ce": "contrast agent (ce)",
+    "rec": "reconstruction (rec)", "dir": "direction (dir)", "task": "task",
+}  # fmt: skip
 _JSON = (".json", ".func.json", ".dtseries.json")
 
 
@@ -153,7 +157,8 @@ class Inheritance:
 def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> str:
     """Say that a run has events in the raw dataset, but under labels that are spelled otherwise.
 
-    Sessions may differ; participants, tasks and runs in capitals, or in zeros before a number.
+    Sessions may differ, or a label be in one dataset alone; participants, tasks and runs in
+    capitals, or in zeros before a number.
     Empty where the run has events of its own, or none under any label.
     """
     if raw.events(entities) is not None:
@@ -166,14 +171,15 @@ def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> 
             (*folder.glob("func/*_events.tsv"), *folder.glob("ses-*/func/*_events.tsv"))
         ):
             own = run_entities(parse_name(path).entities)
-            if not all(alike(v, wanted.get(k, "")) for k, v in own.items() if k != "ses"):
+            shared = [k for k in own if k in wanted and k != "ses"]
+            if not all(alike(own[k], wanted[k]) for k in shared):
                 continue
             keys = [
                 k for k in (*own, "ses") if not same_label(k, own.get(k, ""), wanted.get(k, ""))
             ]
             if keys := list(dict.fromkeys(keys)):
                 here, there = (
-                    ", ".join(f"{k}-{given[k]}" if k in given else "no session" for k in keys)
+                    ", ".join(f"{k}-{given[k]}" if k in given else f"no {_NOUNS[k]}" for k in keys)
                     for given in (wanted, own)
                 )
                 return (

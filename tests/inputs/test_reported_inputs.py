@@ -47,6 +47,34 @@ def test_the_session_of_the_folder_counts(tree):
     assert "sub-01" in problems
 
 
+@pytest.mark.parametrize("place", ["func/old", "func_old", "backup"])
+def test_a_copy_elsewhere_is_not_read_in_place_of_the_file(tree, place):
+    """Which of two files of one name was read depended on the order of their folders."""
+    tree.simple()
+    own = plan_study(tree.root)
+    shutil.copytree(tree.fmriprep / "sub-01" / "func", tree.fmriprep / "sub-01" / place)
+    plan = plan_study(tree.root)
+    assert [run.bold_left for run in plan.runs] == [run.bold_left for run in own.runs]
+    assert any(f"sub-01_task-a in sub-01/{place}" in text for text in plan.warnings)
+
+
+def test_bold_without_a_folder_is_named(tree):
+    tree.simple()
+    for path in list(tree.fmriprep.glob("sub-*/func/*")):
+        path.rename(path.parents[1] / path.name)
+    with pytest.raises(MissingInputError, match=r"sub-01_task-a in sub-01(.|\n)*/func"):
+        plan_study(tree.root, derivatives=[str(tree.fmriprep)])
+
+
+@pytest.mark.parametrize("more", [{"run": "1"}, {"acq": "mb"}])
+def test_a_label_that_the_raw_dataset_alone_has_is_named(tree, more):
+    tree.simple(("01", "02"))
+    path = tree.root / "sub-01" / "func" / "sub-01_task-a_events.tsv"
+    path.rename(path.with_name(f"{tree.stem(sub='01', task='a', **more)}_events.tsv"))
+    _, problems = reasons(tree)
+    assert "-".join(*more.items()) in problems["sub-01_task-a"]
+
+
 def test_names_of_other_encodings_are_no_matter(tree):
     tree.simple(("01",))
     for folder in (tree.fmriprep, tree.root, tree.root / "stimuli"):
@@ -205,3 +233,23 @@ def test_tables_of_features_that_say_nothing_or_have_no_time(tree, tmp_path, cap
         else:
             assert code == 65
             assert "columns Time, x" in error
+
+
+def test_copies_of_bold_are_named(tree):
+    tree.simple()
+    assert not plan_study(tree.root).warnings
+    first, second = (
+        tree.fmriprep / f"sub-{who}/func/sub-{who}_task-a_hemi-L_space-fsaverage5_bold.func.gii"
+        for who in ("01", "02")
+    )
+    shutil.copy(first, second)
+    (told,) = plan_study(tree.root).warnings
+    assert "sub-01_task-a and sub-02_task-a have the same BOLD" in told
+
+
+def test_a_surface_whose_data_lie_in_another_file_is_refused_by_the_plan(tree):
+    tree.simple(("01",))
+    (path,) = tree.fmriprep.glob("sub-01/func/*task-a_hemi-L*.func.gii")
+    text = path.read_text().replace('Encoding="GZipBase64Binary"', 'Encoding="ExternalFileBinary"')
+    path.write_text(text)
+    assert "data lie in another file" in str(outcome(tree))

@@ -87,6 +87,8 @@ class Tree:
             if space == "fsaverage_den-10k":
                 count = 10242
             content = gifti_bytes(n_volumes, count, hemisphere, tr)
+            # No two files of a study are the same.
+            content = content.replace(b"<MetaData", f"<!-- {stem} --><MetaData".encode(), 1)
             (folder / (stem + name)).write_bytes(content)
             if json_name:
                 (folder / (stem + json_name)).write_text(json.dumps(sidecar))
