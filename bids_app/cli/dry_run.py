@@ -221,7 +221,7 @@ def _lags_text(config: Config, plan: StudyPlan) -> str:
     for feature in lag_features(config):
         feature.check(plan.stimuli)
         lines.append(
-            f"lag scan: {feature.name} ({feature.text}), lags of {LAGS[0]:g} to {LAGS[-1]:g} s, "
+            f"lag scan: {feature.text}, lags of {LAGS[0]:g} to {LAGS[-1]:g} s, "
             f"{config.lag_scan.n_draws} draws"
         )
     lines += [f"  without {what}: {why}" for what, why in too_short(plan.runs).items()]

@@ -39,7 +39,7 @@ from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_floa
 from bids_app.statistics import p_told
 from bids_app.surface.mesh import SurfaceMesh
 
-NOT_ASKED = "ratings: no ratings"
+NOT_ASKED = ("ratings: no ratings", "ratings: switched off")
 _MAX_ROWS = 20
 _MAX_NAMED = 8
 
@@ -131,7 +131,7 @@ def emotion_section(files: GroupFiles) -> list[Section]:
     there = _maps(files, "*model-emotion_*statmap.func.gii") or list(
         files.root.glob("group_*desc-ratings_scores.tsv")
     )
-    if not there and (_rating_notes(files) or NOT_ASKED).startswith(NOT_ASKED):
+    if not there and (_rating_notes(files) or NOT_ASKED[0]).startswith(NOT_ASKED):
         return []
     section = Section("emotion", "Felt emotion and enjoyment")
     section.add("about the ratings", lambda: about_ratings(files))

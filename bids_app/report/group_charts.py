@@ -94,6 +94,7 @@ def spin_figure(panels: Sequence[tuple[str, FloatArray, float, float]]) -> Figur
         ax.hist(null[np.isfinite(null)], 40, color=GRAY, alpha=0.6)
         ax.axvline(observed, color=ORANGE, linewidth=2)
         ax.set_title(f"{title}\nobserved {observed:.3f}, spin {p_told(p)}", fontsize=11)
+        ax.locator_params(axis="x", nbins=6)
         ax.set_xlabel("mean Fisher z over participants", fontsize=10)
         ax.set_ylabel("rotations", fontsize=10)
         tidy(ax)

@@ -268,7 +268,7 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
     """Center of mass of the group's profile inside the mask."""
     values = files.map("centroid", desc="layerpref")[0]
     inside, _ = _over_both(files, files.map("p", desc="layermean"), "layermeanmusic")
-    masked = bool(inside.any())
+    masked = bool(n_inside := int(inside.sum()))
     shown = np.where(inside, values, np.nan) if masked else values
     scale = ColorScale.ordered("center of mass of the profile (layer)", shown)
     fading = group_fading(files)
@@ -278,7 +278,7 @@ def centroid_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         " views of both hemispheres",
         caption="Center of mass of the positive group profile, in layers"
         + (
-            ", where the layer-averaged accuracy is significant."
+            f", where the layer-averaged accuracy is significant ({n_inside} vertices)."
             if masked
             else f". Of the accuracy: {fading.words}"
         )

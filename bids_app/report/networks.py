@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file
-from bids_app.outputs import NETWORKS_DESC, parse_entities
+from bids_app.outputs import NETWORKS_DESC, parse_entities, sidecar_of
 from bids_app.report.page import Block, Section, Table, Verdict, number
 from bids_app.report.sources import GroupFiles, Rows, to_float
 
-_TITLES = {"r": "accuracy", "n": "number", "p": "share p < .05", "q": "share q < .05"}
+_SHARES = {"p": "share with p < .05: ", "q": "share with q < .05: "}
 
 
 def networks_section(files: GroupFiles) -> list[Section]:
@@ -40,7 +42,7 @@ def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
             layered += 1
             continue
         cells = {row["network"]: row for row in own}
-        body.append([_title(own[0]), *(_cell(cells.get(name)) for name in networks)])
+        body.append([_title(files, own[0]), *(_cell(cells.get(name)) for name in networks)])
     blocks: list[Block] = [
         Table(
             f"Means of the group's maps in the networks of {label}, both hemispheres, weighted by"
@@ -73,15 +75,20 @@ def _changed(files: GroupFiles, path: Path) -> int:
     )
 
 
-def _title(row: dict[str, str]) -> str:
-    told = [row[name] for name in ("model", "feature") if row[name] != "n/a"]
-    stat = _TITLES.get(row["stat"], row["stat"])
-    desc = f" ({row['desc']})" if row["desc"] != "n/a" else ""
-    return " ".join([*told, stat]) + desc
+def _title(files: GroupFiles, row: dict[str, str]) -> str:
+    """Model and feature, then what the sidecar says of the map, without its details."""
+    path = files.tree.group_folder(files.space) / row["file"]
+    try:
+        said = str(files.json(sidecar_of(path))["Description"])
+    except (MusencError, KeyError):
+        said = " ".join(row[name] for name in ("stat", "desc") if row[name] != "n/a")
+    about = " ".join(row[name] for name in ("model", "feature") if row[name] != "n/a")
+    what = _SHARES.get(row["stat"], "") + re.split("[:;]", said)[0]
+    return f"{about}: {what}" if about else what
 
 
 def _cell(row: dict[str, str] | None) -> str:
     if row is None:
         return "n/a"
     value, share = to_float(row["value"]), to_float(row["share"])
-    return number(value, 4) if np.isfinite(value) else number(share, 2)
+    return number(value if np.isfinite(value) else share)

@@ -109,13 +109,13 @@ def own_table(files: GroupFiles) -> list[Block]:
         for row in rows
     ]
     table = Table(
-        "Participants' own gradients, turned to the group's",
+        "Participants' own gradients, aligned to the group's",
         ["participant", "runs", "volumes", "Spearman r with the group's", "variance", "why none"],
         body,
         numeric=range(1, 5),
     )
     described = Text(
-        "Turning a participant's components to the group's makes them alike in part: these r"
+        "Aligning a participant's components to the group's makes them alike in part: these r"
         " describe and test nothing."
     )
     return [table, described]

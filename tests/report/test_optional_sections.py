@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bids_app.files import sha256_of_file, write_json
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.report.differences import difference_picture, differences_section
 from bids_app.report.networks import network_blocks, networks_section
 from bids_app.report.own_gradient import own_facts, own_gradient_sections, own_table, own_warnings
@@ -38,6 +38,7 @@ def write_map(tree, values, **entities):
 
 def test_networks_show_maps_of_one_array_and_say_when_a_map_has_changed(tree):
     path = write_map(tree, np.zeros(20484), model="vggish", stat="slope")
+    write_json(sidecar_of(path), {"Description": "mean residual slope; of the participants"})
     row = {"model": "vggish", "feature": "n/a", "stat": "slope", "desc": "layerpref", "map": "a"}
     rows = [
         row | {"file": path.name, "network": "Visual", "value": 0.25, "share": np.nan},
@@ -53,8 +54,8 @@ def test_networks_show_maps_of_one_array_and_say_when_a_map_has_changed(tree):
     (shown,) = network_blocks(files, table, "Yeo7")
     assert list(shown.columns) == ["map", "Visual", "Default mode"]
     assert [list(one) for one in shown.rows] == [
-        ["vggish slope (layerpref)", "0.2500", "0.5000"],
-        ["vggish share p < .05 (layerpref)", "0.12", "n/a"],
+        ["vggish: mean residual slope", "0.250", "0.500"],
+        ["vggish: share with p < .05: p layerpref", "0.125", "n/a"],
     ]
     assert "1 maps of several layers" in shown.caption
     write_map(tree, np.ones(20484), model="vggish", stat="slope")

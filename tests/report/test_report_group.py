@@ -374,8 +374,9 @@ def test_ratings_that_nobody_asked_for_have_no_section(own_folder):
     assert emotion_section(GroupFiles(own_folder)) == []
     log = own_folder / "logs" / "status_99999999-000000-x.json"
     log.parent.mkdir(exist_ok=True)
-    log.write_text('{"notes": ["ratings: no ratings: no table given with --ratings"]}')
-    assert emotion_section(GroupFiles(own_folder)) == []
+    for note in ("no ratings: no table given with --ratings", "switched off (--emotion off)"):
+        write_json(log, {"notes": [f"ratings: {note}"]})
+        assert emotion_section(GroupFiles(own_folder)) == []
     log.write_text('{"notes": ["ratings: no participant has any"]}')
     (section,) = emotion_section(GroupFiles(own_folder))
     assert [block.kind for block in section.blocks] == ["missing", "missing"]

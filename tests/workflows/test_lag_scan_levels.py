@@ -25,7 +25,7 @@ def test_the_plan_names_what_is_scanned(analyzed, tmp_path, capsys):
     )
     assert main(call) == 0
     told = capsys.readouterr().out
-    assert "lag scan: descriptors loudness (descriptors@loudness), lags of -6 to 12 s" in told
+    assert "lag scan: descriptors@loudness, lags of -6 to 12 s" in told
     maps = "model-lagscan_feature-{descriptorsloudness,envelope}_stat-{lag,r,p}_statmap.func.gii"
     assert maps in told
     more = ("--lag-scan", "cochleagram", "--dry-run")

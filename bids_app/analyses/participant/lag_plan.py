@@ -53,7 +53,8 @@ class LagFeature:
     @property
     def name(self) -> str:
         """On the page."""
-        return " ".join(filter(None, (model_label(self.features), self.layer, self.unit)))
+        named = "@".join(filter(None, (model_label(self.features), self.layer)))
+        return f"{named}:{self.unit}" if self.unit else named
 
     @property
     def label(self) -> str:

@@ -89,7 +89,7 @@ def test_a_planted_lag_is_claimed_over_people_and_music(planted, tmp_path):
     assert one.states() == ["claimed"]
     assert told.claimed
     assert not told.failed
-    assert told.sentence.startswith("Auditory cortex follows descriptors loudness by 5.0 s (r ")
+    assert told.sentence.startswith("Auditory cortex follows descriptors@loudness by 5.0 s (r ")
     edge = decide(lag_claim({**one.record(0), "lag": None}))
     assert not edge.claimed
     assert f"is not claimed: {NO_LAG} (r " in edge.sentence
@@ -109,7 +109,7 @@ def test_what_listeners_share_of_noise_is_not_claimed(tmp_path):
     (told,) = one.decisions()
     assert not told.claimed
     assert one.states() == ["unclear"]
-    assert told.sentence.startswith("No lag of auditory cortex behind descriptors loudness shown")
+    assert told.sentence.startswith("No lag of auditory cortex behind descriptors@loudness shown")
     assert "it does not hold over" in told.sentence
 
 
@@ -156,7 +156,7 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
     assert said["claimed"]
     assert (said["kind"], said["measure"]) == (
         "follows",
-        "lag of auditory cortex behind descriptors loudness",
+        "lag of auditory cortex behind descriptors@loudness",
     )
     assert told_claims(planted.root) == [said["sentence"]]
     table = planted.group_table(
@@ -175,7 +175,7 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
     files.__dict__["shared_settings"] = {"space": SPACE}
     (section,) = lag_group_sections(files)
     text = " ".join(str(block) for block in section.blocks)
-    assert "Auditory cortex follows descriptors loudness by 5.0 s (r" in text
+    assert "Auditory cortex follows descriptors@loudness by 5.0 s (r" in text
     assert "'5.0 s'" in text
     assert {one.tone for one in section.blocks if isinstance(one, Verdict)} == {"good"}
     assert "Missing" not in text
