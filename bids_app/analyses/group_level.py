@@ -13,6 +13,7 @@ from bids_app.analyses.group.checks import check_files, memory_of_group
 from bids_app.analyses.group.collect import select_participants
 from bids_app.analyses.group.others import OTHERS, OWN, chosen_weights, others_missing
 from bids_app.analyses.group.own_plan import OwnPlan, plan_own_gradient
+from bids_app.analyses.participant.preference import preference_missing
 from bids_app.analyses.registry import (
     GroupSettings,
     check_group_settings,
@@ -72,7 +73,8 @@ class GroupPlan:
     settings : GroupSettings
         Of every analysis.
     absent : dict from str to str
-        Gradients that are not installed, and why nothing is aligned with them.
+        Gradients that are not installed, and why nothing is aligned with them. None where no
+        model has layers in order.
     calls : list of GroupCall
         What is done, one after the other: participants' own weights first.
     no_others : dict from str to str
@@ -155,7 +157,7 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             plan.people[model] = select_participants(tree, model, config.selection)
     with problems.collecting():
         check_writable(tree)
-    spaces = set()
+    spaces, aligned = set(), set()
     for model, participants in plan.people.items():
         with problems.collecting():
             rows, _ = choose_analyses(tree, model, participants, config)
@@ -163,7 +165,10 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             stored = read_participant(tree.participant_settings(participants[0], model))
             plan.memory[model] = needed = memory_of_group(tree, model, participants)
             check_group_memory(needed, config.running.memory, len(participants))
-            spaces.add(str(stored["Settings"]["space"]))
+            spaces.add(space := str(stored["Settings"]["space"]))
+            depth = stored["Settings"].get("layer_depth") or []
+            if not preference_missing(depth, config.statistics.slope_model):
+                aligned.add(space)
     with problems.collecting():
         _choose_calls(tree, plan, config)
     usable = set()
@@ -176,7 +181,7 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
         with problems.collecting():
             if choose_gradient(option).name == "file":
                 gradient_files(option)
-        for space in sorted(usable) if option != OWN_GRADIENT else ():
+        for space in sorted(usable & aligned) if option != OWN_GRADIENT else ():
             with problems.collecting():
                 if reason := missing_gradient(option, space):
                     plan.absent[option] = reason

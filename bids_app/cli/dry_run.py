@@ -132,7 +132,7 @@ def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup 
     models = [*(call.label for call in plan.calls), *([conditions.model] if conditions else [])]
     there = [one for one in models if tree.group_table("settings.json", model=one).is_file()]
     lines += [
-        f"outputs in {tree.root}: group.html, group_claims_summary.tsv, maps in tpl-*, tables "
+        f"outputs in {tree.root}: group.html, group_desc-claims_summary.tsv, maps in tpl-*, tables "
         f"group_model-{_braces(models)}_*.tsv",
         *([f"results are there and are made anew: {', '.join(there)}"] if there else []),
     ]

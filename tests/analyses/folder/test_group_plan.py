@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from written_group import write_gradient, write_participant
+from written_group import SETTINGS, write_gradient, write_participant
 
 from bids_app.cli.run import main, may_hold_logs
 from bids_app.errors import MissingInputError, Problems, UsageError
@@ -97,6 +97,19 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert "nothing is trained on the others' responses: " in told
     assert group(folder, "--participant-label", "07", "--dry-run") == 18
     assert files_of(folder) == before
+
+
+def test_a_gradient_that_is_not_installed_costs_layers_without_an_order_nothing(
+    folder, monkeypatch, tmp_path, capfd
+):
+    monkeypatch.setenv("NEUROMAPS_DATA", str(tmp_path / "empty"))
+    assert group(folder, "--dry-run") == 1
+    assert "nothing is aligned with" in capfd.readouterr().out
+    shutil.rmtree(folder)
+    for label in ("01", "02"):
+        write_participant(folder, label, settings={**SETTINGS, "layer_depth": []})
+    assert group(folder, "--dry-run") == 0
+    assert "nothing is aligned with" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["logs", "tpl-fsaverage"])
