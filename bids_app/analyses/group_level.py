@@ -177,14 +177,7 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             load_mesh(space)
             usable.add(space)
     before = len(problems.found)
-    for option in config.statistics.gradients:
-        with problems.collecting():
-            if choose_gradient(option).name == "file":
-                gradient_files(option)
-        for space in sorted(usable & aligned) if option != OWN_GRADIENT else ():
-            with problems.collecting():
-                if reason := missing_gradient(option, space):
-                    plan.absent[option] = reason
+    plan.absent.update(_absent_gradients(config, usable & aligned, problems))
     if OWN_GRADIENT in config.statistics.gradients and len(problems.found) == before:
         with problems.collecting():
             people = {who for own in plan.people.values() for who in own}
@@ -207,6 +200,22 @@ def plan_group_level(config: Config, problems: Problems) -> GroupPlan:
             with problems.collecting():
                 check_left_behind(tree, call.label, plan.settings)
     return plan
+
+
+def _absent_gradients(
+    config: Config, spaces: Collection[str], problems: Problems
+) -> dict[str, str]:
+    """Gradients that are not installed, and why; of a file that is given, a problem."""
+    absent: dict[str, str] = {}
+    for option in config.statistics.gradients:
+        with problems.collecting():
+            if choose_gradient(option).name == "file":
+                gradient_files(option)
+        for space in sorted(spaces) if option != OWN_GRADIENT else ():
+            with problems.collecting():
+                if reason := missing_gradient(option, space):
+                    absent[option] = reason
+    return absent
 
 
 def _choose_calls(tree: OutputTree, plan: GroupPlan, config: Config) -> None:
