@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ from bids_app.analyses.group.beyond_music import (
     differences_over_music,
     sides_of_clocks,
 )
+from bids_app.analyses.group.cohort import Cohort, who_has
 from bids_app.analyses.group.collect import MIN_PARTICIPANTS, GroupData, check_same_settings
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.joint_models import PURPOSE
 from bids_app.config import Statistics
 from bids_app.encoding.joint import ChoicePlan, candidate_weights, plan_joint
-from bids_app.files import sha256_of, sha256_of_file
 from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import holds
 from bids_app.outputs import JOINT_DESC, JOINT_LABEL, OutputTree, safe_label, unique_desc
@@ -105,29 +105,16 @@ class JointTest:
 
 @dataclass(frozen=True, eq=False)
 class JointGroup:
-    """All joint models; who takes part in them.
+    """All joint models of a study.
 
     Attributes
     ----------
-    model, space : str
-    participants : list of str
-    rows : list of dict
-        Participant and checksum of its results.
+    group : Cohort
     models : list of JointTest
-    left_out : dict from str to str
     """
 
-    model: str
-    space: str
-    participants: list[str]
-    rows: list[dict[str, Any]]
+    group: Cohort
     models: list[JointTest]
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def group(self) -> JointGroup:
-        """Whose the result is."""
-        return self
 
 
 def joint_group(
@@ -161,14 +148,9 @@ def joint_group(
     labels = tree.joint_models(data.participants)
     for label in labels:
         there = tree.participants_of(label, JOINT_DESC)
-        people = [who for who in data.participants if who in there]
-        left_out |= {
-            f"sub-{who}, {label}": "no joint model in the output folder"
-            for who in data.participants
-            if who not in people
-        }
-        if len(people) < MIN_PARTICIPANTS:
-            left_out[label] = "fewer than two participants have it"
+        people, lacking = who_has(data.participants, there, label, "joint model")
+        left_out |= lacking
+        if not people:
             continue
         LOGGER.info("group: joint model-%s, %d participants", label, len(people))
         study = _Study(tree, data, label, people)
@@ -180,16 +162,11 @@ def joint_group(
     if not models:
         return None
     everybody = [who for who in data.participants if any(who in m.participants for m in models)]
-    rows = [
-        {"participant_id": f"sub-{who}", "sha256_left": _checksum(tree, who, labels)}
-        for who in everybody
-    ]
-    return JointGroup(JOINT_LABEL, data.space, everybody, rows, models, left_out)
 
+    def files(who: str) -> list[Path]:
+        return [tree.participant_settings(who, label, JOINT_DESC) for label in labels]
 
-def _checksum(tree: OutputTree, participant: str, labels: Sequence[str]) -> str:
-    paths = [tree.participant_settings(participant, label, JOINT_DESC) for label in labels]
-    return sha256_of(*(sha256_of_file(path) for path in paths if path.is_file()))
+    return JointGroup(Cohort.of(JOINT_LABEL, data.space, everybody, files, left_out), models)
 
 
 def _heard_by(heard: Heard, data: GroupData, people: Sequence[str]) -> Heard:
@@ -375,7 +352,7 @@ def told_of_joint(result: JointGroup) -> dict[str, Any]:
     """Models, why any was not tested over music, and what takes no part."""
     reasons = {one.label: one.reason for one in result.models if one.reason}
     told: dict[str, Any] = {"JointModels": {one.label: one.spaces for one in result.models}}
-    return told | {"NotOverMusic": reasons, "LeftOut": result.left_out}
+    return told | {"NotOverMusic": reasons, "LeftOut": result.group.left_out}
 
 
 COLUMNS = {

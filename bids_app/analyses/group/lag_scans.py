@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from bids_app.analyses.folder.read import (
 )
 from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis
 from bids_app.analyses.group.clock import read_clock
+from bids_app.analyses.group.cohort import Cohort, who_has
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import (
@@ -36,7 +37,6 @@ from bids_app.analyses.participant.lag_maps import (
 )
 from bids_app.analyses.participant.lag_plan import LAGS, scanned_times
 from bids_app.config import Statistics
-from bids_app.files import sha256_of, sha256_of_file
 from bids_app.group import SignFlipResult, sign_flip_max_t
 from bids_app.group.claims import (
     MUSIC,
@@ -241,30 +241,17 @@ def lag_claim(told: Mapping[str, Any]) -> Claim:
 
 @dataclass(frozen=True, eq=False)
 class LagGroup:
-    """Lag scans over participants; who takes part in them.
+    """Lag scans of all features over participants.
 
     Attributes
     ----------
-    model, space : str
-    participants : list of str
-    rows : list of dict
-        Participant and checksum of its results.
+    group : Cohort
+        Presentations that take no part are among what is left out, too.
     features : list of FeatureLags
-    left_out : dict from str to str
-        Participants, features and presentations that take no part, and why.
     """
 
-    model: str
-    space: str
-    participants: list[str]
-    rows: list[dict[str, Any]]
+    group: Cohort
     features: list[FeatureLags]
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def group(self) -> LagGroup:
-        """Whose the result is."""
-        return self
 
 
 def scan_group(
@@ -288,14 +275,10 @@ def scan_group(
     left_out: dict[str, str] = {}
     space = ""
     for label in sorted(done):
-        people = [who for who in participants if who in tree.participants_of(LAG_SCAN_LABEL, label)]
-        left_out |= {
-            f"sub-{who}, {label}": "no lag scan in the output folder"
-            for who in participants
-            if who not in people
-        }
-        if len(people) < 2:
-            left_out[label] = "fewer than two participants have it"
+        there = tree.participants_of(LAG_SCAN_LABEL, label)
+        people, lacking = who_has(participants, there, label, "lag scan")
+        left_out |= lacking
+        if not people:
             continue
         study = _Study(tree, label, people, statistics, folder, n_threads)
         left_out |= study.left_out
@@ -310,16 +293,11 @@ def scan_group(
     if not features:
         return None
     people = [who for who in participants if any(who in one.participants for one in features)]
-    rows = [
-        {"participant_id": f"sub-{who}", "sha256_left": _checksum(tree, who, sorted(done))}
-        for who in people
-    ]
-    return LagGroup(LAG_SCAN_LABEL, space, people, rows, features, left_out)
 
+    def files(who: str) -> list[Path]:
+        return [tree.participant_settings(who, LAG_SCAN_LABEL, label) for label in sorted(done)]
 
-def _checksum(tree: OutputTree, participant: str, labels: Iterable[str]) -> str:
-    paths = [tree.participant_settings(participant, LAG_SCAN_LABEL, label) for label in labels]
-    return sha256_of(*(sha256_of_file(path) for path in paths if path.is_file()))
+    return LagGroup(Cohort.of(LAG_SCAN_LABEL, space, people, files, left_out), features)
 
 
 class _Study:
@@ -609,7 +587,7 @@ def told_of_lags(result: LagGroup) -> dict[str, Any]:
         for k, (place, held) in enumerate(zip(one.places, one.held, strict=True))
         if held or place.name == AUDITORY
     ]
-    return {"Features": names, "LeftOut": result.left_out, "Claims": claims}
+    return {"Features": names, "LeftOut": result.group.left_out, "Claims": claims}
 
 
 REGION_COLUMNS = {

@@ -23,6 +23,7 @@ from bids_app.analyses.folder.read import (
     read_rows,
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.cohort import Cohort
 from bids_app.analyses.group.collect import check_same_settings
 from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.ratings.layer_music import ScoresMusic, earlier_scores, scores_music
@@ -55,26 +56,15 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class RatingGroup:
+class RatingGroup(Cohort):
     """Who takes part in a group analysis of ratings, and why others do not.
 
     Attributes
     ----------
-    model, space : str
-        Model label, and mesh of the maps.
-    participants : list of str
-    rows : list of dict
-        Participant and checksum of its settings file.
-    left_out : dict from participant to str
     notes : tuple of str
         What is odd about the ratings.
     """
 
-    model: str
-    space: str
-    participants: list[str]
-    rows: list[dict[str, Any]]
-    left_out: dict[str, str]
     notes: tuple[str, ...] = ()
 
 

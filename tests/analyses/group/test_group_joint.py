@@ -173,7 +173,7 @@ def test_the_space_that_drives_adds_and_the_one_that_is_alike_does_not(study):
 
 def test_maps_table_and_page(study):
     settings = {"n_permutations": 64, "random_seed": 4}
-    writer = GroupWriter(study.tree, study.found, settings, desc=JOINT_DESC)
+    writer = GroupWriter(study.tree, study.found.group, settings, desc=JOINT_DESC)
     write_joint_group(writer, study.found)
     writer.finish(**told_of_joint(study.found))
     left = study.tree.group_map(
@@ -195,8 +195,8 @@ def test_who_lacks_the_model_and_why_nothing_was_tested_over_music(study):
     (one,) = found.models
     assert one.music is None
     assert one.reason == "no features"
-    assert found.participants == PEOPLE
-    assert found.left_out == {"sub-00, two": "no joint model in the output folder"}
+    assert found.group.participants == PEOPLE
+    assert found.group.left_out == {"sub-00, two": "no joint model in the output folder"}
     assert joint_group(OutputTree(study.tree.root / "x"), more, reasons, None, STATISTICS) is None
 
 

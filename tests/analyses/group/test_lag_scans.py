@@ -93,7 +93,7 @@ def test_a_planted_lag_is_claimed_over_people_and_music(planted, tmp_path):
     edge = decide(lag_claim({**one.record(0), "lag": None}))
     assert not edge.claimed
     assert f"is not claimed: {NO_LAG} (r " in edge.sentence
-    assert found.left_out == SEEDS
+    assert found.group.left_out == SEEDS
     auditory = auditory_vertices(load_mesh(SPACE))
     others = np.setdiff1d(np.arange(len(one.vertices.lag)), auditory)
     assert (one.vertices.music_max[auditory] < 0.05).mean() > 0.9
@@ -145,7 +145,7 @@ def test_regions_of_all_features_are_corrected_together(planted, tmp_path):
 
 def test_what_the_group_writes_is_shown(planted, tmp_path):
     found = scan_group(planted, PEOPLE, STATISTICS, tmp_path)
-    writer = GroupWriter(planted, found, {"n_permutations": 128})
+    writer = GroupWriter(planted, found.group, {"n_permutations": 128})
     writer.begin()
     write_group_lags(writer, found)
     writer.finish(**told_of_lags(found))
@@ -184,8 +184,8 @@ def test_what_the_group_writes_is_shown(planted, tmp_path):
 def test_who_and_what_takes_no_part_is_named(planted, tmp_path):
     found = scan_group(planted, [*PEOPLE, "99"], STATISTICS, tmp_path)
     lacking = {f"sub-99, {FEATURE.label}": "no lag scan in the output folder"}
-    assert found.left_out == {**lacking, **SEEDS}
-    assert found.participants == PEOPLE
+    assert found.group.left_out == {**lacking, **SEEDS}
+    assert found.group.participants == PEOPLE
     assert scan_group(planted, ["98", "99"], STATISTICS, tmp_path) is None
     assert scan_group(planted, ["01", "99"], STATISTICS, tmp_path) is None
 
@@ -195,9 +195,9 @@ def test_who_has_no_responses_costs_nobody_else_the_feature(tmp_path, caplog):
     for path in tree.responses("02", SPACE):
         path.unlink()
     found = scan_group(tree, PEOPLE[:3], STATISTICS, tmp_path)
-    assert found.participants == found.features[0].participants == ["01", "03"]
+    assert found.group.participants == found.features[0].participants == ["01", "03"]
     lacking = {f"sub-02, {FEATURE.label}": "no cleaned responses in the output folder"}
-    assert found.left_out == {**lacking, **SEEDS}
+    assert found.group.left_out == {**lacking, **SEEDS}
     assert np.isfinite(found.features[0].regions.r).all()
     assert scan_group(tree, PEOPLE[:2], STATISTICS, tmp_path) is None
     assert "fewer than two participants have responses that can be scanned" in caplog.text
@@ -211,7 +211,7 @@ def test_a_piece_in_which_the_feature_is_held_takes_no_part(tmp_path):
         f"sub-{who}, {FEATURE.label}, waltz": "the feature does not vary there at every lag"
         for who in people
     }
-    assert found.left_out == {**held, **SEEDS}
+    assert found.group.left_out == {**held, **SEEDS}
     (one,) = found.features
     assert one.regions.lag[0] == pytest.approx(5.0, abs=0.5)
     assert np.isfinite(one.vertices.r[3:]).all()
@@ -236,10 +236,10 @@ def test_regions_that_the_group_has_not_are_named(tmp_path):
         " group level (--atlas)"
     }
     found = scan_group(tree, people, STATISTICS, tmp_path)
-    assert found.left_out == {**lacking, **SEEDS}
+    assert found.group.left_out == {**lacking, **SEEDS}
     given = replace(STATISTICS, atlases=(option,))
     found = scan_group(tree, people, given, tmp_path)
-    assert found.left_out == SEEDS
+    assert found.group.left_out == SEEDS
     assert {place.name for place in found.features[0].places} == {"auditory cortex", "stripes"}
 
 
