@@ -25,7 +25,7 @@ from lags_table import table
 from listeners import HIGH_PASS, Brain, Cell
 from numpy.typing import NDArray
 
-from bids_app.analyses.group.lag_scans import LagPart, lag_test
+from bids_app.analyses.group.lag_tests import LagPart, lag_test
 from bids_app.analyses.participant.lag_plan import LAGS
 from bids_app.features.course import feature_course
 from bids_app.features.registry import STEP, find_space

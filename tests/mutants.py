@@ -238,7 +238,7 @@ MUTANTS = (
     ),
     Mutant(
         "left-out space in the model without it",
-        "encoding/joint.py",
+        "encoding/joint_plan.py",
         "self.weights[:, self.spaces.index(space)] == 0",
         "self.weights[:, self.spaces.index(space)] < 1",
         "encoding/test_joint.py",

@@ -24,6 +24,7 @@ MODULES = (
     "bands",
     "encoding.gram",
     "encoding.joint",
+    "encoding.joint_plan",
     "features.auditory",
     "features.change",
     "features.descriptors",

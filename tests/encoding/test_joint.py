@@ -14,8 +14,8 @@ from bids_app.encoding.joint import (
     plan_joint,
     predict_joint,
     score_candidates,
-    weights_beyond,
 )
+from bids_app.encoding.joint_plan import weights_beyond
 from bids_app.encoding.responses import standardize
 from bids_app.errors import MusencError
 from bids_app.statistics import fisher_mean

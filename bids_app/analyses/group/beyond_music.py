@@ -26,7 +26,8 @@ from bids_app.analyses.participant.joint_models import layer_weights, rival_weig
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.bands import high_pass_of
 from bids_app.config import Model
-from bids_app.encoding.joint import ChoicePlan, JointPlan, fit_joint, plan_joint
+from bids_app.encoding.joint import fit_joint
+from bids_app.encoding.joint_plan import ChoicePlan, JointPlan, plan_joint
 from bids_app.features.cache import FeatureGrams
 from bids_app.group import vertex_null_sd
 from bids_app.outputs import OutputTree

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.folder.write import write_table
-from bids_app.analyses.group.lag_scans import lag_claim
+from bids_app.analyses.group.lag_tests import lag_claim
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
 from bids_app.config import DEFAULT_FEATURES
 from bids_app.errors import MusencError

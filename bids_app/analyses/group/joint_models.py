@@ -32,7 +32,7 @@ from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.joint_models import PURPOSE
 from bids_app.config import Statistics
-from bids_app.encoding.joint import ChoicePlan, candidate_weights, plan_joint
+from bids_app.encoding.joint_plan import ChoicePlan, candidate_weights, plan_joint
 from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import holds
 from bids_app.outputs import JOINT_DESC, JOINT_LABEL, OutputTree, safe_label, unique_desc

@@ -15,7 +15,7 @@ from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sour
 from bids_app.analyses.participant.plan import EncodingModel, mask_record, weights_checksum
 from bids_app.config import Config, FeatureSpace
 from bids_app.config.sections import LOW_LEVEL
-from bids_app.encoding.joint import candidate_weights, n_fixed_candidates, weights_beyond
+from bids_app.encoding.joint_plan import candidate_weights, n_fixed_candidates, weights_beyond
 from bids_app.errors import UsageError
 from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import SAMPLING

@@ -25,14 +25,16 @@ from bids_app.analyses.folder.write import write_map
 from bids_app.analyses.group.claims import told_claims, write_claims
 from bids_app.analyses.group.lag_scans import (
     LAG_SCANS,
+    scan_group,
+    told_of_lags,
+    write_group_lags,
+)
+from bids_app.analyses.group.lag_tests import (
     NO_LAG,
     LagPart,
     correct_features,
     lag_claim,
     lag_test,
-    scan_group,
-    told_of_lags,
-    write_group_lags,
 )
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.lag_maps import AUDITORY, scan_lags, write_lag_scan
