@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.folder.read import read_record, read_rows
+from bids_app.analyses.folder.read import read_rows
 from bids_app.analyses.folder.write import write_table
-from bids_app.analyses.group.lag_tests import lag_claim
-from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
-from bids_app.config import DEFAULT_FEATURES
+from bids_app.analyses.group.candidates import (
+    BEYOND_SLOPE,
+    Candidate,
+    alignments,
+    beside_twins,
+    beyond_low_level,
+    differences,
+)
+from bids_app.analyses.group.claims_alone import Stated, followed, predicted, predicted_voxels
+from bids_app.analyses.group.music_alignment import SLOPE
 from bids_app.errors import MusencError
 from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import (
@@ -33,117 +40,33 @@ from bids_app.group.claims import (
     PEOPLE,
     PLACE,
     Claim,
-    Decision,
     LevelTest,
     correct_together,
-    decide,
 )
-from bids_app.inputs.tables import read_frame
 from bids_app.outputs import (
     ALIGNMENT_DESC,
-    BEYOND_ALIGNMENT_DESC,
     CLAIMS_DESC,
     DIFFERENCE_DESC,
-    LAG_SCAN_LABEL,
-    TWINS_DESC,
     OutputTree,
-    fitted_label,
-    has_others_weights,
-    labeled,
     told_label,
 )
-from bids_app.report.analyses import outdated
-from bids_app.report.claims import ACCURACY_OF_VOXELS, DIFFERENCE
-from bids_app.report.controls import control_banner
+from bids_app.report.claims import DIFFERENCE
 from bids_app.report.sources import GroupFiles
-from bids_app.surface.subcortex import LABEL as SUBCORTEX_LABEL
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
 
-UNTRAINED = "slope beside untrained"
-"""Measure: alignment of the slope, minus that of untrained networks of the same shape."""
-BEYOND_SLOPE = "slope beyond low-level"
-"""Measure: alignment of the slope of what the layers add to low-level sound."""
-UNMEASURED = "how often this is said of nothing has not been measured enough (docs/models.md)"
-"""Doubt about a measure that is shown and not claimed yet."""
 SAME_PEOPLE_ALONE = (
     "the gradient is made from the same people, and the same is claimed with no independent "
     "gradient beside it (docs/gradient.md)"
 )
 """Doubt about what is claimed with a gradient of the people whose maps are compared with it."""
-FLIPS_OF_MAPS = "one-sided sign flips (largest t over layers and vertices)"
-FLIPS_OF_VOXELS = "one-sided sign flips (largest t over layers and voxels)"
-FLIPS_OF_DIFFERENCES = "two-sided sign flips (largest |t| over vertices)"
-FLIPS_OF_LAGS = "two-sided sign flips (largest |t| over regions and features)"
 T_TEST = "a two-sided t test"
 SHARED_FLIPS = "two-sided sign flips shared by all of them (largest |t|)"
 """Tests over people, one per kind of claim."""
 SAID = ("accuracy", SLOPE, DIFFERENCE, "lag of auditory cortex")
 """Measures whose sentences log and status tell whether they are claims or not."""
-MASKS = {
-    "cortex": "Too few vertices are predicted for a mask of their own: the whole cortex stands in.",
-    "people": "The mask of vertices was tested over people alone, since nothing was tested over"
-    " music.",
-}
-
-
-@dataclass(frozen=True)
-class Stated:
-    """A claim of the folder, and what is decided about it.
-
-    Attributes
-    ----------
-    model, gradient, measure : str
-        What it is about: label of the gradient (empty for the principal one), and ``accuracy``,
-        ``slope``, ``curvature`` or the name of a layer.
-    claim : Claim
-    primary : bool
-    effect : float
-        What is displayed: mean correlation, or accuracy of the best vertex.
-    over_people : str
-        The test over people.
-    same_people : bool
-        Whether the gradient is made from the people whose maps it is compared with.
-    """
-
-    model: str
-    gradient: str
-    measure: str
-    claim: Claim
-    primary: bool
-    effect: float
-    over_people: str
-    same_people: bool = False
-
-    @property
-    def decision(self) -> Decision:
-        """What is decided."""
-        return decide(self.claim)
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """An alignment with its tests as computed, and the draws that correct them."""
-
-    model: str
-    gradient: str
-    measure: str
-    kind: str
-    effect: float
-    tests: Mapping[str, LevelTest]
-    people: pd.Series
-    music: FloatArray | None
-    spins: Mapping[str, FloatArray]
-    primary: bool
-    doubts: Sequence[str]
-    caveats: Sequence[str]
-    flips: Mapping[str, Any]
-    people_scale: float = 1.0
-    sentences: tuple[str, str] | None = None
-    unit: str = "a mean correlation of"
-    same_people: bool = False
 
 
 def collect_claims(root: Path) -> list[Stated]:
@@ -160,30 +83,30 @@ def collect_claims(root: Path) -> list[Stated]:
     list of Stated
         Accuracy of each model and differences at single vertices, the primary claim, the rest.
     """
-    predicted: list[Stated] = []
-    found: list[_Candidate] = []
+    stated: list[Stated] = []
+    found: list[Candidate] = []
     for model in OutputTree(root).group_models():
         files = GroupFiles(root, model=model)
         try:
-            predicted += [*_predicted(files), *_predicted_voxels(files)]
+            stated += [*predicted(files), *predicted_voxels(files)]
             for label in files.tree.group_labels(model, ALIGNMENT_DESC):
                 own = GroupFiles(root, model=model, gradient=label)
                 same = _of_same_people(own)
                 found += [
                     replace(one, same_people=same)
-                    for one in (*_candidates(own), *_beside_twins(own), *_beyond(own))
+                    for one in (*alignments(own), *beside_twins(own), *beyond_low_level(own))
                 ]
             for label in files.tree.group_labels(model, DIFFERENCE_DESC):
-                vertices, whole = _differences(files, label)
-                predicted.append(vertices)
+                vertices, whole = differences(files, label)
+                stated.append(vertices)
                 found.append(whole)
         except (MusencError, KeyError, ValueError, TypeError, AttributeError) as error:
             LOGGER.warning("group: claims about model-%s cannot be decided: %s", model, error)
-    predicted += _followed(root)
+    stated += followed(root)
     alone = [one for one in found if one.primary]
     others = [one for one in found if not one.primary]
     primary = [_stated(one, one.tests, "") for one in alone]
-    return [*predicted, *_beside_independent([*primary, *_corrected(others, beside=bool(alone))])]
+    return [*stated, *_beside_independent([*primary, *_corrected(others, beside=bool(alone))])]
 
 
 def _of_same_people(files: GroupFiles) -> bool:
@@ -227,264 +150,7 @@ def told_claims(root: Path) -> list[str]:
     return [str(sentence) for sentence in rows.loc[shown, "sentence"]]
 
 
-def _predicted(files: GroupFiles) -> list[Stated]:
-    """Whether some layer predicts some vertex, decided where both levels are strongest."""
-    told = files.settings.get("Predicted")
-    if not isinstance(told, Mapping) or not told:
-        return []
-    return [_stated_prediction(files, told, "accuracy", "vertex", "vertices")]
-
-
-def _predicted_voxels(files: GroupFiles) -> list[Stated]:
-    """The same of subcortical voxels; nothing of an earlier result of other participants."""
-    path = files.tree.group_table("settings.json", model=files.model, desc=SUBCORTEX_LABEL)
-    content = read_record(path) if path.is_file() else {}
-    told = content.get("Predicted")
-    of_others = set(content.get("Participants", ())) != set(files.settings.get("Participants", ()))
-    if not isinstance(told, Mapping) or not told or of_others:
-        return []
-    nouns = "subcortical voxel", "subcortical voxels"
-    found = _stated_prediction(files, told, ACCURACY_OF_VOXELS, *nouns)
-    return [replace(found, over_people=FLIPS_OF_VOXELS)]
-
-
-def _stated_prediction(
-    files: GroupFiles, told: Mapping[str, Any], measure: str, one: str, many: str
-) -> Stated:
-    """That some place is predicted, with the tests of the place that decides."""
-    tests = [LevelTest.of(test) for test in told["Tests"]]
-    count = int(told["Vertices"])
-    model = told_label(files.model)
-    claim = Claim(
-        "predicted",
-        f"{count or 'any'} {one if count < 2 else many} of {model} "
-        f"{'is' if count < 2 else 'are'} predicted",
-        f"No {one} of {model} is predicted",
-        tests,
-        unit="an accuracy (r) of",
-        planned=f" at the deciding {one.split()[-1]}, had it been chosen beforehand",
-        caveats=[*told.get("Caveats", ()), *_other_people(files)],
-    )
-    return Stated(files.model, "", measure, claim, False, float(told["Effect"]), FLIPS_OF_MAPS)
-
-
-def _followed(root: Path) -> list[Stated]:
-    """Lags of auditory cortex, and of regions where they hold, corrected over regions and features.
-
-    They are a family of their own: their draws are of scans, not of models.
-    """
-    path = OutputTree(root).group_table("settings.json", model=LAG_SCAN_LABEL)
-    if not path.is_file():
-        return []
-    try:
-        return [
-            Stated(
-                LAG_SCAN_LABEL,
-                "",
-                f"lag of {told['region']} behind {told['feature']}",
-                lag_claim(told),
-                False,
-                float(told["r"]),
-                FLIPS_OF_LAGS,
-            )
-            for told in read_record(path, Claims=list)["Claims"]
-        ]
-    except (MusencError, KeyError, ValueError, TypeError) as error:
-        LOGGER.warning("group: claims about lags cannot be decided: %s", error)
-        return []
-
-
-def _candidates(files: GroupFiles) -> list[_Candidate]:
-    """Slope, curvature and every layer against one gradient."""
-    group = files.alignment
-    if "tests" not in group:
-        LOGGER.warning(
-            "group: the alignment with %s is of an earlier version and nothing is claimed of it; "
-            "ask for it again",
-            files.gradient or "the principal gradient",
-        )
-        return []
-    desc = files.of_gradient
-    people = _frame(files, "statmap.tsv", desc(ALIGNMENT_DESC)).set_index("participant_id")
-    spins = _frame(files, ".tsv", desc("nulls"))
-    music = _frame(files, ".tsv", desc("musicnulls"))
-    settings = files.settings.get("Settings", {})
-    caveats = [MASKS[group["mask"]]] if group.get("mask") in MASKS else []
-    if stale := outdated(files, files.analysis(labeled(ALIGNMENT_DESC, files.gradient))):
-        caveats.append(stale)
-    caveats += _other_people(files)
-    found = []
-    for measure, told in group["tests"].items():
-        own = measure in (SLOPE, CURVATURE)
-        statistic = told["statistic"]
-        draws = music[measure].to_numpy(dtype=np.float64) if measure in music else None
-        names = {PLACE: told["spins"], **({PARTIAL: told["spins_partial"]} if own else {})}
-        found.append(
-            _Candidate(
-                files.model,
-                files.gradient,
-                told.get("name", measure),
-                "aligned" if own else "along",
-                float(statistic),
-                {one["level"]: LevelTest.of(one) for one in told["tests"]},
-                people[told["people"]],
-                draws,
-                {level: spins[name].to_numpy() for level, name in names.items() if name in spins},
-                measure == SLOPE and is_primary(files),
-                [str(told["doubt"])] if told.get("doubt") else [],
-                caveats,
-                settings,
-                float(group.get("people_scale", 1.0)),
-            )
-        )
-    return found
-
-
-def _beside_twins(files: GroupFiles) -> list[_Candidate]:
-    """The slope's alignment beside that of untrained networks of the same shape."""
-    desc = files.of_gradient
-    path = files.file("statmap.json", desc=desc(TWINS_DESC))
-    if not path.is_file():
-        return []
-    group = read_record(path, Group=dict)["Group"]
-    music = _frame(files, ".tsv", desc(f"{TWINS_DESC}music"))
-    stale = outdated(files, files.analysis(desc(TWINS_DESC)))
-    return [
-        _Candidate(
-            files.model,
-            files.gradient,
-            UNTRAINED,
-            "differs",
-            float(group["statistic"]),
-            {one["level"]: LevelTest.of(one) for one in group["tests"]},
-            _frame(files, "statmap.tsv", desc(TWINS_DESC)).set_index("participant_id")[
-                "difference"
-            ],
-            music["difference"].to_numpy(dtype=np.float64) if len(music) else None,
-            {},
-            False,
-            [],
-            [
-                f"The trained network is compared with {len(group['twins'])} untrained"
-                f" {'one' if len(group['twins']) == 1 else 'ones'}.",
-                *([stale] if stale else []),
-            ],
-            files.settings.get("Settings", {}),
-        )
-    ]
-
-
-def _beyond(files: GroupFiles) -> list[_Candidate]:
-    """The alignment of what the layers add to low-level sound."""
-    desc = files.of_gradient(BEYOND_ALIGNMENT_DESC)
-    path = files.file("statmap.json", desc=desc)
-    if not path.is_file():
-        return []
-    group = read_record(path, Group=dict)["Group"]
-    start = BEYOND_ALIGNMENT_DESC
-    spins = _frame(files, ".tsv", files.of_gradient(f"{start}nulls"))
-    music = _frame(files, ".tsv", files.of_gradient(f"{start}music"))
-    names = {PLACE: "statistic", PARTIAL: "statistic_partial"}
-    stale = outdated(files, files.analysis(desc))
-    return [
-        _Candidate(
-            files.model,
-            files.gradient,
-            BEYOND_SLOPE,
-            "aligned",
-            float(group["rho_mean"]),
-            {one["level"]: LevelTest.of(one) for one in group["tests"]},
-            _frame(files, "statmap.tsv", desc).set_index("participant_id")["z"],
-            music["slope"].to_numpy(dtype=np.float64) if len(music) else None,
-            {level: spins[name].to_numpy() for level, name in names.items() if name in spins},
-            False,
-            [*([str(group["doubt"])] if group.get("doubt") else []), UNMEASURED],
-            [
-                *([MASKS[group["mask"]]] if group.get("mask") in MASKS else []),
-                *([stale] if stale else []),
-            ],
-            files.settings.get("Settings", {}),
-        )
-    ]
-
-
-def _differences(files: GroupFiles, label: str) -> tuple[Stated, _Candidate]:
-    """A difference of models or layers: some vertex, and the mean over the cortex."""
-    desc = labeled(DIFFERENCE_DESC, label)
-    group = read_record(files.file("statmap.json", desc=desc), Group=dict)["Group"]
-    first, second, text = (str(group[name]) for name in ("first", "second", "text"))
-    stale = outdated(files, files.analysis(desc))
-    caveats = [stale] if stale else []
-    better, worse = (int(one) for one in group["vertices"])
-    tests = [LevelTest.of(one) for one in group["vertex_tests"]]
-    vertices = Claim(
-        "differs",
-        f"{better} vertices are predicted better by {first}, {worse} by {second}"
-        if better or worse
-        else f"any vertex is predicted better by one of {first} and {second} than by the other",
-        f"No vertex is predicted better by one of {first} and {second} than by the other",
-        tests,
-        unit="a difference (r, deciding vertex) of",
-        caveats=caveats,
-    )
-    effect = float(group["statistic"])
-    names = (first, second) if effect > 0 else (second, first)
-    music = _frame(files, ".tsv", labeled(f"{DIFFERENCE_DESC}music", label))
-    whole = _Candidate(
-        files.model,
-        "",
-        f"{DIFFERENCE} {text}",
-        "differs",
-        effect,
-        {one["level"]: LevelTest.of(one) for one in group["tests"]},
-        _frame(files, "statmap.tsv", desc).set_index("participant_id")["difference"],
-        music["difference"].to_numpy(dtype=np.float64) if len(music) else None,
-        {},
-        False,
-        [],
-        caveats,
-        files.settings.get("Settings", {}),
-        sentences=(
-            f"Over the whole cortex {names[0]} predicts better than {names[1]}",
-            f"No difference over the whole cortex between {first} and {second} shown",
-        ),
-        unit="a mean difference (r) of",
-    )
-    measure, size = f"{DIFFERENCE} {text}, vertices", float(group["vertex_effect"])
-    return (
-        Stated(files.model, "", measure, vertices, False, size, FLIPS_OF_DIFFERENCES),
-        whole,
-    )
-
-
-def _other_people(files: GroupFiles) -> list[str]:
-    """That results with the others' weights are not of those with own weights, and of whom."""
-    if not has_others_weights(files.model):
-        return []
-    path = files.tree.group_table("settings.json", model=fitted_label(files.model))
-    own = files.json(path).get("Participants", []) if path.is_file() else []
-    here = files.settings.get("Participants", [])
-    told = [
-        f"{how} {', '.join(sorted(labels))}"
-        for how, labels in (("without", set(own) - set(here)), ("with", set(here) - set(own)))
-        if own and labels
-    ]
-    if not told:
-        return []
-    return [f"With the others' weights it is not of the same participants: {' and '.join(told)}."]
-
-
-def is_primary(files: GroupFiles) -> bool:
-    """Whether the residual slope of this model and gradient is the claim declared beforehand.
-
-    The principal gradient and a trained VGGish with participants' own weights: results with the
-    others' weights have a label of their own.
-    """
-    trained = not control_banner(files.root, [files.model])
-    return not files.gradient and files.model == DEFAULT_FEATURES and trained
-
-
-def _corrected(found: Sequence[_Candidate], *, beside: bool) -> list[Stated]:
+def _corrected(found: Sequence[Candidate], *, beside: bool) -> list[Stated]:
     """Claims with each level corrected over all of them."""
     if not found:
         return []
@@ -511,7 +177,7 @@ def _corrected(found: Sequence[_Candidate], *, beside: bool) -> list[Stated]:
     return stated
 
 
-def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
+def _over_people(found: Sequence[Candidate]) -> list[LevelTest]:
     """Sign flips shared by all claims, corrected by the largest ``|t|``."""
     columns = pd.concat([one.people for one in found], axis=1).to_numpy(dtype=np.float64)
     nothing = [LevelTest(PEOPLE, reason="fewer than two participants")] * len(found)
@@ -535,7 +201,7 @@ def _over_people(found: Sequence[_Candidate]) -> list[LevelTest]:
 
 
 def _over_draws(
-    found: Sequence[_Candidate], level: str, draws: Sequence[FloatArray | None]
+    found: Sequence[Candidate], level: str, draws: Sequence[FloatArray | None]
 ) -> FloatArray:
     """P of a level corrected by the largest ``|z|`` over draws of the same number."""
     known = [number for number, one in enumerate(draws) if one is not None]
@@ -552,34 +218,8 @@ def _over_draws(
     return p
 
 
-def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Stated:
-    gradient = f"gradient {one.gradient}" if one.gradient else "the principal gradient"
-    than = "than in untrained networks of the same shape"
-    holds, fails = one.sentences or {
-        SLOPE: (
-            f"Layer preference is aligned with {gradient}",
-            f"No alignment with {gradient} shown",
-        ),
-        CURVATURE: (
-            f"Preference for middle or outer layers (curvature) is aligned with {gradient}",
-            f"No alignment of curvature with {gradient} shown",
-        ),
-        BEYOND_SLOPE: (
-            f"What the layers add to low-level sound is aligned with {gradient}",
-            f"No alignment of what the layers add to low-level sound with {gradient} shown",
-        ),
-        UNTRAINED: (
-            f"Layer preference has a {'higher' if one.effect > 0 else 'lower'} correlation with"
-            f" {gradient} {than}",
-            f"No other alignment with {gradient} {than} shown",
-        ),
-    }.get(
-        one.measure,
-        (
-            f"Accuracy of layer {one.measure} runs along {gradient}",
-            f"No alignment of layer {one.measure} with {gradient} shown",
-        ),
-    )
+def _stated(one: Candidate, tests: Mapping[str, LevelTest], family: str) -> Stated:
+    holds, fails = one.said
     end = "high" if one.effect > 0 else "low"
     slope = one.measure in (SLOPE, BEYOND_SLOPE)
     detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}"
@@ -605,13 +245,6 @@ def _stated(one: _Candidate, tests: Mapping[str, LevelTest], family: str) -> Sta
         T_TEST if one.primary else SHARED_FLIPS,
         one.same_people,
     )
-
-
-def _frame(files: GroupFiles, suffix: str, desc: str) -> pd.DataFrame:
-    path = files.file(suffix, desc=desc)
-    if not path.is_file():
-        return pd.DataFrame()
-    return read_frame(path)
 
 
 def _row(one: Stated) -> dict[str, Any]:

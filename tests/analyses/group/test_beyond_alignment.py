@@ -10,15 +10,9 @@ import pytest
 from bids_app.analyses.folder.write import write_settings, write_table
 from bids_app.analyses.group.beyond import BEYOND
 from bids_app.analyses.group.beyond_slope import unique_alignments, unique_slopes
+from bids_app.analyses.group.candidates import BEYOND_SLOPE, UNMEASURED, beyond_low_level
 from bids_app.analyses.group.checks import check_participants
-from bids_app.analyses.group.claims import (
-    BEYOND_SLOPE,
-    CLAIM_COLUMNS,
-    UNMEASURED,
-    _beyond,
-    _row,
-    _stated,
-)
+from bids_app.analyses.group.claims import CLAIM_COLUMNS, _row, _stated
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.write import GroupWriter
@@ -115,7 +109,7 @@ def test_aligned_over_people_and_place_and_not_claimed_without_music(study):
     (one,) = study.aligned.values()
     assert one.plain.r > 0.4
     assert one.plain.p == pytest.approx(0.01)
-    (candidate,) = _beyond(GroupFiles(study.tree.root, gradient="front"))
+    (candidate,) = beyond_low_level(GroupFiles(study.tree.root, gradient="front"))
     assert (candidate.measure, candidate.kind) == (BEYOND_SLOPE, "aligned")
     assert candidate.tests[MUSIC].reason == "no features"
     assert not candidate.tests[MUSIC].tested
@@ -127,7 +121,7 @@ def test_aligned_over_people_and_place_and_not_claimed_without_music(study):
 
 def test_the_page_has_the_slope_beside_the_plain_one_and_the_sentence(study):
     files = GroupFiles(study.tree.root, gradient="front")
-    (candidate,) = _beyond(files)
+    (candidate,) = beyond_low_level(files)
     row = _row(_stated(candidate, candidate.tests, ""))
     path = study.tree.group_table("summary.tsv", desc=CLAIMS_DESC)
     write_table(path, CLAIM_COLUMNS, [row])
