@@ -33,7 +33,7 @@ from kept_studies import run_missing, study_parser
 from listeners import CROP, DELAYS, Brain, Cell, Music
 from numpy.typing import NDArray
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.beyond_music import (
     JointMusicSide,
     ModelsOfClock,
@@ -61,9 +61,9 @@ GRID = np.logspace(0, 6, 7).tolist()
 STEP = 4
 """Every so many vertices of the mesh."""
 over_music.N_DRAWS = 1999
-over_music.N_REFITS = 40
-over_music.REFIT_VERTICES = (12, 24)
-over_music.REFIT_COLUMNS = 1
+refits.N_REFITS = 40
+refits.REFIT_VERTICES = (12, 24)
+refits.REFIT_COLUMNS = 1
 
 
 def cells() -> Iterator[tuple[Cell, int]]:

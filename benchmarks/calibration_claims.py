@@ -27,7 +27,7 @@ from claims_table import OTHERS, read_results, tables
 from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music, Study
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.accuracy import MIN_REFERENCE_VERTICES
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Presentations
@@ -56,10 +56,10 @@ SEED = 1
 
 # A study at a few seconds instead of minutes; refits that vary more only widen the null.
 over_music.N_DRAWS = 1999
-over_music.N_REFITS = 40
+refits.N_REFITS = 40
 over_music.N_INSTEAD = (159, 159)
 over_music.INSTEAD_VERTICES = 250
-over_music.REFIT_COLUMNS = 60_000
+refits.REFIT_COLUMNS = 60_000
 
 
 def cells() -> Iterator[tuple[Cell, int]]:

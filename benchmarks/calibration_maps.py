@@ -25,15 +25,15 @@ from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music
 from maps_table import table
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import refits
 
 CHOSEN = (0, 2, 4, 7)
 """Of the layers of `listeners.LAYERS`."""
 STEP = 4
 """Every so many vertices of the mesh."""
 # The product's number of refits, at its fewest vertices.
-over_music.N_REFITS = 100
-over_music.REFIT_COLUMNS = 1
+refits.N_REFITS = 100
+refits.REFIT_COLUMNS = 1
 
 
 def cells() -> Iterator[tuple[Cell, int]]:

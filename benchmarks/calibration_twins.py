@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 import listeners
 import numpy as np
-from calibration_claims import DATA, _fitted, _side, over_music
+from calibration_claims import DATA, _fitted, _side, refits
 from claims_table import read_results
 from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, Music
@@ -38,7 +38,7 @@ CHOSEN = (0, 2, 4, 6, 7)
 STEP = 8
 """Every so many vertices of the mesh."""
 # A study at a few seconds.
-over_music.REFIT_COLUMNS = 20_000
+refits.REFIT_COLUMNS = 20_000
 
 
 def cells() -> Iterator[tuple[Cell, int]]:

@@ -30,7 +30,7 @@ import numpy as np
 from listeners import Brain, Cell, Music, Study
 from scipy import stats
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import refits
 from bids_app.encoding import plan_encoding
 from bids_app.features.timing import sample_gram
 from bids_app.group import shared_training_scale
@@ -41,8 +41,8 @@ N_STUDIES = 400
 LAYERS = (0, 2, 3, 5, 7)  # of those of `listeners`
 WEIGHTS = ("own", "others")
 
-over_music.N_REFITS = 60
-over_music.REFIT_VERTICES = (40, 40)
+refits.N_REFITS = 60
+refits.REFIT_VERTICES = (40, 40)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.cli.run import main
 from bids_app.testing.music import Piece
 from bids_app.testing.simulate import SimulatedStudy, simulate_study
@@ -51,7 +51,7 @@ class Analyzed:
 def few_refits() -> Iterator[None]:
     """Groups of three people with short pieces are refitted a few dozen times, not a thousand."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(over_music, "N_REFITS", 30)
+        patch.setattr(refits, "N_REFITS", 30)
         patch.setattr(over_music, "UNSURE", 2)
         patch.setattr(over_music, "N_INSTEAD", (60, 60))
         patch.setattr(over_music, "N_LARGEST", 100)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from joint_listeners import GRID, LENGTHS, SETTINGS, Side, slow
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import refits
 from bids_app.analyses.group.beyond import _thirds, beyond_missing
 from bids_app.analyses.group.beyond_music import JointMusicSide, ModelsOfClock, beyond_music
 from bids_app.analyses.group.collect import GroupData
@@ -59,7 +59,7 @@ def music_of(monkeypatch, models, heard, r, choices, seed=5):
     people = [f"{k:02d}" for k in range(N_PEOPLE)]
     pieces, settings = list(LENGTHS), {"alphas": GRID}
     data = GroupData("vggish", people, r, ["low-level", *LAYERS], pieces, pieces, settings, [])
-    monkeypatch.setattr(over_music, "N_REFITS", 40)
+    monkeypatch.setattr(refits, "N_REFITS", 40)
     side = JointMusicSide(heard, data, [models], choices, seed, 1)
     return beyond_music(side), side
 
@@ -101,11 +101,11 @@ def test_width_is_that_of_models_that_choose_again(monkeypatch, tmp_path):
     models, heard, r, choices = study(tmp_path, seed=1, n_vertices=40)
     found, side = music_of(monkeypatch, models, heard, r, choices)
     assert 0.6 < found.scaled.ratio.ratio < 1.6
-    refits = side.refits(np.arange(40))
+    made = side.refits(np.arange(40))
     monkeypatch.setattr(JointMusicSide, "fit", None)  # those of a model are made once
     again = side.of_models([0, 2]).refits(np.arange(40))
-    np.testing.assert_array_equal(again, refits[:, :, [0, 2]])
-    drawn = refits.mean(axis=1)
+    np.testing.assert_array_equal(again, made[:, :, [0, 2]])
+    drawn = made.mean(axis=1)
     unique = drawn[:, 1:] - drawn[:, :1]
     ratio = np.sqrt(np.nanmean(found.sd**2) / (unique**2).mean())
     assert 0.7 < ratio < 1.8

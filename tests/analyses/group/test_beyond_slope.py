@@ -9,7 +9,7 @@ import pytest
 from joint_listeners import Side, listeners
 from scipy import stats
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import refits
 from bids_app.analyses.group.beyond_music import JointMusicSide
 from bids_app.analyses.group.beyond_slope import SlopesOverMusic, _wide, slopes_of
 from bids_app.group import gradient_correlations, gradient_weights
@@ -47,7 +47,7 @@ def study(folder, *, signal=0.0, seed=0):
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(over_music, "N_REFITS", 20)
+        patch.setattr(refits, "N_REFITS", 20)
         yield study(tmp_path_factory.mktemp("planted"), signal=0.6)
 
 
@@ -84,7 +84,7 @@ def test_a_planted_order_of_layers_is_found_over_people_and_music(planted):
 
 def test_the_null_is_as_wide_as_that_of_models_that_choose_again(monkeypatch, tmp_path):
     """The few layers of the comparison, all of them: closed form over refits."""
-    monkeypatch.setattr(over_music, "N_REFITS", 24)
+    monkeypatch.setattr(refits, "N_REFITS", 24)
     nothing = study(tmp_path, seed=2)
     vertices = gradient_weights(nothing.gradient, nothing.mask, method="spearman")
     scaled = nothing.over_music.alignment(vertices).scaled

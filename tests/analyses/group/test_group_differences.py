@@ -10,7 +10,7 @@ import pytest
 from test_over_music import EVERYBODY, N_LAYERS, N_VERTICES, make_side
 from written_group import LAYERS, SETTINGS, write_gradient, write_participant
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.differences import parse_difference
 from bids_app.analyses.group.over_music import MusicSide
@@ -170,7 +170,7 @@ def sides(tmp_path_factory):
 
 def test_side_by_side_models_have_the_null_of_their_kernels_difference(sides, monkeypatch):
     monkeypatch.setattr(over_music, "N_DRAWS", 200)
-    monkeypatch.setattr(over_music, "N_REFITS", 25)
+    monkeypatch.setattr(refits, "N_REFITS", 25)
     # The closed form, after as few refits as here.
     monkeypatch.setattr(import_module("bids_app.group.music_refits"), "SURE", 0.0)
     layers = [[0], [0, 2]]

@@ -10,7 +10,7 @@ import pytest
 from joint_listeners import GRID, LENGTHS, Side, slow
 
 from bids_app.analyses.folder.write import write_settings
-from bids_app.analyses.group import joint_models, over_music
+from bids_app.analyses.group import joint_models, refits
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard, Presentations
 from bids_app.analyses.group.joint_models import (
@@ -134,7 +134,7 @@ def listeners(folder, sides, patch):
     rows = [{"participant_id": f"sub-{who}", "sha256_left": "0"} for who in people]
     r = np.zeros((len(people), 1, N_VERTICES), np.float32)
     data = GroupData("vggish", people, r, ["a"], list(LENGTHS), list(LENGTHS), SETTINGS, rows)
-    patch.setattr(over_music, "N_REFITS", 30)
+    patch.setattr(refits, "N_REFITS", 30)
     patch.setattr(joint_models, "sides_of_clocks", lambda *_: [[one, one] for one in clocks])
     found = joint_group(tree, data, heard, None, STATISTICS)
     return SimpleNamespace(tree=tree, data=data, heard=heard, found=found)

@@ -10,7 +10,7 @@ import pytest
 from test_over_music import EVERYBODY, N_PEOPLE, N_VERTICES, make_side
 
 from bids_app.analyses.folder.write import write_settings
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.music_alignment import (
     MusicAlignment,
     _anew,
@@ -34,7 +34,7 @@ FILES = {"L.gii": "c1", "R.gii": "c2"}
 def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(over_music, "N_DRAWS", 400)
-        patch.setattr(over_music, "N_REFITS", 25)
+        patch.setattr(refits, "N_REFITS", 25)
         side = make_side(tmp_path_factory.mktemp("responses"), EVERYBODY)
         side.data.depth = DEPTH
         weights = np.tile([-1.0, 0.0, 1.0], (N_PEOPLE, 1)) / 2

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bids_app.analyses.group import over_music
+from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.heard import Heard, Presentations
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.summaries import Scaled, Summary
@@ -17,7 +17,7 @@ from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
 # Not the function of that name.
-refits = import_module("bids_app.group.music_refits")
+music_refits = import_module("bids_app.group.music_refits")
 LENGTHS = {"a": 70, "b": 80, "c": 90}
 GRID = (1.0, 30.0, 1000.0)
 N_VERTICES, N_LAYERS, N_PEOPLE = 84, 3, 4
@@ -130,7 +130,7 @@ MAP_VERTICES = np.arange(40, 60)
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     monkeypatch.setattr(over_music, "N_DRAWS", 1000)
-    monkeypatch.setattr(over_music, "N_REFITS", 30)
+    monkeypatch.setattr(refits, "N_REFITS", 30)
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +167,11 @@ def test_draws_are_as_wide_as_brute_force(side, forced):
 def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatch):
     everywhere = np.ones(N_VERTICES, dtype=bool)
     mean, *_ = summaries_of()
-    monkeypatch.setattr(refits, "SURE", 0.0)
+    monkeypatch.setattr(music_refits, "SURE", 0.0)
     sure = side.compare([mean], everywhere, sure=True)
     assert sure.ratio.n_draws == 30
     assert not sure.unsure
-    monkeypatch.setattr(refits, "SURE", 50.0)
+    monkeypatch.setattr(music_refits, "SURE", 50.0)
     unsure = side.compare([mean], everywhere, sure=True)
     assert unsure.ratio.n_draws == 30 * over_music.UNSURE
     assert unsure.refits_instead
@@ -182,7 +182,7 @@ def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatc
     again = side.refits(few, 2)[30:]
     assert np.abs(again - side.refits(few)).max() > 0.01
     # Far too narrow is no open question.
-    monkeypatch.setattr(refits, "SMALLEST_RATIO", 5.0)
+    monkeypatch.setattr(music_refits, "SMALLEST_RATIO", 5.0)
     assert side.compare([mean], everywhere, sure=True).ratio.n_draws == 30
 
 
@@ -213,7 +213,7 @@ def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
 
 def test_layers_and_sets_agree_with_single_summaries(side, monkeypatch):
     # The closed form, after as few refits as here.
-    monkeypatch.setattr(refits, "SURE", 0.0)
+    monkeypatch.setattr(music_refits, "SURE", 0.0)
     ramp = summaries_of()[1].vertices
     mask = np.ones(N_VERTICES, dtype=bool)
     layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)
@@ -274,7 +274,7 @@ def test_weights_that_rest_on_a_reference_are_made_anew_in_refits(side):
     found = side.compare([one], np.ones(N_VERTICES, dtype=bool))
     n_vertices = asked[0][1][-1]
     assert set(asked) == {((N_PEOPLE, N_LAYERS), (N_PEOPLE, N_LAYERS, n_vertices))}
-    assert 1 < n_vertices <= over_music.REFIT_VERTICES[1]
+    assert 1 < n_vertices <= refits.REFIT_VERTICES[1]
     # Weights of nothing do not vary, and nothing can be compared with them.
     assert found.ratio is None
     assert "do not vary" in found.told

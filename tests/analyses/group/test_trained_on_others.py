@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_app.analyses.group import others, over_music
+from bids_app.analyses.group import others, over_music, refits
 from bids_app.analyses.group.collect import GroupData, load_fold_maps
 from bids_app.analyses.group.heard import Heard, Presentations
 from bids_app.analyses.group.others import (
@@ -168,7 +168,7 @@ def test_accuracy_and_penalties_are_those_of_fits_by_hand(study, fitted):
 def test_the_null_over_music_turns_what_trains_as_well(fitted, study, monkeypatch):
     """As wide as refits, and another one than that of models of the participants' own."""
     monkeypatch.setattr(over_music, "N_DRAWS", 500)
-    monkeypatch.setattr(over_music, "N_REFITS", 60)
+    monkeypatch.setattr(refits, "N_REFITS", 60)
     data, heard = data_of(fitted), heard_of(fitted)
     side = MusicSide.of(OutputTree(""), data, heard, 7, 1)
     assert isinstance(side, MusicSide)
