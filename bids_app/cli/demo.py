@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +55,8 @@ def run_demo(
     """Simulate, analyze both levels, compare with the truth; returns the exit code.
 
     With a network of musicnn, listeners follow its layers, and its untrained twin is fitted
-    beside it; without one they follow those of an untrained VGGish. Where asked, what is `beyond`
-    low-level sound is told, too.
+    beside it; without one they follow those of an untrained VGGish. With `beyond`, the unique
+    accuracy of the layers beside low-level sound is fitted too.
 
     Raises
     ------
@@ -64,28 +65,13 @@ def run_demo(
     MissingInputError
         If the trained weights are not installed.
     """
-    from bids_app.features.registry import find_space
     from bids_app.testing.music import default_pieces
     from bids_app.testing.simulate import simulate_study
 
-    if n_participants < 2 or duration < SHORTEST:
-        raise UsageError(
-            "The demo is too small to be analyzed.",
-            found=f"--n-participants {n_participants} --duration {duration:g}",
-            wanted=f"at least 2 participants and {SHORTEST:g} s",
-        )
-
-    features = () if network is None else (network, f"{network}@random:0")
+    _check_size(n_participants, duration)
     if network is not None:
-        if not network.startswith("musicnn:") or "@random" in network:
-            raise UsageError(
-                "The demo has a control for the trained networks of musicnn only.",
-                where="--network",
-                found=network,
-                wanted="musicnn:NAME, as in docs/networks.md",
-            )
-        find_space(network).streamed()  # says now what is not installed
-
+        _check_network(network)
+    features = () if network is None else (network, f"{network}@random:0")
     started = time.monotonic()
     results = output_dir / "results"
     weights = "random:0" if network is None else None
@@ -124,24 +110,51 @@ def run_demo(
         return code
     LOGGER.info("demo 4 of 4: comparing with the truth")
     tree = OutputTree(results)
-    labels = [model_label(name) for name in features or (DEFAULT_FEATURES,)]
-    found = [_layers_found(tree, study.truth, labels[0])]
-    if beyond:
-        found.append(_beyond_found(tree, study.truth, labels[0]))
-    if network is not None:
-        found += [f"  the untrained control: {_layers_found(tree, study.truth, labels[1]).strip()}"]
-    found += [_feeling_found(tree, study.truth, scale, labels[0]) for scale in study.truth.feeling]
-    recovered = "\n".join(found)
     tell(f"""
 The demo is complete after {time.monotonic() - started:.0f} s.
 
-{recovered}
+{_compared(tree, study.truth, features or (DEFAULT_FEATURES,), beyond)}
 
   group report        {tree.group_report}
   participant report  {tree.participant_report(study.participants[0])}
   maps                {results}
 """)
     return 0
+
+
+def _check_size(n_participants: int, duration: float) -> None:
+    if n_participants < 2 or duration < SHORTEST:
+        raise UsageError(
+            "The demo is too small to be analyzed.",
+            found=f"--n-participants {n_participants} --duration {duration:g}",
+            wanted=f"at least 2 participants and {SHORTEST:g} s",
+        )
+
+
+def _check_network(network: str) -> None:
+    """Whether it is one of musicnn, and installed."""
+    from bids_app.features.registry import find_space
+
+    if not network.startswith("musicnn:") or "@random" in network:
+        raise UsageError(
+            "The demo has a control for the trained networks of musicnn only.",
+            where="--network",
+            found=network,
+            wanted="musicnn:NAME, as in docs/networks.md",
+        )
+    find_space(network).streamed()
+
+
+def _compared(tree: OutputTree, truth: Truth, features: Sequence[str], beyond: bool) -> str:
+    """Lines about what was planted and what was found; the second space is a control."""
+    first, *controls = (model_label(name) for name in features)
+    found = [_layers_found(tree, truth, first)]
+    if beyond:
+        found.append(_beyond_found(tree, truth, first))
+    for control in controls:
+        found.append(f"  the untrained control: {_layers_found(tree, truth, control).strip()}")
+    found += [_feeling_found(tree, truth, scale, first) for scale in truth.feeling]
+    return "\n".join(found)
 
 
 def _group_map(tree: OutputTree, **entities: str) -> NDArray[np.floating]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from bids_app.plain import cell
 
 if TYPE_CHECKING:
     from bids_app.features.components import LayerComponents
+    from bids_app.features.networks import AudioNetwork
 
 FORMATS = ("tsv", "h5")
 PRESETS = ("musenc", "lea")
@@ -112,11 +114,7 @@ def export_features(
     check_labels([Path(path).stem for path in audio_paths])
     space = find_space(features)
     space.check_weights(weights)
-    for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
-        if value not in choices:
-            raise UsageError(
-                "An option has no such value.", where=name, found=value, wanted=" or ".join(choices)
-            )
+    _check_options(space, features, preset, file_format)
     output_dir = Path(output_dir)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -124,61 +122,27 @@ def export_features(
         raise CannotWriteError(
             "The output folder cannot be created.", where=output_dir, found=str(error)
         ) from error
-    if space.components:
-        raise UsageError(
-            "Layers that are cut to components have no files of their own.",
-            where="--features",
-            found=features,
-            wanted="the space itself: layers of networks are written as components",
-            remedy="--n-components says how many",
-        )
-    common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset} | space.corpus_record()
-    written: list[Path] = []
     order = space.layer_order(stimuli)
     chosen = choose_layers(order, layers or ())
-    run: dict[str, Any] = {"layers": chosen.names, "device": device, "progress": progress}
-    results: Iterable[_Result]
+    source = _Source(
+        space,
+        stimuli,
+        order.names,
+        hop,
+        {"layers": chosen.names, "device": device, "progress": progress},
+        {"variance": variance, "n_components": n_components},
+        rectify=preset == "lea",
+    )
+    common: dict[str, Any] = {"FeatureSpace": features, "Preset": preset} | space.corpus_record()
+    written: list[Path] = []
     if (model := space.load(weights)) is not None:
         common |= {"Weights": model.weights_label, "WeightsSHA256": model.weights_sha256}
-        prepared = {label: stimulus_patches(path, hop) for label, path in stimuli.items()}
         if picture:
-            written += _pictures(model, prepared, output_dir, device)
-    if space.base is not None:
-        results = _changes(space.base, model, stimuli, hop, run)
-    elif (listener := space.streamed()) is not None:
-        from bids_app.features.streamed import listen, streamed_components
-
+            written += _pictures(model, source.patches, output_dir, device)
+    elif (listener := space.streamed()) is not None and space.base is None:
         common |= {"WeightsSHA256": listener.identity}
-        pairs = list(stimuli.items())
-        numbers = {name: number for number, name in enumerate(order.names, start=1)}
-        with listen(listener, pairs, chosen.names, space.step or STEP, progress) as heard:
-            results = [
-                _Result(name, path, times, [])
-                for (name, path), times in zip(pairs, heard.times, strict=True)
-            ]
-            _add_components(
-                streamed_components(
-                    heard, numbers, preset == "lea", variance=variance, n_components=n_components
-                ),
-                results,
-            )
-    elif model is not None:
-        from bids_app.features.components import layer_components
-
-        computed = layer_components(
-            model,
-            [patches for patches, _ in prepared.values()],
-            rectify=preset == "lea",
-            variance=variance,
-            n_components=n_components,
-            **run,
-        )
-        results = [_Result(name, stimuli[name], times, []) for name, (_, times) in prepared.items()]
-        _add_components(computed, results)
-    else:
-        results = _explicit_results(space, stimuli)
     common |= _told_of_layers(chosen)
-    for result in results:
+    for result in source.results(model):
         kept = ordered_layers(
             (s for s in result.layers if s.name in chosen.names), chosen.names, features
         )
@@ -189,6 +153,91 @@ def export_features(
         about = {**common, **_told_of(result)}
         written += _write(result.times, numbered, stem, about, file_format)
     return written
+
+
+def _check_options(space: Space, features: str, preset: str, file_format: str) -> None:
+    for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
+        if value not in choices:
+            raise UsageError(
+                "An option has no such value.", where=name, found=value, wanted=" or ".join(choices)
+            )
+    if space.components:
+        raise UsageError(
+            "Layers that are cut to components have no files of their own.",
+            where="--features",
+            found=features,
+            wanted="the space itself: layers of networks are written as components",
+            remedy="--n-components says how many",
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the series of a feature space come from.
+
+    Attributes
+    ----------
+    space : Space
+    stimuli : mapping from label to Path
+    order : sequence of str
+        All layers of the space.
+    hop : float
+    run : mapping
+        Layers, device and progress of networks.
+    cut : mapping
+        How many components of a layer of a network are kept.
+    rectify : bool
+        Whether components are of the rectified activations.
+    """
+
+    space: Space
+    stimuli: Mapping[str, Path]
+    order: Sequence[str]
+    hop: float
+    run: Mapping[str, Any]
+    cut: Mapping[str, Any]
+    rectify: bool
+
+    @cached_property
+    def patches(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Log-mel patches of every stimulus, and their times."""
+        return {label: stimulus_patches(path, self.hop) for label, path in self.stimuli.items()}
+
+    def results(self, model: Any) -> Iterable[_Result]:
+        """Layers of every stimulus; `model` is the network of the space, where it has patches."""
+        if self.space.base is not None:
+            return _changes(self.space.base, model, self.stimuli, self.hop, self.run)
+        if (listener := self.space.streamed()) is not None:
+            return self._of_streamed(listener)
+        if model is not None:
+            return self._of_patches(model)
+        return _explicit_results(self.space, self.stimuli)
+
+    def _of_streamed(self, listener: AudioNetwork) -> list[_Result]:
+        from bids_app.features.streamed import listen, streamed_components
+
+        pairs = list(self.stimuli.items())
+        numbers = {name: number for number, name in enumerate(self.order, start=1)}
+        step, progress = self.space.step or STEP, self.run["progress"]
+        with listen(listener, pairs, self.run["layers"], step, progress) as heard:
+            results = [
+                _Result(name, path, times, [])
+                for (name, path), times in zip(pairs, heard.times, strict=True)
+            ]
+            _add_components(streamed_components(heard, numbers, self.rectify, **self.cut), results)
+        return results
+
+    def _of_patches(self, model: Any) -> list[_Result]:
+        from bids_app.features.components import layer_components
+
+        patches = [own for own, _ in self.patches.values()]
+        computed = layer_components(model, patches, rectify=self.rectify, **self.cut, **self.run)
+        results = [
+            _Result(name, self.stimuli[name], times, [])
+            for name, (_, times) in self.patches.items()
+        ]
+        _add_components(computed, results)
+        return results
 
 
 def _drawn(result: _Result, layers: Sequence[FeatureSeries], stem: Path) -> Path:

@@ -451,22 +451,12 @@ def align(
     summed = partial(group_alignment, scale=data.people_scale, seed=seed)
     slopes, given = preference.slopes, data.r.mean(axis=1)
     whole = spin_alignment(slopes, values, accuracy.mask, covariates=given, **options)
-    vertices = np.arange(len(values))
-    left_half = vertices < len(values) // 2
-    auditory = np.isin(vertices, auditory_vertices(mesh, AUDITORY_RADIUS))
-    parts: dict[str, GroupAlignment | None] = {}
-    for name, chosen in (
-        ("left", left_half),
-        ("right", ~left_half),
-        ("without_auditory", ~auditory),
-    ):
-        mask = accuracy.mask & chosen
-        enough = (mask & np.isfinite(values)).sum() >= MIN_VERTICES
-        parts[name] = (
-            summed(spin_alignment(slopes, values, mask, covariates=given, **options))
-            if enough
-            else None
-        )
+    parts = {
+        name: summed(spin_alignment(slopes, values, mask, covariates=given, **options))
+        if (mask & np.isfinite(values)).sum() >= MIN_VERTICES
+        else None
+        for name, mask in _parts_of(accuracy.mask, mesh).items()
+    }
     layers = spin_alignment(accuracy.mean_r, values, accuracy.mask, **options)
     layers_z = np.stack(
         [
@@ -516,3 +506,11 @@ def align(
         ),
         people_scale=data.people_scale,
     )
+
+
+def _parts_of(mask: NDArray[np.bool_], mesh: SurfaceMesh) -> dict[str, NDArray[np.bool_]]:
+    """Each hemisphere of a mask, and what lies outside auditory cortex."""
+    vertices = np.arange(len(mask))
+    left = vertices < len(mask) // 2
+    auditory = np.isin(vertices, auditory_vertices(mesh, AUDITORY_RADIUS))
+    return {"left": mask & left, "right": mask & ~left, "without_auditory": mask & ~auditory}

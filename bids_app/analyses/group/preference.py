@@ -144,20 +144,6 @@ def group_preference(
     explained = max(depth_explained(depth, one, model) for one in references)
     if doubt := slope_doubt(explained, model):
         LOGGER.warning("group: model-%s: %s", data.model, doubt)
-    fold_r = load_fold_maps(tree, data, "r")
-    held_out_r = (
-        stimulus_reliability(
-            np.stack(
-                [
-                    group_residual_slopes(fold_r[:, fold], accuracy.mask, depth, model)
-                    for fold in range(fold_r.shape[1])
-                ]
-            ),
-            accuracy.mask,
-        ).tolist()
-        if fold_r.shape[1] > 1
-        else []
-    )
     halves = split_half(slopes, accuracy.mask, seed=seed) if len(slopes) >= 4 else None
     return GroupPreference(
         slopes=slopes,
@@ -178,12 +164,26 @@ def group_preference(
         argmax=preferred_layer(accuracy.mean_r),
         maximum=accuracy.mean_r.max(axis=0),
         stability=best_layer_stability(fisher_z(profiles), seed=seed),
-        held_out_r=held_out_r,
+        held_out_r=_reliability_of_folds(tree, data, accuracy.mask, model),
         split_half_r=float("nan") if halves is None else halves.mean,
         split_half_reliability=float("nan") if halves is None else halves.spearman_brown,
         mask_kind=accuracy.mask_kind,
         n_mask=int(accuracy.mask.sum()),
     )
+
+
+def _reliability_of_folds(
+    tree: OutputTree, data: GroupData, mask: NDArray[np.bool_], slope_model: Any
+) -> list[float]:
+    """How far slopes of one held-out stimulus agree with those of the others; nothing of one."""
+    fold_r = load_fold_maps(tree, data, "r")
+    if fold_r.shape[1] < 2:
+        return []
+    slopes = [
+        group_residual_slopes(fold_r[:, fold], mask, data.depth, slope_model)
+        for fold in range(fold_r.shape[1])
+    ]
+    return stimulus_reliability(np.stack(slopes), mask).tolist()
 
 
 def usable_profiles(data: GroupData) -> FloatArray:

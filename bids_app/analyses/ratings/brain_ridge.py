@@ -15,7 +15,7 @@ from bids_app.bands import HighPass, high_pass_setting
 from bids_app.config import Model, Statistics
 from bids_app.emotion import sample_course
 from bids_app.emotion.windows import WINDOWS
-from bids_app.encoding import nested_ridge
+from bids_app.encoding import EncodingResult, nested_ridge
 from bids_app.errors import BadDataError
 from bids_app.features.timing import filtered
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -101,36 +101,8 @@ def fit_rating_encoding(
             _feature(block, need_rating(ratings, participant, block.stimulus, scale), high_pass)
             for block in blocks
         ]
-        courses += [
-            {
-                "scale": scale,
-                "stimulus": block.stimulus,
-                "presentation": k,
-                "time": second,
-                "value": value,
-            }
-            for k, (block, own) in enumerate(zip(blocks, features, strict=True), start=1)
-            for second, value in zip(block.times.tolist(), own[:, 0].tolist(), strict=True)
-        ]
-        results.append(
-            [
-                nested_ridge(
-                    features,
-                    [block.values for block in blocks],
-                    delays=window.delays,
-                    crop=model.crop,
-                    tr=blocks[0].tr,
-                    alphas=model.alphas,
-                    selection=model.selection,
-                    stimuli=[block.stimulus for block in blocks],
-                    null=statistics.noise_null,
-                    seed=statistics.random_seed,
-                    dtype=np.float32,
-                    n_threads=n_threads,
-                )
-                for window in WINDOWS
-            ]
-        )
+        courses += _courses(scale, blocks, features)
+        results.append(_fit_windows(features, blocks, model, statistics, n_threads))
 
     def stack(name: str) -> NDArray[np.float32]:
         of_scales = [[getattr(result, name) for result in of_scale] for of_scale in results]
@@ -154,6 +126,50 @@ def fit_rating_encoding(
             "Null": statistics.noise_null,
         },
     )
+
+
+def _courses(
+    scale: str, blocks: Sequence[Block], features: Sequence[NDArray[np.float64]]
+) -> list[dict[str, Any]]:
+    """One row per volume of what was fitted."""
+    return [
+        {
+            "scale": scale,
+            "stimulus": block.stimulus,
+            "presentation": k,
+            "time": second,
+            "value": value,
+        }
+        for k, (block, own) in enumerate(zip(blocks, features, strict=True), start=1)
+        for second, value in zip(block.times.tolist(), own[:, 0].tolist(), strict=True)
+    ]
+
+
+def _fit_windows(
+    features: list[NDArray[np.float64]],
+    blocks: Sequence[Block],
+    model: Model,
+    statistics: Statistics,
+    n_threads: int,
+) -> list[EncodingResult]:
+    """One model of the past of a rating, one of its future."""
+    return [
+        nested_ridge(
+            features,
+            [block.values for block in blocks],
+            delays=window.delays,
+            crop=model.crop,
+            tr=blocks[0].tr,
+            alphas=model.alphas,
+            selection=model.selection,
+            stimuli=[block.stimulus for block in blocks],
+            null=statistics.noise_null,
+            seed=statistics.random_seed,
+            dtype=np.float32,
+            n_threads=n_threads,
+        )
+        for window in WINDOWS
+    ]
 
 
 def _feature(block: Block, rating: Rating, high_pass: HighPass) -> NDArray[np.float64]:
