@@ -18,7 +18,7 @@ from bids_app.analyses.participant.repeats import (
 )
 from bids_app.analyses.participant.responses import Prepared, prepare_responses
 from bids_app.analyses.participant.subcortex import SubcorticalFits, write_subcortex
-from bids_app.analyses.participant.weights import save_weights
+from bids_app.analyses.participant.weights import FittedModel, save_weights
 from bids_app.analyses.participant.write import common_fields, presentations, write_participant
 from bids_app.config import Cleaning, FeatureSpace, Model, Statistics
 from bids_app.encoding.folds import held_out_stimuli
@@ -135,18 +135,17 @@ def save_model_weights(
 ) -> list[Path]:
     """Weights of single layers at their units."""
     LOGGER.info("sub-%s: weights (model-%s)", record.participant, record.model)
-    return save_weights(
-        tree,
-        record,
+    fitted = FittedModel(
         grams,
         prepared.blocks,
         fits,
-        model=model,
-        high_pass=cleaning.high_pass,
-        stimuli=dict(stimuli),
-        features=space.features,
-        weights=weights or None,
+        model,
+        cleaning.high_pass,
+        dict(stimuli),
+        space.features,
+        weights or None,
     )
+    return save_weights(tree, record, fitted)
 
 
 def write_model(

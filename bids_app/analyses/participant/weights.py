@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,34 +67,94 @@ def units_missing(grams: FeatureGrams, names: Sequence[str], n_values: int, feat
     )
 
 
-def save_weights(
-    tree: OutputTree,
-    record: Record,
-    grams: FeatureGrams,
-    blocks: Sequence[Block],
-    fits: LayerFits,
-    *,
-    model: Model,
-    high_pass: HighPass,
-    stimuli: Mapping[str, Path],
-    features: str,
-    weights: str | None,
-) -> list[Path]:
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A participant's model of a feature space, with all that it was fitted on.
+
+    Attributes
+    ----------
+    grams : FeatureGrams
+    blocks : sequence of Block
+        Every presentation.
+    fits : LayerFits
+    model : Model
+        Delays, crop and penalties; which layers' weights are kept, and at which vertices.
+    high_pass : float or Band
+    stimuli : mapping from label to Path
+        Audio files.
+    features : str
+        Feature space.
+    weights : str or None
+        Of its network.
+    """
+
+    grams: FeatureGrams
+    blocks: Sequence[Block]
+    fits: LayerFits
+    model: Model
+    high_pass: HighPass
+    stimuli: Mapping[str, Path]
+    features: str
+    weights: str | None
+
+    @cached_property
+    def ordered(self) -> list[Block]:
+        """Presentations in the order of the models."""
+        return sorted(self.blocks, key=lambda block: block.stimulus)
+
+    @property
+    def labels(self) -> list[str]:
+        """Stimulus of every presentation, in that order."""
+        return [block.stimulus for block in self.ordered]
+
+    @property
+    def side(self) -> StimulusSide:
+        """What the models have of the music."""
+        times, tr = [block.times for block in self.ordered], self.ordered[0].tr
+        return StimulusSide(self.grams, self.labels, times, tr, self.model, self.high_pass)
+
+    def responses(self, vertices: NDArray[np.intp]) -> list[NDArray[np.float32]]:
+        """At some vertices, (n_times, n_vertices) of every presentation."""
+        return [block.values[:, vertices] for block in self.ordered]
+
+    def sampled(self, units: Mapping[str, NDArray[Any]]) -> list[NDArray[np.floating]]:
+        """Units of a layer at the samples of every presentation, (n_times, n_units).
+
+        Parameters
+        ----------
+        units : mapping from label to array of shape (n_patches, n_units)
+        """
+        centers = dict(zip(self.grams.labels, self.grams.patch_times, strict=True))
+        return [
+            sample_series(units[b.stimulus], centers[b.stimulus], b.times, b.tr, self.high_pass)
+            for b in self.ordered
+        ]
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        """The music that the model rests on, by content, and where it was."""
+        space, heard = find_space(self.features), list(dict.fromkeys(self.labels))
+        files = {label: space.checksum_of_files(label, self.stimuli[label]) for label in heard}
+        checksums = dict(zip(self.grams.labels, self.grams.checksums, strict=True))
+        return {
+            "FeatureSpace": self.features,
+            "Hop": self.grams.hop,
+            "Music": {label: checksums[label] for label in heard},
+            "MusicFiles": {label: str(self.stimuli[label]) for label in heard},
+            "FeatureFiles": {k: found for k, found in files.items() if found},
+        }
+
+
+def save_weights(tree: OutputTree, record: Record, fitted: FittedModel) -> list[Path]:
     """Write the weights of a participant's model and their sidecar; see `write_weights`."""
     path = tree.weights(record.participant, str(record.settings["space"]), record.model)
-    names = layers_asked(model.save_weights, fits.layer_names, grams.layer_names)
+    model, fits = fitted.model, fitted.fits
+    names = layers_asked(model.save_weights, fits.layer_names, fitted.grams.layer_names)
     mask = model.weights_mask
     reason = write_weights(
         path,
         names,
-        grams,
-        blocks,
-        fits,
-        model=model,
-        high_pass=high_pass,
-        stimuli=stimuli,
-        features=features,
-        weights=weights,
+        fitted,
         vertices=read_cortex_mask(mask, fits.r.shape[1]) if mask else None,
         identity={
             "Participant": record.participant,
@@ -125,15 +187,8 @@ def save_weights(
 def write_weights(
     path: Path,
     names: Sequence[str],
-    grams: FeatureGrams,
-    blocks: Sequence[Block],
-    fits: LayerFits,
+    fitted: FittedModel,
     *,
-    model: Model,
-    high_pass: HighPass,
-    stimuli: Mapping[str, Path],
-    features: str,
-    weights: str | None,
     vertices: NDArray[np.bool_] | None = None,
     identity: Mapping[str, Any],
 ) -> str:
@@ -144,12 +199,7 @@ def write_weights(
     path : Path
     names : sequence of str
         Layers.
-    grams, blocks, fits, model, high_pass
-        What the models were fitted on and with, and the fits.
-    stimuli : mapping
-        Label to audio file.
-    features, weights : str
-        Feature space, and weights of the network.
+    fitted : FittedModel
     vertices : array of shape (n_vertices,), bool, optional
         Vertices whose weights are kept; default all with a result.
     identity : mapping
@@ -160,20 +210,16 @@ def write_weights(
     str
         Why weights of units are not in it; empty where they are.
     """
-    blocks = sorted(blocks, key=lambda block: block.stimulus)
-    labels = [block.stimulus for block in blocks]
-    times = [block.times for block in blocks]
-    side = StimulusSide(grams, labels, times, blocks[0].tr, model, high_pass)
+    side, fits, grams = fitted.side, fitted.fits, fitted.grams
     usable = np.isfinite(fits.alpha).all(axis=(0, 1))
     kept = np.flatnonzero(usable if vertices is None else usable & vertices)
     first = side.plan(side.gram(names[0]))
     n_values = len(first.folds) * first.shifts.size * kept.size
-    reason = units_missing(grams, names, n_values, features)
+    reason = units_missing(grams, names, n_values, fitted.features)
+    own = {"features": fitted.features, "weights": fitted.weights, "hop": fitted.model.hop}
     units = {
-        label: scaled_layers(
-            label, stimuli[label], names, features=features, weights=weights, hop=model.hop
-        )
-        for label in dict.fromkeys(labels)
+        label: scaled_layers(label, fitted.stimuli[label], names, **own)
+        for label in dict.fromkeys(fitted.labels)
         if not reason
     }
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
@@ -182,13 +228,13 @@ def write_weights(
         file.attrs["folds"] = fits.fold_stimuli
         told = {
             **identity,
-            **_basis(grams, labels, stimuli, features),
+            **fitted.basis,
             "Layers": list(names),
             "RepetitionTime": first.tr,
         }
         text = json.dumps(told, sort_keys=True, default=str)
         file[IDENTITY] = np.frombuffer(text.encode(), dtype=np.uint8)
-        for number, block in enumerate(blocks, start=1):
+        for number, block in enumerate(fitted.ordered, start=1):
             heard = file.create_dataset(f"presentations/{number:02d}", data=block.times)
             heard.attrs.update(stimulus=block.stimulus, run=block.run)
         for name in names:
@@ -196,40 +242,12 @@ def write_weights(
             plan, alpha = side.plan(gram), alpha.astype(np.float64)
             group = file.create_group(name)
             group.attrs["n_units"] = grams.n_units[grams.layer_names.index(name)]
-            _write_predictions(group, plan, blocks, alpha, kept)
+            _write_predictions(group, plan, fitted, alpha, kept)
             if not reason:
-                x = [
-                    _sampled(block, grams, units[block.stimulus][name], high_pass)
-                    for block in blocks
-                ]
-                _write_units(group, plan, x, blocks, alpha, kept)
-            exact = side.plan(gram, dtype=np.float64)
-            _write_dual(group, exact, blocks, alpha, kept, model.selection)
+                x = fitted.sampled({label: layers[name] for label, layers in units.items()})
+                _write_units(group, plan, x, fitted, alpha, kept)
+            _write_dual(group, side.plan(gram, dtype=np.float64), fitted, alpha, kept)
     return reason
-
-
-def _basis(
-    grams: FeatureGrams, labels: Sequence[str], stimuli: Mapping[str, Path], features: str
-) -> dict[str, Any]:
-    """The music that the model rests on, by content, and where it was."""
-    space, heard = find_space(features), list(dict.fromkeys(labels))
-    files = {label: space.checksum_of_files(label, stimuli[label]) for label in heard}
-    checksums = dict(zip(grams.labels, grams.checksums, strict=True))
-    return {
-        "FeatureSpace": features,
-        "Hop": grams.hop,
-        "Music": {label: checksums[label] for label in heard},
-        "MusicFiles": {label: str(stimuli[label]) for label in heard},
-        "FeatureFiles": {k: found for k, found in files.items() if found},
-    }
-
-
-def _sampled(
-    block: Block, grams: FeatureGrams, values: NDArray[Any], high_pass: HighPass
-) -> NDArray[np.floating]:
-    """Units at the samples of one presentation, (n_times, n_units)."""
-    centers = grams.patch_times[grams.labels.index(block.stimulus)]
-    return sample_series(values, centers, block.times, block.tr, high_pass)
 
 
 def _parts(kept: NDArray[np.intp]) -> list[tuple[slice, NDArray[np.intp]]]:
@@ -242,7 +260,7 @@ def _parts(kept: NDArray[np.intp]) -> list[tuple[slice, NDArray[np.intp]]]:
 def _write_predictions(
     group: h5py.Group,
     plan: EncodingPlan,
-    blocks: Sequence[Block],
+    fitted: FittedModel,
     alpha: NDArray[np.float64],
     kept: NDArray[np.intp],
 ) -> None:
@@ -251,10 +269,10 @@ def _write_predictions(
         group.create_dataset(f"predictions/{number:02d}", (stop - begin, kept.size), dtype="f4")
         for number, (begin, stop) in enumerate(plan.rows, start=1)
     ]
-    for dataset, block in zip(predictions, blocks, strict=True):
+    for dataset, block in zip(predictions, fitted.ordered, strict=True):
         dataset.attrs.update(stimulus=block.stimulus, run=block.run)
     for columns, own in _parts(kept):
-        predicted = predict(plan, [block.values[:, own] for block in blocks], alpha[:, own])
+        predicted = predict(plan, fitted.responses(own), alpha[:, own])
         for dataset, values in zip(predictions, predicted, strict=True):
             dataset[:, columns] = values
 
@@ -263,7 +281,7 @@ def _write_units(
     group: h5py.Group,
     plan: EncodingPlan,
     features: Sequence[NDArray[np.floating]],
-    blocks: Sequence[Block],
+    fitted: FittedModel,
     alpha: NDArray[np.float64],
     kept: NDArray[np.intp],
 ) -> None:
@@ -271,7 +289,7 @@ def _write_units(
     shape = (len(plan.folds), plan.shifts.size, features[0].shape[1], kept.size)
     weights = group.create_dataset("weights", shape, dtype="f4")
     for columns, own in _parts(kept):
-        responses = [block.values[:, own] for block in blocks]
+        responses = fitted.responses(own)
         for fold, dual in enumerate(dual_weights(plan, responses, alpha[:, own])):
             weights[fold, :, :, columns] = impulse_responses(plan, features, dual)
 
@@ -279,10 +297,9 @@ def _write_units(
 def _write_dual(
     group: h5py.Group,
     plan: EncodingPlan,
-    blocks: Sequence[Block],
+    fitted: FittedModel,
     alpha: NDArray[np.float64],
     kept: NDArray[np.intp],
-    selection: Any,
 ) -> None:
     """Weights of the training rows: of every fold, and of a model of all stimuli."""
     whole = whole_plan(plan)
@@ -294,8 +311,8 @@ def _write_dual(
     }
     penalties = group.create_dataset("alpha", (len(names), kept.size), dtype="f8")
     for columns, own in _parts(kept):
-        responses = [block.values[:, own] for block in blocks]
-        last = whole_penalties(whole, responses, selection=selection)
+        responses = fitted.responses(own)
+        last = whole_penalties(whole, responses, selection=fitted.model.selection)
         penalties[:, columns] = np.concatenate([alpha[:, own], last])
         duals = (
             *dual_weights(plan, responses, alpha[:, own]),

@@ -30,7 +30,7 @@ from bids_app.analyses.participant.predict import (
 )
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.saved import read_saved
-from bids_app.analyses.participant.weights import write_weights
+from bids_app.analyses.participant.weights import FittedModel, write_weights
 from bids_app.cli.tools import main
 from bids_app.config import Cleaning, Config, Model, Statistics
 from bids_app.errors import BadDataError, MissingInputError, UsageError
@@ -91,13 +91,7 @@ def save_model(
     write_weights(
         path,
         ["cochleagram"],
-        grams,
-        blocks,
-        fits,
-        **options,
-        stimuli=own,
-        features="cochleagram",
-        weights=None,
+        FittedModel(grams, blocks, fits, MODEL, HIGH_PASS, own, "cochleagram", None),
         vertices=KEPT,
         identity={
             "Participant": who,

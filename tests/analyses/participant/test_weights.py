@@ -13,7 +13,7 @@ import soundfile
 from bids_app.analyses.participant.layers import fit_layers
 from bids_app.analyses.participant.predicted import best_vertices
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.participant.weights import units_missing, write_weights
+from bids_app.analyses.participant.weights import FittedModel, units_missing, write_weights
 from bids_app.config import Model, Statistics
 from bids_app.errors import UsageError
 from bids_app.features.cache import load_or_compute_grams
@@ -49,13 +49,7 @@ def fitted(tmp_path_factory):
     write_weights(
         path,
         ["cochleagram"],
-        grams,
-        blocks,
-        fits,
-        **options,
-        stimuli=stimuli,
-        features="cochleagram",
-        weights=None,
+        FittedModel(grams, blocks, fits, MODEL, HIGH_PASS, stimuli, "cochleagram", None),
         vertices=np.arange(6) != 2,
         identity={},
     )
