@@ -108,8 +108,14 @@ def make_segments(
 
     Returns
     -------
-    tuple of Segment, bool
-        The segments, and whether a single stimulus had to be cut into pieces.
+    segments : tuple of Segment
+    pieces : bool
+        Whether there is a single stimulus, which is divided into pieces.
+
+    Raises
+    ------
+    BadDataError
+        A single stimulus is too short for its pieces.
 
     Examples
     --------
@@ -142,7 +148,27 @@ def make_segments(
 def held_out_stimuli(
     stimuli: Iterable[str], durations: Mapping[str, float]
 ) -> list[tuple[str, ...]]:
-    """What each fold holds out of these stimuli, before anything is known of their rows."""
+    """Stimuli that each fold holds out, from their durations alone.
+
+    Parameters
+    ----------
+    stimuli : iterable of str
+        Label of every presentation.
+    durations : mapping of str to float
+        Seconds of each stimulus: folds of several stimuli are made of similar length.
+
+    Returns
+    -------
+    list of tuple of str
+        One per fold; of a single stimulus, its pieces.
+
+    Examples
+    --------
+    >>> held_out_stimuli(["march", "fugue", "march"], {"fugue": 120.0, "march": 90.0})
+    [('fugue',), ('march',)]
+    >>> held_out_stimuli(["fugue"], {"fugue": 120.0})[0]
+    ('fugue[1/5]',)
+    """
     labels = sorted(set(stimuli))
     if len(labels) == 1:
         return [(_piece(labels[0], number),) for number in range(1, N_PIECES + 1)]
@@ -301,7 +327,7 @@ def lay_out(
     shifts: NDArray[np.intp],
     **options: Any,
 ) -> tuple[tuple[Segment, ...], tuple[Fold, ...], int]:
-    """Segments and folds of presentations, and how many rows are purged around a held-out block.
+    """Segments and folds of presentations, and the rows purged around a held-out piece.
 
     Parameters
     ----------
@@ -311,6 +337,13 @@ def lay_out(
         Delays in samples.
     **options
         As for `make_folds`.
+
+    Returns
+    -------
+    segments : tuple of Segment
+    folds : tuple of Fold
+    purge : int
+        Rows on either side of a held-out piece that do not train.
 
     Raises
     ------

@@ -203,7 +203,15 @@ def center_blocks(kernel: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[
 
 
 def mean_diagonal(kernel: NDArray[np.float64]) -> float:
-    """Mean of the diagonal, by which a kernel is divided so that one penalty grid serves all.
+    """Mean of the diagonal, by which a kernel is divided so that one penalty grid fits all layers.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (n_rows, n_rows)
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -86,7 +86,7 @@ def lea_series(
     response_times: Sequence[ArrayLike] | None,
     high_pass: float | None,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Features and responses on one grid, cut to their common end.
+    """Features and responses on one grid, up to the end of the shorter of both.
 
     Parameters
     ----------
@@ -103,6 +103,24 @@ def lea_series(
     -------
     features, responses : list of ndarray
         The same number of samples in each stimulus.
+
+    Raises
+    ------
+    BadDataError, UsageError
+        When times do not match series, or `high_pass` is not positive.
+
+    Examples
+    --------
+    >>> x, y = lea_series(
+    ...     [np.ones((20, 3))],
+    ...     [np.ones((18, 5))],
+    ...     tr=1.0,
+    ...     feature_times=[np.arange(20) + 0.5],
+    ...     response_times=None,
+    ...     high_pass=None,
+    ... )
+    >>> x[0].shape, y[0].shape
+    ((18, 3), (18, 5))
     """
 
     def regular(
@@ -130,7 +148,26 @@ def lea_series(
 def standardized_design(
     feature: NDArray[np.float64], shifts: NDArray[np.intp], rows: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Delayed columns of one stimulus, z-scored with N - 1; constant columns become zero."""
+    """Delayed columns of one stimulus, z-scored with N - 1; constant columns become zero.
+
+    Parameters
+    ----------
+    feature : ndarray, shape (n_times, n_units)
+    shifts : ndarray of int, shape (n_delays,)
+        Delays in samples.
+    rows : (start, stop)
+        Kept rows.
+
+    Returns
+    -------
+    ndarray, shape (stop - start, n_delays x n_units)
+
+    Examples
+    --------
+    >>> found = standardized_design(np.arange(6.0)[:, np.newaxis] ** 2, np.array([1, 2]), (2, 6))
+    >>> found.shape, found.std(axis=0, ddof=1).round(6).tolist()
+    ((4, 2), [1.0, 1.0])
+    """
     columns = delayed_features(feature, shifts, rows)
     columns -= columns.mean(axis=0)
     sd = columns.std(axis=0, ddof=1)

@@ -22,11 +22,29 @@ def check_features(
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Features and responses as lists of two-dimensional arrays that fit together.
 
+    Parameters
+    ----------
+    features, responses : sequence of array_like, each (n_times,) or (n_times, n_columns)
+        One per stimulus.
+    same_length : bool
+        Whether both must have the same number of samples in each stimulus.
+
+    Returns
+    -------
+    features : list of ndarray, each (n_times, n_units)
+    responses : list of ndarray, each (n_times, n_vertices)
+
     Raises
     ------
     BadDataError
         Naming the argument, when their numbers, lengths or units disagree, when there are no
         samples in common, or features are not finite.
+
+    Examples
+    --------
+    >>> x, y = check_features([np.zeros(9)], [np.zeros((9, 4))])
+    >>> x[0].shape, y[0].shape
+    ((9, 1), (9, 4))
     """
     x = [np.atleast_1d(f) for f in features]
     y = [np.atleast_1d(r) for r in responses]

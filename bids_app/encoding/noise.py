@@ -96,14 +96,50 @@ class NoiseClasses:
 
 
 def posterior(likelihoods: NDArray[np.float32], prior: FloatArray) -> NDArray[np.float32]:
-    """Probability of each class at each vertex, (n_vertices, n_classes)."""
+    """Probability of each class of noise at each vertex.
+
+    Parameters
+    ----------
+    likelihoods : ndarray, shape (n_vertices, n_classes)
+        Of the responses, up to a factor per vertex.
+    prior : ndarray, shape (n_classes,)
+        How common each class is.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_vertices, n_classes)
+        Rows sum to 1.
+
+    Examples
+    --------
+    >>> likelihoods = np.array([[1.0, 3.0], [1.0, 1.0]], dtype=np.float32)
+    >>> posterior(likelihoods, np.array([0.5, 0.5])).tolist()
+    [[0.25, 0.75], [0.5, 0.5]]
+    """
     joint = likelihoods * prior.astype(np.float32)
     joint /= joint.sum(axis=1, keepdims=True)
     return np.asarray(joint)
 
 
 def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
-    """How common each class is among vertices, (n_classes,): expectation and maximization."""
+    """How common each class of noise is among vertices, by expectation and maximization.
+
+    Parameters
+    ----------
+    likelihoods : ndarray, shape (n_vertices, n_classes)
+
+    Returns
+    -------
+    ndarray, shape (n_classes,)
+        Sums to 1.
+
+    Examples
+    --------
+    >>> likelihoods = np.tile(np.array([[9.0, 1.0]], dtype=np.float32), (5000, 1))
+    >>> shares = shares_of_classes(likelihoods)
+    >>> bool(shares[0] > 0.9), round(shares.sum().item(), 9)
+    (True, 1.0)
+    """
     n_classes = likelihoods.shape[1]
     prior = np.full(n_classes, 1 / n_classes)
     for _ in range(N_ITERATIONS):
@@ -390,6 +426,12 @@ def upper_scale(z: FloatArray) -> float:
         From second and third moment about zero (Cornish and Fisher), which vary less than the
         share of the largest. The mean is zero: the sign of a held-out series is arbitrary, and its
         prediction does not depend on it. 1 where fewer than ten series have a value.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).standard_normal(20_000)
+    >>> round(upper_scale(1.2 * z), 1)
+    1.2
     """
     finite = z[np.isfinite(z)]
     size = float(np.sqrt(np.mean(finite**2))) if finite.size >= 10 else 0.0

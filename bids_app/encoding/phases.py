@@ -165,7 +165,18 @@ def refit_draws(
 
 
 def segment_labels(plan: EncodingPlan, checksums: Sequence[str] | None) -> list[str]:
-    """What the phases of every segment come from: checksum or label of its stimulus."""
+    """Names that the random phases of every segment are drawn from.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    checksums : sequence of str, optional
+        Of the stimulus of every presentation; labels stand in for them.
+
+    Returns
+    -------
+    list of n_segments str
+    """
     if checksums is None:
         return [s.label for s in plan.segments]
     check_shape("checksums", checksums, len(plan.stimuli))

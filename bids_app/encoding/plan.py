@@ -139,6 +139,14 @@ class EncodingPlan:
 def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
     """Penalties as an array.
 
+    Parameters
+    ----------
+    alphas : array_like, shape (n_alphas,)
+
+    Returns
+    -------
+    ndarray of float64, shape (n_alphas,)
+
     Raises
     ------
     BadDataError, UsageError
@@ -250,6 +258,16 @@ def plan_from_kernel(
 def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ...]:
     """Labels of the presentations; numbered from 1 when there are none.
 
+    Parameters
+    ----------
+    stimuli : sequence of str or None
+    n_blocks : int
+        Presentations.
+
+    Returns
+    -------
+    tuple of n_blocks str
+
     Raises
     ------
     BadDataError
@@ -271,6 +289,13 @@ def rows_present(
     ----------
     rows, present
         As in :class:`EncodingPlan` and :func:`plan_encoding`.
+
+    Returns
+    -------
+    there : list of bool ndarray, each (n_kept,)
+        Of every presentation, which of its kept rows have a response.
+    inside : tuple of (start, stop)
+        The same rows, counted among those that have a response.
 
     Raises
     ------

@@ -177,7 +177,23 @@ class Resolution:
 
 
 def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
-    """Vertices of every label, labels ascending, at most 2048 together."""
+    """Vertices of every label, at most `CHUNK` together.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_vertices,)
+        Penalty of each vertex.
+
+    Returns
+    -------
+    list of (label, ndarray of int)
+        Labels ascending, each with vertices that have it.
+
+    Examples
+    --------
+    >>> [(label, own.tolist()) for label, own in groups(np.array([3, 1, 3]))]
+    [(1, [1]), (3, [0, 2])]
+    """
     order = np.argsort(labels, kind="stable")
     values, starts = np.unique(labels[order], return_index=True)
     return [
@@ -188,7 +204,26 @@ def groups(labels: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
 
 
 def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) -> list[Any]:
-    """Results of a task over items, in their order, with one BLAS thread each."""
+    """Results of a task over items, with one BLAS thread each.
+
+    Parameters
+    ----------
+    task : callable
+        Of one item.
+    items : sequence
+    n_threads : int
+        Items worked on at a time.
+
+    Returns
+    -------
+    list
+        In the order of the items.
+
+    Raises
+    ------
+    UsageError
+        When `n_threads` is not positive.
+    """
     if n_threads < 1:
         raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
     return list(ordered_map(task, items, n_threads))
@@ -200,7 +235,19 @@ def run_segments(
     chosen: NDArray[np.intp],
     n_threads: int,
 ) -> None:
-    """Call a task with every held-out segment, penalty chosen in its fold and their vertices."""
+    """Call a task with every held-out segment, every penalty of its fold, and the vertices.
+
+    Parameters
+    ----------
+    task : callable
+        (segment, index of the penalty, vertices) -> None
+    fold_of : sequence of n_segments int
+        Fold that holds each segment out.
+    chosen : ndarray of int, shape (n_folds, n_vertices)
+        Index of the penalty.
+    n_threads : int
+        Calls at a time.
+    """
     items = [
         (segment, alpha, vertices)
         for segment, fold in enumerate(fold_of)

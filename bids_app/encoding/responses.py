@@ -46,7 +46,18 @@ Responses = Sequence[NDArray[np.floating] | Chosen]
 
 
 def check_responses(plan: EncodingPlan, responses: Responses) -> int:
-    """Check the responses' shapes against a plan and return the number of vertices.
+    """Check the responses' shapes against a plan.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    responses : list of ndarray or Chosen, each (n_times, n_vertices)
+        One per presentation.
+
+    Returns
+    -------
+    int
+        Vertices.
 
     Raises
     ------
@@ -112,7 +123,7 @@ def standardize(
 
 
 def response_coefficients(plan: EncodingPlan, standardized: NDArray[Any]) -> NDArray[Any]:
-    """Fourier coefficients of standardized responses, all segments in turn.
+    """Fourier coefficients of standardized responses, one segment after the other.
 
     Parameters
     ----------

@@ -112,7 +112,28 @@ def _inner_statistics(
 def choose_penalty(
     score: NDArray[np.float64], selection: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Penalty index and score per vertex; score is (n_alphas, v), larger is better."""
+    """Best penalty of each vertex.
+
+    Parameters
+    ----------
+    score : ndarray, shape (n_alphas, n_vertices)
+        Larger is better.
+    selection : {"r", "sse"}
+        With "r" the largest penalty within 1e-6 of the best score is chosen, with "sse" the
+        smallest penalty of the best score.
+
+    Returns
+    -------
+    chosen : ndarray of int, shape (n_vertices,)
+        Index of the penalty.
+    score : ndarray, shape (n_vertices,)
+
+    Examples
+    --------
+    >>> score = np.array([[0.1, 0.3], [0.2, 0.3]])  # two penalties, two vertices
+    >>> choose_penalty(score, "r")[0].tolist(), choose_penalty(score, "sse")[0].tolist()
+    ([1, 1], [1, 0])
+    """
     if selection == "sse":
         chosen = score.argmax(axis=0)
     else:
@@ -169,7 +190,18 @@ def inner_scores(
 
 
 def block_size(plan: EncodingPlan, arrays: Arrays) -> int:
-    """Vertices whose inner folds are done together: responses and what is made of them fit."""
+    """Vertices whose inner folds are done together, so that their products fit into memory.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    arrays : Arrays
+        Where the products are done.
+
+    Returns
+    -------
+    int
+    """
     return arrays.n_together(16 * plan.n_rows * plan.dtype.itemsize, BLOCK)
 
 

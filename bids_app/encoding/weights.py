@@ -16,7 +16,19 @@ from bids_app.errors import UsageError, check_shape
 def penalty_indices(
     plan: EncodingPlan, alpha: NDArray[np.float64], n_vertices: int
 ) -> NDArray[np.intp]:
-    """Positions of penalties in the plan's grid; 0 where NaN.
+    """Positions of penalties in the plan's grid.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    alpha : ndarray, shape (n_folds, n_vertices)
+        Penalties.
+    n_vertices : int
+
+    Returns
+    -------
+    ndarray of int, shape (n_folds, n_vertices)
+        0 where `alpha` is NaN.
 
     Raises
     ------

@@ -274,6 +274,11 @@ def holds(*p: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     Returns
     -------
     bool array of that shape
+
+    Examples
+    --------
+    >>> holds([0.01, 0.01, 0.2], [0.03, np.nan, 0.01]).tolist()  # over people, over music
+    [True, False, False]
     """
     passed = [np.nan_to_num(np.asarray(one, np.float64), nan=1.0) < SIGNIFICANCE for one in p]
     return np.asarray(np.logical_and.reduce(passed))
@@ -302,6 +307,12 @@ def correct_together(
     ------
     BadDataError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).standard_normal((2, 999))
+    >>> (correct_together([4.5, 1.0], draws) < 0.05).tolist()
+    [True, False]
     """
     observed = np.asarray(observed, dtype=np.float64)
     draws = np.asarray(draws, dtype=np.float64)

@@ -213,12 +213,25 @@ def isc(
 
 
 def check_stimuli(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArray]:
-    """One array per stimulus, (n_participants, n_times, n_vertices) each.
+    """Responses as one array per stimulus.
+
+    Parameters
+    ----------
+    responses : (n_participants, n_times, n_vertices) array, or one such array per stimulus
+
+    Returns
+    -------
+    list of (n_participants, n_times, n_vertices) arrays
 
     Raises
     ------
     BadDataError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> [one.shape for one in check_stimuli(np.zeros((4, 20, 3)))]
+    [(4, 20, 3)]
     """
     single = isinstance(responses, np.ndarray) and responses.ndim == 3
     arrays = [responses] if single else list(responses)  # type: ignore[arg-type]
@@ -276,6 +289,13 @@ def unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     unit : array of that shape
     missing : (n_participants, n_vertices) bool array
         Series with a value that is not finite, or constant.
+
+    Examples
+    --------
+    >>> series = np.array([[[0.0], [2.0]], [[1.0], [1.0]]])  # two participants, two times
+    >>> unit, missing = unit_series(series)
+    >>> unit[:, :, 0].round(2).tolist(), missing[:, 0].tolist()
+    ([[-0.71, 0.71], [0.0, 0.0]], [False, True])
     """
     missing = np.asarray(~np.isfinite(series).all(axis=1))
     series = np.where(missing[:, np.newaxis], 0.0, series)

@@ -1,8 +1,8 @@
 """Refits at given penalties, on the few frequencies that carry the products.
 
 A held-out prediction is a matrix times the training responses. In the basis of cosines and sines
-a rotation of phases turns the plane of each frequency, and most frequencies of slow responses and
-slow features contribute next to nothing to response times prediction.
+a rotation of phases is a rotation in the plane of each frequency. Most frequencies of slow
+responses and slow features contribute next to nothing to the product of response and prediction.
 """
 
 from __future__ import annotations
@@ -97,7 +97,19 @@ class Spectra:
 
 
 def fourier(plan: MusicModel, responses: Sequence[npt.NDArray]) -> Spectra:
-    """Coefficients of the responses at the kept rows of a plan, z-scored within each segment."""
+    """Fourier coefficients of responses at the kept rows of a plan, z-scored within each segment.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+    responses : sequence of (n_times, n_vertices) arrays
+        One per presentation.
+
+    Returns
+    -------
+    Spectra
+        Zero at vertices that are constant or not finite in any segment.
+    """
     z, valid = response_spectra(plan.segments, responses, slice(None), plan.ddof)
     for one in z:
         one[~valid] = 0

@@ -90,6 +90,11 @@ def partial_correlation(
     -------
     float64 array
         Partial correlation; NaN where x or y is fully determined by z.
+
+    Examples
+    --------
+    >>> partial_correlation(0.5, 0.0, 0.0).item(), partial_correlation(0.5, 1.0, 0.5).item()
+    (0.5, nan)
     """
     r_xy, r_xz, r_yz = (np.asarray(value, dtype=np.float64) for value in (r_xy, r_xz, r_yz))
     return _ratio(r_xy - r_xz * r_yz, 1 - r_xz**2, 1 - r_yz**2)

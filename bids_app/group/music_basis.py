@@ -190,13 +190,43 @@ def contracted(matrices: FloatArray, products: FloatArray) -> FloatArray:
 
 
 def series_weights(weights: Float32Array) -> Float32Array:
-    """(n, n_participants, n_layers, n_vertices) as (n, n_participants x n_vertices, n_layers)."""
+    """Weights with one row per series, a participant's vertex.
+
+    Parameters
+    ----------
+    weights : (n, n_participants, n_layers, n_vertices) array
+
+    Returns
+    -------
+    (n, n_participants x n_vertices, n_layers) array
+
+    Examples
+    --------
+    >>> weights = np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2)
+    >>> series_weights(weights)[0, 1].tolist()  # the first participant's second vertex
+    [1.0, 3.0, 5.0]
+    """
     moved = np.moveaxis(weights, 2, 3)
     return np.ascontiguousarray(moved).reshape(len(weights), -1, weights.shape[2])
 
 
 def quarters(matrices: NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Cosine-cosine, cosine-sine, sine-cosine and sine-sine blocks of the last two axes."""
+    """Cosine-cosine, cosine-sine, sine-cosine and sine-sine blocks of matrices.
+
+    Parameters
+    ----------
+    matrices : (..., 2 n_left, 2 n_right) array
+        Cosines and then sines in rows and columns.
+
+    Returns
+    -------
+    four (..., n_left, n_right) arrays
+
+    Examples
+    --------
+    >>> [block.item() for block in quarters(np.array([[1.0, 2.0], [3.0, 4.0]]))]
+    [1.0, 2.0, 3.0, 4.0]
+    """
     rows, columns = (n // 2 for n in matrices.shape[-2:])
     return (
         matrices[..., :rows, :columns],

@@ -313,12 +313,29 @@ def _both(rows: IntArray, n_freq: int) -> IntArray:
 
 
 def turns_of(seed: int, label: str, kept: IntArray, draws: range) -> NDArray[np.float32]:
-    """Cosines and sines of the phases of one stimulus, (n_draws, 2 n_freq).
+    """Cosines and sines of the random phases of one stimulus.
 
-    `kept` are frequencies in cycles per kept stretch.
+    Parameters
+    ----------
+    seed : int
+    label : str
+        What the phases are drawn from beside the seed: checksum or label of the stimulus.
+    kept : (n_freq,) array of int
+        Frequencies in cycles per kept stretch, ascending from 1.
+    draws : range
+        Numbers of the draws.
 
-    Phases multiply the discrete Fourier transform, whose sine coefficients have the opposite sign
-    of those here: hence the sign of the sine.
+    Returns
+    -------
+    (n_draws, 2 n_freq) float32
+        Cosines, then minus the sines: phases multiply the discrete Fourier transform, whose sine
+        coefficients have the opposite sign of those used here.
+
+    Examples
+    --------
+    >>> turns = turns_of(0, "fugue", np.array([1, 4]), range(3))
+    >>> turns.shape, bool(np.allclose(turns[:, :2] ** 2 + turns[:, 2:] ** 2, 1, atol=1e-6))
+    ((3, 4), True)
     """
     if not len(kept):
         return np.zeros((len(draws), 0), dtype=np.float32)
@@ -337,7 +354,27 @@ def _phases(seed: int, label: str, draws: range, n_freq: int) -> FloatArray:
 def bilinear(
     left: NDArray[np.float32], block: NDArray[np.floating], right: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """x_b' K x_c of every summary and draw, (n_summaries, n_draws)."""
+    """x_b' K x_c of every summary and draw.
+
+    Parameters
+    ----------
+    left : (n_draws, n_rows) array
+        x_b.
+    block : (n_summaries, n_rows, n_columns) array
+        K.
+    right : (n_draws, n_columns) array
+        x_c.
+
+    Returns
+    -------
+    (n_summaries, n_draws) float32
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 2.0]], dtype=np.float32)
+    >>> bilinear(x, np.eye(2)[np.newaxis], x).tolist()
+    [[5.0]]
+    """
     n_summaries, n_rows, n_columns = block.shape
     flat = np.moveaxis(block, 0, 1).reshape(n_rows, -1).astype(np.float32)
     products = (left @ flat).reshape(len(left), n_summaries, n_columns)

@@ -482,6 +482,15 @@ def rotate(series: FloatArray, phases: Sequence[FloatArray]) -> FloatArray:
     Returns
     -------
     (n_times, n_draws, n_vertices) float64
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((20, 3))
+    >>> rotated = rotate(series, [np.zeros(10), np.full(10, np.pi)])
+    >>> rotated.shape, bool(np.allclose(rotated[:, 0], series))
+    ((20, 2, 3), True)
+    >>> bool(np.allclose(rotated.std(axis=0), series.std(axis=0)))
+    True
     """
     n_times = len(series)
     spectrum = fft.rfft(series, axis=0)

@@ -412,14 +412,24 @@ class Clock:
 def phase_sources(
     segments: Sequence[Segment], checksums: Mapping[str, str] | Sequence[str] | None, n_blocks: int
 ) -> list[str]:
-    """Where the phases of every segment come from: checksum or label of its stimulus.
+    """Names that the random phases of every segment are drawn from.
 
     Parameters
     ----------
     segments : sequence of Segment
     checksums : mapping of stimulus to str, sequence of str per presentation, or None
+        Labels of the segments stand in for them.
     n_blocks : int
         Presentations.
+
+    Returns
+    -------
+    list of n_segments str
+
+    Raises
+    ------
+    BadDataError
+        A stimulus or presentation has no checksum.
     """
     if checksums is None:
         return [s.label for s in segments]
@@ -451,6 +461,12 @@ def kept_frequencies(importance: Sequence[FloatArray], lost: float) -> list[IntA
     -------
     list of int arrays
         Counted from 0 (one cycle per kept stretch), ascending.
+
+    Examples
+    --------
+    >>> kept = kept_frequencies([np.array([0.5, 0.001, 0.499])], lost=0.01)
+    >>> kept[0].tolist()
+    [0, 2]
     """
     out = []
     for one in importance:
@@ -475,6 +491,11 @@ def penalty_positions(alphas: ArrayLike, grid: FloatArray) -> NDArray[Any]:
     -------
     array of small int, of the same shape
         The number of penalties where NaN.
+
+    Examples
+    --------
+    >>> penalty_positions([0.1, 9.0, np.nan], np.array([0.1, 1.0, 10.0])).tolist()
+    [0, 2, 3]
     """
     borders = np.sqrt(grid[1:] * grid[:-1])
     values = np.asarray(alphas)
@@ -484,7 +505,13 @@ def penalty_positions(alphas: ArrayLike, grid: FloatArray) -> NDArray[Any]:
 
 
 def power_of(coefficients: NDArray[np.complex64]) -> Float32Array:
-    """Squared absolute values."""
+    """Squared absolute values of an array of any shape.
+
+    Examples
+    --------
+    >>> power_of(np.array([3 + 4j], dtype=np.complex64)).tolist()
+    [25.0]
+    """
     return coefficients.real**2 + coefficients.imag**2
 
 

@@ -40,6 +40,12 @@ def sign_flips(
         1 or -1.
     exact : bool
         Whether these are all flips (the first is the identity).
+
+    Examples
+    --------
+    >>> signs, exact = sign_flips(2, 100, seed=0)
+    >>> signs.tolist(), exact
+    ([[1, 1], [-1, 1], [1, -1], [-1, -1]], True)
     """
     if n_participants < 63 and 2**n_participants <= n_permutations:
         codes = np.arange(2**n_participants)[:, np.newaxis]
@@ -186,7 +192,27 @@ class OneSample:
 def choose_flips(
     columns: OneSample, n_permutations: int, seed: int, signs: npt.ArrayLike | None
 ) -> tuple[npt.NDArray[np.int8], bool]:
-    """Signs to use, and whether they are all there are."""
+    """Signs that are given, or drawn.
+
+    Parameters
+    ----------
+    columns : OneSample
+    n_permutations, seed : int
+        As of `sign_flips`.
+    signs : (n_flips, n_participants) array or None
+        Of 1 and -1; used instead of drawing.
+
+    Returns
+    -------
+    signs : (n_flips, n_participants) int8
+    exact : bool
+        Whether these are all flips.
+
+    Raises
+    ------
+    UsageError, BadDataError
+        No permutation is asked for, or signs do not match the participants.
+    """
     if signs is None:
         if n_permutations < 1:
             raise UsageError(
@@ -217,7 +243,24 @@ def _sum_from_t(t: FloatArray, n: FloatArray) -> FloatArray:
 
 
 def count_at_least(null: FloatArray, observed: FloatArray, exact: bool) -> npt.NDArray[np.int64]:
-    """How many draws reach each observed value; equal up to rounding counts."""
+    """How many draws reach each observed value; equal up to rounding counts.
+
+    Parameters
+    ----------
+    null : (n_draws,) array
+    observed : array of any shape
+    exact : bool
+        Whether sums of both were taken in float64; else they may differ by single precision.
+
+    Returns
+    -------
+    int array of the shape of `observed`
+
+    Examples
+    --------
+    >>> count_at_least(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.1]), exact=True).tolist()
+    [2, 0]
+    """
     ordered = np.sort(null)
     known = np.nan_to_num(observed, nan=0.0, posinf=0.0, neginf=0.0)
     slack = (1e-9 if exact else 1e-5) * (1 + np.abs(known))

@@ -128,6 +128,10 @@ def strongest(rows: npt.ArrayLike, share: float = KEPT_SHARE) -> npt.NDArray[np.
     share : float
         Of the values of a row that are kept.
 
+    Returns
+    -------
+    (n_vertices, n_seeds) float32
+
     Examples
     --------
     >>> strongest([[0.0, 3.0, 4.0, -9.0]], share=0.5).round(2).tolist()
@@ -256,7 +260,7 @@ class Aligned:
 def align_components(
     components: npt.ArrayLike, reference: npt.ArrayLike, others: npt.ArrayLike | None = None
 ) -> Aligned:
-    """Turn components to those of a reference (orthogonal Procrustes).
+    """Rotate components to those of a reference (orthogonal Procrustes).
 
     Parameters
     ----------
@@ -264,6 +268,11 @@ def align_components(
         Finite; of the same vertices. Both are centered, and every component has length one.
     others : (n_others, n_components) array, optional
         The components at the vertices that are wanted; without it at those given.
+
+    Returns
+    -------
+    Aligned
+        With values of shape (n_vertices or n_others, n_components).
 
     Raises
     ------
@@ -305,6 +314,10 @@ def choose_component(components: npt.ArrayLike, template: npt.ArrayLike) -> Comp
     template : (n_vertices,) array
         NaN where it has no value.
 
+    Returns
+    -------
+    ComponentChoice
+
     Raises
     ------
     BadDataError
@@ -341,10 +354,24 @@ def choose_component(components: npt.ArrayLike, template: npt.ArrayLike) -> Comp
 def mean_connectivity(each: Iterable[npt.NDArray[Any]]) -> FloatArray:
     """Mean over participants or runs, without holding all of them.
 
+    Parameters
+    ----------
+    each : iterable of (n_vertices, n_seeds) arrays
+        Connectivity.
+
+    Returns
+    -------
+    (n_vertices, n_seeds) float64
+
     Raises
     ------
     BadDataError
         If there is nothing.
+
+    Examples
+    --------
+    >>> mean_connectivity(np.full((1, 2), value) for value in (1.0, 2.0)).tolist()
+    [[1.5, 1.5]]
     """
     total, n = None, 0
     for one in each:

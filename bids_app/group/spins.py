@@ -28,12 +28,19 @@ def random_rotations(n_rotations: int, rng: np.random.Generator) -> FloatArray:
     n_rotations : int
         How many.
     rng : numpy.random.Generator
-        Source of randomness; rotations come in its order, whatever the number asked for at once.
+        Source of randomness: drawing in several calls gives the same rotations as in one.
 
     Returns
     -------
     (n_rotations, 3, 3) float64
         Proper rotation matrices (determinant 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rotations = random_rotations(5, np.random.default_rng(0))
+    >>> rotations.shape, np.linalg.det(rotations).round(6).tolist()
+    ((5, 3, 3), [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     q, r = np.linalg.qr(rng.standard_normal((n_rotations, 3, 3)))
     # The signs of R's diagonal make the decomposition unique, hence Q uniform (Mezzadri 2007).
@@ -54,6 +61,13 @@ def mirror_rotations(rotations: npt.ArrayLike) -> FloatArray:
     -------
     (..., 3, 3) float64
         Each conjugated by the reflection of the left-right axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # about up
+    >>> bool(np.allclose(mirror_rotations(quarter), quarter.T))
+    True
     """
     return _REFLECTION @ np.asarray(rotations, dtype=np.float64) @ _REFLECTION
 

@@ -24,7 +24,15 @@ MAX_EXPLAINED = 0.95
 
 
 def layer_depth(n_layers: int) -> FloatArray:
-    """Depth of each layer: ordinal, 0 for the first and 1 for the last, (n_layers,).
+    """Depth of each layer: ordinal, 0 for the first and 1 for the last.
+
+    Parameters
+    ----------
+    n_layers : int
+
+    Returns
+    -------
+    (n_layers,) float64
 
     Examples
     --------
@@ -36,6 +44,14 @@ def layer_depth(n_layers: int) -> FloatArray:
 
 def n_distinct(depth: npt.ArrayLike) -> int:
     """Number of different depths; those equal up to rounding are one.
+
+    Parameters
+    ----------
+    depth : (n_layers,) array
+
+    Returns
+    -------
+    int
 
     Examples
     --------
@@ -126,7 +142,18 @@ def residual_slope(
 
 
 def apply_weights(weights: FloatArray, profiles: npt.ArrayLike) -> FloatArray:
-    """Weighted sum of layers, (n_vertices,); NaN where any layer is not finite.
+    """Weighted sum over layers at every vertex.
+
+    Parameters
+    ----------
+    weights : (n_layers,) array
+    profiles : (n_layers, n_vertices) array
+        Accuracies.
+
+    Returns
+    -------
+    (n_vertices,) float64
+        NaN where any layer is not finite.
 
     Examples
     --------
