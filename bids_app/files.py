@@ -93,18 +93,14 @@ def check_folder(folder: Path, *, written: bool = True) -> None:
         )
 
 
-def remove_leftovers(root: Path, *, older_than: float = 3600.0) -> None:
+def remove_leftovers(root: Path) -> None:
     """Remove temporary files of processes that were killed while they wrote below `root`.
 
-    Parameters
-    ----------
-    root : Path
-    older_than : float
-        Seconds since a file was last written to; younger ones may be somebody's work.
+    Files of the last hour may belong to a process that still writes, and stay.
     """
     for path in Path(root).rglob(f"{_PARTIAL}*"):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > older_than:
+            if time.time() - path.stat().st_mtime > 3600:
                 path.unlink()
 
 

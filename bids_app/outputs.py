@@ -357,11 +357,9 @@ class OutputTree:
                     found[repr(sorted(rest.items()))] = path
         return sorted(found.values(), key=_in_order)
 
-    def responses(
-        self, participant: str, space: str, stim: str = "*", hemi: str = "L"
-    ) -> list[Path]:
-        """Cleaned responses that are there, by presentation; those of a stimulus together."""
-        return self.find_maps(participant, hemi, space, suffix="bold", desc="clean", stim=stim)
+    def responses(self, participant: str, space: str, stim: str = "*") -> list[Path]:
+        """Left files of cleaned responses that are there; those of a stimulus together."""
+        return self.find_maps(participant, "L", space, suffix="bold", desc="clean", stim=stim)
 
     def runs_summary(self, participant: str) -> Path:
         """One row per run: volumes kept, confounds, degrees of freedom, warnings."""

@@ -82,7 +82,6 @@ def alpha_nodes(
     eigenvalues: NDArray[np.float64],
     column_norms: NDArray[np.float64],
     alphas: NDArray[np.float64],
-    tolerance: float = NODE_TOLERANCE,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Penalties from which the squared norms of predictions at all others follow.
 
@@ -97,8 +96,6 @@ def alpha_nodes(
         Norm of the cross kernel's column for each.
     alphas : ndarray, shape (n_alphas,)
         Penalties.
-    tolerance : float
-        Largest relative error.
 
     Returns
     -------
@@ -124,7 +121,7 @@ def alpha_nodes(
         n
         for n in range(1, alphas.size + 1)
         if n >= triangle.shape[0]
-        or np.sqrt((triangle[n:, n:] ** 2).sum(axis=0)).max(initial=0) <= tolerance
+        or np.sqrt((triangle[n:, n:] ** 2).sum(axis=0)).max(initial=0) <= NODE_TOLERANCE
     )
     mix = np.zeros((alphas.size, n_nodes))
     mix[order[:n_nodes], np.arange(n_nodes)] = 1

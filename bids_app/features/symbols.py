@@ -207,10 +207,8 @@ class SymbolModel:
         return table, np.array([count for _, count in found], dtype=np.int64)
 
     @classmethod
-    def of_counts(
-        cls, n_symbols: int, grams: npt.ArrayLike, counts: npt.ArrayLike, *, escape: Escape = "c"
-    ) -> SymbolModel:
-        """The model, without update exclusion, whose `counts` these are.
+    def of_counts(cls, n_symbols: int, grams: npt.ArrayLike, counts: npt.ArrayLike) -> SymbolModel:
+        """The model with escape "c", and without update exclusion, whose `counts` these are.
 
         Raises
         ------
@@ -234,7 +232,7 @@ class SymbolModel:
                 found=f"shapes {table.shape} and {numbers.shape}",
                 wanted=f"symbols below {n_symbols} in rows, -1 after their end, and counts above 0",
             )
-        model = cls(n_symbols, order_bound=table.shape[1] - 1, escape=escape)
+        model = cls(n_symbols, order_bound=table.shape[1] - 1)
         for row, count in zip(table.tolist(), numbers.tolist(), strict=True):
             gram = row[: row.index(-1)] if -1 in row else row
             node: _Node | None = model._root

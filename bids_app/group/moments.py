@@ -24,7 +24,6 @@ class MaskedMaps:
 
     def __init__(self, maps: FloatArray, covariates: FloatArray | None = None) -> None:
         valid = np.isfinite(maps)
-        self._n_maps = len(maps)
         self._valid: FloatArray | None = None if valid.all() else valid.T.astype(np.float64)
         self._maps = _centered(maps)
         self._squares = self._maps**2

@@ -90,27 +90,19 @@ class LinearMusicNull:
         draws = (self.draws / factor[:, np.newaxis]).astype(np.float32)
         return _tested(self.kernel, self.observed, self.sd / factor, draws)
 
-    def p_max(self, members: ArrayLike | None = None) -> FloatArray:
+    def p_max(self) -> FloatArray:
         """Two-sided p corrected over summaries by the largest absolute z over the same draws.
-
-        Parameters
-        ----------
-        members : (n_members,) array of int or bool, optional
-            The summaries that are corrected together. Default: all.
 
         Returns
         -------
-        (n_members,) float64
+        (n_summaries,) float64
             NaN where the observed sum is NaN or the summary never varies.
         """
-        chosen = np.arange(len(self.observed))
-        if members is not None:
-            chosen = chosen[np.asarray(members)]
-        z, sd = np.abs(self.z[chosen]), self.sd[chosen]
-        inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+        z = np.abs(self.z)
+        inverse = np.divide(1.0, self.sd, out=np.zeros_like(self.sd), where=self.sd > 0)
         largest = np.zeros(self.draws.shape[1])
-        for index, factor in zip(chosen, inverse, strict=True):
-            np.maximum(largest, np.abs(self.draws[index]) * factor, out=largest)
+        for drawn, factor in zip(self.draws, inverse, strict=True):
+            np.maximum(largest, np.abs(drawn) * factor, out=largest)
         order = np.sort(largest)
         exceed = len(order) - np.searchsorted(order, z, side="left")
         return np.where(np.isfinite(z), (1 + exceed) / (1 + len(order)), np.nan)

@@ -67,7 +67,6 @@ def others_scan(
     people: Sequence[Sequence[LagRun]],
     lags: npt.ArrayLike,
     *,
-    within: tuple[float, float] = WITHIN,
     n_draws: int,
     rng: np.random.Generator,
 ) -> OthersScan:
@@ -82,15 +81,17 @@ def others_scan(
     Parameters
     ----------
     people : sequence of sequences of LagRun
-        Runs of each participant; those with the same feature are of one piece, whoever heard it.
+        Runs of each participant; runs with the same feature are of one piece.
     lags : (n_lags,) array
-        Seconds, increasing, equally spaced.
-    within : (float, float)
-        Seconds between which the lag is chosen.
+        Seconds, increasing, equally spaced; the lag is chosen between the two of `WITHIN`.
     n_draws : int
         Draws of phases.
     rng : numpy.random.Generator
         Of the draws: the same ones for other vertices of the same runs, with the same seed.
+
+    Returns
+    -------
+    OthersScan
 
     Raises
     ------
@@ -114,10 +115,10 @@ def others_scan(
     (True, [0.01, 0.01])
     """
     at = np.asarray(lags, dtype=np.float64)
-    inside = chosen_lags(at, within)
+    inside = chosen_lags(at, WITHIN)
     prepared = [[PreparedRun.of(run, at) for run in own] for own in people]
     curves = np.stack([mean_curves(own) for own in prepared])
-    chosen, z = others_lag(curves, at, within)
+    chosen, z = others_lag(curves, at, WITHIN)
     mean = z.mean(axis=0)
     together = np.tanh(fisher_z(curves[:, inside]).mean(axis=0))
     lag, _, at_edge = best_lag(np.abs(together), at[inside])
