@@ -38,7 +38,7 @@ def candidate_weights(
         At least the corners, the center and the centers without one space.
     rng : Generator
         Of the Dirichlet draws (all concentrations 1): on the whole simplex and on the face
-        without each space in turn, so that each smaller model has candidates of its own.
+        without each single space, so that each smaller model has candidates of its own.
 
     Returns
     -------
@@ -138,7 +138,7 @@ class JointPlan:
 
     @cached_property
     def choices(self) -> ChoicePlan:
-        """The plan as the null over music takes one."""
+        """All choices of candidate and penalty, as one plan with a longer list of penalties."""
         return ChoicePlan(self)
 
 
@@ -259,11 +259,11 @@ class ChoiceResolution:
 
 
 class ChoicePlan:
-    """A joint plan as one with a longer list of penalties: the numbers of its choices from 1.
+    """A joint plan as a plan with a longer list of penalties: the numbers of its choices from 1.
 
-    What takes a plan with the penalty of every fold and vertex takes it with :meth:`chosen`. The
-    unique accuracy of a space is then a difference of two models on one plan, and its null that
-    of the difference of two resolution matrices.
+    A function of a plan and the penalty of every fold and vertex can be given this plan and the
+    numbers from :meth:`chosen`. The unique accuracy of a space is then a difference of two models
+    on one plan, and its null that of the difference of two resolution matrices.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Refits under random Fourier phases of the responses, with max-statistic p values.
 
-Phases come from the seed, the stimulus and the number of the draw, never from the participant:
-draw b is the same for everybody, so that a group analysis can pair the draws.
+Phases depend on the seed, the stimulus and the number of the draw, never on the participant: draw
+b has the same phases in everybody, so that a group analysis can pair the draws.
 """
 
 from __future__ import annotations

@@ -88,14 +88,14 @@ class Network:
 
 @dataclass(frozen=True)
 class About:
-    """What the documentation says of a space.
+    """Facts about a space for the documentation.
 
     Attributes
     ----------
     dimension : str
         Units of its layers.
     source, licence : str
-        Where its definition or its weights come from.
+        Of its definition or its weights.
     cost : str
         Processor seconds per minute of music, reading included (`benchmarks/README.md`).
     """
@@ -125,59 +125,59 @@ class Space:
         What the features are, for the methods text; ``{layers}`` stands for the layers fitted,
         ``{name}`` for the `identity`, and marks such as ``[@hershey2017]`` for `references`.
     values : callable
-        From a :class:`Sound` to the layers as :class:`bids_app.features.pooling.FeatureSeries`, in
-        order, at the times of the sound. Where there is an argument, it comes first.
+        (sound) -> layers, or (argument, sound) -> layers for a space with an argument. Layers are
+        :class:`bids_app.features.pooling.FeatureSeries` in their order, at the times of the
+        :class:`Sound`.
     network : Network, optional
         The network whose layers these are; it needs weights.
     stream : callable, optional
-        From the argument to a network that tells its layers over time: it says itself which layers
-        it has, and what identifies its weights.
+        (argument) -> a network that yields the activations of its layers over time
+        (:class:`bids_app.features.networks.AudioNetwork`). The network names its layers and
+        identifies its weights.
     step : float or None
-        Seconds of the space's own clock: what is faster is averaged over it. None for the patches
-        of a `network`.
+        Seconds of a step of the space's clock; faster series are averaged over each step. None for
+        the patches of a `network`.
     clock : callable, optional
-        From argument, label of a stimulus, times and step of the clock to other ones, where files
-        are slower.
+        (argument, label of a stimulus, times, step) -> times, step: the clock of a stimulus whose
+        file has a slower one.
     layers : tuple of str
-        Names in order of depth; empty where `order` or the network of `stream` has them.
+        Names in order of depth; empty where `order` or the network of `stream` names them.
     ordered : bool
-        Whether the order of `layers` is one of depth; they may lie side by side.
+        Whether the order of `layers` is one of depth.
     twins : tuple of str
         Layers that repeat the one before them: after its ReLU, or its pooling.
     order : callable, optional
-        From argument and stimuli, audio files by label, to the layers of files and what says their
+        (argument, audio files by label) -> the layers that files hold, and the source of their
         order.
     about : About
-        What the table of spaces in docs/features.md says of it.
+        Its row in the table of docs/features.md.
     named : bool
-        Whether the argument is a name that counts, not a place where files lie.
+        Whether the argument identifies the features; else it is a path, which does not.
     argument : str
-        What follows the name and a colon: in `SPACES` a word for it, from :func:`find_space` what
-        was given.
+        Text after the name and a colon: in `SPACES` a placeholder, from :func:`find_space` the
+        user's.
     optional : bool
-        Whether there may be an argument or not; `values` gets it, or an empty text.
+        Whether the argument may be left out; `values` then gets an empty text.
     file : callable, optional
-        From argument, label and audio file of a stimulus to the file that is read beside the audio.
+        (argument, label, audio file) -> the file that is read together with the audio.
     files : callable, optional
         The same for a space that reads several files where they are there.
     corpus : callable, optional
-        From the argument to what identifies the content of files that all stimuli share.
+        (argument) -> checksum of files that all stimuli share.
     corpus_name : callable, optional
-        From the argument to the name of these files, for sidecars and methods; empty for those of
-        the user.
+        (argument) -> name of these files, for sidecars and methods text; empty for the user's own.
     remarks : callable, optional
-        From argument, label, audio file and seconds of a stimulus to what is odd about what is
-        read beside the audio.
+        (argument, label, audio file, seconds) -> warnings about the files of `file` or `files`.
     curves : bool
         Whether units are few and have a meaning: pictures show them over the waveform.
     weights : str
-        Of `network`, where ``--features`` says them: ``random:SEED``.
+        Of `network`, where the option names them: ``random:SEED``.
     guess : str
-        What of it a program guessed: in records, with every result.
+        Input that a program guessed, such as notes; every record and result names it.
     references : mapping
         Publications by key.
     base : Space, optional
-        The space whose change this is, or whose components.
+        The space that this one is the change of, or the components.
     components : int
         How many principal components of each layer of `base` there are; 0 for another space.
     """
@@ -211,7 +211,7 @@ class Space:
 
     @property
     def spelling(self) -> str:
-        """What ``--features`` takes for it."""
+        """The option's text for it."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
     @property
@@ -222,7 +222,7 @@ class Space:
 
     @property
     def identity(self) -> str:
-        """Name in records and cache keys: where files lie does not matter, what they are does."""
+        """Name in records and cache keys, without paths of files."""
         if self.optional:
             return self.name
         if self.argument and not self.named:
@@ -235,7 +235,7 @@ class Space:
         return self.name.replace(":", "-")
 
     def files_of(self, label: str, audio: str | Path) -> list[Path]:
-        """Files that the features of a stimulus depend on beside the audio."""
+        """Files besides the audio that the features of a stimulus depend on."""
         if self.file is not None:
             return [self.file(self.argument, label, Path(audio))]
         return [] if self.files is None else self.files(self.argument, label, Path(audio))
@@ -246,7 +246,7 @@ class Space:
         return sums[0] if len(sums) == 1 else sha256_of(json.dumps(sums)) if sums else ""
 
     def remarks_on(self, label: str, audio: str | Path, duration: float) -> list[str]:
-        """What is odd about what is read beside the audio, though it can be used."""
+        """Warnings about the files besides the audio that features are read from."""
         if self.remarks is None:
             return []
         return self.remarks(self.argument, label, Path(audio), duration)
@@ -277,24 +277,24 @@ class Space:
         return Sound(label, audio, times, step, Path(path))
 
     def streamed(self) -> AudioNetwork | None:
-        """The network that tells its layers over time, None for a space without one."""
+        """The network of `stream`; None for a space without one."""
         return None if self.stream is None else _streamed(self.stream, self.argument)
 
     @property
     def weights_identity(self) -> str:
-        """What identifies all that its features rest on beside the sound and its own file."""
+        """Checksum of weights, or of files that all stimuli share; empty without either."""
         if (network := self.streamed()) is not None:
             return network.identity
         return "" if self.corpus is None else self.corpus(self.argument)
 
     def corpus_record(self) -> dict[str, str]:
-        """What records say of what all stimuli share: other music that is known, and a guess."""
+        """Fields of records: other music that the model knows, and a guessed input."""
         name = "" if self.corpus_name is None else self.corpus_name(self.argument)
         told = {"Corpus": name, "Guess": self.guess}
         return {key: text for key, text in told.items() if text}
 
     def stream_record(self) -> dict[str, Any]:
-        """What records say of the network of `stream`; nothing for a space without one."""
+        """Fields of records about the network of `stream`; none for a space without one."""
         network = self.streamed()
         if network is None:
             return {}
@@ -306,7 +306,7 @@ class Space:
         }
 
     def layer_order(self, stimuli: Mapping[str, Path]) -> LayerOrder:
-        """Layers of these stimuli, and what says their order.
+        """Layers of these stimuli, and the source of their order.
 
         Parameters
         ----------
@@ -353,7 +353,7 @@ def change_of(space: Space) -> Space:
 
 
 def components_of(space: Space, n: int) -> Space:
-    """Every layer of a space, cut to its first principal components."""
+    """Every layer of a space, reduced to its first principal components."""
     sentence = f"the first {n} principal components of each of {space.sentence}"
     name = f"{COMPONENTS}{n}:{space.name}"
     return replace(space, name=name, sentence=sentence, base=space, components=n)
@@ -610,7 +610,7 @@ SPACES: dict[str, Space] = {space.name: space for space in _ROWS}
 
 
 def spaces_text() -> str:
-    """What ``--features`` takes, in words."""
+    """Every text that the option ``--features`` accepts, in words."""
     names = ", ".join(space.spelling for space in SPACES.values())
     return f"{names}, or {CHANGE} or {COMPONENTS}N: before one of these"
 

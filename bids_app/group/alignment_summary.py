@@ -1,8 +1,8 @@
 """From participants' alignments to one statement about the group.
 
-The participants' t alone is no test of alignment: with a smooth topography that participants share
-it rejects most of the time whatever the gradient. The null of the mean over participants comes
-from the rotations, which all participants' maps share.
+The participants' t alone is no test of alignment: where participants share a smooth topography, it
+rejects most of the time, with any smooth gradient. The null of the mean over participants is that
+of rotations of the gradient, the same rotation for all participants' maps.
 """
 
 from __future__ import annotations

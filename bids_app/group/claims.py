@@ -117,13 +117,14 @@ class Claim:
     detail : str
         Statistic that is printed before the p: ``mean correlation 0.31``.
     direction : str
-        What follows it where the claim holds: a statistic that says nothing has no direction.
+        Text after `detail` where the claim holds, such as the direction of the statistic.
     unit : str
         What the statistic over music is: ``a mean correlation of``.
     planned : str
-        What else has to be so for music to show it; by default one planned test in a family.
+        Condition under which the detectable effect would be found; by default, in a family of
+        claims, that this claim were the only planned test.
     doubts : sequence of str
-        Why nothing is claimed whatever the tests say.
+        Reasons not to claim it even if all tests hold.
     family : str
         Claims that p was corrected over; empty for an uncorrected claim.
     caveats : sequence of str
@@ -229,7 +230,7 @@ def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, clai
 
 
 def _reasons(tests: Sequence[LevelTest]) -> list[str]:
-    """What stands in the way, gaps first."""
+    """Why it is not claimed: levels without a test first."""
     told = [
         f"tested over {test.level}, not available ({test.reason or 'no statistic'})"
         for test in tests

@@ -52,7 +52,7 @@ def contrast_of(n_layers: Sequence[int], signs: Sequence[float]) -> FloatArray:
     n_layers : sequence of int
         Layers of each model.
     signs : sequence of float
-        Of each model: 1 and -1; 1, -.5 and -.5 for a model beside the mean of two others.
+        Of each model: 1 and -1; 1, -.5 and -.5 to compare a model with the mean of two others.
 
     Returns
     -------
@@ -101,9 +101,9 @@ def difference(
 
     Notes
     -----
-    Over music the same contrast, over the number of participants, is the weights of the layers that
-    `linear_music_null` and `vertex_null_sd` take, with the plans, penalties and accuracies of all
-    models side by side.
+    For the null over music, the same contrast divided by the number of participants is the
+    `weights` of `linear_music_null` and `vertex_null_sd`, whose plans, penalties and accuracies are
+    those of all models, one after the other along the axis of layers.
 
     Examples
     --------

@@ -76,9 +76,9 @@ def sign_flip_max_t(
     seed : int
         Seed; results do not depend on `n_threads`.
     signs : (n_flips, n_participants) array, optional
-        Signs to use instead of drawing (taken as random: the identity is counted beside them).
+        Signs to use instead of drawing. They count as random flips, and the identity is added.
     uncorrected : bool
-        Whether uncorrected p are wanted; without them the test takes a fifth less time.
+        Whether uncorrected p are computed; without them the test is a fifth faster.
     scale : float or array of the shape of the data without participants
         What the observed t is multiplied by before it is compared with those of flips: below 1
         where participants depend on one another (`bids_app.group.shared_training_scale`).

@@ -1,8 +1,8 @@
 """Inter-subject correlation of responses to the same stimuli.
 
-Without a common response the phases of participants' series are independent.
-The null rotates every participant's phases by draws of their own, the same for all vertices. The
-pairwise mean is then a U-statistic: skewed, so that p and maximum come from draws.
+Without a common response the phases of participants' series are independent. The null therefore
+rotates the phases of each participant by independent draws, the same for all vertices. Under it the
+pairwise mean is a U-statistic and skewed, so that p and the maximum are computed from draws.
 """
 
 from __future__ import annotations

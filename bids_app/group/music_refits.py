@@ -4,8 +4,8 @@ Closed-form nulls are compared with refits, and replaced by refits where they ar
 
 A draw rotates the Fourier phases of the kept samples of every stimulus, alike for all
 participants, layers and vertices. The models are then fitted again, with penalties chosen again
-or kept. The accuracies of a draw go to the caller as a whole, so that a summary may be anything
-computed from them: a slope with the reference profile and the mask of that very draw.
+or kept. The caller receives all accuracies of a draw, so that a summary may be any function of
+them, such as a slope with the reference profile and the mask of that draw.
 """
 
 from __future__ import annotations
@@ -455,7 +455,7 @@ class _Chosen:
     def _rotated(
         self, plan: MusicModel, responses: Sequence[npt.NDArray], draws: range
     ) -> list[npt.NDArray]:
-        """Responses with turned phases at the kept rows, (n_times, n_draws x n_vertices)."""
+        """Responses with rotated phases at the kept rows, (n_times, n_draws x n_vertices)."""
         n_vertices = self._study.n_vertices
         columns = len(draws) * n_vertices
         out = [np.zeros((len(y), columns)) for y in responses]

@@ -124,7 +124,7 @@ class Clock:
     Parameters
     ----------
     plans : sequence of Plan
-        One per layer. They may be made when asked for: each is asked for twice, in turn.
+        One per layer. A sequence may make them on request: each is requested twice.
     participants : (n,) int array
         Who is on this clock.
     stimulus_of : sequence of int

@@ -43,10 +43,11 @@ class Spectra:
     Attributes
     ----------
     scored, trained : list of (n, n_freq) complex64
-        By segment, n = participants x vertices in turn; cosine coefficients are real, sine
-        coefficients imaginary. The same list where models are trained on the scored responses.
+        One per segment. n is participants x vertices, the vertices of one participant together.
+        Real parts are coefficients of cosines, imaginary parts those of sines. Both are the same
+        list where models are trained on the scored responses.
     valid : (n_participants, n_vertices) bool
-        Where there are responses in every segment; elsewhere all is zero.
+        Whether there are responses in every segment; where not, coefficients are zero.
     """
 
     scored: list[NDArray[np.complex64]]

@@ -37,7 +37,7 @@ class GradientOrientation:
     transmodal_mean, sensory_mean : float
         Means after orienting: default-mode against visual and somatomotor cortex.
     n_transmodal, n_sensory : int
-        Vertices that went into the means.
+        Vertices behind the means.
     """
 
     flipped: bool

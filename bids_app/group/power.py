@@ -64,7 +64,7 @@ class Detectable:
 def null_variances(
     n_participants: int, isc: float, weights: Literal["own", "others"] = "own"
 ) -> tuple[float, float]:
-    """Variance of group-mean accuracy over music, and of one participant's beside the others.
+    """Variance of group-mean accuracy over music, and of a participant's about that mean.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def null_variances(
 
     Notes
     -----
-    Accuracy on piece b, trained on the pieces c, is a sum of y_b' M y_c. Two of these sums share
-    their variance as far as the scored responses correlate times as far as the training responses
-    do, in the same direction (both score b) or turned (one scores b and trains on c, the other the
-    reverse). Turned sums of all pieces count as one of the same direction. A participant's own
-    responses correlate by 1, two participants' by `isc`; means of n - 1 others have a variance of
-    v = isc + (1 - isc) / (n - 1).
+    Accuracy on piece b, trained on the pieces c, is a sum of y_b' M y_c. The covariance of two such
+    sums is the correlation of their scored responses times that of their training responses: of
+    two sums of one direction (both score b), or of opposite directions (one scores b and trains on
+    c, the other scores c and trains on b). The opposite sums of all pieces together count as one
+    sum of the same direction. A participant's own responses correlate by 1, those of two
+    participants by `isc`; means of n - 1 others have a variance of v = isc + (1 - isc) / (n - 1).
 
     Examples
     --------

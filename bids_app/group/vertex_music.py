@@ -94,7 +94,7 @@ def vertex_null_sd(
         As for `linear_music_null`.
     weights : (n_maps, n_participants, n_layers, n_vertices) array, or callable
         Weights of the participants' and layers' accuracies at each vertex, such as those of the
-        residual slope over n. A callable takes a slice of vertices.
+        residual slope over n. A callable returns those of a slice of vertices.
 
     Returns
     -------
@@ -308,9 +308,9 @@ def accuracy_music_null(
 
     Notes
     -----
-    One penalty stands for all participants and folds, their median at the vertex and layer, and
-    the norms of predictions are averaged over participants; `vertex_null_sd` does without, one
-    layer at a time.
+    The median penalty of a vertex and layer is used for all participants and folds, and the norms
+    of predictions are averaged over participants. `vertex_null_sd` needs neither simplification,
+    but is given one layer at a time.
 
     Examples
     --------

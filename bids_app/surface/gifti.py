@@ -53,7 +53,16 @@ def read_gifti(path: Path) -> NDArray[np.float32]:
 
 
 def read_named(path: Path) -> Gifti:
-    """Read the data arrays of a GIFTI file as rows, with what the file says of itself.
+    """Read the data arrays of a GIFTI file as rows, with their names and the file's metadata.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Gifti
+        With values of shape (n_arrays, n_vertices).
 
     Raises
     ------
@@ -81,13 +90,13 @@ def read_named(path: Path) -> Gifti:
 
 
 def read_into(path: Path, rows: NDArray[np.float32]) -> tuple[tuple[int, int], Gifti]:
-    """Read the data arrays of a GIFTI file into rows that are there, and nowhere else.
+    """Read the data arrays of a GIFTI file into an array that exists.
 
     Parameters
     ----------
     path : Path
     rows : array of shape (n_arrays, n_vertices)
-        Is filled as far as the file is of this shape.
+        Filled where the file has rows of this length.
 
     Returns
     -------
@@ -129,7 +138,7 @@ def read_into(path: Path, rows: NDArray[np.float32]) -> tuple[tuple[int, int], G
 
 
 def _told(image: Any) -> tuple[list[str], dict[str, str]]:
-    """Names of the data arrays, and what a file says of itself."""
+    """Names of the data arrays, and metadata of the file."""
     names = [str(array.meta.get("Name", "")) for array in image.darrays]
     return names, {str(key): str(value) for key, value in image.meta.items()}
 
@@ -155,7 +164,7 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def title_of(path: Path) -> str:
-    """What a surface file of this name says of itself: its name without extension."""
+    """Title in the metadata of a surface file: its name without extension."""
     return Path(path).name.split(".")[0]
 
 
@@ -180,8 +189,8 @@ def write_gifti(
 
     Notes
     -----
-    The file says of itself whose it is and which map, by its own name: a file in the place of
-    another is known for one. Its intent is that of the statistic in the name, if there is one.
+    Metadata hold the participant and the name of the file, so that a file under another's name is
+    recognized. The intent is that of the statistic in the name, if there is one.
     """
     import nibabel as nib
 

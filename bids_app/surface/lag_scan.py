@@ -24,7 +24,7 @@ SPREAD = 1e-6
 WITHIN = (0.0, 12.0)
 """Seconds between which a response to music can have its peak."""
 CLEAR, AT_EDGE, UNCLEAR = "clear", "at the edge", "unclear"
-"""What may be said of a lag: it is found; it is at an end of the lags; nothing is there."""
+"""States of a lag: found; the first or last lag that was tried; not significant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class LagRun:
     times : (n_times,) array
         Seconds in the music at which they were sampled, increasing.
     feature : (n_steps,) array
-        What they may follow, finer in time than the responses, with the same drifts taken out.
-        Runs with the same feature are runs of one piece.
+        Feature of the music, finer in time than the responses, with the same drifts removed. Runs
+        with the same feature are runs of one piece.
     feature_times : (n_steps,) array
         Seconds in the music, equally spaced.
     silence : float or None
-        What the feature is before and after the music. None: not known, and rows that some lag
-        takes there are left out at all lags.
+        Value of the feature before and after the music. None: the value is not known, and rows
+        that need it at any lag are left out at all lags.
     heard : (float, float) or None
         Seconds in the music between which it was heard, where that is not all of the feature.
     """
@@ -73,10 +73,11 @@ class LagScan:
     r : (n_vertices,) float64
         Correlation there, or at the edge.
     at_edge : (n_vertices,) bool
-        Whether it is largest at an end of the lags that count: where the peak lies is not known.
+        Whether the correlation is largest at the first or last lag: the peak may lie beyond it.
     p, p_corrected : (n_vertices,) float64
-        How often a response of the same spectrum and random phases comes as far at its best lag,
-        at this vertex, and at the best of all vertices. 1 / (n_draws + 1) at least.
+        Share of draws, responses of the same spectrum with random phases, whose correlation at
+        their own best lag is as large: at this vertex, and at the best of all vertices. At least
+        1 / (n_draws + 1).
     highest : (n_draws,) float64
         Of the best of all vertices in every draw; -1 where no vertex is defined.
     """
@@ -105,8 +106,8 @@ def lag_scan(
     All lags use the same rows: those whose music is known at every lag. The feature is
     interpolated, never the responses. The null gives the half cosines of the responses over these
     rows random phases, the same for all vertices and for all runs with the same feature, and
-    chooses the lag anew in every draw. Autocorrelation and what vertices share stay as they are,
-    and so does the music.
+    chooses the lag again in every draw. The music, the autocorrelation of the responses and the
+    correlation between vertices are those of the data.
 
     Parameters
     ----------
@@ -163,7 +164,15 @@ def lag_scan(
 
 
 def lag_state(p: float, *, at_edge: bool, below: float = SIGNIFICANCE) -> str:
-    """What may be said of a lag.
+    """State of a lag: `CLEAR`, `AT_EDGE` or `UNCLEAR`.
+
+    Parameters
+    ----------
+    p : float
+    at_edge : bool
+        Whether it is the first or the last lag that was tried.
+    below : float
+        Level of the test.
 
     Examples
     --------
@@ -176,7 +185,17 @@ def lag_state(p: float, *, at_edge: bool, below: float = SIGNIFICANCE) -> str:
 
 
 def share_reached(heights: FloatArray, draws: FloatArray) -> FloatArray:
-    """How often a draw is as high: (1 + b) / (1 + n_draws), NaN where a height is.
+    """P of heights against draws, (1 + b) / (1 + n_draws) with b draws that are as high.
+
+    Parameters
+    ----------
+    heights : array of any shape
+    draws : (n_draws,) array
+
+    Returns
+    -------
+    float64 array of the shape of `heights`
+        NaN where `heights` is NaN.
 
     Examples
     --------
@@ -192,7 +211,18 @@ def _height(r: FloatArray) -> FloatArray:
 
 
 def chosen_lags(lags: FloatArray, within: tuple[float, float]) -> npt.NDArray[np.intp]:
-    """Numbers of the lags between which one is chosen.
+    """Numbers of the lags that may be chosen.
+
+    Parameters
+    ----------
+    lags : (n_lags,) array
+        Seconds.
+    within : (float, float)
+        Seconds of the first and the last of them.
+
+    Returns
+    -------
+    (n_chosen,) array of int
 
     Raises
     ------
@@ -254,9 +284,21 @@ def best_lag(
 def random_turns(
     runs: Sequence[PreparedRun], n_draws: int, rng: np.random.Generator
 ) -> Iterator[list[ComplexArray]]:
-    """In every draw random phases for the frequencies of each run; those of one piece share them.
+    """Random phases for the frequencies of each run, in every draw.
 
-    A chance agreement with a piece comes again in each of its runs, whoever heard it.
+    Runs of one piece share them, since an accidental agreement with the piece recurs in each of its
+    runs.
+
+    Parameters
+    ----------
+    runs : sequence of PreparedRun
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    list of (n_frequencies,) complex arrays
+        Of each run, of absolute value 1.
     """
     pieces: list[FloatArray] = []
     piece_of: list[int] = []
@@ -384,6 +426,10 @@ def known_rows(times: FloatArray, heard: tuple[float, float], lags: FloatArray) 
     lags : (n_lags,) float64
         Seconds, increasing.
 
+    Returns
+    -------
+    (n_times,) bool array
+
     Examples
     --------
     >>> known_rows(np.arange(6.0), (0.0, 5.0), np.array([-1.0, 0.0, 1.0, 2.0])).tolist()
@@ -407,8 +453,12 @@ def varies(
     lags : (n_lags,) float64
         Seconds.
     size : float
-        Largest size of the feature before its mean was taken out, which leaves rounding of what is
-        constant.
+        Largest absolute value of the feature before its mean was removed: of a constant feature,
+        rounding errors of this size remain.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -423,7 +473,15 @@ def varies(
 
 
 def mean_curves(runs: Sequence[PreparedRun]) -> FloatArray:
-    """Correlation at every lag over runs, (n_lags, n_vertices): Fisher z weighted by rows less 3.
+    """Correlation at every lag, mean over runs of Fisher z weighted by rows less 3.
+
+    Parameters
+    ----------
+    runs : sequence of PreparedRun
+
+    Returns
+    -------
+    (n_lags, n_vertices) float64
 
     Examples
     --------
@@ -437,7 +495,17 @@ def mean_curves(runs: Sequence[PreparedRun]) -> FloatArray:
 
 
 def mean_z(runs: Sequence[PreparedRun], turns: Sequence[ComplexArray] | None = None) -> FloatArray:
-    """The same as Fisher z, of responses with rotated phases where `turns` are given.
+    """Fisher z at every lag, mean over runs weighted by rows less 3.
+
+    Parameters
+    ----------
+    runs : sequence of PreparedRun
+    turns : sequence of (n_frequencies,) complex arrays, optional
+        Phases from :func:`random_turns` that the responses of each run are rotated by.
+
+    Returns
+    -------
+    (n_lags, n_vertices) float64
 
     Examples
     --------
@@ -461,6 +529,10 @@ def peak_lag(curve: npt.ArrayLike, lags: npt.ArrayLike) -> float:
     curve : (n_lags,) array
     lags : (n_lags,) array
         Increasing, equally spaced.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
