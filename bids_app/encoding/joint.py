@@ -8,9 +8,9 @@ Sources: Dupre la Tour et al. 2022, NeuroImage 264:119728; Nunez-Elizalde et al.
 197:482.
 
 Three scores, not to be confused: *accuracy* is r of the joint model; the *share* of a space (the
-product measure) is the part of this r that is due to the space's part of the prediction, and the
-shares sum to r; *unique accuracy* is r minus that of the model without the space. A space that adds nothing
-but is correlated with one that does has a share and no unique accuracy.
+product measure) is the part of this r that is due to the space's part of the prediction, and
+the shares sum to r; *unique accuracy* is r minus that of the model without the space. A space that
+adds nothing but is correlated with one that does has a share and no unique accuracy.
 """
 
 from __future__ import annotations

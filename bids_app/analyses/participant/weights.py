@@ -216,9 +216,9 @@ def write_weights(
     first = side.plan(side.gram(names[0]))
     n_values = len(first.folds) * first.shifts.size * kept.size
     reason = units_missing(grams, names, n_values, fitted.features)
-    own = {"features": fitted.features, "weights": fitted.weights, "hop": fitted.model.hop}
+    own: dict[str, Any] = {"features": fitted.features, "weights": fitted.weights}
     units = {
-        label: scaled_layers(label, fitted.stimuli[label], names, **own)
+        label: scaled_layers(label, fitted.stimuli[label], names, hop=fitted.model.hop, **own)
         for label in dict.fromkeys(fitted.labels)
         if not reason
     }
