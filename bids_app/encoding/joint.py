@@ -15,7 +15,7 @@ adds nothing but is correlated with one that does has a share and no unique accu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.arrays import NUMPY, Arrays
+from bids_app.encoding.decompose import Evaluation, Training
 from bids_app.encoding.joint_plan import ChoicePlan as ChoicePlan
 from bids_app.encoding.joint_plan import JointPlan as JointPlan
 from bids_app.encoding.joint_plan import candidate_weights as candidate_weights
@@ -271,58 +272,91 @@ def _held_out(
     reduced = np.zeros((len(chosen) - 1, n_segments, v))
     for k, fold in enumerate(plan.folds):
         for candidate, vertices in groups(chosen[0, 0, k]):
-            for segment, parts in _parts(joint, y, k, candidate, chosen[0, 1, k], vertices):
-                r[segment, vertices], share[:, segment, vertices] = _scored(
-                    y[plan.segments[segment].rows][:, vertices], parts
+            for one in _predictions(joint, y, k, candidate, chosen[0, 1, k], vertices):
+                parts = _by_space(joint, candidate, one)
+                r[one.segment, vertices], share[:, one.segment, vertices] = _scored(
+                    y[plan.segments[one.segment].rows][:, vertices], parts
                 )
-        for model, own in enumerate(chosen[1:]):
-            held_out = list(fold.segments)
-            reduced[model, held_out] = r[held_out]
-            other = np.flatnonzero((own[:, k] != chosen[0, :, k]).any(axis=0))
-            for candidate, places in groups(own[0, k, other]) if other.size else ():
-                vertices = other[places]
-                if candidate < 0:
-                    for segment in held_out:
-                        reduced[model, segment, vertices] = 0
-                    continue
-                for segment, parts in _parts(joint, y, k, candidate, own[1, k], vertices, False):
-                    target = y[plan.segments[segment].rows][:, vertices]
-                    reduced[model, segment, vertices] = _scored(target, parts)[0]
+        held_out = list(fold.segments)
+        for out, own in zip(reduced, chosen[1:], strict=True):
+            out[held_out] = r[held_out]
+            others = np.flatnonzero((own[:, k] != chosen[0, :, k]).any(axis=0))
+            if others.size:
+                _score_others(joint, y, k, own[:, k], others, out)
     return r, share, reduced
 
 
-def _parts(
+def _score_others(
+    joint: JointPlan, y: NDArray[Any], fold: int, chosen: IntArray, others: IntArray, r: FloatArray
+) -> None:
+    """Put into `r`, (n_segments, v), the scores of vertices with another choice, (2, v).
+
+    They are zero where no candidate is allowed.
+    """
+    for candidate, places in groups(chosen[0, others]):
+        vertices = others[places]
+        if candidate < 0:
+            r[np.ix_(np.array(joint.first.folds[fold].segments), vertices)] = 0
+            continue
+        for one in _predictions(joint, y, fold, candidate, chosen[1], vertices):
+            target = y[joint.first.segments[one.segment].rows][:, vertices]
+            r[one.segment, vertices] = _scored(target, one.whole[np.newaxis])[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """Of a held-out segment at some vertices.
+
+    Attributes
+    ----------
+    segment : int
+    whole : array of shape (n_test, v)
+        The prediction.
+    spectrum : array of shape (rank, v)
+        What the training block's eigenvectors are multiplied with.
+    held_out : Evaluation
+    training : Training
+    """
+
+    segment: int
+    whole: FloatArray
+    spectrum: NDArray[Any]
+    held_out: Evaluation
+    training: Training
+
+
+def _predictions(
     joint: JointPlan,
     y: NDArray[Any],
     fold: int,
     candidate: int,
     alpha: IntArray,
     vertices: IntArray,
-    by_space: bool = True,
-) -> Any:
-    """Held-out segments of a fold, each with the parts of its prediction, (n_parts, n_test, v)."""
+) -> Iterator[_Prediction]:
+    """Of every segment that a fold holds out, at penalties `alpha`, (v,), of a candidate."""
     plan = joint.plans[candidate]
-    weights = joint.weights[candidate]
     for segment, index in zip(plan.folds[fold].segments, plan.fold_plans[fold].outer, strict=True):
         held_out = plan.evaluations[index]
         training = plan.trainings[held_out.training]
         spectrum = training.projector @ y[np.ix_(training.rows, vertices)]
         spectrum *= training.shrinkage[:, alpha[vertices]]
-        used = np.flatnonzero(weights > 0)
         whole = (held_out.cross @ spectrum).astype(np.float64)
-        if not by_space:
-            yield segment, whole[np.newaxis]
-            continue
-        parts = np.zeros((weights.size, held_out.rows.size, vertices.size))
-        if used.size > 1:
-            dual = training.projector.T @ spectrum
-            places = np.ix_(held_out.rows, training.rows)
-            for space in used:
-                part = joint.kernels[space][places] @ dual
-                parts[space] = weights[space] * (part - part.mean(axis=0))
-        # Of single precision the prediction as a whole loses less than its parts.
-        parts += weights[:, np.newaxis, np.newaxis] * (whole - parts.sum(axis=0))
-        yield segment, parts
+        yield _Prediction(segment, whole, spectrum, held_out, training)
+
+
+def _by_space(joint: JointPlan, candidate: int, one: _Prediction) -> FloatArray:
+    """Parts of a prediction that are due to each space, (n_spaces, n_test, v)."""
+    weights = joint.weights[candidate]
+    used = np.flatnonzero(weights > 0)
+    parts = np.zeros((weights.size, *one.whole.shape))
+    if used.size > 1:
+        dual = one.training.projector.T @ one.spectrum
+        places = np.ix_(one.held_out.rows, one.training.rows)
+        for space in used:
+            part = joint.kernels[space][places] @ dual
+            parts[space] = weights[space] * (part - part.mean(axis=0))
+    # Of single precision the prediction as a whole loses less than its parts.
+    return parts + weights[:, np.newaxis, np.newaxis] * (one.whole - parts.sum(axis=0))
 
 
 def _scored(target: NDArray[Any], parts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
@@ -434,8 +468,9 @@ def predict_joint(
     for k in range(len(plan.folds)):
         position = np.abs(np.log(plan.alphas)[:, None] - np.log(alpha[k])).argmin(axis=0)
         for own, vertices in groups(np.where(bad, 0, candidate[k]).astype(np.intp)):
-            for segment, parts in _parts(joint, y, k, own, position, vertices):
-                out[:, plan.segments[segment].rows[:, None], vertices] = parts
+            for one in _predictions(joint, y, k, own, position, vertices):
+                rows = plan.segments[one.segment].rows[:, None]
+                out[:, rows, vertices] = _by_space(joint, own, one)
     out[..., bad] = np.nan
     sizes = np.cumsum([stop - start for start, stop in plan.rows])[:-1]
     return tuple(np.split(out, sizes, axis=1))

@@ -21,6 +21,7 @@ from bids_app.analyses.ratings.group import (
     missing_ratings,
 )
 from bids_app.analyses.ratings.music import Place, both_claims
+from bids_app.analyses.ratings.scores_group import GroupScores
 from bids_app.emotion import PhaseTest
 from bids_app.outputs import EMOTION_LABEL, RATER_CEILING_DESC, RATINGS_DESC
 from bids_app.report.extras import emotion_section
@@ -138,9 +139,21 @@ def _write_music(
 
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
     """Group tables of layers and ratings."""
+    writer.table("scores", PROFILE_COLUMNS, _profile_rows(result), desc="ratings")
+    if not result.ceiling.reason:
+        writer.table("summary", CEILING_COLUMNS, _ceiling_rows(result), desc=RATER_CEILING_DESC)
+    scores = result.scores
+    writer.table("summary", PREFERRED_COLUMNS, _preferred_rows(scores), desc="preferredlayers")
+    writer.table("summary", PAIR_COLUMNS, _pair_rows(scores), desc="ratingpairs")
+    writer.table("scores", INTERACTION_COLUMNS, _interaction_rows(scores), desc="interaction")
+    if result.changes is not None:
+        writer.table("scores", CHANGE_COLUMNS, _change_rows(result), desc="changes")
+
+
+def _profile_rows(result: ScoreTests) -> list[dict[str, Any]]:
     scores = result.scores
     fraction = result.ceiling.fraction(scores.r)
-    rows = [
+    return [
         {
             **cell,
             "r": scores.r[layer, k],
@@ -154,24 +167,24 @@ def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
         }
         for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
     ]
-    writer.table("scores", PROFILE_COLUMNS, rows, desc="ratings")
-    ceilings = (
-        []
-        if result.ceiling.reason
-        else [
-            {
-                "scale": scale,
-                "n_raters": result.ceiling.n_raters,
-                "ceiling": result.ceiling.ceiling[k],
-                "ceiling_lower": result.ceiling.lower[k],
-                "p": result.ceiling.p[k],
-            }
-            for k, scale in enumerate(scores.scales)
-        ]
-    )
-    if ceilings:
-        writer.table("summary", CEILING_COLUMNS, ceilings, desc=RATER_CEILING_DESC)
-    preferred = [
+
+
+def _ceiling_rows(result: ScoreTests) -> list[dict[str, Any]]:
+    ceiling = result.ceiling
+    return [
+        {
+            "scale": scale,
+            "n_raters": ceiling.n_raters,
+            "ceiling": ceiling.ceiling[k],
+            "ceiling_lower": ceiling.lower[k],
+            "p": ceiling.p[k],
+        }
+        for k, scale in enumerate(result.scores.scales)
+    ]
+
+
+def _preferred_rows(scores: GroupScores) -> list[dict[str, Any]]:
+    return [
         {
             "scale": scale,
             "preferred_layer": scores.preferred[k],
@@ -180,8 +193,10 @@ def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
         }
         for k, scale in enumerate(scores.scales)
     ]
-    writer.table("summary", PREFERRED_COLUMNS, preferred, desc="preferredlayers")
-    pairs = [
+
+
+def _pair_rows(scores: GroupScores) -> list[dict[str, Any]]:
+    return [
         {
             "pair": pair,
             "p_interaction": np.nanmin(scores.interaction_p[k]),
@@ -192,15 +207,14 @@ def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
         for k, pair in enumerate(scores.pairs)
         if len(scores.interaction_p)
     ]
-    writer.table("summary", PAIR_COLUMNS, pairs, desc="ratingpairs")
-    interaction = [
+
+
+def _interaction_rows(scores: GroupScores) -> list[dict[str, Any]]:
+    return [
         {**cell, "t": scores.interaction_t[k, layer], "p": scores.interaction_p[k, layer]}
         for cell, k, layer in _cells("pair", scores.pairs, scores.layer_names)
         if len(scores.interaction_p)
     ]
-    writer.table("scores", INTERACTION_COLUMNS, interaction, desc="interaction")
-    if result.changes is not None:
-        writer.table("scores", CHANGE_COLUMNS, _change_rows(result), desc="changes")
 
 
 def _cells(
