@@ -97,13 +97,13 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
 
 
 def installed_atlas(space: str) -> Atlas | None:
-    """The Desikan atlas of `musenc prefetch parcels`, which names places; None where it is not."""
+    """The Desikan atlas of `musenc prefetch parcels`; None where it is not installed."""
     found = [read_atlas(option, 2 * N_VERTICES[space]) for option in installed_option(space)]
     return found[0] if found else None
 
 
 def installed_option(space: str) -> tuple[str, ...]:
-    """What means the Desikan atlas of `musenc prefetch parcels`; nothing where it is not."""
+    """Option text of the Desikan atlas of `musenc prefetch parcels`; empty if not installed."""
     if space not in DENSITIES:
         return ()
     paths = cortex_mask_paths("templateflow", space)
@@ -113,7 +113,7 @@ def installed_option(space: str) -> tuple[str, ...]:
 
 
 def absolute_atlas(option: str) -> str:
-    """What means the atlas of ``[NAME=]LEFT,RIGHT`` from any folder."""
+    """Option text of an atlas with absolute paths."""
     label, files = atlas_files(option)
     return f"{label}={','.join(map(str, files))}"
 
@@ -165,7 +165,7 @@ def read_atlas(option: str, n_vertices: int) -> Atlas:
 
 
 def installed_networks(space: str) -> tuple[str, ...]:
-    """The networks of `musenc prefetch networks`, as an option; empty where they are not."""
+    """Option text of the networks of `musenc prefetch networks`; empty if not installed."""
     paths = networks_paths()
     if space != "fsaverage5" or not all(p.is_file() and p.stat().st_size for p in paths):
         return ()

@@ -39,8 +39,8 @@ def cortex_vertices(choice: CortexChoice, mesh: SurfaceMesh) -> BoolArray:
     Parameters
     ----------
     choice : "nilearn", "template", "signal" or sequence of Path
-        As `bids_app.resources.choose_cortex_mask` resolves the option: `bundled_cortex`, the labels
-        that come with the template's surfaces, every vertex, or `read_cortex_mask`.
+        From `bids_app.resources.choose_cortex_mask`: `bundled_cortex`, the labels of the template,
+        every vertex, or the files of `read_cortex_mask`.
     mesh : SurfaceMesh
         Of the analysis.
 
@@ -67,7 +67,16 @@ def _files(choice: CortexChoice, space: str) -> list[Path]:
 
 
 def cortex_record(choice: CortexChoice, mesh: SurfaceMesh) -> dict[str, Any]:
-    """What settings and sidecars say of the mask; files count by content, not by path.
+    """Record of a mask for settings and sidecars, with checksums of its files.
+
+    Parameters
+    ----------
+    choice, mesh
+        As of `cortex_vertices`.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
@@ -89,7 +98,17 @@ def cortex_record(choice: CortexChoice, mesh: SurfaceMesh) -> dict[str, Any]:
 
 
 def cortex_text(record: Mapping[str, Any]) -> str:
-    """The mask of `cortex_record` in words, for plan, log and pages."""
+    """A mask in words, for plan, log and pages.
+
+    Parameters
+    ----------
+    record : mapping
+        From `cortex_record`.
+
+    Returns
+    -------
+    str
+    """
     name = str(record["Name"])
     if name == SIGNAL_CORTEX:
         return "every vertex that has a signal (--cortex-mask signal)"
@@ -102,12 +121,12 @@ def cortex_text(record: Mapping[str, Any]) -> str:
 
 
 def bundled_cortex(mesh: SurfaceMesh) -> BoolArray:
-    """Cortex without any file but those that come with nilearn.
+    """Cortex from the files that nilearn ships.
 
     A vertex of fsaverage5 is medial wall where no triangle of the flattened surface has it or a
-    neighbor of its whole ring (the cuts that flattening needs are narrower than that, and stay),
-    or within `WALL_RINGS` rings of a thickness of zero. Other meshes take the answer of the nearest
-    vertex on the registered sphere.
+    neighbor of its whole ring (the cuts of the flattened surface are narrower, and count as
+    cortex), or within `WALL_RINGS` rings of a thickness of zero. Vertices of other meshes are
+    cortex where the nearest vertex on the registered sphere is.
 
     Parameters
     ----------

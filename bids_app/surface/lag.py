@@ -49,7 +49,8 @@ class FoundLag:
     r : float
         Highest correlation.
     p : float
-        How often responses of the same spectrum and random phases come as high at their best lag.
+        Share of draws, responses of the same spectrum with random phases, whose correlation at
+        their own best lag is as high.
     at_edge : bool
         Whether the correlation is highest at the first or the last lag.
     low, high : float
@@ -82,7 +83,7 @@ class FoundLag:
 def find_lag(
     people: Sequence[Sequence[LagRun]], lags: npt.ArrayLike, *, n_draws: int = N_DRAWS, seed: int
 ) -> FoundLag:
-    """By how many seconds a region follows the loudness, over all lags at which it was scanned.
+    """By how many seconds a region follows the loudness of the music.
 
     A right onset gives a maximum at the hemodynamic delay, about 5 s; a maximum at 17 s means that
     the music started 12 s later than stated.
@@ -90,8 +91,8 @@ def find_lag(
     Parameters
     ----------
     people : sequence of sequences of LagRun
-        Runs of each participant. Responses are those of the vertices of a region, whose mean is
-        taken; a run in which it is constant or has fewer than 10 times takes no part.
+        Runs of each participant, with the responses of the vertices of a region, which are
+        averaged. A run whose mean is constant or has fewer than 10 times is left out.
     lags : (n_lags,) array
         Seconds, increasing, equally spaced.
     n_draws : int
@@ -197,7 +198,16 @@ def region_mean(bold: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def lag_warning(found: FoundLag) -> str | None:
-    """Warning about an implausible lag; None about a plausible one, and where nothing is clear.
+    """Warning about an implausible lag.
+
+    Parameters
+    ----------
+    found : FoundLag
+
+    Returns
+    -------
+    str or None
+        None where the lag is plausible, or not clear.
 
     Examples
     --------

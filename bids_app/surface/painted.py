@@ -68,7 +68,7 @@ class Regions:
 
     @property
     def first(self) -> NDArray[np.intp]:
-        """A vertex of each region that has one, by number of the region."""
+        """First vertex of each region, (n_regions,); -1 for a region without vertices."""
         inside = np.flatnonzero(self.of_vertex >= 0)
         numbers, place = np.unique(self.of_vertex[inside], return_index=True)
         found = np.full(len(self.names), -1)
@@ -77,12 +77,17 @@ class Regions:
 
 
 def read_parcels(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Names and series, (n_times, n_regions), of a parcellated series.
+    """Read a parcellated series.
 
     Parameters
     ----------
     path : Path
         ``ptseries.nii``, or a table with a column per region.
+
+    Returns
+    -------
+    names : tuple of n_regions str
+    series : (n_times, n_regions) float32
 
     Raises
     ------
@@ -99,20 +104,24 @@ def read_parcels(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
 
 
 def regions_of(path: Path, option: str, mesh: SurfaceMesh) -> Regions:
-    """Which vertices the columns of a parcellated series belong to.
+    """Vertices of the regions of a parcellated series.
 
     Parameters
     ----------
     path : Path
-        The series: a CIFTI file says its vertices itself.
+        The series. A CIFTI file holds the vertices of its regions.
     option : str
-        As of ``--parcels``: with two files these say the vertices.
+        As of ``--parcels``: two files hold the region of each vertex, one per hemisphere.
     mesh : SurfaceMesh
+
+    Returns
+    -------
+    Regions
 
     Raises
     ------
     UsageError
-        Nothing says the vertices.
+        Neither the series nor the option has the vertices.
     BadDataError, MissingInputError
         The atlas or the spheres cannot be used, or names and regions do not meet.
     """

@@ -43,8 +43,8 @@ def clean_responses(
 ) -> CleanedResponses:
     """Regress confounds and slow drift out of every vertex, in one projection over the run.
 
-    Two filters one after the other would bring back what the first had removed; a single
-    orthogonal projection does not (Lindquist et al. 2019, 10.1002/hbm.24528).
+    A second filter would reintroduce part of the variance that the first one removed; a single
+    orthogonal projection does not (Lindquist et al. 2019, doi:10.1002/hbm.24528).
 
     Parameters
     ----------
@@ -53,11 +53,15 @@ def clean_responses(
     drift : array of shape (n_times, n_basis) or None
         High-pass basis without constant.
     n_dummy : int
-        Volumes at the start that take no part and come back as NaN.
+        Volumes at the start that are left out, and NaN in the result.
     block : int
         Vertices worked on at a time; does not change the result.
     out : array of shape (n_times, n_vertices), float32, optional
-        Where the responses go; may be `bold`, which is then lost.
+        Array for the responses. It may be `bold`, which is then overwritten.
+
+    Returns
+    -------
+    CleanedResponses
 
     Raises
     ------

@@ -64,22 +64,22 @@ class Subcortex:
 
     @property
     def place(self) -> dict[str, str]:
-        """Where the voxels are, in names of files."""
+        """Entities of file names: space, and density where it has one."""
         return place_of(self.space)
 
     @property
     def points(self) -> NDArray[np.float64]:
-        """Where the voxels are, (n_voxels, 3), mm."""
+        """Coordinates of the voxels, (n_voxels, 3), mm."""
         return np.asarray(self.voxels @ self.affine[:3, :3].T + self.affine[:3, 3])
 
     @property
     def voxel_volume(self) -> float:
-        """Of one voxel, mm3."""
+        """Volume of one voxel, mm3."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
-        """Structure of each voxel, from 1 in the order of the file."""
+        """Number of each voxel's structure, (n_voxels,), from 1 in the order of the file."""
         names = list(dict.fromkeys(self.structures.tolist()))
         return np.array([names.index(one) + 1 for one in self.structures.tolist()])
 
@@ -93,7 +93,7 @@ class Subcortex:
 
     @property
     def axis(self) -> Any:
-        """The same as nibabel has it."""
+        """The voxels as an axis of nibabel's CIFTI files."""
         from nibabel.cifti2 import BrainModelAxis
 
         names = self.structures if self.space == FSLR else np.full(len(self.voxels), _OTHER)
@@ -101,7 +101,7 @@ class Subcortex:
 
     @property
     def told(self) -> dict[str, str]:
-        """Regions that CIFTI has no names for, one after the other with their voxels."""
+        """Metadata with the names of regions that are no CIFTI structures."""
         if self.space == FSLR:
             return {}
         runs = [[name, len(list(own))] for name, own in groupby(self.structures.tolist())]
@@ -126,7 +126,7 @@ class Subcortex:
 
 
 def place_of(space: str) -> dict[str, str]:
-    """Where voxels of a space are, in names of files."""
+    """Entities of file names for voxels of a space."""
     return {"space": FSLR, "den": "91k"} if space == FSLR else {"space": space}
 
 
@@ -151,7 +151,16 @@ def structure_name(structure: str) -> tuple[str, str]:
 
 
 def read_subcortex(path: Path) -> tuple[Subcortex, NDArray[np.float32]]:
-    """Subcortical voxels of a CIFTI file and their values, (n_maps or n_times, n_voxels).
+    """Read the subcortical voxels of a CIFTI file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    subcortex : Subcortex
+    values : (n_maps or n_times, n_voxels) float32
 
     Raises
     ------
@@ -195,9 +204,9 @@ def read_subcortex(path: Path) -> tuple[Subcortex, NDArray[np.float32]]:
 
 
 def read_labels(atlas: Path) -> tuple[Any, dict[int, str]]:
-    """A NIfTI atlas, and the names of its regions by number.
+    """Read a NIfTI atlas, and the names of its regions by number.
 
-    The names are those of the table beside it (``.tsv`` with columns index and name, as of BIDS
+    Names are read from the table of the same name (``.tsv`` with columns index and name, as of BIDS
     ``dseg``); without one, or where a number is not in it, ``region 7``.
 
     Raises
@@ -286,7 +295,7 @@ def read_labeled(volume: Path, atlas: Path) -> tuple[Subcortex, NDArray[np.float
 def write_scalars(
     path: Path, values: NDArray[np.floating], names: Sequence[str], subcortex: Subcortex
 ) -> Path:
-    """Maps (n_maps, n_voxels) as ``dscalar.nii``."""
+    """Write maps, (n_maps, n_voxels), as ``dscalar.nii``."""
     from nibabel.cifti2 import ScalarAxis
 
     return write_cifti(path, values, ScalarAxis(list(names)), subcortex.axis, told=subcortex.told)
@@ -295,7 +304,7 @@ def write_scalars(
 def write_series(
     path: Path, values: NDArray[np.floating], start: float, tr: float, subcortex: Subcortex
 ) -> Path:
-    """A series (n_times, n_voxels) as ``dtseries.nii``; `start` and `tr` in seconds."""
+    """Write a series, (n_times, n_voxels), as ``dtseries.nii``; `start` and `tr` in seconds."""
     from nibabel.cifti2 import SeriesAxis
 
     rows = SeriesAxis(start, tr, len(values))
@@ -310,9 +319,21 @@ def write_cifti(
     intent: str = "",
     told: Mapping[str, str] | None = None,
 ) -> Path:
-    """A CIFTI file of float32 values between two axes of nibabel.
+    """Write a CIFTI file of float32 values.
 
-    `intent` is NIfTI's code, `told` are metadata of the file.
+    Parameters
+    ----------
+    path : Path
+    values : (n_rows, n_columns) array
+    rows, columns : axes of nibabel
+    intent : str
+        NIfTI's code; that of the file's ending where empty.
+    told : mapping of str to str, optional
+        Metadata of the file.
+
+    Returns
+    -------
+    Path
     """
     from nibabel.cifti2 import Cifti2Image, Cifti2MetaData
 
