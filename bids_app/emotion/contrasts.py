@@ -68,5 +68,5 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
 
 
 def example(conditions: list[str]) -> str:
-    """A contrast of the first two conditions there are."""
+    """Example of a contrast for messages, with the first two of the conditions."""
     return " - ".join(conditions[:2]) if conditions else "dissonant - consonant"

@@ -28,7 +28,7 @@ class DifferenceResult:
     Attributes
     ----------
     intercept, slope : (n_vertices,) float64
-        b0 and b1; b0 is the mean map where the rating is centered, as it comes otherwise.
+        b0 and b1. b0 is the mean map if the numbers are centered.
     t : (n_vertices,) float64
         Of the slope; NaN where a participant has no value or all are the same.
     p : (n_vertices,) float64

@@ -77,6 +77,11 @@ def normal_quantile(t: FloatArray, degrees_of_freedom: float) -> FloatArray:
     Returns
     -------
     float64 array of the same shape
+
+    Examples
+    --------
+    >>> normal_quantile(np.array([0.0, 2.0, -2.0]), 1e6).round(2).tolist()
+    [0.0, 2.0, -2.0]
     """
     size = np.abs(t)
     z = stats.norm.isf(stats.t.sf(size, degrees_of_freedom))

@@ -1,4 +1,4 @@
-"""Lagged correlation: which of two series comes first."""
+"""Lagged correlation: which of two series precedes the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bids_app.errors import BadDataError, UsageError, check_shape
 FloatArray = NDArray[np.float64]
 
 SIGN_CONVENTION = "positive lag means: target leads seed"
-"""rho(h) = corr(seed(t + h), target(t)): what the target does at t, the seed does h later."""
+"""rho(h) = corr(seed(t + h), target(t)): the seed at t + h is compared with the target at t."""
 
 CHANGE_CONVENTION = "positive lag means: the rating follows the feature"
 """r(h) = corr(rating(t + h), feature(t))."""
@@ -43,10 +43,15 @@ class LagProfile:
     def mean(self, first: float, last: float) -> FloatArray:
         """Mean correlation over the lags from `first` to `last` seconds, both included.
 
+        Returns
+        -------
+        (...) float64
+            `r` without its first axis.
+
         Raises
         ------
         UsageError
-            If no lag lies there.
+            If there is no such lag.
         """
         use = (self.lags >= first - 1e-9) & (self.lags <= last + 1e-9)
         if not use.any():

@@ -1,9 +1,10 @@
 """Effects of ratings against chance agreement with the music.
 
-Everybody rated and heard the same few pieces. An accident of these pieces is the same in everybody,
-so that sign flips do not detect it. The null rotates the Fourier phases of everybody's regressors
-alike, one set of phases per piece for all scales together. An effect is linear in its regressors,
-so that it is a sum of cosines and sines of the phases; participants' sums add up.
+Everybody rated and heard the same few pieces. An accidental agreement with these pieces is the same
+in everybody, so that sign flips do not detect it. The null rotates the Fourier phases of
+everybody's regressors alike, with one set of phases per piece for all scales. An effect is linear
+in its regressors and hence a sum of cosines and sines of the phases; the mean over participants is
+the mean of these sums.
 """
 
 from __future__ import annotations
@@ -49,7 +50,19 @@ class PhaseTest:
 
 
 def n_frequencies(n_rows: int, tr: float, highest: float = np.inf) -> int:
-    """Number of frequencies of consecutive rows that have a phase, up to `highest` in Hz.
+    """Number of frequencies of consecutive rows that have a phase.
+
+    Parameters
+    ----------
+    n_rows : int
+    tr : float
+        Seconds between rows.
+    highest : float
+        Largest frequency, Hz.
+
+    Returns
+    -------
+    int
 
     Examples
     --------
@@ -165,10 +178,11 @@ def _turn(
     n_freq: Sequence[int],
     nuisance: FloatArray,
 ) -> list[FloatArray]:
-    """Terms of every window; `nuisance` is an orthonormal basis of what the series are freed of.
+    """Terms of every window; `nuisance` is an orthonormal basis of what the series were freed of.
 
-    A turned regressor has a part of its energy in the nuisance, where series have none; the
-    observed one has not. Frequency by frequency terms are as large as without that loss.
+    A rotated regressor has a part of its energy in the space of the nuisance, where the series have
+    none, and the observed regressor has no such part. Terms are therefore scaled, frequency by
+    frequency, to the size that they would have without that loss.
     """
     parts = []
     for window, n in zip(windows, n_freq, strict=True):
@@ -239,7 +253,12 @@ def _add(
 def add_turned(
     total: dict[str, npt.NDArray[np.float32]], more: Mapping[str, npt.NDArray[np.float32]]
 ) -> None:
-    """Add the terms of one participant to a sum over participants, in place; NaN adds nothing.
+    """Add the terms of one participant to a sum over participants, in place.
+
+    Parameters
+    ----------
+    total, more : mapping from stimulus to (n_maps, 1 + 2 n_freq, n_vertices) array
+        As from `combine_turned`. NaN of `more` adds nothing.
 
     Examples
     --------

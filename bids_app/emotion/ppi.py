@@ -21,8 +21,8 @@ def first_eigenvariate(series: ArrayLike) -> FloatArray:
     Parameters
     ----------
     series : (n_times, n_vertices) array
-        Series of a region's vertices or voxels, nuisance removed; those that are constant or not
-        finite take no part.
+        Series of a region's vertices or voxels, nuisance removed. Constant series, and those with
+        values that are not finite, are left out.
 
     Returns
     -------

@@ -31,6 +31,12 @@ def check_course(times: ArrayLike, values: ArrayLike) -> tuple[FloatArray, Float
     BadDataError
         If shapes differ, there are fewer than two samples, times do not increase or a value is not
         finite.
+
+    Examples
+    --------
+    >>> times, values = check_course([0, 1, 2], [3, 4, 5])
+    >>> times.dtype, values.tolist()
+    (dtype('float64'), [3.0, 4.0, 5.0])
     """
     t, v = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if t.ndim != 1 or t.shape != v.shape or t.size < 2:
@@ -53,6 +59,14 @@ def check_course(times: ArrayLike, values: ArrayLike) -> tuple[FloatArray, Float
 
 def is_constant(values: ArrayLike) -> bool:
     """Whether all values are equal, up to rounding.
+
+    Parameters
+    ----------
+    values : array of any shape
+
+    Returns
+    -------
+    bool
 
     Examples
     --------

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a rating, seen from the moment of the response.
+    """A part of a rating, before or after the moment of the response.
 
     Attributes
     ----------
     rating : str
-        Which part: its ``past`` or its ``future``. Names maps of predictions from it.
+        The part, ``past`` or ``future``, as in names of maps of predictions.
     brain : str
-        What the brain does about the rating where this part explains the response: it ``follows``
-        the past and ``precedes`` the future. Names maps of effects.
+        Relation of the brain to the rating where this part explains the response: it ``follows``
+        the past and ``precedes`` the future. As in names of maps of effects.
     delays : (float, float)
-        Seconds by which the response of a prediction comes after the rating.
+        Seconds from the rating to the predicted response.
     """
 
     rating: str

@@ -73,11 +73,11 @@ class FeatureGrams:
     weights_sha256, weights_label : str
         Of the network, empty for other feature spaces.
     numbers : tuple of int
-        Of the layers in the folder; empty where these are all of them, in its order.
+        Numbers of the layers in the folder; empty where the layers are those of the folder.
     sha256 : mapping from str to str
         Checksums of the files in the folder, by their names.
     told : mapping
-        By layer and stimulus, what sidecars say of how the values came about.
+        By layer and stimulus, fields for sidecars on how the values were computed.
     """
 
     path: Path
@@ -158,18 +158,18 @@ class FeatureGrams:
     def load(cls, path: str | Path, *, key: str = "") -> FeatureGrams:
         """Open a folder that :func:`load_or_compute_grams` wrote.
 
-        Matrices are held against their checksums when they are opened, all else here.
+        Checksums of the matrices are compared when they are opened, those of other files here.
 
         Parameters
         ----------
         path : path
         key : str
-            What the matrices must depend on; default: what the folder's name says.
+            Key of the features (see `load_or_compute_grams`); default: that in the folder's name.
 
         Raises
         ------
         BadDataError
-            The folder is not complete, not as it was written, or of something else.
+            The folder is not complete, was changed, or has other features.
         """
         path = Path(path)
         try:
@@ -196,7 +196,7 @@ class FeatureGrams:
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
-    """What a folder says of itself, as it was written.
+    """Description in a folder, unchanged since it was written.
 
     Raises
     ------
@@ -238,8 +238,8 @@ def load_or_compute_grams(
     hop and the weights, not of names or dates. One process computes while others wait for it;
     a folder appears complete or not at all. A complete folder is used even where the cache
     cannot be written. One that is not as it was written is set aside with a warning, and computed
-    again. A cache that others may write is only read: what it has is copied to `private`, checked
-    there and used from there, and what it has not is computed there.
+    again. A cache that others may write is only read: features that it has are copied to `private`
+    and checked there, other features are computed there.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def load_or_compute_grams(
 
 
 def make_cache(folder: Path) -> None:
-    """A folder that only its owner may write, whatever the umask; one that is there stays.
+    """Create a folder that only its owner may write; an existing folder is not changed.
 
     Raises
     ------
@@ -392,7 +392,7 @@ def _is_whole(folder: Path, key: str, *, told: bool = False) -> bool:
 
 
 def _set_aside(folder: Path) -> None:
-    """Keep what is not as it was written for whoever wants to know why; one of each is kept."""
+    """Rename a damaged folder, so that it can be examined; it replaces an earlier one."""
     if (folder / DESCRIPTION).is_file():
         aside = folder.with_name(f"damaged-{folder.name}")
         shutil.rmtree(aside, ignore_errors=True)

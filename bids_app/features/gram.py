@@ -40,7 +40,7 @@ class LayerGram:
     n_constant : int
         Units that are constant in every stimulus, and so contribute nothing.
     told : mapping
-        By stimulus, what is to be told of how its values came about.
+        By stimulus, fields for sidecars on how its values were computed.
     """
 
     layer: int

@@ -24,7 +24,7 @@ _LOCK_SECONDS = 3600.0
 def keep_grams(grams: FeatureGrams, folder: Path) -> str:
     """Keep the matrices of a feature space in `folder`, with their checksums.
 
-    Files are linked where the file system allows it, and then take no space; else they are copied.
+    Files are hard links where the file system allows it, and copies otherwise.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ UNSAID = "not defined: nothing says in which order the layers lie"
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """Layers of a feature space, and what says that their order is one of depth.
+    """Layers of a feature space, and the source of their order by depth.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class LayerOrder:
     twins : set of str
         Layers that repeat the one before them: after its ReLU, or its pooling.
     open : bool
-        Whether the user may say the order, by naming the layers in it.
+        Whether the user may give the order, by naming the layers in it.
     left_out : mapping
         Layers that these stimuli cannot have, and why.
     """
@@ -41,7 +41,7 @@ class LayerOrder:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def why_not(self, layer: int | str) -> str:
-        """Why these stimuli do not have a layer, for messages; empty where nothing says it."""
+        """Why these stimuli do not have a layer, in brackets for messages; empty if not known."""
         reason = self.left_out.get(str(layer))
         return f" ({reason})" if reason else ""
 
@@ -55,7 +55,7 @@ class FittedLayers:
     names : tuple of n_layers str
         In order.
     depth : tuple of n_layers float
-        From 0 to 1, never decreasing; empty where nothing says the order.
+        From 0 to 1, never decreasing; empty where the order is not known.
     source : str
         Source of the order; empty without one.
     definition : str

@@ -34,7 +34,7 @@ class FeatureSeries:
     units : tuple of Unit
         One per column.
     told : mapping
-        What sidecars say of how the values came about.
+        Fields for sidecars on how the values were computed.
     """
 
     name: str
