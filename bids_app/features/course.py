@@ -51,8 +51,8 @@ def feature_course(space: Space, layer: str, unit: str, label: str, path: str | 
     Raises
     ------
     UsageError
-        The layers of the space are no curves, there is no such layer, or nothing says which of
-        several units is meant: those there are listed.
+        The layers of the space are no curves, there is no such layer, or one of several units has
+        to be named; the error lists those there are.
     MissingInputError, BadDataError
         A file is missing or unusable.
     """

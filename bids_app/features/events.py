@@ -44,7 +44,8 @@ def melody(
 ) -> npt.NDArray[np.int64]:
     """Numbers of the notes of the melody: the highest of those that begin together (skyline).
 
-    It counts only where no higher note of the melody goes on sounding: then it accompanies.
+    A note that begins while a higher note of the melody still sounds accompanies it, and is not of
+    the melody.
 
     Parameters
     ----------

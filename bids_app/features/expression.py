@@ -57,7 +57,7 @@ LAYERS = tuple(UNITS)
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What lies beside the audio of a piece.
+    """Beats and notes that the files of a piece hold.
 
     Attributes
     ----------
@@ -102,9 +102,22 @@ class Performance:
 
 
 def expression_files(argument: str, label: str, audio: Path) -> list[Path]:
-    """Files beside the audio that count: beats, else a match file, and notes; those that exist.
+    """Files of a stimulus that exist and are used: beats, else a match file, and notes.
 
-    Of a score and a match file only the match file has the notes as they were played.
+    Where there are a score and a match file, the notes are those of the match file: the score does
+    not have their times and velocities in the performance.
+
+    Parameters
+    ----------
+    argument : str
+        Of the feature space.
+    label : str
+        Of the stimulus.
+    audio : Path
+
+    Returns
+    -------
+    list of Path
     """
     folder = places_of(argument).folder
     matched, beats = match_there(audio, folder), beats_there(audio, folder)
@@ -140,7 +153,19 @@ def _read(stamps: tuple[tuple[Path, int, int], ...]) -> Performance:
 
 
 def expression_order(argument: str, stimuli: Mapping[str, Path]) -> LayerOrder:
-    """Layers that all stimuli have, side by side, and why others are left out."""
+    """Layers that all stimuli have, without an order by depth, and why others are left out.
+
+    Parameters
+    ----------
+    argument : str
+        Of the feature space.
+    stimuli : mapping from label to Path
+        Audio files.
+
+    Returns
+    -------
+    LayerOrder
+    """
     left_out: dict[str, str] = {}
     for layer in LAYERS[2:]:
         without = {
@@ -156,7 +181,7 @@ def expression_order(argument: str, stimuli: Mapping[str, Path]) -> LayerOrder:
 
 
 def expression_remarks(argument: str, label: str, audio: Path, duration: float) -> list[str]:
-    """What is odd about beats and notes of a stimulus.
+    """Warnings about the beats and notes of a stimulus.
 
     Parameters
     ----------
@@ -165,10 +190,14 @@ def expression_remarks(argument: str, label: str, audio: Path, duration: float) 
     duration : float
         Seconds of the recording.
 
+    Returns
+    -------
+    list of str
+
     Raises
     ------
     BadDataError
-        They cover less than half of the recording, or go on long after it.
+        They cover less than half of the recording, or end long after it.
     """
     played = _performance(argument, label, audio)
     said = []
@@ -193,7 +222,7 @@ def expression_remarks(argument: str, label: str, audio: Path, duration: float) 
 
 
 def expression_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
-    """Layers of a sound that it can have, at its steps.
+    """Layers of a sound at its steps, those that its files allow.
 
     Returns
     -------
@@ -202,12 +231,12 @@ def expression_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
         ``loudness`` of the sound. From notes as they were played: ``dynamics``, mean velocity of
         those that begin together, held to the next; ``articulation`` of the melody, duration over
         the time to the next note, at most 2, held as long; ``pedal``, mean depth over the step.
-        Sidecars say where tempo is from, and how many octave jumps were divided out.
+        Sidecars name the source of the tempo and the number of octave jumps that were divided out.
 
     Raises
     ------
     MissingInputError, InvalidInputError, BadDataError
-        A file beside the audio cannot be read; a match file without `partitura`.
+        A file of beats or notes cannot be read, or `partitura` is not installed for a match file.
     """
     played = _performance(argument, sound.label, sound.path)
     bpm, told = _tempo(played, sound)

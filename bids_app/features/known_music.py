@@ -107,14 +107,14 @@ def knows_music(argument: str) -> bool:
 
 
 def corpus_name(argument: str) -> str:
-    """Name of the music that comes with `musenc prefetch corpus`, where that is what is known."""
+    """Name of the music of `musenc prefetch corpus`; empty where another or none is used."""
     if places_of(argument).corpus is not None or not chorales_file().is_file():
         return ""
     return CHORALES
 
 
 def corpus_identity(argument: str) -> str:
-    """Identity of the other music: a checksum of its files; empty without one."""
+    """Checksum of the files of the other music; empty without any."""
     corpus = places_of(argument).corpus
     if corpus is None:
         path = chorales_file()
@@ -131,9 +131,10 @@ def corpus_identity(argument: str) -> str:
 
 
 def unpack_chorales(wheel: Path) -> None:
-    """Count the n-grams of the chorales in music21's wheel, and keep the counts alone.
+    """Count the n-grams of the chorales in music21's wheel, and store the counts.
 
-    The wheel is read as an archive and not installed; no code in it is run, no score of it kept.
+    The wheel is read as an archive and not installed. None of its code is run, and its scores are
+    not stored.
 
     Raises
     ------

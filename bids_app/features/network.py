@@ -58,7 +58,7 @@ class VGGish(nn.Module):
     Attributes
     ----------
     weights_label, weights_sha256 : str
-        Where the weights came from, for sidecars and cache keys.
+        Source and checksum of the weights, for sidecars and cache keys.
     """
 
     def __init__(self, *, weights_label: str = "", weights_sha256: str = "") -> None:
@@ -79,7 +79,7 @@ class VGGish(nn.Module):
     def layers(self, patches: torch.Tensor) -> Iterator[torch.Tensor]:
         """Yield layers 1 to 23 for patches of shape (n_patches, 96, 64).
 
-        Convolutional layers come as (n_patches, channel, time, mel).
+        Convolutional layers have the shape (n_patches, channel, time, mel).
         """
         values = patches[:, None]
         yield values

@@ -42,7 +42,7 @@ def note_file(argument: str, label: str, audio: Path) -> Path:
 
 
 def note_order(argument: str, labels: Iterable[str]) -> LayerOrder:
-    """Layers: with ``ltm`` and ``both`` only where other music is given; they lie side by side."""
+    """Layers, without an order by depth; ``ltm`` and ``both`` only where other music is given."""
     known = knows_music(argument)
     return LayerOrder(
         ("density", "stm", *(("ltm", "both") if known else ()), "uncertainty"),
@@ -50,7 +50,7 @@ def note_order(argument: str, labels: Iterable[str]) -> LayerOrder:
 
 
 def note_remarks(argument: str, label: str, audio: Path, duration: float) -> list[str]:
-    """What is odd about the notes of a stimulus, and what of them is not used.
+    """Warnings about the notes of a stimulus, and about notes that are not used.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def remarks_on_corpus(argument: str) -> list[str]:
 
 
 def remarks_on_notes(notes: Notes, label: str, duration: float) -> list[str]:
-    """What of the notes of a stimulus was left out, and whether they end with its sound.
+    """Warnings about notes that are left out, or that do not end with the sound.
 
     Raises
     ------
     BadDataError
-        They cover less than half of the sound, or go on long after it.
+        They cover less than half of the sound, or end long after it.
     """
     length, last = float(np.median(notes.duration)), float(notes.onset[-1])
     if length > duration or not covers(last, duration):
@@ -128,13 +128,13 @@ def note_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
     list of FeatureSeries
         ``density``: counts of notes, of notes of the melody and of chords. ``stm``, ``ltm`` and
         ``both``: surprise of melody and chords, summed over the events of a step.
-        ``uncertainty``: what melody and chords could have been, of the model ``both``, or ``stm``
-        without other music.
+        ``uncertainty``: entropy of the expectation of melody and chords, by the model ``both``, or
+        ``stm`` without other music.
 
     Raises
     ------
     MissingInputError, InvalidInputError, BadDataError
-        Notes are missing, cannot be read, or none of them lies in the sound.
+        Notes are missing, cannot be read, or none of them begins within the sound.
     """
     return layers_of_notes(
         argument, sound, read_notes(note_file(argument, sound.label, sound.path))
@@ -142,12 +142,12 @@ def note_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
 
 
 def layers_of_notes(argument: str, sound: Sound, notes: Notes) -> list[FeatureSeries]:
-    """The same of notes that are known.
+    """As `note_layers`, of notes that were read before.
 
     Raises
     ------
     BadDataError
-        None of them lies in the sound.
+        None of them begins within the sound.
     """
     n_steps, step = len(sound.times), sound.step
     if not (notes.onset < n_steps * step).any():

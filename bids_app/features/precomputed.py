@@ -62,11 +62,11 @@ def find_precomputed(path: str | Path, label: str) -> Path:
 
 
 def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
-    """Layers of precomputed features, and what says their order.
+    """Layers of precomputed features, and the source of their order.
 
     An attribute ``layers`` of the group of a stimulus or of the root of its file names the arrays
     in order. Without one it is the order in which they were created, where the file keeps track
-    of it. Without either, nothing says the order: names are sorted and mean no depth.
+    of it. Without either the order is not known: names are sorted and have no depth.
 
     Parameters
     ----------
@@ -174,7 +174,11 @@ def precomputed_clock(
 
 
 def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: float) -> list[str]:
-    """What is constant; refuses at once what would be refused when the features are computed.
+    """Check features before anything is computed, and warn about constant ones.
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
@@ -301,7 +305,7 @@ def _read_arrays(
 
 
 def _group_of(content: Any, label: str, shared: bool) -> Any:
-    """Group of a stimulus; a file for all stimuli must say which is which."""
+    """Group of a stimulus; a file for all stimuli must have one for each."""
     import h5py
 
     group = hdf5_member(content, label) if shared or label in content else content
@@ -311,7 +315,7 @@ def _group_of(content: Any, label: str, shared: bool) -> Any:
 
 
 def _array_names(group: Any) -> list[str]:
-    """Names of everything beside time that is no group, sorted."""
+    """Names of all arrays but time, sorted."""
     import h5py
 
     names = [name for name in sorted(group) if name != "time"]

@@ -1,10 +1,10 @@
 """Layers of a network that yields them frame by frame, at the steps of its space.
 
-A network hears a piece and yields frames: a time, and an array for every layer. All layers come at
-once, and the z-scores of a unit need all of its times, so frames are averaged over the steps of the
-clock as they come and the means are written to one temporary file per layer. Afterwards a layer is
-read a few units at a time: memory does not grow with the width of a layer, and the disk holds four
-bytes for every step and unit.
+A network is given a piece and yields frames: a time, and an array for every layer. A frame has all
+layers, while the z-scores of a unit need all of its times. Frames are therefore averaged over the
+steps of the clock, and the means are written to one temporary file per layer. Later a layer is read
+a few units at a time: memory does not grow with the width of a layer, and the disk holds four bytes
+for every step and unit.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _of_stimulus(error: BadDataError, label: str, path: str | Path) -> BadDataEr
 
 
 def step_means(rows: Rows, duration: float, step: float) -> Rows:
-    """Average what comes over time over the steps of a clock, holding two rows in memory.
+    """Average a series over the steps of a clock, with two rows in memory.
 
     The series is linear between its rows and held before the first and after the last; its
     integral over each step is exact, as in :func:`bids_app.features.timing.window_matrix`.
@@ -189,10 +189,9 @@ def step_means(rows: Rows, duration: float, step: float) -> Rows:
     ----------
     rows : iterator of (time, list of vectors)
     duration : float
-        Seconds of the sound; only whole steps of it are given.
+        Seconds of the sound; a last step that is not whole is left out.
     step : float
-        Seconds of a step. A series whose first two rows lie as far apart, or further, stays on its
-        own times.
+        Seconds of a step. A series with a step as long, or longer, is not averaged.
 
     Yields
     ------

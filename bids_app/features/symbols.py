@@ -26,7 +26,7 @@ _LESS = {"a": 0.0, "b": 1.0, "c": 0.0, "d": 0.5, "ax": 0.0}
 
 
 class _Node:
-    """An n-gram: how often it was there, and what came after it."""
+    """An n-gram: how often it occurred, and the symbols that followed it."""
 
     __slots__ = ("count", "excluding", "following")
 
@@ -37,7 +37,7 @@ class _Node:
 
 
 class SymbolModel:
-    """Counts of n-grams, and what they let expect.
+    """Counts of n-grams, and the probability of the next symbol that follows from them.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ class SymbolModel:
         self._root = _Node()
 
     def learn(self, symbols: Iterable[int]) -> None:
-        """Count the n-grams of a sequence; what came before it is no context."""
+        """Count the n-grams of a sequence; earlier sequences are no context of it."""
         contexts = [self._root]
         for symbol in _checked(symbols, self.n_symbols):
             contexts = self._learned(contexts, symbol)
 
     def distributions(self, symbols: Iterable[int], *, learn: bool) -> Iterator[FloatArray]:
-        """What was expected before each symbol of a sequence, (n_symbols,) each.
+        """Probabilities before each symbol of a sequence, (n_symbols,) each.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class SymbolModel:
         return p / p.sum()
 
     def _reserve(self, n_seen: int, n_once: int) -> float:
-        """What stands for the unseen beside the sum of counts."""
+        """Count that is reserved for symbols that were not seen."""
         if self.escape == "a":
             return 1.0
         if self.escape == "ax":

@@ -70,25 +70,25 @@ def transcriber() -> Path:
 
 
 def transcriber_identity(argument: str) -> str:
-    """Identity of the model and of the other music."""
+    """Checksum of the model and of the other music."""
     return sha256_of(sha256_of_file(transcriber()), corpus_identity(argument))
 
 
 def transcribed_remarks(argument: str, label: str, audio: Path, duration: float) -> list[str]:
-    """That notes are a guess, and what other music is known."""
+    """Warnings that notes are a guess, and about the other music."""
     transcriber()
     return [f"{label}: {GUESS}: a guess", *remarks_on_corpus(argument)]
 
 
 def transcribed_layers(argument: str, sound: Sound) -> list[FeatureSeries]:
-    """Layers as of `bids_app.features.notes.note_layers`, of notes that are guessed.
+    """Layers of `bids_app.features.notes.note_layers`, from notes that a network transcribed.
 
     Raises
     ------
     MissingInputError
         See `transcriber`.
     BadDataError
-        No note is heard.
+        The network finds no note.
     """
     return layers_of_notes(argument, sound, notes_heard(sound.path))
 
