@@ -29,12 +29,22 @@ def inference_settings(config: Config) -> list[tuple[str, Settings]]:
 def settings_of_files(
     kind: str, absent: str, files: Iterable[tuple[str, Sequence[Path]]], settings: Settings
 ) -> list[tuple[str, Settings]]:
-    """Labels and settings of files that the user gave; they count by content, not by path.
+    """Labels and settings of files that the user gave, with checksums in the place of paths.
+
+    Parameters
+    ----------
+    kind : str
+        Key of the checksums.
+    absent : str
+        Message of the error.
+    files : iterable of (label, sequence of Path)
+    settings : mapping
+        Settings that all of them share.
 
     Raises
     ------
     MissingInputError
-        Which says what is `absent`, if a file is not there.
+        If a file is not there.
     """
     found: list[tuple[str, Settings]] = []
     for label, paths in files:
@@ -57,22 +67,22 @@ def never_missing() -> str:
 class GroupAnalysis:
     """A group analysis.
 
-    Parameters of its functions say by their names what they need: ``tree``, ``model``,
-    ``participants``, ``data`` (a `GroupData`), the result of another analysis by that one's name,
-    a section of the configuration, ``cache_dir``, ``folder`` for large files, ``n_threads``,
-    ``device``.
+    Its functions receive their arguments by the names of their parameters: ``tree``, ``model``,
+    ``participants``, ``data`` (a `GroupData`), the result of another analysis (named like that
+    analysis), a section of the configuration, ``cache_dir``, ``folder`` for large files,
+    ``n_threads``, ``device``.
 
     Attributes
     ----------
     name : str
-        What its result is called.
+        Name of its result.
     function : callable
         Returns the result, or None where there is none; with `option`, one by label.
     outputs : tuple of MapOutput and TableOutput
         Attributes of the result that are written.
     write : callable, optional
-        Writes what cannot be declared so. Its parameters may also be ``writer``, and ``result``:
-        its own.
+        Writes files that `outputs` cannot declare. Its parameters may also be ``writer`` and
+        ``result``, the analysis' own.
     details : callable, optional
         Returns fields of the settings file. Its parameters may also be ``result``.
     desc : str
@@ -80,33 +90,35 @@ class GroupAnalysis:
     settings : callable
         From the configuration to labels and the settings of each.
     inputs : callable
-        Fields of the settings file about what else the result rests on: an earlier result with
-        others is of other inputs. Its parameters may also be ``label``.
+        Fields of the settings file about further inputs; an earlier result with other fields is
+        computed again. Its parameters may also be ``label``.
     option : str
-        What gives the analysis files, ``[NAME=]FILE,FILE``: there is a result of each, whose label
-        is appended to `desc`, and whose settings file says which inference it rests on.
+        Option that gives the analysis files, ``[NAME=]FILE,FILE``. Each of its values has a result
+        of its own, whose label is appended to `desc`; the settings file names the inference.
     values : mapping
-        Of parameters of `function` that are the same in every folder.
+        Arguments of `function` that are constant.
     model : str
         Label of its results where they belong to no encoding model; they are computed once.
     people : str
-        Attribute of the result that says whose it is; empty where it is of all participants. Those
-        who have such results have a settings file of the same model and description.
+        Attribute of the result with its participants (a `Basis`, such as `Cohort`); empty where
+        they are all participants of the model. Participants with such a result have a settings
+        file of the same model and description.
     rests_on : str
-        Description of the participants' settings file of what it rests on beside their accuracy;
+        Description of a further result of the participants that is needed, as in its settings file;
         empty for none.
     missing : callable
-        Why there is nothing to do; empty where there is. Its parameters are ``row``, ``tree``,
-        ``model``, ``participants`` and ``config``.
+        Returns why the analysis cannot be done; empty where it can. Its parameters are ``row``,
+        ``tree``, ``model``, ``participants`` and ``config``.
     of_weights : bool
-        Whether it rests on the models' weights, and so is done for those of the others too.
+        Whether the result depends on whose weights the models have; it is then computed for the
+        others' weights, too.
     page : Shown
         Its parts of the page.
     reads : sequence of mappings
-        Maps of every participant that its maps rest on; of its model, where they do not say. A
-        result may say others itself, as `reads`.
+        Participants' maps that its maps are computed from, by entities; the model is its own where
+        they have none. A result may have others, as its attribute `reads`.
     of_features : bool
-        Whether its maps rest on the features of the music, too.
+        Whether its maps are computed from the features of the music, too.
     """
 
     name: str

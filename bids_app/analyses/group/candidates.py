@@ -84,7 +84,7 @@ class Candidate:
     people_scale : float
         What its values are divided by before the largest ``|t|`` is taken.
     sentences : (str, str) or None
-        What is said where it holds and where it does not; None where the measure says that.
+        Sentences where it holds and where it does not; None for those of the measure.
     unit : str
     same_people : bool
         As of `Stated`.
@@ -110,7 +110,7 @@ class Candidate:
 
     @property
     def said(self) -> tuple[str, str]:
-        """What is said where it holds, and where it does not."""
+        """Sentences where it holds, and where it does not."""
         if self.sentences is not None:
             return self.sentences
         gradient = f"gradient {self.gradient}" if self.gradient else "the principal gradient"
@@ -310,7 +310,7 @@ def _doubt(group: Mapping[str, Any]) -> list[str]:
 
 
 def _caveats(files: GroupFiles, desc: str, group: Mapping[str, Any]) -> list[str]:
-    """What the mask is of, and that the result is older than what it rests on."""
+    """Caveats about the mask, and about a result that is older than its inputs."""
     mask = MASKS.get(str(group.get("mask")), "")
     return [text for text in (mask, outdated(files, files.analysis(desc))) if text]
 

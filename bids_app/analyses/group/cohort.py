@@ -1,4 +1,4 @@
-"""Who takes part in a group result that belongs to no single encoding model."""
+"""Participants of a group result that belongs to no single encoding model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bids_app.files import sha256_of, sha256_of_file
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Participants of a group result, and why others take no part.
+    """Participants of a group result, and why others are left out.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Cohort:
 def who_has(
     participants: Sequence[str], there: Iterable[str], part: str, result: str
 ) -> tuple[list[str], dict[str, str]]:
-    """Who has a result, if anybody can be compared, and why others take no part.
+    """Participants who have a result, and why others are left out.
 
     Parameters
     ----------
@@ -65,7 +65,13 @@ def who_has(
     part : str
         Part of the group result that is made of it.
     result : str
-        What it is called: ``lag scan``.
+        Noun for messages: ``lag scan``.
+
+    Returns
+    -------
+    people : list of str
+        Empty where fewer than `MIN_PARTICIPANTS` have it.
+    left_out : dict from str to str
     """
     have = set(there)
     people = [who for who in participants if who in have]

@@ -170,7 +170,7 @@ def joint_group(
 
 
 def _heard_by(heard: Heard, data: GroupData, people: Sequence[str]) -> Heard:
-    """What some of the participants heard, who are counted anew."""
+    """Responses of some of the participants, who are numbered anew."""
     numbers = {data.participants.index(who): k for k, who in enumerate(people)}
     kept = [k for k, number in enumerate(heard.people) if number in numbers]
     if heard.there and len(kept) < MIN_PARTICIPANTS:
@@ -349,7 +349,7 @@ def _rows(one: JointTest) -> list[dict[str, Any]]:
 
 
 def told_of_joint(result: JointGroup) -> dict[str, Any]:
-    """Models, why any was not tested over music, and what takes no part."""
+    """Models, why any was not tested over music, and what is left out."""
     reasons = {one.label: one.reason for one in result.models if one.reason}
     told: dict[str, Any] = {"JointModels": {one.label: one.spaces for one in result.models}}
     return told | {"NotOverMusic": reasons, "LeftOut": result.group.left_out}

@@ -70,7 +70,7 @@ class LagGroup:
     Attributes
     ----------
     group : Cohort
-        Presentations that take no part are among what is left out, too.
+        `left_out` also has presentations that are left out.
     features : list of FeatureLags
     """
 
@@ -338,7 +338,7 @@ def _curve_rows(one: FeatureLags) -> list[dict[str, Any]]:
 
 
 def told_of_lags(result: LagGroup) -> dict[str, Any]:
-    """What takes no part, and why; what claims about auditory cortex and regions rest on."""
+    """Features, what is left out and why, and claims about auditory cortex and regions."""
     names = {one.label: one.name for one in result.features}
     claims = [
         one.record(k)

@@ -1,4 +1,4 @@
-"""Tests of lag scans over people and over music, and what may be said of a region."""
+"""Tests of lag scans over people and over music, and claims about regions."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class FeatureLags:
         return holds(self.regions.people.p, self.regions.music_max)
 
     def decisions(self) -> list[Decision]:
-        """What may be said of each region."""
+        """Decision about the claim of each region."""
         return [decide(lag_claim(self.record(k))) for k in range(len(self.places))]
 
     def states(self) -> list[str]:
@@ -212,7 +212,7 @@ def lag_test(parts: Sequence[LagPart], flips: Mapping[str, Any]) -> LagTest:
     parts : sequence of LagPart
         Of the same draws.
     flips : mapping
-        As `sign_flip_max_t` takes them.
+        Arguments of `sign_flip_max_t`.
     """
     names = ("lag", "at_edge", "z", "mean", "curves", "p", "sd")
     lag, at_edge, z, mean, curves, p, sd = (
@@ -245,7 +245,7 @@ def correct_features(
     found : sequence of (FeatureLags, LagPart)
         Each feature by itself, and the scan of its regions, of draws that all features share.
     flips : mapping
-        As `sign_flip_max_t` takes them.
+        Arguments of `sign_flip_max_t`.
     """
     if len(found) < 2:
         return [one for one, _ in found]

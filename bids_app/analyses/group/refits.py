@@ -140,7 +140,7 @@ class RefittedModels:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What every null over music of this study takes."""
+        """Arguments that all nulls over music of this study share."""
         return {
             "clock_of": self.heard.clock_of,
             "training": self.training,
@@ -151,7 +151,7 @@ class RefittedModels:
     def fit(
         self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None
     ) -> FloatArray:
-        """Accuracy of turned responses, penalties chosen again, (n_columns,)."""
+        """Accuracy of rotated responses, penalties chosen again, (n_columns,)."""
         selection = self.data.settings.get("selection", "r")
         options: dict[str, Any] = {"selection": selection, "null": "none", "arrays": self.arrays}
         return fit_encoding(plan, scored, training=training, **options).mean_r
@@ -159,7 +159,8 @@ class RefittedModels:
     def refits(self, vertices: NDArray[np.intp], times: int = 1) -> FloatArray:
         """Accuracies in refits, penalties chosen again, (n_draws, n_alike, n_layers, n_vertices).
 
-        They are kept beside the responses: every family is compared with the same refits.
+        They are kept in the folder of the responses: all families of tests are compared with the
+        same refits.
 
         Parameters
         ----------
