@@ -37,7 +37,7 @@ class Scope:
     layers : sequence of str
         Its layers.
     depth : sequence of float
-        Of these layers; empty where nothing says their order.
+        Depth of these layers; empty where their order is not known.
     scales : sequence of str
         What was asked for, if the participant rated anything.
     rated : set of (str, str)

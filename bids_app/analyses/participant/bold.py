@@ -1,4 +1,4 @@
-"""BOLD of a run on the mesh of the analysis, whatever kind of file it is in."""
+"""BOLD of a run on the mesh of the analysis, from any kind of file."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class JointFits:
     Attributes
     ----------
     names : list of n_maps str
-        What `unique` and `share` are of: the spaces of one model, or layers of a network.
+        Arrays of `unique` and `share`: the spaces of one model, or layers of a network.
     r : array of shape (n_models, n_vertices)
         Of the joint model; of that with each layer.
     reduced_r : array of shape (n_maps, n_vertices), or (1, n_vertices)

@@ -75,7 +75,7 @@ class Source:
         Raises
         ------
         UsageError
-            There is no such space or layer, or nothing says which of several layers is meant.
+            There is no such space or layer, or one of several layers has to be named.
         """
         row = find_space(features)
         order = row.layer_order(stimuli)
@@ -93,7 +93,7 @@ class Source:
 
     @property
     def row(self) -> Space:
-        """What the registry says of the space."""
+        """The space in the registry."""
         return find_space(self.space.features)
 
     @property

@@ -92,7 +92,7 @@ class LagMaps:
     courses : dict from stimulus to list of dict
         The feature itself.
     left_out : dict from str to str
-        Presentations and regions that take no part, and why.
+        Presentations and regions that are left out, and why.
     """
 
     lag: NDArray[np.float32]

@@ -47,7 +47,7 @@ class LagFeature:
 
     @property
     def row(self) -> Space:
-        """What the registry says of the space."""
+        """The space in the registry."""
         return find_space(self.features)
 
     @property

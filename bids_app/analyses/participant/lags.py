@@ -40,7 +40,7 @@ class LagCheck:
 
     @property
     def warning(self) -> str | None:
-        """What to tell the user; None where the lag is plausible or the curve has no clear peak."""
+        """Warning for the user; None where the lag is plausible or the curve has no clear peak."""
         text = lag_warning(self.found)
         return None if text is None else f"{self.stimulus}: {text} (highest r {self.found.r:.2f})"
 

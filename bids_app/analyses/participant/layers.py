@@ -77,7 +77,7 @@ class LayerFits:
     predicted : list of dict
         Predicted and measured time courses at the best vertices.
     told : mapping
-        By layer and stimulus, how features came about, where that is to be told.
+        By layer and stimulus, fields for sidecars on how features were computed.
     """
 
     r: NDArray[np.float32]
@@ -102,7 +102,7 @@ class LayerFits:
 
 @dataclass(frozen=True)
 class StimulusSide:
-    """What a model has of the music at the sampling times of its presentations.
+    """The music at the sampling times of a model's presentations.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class StimulusSide:
 
     @property
     def plan_options(self) -> dict[str, Any]:
-        """What plans of these presentations take beside Gram matrices and `lengths`."""
+        """Arguments of plans of these presentations, besides Gram matrices and `lengths`."""
         present = [kept for _, kept in self.clocks]
         gaps = self.lengths != [len(kept) for kept in present]
         return {
@@ -172,7 +172,7 @@ class StimulusSide:
 def fitting_arrays(device: str) -> Arrays:
     """Where models are fitted: on a GPU where ``--device cuda`` asks for it.
 
-    ``auto`` is the processor, so that no result depends on what the machine has beside it.
+    ``auto`` is the processor, so that no result depends on whether there is a GPU.
 
     Raises
     ------

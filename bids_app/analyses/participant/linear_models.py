@@ -43,14 +43,14 @@ class MapContrast:
 
 @dataclass(frozen=True, eq=False)
 class TurnedEffect:
-    """An effect as it turns with the phases of one piece of music.
+    """An effect as a function of the phases of one piece of music.
 
     Attributes
     ----------
     contrast : MapContrast
     stimulus : str
     values : array of shape (1 + 2 * n_freq, n_vertices)
-        What does not turn, then cosine and sine of every frequency (`turned_effects`).
+        Constant term, then cosine and sine of every frequency (`turned_effects`).
     """
 
     contrast: MapContrast
@@ -107,7 +107,7 @@ class RunFits:
         self.table.append({"run": run.label, "used": False, "reason": reason})
 
     def add(self, run: BoldRun, design: Design, estimate: GlmEstimate, *, percent: bool) -> None:
-        """Take what a run's fit says of the contrasts."""
+        """Add the contrasts of a run's fit."""
         self.estimates.append(estimate)
         self.table.append(
             {

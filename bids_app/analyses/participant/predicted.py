@@ -52,7 +52,7 @@ def predicted_rows(
     places: Sequence[tuple[str, int]],
     layer: str,
 ) -> list[dict[str, Any]]:
-    """Measured responses and what the model says with their piece held out.
+    """Measured responses, and the model's prediction with their piece held out.
 
     Parameters
     ----------

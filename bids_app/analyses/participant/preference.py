@@ -31,7 +31,7 @@ MIN_REFERENCE_VERTICES = 200
 
 @dataclass(frozen=True)
 class PreferenceMaps:
-    """Maps of shape (n_vertices,) and how the reference of the slope came about.
+    """Maps of shape (n_vertices,), and how the reference of the slope was chosen.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ def preference_missing(depth: ArrayLike, model: SlopeModel) -> str:
     Parameters
     ----------
     depth : array of shape (n_layers,)
-        Empty where nothing says the order of the layers.
+        Empty where the order of the layers is not known.
     model : {"quadratic", "linear"}
     """
     if not np.size(depth):

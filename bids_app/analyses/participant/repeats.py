@@ -31,7 +31,7 @@ OTHER_TIMES = "samples fall on other seconds of the music"
 
 @dataclass(frozen=True, eq=False)
 class CeilingOfRepeats:
-    """What presentations of the same pieces have in common, whatever the features.
+    """Noise ceiling from presentations of the same pieces; it does not depend on features.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class CeilingOfRepeats:
     stimuli : list of str
         Pieces that count.
     left_out : dict from stimulus to str
-        Why a piece that was heard repeatedly takes no part.
+        Why a piece that was heard repeatedly is left out.
     """
 
     ceiling: FloatArray
@@ -59,7 +59,7 @@ class CeilingOfRepeats:
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """How much the layers of a feature space predict of what presentations have in common.
+    """Accuracy of the layers of a feature space beside the noise ceiling.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ def scored_together(
     delays: tuple[float, float],
     crop: float,
 ) -> NDArray[np.floating]:
-    """Courses of the same music sample for sample, only at the samples that accuracies are of.
+    """Courses of the same music at the same samples, those that accuracies are computed from.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ class Block:
     values : array of shape (n_times, n_vertices), float32
         Cleaned responses, both hemispheres (left first); NaN at degenerate vertices.
     filter : array of shape (n_times, n_volumes) or None
-        The rows of these volumes in the matrix that takes confounds and drift out of the run, or
+        The rows of these volumes in the matrix that removes confounds and drift from the run, or
         that filtered a series that was denoised before; None where it is not known.
     volumes : array of shape (n_times,), int, or None
         Which volumes of the file these are, from 0, dummy scans counted.
@@ -86,7 +86,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """One run as it was read, and what is to be taken out of it.
+    """One run as it was read, with the confounds and drift to be removed.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ def nuisance_of(
 def regress_out(data: RunData, series: NDArray[np.floating]) -> CleanedResponses:
     """Take confounds and drift out of series of a run, (n_volumes, n); nothing is smoothed.
 
-    Censored volumes take no part and stay NaN.
+    Censored volumes are left out, and NaN in the result.
     """
     return _regress_out(data, series, np.empty(series.shape, dtype=np.float32))
 
@@ -202,7 +202,7 @@ def _regress_out(
 def clean(data: RunData) -> CleanedResponses:
     """Cleaned responses: confounds and drift regressed out of every vertex, then smoothed.
 
-    They take the place of the BOLD in memory, which is lost.
+    They overwrite the BOLD.
     """
     cleaned = _regress_out(data, data.bold, data.bold)
     rows = data.present
@@ -271,7 +271,7 @@ def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _smooth(values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_]) -> None:
-    """Smooth rows on both hemispheres, in place; vertices that are not usable take no part.
+    """Smooth rows on both hemispheres, in place; vertices that are not usable are left out.
 
     Voxels are smoothed within structures.
     """
@@ -290,7 +290,7 @@ def _smooth(values: NDArray[np.float32], data: RunData, usable: NDArray[np.bool_
 
 @dataclass
 class Prepared:
-    """A participant's responses and what is to be told about them.
+    """A participant's responses, with tables about the runs.
 
     Attributes
     ----------
@@ -325,7 +325,7 @@ def prepare_responses(
     sounds: Mapping[str, Loudness] | None = None,
     random_seed: int,
 ) -> Prepared:
-    """Clean every run, smooth it on the surface and cut out the music.
+    """Clean every run, smooth it on the surface, and keep the volumes with music.
 
     Parameters
     ----------
@@ -524,7 +524,7 @@ def _summary_row(
 
 
 def _design_rows(run: BoldRun, selected: ConfoundSelection, n_volumes: int) -> list[dict[str, Any]]:
-    """Confounds as they went into the design, and head motion for the reader."""
+    """Confounds of the design, and head motion."""
     motion: dict[str, list[float | None]] = {name: [None] * n_volumes for name in MOTION_NAMES}
     if run.confounds_file is not None:
         table = read_frame(run.confounds_file)

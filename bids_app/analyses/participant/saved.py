@@ -34,7 +34,7 @@ class SavedModel:
     ----------
     path : Path
     identity : mapping
-        What the file says of itself: settings, features, music.
+        Record in the file: settings, features, music.
     n_units : mapping from layer to int
     scales : mapping from layer to float
         What its kernel was divided by.
