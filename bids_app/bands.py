@@ -108,7 +108,15 @@ HighPass = float | Band
 
 
 def high_pass_of(setting: Any) -> HighPass:
-    """The filter of a settings file.
+    """Filter from the value in a settings file.
+
+    Parameters
+    ----------
+    setting : number or mapping
+
+    Returns
+    -------
+    float or Band
 
     Examples
     --------
@@ -121,7 +129,15 @@ def high_pass_of(setting: Any) -> HighPass:
 
 
 def high_pass_setting(high_pass: HighPass) -> Any:
-    """The filter for a settings file.
+    """Value of a filter for a settings file.
+
+    Parameters
+    ----------
+    high_pass : float or Band
+
+    Returns
+    -------
+    float or dict
 
     Examples
     --------

@@ -103,6 +103,13 @@ def alpha_nodes(
         Chosen penalties.
     mix : ndarray, shape (n_alphas, n_nodes)
         Weights of the nodes.
+
+    Examples
+    --------
+    >>> eigenvalues = np.linspace(0.1, 5, 30)
+    >>> nodes, mix = alpha_nodes(eigenvalues, np.ones(30), np.logspace(-3, 5, 20))
+    >>> nodes.size < 20, mix.shape == (20, nodes.size)
+    (True, True)
     """
     # The largest eigenvalues one by one: a response may have all its energy in few of them.
     spread = np.linspace(0, eigenvalues.size - 1, 40).round().astype(int)

@@ -244,6 +244,16 @@ def noise_classes(
     Returns
     -------
     NoiseClasses
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> classes = noise_classes(plan)
+    >>> classes.parameters.shape[1], len(classes.power)
+    (4, 3)
     """
     operators = _operators(plan, filters)
     grid = _grid()

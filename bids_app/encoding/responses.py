@@ -63,6 +63,15 @@ def check_responses(plan: EncodingPlan, responses: Responses) -> int:
     ------
     BadDataError
         When their number, lengths or vertices disagree.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> check_responses(plan, [np.zeros((60, 5))] * 3)
+    5
     """
     check_shape("responses", responses, len(plan.lengths))
     n_vertices = int(responses[0].shape[-1])
@@ -135,6 +144,19 @@ def response_coefficients(plan: EncodingPlan, standardized: NDArray[Any]) -> NDA
     Returns
     -------
     ndarray, shape (n_vertices, n_coefficients)
+        The constant of each segment is left out.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> responses = [rng.standard_normal((60, 2)) for _ in range(3)]
+    >>> z, _ = standardize(plan, responses, slice(0, 2))
+    >>> coefficients = response_coefficients(plan, z)
+    >>> coefficients.shape, bool(np.allclose((coefficients**2).sum(axis=1), (z**2).sum(axis=0)))
+    ((2, 144), True)
     """
     parts = [standardized[s.offset : s.offset + s.size] for s in plan.segments]
     return np.concatenate([fourier_coefficients(part) for part in parts], axis=1)

@@ -161,6 +161,18 @@ def inner_scores(
     -------
     list of ndarray, each (n_alphas, n_vertices)
         One per outer fold; larger is better.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> y = np.zeros((plan.n_rows, 1))
+    >>> y[:, 0] = rng.standard_normal(plan.n_rows)
+    >>> scores = inner_scores(plan, y, "r")
+    >>> len(scores), scores[0].shape == (plan.alphas.size, 1)
+    (3, True)
     """
     scores = [np.zeros((plan.alphas.size, y.shape[1])) for _ in plan.folds]
     uses: dict[int, list[tuple[int, float]]] = {}

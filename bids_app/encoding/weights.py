@@ -34,6 +34,17 @@ def penalty_indices(
     ------
     BadDataError, UsageError
         When the penalties are not one per fold and vertex, or one is not in the grid.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((180, 8))
+    >>> plan = plan_encoding(features @ features.T, [60] * 3, delays=(2.0, 6.0), crop=6.0, tr=1.0)
+    >>> alpha = np.full((3, 2), plan.alphas[4])
+    >>> alpha[:, 1] = np.nan
+    >>> penalty_indices(plan, alpha, 2).tolist()
+    [[4, 0], [4, 0], [4, 0]]
     """
     check_shape("alpha", alpha, len(plan.folds), n_vertices)
     usable = ~np.isnan(alpha)

@@ -162,7 +162,13 @@ def planes(matrices: NDArray[Any]) -> tuple[NDArray[np.complex128], NDArray[np.c
     Returns
     -------
     turning, mirroring : (..., n_left, n_right) complex128
-        The first part sees the difference of two phases, the second their sum.
+        The first part depends on the difference of two phases, the second on their sum.
+
+    Examples
+    --------
+    >>> turning, mirroring = planes(np.eye(2))  # the identity only turns
+    >>> turning.item(), mirroring.item()
+    ((1+0j), 0j)
     """
     cc, cs, sc, ss = quarters(matrices)
     turning, mirroring = cc + ss + 1j * (sc - cs), cc - ss + 1j * (sc + cs)
@@ -181,6 +187,14 @@ def contracted(matrices: FloatArray, products: FloatArray) -> FloatArray:
     -------
     (2 n_left, 2 n_right) float64
         K of y_left' M y_right = x_left' K x_right, with the phases' cosines and sines in x.
+
+    Examples
+    --------
+    >>> left, right = np.array([1.0, 2.0]), np.array([3.0, 4.0])  # a cosine and a sine each
+    >>> kernel = contracted(np.eye(2)[np.newaxis], np.outer(left, right)[np.newaxis])
+    >>> x = np.array([1.0, 0.0])  # phases of zero
+    >>> bool(x @ kernel @ x == left @ right)
+    True
     """
     turning, mirroring = planes(matrices)
     cc, cs, sc, ss = quarters(products)

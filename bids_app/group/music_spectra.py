@@ -50,6 +50,16 @@ def response_spectra(
         part of an orthonormal basis. Zero where the segment cannot be z-scored.
     usable : (n_vertices,) bool
         Vertices that are finite and not constant in every segment.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> segment = SimpleNamespace(block=0, start=5, stop=45)
+    >>> responses = [np.random.default_rng(0).standard_normal((50, 3))]
+    >>> responses[0][:, 2] = 1.0
+    >>> (spectrum,), usable = response_spectra([segment], responses, slice(0, 3), ddof=0)
+    >>> spectrum.shape, usable.tolist()
+    ((3, 20), [True, True, False])
     """
     found = []
     usable = np.ones(np.asarray(responses[0][:1, vertices]).shape[1], dtype=bool)

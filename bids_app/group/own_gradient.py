@@ -209,15 +209,15 @@ def diffusion_map(
 def extend(
     embedding: Embedding, rows: npt.ArrayLike, others: npt.ArrayLike, alpha: float = ALPHA
 ) -> FloatArray:
-    """Components at other vertices, from how these are connected with those of the embedding.
+    """Components at other vertices, from their connectivity.
 
     Parameters
     ----------
     embedding : Embedding
     rows : (n_vertices, n_seeds) array
-        Of the embedding's vertices, as `diffusion_map` got them.
+        Connectivity of the embedding's vertices, as given to `diffusion_map`.
     others : (n_others, n_seeds) array
-        The same of other vertices.
+        Connectivity of the other vertices.
     alpha : float
         As of the embedding.
 
@@ -229,6 +229,15 @@ def extend(
     Notes
     -----
     Nystrom: an eigenvector is the mean of itself over the neighbors, divided by its eigenvalue.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.random.default_rng(0).random((40, 30)).astype(np.float32)
+    >>> embedding = diffusion_map(rows, 2)
+    >>> again = extend(embedding, rows, rows[:5])
+    >>> bool(np.allclose(again, embedding.components[:5], atol=1e-3))
+    True
     """
     own, given = (np.asarray(one, dtype=np.float32) for one in (rows, others))
     spread = np.column_stack([np.ones(len(own)), embedding.components])
