@@ -34,6 +34,15 @@ _MODULATION_TAIL_SECONDS = 10.0
 def envelope_layers(sound: Sound) -> list[FeatureSeries]:
     """The layer of the space ``envelope``.
 
+    Parameters
+    ----------
+    sound : Sound
+
+    Returns
+    -------
+    list of one FeatureSeries
+        One value per step.
+
     Examples
     --------
     >>> sound = Sound("clip", np.ones(32000), times=np.array([0.5, 1.0, 1.5]), step=0.5)
@@ -48,6 +57,15 @@ def envelope_layers(sound: Sound) -> list[FeatureSeries]:
 
 def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
     """The layer of the space ``cochleagram``.
+
+    Parameters
+    ----------
+    sound : Sound
+
+    Returns
+    -------
+    list of one FeatureSeries
+        128 channels per step.
 
     Examples
     --------
@@ -66,6 +84,15 @@ def cochleagram_layers(sound: Sound) -> list[FeatureSeries]:
 
 def modulation_layers(sound: Sound) -> list[FeatureSeries]:
     """The layer of the space ``modulation``.
+
+    Parameters
+    ----------
+    sound : Sound
+
+    Returns
+    -------
+    list of one FeatureSeries
+        6 rates x 6 scales x 128 channels per step.
 
     Examples
     --------

@@ -98,7 +98,7 @@ def layer_components(
 
 
 def centering(rectify: bool) -> Transform:
-    """What is done to units before their components: rectified if wanted, and centered."""
+    """Transform of units before their components: rectified where `rectify`, and centered."""
 
     def centered(values: torch.Tensor, out: torch.Tensor) -> int:
         out.copy_(values)

@@ -217,7 +217,16 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
 
 
 def onset_strength(audio: np.ndarray) -> np.ndarray:
-    """Onset strength of a sound at 16 kHz, (n_frames,), a frame every 16 ms.
+    """Onset strength of a sound, a frame every 16 ms.
+
+    Parameters
+    ----------
+    audio : (n_samples,) array
+        At 16 kHz.
+
+    Returns
+    -------
+    (n_frames,) array
 
     Examples
     --------
@@ -308,7 +317,20 @@ def local_tempo(onset: np.ndarray, patch_times: np.ndarray) -> np.ndarray:
 
 
 def pulse_tempo(onset: np.ndarray, patch_times: np.ndarray) -> tuple[np.ndarray, int]:
-    """`local_tempo`, and how often the pulse moved by an octave, which was divided out.
+    """Tempo of the local pulse without its jumps by an octave, and their number.
+
+    Parameters
+    ----------
+    onset : (n_frames,) array
+        From `onset_strength`.
+    patch_times : (n_patches,) array
+        Seconds.
+
+    Returns
+    -------
+    tempo : (n_patches,) array
+        Beats per minute.
+    n_jumps : int
 
     Examples
     --------

@@ -91,7 +91,12 @@ def together(
     within : float
         Seconds.
     rolled : bool
-        Whether they count from the note before instead, so that a rolled chord stays one.
+        Whether the time is from the note before instead, so that a rolled chord is one group.
+
+    Returns
+    -------
+    list of lists of int
+        Groups in the order of their notes.
 
     Examples
     --------
@@ -118,6 +123,18 @@ def tonic(pitch: npt.ArrayLike, duration: npt.ArrayLike) -> int:
     The key is the profile of Krumhansl and Kessler that pitch classes, weighted by their
     durations, correlate with most.
 
+    Parameters
+    ----------
+    pitch : (n_notes,) array of int
+        MIDI numbers.
+    duration : (n_notes,) array
+        Seconds.
+
+    Returns
+    -------
+    int
+        From 0 for C to 11; 0 where all pitch classes are as long.
+
     Examples
     --------
     >>> scale = [62, 64, 66, 67, 69, 71, 73, 74]
@@ -143,6 +160,14 @@ def events_of(notes: Notes) -> tuple[Events, Events]:
 
     A symbol of the melody is a pitch, that of a chord the set of its pitch classes as bits. Chords
     are three pitch classes or more that begin together.
+
+    Parameters
+    ----------
+    notes : Notes
+
+    Returns
+    -------
+    melody, chords : Events
     """
     key = tonic(notes.pitch, notes.duration)
     # By the shorter way: at most six semitones down or five up.

@@ -266,12 +266,35 @@ def _tempo(played: Performance, sound: Sound) -> tuple[FloatArray, dict[str, Any
 
 
 def dynamics_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
-    """Mean velocity of the notes that began last, over windows around `times`."""
+    """Mean velocity of the notes that began last.
+
+    Parameters
+    ----------
+    notes : Notes
+    times : (n_times,) array
+        Middles of the windows that are averaged over, seconds.
+    step : float
+        Length of a window, seconds.
+
+    Returns
+    -------
+    (n_times,) float64
+    """
     return held_means(*_velocities(notes), times, step)
 
 
 def articulation_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
-    """Duration of notes of the melody over the time to the next one, at most 2, over windows."""
+    """Duration of a note of the melody, divided by the time to the next one; at most 2.
+
+    Parameters
+    ----------
+    notes, times, step
+        As of `dynamics_curve`.
+
+    Returns
+    -------
+    (n_times,) float64
+    """
     return held_means(*_ratios(notes), times, step)
 
 

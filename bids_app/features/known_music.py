@@ -52,7 +52,16 @@ class LongTerm:
 
 
 def learn(pieces: Iterable[Notes]) -> LongTerm:
-    """Models of the melodies and chords of pieces."""
+    """Models of the melodies and chords of pieces.
+
+    Parameters
+    ----------
+    pieces : iterable of Notes
+
+    Returns
+    -------
+    LongTerm
+    """
     sung = SymbolModel(N_PITCHES, order_bound=ORDER_BOUND)
     struck = SymbolModel(N_CHORDS, order_bound=ORDER_BOUND)
     n_pieces = 0
@@ -64,7 +73,16 @@ def learn(pieces: Iterable[Notes]) -> LongTerm:
 
 
 def known_music(argument: str) -> LongTerm | None:
-    """What is known of other music: that of ``--notes-corpus``, else the chorales, if installed.
+    """Models of other music: that of ``--notes-corpus``, else the chorales, if installed.
+
+    Parameters
+    ----------
+    argument : str
+        Of the feature space.
+
+    Returns
+    -------
+    LongTerm or None
 
     Raises
     ------

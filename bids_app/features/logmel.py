@@ -144,12 +144,26 @@ def log_mel_patches(audio: np.ndarray, hop: float = 0.48) -> tuple[np.ndarray, n
 
 
 def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarray:
-    """Centers of the whole patches in ``n_samples`` samples at 16 kHz, in seconds.
+    """Centers of the whole patches of a sound.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples at 16 kHz.
+    hop : float
+        Seconds between patches.
+    where : object
+        File for the error.
+
+    Returns
+    -------
+    (n_patches,) float64
+        Seconds.
 
     Raises
     ------
     BadDataError
-        There is none; names `where`.
+        The sound is shorter than a patch.
 
     Examples
     --------
@@ -169,7 +183,18 @@ def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarr
 
 
 def patch_centers(n_patches: int, hop: float) -> np.ndarray:
-    """Seconds in the audio at the center of each patch, of shape (n_patches,).
+    """Centers of patches.
+
+    Parameters
+    ----------
+    n_patches : int
+    hop : float
+        Seconds between patches.
+
+    Returns
+    -------
+    (n_patches,) float64
+        Seconds in the audio.
 
     Examples
     --------
@@ -181,7 +206,18 @@ def patch_centers(n_patches: int, hop: float) -> np.ndarray:
 
 
 def patch_count(n_samples: int, hop: float) -> int:
-    """Number of whole patches in ``n_samples`` samples at 16 kHz.
+    """Number of whole patches of a sound.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples at 16 kHz.
+    hop : float
+        Seconds between patches.
+
+    Returns
+    -------
+    int
 
     Examples
     --------

@@ -25,7 +25,13 @@ _PATCHES = 16  # that go through the network together: conv1 of VGGish takes 1.6
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise UsageError where there is no stimulus, or two of one label."""
+    """Check the labels of stimuli.
+
+    Raises
+    ------
+    UsageError
+        There is no stimulus, or two have one label.
+    """
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if not labels or repeated:
         raise UsageError(
@@ -111,12 +117,12 @@ def space_grams(
 def ordered_layers(
     series: Iterable[FeatureSeries], names: Sequence[str], where: str
 ) -> list[FeatureSeries]:
-    """The layers of a stimulus in the order of their names.
+    """The layers of a stimulus in the order of `names`.
 
     Raises
     ------
     BadDataError
-        They have other names.
+        Their names are not `names`.
     """
     by_name = {layer.name: layer for layer in series}
     if set(by_name) != set(names):
@@ -145,7 +151,20 @@ def change_grams(
     layer_names: Sequence[str],
     gram: Callable[[int], np.ndarray],
 ) -> Iterator[LayerGram]:
-    """Change, novelty and boundary curves of every layer of another space, from its matrices."""
+    """Change, novelty and boundary curves of every layer of another space, from its matrices.
+
+    Parameters
+    ----------
+    patch_times : sequence of (n_patches_i,) arrays
+        Of each stimulus, seconds.
+    layer_names : sequence of str
+    gram : callable
+        (number of the layer, from 1) -> its Gram matrix over all stimuli.
+
+    Yields
+    ------
+    LayerGram
+    """
     from bids_app.features.change import UNITS, change_curves
     from bids_app.features.gram import LayerGram, values_gram
 
@@ -168,6 +187,18 @@ def component_grams(
 
     Units are z-scored over each stimulus, so that the matrices are centered. Components are those
     of all stimuli together, as for `bids_app.features.components.layer_components`.
+
+    Parameters
+    ----------
+    layer_names, gram
+        As of `change_grams`.
+    n_components : int
+    where : str
+        Name of the space for the error.
+
+    Yields
+    ------
+    LayerGram
 
     Raises
     ------
@@ -193,7 +224,13 @@ def component_grams(
 
 
 def step_of(times: np.ndarray) -> float:
-    """Seconds between the values of a stimulus."""
+    """Seconds between the values of a stimulus, the median of its times.
+
+    Examples
+    --------
+    >>> step_of(np.array([0.25, 0.75, 1.25]))
+    0.5
+    """
     return float(np.median(np.diff(times))) if len(times) > 1 else STEP
 
 

@@ -354,10 +354,10 @@ def expectations(
     order_bound: int | None,
     long_term: SymbolModel | None = None,
 ) -> Expectations:
-    """Surprise and uncertainty of every symbol of a piece, as IDyOM's models have them.
+    """Surprise and uncertainty of every symbol of a piece, by the models of IDyOM.
 
-    The short-term model learns the piece as it goes (escape ax, update exclusion). The long-term
-    model is as it was given and does not learn the piece.
+    The short-term model learns every symbol of the piece after it was predicted (escape ax, update
+    exclusion). The long-term model does not learn the piece.
 
     Parameters
     ----------
@@ -367,6 +367,10 @@ def expectations(
     order_bound : int or None
         Longest context of the short-term model.
     long_term : SymbolModel, optional
+
+    Returns
+    -------
+    Expectations
 
     Raises
     ------

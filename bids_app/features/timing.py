@@ -189,7 +189,17 @@ def _area(knots: np.ndarray, steps: np.ndarray, columns: np.ndarray, x: np.ndarr
 
 
 def step_times(duration: float, step: float) -> np.ndarray:
-    """Middles of the whole steps of a sound, in seconds; a shorter sound is one step.
+    """Middles of the whole steps of a sound; a shorter sound is one step.
+
+    Parameters
+    ----------
+    duration, step : float
+        Seconds.
+
+    Returns
+    -------
+    (n_steps,) float64
+        Seconds.
 
     Examples
     --------
@@ -286,7 +296,11 @@ def filtered(values: np.ndarray, tr: float, high_pass: HighPass | None) -> np.nd
     tr : float
         Seconds between samples.
     high_pass : float, Band or None
-        As for `drift_basis`, or the band that the responses were filtered to; None for nothing.
+        As for `drift_basis`, or the band that the responses were filtered to; None for no filter.
+
+    Returns
+    -------
+    array of the shape of `values`
 
     Examples
     --------
