@@ -176,7 +176,7 @@ def _content(shown: Explored) -> tuple[dict[str, Any], list[str]]:
         "p": [_encoded(_coded(one[:, kept]), np.uint8) for one in pools],
         "passed": [_encoded(np.packbits(one[:, kept].ravel()), np.uint8) for one in bits],
         "edges": P_EDGES,
-        "colors": {name: _palette(name) for name in {one.scale.cmap for one in shown.maps}},
+        "colors": {name: _palette(name) for name in sorted({one.scale.cmap for one in shown.maps})},
         "corrected": shown.corrected,
         "profile": 0,
         "start": int(best.argmax()),

@@ -56,6 +56,11 @@ def test_values_are_those_of_the_maps(made):
         assert np.abs(values[known] * stored["step"] - one.values[known]).max() < 2e-5
 
 
+def test_color_maps_have_an_order(made):
+    """The order of a set differs from process to process, and so would the bytes of the page."""
+    assert list(content_of(made[0])["colors"]) == ["coolwarm", "inferno"]
+
+
 def test_thresholds_of_p_are_exact(made):
     path, shown = made
     content = content_of(path)
