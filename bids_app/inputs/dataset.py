@@ -219,6 +219,7 @@ class _Faults:
             raise next(iter(texts.values()))
 
 
+_UNPROCESSED = "fMRIPrep left no BOLD of this run, which the raw dataset has"
 _Chosen = list[tuple[RunFiles, list[StimulusRow]]]
 
 
@@ -236,7 +237,6 @@ def _choose(
     chosen: _Chosen = []
     skipped: list[SkippedRun] = []
     silent: list[RunFiles] = []
-    candidates = list(found.runs)
     for run in found.runs:
         if excludes(selection, run.entities):
             skipped.append(_skip(run, "left out by --exclude-run", problem=False))
@@ -248,12 +248,10 @@ def _choose(
             continue
         if problem:
             skipped.append(_skip(run, problem))
-        elif run.absent:
+        elif run.absent and (rows or not music):
             common = found.universe.preprocessed(run.entities)
             if rows or common:
-                reason = "fMRIPrep left no BOLD of this run, which the raw dataset has"
-                skipped.append(_skip(run, reason, problem=common))
-            candidates.remove(run)
+                skipped.append(_skip(run, _UNPROCESSED, problem=common))
         elif music and not rows:
             silent.append(run)
         elif run.kind is None:
@@ -261,8 +259,16 @@ def _choose(
             skipped.append(_skip(run, f"no surface BOLD in {space}{there}{run.unread(space)}"))
         else:
             chosen.append((run, rows))
-    with_music = {run.task for run in candidates} - {run.task for run in silent}
+    lost = [run for run in silent if run.absent]
+    silent = [run for run in silent if not run.absent]
+    with_music = {run.task for run in found.runs if not run.absent}
+    with_music -= {run.task for run in silent}
     with_music |= {run.task for run, _ in chosen}
+    skipped += [
+        _skip(run, _UNPROCESSED)
+        for run in lost
+        if run.task in with_music and found.universe.preprocessed(run.entities)
+    ]
     silent_tasks = sorted({run.task for run in silent} - with_music)
     asked = [task for task in selection.tasks if task in silent_tasks]
     if asked or (music and not (chosen or any(item.problem for item in skipped))):

@@ -133,3 +133,19 @@ def test_a_run_that_fmriprep_left_out_is_a_row(tree):
     plan = plan_study(tree.root, missing="use")
     assert not plan.has_problems
     assert {run.label for run in plan.skipped} >= {"sub-01_task-a", "sub-02_task-a"}
+
+
+def test_a_resting_run_that_fmriprep_left_out_is_no_matter_of_the_music(tree):
+    tree.simple()
+    tree.bold(sub="01", task="rest")
+    for task in ("rest", "b"):
+        name = f"sub-02_task-{task}_bold.nii.gz"
+        (tree.raw(sub="02", task=task) / name).write_bytes(b"x")
+    for path in [
+        *tree.fmriprep.glob("sub-02/func/*task-b*"),
+        *tree.root.glob("sub-02/func/*task-b_e*"),
+    ]:
+        path.unlink()
+    rows = [run.label for run in plan_study(tree.root, missing="use").skipped if run.problem]
+    # Nothing says what was heard in it, but others heard music in this task.
+    assert rows == ["sub-02_task-b"]
