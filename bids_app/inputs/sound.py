@@ -267,7 +267,11 @@ def _open(source: Path | int, path: Path | None = None) -> soundfile.SoundFile:
     import soundfile
 
     try:
-        return soundfile.SoundFile(source, closefd=isinstance(source, Path))
+        file = soundfile.SoundFile(source, closefd=isinstance(source, Path))
+        # soundfile seeks after every block of a file that it holds seekable, and decoders of MP3
+        # and Opus forget there what the next frame needs.
+        file.seekable = lambda: False
+        return file
     # libsndfile lets some headers through that Python cannot represent.
     except (OSError, soundfile.LibsndfileError, TypeError, ValueError, ArithmeticError) as error:
         raise BadDataError(

@@ -15,7 +15,7 @@ from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.features.audio import audio_duration, load_audio
 from bids_app.inputs.mpeg import read_header, scan
 from bids_app.inputs.presentations import StimulusSet, presentations_of
-from bids_app.inputs.sound import examine_sound
+from bids_app.inputs.sound import examine_sound, open_sound
 from bids_app.inputs.stimuli import StimulusRow
 
 RATE, SECONDS = 44100, 8
@@ -72,6 +72,18 @@ def test_decoding_from_a_pipe_gives_the_samples_of_the_whole_file(tmp_path, musi
     # Without its tag, what the encoder added stays; at its very start the encoder's state differs.
     got = got[found.skipped :][: len(expected)]
     np.testing.assert_allclose(got[3000:], expected[3000 : len(got)], atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("mp3", 22050), ("opus", 48000)])
+def test_a_file_read_in_blocks_has_the_samples_of_the_whole(tmp_path, music, kind, rate, capfd):
+    """Seeking after a block costs these decoders what the next frame needs."""
+    path = tmp_path / f"a.{kind}"
+    encoding = {"format": "OGG", "subtype": "OPUS"} if kind == "opus" else {}
+    soundfile.write(path, music[: 5 * rate], rate, **encoding)
+    with open_sound(path) as decoder:
+        blocks = np.concatenate(list(decoder.blocks(rate // 7)))[:, 0]
+    np.testing.assert_allclose(blocks, soundfile.read(path)[0], atol=1e-6)
+    assert capfd.readouterr().err == ""
 
 
 def test_of_joined_mp3_files_all_is_used_and_said(tmp_path, music):
