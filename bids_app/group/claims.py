@@ -224,7 +224,9 @@ def _sentence(claim: Claim, tests: Sequence[LevelTest], *, same_sign: bool, clai
     elif not reasons and not same_sign:
         signs = ", ".join(f"{test.level} {'+' if test.statistic > 0 else '-'}" for test in tests)
         reasons = [f"the tests do not agree in sign ({signs})"]
-    because = f": {'; '.join(reasons)}" if reasons else ""
+    because = "; ".join(reasons)
+    if because:
+        because = f". {because[0].upper()}{because[1:]}" if impossible else f": {because}"
     sentences = [f"{start}{because}{told}.", *_could_have_shown(claim, tests)]
     return " ".join([*sentences, *claim.caveats])
 
@@ -249,7 +251,8 @@ def _impossible(tests: Sequence[LevelTest]) -> str:
         return ""
     smallest = p_number(max(test.smallest for test in levels))
     named = _listed([test.level for test in levels])
-    return f"No result was possible over {named} (no p below {smallest} with so few)"
+    few = "participants" if [test.level for test in levels] == [PEOPLE] else "draws"
+    return f"Nothing could be shown over {named}, since no p is below {smallest} with so few {few}"
 
 
 def _listed(levels: Sequence[str]) -> str:

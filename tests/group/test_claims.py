@@ -83,14 +83,15 @@ def test_a_test_that_could_not_pass_is_said_to_be_impossible():
     music = LevelTest(MUSIC, 0.001, 3.0)
     decision = decide(Claim("predicted", HOLDS, FAILS, [people, music]))
     assert decision.impossible == (PEOPLE,)
-    start = "No result was possible over people (no p below .062 with so few), whether or not "
+    start = "Nothing could be shown over people, since no p is below .062 with so few "
+    start += "participants, whether or not "
     assert decision.sentence.startswith(f"{start}{HOLDS[0].lower()}{HOLDS[1:]} (")
     assert FAILS not in decision.sentence
     assert "does not hold" not in decision.sentence
     # What else stands in the way is told, too.
     told = decide(Claim("predicted", HOLDS, FAILS, [people, LevelTest(MUSIC, 0.3, 3.0)])).sentence
     assert told.startswith(start)
-    assert ": it does not hold over music (" in told
+    assert ". It does not hold over music (" in told
     # Five participants can: the smallest p is 1 / 32.
     five = LevelTest(PEOPLE, 0.0625, 3.0, n_draws=32, smallest=1 / 32)
     decision = decide(Claim("predicted", HOLDS, FAILS, [five, music]))

@@ -223,6 +223,11 @@ def _stated(one: Candidate, tests: Mapping[str, LevelTest], family: str) -> Stat
     end = "high" if one.effect > 0 else "low"
     slope = one.measure in (SLOPE, BEYOND_SLOPE)
     detail = f"{told_label(one.model)}, mean correlation {one.effect:.3f}"
+    planned, music = "", tests.get(MUSIC)
+    if music is not None and music.tested and not one.sentences:
+        # The effect is of ranks unless asked for otherwise, the statistic over music of values.
+        planned = " in one planned test" if family else ""
+        planned = f" (of the maps' values, where it is {music.statistic:.3g}){planned}"
     claim = Claim(
         one.kind,
         holds,
@@ -231,6 +236,7 @@ def _stated(one: Candidate, tests: Mapping[str, LevelTest], family: str) -> Stat
         detail=f"mean difference r {one.effect:.4f}" if one.sentences else detail,
         direction=f", deeper layers toward its {end} end" if slope else "",
         unit=one.unit,
+        planned=planned,
         doubts=one.doubts,
         family=family,
         caveats=one.caveats,
