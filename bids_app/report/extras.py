@@ -244,6 +244,8 @@ def _rating_notes(files: GroupFiles) -> str | None:
     """What the newest log that speaks of ratings says."""
     for path in sorted((files.root / "logs").glob("status_*.json"), reverse=True):
         notes = [str(n) for n in files.json(path).get("notes", []) if str(n).startswith("rating")]
+        # That the group level found nothing of participants is told by theirs, with the reason.
+        notes = [note for note in notes if ": no participant has sub-*" not in note]
         if notes:
             return "; ".join(notes)
     return None

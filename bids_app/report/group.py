@@ -183,6 +183,10 @@ def tell_accuracy(section: Section, files: GroupFiles) -> None:
 
 def tell_alignment(section: Section, files: GroupFiles) -> None:
     """The claim about every gradient."""
+    if not files.preference_missing and nothing_to_align_with(files):
+        told = "Nothing was aligned with a gradient: see Gradients without a result."
+        section.blocks.append(Verdict(told, "warning"))
+        return
     for own in () if files.preference_missing else each_gradient(files):
         section.add(
             "alignment with the gradient", partial(claim_verdict, own, "slope", own.gradient)
@@ -199,8 +203,15 @@ def alignment_sections(files: GroupFiles) -> list[Section]:
     """One section per gradient, after a summary where there are several."""
     if files.preference_missing:
         return [alignment_section(files)]
+    if nothing_to_align_with(files):
+        return absent_gradients(files)
     own = [alignment_section(one) for one in each_gradient(files)]
     return [*gradients_section(files), *own, *absent_gradients(files)]
+
+
+def nothing_to_align_with(files: GroupFiles) -> bool:
+    """Whether every gradient that was asked for is absent, and no earlier call aligned with one."""
+    return bool(left_out(files, "alignment")) and not files.aligned
 
 
 def absent_gradients(files: GroupFiles) -> list[Section]:
@@ -208,7 +219,7 @@ def absent_gradients(files: GroupFiles) -> list[Section]:
     reasons = left_out(files, "alignment")
     if not reasons:
         return []
-    section = Section("alignment-absent", "Not aligned")
+    section = Section("alignment-absent", "Gradients without a result")
     section.blocks += [Verdict(f"{reason}.", "warning") for reason in reasons]
     return [section]
 

@@ -323,7 +323,12 @@ class GroupFiles(Folder):
     @cached_property
     def gradients(self) -> list[str]:
         """Labels of the gradients with results; the default, without a label, where none has."""
-        return self.tree.group_labels(self.model, ALIGNMENT_DESC) or [""]
+        return self.aligned or [""]
+
+    @cached_property
+    def aligned(self) -> list[str]:
+        """Labels of the gradients with results."""
+        return self.tree.group_labels(self.model, ALIGNMENT_DESC)
 
     def of_gradient(self, desc: str) -> str:
         """Description of what belongs to the gradient shown."""

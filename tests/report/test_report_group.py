@@ -28,14 +28,16 @@ from bids_app.report.extras import (
 from bids_app.report.group import (
     absent_table,
     accuracy_verdict,
+    alignment_sections,
     guess_blocks,
     participants_table,
     smallest_p,
+    tell_alignment,
 )
 from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
 from bids_app.report.group_details import depth_controls, left_out
 from bids_app.report.group_maps import coverage_text
-from bids_app.report.page import Text
+from bids_app.report.page import Section, Text
 from bids_app.report.sources import GroupFiles
 from bids_app.statistics import p_number, p_told
 
@@ -377,6 +379,10 @@ def test_ratings_that_nobody_asked_for_have_no_section(own_folder):
     for note in ("no ratings: no table given with --ratings", "switched off (--emotion off)"):
         write_json(log, {"notes": [f"ratings: {note}"]})
         assert emotion_section(GroupFiles(own_folder)) == []
+    # Nor after a group level, whose own notes come later.
+    later = log.with_name("status_99999999-000001-x.json")
+    write_json(later, {"notes": ["rating_maps: no participant has sub-*_settings.json"]})
+    assert emotion_section(GroupFiles(own_folder)) == []
     log.write_text('{"notes": ["ratings: no participant has any"]}')
     (section,) = emotion_section(GroupFiles(own_folder))
     assert [block.kind for block in section.blocks] == ["missing", "missing"]
@@ -462,6 +468,22 @@ def test_the_page_says_why_an_analysis_was_left_out(own_folder):
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
     assert left_out(files, "isc") == ["happy: other times"]
     assert left_out(files, "alignment") == []
+
+
+def test_where_no_gradient_was_there_the_page_says_so_once(own_folder):
+    files = GroupFiles(own_folder)
+    row = {"analysis": "alignment", "part": "margulies2016", "state": "left out", "reason": "gone"}
+    path = files.file("summary.tsv", desc="analyses")
+    pd.DataFrame([row]).to_csv(path, sep="\t", index=False)
+    assert [one.title for one in alignment_sections(files)][-1] == "Gradients without a result"
+    assert len(alignment_sections(files)) > 1
+    for file in own_folder.rglob("*alignment*"):
+        file.unlink()
+    (section,) = alignment_sections(GroupFiles(own_folder))
+    assert [block.text for block in section.blocks] == ["margulies2016: gone."]
+    summary = Section("summary", "Summary")
+    tell_alignment(summary, GroupFiles(own_folder))
+    assert "Gradients without a result" in summary.blocks[0].text
 
 
 def test_controls_of_depth_stand_in_one_table(own_folder):

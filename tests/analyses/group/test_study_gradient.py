@@ -255,7 +255,7 @@ def test_without_a_component_like_the_template_only_this_gradient_is_lost(folder
     assert row.state == "left out"
     page = (folder / "group.html").read_text()
     assert "There is none: No component" in page
-    assert "Not aligned" in page
+    assert "Gradients without a result" in page
 
 
 def test_a_comma_in_the_path_of_the_folder_is_refused_first(tmp_path):
