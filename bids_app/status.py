@@ -82,7 +82,7 @@ class Status:
 
     @property
     def n_problems(self) -> int:
-        """Runs that were skipped because their files cannot be used."""
+        """Runs, and parts of a group level, that were skipped because of what is not there."""
         return sum(row.problem for row in self.rows)
 
     @property
@@ -96,8 +96,10 @@ class Status:
             "runs and parts": [row for row in self.rows if row.run],
         }
         counts = [f"{kind} {_counted(rows)}" for kind, rows in kinds.items() if rows]
-        if self.n_problems:
-            counts.append(f"{self.n_problems} skipped because of their files")
+        lacking = [row.run for row in self.rows if row.problem and not row.participant]
+        if self.n_problems > len(lacking):
+            counts.append(f"{self.n_problems - len(lacking)} skipped because of their files")
+        counts += [f"not done: {', '.join(lacking)}"] if lacking else []
         return f"{self.level} level {verdict}: {'; '.join(counts) or 'nothing was done'}"
 
     def write(self, path: Path) -> Path:

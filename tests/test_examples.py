@@ -69,6 +69,7 @@ def test_every_message_has_a_place_of_its_own_and_tells_it(tmp_path, capfd):
     assert len(found) > 400
     assert "A file of an earlier step is not as it was written." in found
     assert found["A stimulus has no onset."].codes == {16}
+    assert "fill the column onset" in found["A stimulus has no onset."].remedies[0]
     page = "\n".join(messages_page(*sources()))
     anchors = re.findall(r"^\((.*)\)=$", page, flags=re.M)
     assert len(anchors) == len(set(anchors)) == len(found)

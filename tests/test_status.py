@@ -22,6 +22,17 @@ def test_runs_with_unusable_files_are_in_the_exit_code(tmp_path):
     assert [row["problem"] for row in stored["rows"]] == [False, False, True]
 
 
+def test_a_part_of_the_group_level_that_was_not_done_is_named():
+    status = Status("id", "group")
+    status.add("01", "", "done")
+    status.add("", "alignment with margulies2016", "skipped", "not installed", problem=True)
+    assert status.exit_code == 1
+    assert status.closing_line == (
+        "group level finished INCOMPLETE: participants 1 done; runs and parts 1 skipped; "
+        "not done: alignment with margulies2016"
+    )
+
+
 @pytest.mark.parametrize(
     ("states", "code", "word"),
     [

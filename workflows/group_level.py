@@ -69,7 +69,7 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
         options: dict[str, Any] = {"first": number == 0, "others": call.others}
         _, notes = choose_analyses(tree, call.model, participants, config, **options)
         for note in notes:
-            LOGGER.info("group: %s", note)
+            LOGGER.info("group: not done: %s", note)
         status.notes += notes
         options["memory"] = plan.memory[call.model]
         workflow = init_group_level_wf(call.model, participants, settings, config=config, **options)

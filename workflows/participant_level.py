@@ -246,7 +246,7 @@ def _tell(status: Status, work: RatingWork) -> None:
     """Say what is done with ratings, and with whose not."""
     if work.study.reason:
         status.notes.append(f"ratings: {work.study.reason}")
-        LOGGER.info("ratings: nothing is done: %s", work.study.reason)
+        LOGGER.info("ratings: %s", work.study.reason)
         return
     LOGGER.info("ratings: %s (%s)", ", ".join(work.study.scales), work.study.source)
     for warning in work.study.ratings.notes:

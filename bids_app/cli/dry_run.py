@@ -188,11 +188,17 @@ def _people(labels: Iterable[str]) -> str:
 def _layers_text(level: ParticipantLevel) -> str:
     """What is fitted of each feature space, and where there is no layer preference."""
     from bids_app.analyses.participant.preference import preference_missing
+    from bids_app.features.registry import find_space
 
-    lines, model = [], level.config.statistics.slope_model
+    lines, config = [], level.config
+    model = config.statistics.slope_model
+    rows = {space.label: find_space(space.features) for space in config.model.spaces}
     for label, fitted in level.layers.items():
         order = f"order: {fitted.source}" if fitted.source else "nothing says their order"
-        lines.append(f"model-{label}: {', '.join(fitted.names)} ({order})")
+        row = rows.get(label)
+        weights = (row.weights or config.model.weights or "") if row and row.network else ""
+        untrained = f"; NOT trained: {weights}" if weights.startswith("random:") else ""
+        lines.append(f"model-{label}: {', '.join(fitted.names)} ({order}{untrained})")
         if reason := preference_missing(fitted.depth, model):
             lines.append(f"  warning: {reason}")
     return "\n".join(lines)
@@ -231,7 +237,7 @@ def _lags_text(config: Config, plan: StudyPlan) -> str:
 def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
     """Whose ratings of what are there."""
     if study.reason:
-        return f"ratings: nothing is done: {study.reason}"
+        return f"ratings: {study.reason}"
     lines = [f"ratings: {study.source}; scales: {', '.join(study.scales)}"]
     heard = {
         who: sorted(

@@ -68,7 +68,8 @@ def _tell_messages(options: argparse.Namespace) -> int:
         raise UsageError("There is no such message.", where="musenc messages", found=options.name)
     for one in exact or found:
         codes = " ".join(f"Exit code {code}: {MEANINGS[code]}" for code in sorted(one.codes))
-        remedies = "".join(f"\n  do this: {text}" for text in one.remedies)
+        offered = one.remedies or ["make what it found what it wanted; the message names both"]
+        remedies = "".join(f"\n  do this: {text}" for text in offered)
         tell(f"{one.what}\n  {codes}{remedies}")
     return 0
 
@@ -90,7 +91,8 @@ def messages(*roots: Path) -> dict[str, Message]:
     found: dict[str, Message] = {}
     files = dict.fromkeys(path for root in roots for path in sorted(root.rglob("*.py")))
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
-    through = [one for tree in trees for one in _raised(tree, found)]
+    shared = {name: text for tree in trees for name, text in _texts(tree)}
+    through = [one for tree in trees for one in _raised(tree, found, shared)]
     for tree in trees:
         for call in _calls(tree):
             for one in through:
@@ -100,8 +102,11 @@ def messages(*roots: Path) -> dict[str, Message]:
     return found
 
 
-def _raised(tree: ast.Module, found: dict[str, Message]) -> Iterator[_Through]:
+def _raised(
+    tree: ast.Module, found: dict[str, Message], shared: dict[str, str]
+) -> Iterator[_Through]:
     """Add what a module raises; yield the functions that raise what they are given."""
+    texts = {**shared, **dict(_texts(tree))}
     owners = {
         id(call): function
         for function in ast.walk(tree)
@@ -119,7 +124,8 @@ def _raised(tree: ast.Module, found: dict[str, Message]) -> Iterator[_Through]:
         for what in sentences:
             message = found.setdefault(what, Message(what))
             message.codes.add(code)
-            message.remedies += [text for text in _remedies(call) if text not in message.remedies]
+            offered = _remedies(call, texts)
+            message.remedies += [text for text in offered if text not in message.remedies]
         if function is not None and isinstance(call.args[0], ast.Name):
             for position, parameter in enumerate(function.args.args):
                 if parameter.arg == call.args[0].id:
@@ -167,11 +173,19 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
                     pairs = list(zip(target.elts, node.value.elts, strict=False))
                 yield from ((one.id, value) for one, value in pairs if isinstance(one, ast.Name))
         if isinstance(node, ast.FunctionDef) and node.args.defaults:
-            with_default = node.args.args[-len(node.args.defaults) :]
+            positional = [*node.args.posonlyargs, *node.args.args]
+            with_default = positional[-len(node.args.defaults) :]
             yield from zip((one.arg for one in with_default), node.args.defaults, strict=True)
 
 
-def _remedies(call: ast.Call) -> Iterator[str]:
+def _texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Constants of a module that are texts."""
+    for name, value in _assigned(tree):
+        if name.isupper() and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield name, value.value
+
+
+def _remedies(call: ast.Call, texts: dict[str, str]) -> Iterator[str]:
     """Remedies in words; what a place puts in is shown as three dots."""
     for keyword in call.keywords:
         if keyword.arg == "remedy":
@@ -181,6 +195,8 @@ def _remedies(call: ast.Call) -> Iterator[str]:
             for one in branches:
                 if isinstance(one, ast.Constant) and one.value:
                     yield str(one.value)
+                elif isinstance(one, ast.Name) and one.id in texts:
+                    yield texts[one.id]
                 elif isinstance(one, ast.JoinedStr):
                     parts = [str(getattr(part, "value", "")) for part in one.values]
                     literal = [isinstance(part, ast.Constant) for part in one.values]

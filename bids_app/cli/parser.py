@@ -26,10 +26,13 @@ participant  cleans the surface BOLD of every run, computes VGGish's 23 layers f
              and layer-preference maps (GIFTI on --space).
 group        combines the participants in output_dir: group maps, layer preference, and its
              alignment with a cortical gradient (spin test). Needs nothing but output_dir.
+
+Begin with --dry-run: it prints what would be done, who is left out and why, time and memory.
 """
 
 EXAMPLES = """\
 examples:
+  musenc-bidsapp /data /out participant --dry-run
   musenc-bidsapp /data /out participant --participant-label 01 02
   musenc-bidsapp /data /out participant --stimuli music.tsv --nprocs 4 -w /scratch
   musenc-bidsapp /data /out participant --vggish-weights random:0     (untrained control)
@@ -78,6 +81,7 @@ def build_parser(config: type[Config] = Config) -> argparse.ArgumentParser:
     """The parser of ``musenc-bidsapp``: a group of options per section of `config`."""
     parser = Parser(
         prog="musenc-bidsapp",
+        usage="%(prog)s bids_dir output_dir {participant,group} [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

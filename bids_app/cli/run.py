@@ -116,7 +116,19 @@ def run(config: Config) -> int:
         return done
     log = LOGGER.info if done.exit_code == 0 else LOGGER.error
     log("%s", done.closing_line)
+    if pages := pages_of(config, done):
+        LOGGER.info("read %s%s", pages[0], f" and {len(pages) - 1} more" if pages[1:] else "")
     return done.exit_code
+
+
+def pages_of(config: Config, status: Status) -> list[Path]:
+    """The pages that a call has drawn."""
+    tree = OutputTree(config.output_dir)
+    people = [row.participant for row in status.rows if not row.run and row.state == "done"]
+    pages = [tree.participant_report(who) for who in people]
+    if config.level == "group":
+        pages = [tree.group_report]
+    return [page for page in pages if page.is_file()]
 
 
 def run_group(config: Config, run_id: str) -> Status | int:

@@ -52,6 +52,7 @@ def test_plan_costs_and_outputs_are_printed(tree, tmp_path, capsys):
     text = capsys.readouterr().out
     for words in (
         "2 participants, 4 runs, 2 stimuli",
+        "EmbeddingBatch (order: the network; NOT trained: random:0)",
         "memory  ",
         "with --nprocs 1",
         "for each of 2 participants",

@@ -163,7 +163,8 @@ def write_model(
     """Layer preference, and every map of one feature space."""
     depth, slope_model = (record.settings[name] for name in ("layer_depth", "slope_model"))
     preference = derive_preference(fits, depth, slope_model)
-    if preference is not None and (told := preference.reason or preference.doubt):
+    if preference is not None and (preference.reason or preference.doubt):
+        told = preference.doubt or f"no layer preference: {preference.reason}"
         LOGGER.warning("sub-%s: model-%s: %s", record.participant, record.model, told)
     regions = regions_of_runs(runs, cleaning)
     tables: list[Path] = []

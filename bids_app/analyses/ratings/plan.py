@@ -83,8 +83,8 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
         where = plan.raw_dir
         files = () if where is None else find_rating_files(where, plan.participants)
         if where is None or not files:
-            place = "no raw dataset" if where is None else "no *_stim.tsv.gz or *_beh.tsv in it"
-            return _none(f"no ratings: no table given with --ratings, and {place}")
+            of = "" if where is None else "*_stim.tsv.gz or *_beh.tsv in the "
+            return _none(f"no ratings: no table given with --ratings, and no {of}raw dataset")
         source = f"{len(files)} files of {where}"
         try:
             found = read_rating_files(files, where, plan.runs, durations, scales=settings.scales)
