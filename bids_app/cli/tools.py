@@ -77,7 +77,10 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add_option(parser, Running, "n_procs", default=2)
     parser.add_argument(
-        "--n-participants", type=int, default=12, help="listeners (default: %(default)d)"
+        "--n-participants",
+        type=int,
+        default=12,
+        help="listeners; with fewer than five no vertex can be claimed (default: %(default)d)",
     )
     parser.add_argument(
         "--duration",

@@ -85,9 +85,10 @@ def checks_blocks(files: ParticipantFiles) -> list[Block]:
             alt="Bars per layer: share of penalties at the smallest and largest value of the grid,"
             " and effective rank of the features",
             caption="Above: how often the penalty at an end of the grid was chosen. Vertices that"
-            " follow nothing in the music choose the largest one; many at the smallest one say"
-            " that the grid should go lower. Below: effective rank (participation ratio of the"
-            " kernel's eigenvalues), the number of independent dimensions a layer offers.",
+            " follow nothing in the music choose the largest one, in short pieces either end. Where"
+            " layers predict, many at the smallest one say that the grid should go lower. Below:"
+            " effective rank (participation ratio of the kernel's eigenvalues), the number of"
+            " independent dimensions a layer offers.",
             source=files.name(files.tree.model_summary(files.participant, files.model)),
         )
     ]

@@ -90,7 +90,10 @@ def summary_facts(files: ParticipantFiles) -> Block:
             ),
             ("Cortex", files.cortex),
             ("Vertices without a result", number(settings["DegenerateVertices"])),
-            ("Vertices behind the reference profile", number(settings["ReferenceVertices"])),
+            (
+                "Vertices behind the reference profile",
+                f"{number(settings['ReferenceVertices'])} (mean over layers significant)",
+            ),
         ]
     )
 
