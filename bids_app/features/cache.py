@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("bids_app.features")
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised whenever the same input would give other numbers."""
 _LOCK_SECONDS = 4 * 3600.0
 DESCRIPTION = "features.json"
