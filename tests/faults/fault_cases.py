@@ -289,25 +289,19 @@ def _matrices_of_options() -> Iterator[Case]:
             gone={name: (65, broken) for name in GONE} | _not_there(66, there),
             content=(65, broken),
         )
-    for attribute, option, absent, broken in (
-        (
-            "strategy",
-            "--confounds",
-            (66, "The file of a confound strategy does not exist"),
-            (16, "The file of a confound strategy is not as it should be"),
-        ),
-        (
-            "filters",
-            "--bids-filter-file",
-            (66, "A file is missing"),
-            (65, "A file is not valid JSON"),
-        ),
-    ):
-        cannot = broken if attribute == "strategy" else (65, "A file cannot be read")
-        yield from matrix(
-            attribute,
-            options=(option, f"{{{attribute}}}"),
-            missing=absent,
-            gone={name: broken for name in GONE} | _not_there(*absent) | {"unreadable": cannot},
-            content=broken,
-        )
+    absent = (66, "The file of a confound strategy does not exist")
+    broken = (16, "The file of a confound strategy is not as it should be")
+    yield from matrix(
+        "strategy",
+        options=("--confounds", "{strategy}"),
+        missing=absent,
+        gone=dict.fromkeys(GONE, broken) | _not_there(*absent),
+        content=broken,
+    )
+    yield from matrix(
+        "filters",
+        options=("--bids-filter-file", "{filters}"),
+        missing=(66, "The filter file cannot be read"),
+        gone=66,
+        content=(65, "A file is not valid JSON"),
+    )
