@@ -79,7 +79,7 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
     wrong = np.flatnonzero(~(np.isfinite(onsets) & np.isfinite(durations) & (durations >= 0)))
     if wrong.size:
         raise InvalidInputError(
-            "An onset or duration of a trial cannot be used.",
+            "An onset or duration of a trial is no number of seconds.",
             where=path,
             found=", ".join(f"{named[k]['onset']!r} {named[k]['duration']!r}" for k in wrong[:4]),
             wanted="seconds; durations of zero or more",
