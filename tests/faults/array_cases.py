@@ -126,7 +126,7 @@ def _responses() -> Iterator[Case]:
     yield read(
         "other_type", _later("NIFTI_TYPE_FLOAT32", "NIFTI_TYPE_FLOAT64"), 65, "cannot be read"
     )
-    yield read("data_elsewhere", _external, 65, "another file")
+    yield read("data_elsewhere", _external, 1, "another file")
     yield read("entities_that_grow", _laughs, 1, "GIFTI file")
     yield accepted("entity_of_a_file", "gifti", _external_entity, route="clean")
     yield read("garbled_inside", _garbled_inside, 65, "cannot be read")
