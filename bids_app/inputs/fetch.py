@@ -24,9 +24,11 @@ _LEVELS = (
 
 def absent(path: Path) -> bool:
     """Whether git-annex has the content of a file elsewhere."""
-    if not path.is_symlink() and not (path.is_file() and path.stat().st_size < _POINTER):
+    try:
+        pointer = path.is_symlink() or path.stat().st_size < _POINTER
+    except (OSError, ValueError):  # not there, or a name that no file can have
         return False
-    return "datalad get" in (content_problem(path) or "")
+    return pointer and "datalad get" in (content_problem(path) or "")
 
 
 def files_of_run(run: RunFiles, derivative: Inheritance, raw: Inheritance | None) -> set[Path]:

@@ -179,7 +179,10 @@ def sampled_checksum(path: Path) -> str:
 
 def is_named(path: Path) -> bool:
     """Whether a file is there, or a link whose content was not fetched."""
-    return path.is_file() or path.is_symlink()
+    try:
+        return path.is_file() or path.is_symlink()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def need_content(path: Path, what: str, *, remedy: str | None = None) -> None:

@@ -153,13 +153,19 @@ def read_ratings_table(
             wanted=", ".join(scales),
             remedy="name columns of the ratings",
         )
+    if not ratings and columns and notes:
+        raise BadDataError(
+            "No rating of this study's music can be used.",
+            where=path,
+            found="; ".join(dict.fromkeys(notes)),
+            wanted="scales with numbers from the first to the last second of the music",
+            remedy="correct the table, or leave ratings out with --emotion off",
+        )
     if not ratings:
         raise BadDataError(
             "No rating is about the music of this study.",
             where=path,
-            found="; ".join(dict.fromkeys(notes))
-            or ", ".join(sorted(unknown))
-            or "no numbers in " + ", ".join(sorted(columns)),
+            found=", ".join(sorted(unknown)) or "no numbers in " + ", ".join(sorted(columns)),
             wanted="stimuli " + ", ".join(durations),
             remedy="name the stimuli as their audio files",
         )

@@ -243,7 +243,8 @@ def _matrices_of_options() -> Iterator[Case]:
         missing=(66, "not found"),
         gone=66,
         content=(16, "The table of stimuli lacks a column"),
-        truncated=(0, "no stimulus is given for this task"),
+        truncated=(65, "no stimulus is given for this task"),
+        unnamed=("truncated",),
         garbled=(16, "not UTF-8"),
         prose=unseparated,
         web_page=unseparated,
@@ -259,13 +260,19 @@ def _matrices_of_options() -> Iterator[Case]:
         prose=unseparated,
         web_page=unseparated,
     )
-    nothing, unreadable = (66, "nothing for lively"), (65, "Precomputed features cannot be read")
-    for attribute in ("features_table", "features_array"):
+    nothing, words = (66, "nothing for lively"), "Precomputed features cannot be read"
+    unreadable = (65, words)
+    gone = {
+        "features_table": {name: (66, words) for name in GONE}
+        | {name: nothing for name in ("folder", "pipe")},
+        "features_array": {name: unreadable for name in GONE} | _not_there(*nothing),
+    }
+    for attribute in gone:
         yield from matrix(
             attribute,
             route=attribute,
             missing=nothing,
-            gone={name: unreadable for name in GONE} | _not_there(*nothing),
+            gone=gone[attribute],
             content=unreadable,
             **({"truncated": (65, "do not cover")} if attribute == "features_table" else {}),
         )

@@ -144,7 +144,12 @@ def _events() -> Iterator[Case]:
         "onset_after_the_run", "events", cell(1, "onset", "500"), 1, "outside the run", named=False
     )
     yield file_case(
-        "music_longer_than_the_run", "events", cell(1, "onset", "60"), 0, "after the last volume"
+        "music_longer_than_the_run",
+        "events",
+        cell(1, "onset", "60"),
+        1,
+        "after the last volume",
+        named=False,
     )
     yield file_case(
         "overlap",
@@ -192,10 +197,10 @@ def _events() -> Iterator[Case]:
         "events",
         renamed_column("stim_file", "stimfile"),
         1,
-        "no stimulus is given for this run in",
+        "in a column that BIDS does not know",
     )
     yield file_case("capital_column", "events", renamed_column("onset", "Onset"), 1, "has no onset")
-    yield file_case("quoted_names", "events", cell(1, "stim_file", '"calm.wav"'), 1, "not found")
+    yield file_case("quoted_names", "events", cell(1, "stim_file", '"calm.wav"'), 1, "in quotes")
     for path in (
         "../../../etc/passwd",
         "/etc/passwd",
@@ -232,7 +237,7 @@ def _stimuli_tables() -> Iterator[Case]:
 
     yield case("latin1", lambda p: put(p, p.read_bytes() + b"caf\xe9\tcalm.wav\t3\n"), 16, "UTF-8")
     yield case("utf16", recoded("utf-16"), 16, "not UTF-8")
-    yield case("no_onset", renamed_column("onset", "start"), 16, "has no onset")
+    yield case("no_onset", renamed_column("onset", "start"), 16, "lacks a column")
     yield case("no_task", renamed_column("task", "tsk"), 16, "no column task")
     yield case("commas", replace("\t", ","), 16, "separated by commas")
     yield file_case(
@@ -251,9 +256,9 @@ def _stimuli_tables() -> Iterator[Case]:
         "names a column twice",
     )
     yield case("onset_text", cell(1, "onset", "soon"), 16, "not a number", "line 2")
-    yield case("file_elsewhere", cell(1, "stim_file", "../nothing/x.wav"), 66, "not found")
+    yield case("file_elsewhere", cell(1, "stim_file", "../nothing/x.wav"), 65, "not found")
     yield case("offset_behind_the_end", column("offset", "90"), 16, "behind the end", "90 s")
-    yield case("offset_negative", column("offset", "-1"), 16, "offset of a stimulus")
+    yield case("offset_negative", column("offset", "-1"), 16, "time of a stimulus is not")
     yield case("other_tasks", replace("calm\t", "rest\t"), 16, "for no run", "task rest")
     yield Case("table-may_lead_out", _table_elsewhere, 0, ("2 participants",), options=TABLE)
 
@@ -370,7 +375,7 @@ def _ratings() -> Iterator[Case]:
     for factor, unit in ((1000, "in milliseconds"), (1 / 60, "in minutes")):
         yield table(f"times_by_{factor:g}", _scaled("time", factor), 65, unit)
     yield table("times_late", lines(_without(0.6)), 65, "less than half")
-    yield table("gap", lines(_without(0.3, 0.6)), 0, "too long to bridge")
+    yield table("gap", lines(_without(0.3, 0.6)), 65, "too long to bridge", "can be used")
     yield table("row_numbers", lines(_numbered), 0, "left out")
     yield table("no_stimulus", renamed_column("stimulus", "piece"), 16, "lacks a column")
     yield table("no_time", renamed_column("time", "when"), 16, "lacks a column")
