@@ -269,8 +269,10 @@ def _set_aside(
     with path.open("wb") as file:
         for row in rows:
             row.numpy().tofile(file)
-    stored = map_numbers(path, np.float32, (n_rows, *first.shape))
-    return (torch.from_numpy(np.array(row)) for row in stored)
+    shape = (n_rows, *first.shape)
+    # Mapped anew for every row: pages of rows that were read would stay in memory.
+    read = (np.array(map_numbers(path, np.float32, shape)[k]) for k in range(n_rows))
+    return map(torch.from_numpy, read)
 
 
 def _strip(
