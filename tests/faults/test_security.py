@@ -45,7 +45,9 @@ def _imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
+            # It takes addresses apart and opens none.
+            whole = node.module == "urllib.parse"
+            names.add(node.module if whole else node.module.split(".")[0])
     return names
 
 

@@ -315,7 +315,7 @@ def test_events_by_inheritance(make_run, conditions, tmp_path):
         ("onset\tduration\n1\t2\n", "trial_type"),
         ("onset\tduration\ttrial_type\n1\t2\tn/a\n", "no value in trial_type"),
         ("onset\tduration\ttrial_type\nsoon\t2\ta\n", "soon"),
-        ("onset\tduration\ttrial_type\n1\t-2\ta\n", "cannot be used"),
+        ("onset\tduration\ttrial_type\n1\t-2\ta\n", "no number of seconds"),
     ],
 )
 def test_bad_events(tmp_path, text, words):
