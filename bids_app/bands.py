@@ -74,6 +74,7 @@ class Band:
                 where="SoftwareFilters",
                 found=f"{self} at a repetition time of {tr:g} s",
                 wanted=f"frequencies below {nyquist:g} Hz, the lower end first",
+                remedy="correct the frequencies or RepetitionTime in the JSON sidecar",
             )
         return [f for f in (self.low, high) if f]
 

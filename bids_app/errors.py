@@ -15,6 +15,14 @@ from bids_app.lookalikes import difference
 from bids_app.plain import plain_lines
 
 _LONGEST = 4000
+# Remedies that many errors share.
+FETCH = "correct the path, or fetch the content of the file"
+FINITE = "fill in or leave out the values that are not finite (NaN, infinity)"
+LONGER = "leave this stimulus out or use a longer recording"
+MORE_DRAWS = "give a larger number of draws, for example 200"
+ONE_OF_THESE = "give one of the values that are wanted"
+WRITABLE = "check that the folder is writable and the disk is not full"
+WRITE_AGAIN = "write or fetch the file again"
 
 
 class MusencError(Exception):
@@ -224,6 +232,8 @@ def check_shape(name: str, array: Any, *wanted: int | str) -> None:
             where=name,
             found=f"shape {tuple(found)}",
             wanted=f"({', '.join(map(str, wanted))}{',' if len(wanted) == 1 else ''})",
+            remedy="give it in that shape: transpose it, or cut arrays of one study to the same "
+            "length",
         )
 
 

@@ -19,6 +19,8 @@ from typing import Any
 from filelock import SoftFileLease, Timeout
 
 from bids_app.errors import (
+    WRITABLE,
+    WRITE_AGAIN,
     BadDataError,
     CannotWriteError,
     MissingInputError,
@@ -59,7 +61,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             "A file cannot be written.",
             where=target,
             found=error.strerror or str(error),
-            remedy="check that the folder is writable and the disk is not full",
+            remedy=WRITABLE,
         ) from error
     finally:
         if temporary is not None:
@@ -161,14 +163,31 @@ def read_json(source: Path) -> Any:
     source = Path(source)
     # Opening a named pipe would wait for ever.
     if not source.is_file():
-        raise MissingInputError("A file is missing.", where=source)
+        raise MissingInputError(
+            "A file is missing.",
+            where=source,
+            wanted="a JSON file",
+            remedy="write the file again, or correct its path",
+        )
     try:
         return json.loads(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise BadDataError("A file cannot be read.", where=source, found=error.strerror) from error
+        raise BadDataError(
+            "A file cannot be read.",
+            where=source,
+            found=error.strerror,
+            wanted="a JSON file that can be read",
+            remedy="see who may read the file, and whether its disk is there",
+        ) from error
     # Numbers of thousands of digits and thousands of brackets are refused by the parser.
     except (ValueError, RecursionError) as error:
-        raise BadDataError("A file is not valid JSON.", where=source, found=str(error)) from error
+        raise BadDataError(
+            "A file is not valid JSON.",
+            where=source,
+            found=str(error),
+            wanted="JSON text",
+            remedy="correct the file, or write it again",
+        ) from error
 
 
 @contextmanager
@@ -177,7 +196,7 @@ def reading(
     what: str,
     *,
     wanted: str,
-    remedy: str | None = None,
+    remedy: str = WRITE_AGAIN,
     kind: type[MusencError] = BadDataError,
 ) -> Iterator[None]:
     """Say in these words that a library cannot read a file, whatever it stumbles over.
@@ -285,7 +304,7 @@ def _acquire(lock: SoftFileLease, target: Path, remedy: str | None) -> None:
             "A file cannot be written.",
             where=target,
             found=error.strerror or str(error),
-            remedy=remedy or "check that the folder is writable and the disk is not full",
+            remedy=remedy or WRITABLE,
         ) from error
 
 

@@ -221,6 +221,7 @@ def choose_gradient(option: str) -> GradientChoice:
             "--gradient takes names, or one or two files for each gradient.",
             found=option,
             wanted=GRADIENT_FILES,
+            remedy="give LEFT,RIGHT with a comma between, or one of the names",
         )
     label = safe_label(given) if given else files_label(paths[0], ("desc",))
     return GradientChoice("file", label, paths)

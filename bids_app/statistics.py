@@ -129,6 +129,8 @@ def benjamini_hochberg(p: ArrayLike, *, axis: int | None = None) -> FloatArray:
             "p values must lie between 0 and 1.",
             where="p",
             found=f"{np.nanmin(values):g} to {np.nanmax(values):g}",
+            wanted="numbers from 0 to 1; NaN is left out",
+            remedy="see whether these are p values and no statistics",
         )
     last = values.ravel() if axis is None else np.moveaxis(values, axis, -1)
     q = np.full(last.shape, np.nan)

@@ -33,6 +33,7 @@ from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.workflows")
 _MAIN = 300_000_000  # bytes of the process that the workers belong to
+_EXAMPLE = "write, for example: {plugin: SLURM, plugin_args: {sbatch_args: '--mem=8G'}}"
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc", "Debug")
 
 
@@ -84,11 +85,19 @@ def choose_plugin(running: Running) -> Plugin:
 
 def _read_plugin(path: Path) -> Plugin:
     if not path.is_file():
-        raise MissingInputError("There is no such plugin file.", where=path)
+        raise MissingInputError(
+            "There is no such plugin file.",
+            where=path,
+            found="no file",
+            wanted="a YAML file",
+            remedy="correct the path given with --use-plugin",
+        )
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError("The plugin file is not YAML.", where=path, found=error) from error
+        raise UsageError(
+            "The plugin file is not YAML.", where=path, found=error, wanted="YAML", remedy=_EXAMPLE
+        ) from error
     known = sorted(n.removesuffix("Plugin") for n in dir(plugins) if n.endswith("Plugin"))
     name = content.get("plugin") if isinstance(content, dict) else None
     arguments = content.get("plugin_args") or {} if isinstance(content, dict) else {}
@@ -98,7 +107,7 @@ def _read_plugin(path: Path) -> Plugin:
             where=path,
             found=f"plugin: {name if isinstance(name, str) else type(name).__name__}",
             wanted=f"plugin: one of {', '.join(known)}; plugin_args: a mapping",
-            remedy="write, for example: {plugin: SLURM, plugin_args: {sbatch_args: '--mem=8G'}}",
+            remedy=_EXAMPLE,
         )
     return Plugin(name, arguments)
 
@@ -111,6 +120,7 @@ def _check_work_dir(plugin: Plugin, work_dir: Path | None) -> None:
             where=f"--work-dir, with the plugin {plugin.name}",
             found=work_dir,
             wanted="a folder on shared storage, without spaces in its name",
+            remedy="give such a folder with --work-dir",
         )
 
 

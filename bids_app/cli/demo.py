@@ -128,6 +128,7 @@ def _check_size(n_participants: int, duration: float) -> None:
             "The demo is too small to be analyzed.",
             found=f"--n-participants {n_participants} --duration {duration:g}",
             wanted=f"at least 2 participants and {SHORTEST:g} s",
+            remedy="give larger numbers",
         )
 
 
@@ -141,6 +142,7 @@ def _check_network(network: str) -> None:
             where="--network",
             found=network,
             wanted="musicnn:NAME, as in docs/networks.md",
+            remedy="give such a network, or leave --network out",
         )
     find_space(network).streamed()
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_app.errors import CannotWriteError, UsageError
+from bids_app.errors import WRITABLE, CannotWriteError, UsageError
 from bids_app.features.dissonance import SHIFTS
 from bids_app.files import atomic_path
 from bids_app.log import tell
@@ -79,7 +79,13 @@ def write_twin(path: Path, folder: Path, shifts: Sequence[float]) -> tuple[Path,
 
     target = _target(path, folder)
     if target.exists() and target.samefile(path):
-        raise UsageError("The twin would take the place of the recording.", where=target)
+        raise UsageError(
+            "The twin would take the place of the recording.",
+            where=target,
+            found="the recording itself",
+            wanted="another folder",
+            remedy="give another folder with -o",
+        )
     rate = examine_sound(path).rate
     twin = dissonant_twin(load_audio(path, rate), rate, shifts)
     remark, peak = "", float(np.abs(twin).max())
@@ -93,5 +99,11 @@ def write_twin(path: Path, folder: Path, shifts: Sequence[float]) -> tuple[Path,
     except (OSError, soundfile.LibsndfileError) as error:
         if isinstance(error, CannotWriteError):
             raise
-        raise CannotWriteError("The twin cannot be written.", where=target, found=error) from error
+        raise CannotWriteError(
+            "The twin cannot be written.",
+            where=target,
+            found=error,
+            wanted="a file that can be written",
+            remedy=WRITABLE,
+        ) from error
     return target, remark

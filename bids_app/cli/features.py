@@ -123,6 +123,7 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
             where="--check",
             found=spelled,
             wanted="python:PACKAGE.MODULE:FUNCTION or musicnn:NETWORK",
+            remedy="spell the network so",
         )
     network = (
         listener if isinstance(listener, CheckedNetwork) else CheckedNetwork(listener, spelled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +46,7 @@ class _Through:
     name: str
     position: int
     code: int
+    remedies: tuple[str, ...]
 
 
 def add_messages(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,7 +66,13 @@ def _tell_messages(options: argparse.Namespace) -> int:
     found = [one for what, one in known.items() if wanted in anchor_of(what)]
     exact = [one for one in found if wanted == anchor_of(one.what)]
     if not found:
-        raise UsageError("There is no such message.", where="musenc messages", found=options.name)
+        raise UsageError(
+            "There is no such message.",
+            where="musenc messages",
+            found=options.name,
+            wanted="the name in the last line of a message, or a part of it",
+            remedy="copy the name, or give one word of the message",
+        )
     for one in exact or found:
         codes = " ".join(f"Exit code {code}: {MEANINGS[code]}" for code in sorted(one.codes))
         offered = one.remedies or ["make what it found what it wanted; the message names both"]
@@ -94,11 +101,13 @@ def messages(*roots: Path) -> dict[str, Message]:
     shared = {name: text for tree in trees for name, text in _texts(tree)}
     through = [one for tree in trees for one in _raised(tree, found, shared)]
     for tree in trees:
+        owners = _owners(tree)
         for call in _calls(tree):
             for one in through:
                 if _name(call.func) == one.name and (node := _argument(call, one.position)):
+                    offered = [*_remedies(call, shared, owners.get(id(call)))] or one.remedies
                     for what in _sentences(node, tree) or ():
-                        found.setdefault(what, Message(what)).codes.add(one.code)
+                        _add(found, what, one.code, offered)
     return found
 
 
@@ -107,29 +116,37 @@ def _raised(
 ) -> Iterator[_Through]:
     """Add what a module raises; yield the functions that raise what they are given."""
     texts = {**shared, **dict(_texts(tree))}
-    owners = {
+    owners = _owners(tree)
+    for call in _calls(tree):
+        name = _name(call.func)
+        if name not in CLASSES or not call.args:
+            continue
+        code, function = CLASSES[name].exit_code, owners.get(id(call))
+        sentences, offered = _sentences(call.args[0], tree), (*_remedies(call, texts, function),)
+        if sentences is None:
+            raise ValueError(f"a message is put together: {ast.unparse(call)}")
+        for what in sentences:
+            _add(found, what, code, offered)
+        if function is not None and isinstance(call.args[0], ast.Name):
+            for position, parameter in enumerate(function.args.args):
+                if parameter.arg == call.args[0].id:
+                    yield _Through(function.name, position, code, offered)
+
+
+def _owners(tree: ast.Module) -> dict[int, ast.FunctionDef]:
+    """The innermost function that each call is in."""
+    return {
         id(call): function
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for call in _calls(function)
     }
-    for call in _calls(tree):
-        name = _name(call.func)
-        if name not in CLASSES or not call.args:
-            continue
-        code = CLASSES[name].exit_code
-        sentences, function = _sentences(call.args[0], tree), owners.get(id(call))
-        if sentences is None:
-            raise ValueError(f"a message is put together: {ast.unparse(call)}")
-        for what in sentences:
-            message = found.setdefault(what, Message(what))
-            message.codes.add(code)
-            offered = _remedies(call, texts)
-            message.remedies += [text for text in offered if text not in message.remedies]
-        if function is not None and isinstance(call.args[0], ast.Name):
-            for position, parameter in enumerate(function.args.args):
-                if parameter.arg == call.args[0].id:
-                    yield _Through(function.name, position, code)
+
+
+def _add(found: dict[str, Message], what: str, code: int, remedies: Iterable[str]) -> None:
+    message = found.setdefault(what, Message(what))
+    message.codes.add(code)
+    message.remedies += [text for text in remedies if text not in message.remedies]
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
@@ -163,7 +180,7 @@ def _sentences(node: ast.expr, tree: ast.Module) -> list[str] | None:
     return [] if isinstance(node, ast.Attribute) else None
 
 
-def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+def _assigned(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """Names that values are given to, in assignments and as defaults of parameters."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
@@ -172,10 +189,11 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
                 if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                     pairs = list(zip(target.elts, node.value.elts, strict=False))
                 yield from ((one.id, value) for one, value in pairs if isinstance(one, ast.Name))
-        if isinstance(node, ast.FunctionDef) and node.args.defaults:
+        if isinstance(node, ast.FunctionDef):
             positional = [*node.args.posonlyargs, *node.args.args]
-            with_default = positional[-len(node.args.defaults) :]
-            yield from zip((one.arg for one in with_default), node.args.defaults, strict=True)
+            pairs = list(zip(reversed(positional), reversed(node.args.defaults), strict=False))
+            pairs += zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            yield from ((one.arg, value) for one, value in pairs if value is not None)
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -185,22 +203,37 @@ def _texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield name, value.value
 
 
-def _remedies(call: ast.Call, texts: dict[str, str]) -> Iterator[str]:
+def _remedies(
+    call: ast.Call, texts: dict[str, str], function: ast.FunctionDef | None
+) -> Iterator[str]:
     """Remedies in words; what a place puts in is shown as three dots."""
     for keyword in call.keywords:
         if keyword.arg == "remedy":
-            branches = [keyword.value]
-            if isinstance(keyword.value, ast.IfExp):
-                branches = [keyword.value.body, keyword.value.orelse]
-            for one in branches:
-                if isinstance(one, ast.Constant) and one.value:
-                    yield str(one.value)
-                elif isinstance(one, ast.Name) and one.id in texts:
-                    yield texts[one.id]
-                elif isinstance(one, ast.JoinedStr):
-                    parts = [str(getattr(part, "value", "")) for part in one.values]
-                    literal = [isinstance(part, ast.Constant) for part in one.values]
-                    yield "".join(p if ok else "…" for p, ok in zip(parts, literal, strict=True))
+            for branch in _branches(keyword.value, function):
+                if (text := _words(branch, texts)).strip("… "):
+                    yield text
+
+
+def _branches(node: ast.expr, function: ast.FunctionDef | None) -> list[ast.expr]:
+    """What an expression, or the name of something in the function, can be."""
+    if isinstance(node, ast.IfExp):
+        return [*_branches(node.body, function), *_branches(node.orelse, function)]
+    if isinstance(node, ast.BoolOp):
+        return [branch for value in node.values for branch in _branches(value, function)]
+    if isinstance(node, ast.Name) and function is not None:
+        own = [value for name, value in _assigned(function) if name == node.id]
+        return [branch for value in own for branch in _branches(value, None)] or [node]
+    return [node]
+
+
+def _words(node: ast.expr, texts: dict[str, str]) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value or "")
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_words(part, texts) for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return _words(node.left, texts) + _words(node.right, texts)
+    return texts.get(node.id, "…") if isinstance(node, ast.Name) else "…"
 
 
 def messages_page(*roots: Path) -> Iterator[str]:

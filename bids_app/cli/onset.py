@@ -99,7 +99,10 @@ def _task_and_file(pair: str) -> tuple[str, str]:
     task, _, name = pair.partition("=")
     if not (task and name):
         raise UsageError(
-            "--stim does not say which file was heard.", found=pair, wanted="TASK=FILE"
+            "--stim does not say which file was heard.",
+            found=pair,
+            wanted="TASK=FILE",
+            remedy="give for example --stim music=stimuli/piece.wav",
         )
     return task.removeprefix("task-"), name
 

@@ -117,9 +117,16 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
             where="-o",
             found=folder,
             wanted="another folder than that of the models",
+            remedy="give another folder with -o",
         )
     if not rest:
-        raise UsageError("There is no study to predict.", where="NEW_BIDS", wanted="a BIDS dataset")
+        raise UsageError(
+            "There is no study to predict.",
+            where="NEW_BIDS",
+            found="nothing after the models",
+            wanted="a BIDS dataset",
+            remedy="give the dataset whose runs are to be predicted",
+        )
     config = parse_config([rest[0], str(folder), "participant", *rest[1:]])
     set_up_logging(config.running.verbosity)
     _refuse_what_predicts_nothing(config)

@@ -170,7 +170,13 @@ def _fetch(resource: Resource, files: list[Path], source: Path | None) -> None:
 def _copy(target: Path, resource: Resource, source: Path) -> None:
     """Copy the first file of that name whose checksum is right."""
     if not source.is_dir():
-        raise MissingInputError("--from names no folder that is there.", where=source)
+        raise MissingInputError(
+            "--from names no folder that is there.",
+            where=source,
+            found="no folder",
+            wanted="a folder with the files",
+            remedy="correct the path",
+        )
     wanted = resource.sha256.get(target.name, "")
     found = [p for p in sorted(source.rglob(target.name)) if p.is_file() and p.stat().st_size]
     if not found:

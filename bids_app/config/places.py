@@ -97,6 +97,7 @@ def places_of(argument: str) -> Places:
             where="--features",
             found=f"{NOTES}:{argument}",
             wanted="notes, with --notes-dir FOLDER or --notes-corpus FOLDER where they are needed",
+            remedy="give notes to --features, and the folder to --notes-dir",
         )
     folder, corpus = (Path(told[name]) if name in told else None for name in ("dir", "corpus"))
     return Places(folder, corpus)

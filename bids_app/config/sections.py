@@ -228,7 +228,10 @@ class Model:
     def __post_init__(self) -> None:
         """Options that need another one."""
         if self.weights_mask and not self.save_weights:
-            raise UsageError("--weights-mask needs --save-weights")
+            raise UsageError(
+                "--weights-mask needs --save-weights",
+                remedy="add --save-weights, or leave --weights-mask out",
+            )
 
     @property
     def spaces(self) -> tuple[FeatureSpace, ...]:
@@ -308,6 +311,7 @@ class Joint:
                     where="--joint",
                     found=text,
                     wanted="NAME=SPACE+SPACE, the name of letters and digits",
+                    remedy="give it a name before the =",
                 )
             if len(set(parts)) < max(2, len(parts)):
                 raise UsageError(
@@ -315,6 +319,7 @@ class Joint:
                     where="--joint",
                     found=text,
                     wanted="NAME=SPACE+SPACE, for example low=envelope+cochleagram",
+                    remedy="join two or more different spaces with +",
                 )
             found[name] = parts
         return found
@@ -360,7 +365,11 @@ class LagScan:
         labels = [text for text, *_ in self.features]
         if len(set(labels)) < len(labels):
             raise UsageError(
-                "A feature is named twice.", where="--lag-scan", found=" ".join(labels)
+                "A feature is named twice.",
+                where="--lag-scan",
+                found=" ".join(labels),
+                wanted="each feature once",
+                remedy="leave one of them out",
             )
 
     @property
@@ -494,9 +503,11 @@ with --rating-difference also against a number per participant. Definitions: doc
     def __post_init__(self) -> None:
         """Options that need another one."""
         if self.seed and not self.contrasts:
-            raise UsageError("--seed needs --contrast")
+            raise UsageError(
+                "--seed needs --contrast", remedy="add --contrast, or leave --seed out"
+            )
         if self.target and not self.seed:
-            raise UsageError("--target needs --seed")
+            raise UsageError("--target needs --seed", remedy="add --seed, or leave --target out")
 
 
 @dataclass(frozen=True)

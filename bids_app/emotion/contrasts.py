@@ -51,6 +51,7 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
                 where=text,
                 found=text[position:],
                 wanted="names joined by + and -, such as: " + example(known),
+                remedy="correct the contrast",
             )
         sign, factor, name = match.groups()
         weights[name] = weights.get(name, 0.0) + (-1.0 if sign == "-" else 1.0) * float(factor or 1)

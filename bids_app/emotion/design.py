@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.emotion.ratings import check_course, sample_course
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, ONE_OF_THESE, BadDataError, UsageError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ class Design:
                 where=", ".join(unknown),
                 found=", ".join(self.names),
                 wanted="names of these columns",
+                remedy="correct the name, or add the column to the design",
             )
         return np.array([float(weights.get(name, 0.0)) for name in self.names])
 
@@ -91,7 +92,9 @@ def convolved(
     from nilearn.glm.first_level import compute_regressor
 
     if hrf not in ("spm", "glover"):
-        raise UsageError("Unknown response.", where="hrf", found=hrf, wanted="spm or glover")
+        raise UsageError(
+            "Unknown response.", where="hrf", found=hrf, wanted="spm or glover", remedy=ONE_OF_THESE
+        )
     condition = np.vstack([np.asarray(x, float) for x in (onsets, durations, amplitudes)])
     frames = np.asarray(frame_times, dtype=np.float64)
     # Ratings of music that began before the first volume count too.
@@ -238,5 +241,11 @@ def build_design(
 def _checked(values: FloatArray, n_times: int, name: str) -> FloatArray:
     check_shape(name, values, n_times, "n_columns")
     if not np.isfinite(values).all():
-        raise BadDataError("A regressor holds values that are not finite.", where=name)
+        raise BadDataError(
+            "A regressor holds values that are not finite.",
+            where=name,
+            found=f"{np.count_nonzero(~np.isfinite(values))} of {values.size}",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     return values

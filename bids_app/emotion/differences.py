@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import ONE_OF_THESE, BadDataError, UsageError, check_shape
 from bids_app.seeds import generator
 
 FloatArray = NDArray[np.float64]
@@ -130,7 +130,13 @@ def difference_glm(
     with np.errstate(invalid="ignore"):
         usable = np.isfinite(norms) & (norms > 1e-10 * np.abs(y).max(axis=0))
     if not usable.any():
-        raise BadDataError("No vertex can be tested.", where="maps", found="constant or NaN")
+        raise BadDataError(
+            "No vertex can be tested.",
+            where="maps",
+            found="constant or NaN",
+            wanted="a vertex whose finite values differ between participants",
+            remedy="see whether the maps hold data, and are not one participant's copied",
+        )
     slope, intercept = np.full(n_vertices, np.nan), np.full(n_vertices, np.nan)
     slope[usable] = residual_x @ centered[:, usable] / length**2
     intercept[usable] = y[:, usable].mean(axis=0) - slope[usable] * x.mean()
@@ -182,6 +188,7 @@ def _checked(maps: ArrayLike, rating_difference: ArrayLike) -> tuple[FloatArray,
             where="maps",
             found=f"{len(x)}",
             wanted="three or more",
+            remedy="add participants",
         )
     if np.linalg.norm(x - x.mean()) <= 1e-10 * np.linalg.norm(x):
         raise BadDataError(
@@ -189,6 +196,7 @@ def _checked(maps: ArrayLike, rating_difference: ArrayLike) -> tuple[FloatArray,
             where="rating_difference",
             found=f"{x.min():g} to {x.max():g}",
             wanted="participants who differ",
+            remedy="use another rating, or leave this analysis out",
         )
     return y, x
 
@@ -277,6 +285,7 @@ def _orders(
             where="scheme, n_permutations",
             found=f"{scheme}, {n_permutations}",
             wanted="permutation or sign-flip, 1 or more",
+            remedy=ONE_OF_THESE,
         )
     rng = generator(seed, "residuals", scheme)
     everyone = np.arange(n_participants)

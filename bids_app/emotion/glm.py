@@ -49,7 +49,13 @@ class GlmEstimate:
             If the estimate is one of several runs.
         """
         if self.autocorrelation is None:
-            raise BadDataError("Runs together have no autocorrelation.", where="estimate")
+            raise BadDataError(
+                "Runs together have no autocorrelation.",
+                where="estimate",
+                found="an estimate over several runs",
+                wanted="the estimate of one run",
+                remedy="take the autocorrelation of each run",
+            )
         return self.autocorrelation
 
     @property
@@ -136,6 +142,7 @@ def fit_run(
             where="design",
             found=f"{len(design.matrix)} rows",
             wanted=f"{n_times} volumes",
+            remedy="make the design of this run's volumes",
         )
     weights = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
     rank = check_estimable(design, weights)
@@ -268,6 +275,7 @@ def fixed_effects(estimates: Sequence[GlmEstimate]) -> GlmEstimate:
             where="estimates",
             found=", ".join(map(str, sorted(shapes))) or None,
             wanted="the same contrasts and vertices in every run",
+            remedy="fit every run with the same contrasts on the same mesh",
         )
     precision = np.stack([1.0 / estimate.variance for estimate in estimates])
     effect = np.stack([estimate.effect for estimate in estimates])

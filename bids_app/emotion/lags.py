@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, BadDataError, UsageError, check_shape
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +60,7 @@ class LagProfile:
                 where="first, last",
                 found=f"{first:g} to {last:g} s",
                 wanted=f"within {self.lags[0]:g} to {self.lags[-1]:g} s",
+                remedy="widen the window, or compute more lags",
             )
         return np.asarray(self.r[use].mean(axis=0))
 
@@ -117,7 +118,13 @@ def lagged_correlation(
     check_shape("seed", i, "n_times")
     check_shape("target", j, len(i))
     if not (np.isfinite(i).all() and np.isfinite(j).all()):
-        raise BadDataError("A value is not finite.", where="seed, target")
+        raise BadDataError(
+            "A value is not finite.",
+            where="seed, target",
+            found=f"{np.count_nonzero(~np.isfinite([i, j]))} such values",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     steps = _steps(max_lag, tr)
     pieces = [(0, i.size)] if segments is None else list(segments)
     if any(not 0 <= start < stop <= i.size for start, stop in pieces):
@@ -126,6 +133,7 @@ def lagged_correlation(
             where="segments",
             found=pieces,
             wanted=f"0 <= start < stop <= {i.size}",
+            remedy="correct the segments: rows are counted from 0",
         )
     found = [_pooled(i, j, pieces, h) for h in steps]
     return LagProfile(
@@ -138,7 +146,11 @@ def lagged_correlation(
 def _steps(max_lag: float, tr: float) -> NDArray[np.int64]:
     if not (tr > 0 and max_lag >= 0):
         raise UsageError(
-            "Lags need positive numbers.", where="max_lag, tr", found=f"{max_lag:g}, {tr:g}"
+            "Lags need positive numbers.",
+            where="max_lag, tr",
+            found=f"{max_lag:g}, {tr:g}",
+            wanted="seconds: a lag of 0 or more, a repetition time above 0",
+            remedy="correct them",
         )
     largest = int(np.floor(max_lag / tr + 1e-9))
     return np.arange(-largest, largest + 1)
@@ -210,9 +222,21 @@ def change_correlation(
     check_shape("features", x, "n_times", *["n_units"] * (x.ndim - 1))
     check_shape("rating", y, len(x))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise BadDataError("A change is not finite.", where="features, rating")
+        raise BadDataError(
+            "A change is not finite.",
+            where="features, rating",
+            found=f"{(~np.isfinite(x)).sum() + (~np.isfinite(y)).sum()} such values",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     if not rate > 0:
-        raise UsageError("The rate must be positive.", where="rate", found=rate)
+        raise UsageError(
+            "The rate must be positive.",
+            where="rate",
+            found=rate,
+            wanted="samples per second, above 0",
+            remedy="give the rate of features and rating, for example 1.0",
+        )
     steps = _steps(max_lag, 1.0 / rate)
     steps = steps[steps >= 0]
     columns = x.reshape(len(x), -1).T

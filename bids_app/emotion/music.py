@@ -140,7 +140,13 @@ def turned_effects(
     check_shape("contrasts", weights, "n_contrasts", design.matrix.shape[1])
     check_shape("autocorrelation", autocorrelation, n_vertices)
     if not windows or len(windows) != len(n_freq):
-        raise BadDataError("Windows and their frequencies do not fit together.", where="windows")
+        raise BadDataError(
+            "Windows and their frequencies do not fit together.",
+            where="windows",
+            found=f"{len(windows)} windows, {len(n_freq)} numbers of frequencies",
+            wanted="one number of frequencies for each window, and a window",
+            remedy="give both for every presentation of music",
+        )
     scale = np.linalg.norm(design.matrix, axis=0)
     matrix, weights = (
         design.matrix / np.where(scale > 0, scale, 1),

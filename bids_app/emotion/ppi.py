@@ -101,7 +101,13 @@ def ppi_columns(seed: ArrayLike, condition: ArrayLike) -> dict[str, FloatArray]:
     for name, column in (("seed", phi), ("condition", c)):
         if not np.isfinite(column).all() or np.ptp(column) == 0:
             raise BadDataError(
-                "A regressor of the interaction is constant or not finite.", where=name
+                "A regressor of the interaction is constant or not finite.",
+                where=name,
+                found=f"{np.count_nonzero(~np.isfinite(column))} values not finite"
+                if not np.isfinite(column).all()
+                else f"{column[0]:g} at all times",
+                wanted="finite values that vary",
+                remedy="give another seed or another condition",
             )
     phi, c = phi - phi.mean(), c - c.mean()
     return {SEED: phi, CONDITION: c, INTERACTION: phi * c}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import BadDataError
+from bids_app.errors import FINITE, BadDataError
 
 FloatArray = NDArray[np.float64]
 
@@ -45,14 +45,23 @@ def check_course(times: ArrayLike, values: ArrayLike) -> tuple[FloatArray, Float
             where="times, values",
             found=f"shapes {t.shape} and {v.shape}",
             wanted="(n_samples,) both, n_samples of 2 or more",
+            remedy="give times and values of the same samples",
         )
     if not np.isfinite(t).all() or (np.diff(t) <= 0).any():
-        raise BadDataError("The times of a rating must increase.", where="times")
+        raise BadDataError(
+            "The times of a rating must increase.",
+            where="times",
+            found=f"{t.size} times from {t[0]:g} to {t[-1]:g} s",
+            wanted="finite times in seconds, each later than the one before",
+            remedy="sort the samples by time and remove repeated ones",
+        )
     if not np.isfinite(v).all():
         raise BadDataError(
             "A rating holds values that are not finite.",
             where="values",
             found=f"{np.count_nonzero(~np.isfinite(v))} of {v.size}",
+            wanted="finite values",
+            remedy=FINITE,
         )
     return t, v
 
@@ -161,6 +170,7 @@ def sample_course(
             found=f"rating from {t[0]:g} to {t[-1]:g} s, "
             + (f"wanted {wanted.min():g} to {wanted.max():g} s" if wanted.size else "no times"),
             wanted="times on the same clock: seconds into the music",
+            remedy="correct the times of the rating, or their unit",
         )
     result = np.full(wanted.shape, np.nan)
     if width is None:

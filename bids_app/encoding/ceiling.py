@@ -146,6 +146,7 @@ def _checked(repeats: ArrayLike) -> FloatArray:
             where="repeats",
             found=len(series),
             wanted="two or more",
+            remedy="give the series of each hearing of the piece, or leave this ceiling out",
         )
     largest = np.abs(series).max(axis=1)
     with np.errstate(invalid="ignore"):

@@ -139,6 +139,7 @@ def make_segments(
                     where="lengths",
                     found=f"{stop - start} kept rows",
                     wanted=f"at least {MIN_ROWS} rows in each of {N_PIECES} pieces",
+                    remedy="use longer or more stimuli, a shorter crop or shorter delays",
                 )
             segments.append(Segment(label, stimulus, block, *piece, offset))
             offset += piece[1] - piece[0]

@@ -45,13 +45,29 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
     [2, 3, 4]
     """
     if not (np.isfinite(tr) and tr > 0):
-        raise UsageError("tr must be a positive number of seconds", where="tr", found=tr)
+        raise UsageError(
+            "tr must be a positive number of seconds",
+            where="tr",
+            found=tr,
+            wanted="a positive number",
+            remedy="give the repetition time in seconds, for example 1.0",
+        )
     if len(delays) != 2 or not np.all(np.isfinite(delays)):
-        raise UsageError("delays must be two finite numbers", where="delays", found=delays)
+        raise UsageError(
+            "delays must be two finite numbers",
+            where="delays",
+            found=delays,
+            wanted="the first and the last delay in seconds",
+            remedy="give two numbers, for example (3.0, 9.0)",
+        )
     first, last = float(delays[0]), float(delays[1])
     if last < first:
         raise UsageError(
-            "the first delay is longer than the last one", where="delays", found=f"{first}:{last} s"
+            "the first delay is longer than the last one",
+            where="delays",
+            found=f"{first}:{last} s",
+            wanted="the shorter delay first",
+            remedy="exchange the two",
         )
     low = int(np.ceil(first / tr - _ROUNDING))
     high = int(np.floor(last / tr + _ROUNDING))
@@ -100,7 +116,13 @@ def kept_rows(
     ((4, 17), (4, 12))
     """
     if not (np.isfinite(crop) and crop >= 0):
-        raise UsageError("crop must be zero or more seconds", where="crop", found=crop)
+        raise UsageError(
+            "crop must be zero or more seconds",
+            where="crop",
+            found=crop,
+            wanted="a finite number, 0 or more",
+            remedy="give the seconds to leave out at both ends, for example 15",
+        )
     n_crop = int(np.ceil(crop / tr - _ROUNDING))
     before, after = max(int(shifts.max()), 0), max(-int(shifts.min()), 0)
     start, end = max(n_crop, before), max(n_crop, after)
@@ -230,6 +252,7 @@ def mean_diagonal(kernel: NDArray[np.float64]) -> float:
             where="gram",
             found=f"mean diagonal {scale:g} after centering",
             wanted="a positive number",
+            remedy="leave this layer out, or see whether its features are constant",
         )
     return scale
 

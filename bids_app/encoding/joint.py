@@ -32,7 +32,7 @@ from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import groups, run_tasks
 from bids_app.encoding.responses import Responses, check_responses, standardize
 from bids_app.encoding.ridge import BLOCK, TIE, inner_scores
-from bids_app.errors import UsageError, check_shape
+from bids_app.errors import ONE_OF_THESE, UsageError, check_shape
 from bids_app.statistics import fisher_z
 
 FloatArray = NDArray[np.float64]
@@ -198,11 +198,23 @@ def fit_joint(
     True
     """
     if selection not in ("r", "sse"):
-        raise UsageError("unknown selection", where="selection", found=selection, wanted="r or sse")
+        raise UsageError(
+            "unknown selection",
+            where="selection",
+            found=selection,
+            wanted="r or sse",
+            remedy=ONE_OF_THESE,
+        )
     n_vertices = check_responses(joint.first, responses)
     left_out = joint.spaces if leave_out is None else tuple(leave_out)
     if unknown := set(left_out) - set(joint.spaces):
-        raise UsageError("unknown spaces", where="leave_out", found=sorted(unknown))
+        raise UsageError(
+            "unknown spaces",
+            where="leave_out",
+            found=sorted(unknown),
+            wanted=", ".join(joint.spaces),
+            remedy="name spaces of the joint model",
+        )
     n_known = 0 if known is None else len(known)
     if known is not None:
         shape = (len(joint.first.folds), joint.first.alphas.size, n_vertices)

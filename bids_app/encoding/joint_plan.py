@@ -69,6 +69,7 @@ def candidate_weights(
             where="n_candidates",
             found=n_candidates,
             wanted=f"at least {len(weights)}: every space alone, all together, and all but one",
+            remedy="give more candidates",
         )
     drawn = np.zeros((n_candidates - len(weights) if n_spaces > 1 else 0, n_spaces))
     for k, row in enumerate(drawn):
@@ -233,9 +234,21 @@ def _checked_weights(weights: ArrayLike, n_spaces: int) -> NDArray[np.float64]:
     found = np.array(weights, dtype=np.float64)
     check_shape("weights", found, "n_candidates", n_spaces)
     if not (np.isfinite(found).all() and (found >= 0).all()):
-        raise UsageError("weights of spaces must be zero or more", where="weights")
+        raise UsageError(
+            "weights of spaces must be zero or more",
+            where="weights",
+            found=f"smallest {found.min():g}",
+            wanted="finite numbers, 0 or more",
+            remedy="give each space of a candidate its share of 1",
+        )
     if not np.allclose(found.sum(axis=1), 1, atol=1e-9):
-        raise UsageError("weights of a candidate must sum to 1", where="weights")
+        raise UsageError(
+            "weights of a candidate must sum to 1",
+            where="weights",
+            found=f"sums from {found.sum(axis=1).min():g} to {found.sum(axis=1).max():g}",
+            wanted="rows that sum to 1",
+            remedy="divide every row by its sum",
+        )
     return found
 
 

@@ -63,7 +63,13 @@ def regular_series(times: ArrayLike, values: ArrayLike, tr: float) -> NDArray[np
     x = x[:, None] if x.ndim == 1 else x
     check_shape("times", t, len(x))
     if not t.size or not np.isfinite(t).all() or np.any(np.diff(t) <= 0) or t[-1] < 0:
-        raise BadDataError("times must increase and end after zero", where="times")
+        raise BadDataError(
+            "times must increase and end after zero",
+            where="times",
+            found=f"{t.size} times" + (f" from {t[0]:g} to {t[-1]:g} s" if t.size else ""),
+            wanted="finite times in seconds, each later than the one before",
+            remedy="sort the rows by time and remove repeated ones",
+        )
     grid = np.arange(int(np.floor(t[-1] / tr + 1e-9)) + 1) * tr
     columns = [np.interp(grid, t, column, left=0.0, right=0.0) for column in x.T]
     return np.nan_to_num(np.stack(columns, axis=1), nan=0.0)
@@ -140,7 +146,13 @@ def lea_series(
     y = [b[:end] for b, end in zip(y, ends, strict=True)]
     if high_pass is not None:
         if not high_pass > 0:
-            raise UsageError("high_pass must be positive", where="high_pass", found=high_pass)
+            raise UsageError(
+                "high_pass must be positive",
+                where="high_pass",
+                found=high_pass,
+                wanted="a period in seconds, above 0",
+                remedy="give for example 128, or None for no filter",
+            )
         x, y = ([_high_passed(a, tr, high_pass) for a in s] for s in (x, y))
     return x, y
 
@@ -220,7 +232,13 @@ def plan_lea(
     designs = [standardized_design(f, shifts, r) for f, r in zip(features, rows, strict=True)]
     stacked = np.concatenate(designs)
     if not stacked.any():
-        raise BadDataError("the features do not vary over the kept rows", where="features")
+        raise BadDataError(
+            "the features do not vary over the kept rows",
+            where="features",
+            found="only constants",
+            wanted="features that vary within a stimulus",
+            remedy="leave this layer out, or use a shorter crop",
+        )
     plan = plan_from_kernel(
         stacked @ stacked.T,
         lengths,

@@ -83,6 +83,7 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
                 where="stimuli",
                 found=f"{label}: {checksum_of[label]} and {checksum}",
                 wanted="one label per recording",
+                remedy="give the recordings different labels",
             )
 
 

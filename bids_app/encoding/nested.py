@@ -14,7 +14,7 @@ from bids_app.encoding.lea import lea_series, plan_lea
 from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, plan_encoding
 from bids_app.encoding.ridge import EncodingResult, fit_encoding
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, ONE_OF_THESE, BadDataError, UsageError, check_shape
 
 
 def check_features(
@@ -64,6 +64,7 @@ def check_features(
                 where=f"features[{i}]",
                 found=f"{np.count_nonzero(~np.isfinite(f))} such values in shape {f.shape}",
                 wanted="finite values",
+                remedy=FINITE,
             )
     return x, y
 
@@ -154,7 +155,13 @@ def nested_ridge(
     ((3, 2), [True, False], [True, False])
     """
     if preset not in (None, "lea"):
-        raise UsageError("unknown preset", where="preset", found=preset, wanted="None or lea")
+        raise UsageError(
+            "unknown preset",
+            where="preset",
+            found=preset,
+            wanted="None or lea",
+            remedy=ONE_OF_THESE,
+        )
     x, y = check_features(features, responses, same_length=preset is None)
     designs: list[NDArray[np.float64]] | None = None
     if preset == "lea":

@@ -251,7 +251,13 @@ def phase_null(
     ((99, 2), [True, False])
     """
     if n_draws < 1:
-        raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
+        raise UsageError(
+            "n_draws must be positive",
+            where="n_draws",
+            found=n_draws,
+            wanted="1 or more",
+            remedy="give the number of draws, for example 200",
+        )
     n_vertices = check_responses(plan, responses)
     chosen = penalty_indices(plan, alpha, n_vertices)
     usable = np.asarray(~np.isnan(alpha).any(axis=0))

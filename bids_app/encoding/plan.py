@@ -27,7 +27,7 @@ from bids_app.encoding.gram import (
 )
 from bids_app.encoding.nulls import AnalyticNull
 from bids_app.encoding.resolution import Resolution
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, BadDataError, UsageError, check_shape
 
 DEFAULT_ALPHAS: tuple[float, ...] = tuple(np.logspace(-3, 5, 20).tolist())
 
@@ -165,18 +165,29 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
             where="alphas",
             found=grid.tolist(),
             wanted="for example logspace(-3, 5, 20)",
+            remedy="sort the penalties, and remove what is there twice, zero or negative",
         )
     return grid
 
 
 def _check_gram(gram: NDArray[np.floating], lengths: Sequence[int]) -> None:
     if not lengths or min(lengths) < 1:
-        raise BadDataError("There is no stimulus.", where="lengths", found=list(lengths))
+        raise BadDataError(
+            "There is no stimulus.",
+            where="lengths",
+            found=list(lengths),
+            wanted="the number of rows of each stimulus, 1 or more",
+            remedy="give one length for every stimulus",
+        )
     total = int(sum(lengths))
     check_shape("gram", gram, total, total)
     if not np.all(np.isfinite(gram)):
         raise BadDataError(
-            "the Gram matrix holds NaN or infinity", where="gram", found="non-finite features"
+            "the Gram matrix holds NaN or infinity",
+            where="gram",
+            found="non-finite features",
+            wanted="finite values",
+            remedy=FINITE,
         )
 
 
@@ -319,6 +330,7 @@ def rows_present(
                 where=f"block {i}",
                 found=f"{there[-1].sum()} of {stop - start} rows",
                 wanted=f"at least {MIN_ROWS}",
+                remedy="leave the stimulus out, or censor fewer volumes",
             )
     return there, tuple(inside)
 

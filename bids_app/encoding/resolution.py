@@ -225,7 +225,13 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
         When `n_threads` is not positive.
     """
     if n_threads < 1:
-        raise UsageError("n_threads must be positive", where="n_threads", found=n_threads)
+        raise UsageError(
+            "n_threads must be positive",
+            where="n_threads",
+            found=n_threads,
+            wanted="1 or more",
+            remedy="give the number of threads, for example 1",
+        )
     return list(ordered_map(task, items, n_threads))
 
 

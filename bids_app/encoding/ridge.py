@@ -24,7 +24,7 @@ from bids_app.encoding.responses import (
     standardize,
 )
 from bids_app.encoding.weights import penalty_indices
-from bids_app.errors import UsageError, check_shape
+from bids_app.errors import ONE_OF_THESE, UsageError, check_shape
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
 # Vertices per task. Fixed, so that results do not depend on the number of threads.
@@ -264,9 +264,21 @@ def _choose_penalties(
 
 def _check_options(selection: str, null: str) -> None:
     if selection not in ("r", "sse"):
-        raise UsageError("unknown selection", where="selection", found=selection, wanted="r or sse")
+        raise UsageError(
+            "unknown selection",
+            where="selection",
+            found=selection,
+            wanted="r or sse",
+            remedy=ONE_OF_THESE,
+        )
     if null not in ("analytic", "noise", "none"):
-        raise UsageError("unknown null", where="null", found=null, wanted="analytic, noise or none")
+        raise UsageError(
+            "unknown null",
+            where="null",
+            found=null,
+            wanted="analytic, noise or none",
+            remedy=ONE_OF_THESE,
+        )
 
 
 def fit_encoding(
@@ -378,6 +390,7 @@ def _checked_training(
             where="null",
             found=null,
             wanted='"none" with training responses',
+            remedy='give null="none", or leave the training responses out',
         )
     trained = [np.asarray(response) for response in training]
     check_responses(plan, trained)

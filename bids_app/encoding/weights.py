@@ -51,7 +51,13 @@ def penalty_indices(
     chosen = np.abs(np.log(plan.alphas)[:, None, None] - np.log(alpha)).argmin(axis=0)
     chosen[~usable] = 0
     if not np.allclose(plan.alphas[chosen[usable]], alpha[usable], rtol=1e-6):
-        raise UsageError("penalties that are not in the plan's grid", where="alpha")
+        raise UsageError(
+            "penalties that are not in the plan's grid",
+            where="alpha",
+            found=f"{np.unique(alpha[usable])[:5].tolist()}",
+            wanted="penalties of plan.alphas",
+            remedy="give the penalties that a fit of the same plan chose",
+        )
     return chosen
 
 

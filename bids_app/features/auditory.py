@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
-from bids_app.errors import BadDataError
+from bids_app.errors import LONGER, BadDataError
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.pooling import FeatureSeries, Unit, window_means
 from bids_app.features.registry import Sound
@@ -147,7 +147,11 @@ def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n_frames = audio.size // FRAME_SAMPLES
     if n_frames == 0:
         raise BadDataError(
-            "audio is shorter than one frame.", where="audio", found=f"{audio.size} samples"
+            "audio is shorter than one frame.",
+            where="audio",
+            found=f"{audio.size} samples",
+            wanted=f"at least {FRAME_SAMPLES} samples",
+            remedy=LONGER,
         )
     filters = _gammatone_responses()
     # Zeros in front stand for the silence before the sound; each block begins with the history

@@ -132,6 +132,7 @@ class FeatureGrams:
                 where=self.features,
                 found=layer,
                 wanted=f"1 to {len(self.layer_names)}",
+                remedy="give one of these numbers",
             )
         n_patches = sum(map(len, self.patch_times))
         layer = self.numbers[layer - 1] if self.numbers else layer

@@ -156,6 +156,8 @@ def components_from_gram(
             "Components are chosen by a share between 0 and 1 or by a positive number.",
             where="variance, n_components",
             found=(variance, n_components),
+            wanted="a variance above 0 and below 1, or components of 1 or more",
+            remedy="give for example variance=0.9",
         )
     gram = np.asarray(gram, dtype=np.float64)
     rows = np.arange(len(gram)) if fit_rows is None else np.arange(len(gram))[fit_rows]
@@ -166,7 +168,13 @@ def components_from_gram(
     # Float32 products leave noise of this size where there is no variance.
     usable = int(np.count_nonzero(values > 1e-6 * max(values[0], 0)))
     if usable == 0 or values[0] <= 1e-9 * np.abs(np.diag(gram)).max():
-        raise BadDataError("The features do not vary: there is no component.", where="gram")
+        raise BadDataError(
+            "The features do not vary: there is no component.",
+            where="gram",
+            found="only constants",
+            wanted="features that vary between rows",
+            remedy="leave this layer out",
+        )
     shares = values / values[values > 0].sum()
     enough = int(np.searchsorted(np.cumsum(shares), variance, side="right")) + 1
     kept = min(n_components or enough, usable)

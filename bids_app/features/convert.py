@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bids_app.errors import BadDataError, CannotWriteError, MissingInputError
+from bids_app.errors import WRITABLE, BadDataError, CannotWriteError, MissingInputError
 from bids_app.features import network
 from bids_app.features.tf_checkpoint import is_checkpoint, read_checkpoint
 from bids_app.features.vggish import layer_activations
@@ -59,7 +59,11 @@ def convert_weights(source: str | Path, target: str | Path) -> None:
     source, target = Path(source), Path(target)
     if not target.parent.is_dir():
         raise CannotWriteError(
-            "The converted weights cannot be written.", where=target, found="no such folder"
+            "The converted weights cannot be written.",
+            where=target,
+            found="no such folder",
+            wanted="a folder that is there",
+            remedy="make the folder, or give another path",
         )
     variables = _read(source)
     state = convert_variables(variables, where=source)
@@ -70,13 +74,18 @@ def convert_weights(source: str | Path, target: str | Path) -> None:
             where=source,
             found=f"relative difference {difference:.2g}",
             wanted=f"below {_TOLERANCE:g}",
+            remedy="download the source again, and report this where it happens again",
         )
     try:
         with atomic_path(target) as temporary:
             torch.save(state, temporary)
     except RuntimeError as error:
         raise CannotWriteError(
-            "The converted weights cannot be written.", where=target, found=str(error)
+            "The converted weights cannot be written.",
+            where=target,
+            found=str(error),
+            wanted="a file that can be written",
+            remedy=WRITABLE,
         ) from error
 
 
@@ -113,6 +122,7 @@ def convert_variables(
             where=where,
             found=f"missing: {', '.join(missing)}",
             wanted="the variables of the published vggish_model.ckpt",
+            remedy="give the published checkpoint of VGGish",
         )
     network.check_state(state, where)
     return state
@@ -162,7 +172,12 @@ def _tensorflow_layers(
 
 def _read(source: Path) -> dict[str, np.ndarray]:
     if not source.is_file():
-        raise MissingInputError("There is no such file.", where=source)
+        raise MissingInputError(
+            "There is no such file.",
+            where=source,
+            wanted="vggish_model.ckpt, an .index or an .npz",
+            remedy="correct the path, or download the checkpoint",
+        )
     if is_checkpoint(source):
         return read_checkpoint(source)
     try:
@@ -174,4 +189,5 @@ def _read(source: Path) -> dict[str, np.ndarray]:
             found=str(error),
             wanted="the published vggish_model.ckpt, the .index of a newer checkpoint, or an .npz "
             "of variable names and arrays",
+            remedy="give the published checkpoint, or write its variables to an .npz file first",
         ) from error

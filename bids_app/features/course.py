@@ -77,6 +77,7 @@ def feature_course(space: Space, layer: str, unit: str, label: str, path: str | 
             where="--lag-scan",
             found=told,
             wanted=f"{space.spelling}@LAYER, with one of {', '.join(names)}",
+            remedy="add @LAYER to the feature",
         )
     units = {one.name: number for number, one in enumerate(chosen.units)}
     if unit not in units and not (not unit and len(units) == 1):
@@ -85,6 +86,7 @@ def feature_course(space: Space, layer: str, unit: str, label: str, path: str | 
             where="--lag-scan",
             found=f"{told}{':' if unit else ''}{unit}, a layer of {len(units)} units",
             wanted=f"{space.spelling}@{chosen.name}:UNIT, with one of {', '.join(units)}",
+            remedy="add :UNIT to the layer",
         )
     column = units.get(unit, 0)
     grid = np.arange(sound.times[0], sound.times[-1] + STEP / 2, STEP)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import CannotWriteError
+from bids_app.errors import WRITABLE, CannotWriteError
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.pooling import FeatureSeries
 
@@ -101,4 +101,10 @@ def draw_curves(
     try:
         figure.savefig(target, dpi=130)
     except OSError as error:
-        raise CannotWriteError("A picture cannot be written.", where=target) from error
+        raise CannotWriteError(
+            "A picture cannot be written.",
+            where=target,
+            found=error,
+            wanted="a file that can be written",
+            remedy=WRITABLE,
+        ) from error

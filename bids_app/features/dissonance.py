@@ -61,6 +61,7 @@ def dissonant_twin(
             where="shifts, sample_rate",
             found=(tuple(shifts), sample_rate),
             wanted="one shift or more, and a positive sample rate",
+            remedy="give for example shifts=(1, -6)",
         )
     loudness = float(np.sqrt(np.mean(sound**2)))
     if not 0 < loudness < np.inf:
@@ -68,6 +69,8 @@ def dissonant_twin(
             "A sound is silent or not finite.",
             where="audio",
             found=f"root mean square {loudness:g}",
+            wanted="finite samples that are not all zero",
+            remedy="give another recording",
         )
     copies = [librosa.effects.pitch_shift(sound, sr=sample_rate, n_steps=shift) for shift in shifts]
     mixed = sound + np.sum(copies, axis=0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import CannotWriteError, UsageError
+from bids_app.errors import ONE_OF_THESE, WRITABLE, CannotWriteError, UsageError
 from bids_app.features.audio import audio_duration, file_sha256, load_audio
 from bids_app.features.curves import draw_curves
 from bids_app.features.layers import FittedLayers, choose_layers
@@ -120,7 +120,11 @@ def export_features(
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWriteError(
-            "The output folder cannot be created.", where=output_dir, found=str(error)
+            "The output folder cannot be created.",
+            where=output_dir,
+            found=str(error),
+            wanted="a folder that can be made",
+            remedy="give another folder with -o, or remove the file of that name",
         ) from error
     order = space.layer_order(stimuli)
     chosen = choose_layers(order, layers or ())
@@ -159,7 +163,11 @@ def _check_options(space: Space, features: str, preset: str, file_format: str) -
     for name, value, choices in (("preset", preset, PRESETS), ("format", file_format, FORMATS)):
         if value not in choices:
             raise UsageError(
-                "An option has no such value.", where=name, found=value, wanted=" or ".join(choices)
+                "An option has no such value.",
+                where=name,
+                found=value,
+                wanted=" or ".join(choices),
+                remedy=ONE_OF_THESE,
             )
     if space.components:
         raise UsageError(
@@ -336,7 +344,11 @@ def _write(
         return files
     except OSError as error:
         raise CannotWriteError(
-            "Features cannot be written.", where=stem.parent, found=str(error)
+            "Features cannot be written.",
+            where=stem.parent,
+            found=str(error),
+            wanted="a folder that can be written",
+            remedy=WRITABLE,
         ) from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk, ssyrk
 
-from bids_app.errors import BadDataError, check_shape
+from bids_app.errors import FINITE, BadDataError, check_shape
 
 # A float32 unit that varies by less than this share of its mean varies by rounding only.
 _CONSTANT_SHARE = 1e-6
@@ -196,11 +196,21 @@ def values_gram(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
         check_shape(f"values[{number}]", array, "n_patches", "n_units")
     shapes = [array.shape for array in arrays]
     if len({shape[1] for shape in shapes}) != 1:
-        raise BadDataError("Stimuli differ in their number of units.", where="values", found=shapes)
+        raise BadDataError(
+            "Stimuli differ in their number of units.",
+            where="values",
+            found=shapes,
+            wanted="one number of units",
+            remedy="compute the features of all stimuli with the same settings",
+        )
     for number, array in enumerate(arrays):
         if not np.isfinite(array).all():
             raise BadDataError(
-                "values are not finite.", where=f"values[{number}]", wanted="finite numbers"
+                "values are not finite.",
+                where=f"values[{number}]",
+                found=f"{np.count_nonzero(~np.isfinite(array))} of {array.size}",
+                wanted="finite numbers",
+                remedy=FINITE,
             )
     scaler = StimulusScaler([len(array) for array in arrays])
     total = GramSum(scaler.n_rows, scaler, "cpu", torch.float64)

@@ -102,6 +102,7 @@ def resolve_layers(layers: Sequence[int | str] | None, names: Sequence[str]) -> 
                 where="--layers",
                 found=layer,
                 wanted=f"1 to {len(names)} or one of {', '.join(names)}",
+                remedy="give one of these",
             )
     return tuple(dict.fromkeys(numbers))
 
@@ -136,6 +137,7 @@ def choose_layers(
                 where="--layers",
                 found=f"{layer}{reason}",
                 wanted=f"some of {', '.join(order.names)}",
+                remedy="leave the layer out, or give more or longer music",
             )
     if len(order.names) == 1:
         layers = ()
@@ -146,6 +148,7 @@ def choose_layers(
                 where="--layers",
                 found=BLOCKS,
                 wanted=f"some of {', '.join(order.names)}",
+                remedy="name the layers with --layers",
             )
         names = tuple(name for name in order.names if name not in order.twins)
     else:
@@ -181,6 +184,7 @@ def _refuse_numbers(order: LayerOrder, layers: Sequence[int | str]) -> None:
             where="--layers",
             found=" ".join(numbers),
             wanted=f"names, in order of depth: some of {', '.join(order.names)}",
+            remedy="name the layers with --layers",
         )
 
 
@@ -193,6 +197,7 @@ def _scaled(depth: Sequence[float], names: Sequence[str]) -> tuple[float, ...]:
             where="--layer-depth",
             found=f"{len(values)} numbers: {' '.join(f'{value:g}' for value in values)}",
             wanted=f"{len(names)} that never decrease, one for each of {', '.join(names)}",
+            remedy="give one depth for each layer",
         )
     if not steps.any():
         raise UsageError(
@@ -200,6 +205,7 @@ def _scaled(depth: Sequence[float], names: Sequence[str]) -> tuple[float, ...]:
             where="--layer-depth",
             found=" ".join(f"{value:g}" for value in values),
             wanted="numbers that increase from the first layer to the last",
+            remedy="give different depths, for example 0 0.5 1",
         )
     return tuple(((values - values[0]) / (values[-1] - values[0])).tolist())
 
@@ -236,5 +242,6 @@ def layers_asked(
             where="--save-weights",
             found=", ".join(unknown),
             wanted=f"all, or of {', '.join(fitted)}",
+            remedy="add the layer to --layers, or leave it out here",
         )
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import FINITE, LONGER, BadDataError, UsageError
 
 SAMPLE_RATE = 16000
 WINDOW_SAMPLES = 400
@@ -91,6 +91,7 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
             where="audio",
             found=f"{audio.size} samples at 16 kHz",
             wanted=f"at least {WINDOW_SAMPLES}",
+            remedy=LONGER,
         )
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES)
     frames = np.lib.stride_tricks.sliding_window_view(audio, WINDOW_SAMPLES)[::HOP_SAMPLES]
@@ -177,7 +178,7 @@ def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarr
             where=where,
             found=f"{n_samples / SAMPLE_RATE:.3f} s",
             wanted=f"at least {PATCH_SECONDS} s",
-            remedy="leave this stimulus out or use a longer recording",
+            remedy=LONGER,
         )
     return patch_centers(n_patches, hop)
 
@@ -236,6 +237,7 @@ def _hop_frames(hop: float) -> int:
             where="hop",
             found=hop,
             wanted="for example 0.48 (half a patch) or 0.96",
+            remedy="give such a hop with --hop",
         )
     return frames
 
@@ -253,6 +255,10 @@ def _checked(audio: np.ndarray) -> np.ndarray:
     bad = np.count_nonzero(~np.isfinite(audio))
     if bad:
         raise BadDataError(
-            "audio has samples that are not finite.", where="audio", found=f"{bad} of {audio.size}"
+            "audio has samples that are not finite.",
+            where="audio",
+            found=f"{bad} of {audio.size}",
+            wanted="finite samples",
+            remedy=FINITE,
         )
     return audio

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import LONGER, BadDataError, UsageError
 
 _COMPRESSION = 0.3
 """Exponent that turns amplitude into loudness, about (Stevens 1957)."""
@@ -54,7 +54,13 @@ class Loudness:
             If `width` is not positive.
         """
         if not width > 0:
-            raise UsageError("A window has no length.", where="width", found=width)
+            raise UsageError(
+                "A window has no length.",
+                where="width",
+                found=width,
+                wanted="seconds, above 0",
+                remedy="give the length of the window, for example 0.4",
+            )
         end = self.seconds
         borders = np.arange(self.values.size + 1) * self.frame
         total = np.concatenate([[0.0], np.cumsum(self.values)]) * self.frame
@@ -102,6 +108,7 @@ def loudness(audio: np.ndarray, sample_rate: int, frame: float = 0.1) -> Loudnes
             where="audio",
             found=f"shape {samples.shape}",
             wanted=f"at least {n_samples} samples in one dimension",
+            remedy=LONGER,
         )
     frames = samples[: samples.size // n_samples * n_samples].reshape(-1, n_samples)
     power = np.einsum("ij,ij->i", frames, frames) / n_samples

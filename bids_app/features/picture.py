@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bids_app.errors import CannotWriteError
+from bids_app.errors import WRITABLE, CannotWriteError
 from bids_app.features.network import VGGish, layer_shapes
 from bids_app.features.stream import stream_layers
 from bids_app.features.vggish import LAYER_NAMES
@@ -108,4 +108,10 @@ def draw_layers(
     try:
         figure.savefig(target, dpi=130)
     except OSError as error:
-        raise CannotWriteError("A picture cannot be written.", where=target) from error
+        raise CannotWriteError(
+            "A picture cannot be written.",
+            where=target,
+            found=error,
+            wanted="a file that can be written",
+            remedy=WRITABLE,
+        ) from error

@@ -85,6 +85,8 @@ def window_means(
             "A window has no frame in it.",
             where="frame_times",
             found=f"frames from {first:g} to {last:g} s, none near {times[beyond][0]:g} s",
+            wanted="frames from the start to the end of the sound",
+            remedy="compute the frames for the whole sound",
         )
     # Those that lie before the first or after the last frame take its value.
     begin = np.minimum(np.maximum(begin, first), last - 1e-9)

@@ -103,7 +103,13 @@ def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
                 remedy="write the files of all stimuli in the same way",
             )
     if first is None:
-        raise MissingInputError("There is no stimulus.", where=path)
+        raise MissingInputError(
+            "There is no stimulus.",
+            where=path,
+            found="no stimulus",
+            wanted="features of one stimulus or more",
+            remedy="name the stimuli",
+        )
     return first[0]
 
 
@@ -126,6 +132,7 @@ def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
                 where=file,
                 found=", ".join(listed),
                 wanted=f"each of {', '.join(names)} once, in order of depth",
+                remedy="correct the attribute",
             )
         return LayerOrder(tuple(listed), f"the attribute `{_ORDER}` of the files", open=True)
     if len(names) > 1 and not all(place.corder_valid for place in places):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import LONGER, BadDataError, UsageError
 from bids_app.features.audio import load_audio
 from bids_app.features.layers import LayerOrder
 from bids_app.features.logmel import SAMPLE_RATE
@@ -110,7 +110,12 @@ _OWN = ("this program", "Apache-2.0")
 
 
 def _no_values(*_: object) -> Iterable[FeatureSeries]:
-    raise UsageError("The layers of a network are not computed unit by unit.", where="--features")
+    raise UsageError(
+        "The layers of a network are not computed unit by unit.",
+        where="--features",
+        wanted="a feature space that is no network",
+        remedy="use the network's layers as a whole",
+    )
 
 
 @dataclass(frozen=True)
@@ -270,6 +275,7 @@ class Space:
                 where=path,
                 found=f"{duration:g} s",
                 wanted=f"at least {step:g} s",
+                remedy=LONGER,
             )
         times = step_times(duration, step)
         if self.clock is not None:
@@ -639,6 +645,7 @@ def find_space(features: str, option: str = "--features") -> Space:
                 where=option,
                 found=features,
                 wanted=f"{own}@random:SEED",
+                remedy="add a seed, for example @random:0",
             )
         return _derived(replace(known, weights=weights), before)
     row = SPACES.get(name)

@@ -38,6 +38,8 @@ def check_labels(labels: Sequence[str]) -> None:
             "Stimuli must have names of their own.",
             where="stimuli",
             found=f"repeated: {', '.join(repeated)}" if repeated else "no stimulus",
+            wanted="different labels, one stimulus or more",
+            remedy="rename one of them",
         )
 
 
@@ -131,6 +133,7 @@ def ordered_layers(
             where=where,
             found=", ".join(by_name),
             wanted=", ".join(names),
+            remedy="compute the features of all stimuli with the same settings",
         )
     return [by_name[name] for name in names]
 
@@ -276,6 +279,8 @@ def scaled_layers(
             "Weights of changes and components cannot be saved.",
             where="--save-weights",
             found=features,
+            wanted="a space with units",
+            remedy="leave --save-weights out, or give its space without change or components",
         )
     if (listener := space.streamed()) is not None:
         from bids_app.features.streamed import listen

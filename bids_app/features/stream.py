@@ -114,7 +114,13 @@ def stream_layers(
     :func:`layer_grams`.
     """
     if not len(patches):
-        raise BadDataError("There is no stimulus.", where="patches", wanted="at least one array")
+        raise BadDataError(
+            "There is no stimulus.",
+            where="patches",
+            found="none",
+            wanted="at least one array",
+            remedy="give the patches of each stimulus",
+        )
     wanted = set(resolve_layers(layers, LAYER_NAMES))
     inputs = torch.from_numpy(np.concatenate([check_patches(array) for array in patches]))
     inputs = inputs.to(device)

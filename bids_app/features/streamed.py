@@ -79,7 +79,13 @@ class Heard:
                     values.astype(np.float32).tofile(file)
                 times.append(time)
         if not times:
-            raise BadDataError("A network told nothing.", where=label, found="no frame")
+            raise BadDataError(
+                "A network told nothing.",
+                where=label,
+                found="no frame",
+                wanted="a frame or more",
+                remedy="let the network give its layers for every piece of sound",
+            )
         self.times.append(np.array(times))
 
     def _rows(self, label: str, frames: Frames) -> Rows:
@@ -93,6 +99,7 @@ class Heard:
                     found=f"a frame at {time:g} s after one at {last:g} s"
                     + (f", without {', '.join(lacking)}" if lacking else ""),
                     wanted=f"times that increase, each with {', '.join(self.names)}",
+                    remedy="let the network give whole frames, the earliest first",
                 )
             last = float(time)
             rows = [np.ravel(layers[name]) for name in self.names]
@@ -104,6 +111,7 @@ class Heard:
                         where=f"{label}, layer {name}, {last:g} s",
                         found=values.size,
                         wanted=wanted,
+                        remedy="let the network give the same units for every frame",
                     )
             yield last, rows
 

@@ -79,6 +79,7 @@ class SymbolModel:
                 where="n_symbols, order_bound, escape",
                 found=f"{n_symbols}, {order_bound}, {escape}",
                 wanted=f"a symbol, no bound or one of at least 0, one of {', '.join(_LESS)}",
+                remedy="correct these settings",
             )
         self.n_symbols, self.order_bound = n_symbols, order_bound
         self.escape, self.update_exclusion = escape, update_exclusion
@@ -231,6 +232,7 @@ class SymbolModel:
                 where="grams, counts",
                 found=f"shapes {table.shape} and {numbers.shape}",
                 wanted=f"symbols below {n_symbols} in rows, -1 after their end, and counts above 0",
+                remedy="give the table that a model of symbols saved",
             )
         model = cls(n_symbols, order_bound=table.shape[1] - 1)
         for row, count in zip(table.tolist(), numbers.tolist(), strict=True):
@@ -240,7 +242,11 @@ class SymbolModel:
                 node = None if node is None else node.following.get(symbol)
             if node is None or not gram:
                 raise BadDataError(
-                    "An n-gram is there without its beginning.", where="grams", found=gram
+                    "An n-gram is there without its beginning.",
+                    where="grams",
+                    found=gram,
+                    wanted="each n-gram with the shorter ones that begin it",
+                    remedy="add them, or count the n-grams again",
                 )
             node.following[gram[-1]] = last = _Node()
             last.count = last.excluding = count
@@ -255,6 +261,7 @@ def _checked(symbols: Iterable[int], n_symbols: int) -> Iterator[int]:
                 where=f"symbols[{place}]",
                 found=symbol,
                 wanted=f"0 to {n_symbols - 1}",
+                remedy="give the alphabet's numbers, from 0",
             )
         yield int(symbol)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bids_app.bands import Band, HighPass
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, BadDataError, UsageError, check_shape
 
 SAMPLING = "mean of the linear interpolant over the repetition time"
 """How features come to the volumes, for the settings: results of another way are others."""
@@ -79,7 +79,13 @@ def stimulus_rows(
         positive = name not in ("tr", "duration") or value > 0
         if not (np.isfinite(value) and positive):
             wanted = "a positive number" if name in ("tr", "duration") else "a finite number"
-            raise UsageError("A time cannot be used.", where=name, found=value, wanted=wanted)
+            raise UsageError(
+                "A time cannot be used.",
+                where=name,
+                found=value,
+                wanted=wanted,
+                remedy="correct the value",
+            )
     played = start_time + tr * np.arange(n_volumes) - onset
     rows = np.flatnonzero((played >= -_TIME_TOLERANCE) & (played <= duration + _TIME_TOLERANCE))
     if rows.size == 0:
@@ -134,11 +140,29 @@ def window_matrix(centers: np.ndarray, times: np.ndarray, width: float) -> csr_a
     for name, value in (("centers", knots), ("times", middles)):
         check_shape(name, value, f"n_{name}")
         if not np.isfinite(value).all():
-            raise BadDataError("Times must be finite numbers.", where=name)
+            raise BadDataError(
+                "Times must be finite numbers.",
+                where=name,
+                found=f"{np.count_nonzero(~np.isfinite(value))} of {value.size} not finite",
+                wanted="finite seconds",
+                remedy=FINITE,
+            )
     if np.any(np.diff(knots) <= 0):
-        raise BadDataError("Times of a series must increase.", where="centers")
+        raise BadDataError(
+            "Times of a series must increase.",
+            where="centers",
+            found=f"{np.count_nonzero(np.diff(knots) <= 0)} steps of 0 or less",
+            wanted="each time later than the one before",
+            remedy="sort the rows by time and remove repeated ones",
+        )
     if not 0 < width < np.inf:
-        raise UsageError("A window has no length.", where="width", found=width)
+        raise UsageError(
+            "A window has no length.",
+            where="width",
+            found=width,
+            wanted="seconds, above 0",
+            remedy="give the length of the window, for example the repetition time",
+        )
     return between(knots, middles - width / 2, middles + width / 2)
 
 
@@ -246,6 +270,8 @@ def high_pass_basis(n_times: int, tr: float, cutoff: float) -> np.ndarray:
             "A high-pass filter needs positive numbers.",
             where="n_times, tr, cutoff",
             found=(n_times, tr, cutoff),
+            wanted="volumes, seconds and a period in seconds, all above 0",
+            remedy="correct the repetition time or --high-pass",
         )
     n_basis = min(n_times - 1, int(np.floor(2 * n_times * tr / cutoff + 1e-9)))
     place = (np.arange(n_times) + 0.5)[:, np.newaxis]
@@ -478,6 +504,8 @@ def sample_gram(
             "Each presentation needs its stimulus and its times.",
             where="stimulus_index, times",
             found=f"{len(stimulus_index)} and {len(times)}",
+            wanted="one of each for every presentation",
+            remedy="give both lists in one order",
         )
     operators = [
         window_matrix(patch_times[stimulus], sampled, tr)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, BadDataError, UsageError, check_shape
 from bids_app.features.audio import file_sha256
 from bids_app.files import sha256_of
 from bids_app.resources import random_seed
@@ -146,7 +146,13 @@ def check_patches(patches: np.ndarray) -> np.ndarray:
     patches = np.ascontiguousarray(patches, dtype=np.float32)
     check_shape("patches", patches, "n_patches", 96, 64)
     if not np.isfinite(patches).all():
-        raise BadDataError("patches have values that are not finite.", where="patches")
+        raise BadDataError(
+            "patches have values that are not finite.",
+            where="patches",
+            found=f"{np.count_nonzero(~np.isfinite(patches))} of {patches.size}",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     return patches
 
 

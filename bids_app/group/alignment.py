@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import ONE_OF_THESE, BadDataError, UsageError, check_shape
 from bids_app.group.moments import MaskedMaps
 from bids_app.group.spins import SphereRotator, random_rotations
 from bids_app.loading import load_gifti
@@ -291,7 +291,13 @@ class _Spinner:
     def draw(self, n_spins: int, seed: int) -> tuple[list[_Block], int]:
         """Random rotations that cover enough of the mask, and how many were drawn for them."""
         if n_spins < 1:
-            raise UsageError("Too few rotations.", where="n_spins", found=n_spins, wanted="1 up")
+            raise UsageError(
+                "Too few rotations.",
+                where="n_spins",
+                found=n_spins,
+                wanted="1 or more",
+                remedy="give --n-spins 1000 or more",
+            )
         rng = generator(seed, "rotations")
         blocks: list[_Block] = []
         n_done = n_drawn = 0
@@ -373,6 +379,7 @@ def _check(
             where="method",
             found=method,
             wanted="spearman or pearson",
+            remedy=ONE_OF_THESE,
         )
     x = np.atleast_2d(_finite_or_nan(maps))
     target = _finite_or_nan(gradient)
@@ -388,6 +395,7 @@ def _check(
             where="gradient",
             found=f"{coverage:.0%}",
             wanted="at least 50%",
+            remedy="use a gradient that covers the cortex, or another mask",
         )
     given = None
     if covariates is not None:
@@ -414,4 +422,5 @@ def _check_spread(maps: FloatArray, mask: BoolArray, name: str) -> None:
                 where=f"{name}[{index}]" if len(maps) > 1 else name,
                 found=f"{len(inside)} finite values of {int(mask.sum())} in the mask",
                 wanted="at least three that differ",
+                remedy="use a larger mask, or leave this map out",
             )

@@ -179,6 +179,9 @@ def group_alignment(
         raise BadDataError(
             "A participant's correlation is undefined.",
             where=f"participant {int(np.flatnonzero(~np.isfinite(r))[0])} (0-based)",
+            found=f"{np.count_nonzero(~np.isfinite(r))} of {r.size} not finite",
+            wanted="a finite correlation of every participant",
+            remedy="leave this participant out",
         )
     z, z_null = fisher_z(r), fisher_z(null)
     total, total_null = z.sum(), z_null.sum(axis=0)
@@ -292,6 +295,7 @@ def gradient_bins(
             where="mask",
             found=len(inside),
             wanted=f"{_N_BINS} or more",
+            remedy="use a larger mask",
         )
     order = inside[np.argsort(gradient[inside], kind="stable")]
     bins = np.array_split(order, _N_BINS)

@@ -109,6 +109,7 @@ def shared_ceiling(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Shared
             where="responses",
             found=n_participants,
             wanted=f"{MIN_PEOPLE} or more",
+            remedy="add participants, or leave this ceiling out",
         )
     weights = np.array([array.shape[1] for array in stimuli], dtype=np.float64)
     pair, count = np.empty(n_vertices), np.empty(n_vertices, dtype=np.int64)

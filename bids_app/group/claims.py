@@ -151,6 +151,7 @@ class Claim:
                 where=self.kind,
                 found=", ".join(levels),
                 wanted=", ".join(LEVELS),
+                remedy="give one test for each of these levels at most",
             )
 
 

@@ -123,6 +123,8 @@ def difference(
             "A difference has weights that sum to zero, and not only zeros.",
             where="contrasts",
             found=weights.tolist(),
+            wanted="weights above and below zero, the sum zero",
+            remedy="give for example (1, -1)",
         )
     participants = _weighted(weights, fisher_z(r))
     people = sign_flip_max_t(
@@ -186,6 +188,8 @@ def weighted_kernel(kernels: Sequence[MusicKernel], weights: Sequence[float]) ->
             "Kernels of different numbers of summaries cannot be summed.",
             where="kernels",
             found=[len(kernel) for kernel in kernels],
+            wanted="one number of summaries",
+            remedy="compute all kernels for the same summaries",
         )
     eye = np.eye(len(kernels[0]))
     scaled = [kernel.combine(w * eye) for kernel, w in zip(kernels, weights, strict=True)]

@@ -250,6 +250,8 @@ def _check(responses: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[npt.NDArr
             "Inter-subject correlation needs at least three participants and times.",
             where="responses",
             found=[array.shape for array in stimuli],
+            wanted="(n_participants, n_times, n_vertices), the first two 3 or more",
+            remedy="add participants, or a longer stimulus",
         )
     return stimuli
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import UsageError, check_shape
+from bids_app.errors import MORE_DRAWS, UsageError, check_shape
 from bids_app.seeds import random_phases
 
 FloatArray = NDArray[np.float64]
@@ -85,7 +85,13 @@ class LinearMusicNull:
         """
         factor = np.broadcast_to(np.asarray(ratio, dtype=np.float64), self.observed.shape)
         if not np.all(factor > 0):
-            raise UsageError("the ratios must be positive", where="ratio", found=factor.tolist())
+            raise UsageError(
+                "the ratios must be positive",
+                where="ratio",
+                found=factor.tolist(),
+                wanted="numbers above 0",
+                remedy="give the ratio of standard deviations that refits gave",
+            )
         factor = np.minimum(factor, 1.0)
         draws = (self.draws / factor[:, np.newaxis]).astype(np.float32)
         return _tested(self.kernel, self.observed, self.sd / factor, draws)
@@ -192,7 +198,13 @@ class MusicKernel:
         (n_summaries, n_draws) float32
         """
         if n_draws < 1:
-            raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
+            raise UsageError(
+                "n_draws must be positive",
+                where="n_draws",
+                found=n_draws,
+                wanted="1 or more",
+                remedy=MORE_DRAWS,
+            )
         out = np.zeros((len(self), n_draws), dtype=np.float32)
         for start in range(0, n_draws, _BLOCK):
             part = slice(start, min(start + _BLOCK, n_draws))

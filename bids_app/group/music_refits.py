@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from bids_app.arrays import NUMPY, Arrays
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import MORE_DRAWS, BadDataError, UsageError, check_shape
 from bids_app.group.kept_refits import LOST, KeptRefits, MusicModel, Spectra, fourier
 from bids_app.statistics import pareto_tail_p
 from bids_app.threads import ordered_map
@@ -79,6 +79,7 @@ def coarser_vertices(n_vertices: int, wanted: int) -> npt.NDArray[np.intp]:
             where="n_vertices",
             found=n_vertices,
             wanted="twice 10 x 4^k + 2, as 20484 for fsaverage5",
+            remedy="use maps of fsaverage5 or another mesh of fsaverage",
         )
     size = next(size for size in sizes if 2 * size >= wanted or size == half)
     return np.concatenate([np.arange(size), half + np.arange(size)])
@@ -173,10 +174,20 @@ def music_refits(
     """
     if (fit is None) == (penalties is None):
         raise UsageError(
-            "penalties are either chosen again or kept", where="fit, penalties", wanted="one"
+            "penalties are either chosen again or kept",
+            where="fit, penalties",
+            found=("neither" if fit is None else "both"),
+            wanted="one",
+            remedy="give a function that fits, or the penalties to keep",
         )
     if n_draws < 1:
-        raise UsageError("n_draws must be positive", where="n_draws", found=n_draws)
+        raise UsageError(
+            "n_draws must be positive",
+            where="n_draws",
+            found=n_draws,
+            wanted="1 or more",
+            remedy=MORE_DRAWS,
+        )
     study = _study(plans, responses, training, clocks)
     engine: _Engine
     if fit is not None:
@@ -298,17 +309,28 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
             where="refit_draws",
             found=n_draws,
             wanted=f"at least {FEWEST_DRAWS}",
+            remedy=MORE_DRAWS,
         )
     draws, sd = draws.reshape(n_draws, -1), sd.ravel()
     usable = np.isfinite(draws).all(axis=0) & np.isfinite(sd) & (sd > 0)
     if not usable.any():
         raise BadDataError(
-            "no summary has both a standard deviation and refits", where="closed_sd, refit_draws"
+            "no summary has both a standard deviation and refits",
+            where="closed_sd, refit_draws",
+            found=f"{sd.size} summaries",
+            wanted="one with finite refits and a standard deviation above 0",
+            remedy="see whether the maps hold data inside the mask",
         )
     squares = ((draws[:, usable] / sd[usable]) ** 2).mean(axis=1)
     mean = float(squares.mean())
     if mean == 0:
-        raise BadDataError("the refits do not vary", where="refit_draws")
+        raise BadDataError(
+            "the refits do not vary",
+            where="refit_draws",
+            found="only zeros",
+            wanted="draws that differ",
+            remedy="see whether the responses hold data",
+        )
     ratio = mean**-0.5
     # First order: the ratio is a power of a mean over independent refits.
     se = 0.5 * mean**-1.5 * float(squares.std(ddof=1)) / np.sqrt(n_draws)
@@ -358,6 +380,7 @@ def largest_z_p(
             where="largest",
             found=f"shape {null.shape}",
             wanted=f"at least {FEWEST_DRAWS}",
+            remedy=MORE_DRAWS,
         )
     p = pareto_tail_p(np.abs(observed), null)
     return np.where(observed < 0, 1.0, p) if tail == "greater" else p
@@ -403,6 +426,7 @@ def _study(
             where="clocks",
             found=sorted(set(own)),
             wanted=f"0 to {len(grouped) - 1}",
+            remedy="give a list of plans for every clock",
         )
     first = grouped[0][0]
     for number, layers in enumerate(grouped):
@@ -414,6 +438,7 @@ def _study(
                     where=f"plans[{number}]",
                     found=[s.label for s in plan.segments],
                     wanted=[s.label for s in first.segments],
+                    remedy="order the stimuli of all participants alike",
                 )
     scored = [[np.asarray(y) for y in one] for one in responses]
     n_vertices = int(scored[0][0].shape[-1])

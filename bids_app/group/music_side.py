@@ -302,7 +302,9 @@ class Clock:
                 raise BadDataError(
                     "Plans of one clock differ in their rows or penalties.",
                     where=f"layer {layer}",
+                    found="other rows or penalties",
                     wanted="those of the first layer",
+                    remedy="make the plans of all layers from the same stimuli and penalties",
                 )
             yield layer, plan
 
@@ -441,6 +443,7 @@ def phase_sources(
                 where="checksums",
                 found=", ".join(checksums),
                 wanted=", ".join(lacking),
+                remedy="give the checksum of every stimulus by its label",
             )
         return [checksums[s.stimulus] + s.label.removeprefix(s.stimulus) for s in segments]
     check_shape("checksums", checksums, n_blocks)

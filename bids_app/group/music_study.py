@@ -92,7 +92,11 @@ class Study:
         check_shape("responses", responses, "n_participants")
         if clock_of is None and not hasattr(plans[0], "segments") and len(plans) > 1:
             raise UsageError(
-                "there are several clocks, and nothing says who is on which", where="clock_of"
+                "there are several clocks, and nothing says who is on which",
+                where="clock_of",
+                found=f"{len(plans)} clocks",
+                wanted="the clock of each participant",
+                remedy="give clock_of, one number from 0 for each participant",
             )
         of_clock = [plans] if hasattr(plans[0], "segments") else list(plans)
         self.responses, self.training = responses, training
@@ -148,7 +152,13 @@ class Study:
         """
         needed = np.arange(self.n_layers) if layers is None else np.flatnonzero(layers)
         if not 0 <= lost < 1:
-            raise UsageError("the share must be from 0 to 1", where="lost", found=lost)
+            raise UsageError(
+                "the share must be from 0 to 1",
+                where="lost",
+                found=lost,
+                wanted="0 or more, below 1",
+                remedy="give the share of variance that may be lost, for example 0.001",
+            )
         importance = [np.zeros(0) for _ in self.labels]
         powers = []
         for clock in self.clocks:
@@ -297,6 +307,7 @@ class Study:
                 where="clock_of",
                 found=self.clock_of.tolist(),
                 wanted=f"0 to {len(of_clock) - 1}",
+                remedy="give each participant the number of a list of plans, from 0",
             )
         sources = []
         for index, plans in enumerate(of_clock):
@@ -306,7 +317,13 @@ class Study:
             _check_sources(names, first)
             sources.append(names)
             if not np.array_equal(first.alphas, self.grid):
-                raise BadDataError("Clocks differ in their penalties.", where=f"plans[{index}]")
+                raise BadDataError(
+                    "Clocks differ in their penalties.",
+                    where=f"plans[{index}]",
+                    found=first.alphas.tolist(),
+                    wanted=self.grid.tolist(),
+                    remedy="make all plans with the same penalties",
+                )
             for participant in np.flatnonzero(self.clock_of == index).tolist():
                 for name, side in (("responses", self.responses), ("training", self.training)):
                     if side is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import ONE_OF_THESE, BadDataError, UsageError
 from bids_app.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,7 +66,11 @@ class OneSample:
     def __init__(self, data: npt.ArrayLike, tail: str, scale: npt.ArrayLike = 1.0) -> None:
         if tail not in TAILS:
             raise UsageError(
-                "Unknown alternative.", where="tail", found=tail, wanted=" or ".join(TAILS)
+                "Unknown alternative.",
+                where="tail",
+                found=tail,
+                wanted=" or ".join(TAILS),
+                remedy=ONE_OF_THESE,
             )
         data = np.asarray(data)
         if data.ndim < 2 or len(data) < 2:
@@ -75,6 +79,7 @@ class OneSample:
                 where="data",
                 found=f"shape {data.shape}",
                 wanted="(n_participants, ..., n_vertices) with two participants or more",
+                remedy="add participants",
             )
         self.tail = tail
         self._shape = data.shape[1:]
@@ -94,6 +99,8 @@ class OneSample:
                 "zeros.",
                 where="data",
                 found=f"shape {data.shape}",
+                wanted="a vertex with two finite values or more, not all zero",
+                remedy="see whether the maps hold data",
             )
         self.n_tests = int(self._is_test.sum())
         self.n_participants = len(data)
@@ -114,6 +121,7 @@ class OneSample:
                 where="scale",
                 found=factor.ravel()[:5].tolist(),
                 wanted="above 0, at most 1",
+                remedy="give factors in this range",
             )
         if np.any(factor < 1):
             t = t * np.broadcast_to(factor, self._shape).ravel()[self._is_test]
@@ -216,7 +224,11 @@ def choose_flips(
     if signs is None:
         if n_permutations < 1:
             raise UsageError(
-                "Too few permutations.", where="n_permutations", found=n_permutations, wanted="1 up"
+                "Too few permutations.",
+                where="n_permutations",
+                found=n_permutations,
+                wanted="1 or more",
+                remedy="give --n-permutations 1000 or more",
             )
         return sign_flips(columns.n_participants, n_permutations, seed)
     given = np.asarray(signs, dtype=np.int8)
@@ -226,6 +238,7 @@ def choose_flips(
             where="signs",
             found=f"shape {given.shape}",
             wanted=f"(n_flips, {columns.n_participants}) of 1 and -1",
+            remedy="give a row per flip, a column per participant",
         )
     return given, False
 

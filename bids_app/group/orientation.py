@@ -94,12 +94,22 @@ def orient_gradient(
     for name, centers in (("transmodal", TRANSMODAL_CENTERS), ("sensory", SENSORY_CENTERS)):
         inside = values[_near(points, centers) & np.isfinite(values)]
         if not len(inside):
-            raise BadDataError("A network has no vertex with a gradient value.", where=name)
+            raise BadDataError(
+                "A network has no vertex with a gradient value.",
+                where=name,
+                found="only NaN",
+                wanted="a finite value near the centers of the network",
+                remedy="give a gradient of both hemispheres' whole cortex",
+            )
         means.append(float(inside.mean()))
         counts.append(len(inside))
     if means[0] == means[1]:
         raise BadDataError(
-            "The gradient does not tell transmodal from sensory cortex.", where="gradient"
+            "The gradient does not tell transmodal from sensory cortex.",
+            where="gradient",
+            found=f"mean {means[0]:g} in both",
+            wanted="two means that differ",
+            remedy="give a gradient from sensory to transmodal cortex",
         )
     flipped = means[0] < means[1]
     sign = -1.0 if flipped else 1.0

@@ -63,6 +63,7 @@ def shared_training_scale(n_participants: int) -> float:
             where="n_participants",
             found=n_participants,
             wanted=f"at least {MIN_OTHERS}",
+            remedy="add participants, or train on each one's own responses",
         )
     return float(np.sqrt((n_participants - 2) / (2 * (n_participants - 1))))
 
@@ -231,6 +232,7 @@ def _check(
             where="responses",
             found=len(responses),
             wanted=f"at least {MIN_OTHERS}",
+            remedy="add participants, or train on each one's own responses",
         )
     check_shape("clock_of", clock_of, len(responses))
     n_vertices = int(responses[0][0].shape[-1])
@@ -243,6 +245,7 @@ def _check(
                 where=f"stimuli[{clock}]",
                 found=sorted(set(names)),
                 wanted=sorted(set(stimuli[0])),
+                remedy="leave out the stimuli that somebody did not hear",
             )
         check_shape(f"times[{clock}]", times[clock], len(names))
         check_shape(f"kept[{clock}]", kept[clock], len(names))
@@ -253,6 +256,7 @@ def _check(
                 where=f"clock_of[{p}]",
                 found=clock_of[p],
                 wanted=f"0 to {len(stimuli) - 1}",
+                remedy="give each participant the number of a clock, from 0",
             )
         check_shape(f"responses[{p}]", own, len(stimuli[clock_of[p]]))
         for k, (one, at) in enumerate(zip(own, times[clock_of[p]], strict=True)):

@@ -387,5 +387,11 @@ def mean_connectivity(each: Iterable[npt.NDArray[Any]]) -> FloatArray:
         total = np.array(one, dtype=np.float64) if total is None else total + one
         n += 1
     if total is None:
-        raise BadDataError("There is no connectivity to average.", where="each")
+        raise BadDataError(
+            "There is no connectivity to average.",
+            where="each",
+            found="no matrix",
+            wanted="one per participant or run",
+            remedy="give resting runs",
+        )
     return np.asarray(total / n)

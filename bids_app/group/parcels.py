@@ -91,7 +91,13 @@ def parcel_table(
     inside = ~np.isin(labels, _BACKGROUND)
     found, parcel = np.unique(labels[inside], return_inverse=True)
     if not len(found):
-        raise BadDataError("The atlas has no parcel.", where="labels")
+        raise BadDataError(
+            "The atlas has no parcel.",
+            where="labels",
+            found="only background",
+            wanted="a label above 0",
+            remedy="give another atlas",
+        )
     members = np.zeros((int(inside.sum()), len(found)))
     members[np.arange(len(members)), parcel] = areas[inside]
     rows = maps[..., inside].reshape(-1, len(members))

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from bids_app.errors import UsageError
+from bids_app.errors import ONE_OF_THESE, UsageError
 from bids_app.group.claims import DETECTABLE
 from bids_app.group.others import MIN_OTHERS, shared_training_scale
 from bids_app.statistics import SIGNIFICANCE
@@ -172,6 +172,7 @@ def detectable_effects(
             found=f"{minutes:g} minutes in {n_pieces} pieces, {kept:g} s without {crop:g} s at "
             "either end of each",
             wanted="two pieces or more, with some twenty seconds left of each",
+            remedy="plan more or longer pieces, or a shorter crop",
         )
     scale = shared_training_scale(n_participants) if weights == "others" else 1.0
     sd = np.sqrt(seconds_per_sample / kept)
@@ -234,13 +235,26 @@ def _effect_over_people(n: int, scale: float) -> float:
 def _check(n_participants: int, isc: float, weights: str) -> None:
     least = MIN_OTHERS if weights == "others" else 2
     if weights not in ("own", "others"):
-        raise UsageError("unknown weights", where="weights", found=weights, wanted="own or others")
+        raise UsageError(
+            "unknown weights",
+            where="weights",
+            found=weights,
+            wanted="own or others",
+            remedy=ONE_OF_THESE,
+        )
     if n_participants < least:
         raise UsageError(
             "A group needs more participants.",
             where="n_participants",
             found=n_participants,
             wanted=f"at least {least} with weights {weights}",
+            remedy="plan more participants",
         )
     if not 0 <= isc < 1:
-        raise UsageError("No such correlation.", where="isc", found=isc, wanted="from 0 to below 1")
+        raise UsageError(
+            "No such correlation.",
+            where="isc",
+            found=isc,
+            wanted="from 0 to below 1",
+            remedy="give the mean correlation between two participants, for example 0.1",
+        )

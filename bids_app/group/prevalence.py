@@ -77,6 +77,7 @@ def prevalence(shown: npt.ArrayLike, n: npt.ArrayLike) -> Prevalence:
             where="shown",
             found=float(np.max(k - total)),
             wanted="from 0 to n",
+            remedy="exchange the two, or correct the counts",
         )
     tested = total > 0
     size = np.where(tested, total, 1.0)

@@ -77,6 +77,7 @@ def split_half(maps: npt.ArrayLike, mask: npt.ArrayLike, *, seed: int) -> SplitH
             where="maps",
             found=n,
             wanted="four or more",
+            remedy="add participants, or leave split halves out",
         )
     rng = generator(seed, "split halves")
     inside = maps[:, mask]
@@ -119,7 +120,11 @@ def stimulus_reliability(maps: npt.ArrayLike, mask: npt.ArrayLike) -> FloatArray
     maps, mask = _check(maps, mask, "n_stimuli", "n_participants")
     if len(maps) < 2:
         raise BadDataError(
-            "Comparing stimuli needs at least two of them.", where="maps", found=len(maps)
+            "Comparing stimuli needs at least two of them.",
+            where="maps",
+            found=len(maps),
+            wanted="two or more",
+            remedy="add a stimulus, or leave this comparison out",
         )
     group = np.stack([finite_mean(one) for one in maps])
     others = [finite_mean(np.delete(group, index, axis=0)) for index in range(len(group))]

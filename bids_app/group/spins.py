@@ -98,7 +98,13 @@ class NearestVertex:
         check_shape("sphere", sphere, "n_vertices", 3)
         norms = np.linalg.norm(sphere, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
-            raise BadDataError("A vertex is not finite or at the origin.", where="sphere")
+            raise BadDataError(
+                "A vertex is not finite or at the origin.",
+                where="sphere",
+                found=f"{(~(norms > 0) | ~np.isfinite(norms)).sum()} of {len(sphere)} vertices",
+                wanted="points on a sphere around the origin",
+                remedy="give the file of the sphere, no other surface",
+            )
         self.directions: FloatArray = sphere / norms
         self._columns = np.ascontiguousarray(self.directions.T)
         spacing = np.sqrt(4 * np.pi / len(sphere))

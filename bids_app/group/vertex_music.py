@@ -335,7 +335,13 @@ def accuracy_music_null(
     way = _by_powers if len(set(keys)) == len(keys) else _by_blocks
     variance_of = way(study)
     if n_draws and seed is None:
-        raise UsageError("Draws of the null need a seed.", where="seed", wanted="an integer")
+        raise UsageError(
+            "Draws of the null need a seed.",
+            where="seed",
+            found="no seed",
+            wanted="an integer",
+            remedy="give the seed, for example 0",
+        )
     values_of = _drawn(study, seed or 0, n_draws)
     counted = np.ones(study.n_vertices, dtype=bool) if inside is None else np.asarray(inside)
     check_shape("inside", counted, study.n_vertices)

@@ -83,6 +83,7 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
             where=path,
             found=", ".join(f"{named[k]['onset']!r} {named[k]['duration']!r}" for k in wrong[:4]),
             wanted="seconds; durations of zero or more",
+            remedy="correct these rows of the events, in seconds",
         )
     return Conditions(tuple(row[column] for row in named), onsets, durations, str(path))
 
@@ -109,6 +110,7 @@ def check_trials(trials: Conditions, end: float) -> None:
       where: x
       found: 2 of 2 begin or end outside; in milliseconds they would fit
       wanted: seconds of a run of 20 s
+      do this: correct the onsets; divide them by 1000 where they are milliseconds
     """
     last = trials.onsets + trials.durations
     outside = (trials.onsets >= end) | (last < 0) | (trials.durations > end)
@@ -120,6 +122,7 @@ def check_trials(trials: Conditions, end: float) -> None:
             where=trials.source,
             found=f"{outside.sum()} of {len(outside)} begin or end outside{fits}",
             wanted=f"seconds of a run of {end:g} s",
+            remedy="correct the onsets; divide them by 1000 where they are milliseconds",
         )
 
 
@@ -167,6 +170,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
                 where=f"{path}, line {line}",
                 found=f"sub-{label}: {row[column]!r}",
                 wanted="one number per participant, n/a where there is none",
+                remedy="correct the table",
             )
         result[label] = value
     return result

@@ -216,6 +216,7 @@ def read_band(filters: object) -> Band:
             found=str(filters)[:200],
             wanted='{"Bandpass filter": {"High-pass cutoff (Hz)": 0.01, '
             '"Low-pass cutoff (Hz)": 0.08, "Filter order": 2}}',
+            remedy="write the filter so, or take SoftwareFilters out where none was applied",
         )
     return Band(low, high, int(order))
 

@@ -449,7 +449,9 @@ def _raise_all_unusable(skipped: list[SkippedRun], where: Path, faults: _Faults)
     kinds = {
         MissingInputError
         if "content not present" in run.reason
-        else type(faults.of_run.get(run.label, BadDataError("")))
+        else type(faults.of_run[run.label])
+        if run.label in faults.of_run
+        else BadDataError
         for run in problems
     }
     kind = kinds.pop() if len(kinds) == 1 else BadDataError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 from xml.parsers import expat
 
-from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
+from bids_app.errors import FETCH, BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
 from bids_app.lookalikes import difference, nearest
 
@@ -185,7 +185,7 @@ def is_named(path: Path) -> bool:
         return False
 
 
-def need_content(path: Path, what: str, *, remedy: str | None = None) -> None:
+def need_content(path: Path, what: str, *, remedy: str = FETCH) -> None:
     """Refuse a file whose content `content_problem` finds not there, in these words.
 
     Raises

@@ -132,7 +132,9 @@ def notes_in(folder: Path) -> list[Path]:
         raise MissingInputError(
             "A folder holds no music as notes.",
             where=folder,
+            found="no such file",
             wanted=", ".join(f"*{suffix}" for suffix in NOTE_SUFFIXES),
+            remedy="correct the folder, or export the notes to one of these forms",
         )
     return found
 

@@ -115,7 +115,7 @@ def _sound(path: Path, where: str) -> Sound:
             where=f"{error.where} ({where})",
             found=f"{error.what} {error.found or ''}".strip(),
             wanted=error.wanted or "wav, flac, ogg or mp3",
-            remedy=error.remedy,
+            remedy=error.remedy or "convert it to WAV or FLAC",
         ) from error
 
 

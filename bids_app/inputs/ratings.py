@@ -240,6 +240,7 @@ def ratings_of_frame(
             where=source,
             found=", ".join(map(str, frame.columns)),
             wanted="one column per scale",
+            remedy="add a column with the values of each scale, headed by its name",
         )
     if not columns:
         return []

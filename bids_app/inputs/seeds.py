@@ -95,7 +95,9 @@ def parse_seed(text: str) -> SeedRegion:
     raise UsageError(
         "A seed region cannot be understood.",
         where=text,
+        found="another form",
         wanted="a .label or .label.gii file, x,y,z[@radius] in mm, or a .nii.gz mask",
+        remedy="give the region in one of these forms",
     )
 
 
@@ -115,7 +117,7 @@ def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
     what = "A seed region cannot be read."
     need_content(path, what)
     wanted = "a FreeSurfer label, a GIFTI file, or a NIfTI mask"
-    with reading(path, what, wanted=wanted, remedy="write or fetch the file again"):
+    with reading(path, what, wanted=wanted):
         return load(path)
 
 
@@ -133,6 +135,7 @@ def check_mask(path: Path) -> None:
             where=path,
             found=f"shape {mask.shape}, highest value {np.nan_to_num(mask).max(initial=0):g}",
             wanted="one volume with ones inside the region",
+            remedy="give a three-dimensional mask that is 1 in the region and 0 elsewhere",
         )
 
 
@@ -210,5 +213,6 @@ def read_volume_seed(volume: Path, mask: Path) -> np.ndarray:
             where=mask,
             found=f"volume {volume.name} of shape {first.shape}",
             wanted="a mask in the same MNI space",
+            remedy="resample the mask to the space of fMRIPrep's volumes",
         )
     return np.asarray(image.dataobj)[inside].T.astype(np.float64)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bids_app.errors import BadDataError, check_shape
+from bids_app.errors import FINITE, BadDataError, check_shape
 
 FloatArray = npt.NDArray[np.float64]
 SlopeModel = Literal["quadratic", "linear"]
@@ -399,7 +399,13 @@ def _slope_design(
     averages = depth_averages(depth)
     centered = averages @ depth - (averages @ depth).mean()
     if not np.ptp(depth) > 0:
-        raise BadDataError("Depth is constant.", where="depth", wanted="layers of different depth")
+        raise BadDataError(
+            "Depth is constant.",
+            where="depth",
+            found=f"{float(depth[0]):g} for all layers",
+            wanted="layers of different depth",
+            remedy="give each layer its own depth, from 0 to 1",
+        )
     wanted, found = MIN_DEPTHS[model], n_distinct(depth)
     if model == "quadratic" and found < wanted:
         raise BadDataError(
@@ -453,7 +459,14 @@ def _check_vector(values: npt.ArrayLike, name: str, n_layers: int) -> FloatArray
             where=name,
             found=f"shape {values.shape} for {n_layers} layers",
             wanted="one value per layer, at least three layers",
+            remedy="give the values of the layers of the profiles, in their order",
         )
     if not np.isfinite(values).all():
-        raise BadDataError("An array holds values that are not finite.", where=name)
+        raise BadDataError(
+            "An array holds values that are not finite.",
+            where=name,
+            found=f"{np.count_nonzero(~np.isfinite(values))} of {values.size}",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     return values

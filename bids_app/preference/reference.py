@@ -119,6 +119,7 @@ def leave_one_out_references(profiles: npt.ArrayLike, mask: npt.ArrayLike) -> Fl
             where="profiles",
             found=f"{len(profiles)} participant",
             wanted="two or more",
+            remedy="add a participant, or give another reference",
         )
     own = np.stack([_mean_profile(one, mask, index) for index, one in enumerate(profiles)])
     return (own.sum(axis=0) - own) / (len(own) - 1)
@@ -176,5 +177,6 @@ def _mean_profile(profiles: FloatArray, mask: npt.NDArray[np.bool_], index: int)
             where=f"profiles[{index}]",
             found=f"{int(mask.sum())} vertices in the mask, none finite",
             wanted="at least one",
+            remedy="leave this participant out, or use a larger mask",
         )
     return profiles[:, chosen].mean(axis=1)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_app.errors import BadDataError, UsageError
+from bids_app.errors import FINITE, ONE_OF_THESE, BadDataError, UsageError
 from bids_app.seeds import generator
 
 FloatArray = NDArray[np.float64]
@@ -112,10 +112,17 @@ def recognize(
             where="classifier",
             found=classifier,
             wanted=", ".join(CLASSIFIERS),
+            remedy=ONE_OF_THESE,
         )
     spaces = {name: _checked(name, values, len(labels)) for name, values in features.items()}
     if not spaces:
-        raise BadDataError("There are no features.", where="features")
+        raise BadDataError(
+            "There are no features.",
+            where="features",
+            found="none",
+            wanted="one feature space or more",
+            remedy="give the features of the clips",
+        )
     truth = np.asarray([str(label) for label in labels])
     together = (
         np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -146,9 +153,16 @@ def _checked(name: str, values: ArrayLike, n_clips: int) -> FloatArray:
             where=f"features[{name!r}]",
             found=f"shape {array.shape}",
             wanted=f"({n_clips}, n_features), one row per label",
+            remedy="give one row of features for every label, in one order",
         )
     if not np.isfinite(array).all():
-        raise BadDataError("Features are not finite.", where=f"features[{name!r}]")
+        raise BadDataError(
+            "Features are not finite.",
+            where=f"features[{name!r}]",
+            found=f"{np.count_nonzero(~np.isfinite(array))} of {array.size}",
+            wanted="finite values",
+            remedy=FINITE,
+        )
     return array
 
 

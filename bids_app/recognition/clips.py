@@ -94,6 +94,7 @@ def read_clip_features(path: Path) -> ClipFeatures:
             found=f"{len(clips)} clips ({len(set(clips))} different); feature spaces: "
             + (", ".join(f"{k} {v.shape}" for k, v in list(spaces.items())[:30]) or "none"),
             wanted="names of clips, each once, and one row of features for each",
+            remedy="write the features of all clips in one call of `musenc features`",
         )
     return ClipFeatures(clips, spaces)
 
@@ -140,7 +141,11 @@ def read_clip_labels(path: Path) -> dict[str, ClipLabel]:
         name = clip_name(str(row[clip]))
         if name in result:
             raise InvalidInputError(
-                "A clip has two labels.", where=path, found=name, wanted="one line per clip"
+                "A clip has two labels.",
+                where=path,
+                found=name,
+                wanted="one line per clip",
+                remedy="remove one of the lines",
             )
         result[name] = ClipLabel(row[label], row[group] if group else None)
     return result
@@ -176,6 +181,7 @@ def match_clips(
             found=f"features of {', '.join(features.clips[:5])}; labels of "
             + ", ".join(list(labels)[:5]),
             wanted="the same names in both files",
+            remedy="name the clips in the table of labels as their audio files",
         )
     grouped = any(item.group is not None for item in chosen)
     groups = [item.group or features.clips[k] for item, k in zip(chosen, rows, strict=True)]

@@ -84,7 +84,12 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
     """
     name, paths = named_files(option)
     if len(paths) != 2:
-        raise UsageError("An atlas has one file per hemisphere.", found=option, wanted=WANTED)
+        raise UsageError(
+            "An atlas has one file per hemisphere.",
+            found=option,
+            wanted=WANTED,
+            remedy="give the two files with a comma between: LEFT,RIGHT",
+        )
     for path in paths:
         if not path.is_file():
             raise MissingInputError(
@@ -154,7 +159,13 @@ def read_atlas(option: str, n_vertices: int) -> Atlas:
             )
         used = [key for key in np.unique(keys).tolist() if _is_region(key, key_names.get(key, ""))]
         if not used:
-            raise BadDataError("An atlas has no region.", where=path)
+            raise BadDataError(
+                "An atlas has no region.",
+                where=path,
+                found=", ".join(key_names.values()) or "no names",
+                wanted="a label other than background and medial wall",
+                remedy="give another atlas",
+            )
         own = np.zeros(len(keys), dtype=np.int64)
         for number, key in enumerate(used, start=len(names) + 1):
             own[keys == key] = number

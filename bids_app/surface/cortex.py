@@ -205,7 +205,10 @@ def read_cortex_mask(files: Sequence[Path], n_vertices: int) -> NDArray[np.bool_
     paths = [Path(path) for path in files]
     if len(paths) not in (1, 2):
         raise UsageError(
-            "--cortex-mask takes one or two files.", found=len(paths), wanted="LEFT,RIGHT"
+            "--cortex-mask takes one or two files.",
+            found=len(paths),
+            wanted="LEFT,RIGHT",
+            remedy="give a file per hemisphere with a comma between: LEFT,RIGHT",
         )
     sides = ("L", "R") if len(paths) == 2 else (None,)
     parts = [_read(path, side) for path, side in zip(paths, sides, strict=True)]
@@ -220,7 +223,13 @@ def read_cortex_mask(files: Sequence[Path], n_vertices: int) -> NDArray[np.bool_
                 remedy="give LEFT,RIGHT files on the mesh of --space",
             )
         if not part.any():
-            raise BadDataError("The cortex mask marks no vertex as cortex.", where=path)
+            raise BadDataError(
+                "The cortex mask marks no vertex as cortex.",
+                where=path,
+                found="only zeros",
+                wanted="values above 0 inside cortex",
+                remedy="see whether the mask is inverted",
+            )
     return np.concatenate(parts)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.errors import BadDataError
+from bids_app.errors import WRITE_AGAIN, BadDataError
 from bids_app.files import atomic_path, reading
 from bids_app.inputs.files import need_content
 from bids_app.loading import load_gifti
@@ -75,7 +75,6 @@ def read_named(path: Path) -> Gifti:
         path,
         "A surface file cannot be read.",
         wanted="a complete GIFTI file",
-        remedy="fetch or write the file again",
     ):
         image = load_gifti(path)
         arrays = [np.asarray(array.data) for array in image.darrays]
@@ -83,7 +82,13 @@ def read_named(path: Path) -> Gifti:
             raise ValueError(f"arrays of shapes {sorted({array.shape for array in arrays})}")
         names, meta = _told(image)
     if not arrays:
-        raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
+        raise BadDataError(
+            "A surface file holds no data.",
+            where=path,
+            found="no data array",
+            wanted="data arrays",
+            remedy=WRITE_AGAIN,
+        )
     if len(arrays) == 1 and arrays[0].ndim == 2:
         return Gifti(np.ascontiguousarray(arrays[0].T, dtype=np.float32), names, meta)
     return Gifti(np.stack(arrays).astype(np.float32, copy=False), names, meta)
@@ -129,11 +134,16 @@ def read_into(path: Path, rows: NDArray[np.float32]) -> tuple[tuple[int, int], G
         path,
         "A surface file cannot be read.",
         wanted="a complete GIFTI file",
-        remedy="fetch or write the file again",
     ):
         image = load_gifti(path, each=take)
     if not shape[0]:
-        raise BadDataError("A surface file holds no data.", where=path, wanted="data arrays")
+        raise BadDataError(
+            "A surface file holds no data.",
+            where=path,
+            found="no data array",
+            wanted="data arrays",
+            remedy=WRITE_AGAIN,
+        )
     return shape, Gifti(rows, *_told(image))
 
 

@@ -55,6 +55,7 @@ def read_label(seed: SeedRegion, n_vertices: int) -> np.ndarray:
             where=seed.text,
             found=", ".join(sorted(str(name) for name in names.values())[:40]) or "no names",
             wanted=seed.label,
+            remedy="give one of the names that the file has",
         )
     return _not_empty(np.flatnonzero(np.isin(data, keys)), seed)
 
@@ -80,7 +81,13 @@ def _wrong_mesh(path: Path, found: str, n_vertices: int) -> None:
 
 def _not_empty(vertices: np.ndarray, seed: SeedRegion) -> np.ndarray:
     if vertices.size == 0:
-        raise BadDataError("A seed region is empty.", where=seed.text)
+        raise BadDataError(
+            "A seed region is empty.",
+            where=seed.text,
+            found="no vertex",
+            wanted="a vertex of the cortex or more",
+            remedy="see whether the label has vertices, or give a larger radius",
+        )
     return vertices
 
 
@@ -103,6 +110,7 @@ def seed_vertices(seed: SeedRegion, mesh: SurfaceMesh) -> NDArray[np.intp]:
             where=seed.text,
             found=f"{distance.min():.1f} mm from the nearest vertex",
             wanted="a point of the cortex, in mm of the template",
+            remedy="correct the coordinate: x,y,z in mm, left is negative x",
         )
     found = np.flatnonzero(distance <= seed.radius)
     found = found if found.size else np.array([distance.argmin()])

@@ -178,9 +178,21 @@ def others_lag(
     check_shape("curves", z, "n_participants", len(at), "n_regions")
     inside = np.flatnonzero((at >= within[0] - 1e-9) & (at <= within[1] + 1e-9))
     if not inside.size:
-        raise UsageError("No lag lies within.", where="within", found=within)
+        raise UsageError(
+            "No lag lies within.",
+            where="within",
+            found=within,
+            wanted=f"some of the lags from {at.min():g} to {at.max():g} s",
+            remedy="widen it, or scan more lags",
+        )
     if len(z) < 2:
-        raise BadDataError("A lag of the others needs two participants.", where="curves")
+        raise BadDataError(
+            "A lag of the others needs two participants.",
+            where="curves",
+            found=len(z),
+            wanted="two or more",
+            remedy="add a participant",
+        )
     chosen, own = _at_others_lag(z[:, inside])
     return inside[chosen], own
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, irfft, next_fast_len
 
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import FINITE, BadDataError, UsageError, check_shape
 from bids_app.statistics import SIGNIFICANCE, fisher_z
 
 FloatArray = npt.NDArray[np.float64]
@@ -241,6 +241,7 @@ def chosen_lags(lags: FloatArray, within: tuple[float, float]) -> npt.NDArray[np
             where="lags, within",
             found=f"{inside.size} of {lags.size} lags from {within[0]:g} to {within[1]:g} s",
             wanted="equally spaced lags, three or more of them within",
+            remedy="scan more lags at equal steps, or widen the range",
         )
     return inside
 
@@ -354,7 +355,13 @@ class PreparedRun:
         check_shape("feature", feature, "n_steps")
         check_shape("feature_times", steps, len(feature))
         if not np.isfinite(feature).all():
-            raise BadDataError("A feature is not finite.", where="feature")
+            raise BadDataError(
+                "A feature is not finite.",
+                where="feature",
+                found=f"{np.count_nonzero(~np.isfinite(feature))} of {feature.size} steps",
+                wanted="finite values",
+                remedy=FINITE,
+            )
         known = np.ones(len(y), dtype=bool)
         if run.silence is None:
             first, last = run.heard or (-np.inf, np.inf)

@@ -168,7 +168,11 @@ def load_mesh(space: str = "fsaverage5") -> SurfaceMesh:
     """
     if space not in MESHES:
         raise UsageError(
-            "Unknown surface space.", where="space", found=space, wanted=", ".join(MESHES)
+            "Unknown surface space.",
+            where="space",
+            found=space,
+            wanted=", ".join(MESHES),
+            remedy="give one of these with --space",
         )
     load = {
         "nilearn": _load_nilearn,
@@ -238,7 +242,13 @@ def normalize_sphere(points: npt.ArrayLike, radius: float = SPHERE_RADIUS) -> Fl
     check_shape("points", points, "n_vertices", 3)
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
-        raise BadDataError("A point of the sphere is not finite or at the origin.", where="points")
+        raise BadDataError(
+            "A point of the sphere is not finite or at the origin.",
+            where="points",
+            found=f"{np.count_nonzero(~(norms > 0) | ~np.isfinite(norms))} of {len(points)} points",
+            wanted="points on a sphere around the origin",
+            remedy="give the file of the sphere, no other surface",
+        )
     return points / norms * radius
 
 

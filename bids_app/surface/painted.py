@@ -166,6 +166,7 @@ def _of_axis(axis: Any, mesh: SurfaceMesh, path: Path) -> Regions:
                 where=path,
                 found=f"{n_source} vertices in hemisphere {hemi}",
                 wanted=f"{N_VERTICES[FSLR]} (fsLR 32k) or {target.n_vertices} ({mesh.space})",
+                remedy="use one of these meshes, or another --space",
             )
         halves.append(own)
     names = tuple(map(str, axis.name))
@@ -210,7 +211,13 @@ def _checked(names: tuple[str, ...], of_vertex: NDArray[np.intp], path: Path) ->
     there = set(np.unique(of_vertex[of_vertex >= 0]).tolist())
     without = tuple(name for k, name in enumerate(names) if k not in there)
     if not there:
-        raise BadDataError("No region has a vertex of the cortex.", where=path)
+        raise BadDataError(
+            "No region has a vertex of the cortex.",
+            where=path,
+            found=f"{len(names)} regions, all outside",
+            wanted="a region on the cortex or more",
+            remedy="see whether atlas and --cortex-mask belong to this mesh",
+        )
     return Regions(names, of_vertex, without)
 
 

@@ -79,6 +79,7 @@ def project_volume(
             where="image",
             found=f"shape {image.shape}",
             wanted="four dimensions",
+            remedy="give the preprocessed BOLD (desc-preproc_bold.nii.gz)",
         )
     n_times = image.shape[3]
     mesh, inner_mesh = InMemoryMesh(outer, triangles), InMemoryMesh(inner, triangles)
@@ -171,8 +172,7 @@ def read_cifti(path: Path) -> tuple[Series, Series]:
     BadDataError
         If the file cannot be read or lacks a hemisphere.
     """
-    remedy = "fetch or write the file again"
-    with reading(path, "A CIFTI file cannot be read.", wanted="a dtseries.nii", remedy=remedy):
+    with reading(path, "A CIFTI file cannot be read.", wanted="a dtseries.nii"):
         image: Any = load_volume(path)
         axis = image.header.get_axis(1)
         data = np.asarray(image.dataobj, dtype=np.float32)
@@ -184,6 +184,7 @@ def read_cifti(path: Path) -> tuple[Series, Series]:
             where=path,
             found=", ".join(structures),
             wanted=" and ".join(_CIFTI_NAMES),
+            remedy="run fMRIPrep again with --cifti-output 91k",
         )
     hemispheres = []
     for name in _CIFTI_NAMES:

@@ -108,6 +108,7 @@ def sphere_map(
             where="source_faces",
             found=f"shape {faces.shape}, vertices {faces.min()} to {faces.max()}",
             wanted=f"(n_faces, 3), vertices 0 to {len(source) - 1}",
+            remedy="give the triangles of the same file as the source sphere",
         )
     # The triangle's center is near the point, but need not be the nearest one.
     centers = source[faces].mean(axis=1)
@@ -131,6 +132,7 @@ def sphere_map(
             where="source_faces",
             found=f"{len(open_points)} vertices",
             wanted="a closed sphere",
+            remedy="give the whole sphere, not a patch of it",
         )
     weights /= weights.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(target)), 3)

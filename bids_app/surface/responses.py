@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_app.errors import BadDataError
+from bids_app.errors import FINITE, BadDataError
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,8 @@ def _design(
                 "An array holds values that are not finite.",
                 where=name,
                 found=f"{int((~np.isfinite(extra)).sum())} such values",
+                wanted="finite values",
+                remedy=FINITE,
             )
         centered = extra - extra.mean(axis=0)
         norms = np.linalg.norm(centered, axis=0)

@@ -128,6 +128,7 @@ def smooth_rows(
             where="fwhm",
             found=fwhm,
             wanted="millimeters, 0 or more",
+            remedy="give --smoothing in mm, for example 6, or 0 for none",
         )
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
     complete = np.concatenate(
@@ -160,6 +161,7 @@ def _checked(
             where="faces",
             found=f"{triangles.min()} to {triangles.max()}",
             wanted=f"0 to {n_vertices - 1}",
+            remedy="give the triangles of the same mesh as the values",
         )
     return points, triangles, inside
 

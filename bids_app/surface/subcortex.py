@@ -182,6 +182,7 @@ def read_subcortex(path: Path) -> tuple[Subcortex, NDArray[np.float32]]:
             where=path,
             found=", ".join(sorted(set(map(str, axis.name)))),
             wanted=_WANTED,
+            remedy="run fMRIPrep again with --cifti-output 91k, or leave --subcortex out",
         )
     own = axis[inside]
     x, y, z = (int(n) for n in own.volume_shape)
@@ -280,6 +281,7 @@ def read_labeled(volume: Path, atlas: Path) -> tuple[Subcortex, NDArray[np.float
             where=atlas,
             found=f"volume {volume.name} of shape {first.shape}",
             wanted="an atlas in the same MNI space",
+            remedy="give an atlas in the space of fMRIPrep's volumes, MNI152NLin2009cAsym",
         )
     x, y, z = (int(n) for n in first.shape)
     found = Subcortex(

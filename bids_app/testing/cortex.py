@@ -166,7 +166,11 @@ def responding_patches(
     """
     if not 0.0 <= share <= 1.0:
         raise BadDataError(
-            "A share of vertices is out of range.", where="share", found=share, wanted="0 to 1"
+            "A share of vertices is out of range.",
+            where="share",
+            found=share,
+            wanted="0 to 1",
+            remedy="give a share in this range",
         )
     field = smooth_field(mesh, 28.0, rng) + 3.0 * _near(mesh, (_AUDITORY,), 12.0)
     n_active = round(share * np.count_nonzero(cortex))

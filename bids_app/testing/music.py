@@ -286,7 +286,12 @@ def synthesize(piece: Piece, seed: int) -> NDArray[np.float32]:
 
 def _composed(piece: Piece, seed: int) -> list[Note]:
     if piece.duration <= 0:
-        raise BadDataError("Music needs a positive duration.", found=f"{piece.duration} s")
+        raise BadDataError(
+            "Music needs a positive duration.",
+            found=f"{piece.duration} s",
+            wanted="seconds, above 0",
+            remedy="give a longer piece",
+        )
     return compose(piece, seed)
 
 

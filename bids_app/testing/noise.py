@@ -43,7 +43,10 @@ class NoiseShares:
         parts = (self.shared, self.drift, self.motion, self.physiology)
         if min(parts) < 0 or self.own < 0 or not 0 <= self.autocorrelation < 1:
             raise BadDataError(
-                "Shares of noise must be positive and add up to at most one.", found=self
+                "Shares of noise must be positive and add up to at most one.",
+                found=self,
+                wanted="shares of 0 or more, 1 together; autocorrelation from 0 to below 1",
+                remedy="lower the shares",
             )
 
     @property

@@ -78,6 +78,7 @@ def hemodynamic_operator(
             where="patch_times",
             found=f"shape {centers.shape}",
             wanted="at least two ascending times",
+            remedy="sort the patches by time",
         )
     volumes = np.asarray(times, float)
     kernel = canonical_hrf(step)
@@ -115,13 +116,25 @@ def leading_components(gram: ArrayLike, n_components: int) -> FloatArray:
     """
     matrix = np.asarray(gram, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise BadDataError("A Gram matrix must be square.", where="gram", found=matrix.shape)
+        raise BadDataError(
+            "A Gram matrix must be square.",
+            where="gram",
+            found=matrix.shape,
+            wanted="(n_rows, n_rows)",
+            remedy="give features @ features.T",
+        )
     n_rows = matrix.shape[0]
     first = max(0, n_rows - n_components)
     values, vectors = linalg.eigh(matrix, subset_by_index=(first, n_rows - 1))
     values, vectors = values[::-1], vectors[:, ::-1]
     if not values[0] > 0:
-        raise BadDataError("A Gram matrix without any positive eigenvalue.", where="gram")
+        raise BadDataError(
+            "A Gram matrix without any positive eigenvalue.",
+            where="gram",
+            found=f"largest {values[0]:g}",
+            wanted="an eigenvalue above 0",
+            remedy="see whether the features are constant",
+        )
     return np.asarray(vectors[:, values > 1e-9 * values[0]])
 
 

@@ -236,12 +236,24 @@ def _provide_audio(
     composed = [piece for piece in chosen if isinstance(piece, Piece)]
     given = [Path(piece) for piece in chosen if not isinstance(piece, Piece)]
     if not chosen:
-        raise BadDataError("A simulated study needs music.", where="pieces", found="none")
+        raise BadDataError(
+            "A simulated study needs music.",
+            where="pieces",
+            found="none",
+            wanted="one piece or more",
+            remedy="give pieces, or None for those of the demo",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     paths = write_music(folder, composed, seed=seed)
     for source in given:
         if not source.is_file():
-            raise MissingInputError("An audio file is missing.", where=source)
+            raise MissingInputError(
+                "An audio file is missing.",
+                where=source,
+                found="no file",
+                wanted="an audio file",
+                remedy="correct the path",
+            )
         paths.append(Path(shutil.copyfile(source, folder / source.name)))
     return sorted(paths, key=stimulus_label)
 

@@ -146,9 +146,15 @@ def plan_truth(
             where="gradient",
             found=f"shape {axis.shape}",
             wanted=f"({n_vertices},)",
+            remedy="give the gradient on the mesh of the study",
         )
     if effect == "one-layer" and not 1 <= layer <= n_layers:
-        raise BadDataError("Layer out of range.", found=layer, wanted=f"1 to {n_layers}")
+        raise BadDataError(
+            "Layer out of range.",
+            found=layer,
+            wanted=f"1 to {n_layers}",
+            remedy="give the number of a layer, from 1",
+        )
     mask = bundled_cortex(mesh) & np.isfinite(axis)
     along = layers_along(axis, mask, n_layers)
     if effect == "layers":

@@ -116,7 +116,13 @@ def correlate_regions(
         If there is no run.
     """
     if not regions:
-        raise BadDataError("No run has trials.", where=contrast)
+        raise BadDataError(
+            "No run has trials.",
+            where=contrast,
+            found="no run",
+            wanted="a run with trials of the contrast's conditions",
+            remedy="correct --contrast, or the column trial_type of the events",
+        )
     starts = np.cumsum([0, *(len(region.seed) for region in regions)])
     seed, target = (np.concatenate([getattr(r, n) for r in regions]) for n in ("seed", "target"))
     profiles = {}

@@ -95,7 +95,11 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
     labels = {contrast_label(of_text): text for text, of_text in weights.items()}
     if len(labels) < len(asked.contrasts):
         raise UsageError(
-            "Two contrasts are the same.", where="--contrast", found=" ".join(asked.contrasts)
+            "Two contrasts are the same.",
+            where="--contrast",
+            found=" ".join(asked.contrasts),
+            wanted="contrasts of different names",
+            remedy="leave one of them out",
         )
     used = [run for run in study.runs if run.label in conditions]
     seed, target = (_region(text, config, used) for text in (asked.seed, asked.target))
@@ -109,6 +113,7 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
             "No participant has trials of all conditions of the contrasts.",
             found="; ".join(f"sub-{p}: {why}" for p, why in list(left_out.items())[:6]),
             wanted=", ".join(sorted(needed)),
+            remedy="correct --contrast, or the column trial_type of the events",
         )
     _check_lags(config, plan, needed)
     return replace(plan, left_out=left_out)
@@ -209,6 +214,7 @@ def _check_lags(config: Config, plan: ConditionPlan, needed: set[str]) -> None:
             wanted=f"{lowest:g} to {highest:g} s: pairs of volumes do not leave a trial"
             if highest >= lowest
             else "trials of more than three volumes: pairs of volumes do not leave a trial",
+            remedy="give a --max-lag in this range",
         )
 
 

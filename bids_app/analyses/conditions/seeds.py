@@ -32,6 +32,8 @@ def seed_series(seed: SeedRegion, data: RunData) -> NDArray[np.float64]:
                 "The volume and the surface series of a run differ in length.",
                 where=run.label,
                 found=f"{len(series)} and {run.n_volumes} volumes",
+                wanted="one length",
+                remedy="run fMRIPrep again for this run",
             )
     else:
         series = data.bold[:, seed_vertices(seed, data.mesh)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.config import settings_hash
-from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.errors import FETCH, BadDataError, MissingInputError, MusencError
 from bids_app.files import SEAL, is_sealed, read_json, sha256_of_file
 from bids_app.inputs.files import content_problem
 from bids_app.inputs.tables import read_frame
@@ -111,7 +111,13 @@ def need_content(what: str, paths: Sequence[Path]) -> None:
     """
     for path in paths:
         if problem := content_problem(path):
-            raise MissingInputError(what, where=path, found=problem)
+            raise MissingInputError(
+                what,
+                where=path,
+                found=problem,
+                wanted="a file that can be read",
+                remedy=FETCH,
+            )
 
 
 def check_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> None:

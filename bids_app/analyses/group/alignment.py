@@ -320,6 +320,7 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
                 where=", ".join(map(str, files)),
                 found=f"{finite.size} finite values in hemisphere {side}, all equal",
                 wanted="a map of both hemispheres",
+                remedy="give a gradient of the whole cortex",
             )
 
 

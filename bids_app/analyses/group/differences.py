@@ -254,6 +254,7 @@ def parse_difference(tree: OutputTree, text: str) -> Asked:
             where=f"--difference {text}",
             found=" ".join(f"{w:+g}" for w in weights.values()) or "nothing",
             wanted="such as A-B, or A - 0.5*B - 0.5*C",
+            remedy="let the weights of one side sum to those of the other",
         )
     return Asked(text, weights)
 
@@ -286,6 +287,7 @@ def difference_settings(config: Config) -> list[tuple[str, Settings]]:
                 where=f"--difference {text}",
                 found=f"models {', '.join(models)}; --train-on {config.statistics.train_on}",
                 wanted=f"model {asked.models[0]}; --train-on own or both",
+                remedy="add the model to --features, or give --train-on both",
             )
         named = [[model, layer, weight] for (model, layer), weight in sorted(asked.weights.items())]
         found.append((asked.label, {"difference": named} | config.inference_settings()))

@@ -85,6 +85,7 @@ def group_effects(
             where="maps",
             found=f"shape {data.shape}, {len(names)} names",
             wanted="(n_participants, n_maps, n_vertices)",
+            remedy="give a name for each participant",
         )
     options: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
 

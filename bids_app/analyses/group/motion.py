@@ -145,7 +145,13 @@ def motion_courses(
         for name, course in zip(names, mean.T, strict=True):
             known = np.isfinite(course)
             if not known.any():
-                raise BadDataError("Motion is not known.", where=stimulus, found=f"no {name}")
+                raise BadDataError(
+                    "Motion is not known.",
+                    where=stimulus,
+                    found=f"no {name}",
+                    wanted="a finite value at some volume",
+                    remedy="see whether the confounds table of this stimulus' runs holds it",
+                )
             table[name] = np.interp(grid, times[known], course[known])
             table[f"{name}_artifact"] = np.interp(grid + ADVANCE, grid, table[name])
         courses[stimulus] = pd.DataFrame(table)

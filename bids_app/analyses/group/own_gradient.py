@@ -116,6 +116,7 @@ class RestSeries:
                 where="--space",
                 found=mesh.space,
                 wanted="fsaverage5 or finer",
+                remedy="run both levels with --space fsaverage5, or leave own out of --gradient",
             )
         self.files: dict[str, list[Path]] = {}
         self.runs: list[str] = []
@@ -155,7 +156,11 @@ class RestSeries:
         kept, seeds = self.kept, self.seeds
         if not seeds.size:
             raise BadDataError(
-                "No vertex has a signal in all resting runs.", found=f"{len(self.runs)} runs"
+                "No vertex has a signal in all resting runs.",
+                found=f"{len(self.runs)} runs",
+                wanted="a vertex that varies in every run",
+                remedy="see fMRIPrep's reports of the resting runs, and leave bad ones out "
+                "(--exclude-run)",
             )
         found = np.empty((kept.size, seeds.size), dtype=np.float32)
         for start in range(0, kept.size, _ROWS):

@@ -142,6 +142,7 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
                 where=run.bold_left,
                 found=f"{len(series)} volumes of {len(names)} regions",
                 wanted=f"{run.n_volumes - len(run.censored)} of {len(regions.names)}",
+                remedy="make the parcellated series again",
             )
         return regions.paint(series)
     if run.kind == "cifti":
@@ -179,6 +180,7 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
             where=run.label,
             found=f"{on_left + on_right} vertices",
             wanted=f"{mesh.n_vertices} ({mesh.space})",
+            remedy="give the --space that the files are in",
         )
     return bold
 
@@ -192,6 +194,7 @@ def _cifti_on_mesh(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
                 where=run.bold_left,
                 found=f"{found[0].shape[1]} vertices left, {found[1].shape[1]} right",
                 wanted=f"{mesh.left.n_vertices} each ({mesh.space})",
+                remedy="run fMRIPrep with --cifti-output 91k, or give the --space of the files",
             )
         return np.hstack(found)
     halves = [

@@ -44,6 +44,7 @@ def _check_candidates(found: int, fewest: int, more: str = "") -> None:
             where="--candidates",
             found=found,
             wanted=f"at least {fewest}: every space alone, all together, and all but one{more}",
+            remedy="give a larger --candidates, or fewer spaces",
         )
 
 
@@ -87,6 +88,7 @@ class Source:
                 where="--joint",
                 found=(f"{features}@{layer}" if layer else features) + order.why_not(layer),
                 wanted=f"{features}@LAYER, with one of {', '.join(names)}",
+                remedy="add @LAYER to the space",
             )
         weights = find_weights(row.weights or config.model.weights) if row.network else ""
         return cls(FeatureSpace(features, model_label(features)), chosen, weights)
@@ -216,6 +218,7 @@ def joint_models(
                 where="--joint",
                 found=label,
                 wanted=f"a name that is none of {', '.join(models)}",
+                remedy="give another name before the =",
             )
         sources = tuple(Source.of(name, layer, config, stimuli) for name, layer in spaces)
         found.append(JointModel(label, JOINT_DESC, sources, _settings(config, sources)))

@@ -138,6 +138,7 @@ def scan_lags(
             where="--lag-scan",
             found=f"{job.feature.name}: {'; '.join(f'{k}: {why}' for k, why in left_out.items())}",
             wanted="a feature that changes within the pieces",
+            remedy="give another feature, or leave these pieces out",
         )
     mesh = load_mesh(cleaning.space)
     regions = [*scanned_regions(job.atlases, job.seeds, mesh, left_out), *_parcels(runs, cleaning)]
@@ -195,6 +196,7 @@ def long_enough(blocks: Sequence[Block]) -> tuple[list[Block], dict[str, str]]:
             where="--lag-scan",
             found="; ".join(f"{name}: {why}" for name, why in left_out.items()),
             wanted=f"{MIN_ROWS} volumes with music at every lag from {LAGS[0]:g} to {LAGS[-1]:g} s",
+            remedy="use longer pieces, or leave --lag-scan out",
         )
     return used, left_out
 

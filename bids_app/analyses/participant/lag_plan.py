@@ -99,7 +99,11 @@ def lag_features(config: Config) -> list[LagFeature]:
         _ = one.row
         if labels.count(one.label) > 1:
             raise UsageError(
-                "Two features of a lag scan have one label.", where="--lag-scan", found=one.text
+                "Two features of a lag scan have one label.",
+                where="--lag-scan",
+                found=one.text,
+                wanted="features whose names differ in letters and digits",
+                remedy="rename one of them, or leave it out",
             )
     return found
 

@@ -247,7 +247,12 @@ def predict_new(
         for kernel, name, (start, stop), there in zip(kernels, names, ranges, present, strict=True):
             rows = np.flatnonzero((there >= start) & (there < stop))
             if not rows.size:
-                raise BadDataError("No sample of a presentation is left.", found=f"{stop - start}")
+                raise BadDataError(
+                    "No sample of a presentation is left.",
+                    found=f"{stop - start} rows, none of them with music",
+                    wanted="a row with music after crop and delays",
+                    remedy="use a longer piece, or a model with a shorter crop",
+                )
             found.append(
                 Predicted(layer, name, rows, (kernel @ weights[name])[there[rows] - start])
             )

@@ -257,6 +257,7 @@ def shared_layers(models: Sequence[SavedModel], asked: Sequence[str] = ()) -> li
             where="--layers",
             found=", ".join(unknown),
             wanted=f"layers that all models have: {', '.join(shared)}",
+            remedy="give layers of this list",
         )
     if some := {layer for model in models for layer in model.layers}.difference(shared):
         LOGGER.warning("not predicted, since only some models have it: %s", ", ".join(sorted(some)))

@@ -189,7 +189,12 @@ def scored_together(
         scored.append(np.flatnonzero((kept >= start) & (kept < stop)))
     rows = same_rows([clock[own] for clock, own in zip(times, scored, strict=True)], tr)
     if rows.shape[1] < len(scored[0]) / 2:
-        raise BadDataError("Courses cannot be compared.", found=OTHER_TIMES)
+        raise BadDataError(
+            "Courses cannot be compared.",
+            found=OTHER_TIMES,
+            wanted="hearings whose volumes fall on the same seconds",
+            remedy="compare hearings whose music began at the same moment of a volume",
+        )
     return np.stack([y[own[kept]] for y, own, kept in zip(values, scored, rows, strict=True)])
 
 

@@ -160,7 +160,13 @@ class VoxelReader:
         found, series = read_subcortex(path) if atlas is None else read_labeled(path, atlas)
         self.known = self.known or found
         if not found.is_like(self.known):
-            raise BadDataError("Runs have other subcortical voxels.", where=path)
+            raise BadDataError(
+                "Runs have other subcortical voxels.",
+                where=path,
+                found=f"{len(found.voxels)} voxels",
+                wanted=f"the {len(self.known.voxels)} voxels of the first run",
+                remedy="run fMRIPrep again with the same options for all runs",
+            )
         n_kept = run.n_volumes - len(run.censored)
         if len(series) != n_kept:
             raise BadDataError(
@@ -173,7 +179,13 @@ class VoxelReader:
         whole = np.full((run.n_volumes, series.shape[1]), np.nan, dtype=np.float32)
         whole[np.setdiff1d(np.arange(run.n_volumes), run.censored)] = series
         if not (np.nanstd(series, axis=0) > 0).any():
-            raise BadDataError("No subcortical voxel of a run has a signal.", where=path)
+            raise BadDataError(
+                "No subcortical voxel of a run has a signal.",
+                where=path,
+                found="only constants",
+                wanted="a voxel that varies",
+                remedy="see fMRIPrep's report of that run, or leave it out (--exclude-run)",
+            )
         selected, drift = nuisance_of(run, self.cleaning, run.n_volumes)
         mesh, inside = load_mesh(self.cleaning.space), np.ones(whole.shape[1], dtype=bool)
         smoothing = self.cleaning.smoothing

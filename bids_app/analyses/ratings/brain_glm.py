@@ -88,7 +88,13 @@ def fit_rating_glm(
         If no run has ratings of all scales that vary; the reasons are listed.
     """
     if not runs:
-        raise BadDataError("There is no run to relate to ratings.", where="runs")
+        raise BadDataError(
+            "There is no run to relate to ratings.",
+            where="runs",
+            found="none",
+            wanted="a run with ratings of all scales",
+            remedy="add ratings, or choose others with --scales",
+        )
     if read is None:
         read = partial(read_run, cleaning=cleaning, mesh=load_mesh(cleaning.space))
     participant = runs[0].participant
@@ -261,6 +267,7 @@ def _courses(
                     found=f"{scale} from {rating.times[0]:g} to {rating.times[-1]:g} s",
                     wanted=f"{presentation.offset:g} to "
                     f"{presentation.offset + presentation.duration:g} s",
+                    remedy="correct the times of the rating, or their unit",
                 )
             shift = presentation.onset - presentation.offset
             result[scale].append((rating.times[played], values[played], shift))

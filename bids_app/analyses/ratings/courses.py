@@ -24,7 +24,11 @@ def need_rating(ratings: RatingSet, participant: str, stimulus: str, scale: str)
     rating = ratings.find(participant, stimulus, scale)
     if rating is None:
         raise BadDataError(
-            "A rating is missing.", where=f"sub-{participant}", found=f"no {scale} of {stimulus}"
+            "A rating is missing.",
+            where=f"sub-{participant}",
+            found=f"no {scale} of {stimulus}",
+            wanted="a rating of every scale",
+            remedy="add the rating, or leave the scale out of --scales",
         )
     return rating
 

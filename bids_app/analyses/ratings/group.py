@@ -248,6 +248,8 @@ def _check_enough(kept: Sequence[str], left_out: Mapping[str, str], what: str) -
             "Fewer than two participants can be compared.",
             where=what,
             found="; ".join(f"sub-{p}: {why}" for p, why in left_out.items()) or "no participants",
+            wanted="two participants or more",
+            remedy="run the participant level for more participants",
         )
 
 

@@ -159,6 +159,7 @@ def _complete(
             found=f"{len(kept)} of {len(scores)}"
             + "".join(f"; sub-{p}: {why}" for p, why in left_out.items()),
             wanted="two participants with " + (", ".join(scales) or "any scale"),
+            remedy="add ratings, or choose scales that more participants have (--scales)",
         )
     return kept, left_out
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.errors import LONGER, BadDataError, MissingInputError, UsageError
 from bids_app.features.networks.taggers import (
     KINDS,
     PATCH_FRAMES,
@@ -153,7 +153,7 @@ class Musicnn:
                 where="audio",
                 found=f"{len(audio) / SAMPLE_RATE:.2f} s",
                 wanted=f"at least {(PATCH_FRAMES - 1) * FRAME_SECONDS:.2f} s",
-                remedy="leave this stimulus out or use a longer recording",
+                remedy=LONGER,
             )
         windows = np.lib.stride_tricks.sliding_window_view(spectrogram, PATCH_FRAMES, axis=0)
         for part in np.array_split(starts, -(-starts.size // _PATCHES_PER_BATCH)):
@@ -195,6 +195,7 @@ def load_musicnn(argument: str, hop: float | None = None) -> Musicnn:
             where="--features",
             found=f"musicnn:{argument}",
             wanted=f"{', '.join(MUSICNN_NAMES)}; after it @random:SEED, @hop:SECONDS or both",
+            remedy="give one of these, for example musicnn:MTT_musicnn",
         )
     tagger = KINDS[name.partition("_")[2]]()
     if "random" in options:
@@ -306,5 +307,6 @@ def _hop_frames(hop: float) -> int:
             where="hop",
             found=hop,
             wanted=f"for example {HOP_SECONDS:g} or 0.96",
+            remedy="give such a hop: musicnn:NETWORK@hop:SECONDS",
         )
     return frames

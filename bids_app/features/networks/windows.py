@@ -100,6 +100,11 @@ def folder_identity(folder: str | Path) -> str:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MissingInputError("The folder of a model is not there.", where=folder)
+        raise MissingInputError(
+            "The folder of a model is not there.",
+            where=folder,
+            wanted="a folder",
+            remedy="correct the path, or download the model",
+        )
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return sha256_of(*(f"{path.relative_to(folder)}\n{sha256_of_file(path)}\n" for path in files))
