@@ -69,6 +69,24 @@ def check_features(
     return x, y
 
 
+def _check_preset(preset: str | None, *of_lea: object) -> None:
+    """Whether the preset is known, and has the arguments that belong to it."""
+    if preset not in (None, "lea"):
+        raise UsageError(
+            "unknown preset",
+            where="preset",
+            found=preset,
+            wanted="None or lea",
+            remedy=ONE_OF_THESE,
+        )
+    if preset is None and any(value is not None for value in of_lea):
+        raise UsageError(
+            "times and a high-pass belong to the lea preset",
+            where="feature_times, response_times, high_pass",
+            remedy='resample before, or use preset="lea"',
+        )
+
+
 def nested_ridge(
     features: Sequence[ArrayLike],
     responses: Sequence[ArrayLike],
@@ -154,14 +172,7 @@ def nested_ridge(
     >>> result.r.shape, (result.mean_r > 0.9).tolist(), (result.q < 0.05).tolist()
     ((3, 2), [True, False], [True, False])
     """
-    if preset not in (None, "lea"):
-        raise UsageError(
-            "unknown preset",
-            where="preset",
-            found=preset,
-            wanted="None or lea",
-            remedy=ONE_OF_THESE,
-        )
+    _check_preset(preset, feature_times, response_times, high_pass)
     x, y = check_features(features, responses, same_length=preset is None)
     designs: list[NDArray[np.float64]] | None = None
     if preset == "lea":
@@ -176,12 +187,6 @@ def nested_ridge(
         )
         plan, designs = plan_lea(x, stimuli=stimuli, delays=delays, crop=crop, tr=tr, alphas=alphas)
     else:
-        if feature_times is not None or response_times is not None or high_pass is not None:
-            raise UsageError(
-                "times and a high-pass belong to the lea preset",
-                where="feature_times, response_times, high_pass",
-                remedy='resample before, or use preset="lea"',
-            )
         plan = plan_encoding(
             feature_gram(x),
             [f.shape[0] for f in x],

@@ -278,6 +278,17 @@ def phase_null(
     draws[:, ~usable] = np.nan
     observed = np.full(n_vertices, np.nan) if mean_r is None else np.asarray(mean_r, float)
     divisor = np.ones(n_vertices) if scale is None else np.asarray(scale, float)
+    return _compared(draws, observed, divisor, usable)
+
+
+def _compared(
+    draws: NDArray[np.float32],
+    observed: NDArray[np.float64],
+    divisor: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+) -> PhaseNull:
+    """The observed mean r against its draws, per vertex and over all vertices."""
+    n_draws, n_vertices = draws.shape
     sd, exceed = np.empty(n_vertices), np.empty(n_vertices, dtype=np.intp)
     any_left, max_null = usable.copy(), np.full(n_draws, -np.inf)
     for start in range(0, n_vertices, GROUP):

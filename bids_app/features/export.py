@@ -115,17 +115,7 @@ def export_features(
     space = find_space(features)
     space.check_weights(weights)
     _check_options(space, features, preset, file_format)
-    output_dir = Path(output_dir)
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWriteError(
-            "The output folder cannot be created.",
-            where=output_dir,
-            found=str(error),
-            wanted="a folder that can be made",
-            remedy="give another folder with -o, or remove the file of that name",
-        ) from error
+    output_dir = _made(Path(output_dir))
     order = space.layer_order(stimuli)
     chosen = choose_layers(order, layers or ())
     source = _Source(
@@ -157,6 +147,20 @@ def export_features(
         about = {**common, **_told_of(result)}
         written += _write(result.times, numbered, stem, about, file_format)
     return written
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWriteError(
+            "The output folder cannot be created.",
+            where=folder,
+            found=str(error),
+            wanted="a folder that can be made",
+            remedy="give another folder with -o, or remove the file of that name",
+        ) from error
+    return folder
 
 
 def _check_options(space: Space, features: str, preset: str, file_format: str) -> None:
