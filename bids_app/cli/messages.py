@@ -190,10 +190,12 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
                     pairs = list(zip(target.elts, node.value.elts, strict=False))
                 yield from ((one.id, value) for one, value in pairs if isinstance(one, ast.Name))
         if isinstance(node, ast.FunctionDef):
-            positional = [*node.args.posonlyargs, *node.args.args]
-            pairs = list(zip(reversed(positional), reversed(node.args.defaults), strict=False))
-            pairs += zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            yield from ((one.arg, value) for one, value in pairs if value is not None)
+            given = [*node.args.posonlyargs, *node.args.args]
+            given = given[len(given) - len(node.args.defaults) :] + node.args.kwonlyargs
+            values = [*node.args.defaults, *node.args.kw_defaults]
+            for one, default in zip(given, values, strict=True):
+                if default is not None:
+                    yield one.arg, default
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -69,5 +69,11 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
 
 
 def example(conditions: list[str]) -> str:
-    """Example of a contrast for messages, with the first two of the conditions."""
+    """Example of a contrast for messages, with the first two of the conditions.
+
+    Examples
+    --------
+    >>> example(["calm", "fear", "joy"])
+    'calm - fear'
+    """
     return " - ".join(conditions[:2]) if conditions else "dissonant - consonant"

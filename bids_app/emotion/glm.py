@@ -203,6 +203,13 @@ def check_estimable(design: Design, weights: NDArray[np.floating]) -> int:
     BadDataError
         If the weights do not fit, no degree of freedom is left, or a contrast is not estimable
         because columns of the design are collinear.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((40, 2))
+    >>> design = Design(np.column_stack([x, np.ones(40)]), ("joy", "fear", "mean"))
+    >>> check_estimable(design, np.array([[1.0, -1.0, 0.0]]))
+    3
     """
     n_times, n_regressors = design.matrix.shape
     check_shape("contrasts", weights, "n_contrasts", n_regressors)

@@ -216,6 +216,16 @@ def plan_lea(
     ------
     BadDataError
         With fewer than three stimuli: nothing would be left to choose the penalty on.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = [rng.standard_normal((60, 4)) for _ in range(3)]
+    >>> plan, columns = plan_lea(
+    ...     features, stimuli=None, delays=(2.0, 4.0), crop=6.0, tr=1.0, alphas=None
+    ... )
+    >>> len(plan.folds), columns[0].shape  # 48 rows kept, 4 units at 3 delays
+    (3, (48, 12))
     """
     labels = check_stimuli(stimuli, len(features))
     if len(set(labels)) < 3:
@@ -297,6 +307,20 @@ def lea_null(
         (1 + b) / (1 + n) and Benjamini-Hochberg.
     draws : ndarray, shape (n_draws, n_vertices)
         Mean r under the null.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> features = [rng.standard_normal((60, 4)) for _ in range(3)]
+    >>> responses = [
+    ...     np.stack([np.roll(x[:, 0], 3), rng.standard_normal(60)], axis=1) for x in features
+    ... ]
+    >>> plan, _ = plan_lea(features, stimuli=None, delays=(2.0, 4.0), crop=6.0, tr=1.0, alphas=None)
+    >>> fit = fit_encoding(plan, responses, selection="sse", null="none")
+    >>> p, q, draws = lea_null(plan, features, responses, fit.alpha, fit.mean_r, n_draws=19, seed=0)
+    >>> p.tolist(), draws.shape
+    ([0.05, 0.65], (19, 2))
     """
     y, bad = standardize(plan, responses, slice(0, responses[0].shape[1]))
     chosen = penalty_indices(plan, alpha, y.shape[1])

@@ -176,6 +176,18 @@ def segment_labels(plan: EncodingPlan, checksums: Sequence[str] | None) -> list[
     Returns
     -------
     list of n_segments str
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> x = np.random.default_rng(0).standard_normal((120, 4))
+    >>> plan = plan_encoding(
+    ...     x @ x.T, [60, 60], delays=(2.0, 4.0), crop=4.0, tr=1.0, stimuli=["happy", "sad"]
+    ... )
+    >>> segment_labels(plan, None)
+    ['happy', 'sad']
+    >>> segment_labels(plan, ["ab12", "cd34"])
+    ['ab12', 'cd34']
     """
     if checksums is None:
         return [s.label for s in plan.segments]

@@ -283,6 +283,13 @@ def check_stimuli(stimuli: Sequence[str] | None, n_blocks: int) -> tuple[str, ..
     ------
     BadDataError
         When their number is not that of the presentations.
+
+    Examples
+    --------
+    >>> check_stimuli(None, 3)
+    ('1', '2', '3')
+    >>> check_stimuli(["happy", "sad", "happy"], 3)
+    ('happy', 'sad', 'happy')
     """
     if stimuli is None:
         return tuple(str(i + 1) for i in range(n_blocks))

@@ -223,6 +223,11 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
     ------
     UsageError
         When `n_threads` is not positive.
+
+    Examples
+    --------
+    >>> run_tasks(abs, [-1, 2, -3], n_threads=2)
+    [1, 2, 3]
     """
     if n_threads < 1:
         raise UsageError(

@@ -98,7 +98,15 @@ def layer_components(
 
 
 def centering(rectify: bool) -> Transform:
-    """Transform of units before their components: rectified where `rectify`, and centered."""
+    """Transform of units before their components: rectified where `rectify`, and centered.
+
+    Examples
+    --------
+    >>> out = torch.zeros(2, 2)
+    >>> n_constant = centering(rectify=True)(torch.tensor([[-1.0, 2.0], [-3.0, 4.0]]), out)
+    >>> n_constant, out.tolist()
+    (1, [[0.0, -1.0], [0.0, 1.0]])
+    """
 
     def centered(values: torch.Tensor, out: torch.Tensor) -> int:
         out.copy_(values)

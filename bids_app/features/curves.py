@@ -23,7 +23,14 @@ _WAVE, _LINE = "#c9d3dc", "#1f5fa8"
 
 
 def wave_outline(audio: FloatArray, duration: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Seconds, lowest and highest samples of up to 1,000 stretches of a sound."""
+    """Seconds, lowest and highest samples of up to 1,000 stretches of a sound.
+
+    Examples
+    --------
+    >>> times, low, high = wave_outline(np.sin(np.arange(8000.0)), duration=0.5)
+    >>> times.size, round(float(low.min()), 2), round(float(high.max()), 2)
+    (1000, -1.0, 1.0)
+    """
     pieces = np.array_split(audio, min(_N_COLUMNS, len(audio)))
     low = np.array([float(piece.min()) for piece in pieces])
     high = np.array([float(piece.max()) for piece in pieces])

@@ -168,6 +168,16 @@ def events_of(notes: Notes) -> tuple[Events, Events]:
     Returns
     -------
     melody, chords : Events
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from bids_app.inputs.notes import Notes
+    >>> onset, pitch = np.array([0.0, 0.0, 0.0, 1.0, 2.0]), np.array([60, 64, 67, 72, 67])
+    >>> notes = Notes(onset, np.ones(5), pitch, np.full(5, 80.0), Path("a.mid"))
+    >>> sung, chords = events_of(notes)
+    >>> sung.symbol.tolist(), [bin(symbol) for symbol in chords.symbol]
+    ([73, 78, 73], ['0b10010001'])
     """
     key = tonic(notes.pitch, notes.duration)
     # By the shorter way: at most six semitones down or five up.

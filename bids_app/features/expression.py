@@ -279,6 +279,18 @@ def dynamics_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
     Returns
     -------
     (n_times,) float64
+
+    Examples
+    --------
+    >>> notes = Notes(
+    ...     np.array([0.0, 1.0]),
+    ...     np.array([0.5, 1.0]),
+    ...     np.array([60, 64]),
+    ...     np.array([40.0, 80.0]),
+    ...     Path("a.mid"),
+    ... )
+    >>> dynamics_curve(notes, np.array([0.5, 1.0, 1.5]), 1.0).tolist()
+    [40.0, 60.0, 80.0]
     """
     return held_means(*_velocities(notes), times, step)
 
@@ -294,6 +306,18 @@ def articulation_curve(notes: Notes, times: FloatArray, step: float) -> FloatArr
     Returns
     -------
     (n_times,) float64
+
+    Examples
+    --------
+    >>> notes = Notes(
+    ...     np.array([0.0, 1.0]),
+    ...     np.array([0.5, 1.0]),
+    ...     np.array([60, 64]),
+    ...     np.array([40.0, 80.0]),
+    ...     Path("a.mid"),
+    ... )
+    >>> articulation_curve(notes, np.array([0.5]), 1.0).tolist()  # half the way to the next note
+    [0.5]
     """
     return held_means(*_ratios(notes), times, step)
 

@@ -89,6 +89,13 @@ def resolve_layers(layers: Sequence[int | str] | None, names: Sequence[str]) -> 
     ------
     UsageError
         A layer does not exist.
+
+    Examples
+    --------
+    >>> resolve_layers([3, "conv1"], ["input", "conv1", "pool1"])
+    (3, 2)
+    >>> resolve_layers(None, ["input", "conv1", "pool1"])
+    (1, 2, 3)
     """
     numbers = []
     for layer in layers or names:
@@ -128,6 +135,15 @@ def choose_layers(
     UsageError
         A layer does not exist, no layer is known as a twin, a number of a layer where nothing
         numbers them, or depths that do not fit.
+
+    Examples
+    --------
+    >>> order = LayerOrder(("conv1", "pool1", "fc1"), "the network")
+    >>> chosen = choose_layers(order, ["fc1", "conv1"])
+    >>> chosen.names, chosen.depth
+    (('conv1', 'fc1'), (0.0, 1.0))
+    >>> choose_layers(order, depth=[0, 3, 4]).depth
+    (0.0, 0.75, 1.0)
     """
     source = order.source
     for layer in layers:

@@ -108,7 +108,13 @@ class VGGish(nn.Module):
 
 
 def layer_shapes() -> list[tuple[int, ...]]:
-    """Of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on."""
+    """Of every layer for one patch: (time, mel, channel), or (unit,) from fc1_1 on.
+
+    Examples
+    --------
+    >>> layer_shapes()[:4], layer_shapes()[-1]
+    ([(96, 64, 1), (96, 64, 64), (96, 64, 64), (48, 32, 64)], (128,))
+    """
     shapes: list[tuple[int, ...]] = [(96, 64, 1)]
     for conv in CONVOLUTIONS:
         shapes += [(conv.height, conv.height * 2 // 3, conv.n_out)] * 2

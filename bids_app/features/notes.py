@@ -42,7 +42,13 @@ def note_file(argument: str, label: str, audio: Path) -> Path:
 
 
 def note_order(argument: str, labels: Iterable[str]) -> LayerOrder:
-    """Layers, without an order by depth; ``ltm`` and ``both`` only where other music is given."""
+    """Layers, without an order by depth; ``ltm`` and ``both`` only where other music is given.
+
+    Examples
+    --------
+    >>> note_order("", ["happy"]).names
+    ('density', 'stm', 'uncertainty')
+    """
     known = knows_music(argument)
     return LayerOrder(
         ("density", "stm", *(("ltm", "both") if known else ()), "uncertainty"),

@@ -31,6 +31,16 @@ def check_labels(labels: Sequence[str]) -> None:
     ------
     UsageError
         There is no stimulus, or two have one label.
+
+    Examples
+    --------
+    >>> check_labels(["happy", "sad", "happy"])
+    Traceback (most recent call last):
+    bids_app.errors.UsageError: Stimuli must have names of their own.
+      where: stimuli
+      found: repeated: happy
+      wanted: different labels, one stimulus or more
+      do this: rename one of them
     """
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if not labels or repeated:
@@ -167,6 +177,13 @@ def change_grams(
     Yields
     ------
     LayerGram
+
+    Examples
+    --------
+    >>> times, x = np.arange(30) * 0.48, np.random.default_rng(0).standard_normal((30, 5))
+    >>> (changed,) = change_grams([times], ["conv1"], lambda number: x @ x.T)
+    >>> changed.name, changed.gram.shape, changed.n_units
+    ('conv1', (30, 30), 3)
     """
     from bids_app.features.change import UNITS, change_curves
     from bids_app.features.gram import LayerGram, values_gram
@@ -207,6 +224,13 @@ def component_grams(
     ------
     BadDataError
         A layer has fewer components.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((20, 5))
+    >>> (cut,) = component_grams(["conv1"], lambda number: x @ x.T, 2, "vggish")
+    >>> cut.name, np.linalg.matrix_rank(cut.gram).item()
+    ('conv1', 2)
     """
     from bids_app.features.gram import LayerGram
 

@@ -207,6 +207,12 @@ def step_means(rows: Rows, duration: float, step: float) -> Rows:
         Middle of the step.
     means : list of vectors
         float64.
+
+    Examples
+    --------
+    >>> rows = ((float(t), [np.array([2.0 * t])]) for t in range(5))  # a line, once a second
+    >>> [(time, means[0].tolist()) for time, means in step_means(rows, duration=4.0, step=2.0)]
+    [(1.0, [2.0]), (3.0, [6.0])]
     """
     first = next(rows, None)
     if first is None:

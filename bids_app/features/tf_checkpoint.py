@@ -282,6 +282,11 @@ def crc32c(data: memoryview | bytes) -> int:
     -------
     int
         As RFC 3720 defines it: 0xE3069283 for ``b"123456789"``.
+
+    Examples
+    --------
+    >>> hex(crc32c(b"123456789"))
+    '0xe3069283'
     """
     state = 0xFFFFFFFF
     for start in range(0, len(data), _CRC_CHUNK):

@@ -192,6 +192,20 @@ def decide(claim: Claim) -> Decision:
     Returns
     -------
     Decision
+
+    Examples
+    --------
+    >>> claim = Claim(
+    ...     "predicted",
+    ...     "Layers predict",
+    ...     "Nothing is shown",
+    ...     (LevelTest("people", p=0.01, statistic=3.0), LevelTest("music", p=0.2, statistic=1.3)),
+    ... )
+    >>> decided = decide(claim)
+    >>> decided.claimed, decided.failed
+    (False, ('music',))
+    >>> decided.sentence
+    'Nothing is shown: it does not hold over music (people p = .010, music p = .200).'
     """
     known = {test.level: test for test in claim.tests}
     nothing = "no such test in the folder"

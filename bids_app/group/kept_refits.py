@@ -109,6 +109,17 @@ def fourier(plan: MusicModel, responses: Sequence[npt.NDArray]) -> Spectra:
     -------
     Spectra
         Zero at vertices that are constant or not finite in any segment.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> x = np.random.default_rng(0).standard_normal((120, 4))
+    >>> plan = plan_encoding(x @ x.T, [60, 60], delays=(2.0, 4.0), crop=4.0, tr=1.0)
+    >>> responses = np.random.default_rng(1).standard_normal((2, 60, 3))
+    >>> responses[1, :, 2] = 0  # constant in one piece
+    >>> spectra = fourier(plan, list(responses))
+    >>> spectra.valid.tolist()
+    [True, True, False]
     """
     z, valid = response_spectra(plan.segments, responses, slice(None), plan.ddof)
     for one in z:

@@ -432,6 +432,16 @@ def phase_sources(
     ------
     BadDataError
         A stimulus or presentation has no checksum.
+
+    Examples
+    --------
+    >>> from bids_app.encoding import plan_encoding
+    >>> x = np.random.default_rng(0).standard_normal((120, 4))
+    >>> plan = plan_encoding(
+    ...     x @ x.T, [60, 60], delays=(2.0, 4.0), crop=4.0, tr=1.0, stimuli=["happy", "sad"]
+    ... )
+    >>> phase_sources(plan.segments, {"sad": "cd34", "happy": "ab12"}, 2)
+    ['ab12', 'cd34']
     """
     if checksums is None:
         return [s.label for s in segments]

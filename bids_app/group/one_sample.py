@@ -220,6 +220,15 @@ def choose_flips(
     ------
     UsageError, BadDataError
         No permutation is asked for, or signs do not match the participants.
+
+    Examples
+    --------
+    >>> columns = OneSample(np.arange(12.0).reshape(3, 4), "greater")
+    >>> signs, exact = choose_flips(columns, 100, 0, None)
+    >>> signs.shape, exact
+    ((8, 3), True)
+    >>> choose_flips(columns, 100, 0, [[1, 1, -1]])
+    (array([[ 1,  1, -1]], dtype=int8), False)
     """
     if signs is None:
         if n_permutations < 1:

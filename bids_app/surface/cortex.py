@@ -108,6 +108,11 @@ def cortex_text(record: Mapping[str, Any]) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> cortex_text({"Name": "template", "VerticesLeftOut": 1760, "Vertices": 20484})
+    "all but the medial wall of the template's own labels; 1760 of 20484 vertices left out"
     """
     name = str(record["Name"])
     if name == SIGNAL_CORTEX:

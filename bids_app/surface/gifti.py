@@ -174,7 +174,13 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def title_of(path: Path) -> str:
-    """Title in the metadata of a surface file: its name without extension."""
+    """Title in the metadata of a surface file: its name without extension.
+
+    Examples
+    --------
+    >>> title_of(Path("sub-01_hemi-L_bold.func.gii"))
+    'sub-01_hemi-L_bold'
+    """
     return Path(path).name.split(".")[0]
 
 

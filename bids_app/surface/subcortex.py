@@ -126,7 +126,13 @@ class Subcortex:
 
 
 def place_of(space: str) -> dict[str, str]:
-    """Entities of file names for voxels of a space."""
+    """Entities of file names for voxels of a space.
+
+    Examples
+    --------
+    >>> place_of("fsLR"), place_of("MNI152NLin2009cAsym")
+    ({'space': 'fsLR', 'den': '91k'}, {'space': 'MNI152NLin2009cAsym'})
+    """
     return {"space": FSLR, "den": "91k"} if space == FSLR else {"space": space}
 
 

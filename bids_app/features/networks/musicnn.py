@@ -292,6 +292,13 @@ def mean_weights(centers: Sequence[float], start: float, stop: float) -> NDArray
     -------
     weights : array of shape (n_samples,)
         Their sum is 1.
+
+    Examples
+    --------
+    >>> mean_weights([0.0, 1.0, 2.0], 0.0, 2.0).tolist()
+    [0.25, 0.5, 0.25]
+    >>> mean_weights([0.0, 1.0, 2.0], 2.0, 3.0).tolist()  # held after the last sample
+    [0.0, 0.0, 1.0]
     """
     inner = [center for center in centers if start < center < stop]
     corners = np.array([start, *inner, stop])

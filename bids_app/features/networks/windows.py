@@ -68,6 +68,11 @@ def windows(
         Length of a window.
     hop : float, optional
         Seconds between windows, default: half of their length.
+
+    Examples
+    --------
+    >>> [(w.start, w.keep_from, w.keep_until) for w in windows(np.zeros(50), 10, seconds=2.0)]
+    [(0.0, 0.0, 1.5), (1.0, 1.5, 2.5), (2.0, 2.5, 3.5), (3.0, 3.5, 5.0)]
     """
     size = round(seconds * sample_rate)
     step = max(1, round((seconds / 2 if hop is None else hop) * sample_rate))
