@@ -98,11 +98,18 @@ def messages(*roots: Path) -> dict[str, Message]:
     found: dict[str, Message] = {}
     files = dict.fromkeys(path for root in roots for path in sorted(root.rglob("*.py")))
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
-    shared = {name: text for tree in trees for name, text in _texts(tree)}
-    through = [one for tree in trees for one in _raised(tree, found, shared)]
+    own = [dict(_texts(tree)) for tree in trees]
+    shared = {name: text for texts in own for name, text in texts.items()}
+    through = [
+        one
+        for tree, texts in zip(trees, own, strict=True)
+        for one in _raised(tree, found, {**shared, **texts})
+    ]
+    names = {one.name for one in through}
     for tree in trees:
-        owners = _owners(tree)
-        for call in _calls(tree):
+        calls = [call for call in _calls(tree) if _name(call.func) in names]
+        owners = _owners(tree) if calls else {}
+        for call in calls:
             for one in through:
                 if _name(call.func) == one.name and (node := _argument(call, one.position)):
                     offered = [*_remedies(call, shared, owners.get(id(call)))] or one.remedies
@@ -112,10 +119,9 @@ def messages(*roots: Path) -> dict[str, Message]:
 
 
 def _raised(
-    tree: ast.Module, found: dict[str, Message], shared: dict[str, str]
+    tree: ast.Module, found: dict[str, Message], texts: dict[str, str]
 ) -> Iterator[_Through]:
     """Add what a module raises; yield the functions that raise what they are given."""
-    texts = {**shared, **dict(_texts(tree))}
     owners = _owners(tree)
     for call in _calls(tree):
         name = _name(call.func)
