@@ -148,8 +148,7 @@ def stream_layers(
             yield from stream.close()
         if top < DENSE[0].layer:
             return
-        values = torch.stack(list(rows), dim=1).flatten(1)
-        del rows
+        values = _side_by_side(rows, CONVOLUTIONS[-1].height // 2)
         for dense in DENSE:
             if dense.layer > top:
                 return
@@ -175,12 +174,15 @@ class _Stream(Generic[SinkType]):
         self._n_done = 0
         self._progress = progress
         self._sinks: dict[int, SinkType] = {}
-        self._scratch = torch.empty(n_patches * _UNITS_PER_PRODUCT, device=device)
+        self._n_patches = n_patches
+        self._scratch = torch.empty(0)
 
     def open(self, layers: set[int], new_sink: Callable[[], SinkType]) -> None:
         self._sinks = {layer: new_sink() for layer in sorted(layers)}
+        self._scratch = torch.empty(self._n_patches * _UNITS_PER_PRODUCT, device=self._device)
 
     def close(self) -> Iterator[tuple[int, SinkType]]:
+        self._scratch = torch.empty(0)  # what is made of a whole layer needs the memory
         while self._sinks:
             layer = min(self._sinks)
             yield layer, self._sinks.pop(layer)
@@ -200,12 +202,10 @@ class _Stream(Generic[SinkType]):
         for start in range(0, convolution.height, _CHUNK_ROWS):
             stop = min(start + _CHUNK_ROWS, convolution.height)
             strip = _strip(rows, held, start - 1, stop, convolution.height)
-            outputs = self._step(strip, weight, bias, convolution)
-            # Copies: one row that is still needed must not keep its neighbors in memory.
-            ready = deque(row.contiguous() for row in outputs.unbind(dim=1))
+            ready = deque(self._step(strip, weight, bias, convolution))
             for number in [number for number in held if number < stop - 1]:
                 del held[number]
-            del strip, outputs  # this generator sleeps below while others need the memory
+            del strip  # this generator sleeps below while others need the memory
             yield from _consume(ready)
 
     def _step(
@@ -214,25 +214,32 @@ class _Stream(Generic[SinkType]):
         weight: torch.Tensor,
         bias: torch.Tensor,
         convolution: Convolution,
-    ) -> torch.Tensor:
+    ) -> list[torch.Tensor]:
+        """Rows after convolution, ReLU and pooling, each a tensor of its own."""
         n_patches, n_mel, _ = strip[0].shape
-        values = strip[0].new_empty((n_patches, len(strip) - 2, n_mel, len(bias)))
+        shape = (n_patches, n_mel, len(bias))
+        outputs = [strip[0].new_empty(shape) for _ in strip[1:-1]]
         with exact_float32(self._device):
             # A part of the patches at a time, since stacked rows would double what is held.
             for start in range(0, n_patches, _PATCHES_PER_CONVOLUTION):
                 part = slice(start, start + _PATCHES_PER_CONVOLUTION)
                 stacked = torch.stack([row[part] for row in strip], dim=1).permute(0, 3, 1, 2)
                 images = functional.conv2d(stacked, weight, bias, padding=(0, 1))
-                values[part] = images.permute(0, 2, 3, 1)
-            self.emit(convolution.layer, values)
-            values.relu_()
-            self.emit(convolution.layer + 1, values)
-            if convolution.pooled:
-                images = functional.max_pool2d(values.permute(0, 3, 1, 2), 2)
-                values = images.permute(0, 2, 3, 1).contiguous()
-                self.emit(convolution.layer + 2, values)
+                for k, row in enumerate(outputs):
+                    row[part] = images[:, :, k].transpose(1, 2)
+        for row in outputs:
+            self.emit(convolution.layer, row)
+        for row in outputs:
+            self.emit(convolution.layer + 1, row.relu_())
+        if convolution.pooled:
+            outputs = [
+                torch.maximum(*pair).unflatten(1, (-1, 2)).amax(dim=2)
+                for pair in zip(outputs[::2], outputs[1::2], strict=True)
+            ]
+            for row in outputs:
+                self.emit(convolution.layer + 2, row)
         self._report(convolution)
-        return values
+        return outputs
 
     def _report(self, convolution: Convolution) -> None:
         self._n_done += 1
@@ -279,6 +286,15 @@ def _set_aside(
     # Mapped anew for every row: pages of rows that were read would stay in memory.
     read = (np.array(map_numbers(path, np.float32, shape)[k]) for k in range(n_rows))
     return map(torch.from_numpy, read)
+
+
+def _side_by_side(rows: Iterator[torch.Tensor], n_rows: int) -> torch.Tensor:
+    """Units of all rows (n_patches, n_units); each row is let go once it is copied."""
+    first = next(rows)
+    values = first.new_empty((len(first), n_rows, *first.shape[1:]))
+    for k, row in enumerate(chain((first,), rows)):
+        values[:, k] = row
+    return values.flatten(1)
 
 
 def _strip(
