@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # As many participants side by side as there are processors, up to eight.
 NPROCS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 8 ? 8 : n)))
-TEST_NPROCS ?= 2
+TEST_NPROCS ?= $(shell n=$(NPROCS); echo $$((n > 4 ? 4 : n)))
 # One thread for each process of tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_NPROCS)
 DEMO_DIR ?= demo

@@ -51,8 +51,8 @@ def test_everything_that_states_the_version_states_the_same():
 def test_hooks_run_what_ci_runs():
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     entries = [hook["entry"] for hook in repository["hooks"]]
-    steps = (ROOT / ".ci/run").read_text().splitlines()
-    assert entries == [step for step in steps if step in ("make lint", "make test", "make docs")]
+    steps = [line.split() for line in (ROOT / ".ci/run").read_text().splitlines()]
+    assert set(entries) == {f"make {step[1]}" for step in steps if step[:1] == ["make"]}
 
 
 def test_torch_is_bounded():
