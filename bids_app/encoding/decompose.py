@@ -11,10 +11,9 @@ from scipy import linalg
 
 from bids_app.encoding.folds import Split
 
-# Relative error of interpolated squared norms, below that of products in single precision.
-NODE_TOLERANCE = 1e-7
-# Rows of a triangular factor multiplied at a time: the zeros on their left are left out.
-PANEL = 16
+# Eigenvalues closer than this share of the larger one count as equal in norms of predictions:
+# their difference would be a divisor. What that changes is below the square of the share.
+_EQUAL = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-6}
 
 
 @dataclass(frozen=True)
@@ -31,28 +30,36 @@ class Training:
         Transposed eigenvectors, in the plan's precision.
     shrinkage : ndarray, shape (rank, n_alphas)
         1 / (eigenvalue + penalty), in the plan's precision.
+    excess : ndarray, shape (rank, n_alphas)
+        What `shrinkage` is above that of the largest eigenvalue, without cancellation.
     """
 
     rows: NDArray[np.intp]
     eigenvalues: NDArray[np.float64]
     projector: NDArray[Any]
     shrinkage: NDArray[Any]
+    excess: NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Some rows of the triangular factor of a cross kernel, for squared norms of predictions.
+class Pairs:
+    """Products of a held-out block's cross kernel, for norms of predictions at every penalty.
+
+    The squared norm of a prediction is a sum over pairs of directions i, j of their product times
+    h_i h_j, with h = 1 / (s + penalty). As h_i h_j = (h_i - h_j) / (s_j - s_i), a single matrix
+    over the differences of eigenvalues s serves all penalties.
 
     Attributes
     ----------
-    shrunken : ndarray, shape (n_nodes, n_rows, n_columns)
-        The rows at the node penalties, over the `n_columns` smallest eigenvalues.
-    mix : ndarray, shape (n_alphas, n_nodes)
-        The squared norm at every penalty as a mix of those at the nodes.
+    apart : ndarray, shape (rank, rank)
+        Products of columns of the cross kernel over half the difference of their eigenvalues; zero
+        where these are equal.
+    equal : ndarray, shape (rank, 1) or (rank, rank)
+        Products where eigenvalues are equal: the diagonal alone if all of them differ.
     """
 
-    shrunken: NDArray[Any]
-    mix: NDArray[np.float64]
+    apart: NDArray[Any]
+    equal: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -67,76 +74,14 @@ class Evaluation:
         Held-out rows of the kernel.
     cross : ndarray, shape (n_test, rank)
         Centered kernel between held-out and training rows, times the eigenvectors.
-    panels : tuple of Panel
-        Their products add up to the squared norms of predictions. Empty where only the chosen
-        penalty is needed.
+    pairs : Pairs, optional
+        For squared norms of predictions; none where only the chosen penalty is needed.
     """
 
     training: int
     rows: NDArray[np.intp]
     cross: NDArray[Any]
-    panels: tuple[Panel, ...]
-
-
-def alpha_nodes(
-    eigenvalues: NDArray[np.float64],
-    column_norms: NDArray[np.float64],
-    alphas: NDArray[np.float64],
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Penalties from which the squared norms of predictions at all others follow.
-
-    The squared norm of a prediction is a sum over pairs of eigenvalues of something times
-    1 / ((s + a)(s' + a)): over the penalties these functions span a space of small dimension.
-
-    Parameters
-    ----------
-    eigenvalues : ndarray, shape (rank,)
-        Eigenvalues of the training kernel.
-    column_norms : ndarray, shape (rank,)
-        Norm of the cross kernel's column for each.
-    alphas : ndarray, shape (n_alphas,)
-        Penalties.
-
-    Returns
-    -------
-    nodes : ndarray of int, shape (n_nodes,)
-        Chosen penalties.
-    mix : ndarray, shape (n_alphas, n_nodes)
-        Weights of the nodes.
-
-    Examples
-    --------
-    >>> eigenvalues = np.linspace(0.1, 5, 30)
-    >>> nodes, mix = alpha_nodes(eigenvalues, np.ones(30), np.logspace(-3, 5, 20))
-    >>> nodes.size < 20, mix.shape == (20, nodes.size)
-    (True, True)
-    """
-    # The largest eigenvalues one by one: a response may have all its energy in few of them.
-    spread = np.linspace(0, eigenvalues.size - 1, 40).round().astype(int)
-    pick = np.union1d(spread, np.arange(max(eigenvalues.size - 12, 0), eigenvalues.size))
-    profile = column_norms[pick, None] / (eigenvalues[pick, None] + alphas)
-    size = np.sqrt((profile**2).sum(axis=0))
-    if np.any(size == 0):
-        return np.arange(alphas.size), np.eye(alphas.size)
-    profile = profile / size
-    first, second = np.triu_indices(pick.size)
-    pairs = profile[first] * profile[second]
-    triangle, order = linalg.qr(pairs, mode="r", pivoting=True)
-    triangle = triangle[: alphas.size]
-    # Column j of the rest keeps triangle[n:, j] when the first n penalties are the nodes.
-    n_nodes = next(
-        n
-        for n in range(1, alphas.size + 1)
-        if n >= triangle.shape[0]
-        or np.sqrt((triangle[n:, n:] ** 2).sum(axis=0)).max(initial=0) <= NODE_TOLERANCE
-    )
-    mix = np.zeros((alphas.size, n_nodes))
-    mix[order[:n_nodes], np.arange(n_nodes)] = 1
-    mix[order[n_nodes:]] = linalg.solve_triangular(
-        triangle[:n_nodes, :n_nodes], triangle[:n_nodes, n_nodes:]
-    ).T
-    nodes = order[:n_nodes].astype(np.intp)
-    return nodes, mix * size[:, None] ** 2 / size[nodes] ** 2
+    pairs: Pairs | None
 
 
 def _decompose(
@@ -157,6 +102,9 @@ def _decompose(
         values,
         np.ascontiguousarray(vectors.T, dtype=dtype),
         np.ascontiguousarray(shrinkage, dtype=dtype),
+        np.ascontiguousarray(
+            (values[-1] - values[:, None]) * shrinkage * shrinkage[-1], dtype=dtype
+        ),
     )
     return training, vectors
 
@@ -167,38 +115,25 @@ def _evaluation(
     training: Training,
     vectors: NDArray[np.float64],
     rows: NDArray[np.intp],
-    alphas: NDArray[np.float64],
     with_norms: bool,
 ) -> Evaluation:
     dtype = training.projector.dtype
     cross = kernel[np.ix_(rows, training.rows)] @ vectors
     cross -= cross.mean(axis=0)
-    panels = _panels(cross, training.eigenvalues, alphas, dtype) if with_norms else ()
-    return Evaluation(index, rows, np.ascontiguousarray(cross, dtype=dtype), panels)
+    pairs = _pairs(cross, training.eigenvalues, dtype) if with_norms else None
+    return Evaluation(index, rows, np.ascontiguousarray(cross, dtype=dtype), pairs)
 
 
-def _panels(
-    cross: NDArray[np.float64],
-    eigenvalues: NDArray[np.float64],
-    alphas: NDArray[np.float64],
-    dtype: DTypeLike,
-) -> tuple[Panel, ...]:
-    """The triangular factor by rows, of the largest eigenvalue first.
-
-    Later rows have smaller eigenvalues alone, which span fewer decades and need fewer nodes.
-    """
-    factor = linalg.qr(cross[:, ::-1], mode="r")[0][: cross.shape[1], ::-1]
-    panels = []
-    for start in range(0, factor.shape[0], PANEL):
-        left = eigenvalues[: eigenvalues.size - start]
-        rows = factor[start : start + PANEL, : left.size]
-        if dtype == np.float64:
-            nodes, mix = np.arange(alphas.size), np.eye(alphas.size)
-        else:
-            nodes, mix = alpha_nodes(left, np.sqrt((rows**2).sum(axis=0)), alphas)
-        shrunken = rows / (left + alphas[nodes, None, None])
-        panels.append(Panel(shrunken.astype(dtype), mix))
-    return tuple(panels)
+def _pairs(
+    cross: NDArray[np.float64], eigenvalues: NDArray[np.float64], dtype: np.dtype[Any]
+) -> Pairs:
+    products = cross.T @ cross
+    difference = eigenvalues - eigenvalues[:, None]
+    equal = np.abs(difference) <= _EQUAL[dtype] * np.maximum(eigenvalues, eigenvalues[:, None])
+    apart = 2 * np.divide(products, difference, out=np.zeros_like(products), where=~equal)
+    alone = equal.sum() == eigenvalues.size
+    together = products.diagonal()[:, None] if alone else products * equal
+    return Pairs(apart.astype(dtype), together.astype(dtype))
 
 
 class Decomposer:
@@ -239,7 +174,6 @@ class Decomposer:
                         self.trainings[index],
                         self._vectors[index],
                         rows,
-                        self.alphas,
                         with_norms,
                     )
                 )

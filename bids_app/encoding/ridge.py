@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.arrays import NUMPY, Arrays
-from bids_app.encoding.decompose import Evaluation
+from bids_app.encoding.decompose import Evaluation, Pairs, Training
 from bids_app.encoding.noise import NoiseNull, noise_null, upper_scale
 from bids_app.encoding.nulls import gaussian_p
 from bids_app.encoding.phases import refit_draws
@@ -83,29 +83,28 @@ class EncodingResult:
     predictions: tuple[NDArray[np.float64], ...] | None = None
 
 
-def _squared_norms(evaluation: Evaluation, spectrum: Any, arrays: Arrays = NUMPY) -> Any:
+def _squared_norms(pairs: Pairs, training: Training, spectrum: Any, arrays: Arrays = NUMPY) -> Any:
     """Squared norms of predictions at every penalty, (n_alphas, v)."""
-    out: Any = 0.0
-    for panel in evaluation.panels:
-        n_nodes, n_rows, n_columns = panel.shrunken.shape
-        # All nodes in one product, so that the spectrum is packed for the processor once.
-        part = arrays.put(panel.shrunken.reshape(-1, n_columns)) @ spectrum[:n_columns]
-        part = part.reshape(n_nodes, n_rows, -1)
-        out += arrays.put(panel.mix) @ arrays.dot(part, part, axis=1)
-    return out
+    apart = arrays.put(pairs.apart) @ spectrum
+    apart *= spectrum
+    equal = arrays.put(pairs.equal)
+    equal = spectrum * (equal * spectrum if equal.shape[1] == 1 else equal @ spectrum)
+    of_apart, of_equal = arrays.put(training.excess), arrays.put(training.shrinkage) ** 2
+    return of_apart.T @ apart + of_equal.T @ equal
 
 
 def _inner_statistics(
-    evaluation: Evaluation, shrinkage: Any, spectrum: Any, y: Any, arrays: Arrays
+    evaluation: Evaluation, training: Training, spectrum: Any, y: Any, arrays: Arrays
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Products y'p and p'p at every penalty, and y'y, for one held-out block."""
     target = y[arrays.put(evaluation.rows)]
     target = target - target.mean(axis=0)
     back = arrays.put(evaluation.cross).T @ target
     back *= spectrum
-    product = shrinkage.T @ back
+    product = arrays.put(training.shrinkage).T @ back
     total = arrays.dot(target, target, axis=0)
-    norms = _squared_norms(evaluation, spectrum, arrays)
+    assert evaluation.pairs is not None, "made for every inner fold"
+    norms = _squared_norms(evaluation.pairs, training, spectrum, arrays)
     return arrays.back(product), arrays.back(norms), arrays.back(total)
 
 
@@ -188,8 +187,7 @@ def inner_scores(
         if evaluation.training != current:
             current = evaluation.training
             spectrum = arrays.put(training.projector) @ y[arrays.put(training.rows)]
-        shrinkage = arrays.put(training.shrinkage)
-        product, energy, total = _inner_statistics(evaluation, shrinkage, spectrum, y, arrays)
+        product, energy, total = _inner_statistics(evaluation, training, spectrum, y, arrays)
         if selection == "sse":
             value, weighted = -(total - 2 * product + energy), False
         else:
@@ -214,7 +212,7 @@ def block_size(plan: EncodingPlan, arrays: Arrays) -> int:
     -------
     int
     """
-    return arrays.n_together(16 * plan.n_rows * plan.dtype.itemsize, BLOCK)
+    return arrays.n_together(8 * plan.n_rows * plan.dtype.itemsize, BLOCK)
 
 
 def _choose_block(

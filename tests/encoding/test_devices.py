@@ -40,18 +40,16 @@ def plainly(plan, y):
     """Inner scores and held-out products of one block in numpy alone, operation by operation."""
     scores = [np.zeros((plan.alphas.size, y.shape[1])) for _ in plan.folds]
     for number, evaluation in enumerate(plan.evaluations):
-        if not evaluation.panels:
+        if evaluation.pairs is None:
             continue
         training = plan.trainings[evaluation.training]
         spectrum = training.projector @ y[training.rows]
         target = y[evaluation.rows] - y[evaluation.rows].mean(axis=0)
         product = training.shrinkage.T @ ((evaluation.cross.T @ target) * spectrum)
-        energy = np.zeros(product.shape)
-        for panel in evaluation.panels:
-            n_columns = panel.shrunken.shape[2]
-            part = panel.shrunken.reshape(-1, n_columns) @ spectrum[:n_columns]
-            part = part.reshape(*panel.shrunken.shape[:2], -1)
-            energy += panel.mix @ np.einsum("nij,nij->nj", part, part)
+        apart = (evaluation.pairs.apart @ spectrum) * spectrum
+        equal = spectrum * (evaluation.pairs.equal * spectrum)
+        energy = training.excess.T @ apart + (training.shrinkage**2).T @ equal
+        energy = energy.astype(np.float64)
         total = np.einsum("ij,ij->j", target, target).astype(np.float64)
         r = product.astype(np.float64) / np.sqrt(energy * total)
         for score, fold in zip(scores, plan.fold_plans, strict=True):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from bids_app.encoding import fit_encoding, nested_ridge, plan_encoding
+from bids_app.encoding.decompose import Decomposer
+from bids_app.encoding.folds import Split
 from bids_app.encoding.gram import delay_samples, delayed_features, feature_gram, kept_rows
 from bids_app.encoding.ridge import _squared_norms
 
@@ -94,26 +96,46 @@ def test_equals_primal_reference(dtype, lengths):
     np.testing.assert_allclose(result.mean_r, np.tanh(np.arctanh(result.r).mean(axis=0)))
 
 
-def test_interpolated_norms_are_those_of_the_predictions():
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 1e-11)])
+@pytest.mark.parametrize("n_alike", [0, 40])
+def test_norms_at_every_penalty_are_those_of_the_predictions(dtype, tolerance, n_alike):
     rng = np.random.default_rng(4)
     lengths = [90, 130, 250]
     features, _ = make_data(rng, lengths)
-    options = {"delays": (0.0, 11.0), "crop": 11.0, "tr": 1.0, "alphas": ALPHAS}
-    plan = plan_encoding(feature_gram(features), lengths, **options)
-    n_products = {"made": 0, "all": 0}
-    for evaluation in [one for one in plan.evaluations if one.panels]:
+    gram = feature_gram(features)
+    gram[:n_alike, :n_alike] = np.eye(n_alike) * gram.diagonal().mean()  # equal eigenvalues
+    gram[:n_alike, n_alike:] = gram[n_alike:, :n_alike] = 0
+    options = {"delays": (0.0, 11.0), "crop": 11.0, "tr": 1.0, "alphas": ALPHAS, "dtype": dtype}
+    plan = plan_encoding(gram, lengths, **options)
+    evaluations = [one for one in plan.evaluations if one.pairs is not None]
+    assert len(evaluations) == 6
+    for evaluation in evaluations:
         training = plan.trainings[evaluation.training]
         # Each direction alone, and responses that have all.
-        spectra = np.eye(training.eigenvalues.size, dtype=np.float32)
-        spectra = np.hstack([spectra, rng.standard_normal((len(spectra), 9)).astype(np.float32)])
+        spectra = np.eye(training.eigenvalues.size, dtype=dtype)
+        spectra = np.hstack([spectra, rng.standard_normal((len(spectra), 9)).astype(dtype)])
         shrunken = spectra[:, np.newaxis] / (training.eigenvalues[:, None] + ALPHAS)[..., None]
         norms = (np.tensordot(evaluation.cross.astype(float), shrunken, 1) ** 2).sum(axis=0)
-        found = _squared_norms(evaluation, spectra)
-        np.testing.assert_allclose(found[:, -9:], norms[:, -9:], rtol=4e-7)
-        assert (np.abs(found - norms).max(axis=1) < 4e-7 * norms.max(axis=1)).all()
-        n_products["made"] += sum(panel.shrunken.size for panel in evaluation.panels)
-        n_products["all"] += sum(panel.shrunken[0].size for panel in evaluation.panels) * 20
-    assert n_products["made"] < 0.7 * n_products["all"]
+        found = _squared_norms(evaluation.pairs, training, spectra)
+        np.testing.assert_allclose(found[:, -9:], norms[:, -9:], rtol=tolerance)
+        assert (np.abs(found - norms).max(axis=1) < tolerance * norms.max(axis=1)).all()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-9)])
+def test_norms_of_a_kernel_whose_eigenvalues_are_equal(dtype, tolerance):
+    rng = np.random.default_rng(5)
+    kernel = np.eye(12) + 1e-9 * np.diag(rng.random(12))
+    kernel[8:, :8] = rng.standard_normal((4, 8))
+    kernel[:8, 8:] = kernel[8:, :8].T
+    decomposer = Decomposer(kernel, ALPHAS, dtype)
+    (index,) = decomposer.split(Split(np.arange(8), (np.arange(8, 12),)), with_norms=True)
+    evaluation, training = decomposer.evaluations[index], decomposer.trainings[0]
+    assert evaluation.pairs.equal.shape == (8, 8)
+    spectrum = rng.standard_normal((8, 5)).astype(dtype)
+    shrunken = spectrum[:, np.newaxis] / (training.eigenvalues[:, None] + ALPHAS)[..., None]
+    norms = (np.tensordot(evaluation.cross.astype(float), shrunken, 1) ** 2).sum(axis=0)
+    found = _squared_norms(evaluation.pairs, training, spectrum)
+    np.testing.assert_allclose(found, norms, rtol=tolerance)
 
 
 def test_planted_response_is_found():
