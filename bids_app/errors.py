@@ -18,6 +18,7 @@ _LONGEST = 4000
 # Remedies that many errors share.
 FETCH = "correct the path, or fetch the content of the file"
 FINITE = "fill in or leave out the values that are not finite (NaN, infinity)"
+LEVEL_AGAIN = "run this level again"
 LONGER = "leave this stimulus out or use a longer recording"
 MORE_DRAWS = "give a larger number of draws, for example 200"
 ONE_OF_THESE = "give one of the values that are wanted"
@@ -78,7 +79,7 @@ class MusencError(Exception):
 
     @property
     def told(self) -> str:
-        """The text for the one who called, with what tells more."""
+        """The text for the user, with the command that explains it."""
         if "\n" in self.what:
             return str(self)
         return f"{self}\n  more: musenc messages {anchor_of(self.what)}"
@@ -158,7 +159,7 @@ class TryAgainError(MusencError, RuntimeError):
 
 @dataclass
 class Problems:
-    """Errors that are collected, to be told together.
+    """Errors that are collected, to be reported together.
 
     Attributes
     ----------

@@ -71,7 +71,7 @@ def read_handed_on(path: Path) -> Any:
     """
     if not is_whole(path):
         raise BadDataError(
-            "What a step handed on is not as it was written.",
+            "The result of a step is not as it was written.",
             where=path,
             remedy="run the same command again: the step is repeated. If that does not help, "
             "delete the folder of --work-dir",

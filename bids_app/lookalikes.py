@@ -24,7 +24,7 @@ def skeleton(text: str) -> str:
 
 
 def look_the_same(first: str, second: str) -> bool:
-    """Whether two different texts can hardly be told apart by eye."""
+    """Whether two different texts look the same."""
     return first != second and skeleton(first) == skeleton(second)
 
 

@@ -126,7 +126,7 @@ def benjamini_hochberg(p: ArrayLike, *, axis: int | None = None) -> FloatArray:
     values = np.asarray(p, dtype=np.float64)
     if (values < 0).any() or (values > 1).any():
         raise BadDataError(
-            "p values must lie between 0 and 1.",
+            "P values must lie between 0 and 1.",
             where="p",
             found=f"{np.nanmin(values):g} to {np.nanmax(values):g}",
             wanted="numbers from 0 to 1; NaN is left out",

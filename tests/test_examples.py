@@ -67,6 +67,7 @@ def test_every_message_has_a_place_of_its_own_and_tells_it(tmp_path, capfd):
 
     found = messages(*sources())
     assert len(found) > 400
+    assert [what for what, message in found.items() if not message.remedies] == []
     assert "A file of an earlier step is not as it was written." in found
     assert found["A stimulus has no onset."].codes == {16}
     assert "fill the column onset" in found["A stimulus has no onset."].remedies[0]
@@ -82,6 +83,20 @@ def test_every_message_has_a_place_of_its_own_and_tells_it(tmp_path, capfd):
         assert tools.main(["messages", named[0]]) == 0
         assert "Exit code" in capfd.readouterr().out
     assert tools.main(["messages", "no-such-thing-at-all"]) == 2
+
+
+def test_options_that_remedies_name_are_there():
+    from bids_app.cli.messages import messages, sources
+    from bids_app.cli.parser import build_parser
+
+    known = {name for action in build_parser()._actions for name in action.option_strings}
+    for tool in (ROOT / "bids_app/cli").glob("*.py"):
+        known.update(re.findall(r'"(--[a-z-]+)"', tool.read_text()))
+    known |= {"--output-spaces", "--cifti-output", "--no-deps"}  # of fMRIPrep and pip
+    texts = [text for one in messages(*sources()).values() for text in (one.what, *one.remedies)]
+    named = {(o, text) for text in texts for o in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)}
+    assert len(named) > 100
+    assert sorted((option, text) for option, text in named if option not in known) == []
 
 
 def test_a_message_that_is_put_together_is_noticed(tmp_path):

@@ -80,7 +80,7 @@ def write_twin(path: Path, folder: Path, shifts: Sequence[float]) -> tuple[Path,
     target = _target(path, folder)
     if target.exists() and target.samefile(path):
         raise UsageError(
-            "The twin would take the place of the recording.",
+            "The twin would overwrite the recording.",
             where=target,
             found="the recording itself",
             wanted="another folder",

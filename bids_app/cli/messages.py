@@ -75,8 +75,7 @@ def _tell_messages(options: argparse.Namespace) -> int:
         )
     for one in exact or found:
         codes = " ".join(f"Exit code {code}: {MEANINGS[code]}" for code in sorted(one.codes))
-        offered = one.remedies or ["make what it found what it wanted; the message names both"]
-        remedies = "".join(f"\n  do this: {text}" for text in offered)
+        remedies = "".join(f"\n  do this: {text}" for text in one.remedies)
         tell(f"{one.what}\n  {codes}{remedies}")
     return 0
 

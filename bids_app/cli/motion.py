@@ -54,7 +54,7 @@ def _run_motion(options: argparse.Namespace) -> int:
             where=options.results,
             found="; ".join(reasons),
             wanted="three participants with responses on one clock",
-            remedy="run the participant level with --save-responses for three participants or more",
+            remedy="run the participant level again, for three participants or more",
         )
     for stimulus, table in courses.items():
         text = table.to_csv(sep="\t", index=False, float_format="%.6g")

@@ -439,7 +439,7 @@ def make_plan(
     fetch: str = "",
     tell_people: bool = True,
 ) -> StudyPlan:
-    """What there is to do in the dataset, told in the log.
+    """What there is to do in the dataset, written to the log.
 
     The command that fetches missing content is also written to a file in `logs`, of the name
     `fetch`. Participants without any run are left to the caller unless `tell_people`.

@@ -135,7 +135,7 @@ def make_segments(
             piece = (start + low, min(start + high, stop) if number < len(edges) else stop)
             if single and piece[1] - piece[0] < MIN_ROWS:
                 raise BadDataError(
-                    "a single stimulus is too short to be cut into pieces",
+                    "A single stimulus is too short to be cut into pieces.",
                     where="lengths",
                     found=f"{stop - start} kept rows",
                     wanted=f"at least {MIN_ROWS} rows in each of {N_PIECES} pieces",
@@ -241,7 +241,7 @@ def _check(fold: Fold) -> None:
     for split in (fold.outer, *fold.inner):
         if split.train.size < MIN_ROWS or not split.tests:
             raise BadDataError(
-                "too few samples to choose the penalty by contiguous blocks",
+                "Too few samples to choose the penalty by contiguous blocks.",
                 where="lengths",
                 found=f"{split.train.size} training rows beside the held-out block "
                 f"and its neighborhood, {len(split.tests)} held-out blocks of {MIN_ROWS} rows or "

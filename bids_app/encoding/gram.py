@@ -46,7 +46,7 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
     """
     if not (np.isfinite(tr) and tr > 0):
         raise UsageError(
-            "tr must be a positive number of seconds",
+            "tr must be a positive number of seconds.",
             where="tr",
             found=tr,
             wanted="a positive number",
@@ -54,7 +54,7 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
         )
     if len(delays) != 2 or not np.all(np.isfinite(delays)):
         raise UsageError(
-            "delays must be two finite numbers",
+            "delays must be two finite numbers.",
             where="delays",
             found=delays,
             wanted="the first and the last delay in seconds",
@@ -63,7 +63,7 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
     first, last = float(delays[0]), float(delays[1])
     if last < first:
         raise UsageError(
-            "the first delay is longer than the last one",
+            "The first delay is longer than the last one.",
             where="delays",
             found=f"{first}:{last} s",
             wanted="the shorter delay first",
@@ -73,7 +73,7 @@ def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
     high = int(np.floor(last / tr + _ROUNDING))
     if high < low:
         raise UsageError(
-            "no whole TR lies between the delays",
+            "No whole TR lies between the delays.",
             where="delays",
             found=f"{first}:{last} s at a TR of {tr} s",
             wanted="an interval with at least one multiple of the TR",
@@ -117,7 +117,7 @@ def kept_rows(
     """
     if not (np.isfinite(crop) and crop >= 0):
         raise UsageError(
-            "crop must be zero or more seconds",
+            "crop must be zero or more seconds.",
             where="crop",
             found=crop,
             wanted="a finite number, 0 or more",
@@ -248,7 +248,7 @@ def mean_diagonal(kernel: NDArray[np.float64]) -> float:
     scale = float(np.mean(np.diag(kernel)))
     if not np.isfinite(scale) or scale <= 0:
         raise BadDataError(
-            "the features do not vary over the kept rows",
+            "The features do not vary over the kept rows.",
             where="gram",
             found=f"mean diagonal {scale:g} after centering",
             wanted="a positive number",

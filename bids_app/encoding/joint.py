@@ -199,7 +199,7 @@ def fit_joint(
     """
     if selection not in ("r", "sse"):
         raise UsageError(
-            "unknown selection",
+            "Unknown selection.",
             where="selection",
             found=selection,
             wanted="r or sse",
@@ -209,7 +209,7 @@ def fit_joint(
     left_out = joint.spaces if leave_out is None else tuple(leave_out)
     if unknown := set(left_out) - set(joint.spaces):
         raise UsageError(
-            "unknown spaces",
+            "Unknown spaces.",
             where="leave_out",
             found=sorted(unknown),
             wanted=", ".join(joint.spaces),

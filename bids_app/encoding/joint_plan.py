@@ -235,7 +235,7 @@ def _checked_weights(weights: ArrayLike, n_spaces: int) -> NDArray[np.float64]:
     check_shape("weights", found, "n_candidates", n_spaces)
     if not (np.isfinite(found).all() and (found >= 0).all()):
         raise UsageError(
-            "weights of spaces must be zero or more",
+            "Weights of spaces must be zero or more.",
             where="weights",
             found=f"smallest {found.min():g}",
             wanted="finite numbers, 0 or more",
@@ -243,7 +243,7 @@ def _checked_weights(weights: ArrayLike, n_spaces: int) -> NDArray[np.float64]:
         )
     if not np.allclose(found.sum(axis=1), 1, atol=1e-9):
         raise UsageError(
-            "weights of a candidate must sum to 1",
+            "Weights of a candidate must sum to 1.",
             where="weights",
             found=f"sums from {found.sum(axis=1).min():g} to {found.sum(axis=1).max():g}",
             wanted="rows that sum to 1",

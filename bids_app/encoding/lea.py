@@ -64,7 +64,7 @@ def regular_series(times: ArrayLike, values: ArrayLike, tr: float) -> NDArray[np
     check_shape("times", t, len(x))
     if not t.size or not np.isfinite(t).all() or np.any(np.diff(t) <= 0) or t[-1] < 0:
         raise BadDataError(
-            "times must increase and end after zero",
+            "Times must increase and end after zero.",
             where="times",
             found=f"{t.size} times" + (f" from {t[0]:g} to {t[-1]:g} s" if t.size else ""),
             wanted="finite times in seconds, each later than the one before",
@@ -147,7 +147,7 @@ def lea_series(
     if high_pass is not None:
         if not high_pass > 0:
             raise UsageError(
-                "high_pass must be positive",
+                "high_pass must be positive.",
                 where="high_pass",
                 found=high_pass,
                 wanted="a period in seconds, above 0",
@@ -230,7 +230,7 @@ def plan_lea(
     labels = check_stimuli(stimuli, len(features))
     if len(set(labels)) < 3:
         raise BadDataError(
-            "the lea preset needs three stimuli",
+            "The lea preset needs three stimuli.",
             where="features",
             found=f"{len(set(labels))}",
             wanted="at least 3",
@@ -243,7 +243,7 @@ def plan_lea(
     stacked = np.concatenate(designs)
     if not stacked.any():
         raise BadDataError(
-            "the features do not vary over the kept rows",
+            "The features do not vary over the kept rows.",
             where="features",
             found="only constants",
             wanted="features that vary within a stimulus",

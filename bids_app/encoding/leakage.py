@@ -59,7 +59,7 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
     >>> check_checksums(["fugue", "march", "fugue"], ["a1", "b2", "a1"])  # a repeat
     >>> check_checksums(["fugue", "march", "waltz"], ["a1", "b2", "a1"])
     Traceback (most recent call last):
-    bids_app.errors.BadDataError: the same audio would be in two folds
+    bids_app.errors.BadDataError: The same audio would be in two folds.
       where: stimuli
       found: fugue and waltz have the checksum a1
       wanted: one label per recording
@@ -71,7 +71,7 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
     for label, checksum in zip(stimuli, checksums, strict=True):
         if label_of.setdefault(checksum, label) != label:
             raise BadDataError(
-                "the same audio would be in two folds",
+                "The same audio would be in two folds.",
                 where="stimuli",
                 found=f"{label_of[checksum]} and {label} have the checksum {checksum}",
                 wanted="one label per recording",
@@ -79,7 +79,7 @@ def check_checksums(stimuli: Sequence[str], checksums: Sequence[str]) -> None:
             )
         if checksum_of.setdefault(label, checksum) != checksum:
             raise BadDataError(
-                "one stimulus label has two recordings",
+                "One stimulus label has two recordings.",
                 where="stimuli",
                 found=f"{label}: {checksum_of[label]} and {checksum}",
                 wanted="one label per recording",

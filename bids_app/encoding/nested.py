@@ -60,7 +60,7 @@ def check_features(
         n_units, n_vertices = f.shape[1], r.shape[1]
         if same_length and not np.isfinite(f).all():
             raise BadDataError(
-                "features hold NaN or infinity",
+                "features hold NaN or infinity.",
                 where=f"features[{i}]",
                 found=f"{np.count_nonzero(~np.isfinite(f))} such values in shape {f.shape}",
                 wanted="finite values",
@@ -73,7 +73,7 @@ def _check_preset(preset: str | None, *of_lea: object) -> None:
     """Whether the preset is known, and has the arguments that belong to it."""
     if preset not in (None, "lea"):
         raise UsageError(
-            "unknown preset",
+            "Unknown preset.",
             where="preset",
             found=preset,
             wanted="None or lea",
@@ -81,7 +81,7 @@ def _check_preset(preset: str | None, *of_lea: object) -> None:
         )
     if preset is None and any(value is not None for value in of_lea):
         raise UsageError(
-            "times and a high-pass belong to the lea preset",
+            "Times and a high-pass belong to the lea preset.",
             where="feature_times, response_times, high_pass",
             remedy='resample before, or use preset="lea"',
         )

@@ -264,7 +264,7 @@ def phase_null(
     """
     if n_draws < 1:
         raise UsageError(
-            "n_draws must be positive",
+            "n_draws must be positive.",
             where="n_draws",
             found=n_draws,
             wanted="1 or more",

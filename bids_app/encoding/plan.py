@@ -161,7 +161,7 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
     check_shape("alphas", grid, "n_alphas")
     if not np.all(np.isfinite(grid)) or grid[0] <= 0 or np.any(np.diff(grid) <= 0):
         raise UsageError(
-            "the penalties must be positive and strictly increasing",
+            "The penalties must be positive and strictly increasing.",
             where="alphas",
             found=grid.tolist(),
             wanted="for example logspace(-3, 5, 20)",
@@ -183,7 +183,7 @@ def _check_gram(gram: NDArray[np.floating], lengths: Sequence[int]) -> None:
     check_shape("gram", gram, total, total)
     if not np.all(np.isfinite(gram)):
         raise BadDataError(
-            "the Gram matrix holds NaN or infinity",
+            "The Gram matrix holds NaN or infinity.",
             where="gram",
             found="non-finite features",
             wanted="finite values",

@@ -231,7 +231,7 @@ def run_tasks(task: Callable[[Any], Any], items: Sequence[Any], n_threads: int) 
     """
     if n_threads < 1:
         raise UsageError(
-            "n_threads must be positive",
+            "n_threads must be positive.",
             where="n_threads",
             found=n_threads,
             wanted="1 or more",

@@ -263,7 +263,7 @@ def _choose_penalties(
 def _check_options(selection: str, null: str) -> None:
     if selection not in ("r", "sse"):
         raise UsageError(
-            "unknown selection",
+            "Unknown selection.",
             where="selection",
             found=selection,
             wanted="r or sse",
@@ -271,7 +271,7 @@ def _check_options(selection: str, null: str) -> None:
         )
     if null not in ("analytic", "noise", "none"):
         raise UsageError(
-            "unknown null",
+            "Unknown null.",
             where="null",
             found=null,
             wanted="analytic, noise or none",
@@ -384,7 +384,7 @@ def _checked_training(
     """Responses that train, with as many vertices as the scored ones."""
     if null != "none":
         raise UsageError(
-            "a null within a participant is for models trained on the participant's own responses",
+            "A null within a participant is for models trained on the participant's own responses.",
             where="null",
             found=null,
             wanted='"none" with training responses',

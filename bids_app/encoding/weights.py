@@ -52,7 +52,7 @@ def penalty_indices(
     chosen[~usable] = 0
     if not np.allclose(plan.alphas[chosen[usable]], alpha[usable], rtol=1e-6):
         raise UsageError(
-            "penalties that are not in the plan's grid",
+            "Penalties that are not in the plan's grid.",
             where="alpha",
             found=f"{np.unique(alpha[usable])[:5].tolist()}",
             wanted="penalties of plan.alphas",

@@ -147,7 +147,7 @@ def cochleagram(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n_frames = audio.size // FRAME_SAMPLES
     if n_frames == 0:
         raise BadDataError(
-            "audio is shorter than one frame.",
+            "Audio is shorter than one frame.",
             where="audio",
             found=f"{audio.size} samples",
             wanted=f"at least {FRAME_SAMPLES} samples",

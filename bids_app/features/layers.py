@@ -149,7 +149,7 @@ def choose_layers(
     for layer in layers:
         if reason := order.why_not(layer):
             raise UsageError(
-                "This music cannot have a layer.",
+                "A layer cannot be computed from this music.",
                 where="--layers",
                 found=f"{layer}{reason}",
                 wanted=f"some of {', '.join(order.names)}",

@@ -87,7 +87,7 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
     audio = _checked(audio)
     if audio.size < WINDOW_SAMPLES:
         raise BadDataError(
-            "audio is shorter than one analysis window.",
+            "Audio is shorter than one analysis window.",
             where="audio",
             found=f"{audio.size} samples at 16 kHz",
             wanted=f"at least {WINDOW_SAMPLES}",
@@ -174,7 +174,7 @@ def patch_times(n_samples: int, hop: float, where: object = "audio") -> np.ndarr
     n_patches = patch_count(n_samples, hop)
     if n_patches == 0:
         raise BadDataError(
-            "audio is shorter than one patch.",
+            "Audio is shorter than one patch.",
             where=where,
             found=f"{n_samples / SAMPLE_RATE:.3f} s",
             wanted=f"at least {PATCH_SECONDS} s",
@@ -255,7 +255,7 @@ def _checked(audio: np.ndarray) -> np.ndarray:
     bad = np.count_nonzero(~np.isfinite(audio))
     if bad:
         raise BadDataError(
-            "audio has samples that are not finite.",
+            "Audio has samples that are not finite.",
             where="audio",
             found=f"{bad} of {audio.size}",
             wanted="finite samples",

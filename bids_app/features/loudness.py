@@ -104,7 +104,7 @@ def loudness(audio: np.ndarray, sample_rate: int, frame: float = 0.1) -> Loudnes
     samples = np.asarray(audio, dtype=np.float64)
     if samples.ndim != 1 or samples.size < n_samples:
         raise BadDataError(
-            "audio is shorter than one frame.",
+            "Audio is shorter than one frame.",
             where="audio",
             found=f"shape {samples.shape}",
             wanted=f"at least {n_samples} samples in one dimension",

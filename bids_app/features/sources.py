@@ -36,7 +36,7 @@ def check_labels(labels: Sequence[str]) -> None:
     --------
     >>> check_labels(["happy", "sad", "happy"])
     Traceback (most recent call last):
-    bids_app.errors.UsageError: Stimuli must have names of their own.
+    bids_app.errors.UsageError: Stimuli need different names.
       where: stimuli
       found: repeated: happy
       wanted: different labels, one stimulus or more
@@ -45,7 +45,7 @@ def check_labels(labels: Sequence[str]) -> None:
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if not labels or repeated:
         raise UsageError(
-            "Stimuli must have names of their own.",
+            "Stimuli need different names.",
             where="stimuli",
             found=f"repeated: {', '.join(repeated)}" if repeated else "no stimulus",
             wanted="different labels, one stimulus or more",

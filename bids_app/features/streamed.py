@@ -80,7 +80,7 @@ class Heard:
                 times.append(time)
         if not times:
             raise BadDataError(
-                "A network told nothing.",
+                "A network returned no frame.",
                 where=label,
                 found="no frame",
                 wanted="a frame or more",
@@ -94,7 +94,7 @@ class Heard:
             lacking = [name for name in self.names if name not in layers]
             if lacking or not time > last:
                 raise BadDataError(
-                    "A network does not tell its layers in order of time.",
+                    "The frames of a network are not in order of time.",
                     where=label,
                     found=f"a frame at {time:g} s after one at {last:g} s"
                     + (f", without {', '.join(lacking)}" if lacking else ""),

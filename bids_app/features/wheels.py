@@ -24,7 +24,7 @@ def check_wheel(wheel: Path, name: str, sha256: str) -> None:
     found = sha256_of_file(wheel)
     if found != sha256:
         raise BadDataError(
-            "This is not the wheel that is known.",
+            "The wheel is not the published one.",
             where=wheel,
             found=f"SHA-256 {found}",
             wanted=f"{name}, SHA-256 {sha256}",

@@ -120,7 +120,7 @@ def difference(
     size = np.abs(weights).sum(axis=1)
     if not np.all((np.abs(weights.sum(axis=1)) <= _ZERO * size) & (size > 0)):
         raise UsageError(
-            "A difference has weights that sum to zero, and not only zeros.",
+            "The weights of a difference do not sum to zero, or are all zero.",
             where="contrasts",
             found=weights.tolist(),
             wanted="weights above and below zero, the sum zero",

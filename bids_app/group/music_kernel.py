@@ -86,7 +86,7 @@ class LinearMusicNull:
         factor = np.broadcast_to(np.asarray(ratio, dtype=np.float64), self.observed.shape)
         if not np.all(factor > 0):
             raise UsageError(
-                "the ratios must be positive",
+                "The ratios must be positive.",
                 where="ratio",
                 found=factor.tolist(),
                 wanted="numbers above 0",
@@ -199,7 +199,7 @@ class MusicKernel:
         """
         if n_draws < 1:
             raise UsageError(
-                "n_draws must be positive",
+                "n_draws must be positive.",
                 where="n_draws",
                 found=n_draws,
                 wanted="1 or more",

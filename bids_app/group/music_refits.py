@@ -75,7 +75,7 @@ def coarser_vertices(n_vertices: int, wanted: int) -> npt.NDArray[np.intp]:
     sizes = [10 * 4**k + 2 for k in range(12)]
     if n_vertices % 2 or half not in sizes:
         raise UsageError(
-            "coarser meshes are known for fsaverage alone",
+            "Coarser meshes are known for fsaverage alone.",
             where="n_vertices",
             found=n_vertices,
             wanted="twice 10 x 4^k + 2, as 20484 for fsaverage5",
@@ -174,7 +174,7 @@ def music_refits(
     """
     if (fit is None) == (penalties is None):
         raise UsageError(
-            "penalties are either chosen again or kept",
+            "Penalties are either chosen again or kept.",
             where="fit, penalties",
             found=("neither" if fit is None else "both"),
             wanted="one",
@@ -182,7 +182,7 @@ def music_refits(
         )
     if n_draws < 1:
         raise UsageError(
-            "n_draws must be positive",
+            "n_draws must be positive.",
             where="n_draws",
             found=n_draws,
             wanted="1 or more",
@@ -305,7 +305,7 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     n_draws = len(draws)
     if n_draws < FEWEST_DRAWS:
         raise UsageError(
-            "a ratio of standard deviations needs more refits",
+            "A ratio of standard deviations needs more refits.",
             where="refit_draws",
             found=n_draws,
             wanted=f"at least {FEWEST_DRAWS}",
@@ -315,7 +315,7 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     usable = np.isfinite(draws).all(axis=0) & np.isfinite(sd) & (sd > 0)
     if not usable.any():
         raise BadDataError(
-            "no summary has both a standard deviation and refits",
+            "No summary has both a standard deviation and refits.",
             where="closed_sd, refit_draws",
             found=f"{sd.size} summaries",
             wanted="one with finite refits and a standard deviation above 0",
@@ -325,7 +325,7 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     mean = float(squares.mean())
     if mean == 0:
         raise BadDataError(
-            "the refits do not vary",
+            "The refits do not vary.",
             where="refit_draws",
             found="only zeros",
             wanted="draws that differ",
@@ -376,7 +376,7 @@ def largest_z_p(
     null, observed = (np.asarray(values, dtype=np.float64) for values in (largest, z))
     if null.ndim != 1 or null.size < FEWEST_DRAWS:
         raise UsageError(
-            "p corrected over a map need more refits",
+            "P corrected over a map need more refits.",
             where="largest",
             found=f"shape {null.shape}",
             wanted=f"at least {FEWEST_DRAWS}",
@@ -422,7 +422,7 @@ def _study(
     check_shape("clocks", own, len(responses))
     if min(own) < 0 or max(own) >= len(grouped):
         raise UsageError(
-            "a participant has a clock without plans",
+            "A participant has a clock without plans.",
             where="clocks",
             found=sorted(set(own)),
             wanted=f"0 to {len(grouped) - 1}",
@@ -434,7 +434,7 @@ def _study(
         for plan in layers:
             if [s.label for s in plan.segments] != [s.label for s in first.segments]:
                 raise BadDataError(
-                    "participants of one study hear the same stimuli in the same order",
+                    "Participants of one study hear the same stimuli in the same order.",
                     where=f"plans[{number}]",
                     found=[s.label for s in plan.segments],
                     wanted=[s.label for s in first.segments],

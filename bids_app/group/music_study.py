@@ -92,7 +92,7 @@ class Study:
         check_shape("responses", responses, "n_participants")
         if clock_of is None and not hasattr(plans[0], "segments") and len(plans) > 1:
             raise UsageError(
-                "there are several clocks, and nothing says who is on which",
+                "There are several clocks, and nothing says who is on which.",
                 where="clock_of",
                 found=f"{len(plans)} clocks",
                 wanted="the clock of each participant",
@@ -153,7 +153,7 @@ class Study:
         needed = np.arange(self.n_layers) if layers is None else np.flatnonzero(layers)
         if not 0 <= lost < 1:
             raise UsageError(
-                "the share must be from 0 to 1",
+                "The share must be from 0 to 1.",
                 where="lost",
                 found=lost,
                 wanted="0 or more, below 1",
@@ -303,7 +303,7 @@ class Study:
         """Sources of phases by clock and segment, after all plans and responses were compared."""
         if self.clock_of.min() < 0 or self.clock_of.max() >= len(of_clock):
             raise UsageError(
-                "a participant is on a clock that has no plans",
+                "A participant is on a clock that has no plans.",
                 where="clock_of",
                 found=self.clock_of.tolist(),
                 wanted=f"0 to {len(of_clock) - 1}",

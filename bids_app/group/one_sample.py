@@ -117,7 +117,7 @@ class OneSample:
         factor = np.asarray(scale, dtype=np.float64)
         if not np.all((factor > 0) & (factor <= 1)):
             raise UsageError(
-                "A t is scaled down only.",
+                "The scale of a t is not between 0 and 1.",
                 where="scale",
                 found=factor.ravel()[:5].tolist(),
                 wanted="above 0, at most 1",

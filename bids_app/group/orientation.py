@@ -105,7 +105,7 @@ def orient_gradient(
         counts.append(len(inside))
     if means[0] == means[1]:
         raise BadDataError(
-            "The gradient does not tell transmodal from sensory cortex.",
+            "The gradient has the same mean in transmodal and sensory cortex.",
             where="gradient",
             found=f"mean {means[0]:g} in both",
             wanted="two means that differ",

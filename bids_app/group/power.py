@@ -167,7 +167,7 @@ def detectable_effects(
     kept = 60 * minutes - 2 * crop * n_pieces
     if n_pieces < 2 or kept < n_pieces * 2 * seconds_per_sample:
         raise UsageError(
-            "So little music leaves nothing to train on and to score.",
+            "There is too little music to train on and to score.",
             where="minutes, n_pieces",
             found=f"{minutes:g} minutes in {n_pieces} pieces, {kept:g} s without {crop:g} s at "
             "either end of each",
@@ -236,7 +236,7 @@ def _check(n_participants: int, isc: float, weights: str) -> None:
     least = MIN_OTHERS if weights == "others" else 2
     if weights not in ("own", "others"):
         raise UsageError(
-            "unknown weights",
+            "Unknown weights.",
             where="weights",
             found=weights,
             wanted="own or others",
@@ -252,7 +252,7 @@ def _check(n_participants: int, isc: float, weights: str) -> None:
         )
     if not 0 <= isc < 1:
         raise UsageError(
-            "No such correlation.",
+            "A correlation is out of range.",
             where="isc",
             found=isc,
             wanted="from 0 to below 1",

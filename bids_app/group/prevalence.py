@@ -73,7 +73,7 @@ def prevalence(shown: npt.ArrayLike, n: npt.ArrayLike) -> Prevalence:
     )
     if np.any(k > total) or np.any(k < 0):
         raise BadDataError(
-            "More participants show it than were tested.",
+            "More participants show an effect than were tested.",
             where="shown",
             found=float(np.max(k - total)),
             wanted="from 0 to n",

@@ -105,7 +105,7 @@ def stimuli_of_events(
     """What participants heard, chosen or not, by their events.tsv files.
 
     One participant analyzed alone, as on a cluster, is thus held to the same set of stimuli as in
-    a run over all. What cannot be read is passed over: it is told elsewhere.
+    a run over all. What cannot be read is passed over: it is reported elsewhere.
 
     Parameters
     ----------

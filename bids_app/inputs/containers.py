@@ -42,7 +42,7 @@ class Stated:
     notes: list[str] = field(default_factory=list)
 
     def compare_end(self, n_bytes: int, second: int = 0) -> None:
-        """Refuse a second of what may be sound behind its stated end; tell what is less."""
+        """Refuse a second of what may be sound behind its stated end; note what is less."""
         if n_bytes > max(_STRAY, second):
             self.problem = self.problem or _unfinished(n_bytes)
         elif n_bytes > _STRAY:

@@ -78,9 +78,9 @@ def check_continuity(
     """What is missing of a series, and how it was filtered.
 
     A denoised series (XCP-D) may be censored: volumes with motion are gone and the rest is joined,
-    so that the music would move against the brain. Its length tells, held against the raw run and
-    the table of outliers; where neither is there, nothing is guessed. Where the table says which
-    volumes are gone, they are placed by it.
+    so that the music would move against the brain. Its length is compared with the raw run
+    and the table of outliers; where neither is there, nothing is guessed. Where the table names the
+    volumes that are gone, the others are placed by it.
 
     Parameters
     ----------

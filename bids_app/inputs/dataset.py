@@ -106,53 +106,35 @@ def plan_study(
     strategy = resolve_strategy(cleaning.confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
     check_descriptions(located)
-    selection, notes = meant_participants(selection, [path for _, path in located.derivatives])
-    check_participants(located, selection)
-    if table is None and music and stimuli.table is not None:
-        table = read_stimulus_table(stimuli.table, raw_dir=located.raw_dir)
-    atlas = atlas_label(cleaning.parcels)
-    found = find_candidates(
-        located, selection, cleaning.space, database_dir, atlas, none_usable=may_be_empty
-    )
-    candidates, selection = found.runs, found.selection
-    notes += found.notes
-    if table is not None:
-        table, more = meant_rows(table, found.universe)
-        notes += more
+    file = stimuli.table if music and table is None else None
+    found, table = _meant(located, selection, cleaning, file, table, database_dir, may_be_empty)
+    selection, notes = found.selection, [*found.notes]
     raw = Inheritance(located.raw_dir, raw=True) if located.raw_dir else None
     faults = _Faults()
     chosen, skipped = _choose(found, selection, table, raw, cleaning.space, faults, music=music)
-    played = [row.path for row in table] if table is not None else []
-    if music and table is None and located.raw_dir:
-        played = files_heard(located.raw_dir)
+    of_events = located.raw_dir if music and table is None else None
+    played = files_heard(of_events) if of_events else [row.path for row in table or ()]
     audio = StimulusSet(stimulus_labels(played))
-    accepted: list[BoldRun] = []
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
-    fetch = _fetch(chosen, skipped, candidates, inheritance, raw)
+    fetch = _fetch(chosen, skipped, found.runs, inheritance, raw)
     if fetch and tell_fetch is not None:
         tell_fetch(fetch)
-    for run, rows in chosen:
-        try:
-            audio.check(rows)
-            probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
-            plain = _record(run, probe, rows, audio, cleaning, music=music)
-            record = _with_timing(plain, raw if table is None else stimuli.table, located.links)
-        except MusencError as error:
-            record = faults.skip(run, error)
-        if isinstance(record, BoldRun):
-            accepted.append(record)
-        else:
-            skipped.append(record)
+
+    def read(run: RunFiles, rows: list[StimulusRow]) -> BoldRun | SkippedRun:
+        audio.check(rows)
+        probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
+        plain = _record(run, probe, rows, audio, cleaning, music=music)
+        return _with_timing(plain, raw if table is None else stimuli.table, located.links)
+
+    accepted, unusable = _records(chosen, read, faults)
+    skipped += unusable
     if not accepted and not may_be_empty:
         faults.raise_the_only_one(skipped)
         _raise_all_unusable(skipped, Path(bids_dir), faults)
-    events = {}
-    if music and table is None and located.raw_dir:
-        events = stimuli_of_events(located.raw_dir, selection, audio)
     kept, dropped, warnings = apply_missing_policy(
         accepted,
         stimuli.missing,
-        events=events,
+        events=stimuli_of_events(of_events, selection, audio) if of_events else {},
         expected=_expected(table, audio, selection, located),
         unusable=[f"{run.label}: {run.reason}" for run in skipped if run.problem],
     )
@@ -174,6 +156,51 @@ def plan_study(
         dataset_links=located.links,
         fetch=fetch,
     )
+
+
+def _records(
+    chosen: _Chosen,
+    read: Callable[[RunFiles, list[StimulusRow]], BoldRun | SkippedRun],
+    faults: _Faults,
+) -> tuple[list[BoldRun], list[SkippedRun]]:
+    """Runs that can be used and runs that cannot; a fault of a run ends that run alone."""
+    accepted: list[BoldRun] = []
+    skipped: list[SkippedRun] = []
+    for run, rows in chosen:
+        try:
+            record = read(run, rows)
+        except MusencError as error:
+            record = faults.skip(run, error)
+        if isinstance(record, BoldRun):
+            accepted.append(record)
+        else:
+            skipped.append(record)
+    return accepted, skipped
+
+
+def _meant(
+    located: Located,
+    selection: Selection,
+    cleaning: Cleaning,
+    file: Path | None,
+    table: Sequence[StimulusRow] | None,
+    database_dir: Path | None,
+    may_be_empty: bool,
+) -> tuple[Candidates, Sequence[StimulusRow] | None]:
+    """Runs and rows of the table that labels mean, with all notes about labels."""
+    selection, notes = meant_participants(selection, [path for _, path in located.derivatives])
+    check_participants(located, selection)
+    if file is not None:
+        table = read_stimulus_table(file, raw_dir=located.raw_dir)
+    atlas = atlas_label(cleaning.parcels)
+    found = find_candidates(
+        located, selection, cleaning.space, database_dir, atlas, none_usable=may_be_empty
+    )
+    notes += found.notes
+    if table is not None:
+        table, more = meant_rows(table, found.universe)
+        notes += more
+    return replace(found, notes=tuple(notes)), table
 
 
 def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:

@@ -331,7 +331,7 @@ def meant_filter(
         result[key] = meant if isinstance(wanted, list | tuple) else meant[0] if meant else wanted
     if wrong:
         raise NothingSelectedError(
-            "Parts of the filter file meet nothing.",
+            "Parts of the filter file match no file.",
             where=path,
             found="; ".join(wrong),
             wanted='labels that are there, such as {"bold": {"session": "01"}}',

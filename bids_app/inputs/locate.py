@@ -174,8 +174,7 @@ def path_of_uri(uri: str, raw_dir: Path | None, *, where: str) -> Path:
     ----------
     uri : str
     raw_dir : Path or None
-        The dataset of ``bids::`` and ``bids:raw:``, whose ``DatasetLinks`` tell what other names
-        mean.
+        The dataset of ``bids::`` and ``bids:raw:``, whose ``DatasetLinks`` define other names.
     where : str
         Of the error.
 

@@ -109,7 +109,7 @@ def contains_label(key: str, labels: Iterable[str], value: str | None) -> bool:
 
 
 def run_entities(entities: Mapping[str, str]) -> dict[str, str]:
-    """The entities that tell one acquisition from another, in BIDS order."""
+    """The entities that distinguish acquisitions, in BIDS order."""
     return {key: entities[key] for key in RUN_ENTITIES if key in entities}
 
 

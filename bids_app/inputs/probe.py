@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,21 +114,7 @@ def probe_run(
     problems += _other_hemisphere(run, derivative)
     if run.almost and run.kind != "gifti":
         warnings.append(f"the series is the {run.kind}{run.unread(cleaning.space)}")
-    if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
-        problems.append(
-            f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
-            "is it in milliseconds? Correct "
-            + (
-                "the option"
-                if timing.tr_source == "--repetition-time"
-                else "RepetitionTime or VolumeTiming in the JSON files"
-            )
-        )
-    if timing.tr is None and not timing.problems:
-        problems.append(
-            "no repetition time in any sidecar: give --repetition-time SECONDS, "
-            "or add RepetitionTime to the JSON files"
-        )
+    problems += _impossible_tr(timing)
     n_dummy = n_steady if cleaning.dummy_scans == "auto" else int(cleaning.dummy_scans)
     if n_volumes and n_dummy >= n_volumes:
         problems.append(f"{n_dummy} dummy scans, but only {n_volumes} volumes")
@@ -142,6 +128,21 @@ def probe_run(
         known.band,
         known.censored,
     )
+
+
+def _impossible_tr(timing: Timing) -> Iterator[str]:
+    if timing.tr is not None and not _SHORTEST_TR <= timing.tr <= _LONGEST_TR:
+        option = timing.tr_source == "--repetition-time"
+        yield (
+            f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
+            "is it in milliseconds? Correct "
+            + ("the option" if option else "RepetitionTime or VolumeTiming in the JSON files")
+        )
+    if timing.tr is None and not timing.problems:
+        yield (
+            "no repetition time in any sidecar: give --repetition-time SECONDS, "
+            "or add RepetitionTime to the JSON files"
+        )
 
 
 def _metadata(run: RunFiles, derivative: Inheritance) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError, MusencError
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.rating_records import (
     Rating,
@@ -93,28 +94,7 @@ def read_ratings_table(
     """
     path = Path(path)
     frame = _read_frame(path)
-    stimulus_column = pick(frame.columns, STIMULUS_COLUMNS)
-    file_column = pick(frame.columns, FILE_COLUMNS)
-    if stimulus_column is None or (
-        file_column is None and pick(frame.columns, TIME_COLUMNS) is None
-    ):
-        raise InvalidInputError(
-            "The table of ratings lacks a column.",
-            where=path,
-            found=", ".join(map(str, frame.columns)) or "an empty file",
-            wanted=_COLUMNS_WANTED,
-            remedy="add or rename columns",
-        )
-    if people := [str(name) for name in frame.columns if str(name).lower().startswith("sub-")]:
-        raise InvalidInputError(
-            "The table of ratings has a column for each participant.",
-            where=path,
-            found=", ".join(people[:6]),
-            wanted=_COLUMNS_WANTED,
-            remedy="write a row per participant and sample, with the participant in a column "
-            "participant_id and the rating in a column called as the scale",
-        )
-    who = pick(frame.columns, PARTICIPANT_COLUMNS)
+    stimulus_column, file_column, who = _columns_of(path, frame)
     keys = [stimulus_column, *([] if who is None else [who])]
     if file_column is not None:
         keys.append(file_column)
@@ -145,33 +125,68 @@ def read_ratings_table(
         )
     ratings, more = without_other_columns(found, scales)
     notes += more
-    if not ratings and scales and not columns & set(scales):
+    if not ratings:
+        raise _nothing_rated(path, columns, unknown, notes, scales, durations)
+    if unknown:
+        notes.insert(0, f"ratings of other music left out: {', '.join(sorted(unknown))}")
+    return RatingSet(ratings, tuple(dict.fromkeys(notes)))
+
+
+def _columns_of(path: Path, frame: pd.DataFrame) -> tuple[str, str | None, str | None]:
+    """Columns of the stimulus, of files of ratings, and of the participant."""
+    stimulus, file = pick(frame.columns, STIMULUS_COLUMNS), pick(frame.columns, FILE_COLUMNS)
+    if stimulus is None or (file is None and pick(frame.columns, TIME_COLUMNS) is None):
         raise InvalidInputError(
+            "The table of ratings lacks a column.",
+            where=path,
+            found=", ".join(map(str, frame.columns)) or "an empty file",
+            wanted=_COLUMNS_WANTED,
+            remedy="add or rename columns",
+        )
+    if people := [str(name) for name in frame.columns if str(name).lower().startswith("sub-")]:
+        raise InvalidInputError(
+            "The table of ratings has a column for each participant.",
+            where=path,
+            found=", ".join(people[:6]),
+            wanted=_COLUMNS_WANTED,
+            remedy="write a row per participant and sample, with the participant in a column "
+            "participant_id and the rating in a column called as the scale",
+        )
+    return stimulus, file, pick(frame.columns, PARTICIPANT_COLUMNS)
+
+
+def _nothing_rated(
+    path: Path,
+    columns: AbstractSet[str],
+    unknown: AbstractSet[str],
+    notes: Sequence[str],
+    scales: Sequence[str],
+    stimuli: Iterable[str],
+) -> MusencError:
+    """Why a table gives no rating of the study's music."""
+    if scales and not columns & set(scales):
+        return InvalidInputError(
             "The ratings have no column of the scales asked for.",
             where=path,
             found=", ".join(sorted(columns)) or "no lines about the music of the study",
             wanted=", ".join(scales),
             remedy="name columns of the ratings",
         )
-    if not ratings and columns and notes:
-        raise BadDataError(
+    if columns and notes:
+        return BadDataError(
             "No rating of this study's music can be used.",
             where=path,
             found="; ".join(dict.fromkeys(notes)),
             wanted="scales with numbers from the first to the last second of the music",
             remedy="correct the table, or leave ratings out with --emotion off",
         )
-    if not ratings:
-        raise BadDataError(
-            "No rating is about the music of this study.",
-            where=path,
-            found=", ".join(sorted(unknown)) or "no numbers in " + ", ".join(sorted(columns)),
-            wanted="stimuli " + ", ".join(durations),
-            remedy="name the stimuli as their audio files",
-        )
-    if unknown:
-        notes.insert(0, f"ratings of other music left out: {', '.join(sorted(unknown))}")
-    return RatingSet(ratings, tuple(dict.fromkeys(notes)))
+    return BadDataError(
+        "No rating is about the music of this study.",
+        where=path,
+        found=", ".join(sorted(unknown)) or "no numbers in " + ", ".join(sorted(columns)),
+        wanted="stimuli " + ", ".join(stimuli),
+        remedy="name the stimuli as their audio files",
+    )
 
 
 def ratings_of_frame(
@@ -291,7 +306,7 @@ def _speaks_of_no_scale(name: str) -> bool:
 
 
 def _without_text(frame: pd.DataFrame, there: list[str], notes: list[str] | None) -> list[str]:
-    """Columns with numbers, unless there is none: then an error tells what stands there."""
+    """Columns with numbers, unless there is none: then an error names what stands there."""
     import pandas as pd
 
     numeric = [n for n in there if pd.to_numeric(frame[n], errors="coerce").notna().any()]

@@ -71,8 +71,8 @@ class Acquisition:
     Attributes
     ----------
     entities : mapping
-        Entities that tell this acquisition from others (see `RUN_ENTITIES`); labels without prefix,
-        as they are spelled on disk.
+        Entities that distinguish this acquisition from others (see `RUN_ENTITIES`); labels
+        without prefix, as they are spelled on disk.
     """
 
     entities: Mapping[str, str] = field(hash=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,28 +129,14 @@ def find_candidates(
         index_files(path, participants=selection.participants, database_dir=database_dir)
         for _, path in located.derivatives
     ]
-    roots = [path for _, path in located.derivatives]
-    strays = Counter(
-        f"{run_label(file.entities)} in {file.path.relative_to(root).parent.as_posix()}"
-        for files, root in zip(indexed, roots, strict=True)
-        for file in files
-        if is_bold(file) and misplaced(file, root)
-    )
-    indexed = [
-        [file for file in files if not misplaced(file, root)]
-        for files, root in zip(indexed, roots, strict=True)
-    ]
+    indexed, strays = _without_strays(indexed, [path for _, path in located.derivatives])
     bold = [file for files in indexed for file in files if is_bold(file) or is_almost_bold(file)]
     universe = _universe(located, selection, bold)
     absent = [] if located.raw_dir is None else unprocessed_runs(located.raw_dir, universe.runs)
     universe = replace(universe, runs=(*universe.runs, *absent))
     selection, notes = meant_selection(selection, universe)
     if strays:
-        shown = ", ".join(list(strays)[:6]) + (", ..." if len(strays) > 6 else "")
-        notes.append(
-            f"{strays.total()} BOLD files lie elsewhere than in the folder func of the participant "
-            f"and session that they name, and are not read: {shown}"
-        )
+        notes.append(_note_of(strays))
     query, more = meant_filter(
         selection.filter_file,
         bold_filter(selection.filter_file),
@@ -180,8 +166,40 @@ def find_candidates(
         _raise_nothing_selected(found, folders, selection)
     if all(run.kind is None for run in chosen) and not none_usable:
         _raise_no_surface(chosen, space, folders, parcels)
+    _check_once(chosen)
+    runs = sorted(chosen, key=lambda run: sort_key(run.entities))
+    unknown = unknown_labels(selection, universe)
+    return Candidates(runs, selection, universe, (*notes, *more, *unknown))
+
+
+def _without_strays(
+    indexed: Sequence[Sequence[NamedFile]], roots: Sequence[Path]
+) -> tuple[list[list[NamedFile]], Counter[str]]:
+    """Files of each folder that lie where their names say, and the BOLD files elsewhere."""
+    strays = Counter(
+        f"{run_label(file.entities)} in {file.path.relative_to(root).parent.as_posix()}"
+        for files, root in zip(indexed, roots, strict=True)
+        for file in files
+        if is_bold(file) and misplaced(file, root)
+    )
+    kept = [
+        [file for file in files if not misplaced(file, root)]
+        for files, root in zip(indexed, roots, strict=True)
+    ]
+    return kept, strays
+
+
+def _note_of(strays: Counter[str]) -> str:
+    shown = ", ".join(list(strays)[:6]) + (", ..." if len(strays) > 6 else "")
+    return (
+        f"{strays.total()} BOLD files lie elsewhere than in the folder func of the participant "
+        f"and session that they name, and are not read: {shown}"
+    )
+
+
+def _check_once(runs: Iterable[RunFiles]) -> None:
     by_label = defaultdict(list)
-    for run in chosen:
+    for run in runs:
         by_label[run.label].append(str(run.root))
     twice = {label: roots for label, roots in by_label.items() if len(roots) > 1}
     if twice:
@@ -192,9 +210,6 @@ def find_candidates(
             wanted="each run once",
             remedy="name only one of the folders with --derivatives",
         )
-    runs = sorted(chosen, key=lambda run: sort_key(run.entities))
-    unknown = unknown_labels(selection, universe)
-    return Candidates(runs, selection, universe, (*notes, *more, *unknown))
 
 
 def _universe(located: Located, selection: Selection, bold: list[NamedFile]) -> Universe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -301,28 +301,9 @@ def resolve_timing(
         warnings.append(
             f"--repetition-time {repetition_time:g} s is not used: the {tr_source} says {tr:g} s"
         )
-    for source, content in ordered:
-        value = content.get("RepetitionTime")
-        if value is None or _positive(value) is not None:
-            continue
-        told = f"RepetitionTime of the {source} is {repr(value)[:60]}: no number of seconds"
-        if tr is None:
-            problems.append(f"{told}; correct it, or give --repetition-time SECONDS without it")
-        else:
-            warnings.append(f"{told}; {tr:g} s ({tr_source}) is used")
-    for source, other in stated:
-        if tr is None or abs(other - tr) <= 1e-3:
-            continue
-        if by_volumes:
-            problems.append(
-                f"the {source} has RepetitionTime {other:g} s, the {tr_source} steps of {tr:g} s: "
-                "take the one that is wrong out of the JSON files"
-            )
-        else:
-            warnings.append(
-                f"the {source} says {other:g} s between volumes, the {tr_source} {tr:g} s, which "
-                "is used"
-            )
+    more_problems, disagreeing = _other_repetition_times(ordered, tr, tr_source, by_volumes)
+    problems += more_problems
+    warnings += disagreeing
     step = header_time_step or 0.0
     if tr is not None and step > 0 and min(abs(step - tr), abs(step / 1000 - tr)) > 0.01 * tr:
         warnings.append(
@@ -339,6 +320,41 @@ def resolve_timing(
     if tr is not None and tr < _LONGEST_TR:
         problems += _misplaced(ordered, tr)
     return Timing(tr, tr_source, start_time, start_source, (*warnings, *more), tuple(problems))
+
+
+def _other_repetition_times(
+    ordered: Sequence[tuple[str, Mapping[str, Any]]],
+    tr: float | None,
+    tr_source: str,
+    by_volumes: bool,
+) -> tuple[list[str], list[str]]:
+    """Problems and warnings of the sidecars whose ``RepetitionTime`` is not the one used."""
+    problems: list[str] = []
+    warnings: list[str] = []
+    for source, content in ordered:
+        value = content.get("RepetitionTime")
+        if value is None or _positive(value) is not None:
+            continue
+        told = f"RepetitionTime of the {source} is {repr(value)[:60]}: no number of seconds"
+        if tr is None:
+            problems.append(f"{told}; correct it, or give --repetition-time SECONDS without it")
+        else:
+            warnings.append(f"{told}; {tr:g} s ({tr_source}) is used")
+    for source, content in ordered:
+        other = _positive(content.get("RepetitionTime"))
+        if tr is None or other is None or abs(other - tr) <= 1e-3:
+            continue
+        if by_volumes:
+            problems.append(
+                f"the {source} has RepetitionTime {other:g} s, the {tr_source} steps of {tr:g} s: "
+                "take the one that is wrong out of the JSON files"
+            )
+        else:
+            warnings.append(
+                f"the {source} says {other:g} s between volumes, the {tr_source} {tr:g} s, which "
+                "is used"
+            )
+    return problems, warnings
 
 
 def _volume_timing(

@@ -38,7 +38,7 @@ _AGAIN = "copy or download it again, or convert it, for example with `ffmpeg -i 
 
 @dataclass(frozen=True)
 class Sound:
-    """What an audio file turned out to hold.
+    """Content of an audio file, as it was decoded.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def open_sound(path: Path) -> Iterator[Decoder]:
     Parameters
     ----------
     path : Path
-        A file that libsndfile reads, of a kind that tells where it breaks off (WAV, FLAC, Ogg, MP3,
+        A file that libsndfile reads, of a kind that states its end (WAV, FLAC, Ogg, MP3,
         AIFF, ...).
 
     Yields
@@ -184,7 +184,7 @@ def open_sound(path: Path) -> Iterator[Decoder]:
 
 def _not_comparable(path: Path, kind: str) -> BadDataError:
     return BadDataError(
-        "Whether the end of this audio file is there cannot be seen from its kind.",
+        "Audio files of this kind do not say where they end.",
         where=path,
         found=f"{kind}; it begins with {path.read_bytes()[:4]!r}",
         wanted="a file that begins as WAV, FLAC, Ogg, MP3, AIFF, AU, CAF, W64, 8SVX, VOC or NIST",

@@ -44,8 +44,8 @@ def stimulus_label(path: Path) -> str:
 def stimulus_labels(paths: Iterable[Path]) -> dict[Path, str]:
     """Labels of files of which several are in play: those that would have one label differ.
 
-    Files of one content are one stimulus and keep their label. Of others it is the folder that
-    tells them apart, else a short checksum of the name.
+    Files of one content are one stimulus and keep their label. Others get the name of
+    their folder before it, else a short checksum of the name behind it.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ def _check_separator(text: str, names: list[str], sep: str, path: Path, *, quote
         found = f"names in quotes: {', '.join(names[:4])}"
     if found:
         raise InvalidInputError(
-            "The columns of a table are not told apart as they should be.",
+            "The columns of a table are separated in another way than they should be.",
             where=f"{path}, line 1",
             found=found,
             wanted=f"names separated by {_named(sep)}s" + ("" if quotes else ", without quotes"),

@@ -16,7 +16,7 @@ def unprocessed_runs(
     """Entities of raw BOLD of participants of whom other runs were preprocessed.
 
     A run whose labels are spelled otherwise in the raw dataset is preprocessed: that its events are
-    not found is told elsewhere.
+    not found is reported elsewhere.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ SlopeModel = Literal["quadratic", "linear"]
 MIN_DEPTHS: dict[SlopeModel, int] = {"quadratic": 5, "linear": 3}
 """Different depths that a slope needs: fewer leave next to nothing beside what is regressed out."""
 MAX_EXPLAINED = 0.95
-"""Where more of depth is explained (`depth_explained`), slope cannot be told from accuracy."""
+"""Where more of depth is explained (`depth_explained`), slope cannot be separated from accuracy."""
 
 
 def layer_depth(n_layers: int) -> FloatArray:

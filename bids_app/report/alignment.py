@@ -281,7 +281,12 @@ def hexbin_picture(files: GroupFiles) -> Block:
     slope = files.map("slope", desc="layerpref")[0]
     inside = mask & np.isfinite(slope)
     if not inside.any():
-        raise BadDataError("No vertex has both a slope and a gradient value")
+        raise BadDataError(
+            "No vertex has both a slope and a gradient value",
+            found="no such vertex",
+            wanted="vertices with both inside the mask",
+            remedy="give a gradient that covers the mask",
+        )
     return picture(
         hexbin_figure(gradient[inside], slope[inside], gradient_axis(files)),
         alt=f"Mean residual slope against the gradient at {int(inside.sum())} vertices, as counts"
@@ -318,7 +323,12 @@ def ridgeline_picture(files: GroupFiles) -> list[Block]:
     layer = files.map("argmax", desc="layerpref")[0]
     inside = mask & np.isfinite(layer)
     if not inside.any():
-        raise BadDataError("No vertex has both a best layer and a gradient value")
+        raise BadDataError(
+            "No vertex has both a best layer and a gradient value",
+            found="no such vertex",
+            wanted="vertices with both inside the mask",
+            remedy="give a gradient that covers the mask",
+        )
     return [
         picture(
             ridgeline_figure(

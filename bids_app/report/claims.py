@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_app.errors import MissingInputError
+from bids_app.errors import LEVEL_AGAIN, MissingInputError
 from bids_app.group.claims import LEVELS, MUSIC, PARTIAL, PEOPLE, PLACE, holds
 from bids_app.outputs import CLAIMS_DESC
 from bids_app.report.page import Block, Table, Text, Verdict, number
@@ -32,6 +32,7 @@ def claim_rows(files: GroupFiles) -> Rows:
         raise MissingInputError(
             "Nothing was decided about people, music and place; run the group level again",
             where=files.name(_path(files)),
+            remedy=LEVEL_AGAIN,
         )
     return own
 
@@ -47,7 +48,9 @@ def claim_verdict(files: GroupFiles, measure: str, gradient: str = "") -> Block:
     found = claims_about(files, measure, gradient)
     if not found:
         raise MissingInputError(
-            "Nothing was decided about it; ask for it again", where=f"{measure} {gradient}".strip()
+            "Nothing was decided about it; ask for it again",
+            where=f"{measure} {gradient}".strip(),
+            remedy=LEVEL_AGAIN,
         )
     return found[0]
 

@@ -20,7 +20,7 @@ def control_banner(root: Path, models: Sequence[str], participant: str = "*") ->
     models : sequence of str
         Labels of all models on the page.
     participant : str
-        Label; anybody unless told.
+        Label; default: anybody.
 
     Returns
     -------

@@ -34,7 +34,7 @@ def _linked(files: Folder, build: Callable[..., Explored]) -> Block:
     path.unlink(missing_ok=True)
     write_explorer(path, build(files))
     return Links(
-        "The surface to be turned, every layer, thresholds, and vertices to be clicked",
+        "Rotate the cortex, choose layer and threshold, click a vertex for its values",
         [(path.name, path.name)],
     )
 

@@ -371,7 +371,14 @@ def participants_table(files: GroupFiles) -> list[Block]:
         for row in rows
     ]
     columns = [*shown.values(), "mean FD (mm)", "tSNR", "clear lags (s)"]
-    blocks: list[Block] = [Table("Participants", columns, body, numeric=(2, 3, 4, 6, 7))]
+    blocks: list[Block] = [
+        Table("Participants", columns, body, numeric=(2, 3, 4, 6, 7)),
+        Text(
+            "Reference vertices: those whose accuracy, averaged over layers, is significant in this"
+            " participant (q < .05). Their mean profile is the reference of the participant's own"
+            " residual slope. Clear lags: seconds from the music to auditory cortex, run by run."
+        ),
+    ]
     hashes = {row.get("settings_hash") for row in rows}
     if len(hashes) > 1:
         blocks.append(

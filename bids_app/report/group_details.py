@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_app.errors import MissingInputError
+from bids_app.errors import LEVEL_AGAIN, MissingInputError
 from bids_app.features.registry import COMPONENTS, derived_from
 from bids_app.outputs import ALIGNMENT_DESC, CONTROLS_DESC, TWINS_DESC, sidecar_of
 from bids_app.report.page import Block, Facts, Table, Text, named_number, number
@@ -142,7 +142,9 @@ def music_check_text(files: GroupFiles) -> Block:
     path = sidecar_of(files.map_path("L", "p", desc="music"))
     if not path.is_file():
         reasons = "; ".join(left_out(files, "music")) or "by an earlier version"
-        raise MissingInputError("Nothing was tested over music.", where=path.name, found=reasons)
+        raise MissingInputError(
+            "Nothing was tested over music.", where=path.name, found=reasons, remedy=LEVEL_AGAIN
+        )
     content = files.json(path)
     told = (content.get("RefitCheck") or {}).get("told", "not compared with refits")
     left = [f"sub-{who} ({why})" for who, why in (content.get("LeftOut") or {}).items()]

@@ -50,7 +50,9 @@ def null_picture(files: ParticipantFiles) -> Block:
     accuracy = files.accuracy
     if not np.isfinite(z).any():
         raise BadDataError(
-            "No null distribution was computed", where=f"null: {files.sidecar.get('Null')}"
+            "No null distribution was computed",
+            where=f"null: {files.sidecar.get('Null')}",
+            remedy="run the participant level again with --null analytic",
         )
     layer, vertex = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
     observed = float(accuracy[layer, vertex])
@@ -107,7 +109,12 @@ def reliability_blocks(files: ParticipantFiles) -> list[Block]:
     """Does the map come out alike whichever stimulus is held out?"""
     labels = files.held_out
     if len(labels) < 2:
-        raise BadDataError("It takes two held-out stimuli", found=f"{len(labels)}")
+        raise BadDataError(
+            "It takes two held-out stimuli",
+            found=f"{len(labels)}",
+            wanted="two or more",
+            remedy="add a stimulus",
+        )
     maps = {label: files.held_out_accuracy(label).mean(axis=0) for label in labels}
     pairs = []
     for first, second in combinations(labels, 2):

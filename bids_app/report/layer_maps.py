@@ -144,12 +144,12 @@ def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
 
 
 def doubt_blocks(files: ParticipantFiles | GroupFiles) -> list[Block]:
-    """That the slope cannot be told from accuracy, where it cannot."""
+    """That the slope cannot be separated from accuracy, where it cannot."""
     if not files.slope_doubt:
         return []
     remedy = (
-        "Nothing is claimed of the slope. A reference profile of another shape would tell both"
-        " apart: other layers, or --slope-model linear where only curvature stands in the way."
+        "Nothing is claimed of the slope. A reference profile of another shape would separate both:"
+        " other layers, or --slope-model linear where only curvature stands in the way."
     )
     return [Verdict(f"The {files.slope_doubt}. {remedy}", "warning")]
 

@@ -48,7 +48,7 @@ _ORDINALS = (
 
 @dataclass(frozen=True)
 class Done:
-    """What a methods text tells beside settings.
+    """Content of a methods text beside settings.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def boilerplate(
     ----------
     participant, group : mapping
         ``Settings``, and for the participant ``Features``, as in the settings files; what is not
-        there is told in general terms.
+        there is described in general terms.
     alignments : sequence of mapping
         As for `group_methods`.
     """

@@ -108,7 +108,7 @@ def strongest_vertex(files: ParticipantFiles) -> str:
     """The highest accuracy with its p, corrected over layers and vertices."""
     p = participant_fading(files).p
     if p is None:
-        return "not tested, so not told"
+        return "not shown, since it was not tested"
     layer, vertex = np.unravel_index(np.nanargmax(files.accuracy), files.accuracy.shape)
     corrected = min(1.0, float(p[layer, vertex]) * int(np.isfinite(p).sum()))
     return (

@@ -204,7 +204,11 @@ def motion_picture(files: ParticipantFiles) -> Block:
     path = files.own_table("timeseries.tsv", desc="design")
     rows = files.table(path)
     if "framewise_displacement" not in rows[0]:
-        raise BadDataError("The design holds no framewise displacement", where=files.name(path))
+        raise BadDataError(
+            "The design holds no framewise displacement",
+            where=files.name(path),
+            remedy="add the column framewise_displacement to the confounds",
+        )
     series: dict[str, dict[str, FloatArray]] = {}
     for run in dict.fromkeys(row.get("run", "") for row in rows):
         own = [row for row in rows if row.get("run", "") == run]

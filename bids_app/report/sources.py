@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.config import DEFAULT_FEATURES, Cleaning
-from bids_app.errors import BadDataError, MissingInputError, MusencError
+from bids_app.errors import LEVEL_AGAIN, BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
 from bids_app.outputs import (
     ALIGNMENT_DESC,
@@ -113,7 +113,7 @@ class Folder(ABC):
 
     @property
     def slope_doubt(self) -> str:
-        """Why this model's slope cannot be told from accuracy; empty where it can."""
+        """Why this model's slope cannot be separated from accuracy; empty where it can."""
         return self._told("SlopeDoubt")
 
     def _told(self, field: str) -> str:
@@ -137,7 +137,9 @@ class Folder(ABC):
             If it does not exist.
         """
         if not path.is_file():
-            raise MissingInputError("It is not in the output folder", where=self.name(path))
+            raise MissingInputError(
+                "It is not in the output folder", where=self.name(path), remedy=LEVEL_AGAIN
+            )
         return path
 
     def json(self, path: Path) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class Folder(ABC):
         """
         rows = self.cells(path)[1]
         if not rows:
-            raise BadDataError("A table is empty", where=self.name(path))
+            raise BadDataError("A table is empty", where=self.name(path), remedy=LEVEL_AGAIN)
         return rows
 
     def both(self, left: Path) -> FloatArray:
@@ -168,7 +170,9 @@ class Folder(ABC):
         halves = [read_gifti(self.need(path)) for path in hemispheres_of(left)]
         if len(halves[0]) != len(halves[1]):
             raise BadDataError(
-                "The hemispheres hold different numbers of maps", where=self.name(left)
+                "The hemispheres hold different numbers of maps",
+                where=self.name(left),
+                remedy=LEVEL_AGAIN,
             )
         return np.hstack(halves).astype(np.float64)
 
@@ -274,7 +278,9 @@ class ParticipantFiles(Folder):
         found = self.tree.responses(self.participant, self.space)
         if not found:
             raise MissingInputError(
-                "No cleaned responses were saved.", where=self.name(folder / "*_desc-clean_bold*")
+                "No cleaned responses were saved.",
+                where=self.name(folder / "*_desc-clean_bold*"),
+                remedy="run the participant level again: it saves them",
             )
         order = [str(item["Stimulus"]) for item in self.sidecar["SamplingTimes"]]
         responses = [(self.json(sidecar_of(left)), self.both(left)) for left in found]
@@ -364,6 +370,7 @@ class GroupFiles(Folder):
             raise BadDataError(
                 "The alignment's group statistics are not in the file",
                 where=self.name(path),
+                remedy=LEVEL_AGAIN,
             )
         return dict(content["Group"])
 
@@ -377,7 +384,9 @@ def column(rows: Rows, name: str) -> FloatArray:
         If there is no such column.
     """
     if name not in rows[0]:
-        raise BadDataError("A table lacks a column", where=name, found=", ".join(rows[0]))
+        raise BadDataError(
+            "A table lacks a column", where=name, found=", ".join(rows[0]), remedy=LEVEL_AGAIN
+        )
     return np.array([to_float(row[name]) for row in rows])
 
 

@@ -187,7 +187,7 @@ def _of_atlas(names: Sequence[str], atlas: Atlas, path: Path) -> Regions:
         of_vertex[atlas.regions == number[name]] = column
     if not (of_vertex >= 0).any():
         raise BadDataError(
-            "The names of regions and of the atlas do not meet.",
+            "The regions and the atlas have no name in common.",
             where=path,
             found="columns " + ", ".join(names[:_SHOWN]),
             wanted="regions " + ", ".join(list(atlas.names.values())[:_SHOWN]),

@@ -5,8 +5,9 @@ for every stimulus. It is drawn in patch-rate Gram space: with U the leading eig
 joint Gram matrix over all stimuli and x a random series, the response is U U'x. Each column of U is
 a linear combination of the units, hence so is the response. The leading components weigh equally:
 with an independent weight for every unit the first components, which all layers share, would carry
-nearly all of the variance, and layers could hardly be told apart. Since U U' does not depend on the
-signs or the rotation of eigenvectors, layers with similar features respond similarly to the same x.
+nearly all of the variance, and layers could hardly be distinguished. Since U U' does not
+depend on the signs or the rotation of eigenvectors, layers with similar features respond similarly
+to the same x.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_where_sign_flips_can_show_nothing_it_says_so(capsys):
 def test_a_study_that_is_too_small_is_refused_with_what_would_do(capsys):
     assert main(["power", "--participants", "12", "--minutes", "1", *SIZES[2:]]) == 2
     told = capsys.readouterr()
-    assert "So little music" in told.err
+    assert "too little music" in told.err
     assert not told.out
 
 

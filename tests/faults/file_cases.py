@@ -142,7 +142,7 @@ def _options() -> Iterator[Case]:
         "filters",
         content('{"bold": {"colour": "red"}}'),
         18,
-        "meet nothing",
+        "match no file",
         named=False,
         options=filters,
     )
@@ -154,7 +154,7 @@ def _options() -> Iterator[Case]:
         "filters",
         content('{"bold": {"task": [null, {"a": 1}, 3.5]}}'),
         18,
-        "meet nothing",
+        "match no file",
         named=False,
         options=filters,
     )

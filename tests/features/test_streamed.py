@@ -182,11 +182,11 @@ def frames(*pairs):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ([], "told nothing"),
+        ([], "returned no frame"),
         (frames((0.0, 3), (0.1, 4)), "number of units"),
-        (frames((0.0, 3), (0.0, 3)), "order of time"),
-        (frames((0.3, 3), (0.2, 3)), "order of time"),
-        (frames((np.nan, 3)), "order of time"),
+        (frames((0.0, 3), (0.0, 3)), "in order of time"),
+        (frames((0.3, 3), (0.2, 3)), "in order of time"),
+        (frames((np.nan, 3)), "in order of time"),
         ([(0.0, {"a": np.zeros(3)})], "without b"),
     ],
 )

@@ -135,9 +135,13 @@ def test_family_and_caveats_belong_to_the_sentence():
 
 
 def test_a_doubt_outweighs_every_test():
-    decision = decide(make("aligned", [0.001] * 4, doubts=["slope cannot be told from accuracy"]))
+    decision = decide(
+        make("aligned", [0.001] * 4, doubts=["slope cannot be separated from accuracy"])
+    )
     assert not decision.claimed
-    assert decision.sentence.startswith(f"{FAILS}: slope cannot be told from accuracy (people p")
+    assert decision.sentence.startswith(
+        f"{FAILS}: slope cannot be separated from accuracy (people p"
+    )
 
 
 def test_a_map_holds_where_every_level_does():

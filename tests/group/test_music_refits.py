@@ -425,7 +425,7 @@ def test_ratio_leaves_out_what_has_no_value():
     found = sd_ratio(closed, draws)
     assert found.n_values == 1
     assert found.ratio == pytest.approx(np.mean(draws[:, 0] ** 2) ** -0.5)
-    with pytest.raises(BadDataError, match="no summary"):
+    with pytest.raises(BadDataError, match="No summary"):
         sd_ratio(closed[1:3], draws[:, 1:3])
     with pytest.raises(BadDataError, match="do not vary"):
         sd_ratio(1.0, np.zeros(30))

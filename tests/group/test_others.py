@@ -200,7 +200,7 @@ def test_scaled_t_are_compared_with_flips_of_the_unscaled(tail, n_permutations):
         sign_flip_max_t(data[:, [k]], scale=float(factor[k]), **options).p[0] for k in range(7)
     ]
     np.testing.assert_allclose(found.p_uncorrected, alone)
-    with pytest.raises(UsageError, match="scaled down"):
+    with pytest.raises(UsageError, match="between 0 and 1"):
         sign_flip_max_t(data, scale=1.5, **options)
 
 

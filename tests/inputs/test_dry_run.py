@@ -100,7 +100,7 @@ def test_low_level_sound_alone_is_held_against_nothing(tree, tmp_path, capsys):
     tree.simple()
     call = [str(tree.root), str(tmp_path / "out"), "participant", "--dry-run", *SHORT]
     assert main([*call, "--features", "envelope", "--beyond", "low-level"]) == 2
-    assert "no feature space to hold against low-level sound" in capsys.readouterr().err
+    assert "no feature space to compare with low-level sound" in capsys.readouterr().err
 
 
 def test_runs_with_unusable_files_are_in_the_exit_code(tree, tmp_path, capsys):

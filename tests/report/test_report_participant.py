@@ -320,7 +320,7 @@ def test_half_a_file_costs_one_figure_and_not_the_page(own_folder, mesh):
 
 def test_a_slope_that_accuracy_could_explain_is_called_so(own_folder, mesh):
     settings = OutputTree(own_folder).participant_settings("01", "vggish")
-    doubt = "slope cannot be told from accuracy: R2 is .97"
+    doubt = "slope cannot be separated from accuracy: R2 is .97"
     write_json(settings, fake_outputs.read(settings) | {"SlopeDoubt": doubt})
     warning = preference_section(ParticipantFiles(own_folder, "01"), mesh).blocks[1]
     assert warning.kind == "verdict"

@@ -70,7 +70,7 @@ def test_a_table_needs_an_atlas_with_its_names(tmp_path):
     painted = regions.paint(read_parcels(path)[1])
     found = np.unique(painted[0][np.isfinite(painted[0])])
     np.testing.assert_array_equal(found, [0, 10, 20])
-    with pytest.raises(BadDataError, match="do not meet"):
+    with pytest.raises(BadDataError, match="no name in common"):
         regions_of(write_table(path, ["a", "b"]), atlas, load_mesh())
 
 

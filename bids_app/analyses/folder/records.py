@@ -38,7 +38,7 @@ class Record:
     desc : str
         What of the model it is about; empty for its maps.
     notes : sequence of str
-        What is to be told of the inputs beside the result.
+        Warnings about the inputs, beside the result.
     run_sources : mapping
         URIs of the inputs of each run, by its label.
     """

@@ -120,7 +120,7 @@ class AlignmentReport:
         Group accuracy of every layer along the gradient.
     n_redrawn, n_spins, n_mask : int
     doubt : str
-        Why the slope cannot be told from accuracy; empty where it can.
+        Why the slope cannot be separated from accuracy; empty where it can.
     curvature, curvature_partial : GroupAlignment or None
         The same of the curvature; None where there is none.
     layers_z : array of shape (n_participants, n_layers)
@@ -201,8 +201,8 @@ class Alignments(dict[str, AlignmentReport]):
 def load_gradient(option: str, space: str) -> Gradient:
     """Read a gradient and bring it onto the analysis mesh, that of `space`.
 
-    The first Margulies gradient is turned so that transmodal cortex is high; other maps stay as
-    they are. Which end of a file is transmodal is recorded where its values say it.
+    The sign of the first Margulies gradient is chosen so that transmodal cortex is high; other maps
+    stay as they are. Which end of a file is transmodal is recorded where its values say it.
 
     Raises
     ------

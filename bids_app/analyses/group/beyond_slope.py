@@ -76,7 +76,7 @@ class UniqueAlignment:
     reason : str
         Why nothing was tested over music.
     mask_kind, doubt : str
-        Of the mask, and why the slope cannot be told from accuracy.
+        Of the mask, and why the slope cannot be separated from accuracy.
     """
 
     plain: GroupAlignment

@@ -358,7 +358,7 @@ class Basis(Protocol):
 def same_inputs(tree: OutputTree, data: Basis, desc: str = "") -> bool:
     """Whether the folder has a group result of the same participants and maps, as it was written.
 
-    One that is not as it was written is told, and made anew like one that is not there.
+    One that is not as it was written is reported, and made again like one that is not there.
     """
     path = tree.group_table("settings.json", model=data.model, desc=desc)
     if not path.is_file():

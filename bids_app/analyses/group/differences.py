@@ -250,7 +250,7 @@ def parse_difference(tree: OutputTree, text: str) -> Asked:
     weights = {key: weight for key, weight in weights.items() if weight}
     if not weights or abs(sum(weights.values())) > 1e-6 * max(map(abs, weights.values())):
         raise UsageError(
-            "A difference has weights that sum to zero.",
+            "The weights of a difference do not sum to zero.",
             where=f"--difference {text}",
             found=" ".join(f"{w:+g}" for w in weights.values()) or "nothing",
             wanted="such as A-B, or A - 0.5*B - 0.5*C",

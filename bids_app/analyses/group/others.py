@@ -112,7 +112,7 @@ def fit_on_others(
             where=tree.root,
             found="; ".join(heard.reasons) or f"responses of {len(heard.people)} participants",
             wanted=f"cleaned responses of {MIN_OTHERS} participants, and the features of the music",
-            remedy="keep --save-responses and --cache-dir of the participant level",
+            remedy="run the participant level again: it saves responses; or give its --cache-dir",
         )
     plans = heard.plans(data)
     heard = replace(heard, training=write_training(heard, [own[0] for own in plans], folder))

@@ -100,7 +100,7 @@ class RestSeries:
     files : dict of str to list of Path
         Runs of each participant.
     runs, warnings : list of str
-        Labels, and what is to be told of them.
+        Labels, and their warnings.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def find_gradient(
 def each_gradient(
     series: RestSeries, group: OwnGradient, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[PersonGradient]:
-    """Every participant's own components, turned to the group's.
+    """Every participant's own components, rotated to the group's.
 
     Who has no connected graph has none, with the reason.
     """

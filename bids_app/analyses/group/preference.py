@@ -64,8 +64,8 @@ class GroupPreference:
         Share of the variance of depth that reference and curvature explain: the largest of the
         participants' references.
     doubt : str
-        Why the slope cannot be told from accuracy, so that nothing is claimed of it; empty where
-        it can.
+        Why the slope cannot be separated from accuracy, so that nothing is claimed of it; empty
+        where it can.
     centroid, argmax, maximum : array of shape (n_vertices,)
         Of the group-mean profile.
     stability : array of shape (n_vertices,)

@@ -48,7 +48,7 @@ class Scaled:
 
     @property
     def unsure(self) -> bool:
-        """Whether more refits could tell that the closed form is wide enough."""
+        """Whether more refits could show that the closed form is wide enough."""
         return self.ratio is not None and self.ratio.unsure
 
 

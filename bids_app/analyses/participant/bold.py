@@ -96,7 +96,7 @@ def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
         if lost:
             named = ", ".join(map(str, lost[:8])) + (" and more" if len(lost) > 8 else "")
             raise BadDataError(
-                "Volumes of a run hold no numbers, which would cost every vertex of the run.",
+                "Volumes of a run hold no numbers.",
                 where=path,
                 found=f"volume {named} of {len(values)} in the {side} hemisphere (volumes from 0)",
                 wanted="numbers in every volume",

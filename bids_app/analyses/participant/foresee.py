@@ -229,7 +229,7 @@ def check_beyond(config: Config) -> None:
     asked = [space.features for space in config.model.spaces]
     if config.joint.beyond == "low-level" and all(map(config.joint.is_rival, asked)):
         raise UsageError(
-            "There is no feature space to hold against low-level sound.",
+            "There is no feature space to compare with low-level sound.",
             where="--beyond low-level",
             found=f"--features {' '.join(asked)}",
             wanted=f"a feature space that is none of {', '.join(LOW_LEVEL)}",

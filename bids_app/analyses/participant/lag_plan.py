@@ -73,7 +73,7 @@ class LagFeature:
         }
 
     def check(self, stimuli: Sequence[Stimulus]) -> None:
-        """Whether it is one-dimensional: told by the shortest piece.
+        """Whether it is one-dimensional: judged by the shortest piece.
 
         Raises
         ------

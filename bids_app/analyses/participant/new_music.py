@@ -198,7 +198,7 @@ def predict_new(
         From `grams_with_new`.
     heard : sequence of Heard
     layers : iterable of str
-        All of the model unless told.
+        Default: all of the model.
 
     Raises
     ------

@@ -194,7 +194,7 @@ def weights_checksum(weights: str) -> str:
 
 
 def mask_record(config: Config) -> dict[str, Any]:
-    """The cortex mask by its content; one that cannot be used is told before work begins."""
+    """The cortex mask by its content; one that cannot be used is an error before work begins."""
     return cortex_record(config.cleaning.cortex_mask, load_mesh(config.cleaning.space))
 
 

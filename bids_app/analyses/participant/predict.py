@@ -105,7 +105,7 @@ def predict_music(
     output_dir : Path
     source : FeatureSource
     layers : sequence of str
-        All of the model unless told.
+        Default: all of the model.
     tr : float, optional
         Seconds; that of the model, or refused.
     file_format : {"gii", "tsv"}
@@ -159,7 +159,7 @@ def predict_music(
 
 
 def _check_names(audio: Sequence[Path]) -> None:
-    """Audio files are told apart by what their results are called."""
+    """Audio files whose results would have one name are refused."""
     known: dict[str, Path] = {}
     for path in audio:
         label = safe_label(path.stem)

@@ -48,7 +48,7 @@ class PreferenceMaps:
     explained : float
         Share of the variance of depth that reference and curvature explain; NaN without reference.
     doubt : str
-        Why the slope cannot be told from accuracy; empty where it can.
+        Why the slope cannot be separated from accuracy; empty where it can.
     """
 
     slope: NDArray[np.float64]
@@ -113,12 +113,12 @@ def preference_missing(depth: ArrayLike, model: SlopeModel) -> str:
 
 
 def slope_doubt(explained: float, model: SlopeModel) -> str:
-    """Why a slope cannot be told from accuracy; empty where it can."""
+    """Why a slope cannot be separated from accuracy; empty where it can."""
     if not explained > MAX_EXPLAINED:
         return ""
     beside = "" if model == "linear" else " and curvature"
     return (
-        f"slope cannot be told from accuracy: the reference profile{beside} explain"
+        f"slope cannot be separated from accuracy: the reference profile{beside} explain"
         f"{'s' if model == 'linear' else ''} {explained:.3f} of the variance of depth, more than "
         f"{MAX_EXPLAINED}"
     )

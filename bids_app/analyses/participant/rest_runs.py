@@ -70,7 +70,7 @@ def kept_volumes(run: BoldRun) -> NDArray[np.intp]:
 
 
 def too_short(n_volumes: int) -> str:
-    """What is to be told of a run of so many volumes; empty where they are enough."""
+    """Warning about a run of so many volumes; empty where they are enough."""
     if n_volumes >= MIN_VOLUMES:
         return ""
     return f"{n_volumes} volumes are kept, {MIN_VOLUMES} are wanted: connectivity is mostly noise"

@@ -119,7 +119,7 @@ class SavedModel:
             if stimulus == held_out or stimulus in held_out.split("+"):
                 return f"{number:02d}"
         raise UsageError(
-            "A model has heard all the music it is to predict.",
+            "A saved model was fitted to all music that it is to predict.",
             where=self.path,
             found=f"{stimulus}, of which every fold trained on some part",
             remedy="give other music",

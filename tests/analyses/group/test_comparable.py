@@ -182,7 +182,7 @@ def test_maps_that_do_not_tell_the_depth_of_their_layers_are_refused(tmp_path):
 
 def test_a_slope_is_doubted_where_depth_is_explained():
     assert slope_doubt(0.95, "quadratic") == slope_doubt(float("nan"), "quadratic") == ""
-    told = "cannot be told from accuracy: the reference profile and curvature explain 0.960"
+    told = "cannot be separated from accuracy: the reference profile and curvature explain 0.960"
     assert told in slope_doubt(0.96, "quadratic")
     assert "the reference profile explains 0.960" in slope_doubt(0.96, "linear")
 

@@ -202,11 +202,11 @@ def test_doubt_mask_and_outdated_results_are_in_the_sentence(tmp_path):
     tree = OutputTree(tmp_path)
     path = tree.group_table("statmap.json", model="vggish", desc="alignment")
     content = read_json(path)
-    content["Group"]["tests"]["slope"]["doubt"] = "slope cannot be told from accuracy"
+    content["Group"]["tests"]["slope"]["doubt"] = "slope cannot be separated from accuracy"
     write_json(path, content)
     primary = by_name(collect_claims(tmp_path))["vggish", "", "slope"]
     assert not primary.decision.claimed
-    assert "slope cannot be told from accuracy" in primary.decision.sentence
+    assert "slope cannot be separated from accuracy" in primary.decision.sentence
     assert "the whole cortex stands in" in primary.decision.sentence
     settings = tree.group_table("settings.json", model="vggish", desc="alignment")
     write_json(settings, read_json(settings) | {"Inference": "older"})

@@ -87,7 +87,7 @@ def test_a_nearly_linear_reference_is_told_and_not_hidden(monkeypatch, caplog):
     with caplog.at_level("WARNING", logger="bids_app.analyses"):
         found, data, _, statistics = group_of(rising, monkeypatch)
     assert found.explained > 0.95
-    assert "cannot be told from accuracy" in found.doubt
+    assert "cannot be separated from accuracy" in found.doubt
     assert found.doubt in caplog.text
     assert told_of_preference(of(statistics), data, found)["SlopeDoubt"] == found.doubt
     assert np.isfinite(found.slopes).all()
