@@ -171,7 +171,7 @@ def test_bad_input_is_named(case):
 def test_lea_without_overlap_is_an_error():
     rng = np.random.default_rng(5)
     x, y = series(rng, [40, 50, 60], 3), series(rng, [40, 50, 60], 2)
-    with pytest.raises(ValueError, match="Too few samples"):
+    with pytest.raises(ValueError, match="too few samples"):
         nested_ridge(x, [r[:8] for r in y], preset="lea", **OPTIONS)
 
 

@@ -91,7 +91,7 @@ def test_degenerate_vertices_have_no_penalty(study):
 def test_new_music_that_is_too_short_is_refused(study):
     features, _ = study
     ordered = [*features, features[0][:10]]
-    with pytest.raises(BadDataError, match="Too few samples"):
+    with pytest.raises(BadDataError, match="too few samples"):
         new_kernel(
             gram_of(ordered), [len(x) for x in ordered], "abc", n_trained=3, **TOLD, scale=1.0
         )

@@ -36,7 +36,7 @@ def test_music_too_short_is_refused_or_named(tree, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "problem: sub-02: piecea in sub-02_task-a is too short" in out
     # What the run does without folds is done; it says which models fail.
-    assert "warning: sub-01: no encoding model can be fitted: too few samples" in out
+    assert "warning: sub-01: no encoding model can be fitted: Too few samples" in out
 
 
 def test_an_output_folder_inside_the_data_is_refused(tree, capsys):
