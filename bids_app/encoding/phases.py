@@ -156,6 +156,27 @@ def refit_draws(
     Returns
     -------
     ndarray of float32, shape (n_draws, n_vertices)
+
+    Examples
+    --------
+    >>> from bids_app.encoding import fit_encoding, plan_encoding
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((180, 4))
+    >>> plan = plan_encoding(x @ x.T, [60, 60, 60], delays=(2.0, 4.0), crop=4.0, tr=1.0)
+    >>> responses = np.split(np.roll(x[:, :2], 3, axis=0), 3)
+    >>> fit = fit_encoding(plan, responses, null="none")
+    >>> y, _ = standardize(plan, responses, slice(0, 2))
+    >>> draws = refit_draws(
+    ...     plan,
+    ...     response_coefficients(plan, y),
+    ...     penalty_indices(plan, fit.alpha, 2),
+    ...     labels=segment_labels(plan, None),
+    ...     n_draws=19,
+    ...     seed=0,
+    ...     n_threads=1,
+    ... )
+    >>> draws.shape, (fit.mean_r > draws.max(axis=0)).tolist()
+    ((19, 2), [True, True])
     """
     draws = [_turns(plan, labels, draw, seed) for draw in range(n_draws)]
     blocks = _refit(plan.resolution, coefficients, chosen, draws, n_threads)

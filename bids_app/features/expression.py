@@ -323,7 +323,14 @@ def articulation_curve(notes: Notes, times: FloatArray, step: float) -> FloatArr
 
 
 def pedal_curve(notes: Notes, times: FloatArray, step: float) -> FloatArray:
-    """Depth of the sustaining pedal, 0 to 1, over windows; up before its first message."""
+    """Depth of the sustaining pedal, 0 to 1, over windows; up before its first message.
+
+    Examples
+    --------
+    >>> notes = Notes(*[np.empty(0)] * 4, Path("a.mid"), pedal=np.array([[1.0, 1.0], [3.0, 0.0]]))
+    >>> pedal_curve(notes, np.array([0.5, 1.0, 2.0]), 1.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return held_means(notes.pedal[:, 0], notes.pedal[:, 1], times, step, before=0.0)
 
 

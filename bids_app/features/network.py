@@ -124,7 +124,13 @@ def layer_shapes() -> list[tuple[int, ...]]:
 
 
 def parameter_shapes() -> dict[str, tuple[int, ...]]:
-    """Keys of the state dict, in order, with their shapes."""
+    """Keys of the state dict, in order, with their shapes.
+
+    Examples
+    --------
+    >>> len(parameter_shapes()), parameter_shapes()["features.0.weight"]
+    (18, (64, 1, 3, 3))
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     for conv in CONVOLUTIONS:
         shapes[f"features.{conv.place}.weight"] = (conv.n_out, conv.n_in, 3, 3)

@@ -353,13 +353,25 @@ def _streamed(load: Callable[[str], AudioNetwork], argument: str) -> AudioNetwor
 
 
 def change_of(space: Space) -> Space:
-    """Change, novelty and boundaries of every layer of a space."""
+    """Change, novelty and boundaries of every layer of a space.
+
+    Examples
+    --------
+    >>> change_of(find_space("envelope")).name
+    'change:envelope'
+    """
     sentence = f"the change over time of {space.sentence}"
     return replace(space, name=CHANGE + space.name, sentence=sentence, base=space)
 
 
 def components_of(space: Space, n: int) -> Space:
-    """Every layer of a space, reduced to its first principal components."""
+    """Every layer of a space, reduced to its first principal components.
+
+    Examples
+    --------
+    >>> components_of(find_space("descriptors"), 3).name
+    'components3:descriptors'
+    """
     sentence = f"the first {n} principal components of each of {space.sentence}"
     name = f"{COMPONENTS}{n}:{space.name}"
     return replace(space, name=name, sentence=sentence, base=space, components=n)

@@ -82,6 +82,12 @@ def cortex_record(choice: CortexChoice, mesh: SurfaceMesh) -> dict[str, Any]:
     ------
     MissingInputError, BadDataError, UsageError
         As `read_cortex_mask`.
+
+    Examples
+    --------
+    >>> from bids_app.surface.mesh import load_mesh
+    >>> cortex_record("signal", load_mesh("fsaverage3"))
+    {'Name': 'signal', 'SHA256': [], 'VerticesLeftOut': 0, 'Vertices': 1284}
     """
     inside = cortex_vertices(choice, mesh)
     if choice == BUNDLED_CORTEX:

@@ -207,6 +207,18 @@ def write_gifti(
     -----
     Metadata hold the participant and the name of the file, so that a file under another's name is
     recognized. The intent is that of the statistic in the name, if there is one.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sub-01_hemi-L_stat-r_statmap.func.gii"
+    ...     _ = write_gifti(
+    ...         path, np.array([[0.1, 0.2], [0.3, 0.4]]), hemi="L", names=["conv1", "pool1"]
+    ...     )
+    ...     found = read_named(path)
+    >>> found.names, found.values.astype(float).round(1).tolist()
+    (['conv1', 'pool1'], [[0.1, 0.2], [0.3, 0.4]])
     """
     import nibabel as nib
 

@@ -222,6 +222,13 @@ def _checked(names: tuple[str, ...], of_vertex: NDArray[np.intp], path: Path) ->
 
 
 def hemisphere_of(regions: Regions) -> list[str]:
-    """L or R of each region, from its first vertex; empty where it has none."""
+    """L or R of each region, from its first vertex; empty where it has none.
+
+    Examples
+    --------
+    >>> regions = Regions(("auditory", "visual"), np.array([0, -1, -1, 1]))
+    >>> hemisphere_of(regions)
+    ['L', 'R']
+    """
     half = len(regions.of_vertex) // 2
     return ["" if v < 0 else HEMISPHERES[int(v >= half)] for v in regions.first]

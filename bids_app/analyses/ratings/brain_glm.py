@@ -128,14 +128,7 @@ def fit_rating_glm(
         stimuli = [p.stimulus for p in run.presentations]
         turned.append((estimate.variance[tested], stimuli, parts))
         contrasts = found
-    details = {
-        "Scales": list(scales),
-        "Transform": TRANSFORM,
-        "StandardDeviation": spread,
-        "HemodynamicModel": emotion.hrf,
-        "NoiseModel": NOISE_MODEL,
-        **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
-    }
+    details = _details(scales, spread, emotion)
     maps = fits.combine(contrasts, details, analysis="ratings and brain")
     joint = combine_turned(turned)
     return replace(
@@ -147,6 +140,20 @@ def fit_rating_glm(
             for k, index in enumerate(tested_over_people(contrasts))
         ],
     )
+
+
+def _details(
+    scales: Sequence[str], spread: Mapping[str, float], emotion: Emotion
+) -> dict[str, Any]:
+    """The model, for sidecars."""
+    return {
+        "Scales": list(scales),
+        "Transform": TRANSFORM,
+        "StandardDeviation": spread,
+        "HemodynamicModel": emotion.hrf,
+        "NoiseModel": NOISE_MODEL,
+        **({"Delays": list(emotion.delays)} if emotion.hrf == "fir" else {}),
+    }
 
 
 def design_rows(run: BoldRun, design: Design) -> list[dict[str, Any]]:
