@@ -160,10 +160,7 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     found = _maps(files, "*model-emotion_feature-*_stat-t_*statmap.func.gii")
     if not found:
         raise MissingInputError(
-            "No rating analysis was run",
-            where="model-emotion",
-            found=_rating_notes(files),
-            remedy="give ratings to both levels (--ratings)",
+            "No rating analysis was run", where="model-emotion", found=_rating_notes(files)
         )
     blocks: list[Block] = []
     for path in found:
@@ -265,7 +262,6 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
             "No prediction of ratings was run",
             where="group_*_desc-ratings_scores.tsv",
             found=_rating_notes(files),
-            remedy="give ratings to both levels (--ratings)",
         )
     rows = files.table(found[0])
     scales = list(dict.fromkeys(row["scale"] for row in rows))
