@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import LEVEL_AGAIN, MissingInputError
+from bids_app.errors import MissingInputError
 from bids_app.group.claims import holds
 from bids_app.outputs import (
     EMOTION_LABEL,
@@ -86,10 +86,7 @@ def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     if not found:
         reasons = "; ".join(left_out(files, "isc"))
         raise MissingInputError(
-            "No intersubject correlation was saved.",
-            where="stat-isc",
-            found=reasons or None,
-            remedy="run both levels again, with cleaned responses",
+            "No intersubject correlation was saved.", where="stat-isc", found=reasons or None
         )
     blocks: list[Block] = []
     for path in found:
@@ -160,7 +157,10 @@ def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     found = _maps(files, "*model-emotion_feature-*_stat-t_*statmap.func.gii")
     if not found:
         raise MissingInputError(
-            "No rating analysis was run", where="model-emotion", found=_rating_notes(files)
+            "No rating analysis was run",
+            where="model-emotion",
+            found=_rating_notes(files),
+            remedy="give ratings to both levels (--ratings)",
         )
     blocks: list[Block] = []
     for path in found:
@@ -262,6 +262,7 @@ def rating_blocks(files: GroupFiles) -> list[Block]:
             "No prediction of ratings was run",
             where="group_*_desc-ratings_scores.tsv",
             found=_rating_notes(files),
+            remedy="give ratings to both levels (--ratings)",
         )
     rows = files.table(found[0])
     scales = list(dict.fromkeys(row["scale"] for row in rows))
@@ -340,9 +341,7 @@ def cluster_tables(files: GroupFiles) -> list[Block]:
     """Every cluster table of the folder."""
     found = sorted(files.root.glob("group_*desc-clusters*.tsv"))
     if not found:
-        raise MissingInputError(
-            "No cluster table was written", where="group_*_desc-clusters*.tsv", remedy=LEVEL_AGAIN
-        )
+        raise MissingInputError("No cluster table was written", where="group_*_desc-clusters*.tsv")
     return [cluster_table(files, path) for path in found]
 
 
