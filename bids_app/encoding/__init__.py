@@ -8,6 +8,7 @@ from bids_app.encoding.gram import kept_rows as kept_rows
 from bids_app.encoding.leakage import FeatureSimilarity as FeatureSimilarity
 from bids_app.encoding.leakage import check_checksums as check_checksums
 from bids_app.encoding.leakage import feature_similarity as feature_similarity
+from bids_app.encoding.leakage import similarity_p as similarity_p
 from bids_app.encoding.nested import nested_ridge as nested_ridge
 from bids_app.encoding.noise import NoiseNull as NoiseNull
 from bids_app.encoding.noise import noise_null as noise_null

@@ -156,3 +156,24 @@ def feature_similarity(
         p = float((1 + np.count_nonzero(null >= r)) / (1 + n_draws))
         out.append(FeatureSimilarity(label, tuple(others), r, p))
     return out
+
+
+def similarity_p(found: Sequence[FeatureSimilarity]) -> float:
+    """Smallest p of all stimuli, times their number (Bonferroni).
+
+    Parameters
+    ----------
+    found : sequence of FeatureSimilarity
+
+    Returns
+    -------
+    float
+        1 at most; NaN where there are none.
+
+    Examples
+    --------
+    >>> found = [FeatureSimilarity(name, ("c",), 0.4, p) for name, p in (("a", 0.01), ("b", 0.2))]
+    >>> similarity_p(found)
+    0.02
+    """
+    return min((min(1.0, len(found) * one.p) for one in found), default=float("nan"))

@@ -15,7 +15,7 @@ from bids_app.encoding.gram import (
     feature_gram,
     kept_rows,
 )
-from bids_app.encoding.leakage import check_checksums, feature_similarity
+from bids_app.encoding.leakage import check_checksums, feature_similarity, similarity_p
 
 OPTIONS = {"delays": (2, 4), "crop": 6, "tr": 1.0}
 
@@ -206,6 +206,17 @@ def test_feature_similarity_finds_a_shared_course():
     unrelated = feature_similarity(feature_gram([b, c]), [64, 64], seed=0)
     assert unrelated[0].p > 0.01
     assert feature_similarity(feature_gram([b, c[:60]]), [64, 60], seed=0) == []
+
+
+def test_features_that_share_nothing_are_alike_as_often_as_the_level():
+    """The smallest p of eight stimuli, times eight, as the table of layers has it."""
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng([seed, 61])
+        gram = feature_gram(series(rng, [100] * 8, 10))
+        found.append(similarity_p(feature_similarity(gram, [100] * 8, n_draws=199, seed=seed)))
+    assert np.sum(np.array(found) <= 0.05) <= 8
+    assert np.isnan(similarity_p([]))
 
 
 def test_weights_and_predictions_reproduce_the_scores():

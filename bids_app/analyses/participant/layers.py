@@ -27,6 +27,7 @@ from bids_app.encoding import (
     noise_null,
     phase_null,
     plan_encoding,
+    similarity_p,
 )
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
@@ -431,7 +432,7 @@ def _layer_row(
         "max_r": float(finite.max()) if finite.size else float("nan"),
         "share_q05": float((result.q < 0.05).sum() / finite.size) if finite.size else 0.0,
         "similarity_r": max((s.r for s in similar), default=float("nan")),
-        "similarity_p": min((s.p for s in similar), default=float("nan")),
+        "similarity_p": similarity_p(similar),
     }
 
 

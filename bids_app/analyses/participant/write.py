@@ -301,7 +301,7 @@ LAYERS_COLUMNS = {
     "share_q05": "share of vertices with q < .05",
     "similarity_r": "highest correlation of the features of a stimulus with those of the others of "
     "its length: shared courses would leak between folds; n/a where all lengths differ",
-    "similarity_p": "smallest p of these correlations, phase rotation",
+    "similarity_p": "smallest p of these correlations times their number, phase rotation",
 }
 PREDICTED_COLUMNS = {
     "stimulus": "label of the stimulus",
