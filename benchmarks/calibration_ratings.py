@@ -26,6 +26,7 @@ from bids_app.emotion import (
     n_frequencies,
     phase_test,
     turned_effects,
+    turned_sd,
 )
 from bids_app.group import sign_flip_max_t
 from bids_app.seeds import generator, random_phases
@@ -106,11 +107,33 @@ def study(
     return {name: float(p.min() <= 0.05) for name, p in found.items()} | uncorrected
 
 
+def person(seed: int, *, lengths: tuple[int, ...] = LENGTHS) -> dict[str, float]:
+    """Share of p below .05 of one person's t, and of effects against phases of own ratings."""
+    rng = np.random.default_rng([seed, 43])
+    runs, estimates = [], []
+    for k, n in enumerate(lengths):
+        rating = colored(rng, (n, 2), 0.9)
+        drift = np.cos(np.pi * np.outer(np.arange(n) + 0.5, range(1, n // 64 + 1)) / n)
+        design = build_design({"first": rating[:, 0], "second": rating[:, 1]}, [drift], n)
+        weights = np.stack([design.contrast({name: 1.0}) for name in ("first", "second")])
+        bold = noise(rng, n, 24)
+        estimate = fit_run(bold, design, weights)
+        windows, n_freq = [slice(0, n)], [n_frequencies(n, 1.0, 0.15)]
+        parts = turned_effects(bold, design, weights, estimate.rho, windows, n_freq)
+        runs.append((estimate.variance, [str(k)], parts))
+        estimates.append(estimate)
+    joint = fixed_effects(estimates)
+    z = joint.effect / turned_sd(combine_turned(runs))
+    return {name: float(np.mean(np.abs(v) > 1.96)) for name, v in (("t", joint.z), ("z", z))}
+
+
 def cases() -> Iterator[Case]:
     """Names, studies wanted, and what to run with a seed."""
     for shared in (0.0, 0.1, 0.3):
         yield f"ratings half shared, ISC {shared}", 150, partial(study, shared=shared)
     yield "one mean rating, ISC 0.3", 150, partial(study, shared=0.3, mean_rating=True)
+    for lengths in ((80, 90, 100), LENGTHS, (300, 300)):
+        yield f"one person, pieces of {lengths} s", 100, partial(person, lengths=lengths)
     for shared in (0.0, 0.1):
         yield f"effect .06, ISC {shared}", 60, partial(study, shared=shared, effect=0.06)
 

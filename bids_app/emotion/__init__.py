@@ -20,6 +20,7 @@ from bids_app.emotion.music import combine_turned as combine_turned
 from bids_app.emotion.music import n_frequencies as n_frequencies
 from bids_app.emotion.music import phase_test as phase_test
 from bids_app.emotion.music import turned_effects as turned_effects
+from bids_app.emotion.music import turned_sd as turned_sd
 from bids_app.emotion.ppi import first_eigenvariate as first_eigenvariate
 from bids_app.emotion.ppi import ppi_columns as ppi_columns
 from bids_app.emotion.ratings import absolute_change as absolute_change

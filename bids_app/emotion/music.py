@@ -278,6 +278,31 @@ def add_turned(
         total[stimulus] = _add(total.get(stimulus), np.nan_to_num(values))
 
 
+def turned_sd(turned: Mapping[str, npt.NDArray[np.floating]]) -> FloatArray:
+    """Standard deviation of effects whose regressors have random phases.
+
+    Parameters
+    ----------
+    turned : mapping from stimulus to (n_maps, 1 + 2 * n_freq, n_vertices) array
+        As from `combine_turned`. What is not rotated has a random sign.
+
+    Returns
+    -------
+    (n_maps, n_vertices) float64
+
+    Examples
+    --------
+    >>> terms = np.array([[[1.0], [2.0], [2.0]]])  # fixed, cosine and sine of one frequency
+    >>> turned_sd({"waltz": terms, "march": 2 * terms}).tolist()
+    [[5.0]]
+    """
+    variance = 0.0
+    for values in turned.values():
+        squares = np.asarray(values, dtype=np.float64) ** 2
+        variance = variance + squares[:, 0] + squares[:, 1:].sum(axis=1) / 2
+    return np.sqrt(np.asarray(variance))
+
+
 def phase_test(
     effect: npt.ArrayLike,
     turned: Mapping[str, npt.NDArray[np.floating]],
@@ -336,7 +361,6 @@ def phase_test(
     observed = np.asarray(effect, dtype=np.float64)
     check_shape("effect", observed, "n_maps", "n_vertices")
     turns, n_vertices = {}, observed.shape[1]
-    variance = np.zeros(observed.shape)
     for stimulus, values in turned.items():
         check_shape(f"turned[{stimulus}]", values, len(observed), "n_terms", n_vertices)
         n_freq = (values.shape[1] - 1) // 2
@@ -345,10 +369,9 @@ def phase_test(
         turn[:, 0] = signs(stimulus, n_draws)
         turn[:, 1::2], turn[:, 2::2] = np.cos(angle), np.sin(angle)
         turns[stimulus] = turn
-        squares = values.astype(np.float64) ** 2
-        variance += squares[:, 0] + squares[:, 1:].sum(axis=1) / 2
-    tested = np.isfinite(observed) & (variance > 0)
-    sd = np.where(tested, np.sqrt(variance), np.nan)
+    sd = np.broadcast_to(turned_sd(turned), observed.shape)
+    tested = np.isfinite(observed) & (sd > 0)
+    sd = np.where(tested, sd, np.nan)
     largest = np.zeros(n_draws)
     for row in range(len(observed)):
         for start in range(0, n_vertices, _CHUNK):

@@ -7,12 +7,13 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 from bids_app.emotion.windows import DELAYS
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, parse_entities, sidecar_of
 from bids_app.report.brain import ColorScale, opacity_of, surface_figure
 from bids_app.report.charts import design_figure
-from bids_app.report.fading import LEGEND, UNTESTED, p_of_t
+from bids_app.report.fading import LEGEND
 from bids_app.report.group_charts import profile_lines_figure
 from bids_app.report.page import Block, Section, Table, Text, number, picture
 from bids_app.report.sources import ParticipantFiles, column
@@ -88,7 +89,8 @@ def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
     told = files.json(sidecar_of(left))
     name = told["DataArrays"][0]
     values = files.both(left)[0]
-    opacity = opacity_of(p_of_t(values, float(told["DegreesOfFreedom"])))
+    (z,) = files.both(left.with_name(left.name.replace("_stat-t_", "_stat-z_")))
+    opacity = opacity_of(2.0 * special.ndtr(-np.abs(z)))
     scale = ColorScale.tested(f"{name} (t)", values)
     return picture(
         surface_figure(values, scale, mesh=mesh, opacity=opacity),
@@ -96,9 +98,9 @@ def t_map(files: ParticipantFiles, mesh: SurfaceMesh, left: Path) -> Block:
         " hemispheres",
         caption=f"Responses to changes of {name} (size of its derivative): t with"
         f" {number(told['DegreesOfFreedom'], 0)} degrees of freedom, fixed effects over runs."
-        f" Red: more activity when the rating changes. {LEGEND} (of t, two-sided, not corrected)."
-        f" {UNTESTED} In twelve simulated people without any response p is below .05 at 8 to 12 %"
-        " of the vertices; the group's test over people rests on no such t.",
+        f" Red: more activity when the rating changes. {LEGEND} (of z,"
+        " two-sided, not corrected: the effect against random phases of this person's ratings; t"
+        " itself is no test, since AR(1) errors do not catch all correlation of noise in time).",
         source=files.both_names(left),
     )
 

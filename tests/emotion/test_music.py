@@ -168,6 +168,12 @@ def test_an_effect_that_is_there_is_found_over_music(calibration):
     assert found["music"] == 1
 
 
+def test_one_person_has_the_level_of_own_phases_and_not_of_t(calibration):
+    found = [calibration.person(seed) for seed in range(25)]
+    assert np.mean([one["t"] for one in found]) > 0.1
+    assert 0.04 < np.mean([one["z"] for one in found]) < 0.08
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("shared", "mean"), [(0.1, False), (0.3, True)])
 def test_shared_responses_and_ratings_are_no_effect(calibration, shared, mean):

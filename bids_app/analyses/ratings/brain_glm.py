@@ -31,6 +31,7 @@ from bids_app.emotion import (
     is_constant,
     n_frequencies,
     turned_effects,
+    turned_sd,
 )
 from bids_app.emotion.windows import WINDOWS
 from bids_app.encoding import delay_samples
@@ -131,13 +132,18 @@ def fit_rating_glm(
     details = _details(scales, spread, emotion)
     maps = fits.combine(contrasts, details, analysis="ratings and brain")
     joint = combine_turned(turned)
+    tested, z = tested_over_people(contrasts), maps.z.copy()
+    # Errors are not AR(1), so that t is too large; phases keep what they are.
+    sd = turned_sd(joint)
+    z[tested] = np.where(sd > 0, maps.effect[tested] / np.where(sd > 0, sd, 1.0), np.nan)
     return replace(
         maps,
+        z=z,
         design=designs,
         turned=[
             TurnedEffect(contrasts[index], stimulus, values[k])
             for stimulus, values in joint.items()
-            for k, index in enumerate(tested_over_people(contrasts))
+            for k, index in enumerate(tested)
         ],
     )
 

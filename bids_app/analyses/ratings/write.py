@@ -323,7 +323,8 @@ BRAIN = ParticipantAnalysis(
             "scale",
             effect="percent signal change per standard deviation of the size of a rating's change",
             t="effect over its standard error, fixed effects over runs",
-            z="standard normal quantile of t",
+            z="effect over the standard deviation of its null, phases of this person's regressors "
+            "rotated; of single delays the standard normal quantile of t, which is no test",
         ),
         MapOutput(
             "turned",
