@@ -30,6 +30,7 @@ from bids_app.group import (
     accuracy_music_null,
     group_alignment,
     isc,
+    omnibus_alignment,
     sign_flip_max_t,
     spin_alignment,
 )
@@ -217,6 +218,21 @@ def family_wise_case(setting: Setting, seed: int, tail: str) -> dict[str, float]
     return {"max-T": float(np.nanmin(result.p) <= 0.05)}
 
 
+def layers_case(setting: Setting, seed: int, n_layers: int = 8) -> dict[str, float]:
+    """Whether any of some layers' maps, alike and of no direction, goes along the gradient."""
+    rng = np.random.default_rng([seed, 29])
+    maps = setting.fields.draw(rng, 1 + n_layers, 12.0)
+    maps = 0.9 * maps[:1] + np.sqrt(1 - 0.81) * maps[1:]
+    mask = np.isfinite(setting.gradient)
+    result = spin_alignment(
+        maps, setting.gradient, mask, spheres=setting.mesh.spheres, n_spins=199, seed=seed
+    )
+    return {
+        "one layer": float((result.p <= 0.05).mean()),
+        "any layer, corrected": float(omnibus_alignment(result).p <= 0.05),
+    }
+
+
 def predicted_case(
     shared: float,
     seed: int,
@@ -302,6 +318,7 @@ def cases(setting: Setting) -> Iterator[Case]:
         yield f"curvature along gradient, SNR {size}", 200, run
     for tail in ("greater", "two-sided"):
         yield f"family-wise error, {tail}", 2000, partial(family_wise_case, setting, tail=tail)
+    yield "layers along gradient", 400, partial(layers_case, setting)
     for n_participants in (3, 6, 12, 39):
         name = f"inter-subject correlation, {n_participants} participants"
         yield name, 200, partial(isc_case, n_participants)

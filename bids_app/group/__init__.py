@@ -31,6 +31,8 @@ from bids_app.group.isc import pair_test as pair_test
 from bids_app.group.linear_music import layer_set_kernels as layer_set_kernels
 from bids_app.group.linear_music import linear_music_kernel as linear_music_kernel
 from bids_app.group.linear_music import linear_music_null as linear_music_null
+from bids_app.group.map_shape import MapShape as MapShape
+from bids_app.group.map_shape import map_shape as map_shape
 from bids_app.group.music_kernel import LinearMusicNull as LinearMusicNull
 from bids_app.group.music_kernel import MusicKernel as MusicKernel
 from bids_app.group.music_kernel import join_kernels as join_kernels

@@ -32,6 +32,7 @@ from bids_app.group import (
     largest_z_p,
     layer_set_kernels,
     linear_music_kernel,
+    map_shape,
     vertex_music_null,
     vertex_null_sd,
 )
@@ -312,16 +313,27 @@ class MusicSide(RefittedModels):
     ) -> MapTest:
         values = np.einsum("mpl,plv->mv", weights, self.r.astype(np.float64))
         sd = np.where(usable, sd, np.nan)
-        scaled = self.compare_maps(list(weights), sd, usable)
+        scaled = self.compare_maps(list(weights), sd, usable, shaped=tail == "two-sided")
         LOGGER.info("group: over music, %s: %s", family, scaled.told)
-        sd = sd / scaled.divisor
+        shapes = scaled.shapes
+        if shapes:
+            sd = np.stack([shape.sd(own) for shape, own in zip(shapes, sd, strict=True)])
+        else:
+            sd = sd / scaled.divisor
         with np.errstate(invalid="ignore", divide="ignore"):
             z = np.where(sd > 0, values / sd, np.nan)
+        for shape, own in zip(shapes, z, strict=False):
+            own[:] = shape.normal_score(own)
         p = special.ndtr(-z) if tail == "greater" else 2 * special.ndtr(-np.abs(z))
         return MapTest(sd, z, np.asarray(p), scaled)
 
     def compare_maps(
-        self, weights: Sequence[FloatArray], sd: FloatArray | None, used: BoolArray
+        self,
+        weights: Sequence[FloatArray],
+        sd: FloatArray | None,
+        used: BoolArray,
+        *,
+        shaped: bool = False,
     ) -> Scaled:
         """Standard deviations of maps in closed form beside refits, pooled over vertices.
 
@@ -333,6 +345,9 @@ class MusicSide(RefittedModels):
             Computed at the vertices of the refits where it is not given.
         used : array of shape (n_vertices,), bool
             Where there may be refits.
+        shaped : bool
+            Whether widths at single vertices, and tails, are to be those of refits, too; `sd` is
+            needed.
 
         Returns
         -------
@@ -342,7 +357,18 @@ class MusicSide(RefittedModels):
         if found is None:
             return Scaled(None, "no vertex to be compared with refits")
         # A map is widened whatever the ratio: refits at every vertex would take too long.
-        return widened(compared(*found))
+        scaled = widened(compared(*found))
+        if not shaped or sd is None or scaled.ratio is None:
+            return scaled
+        closed, drawn = found
+        vertices = self._some(used, self._n_affordable())
+        # Who can be refitted together may be fewer than those behind the map.
+        shapes = tuple(
+            map_shape(few, draws).around(float(np.exp(np.log(own[own > 0]).mean())))
+            for few, draws, own in zip(closed, drawn.swapaxes(0, 1), sd[:, vertices], strict=True)
+        )
+        told = "; ".join([scaled.told, *(shape.told for shape in shapes)])
+        return replace(scaled, told=told, shapes=shapes)
 
     def maps_at_few(
         self, weights: Sequence[FloatArray], sd: FloatArray | None, used: BoolArray

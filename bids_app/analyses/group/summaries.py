@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError
-from bids_app.group import LinearMusicNull, SdRatio, sd_ratio, two_sided_p
+from bids_app.group import LinearMusicNull, MapShape, SdRatio, sd_ratio, two_sided_p
 from bids_app.group.claims import MUSIC, LevelTest
 
 FloatArray = NDArray[np.float64]
@@ -26,15 +26,19 @@ class Scaled:
         None where no refit was possible.
     told : str
         In one sentence, for sidecars and the page.
+    shapes : tuple of MapShape
+        Of maps of differences between layers, each: widths and tails of refits.
     """
 
     ratio: SdRatio | None
     told: str
+    shapes: tuple[MapShape, ...] = ()
 
     @property
     def record(self) -> dict[str, Any]:
         """As sidecars have it."""
-        return {"told": self.told} | ({} if self.ratio is None else asdict(self.ratio))
+        found = {"told": self.told} | ({} if self.ratio is None else asdict(self.ratio))
+        return found | ({"shapes": [asdict(one) for one in self.shapes]} if self.shapes else {})
 
     @property
     def divisor(self) -> float:
