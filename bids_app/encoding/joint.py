@@ -120,12 +120,12 @@ def score_candidates(
     >>> bool((scores.max(axis=2) > 0.9).all())
     True
     """
-    n_vertices = check_responses(joint.first, responses)
+    n_vertices, plans = check_responses(joint.first, responses), joint.plans[:]
 
     def task(start: int) -> FloatArray:
         block = slice(start, min(start + BLOCK, n_vertices))
         y = standardize(joint.first, responses, block)[0].astype(joint.first.dtype)
-        return _scores(joint.plans, y, selection, arrays)
+        return _scores(plans, y, selection, arrays)
 
     return np.concatenate(run_tasks(task, range(0, n_vertices, BLOCK), n_threads), axis=-1)
 
@@ -221,12 +221,13 @@ def fit_joint(
         check_shape("known", known, n_known, *shape)
     masks = [np.ones(len(joint.plans), dtype=bool), *(joint.without(one) for one in left_out)]
     choosers = [_Chooser(joint, mask, selection) for mask in masks]
+    plans = joint.plans[n_known:]
 
     def task(start: int) -> tuple[Any, ...]:
         block = slice(start, min(start + BLOCK, n_vertices))
         exact, bad = standardize(joint.first, responses, block)
         y = exact.astype(joint.first.dtype)
-        scores = _scores(joint.plans[n_known:], y, selection, arrays)
+        scores = _scores(plans, y, selection, arrays)
         if known is not None:
             scores = np.concatenate([known[..., block], scores])
         chosen = np.stack([choose(scores) for choose in choosers])

@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bids_app.encoding.folds import Segment
-from bids_app.encoding.plan import DEFAULT_ALPHAS, EncodingPlan, check_alphas, delayed_kernel
+from bids_app.encoding.plan import (
+    DEFAULT_ALPHAS,
+    DelayedKernel,
+    EncodingPlan,
+    check_alphas,
+    delayed_kernel,
+)
 from bids_app.errors import BadDataError, UsageError, check_shape
 
 
@@ -117,15 +123,15 @@ class JointPlan:
     spaces : tuple of n_spaces str
     weights : ndarray, shape (n_candidates, n_spaces)
         Weight of every space in each candidate.
-    plans : tuple of n_candidates EncodingPlan
-        Plan of each candidate's kernel.
+    plans : sequence of n_candidates EncodingPlan
+        Plan of each candidate's kernel, made when it is first asked for.
     kernels : tuple of n_spaces ndarray, each (n_kept, n_kept)
         Kernel of every space, in the plans' precision.
     """
 
     spaces: tuple[str, ...]
     weights: NDArray[np.float64]
-    plans: tuple[EncodingPlan, ...]
+    plans: Sequence[EncodingPlan]
     kernels: tuple[NDArray[Any], ...]
 
     @property
@@ -206,28 +212,69 @@ def plan_joint(
                 wanted=error.wanted,
                 remedy=error.remedy,
             ) from error
-    there = {} if known is None else _by_weights(known, spaces)
-    plans = []
-    for row in found:
-        plan = there.get(row.tobytes())
-        if plan is None:
-            kernel = sum(
-                (w * side.kernel for w, side in zip(row, sides, strict=True) if w > 0),
-                np.zeros_like(sides[0].kernel),
-            )
-            plan = sides[0].plan(kernel, grid, durations=durations, dtype=dtype)
-        plans.append(plan)
-    precision = plans[0].dtype
-    return JointPlan(
-        spaces, found, tuple(plans), tuple(side.kernel.astype(precision) for side in sides)
+    plans = CandidatePlans(
+        sides,
+        found,
+        None if known is None else _among(known, spaces),
+        {"alphas": grid, "durations": durations, "dtype": dtype},
     )
+    precision = plans[0].dtype
+    return JointPlan(spaces, found, plans, tuple(side.kernel.astype(precision) for side in sides))
 
 
-def _by_weights(known: JointPlan, spaces: Sequence[str]) -> dict[bytes, EncodingPlan]:
-    """Plans of a model of some of the spaces, by their weights among all of them."""
+class CandidatePlans(Sequence[EncodingPlan]):
+    """Plan of each candidate's kernel, made when it is asked for, and kept.
+
+    Parameters
+    ----------
+    sides : sequence of n_spaces DelayedKernel
+    weights : ndarray, shape (n_candidates, n_spaces)
+    known : mapping from bytes of a candidate's weights to plans and the place of its own, optional
+        Of candidates that another model has.
+    options : mapping
+        For :meth:`bids_app.encoding.plan.DelayedKernel.plan`.
+    """
+
+    def __init__(
+        self,
+        sides: Sequence[DelayedKernel],
+        weights: NDArray[np.float64],
+        known: Mapping[bytes, tuple[Sequence[EncodingPlan], int]] | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._sides, self._weights, self._options = sides, weights, options
+        self._known = {} if known is None else known
+        self._made: dict[int, EncodingPlan] = {}
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(len(self))[index]]
+        number = range(len(self))[index]
+        if number not in self._made:
+            self._made[number] = self._make(self._weights[number])
+        return self._made[number]
+
+    def _make(self, weights: NDArray[np.float64]) -> EncodingPlan:
+        if (there := self._known.get(weights.tobytes())) is not None:
+            plans, number = there
+            return plans[number]
+        kernel = sum(
+            (w * side.kernel for w, side in zip(weights, self._sides, strict=True) if w > 0),
+            np.zeros_like(self._sides[0].kernel),
+        )
+        return self._sides[0].plan(kernel, **self._options)
+
+
+def _among(
+    known: JointPlan, spaces: Sequence[str]
+) -> dict[bytes, tuple[Sequence[EncodingPlan], int]]:
+    """Where the plans of a model of some of the spaces are, by their weights among all."""
     wide = np.zeros((len(known.weights), len(spaces)))
     wide[:, [spaces.index(space) for space in known.spaces]] = known.weights
-    return {row.tobytes(): plan for row, plan in zip(wide, known.plans, strict=True)}
+    return {row.tobytes(): (known.plans, number) for number, row in enumerate(wide)}
 
 
 def _checked_weights(weights: ArrayLike, n_spaces: int) -> NDArray[np.float64]:
@@ -265,6 +312,11 @@ class ChoiceResolution:
         """Resolution matrices of a held-out segment at one choice."""
         candidate, penalty = divmod(alpha, self._n_alphas)
         return self._plans[candidate].resolution.make(segment, penalty)
+
+    def name(self, alpha: int) -> tuple[object, int]:
+        """As of the candidate's plan: models that share candidates share matrices."""
+        candidate, penalty = divmod(alpha, self._n_alphas)
+        return self._plans[candidate].resolution.name(penalty)
 
     def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
         """As :meth:`make`: those of all choices together would be too many to be kept."""

@@ -124,6 +124,7 @@ class Resolution:
         self._left: list[NDArray[Any]] = []
         self._right: dict[tuple[int, int], NDArray[Any]] = {}
         self._made: dict[tuple[int, int], list[NDArray[Any]]] = {}
+        self._name = object()
         bases = [fourier_basis(s.size) for s in segments]
         for basis, evaluation in zip(bases, held_out, strict=True):
             self._prepare(basis, evaluation, bases)
@@ -167,6 +168,10 @@ class Resolution:
         index = self._training_of[segment]
         left = self._left[segment] * self._trainings[index].shrinkage[:, alpha]
         return [left @ self._right[index, i] for i in self.sources[segment]]
+
+    def name(self, alpha: int) -> tuple[object, int]:
+        """What matrices at a penalty are known by, to be made once for models that share them."""
+        return self._name, alpha
 
     def matrices(self, segment: int, alpha: int) -> list[NDArray[Any]]:
         """As :meth:`make`, kept for the next call."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.errors import check_shape
-from bids_app.group.music_basis import Axes, Basis, basis_for, contracted, series_weights
+from bids_app.group.music_basis import Basis, basis_for, contracted, series_weights
 from bids_app.group.music_fit import fitted_sums
 from bids_app.group.music_kernel import LinearMusicNull, MusicKernel
 from bids_app.group.music_side import Clock, Float32Array, FloatArray, IntArray
@@ -276,8 +276,8 @@ def _linear_kernel(study: Study, weights: Weights, lost: float, n_threads: int) 
     weigh, n_summaries = study.weights_of(weights)
     vertices, layers = study.scan(weigh, n_summaries)
     used = np.asarray(vertices.any(axis=0))
-    axes = study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
-    bases = bases_of(study, axes, weigh, vertices, layers, TOLERANCE)
+    study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
+    bases = bases_of(study, weigh, vertices, layers, TOLERANCE)
     step = study.step(n_summaries, CHUNK)
 
     def run(start: int) -> list[FloatArray] | None:
@@ -306,7 +306,6 @@ def _linear_kernel(study: Study, weights: Weights, lost: float, n_threads: int) 
 
 def bases_of(
     study: Study,
-    axes: Sequence[Sequence[Axes]],
     weigh: Callable[[slice], Float32Array],
     vertices: NDArray[np.bool_],
     layers: NDArray[np.bool_],
@@ -318,8 +317,6 @@ def bases_of(
     ----------
     study : Study
         Prepared.
-    axes : by clock and product
-        Axes of all matrices.
     weigh : callable
         Weights by slice of vertices.
     vertices, layers : (n_summaries, n_vertices) and (n_summaries, n_layers) bool
@@ -343,8 +340,8 @@ def bases_of(
                 for weight, summary in zip(mine, some, strict=True):
                     there = np.flatnonzero(layers[summary])
                     out[index] += [
-                        basis_for(one, product, own.scales, weight, there, summary, tolerance)
-                        for one, product in zip(axes[index], clock.products, strict=True)
+                        basis_for(product, own.scales, weight, there, summary, tolerance)
+                        for product in clock.products
                     ]
     return out
 
@@ -353,9 +350,9 @@ def _layer_bases(
     study: Study, given: Float32Array | None, sample: IntArray, lost: float
 ) -> list[list[Basis]]:
     """A basis of its own for every layer, by clock."""
-    axes = study.prepare(sample, lost)
+    study.prepare(sample, lost)
     out = []
-    for of_products, clock in zip(axes, study.clocks, strict=True):
+    for clock in study.clocks:
         own = study.load(clock, sample)
         n = own.spectra.valid.size
         weight = np.ones((n, study.n_layers), dtype=np.float32)
@@ -363,9 +360,9 @@ def _layer_bases(
             weight *= given[clock.participants][:, sample].reshape(n, 1)
         out.append(
             [
-                basis_for(one, product, own.scales, weight, np.array([layer]), layer, TOLERANCE)
+                basis_for(product, own.scales, weight, np.array([layer]), layer, TOLERANCE)
                 for layer in range(study.n_layers)
-                for one, product in zip(of_products, clock.products, strict=True)
+                for product in clock.products
             ]
         )
     return out

@@ -11,52 +11,10 @@ from scipy import linalg, sparse
 
 from bids_app.group.music_side import Float32Array, FloatArray, IntArray, Product, Scales
 
-# Axes of the resolution matrices whose share of the largest is below this are rounding.
-_ROUNDING = 1e-10
 # With so many layers the second moments of the sparse weights are cheaper than those of loadings.
 _FEW = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Axes:
-    """Orthonormal axes of the matrices of a product, weighted by the responses' spectra.
-
-    Attributes
-    ----------
-    loadings : (n_matrices, n_axes) float64
-        Matrices on the weighted axes.
-    matrices : (n_axes, 2 n_left, 2 n_right) float64
-        The axes, not weighted.
-    """
-
-    loadings: FloatArray
-    matrices: FloatArray
-
-
-def axes_of(product: Product, left_power: FloatArray, right_power: FloatArray) -> Axes:
-    """Axes of a product's matrices.
-
-    Parameters
-    ----------
-    product : Product
-    left_power, right_power : (n_kept,) arrays
-        Mean power of both segments.
-
-    Returns
-    -------
-    Axes
-    """
-    weight = np.sqrt(np.outer(np.tile(left_power, 2), np.tile(right_power, 2)))
-    stack = product.stack.astype(np.float64)
-    weighted = (stack * weight).reshape(len(stack), -1)
-    values, vectors = linalg.eigh(weighted @ weighted.T)
-    keep = values > _ROUNDING * max(values[-1], 0)
-    if not keep.any():
-        keep[-1] = True
-    root = np.sqrt(np.maximum(values[keep], np.finfo(float).tiny))
-    loadings = vectors[:, keep] * root
-    matrices = np.tensordot((vectors[:, keep] / root).T, stack, axes=1)
-    return Axes(loadings, matrices)
+# Eigenvectors that are looked at first: all of them take several times as long.
+_FIRST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +47,6 @@ class Basis:
 
 
 def basis_for(
-    axes: Axes,
     product: Product,
     scales: Scales,
     weights: Float32Array,
@@ -101,8 +58,6 @@ def basis_for(
 
     Parameters
     ----------
-    axes : Axes
-        Of all matrices of the product.
     product : Product
     scales : Scales
         Of some series.
@@ -119,19 +74,28 @@ def basis_for(
     -------
     Basis
     """
-    rows = _combination(product, scales, weights, layers)
+    axes, rows = product.axes, _combination(product, scales, weights, layers)
     if len(layers) <= _FEW:
         moments = axes.loadings.T @ ((rows.T @ rows) @ axes.loadings)
     else:
         loadings = rows @ axes.loadings
         moments = loadings.T @ loadings
-    values, vectors = np.linalg.eigh(moments)
-    carried = np.cumsum(np.maximum(values[::-1], 0))
-    n_axes = 1 + int(np.searchsorted(carried, (1 - tolerance) * carried[-1]))
-    chosen = vectors[:, ::-1][:, : min(n_axes, len(values))]
+    chosen = _leading(moments, tolerance)
     table = (axes.loadings @ chosen).astype(np.float32)
     matrices = np.tensordot(chosen.T, axes.matrices, axes=1)
     return Basis(product, summary, layers, table, matrices)
+
+
+def _leading(moments: FloatArray, tolerance: float) -> FloatArray:
+    """The fewest eigenvectors that carry all but a share of the trace, in columns."""
+    size, wanted = len(moments), (1 - tolerance) * np.trace(moments)
+    for n in (min(_FIRST, size), size):
+        values, vectors = linalg.eigh(moments, subset_by_index=(size - n, size - 1))
+        carried = np.cumsum(np.maximum(values[::-1], 0))
+        if carried[-1] >= wanted:
+            break
+    n_axes = 1 + int(np.searchsorted(carried, wanted))
+    return np.asarray(vectors[:, ::-1][:, : min(n_axes, n)])
 
 
 def _combination(
@@ -147,7 +111,7 @@ def _combination(
     n, width = values.shape
     pointers = np.arange(0, n * width + 1, width) if width else np.zeros(n + 1, dtype=int)
     return sparse.csr_array(
-        (values.ravel(), places.ravel(), pointers), shape=(n, len(product.stack))
+        (values.ravel(), places.ravel(), pointers), shape=(n, product.n_matrices)
     )
 
 

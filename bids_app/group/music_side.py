@@ -6,7 +6,7 @@ resolution matrices M (held-out prediction = M y_train, in the Fourier basis of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.errors import BadDataError, check_shape
+from bids_app.group.music_axes import Axes, GrowingAxes
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -44,6 +45,7 @@ class Resolution(Protocol):
     @property
     def sources(self) -> Sequence[Sequence[int]]: ...  # noqa: D102
     def make(self, segment: int, alpha: int) -> Sequence[NDArray[Any]]: ...  # noqa: D102
+    def name(self, alpha: int) -> Hashable: ...  # noqa: D102
 
 
 class Plan(Protocol):
@@ -79,7 +81,7 @@ class Family:
     offset: int
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Product:
     """Two segments whose coefficients are multiplied, and the matrices in between.
 
@@ -91,15 +93,49 @@ class Product:
         Segment, and whether it is the response that models are trained on.
     families : list of Family
         Directions of the pair: one or both.
-    stack : (n_matrices, 2 n_left, 2 n_right) float32
-        Matrices at the kept frequencies, left to right whatever their direction.
+    axes : Axes
+        Of the matrices at the kept frequencies, left to right whatever their direction.
     """
 
     key: tuple[int, int]
     left: tuple[int, bool]
     right: tuple[int, bool]
     families: list[Family]
-    stack: Float32Array = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    axes: Axes
+
+    @property
+    def n_matrices(self) -> int:
+        """Matrices of all families."""
+        return len(self.axes.loadings)
+
+    def matrices(self, family: Family, n: int) -> FloatArray:
+        """The first matrices of a family, (n, 2 n_left, 2 n_right)."""
+        rows = self.axes.loadings[family.offset : family.offset + n]
+        return np.asarray(np.tensordot(rows, self.axes.matrices, axes=1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A product in the making: its axes, and the numbers of each held-out segment's matrices."""
+
+    key: tuple[int, int]
+    left: tuple[int, bool]
+    right: tuple[int, bool]
+    directions: list[tuple[int, int]]
+    growing: GrowingAxes
+    numbers: dict[int, list[int]] = field(default_factory=dict)
+
+    def add(self, held_out: int, matrix: NDArray[Any]) -> None:
+        turned = held_out != self.left[0]
+        number = self.growing.add(matrix.T if turned else matrix)
+        self.numbers.setdefault(held_out, []).append(number)
+
+    def product(self) -> Product:
+        families, order = [], list[int]()
+        for held_out, _ in self.directions:
+            families.append(Family(held_out, len(order)))
+            order += self.numbers[held_out]
+        return Product(self.key, self.left, self.right, families, self.growing.axes(order))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +253,14 @@ class Clock:
                         _add_padded(importance, self.stimulus_of[segment], one.sum(axis=1) / total)
                         _add_padded(importance, self.stimulus_of[i], one.sum(axis=0) / total)
 
-    def build(self, kept: Sequence[IntArray], layers: IntArray) -> None:
-        """Make the tables of expected energies and the matrices at the kept frequencies.
+    def build(
+        self,
+        kept: Sequence[IntArray],
+        layers: IntArray,
+        scored: Sequence[FloatArray],
+        trained: Sequence[FloatArray],
+    ) -> None:
+        """Make the tables of expected energies, and the axes of matrices at the kept frequencies.
 
         Parameters
         ----------
@@ -226,37 +268,38 @@ class Clock:
             Kept frequencies of every stimulus, counted from 0 (one cycle), ascending.
         layers : int array
             Those that are needed.
+        scored, trained : sequence of (n_freq,) arrays
+            Mean power of each segment.
         """
         self.kept = [kept[stimulus] for stimulus in self.stimulus_of]
-        used = [
-            {layer: np.flatnonzero(self._counts[layer, fold]) for layer in layers.tolist()}
-            for fold in self.fold_of
+        power = [
+            [self.at_kept(segment, one) for segment, one in enumerate(side)]
+            for side in (scored, trained)
         ]
-        sizes = [max(1, sum(len(alphas) for alphas in one.values())) for one in used]
-        self.energy = [
-            np.zeros((size, self._n_features(segment)), dtype=np.float32)
-            for segment, size in enumerate(sizes)
-        ]
-        self.products = self._make_products(sizes)
-        targets: dict[tuple[int, int], tuple[Product, Family, bool]] = {}
-        for product in self.products:
-            for family in product.families:
-                turned = family.held_out != product.left[0]
-                source = product.left[0] if turned else product.right[0]
-                targets[family.held_out, source] = (product, family, turned)
-        next_column = [0] * len(self.segments)
+        pairs = self._pairs(power)
+        target = {direction: pair for pair in pairs for direction in pair.directions}
+        energies: list[list[FloatArray]] = [[] for _ in self.segments]
+        known: list[dict[Hashable, int]] = [{} for _ in self.segments]
         for layer, plan in self._in_turn(layers):
-            for segment in range(len(self.segments)):
-                for alpha in used[segment][layer].tolist():
-                    column = next_column[segment]
-                    next_column[segment] += 1
-                    self.columns[segment, layer, alpha] = column
-                    matrices = plan.resolution.make(segment, alpha)
-                    self.energy[segment][column] = self._energies(segment, matrices)
-                    for i, matrix in zip(self.sources[segment], matrices, strict=True):
-                        product, family, turned = targets[segment, i]
-                        cut = self._cut(matrix, segment, i)
-                        product.stack[family.offset + column] = cut.T if turned else cut
+            for segment, fold in enumerate(self.fold_of):
+                for alpha in np.flatnonzero(self._counts[layer, fold]).tolist():
+                    # Models that share a plan share its matrices.
+                    name = plan.resolution.name(alpha)
+                    if name not in known[segment]:
+                        known[segment][name] = len(energies[segment])
+                        matrices = plan.resolution.make(segment, alpha)
+                        energies[segment].append(self._energies(segment, matrices))
+                        for i, matrix in zip(self.sources[segment], matrices, strict=True):
+                            target[segment, i].add(segment, self._cut(matrix, segment, i))
+                    self.columns[segment, layer, alpha] = known[segment][name]
+        for segment, one in enumerate(energies):
+            if not one:  # nobody has responses
+                one.append(np.zeros(self._n_features(segment)))
+                for i in self.sources[segment]:
+                    size = (2 * len(self.kept[segment]), 2 * len(self.kept[i]))
+                    target[segment, i].add(segment, np.zeros(size))
+        self.energy = [np.array(one, dtype=np.float32) for one in energies]
+        self.products = [pair.product() for pair in pairs]
 
     def features(
         self,
@@ -376,8 +419,8 @@ class Clock:
         alike[fixed] = 2 * dots(c, c_2)[fixed] if both_fixed else 0
         return [alike, across]
 
-    def _make_products(self, sizes: Sequence[int]) -> list[Product]:
-        products = []
+    def _pairs(self, power: Sequence[Sequence[FloatArray]]) -> list[_Pair]:
+        """Segments whose coefficients are multiplied; power of scored and of trained ones."""
         directions = [(b, i) for b, sources in enumerate(self.sources) for i in sources]
         if self._directed:
             pairs = [[one] for one in directions]
@@ -386,6 +429,7 @@ class Clock:
                 [one for one in ((b, c), (c, b)) if one in directions]
                 for b, c in combinations(range(len(self.sources)), 2)
             ]
+        out = []
         for pair in pairs:
             if not pair:
                 continue
@@ -393,14 +437,10 @@ class Clock:
             left, right = (held, False), (source, self._directed)
             if self.stimulus_of[held] > self.stimulus_of[source]:
                 left, right = right, left
-            families, offset = [], 0
-            for segment, _ in pair:
-                families.append(Family(segment, offset))
-                offset += sizes[segment]
-            shape = (offset, 2 * len(self.kept[left[0]]), 2 * len(self.kept[right[0]]))
             key = (self.stimulus_of[left[0]], self.stimulus_of[right[0]])
-            products.append(Product(key, left, right, families, np.zeros(shape, np.float32)))
-        return products
+            growing = GrowingAxes(*(power[int(side)][segment] for segment, side in (left, right)))
+            out.append(_Pair(key, left, right, pair, growing))
+        return out
 
     def _cut(self, matrix: NDArray[Any], segment: int, source: int) -> NDArray[Any]:
         """The kept rows and columns of a matrix, (2 n_kept, 2 n_kept)."""

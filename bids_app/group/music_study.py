@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_app.errors import BadDataError, UsageError, check_shape
-from bids_app.group.music_basis import Axes, axes_of
 from bids_app.group.music_side import (
     Clock,
     Float32Array,
@@ -34,6 +33,8 @@ _N_SERIES = 8000
 # Vertices whose weights are looked at together, and numbers in the weights of that many.
 _SCAN = 2048
 _NUMBERS = 32_000_000
+# Matrices per layer up to which those of all are cheaper than those of each series alone.
+_DENSE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +139,8 @@ class Study:
 
     def prepare(
         self, vertices: IntArray, lost: float, layers: NDArray[np.bool_] | None = None
-    ) -> list[list[Axes]]:
-        """Choose frequencies and make all matrices; returns the axes of every clock's products.
+    ) -> None:
+        """Choose frequencies and make all matrices.
 
         Parameters
         ----------
@@ -170,22 +171,8 @@ class Study:
             powers.append((scored, trained))
             clock.add_importance(importance, scored, trained, needed)
         self.kept = kept_frequencies(importance, lost)
-        axes = []
         for clock, power in zip(self.clocks, powers, strict=True):
-            clock.build(self.kept, needed)
-            axes.append(
-                [
-                    axes_of(
-                        product,
-                        *(
-                            clock.at_kept(segment, power[int(trained)][segment])
-                            for segment, trained in (product.left, product.right)
-                        ),
-                    )
-                    for product in clock.products
-                ]
-            )
-        return axes
+            clock.build(self.kept, needed, *power)
 
     def spectra(self, clock: Clock, vertices: slice | IntArray) -> Spectra:
         """Fourier coefficients of z-scored responses of a clock's participants."""
@@ -221,7 +208,7 @@ class Study:
             index = np.moveaxis(chosen[:, :, fold], 1, 2).reshape(-1, self.n_layers)
             places = clock.columns[segment][layers, index]
             features = clock.features(segment, powers, spectra.trained)
-            squared = np.take_along_axis(features @ clock.energy[segment].T, places, axis=1)
+            squared = _energies_at(features, clock.energy[segment], places)
             squared *= own[segment].sum(axis=1, keepdims=True)
             defined = (squared > 0) & (index < len(self.grid))
             norm = np.sqrt(np.where(defined, squared, 1))
@@ -330,6 +317,14 @@ class Study:
                         where = f"{name}[{participant}]"
                         _check_responses(where, side[participant], first, self.n_vertices)
         return sources
+
+
+def _energies_at(features: Float32Array, table: Float32Array, places: IntArray) -> Float32Array:
+    """Expected energy of every series, (n, n_features), at its matrices, (n, n_layers)."""
+    if len(table) <= _DENSE * places.shape[1]:
+        return np.take_along_axis(features @ table.T, places, axis=1)
+    each = [np.einsum("nf,nf->n", features, table[own]) for own in places.T]
+    return np.stack(each, axis=1)
 
 
 def _median_position(chosen: NDArray[Any], missing: int) -> NDArray[Any]:

@@ -209,8 +209,8 @@ def vertex_music_null(
     used = np.asarray(there.any(axis=0))
     counted = np.ones(study.n_vertices, dtype=bool) if inside is None else np.asarray(inside)
     check_shape("inside", counted, study.n_vertices)
-    axes = study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
-    bases = bases_of(study, axes, weigh, there, layers, _TOLERANCE)
+    study.prepare(study.sample(used), lost, np.asarray(layers.any(axis=0)))
+    bases = bases_of(study, weigh, there, layers, _TOLERANCE)
     matrices = [[_complex_planes(basis) for basis in of_clock] for of_clock in bases]
     turns = [
         turns_of(seed, label, kept + 1, range(n_draws))
@@ -497,7 +497,7 @@ def _layer_blocks(study: Study) -> Callable[..., Layers[dict[tuple[int, int], Co
 
 def _matrix_planes(product: Product, family: Family, n_matrices: int) -> ComplexArray:
     """Turning and mirroring parts of a direction's matrices, (n, 2 x n_left x n_right)."""
-    stack = product.stack[family.offset : family.offset + n_matrices]
+    stack = product.matrices(family, n_matrices)
     both = np.stack(planes(stack), axis=1).astype(np.complex64)
     return both.reshape(len(stack), -1)
 

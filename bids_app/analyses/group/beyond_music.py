@@ -40,6 +40,8 @@ Settings = Mapping[str, Any]
 
 N_COMPARED = 3
 """Layers whose refits, candidates and penalties chosen again, the closed form is compared with."""
+MOST_COMPARED = 5
+"""The same of slopes, which need more layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +134,10 @@ class JointMusicSide(MusicSide):
         return JointMusicSide(
             self.heard, data, plans, self.alphas[:, few], self.seed, self.n_threads
         )
+
+    def _n_affordable(self) -> int:
+        """As for the largest family: families that have the same vertices share their refits."""
+        return self._n_affordable_of(max(self.r.shape[1], MOST_COMPARED))
 
     def _refits(self, vertices: NDArray[np.intp], first: int) -> FloatArray:
         """Each model by itself: families of tests share some of them."""

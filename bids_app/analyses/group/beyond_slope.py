@@ -26,7 +26,7 @@ from bids_app.analyses.group.alignment import (
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.beyond import JointMaps, beyond_missing, read_joint
-from bids_app.analyses.group.beyond_music import JointMusicSide, joint_side
+from bids_app.analyses.group.beyond_music import MOST_COMPARED, JointMusicSide, joint_side
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
@@ -58,9 +58,6 @@ from bids_app.surface.mesh import load_mesh
 LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
-
-N_COMPARED = 5
-"""Layers whose refits the closed form of the slope is compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,7 +280,7 @@ class SlopesOverMusic:
         self._side, self._found, self._mask = side, found, mask
         self._depth, self._model = list(depth), model
         n_layers = len(self._depth)
-        some = np.unique(np.linspace(0, n_layers - 1, min(N_COMPARED, n_layers)).round())
+        some = np.unique(np.linspace(0, n_layers - 1, min(MOST_COMPARED, n_layers)).round())
         self._some = [int(one) for one in some]
         self._few = side.of_models([1 + k for k in self._some])
         own_depth = [self._depth[k] for k in self._some]

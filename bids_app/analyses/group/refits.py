@@ -234,7 +234,10 @@ class RefittedModels:
         return np.sort(rng.permutation(there)[:wanted])
 
     def _n_affordable(self) -> int:
-        fits = N_REFITS * self.r.shape[0] * self.r.shape[1]
+        return self._n_affordable_of(self.r.shape[1])
+
+    def _n_affordable_of(self, n_layers: int) -> int:
+        fits = N_REFITS * self.r.shape[0] * n_layers
         return int(np.clip(REFIT_COLUMNS // fits, *REFIT_VERTICES))
 
     def _coarser(self, wanted: int) -> NDArray[np.intp]:
