@@ -143,9 +143,10 @@ class JointPlan:
         """Candidates of the model without a space, (n_candidates,)."""
         return np.asarray(self.weights[:, self.spaces.index(space)] == 0)
 
-    @cached_property
+    @property
     def choices(self) -> ChoicePlan:
         """All choices of candidate and penalty, as one plan with a longer list of penalties."""
+        # Not kept: both would hold each other, and their plans fill the memory until a collection.
         return ChoicePlan(self)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.signal import lfilter
@@ -176,6 +179,18 @@ def test_reduced_models_are_those_of_the_remaining_spaces():
         alone = fit_joint(joint_of(rest, own, dtype=np.float64), responses)
         np.testing.assert_allclose(joint.reduced_r[k], alone.mean_r, atol=1e-9)
     np.testing.assert_array_equal(joint.unique, joint.mean_r - joint.reduced_r)
+
+
+def test_plans_are_freed_with_their_model():
+    plan = joint_of(spaces_of(np.random.default_rng(0)), weights_of(3))
+    first = weakref.ref(plan.plans[0])
+    assert plan.choices.resolution.make(0, 0)
+    gc.disable()  # a model of 20 candidates has 700 MB, which must not wait for a collection
+    try:
+        del plan
+        assert first() is None
+    finally:
+        gc.enable()
 
 
 def test_known_scores_and_plans_change_nothing():
