@@ -106,7 +106,7 @@ def test_they_are_known_where_no_other_music_is_given(tmp_path, made_up):
 
 def test_what_is_no_such_file_is_refused(tmp_path):
     (tmp_path / known.WHEEL).write_bytes(b"PK")
-    with pytest.raises(BadDataError, match=r"(?s)not the wheel.*music21.*SHA-256 dc330949"):
+    with pytest.raises(BadDataError, match=r"(?s)not the published one.*music21.*SHA-256 dc330949"):
         prefetch(["corpus"], source=tmp_path)
     chorales_file().parent.mkdir(parents=True, exist_ok=True)
     chorales_file().write_bytes(b"nothing")
