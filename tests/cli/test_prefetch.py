@@ -238,7 +238,7 @@ def test_pip_fetches_the_wheel_by_name_and_checksum(resources, wheel, monkeypatc
 
 def test_another_wheel_is_refused(resources, tmp_path):
     (tmp_path / WHEEL).write_bytes(b"PK")
-    with pytest.raises(BadDataError, match=r"(?s)not the wheel.*musicnn.*SHA-256 f38a4890"):
+    with pytest.raises(BadDataError, match=r"(?s)not the published one.*musicnn.*SHA-256 f38a4890"):
         prefetch(["musicnn"], source=tmp_path)
     assert not any(path.exists() for path in by_name("musicnn").files)
 
