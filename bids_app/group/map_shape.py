@@ -113,7 +113,13 @@ def map_shape(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> MapShape:
     true = np.sqrt((draws**2).mean(axis=0))
     usable = np.isfinite(true) & (true > 0) & np.isfinite(sd) & (sd > 0)
     if not usable.any():
-        raise BadDataError("no vertex has refits that vary", where="closed_sd, refit_draws")
+        raise BadDataError(
+            "No vertex has refits that vary.",
+            where="refit_draws",
+            found="a standard deviation of 0 or none at every vertex",
+            wanted="a finite one above 0, here and in closed_sd, at some vertex",
+            remedy="draw refits at vertices that have responses",
+        )
     sd, true, draws = sd[usable], true[usable], draws[:, usable]
     own = np.log(sd)
     centered = own - own.mean()
