@@ -27,6 +27,9 @@ T = TypeVar("T")
 _CHUNK = 64
 # Of accuracies, whose blocks are few.
 _CHUNK_ACCURACY = 128
+FEWEST_BEYOND = 50
+"""Values that a share of the tail rests on."""
+_STEP, _N_STEPS = 0.1, 100
 # As for sums over vertices, where errors of single vertices cancel; here they stay.
 _TOLERANCE = 5e-3
 
@@ -68,10 +71,43 @@ class VertexMusicNull:
         Standard deviation; NaN where no participant has responses or weight.
     largest : (n_maps, n_draws) float64
         Largest value over vertices, or absolute one, each in its standard deviations, of each draw.
+    beyond : (n_maps, n_steps) float64
+        Share of vertices and draws whose value in standard deviations, or absolute one, is at least
+        0, .1, .2 and so on; tails are longer than those of a normal distribution.
+    fewest : float
+        Smallest share that is relied on.
     """
 
     sd: FloatArray
     largest: FloatArray
+    beyond: FloatArray
+    fewest: float
+
+    def tail_p(self, z: ArrayLike) -> FloatArray:
+        """P of maps in standard deviations by the draws of all vertices together.
+
+        Parameters
+        ----------
+        z : (n_maps, n_vertices) array
+            Its size counts, as that of the draws does in a two-sided test.
+
+        Returns
+        -------
+        (n_maps, n_vertices) float64
+            Logarithms of shares are interpolated; where they are below `fewest` they
+            go on as over the last standard deviation. NaN stays NaN.
+        """
+        size = np.abs(np.asarray(z, dtype=np.float64))
+        found = np.full(size.shape, np.nan)
+        for own, one, share in zip(found, size, self.beyond, strict=True):
+            known = max(int((share >= self.fewest).sum()), 2)
+            steps = _STEP * np.arange(known)
+            logs = np.log(np.maximum(share[:known], self.fewest))
+            start = max(known - 1 - round(1 / _STEP), 0)
+            slope = (logs[-1] - logs[start]) / (steps[-1] - steps[start])
+            further = np.maximum(one - steps[-1], 0.0)
+            own[:] = np.exp(np.interp(one, steps, logs) + slope * further)
+        return np.where(np.isfinite(size), found, np.nan)
 
 
 def vertex_null_sd(
@@ -218,15 +254,16 @@ def vertex_music_null(
     ]
     out = np.full((n_maps, study.n_vertices), np.nan)
     largest = np.zeros((n_maps, n_draws))
-    step = study.step(n_maps, _CHUNK)
+    counts = np.zeros((n_maps, _N_STEPS))
+    starts = range(0, study.n_vertices, study.step(n_maps, _CHUNK))
 
-    def run(start: int) -> tuple[FloatArray, FloatArray]:
-        part = slice(start, min(start + step, study.n_vertices))
+    def run(start: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        part = slice(start, min(start + starts.step, study.n_vertices))
         where = start + np.flatnonzero(used[part])
         variance = np.full((n_maps, len(where)), np.nan)
-        highest = np.zeros((n_maps, n_draws))
+        highest, counted_steps = np.zeros((n_maps, n_draws)), np.zeros((n_maps, _N_STEPS))
         if not len(where):
-            return variance, highest
+            return variance, highest, counted_steps
         own_weights = weigh(part)[..., where - start]
         loaded = [study.load(clock, where) for clock in study.clocks]
         present = np.zeros((n_maps, len(where)), dtype=bool)
@@ -254,13 +291,29 @@ def vertex_music_null(
             drawn = values[summary, some]
             z = (drawn if tail == "greater" else np.abs(drawn)) / sd[summary, some, np.newaxis]
             highest[summary] = z.max(axis=0, initial=0.0)
-        return sd, highest
+            counted_steps[summary] = _steps_of(z)
+        return sd, highest, counted_steps
 
-    starts = range(0, study.n_vertices, step)
-    for start, (sd, highest) in zip(starts, ordered_map(run, starts, n_threads), strict=True):
-        out[:, start + np.flatnonzero(used[start : start + step])] = sd
+    done = zip(starts, ordered_map(run, starts, n_threads), strict=True)
+    for start, (sd, highest, steps) in done:
+        out[:, start + np.flatnonzero(used[start : start + starts.step])] = sd
         np.maximum(largest, highest, out=largest)
-    return VertexMusicNull(out, largest)
+        counts += steps
+    n_values = n_draws * (counted & (np.nan_to_num(out) > 0)).sum(axis=1, keepdims=True)
+    return _null_of(out, largest, counts, n_values)
+
+
+def _steps_of(z: NDArray[np.floating]) -> NDArray[np.intp]:
+    """How many values lie in each step; those below zero in none."""
+    steps = np.minimum(z[z >= 0] / _STEP, _N_STEPS - 1).astype(np.intp)
+    return np.bincount(steps, minlength=_N_STEPS)
+
+
+def _null_of(
+    sd: FloatArray, largest: FloatArray, counts: FloatArray, n_values: NDArray[np.int64]
+) -> VertexMusicNull:
+    beyond = counts[:, ::-1].cumsum(axis=1)[:, ::-1] / np.maximum(n_values, 1)
+    return VertexMusicNull(sd, largest, beyond, FEWEST_BEYOND / max(int(n_values.max()), 1))
 
 
 def _kernels(total: ComplexArray) -> NDArray[np.float32]:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from music_brute import ALPHAS, Listeners, draws_by_refit, participant_sd
-from scipy import stats
+from scipy import special, stats
 
 from bids_app.encoding import fit_encoding
 from bids_app.errors import BadDataError
 from bids_app.group import (
+    VertexMusicNull,
     accuracy_music_null,
     linear_music,
     linear_music_kernel,
@@ -259,7 +260,23 @@ def test_largest_z_is_that_of_the_draws_of_every_vertex(case, tail, size):
     draws = size(kernel.draws(40, SEED).reshape(2, 9, 40)[:, inside])
     wanted = (draws / kernel.sd.reshape(2, 9)[:, inside, np.newaxis]).max(axis=1)
     np.testing.assert_allclose(found.largest, wanted, rtol=5e-3)
+    z = (draws / kernel.sd.reshape(2, 9)[:, inside, np.newaxis]).reshape(2, -1)
+    share = (z >= 1.0).mean(axis=1)
+    np.testing.assert_allclose(found.beyond[:, 10], share, atol=0.02)
     np.testing.assert_allclose(found.sd.ravel(), kernel.sd, rtol=1e-3)
+
+
+def test_p_of_tails_are_shares_of_the_draws_and_go_on_beyond_them():
+    """Of draws that are normal, or longer in the tail; ten million values."""
+    steps = 0.1 * np.arange(100)
+    beyond = np.stack([2 * special.ndtr(-steps), 2 * stats.t.sf(steps, 8)])
+    null = VertexMusicNull(np.ones((2, 1)), np.ones((2, 1)), beyond, 50 / 1e7)
+    z = np.array([[0.0, -1.96, 3.3, 6.0, np.nan]] * 2)
+    p = null.tail_p(z)
+    assert np.isnan(p[:, 4]).all()
+    np.testing.assert_allclose(p[0, :3], 2 * special.ndtr(-np.abs(z[0, :3])), rtol=0.02)
+    np.testing.assert_allclose(p[1, :4], 2 * stats.t.sf(np.abs(z[1, :4]), 8), rtol=0.4)
+    assert 2 * special.ndtr(-6.0) < p[0, 3] < 1e-6
 
 
 @pytest.mark.parametrize("case", CASES)

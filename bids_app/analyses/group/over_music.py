@@ -273,6 +273,9 @@ class MusicSide(RefittedModels):
             **self.options,
         )
         found = self._maps(weights, null.sd, usable, family, tail)
+        if tail == "two-sided":
+            # Draws in closed form know the tail further out than refits do.
+            found = replace(found, p=np.fmax(found.p, null.tail_p(found.z)))
         p_max = [
             largest_z_p(z, own, tail=tail) for z, own in zip(found.z, null.largest, strict=True)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -29,11 +29,13 @@ from bids_app.encoding import (
     plan_encoding,
     similarity_p,
 )
+from bids_app.encoding.phases import segment_labels
 from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram, whole_clock
 from bids_app.features.vggish import resolve_device
-from bids_app.seeds import generator
+from bids_app.group import music_refits
+from bids_app.seeds import generator, random_phases
 from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -220,7 +222,7 @@ def fit_layers(
     average = _LayerAverageNull(responses, seed) if null != "none" else None
     refits = None
     if null == "phase":
-        refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads)
+        refits = _PhaseRefits(checksums, statistics.n_nulls, seed, n_threads, model.selection)
     noise: NoiseNull | None = None
     warnings: list[str] = []
     results: list[_LayerMaps] = []
@@ -307,10 +309,23 @@ class _PhaseRefits:
     """Null of every layer by refits under common phases, and the maximum over vertices and layers.
 
     Accuracies are divided by the standard deviation of their noise before the maximum is taken,
-    so that vertices and layers with a wide null do not set the threshold for all.
+    so that vertices and layers with a wide null do not set the threshold for all. Penalties stay
+    as chosen, which makes the null too narrow: it is widened as refits of some vertices are that
+    choose penalties again.
     """
 
-    def __init__(self, checksums: Sequence[str], n_draws: int, seed: int, n_threads: int) -> None:
+    N_VERTICES = 64
+    N_DRAWS = 100
+
+    def __init__(
+        self,
+        checksums: Sequence[str],
+        n_draws: int,
+        seed: int,
+        n_threads: int,
+        selection: Literal["r", "sse"] = "r",
+    ) -> None:
+        self._selection = selection
         self._options: dict[str, Any] = {
             "checksums": checksums,
             "n_draws": n_draws,
@@ -324,17 +339,48 @@ class _PhaseRefits:
         self, plan: EncodingPlan, responses: Sequence[Chosen], result: EncodingResult
     ) -> EncodingResult:
         """The result with the standard deviation, p and q of the refits."""
+        wider, largest = self._widths(plan, responses, result)
         null = phase_null(
             plan,
             responses,
             result.alpha,
-            mean_r=result.mean_r,
+            mean_r=result.mean_r / wider,
             scale=result.null_sd,
             **self._options,
         )
-        self._maxima.append(null.max_null)
+        self._maxima.append(largest * null.max_null)
         self._observed.append(result.mean_r / result.null_sd)
-        return replace(result, null_sd=null.sd, p=null.p, q=benjamini_hochberg(null.p))
+        return replace(result, null_sd=wider * null.sd, p=null.p, q=benjamini_hochberg(null.p))
+
+    def _widths(
+        self, plan: EncodingPlan, responses: Sequence[Chosen], result: EncodingResult
+    ) -> tuple[float, float]:
+        """How much wider accuracies, and the largest, are where penalties are chosen again."""
+        there = np.flatnonzero(np.isfinite(result.null_sd) & (result.null_sd > 0))
+        if not there.size:
+            return 1.0, 1.0
+        rng = generator(self._options["seed"], "vertices whose penalties are chosen again")
+        some = np.sort(rng.permutation(there)[: self.N_VERTICES])
+        few, scale = [y[:, some] for y in responses], result.null_sd[some]
+        options = self._options | {"n_draws": self.N_DRAWS}
+        kept = phase_null(plan, few, result.alpha[:, some], **options).draws / scale
+        labels = segment_labels(plan, self._options["checksums"])
+        again = music_refits(
+            [plan],
+            [few],
+            lambda r, _: r[:, 0, 0] / scale,
+            phases=lambda draw, segment, n: random_phases(
+                self._options["seed"], labels[segment], draw, n
+            ),
+            n_draws=self.N_DRAWS,
+            fit=lambda own, scored, _: (
+                fit_encoding(own, scored, selection=self._selection, null="none").mean_r
+            ),
+        )
+        sizes = [np.sqrt(np.nanmean(one.astype(np.float64) ** 2)) for one in (again, kept)]
+        highest = [np.nanmax(one, axis=1).mean() for one in (again, kept)]
+        wider = max(1.0, float(sizes[0] / sizes[1]))
+        return wider, max(wider, float(highest[0] / highest[1]))
 
     @property
     def p_max(self) -> NDArray[np.float64]:

@@ -1,0 +1,268 @@
+"""Level of p that other calibrations test on simulated noise, or not at all, on real rest.
+
+    python benchmarks/calibration_rest.py RESULTS.jsonl --rest FOLDER [--minutes 9] [--only NAME]
+
+Noise is that of `benchmarks/listeners.py`, the music is real and nobody heard it. *Refits* and
+*lags* are of one participant, *presentations* are three hearings of two pieces that have nothing in
+common, *listeners* six people who share nothing, *clusters* enhanced maps of accuracy of eight
+people and their regression on a number of each, *ratings* smooth ratings of the pieces by twelve
+people (half of them common), predicted from layers, *directions* responses predicted from earlier
+ratings. Every study is a line of RESULTS.jsonl; calls
+go on where the last one stopped, and print the table of docs/group.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import listeners
+import numpy as np
+from calibration_claims import DATA
+from calibration_lags import load_features
+from calibration_maps import few_vertices
+from claims_table import read_results
+from kept_studies import run_missing, study_parser
+from listeners import Brain, Cell, FloatArray, Music, Study
+from numpy.typing import NDArray
+from rest_table import table
+from scipy import special
+from scipy.ndimage import gaussian_filter1d
+
+from bids_app.analyses.participant.lag_plan import LAGS
+from bids_app.analyses.participant.layers import _PhaseRefits
+from bids_app.analyses.ratings import layer_music
+from bids_app.config import Statistics
+from bids_app.emotion import difference_glm
+from bids_app.emotion.windows import WINDOWS
+from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.encoding.gram import feature_gram
+from bids_app.encoding.noise import noise_null
+from bids_app.features.registry import STEP
+from bids_app.features.timing import filtered
+from bids_app.group import isc, pair_test, sign_flip_max_t, tfce_sign_flip, vertex_null_sd
+from bids_app.statistics import benjamini_hochberg, fisher_z
+from bids_app.surface.lag_scan import LagRun, lag_scan
+from bids_app.surface.mesh import load_mesh
+
+CHOSEN = (0, 3, 7)
+"""Of the layers of `listeners.LAYERS`."""
+SEED = 1
+PIECES = (120.0, 110.0)
+
+
+class Bench:
+    """What all studies share.
+
+    Attributes
+    ----------
+    brain, few : Brain
+        All vertices of fsaverage3, and every eighth.
+    music : Music
+    loop : array
+        Loudness of the same recordings.
+    """
+
+    def __init__(self, brain: Brain, music: Music, loop: FloatArray) -> None:
+        self.brain, self.few, self.loop = brain, few_vertices(brain, 8), loop
+        self.music = Music([music.grams[k] for k in CHOSEN], music.hop)
+
+    def cells(self) -> Iterator[tuple[Cell, int]]:
+        """Kinds of studies, and how many of each."""
+        for noise in ("windows", "surrogates"):
+            one = Cell("", noise=noise)
+            yield one.at(name=f"refits, {noise}", n_participants=1), 100
+            yield one.at(name=f"lags, {noise}", n_participants=1), 200
+            yield one.at(name=f"presentations, {noise}", n_participants=3, seconds=PIECES), 300
+            yield one.at(name=f"listeners, {noise}", n_participants=6), 300
+            yield one.at(name=f"clusters, {noise}", n_participants=8), 200
+        for shared in (0.0, 0.3):
+            name = f"directions, ISC {shared:g}"
+            yield Cell(name, n_participants=8, isc=shared, noise="windows"), 150
+        yield Cell("ratings, half common", n_participants=12, isc=0.5), 300
+        yield Cell("ratings, one for all", n_participants=12, isc=1.0), 300
+
+    def run(self, cell: Cell, seed: int) -> dict[str, float]:
+        """P-values of one study."""
+        kinds: dict[str, Callable[[Cell, int], dict[str, float]]] = {
+            "refits": self.refits,
+            "lags": self.lags,
+            "presentations": self.presentations,
+            "listeners": self.listeners,
+            "clusters": self.clusters,
+            "ratings": self.ratings,
+            "directions": self.directions,
+        }
+        return kinds[cell.name.split(",")[0]](cell, seed)
+
+    def refits(self, cell: Cell, seed: int) -> dict[str, float]:
+        """``--null phase`` and ``--null noise``."""
+        study = listeners.draw_study(self.few, self.music, cell, seed)
+        (responses,) = study.responses
+        noise = noise_null(study.plans[0], responses, seed=SEED)
+        refits = _PhaseRefits(study.plans[0].stimuli, 200, SEED, 1)
+        p, plain = [], []
+        for plan in study.plans:
+            fit = fit_encoding(plan, responses, null="noise", noise=noise)
+            plain.append(fit.p)
+            p.append(refits.test(plan, responses, fit).p)
+        return {
+            "p": _share(plain),
+            "q": float(np.nanmin(benjamini_hochberg(np.array(plain), axis=-1))),
+            "p of refits": _share(p),
+            "any": float(np.nanmin(refits.p_max)),
+        }
+
+    def lags(self, cell: Cell, seed: int) -> dict[str, float]:
+        """A lag scan of loudness."""
+        rng = listeners._generator(cell, seed)
+        music = SimpleNamespace(seconds=STEP * len(self.loop))
+        excerpts = listeners._excerpts(music, cell, rng)
+        at, runs = STEP * np.arange(len(self.loop)), []
+        noise = listeners._noise(self.few, cell, [len(one) for one in excerpts], rng)
+        for times, values in zip(excerpts, noise, strict=True):
+            own = np.arange(0.0, times[-1] - times[0] + cell.tr, STEP)
+            course = np.interp(times[0] + own, at, self.loop)
+            course = filtered(course - course.mean(), STEP, listeners.HIGH_PASS)
+            y, t = listeners._cleaned(values, cell.tr), times - times[0]
+            runs.append(LagRun(y, t, course, own, heard=(0.0, float(t[-1]))))
+        found = lag_scan(runs, LAGS, n_draws=199, rng=rng)
+        return {"p": _share(found.p), "any": float(np.nanmin(found.p_corrected))}
+
+    def presentations(self, cell: Cell, seed: int) -> dict[str, float]:
+        """Whether hearings of a piece have something in common."""
+        study = listeners.draw_study(self.few, self.music, cell, seed)
+        found = pair_test(_stacked(study), n_draws=400, seed=SEED)
+        return {"p": _share(found.p), "any": float(np.nanmin(found.p_max))}
+
+    def listeners(self, cell: Cell, seed: int) -> dict[str, float]:
+        """Inter-subject correlation."""
+        study = listeners.draw_study(self.few, self.music, cell, seed)
+        found = isc(_stacked(study), n_draws=400, n_bootstrap=2, seed=SEED)
+        return {"p": _share(found.p), "any": float(np.nanmin(found.p_max))}
+
+    def clusters(self, cell: Cell, seed: int) -> dict[str, float]:
+        """Enhanced maps over people, and regression on a number of each."""
+        music = Music(self.music.grams[:1], self.music.hop)
+        study = listeners.draw_study(self.brain, music, cell, seed)
+        together = [np.hstack(list(own)) for own in zip(*study.responses, strict=True)]
+        r = fit_encoding(study.plans[0], together, null="none").mean_r
+        z = fisher_z(r.reshape(len(study.responses), -1).astype(np.float64))
+        z[:, ~self.brain.cortex] = np.nan
+        adjacency = load_mesh(self.brain.space).adjacency
+        enhanced = tfce_sign_flip(z, adjacency, n_permutations=255, seed=SEED)
+        people = sign_flip_max_t(z, n_permutations=255, seed=SEED)
+        numbers = np.random.default_rng([seed, 5]).standard_normal(len(z))
+        regressed = difference_glm(
+            np.nan_to_num(z), numbers, adjacency=adjacency, n_permutations=255, seed=SEED
+        )
+        assert regressed.p_tfce is not None
+        inside = self.brain.cortex
+        return {
+            "p": _share(people.p_uncorrected),
+            "any": float(np.nanmin(people.p)),
+            "enhanced": float(np.nanmin(enhanced.p)),
+            "regression": float(np.nanmin(regressed.p[inside])),
+            "regression, enhanced": float(np.nanmin(regressed.p_tfce[inside])),
+        }
+
+    def ratings(self, cell: Cell, seed: int) -> dict[str, float]:
+        """Ratings of two scales predicted from layers: of each rater, and over music."""
+        study = listeners.draw_study(self.few, self.music, cell.at(n_participants=1, isc=0.0), seed)
+        people = _ratings(study.responses[0], cell, seed, cell.isc)
+        fits = [[fit_encoding(plan, own) for plan in study.plans] for own in people]
+        r = np.array([[fit.mean_r for fit in own] for own in fits])
+        alphas = np.array([[fit.alpha for fit in own] for own in fits])
+        plan = study.plans[0]
+        found = layer_music._tested(
+            layer_music._Study([study.plans], [0] * len(people), people, alphas),
+            r,
+            SimpleNamespace(checksums={name: name for name in plan.stimuli}),
+            Statistics(n_permutations=999, random_seed=SEED),
+            1,
+        )
+        over = sign_flip_max_t(fisher_z(r), n_permutations=499, seed=SEED)
+        return {
+            "p": _share([[fit.p for fit in own] for own in fits]),
+            "music": _share(found.p),
+            "any": float(np.nanmin(found.p_max)),
+            "people": float(np.nanmin(over.p)),
+        }
+
+    def directions(self, cell: Cell, seed: int) -> dict[str, float]:
+        """Responses predicted from earlier ratings."""
+        study = listeners.draw_study(self.few, self.music, cell, seed)
+        rated = _ratings(study.responses[0], cell, seed, 0.5)
+        lengths = [len(one) for one in rated[0]]
+        plans = [
+            plan_encoding(
+                feature_gram([one[:, :1] for one in own]),
+                lengths,
+                delays=WINDOWS[-1].delays,
+                crop=listeners.CROP,
+                tr=cell.tr,
+            )
+            for own in rated
+        ]
+        fits = [fit_encoding(plan, own) for plan, own in zip(plans, study.responses, strict=True)]
+        z = fisher_z(np.stack([fit.mean_r for fit in fits]).astype(np.float64))
+        n = len(fits)
+        sd = vertex_null_sd(
+            [[plan] for plan in plans],
+            study.responses,
+            np.stack([fit.alpha for fit in fits])[:, np.newaxis],
+            np.full((1, n, 1, z.shape[1]), 1 / n),
+            clock_of=range(n),
+        )[0]
+        p = special.ndtr(-np.tanh(z.mean(axis=0)) / sd)
+        people = sign_flip_max_t(z, n_permutations=255, seed=SEED)
+        return {
+            "music": _share(p),
+            "q": float(np.nanmin(benjamini_hochberg(p))),
+            "people": float(np.nanmin(people.p)),
+        }
+
+
+def _ratings(
+    pieces: list[FloatArray], cell: Cell, seed: int, shared: float
+) -> list[list[FloatArray]]:
+    """Two scales of everybody, as long as the pieces, high-passed."""
+    rng = np.random.default_rng([seed, 7])
+    common = [_smooth(rng, len(one)) for one in pieces]
+    mixed = [
+        [np.sqrt(shared) * c + np.sqrt(1 - shared) * _smooth(rng, len(c)) for c in common]
+        for _ in range(cell.n_participants)
+    ]
+    return [[listeners._cleaned(one, cell.tr) for one in own] for own in mixed]
+
+
+def _share(p: Any) -> float:
+    known = np.asarray(p, dtype=np.float64)
+    return float(np.mean(known[np.isfinite(known)] < 0.05))
+
+
+def _stacked(study: Study) -> list[FloatArray]:
+    """Per piece the responses of everybody, (n_people, n_times, n_vertices)."""
+    return [np.stack(own) for own in zip(*study.responses, strict=True)]
+
+
+def _smooth(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Courses of two scales that move as slowly as a slider."""
+    values = gaussian_filter1d(rng.standard_normal((n + 60, 2)), 4, axis=0)[30:-30]
+    return np.asarray(values / values.std(axis=0))
+
+
+def main() -> None:
+    """Run what is missing for some minutes and print the rates."""
+    options = study_parser(__doc__).parse_args()
+    brain = listeners.load_brain(options.rest, DATA)
+    music = listeners.load_music(DATA, options.results.with_suffix(".npz"))
+    (loop, _) = load_features(DATA, options.results.with_suffix(".lags.npz"))
+    bench = Bench(brain, music, loop)
+    run_missing(options, bench.cells(), bench.run)
+    print(table(read_results(options.results)))
+
+
+if __name__ == "__main__":
+    main()
