@@ -135,7 +135,7 @@ class FeatureSpace:
 class Model:
     """The encoding models; features and weights count by content, not by name.
 
-    No `features` means VGGish at the participant level, and every model found at the group level.
+    Without `features` the participant level fits VGGish and the group level takes all models found.
     """
 
     title: ClassVar = "encoding model"
