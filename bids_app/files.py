@@ -61,6 +61,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             "A file cannot be written.",
             where=target,
             found=error.strerror or str(error),
+            wanted="a file that can be written",
             remedy=WRITABLE,
         ) from error
     finally:
@@ -166,6 +167,7 @@ def read_json(source: Path) -> Any:
         raise MissingInputError(
             "A file is missing.",
             where=source,
+            found="no file",
             wanted="a JSON file",
             remedy="write the file again, or correct its path",
         )
@@ -297,6 +299,7 @@ def _acquire(lock: SoftFileLease, target: Path, remedy: str | None) -> None:
             where=target,
             found="locked by "
             + (f"{holder.pid} on {holder.hostname}" if holder else "an unknown process"),
+            wanted="a file that no other process has locked",
             remedy=f"wait for it, or delete {lock.lock_file} if nothing is running any more",
         ) from error
     except OSError as error:
@@ -304,6 +307,7 @@ def _acquire(lock: SoftFileLease, target: Path, remedy: str | None) -> None:
             "A file cannot be written.",
             where=target,
             found=error.strerror or str(error),
+            wanted="a file that can be written",
             remedy=remedy or WRITABLE,
         ) from error
 

@@ -73,6 +73,8 @@ def read_handed_on(path: Path) -> Any:
         raise BadDataError(
             "The result of a step is not as it was written.",
             where=path,
+            found="a file that is missing or was changed",
+            wanted="a file with its checksum",
             remedy="run the same command again: the step is repeated. If that does not help, "
             "delete the folder of --work-dir",
         )

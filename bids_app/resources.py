@@ -122,6 +122,7 @@ def find_weights(option: str | None) -> str:
             raise MissingInputError(
                 "The pretrained VGGish weights are not installed.",
                 where=path,
+                found="no such file",
                 wanted=f"the torchvggish state dict {VGGISH_FILE}",
                 remedy="run `musenc prefetch` on a machine with a network (`musenc prefetch --from "
                 "FOLDER` where there is none), or give the file with --vggish-weights FILE; for a "
@@ -134,6 +135,8 @@ def find_weights(option: str | None) -> str:
         raise MissingInputError(
             "The file of --vggish-weights is not there.",
             where=option,
+            found="no file",
+            wanted="a file of weights, or random:SEED",
             remedy="give an existing file, or random:SEED for an untrained network",
         )
     return str(Path(option).resolve())
@@ -244,6 +247,7 @@ def gradient_files(option: str) -> GradientChoice:
         raise MissingInputError(
             "A gradient file is not there.",
             where=", ".join(missing),
+            found="no file",
             wanted=f"{GRADIENT_FILES}; or {GRADIENT_NAMES}",
             remedy="give existing files, or one of these names, with --gradient",
         )
@@ -369,6 +373,7 @@ def _installed(files: list[Path], what: str) -> list[Path]:
         raise MissingInputError(
             what,
             where=", ".join(map(str, missing)),
+            found="files that are missing",
             wanted="the files as neuromaps.datasets downloads them",
             remedy="run `musenc prefetch` (`musenc prefetch gradients` for those after the first) "
             "on a machine with a network, or give a gradient on fsaverage5 with --gradient "

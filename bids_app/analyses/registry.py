@@ -115,6 +115,7 @@ def group_settings(config: Config) -> GroupSettings:
                 "Two gradients or atlases have the same name.",
                 where=row.option,
                 found=", ".join(twice) or "the default gradient",
+                wanted="a name for each",
                 remedy=f"give each once, files with names of their own: {row.option} "
                 "NAME=LEFT,RIGHT",
             )
@@ -182,7 +183,13 @@ def check_left_behind(tree: OutputTree, model: str, settings: GroupSettings) -> 
                     error.what, where=path, found=error.found, wanted=error.wanted, remedy=again
                 ) from error
             for file, problem, _ in broken_outputs(tree, known):
-                raise BadDataError(NOT_AS_WRITTEN, where=file, found=problem, remedy=again)
+                raise BadDataError(
+                    NOT_AS_WRITTEN,
+                    where=file,
+                    found=problem,
+                    wanted="a file with the checksum in the settings file",
+                    remedy=again,
+                )
 
 
 def choose_analyses(

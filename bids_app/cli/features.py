@@ -154,7 +154,11 @@ def _check(spelled: str, files: Sequence[Path]) -> int:
 def _export(options: argparse.Namespace) -> int:
     if missing := [str(path) for path in options.audio if not path.is_file()]:
         raise MissingInputError(
-            "An audio file is not there.", where=", ".join(missing), remedy="correct the names"
+            "An audio file is not there.",
+            where=", ".join(missing),
+            found="no file",
+            wanted="an audio file",
+            remedy="correct the names",
         )
     if options.check:
         return _check(options.check, options.audio)
@@ -163,6 +167,7 @@ def _export(options: argparse.Namespace) -> int:
             "The features need a folder to be written to.",
             where="-o",
             found="nothing",
+            wanted="a folder",
             remedy="give one with -o DIR, or --check NETWORK to write nothing",
         )
     from bids_app.features.export import export_features

@@ -40,6 +40,8 @@ def _run_motion(options: argparse.Namespace) -> int:
         raise MissingInputError(
             "The output folder holds no participant maps.",
             where=options.results,
+            found="no maps of participants",
+            wanted="the output of a participant level",
             remedy="run the participant level first",
         )
     stored = [read_encoding(tree, who, models[0]) for who in people]

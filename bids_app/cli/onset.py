@@ -86,7 +86,12 @@ def _run_onset(options: argparse.Namespace) -> int:
 def _rows(pairs: Sequence[str], table: Path | None, raw_dir: Path | None) -> list[StimulusRow]:
     """Rows of the table, or of the pairs, with an onset everywhere."""
     if pairs and table is not None:
-        raise UsageError("--stim and --stimuli exclude each other.", remedy="give one of them")
+        raise UsageError(
+            "--stim and --stimuli exclude each other.",
+            found="both",
+            wanted="one",
+            remedy="give one of them",
+        )
     if table is not None:
         return read_stimulus_table(table, default_onset=0.0, raw_dir=raw_dir)
     return [

@@ -165,6 +165,7 @@ def _folder(given: Path | None) -> Path:
             "The predictions need a folder to be written to.",
             where="-o",
             found="nothing",
+            wanted="a folder",
             remedy="give one with -o DIR",
         )
     return given.absolute()

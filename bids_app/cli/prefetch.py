@@ -183,6 +183,7 @@ def _copy(target: Path, resource: Resource, source: Path) -> None:
         raise MissingInputError(
             "A file of a resource is not in the folder.",
             where=f"{resource.title}: {source}",
+            found="no such file",
             wanted=target.name,
             remedy="run `musenc prefetch` on a machine with a network and give its folder "
             "(MUSENC_RESOURCES) to --from",
@@ -243,6 +244,7 @@ def _no_download(title: str, name: str, error: Exception) -> MissingInputError:
         "A resource cannot be downloaded.",
         where=f"{title}: {name}",
         found=f"{type(error).__name__}: {error}",
+        wanted="the file, with its checksum",
         remedy="run `musenc prefetch` on a machine with a network and copy its folder "
         "(MUSENC_RESOURCES), or `musenc prefetch --from FOLDER`",
     )

@@ -162,6 +162,7 @@ def run_group(config: Config, run_id: str) -> Status | int:
                 "A rating difference needs maps of a contrast of at least four participants.",
                 where=tree.root,
                 found=f"maps of {len(with_conditions)}",
+                wanted="four participants or more",
                 remedy="run the participant level with --contrast first",
             )
     if models or not with_conditions:
@@ -365,6 +366,7 @@ def redraw_reports(config: Config) -> int:
         raise MissingInputError(
             "There are no derivatives to draw.",
             where=config.output_dir,
+            found="no maps of participants",
             wanted="the output of a participant level",
             remedy="run the participant level first, without --reports-only",
         )

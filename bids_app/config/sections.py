@@ -230,6 +230,8 @@ class Model:
         if self.weights_mask and not self.save_weights:
             raise UsageError(
                 "--weights-mask needs --save-weights",
+                found="--weights-mask alone",
+                wanted="both",
                 remedy="add --save-weights, or leave --weights-mask out",
             )
 
@@ -504,10 +506,18 @@ with --rating-difference also against a number per participant. Definitions: doc
         """Options that need another one."""
         if self.seed and not self.contrasts:
             raise UsageError(
-                "--seed needs --contrast", remedy="add --contrast, or leave --seed out"
+                "--seed needs --contrast",
+                found="--seed alone",
+                wanted="both",
+                remedy="add --contrast, or leave --seed out",
             )
         if self.target and not self.seed:
-            raise UsageError("--target needs --seed", remedy="add --seed, or leave --target out")
+            raise UsageError(
+                "--target needs --seed",
+                found="--target alone",
+                wanted="both",
+                remedy="add --seed, or leave --target out",
+            )
 
 
 @dataclass(frozen=True)

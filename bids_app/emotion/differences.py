@@ -180,6 +180,7 @@ def _checked(maps: ArrayLike, rating_difference: ArrayLike) -> tuple[FloatArray,
             "A rating difference is not finite.",
             where="rating_difference",
             found=f"{np.count_nonzero(~np.isfinite(x))} of {x.size}",
+            wanted="a number for every participant",
             remedy="leave these participants out",
         )
     if len(x) < 3:

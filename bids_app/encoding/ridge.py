@@ -482,6 +482,7 @@ class _StandardDeviation:
             raise UsageError(
                 "A null that is drawn needs a seed.",
                 where=what,
+                found="no seed",
                 wanted="a whole number",
                 remedy='give one, or null="none"',
             )

@@ -217,6 +217,7 @@ def _incomplete(folder: Path, problem: str) -> BadDataError:
         "This folder of stimulus features is not complete.",
         where=folder,
         found=problem,
+        wanted="matrices of all layers, with a description",
         remedy="run `musenc features BIDS_DIR OUTPUT_DIR` with the options of the participant "
         "level: it sets the folder aside and computes it again",
     )
@@ -316,7 +317,11 @@ def make_cache(folder: Path) -> None:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWriteError(
-            "The cache cannot be created.", where=folder, found=error.strerror, remedy=_HOW_TO_MOVE
+            "The cache cannot be created.",
+            where=folder,
+            found=error.strerror,
+            wanted="a folder that can be made",
+            remedy=_HOW_TO_MOVE,
         ) from error
 
 
@@ -512,5 +517,6 @@ def _write(
             "Stimulus features cannot be written.",
             where=folder,
             found=str(error),
+            wanted="room on the disk, and a folder that can be written",
             remedy="see whether the disk is full; 23 layers take 350 MB for 16 minutes of music",
         ) from error

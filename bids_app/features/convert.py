@@ -175,6 +175,7 @@ def _read(source: Path) -> dict[str, np.ndarray]:
         raise MissingInputError(
             "There is no such file.",
             where=source,
+            found="no file",
             wanted="vggish_model.ckpt, an .index or an .npz",
             remedy="correct the path, or download the checkpoint",
         )

@@ -115,6 +115,7 @@ def _counted(path: Path, identity: str) -> LongTerm:
             "The counts of the chorales cannot be read.",
             where=path,
             found=f"{type(error).__name__}: {error}",
+            wanted="the file that `musenc prefetch corpus` brings",
             remedy="delete the file and run `musenc prefetch corpus`",
         ) from error
 
@@ -141,6 +142,7 @@ def corpus_identity(argument: str) -> str:
         raise MissingInputError(
             "The folder of music that listeners know is not there.",
             where=corpus,
+            found="no folder",
             wanted="a folder of MIDI files, MusicXML scores or tables of notes",
             remedy="give another one with --notes-corpus",
         )

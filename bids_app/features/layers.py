@@ -182,6 +182,7 @@ def choose_layers(
                 "Depths belong to layers whose order is known.",
                 where="--layer-depth",
                 found=f"nothing says the order of {', '.join(names)}",
+                wanted="layers in a known order",
                 remedy="name the layers in order of depth, with --layers",
             )
         given = source or "--layer-depth"

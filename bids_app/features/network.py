@@ -181,6 +181,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             "This torch file holds no state dict.",
             where=path,
             found=type(content).__name__,
+            wanted="a mapping from names to arrays",
             remedy=_REMEDY,
         )
     state = {key: value for key, value in content.items() if not str(key).startswith("pproc.")}

@@ -161,6 +161,7 @@ def layers_of_notes(argument: str, sound: Sound, notes: Notes) -> list[FeatureSe
             "No note lies within the recording.",
             where=notes.path,
             found=f"the first at {notes.onset[0]:.1f} s, {n_steps * step:.1f} s of sound",
+            wanted="notes within the sound",
             remedy="give the notes of this recording, in seconds from its start",
         )
     known = known_music(argument)

@@ -345,6 +345,7 @@ def _check_times(times: np.ndarray, patch_times: np.ndarray, file: Path) -> None
             "Times of precomputed features must increase.",
             where=file,
             found=f"{times.size} times",
+            wanted="finite times in seconds, each later than the one before",
             remedy="sort the rows by time and remove repeated ones",
         )
     beyond = patch_times[-1] + max(30.0, 0.5 * patch_times[-1])

@@ -113,6 +113,7 @@ def _no_values(*_: object) -> Iterable[FeatureSeries]:
     raise UsageError(
         "The layers of a network are not computed unit by unit.",
         where="--features",
+        found="a network",
         wanted="a feature space that is no network",
         remedy="use the network's layers as a whole",
     )
@@ -343,6 +344,8 @@ class Space:
             raise UsageError(
                 "A network needs weights.",
                 where=self.network.name,
+                found="no weights",
+                wanted="a file of weights, or random:SEED",
                 remedy="give the weights file, or random:SEED for an untrained network",
             )
 

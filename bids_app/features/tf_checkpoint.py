@@ -75,6 +75,7 @@ def read_checkpoint(path: Path, wanted: Wanted = lambda name: True) -> dict[str,
         raise BadDataError(
             "This is not a TensorFlow checkpoint (one file of V1, or the .index of V2).",
             where=path,
+            found="another file",
             wanted="the published vggish_model.ckpt",
             remedy="for other checkpoints write their variables to an .npz file first",
         )
@@ -88,6 +89,7 @@ def read_checkpoint(path: Path, wanted: Wanted = lambda name: True) -> dict[str,
             "This TensorFlow checkpoint cannot be read.",
             where=path,
             found=str(error),
+            wanted="the published vggish_model.ckpt",
             remedy="download it again and compare its checksum with the published one",
         ) from error
 
@@ -125,6 +127,7 @@ def _bundle_variables(
         raise MissingInputError(
             "The data of a TensorFlow checkpoint are not beside its index.",
             where=path,
+            found="no such file",
             wanted=place.name,
             remedy="copy both files into one folder",
         )

@@ -93,6 +93,7 @@ def stimulus_rows(
             "No volume was taken while the stimulus played.",
             found=f"music from {onset:g} to {onset + duration:g} s, "
             f"volumes from {start_time:g} to {start_time + tr * (n_volumes - 1):g} s",
+            wanted="a volume during the music",
             remedy="check the onset in the events file or in the stimulus table",
         )
     return rows, played[rows] + offset

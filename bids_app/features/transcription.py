@@ -111,6 +111,8 @@ def _heard(audio: Path, stamp: int) -> Notes:
         raise BadDataError(
             "No note was heard in a recording.",
             where=audio,
+            found="no note",
+            wanted="a sound with notes",
             remedy="give its notes in a file, or leave --transcribe out",
         )
     return Notes(onset, duration, pitch, velocity, audio)

@@ -126,6 +126,7 @@ def resolve_device(device: str = "auto") -> str:
         "No CUDA device can be used.",
         where="device",
         found=f"{device}, but torch {torch.__version__} sees no CUDA device",
+        wanted="a CUDA device that torch sees",
         remedy="use --device cpu, or install torch with CUDA and check the driver",
     )
 

@@ -312,6 +312,7 @@ class _Spinner:
                     "Rotated gradients hardly ever cover half of the mask.",
                     where="gradient",
                     found=f"{n_done} usable of {n_drawn} rotations",
+                    wanted="rotations after which the gradient covers half of the mask",
                     remedy="Use a gradient that covers the cortex, or a larger mask.",
                 )
         return blocks, n_drawn

@@ -172,6 +172,8 @@ def group_alignment(
             raise BadDataError(
                 "The alignment has no partial correlations.",
                 where="result",
+                found="no covariates",
+                wanted="a result given covariates",
                 remedy="Pass covariates to spin_alignment.",
             )
         r, null = result.partial_r, result.partial_null

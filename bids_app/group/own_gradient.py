@@ -108,6 +108,7 @@ def connectivity(series: npt.ArrayLike, to: npt.ArrayLike, rows: slice = slice(N
             "Vertices without a signal cannot take part in connectivity.",
             where="series",
             found=f"{bad.sum()} of {bad.size} vertices are constant or not finite",
+            wanted="series that vary",
             remedy="leave them out",
         )
     centered /= norms
@@ -191,6 +192,7 @@ def diffusion_map(
             "The connectivity falls apart, so there is no common gradient.",
             where="rows",
             found=f"{n_parts} parts, of {sizes.max()} vertices and less",
+            wanted="one connected graph",
             remedy="use longer runs, or smooth them",
         )
     degrees = affinity.sum(axis=1)

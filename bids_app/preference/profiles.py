@@ -206,6 +206,7 @@ def slope_weights(
             "The reference profile is a function of depth: no residual slope is left.",
             where="reference",
             found=f"a function of depth{beside}",
+            wanted="a profile with another shape",
             remedy="Use another reference profile.",
         )
     return np.asarray(rest / (centered @ centered) @ averages)
@@ -251,6 +252,7 @@ def curvature_weights(depth: npt.ArrayLike, reference: npt.ArrayLike) -> FloatAr
         raise BadDataError(
             "The reference profile is a function of depth and its square: no curvature is left.",
             where="reference",
+            wanted="a profile with another shape",
             remedy="Use another reference profile.",
         )
     return np.asarray(rest / (rest @ rest) @ averages)

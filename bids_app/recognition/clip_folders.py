@@ -48,6 +48,7 @@ def read_clip_folder(folder: Path) -> ClipFeatures:
         raise MissingInputError(
             "A folder holds no features of clips.",
             where=folder,
+            found="no such file",
             wanted="tables or .h5 files with their .json, as `musenc features` writes them",
             remedy="musenc features AUDIO... -o " + str(folder),
         )
@@ -85,6 +86,7 @@ def _unreadable(path: Path, error: Exception) -> BadDataError:
         "Features of a clip cannot be read.",
         where=path,
         found=str(error),
+        wanted="a table or .h5 file of `musenc features`",
         remedy="write them again with `musenc features`",
     )
 

@@ -95,6 +95,8 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
             raise MissingInputError(
                 "An atlas file is not there.",
                 where=path,
+                found="no file",
+                wanted=WANTED,
                 remedy="give existing files to --atlas or --networks",
             )
     label = safe_label(name) if name else files_label(paths[0], ("atlas", "seg"))

@@ -249,6 +249,8 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
         raise MissingInputError(
             "The file of --cortex-mask is not there.",
             where=path,
+            found="no file",
+            wanted="a mask or label file",
             remedy="give existing files, or fetch the named ones: `musenc prefetch cortex parcels` "
             "(on fsLR `musenc prefetch meshes-fslr`)",
         )

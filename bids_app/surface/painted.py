@@ -132,6 +132,7 @@ def regions_of(path: Path, option: str, mesh: SurfaceMesh) -> Regions:
         raise UsageError(
             "Nothing says which vertices the regions of a table have.",
             where=path,
+            found="no vertices in the file",
             wanted=f"label files on {mesh.space} whose names are those of the columns",
             remedy="give --parcels NAME=LEFT.label.gii,RIGHT.label.gii (or .annot), or the "
             "ptseries.nii of the same run, which says its vertices",

@@ -138,6 +138,7 @@ def choose_participants(config: Config) -> list[str]:
             "A group needs at least two participants with maps of conditions.",
             where=tree.root,
             found=", ".join(f"sub-{p}" for p in chosen) or "nobody",
+            wanted="two or more",
             remedy="run the participant level with --contrast for more participants",
         )
     return chosen
@@ -162,6 +163,7 @@ def read_ratings(config: Config) -> Mapping[str, float] | None:
         raise MissingInputError(
             "There is no raw dataset to read participants.tsv from.",
             where=config.bids_dir,
+            found="no raw dataset",
             wanted=f"participants.tsv with a column {column}",
             remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
         )

@@ -48,7 +48,11 @@ def read_record(path: Path, **wanted: type | tuple[type, ...]) -> dict[str, Any]
     """
     if problem := content_problem(path):
         raise MissingInputError(
-            "A file of an earlier step is missing.", where=path, found=problem, remedy=AGAIN
+            "A file of an earlier step is missing.",
+            where=path,
+            found=problem,
+            wanted="the file that the settings file names",
+            remedy=AGAIN,
         )
     content = read_json(path)
     if not isinstance(content, dict):
@@ -135,10 +139,20 @@ def check_outputs(tree: OutputTree, stored: Mapping[str, Any]) -> None:
     )
     for path, problem, is_there in broken_outputs(tree, stored):
         if is_there:
-            raise BadDataError(NOT_AS_WRITTEN, where=path, found=problem, remedy=remedy)
+            raise BadDataError(
+                NOT_AS_WRITTEN,
+                where=path,
+                found=problem,
+                wanted="a file with the checksum in the settings file",
+                remedy=remedy,
+            )
         if path.is_symlink() or path.exists() or not path.name.split(".")[0].endswith("_bold"):
             raise MissingInputError(
-                "A file of a participant is missing.", where=path, found=problem, remedy=remedy
+                "A file of a participant is missing.",
+                where=path,
+                found=problem,
+                wanted="the file that the settings file names",
+                remedy=remedy,
             )
 
 
@@ -248,7 +262,13 @@ def read_rows(path: Path, columns: Sequence[str], **kinds: type) -> pd.DataFrame
         If it cannot be read, lacks a column, has no rows, or text where numbers should be.
     """
     if problem := content_problem(path):
-        raise MissingInputError("A table is missing.", where=path, found=problem, remedy=AGAIN)
+        raise MissingInputError(
+            "A table is missing.",
+            where=path,
+            found=problem,
+            wanted="the table that an earlier step wrote",
+            remedy=AGAIN,
+        )
     try:
         table = read_frame(path, dtype=dict(kinds))
     except MusencError as error:

@@ -310,6 +310,7 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
             "The gradient's hemispheres are exchanged.",
             where=", ".join(map(str, files)),
             found=", ".join(map(str, named)),
+            wanted="CortexLeft, then CortexRight",
             remedy="give --gradient LEFT.func.gii,RIGHT.func.gii",
         )
     for side, half in zip(sides, np.array_split(values, 2), strict=True):

@@ -119,6 +119,7 @@ def select_participants(tree: OutputTree, model: str, selection: Selection) -> l
         raise MissingInputError(
             "The output folder holds no participant maps.",
             where=tree.root,
+            found="no such file",
             wanted=f"sub-*/func/*_model-{model}_settings.json",
             remedy="run the participant level into this folder first",
         )
@@ -137,6 +138,7 @@ def select_participants(tree: OutputTree, model: str, selection: Selection) -> l
             "A group needs at least two participants.",
             where=tree.root,
             found=", ".join(chosen),
+            wanted="two or more",
             remedy="run the participant level for more participants",
         )
     return chosen

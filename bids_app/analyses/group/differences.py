@@ -316,6 +316,7 @@ def check_differences(
                     "Participants have no complete maps of a model that is compared.",
                     where=f"--difference {text}",
                     found=f"no model-{name} of {', '.join(f'sub-{one}' for one in lacking)}",
+                    wanted="maps of both models of every participant",
                     remedy="run the participant level for them with this model, or choose those "
                     "who have both with --participant-label",
                 )

@@ -142,6 +142,7 @@ def plan_own_gradient(
         raise MissingInputError(
             "There is no cleaned resting run to make the study's own gradient of.",
             where=tree.root,
+            found="no such file",
             wanted=f"sub-*/func/*_desc-{REST_DESC}_settings.json",
             remedy="run the participant level into this folder with --rest-task TASK, or leave "
             "own out of --gradient",
@@ -184,6 +185,7 @@ def _check_files(tree: OutputTree, participant: str, stored: Mapping[str, Any]) 
             "A cleaned resting run is not as it was written.",
             where=path,
             found=problem,
+            wanted="a file with the checksum in the settings file",
             remedy="run the participant level with --rest-task again for "
             f"sub-{participant}, or leave the participant out with --participant-label",
         )

@@ -172,6 +172,7 @@ def _read(run: BoldRun, mesh: SurfaceMesh) -> NDArray[np.float32]:
             "The hemispheres differ in length.",
             where=run.label,
             found=f"{n_left} volumes left, {n_right} right",
+            wanted="one length",
             remedy="run fMRIPrep again for this run",
         )
     if (on_left, on_right) != (mesh.left.n_vertices, mesh.right.n_vertices):

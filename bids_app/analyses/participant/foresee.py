@@ -289,6 +289,7 @@ def check_censored(config: Config, plan: StudyPlan) -> None:
             "Weights are not kept of series with censored volumes.",
             where="--save-weights",
             found=", ".join(runs[:_SHOWN]),
+            wanted="runs with all volumes",
             remedy="leave the option out, or leave these runs out with --exclude-run",
         )
 

@@ -137,6 +137,7 @@ class RunFits:
                 "No run of the participant can be used.",
                 where=analysis,
                 found="; ".join(reasons) or "no runs",
+                wanted="a run that the analysis can use",
                 remedy="the participant is kept out of this analysis",
             )
         joint = fixed_effects(self.estimates)

@@ -49,6 +49,7 @@ def fitted_layers(config: Config, stimuli: Mapping[str, Path]) -> dict[str, Fitt
             "Depths are those of the layers of one feature space.",
             where="--layer-depth",
             found=f"--features {' '.join(model.features)}",
+            wanted="one feature space with --layer-depth",
             remedy="fit one feature space in one call",
         )
     found = {}

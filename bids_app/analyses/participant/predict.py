@@ -76,6 +76,7 @@ def saved_models(tree: OutputTree) -> dict[str, list[SavedModel]]:
         raise MissingInputError(
             "The output folder has no saved model.",
             where=tree.root,
+            found="no such file",
             wanted="sub-*/func/sub-*_weights.h5",
             remedy="run the participant level again with --save-weights",
         )

@@ -420,6 +420,7 @@ def without_signal(
             "No vertex of a run has a signal.",
             where=run.bold_left,
             found=f"{inside.sum()} vertices that are constant or not finite",
+            wanted="a vertex that varies",
             remedy="see whether these are the right files, or leave the run out with --exclude-run",
         )
     warnings = []
@@ -471,6 +472,7 @@ def cut(
             "All volumes of a piece were censored.",
             where=run.label,
             found=f"{len(rows)} volumes during {presentation.stimulus}",
+            wanted="volumes that were kept",
             remedy="leave the run out with --exclude-run",
         )
     kept, times = rows[present], times[present]

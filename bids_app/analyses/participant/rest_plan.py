@@ -84,6 +84,7 @@ def plan_rest(config: Config, study: StudyPlan, with_music: Collection[str] = ()
             "Music was heard in the runs that should be resting ones.",
             where=f"--rest-task {task}",
             found=", ".join(heard[:6]),
+            wanted="a task without music",
             remedy="name the task of the resting runs",
         )
     regions = [run.label for run in study.runs if run.kind == "parcels"]

@@ -122,6 +122,7 @@ class SavedModel:
             "A saved model was fitted to all music that it is to predict.",
             where=self.path,
             found=f"{stimulus}, of which every fold trained on some part",
+            wanted="music that was not trained on, or held out as a whole",
             remedy="give other music",
         )
 
@@ -181,6 +182,7 @@ def read_saved(path: Path) -> SavedModel:
         raise MissingInputError(
             "There is no such file of a saved model.",
             where=path,
+            found="no file",
             wanted=_WANTED,
             remedy="correct the name",
         )

@@ -97,6 +97,8 @@ def check_voxels(runs: Sequence[BoldRun], model: Model) -> None:
         raise UsageError(
             "Subcortical voxels are read from CIFTI series or from volumes, not from both.",
             where=f"--subcortex {_WITH_ATLAS}",
+            found="--subcortex and --subcortex-atlas",
+            wanted="one of them",
             remedy="give one of them; results of both fit into two output folders",
         )
     read_labels(voxels.atlas)

@@ -92,6 +92,7 @@ def fit_rating_encoding(
             "Ratings are missing.",
             where=f"sub-{participant}",
             found="no " + ", ".join(missing),
+            wanted="a rating of every piece that was heard",
             remedy="the participant is kept out of this analysis",
         )
     results = []

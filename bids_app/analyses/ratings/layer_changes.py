@@ -137,6 +137,7 @@ def correlate_changes(
             "No scale can be used.",
             where=f"sub-{participant}",
             found="; ".join(f"{scale}: {why}" for scale, why in skipped.items()) or "no scales",
+            wanted="a scale whose ratings vary in the pieces",
             remedy="the participant is kept out of this analysis",
         )
     known = layer_changes(grams, labels) if changes is None else changes

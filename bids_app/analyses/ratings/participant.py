@@ -62,6 +62,7 @@ def read_cleaned(tree: OutputTree, participant: str, space: str) -> list[Block]:
         raise MissingInputError(
             "No cleaned responses were saved.",
             where=folder,
+            found="no such file",
             wanted="*_desc-clean_bold.func.gii",
             remedy="run the participant level again",
         )

@@ -227,6 +227,8 @@ def _not_installed(path: Path) -> MissingInputError:
     return MissingInputError(
         "The trained networks of musicnn are not installed.",
         where=path,
+        found="no such file",
+        wanted="the weights that `musenc prefetch musicnn` brings",
         remedy="run `musenc prefetch musicnn` on a machine with a network (`musenc prefetch "
         "musicnn --from FOLDER` where there is none); for an untrained network of the same "
         "shape use musicnn:MTT_vgg@random:0",
@@ -244,6 +246,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             "The weights of a network of musicnn cannot be read.",
             where=path,
             found=f"{type(error).__name__}: {error}",
+            wanted="the weights that `musenc prefetch musicnn` brings",
             remedy="delete the file and run `musenc prefetch musicnn`",
         ) from error
 

@@ -108,6 +108,7 @@ def folder_identity(folder: str | Path) -> str:
         raise MissingInputError(
             "The folder of a model is not there.",
             where=folder,
+            found="no folder",
             wanted="a folder",
             remedy="correct the path, or download the model",
         )
