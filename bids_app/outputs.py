@@ -570,6 +570,31 @@ def map_sidecar(stat: str, names: list[str], **fields: Any) -> dict[str, Any]:
     }
 
 
+def programs_of(description: object) -> list[dict[str, str]]:
+    """Name and version of the programs that wrote a dataset; the first one wrote the folder.
+
+    Whatever the form in which a ``dataset_description.json`` says it.
+
+    Examples
+    --------
+    >>> programs_of({"GeneratedBy": [{"Name": "fMRIPrep", "Version": "23.1.0"}]})
+    [{'Name': 'fMRIPrep', 'Version': '23.1.0'}]
+    >>> programs_of({"GeneratedBy": "fMRIPrep", "PipelineDescription": None})
+    [{'Name': 'fMRIPrep'}]
+    """
+    if not isinstance(description, dict):
+        return []
+    generated = description.get("GeneratedBy")
+    told = [*(generated if isinstance(generated, list) else [generated])]
+    told.append(description.get("PipelineDescription"))
+    named = [{"Name": one} if isinstance(one, str) else one for one in told]
+    return [
+        {key: str(one[key]) for key in ("Name", "Version") if one.get(key)}
+        for one in named
+        if isinstance(one, dict)
+    ]
+
+
 def write_dataset_files(
     tree: OutputTree,
     *,
@@ -599,12 +624,12 @@ def write_dataset_files(
     description = tree.root / "dataset_description.json"
     with shared_lock(description):
         if description.exists():
-            generators = [g.get("Name") for g in read_json(description).get("GeneratedBy", [])]
+            generators = [one.get("Name", "") for one in programs_of(read_json(description))]
             if "musenc-bidsapp" not in generators:
                 raise CannotWriteError(
                     "The output folder holds another dataset.",
                     where=tree.root,
-                    found=f"GeneratedBy {generators}",
+                    found=f"GeneratedBy {', '.join(generators) or 'nobody'}",
                     wanted="an empty folder or an earlier output of musenc-bidsapp",
                     remedy="give another output_dir",
                 )

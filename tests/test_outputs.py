@@ -223,6 +223,14 @@ def test_sources_have_version_and_doi_and_the_container_is_told(monkeypatch):
     }
 
 
+@pytest.mark.parametrize("told", ["fMRIPrep", ["fMRIPrep"], {"Name": "fMRIPrep"}, [None], None, 3])
+def test_a_folder_of_others_is_refused_however_it_names_its_program(tmp_path, told):
+    content = json.dumps({"Name": "x", "GeneratedBy": told})
+    (tmp_path / "dataset_description.json").write_text(content)
+    with pytest.raises(CannotWriteError, match="fMRIPrep" if "Prep" in content else "nobody"):
+        write_dataset_files(OutputTree(tmp_path), sources=[], suffixes=[])
+
+
 def test_write_dataset_files_and_refuse_a_foreign_folder(tmp_path):
     sources = [{"Name": "fmriprep", "URL": "file:///data/fmriprep"}]
     write_dataset_files(OutputTree(tmp_path), sources=sources, suffixes=["statmap"])

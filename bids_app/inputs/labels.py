@@ -140,6 +140,23 @@ class Universe:
         return result
 
 
+def differ_in_capitals(universe: Universe) -> list[str]:
+    """Notes about labels that differ in capital letters alone: files of some disks cannot."""
+    notes = []
+    for key in RUN_ENTITIES:
+        alike: dict[str, list[str]] = {}
+        for label in sorted(universe.labels(key)):
+            alike.setdefault(label.casefold(), []).append(f"{key}-{label}")
+        notes += [
+            f"{' and '.join(labels)} differ in capital letters alone: they count as "
+            f"{len(labels)}, and on a disk that does not tell capitals apart their files replace "
+            "one another; rename all but one"
+            for labels in alike.values()
+            if len(labels) > 1
+        ]
+    return notes
+
+
 def named_runs(folders: Iterable[Path]) -> list[Mapping[str, str]]:
     """Entities of all runs, from the names of functional files."""
     found: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
@@ -147,7 +164,8 @@ def named_runs(folders: Iterable[Path]) -> list[Mapping[str, str]]:
         for pattern in ("sub-*/func/*_task-*", "sub-*/ses-*/func/*_task-*"):
             for path in folder.glob(pattern):
                 entities = run_entities(parse_name(path).entities)
-                found.setdefault(tuple(entities.items()), entities)
+                if "sub" in entities:
+                    found.setdefault(tuple(entities.items()), entities)
     return list(found.values())
 
 

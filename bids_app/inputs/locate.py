@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from bids_app.errors import InvalidInputError, MissingInputError, MusencError, UsageError
 from bids_app.inputs.files import content_problem, inside, read_object
+from bids_app.outputs import programs_of
 
 _WANTED = (
     "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
@@ -19,6 +21,7 @@ _WANTED = (
 )
 
 _DESCRIPTION = 'a JSON object such as {"Name": "...", "BIDSVersion": "1.8.0"}'
+_PROGRAM = '{"Name": "fMRIPrep", "Version": "23.1.0"}'
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,10 @@ def parse_derivatives(derivatives: Iterable[str]) -> dict[str, Path]:
 
 def _fmriprep_within(name: str, path: Path) -> tuple[str, Path]:
     """A folder of participants, or the only one of fMRIPrep in a folder that is given."""
-    if has_participants(path):
+    if is_fmriprep(path) or _has_bold(path):
         return name, path
+    if has_participants(path):
+        _raise_raw(path)
     inner = _fmriprep_folders(path)
     if len(inner) == 1:
         return uri_name(inner[0]) if name == uri_name(path) else name, inner[0]
@@ -136,6 +141,23 @@ def _fmriprep_within(name: str, path: Path) -> tuple[str, Path]:
         if inner
         else "give the folder above, or the one that has the folders sub-*",
     )
+
+
+def _raise_raw(path: Path) -> NoReturn:
+    """Say that a folder of participants given with --derivatives holds nothing of fMRIPrep's."""
+    inner = [f"--derivatives {one}" for one in _fmriprep_folders(path / "derivatives")]
+    raise MissingInputError(
+        "A folder given with --derivatives is a raw dataset, or holds no BOLD from fMRIPrep.",
+        where=path,
+        found=f"folders sub-*, no outputs of fMRIPrep in them{_written_by(path)}",
+        wanted="an fMRIPrep output folder; the raw dataset is bids_dir, or --derivatives raw=PATH",
+        remedy=f"give {' or '.join(inner or ['the folder that fMRIPrep wrote'])}",
+    )
+
+
+def _written_by(folder: Path) -> str:
+    program = writer_of(folder)
+    return f" (written by {program})" if program else ""
 
 
 def _split_name(item: str) -> tuple[str, Path]:
@@ -244,7 +266,35 @@ def check_descriptions(located: Located) -> None:
             raise InvalidInputError(
                 what, where=path, found=problem, wanted=wanted, remedy="correct the file"
             )
-        read_object(path, what, wanted)
+        content = read_object(path, what, wanted)
+        if folder != located.raw_dir:
+            _check_programs(path, content)
+
+
+def _check_programs(path: Path, description: Mapping[str, Any]) -> None:
+    """Refuse a form of the programs' names on which pybids stumbles.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    generated = description.get("GeneratedBy", [])
+    pipeline = description.get("PipelineDescription", {})
+    listed = isinstance(generated, list) and all(isinstance(o, dict | str) for o in generated)
+    field, wanted = "PipelineDescription", _PROGRAM
+    if not (listed or isinstance(generated, str)):
+        field, wanted = "GeneratedBy", f"a list of objects: [{_PROGRAM}]"
+    elif isinstance(pipeline, dict):
+        return
+    raise InvalidInputError(
+        "The description of a dataset names the program that wrote it in another form than BIDS.",
+        where=path,
+        found=f"{field}: {json.dumps(description[field])[:80]}",
+        wanted=wanted,
+        remedy="put square brackets around it"
+        if isinstance(description[field], dict)
+        else f"correct {field}, or take it out",
+    )
 
 
 def is_fmriprep(folder: Path) -> bool:
@@ -270,15 +320,7 @@ def is_xcpd(writer: str) -> bool:
 
 def writer_of(folder: Path) -> str:
     """Name of the program that wrote a folder, as its description says; empty where it does not."""
-    description = read_description(folder)
-    generated = description.get("GeneratedBy")
-    found = (
-        [one for one in generated if isinstance(one, dict)] if isinstance(generated, list) else []
-    )
-    pipeline = description.get("PipelineDescription")
-    found += [pipeline] if isinstance(pipeline, dict) else []
-    # The first is the program that wrote the folder; later ones made its input.
-    return str(found[0].get("Name", "")) if found else ""
+    return next((one.get("Name", "") for one in programs_of(read_description(folder))), "")
 
 
 def _has_bold(folder: Path) -> bool:
@@ -300,10 +342,8 @@ def _has_bold(folder: Path) -> bool:
 
 def _writers(folder: Path) -> str:
     """Folders of derivatives and the programs that wrote them, for a message."""
-    found = [(path.name, writer_of(path)) for path in sorted(folder.glob("derivatives/*/"))]
-    return ", ".join(
-        name + (f" (written by {program})" if program else "") for name, program in found
-    )
+    found = sorted(folder.glob("derivatives/*/"))
+    return ", ".join(path.name + _written_by(path) for path in found)
 
 
 def _deeper(bids_dir: Path) -> Iterator[Path]:

@@ -70,10 +70,9 @@ def parse_name(path: Path) -> NamedFile:
 def misplaced(file: NamedFile, root: Path) -> bool:
     """Whether a file of a participant lies elsewhere than in the folder for what it names.
 
-    A copy in another folder must not be read in place of the file itself.
+    A copy in another folder must not be read in place of the file itself. A file that names no
+    participant belongs to nobody.
     """
-    if "sub" not in file.entities:
-        return False
     folders = file.path.relative_to(root).parts[:-1]
     own = [f"{key}-{file.entities[key]}" for key in ("sub", "ses") if key in file.entities]
     return folders[-1:] not in (("func",), ("anat",)) or folders[:-1] not in (

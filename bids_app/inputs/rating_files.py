@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _PATTERNS = ("*_stim.tsv.gz", "*_stim.tsv", "*_beh.tsv.gz", "*_beh.tsv")
 _FOLDERS = ("func", "beh")
+HOW_RATINGS_ARE_CALLED = "*_stim.tsv.gz or *_beh.tsv in func/ or beh/"
+_ALMOST = re.compile(
+    r".*_(stim|beh|ratings?)\b.*\.(tsv|csv|txt|dat|xlsx?|ods|mat|npy|parquet)\b.*", re.IGNORECASE
+)
 
 
 def find_rating_files(root: Path, participants: Sequence[str]) -> tuple[Path, ...]:
@@ -51,6 +56,21 @@ def find_rating_files(root: Path, participants: Sequence[str]) -> tuple[Path, ..
                 found.update(base.glob(f"{folder}/{pattern}"))
                 found.update(base.glob(f"ses-*/{folder}/{pattern}"))
     return tuple(sorted(found))
+
+
+def almost_rating_files(root: Path, participants: Sequence[str]) -> list[str]:
+    """Names of files of participants that nearly are called as files of ratings, sorted.
+
+    Of a spreadsheet, packed otherwise, copies, or in no folder ``func`` or ``beh``.
+    """
+    read = set(find_rating_files(root, participants))
+    near = {
+        path
+        for participant in participants
+        for path in (Path(root) / f"sub-{strip_prefix(participant, 'sub')}").rglob("*")
+        if _ALMOST.fullmatch(path.name) and path not in read
+    }
+    return sorted(path.name for path in near)
 
 
 def read_rating_files(

@@ -173,8 +173,6 @@ def group_runs(
     """
     func, anat = defaultdict(list), defaultdict(list)
     for file in files:
-        if "sub" not in file.entities:
-            continue
         if file.path.parent.name == "anat":
             anat[file.entities["sub"]].append(file)
         elif "task" in file.entities:

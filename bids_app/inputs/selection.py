@@ -12,6 +12,7 @@ from bids_app.config import Selection
 from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError
 from bids_app.inputs.labels import (
     Universe,
+    differ_in_capitals,
     meant_filter,
     meant_selection,
     named_runs,
@@ -135,6 +136,7 @@ def find_candidates(
     absent = [] if located.raw_dir is None else unprocessed_runs(located.raw_dir, universe.runs)
     universe = replace(universe, runs=(*universe.runs, *absent))
     selection, notes = meant_selection(selection, universe)
+    notes += differ_in_capitals(universe)
     if strays:
         notes.append(_note_of(strays))
     query, more = meant_filter(

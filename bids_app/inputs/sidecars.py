@@ -311,6 +311,12 @@ def resolve_timing(
             f"but the {tr_source} says {tr:g} s, which is used"
         )
     start_time, start_source, more = _start_time(ordered, tr or 0.0, slice_time_ref)
+    more += [
+        f"SliceTimingCorrected of the {source} is {repr(told)[:60]}, neither true nor false: it "
+        f"says nothing; sampled at +{start_time:g} s ({start_source})"
+        for source, content in ordered
+        if not isinstance(told := content.get("SliceTimingCorrected"), bool | None)
+    ]
     slices = next((c["SliceTiming"] for _, c in ordered if c.get("SliceTiming") is not None), None)
     if isinstance(slices, list) and len(slices) > 1 and len(set(map(str, slices))) == 1:
         more.append(

@@ -137,12 +137,7 @@ def read_stimulus_table(
         onset = _required_onset(row, where, default_onset)
         offset = _number(row, "offset", where, 0.0) or 0.0
         duration = _number(row, "duration", where, None)
-        # Not resolved: the target of a git-annex link has another name.
-        audio = (
-            path_of_uri(row["stim_file"], raw_dir, where=where)
-            if row["stim_file"].startswith(_URI)
-            else on_disk(path.absolute().parent / row["stim_file"])
-        )
+        audio = _named_file(row["stim_file"], raw_dir, where, table=path)
         stated = not is_absent(row.get("offset"))
         result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
     return result
@@ -237,13 +232,7 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
         if not is_absent(row.get("stim_file")):
             _check_quotes(row["stim_file"], where)
             cell = row["stim_file"]
-            audio = (
-                path_of_uri(cell, raw_dir, where=where)
-                if cell.startswith(_URI)
-                else inside(
-                    raw_dir, "stimuli", cell.removeprefix("stimuli/"), where=where, found=cell
-                )
-            )
+            audio = _named_file(cell, raw_dir, where)
             meant = _files_of_id(by_id, row.get("stim_id") or "")
             if meant and audio not in meant:
                 _raise_several(where, [audio, *meant], "stim_file and stim_id name other files.")
@@ -258,6 +247,16 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
         # BIDS uses 0 for events without extent; a piece of music has one.
         result.append(StimulusRow(audio, onset, 0.0, duration or None, {}, where))
     return result
+
+
+def _named_file(cell: str, raw_dir: Path | None, where: str, table: Path | None = None) -> Path:
+    """The audio file of a cell: a BIDS URI, or relative to `table`, or in ``stimuli``."""
+    if cell.startswith(_URI):
+        return path_of_uri(cell, raw_dir, where=where)
+    if table is not None:
+        # Not resolved: the target of a git-annex link has another name.
+        return on_disk(table.absolute().parent / cell)
+    return inside(raw_dir, "stimuli", cell.removeprefix("stimuli/"), where=where, found=cell)
 
 
 def _check_columns(columns: Sequence[str], rows: Sequence[Mapping[str, str]], path: Path) -> None:

@@ -26,8 +26,6 @@ def unprocessed_runs(
     """
     of_participant: dict[str, list[dict[str, str]]] = defaultdict(list)
     for entities in preprocessed:
-        if "sub" not in entities:  # a file that is called so in a participant's folder
-            continue
         of_participant[entities["sub"]].append(_without_rec(entities))
     result = []
     for who, known in of_participant.items():

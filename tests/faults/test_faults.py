@@ -15,16 +15,19 @@ from fault_study import ROUTES, Study, as_nobody, copy_study, write_study
 from file_cases import file_cases
 from group_cases import group_cases
 from group_study import GROUP_ROUTES, write_group_study
+from input_cases import input_cases
 from table_cases import table_cases
 
 OLD: list[Case] = [*all_matrices(), *table_cases(), *file_cases(), *array_cases()]
 NEW: list[Case] = [*condition_cases(), *group_cases()]
-CASES = [*OLD, *NEW]
+INPUTS: list[Case] = list(input_cases())
+CASES = [*OLD, *NEW, *INPUTS]
 ALL_ROUTES = ROUTES | GROUP_ROUTES
 # The same few every day, of every kind.
 FAST = set(random.Random(20).sample([case.name for case in OLD], 60))
 # Of these, such that stop before anything is computed.
 FAST |= set(random.Random(20).sample([case.name for case in NEW if case.code], 12))
+FAST |= set(random.Random(20).sample([case.name for case in INPUTS], 15))
 
 
 @pytest.fixture(scope="session")

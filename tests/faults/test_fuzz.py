@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from input_trees import Tree
+from planning import plan_study
 
 from bids_app.analyses.folder.read import RECORD, read_completed
 from bids_app.errors import BadDataError, MusencError
@@ -20,6 +23,7 @@ from bids_app.files import read_json
 from bids_app.inputs.conditions import read_conditions, read_rating_differences
 from bids_app.inputs.confounds import select_confounds
 from bids_app.inputs.files import read_gifti_header, read_object
+from bids_app.inputs.locate import Located, check_descriptions, writer_of
 from bids_app.inputs.rating_files import read_rating_files
 from bids_app.inputs.ratings import read_ratings_table
 from bids_app.inputs.seeds import SeedRegion
@@ -28,6 +32,7 @@ from bids_app.inputs.sound import examine_sound
 from bids_app.inputs.stimuli import read_stimulus_table, rows_of_events
 from bids_app.inputs.strategies import read_strategy
 from bids_app.inputs.tables import read_tsv
+from bids_app.outputs import programs_of
 from bids_app.recognition.clips import read_clip_features, read_clip_labels
 from bids_app.surface.atlas import read_atlas
 from bids_app.surface.cortex import read_cortex_mask
@@ -40,6 +45,7 @@ WORDS = st.sampled_from(
     (
         *("onset", "duration", "stim_file", "task", "time", "stimulus", "clip", "label", "csf"),
         *("Enjoyment", "trans_x", "rot_z", "a_comp_cor_00", "a.wav", "../a"),
+        *("bids::stimuli/a.wav", "bids:raw:%2e%2e/a", "bids:x", "file:///a.wav", "NA", "TRUE"),
         *("1", "-3.5", "1e999", "nan", "inf", "n/a", "0x1", "12345678901234567890", "é", "\x00"),
         *("\x85", "\u2028", '"', "'", ",", ";", "#", ""),
     )
@@ -65,6 +71,11 @@ def _rating_file(path: Path) -> object:
     return read_rating_files([path], path.parent, [], {"a": 30.0})
 
 
+def _described(path: Path) -> object:
+    check_descriptions(Located(None, (("x", path.parent),), ""))
+    return writer_of(path.parent), programs_of(read_object(path))
+
+
 def _gifti_head(path: Path) -> object:
     try:
         return read_gifti_header(path)
@@ -88,6 +99,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "strategy": ("x.yml", read_strategy),
     "json": ("x.json", read_json),
     "sidecar": ("x.json", read_object),
+    "description": ("dataset_description.json", _described),
     "clips": ("x.tsv", read_clip_features),
     "clips_npz": ("x.npz", read_clip_features),
     "clip_labels": ("x.csv", read_clip_labels),
@@ -189,3 +201,49 @@ def test_any_sidecar_gives_times_that_are_numbers(contents):
     timing = resolve_timing([("surface sidecar", surface)], raw)
     assert timing.tr is None or 0 < timing.tr < np.inf
     assert np.isfinite(timing.start_time)
+
+
+NAME = "sub-01_task-a_hemi-L_space-fsaverage5_bold.func.gii"
+
+
+@st.composite
+def nearly_called(draw):
+    """A change of one place of the name of a BOLD file, and of both hemispheres alike."""
+    at = draw(st.integers(0, len(NAME) - 1))
+    new = draw(st.sampled_from(["", "x", "-", "_", ".", " ", "A", "é", "1"]))
+    dropped = draw(st.integers(0, 2))
+    return NAME[:at] + new + NAME[at + dropped :]
+
+
+@pytest.fixture(scope="module")
+def listened(tmp_path_factory):
+    return Tree(tmp_path_factory.mktemp("names") / "study").simple(n_volumes=2)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(name=nearly_called())
+def test_no_run_is_lost_by_a_letter_of_its_name(listened, name):
+    """It is analyzed, or somebody is told of the file or of the run."""
+    folder = listened.fmriprep / "sub-01" / "func"
+    moved = folder.parent / "moved"
+    shutil.copytree(folder, moved, dirs_exist_ok=True)
+    try:
+        for hemi in "LR":
+            own = NAME.replace("hemi-L", f"hemi-{hemi}")
+            (folder / own).rename(folder / name.replace("hemi-L", f"hemi-{hemi}"))
+        try:
+            plan = plan_study(listened.root, missing="use")
+            told = [run.label for run in (*plan.runs, *plan.skipped) if getattr(run, "problem", 1)]
+            told += [text for text in plan.warnings if name in text or "sub-01/func" in text]
+        except MusencError as error:
+            told = [str(error)]
+        assert any("sub-01_task-a" in text or "sub-01/func" in text for text in told), name
+    finally:
+        shutil.rmtree(folder)
+        moved.rename(folder)

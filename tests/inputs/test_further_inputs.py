@@ -190,26 +190,6 @@ def test_columns_that_restrict_rows_must_be_known(tree, name):
     assert name in outcome(tree, table=table)
 
 
-def cut(path, share):
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-
-
-@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "aiff", "au", "w64", "rf64"])
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_sounds_that_break_off_are_refused(tree, kind, share):
-    tree.simple(participants=("01",))
-    path = tree.root / "stimuli" / f"whole.{kind}"
-    sound = np.random.default_rng(0).uniform(-0.2, 0.2, 16 * 8000)
-    soundfile.write(path, sound, 8000, format=kind.upper())
-    events_of(tree, f"{HEADER}4\tn/a\t{path.name}\n")
-    assert outcome(tree) == 4.0
-    cut(path, share)
-    found = outcome(tree)
-    assert isinstance(found, str), found
-    assert path.name in found
-
-
 @pytest.mark.parametrize(
     ("sound", "wanted"),
     [

@@ -7,19 +7,9 @@ import shutil
 
 import nibabel as nib
 import numpy as np
-import pytest
 from planning import plan_study
 
-from bids_app.errors import MissingInputError
-
 WANTED = "hemi-L_space-fsaverage5_bold.func.gii"
-
-
-def renamed(old: str, new: str):
-    def change(path):
-        path.rename(path.with_name(path.name.replace(old, new)))
-
-    return change
 
 
 def gzipped(path):
@@ -27,55 +17,21 @@ def gzipped(path):
     path.unlink()
 
 
-NEARLY = {
-    "gzipped": (gzipped, "bold.func.gii.gz"),
-    "backup": (renamed(".gii", ".gii.bak"), "bold.func.gii.bak"),
-    "editor": (renamed(".gii", ".gii~"), "bold.func.gii~"),
-    "half downloaded": (renamed(".gii", ".gii.part"), "bold.func.gii.part"),
-    "downloaded again": (renamed("_bold.func", "_bold.func (1)"), "bold.func (1).gii"),
-    "copied": (renamed("_bold", "_bold - Copy"), "_bold - Copy.func.gii"),
-    "no func": (renamed(".func.gii", ".gii"), "_bold.gii"),
-    "time": (renamed(".func.gii", ".time.gii"), "_bold.time.gii"),
-    "capitals": (renamed("_bold.func.gii", "_BOLD.FUNC.GII"), "_BOLD.FUNC.GII"),
-    "FreeSurfer": (renamed(".func.gii", ".mgh"), "_bold.mgh"),
-    "hemi lh": (lambda p: renamed("L_" if "-L" in p.name else "R_", "lh_")(p), "hemi-lh_"),
-    "small": (lambda p: renamed("i-L" if "-L" in p.name else "i-R", "i-l")(p), "hemi-l_"),
-    "no hemisphere": (lambda p: renamed("hemi-L_", "")(p), "sub-01_task-a_space-fsaverage5_bold"),
-    "CIFTI": (lambda p: renamed(p.name[13:], "_space-fsLR_bold.dtseries.nii.gz")(p), "dtseries"),
-    "native": (renamed("fsaverage5", "fsnative"), "fsnative"),
-    "finer": (renamed("space-fsaverage5", "space-fsLR_den-170k"), "fsLR"),
-    "left alone": (lambda p: p.unlink() if "-R_" in p.name else None, "hemi-R is missing"),
-    "right gzipped": (lambda p: gzipped(p) if "-R_" in p.name else None, "func.gii.gz"),
-}
-
-
 def surfaces(tree, who="01"):
     return sorted(tree.fmriprep.glob(f"sub-{who}/func/sub-{who}_task-a*.func.gii"))
 
 
-@pytest.mark.parametrize("database", [False, True])
-@pytest.mark.parametrize(("change", "there"), NEARLY.values(), ids=NEARLY)
-def test_what_is_there_and_what_is_wanted_are_named(tree, tmp_path, change, there, database):
+def test_an_index_that_is_kept_knows_them_too(tree, tmp_path):
     tree.simple()
     for path in surfaces(tree):
-        change(path)
-    plan = plan_study(
-        tree.root, missing="use", database_dir=tmp_path / "index" if database else None
-    )
-    assert len(plan.runs) == 3
-    (run,) = plan.skipped
-    assert (run.label, run.problem) == ("sub-01_task-a", True)
-    assert there in run.reason
-    assert WANTED.replace("-L", "-R" if "hemi-R is" in run.reason else "-L") in run.reason
-
-
-def test_where_all_are_called_so_it_is_the_error(tree):
-    tree.simple()
-    for path in tree.fmriprep.rglob("*.func.gii"):
-        renamed(".func.gii", ".time.gii")(path)
-    with pytest.raises(MissingInputError, match=r"8 files \*_bold\.time\.gii") as caught:
-        plan_study(tree.root)
-    assert WANTED in str(caught.value.remedy)
+        gzipped(path)
+    for _ in range(2):
+        plan = plan_study(tree.root, missing="use", database_dir=tmp_path / "index")
+        assert len(plan.runs) == 3
+        (run,) = plan.skipped
+        assert (run.label, run.problem) == ("sub-01_task-a", True)
+        assert "bold.func.gii.gz" in run.reason
+        assert WANTED in run.reason
 
 
 def test_copies_beside_the_files_are_no_matter(tree):
@@ -102,15 +58,6 @@ def test_a_volume_in_place_of_surfaces_that_are_not_read_is_said(tree):
     run = plan.runs[0]
     assert run.kind == "volume"
     assert any("bold.func.gii.gz" in text for text in run.warnings)
-
-
-@pytest.mark.parametrize("name", ["timeseries.tsv.gz", "timeseries.csv", "timeseries (1).tsv"])
-def test_confounds_of_nearly_the_right_name_are_named(tree, name):
-    tree.simple()
-    (path,) = tree.fmriprep.glob("sub-01/func/sub-01_task-a_*confounds_timeseries.tsv")
-    path.rename(path.with_name(path.name.replace("timeseries.tsv", name)))
-    (run,) = plan_study(tree.root, missing="use").skipped
-    assert f"desc-confounds_{name}" in run.reason
 
 
 def test_a_run_that_fmriprep_left_out_is_a_row(tree):

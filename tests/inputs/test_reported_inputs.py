@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from planning import plan_study
-from test_further_inputs import HEADER, ROW, events_of, outcome
+from test_further_inputs import events_of, outcome
 
 from bids_app.cli.run import main
 from bids_app.errors import InvalidInputError, MissingInputError, MusencError
@@ -85,34 +85,6 @@ def test_names_of_other_encodings_are_no_matter(tree):
     assert not problems
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["_events.csv", "_events.xlsx", "_events.tsv.gz", "_Events.tsv", "_event.tsv",
-     "_events (1).tsv", "_events.tsv.txt"],
-)  # fmt: skip
-def test_events_of_nearly_the_right_name_are_named(tree, name):
-    tree.simple(("01", "02"))
-    path = tree.root / "sub-01" / "func" / "sub-01_task-a_events.tsv"
-    path.rename(path.with_name(f"sub-01_task-a{name}"))
-    _, problems = reasons(tree)
-    assert f"sub-01_task-a{name}" in problems["sub-01_task-a"]
-    assert "wanted: sub-01_task-a_events.tsv" in problems["sub-01_task-a"]
-    for path in list(tree.root.glob("sub-*/func/*_events.tsv")):
-        path.rename(path.with_name(path.name.replace("_events.tsv", name)))
-    with pytest.raises(MissingInputError) as caught:
-        plan_study(tree.root)
-    assert name in str(caught.value)
-
-
-@pytest.mark.parametrize("cell", ["NA", "<NA>", "null", "NaN"])
-def test_what_r_writes_for_nothing(tree, cell):
-    tree.simple(("01",))
-    events_of(tree, HEADER + f"1\t{cell}\t{cell}\n4\t{cell}\tpiece_a.wav\n")
-    assert outcome(tree) == 4.0
-    events_of(tree, HEADER + f"{cell}\tn/a\tpiece_a.wav\n")
-    assert "has no onset" in str(outcome(tree))
-
-
 def test_a_participant_may_be_called_na(tree):
     """A row for one must not become a row for all."""
     tree.simple(("NA", "02"))
@@ -125,22 +97,6 @@ def test_a_participant_may_be_called_na(tree):
     onsets = {run.label: run.presentations[0].onset for run in runs}
     assert onsets["sub-NA_task-a"] == 6
     assert onsets["sub-02_task-a"] == 7
-
-
-@pytest.mark.parametrize("cell", ["1_0", "4_0.5", "0x4", "4,000.5"])
-def test_what_only_a_programming_language_takes_for_a_number(tree, cell):
-    tree.simple(("01",))
-    events_of(tree, HEADER + f"{cell}\tn/a\tpiece_a.wav\n")
-    assert cell in str(outcome(tree))
-
-
-@pytest.mark.parametrize("first", ["# by hand", "sep=\t", "Table 1"])
-def test_a_line_before_the_header_is_named(tree, first):
-    tree.simple(("01",))
-    events_of(tree, f"{first}\n{HEADER}{ROW}")
-    found = str(outcome(tree))
-    assert first.strip() in found
-    assert "row.names" not in found
 
 
 def test_a_stim_id_that_means_two_files(tree):

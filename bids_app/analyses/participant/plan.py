@@ -23,7 +23,7 @@ from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import SAMPLING
 from bids_app.files import read_json, remove_leftovers, sha256_of_file, write_text
 from bids_app.inputs.records import Stimulus, StudyPlan
-from bids_app.outputs import OutputTree, write_dataset_files
+from bids_app.outputs import OutputTree, programs_of, write_dataset_files
 from bids_app.report import citation, citation_files
 from bids_app.resources import find_weights
 from bids_app.surface.cortex import cortex_record
@@ -88,10 +88,8 @@ def _told_of(folder: Path) -> dict[str, str]:
     """DOI of a source dataset, and its version: that of what generated it."""
     path = folder / "dataset_description.json"
     told = read_json(path) if path.is_file() else {}
-    generated = told.get("GeneratedBy")
-    first = generated[0] if isinstance(generated, list) and generated else {}
-    name, version = (str(first.get(key) or "") for key in ("Name", "Version"))
-    found = {"DOI": str(told.get("DatasetDOI") or ""), "Version": " ".join([name, version]).strip()}
+    writer = next(iter(programs_of(told)), {})
+    found = {"DOI": str(told.get("DatasetDOI") or ""), "Version": " ".join(writer.values())}
     return {key: value for key, value in found.items() if value}
 
 

@@ -16,7 +16,12 @@ from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import sha256_of
 from bids_app.inputs.layout import participants_there
-from bids_app.inputs.rating_files import find_rating_files, read_rating_files
+from bids_app.inputs.rating_files import (
+    HOW_RATINGS_ARE_CALLED,
+    almost_rating_files,
+    find_rating_files,
+    read_rating_files,
+)
 from bids_app.inputs.rating_records import for_participants
 from bids_app.inputs.ratings import RatingSet, read_ratings_table
 from bids_app.inputs.records import StudyPlan
@@ -83,13 +88,15 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
         where = plan.raw_dir
         files = () if where is None else find_rating_files(where, plan.participants)
         if where is None or not files:
-            of = "" if where is None else "*_stim.tsv.gz or *_beh.tsv in the "
-            return _none(f"no ratings: no table given with --ratings, and no {of}raw dataset")
+            of = "" if where is None else f"{HOW_RATINGS_ARE_CALLED} of the "
+            reason = f"no ratings: no table given with --ratings, and no {of}raw dataset"
+            return _none("; ".join([reason, *_not_read(where, plan)]))
         source = f"{len(files)} files of {where}"
         try:
             found = read_rating_files(files, where, plan.runs, durations, scales=settings.scales)
         except MusencError as error:
             raise _with_way_out(error) from error
+        found = RatingSet(found.ratings, (*found.warnings, *_not_read(where, plan)))
         if not found.ratings and not settings.scales:
             return _none("no continuous ratings in the dataset: " + "; ".join(found.warnings))
     there = {who for folder in plan.derivatives for who in participants_there(folder)}
@@ -104,6 +111,13 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
             remedy="name the columns of the ratings in --scales",
         )
     return StudyRatings(found, settings.scales or found.scales, source)
+
+
+def _not_read(where: Path | None, plan: StudyPlan) -> list[str]:
+    """A note about files that nearly are called as files of ratings."""
+    names = [] if where is None else almost_rating_files(where, plan.participants)
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return [f"not read as ratings: {shown}; wanted: {HOW_RATINGS_ARE_CALLED}"] if names else []
 
 
 def _none(reason: str) -> StudyRatings:
