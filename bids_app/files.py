@@ -153,6 +153,16 @@ def _seal(content: Mapping[str, Any]) -> str:
     return sha256_of(json.dumps(told, sort_keys=True, separators=(",", ":")))
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; one that gives a key two values means nothing."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found and found[key] != value:
+            raise ValueError(f"{key} stands in it twice: {found[key]!r:.40} and {value!r:.40}")
+        found[key] = value
+    return found
+
+
 def read_json(source: Path) -> Any:
     """Read a JSON file.
 
@@ -172,7 +182,7 @@ def read_json(source: Path) -> Any:
             remedy="write the file again, or correct its path",
         )
     try:
-        return json.loads(source.read_text(encoding="utf-8-sig"))
+        return json.loads(source.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise BadDataError(
             "A file cannot be read.",

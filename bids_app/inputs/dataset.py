@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from bids_app.inputs.files import content_problem, sampled_checksum
 from bids_app.inputs.labels import meant_participants, meant_rows
 from bids_app.inputs.locate import Located, check_descriptions, locate_dataset, uri_of
 from bids_app.inputs.names import sort_key
-from bids_app.inputs.people import absent_participants
+from bids_app.inputs.people import absent_participants, listed_without_folder
 from bids_app.inputs.presentations import StimulusSet, presentations_of
 from bids_app.inputs.probe import Probe, probe_run
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
@@ -152,7 +153,17 @@ def plan_study(
         runs=tuple(replace(run, warnings=(*run.warnings, *notes)) for run in kept),
         stimuli=audio.stimuli(labels),
         skipped=tuple(sorted(skipped, key=lambda run: sort_key(run.entities))),
-        warnings=tuple(dict.fromkeys((*notes, *audio.warnings, *warnings, *_copies(kept)))),
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *notes,
+                    *audio.warnings,
+                    *warnings,
+                    *_copies(kept),
+                    *listed_without_folder(located, selection),
+                )
+            )
+        ),
         dataset_links=located.links,
         fetch=fetch,
     )
@@ -207,19 +218,33 @@ def _skip(run: RunFiles, reason: str, problem: bool = True) -> SkippedRun:
     return SkippedRun(run.entities, reason, problem)
 
 
-def _copies(runs: Iterable[BoldRun]) -> list[str]:
-    """Warnings about runs that have the same BOLD."""
-    by_size: dict[int, list[BoldRun]] = defaultdict(list)
-    for run in runs:
-        by_size[run.bold_left.stat().st_size].append(run)
-    same: dict[str, list[str]] = defaultdict(list)
-    for run in (one for group in by_size.values() if len(group) > 1 for one in group):
-        same[sampled_checksum(run.bold_left)].append(run.label)
-    return [
-        f"{' and '.join(labels)} have the same BOLD: was one copied over the other?"
-        for labels in same.values()
-        if len(labels) > 1
+def _copies(runs: Sequence[BoldRun]) -> list[str]:
+    """Warnings about runs that have the same BOLD, or the same confounds."""
+    bold = {run.label: run.bold_left for run in runs}
+    tables = {run.label: run.confounds_file for run in runs if run.confounds_file}
+    same_bold = _same_files(bold)
+    # Where the BOLD is the same, so are its confounds; a table without a number says nothing.
+    others = [
+        labels
+        for labels in _same_files(tables)
+        if labels not in same_bold and re.search(rb"\n.*[1-9]", tables[labels[0]].read_bytes())
     ]
+    return [
+        f"{' and '.join(labels)} have the same {what}: was one copied over the other?"
+        for what, found in (("BOLD", same_bold), ("confounds", others))
+        for labels in found
+    ]
+
+
+def _same_files(paths: Mapping[str, Path]) -> list[list[str]]:
+    """Labels of files that are the same."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for label, path in paths.items():
+        by_size[path.stat().st_size].append(label)
+    same: dict[str, list[str]] = defaultdict(list)
+    for label in (one for group in by_size.values() if len(group) > 1 for one in group):
+        same[sampled_checksum(paths[label])].append(label)
+    return [labels for labels in same.values() if len(labels) > 1]
 
 
 @dataclass

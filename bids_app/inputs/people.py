@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from bids_app.config import Selection
+from bids_app.errors import MusencError
+from bids_app.inputs.files import content_problem
+from bids_app.inputs.labels import meant_by
 from bids_app.inputs.layout import participants_there
 from bids_app.inputs.locate import Located
-from bids_app.inputs.names import NamedFile, parse_name
+from bids_app.inputs.names import NamedFile, parse_name, strip_prefix
 from bids_app.inputs.records import SkippedRun
 from bids_app.inputs.selection import accepts, excludes
+from bids_app.inputs.tables import read_tsv
 
 
 def absent_participants(
@@ -39,6 +44,22 @@ def absent_participants(
     raw = set(participants_there(located.raw_dir)) if located.raw_dir else set()
     wanted = set(selection.participants) or preprocessed | raw
     return [_absent(who, located, selection, database_dir) for who in sorted(wanted - set(known))]
+
+
+def listed_without_folder(located: Located, selection: Selection) -> list[str]:
+    """A note about whom participants.tsv lists and no folder is of, where nobody was asked for."""
+    path = None if located.raw_dir is None else located.raw_dir / "participants.tsv"
+    if path is None or selection.participants or content_problem(path):
+        return []
+    roots = [located.raw_dir, *(root for _, root in located.derivatives)]
+    there = {label for root in roots if root for label in participants_there(root)}
+    rows: list[dict[str, str]] = []
+    with suppress(MusencError):  # of what else stands in it, nothing is read
+        rows = read_tsv(path)[1]
+    listed = [strip_prefix(row.get("participant_id", ""), "sub") for row in rows]
+    lost = [f"sub-{label}" for label in listed if label and meant_by(label, there) is None]
+    shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
+    return [f"participants.tsv lists {shown}, of whom there is no folder"] if lost else []
 
 
 def _absent(

@@ -15,7 +15,7 @@ from bids_app.inputs.continuity import Continuity, check_continuity, is_denoised
 from bids_app.inputs.files import content_problem, read_gifti_header
 from bids_app.inputs.locate import is_xcpd, writer_of
 from bids_app.inputs.names import parse_name, run_entities
-from bids_app.inputs.runs import RunFiles
+from bids_app.inputs.runs import DESCS, RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_columns, read_rows
@@ -112,6 +112,7 @@ def probe_run(
         except MusencError as error:
             problems.append(reason_of(error))
     problems += _other_hemisphere(run, derivative)
+    warnings += _odd_version(run)
     if run.almost and run.kind != "gifti":
         warnings.append(f"the series is the {run.kind}{run.unread(cleaning.space)}")
     problems += _impossible_tr(timing)
@@ -171,6 +172,20 @@ def _probe_table(path: Path, problems: list[str]) -> int:
     except MusencError as error:
         problems.append(f"{reason_of(error)}; do this: {error.remedy}")
         return 0
+
+
+def _odd_version(run: RunFiles) -> list[str]:
+    """Of the series that is read, what is not fMRIPrep's own: another desc, one echo of several."""
+    file = run.left or run.right
+    if file is None:
+        return []
+    odd = [f"echo-{echo}"] if (echo := file.entities.get("echo")) else []
+    desc = file.entities.get("desc")
+    odd += [f"desc-{desc}"] if desc not in DESCS else []
+    return [
+        f"the series is {one}, for want of another: it is cleaned and smoothed like fMRIPrep's own"
+        for one in odd
+    ]
 
 
 def _smoothed_before(run: RunFiles, metadata: Mapping[str, Any], cleaning: Cleaning) -> list[str]:

@@ -18,6 +18,7 @@ MAX_GAP = 5.0
 _NOTED_GAP = 1.0
 _MUCH_LONGER = 30.0
 _FEW = 30
+_LEVELS = 4  # values that a scale must take before one of them can be far from the others
 _CONSTANT = "is constant"
 _TOLERANCE = 1e-6
 
@@ -278,7 +279,11 @@ def make_ratings(
                     f"{gap[0]:.1f} to {gap[1]:.1f} s, which is too long to bridge; left out"
                 )
             continue
-        said = (*warnings, *_coverage(own, gap, start, duration))
+        said = (
+            *warnings,
+            *_coverage(own, gap, start, duration),
+            *_far_values(values[use, column]),
+        )
         result.append(Rating(participant, stimulus, scale, own, values[use, column], source, said))
     if not keep.any() and recorded.any():
         raise BadDataError(
@@ -322,6 +327,21 @@ def _coverage(
             f"{end:.1f} s; the rest counts as not rated"
         )
     return said
+
+
+def _far_values(values: np.ndarray) -> list[str]:
+    """Say that a value lies farther from the others than these from one another, as -999 does."""
+    levels = np.unique(values)
+    if len(levels) < _LEVELS:
+        return []
+    for far, rest in ((levels[0], levels[1:]), (levels[-1], levels[:-1])):
+        if min(abs(far - rest)) > rest[-1] - rest[0]:
+            n = int((values == far).sum())
+            return [
+                f"{far:g} ({n} of {len(values)} samples) lies far from all others ({rest[0]:g} to "
+                f"{rest[-1]:g}): if it stands for nothing, write n/a"
+            ]
+    return []
 
 
 def _check_extent(

@@ -28,7 +28,7 @@ from bids_app.outputs import HEMISPHERES
 KINDS = ("gifti", "cifti", "volume", "parcels")
 """Kinds of BOLD files, the preferred first."""
 
-_DESCS = (None, "preproc", "denoised", "denoisedSmoothed")
+DESCS = (None, "preproc", "denoised", "denoisedSmoothed")
 """Versions of a series, the preferred first."""
 _CONFOUND_SUFFIXES = ("timeseries", "regressors", "confounds")
 
@@ -118,15 +118,16 @@ def passes(file: NamedFile, query: Mapping[str, Any]) -> bool:
     for key, wanted in query.items():
         if key in ("datatype", "extension"):
             continue
-        value = values.get(key)
-        if wanted is None or value is None:
-            if not (wanted is None and value is None):
-                return False
-        elif wanted != "*":
-            options = wanted if isinstance(wanted, list | tuple) else [wanted]
-            if not any(same_label(key, strip_prefix(option, key), value) for option in options):
-                return False
+        options = wanted if isinstance(wanted, list | tuple) else [wanted]
+        if not any(_is_meant(key, option, values.get(key)) for option in options):
+            return False
     return True
+
+
+def _is_meant(key: str, option: Any, value: str | None) -> bool:
+    if option is None or value is None:
+        return option is None and value is None
+    return option == "*" or same_label(key, strip_prefix(option, key), value)
 
 
 def group_runs(
@@ -322,7 +323,7 @@ def _fits(file: NamedFile, kind: str, space: str, surfaces: tuple[Path, ...]) ->
         return own == space and not finer
     if kind == "cifti":
         return own == FSLR and file.entities.get("den", "91k") == "91k"
-    if file.entities.get("desc") not in _DESCS[1:] or own is None:
+    if file.entities.get("desc") not in DESCS[1:] or own is None:
         return False
     return own.startswith("MNI152") or (own == "T1w" and bool(surfaces))
 
@@ -335,7 +336,7 @@ def _without_twins(files: list[NamedFile], label: str, space: str) -> list[Named
 
     def preference(file: NamedFile) -> tuple[object, ...]:
         e = file.entities
-        desc = _DESCS.index(e.get("desc")) if e.get("desc") in _DESCS else len(_DESCS)
+        desc = DESCS.index(e.get("desc")) if e.get("desc") in DESCS else len(DESCS)
         own_space = {"T1w": 0, "MNI152NLin6Asym": 2}.get(e.get("space", ""), 1)
         table = file.extension == ".tsv"  # which does not say its vertices
         return ("echo" in e, desc, table, own_space, e.get("space") != space, "res" in e)

@@ -198,6 +198,11 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str]) -> str:
         return ""
     wanted = run_entities(entities)
     folder = raw.func_folder(entities)
+    own = raw.root / f"sub-{entities['sub']}"
+    if not own.is_dir():
+        near = [path.name for path in sorted(raw.root.iterdir()) if _only_letters_alike(path, own)]
+        if near:
+            return f"no folder {own.name} in the raw dataset; not read: {', '.join(near[:3])}"
     near = [
         path.name
         for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
@@ -207,6 +212,11 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str]) -> str:
     ]
     name = f"{run_label(wanted)}_events.tsv"
     return f"no events.tsv; not read: {', '.join(near[:3])}; wanted: {name}" if near else ""
+
+
+def _only_letters_alike(first: Path, second: Path) -> bool:
+    letters, others = (re.sub(r"[\W_]", "", path.name.casefold()) for path in (first, second))
+    return first.is_dir() and letters == others
 
 
 def alike(first: str, second: str) -> bool:
@@ -322,6 +332,12 @@ def resolve_timing(
         more.append(
             f"SliceTiming has the same time for all {len(slices)} slices, which says nothing: "
             f"sampled at +{start_time:g} s ({start_source}); --slice-time-ref says otherwise"
+        )
+    discarded = raw.get("NumberOfVolumesDiscardedByUser")
+    if discarded:
+        more.append(
+            f"NumberOfVolumesDiscardedByUser is {repr(discarded)[:20]}: onsets must count from the "
+            "first volume that is in the file"
         )
     if tr is not None and tr < _LONGEST_TR:
         problems += _misplaced(ordered, tr)

@@ -81,7 +81,7 @@ def _sidecars() -> Iterator[Case]:
         for name, text in (("list", "[1]"), ("number", "3"), ("null", "null"), ("text", '"a"')):
             yield file_case(name, attribute, content(text), 1, "does not hold an object")
         yield file_case("deep", attribute, content("[" * 100_000), 1, "cannot be read")
-        yield file_case("key_twice", attribute, content('{"A": 1, "A": 2}'), 0)
+        yield file_case("key_twice", attribute, content('{"A": 1, "A": 1}'), 0)
     yield file_case(
         "entry_is_no_object", "confounds_json", content('{"a_comp_cor_00": 3}'), 0, route="clean"
     )

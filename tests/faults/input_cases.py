@@ -29,6 +29,9 @@ def input_cases() -> Iterator[Case]:
     yield from _containers()
     yield from _descriptions()
     yield from _booleans()
+    yield from _people()
+    yield from _versions()
+    yield from _values()
 
 
 def renamed(old: str, new: str) -> Callable[[Path], object]:
@@ -304,6 +307,70 @@ def _descriptions() -> Iterator[Case]:
         ("is a raw dataset", "derivatives/fmriprep"),
         options=("--derivatives", "{bids}"),
     )
+
+
+def _people() -> Iterator[Case]:
+    for name in ("Sub-01", "sub01", "sub_01"):
+
+        def prep(study: Study, name=name) -> None:
+            (study.fmriprep / "sub-01").rename(study.fmriprep / name)
+
+        def raw(study: Study, name=name) -> None:
+            (study.bids / "sub-01").rename(study.bids / name)
+
+        yield Case(f"folder-{name}_of_fmriprep", prep, 1, (f"sub-01_task-calm in {name}/func",))
+        said = ("no folder sub-01 in the raw dataset", name)
+        yield Case(f"folder-{name}_of_the_raw", raw, 1, said)
+    change = lines(lambda r: [*r, r[-1].replace("sub-02", "sub-17")])
+    yield file_case("lists_more", "people", change, 0, "sub-17, of whom there is no folder")
+
+
+def _versions() -> Iterator[Case]:
+    def version(entity: str) -> Callable[[Study], None]:
+        def spoil(study: Study) -> None:
+            for path in (study.gifti, study.right):
+                renamed("_hemi", f"_{entity}_hemi")(path)
+
+        return spoil
+
+    for entity in ("desc-smoothed", "desc-mine", "echo-2"):
+        yield Case(f"version-{entity}", version(entity), 0, (f"the series is {entity}",))
+    yield Case("version-phase", version("part-phase"), 1, ("no surface BOLD in fsaverage5",))
+
+    def copied(study: Study) -> None:
+        put(study.prep("desc-confounds_timeseries.tsv", sub="02"), study.confounds.read_bytes())
+
+    said = "sub-01_task-calm and sub-02_task-calm have the same confounds"
+    yield Case("confounds-of_another", copied, 0, (said,))
+    with_null = content('{"bold": {"acquisition": ["mb", null]}}')
+
+    def acquired(study: Study) -> None:
+        with_null(study.filters)
+        for path in list(study.bids.rglob("sub-01_task-calm_*")):
+            renamed("task-calm", "task-calm_acq-mb")(path)
+
+    options = ("--bids-filter-file", "{filters}")
+    yield Case("filters-list_with_null", acquired, 0, ("2 participants, 4 runs",), options=options)
+
+
+def _values() -> Iterator[Case]:
+    for code in ("-999", "9999", "-1e6"):
+        yield file_case(
+            f"code_{code}",
+            "rating_table",
+            lambda path, c=code: [cell(k, "Enjoyment", c)(path) for k in (5, 20)],
+            0,
+            f"{float(code):g} (2 of 50 samples) lies far from all others",
+            named=False,
+            route="rating_table",
+        )
+    twice = content('{"RepetitionTime": 2, "RepetitionTime": 3}')
+    for attribute in ("bold_json", "raw_json"):
+        yield file_case(
+            "key_twice_differs", attribute, twice, 1, "RepetitionTime stands in it twice"
+        )
+    discarded = _described(NumberOfVolumesDiscardedByUser=4)
+    yield file_case("discarded", "raw_json", discarded, 0, "DiscardedByUser is 4", named=False)
 
 
 def _booleans() -> Iterator[Case]:
