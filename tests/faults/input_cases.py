@@ -318,7 +318,7 @@ def _people() -> Iterator[Case]:
         def raw(study: Study, name=name) -> None:
             (study.bids / "sub-01").rename(study.bids / name)
 
-        yield Case(f"folder-{name}_of_fmriprep", prep, 1, (f"sub-01_task-calm in {name}/func",))
+        yield Case(f"folder-{name}_of_fmriprep", prep, 0, (f"sub-01_task-calm in {name}/func",))
         said = ("no folder sub-01 in the raw dataset", name)
         yield Case(f"folder-{name}_of_the_raw", raw, 1, said)
     change = lines(lambda r: [*r, r[-1].replace("sub-02", "sub-17")])
