@@ -256,6 +256,7 @@ def _named_file(cell: str, raw_dir: Path | None, where: str, table: Path | None 
     if table is not None:
         # Not resolved: the target of a git-annex link has another name.
         return on_disk(table.absolute().parent / cell)
+    assert raw_dir is not None  # events lie in one
     return inside(raw_dir, "stimuli", cell.removeprefix("stimuli/"), where=where, found=cell)
 
 
