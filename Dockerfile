@@ -5,6 +5,7 @@
 #   --build-arg RESOURCES=FOLDER     weights, gradient and meshes from a folder of the build context
 #                                    (laid out by `musenc prefetch`) instead of a download
 #   --build-arg WEIGHTS=none         there are no pretrained VGGish weights in that folder
+#   --build-arg TAG=0.1.0            what outputs call this image
 #   --build-arg BASE=NAME@sha256:... the base image by its digest: docs/containers.md
 ARG BASE=python:3.11-slim-bookworm
 
@@ -32,11 +33,13 @@ RUN DESTDIR=/opt/stage /opt/source/containers/install.sh application system
 FROM dependencies
 ARG WEIGHTS=pretrained
 ARG REVISION=
+ARG TAG=
 ARG BASE
 LABEL org.opencontainers.image.title="musenc-bidsapp" \
       org.opencontainers.image.description="BIDS-App: music-listening fMRI to surface encoding maps" \
       org.opencontainers.image.url="https://github.com/musenc/musenc-bidsapp" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${TAG}" \
       org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND LicenseRef-NOTICE" \
       org.musenc.notice="/opt/musenc/share/NOTICE" \
@@ -50,6 +53,7 @@ ENV PATH=/opt/musenc/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:
     PYTHONNOUSERSITE=1 \
     PYTHONUNBUFFERED=1 \
     NO_ET=1 \
+    MUSENC_IMAGE_TAG=${TAG} \
     MUSENC_RESOURCES=/opt/musenc/resources \
     NEUROMAPS_DATA=/opt/musenc/resources/neuromaps \
     TEMPLATEFLOW_HOME=/opt/musenc/resources/templateflow \

@@ -347,15 +347,24 @@ class OutputTree:
         found: dict[str, Path] = {}
         for mesh in ({"space": space}, mesh_entities(space)):
             wanted = {"sub": participant, "hemi": hemi, "den": "", **mesh, **entities}
-            for path in self.participant_dir(participant).glob(f"sub-*_{suffix}.func.gii"):
+            for path in self.find_files(participant, f"{suffix}.func.gii", **wanted):
                 own = parse_entities(path)
-                if all(
-                    bool(own.get(key)) if label == "*" else own.get(key, "") == label
-                    for key, label in wanted.items()
-                ):
-                    rest = {k: v for k, v in own.items() if k not in ("space", "den")}
-                    found[repr(sorted(rest.items()))] = path
+                rest = {k: v for k, v in own.items() if k not in ("space", "den")}
+                found[repr(sorted(rest.items()))] = path
         return sorted(found.values(), key=_in_order)
+
+    def find_files(self, participant: str, suffix: str, **entities: str) -> list[Path]:
+        """Files of a participant that are there, sorted; `entities` as of `find_maps`."""
+        wanted = {"sub": participant, **entities}
+        found = []
+        for path in self.participant_dir(participant).glob(f"sub-*_{suffix}"):
+            own = parse_entities(path)
+            if all(
+                bool(own.get(key)) if label == "*" else own.get(key, "") == label
+                for key, label in wanted.items()
+            ):
+                found.append(path)
+        return sorted(found)
 
     def responses(self, participant: str, space: str, stim: str = "*") -> list[Path]:
         """Left files of cleaned responses that are there; those of a stimulus together."""
@@ -640,11 +649,15 @@ def write_dataset_files(
 
 
 def running_container() -> dict[str, str]:
-    """The container of this process, as its runtime tells it; empty where none does."""
+    """The container of this process, as its runtime tells it; empty where none does.
+
+    The tag is what the image was built with.
+    """
+    tag = {"Tag": told} if (told := os.environ.get("MUSENC_IMAGE_TAG")) else {}
     for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
         if image := os.environ.get(name):
-            return {"Type": "singularity", "URI": Path(image).name}
-    return {"Type": "docker"} if Path("/.dockerenv").exists() else {}
+            return {"Type": "singularity", **tag, "URI": Path(image).name}
+    return {"Type": "docker", **tag} if tag or Path("/.dockerenv").exists() else {}
 
 
 def dataset_description(

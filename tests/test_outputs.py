@@ -21,6 +21,7 @@ from bids_app.outputs import (
     join_entities,
     parse_entities,
     pybids_config,
+    running_container,
     safe_label,
     sidecar_of,
     write_dataset_files,
@@ -211,6 +212,7 @@ def test_safe_label(text, label):
 
 def test_sources_have_version_and_doi_and_the_container_is_told(monkeypatch):
     source = {"Name": "fmriprep", "URL": "file:///x", "Version": "fMRIPrep 23.1.4", "DOI": "10.1/a"}
+    monkeypatch.delenv("MUSENC_IMAGE_TAG", raising=False)
     monkeypatch.setenv("APPTAINER_CONTAINER", "/images/musenc_0.1.0.sif")
     told = dataset_description([source, {"Name": "raw", "URL": "file:///y"}])
     assert told["SourceDatasets"] == [
@@ -221,6 +223,10 @@ def test_sources_have_version_and_doi_and_the_container_is_told(monkeypatch):
         "Type": "singularity",
         "URI": "musenc_0.1.0.sif",
     }
+    monkeypatch.setenv("MUSENC_IMAGE_TAG", "0.1.0")
+    assert running_container()["Tag"] == "0.1.0"
+    monkeypatch.delenv("APPTAINER_CONTAINER")
+    assert running_container() == {"Type": "docker", "Tag": "0.1.0"}
 
 
 @pytest.mark.parametrize("told", ["fMRIPrep", ["fMRIPrep"], {"Name": "fMRIPrep"}, [None], None, 3])

@@ -43,6 +43,8 @@ class MapOutput:
         Whether the name of the file says the model.
     suffix : str
         Of its name.
+    over_music : bool
+        Whether a map of the group rests on the test over music, where there is one.
     """
 
     stat: str
@@ -55,6 +57,7 @@ class MapOutput:
     details: Mapping[str, str] = field(default_factory=dict)
     of_model: bool = True
     suffix: str = "statmap"
+    over_music: bool = False
 
 
 def maps_of(each: str, desc: str = "", /, **texts: str) -> tuple[MapOutput, ...]:
@@ -87,6 +90,11 @@ class TableOutput:
         Whether all columns are there, in their order; else those that the rows have, in theirs.
     of_model : bool
         Whether the name of the file says the model.
+    over_music : bool
+        As for `MapOutput`.
+    reads : sequence of mappings, optional
+        Files of the participants that a table of the group rests on, where these are others than
+        the analysis'.
     """
 
     suffix: str
@@ -99,6 +107,8 @@ class TableOutput:
     others: str = ""
     whole: bool = False
     of_model: bool = True
+    over_music: bool = False
+    reads: Sequence[Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

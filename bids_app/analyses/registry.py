@@ -253,7 +253,9 @@ def write_results(
         for part, _, found in together:
             own = given | {"writer": writer, "result": found}
             reads = getattr(found, "reads", part.reads)
-            writer.rest_on(reads, of_features=part.of_features)
+            reads = reads(writer.model) if callable(reads) else reads
+            of_features = getattr(found, "of_features", part.of_features)
+            writer.rest_on(reads, of_features=of_features)
             writer.outputs(part.outputs, found, own)
             if part.write is not None and found is not None:
                 call(part.write, own)

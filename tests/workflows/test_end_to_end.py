@@ -171,6 +171,32 @@ def test_every_map_of_a_participant_names_all_that_it_rests_on(analyzed):
         assert len(rated) == (3 if entities.get("model") == "emotion" else 0)
 
 
+def test_every_table_names_what_it_rests_on(analyzed):
+    """Both levels: files of the dataset, the music, or results in the folder; all are there."""
+    root = analyzed.output_dir
+    rests_on = {
+        path.name: {one.name for one in _sources(analyzed, path)}
+        for path in (*root.glob("group_*.tsv"), *root.glob("sub-*/func/*.tsv"))
+    }
+    assert len(rests_on) > 50
+    assert [name for name, sources in rests_on.items() if not sources] == []
+    heard = {f"{stimulus}.wav" for stimulus in STIMULI}
+    assert heard <= rests_on["sub-01_model-vggish_desc-layers_summary.tsv"]
+    assert heard <= rests_on["sub-01_desc-runs_summary.tsv"]
+    assert not any("sub-02" in one for one in rests_on["sub-01_desc-runs_summary.tsv"])
+    bins = rests_on["group_model-vggish_desc-binstruth_statmap.tsv"]
+    assert {path.name for path in analyzed.study.gradient_files} <= bins
+    assert sum(name.endswith("_model-vggish_stat-r_statmap.func.gii") for name in bins) >= 6
+    assert rests_on["group_model-vggish_desc-analyses_summary.tsv"] == {
+        f"sub-{who}_model-vggish_settings.json" for who in analyzed.study.participants
+    }
+    claims = rests_on["group_desc-claims_summary.tsv"]
+    assert "group_model-vggish_desc-alignmenttruth_statmap.tsv" in claims
+    assert rests_on["group_model-vggish_desc-preferredlayers_summary.tsv"] == {
+        f"sub-{who}_model-vggish_desc-ratings_scores.tsv" for who in analyzed.study.participants
+    }
+
+
 def test_cleaned_responses_name_their_run_and_hemisphere(analyzed):
     paths = OutputTree(analyzed.output_dir).participant_dir("01").glob("*_desc-clean_bold.func.gii")
     for path in paths:

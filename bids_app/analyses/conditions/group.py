@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.conditions.group_plan import ConditionGroup, missing_seed
 from bids_app.analyses.declare import Rows, TableOutput
 from bids_app.analyses.folder.read import read_maps
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import SETTINGS, GroupAnalysis
 from bids_app.analyses.group.effects import group_effects, regress_on_ratings
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.emotion import DifferenceResult
@@ -239,7 +239,7 @@ TESTS_COLUMNS = {
     "not_tested": "why there is no result",
 }
 _OUTPUTS = (
-    TableOutput("summary", "tests", TESTS_COLUMNS, rows=rows_of_tests),
+    TableOutput("summary", "tests", TESTS_COLUMNS, rows=rows_of_tests, reads=({"stat": "effect"},)),
     TableOutput(
         "summary",
         "participants",
@@ -248,6 +248,7 @@ _OUTPUTS = (
             "rating_difference": "number given with --rating-difference",
             "in_regression": "whether the participant is part of the regression on it",
         },
+        reads=(SETTINGS,),
     ),
 )
 PEOPLE = GroupAnalysis(

@@ -184,7 +184,10 @@ def write_lags(writer: GroupWriter, result: LagTests) -> None:
         ("summary", LAGS_COLUMNS, result.rows),
         ("timeseries", CURVES_COLUMNS, result.curves),
     ):
-        writer.table(suffix, columns, rows, desc="lags", feature=result.label, **result.details)
+        own = [{"suffix": f"{suffix}.tsv", "feature": result.label, "desc": "lags"}]
+        writer.table(
+            suffix, columns, rows, desc="lags", feature=result.label, reads=own, **result.details
+        )
 
 
 LAGS = GroupAnalysis(

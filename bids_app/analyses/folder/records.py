@@ -41,6 +41,8 @@ class Record:
         Warnings about the inputs, beside the result.
     run_sources : mapping
         URIs of the inputs of each run, by its label.
+    music : sequence of str
+        URIs of the audio that was heard.
     """
 
     participant: str
@@ -54,6 +56,7 @@ class Record:
     desc: str = ""
     notes: Sequence[str] = ()
     run_sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    music: Sequence[str] = ()
 
 
 def sources_of_run(plan: StudyPlan, run: BoldRun) -> list[str]:
@@ -65,10 +68,15 @@ def sources_of_run(plan: StudyPlan, run: BoldRun) -> list[str]:
 
 def sources_of(plan: StudyPlan, runs: Sequence[BoldRun], files: Iterable[Path] = ()) -> list[str]:
     """URIs of what models of runs rest on: their files, the music, and further `files`; sorted."""
-    heard = {one.stimulus for run in runs for one in run.presentations}
-    audio = [stimulus.path for stimulus in plan.stimuli if stimulus.label in heard]
-    found = {uri_of(path, plan.dataset_links) for path in (*audio, *files)}
+    found = {*music_of(plan, runs), *(uri_of(path, plan.dataset_links) for path in files)}
     return sorted(found.union(*(sources_of_run(plan, run) for run in runs)))
+
+
+def music_of(plan: StudyPlan, runs: Sequence[BoldRun]) -> list[str]:
+    """URIs of the audio that was heard in runs, sorted."""
+    heard = {one.stimulus for run in runs for one in run.presentations}
+    found = (one.path for one in plan.stimuli if one.label in heard)
+    return sorted({uri_of(path, plan.dataset_links) for path in found})
 
 
 def of_hemisphere(sources: Iterable[str], hemi: str) -> list[str]:

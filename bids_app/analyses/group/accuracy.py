@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
-from bids_app.analyses.group.analysis import ACCURACIES, GroupAnalysis, state
+from bids_app.analyses.group.analysis import ACCURACIES, SETTINGS, GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.music_null import MusicNull
 from bids_app.analyses.group.write import GroupWriter
@@ -318,6 +318,7 @@ _OUTPUTS = (
         "layers that predict the vertex: max-T p over people and q over music both < .05",
         desc="predicted",
         name="layers",
+        over_music=True,
     ),
     MapOutput(
         "n",
@@ -325,6 +326,7 @@ _OUTPUTS = (
         "1 inside the mask of the layer preference, 0 outside",
         desc="mask",
         name="mask",
+        over_music=True,
     ),
     TableOutput(
         "summary",
@@ -339,6 +341,7 @@ _OUTPUTS = (
             "n_predicted": "of these, with q < .05 over music; n/a where it was not tested",
         },
         rows=layer_rows,
+        over_music=True,
     ),
     TableOutput(
         "summary",
@@ -350,6 +353,7 @@ _OUTPUTS = (
             "reason": "why it was left out",
         },
         rows=state_rows,
+        reads=(SETTINGS,),
     ),
     TableOutput(
         "summary",
@@ -367,6 +371,7 @@ _OUTPUTS = (
             "n_degenerate": "vertices without a result",
         },
         rows=participant_rows,
+        reads=(ACCURACIES, SETTINGS),
     ),
 )
 CLUSTER_COLUMNS = {

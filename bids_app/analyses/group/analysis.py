@@ -15,10 +15,14 @@ from bids_app.files import sha256_of_file
 from bids_app.report.group import Shown
 
 Reads = Sequence[Mapping[str, str]]
-"""Maps of a participant that a result rests on: entities as `OutputTree.find_maps` takes them."""
+"""Files of a participant that a result rests on: entities as `OutputTree.find_maps` takes them, or
+`OutputTree.find_files` where the suffix has an extension."""
 ACCURACIES: Mapping[str, str] = {"stat": "r", "desc": ""}
 PENALTIES: Mapping[str, str] = {"stat": "alpha", "desc": ""}
 RESPONSES: Mapping[str, str] = {"suffix": "bold", "model": "", "desc": "clean"}
+OVER_MUSIC = (ACCURACIES, PENALTIES, RESPONSES)
+"""What tests over music rest on, beside the features."""
+SETTINGS: Mapping[str, str] = {"suffix": "settings.json", "desc": ""}
 
 
 def inference_settings(config: Config) -> list[tuple[str, Settings]]:
@@ -115,10 +119,11 @@ class GroupAnalysis:
     page : Shown
         Its parts of the page.
     reads : sequence of mappings
-        Participants' maps that its maps are computed from, by entities; the model is its own where
-        they have none. A result may have others, as its attribute `reads`.
+        Participants' files that its maps and tables are computed from, by entities; the model is
+        its own where they have none. A function has them by the model's label. A result may have
+        others, as its attribute `reads`.
     of_features : bool
-        Whether its maps are computed from the features of the music, too.
+        Whether they are computed from the features of the music, too; a result may say otherwise.
     """
 
     name: str
@@ -137,7 +142,7 @@ class GroupAnalysis:
     missing: Callable[..., str] = never_missing
     of_weights: bool = True
     page: Shown = field(default_factory=Shown)
-    reads: Reads = ()
+    reads: Reads | Callable[[str], Reads] = ()
     of_features: bool = False
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import CORRELATION, POSITIVE, read_maps, read_participant
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, Reads
 from bids_app.analyses.group.beyond_music import BeyondMusic, beyond_music, joint_side
 from bids_app.analyses.group.collect import GroupData, check_same_settings
 from bids_app.analyses.group.heard import Heard
@@ -74,6 +74,13 @@ class Beyond:
     adds: FloatArray | None
     rows: list[dict[str, Any]]
     regions: list[dict[str, Any]]
+
+
+def beyond_reads(model: str) -> Reads:
+    """Maps of a participant that layers beside low-level sound rest on."""
+    accuracies = (BEYOND_DESC, LOW_LEVEL_DESC, unique_desc(model))
+    chosen = {"stat": "choice", "desc": BEYOND_DESC}
+    return [*({"stat": "r", "desc": desc} for desc in accuracies), chosen, RESPONSES]
 
 
 def beyond_missing(tree: OutputTree, model: str, participants: Sequence[str]) -> str:
@@ -388,5 +395,7 @@ BEYOND = GroupAnalysis(
     rests_on=BEYOND_DESC,
     missing=beyond_missing,
     of_weights=False,
+    reads=beyond_reads,
+    of_features=True,
     page=Shown(sections=(beyond_sections,)),
 )

@@ -25,7 +25,7 @@ from bids_app.analyses.group.alignment import (
     alignment_settings,
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.beyond import JointMaps, beyond_missing, read_joint
+from bids_app.analyses.group.beyond import JointMaps, beyond_missing, beyond_reads, read_joint
 from bids_app.analyses.group.beyond_music import MOST_COMPARED, JointMusicSide, joint_side
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
@@ -349,8 +349,12 @@ def unique_alignments(unique_slopes: UniqueSlopes | None) -> dict[str, UniqueAli
     return {} if unique_slopes is None else dict(unique_slopes.alignments)
 
 
-def write_unique_alignment(writer: GroupWriter, result: UniqueAlignment) -> None:
+def write_unique_alignment(
+    writer: GroupWriter, result: UniqueAlignment, alignments: Mapping[str, AlignmentReport]
+) -> None:
     """Participants' alignments, rotations, draws, and what the claim is decided from."""
+    gradient = alignments[writer.label].gradient.sources
+    writer.rest_on(beyond_reads(writer.model), of_features=result.music is not None, also=gradient)
     plain, partial = result.plain, result.partial
     rows = [
         {
@@ -435,6 +439,8 @@ BEYOND_SLOPES = GroupAnalysis(
     desc=BEYOND_DESC,
     missing=beyond_missing,
     of_weights=False,
+    reads=beyond_reads,
+    of_features=True,
 )
 BEYOND_ALIGNMENTS = GroupAnalysis(
     "unique_alignments",

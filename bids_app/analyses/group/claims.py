@@ -45,9 +45,12 @@ from bids_app.group.claims import (
 )
 from bids_app.outputs import (
     ALIGNMENT_DESC,
+    BEYOND_ALIGNMENT_DESC,
     CLAIMS_DESC,
     DIFFERENCE_DESC,
+    TWINS_DESC,
     OutputTree,
+    parse_entities,
     told_label,
 )
 from bids_app.report.claims import DIFFERENCE
@@ -133,9 +136,22 @@ def write_claims(root: Path) -> list[Path]:
     stated = collect_claims(root)
     if not stated:
         return []
-    path = OutputTree(root).group_table("summary.tsv", desc=CLAIMS_DESC)
+    tree = OutputTree(root)
+    path = tree.group_table("summary.tsv", desc=CLAIMS_DESC)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_table(path, CLAIM_COLUMNS, [_row(one) for one in stated])
+    told = {"Sources": [tree.uri(file) for file in _read_for_claims(tree)]}
+    return write_table(path, CLAIM_COLUMNS, [_row(one) for one in stated], told)
+
+
+def _read_for_claims(tree: OutputTree) -> list[Path]:
+    """Files of the group that say what is claimed, and the tables that correct it; sorted."""
+    named = (ALIGNMENT_DESC, "nulls", "musicnulls", TWINS_DESC, BEYOND_ALIGNMENT_DESC)
+    tables = [
+        path
+        for path in tree.root.glob("group_model-*.tsv")
+        if parse_entities(path).get("desc", "").startswith((*named, DIFFERENCE_DESC))
+    ]
+    return sorted([*tables, *tree.root.glob("group_model-*_settings.json")])
 
 
 def told_claims(root: Path) -> list[str]:

@@ -20,7 +20,7 @@ from scipy import stats
 from bids_app.analyses.declare import MapOutput, Rows, Settings
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.accuracy import rows_of
-from bids_app.analyses.group.analysis import ACCURACIES, RESPONSES, GroupAnalysis
+from bids_app.analyses.group.analysis import ACCURACIES, PENALTIES, RESPONSES, GroupAnalysis
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide, music_sides
@@ -124,7 +124,14 @@ class Compared:
     def reads(self) -> list[Mapping[str, str]]:
         """Maps of every participant that it rests on."""
         maps: list[Mapping[str, str]] = [{**ACCURACIES, "model": m} for m in self.asked.models]
-        return maps if self.test is None else [*maps, RESPONSES]
+        if self.test is None:
+            return maps
+        return [*maps, *({**PENALTIES, "model": m} for m in self.asked.models), RESPONSES]
+
+    @property
+    def of_features(self) -> bool:
+        """Whether it rests on the features of the music, too."""
+        return self.test is not None
 
     @property
     def mean_r(self) -> FloatArray:

@@ -19,7 +19,7 @@ from bids_app.analyses.folder.read import (
     read_completed,
     read_maps,
 )
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis
 from bids_app.analyses.group.beyond import DIFFERENCE
 from bids_app.analyses.group.beyond_music import (
     JointMusicSide,
@@ -296,8 +296,10 @@ def write_joint_group(writer: GroupWriter, result: JointGroup) -> None:
             "Participants": [f"sub-{who}" for who in one.participants],
         }
         told: dict[str, Any] = {} if one.music is None else {"RefitCheck": one.music.record}
+        reads: list[Mapping[str, str]] = [{"model": one.label, "stat": "r"}]
+        if one.music is not None:
+            reads += [{"model": one.label, "stat": "choice"}, RESPONSES]
         for stat, desc, values, text in _maps(one):
-            reads = [{"model": one.label, "stat": "r"}]
             writer.statmap(
                 stat,
                 values,
@@ -308,7 +310,7 @@ def write_joint_group(writer: GroupWriter, result: JointGroup) -> None:
                 **own,
                 **(told if "music" in desc else {}),
             )
-        writer.table("summary", COLUMNS, _rows(one), desc=JOINT_DESC, **own)
+        writer.table("summary", COLUMNS, _rows(one), desc=JOINT_DESC, reads=reads, **own)
 
 
 def _maps(one: JointTest) -> list[tuple[str, str, NDArray[Any], str]]:

@@ -271,10 +271,9 @@ def write_group_lags(writer: GroupWriter, result: LagGroup) -> None:
             "Draws": one.n_draws,
         }
         own: dict[str, Any] = {"feature": one.label, "Participants": _named(one), **told}
+        own["reads"] = _reads(one)
         for stat, desc, values, text in _maps(one.vertices):
-            writer.statmap(
-                stat, values, [one.name], desc=desc, description=text, reads=_reads(one), **own
-            )
+            writer.statmap(stat, values, [one.name], desc=desc, description=text, **own)
         writer.table("summary", REGION_COLUMNS, _region_rows(one), desc="regions", **own)
         writer.table("timeseries", CURVE_COLUMNS, _curve_rows(one), desc="curves", **own)
 

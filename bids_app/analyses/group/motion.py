@@ -253,5 +253,5 @@ MOTION = GroupAnalysis(
     group_motion,
     (TableOutput("summary", MOTION_DESC, MOTION_COLUMNS, rows=rows_of_motion, of_model=False),),
     of_weights=False,
-    reads=(RESPONSES,),
+    reads=(RESPONSES, {"suffix": "timeseries.tsv", "model": "", "desc": "design"}),
 )

@@ -13,7 +13,7 @@ from scipy import special
 
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.read import read_maps, read_record
-from bids_app.analyses.group.analysis import ACCURACIES, PENALTIES, RESPONSES, GroupAnalysis, state
+from bids_app.analyses.group.analysis import OVER_MUSIC, GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
@@ -241,6 +241,6 @@ MUSIC = GroupAnalysis(
     "music",
     group_music_null,
     _OUTPUTS,
-    reads=(ACCURACIES, PENALTIES, RESPONSES),
+    reads=OVER_MUSIC,
     of_features=True,
 )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput
 from bids_app.analyses.folder.read import read_maps, read_record
 from bids_app.analyses.group.accuracy import usable_vertices
-from bids_app.analyses.group.analysis import ACCURACIES, PENALTIES, RESPONSES, GroupAnalysis, state
+from bids_app.analyses.group.analysis import OVER_MUSIC, GroupAnalysis, state
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE
@@ -175,6 +175,6 @@ MUSIC_PREFERENCE = GroupAnalysis(
     "music_preference",
     music_preference,
     _OUTPUTS,
-    reads=(ACCURACIES, PENALTIES, RESPONSES),
+    reads=OVER_MUSIC,
     of_features=True,
 )

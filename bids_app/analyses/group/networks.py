@@ -17,7 +17,14 @@ from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file
 from bids_app.group import parcel_table
 from bids_app.meshes import N_VERTICES, mesh_at
-from bids_app.outputs import NETWORKS_DESC, OutputTree, labeled, parse_entities, sidecar_of
+from bids_app.outputs import (
+    NETWORKS_DESC,
+    OutputTree,
+    hemispheres_of,
+    labeled,
+    parse_entities,
+    sidecar_of,
+)
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.atlas import Atlas, read_networks
 from bids_app.surface.mesh import load_mesh
@@ -64,7 +71,10 @@ def write_network_tables(tree: OutputTree, statistics: Statistics) -> list[Path]
         if atlas is None or not rows:
             continue
         path = tree.group_table("summary.tsv", desc=labeled(NETWORKS_DESC, atlas.label))
-        written += write_table(path, NETWORK_COLUMNS, rows, atlas.record | {"Maps": sums})
+        read = [file for left, _ in maps if left.name in sums for file in hemispheres_of(left)]
+        sources = [*map(tree.uri, read), *(file.resolve().as_uri() for file in atlas.files)]
+        told = atlas.record | {"Maps": sums, "Sources": sources}
+        written += write_table(path, NETWORK_COLUMNS, rows, told)
     return written
 
 

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import Rows, Settings
 from bids_app.analyses.folder.read import read_record, read_rows
 from bids_app.analyses.group.accuracy import GroupAccuracy
-from bids_app.analyses.group.analysis import GroupAnalysis, settings_of_files
+from bids_app.analyses.group.analysis import (
+    ACCURACIES,
+    OVER_MUSIC,
+    GroupAnalysis,
+    settings_of_files,
+)
 from bids_app.analyses.group.collect import GroupData, same_inputs
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.over_music import MusicSide
@@ -273,6 +278,8 @@ def write_atlas(writer: GroupWriter, data: GroupData, result: AtlasSummary) -> N
     columns, atlas = layer_columns(data.layer_names), result.atlas.record
     regions, values = region_rows(result, data)
     told = atlas | {"Music": result.music}
+    tested, files = bool(result.music), [path.resolve().as_uri() for path in result.atlas.files]
+    writer.rest_on(OVER_MUSIC if tested else (ACCURACIES,), of_features=tested, also=files)
     writer.table("summary", REGION_COLUMNS | columns, regions, desc=PARCELS_DESC, **told)
     writer.table(
         "summary",

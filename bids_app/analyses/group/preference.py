@@ -312,6 +312,7 @@ _OUTPUTS: tuple[MapOutput | TableOutput, ...] = (
             "n_significant": "vertices with that p < .05",
         },
         rows=measure_rows,
+        over_music=True,
     ),
     TableOutput(
         "",

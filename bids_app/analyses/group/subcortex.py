@@ -216,6 +216,11 @@ def write_group_subcortex(writer: GroupWriter, result: SubcorticalGroup) -> None
     """One row per structure, one per participant and structure, and maps of the voxels."""
     data, columns = result.data, layer_columns(result.data.layer_names)
     regions, values = region_rows(result.summary, data)
+    own: list[Mapping[str, str]] = [{"suffix": "statmap.dscalar.nii", "stat": "r", "desc": LABEL}]
+    if tested := bool(result.summary.music):
+        own.append({**own[0], "stat": "alpha"})
+        own.append({"suffix": "bold.dtseries.nii", "model": "", "desc": LABEL})
+    writer.rest_on(own, of_features=tested)
     writer.table(
         "summary",
         STRUCTURE_COLUMNS | VOXEL_COLUMNS | columns,

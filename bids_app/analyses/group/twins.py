@@ -24,7 +24,12 @@ from bids_app.analyses.group.alignment import (
     alignment_inputs,
     alignment_settings,
 )
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import (
+    ACCURACIES,
+    PENALTIES,
+    RESPONSES,
+    GroupAnalysis,
+)
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
@@ -291,7 +296,9 @@ def _width(
     return compared(closed.sd, np.tensordot(signs, np.stack([one for _, one in there]), axes=1))
 
 
-def write_twins(writer: GroupWriter, result: TwinComparison) -> None:
+def write_twins(
+    writer: GroupWriter, result: TwinComparison, alignments: Mapping[str, AlignmentReport]
+) -> None:
     """Participants' alignments, the draws, and what the claim is decided from."""
     mean = result.twins_z.mean(axis=0)
     named = list(zip(result.twins, result.twins_z, strict=True))
@@ -305,6 +312,12 @@ def write_twins(writer: GroupWriter, result: TwinComparison) -> None:
         }
         for index, name in enumerate(writer.participants)
     ]
+    models = [writer.model, *result.twins]
+    maps: list[Mapping[str, str]] = [{**ACCURACIES, "model": model} for model in models]
+    if tested := bool(result.draws.size):
+        maps += [*({**PENALTIES, "model": model} for model in models), RESPONSES]
+    gradient = alignments[writer.label].gradient.sources
+    writer.rest_on(maps, of_features=tested, also=gradient)
     columns = TWIN_COLUMNS | {
         f"z_{twin}": f"the same of model-{twin}, which is untrained" for twin in result.twins
     }

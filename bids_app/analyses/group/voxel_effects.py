@@ -14,7 +14,7 @@ from bids_app.analyses.group.effects import GroupEffects, group_effects
 from bids_app.analyses.group.subcortex import space_of
 from bids_app.analyses.group.write import GroupWriter
 from bids_app.analyses.participant.subcortex import map_path
-from bids_app.analyses.participant.voxel_effects import desc_of
+from bids_app.analyses.participant.voxel_effects import TURNED, desc_of
 from bids_app.config import Statistics
 from bids_app.emotion import PhaseTest
 from bids_app.files import write_json
@@ -190,7 +190,13 @@ def write_voxels(
     further: Mapping[str, str] = {},
 ) -> None:
     """The table of structures, with `further` columns, and maps of the voxels."""
-    writer.table("summary", {**COLUMNS, **further}, rows, desc=LABEL)
+    stats = ("effect",) if found.voxels.music is None else ("effect", TURNED)
+    reads = [
+        {"suffix": "statmap.dscalar.nii", "stat": stat, "feature": label, "desc": desc_of(window)}
+        for label, window in found.places
+        for stat in stats
+    ]
+    writer.table("summary", {**COLUMNS, **further}, rows, desc=LABEL, reads=reads)
     people, music = found.voxels.people, found.voxels.music
     for k, (feature, window) in enumerate(found.places):
         maps: list[tuple[str, str, FloatArray, str]] = [

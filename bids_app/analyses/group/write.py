@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.folder.write import Closing, write_map, write_table
-from bids_app.analyses.group.analysis import RESPONSES, Reads, call
+from bids_app.analyses.group.analysis import OVER_MUSIC, RESPONSES, Reads, call
 from bids_app.config import settings_hash
 from bids_app.files import read_json, sha256_of_file, write_json
 from bids_app.meshes import MESHES
@@ -116,25 +116,40 @@ class GroupWriter:
         self.layer_names: Sequence[str] = getattr(data, "layer_names", ())
         self.rest_on((), of_features=False)
 
-    def rest_on(self, reads: Reads, *, of_features: bool) -> None:
-        """Say what the maps written from here on rest on; see `GroupAnalysis`."""
+    def rest_on(self, reads: Reads, *, of_features: bool, also: Iterable[str] = ()) -> None:
+        """Say what is written from here on rests on; see `GroupAnalysis`.
+
+        Parameters
+        ----------
+        reads : sequence of mappings
+        of_features : bool
+        also : iterable of str
+            URIs of further files, as of a gradient, that tables rest on.
+        """
         own = has_others_weights(self.model)  # the fits are the group's own
         self._reads, self._of_features = ((RESPONSES,), True) if own else (reads, of_features)
+        self._also = sorted(also)
 
-    def _sources(self, participants: Iterable[str], reads: Reads) -> list[str]:
-        """URIs of these participants' maps, and of the features of the music they rest on."""
+    def _sources(self, participants: Iterable[str], reads: Reads, of_features: bool) -> list[str]:
+        """URIs of these participants' files, and of the features of the music they rest on."""
         paths: set[Path] = set()
+        models = {fitted_label(self.model), *(one["model"] for one in reads if one.get("model"))}
         for who in participants:
             label = who.removeprefix("sub-")
             for wanted in reads:
-                named = {"model": fitted_label(self.model), **wanted}
-                for left in self.tree.find_maps(label, "L", self.space, **named):
-                    paths.update(hemispheres_of(left))
-            done = self.tree.participant_settings(label, fitted_label(self.model))
-            if self._of_features and done.is_file():
-                name = str(read_record(done).get("FeaturesFolder") or "")
-                paths |= {self.tree.features / name} if name else set()
+                paths.update(self._files_of(label, {"model": fitted_label(self.model), **wanted}))
+            for done in (self.tree.participant_settings(label, model) for model in models):
+                if of_features and done.is_file():
+                    name = str(read_record(done).get("FeaturesFolder") or "")
+                    paths |= {self.tree.features / name} if name else set()
         return sorted(self.tree.uri(path) for path in paths if path.exists())
+
+    def _files_of(self, participant: str, named: Mapping[str, str]) -> list[Path]:
+        """Files of a participant, both hemispheres of maps; see `Reads`."""
+        if "." in named.get("suffix", ""):
+            return self.tree.find_files(participant, **named)
+        left = self.tree.find_maps(participant, "L", self.space, **named)
+        return [path for one in left for path in hemispheres_of(one)]
 
     def _features_of_before(self, left: Path) -> set[str]:
         """Features that an earlier map of the same inputs names, whether there or not."""
@@ -149,11 +164,20 @@ class GroupWriter:
         given: Mapping[str, Any],
     ) -> None:
         """What is declared, as far as the result has it; rows of tables are made from `given`."""
+        tested = getattr(given.get("music"), "q", None) is not None
         for output in declared:
+            over_music = output.over_music and tested
             if isinstance(output, TableOutput):
                 rows = result if output.rows is None else call(output.rows, given)
-                model = self.model if output.of_model else ""
-                self.table(output.suffix, output.columns, rows, desc=output.desc, model=model)
+                self.table(
+                    output.suffix,
+                    output.columns,
+                    rows,
+                    desc=output.desc,
+                    model=self.model if output.of_model else "",
+                    reads=output.reads,
+                    over_music=over_music,
+                )
                 continue
             values = _attribute(result, output.value)
             if values is None:
@@ -163,7 +187,8 @@ class GroupWriter:
                 fields["description"] = output.description
             names = self.layer_names if np.ndim(values) == 2 else [output.name or output.stat]
             model = self.model if output.of_model else ""
-            self.statmap(output.stat, values, names, desc=output.desc, model=model, **fields)
+            fields |= {"model": model, "over_music": over_music}
+            self.statmap(output.stat, values, names, desc=output.desc, **fields)
 
     def statmap(
         self,
@@ -175,12 +200,13 @@ class GroupWriter:
         feature: str = "",
         model: str | None = None,
         reads: Reads | None = None,
+        over_music: bool = False,
         **fields: Any,
     ) -> None:
         """Both hemispheres of one map, (n_arrays, n_vertices) or (n_vertices,), with sidecars.
 
-        These say participants, settings and sources, unless `fields` do; `reads` are the maps that
-        this one rests on where the analysis does not say it.
+        These say participants, settings and sources, unless `fields` do; `reads` are the files
+        that this one rests on where the analysis does not say it.
         """
         entities = {
             "model": self.model if model is None else model,
@@ -197,12 +223,21 @@ class GroupWriter:
         path_of = partial(self.tree.group_map, space=self.space, **entities)
         if "Sources" not in fields:
             people = fields.get("Participants", self.participants)
-            found = self._sources(people, self._reads if reads is None else reads)
             left = self.tree.group_map("L", self.space, **entities)
-            before = self._features_of_before(left) if self._of_features else set()
-            fields["Sources"] = sorted({*found, *before})
+            fields["Sources"] = self._rests_on(left, people, reads, over_music)
         sidecar = map_sidecar(stat, list(names), **fields)
         self.written += write_map(path_of, np.atleast_2d(values), names, sidecar, space=self.space)
+
+    def _rests_on(
+        self, path: Path, participants: Iterable[str], reads: Reads | None, over_music: bool
+    ) -> list[str]:
+        """The `Sources` of a file."""
+        of_features = self._of_features or over_music
+        chosen = self._reads if reads is None else reads
+        chosen = (*chosen, *OVER_MUSIC) if over_music else chosen
+        found = self._sources(participants, chosen, of_features)
+        before = self._features_of_before(path) if of_features else set()
+        return sorted({*found, *before})
 
     def parcels(
         self,
@@ -222,7 +257,10 @@ class GroupWriter:
             return
         path = cifti_of(self.tree.group_map("L", self.space, **entities), "pscalar")
         write_pscalar(path, values, names, atlas, regions)
-        told = map_sidecar(stat, list(names), **atlas.record, **cifti_fields(self.space))
+        sources = [*self._rests_on(path, self.participants, None, False), *self._also]
+        told = map_sidecar(
+            stat, list(names), **atlas.record, **cifti_fields(self.space), Sources=sources
+        )
         self.written += [path, write_json(sidecar_of(path), told)]
 
     def table(
@@ -234,9 +272,14 @@ class GroupWriter:
         desc: str,
         feature: str = "",
         model: str | None = None,
+        reads: Reads | None = None,
+        over_music: bool = False,
         **extra: Any,
     ) -> None:
-        """A TSV file and the dictionary of its columns; `model` is the writer's unless given."""
+        """A TSV file and the dictionary of its columns; `model` is the writer's unless given.
+
+        `reads` and `over_music` as of `statmap`; participants are those that `extra` names.
+        """
         entities = {
             "model": self.model if model is None else model,
             "feature": feature,
@@ -244,7 +287,10 @@ class GroupWriter:
         }
         path = self.tree.group_table(f"{suffix}.tsv", **entities)
         of_model = self.of_model if entities["model"] == self.model else {}
-        self.written += write_table(path, columns, rows, of_model | extra)
+        people = extra.get("Participants", self.participants)
+        sources = [*self._rests_on(path, people, reads, over_music), *self._also]
+        told = {"Sources": sources, **of_model, **extra}
+        self.written += write_table(path, columns, rows, told)
 
     def begin(self) -> None:
         """From here to `finish` the analysis is not complete."""

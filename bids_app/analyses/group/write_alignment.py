@@ -15,7 +15,7 @@ from bids_app.analyses.group.alignment import (
     alignment_inputs,
     alignment_settings,
 )
-from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.analysis import ACCURACIES, OVER_MUSIC, GroupAnalysis
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.depth_controls import BLOCKS, CONTROL_COLUMNS
 from bids_app.analyses.group.music_alignment import CURVATURE, SLOPE, layer_measure
@@ -42,6 +42,8 @@ def write_alignment(
         Gradient=result.gradient.record,
         Sources=list(result.gradient.sources),
     )
+    tested, gradient = bool(result.music.tests), result.gradient.sources
+    writer.rest_on(OVER_MUSIC if tested else (ACCURACIES,), of_features=tested, also=gradient)
     _write_participants(writer, data, result, accuracy)
     _write_bins(writer, data, result)
     _write_spins(writer, data, result)

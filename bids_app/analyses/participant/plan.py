@@ -11,6 +11,7 @@ from typing import Any
 from bids_app.analyses.folder.records import (
     Record,
     inputs_of,
+    music_of,
     sources_of,
     sources_of_run,
 )
@@ -213,6 +214,7 @@ def participant_record(plan: StudyPlan, participant: str, model: EncodingModel) 
         features=model.description,
         notes=remarks_of(plan, model.space.features, heard),
         run_sources={run.label: sources_of_run(plan, run) for run in runs},
+        music=music_of(plan, runs),
     )
 
 

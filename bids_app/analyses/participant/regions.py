@@ -81,7 +81,11 @@ def write_regions(
     ]
     space = str(record.settings["space"])
     path = tree.mesh_file(record.participant, "parcels.tsv", space, model=record.model)
-    told = {"Atlas": atlas_label(parcels), "WithoutVertices": list(regions.without)}
+    told = {
+        "Sources": list(record.sources),
+        "Atlas": atlas_label(parcels),
+        "WithoutVertices": list(regions.without),
+    }
     write_label_files(tree, regions, parcels)
     return write_table(path, COLUMNS, rows, told)
 

@@ -222,7 +222,8 @@ def write_subcortex(
         }
         written.append(write_json(sidecar_of(path), told))
     rows = structure_rows(subcortex, fits, slope)
-    written += write_table(table_path(tree, who, record.model), COLUMNS, rows)
+    told = {"Sources": list(common["Sources"])}
+    written += write_table(table_path(tree, who, record.model), COLUMNS, rows, told)
     return written
 
 

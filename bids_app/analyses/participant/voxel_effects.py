@@ -114,7 +114,8 @@ def write_effects(
                 write_scalars(path, values, names, subcortex),
                 write_json(sidecar_of(path), map_sidecar(place["stat"], names, **fields)),
             ]
-    written += write_table(table_path(tree, participant, model), COLUMNS, rows)
+    sources = {"Sources": list(told["Sources"])}
+    written += write_table(table_path(tree, participant, model), COLUMNS, rows, sources)
     return written
 
 

@@ -96,7 +96,8 @@ def write_responses(tree: OutputTree, record: Record, prepared: Prepared) -> lis
     runs = [row["run"] for row in prepared.summary]
     of_runs = [source for run in runs for source in record.run_sources.get(run, record.sources)]
     of_quality = {"Sources": list(dict.fromkeys(of_runs)), "SettingsHash": settings_hash(settings)}
-    parts = [Part(), _quality(runs, of_quality)]
+    of_tables = {"Sources": [*of_quality["Sources"], *record.music]}  # lags are of the music
+    parts = [Part(sidecar=of_tables), _quality(runs, of_quality)]
     blocks = prepared.blocks
     places = presentations([(b.run, b.stimulus) for b in blocks])
     for block, entities in zip(blocks, places, strict=True):

@@ -101,5 +101,7 @@ class ParticipantWriter:
         others = {name: table.others for row in rows for name in row} if table.others else {}
         guess = self.record.features.get("Guess") if table.of_model else None
         own = {"Guess": guess} if guess else {}
+        sources = list(self.common.get("Sources", self.record.sources))
+        own = {"Sources": sources} | own
         told = {**own, **part.sidecar, **described({**others, **table.columns})}
         self.written += [path, write_json(sidecar_of(path), told)]

@@ -103,7 +103,7 @@ def _write_maps(
         maps["tfce"] = found.tfce.p
     for kind, values in maps.items():
         stat, own = ("p", f"{desc}tfce") if kind == "tfce" else (kind, desc)
-        told = {"description": texts[kind], "feature": feature, "desc": own}
+        told: dict[str, Any] = {"description": texts[kind], "feature": feature, "desc": own}
         reads = _effects_of(places, "effect")
         writer.statmap(stat, values[k], [found.names[k]], reads=reads, **told)
 
@@ -139,14 +139,22 @@ def _write_music(
 
 def write_rating_scores(writer: GroupWriter, result: ScoreTests) -> None:
     """Group tables of layers and ratings."""
+    tested = not result.music.reason
+    courses = {"suffix": "timeseries.tsv", "desc": RATINGS_DESC}
+    own = {"suffix": "scores.tsv", "desc": RATINGS_DESC}
+    shared = tested or not result.ceiling.reason
+    writer.rest_on((own, courses) if shared else (own,), of_features=tested)
     writer.table("scores", PROFILE_COLUMNS, _profile_rows(result), desc="ratings")
+    writer.rest_on((own, courses), of_features=False)
     if not result.ceiling.reason:
         writer.table("summary", CEILING_COLUMNS, _ceiling_rows(result), desc=RATER_CEILING_DESC)
     scores = result.scores
+    writer.rest_on((own,), of_features=False)
     writer.table("summary", PREFERRED_COLUMNS, _preferred_rows(scores), desc="preferredlayers")
     writer.table("summary", PAIR_COLUMNS, _pair_rows(scores), desc="ratingpairs")
     writer.table("scores", INTERACTION_COLUMNS, _interaction_rows(scores), desc="interaction")
     if result.changes is not None:
+        writer.rest_on(({**own, "desc": "changes"},), of_features=False)
         writer.table("scores", CHANGE_COLUMNS, _change_rows(result), desc="changes")
 
 
