@@ -260,14 +260,11 @@ def surface_figure(
     mesh = mesh or load_mesh()
     # Fixed places: a layout engine draws every figure twice.
     figure = Figure(figsize=(8.0, 5.9))
-    for number, (side, aspect) in enumerate(VIEWS):
-        ax = figure.add_axes((0.01 + 0.5 * (number % 2), 0.555 - 0.43 * (number // 2), 0.48, 0.395))
-        # Written into files pixel by pixel: some 300 of them to the inch.
-        shown = colored_view(values, scale, mesh, side, aspect, outline=outline, opacity=opacity)
-        ax.imshow(shown.rgba(), interpolation="none")
-        ax.set_axis_off()
-        # With a place given, ticks that nobody sees are not made to find one.
-        ax.set_title(f"{side} {aspect}", fontsize=11, pad=3, y=1.0)
+    shown = [
+        colored_view(values, scale, mesh, side, aspect, outline=outline, opacity=opacity)
+        for side, aspect in VIEWS
+    ]
+    _add_views(figure, shown, top=5.84, cell=(4.0, 2.54), largest=(3.84, 2.33), fontsize=11)
     _color_bar(figure, (0.2, 0.095, 0.6, 0.022), scale)
     return figure
 
@@ -294,16 +291,57 @@ def rows_figure(
     height = 2.45 * len(rows) + 0.1
     figure = Figure(figsize=(9.5, height))
     for row, (values, scale, opacity) in enumerate(rows):
-        top = 1 - row * 2.45 / height
-        for number, (side, aspect) in enumerate(VIEWS):
-            place = (0.005 + 0.25 * number, top - 1.75 / height, 0.24, 1.45 / height)
-            ax = figure.add_axes(place)
-            shown = colored_view(values, scale, mesh, side, aspect, opacity=opacity)
-            ax.imshow(shown.rgba(), interpolation="none")
-            ax.set_axis_off()
-            ax.set_title(f"{side} {aspect}", fontsize=10, pad=3, y=1.0)
-        _color_bar(figure, (0.3, top - 1.95 / height, 0.4, 0.1 / height), scale)
+        top = height - row * 2.45
+        shown = [
+            colored_view(values, scale, mesh, side, aspect, opacity=opacity)
+            for side, aspect in VIEWS
+        ]
+        _add_views(figure, shown, top=top, cell=(2.375, 1.75), largest=(2.28, 1.45), fontsize=10)
+        _color_bar(figure, (0.3, (top - 1.95) / height, 0.4, 0.1 / height), scale)
     return figure
+
+
+def _add_views(
+    figure: Figure,
+    shown: Sequence[ColoredView],
+    *,
+    top: float,
+    cell: tuple[float, float],
+    largest: tuple[float, float],
+    fontsize: int,
+) -> None:
+    """Draw `VIEWS` on one scale, as one image: axes for each cost several times as much.
+
+    Parameters
+    ----------
+    figure : Figure
+    shown : sequence of ColoredView
+    top : float
+        Upper edge, in inches above the lower edge of the figure; cells fill its width.
+    cell, largest : (float, float)
+        Width and height in inches, of what a view takes with its title and of the view itself.
+    fontsize : int
+    """
+    images = [one.rgba() for one in shown]
+    tallest, widest = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    # Written into files pixel by pixel: some 300 of them to the inch.
+    per_inch = max(widest / largest[0], tallest / largest[1])
+    width, height = (round(per_inch * inches) for inches in cell)
+    n_columns = round(figure.get_figwidth() / cell[0])
+    n_rows = -(-len(images) // n_columns)
+    share = cell[1] / figure.get_figheight()
+    low = top / figure.get_figheight() - n_rows * share
+    ax = figure.add_axes((0.0, low, 1.0, n_rows * share))
+    sheet = np.full((n_rows * height, n_columns * width, 4), 255, dtype=np.uint8)
+    for number, (image, (side, aspect)) in enumerate(zip(images, VIEWS, strict=True)):
+        row, column = divmod(number, n_columns)
+        y, x = (row + 1) * height - image.shape[0], column * width
+        x += (width - image.shape[1]) // 2
+        sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
+        title = ((column + 0.5) * width, (row + 1) * height - tallest - 0.04 * per_inch)
+        ax.text(*title, f"{side} {aspect}", ha="center", va="bottom", fontsize=fontsize)
+    ax.imshow(sheet, interpolation="none", aspect="auto")
+    ax.set_axis_off()
 
 
 def layers_figure(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from bids_app.errors import MusencError
+from bids_app.group.claims import holds
 from bids_app.report.brain import opacity_of
-from bids_app.report.sources import FloatArray, Folder, GroupFiles
+from bids_app.report.sources import BoolArray, FloatArray, Folder, GroupFiles
 from bids_app.statistics import benjamini_hochberg
 
 LEGEND = "Colors are opaque up to p = .001, fade with p and are gone from p = .05 on"
@@ -82,6 +84,14 @@ def group_fading(files: GroupFiles) -> Fading:
         return Fading(people, "t over people; nothing was tested over music")
     music = files.map("p", desc="music")
     return Fading(np.maximum(people, music), "the larger of p over people and p over music")
+
+
+def significant(files: Folder, left: Path) -> BoolArray | None:
+    """Vertices of p < .05 in a p map; None without one, or without such vertices."""
+    if not left.is_file():
+        return None
+    inside = holds(files.both(left)[0])
+    return inside if inside.any() else None
 
 
 UNTESTED = (

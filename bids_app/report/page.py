@@ -172,8 +172,12 @@ class Section:
         build : callable
             Returns one block or several.
         """
+        from matplotlib import rc_context
+
         try:
-            built = build()
+            # With a place given, no figure is measured to find one for its titles.
+            with rc_context({"axes.titley": 1.0}):
+                built = build()
         except Exception as error:  # noqa: BLE001  (one broken part must not cost the page)
             self.blocks.append(Missing(what, reason_of(error)))
             return
@@ -416,6 +420,15 @@ def number(value: Any, digits: int = 3) -> str:
 def named_number(name: str, value: float, digits: int = 3) -> str:
     """A number by the name of its column: p and q (``slope_p_music``) as papers have them."""
     return p_number(value) if re.search(r"(^|_)[pq](_|$)", name) else number(value, digits)
+
+
+def cell_text(name: str, text: str) -> str:
+    """A cell of a table by the name of its column: long decimals shortened, else as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return named_number(name, value) if "." in text and np.isfinite(value) else text
 
 
 def percent(share: float) -> str:

@@ -348,6 +348,11 @@ class GroupFiles(Folder):
         """A group table or JSON file."""
         return self.tree.group_table(suffix, model=self.model, **entities)
 
+    def maps(self, pattern: str) -> list[Path]:
+        """Left hemispheres of the group's maps with such names, sorted."""
+        found = sorted(self.tree.group_folder(self.space).glob(pattern))
+        return [path for path in found if "_hemi-L_" in path.name]
+
     def rows(self, suffix: str, **entities: str) -> Rows:
         """Rows of a group table."""
         return self.table(self.file(suffix, **entities))

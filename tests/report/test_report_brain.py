@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from bids_app.errors import BadDataError
 from bids_app.report.brain import (
@@ -160,9 +161,14 @@ def test_figure_has_four_labeled_views_and_a_labeled_color_bar(mesh):
     figure = surface_figure(
         np.zeros(mesh.n_vertices), ColorScale("accuracy (r)", 0, 0.3), mesh=mesh
     )
-    titles = [ax.get_title() for ax in figure.axes]
-    assert titles[:4] == ["left lateral", "right lateral", "left medial", "right medial"]
-    assert figure.axes[4].get_xlabel() == "accuracy (r)"
+    views, bar = figure.axes
+    assert [text.get_text() for text in views.texts] == [" ".join(view) for view in VIEWS]
+    assert bar.get_xlabel() == "accuracy (r)"
+    places = np.array([text.get_position() for text in views.texts])
+    height, width = views.images[0].get_array().shape[:2]
+    np.testing.assert_array_equal(places[:, 0] / width, [0.25, 0.75, 0.25, 0.75])
+    assert (places[:2, 1] < height / 2).all()
+    assert (places[2:, 1] > height / 2).all()
 
 
 def test_small_multiples_name_every_map(mesh):
@@ -187,9 +193,10 @@ def test_maps_below_each_other_show_every_view(mesh):
     values = np.linspace(-1, 1, mesh.n_vertices)
     scale = ColorScale("slope", -1.0, 1.0)
     figure = rows_figure([(values, scale, None), (values, scale, np.zeros(len(values)))], mesh=mesh)
-    titles = [ax.get_title() for ax in figure.axes if ax.images]
-    assert titles == ["left lateral", "right lateral", "left medial", "right medial"] * 2
-    first, *_, faded = [ax.images[0].get_array()[..., :3] for ax in figure.axes if ax.images]
+    rows = [ax for ax in figure.axes if ax.images]
+    for row in rows:
+        assert [text.get_text() for text in row.texts] == [" ".join(view) for view in VIEWS]
+    first, faded = [row.images[0].get_array()[..., :3] for row in rows]
     assert np.ptp(first, axis=2).max() > 0.2 * 255
     assert np.ptp(faded, axis=2).max() <= 1
 
@@ -197,11 +204,10 @@ def test_maps_below_each_other_show_every_view(mesh):
 def test_pixels_are_drawn_as_matplotlib_draws_the_colors_themselves(mesh):
     values = np.linspace(-0.2, 1.2, mesh.n_vertices)
     drawn = []
-    for colors_themselves in (False, True):
-        figure = surface_figure(values, SCALE, mesh=mesh)
-        if colors_themselves:
-            for ax, (side, aspect) in zip(figure.axes, VIEWS, strict=False):
-                ax.images[0].set_data(colored_view(values, SCALE, mesh, side, aspect).image())
+    shown = colored_view(values, SCALE, mesh, "left", "lateral")
+    for pixels in (shown.rgba(), shown.image()):
+        figure = Figure()
+        figure.add_axes((0, 0, 1, 1)).imshow(pixels, interpolation="none")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         drawn.append(np.array(canvas.buffer_rgba()))

@@ -17,14 +17,7 @@ from bids_app.report.alignment import bins_picture, gradient_axis, gradient_ends
 from bids_app.report.analyses import outdated
 from bids_app.report.ceiling import shared_ceiling_picture
 from bids_app.report.claims import claim_rows, claim_verdict, is_claimed
-from bids_app.report.extras import (
-    cluster_tables,
-    emotion_pictures,
-    emotion_section,
-    isc_pictures,
-    motion_blocks,
-    rating_blocks,
-)
+from bids_app.report.clusters import cluster_tables
 from bids_app.report.group import (
     absent_table,
     accuracy_verdict,
@@ -37,8 +30,10 @@ from bids_app.report.group import (
 from bids_app.report.group_charts import bins_figure, hexbin_figure, ridgeline_figure
 from bids_app.report.group_details import depth_controls, left_out
 from bids_app.report.group_maps import coverage_text
+from bids_app.report.group_ratings import emotion_pictures, emotion_section, rating_blocks
 from bids_app.report.page import Section, Text
 from bids_app.report.sources import GroupFiles
+from bids_app.report.synchrony import isc_pictures, motion_blocks
 from bids_app.statistics import p_number, p_told
 
 PARTS = [

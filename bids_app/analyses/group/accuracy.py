@@ -27,7 +27,7 @@ from bids_app.group import (
     tfce_sign_flip,
 )
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest, holds
-from bids_app.report.extras import clusters_section
+from bids_app.report.clusters import clusters_section
 from bids_app.report.group import Shown, tell_accuracy
 from bids_app.report.group_maps import accuracy_section
 from bids_app.statistics import benjamini_hochberg, fisher_z

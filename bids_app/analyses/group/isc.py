@@ -20,8 +20,8 @@ from bids_app.encoding.gram import delay_samples, kept_rows
 from bids_app.errors import BadDataError, reason_of
 from bids_app.group import IscResult, SharedCeiling, isc, shared_ceiling
 from bids_app.outputs import OutputTree
-from bids_app.report.extras import isc_section
 from bids_app.report.group import Shown
+from bids_app.report.synchrony import isc_section
 
 LOGGER = logging.getLogger("bids_app.analyses")
 

@@ -24,8 +24,8 @@ from bids_app.analyses.ratings.music import Place, both_claims
 from bids_app.analyses.ratings.scores_group import GroupScores
 from bids_app.emotion import PhaseTest
 from bids_app.outputs import EMOTION_LABEL, RATER_CEILING_DESC, RATINGS_DESC
-from bids_app.report.extras import emotion_section
 from bids_app.report.group import Shown
+from bids_app.report.group_ratings import emotion_section
 
 MUSIC = "null over music: phases of the ratings' regressors rotated alike in all participants"
 MAX_T = "sign-flip p, corrected over vertices and {} (max-T)"

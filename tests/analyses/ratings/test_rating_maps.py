@@ -33,7 +33,7 @@ from bids_app.inputs.ratings import Rating, RatingSet
 from bids_app.inputs.records import Presentation
 from bids_app.meshes import N_VERTICES as N_VERTICES_OF
 from bids_app.outputs import OutputTree
-from bids_app.report.extras import about_ratings
+from bids_app.report.group_ratings import about_ratings
 from bids_app.report.ratings import left_out
 from bids_app.report.sources import GroupFiles, ParticipantFiles
 

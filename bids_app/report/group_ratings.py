@@ -1,11 +1,7 @@
-"""Parts of the group page whose analyses are optional: ISC, emotion, clusters.
-
-An analysis that was not run leaves no files; the page then says so.
-"""
+"""The part of the group page about ratings: their maps, and the layers that predict them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +10,6 @@ from bids_app.errors import MissingInputError
 from bids_app.group.claims import holds
 from bids_app.outputs import (
     EMOTION_LABEL,
-    MOTION_DESC,
     RATER_CEILING_DESC,
     RATINGS_DESC,
     parse_entities,
@@ -22,113 +17,19 @@ from bids_app.outputs import (
 )
 from bids_app.plain import counted
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
-from bids_app.report.fading import LEGEND, p_of_t
+from bids_app.report.fading import LEGEND, p_of_t, significant
 from bids_app.report.group_charts import profile_lines_figure
-from bids_app.report.group_details import left_out
-from bids_app.report.page import (
-    Block,
-    Section,
-    Table,
-    Text,
-    Verdict,
-    named_number,
-    number,
-    picture,
-)
+from bids_app.report.page import Block, Section, Table, Text, cell_text, picture
 from bids_app.report.sources import BoolArray, GroupFiles, Rows, column, to_float
-from bids_app.statistics import p_told
 from bids_app.surface.mesh import SurfaceMesh
 
 NOT_ASKED = ("ratings: no ratings", "ratings: switched off")
-_MAX_ROWS = 20
 _MAX_NAMED = 8
-
-
-def isc_section(files: GroupFiles) -> Section:
-    """Correlation of responses between participants."""
-    section = Section("isc", "Correlation between participants")
-    section.add("intersubject correlation", lambda: isc_pictures(files, files.mesh))
-    section.add("head motion", lambda: motion_blocks(files))
-    return section
-
-
-def motion_blocks(files: GroupFiles) -> list[Block]:
-    """Whether head motion is shared between participants, too."""
-    path = files.tree.group_table("summary.tsv", desc=MOTION_DESC)
-    rows = files.cells(path)[1] if path.is_file() else []
-    if not rows:  # the table of analyses says why
-        return []
-    names = {"framewise_displacement": "framewise displacement", "std_dvars": "standardized DVARS"}
-    told = "; ".join(
-        f"{names.get(row['trace'], row['trace'])}: mean r {number(to_float(row['r']))},"
-        f" {p_told(to_float(row['p']))}"
-        for row in rows
-    )
-    if any(holds(to_float(row["p"])) for row in rows):
-        return [
-            Verdict(
-                f"Head motion is shared between participants ({told}): where responses follow the"
-                " music, motion that follows it is another explanation.",
-                "warning",
-            )
-        ]
-    return [
-        Text(
-            "Head motion of participants who hear the same music is not shown to correlate"
-            f" ({told}; logarithms, mean over pairs, p corrected over both)."
-        )
-    ]
-
-
-def isc_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
-    """One map per kind of correlation."""
-    found = _maps(files, "*_stat-isc_*_statmap.func.gii")
-    if not found:
-        reasons = "; ".join(left_out(files, "isc"))
-        raise MissingInputError(
-            "No intersubject correlation was saved.", where="stat-isc", found=reasons or None
-        )
-    blocks: list[Block] = []
-    for path in found:
-        kind = {
-            "pairwise": "mean over pairs of participants",
-            "leaveoneout": "each participant with the mean of the others",
-        }.get(parse_entities(path).get("desc", ""), "")
-        values = files.both(path)[0]
-        stem = path.name.replace("_stat-isc_", "_stat-p_")
-        p_path = path.with_name(re.sub(r"_desc-[a-z]+_", "_desc-iscmaxt_", stem))
-        inside = _significant(files, p_path)
-        border, why = (None, "") if inside is None else border_of(inside, values)
-        single = path.with_name(p_path.name.replace("_desc-iscmaxt_", "_desc-isc_"))
-        opacity = opacity_of(files.both(single)[0]) if single.is_file() else None
-        told = files.json(sidecar_of(path))
-        stimuli = ", ".join(told.get("Stimuli") or []) or "all stimuli"
-        blocks.append(
-            picture(
-                surface_figure(
-                    values,
-                    ColorScale.accuracy("correlation between participants (r)", values),
-                    mesh=mesh,
-                    outline=border,
-                    opacity=opacity,
-                ),
-                alt=f"Intersubject correlation, {kind}, on the inflated cortex, lateral and medial"
-                " views of both hemispheres",
-                caption=f"Intersubject correlation of the cleaned responses ({kind}; {stimuli}):"
-                " how much of a response participants share. What they do not share, no model of"
-                " the music can predict for all of them. "
-                + _outline_words(inside, _description(files, p_path), why)
-                + (f" {LEGEND} (not corrected)." if opacity is not None else ""),
-                source=files.both_names(path),
-            )
-        )
-        blocks += [Text(f"Left out: {reason}") for reason in told.get("LeftOut") or []]
-    return blocks
 
 
 def emotion_section(files: GroupFiles) -> list[Section]:
     """Ratings and the brain; layers and ratings; no section where nobody asked for ratings."""
-    there = _maps(files, "*model-emotion_*statmap.func.gii") or list(
+    there = files.maps("*model-emotion_*statmap.func.gii") or list(
         files.root.glob("group_*desc-ratings_scores.tsv")
     )
     if not there and (_rating_notes(files) or NOT_ASKED[0]).startswith(NOT_ASKED):
@@ -154,7 +55,7 @@ def about_ratings(files: GroupFiles) -> list[Block]:
 
 def emotion_pictures(files: GroupFiles, mesh: SurfaceMesh) -> list[Block]:
     """One map per scale."""
-    found = _maps(files, "*model-emotion_feature-*_stat-t_*statmap.func.gii")
+    found = files.maps("*model-emotion_feature-*_stat-t_*statmap.func.gii")
     if not found:
         raise MissingInputError(
             "No rating analysis was run",
@@ -217,7 +118,7 @@ def _over_music(p_path: Path) -> Path:
 
 def _claimed(files: GroupFiles, p_path: Path) -> tuple[BoolArray | None, str]:
     """Where an effect holds over people and over music, and what to say of it."""
-    people = _significant(files, p_path)
+    people = significant(files, p_path)
     desc = parse_entities(p_path).get("desc", "")
     name = p_path.name.replace(f"_desc-{desc}_", "_").replace("_stat-p_", "_stat-n_")
     both = p_path.with_name(name.replace("_statmap", f"_desc-{desc}both_statmap"))
@@ -324,124 +225,7 @@ def _pair_tables(files: GroupFiles) -> list[Block]:
         path = files.file("summary.tsv", desc=desc)
         if path.is_file():
             names, rows = files.cells(path)
-            body = [[_cell(name, row[name]) for name in names] for row in rows]
+            body = [[cell_text(name, row[name]) for name in names] for row in rows]
             told = [name.replace("_", " ") for name in names]
             blocks.append(Table(title, told, body, numeric=range(1, len(names))))
     return blocks
-
-
-def clusters_section(files: GroupFiles) -> Section:
-    """Cluster tables as they are in the derivatives."""
-    section = Section("clusters", "Clusters")
-    section.add("cluster tables", lambda: cluster_tables(files))
-    return section
-
-
-def cluster_tables(files: GroupFiles) -> list[Block]:
-    """Every cluster table of the folder."""
-    found = sorted(files.root.glob("group_*desc-clusters*.tsv"))
-    if not found:
-        raise MissingInputError("No cluster table was written", where="group_*_desc-clusters*.tsv")
-    return [cluster_table(files, path) for path in found]
-
-
-def cluster_table(files: GroupFiles, path: Path) -> Block:
-    """One table; an empty one says that nothing survived."""
-    names, rows = files.cells(path)
-    if not rows:
-        return Text(f"No cluster: {files.name(path)} is empty.")
-    if "mni305_x" in names:
-        return _places_table(files, path, rows)
-    more = f", first {_MAX_ROWS} of {len(rows)}" if len(rows) > _MAX_ROWS else ""
-    columns = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
-    told = {name: columns.get(name, {}).get("Description", "") for name in names}
-    words = "; ".join(f"{name}: {text}" for name, text in told.items() if text)
-    return Table(
-        f"{files.name(path)}{more}. {words}",
-        names,
-        [[_cell(name, row[name]) for name in names] for row in rows[:_MAX_ROWS]],
-        numeric=[k for k, name in enumerate(names) if np.isfinite(to_float(rows[0][name]))],
-    )
-
-
-def _places_table(files: GroupFiles, path: Path, rows: Rows) -> Block:
-    """Where the clusters are, as a paper has it."""
-    sidecar = files.json(sidecar_of(path)) if sidecar_of(path).is_file() else {}
-    atlas = sidecar.get("Atlas")
-    named = (
-        f"Regions of {atlas}: that of the peak, and that with the largest share."
-        if atlas
-        else "Regions are not named and have no profiles: run `musenc prefetch parcels` once, or"
-        " give --atlas."
-    )
-    more = f" First {_MAX_ROWS} of {len(rows)}." if len(rows) > _MAX_ROWS else ""
-
-    def point(row: dict[str, str], space: str) -> str:
-        return ", ".join(f"{to_float(row[f'{space}_{axis}']):.0f}" for axis in "xyz")
-
-    regions = ("peak_label", "main_label") if atlas else ()
-    return Table(
-        "Clusters of significant layer-averaged accuracy (over people, and over music where that"
-        " was tested), largest first; t over people. Coordinates of the peak in mm."
-        f" {named}{more} Data: {files.name(path)}",
-        [
-            "",
-            "side",
-            *(("peak region", "main region") if atlas else ()),
-            "area (mm2)",
-            "vertices",
-            "peak t",
-            "MNI305 (x, y, z)",
-            "MNI152 (x, y, z)",
-        ],
-        [
-            [
-                row["cluster"],
-                row["hemisphere"],
-                *(row[name] for name in regions),
-                number(to_float(row["area"]), 0),
-                row["n_vertices"],
-                number(to_float(row["peak_value"]), 2),
-                point(row, "mni305"),
-                point(row, "mni152"),
-            ]
-            for row in rows[:_MAX_ROWS]
-        ],
-        numeric=range(2 + len(regions), 7 + len(regions)),
-    )
-
-
-def _cell(name: str, text: str) -> str:
-    """Long decimals shortened, everything else as it is."""
-    return (
-        named_number(name, to_float(text)) if "." in text and np.isfinite(to_float(text)) else text
-    )
-
-
-def _maps(files: GroupFiles, pattern: str) -> list[Path]:
-    """Left hemispheres of matching group maps."""
-    found = sorted(files.tree.group_folder(files.space).glob(pattern))
-    return [path for path in found if "_hemi-L_" in path.name]
-
-
-def _significant(files: GroupFiles, left: Path) -> BoolArray | None:
-    """Vertices of p < .05 in a p map; None without one, or without such vertices."""
-    if not left.is_file():
-        return None
-    inside = holds(files.both(left)[0])
-    return inside if inside.any() else None
-
-
-def _outline_words(inside: BoolArray | None, told: str, why: str) -> str:
-    if inside is None:
-        return "Nothing is outlined: no p-value is below .05, or none was computed."
-    if why:
-        return f"p < .05 at {counted(int(inside.sum()), 'vertex', 'vertices')} ({told}): {why}."
-    return f"Outlined: {counted(int(inside.sum()), 'vertex', 'vertices')}, p < .05 ({told})."
-
-
-def _description(files: GroupFiles, path: Path) -> str:
-    """What a map's sidecar says it is."""
-    if not sidecar_of(path).is_file():
-        return "not described"
-    return str(files.json(sidecar_of(path)).get("Description", "not described"))
