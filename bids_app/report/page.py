@@ -18,6 +18,7 @@ import numpy as np
 from bids_app import __version__
 from bids_app.errors import MusencError
 from bids_app.files import atomic_path, write_text
+from bids_app.report.png import SIGNATURE, as_png
 from bids_app.statistics import p_number
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_BYTES = 8_000_000
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PICTURE_BYTES = 600_000
 PRINT_DPI = 300
 """Of the files of figures, and of the images in those of vectors."""
@@ -211,7 +211,7 @@ def picture(figure: Figure, *, alt: str, caption: str, source: str = "", dpi: in
     image = _drawn(figure)
     shape = figure.get_size_inches() * dpi
     small = image.resize((round(shape[0]), round(shape[1])), reducing_gap=1.1)
-    png, printed = _as_png(small, 3), _as_png(image, 1, dpi=(PRINT_DPI, PRINT_DPI))
+    png, printed = _small_png(small), as_png(np.asarray(image), PRINT_DPI)
     width, height = _size_of(png)
     return Picture(png, alt, caption, width, height, source, figure=figure, printed=printed)
 
@@ -230,9 +230,9 @@ def _drawn(figure: Figure) -> Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def _as_png(image: Image, compress_level: int, **options: Any) -> bytes:
+def _small_png(image: Image, compress_level: int = 3) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=compress_level, **options)
+    image.save(buffer, format="PNG", compress_level=compress_level)
     return buffer.getvalue()
 
 
@@ -262,7 +262,7 @@ def _quick_images() -> Iterator[None]:
 
     module: Any = backend_svg
     theirs = module.Image
-    module.Image = SimpleNamespace(fromarray=lambda array: _Quick(theirs.fromarray(array)))
+    module.Image = SimpleNamespace(fromarray=lambda pixels: _Quick(pixels, theirs))
     try:
         yield
     finally:
@@ -271,14 +271,16 @@ def _quick_images() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Quick:
-    """An image that saves itself quickly."""
+    """An image that saves itself quickly; `theirs` is Pillow's module."""
 
-    image: Image
+    pixels: Any
+    theirs: Any
 
     def save(self, target: Any, **options: Any) -> None:
-        opaque = self.image.mode == "RGBA" and min(self.image.getchannel("A").getextrema()) == 255
-        image = self.image.convert("RGB") if opaque else self.image
-        image.save(target, compress_level=1, **options)
+        if self.pixels.shape[2:] == (4,) and self.pixels[..., 3].min() == 255:
+            target.write(as_png(self.pixels[..., :3]))
+        else:
+            self.theirs.fromarray(self.pixels).save(target, compress_level=1, **options)
 
 
 def write_figures(sections: Sequence[Section], path_of: PathOf, beside: Path) -> None:
@@ -335,7 +337,7 @@ def picture_from_file(
         If the file is not a PNG, or larger than a page can afford.
     """
     png = Path(path).read_bytes()
-    if not png.startswith(_PNG_SIGNATURE):
+    if not png.startswith(SIGNATURE):
         raise ValueError(f"{path.name} is not a PNG file")
     if _size_of(png)[0] > SCREEN_WIDTH:
         png = _narrowed(png)
@@ -463,7 +465,7 @@ def _narrowed(png: bytes) -> bytes:
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     height = round(image.height * SCREEN_WIDTH / image.width)
-    return _as_png(image.resize((SCREEN_WIDTH, height), reducing_gap=2.0), 6)
+    return _small_png(image.resize((SCREEN_WIDTH, height), reducing_gap=2.0), 6)
 
 
 def _fewer_colors(png: bytes) -> bytes:

@@ -7,6 +7,7 @@ from bids_app.errors import BadDataError
 from bids_app.report.brain import (
     VIEWS,
     ColorScale,
+    _show_pixels,
     border_of,
     colored_view,
     layers_figure,
@@ -205,9 +206,15 @@ def test_pixels_are_drawn_as_matplotlib_draws_the_colors_themselves(mesh):
     values = np.linspace(-0.2, 1.2, mesh.n_vertices)
     drawn = []
     shown = colored_view(values, SCALE, mesh, "left", "lateral")
-    for pixels in (shown.rgba(), shown.image()):
-        figure = Figure()
-        figure.add_axes((0, 0, 1, 1)).imshow(pixels, interpolation="none")
+    height, width = shown.view.pixels.shape
+    for theirs in (False, True):
+        figure = Figure(figsize=(width, height), dpi=1)
+        ax = figure.add_axes((0, 0, 1, 1))
+        if theirs:
+            ax.imshow(shown.image(), interpolation="none", aspect="auto")
+            ax.set_axis_off()
+        else:
+            _show_pixels(ax, shown.rgba())
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         drawn.append(np.array(canvas.buffer_rgba()))
