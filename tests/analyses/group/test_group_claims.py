@@ -251,7 +251,12 @@ def test_the_table_says_what_the_rule_decided(tmp_path):
     assert rows.loc["slope", "claimed"] == "True" or rows.loc["slope", "claimed"]
     assert rows.loc["accuracy", "failed"] == "music"
     assert "sub-07 has no part" in rows.loc["accuracy", "sentence"]
-    assert set(read_json(sidecar)) == {"measure", *rows.columns}
+    told = read_json(sidecar)
+    assert set(told) == {"Sources", "measure", *rows.columns}
+    named = [one.removeprefix("bids::") for one in told["Sources"]]
+    assert "group_model-vggish_settings.json" in named
+    assert any("_desc-alignment" in name and name.endswith(".tsv") for name in named)
+    assert all((tmp_path / name).is_file() for name in named)
     assert float(rows.loc["accuracy", "detectable"]) == pytest.approx(2.8 * 0.02)
     told = told_claims(tmp_path)
     assert rows.loc["slope", "sentence"] in told
