@@ -121,25 +121,24 @@ def _motion_lines(ax: Axes, times: FloatArray, lines: Mapping[str, FloatArray]) 
         own.spines["top"].set_visible(False)
 
 
-def series_figure(series: Mapping[str, Mapping[str, FloatArray]], unit: str) -> Figure:
-    """Lines over volumes, one panel per run.
+def series_figure(series: Mapping[str, FloatArray], label: str) -> Figure:
+    """A line over volumes from zero on, one panel per run, all on one scale.
 
     Parameters
     ----------
-    series : mapping of run to mapping of name to (n_times,) array
-    unit : str
-        Label of the y axis.
+    series : mapping of run to (n_times,) array
+    label : str
+        Of the y axis, with the unit.
     """
     figure = new_figure(9.5, 1.9 * len(series) + 0.4)
-    axes = np.atleast_1d(figure.subplots(len(series), 1))
-    for ax, (run, lines) in zip(axes, series.items(), strict=True):
-        for name, values in lines.items():
-            ax.plot(values, linewidth=1, label=name)
+    axes = np.atleast_1d(figure.subplots(len(series), 1, sharey=True))
+    for ax, (run, values) in zip(axes, series.items(), strict=True):
+        ax.plot(values, linewidth=1, color=BLUE)
         ax.set_title(run, fontsize=11, loc="left")
-        ax.set_ylabel(unit, fontsize=10)
+        ax.set_ylabel(label, fontsize=10)
         ax.margins(x=0)
         tidy(ax)
-    axes[0].legend(fontsize=9, ncols=4, frameon=False)
+    axes[0].set_ylim(bottom=0)
     axes[-1].set_xlabel("volume", fontsize=11)
     return figure
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file
-from bids_app.outputs import NETWORKS_DESC, parse_entities, sidecar_of
+from bids_app.outputs import NETWORKS_DESC, parse_entities
 from bids_app.report.page import Block, Section, Table, Verdict, number
 from bids_app.report.sources import GroupFiles, Rows, to_float
 
@@ -31,7 +31,8 @@ def networks_section(files: GroupFiles) -> list[Section]:
 
 def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
     """Maps of one array by networks, and whether the maps are still those of the table."""
-    rows = files.table(path)
+    rows, sidecar = files.table(path), files.json(path.with_suffix(".json"))
+    texts = sidecar.get("MapDescriptions", {})
     networks = list(dict.fromkeys(row["network"] for row in rows))
     by_file: dict[str, Rows] = {}
     for row in rows:
@@ -42,7 +43,8 @@ def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
             layered += 1
             continue
         cells = {row["network"]: row for row in own}
-        body.append([_title(files, own[0]), *(_cell(cells.get(name)) for name in networks)])
+        title = _title(own[0], texts.get(own[0]["file"], ""))
+        body.append([title, *(_cell(cells.get(name)) for name in networks)])
     blocks: list[Block] = [
         Table(
             f"Means of the group's maps in the networks of {label}, both hemispheres, weighted by"
@@ -54,7 +56,7 @@ def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
             numeric=range(1, len(networks) + 1),
         )
     ]
-    if changed := _changed(files, path):
+    if changed := _changed(files, sidecar.get("Maps", {})):
         blocks.append(
             Verdict(
                 f"{changed} of the maps are others by now, and later ones are not in the table. Run"
@@ -65,9 +67,8 @@ def network_blocks(files: GroupFiles, path: Path, label: str) -> list[Block]:
     return blocks
 
 
-def _changed(files: GroupFiles, path: Path) -> int:
+def _changed(files: GroupFiles, sums: Mapping[str, str]) -> int:
     """How many maps are not as they were."""
-    sums = files.json(path.with_suffix(".json")).get("Maps", {})
     folder = files.tree.group_folder(files.space)
     return sum(
         not (folder / name).is_file() or sha256_of_file(folder / name) != known
@@ -75,13 +76,9 @@ def _changed(files: GroupFiles, path: Path) -> int:
     )
 
 
-def _title(files: GroupFiles, row: dict[str, str]) -> str:
-    """Model and feature, then what the sidecar says of the map, without its details."""
-    path = files.tree.group_folder(files.space) / row["file"]
-    try:
-        said = str(files.json(sidecar_of(path))["Description"])
-    except (MusencError, KeyError):
-        said = " ".join(row[name] for name in ("stat", "desc") if row[name] != "n/a")
+def _title(row: dict[str, str], said: str) -> str:
+    """Model and feature, then what was `said` of the map, without its details."""
+    said = said or " ".join(row[name] for name in ("stat", "desc") if row[name] != "n/a")
     about = " ".join(row[name] for name in ("model", "feature") if row[name] != "n/a")
     what = _SHARES.get(row["stat"], "") + re.split("[:;]", said)[0]
     return f"{about}: {what}" if about else what

@@ -65,7 +65,8 @@ def stimulus_picture(files: ParticipantFiles, stimulus: str) -> Block:
         files=[(files.name(one), name) for one, name in there if one.is_file()],
         alt=f"Waveform, log-mel spectrogram and layer activations of {stimulus} over time",
         caption=f"{stimulus}: sound, log-mel spectrogram, and some layers over time. Every row of a"
-        " layer is a unit or a component, as its title says, scaled to its own standard deviation.",
+        " layer is a unit or a component, as its title says, scaled to its own standard deviation."
+        " Numbers are those of all layers of the network, also where the model has only some.",
     )
 
 
@@ -209,14 +210,15 @@ def motion_picture(files: ParticipantFiles) -> Block:
             where=files.name(path),
             remedy="add the column framewise_displacement to the confounds",
         )
-    series: dict[str, dict[str, FloatArray]] = {}
+    series: dict[str, FloatArray] = {}
     for run in dict.fromkeys(row.get("run", "") for row in rows):
         own = [row for row in rows if row.get("run", "") == run]
-        series[run] = {"framewise displacement": column(own, "framewise_displacement")}
+        series[run] = column(own, "framewise_displacement")
     return picture(
-        series_figure(series, "mm"),
+        series_figure(series, FD),
         alt=f"Framewise displacement over volumes in {len(series)} runs",
-        caption="Head motion: framewise displacement from volume to volume, in mm.",
+        caption="Head motion: framewise displacement (FD) from volume to volume, all runs on one"
+        " scale.",
         source=files.name(path),
     )
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bids_app.files import sha256_of_file, write_json
-from bids_app.outputs import OutputTree, sidecar_of
+from bids_app.outputs import OutputTree
 from bids_app.report.differences import difference_picture, differences_section
 from bids_app.report.networks import network_blocks, networks_section
 from bids_app.report.own_gradient import own_facts, own_gradient_sections, own_table, own_warnings
@@ -38,7 +38,6 @@ def write_map(tree, values, **entities):
 
 def test_networks_show_maps_of_one_array_and_say_when_a_map_has_changed(tree):
     path = write_map(tree, np.zeros(20484), model="vggish", stat="slope")
-    write_json(sidecar_of(path), {"Description": "mean residual slope; of the participants"})
     row = {"model": "vggish", "feature": "n/a", "stat": "slope", "desc": "layerpref", "map": "a"}
     rows = [
         row | {"file": path.name, "network": "Visual", "value": 0.25, "share": np.nan},
@@ -49,7 +48,8 @@ def test_networks_show_maps_of_one_array_and_say_when_a_map_has_changed(tree):
     ]
     table = write_table(tree.group_table("summary.tsv", desc="networksYeo7"), rows)
     files = GroupFiles(tree.root)
-    write_json(table.with_suffix(".json"), {"Maps": {path.name: sha256_of_file(path)}})
+    told = {"MapDescriptions": {path.name: "mean residual slope; of the participants"}}
+    write_json(table.with_suffix(".json"), told | {"Maps": {path.name: sha256_of_file(path)}})
     assert [section.title for section in networks_section(files)] == ["Networks"]
     (shown,) = network_blocks(files, table, "Yeo7")
     assert list(shown.columns) == ["map", "Visual", "Default mode"]

@@ -11,7 +11,7 @@ from bids_app.errors import BadDataError
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree, hemispheres_of
 from bids_app.report import stimulus_figure_path
-from bids_app.report.charts import carpet_figure, new_figure
+from bids_app.report.charts import carpet_figure, new_figure, series_figure
 from bids_app.report.history import read_history
 from bids_app.report.honesty import lag_picture, null_picture
 from bids_app.report.layer_maps import (
@@ -446,3 +446,11 @@ def test_carpet_has_motion_on_its_own_axis_of_time():
     assert labels.count("FD (mm)") == labels.count("DVARS") == 1
     shown = [ax.get_xlim() for ax in figure.axes if ax.get_ylabel() in ("FD (mm)", "vertices")]
     assert set(shown) == {(0.0, 19.0)}
+
+
+def test_motion_of_all_runs_is_on_one_scale_from_zero():
+    runs = {"still": np.array([0.1, 0.2]), "moving": np.array([1.0, 2.0])}
+    (low, high), *others = {ax.get_ylim() for ax in series_figure(runs, "FD (mm)").axes}
+    assert others == []
+    assert low == 0
+    assert high > 2

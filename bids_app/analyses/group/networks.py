@@ -60,12 +60,15 @@ def write_network_tables(tree: OutputTree, statistics: Statistics) -> list[Path]
         maps = list(_group_maps(tree))
         rows: list[dict[str, Any]] = []
         sums: dict[str, str] = {}
+        texts: dict[str, str] = {}
         atlas: Atlas | None = None
         for path, space in maps:
             try:
                 atlas = read_networks(option, 2 * N_VERTICES[space])
-                rows += _rows_of(path, space, atlas)
+                record = read_record(sidecar_of(path), DataArrays=list)
+                rows += _rows_of(path, space, atlas, record["DataArrays"])
                 sums[path.name] = sha256_of_file(path)
+                texts[path.name] = str(record.get("Description") or "")
             except MusencError as error:
                 LOGGER.warning("group: networks: %s is left out: %s", path.name, error)
         if atlas is None or not rows:
@@ -73,7 +76,7 @@ def write_network_tables(tree: OutputTree, statistics: Statistics) -> list[Path]
         path = tree.group_table("summary.tsv", desc=labeled(NETWORKS_DESC, atlas.label))
         read = [file for left, _ in maps if left.name in sums for file in hemispheres_of(left)]
         sources = [*map(tree.uri, read), *(file.resolve().as_uri() for file in atlas.files)]
-        told = atlas.record | {"Maps": sums, "Sources": sources}
+        told = atlas.record | {"Maps": sums, "MapDescriptions": texts, "Sources": sources}
         written += write_table(path, NETWORK_COLUMNS, rows, told)
     return written
 
@@ -90,9 +93,8 @@ def _group_maps(tree: OutputTree) -> Iterator[tuple[Path, str]]:
             yield path, space
 
 
-def _rows_of(path: Path, space: str, atlas: Atlas) -> list[dict[str, Any]]:
+def _rows_of(path: Path, space: str, atlas: Atlas, names: list[str]) -> list[dict[str, Any]]:
     values = read_maps(path, space).astype(np.float64)
-    names = read_record(sidecar_of(path), DataArrays=list)["DataArrays"]
     if len(names) != len(values):
         raise damaged(sidecar_of(path), f"{len(names)} DataArrays", f"the {len(values)} of the map")
     areas, entities = load_mesh(space).areas, parse_entities(path)
