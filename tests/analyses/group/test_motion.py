@@ -186,8 +186,7 @@ def test_motion_that_nobody_shares_has_its_level():
 
 def test_the_table_belongs_to_no_model(shared, tmp_path):
     tree, data = shared
-    writer = GroupWriter.__new__(GroupWriter)
-    writer.tree, writer.model, writer.label, writer.written = OutputTree(tmp_path), "vggish", "", []
+    writer = GroupWriter(OutputTree(tmp_path), data, {})
     writer.outputs(MOTION.outputs, None, {"motion": group_motion(tree, data, STATISTICS)})
     names = sorted(path.name for path in writer.written)
     assert names == ["group_desc-motion_summary.json", "group_desc-motion_summary.tsv"]
