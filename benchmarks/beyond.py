@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy import signal
 from threadpoolctl import threadpool_limits
 
 from bids_app.analyses.group.beyond_music import ModelsOfClock
@@ -101,11 +102,9 @@ def measure_group(n_layers: int, n_vertices: int) -> None:
         "random_seed": SEED,
     }
     sides: Any = [Space() for _ in range(len(LOW_LEVEL) + 1)]
+    slow = np.convolve([1, -0.9], [1, -0.9])
     people = [
-        [
-            np.cumsum(rng.standard_normal((n, n_vertices)), axis=0).astype(np.float32)
-            for n in LENGTHS
-        ]
+        [signal.lfilter([1], slow, rng.standard_normal((n, n_vertices)), axis=0) for n in LENGTHS]
         for _ in range(N_PEOPLE)
     ]
     weights = np.zeros((n_layers, N_PEOPLE, n_layers + 1))
