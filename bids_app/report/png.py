@@ -48,7 +48,9 @@ def as_png(pixels: npt.NDArray[np.uint8], dpi: float | None = None) -> bytes:
     if dpi is not None:
         per_meter = round(dpi * _INCHES_PER_METER)
         parts.append(_chunk(b"pHYs", struct.pack(">2IB", per_meter, per_meter, 1)))
-    return b"".join([*parts, _chunk(b"IDAT", zlib.compress(rows.data, _LEVEL)), _chunk(b"IEND", b"")])
+    return b"".join(
+        [*parts, _chunk(b"IDAT", zlib.compress(rows.data, _LEVEL)), _chunk(b"IEND", b"")]
+    )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

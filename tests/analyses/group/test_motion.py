@@ -186,7 +186,9 @@ def test_motion_that_nobody_shares_has_its_level():
 
 def test_the_table_belongs_to_no_model(shared, tmp_path):
     tree, data = shared
-    writer = GroupWriter(OutputTree(tmp_path), data, {})
+    rows = [{"participant_id": f"sub-{who}", "sha256_left": ""} for who in data.participants]
+    source = SimpleNamespace(**vars(data), model="vggish", rows=rows)
+    writer = GroupWriter(OutputTree(tmp_path), source, {})
     writer.outputs(MOTION.outputs, None, {"motion": group_motion(tree, data, STATISTICS)})
     names = sorted(path.name for path in writer.written)
     assert names == ["group_desc-motion_summary.json", "group_desc-motion_summary.tsv"]
