@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_app.report.brain import ColorScale
-from bids_app.report.charts import BLUE, GRAY, ORANGE, layer_axis, new_figure, tidy
+from bids_app.report.charts import BLUE, GRAY, GREEN, ORANGE, layer_axis, new_figure, tidy
 from bids_app.statistics import p_told
 
 if TYPE_CHECKING:
@@ -194,4 +195,34 @@ def profile_lines_figure(
     ax.set_ylabel(label, fontsize=11)
     ax.legend(fontsize=10, frameon=False)
     tidy(ax)
+    return figure
+
+
+def profiles_figure(
+    profiles: Sequence[tuple[str, FloatArray, FloatArray, FloatArray]], names: Sequence[str]
+) -> Figure:
+    """Accuracy of layers alone beside their unique accuracy, one line per region in both.
+
+    Parameters
+    ----------
+    profiles : sequence of (region, accuracy, unique, standard error of unique)
+        Arrays of shape (n_layers,).
+    names : sequence of n_layers str
+    """
+    figure = new_figure(9.5, 4.4)
+    alone, beyond = figure.subplots(1, 2)
+    at = np.arange(1, len(names) + 1)
+    for (region, accuracy, unique, error), (color, marker) in zip(
+        profiles, cycle(zip((BLUE, ORANGE, GREEN, GRAY), "osD^", strict=True)), strict=False
+    ):
+        style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4}
+        alone.plot(at, accuracy, label=region, **style)
+        beyond.plot(at, unique, **style)
+        beyond.fill_between(at, unique - error, unique + error, color=color, alpha=0.15, lw=0)
+    for ax, label in ((alone, "accuracy of the layer alone (r)"), (beyond, "unique accuracy (r)")):
+        ax.axhline(0, color=GRAY, linewidth=0.8)
+        layer_axis(ax, names)
+        ax.set_ylabel(label, fontsize=11)
+        tidy(ax)
+    figure.legend(fontsize=10, frameon=False, loc="outside upper center", ncols=len(profiles))
     return figure

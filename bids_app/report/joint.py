@@ -8,12 +8,19 @@ import numpy as np
 
 from bids_app.errors import MusencError
 from bids_app.group.claims import holds
-from bids_app.outputs import BEYOND_ALIGNMENT_DESC, BEYOND_DESC, JOINT_DESC, JOINT_LABEL
+from bids_app.outputs import (
+    BEYOND_ALIGNMENT_DESC,
+    BEYOND_DESC,
+    JOINT_DESC,
+    JOINT_LABEL,
+    sidecar_of,
+)
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.claims import claims_about
 from bids_app.report.fading import LEGEND
-from bids_app.report.group_charts import profile_lines_figure
-from bids_app.report.page import Block, Section, Table, Text, number, percent, picture
+from bids_app.report.group_charts import profiles_figure
+from bids_app.report.layer_maps import NO_SLOPE
+from bids_app.report.page import Block, Section, Table, Text, Verdict, number, percent, picture
 from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, column, to_float
 from bids_app.statistics import p_number
 
@@ -104,9 +111,15 @@ def _music(files: GroupFiles) -> FloatArray | None:
         return None
 
 
+_FADED_BY = {
+    True: "the larger of p over people, corrected over layers and vertices, and q over music",
+    False: "p over people, corrected over layers and vertices; nothing was tested over music",
+}
+
+
 def unique_picture(files: GroupFiles) -> Block:
     """Highest mean unique accuracy over layers, outlined where some layer adds."""
-    unique, people, music = files.map("r", desc="unique"), files.map("p", desc="uniquemaxt"), None
+    unique, people = files.map("r", desc="unique"), files.map("p", desc="uniquemaxt")
     best = unique.max(axis=0)
     music = _music(files)
     both = people if music is None else np.maximum(people, music)
@@ -125,8 +138,7 @@ def unique_picture(files: GroupFiles) -> Block:
         f" of both hemispheres; {int(inside.sum())} vertices where some layer adds",
         caption="Mean unique accuracy over participants, highest over layers;"
         f" {int(inside.sum())} vertices where some layer adds ({told}). {LEGEND}"
-        " (the larger p over people, corrected over layers and vertices, and q over music, of the"
-        " best layer).",
+        f" ({_FADED_BY[music is not None]}, of the layer in which it is smallest).",
         source=f"{files.map_label('r', desc='unique')}, {files.map_label('p', desc='uniquemaxt')}",
     )
 
@@ -138,21 +150,30 @@ def _least(p: FloatArray) -> FloatArray:
 def profile_blocks(files: GroupFiles) -> list[Block]:
     """Profiles of plain and unique accuracy over layers, per region."""
     rows = files.rows("profile.tsv", desc=BEYOND_DESC)
-    regions = list(dict.fromkeys(row["region"] for row in rows))
-    series = []
-    for region in regions:
+    profiles, told = [], []
+    for region in dict.fromkeys(row["region"] for row in rows):
         own = [row for row in rows if row["region"] == region]
-        series.append((f"{region}, unique", column(own, "unique")))
-        series.append((f"{region}, layer alone", column(own, "r")))
-    names = [row["name"] for row in rows if row["region"] == regions[0]]
-    draw = partial(profile_lines_figure, series, names, "mean accuracy (r)")
+        r, unique, error = (column(own, one) for one in ("r", "unique", "unique_se"))
+        profiles.append((region, r, unique, error))
+        by = "" if own[0].get("atlas", "n/a") == "n/a" else f" of {own[0]['atlas']}"
+        told.append(f"{region}{by} ({own[0]['n_vertices']} vertices)")
+    names = [row["name"] for row in rows if row["region"] == profiles[0][0]]
+    lacking = [one for one in ("temporal", "default mode") if one not in {p[0] for p in profiles}]
+    unnamed = (
+        f" Without {' and '.join(lacking)} regions: no atlas and no networks name them (--atlas,"
+        " --networks)."
+        if lacking
+        else ""
+    )
+    draw = partial(profiles_figure, profiles, names)
     return [
         picture(
             draw(),
             alt="Mean accuracy of each layer alone and mean unique accuracy over layers, in"
-            f" {', '.join(regions)}",
-            caption="Profiles over layers: accuracy of the layer alone, and what it adds to"
-            " low-level sound. For description; the maps are tested.",
+            f" {', '.join(told)}",
+            caption="Profiles over layers: accuracy of the layer alone (left), and what it adds to"
+            " low-level sound (right; bands: standard error over participants), in"
+            f" {', '.join(told)}. For description; the maps are tested.{unnamed}",
             source=files.name(files.file("profile.tsv", desc=BEYOND_DESC)),
         )
     ]
@@ -167,6 +188,7 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
     music = files.map_path("L", "p", desc="uniqueslopemusic").is_file()
     both = np.maximum(p, files.map("p", desc="uniqueslopemusic")[0]) if music else p
     told = "the larger of p over people, corrected over vertices, and p over music"
+    doubt = files.json(sidecar_of(files.map_path("L", "slope", desc="unique"))).get("SlopeDoubt")
     there = np.isfinite(unique) & np.isfinite(plain)
     alike = float(np.corrcoef(unique[there], plain[there])[0, 1])
     claims = [
@@ -191,6 +213,7 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
             f" ({told if music else 'p over people, corrected over vertices'}).",
             source=files.map_label("slope", desc="unique"),
         ),
+        *([Verdict(f"Of unique accuracy the {doubt}. {NO_SLOPE}", "warning")] if doubt else []),
         *claims,
     ]
 

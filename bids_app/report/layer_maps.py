@@ -143,15 +143,17 @@ def preference_section(files: ParticipantFiles, mesh: SurfaceMesh) -> Section:
     return section
 
 
+NO_SLOPE = (
+    "Nothing is claimed of the slope. A reference profile of another shape would separate both:"
+    " other layers, or --slope-model linear where only curvature stands in the way."
+)
+
+
 def doubt_blocks(files: ParticipantFiles | GroupFiles) -> list[Block]:
     """That the slope cannot be separated from accuracy, where it cannot."""
     if not files.slope_doubt:
         return []
-    remedy = (
-        "Nothing is claimed of the slope. A reference profile of another shape would separate both:"
-        " other layers, or --slope-model linear where only curvature stands in the way."
-    )
-    return [Verdict(f"The {files.slope_doubt}. {remedy}", "warning")]
+    return [Verdict(f"The {files.slope_doubt}. {NO_SLOPE}", "warning")]
 
 
 def regressed_out(files: ParticipantFiles | GroupFiles) -> str:

@@ -19,6 +19,7 @@ from bids_app.analyses.declare import MapOutput, Rows, TableOutput
 from bids_app.analyses.folder.read import CORRELATION, POSITIVE, read_maps, read_participant
 from bids_app.analyses.group.analysis import RESPONSES, GroupAnalysis, Reads
 from bids_app.analyses.group.beyond_music import BeyondMusic, beyond_music, joint_side
+from bids_app.analyses.group.beyond_profile import PROFILE_COLUMNS, profile_rows
 from bids_app.analyses.group.collect import GroupData, check_same_settings
 from bids_app.analyses.group.heard import Heard
 from bids_app.config import Statistics
@@ -28,9 +29,6 @@ from bids_app.outputs import BEYOND_DESC, LOW_LEVEL_DESC, OutputTree, safe_label
 from bids_app.report.group import Shown
 from bids_app.report.joint import beyond_sections
 from bids_app.statistics import benjamini_hochberg
-from bids_app.surface.atlas import read_atlas
-from bids_app.surface.lag import auditory_vertices
-from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -142,7 +140,7 @@ def beyond_low_level(
         reason=reason,
         adds=None if music is None else np.where(np.isfinite(mean[0]), both.sum(axis=0), np.nan),
         rows=_layer_rows(data, mean, test.p, both, music is not None),
-        regions=_region_rows(data, unique, statistics),
+        regions=profile_rows(data, unique, statistics),
     )
 
 
@@ -258,55 +256,6 @@ def _layer_rows(
     ]
 
 
-def _region_rows(
-    data: GroupData, unique: FloatArray, statistics: Statistics
-) -> list[dict[str, Any]]:
-    """Profiles of plain and unique accuracy over layers, means and their standard errors."""
-    n_people = len(unique)
-    rows = []
-    for region, inside in _regions(data, statistics).items():
-        inside = (
-            inside & np.isfinite(unique).all(axis=(0, 1)) & np.isfinite(data.r).all(axis=(0, 1))
-        )
-        if not inside.any():
-            continue
-        own, plain = unique[:, :, inside].mean(axis=2), data.r[:, :, inside].mean(axis=2)
-        rows += [
-            {
-                "region": region,
-                "n_vertices": int(inside.sum()),
-                "layer": k + 1,
-                "name": name,
-                "r": float(plain[:, k].mean()),
-                "unique": float(own[:, k].mean()),
-                "unique_se": float(own[:, k].std(ddof=1) / np.sqrt(n_people)),
-            }
-            for k, name in enumerate(data.layer_names)
-        ]
-    return rows
-
-
-def _regions(data: GroupData, statistics: Statistics) -> Mapping[str, NDArray[np.bool_]]:
-    """Auditory cortex and the rest; with an atlas that names them temporal and default mode."""
-    mesh, n_vertices = load_mesh(data.space), data.r.shape[2]
-    auditory = np.isin(np.arange(n_vertices), auditory_vertices(mesh, AUDITORY_RADIUS))
-    found = {"auditory cortex": auditory, "other cortex": ~auditory}
-    for option in statistics.atlases[:1]:
-        atlas = read_atlas(option, n_vertices)
-        for region, words in {"temporal": ("temp",), "default mode": ("default", "dmn")}.items():
-            keys = [
-                key
-                for key, name in atlas.names.items()
-                if any(word in name.lower() for word in words)
-            ]
-            found[region] = np.isin(atlas.regions, keys)
-    return found
-
-
-AUDITORY_RADIUS = 30.0
-"""Millimeters around Heschl's gyrus: superior temporal plane and gyrus."""
-
-
 def layer_rows(beyond: Beyond) -> Rows:
     """One row per layer."""
     return beyond.rows
@@ -378,15 +327,7 @@ BEYOND = GroupAnalysis(
         TableOutput(
             "profile",
             BEYOND_DESC,
-            {
-                "region": "auditory cortex: within 30 mm of Heschl's gyrus; others by the atlas",
-                "n_vertices": "its vertices",
-                "layer": "number of the layer (1-based)",
-                "name": "name of the layer",
-                "r": "mean accuracy of the layer alone",
-                "unique": "mean unique accuracy",
-                "unique_se": "its standard error over participants",
-            },
+            PROFILE_COLUMNS,
             rows=region_rows,
         ),
     ),
