@@ -34,6 +34,8 @@ WORDS = "interrupted; the same command goes on where it stopped"
 PATIENCE = 2.0
 _PR_SET_PDEATHSIG = 1
 _LONGEST_PATH = 60
+_NO_MORE = b"\0"
+"""No signal: the thread that waits for signals ends."""
 
 
 def exit_code(number: int) -> int:
@@ -60,7 +62,7 @@ def ends_on_signals(words: str = WORDS, *, patience: float = PATIENCE) -> Iterat
         return
     hangs_on = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     taken = [n for n in SIGNALS if n != signal.SIGHUP or not hangs_on]
-    undo = _take(taken, words, patience)
+    undo, write_end = _take(taken, words, patience)
     try:
         yield
     finally:
@@ -69,10 +71,13 @@ def ends_on_signals(words: str = WORDS, *, patience: float = PATIENCE) -> Iterat
         for number, handler in undo.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
+        # Closing alone would not end the thread: a forked process may hold the pipe open.
+        os.write(write_end, _NO_MORE)
+        os.close(write_end)
 
 
-def _take(numbers: Iterable[int], words: str, patience: float) -> dict[int, Any]:
-    """Have these signals end the process; returns the handlers they had."""
+def _take(numbers: Iterable[int], words: str, patience: float) -> tuple[dict[int, Any], int]:
+    """Have these signals end the process; their handlers before, and the pipe they write to."""
     _forget_in_children()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
@@ -81,13 +86,14 @@ def _take(numbers: Iterable[int], words: str, patience: float) -> dict[int, Any]
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     arguments = (read_end, frozenset(before), words, patience)
     threading.Thread(target=_watch, args=arguments, daemon=True).start()
-    return before
+    return before, write_end
 
 
 def _watch(read_end: int, numbers: frozenset[int], words: str, patience: float) -> None:
-    while received := os.read(read_end, 1):
+    while (received := os.read(read_end, 1)) != _NO_MORE:
         if received[0] in numbers:
             _end(received[0], words, patience)
+    os.close(read_end)
 
 
 def _end(number: int, words: str, patience: float) -> None:

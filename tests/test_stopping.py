@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -187,6 +188,19 @@ def test_everything_is_as_before_afterwards():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_no_thread_and_no_open_file_stays():
+    def held_open():
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+    before, until = held_open(), time.monotonic() + 10
+    for _ in range(3):
+        with ends_on_signals():
+            pass
+    while held_open() != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert held_open() == before
 
 
 def test_a_private_folder_is_new_and_nobody_elses(tmp_path, monkeypatch):
