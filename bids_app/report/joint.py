@@ -27,8 +27,9 @@ from bids_app.statistics import p_number
 BEYOND_TEXT = (
     "Unique accuracy is the accuracy of low-level sound (envelope, cochleagram, modulation and"
     " descriptors) and the layer together, minus that of low-level sound alone. Both models have a"
-    " scale of their own for every space, and choose among the same candidates. A layer that adds"
-    " nothing is a little below zero on average, so that the tests are one-sided."
+    " scale of their own for every space. The model without the layer chooses among those"
+    " candidates of the other in which the layer has no weight. A layer that adds nothing is a"
+    " little below zero on average, so that the tests are one-sided."
 )
 
 
@@ -48,10 +49,11 @@ def beyond_table(files: ParticipantFiles) -> Block:
     path = files.tree.participant_file(
         files.participant, "summary.tsv", model=files.model, desc=BEYOND_DESC
     )
-    columns = ("mean_r", "mean_reduced_r", "mean_unique")
+    columns = ("mean_r", "mean_reduced_r", "mean_unique", "mean_share")
     return Table(
-        "Means over all vertices; the group level tests them",
-        ["layer", "r with it", "r without", "unique accuracy", "vertices above zero"],
+        "Means over all vertices; the group level tests unique accuracy (share: the layer's part of"
+        " r with it, product measure; not what it adds)",
+        ["layer", "r with it", "r without", "unique accuracy", "share", "unique above zero"],
         [
             [
                 row["name"],
@@ -60,7 +62,7 @@ def beyond_table(files: ParticipantFiles) -> Block:
             ]
             for row in files.table(path)
         ],
-        numeric=(1, 2, 3, 4),
+        numeric=(1, 2, 3, 4, 5),
     )
 
 

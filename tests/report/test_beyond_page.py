@@ -6,8 +6,8 @@ import pytest
 
 from bids_app.files import write_json
 from bids_app.outputs import OutputTree
-from bids_app.report.joint import beyond_sections
-from bids_app.report.sources import GroupFiles
+from bids_app.report.joint import beyond_sections, joint_sections
+from bids_app.report.sources import GroupFiles, ParticipantFiles
 from bids_app.surface.gifti import write_gifti
 
 LAYERS = ["conv1", "conv2", "conv3", "fc1", "fc2"]
@@ -138,3 +138,19 @@ def test_a_slope_of_unique_accuracy_that_is_accuracy_is_said(tree, doubt):
     warned = [one for one in of_kind(told(tree), "text") if one.startswith("Of unique accuracy")]
     assert len(warned) == bool(doubt)
     assert all("Nothing is claimed of the slope" in one for one in warned)
+
+
+def test_a_participant_has_r_unique_accuracy_and_share_by_their_names(tmp_path):
+    tree = OutputTree(tmp_path)
+    write_json(tree.participant_settings("01", "vggish", "beyond"), {})
+    row = {"name": "fc2", "mean_r": 0.1, "mean_reduced_r": 0.09, "mean_unique": 0.01}
+    path = tree.participant_file("01", "summary.tsv", model="vggish", desc="beyond")
+    told = pd.DataFrame([row | {"mean_share": 0.04, "share_above": 0.3}])
+    told.to_csv(path, sep="\t", index=False)
+    (section,) = joint_sections(ParticipantFiles(tmp_path, "01"))
+    table = section.blocks[1]
+    shown = dict(zip(table.columns, table.rows[0], strict=True))
+    assert shown["r with it"] == "0.1000"
+    assert shown["unique accuracy"] == "0.0100"
+    assert shown["share"] == "0.0400"
+    assert shown["unique above zero"] == "30.0 %"

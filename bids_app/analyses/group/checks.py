@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bids_app.analyses.folder.read import RECORD, check_outputs, read_completed, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis
-from bids_app.analyses.group.collect import read_encoding
+from bids_app.analyses.group.collect import check_same_settings, read_encoding, read_encodings
 from bids_app.inputs.estimate import group_memory, joint_memory
 from bids_app.outputs import BEYOND_DESC, JOINT_DESC, JOINT_LABEL, OutputTree, sidecar_of
 
@@ -34,14 +34,15 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
 def check_files(
     tree: OutputTree, model: str, participants: Sequence[str], analyses: Sequence[GroupAnalysis]
 ) -> None:
-    """Whether every file that `analyses` will read is as it was written.
+    """Whether every file that `analyses` will read is as it was written, and they belong together.
 
     Raises
     ------
-    MissingInputError, BadDataError
+    MissingInputError, BadDataError, InvalidInputError
     """
     for participant in participants:
         check_outputs(tree, read_encoding(tree, participant, model))
+    read_encodings(tree, model, participants)
     for desc in dict.fromkeys(row.rests_on for row in analyses if row.rests_on):
         check_participants(tree, model, participants, desc)
     if any(row.model == JOINT_LABEL for row in analyses):
@@ -59,13 +60,19 @@ def check_participants(
 ) -> None:
     """Whether what these participants have under a description is as it was written.
 
+    Joint models have to be of the same settings, too.
+
     Raises
     ------
-    MissingInputError, BadDataError
+    MissingInputError, BadDataError, InvalidInputError
     """
-    for participant in sorted(set(tree.participants_of(model, desc)) & set(participants)):
-        path = tree.participant_settings(participant, model, desc)
-        check_outputs(tree, read_completed(path, **RECORD))
+    people = sorted(set(tree.participants_of(model, desc)) & set(participants))
+    paths = [tree.participant_settings(participant, model, desc) for participant in people]
+    records = [read_completed(path, **RECORD) for path in paths]
+    for record in records:
+        check_outputs(tree, record)
+    if desc in (BEYOND_DESC, JOINT_DESC):
+        check_same_settings(tree, model, people, records, desc=desc)
 
 
 def tell_changes(tree: OutputTree, model: str, participants: Sequence[str]) -> None:

@@ -160,6 +160,24 @@ def read_encoding(tree: OutputTree, participant: str, model: str) -> dict[str, A
     )
 
 
+def read_encodings(
+    tree: OutputTree, model: str, participants: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The settings files of an encoding model, of participants who belong together.
+
+    Raises
+    ------
+    MissingInputError, BadDataError
+    InvalidInputError
+        If settings, held-out stimuli or their audio differ between participants.
+    """
+    settings = [read_encoding(tree, p, model) for p in participants]
+    _check_depth(tree, model, participants, settings)
+    check_same_settings(tree, model, participants, settings)
+    _check_same_folds(tree, model, participants, settings)
+    return settings
+
+
 def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> GroupData:
     """Read the accuracy maps of one model of `participants` and check that they belong together.
 
@@ -171,10 +189,7 @@ def load_group(tree: OutputTree, model: str, participants: Sequence[str]) -> Gro
         If maps differ in shape or layers.
     """
     LOGGER.info("group: reading %d participants", len(participants))
-    settings = [read_encoding(tree, p, model) for p in participants]
-    _check_depth(tree, model, participants, settings)
-    check_same_settings(tree, model, participants, settings)
-    _check_same_folds(tree, model, participants, settings)
+    settings = read_encodings(tree, model, participants)
     maps: list[NDArray[np.float32]] = []
     rows: list[dict[str, Any]] = []
     names: list[str] = []

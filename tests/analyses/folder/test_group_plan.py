@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from written_group import SETTINGS, write_gradient, write_participant
+from written_group import SETTINGS, write_gradient, write_participant, write_settings
 
 from bids_app.cli.run import main, may_hold_logs
 from bids_app.errors import MissingInputError, Problems, UsageError
@@ -164,3 +164,33 @@ def test_logs_are_left_in_output_folders_only(tmp_path):
     own = tmp_path / "results" / "dataset_description.json"
     write_json(own, {"GeneratedBy": [{"Name": "musenc-bidsapp"}]})
     assert may_hold_logs(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "message"),
+    [
+        ({}, {"HeldOutStimuli": ["calm"]}, "different stimuli"),
+        ({"crop": 1.0}, {}, "different settings"),
+    ],
+)
+def test_participants_who_do_not_belong_together_stop_the_plan(
+    folder, capsys, settings, told, message
+):
+    tree = OutputTree(folder)
+    path = tree.participant_settings("02", "vggish")
+    known = json.loads(path.read_text())
+    kept = ("Stimuli", "HeldOutStimuli", "DegenerateVertices", "ReferenceVertices")
+    told = {name: known[name] for name in kept} | told
+    files = [folder / name for name in known["Outputs"]]
+    write_settings(tree, path, known["Settings"] | settings, files, **told)
+    assert group(folder, "--dry-run") == 16
+    assert message in capsys.readouterr().err
+
+
+def test_joint_models_of_other_candidates_stop_the_plan(folder, capsys):
+    tree = OutputTree(folder)
+    for who, n in (("01", 18), ("02", 24)):
+        path = tree.participant_settings(who, "vggish", "beyond")
+        write_settings(tree, path, SETTINGS | {"candidates": n}, [], HeldOutStimuli=["calm"])
+    assert group(folder, "--dry-run") == 16
+    assert "candidates: 18 -> 24" in capsys.readouterr().err
