@@ -294,10 +294,9 @@ def deciding_vertex(files: GroupFiles) -> str:
 
 def smallest_p(files: GroupFiles, n_participants: int) -> str:
     """What a sign-flip test of so many participants can reach at best."""
-    drawn = int(files.settings.get("Settings", {}).get("n_permutations", 0))
-    if drawn == 0 or 2**n_participants <= drawn:
-        return f"{p_number(0.5**n_participants)} (all {2**n_participants} sign flips)"
-    return f"{p_number(1 / (drawn + 1))} ({drawn} sign flips drawn)"
+    least, (n_flips, every) = files.smallest_p(n_participants), files.flips(n_participants)
+    told = f"all {n_flips} sign flips" if every else f"{n_flips} sign flips drawn"
+    return f"{p_number(least)} ({told})"
 
 
 def participants_section(files: GroupFiles) -> Section:

@@ -22,7 +22,7 @@ from bids_app.report.group_charts import profiles_figure
 from bids_app.report.layer_maps import NO_SLOPE
 from bids_app.report.page import Block, Section, Table, Text, Verdict, number, percent, picture
 from bids_app.report.sources import FloatArray, GroupFiles, ParticipantFiles, column, to_float
-from bids_app.statistics import p_number
+from bids_app.statistics import SIGNIFICANCE, p_number
 
 BEYOND_TEXT = (
     "Unique accuracy is the accuracy of low-level sound (envelope, cochleagram, modulation and"
@@ -100,10 +100,26 @@ def sentences(files: GroupFiles) -> list[Block]:
                 f" is {number(mean, 4)} on average over all vertices."
             )
         )
+    found += _too_few(files)
     if music is None:
         reason = str(files.analysis(BEYOND_DESC).get("NotOverMusic") or "nothing says why")
         found.append(Text(f"Nothing was tested over music, so nothing is claimed: {reason}."))
     return found
+
+
+def _too_few(files: GroupFiles, two_sided: bool = False) -> list[Block]:
+    """That sign flips of so few participants cannot show anything, where they cannot."""
+    n = len(files.analysis(BEYOND_DESC)["Participants"])
+    least = files.smallest_p(n, two_sided=two_sided)
+    if least < SIGNIFICANCE:
+        return []
+    what = "slope" if two_sided else "unique accuracy"
+    return [
+        Text(
+            f"With {n} participants no p over people below {p_number(least)} is possible, so that"
+            f" no {what} can be shown over people."
+        )
+    ]
 
 
 def _music(files: GroupFiles) -> FloatArray | None:
@@ -215,6 +231,7 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
             f" ({told if music else 'p over people, corrected over vertices'}).",
             source=files.map_label("slope", desc="unique"),
         ),
+        *_too_few(files, two_sided=True),
         *([Verdict(f"Of unique accuracy the {doubt}. {NO_SLOPE}", "warning")] if doubt else []),
         *claims,
     ]

@@ -362,6 +362,17 @@ class GroupFiles(Folder):
         """Settings of the group level."""
         return self.json(self.file("settings.json"))
 
+    def flips(self, n_participants: int) -> tuple[int, bool]:
+        """Sign flips of so many participants, and whether they are all that there are."""
+        drawn = int(self.settings.get("Settings", {}).get("n_permutations", 0))
+        every = drawn == 0 or 2**n_participants <= drawn
+        return (2**n_participants if every else drawn), every
+
+    def smallest_p(self, n_participants: int, *, two_sided: bool = False) -> float:
+        """What a sign-flip test of so many participants can reach at best."""
+        n_flips, every = self.flips(n_participants)
+        return (1 + two_sided) / n_flips if every else 1 / (n_flips + 1)
+
     def analysis(self, desc: str) -> dict[str, Any]:
         """Settings and participants of an analysis that the folder may have several of."""
         return self.json(self.file("settings.json", desc=desc))

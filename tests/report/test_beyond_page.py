@@ -44,7 +44,7 @@ def tree(tmp_path):
     """The last layer adds at 30 vertices over people and music, the first at none."""
     tree = OutputTree(tmp_path)
     tree.group_folder("fsaverage5").mkdir(parents=True)
-    settings = {"Settings": {"space": "fsaverage5"}, "Participants": ["01", "02"]}
+    settings = {"Settings": {"space": "fsaverage5"}, "Participants": list("123456")}
     for desc in ({}, {"desc": "beyond"}):
         write_json(tree.group_table("settings.json", model="vggish", **desc), settings)
     unique = np.full((5, N_VERTICES), -0.01)
@@ -154,3 +154,22 @@ def test_a_participant_has_r_unique_accuracy_and_share_by_their_names(tmp_path):
     assert shown["unique accuracy"] == "0.0100"
     assert shown["share"] == "0.0400"
     assert shown["unique above zero"] == "30.0 %"
+
+
+@pytest.mark.parametrize(
+    ("n", "n_flips", "unique", "slope"),
+    [(4, 1000, ".062", ".125"), (5, 1000, "", ".062"), (6, 1000, "", ""), (6, 10, ".091", ".091")],
+)
+def test_that_so_few_people_can_show_nothing_is_said(tree, n, n_flips, unique, slope):
+    add_slopes(tree, "")
+    settings = {"Settings": {"space": "fsaverage5", "n_permutations": n_flips}}
+    for desc in ({}, {"desc": "beyond"}):
+        path = tree.group_table("settings.json", model="vggish", **desc)
+        write_json(path, settings | {"Participants": [str(k) for k in range(n)]})
+    texts = [one for one in of_kind(told(tree), "text") if one.startswith(f"With {n} part")]
+    assert [one for one in texts if "no unique accuracy" in one and unique in one] == (
+        [texts[0]] if unique else []
+    )
+    assert [one for one in texts if "no slope" in one and slope in one] == (
+        [texts[-1]] if slope else []
+    )
