@@ -73,7 +73,7 @@ FILES = (
 LEFT_OUT = {
     "settings": "sub-02 is left out: its maps of model-own are not complete",
     "condition_settings": "sub-02 is left out: its maps of conditions are not complete",
-    "clean": "sub-02 is left out: no single cleaned response",
+    "clean": "sub-02 is left out: no cleaned response",
     "felt_settings": "ratings and brain without sub-02",
     "scores_settings": "layers and ratings without sub-02",
 }
@@ -318,7 +318,7 @@ def _responses() -> Iterator[Case]:
         "responses-of_nobody",
         lambda s: [p.unlink() for p in s.out.glob("sub-*/func/*_bold.*")],
         0,
-        "no single cleaned response of sub-01",
+        "no cleaned response of sub-01",
     )
 
 

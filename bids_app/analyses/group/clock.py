@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,8 @@ class SharedClock:
     left_out : dict from participant to reason
     missing : dict from stimulus to reason
         Stimuli that take no part for anybody.
+    again : dict from stimulus to list of str
+        Who takes part and heard it several times; the first time counts.
     """
 
     participants: list[str]
@@ -72,12 +74,17 @@ class SharedClock:
     times: dict[str, FloatArray]
     left_out: dict[str, str]
     missing: dict[str, str]
+    again: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def reasons(self) -> list[str]:
         """Who and what is left out, and why, in words."""
         people = [f"sub-{who} is left out: {why}" for who, why in self.left_out.items()]
-        return people + [f"{stimulus}: {why}" for stimulus, why in self.missing.items()]
+        later = [
+            f"{stimulus}: later presentations to {_names(who)}, who heard it several times"
+            for stimulus, who in self.again.items()
+        ]
+        return people + [f"{stimulus}: {why}" for stimulus, why in self.missing.items()] + later
 
 
 def share_clock(
@@ -102,22 +109,24 @@ def share_clock(
         A sidecar is missing or damaged.
     """
     clocks: dict[str, dict[str, Clock]] = {who: {} for who in participants}
-    repeated: set[tuple[str, str]] = set()
     for who in participants:
         for stimulus in stimuli:
             paths = response_files(tree, who, stimulus, space)
             if all(path.exists() for path in paths):
                 clocks[who][stimulus] = read_clock(sidecar_of(paths[0]))
-            elif len(tree.responses(who, space, safe_label(stimulus))) > 1:
-                repeated.add((who, stimulus))
-    return match_clocks(clocks, stimuli, repeated)
+    found = match_clocks(clocks, stimuli)
+    again = {
+        stimulus: [
+            who
+            for who in found.participants
+            if len(tree.responses(who, space, safe_label(stimulus))) > 1
+        ]
+        for stimulus in found.stimuli
+    }
+    return replace(found, again={stimulus: who for stimulus, who in again.items() if who})
 
 
-def match_clocks(
-    clocks: Mapping[str, Mapping[str, Clock]],
-    stimuli: Sequence[str],
-    repeated: Collection[tuple[str, str]] = (),
-) -> SharedClock:
+def match_clocks(clocks: Mapping[str, Mapping[str, Clock]], stimuli: Sequence[str]) -> SharedClock:
     """The largest group of participants with one repetition time, and their common samples.
 
     A stimulus that fewer than half of the participants have is left out; then whoever lacks one of
@@ -128,12 +137,10 @@ def match_clocks(
     ----------
     clocks : mapping from participant to mapping from stimulus to Clock
     stimuli : sequence of str
-    repeated : collection of (participant, stimulus)
-        Who heard what several times, which has no single response.
     """
     lacking = {s: [who for who, own in clocks.items() if s not in own] for s in stimuli}
     missing = {
-        s: _lacking(who, [one for one in who if (one, s) in repeated])
+        s: f"no cleaned response of {_names(who)} was saved"
         for s, who in lacking.items()
         if 2 * len(who) > len(clocks)
     }
@@ -144,12 +151,7 @@ def match_clocks(
     for who, own in clocks.items():
         absent = [s for s in used if s not in own]
         if absent:
-            again = [s for s in absent if (who, s) in repeated]
-            left_out[who] = (
-                f"it heard {', '.join(again)} several times"
-                if again
-                else f"no single cleaned response to {', '.join(absent)} was saved"
-            )
+            left_out[who] = f"no cleaned response to {', '.join(absent)} was saved"
         elif not _same_tr([clock.tr for s, clock in own.items() if s in used]):
             left_out[who] = "its repetition time differs from stimulus to stimulus"
     kept = [who for who in clocks if who not in left_out]
@@ -220,15 +222,6 @@ def _same_tr(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= TR_TOLERANCE * max(values)
 
 
-def _lacking(people: Sequence[str], repeated: Sequence[str]) -> str:
-    """Why these participants have no single response to a stimulus."""
-    absent = [who for who in people if who not in repeated]
-    return "; ".join(
-        [f"heard several times by {_names(repeated)}"] * bool(repeated)
-        + [f"no single cleaned response of {_names(absent)} was saved"] * bool(absent)
-    )
-
-
 def _names(people: Sequence[str]) -> str:
     shown = ", ".join(f"sub-{who}" for who in people[:4])
     return shown + (f" and {len(people) - 4} more" if len(people) > 4 else "")
@@ -297,10 +290,10 @@ def stack_responses(
 
 
 def response_files(tree: OutputTree, participant: str, stimulus: str, space: str) -> list[Path]:
-    """Left and right file of a participant's cleaned responses to a stimulus heard once."""
+    """Left and right file of a participant's cleaned responses to a stimulus heard first."""
     found = tree.responses(participant, space, safe_label(stimulus))
     nowhere = tree.participant_bold(participant, "L", space, stim=safe_label(stimulus))
-    return hemispheres_of(found[0] if len(found) == 1 else nowhere)
+    return hemispheres_of(found[0] if found else nowhere)
 
 
 def read_clock(sidecar: Path) -> Clock:

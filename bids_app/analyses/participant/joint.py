@@ -368,8 +368,8 @@ _TABLES = (TableOutput("summary", "", _COLUMNS, each="table", value="table"),)
 
 # Measured for 939 volumes on fsaverage5 (benchmarks/README.md): a candidate of a participant, and
 # its decompositions.
-_CANDIDATE_SECONDS = 4.3
-_PLAN_BYTES = 35_000_000
+_CANDIDATE_SECONDS = 2.8
+_PLAN_BYTES = 21_000_000
 
 
 def _cost(scope: Scope, n_candidates: int, n_kept: int) -> Cost:

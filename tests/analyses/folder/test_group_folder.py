@@ -86,12 +86,12 @@ def test_it_works_again_as_participants_arrive(folder, gradient, capfd):
     assert vertices["stability"].between(0, 1).all()
     analyses = table(folder, "analyses")
     reasons = analyses[analyses["state"] == "left out"].set_index("analysis")["reason"]
-    assert "no single cleaned response of sub-01" in str(reasons["isc"])
+    assert "no cleaned response of sub-01" in str(reasons["isc"])
     assert "features of the music" in str(reasons["music"])
     check_regions(folder)
     page = (folder / "group.html").read_text()
     assert "Regions" in page
-    assert "no single cleaned response of sub-01" in page
+    assert "no cleaned response of sub-01" in page
     assert "tested over music, not available (the features of the music" in page
     claims = pd.read_csv(folder / "group_desc-claims_summary.tsv", sep="\t")
     assert not claims["claimed"].any()

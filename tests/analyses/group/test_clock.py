@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from bids_app.config import Statistics
 from bids_app.files import write_json
 from bids_app.group import isc
 from bids_app.outputs import OutputTree, sidecar_of
-from bids_app.surface.gifti import write_gifti
+from bids_app.surface.gifti import read_gifti, write_gifti
 
 LENGTH = 60.0
 
@@ -98,27 +99,6 @@ def test_what_half_lack_is_left_out_and_who_lacks_what_others_have():
     assert found.missing
 
 
-def test_what_was_heard_several_times_is_said_to_be_so():
-    one, both = {"sad": sampled(2.0)}, {s: sampled(2.0) for s in ("happy", "sad")}
-    again = {("01", "happy"), ("02", "happy")}
-    found = match_clocks({"01": one, "02": one, "03": one}, ["happy", "sad"], again)
-    assert found.missing["happy"] == (
-        "heard several times by sub-01, sub-02; no single cleaned response of sub-03 was saved"
-    )
-    found = match_clocks({"01": one, "02": both, "03": both}, ["happy", "sad"], {("01", "happy")})
-    assert found.left_out == {"01": "it heard happy several times"}
-
-
-def test_presentations_are_counted_in_the_folder(folder):
-    for number in ("1", "2"):
-        for hemi in "LR":
-            path = folder.tree.participant_bold("06", hemi, "fsaverage3", stim="happy", run=number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    shared = share_clock(folder.tree, ["06"], ["happy"], "fsaverage3")
-    assert shared.missing == {"happy": "heard several times by sub-06"}
-
-
 def test_two_rates_in_one_participant_are_told():
     mixed = {"happy": sampled(2.0), "sad": sampled(1.0)}
     full = dict.fromkeys(("happy", "sad"), sampled(2.0))
@@ -174,7 +154,36 @@ def test_too_few_of_one_rate_is_a_reason_with_names(folder, tmp_path):
     assert any("three participants" in reason for reason in found.reasons)
 
 
+def test_of_what_was_heard_several_times_the_first_counts(folder, tmp_path):
+    people, stem = ["01", "03", "04", "05"], {"stim": "happy"}
+    data = SimpleNamespace(
+        model="vggish",
+        participants=people,
+        stimuli=["happy"],
+        space="fsaverage3",
+        settings={"delays": [1.0, 10.0], "crop": 0.0},
+    )
+    once = group_isc(folder.tree, data, tmp_path, Statistics(random_seed=7))
+    for hemi in "LR":
+        path = folder.tree.participant_bold("03", hemi, "fsaverage3", **stem)
+        first, second = (
+            folder.tree.participant_bold("03", hemi, "fsaverage3", run=run, **stem) for run in "12"
+        )
+        values = read_gifti(path)
+        names = [sample_name(0.3 + 2 * k) for k in range(len(values))]
+        for own, sign in ((first, 1), (second, -1)):
+            write_gifti(own, sign * values, hemi=hemi, names=names, tr=2.0)
+            shutil.copy(sidecar_of(path), sidecar_of(own))
+        path.unlink()
+        sidecar_of(path).unlink()
+    found = group_isc(folder.tree, data, tmp_path, Statistics(random_seed=7))
+    assert found.participants == [f"sub-{who}" for who in people]
+    np.testing.assert_array_equal(found.result.pairwise, once.result.pairwise)
+    told = "happy: later presentations to sub-03, who heard it several times"
+    assert found.reasons == [told]
+
+
 def test_nothing_saved_is_told(tmp_path):
     shared = share_clock(OutputTree(tmp_path), ["01", "02", "03"], ["happy"], "fsaverage3")
     assert shared.participants == []
-    assert "no single cleaned response" in shared.missing["happy"]
+    assert "no cleaned response" in shared.missing["happy"]
