@@ -74,6 +74,8 @@ class UniqueAlignment:
         Why nothing was tested over music.
     mask_kind, doubt : str
         Of the mask, and why the slope cannot be separated from accuracy.
+    sources : sequence of str
+        Files of the gradient.
     """
 
     plain: GroupAlignment
@@ -83,6 +85,7 @@ class UniqueAlignment:
     reason: str
     mask_kind: str
     doubt: str
+    sources: Sequence[str]
 
     @property
     def levels(self) -> list[LevelTest]:
@@ -248,6 +251,7 @@ def _align(
         reason=over_music if isinstance(over_music, str) else "",
         mask_kind=accuracy.mask_kind,
         doubt=doubt,
+        sources=report.gradient.sources,
     )
 
 
@@ -349,12 +353,10 @@ def unique_alignments(unique_slopes: UniqueSlopes | None) -> dict[str, UniqueAli
     return {} if unique_slopes is None else dict(unique_slopes.alignments)
 
 
-def write_unique_alignment(
-    writer: GroupWriter, result: UniqueAlignment, alignments: Mapping[str, AlignmentReport]
-) -> None:
+def write_unique_alignment(writer: GroupWriter, result: UniqueAlignment) -> None:
     """Participants' alignments, rotations, draws, and what the claim is decided from."""
-    gradient = alignments[writer.label].gradient.sources
-    writer.rest_on(beyond_reads(writer.model), of_features=result.music is not None, also=gradient)
+    of_music = result.music is not None
+    writer.rest_on(beyond_reads(writer.model), of_features=of_music, also=result.sources)
     plain, partial = result.plain, result.partial
     rows = [
         {

@@ -39,7 +39,7 @@ def folder(tmp_path):
             values = effect.astype(np.float32)
             maps = LinearMaps([MapContrast(label, {})], values, values, values, 9.0, [], {})
             found.append((label, VoxelEffects(subcortex, maps)))
-        write_effects(tree, who, CONDITIONS_LABEL, found, {})
+        write_effects(tree, who, CONDITIONS_LABEL, found, {"Sources": []})
     return tree
 
 

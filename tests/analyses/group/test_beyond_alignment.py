@@ -78,7 +78,11 @@ def study(tmp_path_factory):
     write_json(tree.model_settings("vggish"), {"Settings": {"space": SPACE}})
     statistics = Statistics(random_seed=3, n_spins=99, n_permutations=32)
     mask = SimpleNamespace(mask=np.ones(N_VERTICES, dtype=bool), mask_kind="cortex")
-    reports = {"front": SimpleNamespace(gradient=SimpleNamespace(values=place))}
+    reports = {
+        "front": SimpleNamespace(
+            gradient=SimpleNamespace(values=place, sources=["bids:maps:front.gii"])
+        )
+    }
     found = unique_slopes(
         tree, data, mask, "there", reports, Heard(reasons=("no features",)), None, statistics
     )
@@ -108,6 +112,8 @@ def test_the_slope_is_that_of_what_the_layers_add(study):
 def test_aligned_over_people_and_place_and_not_claimed_without_music(study):
     (one,) = study.aligned.values()
     assert one.plain.r > 0.4
+    table = study.tree.group_table("statmap.json", model="vggish", desc="beyondalignmentfront")
+    assert "bids:maps:front.gii" in read_json(table)["Sources"]
     assert one.plain.p == pytest.approx(0.01)
     (candidate,) = beyond_low_level(GroupFiles(study.tree.root, gradient="front"))
     assert (candidate.measure, candidate.kind) == (BEYOND_SLOPE, "aligned")

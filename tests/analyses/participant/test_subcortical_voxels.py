@@ -149,7 +149,7 @@ def written(tmp_path_factory) -> Written:
         runs = make_runs(inputs, grams, who)
         found = fit_subcortex(record, grams, runs, CLEANING, MODEL, STATISTICS, 1)
         places = presentations([(b.run, b.stimulus) for b in found.blocks])
-        write_subcortex(tree, record, found, None, {}, places)
+        write_subcortex(tree, record, found, None, {"Sources": []}, places)
         fits[who] = found
         for place in places:  # of the cortex, only when it was sampled counts here
             named = {k: v for k, v in place.items() if v}
@@ -309,7 +309,7 @@ def test_an_atlas_in_volumes_has_the_results_of_cifti(written, tmp_path):
         for path in (tree.root / f"sub-{who}" / "func").glob("*den-91k*subcortex*"):
             path.unlink()
         places = presentations([(b.run, b.stimulus) for b in found.blocks])
-        write_subcortex(tree, record, found, None, {}, places)
+        write_subcortex(tree, record, found, None, {"Sources": []}, places)
     data, preference, heard = group_of(written)
     told = summarize_subcortex(tree, data, preference, heard, STATISTICS, tmp_path, 1)
     assert list(told.summary.predicted) == [False, True, False]
@@ -373,7 +373,7 @@ def test_the_sidecar_says_that_volumes_are_missing(written, tmp_path):
     )
     places = presentations([(b.run, b.stimulus) for b in blocks])
     tree = OutputTree(tmp_path)
-    write_subcortex(tree, record, replace(found, blocks=blocks), None, {}, places)
+    write_subcortex(tree, record, replace(found, blocks=blocks), None, {"Sources": []}, places)
     told = {}
     for path in tree.root.glob("sub-01/func/*bold.json"):
         one = read_json(path)
