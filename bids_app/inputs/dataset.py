@@ -131,7 +131,7 @@ def plan_study(
     skipped += unusable
     if not accepted and not may_be_empty:
         faults.raise_the_only_one(skipped)
-        _raise_all_unusable(skipped, Path(bids_dir), faults)
+        _raise_all_unusable(skipped, Path(bids_dir), faults, notes)
     kept, dropped, warnings = apply_missing_policy(
         accepted,
         stimuli.missing,
@@ -494,10 +494,13 @@ def _expected(
     return labels
 
 
-def _raise_all_unusable(skipped: list[SkippedRun], where: Path, faults: _Faults) -> None:
+def _raise_all_unusable(
+    skipped: list[SkippedRun], where: Path, faults: _Faults, notes: Sequence[str]
+) -> None:
     problems = [run for run in skipped if run.problem]
     lines = [f"{run.label}: {run.reason}" for run in problems]
     shown = lines[:12] + ([f"and {len(lines) - 12} more runs"] if len(lines) > 12 else [])
+    shown += notes
     kinds = {
         MissingInputError
         if "content not present" in run.reason
