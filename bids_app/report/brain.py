@@ -95,6 +95,11 @@ class ColorScale:
         return cls(label, -LARGE_DIFFERENCE, LARGE_DIFFERENCE, "coolwarm").reaching(values)
 
     @classmethod
+    def gain(cls, label: str, values: npt.ArrayLike) -> ColorScale:
+        """The scale of what a model gains in r, the same for all: 0 to `LARGE_DIFFERENCE`."""
+        return cls(label, 0.0, LARGE_DIFFERENCE).reaching(values)
+
+    @classmethod
     def ordered(cls, label: str, values: npt.ArrayLike) -> ColorScale:
         """Scale over the middle 96 % of the values."""
         known = np.asarray(values, dtype=np.float64)

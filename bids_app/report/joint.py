@@ -147,7 +147,7 @@ def unique_picture(files: GroupFiles) -> Block:
     return picture(
         surface_figure(
             best,
-            ColorScale.accuracy("highest unique accuracy over layers (r)", best),
+            ColorScale.gain("highest unique accuracy over layers (r)", best),
             mesh=files.mesh,
             outline=border,
             opacity=opacity_of(np.where(np.isfinite(both).any(axis=0), _least(both), np.nan)),

@@ -128,6 +128,8 @@ def test_the_scale_of_accuracy_is_the_same_for_all_maps_and_arrows_say_what_is_b
     assert [(s.low, s.high) for s in scales] == [(0.0, 0.3)] * 2
     assert [s.extend for s in scales] == ["neither", "both"]
     assert ColorScale.accuracy("r", np.array([np.nan, 0.4])).extend == "max"
+    # What layers add is a tenth of an accuracy: on its scale all of it would be black.
+    assert ColorScale.gain("r", low).high < 0.5 * ColorScale.accuracy("r", low).high
 
 
 def test_a_line_around_everything_or_nothing_is_left_out_and_said():
