@@ -3,8 +3,9 @@
     python benchmarks/calibration_rest.py RESULTS.jsonl --rest FOLDER [--minutes 9] [--only NAME]
 
 Noise is that of `benchmarks/listeners.py`, the music is real and nobody heard it. *Refits* and
-*lags* are of one participant, *presentations* are three hearings of two pieces that have nothing in
-common, *listeners* six people who share nothing, *clusters* enhanced maps of accuracy of eight
+*lags* are of one participant, *presentations* are two or three hearings of two pieces that have
+nothing in common, cut from runs with margins, *listeners* six people who share nothing, *clusters*
+enhanced maps of accuracy of eight
 people and their regression on a number of each, *ratings* smooth ratings of the pieces by twelve
 people (half of them common), predicted from layers, *directions* responses predicted from earlier
 ratings. Every study is a line of RESULTS.jsonl; calls
@@ -14,6 +15,7 @@ go on where the last one stopped, and print the table of docs/group.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +28,7 @@ from claims_table import read_results
 from kept_studies import run_missing, study_parser
 from listeners import Brain, Cell, FloatArray, Music, Study
 from numpy.typing import NDArray
-from rest_table import table
+from rest_table import hearings_table, table
 from scipy import special
 from scipy.ndimage import gaussian_filter1d
 
@@ -36,12 +38,24 @@ from bids_app.analyses.ratings import layer_music
 from bids_app.config import Statistics
 from bids_app.emotion import difference_glm
 from bids_app.emotion.windows import WINDOWS
-from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.encoding import (
+    delay_samples,
+    fit_encoding,
+    kept_rows,
+    plan_encoding,
+    repeat_test,
+)
 from bids_app.encoding.gram import feature_gram
 from bids_app.encoding.noise import noise_null
 from bids_app.features.registry import STEP
-from bids_app.features.timing import filtered
-from bids_app.group import isc, pair_test, sign_flip_max_t, tfce_sign_flip, vertex_null_sd
+from bids_app.features.timing import filtered, high_pass_basis
+from bids_app.group import (
+    isc,
+    sign_flip_max_t,
+    tfce_sign_flip,
+    vertex_null_sd,
+)
+from bids_app.pairs import pair_test
 from bids_app.statistics import benjamini_hochberg, fisher_z
 from bids_app.surface.lag_scan import LagRun, lag_scan
 from bids_app.surface.mesh import load_mesh
@@ -49,7 +63,12 @@ from bids_app.surface.mesh import load_mesh
 CHOSEN = (0, 3, 7)
 """Of the layers of `listeners.LAYERS`."""
 SEED = 1
-PIECES = (120.0, 110.0)
+PIECES = {"short": (70.0, 80.0), "long": (150.0, 180.0)}
+"""Seconds of the pieces that are heard repeatedly; 40 to 50 and 120 to 150 of them are kept."""
+MARGIN = 12.0
+"""Seconds of a run before, between and after pieces."""
+APART = 20.0
+"""Least seconds between the beginnings of two windows: those that begin together are alike."""
 
 
 class Bench:
@@ -74,7 +93,9 @@ class Bench:
             one = Cell("", noise=noise)
             yield one.at(name=f"refits, {noise}", n_participants=1), 100
             yield one.at(name=f"lags, {noise}", n_participants=1), 200
-            yield one.at(name=f"presentations, {noise}", n_participants=3, seconds=PIECES), 300
+            for (length, seconds), tr, n in product(PIECES.items(), (1.0, 2.0), (2, 3)):
+                name = f"presentations, {n} of {length} pieces, TR {tr:g}, {noise}"
+                yield one.at(name=name, n_participants=n, seconds=seconds, tr=tr), 60
             yield one.at(name=f"listeners, {noise}", n_participants=6), 300
             yield one.at(name=f"clusters, {noise}", n_participants=8), 200
         for shared in (0.0, 0.3):
@@ -132,9 +153,15 @@ class Bench:
 
     def presentations(self, cell: Cell, seed: int) -> dict[str, float]:
         """Whether hearings of a piece have something in common."""
-        study = listeners.draw_study(self.few, self.music, cell, seed)
-        found = pair_test(_stacked(study), n_draws=400, seed=SEED)
-        return {"p": _share(found.p), "any": float(np.nanmin(found.p_max))}
+        stimuli, filters = _hearings(self.few, cell, seed)
+        found = repeat_test(stimuli, filters, n_draws=400, seed=SEED)
+        phases = pair_test(stimuli, n_draws=400, seed=SEED)
+        return {
+            "p": _share(found.p),
+            "any": float(np.nanmin(found.p_max)),
+            "p of phases": _share(phases.p),
+            "any, phases": float(np.nanmin(phases.p_max)),
+        }
 
     def listeners(self, cell: Cell, seed: int) -> dict[str, float]:
         """Inter-subject correlation."""
@@ -224,6 +251,41 @@ class Bench:
         }
 
 
+def _hearings(
+    brain: Brain, cell: Cell, seed: int
+) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+    """Per piece the scored rows of all hearings, and those of what filtered their runs."""
+    rng = listeners._generator(cell, seed)
+    lengths = [round(seconds / cell.tr) for seconds in cell.seconds]
+    margin = round(MARGIN / cell.tr)
+    starts = margin + np.cumsum([0, *(n + margin for n in lengths)])
+    rows = kept_rows(lengths, delay_samples(listeners.DELAYS, cell.tr), listeners.CROP, cell.tr)
+    drift = high_pass_basis(int(starts[-1]), cell.tr, listeners.HIGH_PASS)
+    filter_ = np.eye(len(drift)) - drift @ drift.T
+    runs = [filter_ @ one for one in _apart(brain, cell, len(drift), rng)]
+    pieces = [slice(at + low, at + high) for at, (low, high) in zip(starts, rows, strict=False)]
+    return (
+        [np.stack([run[piece] for run in runs]) for piece in pieces],
+        [[filter_[piece]] * cell.n_participants for piece in pieces],
+    )
+
+
+def _apart(brain: Brain, cell: Cell, n_times: int, rng: np.random.Generator) -> list[FloatArray]:
+    """Noise of everybody that has nothing in common: windows of rest do not begin together."""
+    if cell.noise == "surrogates":
+        return [
+            listeners._noise(brain, cell, [n_times], rng)[0] for _ in range(cell.n_participants)
+        ]
+    series = listeners._at_rate(brain, cell.tr)
+    free, least = len(series) - n_times + 1, round(APART / cell.tr)
+    while True:
+        starts = rng.integers(free, size=cell.n_participants)
+        if cell.n_participants == 1 or np.diff(np.sort(starts)).min() >= least:
+            break
+    pieces = [series[at : at + n_times][:: rng.choice([1, -1])] for at in starts]
+    return [listeners._spread_out(brain, one) for one in pieces]
+
+
 def _ratings(
     pieces: list[FloatArray], cell: Cell, seed: int, shared: float
 ) -> list[list[FloatArray]]:
@@ -261,7 +323,8 @@ def main() -> None:
     (loop, _) = load_features(DATA, options.results.with_suffix(".lags.npz"))
     bench = Bench(brain, music, loop)
     run_missing(options, bench.cells(), bench.run)
-    print(table(read_results(options.results)))
+    found = read_results(options.results)
+    print(table(found), hearings_table(found), sep="\n\n")
 
 
 if __name__ == "__main__":

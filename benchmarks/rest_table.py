@@ -19,6 +19,8 @@ TOLD = {
     "presentations": {
         "p": "presentations of a piece: p of a vertex",
         "any": "the same, corrected over vertices",
+        "p of phases": "presentations of a piece, random phases instead: p of a vertex",
+        "any, phases": "the same, corrected over vertices",
     },
     "listeners": {
         "p": "inter-subject correlation: p of a vertex",
@@ -44,7 +46,7 @@ TOLD = {
     },
 }
 """What each p is, by the kind of study."""
-PER_VERTEX = ("p", "p of refits", "music")
+PER_VERTEX = ("p", "p of refits", "p of phases", "music")
 
 
 def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
@@ -66,4 +68,23 @@ def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
                     mean += f" ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
                 shown = mean if what in PER_VERTEX else rate(values, 0.95)
                 lines.append(f"| {text}{beside} | {len(rows)} | {shown} |")
+    return "\n".join(lines)
+
+
+def hearings_table(results: dict[str, dict[int, dict[str, float]]]) -> str:
+    """Markdown of presentations cell by cell."""
+    lines = [
+        "| presentations | studies | p of a vertex | any vertex, corrected |"
+        " random phases: p of a vertex | any vertex, corrected |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in sorted(one for one in results if one.startswith("presentations")):
+        rows = list(results[name].values())
+        cells = []
+        for what in ("p", "any", "p of phases", "any, phases"):
+            values = np.array([one[what] for one in rows])
+            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+            per_vertex = f"{values.mean():.3f} ± {error:.3f}"
+            cells.append(per_vertex if what in PER_VERTEX else rate(values, 0.95))
+        lines.append(f"| {name.partition(', ')[2]} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines)

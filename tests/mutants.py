@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "ties of inter-subject correlation",
-        "group/isc.py",
+        "pairs.py",
         "beyond = (drawn >= r[part] * (1 - 1e-6)).sum(axis=0)",
         "beyond = (np.abs(drawn) >= np.abs(r[part])).sum(axis=0)",
         "group/test_isc.py",

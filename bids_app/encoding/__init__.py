@@ -16,6 +16,7 @@ from bids_app.encoding.phases import phase_null as phase_null
 from bids_app.encoding.plan import DEFAULT_ALPHAS as DEFAULT_ALPHAS
 from bids_app.encoding.plan import EncodingPlan as EncodingPlan
 from bids_app.encoding.plan import plan_encoding as plan_encoding
+from bids_app.encoding.repeat_test import repeat_test as repeat_test
 from bids_app.encoding.responses import Chosen as Chosen
 from bids_app.encoding.ridge import EncodingResult as EncodingResult
 from bids_app.encoding.ridge import fit_encoding as fit_encoding

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,58 @@ class Segment:
     def rows(self) -> NDArray[np.intp]:
         """Indices among the kept rows of all segments."""
         return np.arange(self.offset, self.offset + self.size)
+
+
+class KeptRows(Protocol):
+    """Rows of presentations that count, as an `EncodingPlan` or `WholeSeries` has them."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Samples of every presentation."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Blocks that are centered by themselves."""
+
+    @property
+    def ddof(self) -> int:
+        """Divisor of standard deviations is n - ddof."""
+
+    @property
+    def n_rows(self) -> int:
+        """Kept rows over all presentations."""
+
+
+@dataclass(frozen=True)
+class WholeSeries:
+    """Every row of every presentation, a block each.
+
+    Attributes
+    ----------
+    lengths : tuple of int
+        Samples of every presentation.
+    """
+
+    lengths: tuple[int, ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """One per presentation."""
+        ends = accumulate(self.lengths)
+        return tuple(
+            Segment(str(k), str(k), k, 0, n, end - n)
+            for k, (n, end) in enumerate(zip(self.lengths, ends, strict=True))
+        )
+
+    @property
+    def ddof(self) -> int:
+        """Of population standard deviations."""
+        return 0
+
+    @property
+    def n_rows(self) -> int:
+        """Of all presentations."""
+        return sum(self.lengths)
 
 
 @dataclass(frozen=True)

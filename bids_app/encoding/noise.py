@@ -21,7 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, linalg, stats
 
-from bids_app.encoding.plan import EncodingPlan
+from bids_app.encoding.folds import KeptRows
+from bids_app.encoding.noise_grid import (
+    WHITE_SHARES,
+    autocorrelation,
+    autocorrelations,
+    noise_grid,
+)
 from bids_app.encoding.resolution import fourier_basis, fourier_coefficients
 from bids_app.encoding.responses import Responses, check_responses, standardize
 from bids_app.errors import check_shape
@@ -30,13 +36,6 @@ from bids_app.statistics import SIGNIFICANCE
 
 FloatArray = NDArray[np.float64]
 
-# The grid: autoregressive processes by their autocorrelation at one sample and their partial
-# autocorrelation at two; fractional noise by the exponent of its memory (power falls with the
-# frequency to twice that); and the share of white noise in the variance before any filter.
-AUTOCORRELATIONS = (0.2, 0.45, 0.65, 0.8, 0.9, 0.96)
-PARTIAL = (-0.5, -0.25, 0.0)
-MEMORY = (0.25, 0.38, 0.48)
-WHITE_SHARES = (0.0, 0.25, 0.5, 0.75)
 # Iterations that estimate how common each class is among the vertices, and what every class has
 # beforehand, in vertices.
 N_ITERATIONS = 20
@@ -71,12 +70,12 @@ class NoiseClasses:
     power: tuple[FloatArray, ...]
     _likelihoods: tuple[_Likelihood, ...]
 
-    def likelihoods(self, plan: EncodingPlan, responses: Responses) -> NDArray[np.float32]:
+    def likelihoods(self, plan: KeptRows, responses: Responses) -> NDArray[np.float32]:
         """Restricted likelihood of each class at each vertex, the largest being 1.
 
         Parameters
         ----------
-        plan : EncodingPlan
+        plan : EncodingPlan or WholeSeries
         responses : list of ndarray, each (n_times, n_vertices)
 
         Returns
@@ -149,32 +148,6 @@ def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
     return prior
 
 
-def _grid() -> FloatArray:
-    recursive = [(rho, partial, 0.0) for rho in AUTOCORRELATIONS for partial in PARTIAL]
-    fractional = [(d / (1 - d), d / (2 - d), d) for d in MEMORY]
-    colored = [(*p, share) for p in (*recursive, *fractional) for share in WHITE_SHARES]
-    return np.array([(0.0, 0.0, 0.0, 1.0), *colored])
-
-
-def _autocorrelation(process: FloatArray, n_lags: int) -> FloatArray:
-    """Of one process, white noise apart, (n_lags,)."""
-    rho, partial, memory = process
-    out = np.ones(max(n_lags, 2))
-    out[1] = rho
-    for lag in range(2, len(out)):
-        if memory:
-            out[lag] = out[lag - 1] * (lag - 1 + memory) / (lag - memory)
-        else:
-            out[lag] = rho * (1 - partial) * out[lag - 1] + partial * out[lag - 2]
-    return out[:n_lags]
-
-
-def _autocorrelations(n_lags: int) -> FloatArray:
-    """Of every process, (n_lags, n_processes)."""
-    processes = _grid()[1 :: len(WHITE_SHARES), :3]
-    return np.stack([_autocorrelation(process, n_lags) for process in processes], axis=1)
-
-
 class _Likelihood:
     """Restricted likelihood of one segment under every class, the scale at its maximum.
 
@@ -200,7 +173,7 @@ class _Likelihood:
         there = values > 1e-8 * values[-1]
         whiten = vectors[:, there] / np.sqrt(values[there])
         mixed = whiten.T @ operator
-        for lags in _autocorrelations(operator.shape[1]).T:
+        for lags in autocorrelations(operator.shape[1]).T:
             variances, turn = linalg.eigh(mixed @ linalg.toeplitz(lags) @ mixed.T)
             self._bases.append(whiten @ turn)
             self._variances.append(_with_white(variances[:, np.newaxis]))
@@ -229,13 +202,13 @@ class _Likelihood:
 
 
 def noise_classes(
-    plan: EncodingPlan, filters: Sequence[NDArray[np.floating]] | None = None
+    plan: KeptRows, filters: Sequence[NDArray[np.floating]] | None = None
 ) -> NoiseClasses:
     """Noise classes at the kept rows of a plan.
 
     Parameters
     ----------
-    plan : EncodingPlan
+    plan : EncodingPlan or WholeSeries
         Its rows count; plans of other layers have the same.
     filters : list of ndarray, each (n_times, n_volumes), optional
         Drift filter of each presentation: the rows, at the volumes with music, of the matrix that
@@ -256,7 +229,7 @@ def noise_classes(
     (4, 3)
     """
     operators = _operators(plan, filters)
-    grid = _grid()
+    grid = noise_grid()
     power, likelihoods = [], []
     for segment in plan.segments:
         operator = operators[segment.block][segment.start : segment.stop]
@@ -266,9 +239,7 @@ def noise_classes(
     return NoiseClasses(grid, tuple(power), tuple(likelihoods))
 
 
-def _operators(
-    plan: EncodingPlan, filters: Sequence[NDArray[np.floating]] | None
-) -> list[FloatArray]:
+def _operators(plan: KeptRows, filters: Sequence[NDArray[np.floating]] | None) -> list[FloatArray]:
     if filters is None:
         return [np.eye(length) for length in plan.lengths]
     check_shape("filters", filters, len(plan.lengths))
@@ -284,7 +255,7 @@ def _variances_of(rows: FloatArray) -> FloatArray:
     own = fft.irfft(np.abs(spectrum) ** 2, n=fft.next_fast_len(2 * n_volumes, real=True), axis=1)
     own = own[:, :n_volumes]
     own[:, 1:] *= 2
-    return np.maximum(own @ _autocorrelations(n_volumes), 0)
+    return np.maximum(own @ autocorrelations(n_volumes), 0)
 
 
 def _with_white(colored: FloatArray) -> FloatArray:
@@ -318,7 +289,7 @@ def _normalized(power: NDArray[Any], n_times: int) -> NDArray[Any]:
     return np.asarray(power * (n_times / (power @ counts))[..., np.newaxis])
 
 
-def _observed_power(plan: EncodingPlan, standardized: FloatArray) -> list[FloatArray]:
+def _observed_power(plan: KeptRows, standardized: FloatArray) -> list[FloatArray]:
     """Power of z-scored series per segment, (n_vertices, n_freq)."""
     out = []
     for segment in plan.segments:
@@ -339,7 +310,7 @@ class _Smoother:
     power, averaged over neighboring frequencies of all segments, is what the classes lack.
     """
 
-    def __init__(self, plan: EncodingPlan) -> None:
+    def __init__(self, plan: KeptRows) -> None:
         frequencies = [np.arange(1, s.size // 2 + 1) / s.size for s in plan.segments]
         width = max(WIDTH, WIDTH_SAMPLES / plan.n_rows)
         self._kernels = [
@@ -409,9 +380,7 @@ class NoiseNull:
     series: list[FloatArray]
     simulated: Noise
 
-    def power(
-        self, plan: EncodingPlan, noise: Noise, part: slice = slice(None)
-    ) -> list[NDArray[Any]]:
+    def power(self, plan: KeptRows, noise: Noise, part: slice = slice(None)) -> list[NDArray[Any]]:
         """Expected power per segment, (n_part, n_freq), as the closed form takes it."""
         expected = _of_classes(self.classes, noise.weights[part])
         sizes = [segment.size for segment in plan.segments]
@@ -453,18 +422,19 @@ def upper_scale(z: FloatArray) -> float:
 
 
 def noise_null(
-    plan: EncodingPlan,
+    plan: KeptRows,
     responses: Responses,
     *,
     filters: Sequence[NDArray[np.floating]] | None = None,
     n_series: int = N_SERIES,
     seed: int,
+    purpose: str = "noise of a vertex' class",
 ) -> NoiseNull:
     """Estimate the noise of a participant's vertices and simulate more of it.
 
     Parameters
     ----------
-    plan : EncodingPlan
+    plan : EncodingPlan or WholeSeries
         Of any layer.
     responses : list of ndarray or Chosen, each (n_times, n_vertices)
         As given to :func:`bids_app.encoding.fit_encoding`.
@@ -474,6 +444,8 @@ def noise_null(
         Simulated series. Each has the class of a vertex that is drawn.
     seed : int
         Seed of the analysis.
+    purpose : str
+        What the simulated series are for: other purposes have other series.
 
     Returns
     -------
@@ -503,7 +475,7 @@ def noise_null(
     classes = noise_classes(plan, filters)
     likelihoods = classes.likelihoods(plan, responses)
     prior = shares_of_classes(likelihoods)
-    rng = generator(seed, "noise of a vertex' class")
+    rng = generator(seed, purpose)
     drawn = _draw_classes(prior, n_series, rng)
     series = [
         operator @ _simulate(classes.parameters[drawn], operator.shape[1], rng)
@@ -515,7 +487,7 @@ def noise_null(
 
 
 def _noise(
-    plan: EncodingPlan,
+    plan: KeptRows,
     classes: NoiseClasses,
     responses: Responses,
     weights: NDArray[np.float32],
@@ -548,7 +520,7 @@ def _simulate(parameters: FloatArray, n_times: int, rng: np.random.Generator) ->
     white = rng.standard_normal((n_times, n_series))
     for process in np.unique(parameters[:, :3], axis=0):
         same = (parameters[:, :3] == process).all(axis=1)
-        power = fft.rfft(_autocorrelation(process, circle)[lags]).real
+        power = fft.rfft(autocorrelation(process, circle)[lags]).real
         spectrum[:, same] *= np.sqrt(np.maximum(power, 0))[:, np.newaxis]
     slow = fft.irfft(spectrum, n=circle, axis=0)[:n_times]
     share = parameters[:, 3]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_app.encoding.folds import KeptRows
 from bids_app.encoding.plan import EncodingPlan
 from bids_app.encoding.resolution import fourier_coefficients
 from bids_app.errors import check_shape
@@ -45,12 +46,12 @@ Responses = Sequence[NDArray[np.floating] | Chosen]
 """One array of shape (n_times, n_vertices) per presentation."""
 
 
-def check_responses(plan: EncodingPlan, responses: Responses) -> int:
+def check_responses(plan: KeptRows, responses: Responses) -> int:
     """Check the responses' shapes against a plan.
 
     Parameters
     ----------
-    plan : EncodingPlan
+    plan : EncodingPlan or WholeSeries
     responses : list of ndarray or Chosen, each (n_times, n_vertices)
         One per presentation.
 
@@ -81,13 +82,13 @@ def check_responses(plan: EncodingPlan, responses: Responses) -> int:
 
 
 def standardize(
-    plan: EncodingPlan, responses: Responses, columns: slice
+    plan: KeptRows, responses: Responses, columns: slice
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Responses at the kept rows, z-scored within every segment.
 
     Parameters
     ----------
-    plan : EncodingPlan
+    plan : EncodingPlan or WholeSeries
         Stimulus side.
     responses : list of ndarray or Chosen, each (n_times, n_vertices)
         One per presentation.

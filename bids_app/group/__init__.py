@@ -25,9 +25,7 @@ from bids_app.group.enhancement import tfce_sign_flip as tfce_sign_flip
 from bids_app.group.inference import SignFlipResult as SignFlipResult
 from bids_app.group.inference import sign_flip_max_t as sign_flip_max_t
 from bids_app.group.isc import IscResult as IscResult
-from bids_app.group.isc import PairTest as PairTest
 from bids_app.group.isc import isc as isc
-from bids_app.group.isc import pair_test as pair_test
 from bids_app.group.linear_music import layer_set_kernels as layer_set_kernels
 from bids_app.group.linear_music import linear_music_kernel as linear_music_kernel
 from bids_app.group.linear_music import linear_music_null as linear_music_null

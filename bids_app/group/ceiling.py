@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import TooFewError
-from bids_app.group.isc import check_stimuli, unit_series
+from bids_app.group.isc import check_stimuli
+from bids_app.pairs import unit_series
 from bids_app.statistics import finite_mean
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, check_shape
+from bids_app.pairs import pair_test, unit_series
 from bids_app.seeds import generator
 from bids_app.statistics import finite_mean, fisher_z
 
-ComplexArray = npt.NDArray[np.complex64]
 FloatArray = npt.NDArray[np.float64]
 
 _CHUNK = 512
@@ -64,73 +64,6 @@ class IscResult:
     sd: FloatArray
     null_max: FloatArray
     n_pairs: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class PairTest:
-    """Mean correlation over pairs of series, and over stimuli, tested by random phases.
-
-    Attributes
-    ----------
-    r : (n_vertices,) float64
-        NaN where no stimulus has two series.
-    sd : (n_vertices,) float64
-        Standard deviation under the null, in closed form.
-    p, p_max : (n_vertices,) float64
-        One-sided, of draws with independent phases of every series; and corrected by the largest
-        value over vertices of each draw, every vertex in units of its standard deviation.
-    null_max : (n_draws,) float64
-        Largest value of each draw.
-    """
-
-    r: FloatArray
-    sd: FloatArray
-    p: FloatArray
-    p_max: FloatArray
-    null_max: FloatArray
-
-
-def pair_test(stimuli: Sequence[npt.NDArray], *, n_draws: int = 1000, seed: int) -> PairTest:
-    """Whether series of the same stimuli have something in common.
-
-    Parameters
-    ----------
-    stimuli : sequence of (n_series, n_times, n_vertices) array
-        Responses of participants, or of one to several presentations; how many may differ between
-        stimuli. Memory-mapped arrays are read in pieces.
-    n_draws : int
-        Draws of phases.
-    seed : int
-        Of the phases; all vertices share them.
-
-    Returns
-    -------
-    PairTest
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> repeats = rng.standard_normal((2, 200, 2))  # presentations, times, vertices
-    >>> repeats[:, :, 0] += 2 * rng.standard_normal(200)  # the same in both
-    >>> found = pair_test([repeats], n_draws=200, seed=0)
-    >>> (found.r > 0.5).tolist(), (found.p_max < 0.01).tolist()
-    ([True, False], [True, False])
-    """
-    n_vertices = stimuli[0].shape[2]
-    turns = [_turns(series.shape[:2], k, n_draws, seed) for k, series in enumerate(stimuli)]
-    r, sd, p = np.empty((3, n_vertices))
-    largest = np.full(n_draws, -np.inf)
-    for start in range(0, n_vertices, _CHUNK):
-        part = slice(start, min(start + _CHUNK, n_vertices))
-        r[part], sd[part], drawn = _draw(stimuli, part, turns)
-        with np.errstate(invalid="ignore"):
-            beyond = (drawn >= r[part] * (1 - 1e-6)).sum(axis=0)
-        p[part] = np.where(np.isfinite(r[part]), (1 + beyond) / (1 + n_draws), np.nan)
-        if np.isfinite(sd[part]).any():
-            np.maximum(largest, np.nanmax(drawn / sd[part], axis=1), out=largest)
-    reached = np.searchsorted(np.sort(largest), r / sd * (1 - 1e-6), side="left")
-    p_max = np.where(np.isfinite(r / sd), (1 + n_draws - reached) / (1 + n_draws), np.nan)
-    return PairTest(r, sd, p, p_max, largest)
 
 
 def isc(
@@ -277,101 +210,6 @@ def _average_stimuli(
         r[missing[pairs[0]] | missing[pairs[1]]] = np.nan
         pair.append(fisher_z(r))
     return finite_mean(np.stack(loo)), finite_mean(np.stack(pair))
-
-
-def unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Center and scale each series to length 1; zero where missing.
-
-    Parameters
-    ----------
-    series : (n_participants, n_times, n_vertices) array
-
-    Returns
-    -------
-    unit : array of that shape
-    missing : (n_participants, n_vertices) bool array
-        Series with a value that is not finite, or constant.
-
-    Examples
-    --------
-    >>> series = np.array([[[0.0], [2.0]], [[1.0], [1.0]]])  # two participants, two times
-    >>> unit, missing = unit_series(series)
-    >>> unit[:, :, 0].round(2).tolist(), missing[:, 0].tolist()
-    ([[-0.71, 0.71], [0.0, 0.0]], [False, True])
-    """
-    missing = np.asarray(~np.isfinite(series).all(axis=1))
-    series = np.where(missing[:, np.newaxis], 0.0, series)
-    largest = np.abs(series).max(axis=1)
-    series = series - series.mean(axis=1, keepdims=True)
-    norm = np.sqrt(np.einsum("stv,stv->sv", series, series))
-    missing = missing | (norm <= 1e-10 * largest * np.sqrt(series.shape[1]))
-    series /= np.where(missing, 1.0, norm)[:, np.newaxis]
-    series[np.broadcast_to(missing[:, np.newaxis], series.shape)] = 0.0
-    return series, missing
-
-
-def _turns(shape: tuple[int, ...], stimulus: int, n_draws: int, seed: int) -> ComplexArray:
-    """Unit numbers that turn every participant's frequencies, (n_freq, n_draws, n_participants).
-
-    Those of a participant do not depend on how many there are. The Nyquist frequency has no
-    phase but a sign.
-    """
-    n_participants, n_times = shape
-    n_freq = n_times // 2
-    turns = np.empty((n_freq, n_draws, n_participants), dtype=np.complex64)
-    for participant in range(n_participants):
-        rng = generator(seed, "isc phases", stimulus, participant)
-        phases = rng.uniform(0, 2 * np.pi, (n_freq, n_draws))
-        turns[:, :, participant] = np.exp(1j * phases)
-    if n_times % 2 == 0:
-        turns[-1] = np.sign(turns[-1].real)
-    return turns
-
-
-def _draw(
-    stimuli: Sequence[npt.NDArray], part: slice, turns: Sequence[ComplexArray]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean r over pairs and stimuli, its standard deviation, and draws of it.
-
-    From the length of the sum of n unit series: ``(|sum|^2 - n) / (n (n - 1))``. Returns
-    (n_vertices,), (n_vertices,) and (n_draws, n_vertices).
-    """
-    n_vertices = stimuli[0][:, :, part].shape[2]
-    observed, variance, count = np.zeros((3, n_vertices))
-    drawn = np.zeros((turns[0].shape[1], n_vertices))
-    for responses, turn in zip(stimuli, turns, strict=True):
-        unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
-        n = (~missing).sum(axis=0)
-        use = n > 1
-        share = np.where(use, 1 / np.maximum(n * (n - 1), 1), 0.0)
-        spectra = _unit_spectra(unit)
-        length = np.zeros_like(drawn)
-        for own, turned in zip(spectra, turn, strict=True):
-            total = turned @ own
-            length += total.real**2 + total.imag**2
-        power = spectra.real.astype(np.float64) ** 2 + spectra.imag.astype(np.float64) ** 2
-        products = (power.sum(axis=1) ** 2 - (power**2).sum(axis=1)) / 2
-        factor = np.full(len(products), 0.5)
-        if unit.shape[1] % 2 == 0:
-            factor[-1] = 1.0
-        observed += share * (np.einsum("tv,tv->v", total := unit.sum(axis=0), total) - n)
-        variance += (2 * share) ** 2 * (factor @ products)
-        drawn += share * (length - n)
-        count += use
-    count = np.where(count > 0, count, np.nan)
-    return observed / count, np.sqrt(variance) / count, drawn / count
-
-
-def _unit_spectra(unit: FloatArray) -> ComplexArray:
-    """Fourier coefficients of series of length 1, whose squares add up to 1.
-
-    (n_freq, n_participants, n_vertices) from (n_participants, n_times, n_vertices).
-    """
-    n_times = unit.shape[1]
-    spectra = np.fft.rfft(unit, axis=1)[:, 1:] * np.sqrt(2 / n_times)
-    if n_times % 2 == 0:
-        spectra[:, -1] /= np.sqrt(2)
-    return np.ascontiguousarray(np.swapaxes(spectra, 0, 1).astype(np.complex64))
 
 
 def _bootstrap(pair_z: FloatArray, weights: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:

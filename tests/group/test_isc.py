@@ -64,6 +64,7 @@ def test_shared_signal_is_recovered_and_noise_is_not(responses):
 def test_scale_and_chunks_do_not_matter(responses, monkeypatch):
     plain = isc(responses, n_bootstrap=50, seed=0)
     monkeypatch.setattr(importlib.import_module("bids_app.group.isc"), "_CHUNK", 4)
+    monkeypatch.setattr(importlib.import_module("bids_app.pairs"), "CHUNK", 4)
     other = isc(responses.astype(np.float32) * 50 + 3, n_bootstrap=50, seed=0)
     np.testing.assert_allclose(other.leave_one_out, plain.leave_one_out, atol=1e-5)
     np.testing.assert_allclose(other.ci_low, plain.ci_low, atol=1e-5)
@@ -91,6 +92,7 @@ def test_missing_participants_are_left_out(responses):
 
 def test_a_chunk_of_vertices_without_responses(responses, monkeypatch):
     monkeypatch.setattr(importlib.import_module("bids_app.group.isc"), "_CHUNK", 2)
+    monkeypatch.setattr(importlib.import_module("bids_app.pairs"), "CHUNK", 2)
     responses[:, :, 2:4] = np.nan
     found = isc(responses, n_bootstrap=20, seed=0)
     assert np.isnan(found.pairwise[2:4]).all()
@@ -193,6 +195,7 @@ def test_the_standard_deviation_is_that_of_the_draws(responses):
 def test_chunks_do_not_change_the_draws(responses, monkeypatch):
     plain = isc(responses, n_draws=50, n_bootstrap=5, seed=0)
     monkeypatch.setattr(importlib.import_module("bids_app.group.isc"), "_CHUNK", 4)
+    monkeypatch.setattr(importlib.import_module("bids_app.pairs"), "CHUNK", 4)
     other = isc(responses, n_draws=50, n_bootstrap=5, seed=0)
     np.testing.assert_array_equal(plain.p, other.p)
     np.testing.assert_allclose(plain.null_max, other.null_max, rtol=1e-5)

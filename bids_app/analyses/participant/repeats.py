@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from bids_app.analyses.participant.layers import COLUMNS, LayerFits
 from bids_app.analyses.participant.responses import Block
 from bids_app.config import Model, Statistics
-from bids_app.encoding import delay_samples, kept_rows, repeat_ceiling
+from bids_app.encoding import delay_samples, kept_rows, repeat_ceiling, repeat_test
 from bids_app.errors import BadDataError, reason_of
 from bids_app.features.timing import same_rows, whole_clock
-from bids_app.group import ceiling_fraction, pair_test
+from bids_app.group import ceiling_fraction
 from bids_app.group.claims import holds
 from bids_app.statistics import fisher_mean
 
@@ -109,6 +109,7 @@ def ceiling_of_repeats(
     """
     alone = [held[0] for held in held_out if len(held) == 1]
     series: dict[str, NDArray[np.float32]] = {}
+    filters: list[list[FloatArray]] = []
     left_out: dict[str, str] = {}
     for stimulus in heard_repeatedly([block.stimulus for block in blocks]):
         own = [block for block in blocks if block.stimulus == stimulus]
@@ -116,15 +117,12 @@ def ceiling_of_repeats(
             left_out[stimulus] = "it was not held out as a whole and alone"
             continue
         try:
-            series[stimulus] = scored_together(
-                [block.times for block in own],
-                [block.values for block in own],
-                own[0].tr,
-                model.delays,
-                model.crop,
-            )
+            rows = scored_rows([block.times for block in own], own[0].tr, model.delays, model.crop)
         except BadDataError as error:
             left_out[stimulus] = reason_of(error)
+            continue
+        series[stimulus] = np.stack([b.values[kept] for b, kept in zip(own, rows, strict=True)])
+        filters.append([_filter(b)[kept] for b, kept in zip(own, rows, strict=True)])
     for stimulus, why in left_out.items():
         LOGGER.warning("no noise ceiling from presentations of %s: %s", stimulus, why)
     if not series:
@@ -135,7 +133,7 @@ def ceiling_of_repeats(
         weights=[one.shape[1] for one in series.values()],
     )
     ceiling = np.sqrt(np.where(explained > 0, explained, np.nan))
-    p_max = pair_test(list(series.values()), seed=seed).p_max
+    p_max = repeat_test(list(series.values()), filters, seed=seed).p_max
     return CeilingOfRepeats(ceiling, p_max, list(series), left_out)
 
 
@@ -179,6 +177,36 @@ def scored_together(
     Raises
     ------
     BadDataError
+        As `scored_rows`.
+    """
+    rows = scored_rows(times, tr, delays, crop)
+    return np.stack([y[own] for y, own in zip(values, rows, strict=True)])
+
+
+def scored_rows(
+    times: Sequence[NDArray[np.float64]], tr: float, delays: tuple[float, float], crop: float
+) -> list[NDArray[np.intp]]:
+    """Samples of the same music, of those that accuracies are computed from.
+
+    Parameters
+    ----------
+    times : sequence of array of shape (n_times,)
+        Second of the music of each sample.
+    tr : float
+        Seconds between samples.
+    delays : (float, float)
+        Of the model, in seconds.
+    crop : float
+        Seconds left out at both ends.
+
+    Returns
+    -------
+    list of array of shape (n_same,), int
+        Of each course.
+
+    Raises
+    ------
+    BadDataError
         Too little of the music is left, or samples of the first course fall on other seconds than
         those of another one, at more than half of them.
     """
@@ -195,7 +223,15 @@ def scored_together(
             wanted="hearings whose volumes fall on the same seconds",
             remedy="compare hearings whose music began at the same moment of a volume",
         )
-    return np.stack([y[own[kept]] for y, own, kept in zip(values, scored, rows, strict=True)])
+    return [own[kept] for own, kept in zip(scored, rows, strict=True)]
+
+
+def _filter(block: Block) -> FloatArray:
+    """What made the responses of the noise of their run; gaps are known where it is not."""
+    if block.filter is not None:
+        return block.filter
+    whole, kept = whole_clock(block.times, block.tr)
+    return np.eye(len(whole))[kept]
 
 
 def _explainable(series: NDArray[np.float32]) -> NDArray[np.float64]:

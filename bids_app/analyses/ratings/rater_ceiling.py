@@ -13,10 +13,11 @@ from bids_app.analyses.participant.repeats import FLOOR, scored_together
 from bids_app.analyses.ratings.predicted import RatingModel, read_courses
 from bids_app.config import Statistics
 from bids_app.errors import BadDataError, reason_of
-from bids_app.group import ceiling_fraction, pair_test, shared_ceiling
+from bids_app.group import ceiling_fraction, shared_ceiling
 from bids_app.group.ceiling import MIN_PEOPLE
 from bids_app.group.claims import holds
 from bids_app.outputs import OutputTree
+from bids_app.pairs import pair_test
 
 LOGGER = logging.getLogger("bids_app.analyses")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +10,17 @@ import pytest
 
 from bids_app.analyses.participant.repeats import (
     OTHER_TIMES,
+    _filter,
     beside_ceiling,
     ceiling_of_repeats,
     heard_repeatedly,
+    scored_rows,
 )
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.steps import compare_presentations
 from bids_app.config import Model, Statistics
+from bids_app.encoding import repeat_test
+from bids_app.features.timing import high_pass_basis
 
 N_TIMES, N_VERTICES = 300, 40
 MODEL, SEED = Model(delays=(3.0, 9.0), crop=9.0), 3
@@ -71,6 +76,30 @@ def test_samples_are_compared_at_the_same_seconds_of_the_music():
     moved = block("song", "run-2", 2, shift=0.05)
     found = ceiling([block("song", "run-0", 0), cut_off, moved], "song")
     assert found.ceiling[:20].mean() == pytest.approx(0.5**0.5, abs=0.03)
+
+
+def test_noise_is_filtered_as_the_runs_of_the_presentations_were():
+    plain = [block("song", f"run-{k}", k) for k in range(2)]
+    drift = high_pass_basis(N_TIMES + 40, 1.0, 128.0)
+    whole = np.eye(N_TIMES + 40) - drift @ drift.T
+    rows = whole[20:-20]
+    blocks = [replace(one, filter=rows) for one in plain]
+    blocks[1] = replace(
+        blocks[1], times=blocks[1].times[2:], values=blocks[1].values[2:], filter=rows[2:]
+    )
+    kept = scored_rows([one.times for one in blocks], 1.0, MODEL.delays, MODEL.crop)
+    assert (kept[0] == kept[1] + 2).all()
+    series = np.stack([one.values[own] for one, own in zip(blocks, kept, strict=True)])
+    wanted = repeat_test([series], [[rows[kept[0]]] * 2], seed=SEED)
+    np.testing.assert_array_equal(ceiling(blocks, "song").p_max, wanted.p_max)
+
+
+def test_gaps_are_known_where_the_filter_is_not():
+    one = block("song", "run-0", 0, missing=(100, 101))
+    made = _filter(one)
+    assert made.shape == (N_TIMES - 2, N_TIMES)
+    assert made.argmax(axis=1).tolist() == np.setdiff1d(np.arange(N_TIMES), [100, 101]).tolist()
+    assert (made.sum(axis=1) == 1).all()
 
 
 def test_presentations_between_whose_volumes_music_moved_on_have_no_ceiling(caplog):
