@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.timing import step_times, window_matrix
 from bids_app.inputs.files import is_named, need_content
-from bids_app.inputs.tables import read_frame
+from bids_app.inputs.tables import read_frame, read_rows
+from bids_app.inputs.units import other_unit
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 
 _TABLES = (".tsv", ".tsv.gz")
@@ -55,10 +57,20 @@ def find_precomputed(path: str | Path, label: str) -> Path:
     raise MissingInputError(
         "There are no precomputed features for a stimulus.",
         where=path,
-        found=f"nothing for {label}",
+        found=f"nothing for {label}{_nearly(path, label)}",
         wanted=" or ".join(candidate.name for candidate in candidates),
         remedy="name the files after the stimuli, or give one HDF5 file with a group for each",
     )
+
+
+def _nearly(path: Path, label: str) -> str:
+    """The end of a sentence: files that are called nearly as a stimulus."""
+    try:
+        names = sorted(file.name for file in path.iterdir())
+    except OSError:
+        return ""
+    near = [name for name in names if name.casefold().startswith(label.casefold())]
+    return f"; not read: {', '.join(near[:3])}" if near else ""
 
 
 def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
@@ -81,8 +93,9 @@ def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
         No file for a stimulus.
     BadDataError
         A file cannot be read, an attribute ``layers`` that does not name the arrays, or stimuli
-        that differ in their layers or in the order of them.
+        that differ in their layers, in the order of them, or in the columns (units) of a layer.
     """
+    _check_columns(Path(path), labels := list(labels))
     first: tuple[LayerOrder, str] | None = None
     for label in labels:
         file = find_precomputed(path, label)
@@ -111,6 +124,41 @@ def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
             remedy="name the stimuli",
         )
     return first[0]
+
+
+def _check_columns(path: Path, labels: Iterable[str]) -> None:
+    """Refuse stimuli whose layers have other columns, or in another order.
+
+    A column counts by its place: what is one feature in one piece would be another in the next.
+    """
+    first: tuple[str, tuple[str, ...]] | None = None
+    for label in labels:
+        columns = _columns_of(find_precomputed(path, label), label, path)
+        first = first or (label, columns)
+        if columns != first[1]:
+            pairs = itertools.zip_longest(first[1], columns, fillvalue="nothing")
+            one, other = next(pair for pair in pairs if pair[0] != pair[1])
+            raise BadDataError(
+                "Stimuli differ in the columns of their features.",
+                where=path,
+                found=f"{label}: {len(columns)} columns, {other} where {first[0]} has {one}",
+                wanted=f"the {len(first[1])} columns of {first[0]}, in the same order",
+                remedy="write the files of all stimuli in the same way",
+            )
+
+
+def _columns_of(file: Path, label: str, path: Path) -> tuple[str, ...]:
+    """Names of the columns of a table, or the layers of arrays with their numbers of units."""
+    try:
+        if file.suffix not in _ARRAYS:
+            names, _, _ = read_rows(file)
+            return tuple(name for name in names if name != "time")
+        with open_hdf5(file) as content:
+            group = _group_of(content, label, shared=file == path)
+            shapes = {name: hdf5_member(group, name).shape for name in _array_names(group)}
+    except (*_UNREADABLE, MusencError):
+        return ()  # told where the values are read
+    return tuple(f"{name} of {shape[-1]} units" for name, shape in shapes.items() if shape)
 
 
 def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
@@ -280,6 +328,9 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
         if "time" not in table:
             raise _unreadable(file, f"columns {', '.join(map(str, table.columns[:6]))}")
         times = table.pop("time").to_numpy(dtype=float)
+        said = [str(name) for name in table if table[name].dtype == bool]
+        if said:
+            raise _unreadable(file, f"true and false, which are no numbers, in {said[0]}")
         values = table.to_numpy(dtype=float)
         counts = np.arange(len(values))[:, None]
         counting = (values == counts).all(0) | (values == counts + 1).all(0)
@@ -352,14 +403,14 @@ def _check_times(times: np.ndarray, patch_times: np.ndarray, file: Path) -> None
     step = float(np.max(np.diff(times)))
     if times[-1] > beyond or step > max(5.0, 5 * float(np.median(np.diff(times)))):
         much = times[-1] > beyond
-        in_milliseconds = much and times[-1] / 1000 <= beyond
+        unit = other_unit(float(times[-1]), float(patch_times[-1])) if much else ""
         raise BadDataError(
             "Precomputed features are of much more than the stimulus."
             if much
             else "Precomputed features have a gap.",
             where=file,
             found=f"times from {times[0]:g} to {times[-1]:g} s"
-            + ("; in milliseconds they would fit" if in_milliseconds else "")
+            + unit
             + ("" if much else f", {step:g} s between two of them"),
             wanted=f"seconds into the audio file, to about {patch_times[-1]:g} s, without gaps",
             remedy="correct the unit of the times, or compute them for the whole audio file",

@@ -159,7 +159,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
             remedy="name one of the columns there are",
         )
     result: dict[str, float] = {}
-    for line, row in enumerate(rows, start=2):
+    for row in rows:
         if is_absent(row[column]):
             continue
         label = strip_prefix(row["participant_id"], "sub")
@@ -167,7 +167,7 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
         if not np.isfinite(value) or label in result:
             raise InvalidInputError(
                 "A participant has two rows." if label in result else "A rating is no number.",
-                where=f"{path}, line {line}",
+                where=f"{path}, line {row.line}",
                 found=f"sub-{label}: {row[column]!r}",
                 wanted="one number per participant, n/a where there is none",
                 remedy="correct the table",

@@ -120,6 +120,9 @@ def select_confounds(
     warnings: list[str] = []
     names = source.columns_of(chosen, own_high_pass, warnings)
     values = source.values(names)
+    still = [name for name, column in zip(names, values.T, strict=True) if np.ptp(column) == 0]
+    if still:
+        warnings.append(f"confounds that do not vary take nothing out: {', '.join(still[:8])}")
     extra_names, extra_values = source.scrubbed(chosen.scrub)
     return ConfoundSelection(
         (*names, *extra_names),

@@ -45,6 +45,7 @@ from bids_app.inputs.stimuli import (
 )
 from bids_app.inputs.stimulus_names import files_heard, stimulus_labels
 from bids_app.inputs.strategies import resolve_strategy
+from bids_app.inputs.tables import read_tsv
 from bids_app.meshes import FSLR
 
 
@@ -333,8 +334,7 @@ def _choose(
             if other:
                 skipped.append(_skip(run, other))
                 continue
-            if not whole_task:
-                reason += f" in {raw.events(run.entities) or 'an events.tsv'}"
+            reason += "" if whole_task else _unnamed_music(raw, run)
         skipped.append(_skip(run, reason, problem=not whole_task))
     return chosen, skipped
 
@@ -366,8 +366,17 @@ def _rows(
     return ([], problem) if problem else (rows_of_events(events, raw.root), None)
 
 
+def _unnamed_music(raw: Inheritance, run: RunFiles) -> str:
+    """The end of a sentence: which events name no music, and what their columns are."""
+    path = raw.events(run.entities)
+    columns = "" if path is None else f"; its columns: {', '.join(read_tsv(path)[0])}"
+    return f" in {path or 'an events.tsv'}; wanted: rows with stim_file (or stim_id){columns}"
+
+
 def _other_events(raw: Inheritance, run: RunFiles) -> str:
-    return events_under_other_labels(raw, run.entities) or almost_events(raw, run.entities)
+    return events_under_other_labels(raw, run.entities) or almost_events(
+        raw, run.entities, run.root / raw.func_folder(run.entities).relative_to(raw.root)
+    )
 
 
 def _raise_no_stimulus(

@@ -116,10 +116,12 @@ def _lookalike(path: Path) -> str:
     try:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
-        return ""
+        return _outside_its_folder(path)
     other = nearest(path.name, names)
     if other is not None:
         return f"; there is {other}, which looks the same: {difference(path.name, other)}"
+    if "\\" in path.name:
+        return "; folders are separated by /, not by a backslash"
     own = path.name.casefold()
     if same := [name for name in sorted(names) if name.casefold() == own]:
         return f"; there is {same[0]}: upper and lower case differ"
@@ -127,6 +129,16 @@ def _lookalike(path: Path) -> str:
     if alike := [name for name in sorted(names) if Path(name.casefold()).stem in stems]:
         return f"; there is {', '.join(alike[:3])}"
     return ""
+
+
+def _outside_its_folder(path: Path) -> str:
+    """Say that there is no such folder, and whether the file lies in what would hold it."""
+    there = next((folder for folder in path.parents if folder.is_dir()), None)
+    if there is None:
+        return ""
+    lost = path.relative_to(there).parts[0]
+    alone = "; the file lies in it" if (there / path.name).is_file() else ""
+    return f"; there is no folder {lost} in {there}{alone}"
 
 
 def content_problem(path: Path) -> str | None:

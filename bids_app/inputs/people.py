@@ -15,7 +15,7 @@ from bids_app.inputs.locate import Located
 from bids_app.inputs.names import NamedFile, parse_name, strip_prefix
 from bids_app.inputs.records import SkippedRun
 from bids_app.inputs.selection import accepts, excludes
-from bids_app.inputs.tables import read_tsv
+from bids_app.inputs.tables import TableRow, read_tsv
 
 
 def absent_participants(
@@ -53,7 +53,7 @@ def listed_without_folder(located: Located, selection: Selection) -> list[str]:
         return []
     roots = [located.raw_dir, *(root for _, root in located.derivatives)]
     there = {label for root in roots if root for label in participants_there(root)}
-    rows: list[dict[str, str]] = []
+    rows: list[TableRow] = []
     with suppress(MusencError):  # of what else stands in it, nothing is read
         rows = read_tsv(path)[1]
     listed = [strip_prefix(row.get("participant_id", ""), "sub") for row in rows]

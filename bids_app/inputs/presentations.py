@@ -231,6 +231,11 @@ def presentations_of(
                 wanted="seconds",
                 remedy="divide the durations by 1000 (and the onsets, if they are like them)",
             )
+        if duration < left and abs(60 * duration - left) < 0.01 * left:
+            warnings.append(
+                f"{stimulus.label}: {duration:g} s of {left:.1f} s are played; as minutes the "
+                "duration would be that of the file (durations are in seconds)"
+            )
         if duration > left + 0.5:
             warnings.append(
                 f"{stimulus.label}: {duration:.1f} s are said to be played, the audio file has "

@@ -18,7 +18,7 @@ from bids_app.inputs.names import parse_name, run_entities
 from bids_app.inputs.runs import DESCS, RunFiles
 from bids_app.inputs.sidecars import Inheritance, Timing, resolve_timing
 from bids_app.inputs.strategies import ConfoundStrategy, resolve_strategy
-from bids_app.inputs.tables import read_columns, read_rows
+from bids_app.inputs.tables import number_of, read_columns, read_rows
 from bids_app.loading import load_volume
 from bids_app.meshes import N_VERTICES
 from bids_app.outputs import STRUCTURES
@@ -91,7 +91,7 @@ def probe_run(
         problems += _smoothed_before(run, metadata, cleaning)
         strategy = resolve_strategy("none")
     n_steady, n_rows, confounds_json = _probe_confounds(
-        run, strategy, bool(cleaning.high_pass), problems, [] if denoised else warnings
+        run, strategy, cleaning, problems, [] if denoised else warnings
     )
     known = Continuity()
     if n_volumes:
@@ -136,7 +136,7 @@ def _impossible_tr(timing: Timing) -> Iterator[str]:
         option = timing.tr_source == "--repetition-time"
         yield (
             f"the repetition time is {timing.tr:g} s ({timing.tr_source}): no scanner does that; "
-            "is it in milliseconds? Correct "
+            "is it in milliseconds or microseconds? Correct "
             + ("the option" if option else "RepetitionTime or VolumeTiming in the JSON files")
         )
     if timing.tr is None and not timing.problems:
@@ -259,7 +259,7 @@ def _probe_nifti(run: RunFiles, problems: list[str]) -> tuple[int, float | None]
 def _probe_confounds(
     run: RunFiles,
     strategy: ConfoundStrategy,
-    own_high_pass: bool,
+    cleaning: Cleaning,
     problems: list[str],
     warnings: list[str],
 ) -> tuple[int, int | None, Path | None]:
@@ -283,9 +283,14 @@ def _probe_confounds(
         complaints.append(f"{reason_of(error)}; do this: {error.remedy}")
         return 0, None, None
     n_rows = len(rows)
-    n_steady = sum(
-        name.lower().replace("_", "").startswith("nonsteadystateoutlier") for name in names
-    )
+    marks = [
+        k
+        for k, name in enumerate(names)
+        if name.lower().replace("_", "").startswith("nonsteadystateoutlier")
+    ]
+    n_steady = len(marks)
+    if cleaning.dummy_scans == "auto":
+        complaints += _marked_elsewhere(rows, marks, path)
     sidecar = path.with_name(path.name.removesuffix(".tsv") + ".json")
     absent = content_problem(sidecar)
     if absent and (sidecar.exists() or sidecar.is_symlink()):
@@ -300,10 +305,27 @@ def _probe_confounds(
             )
             return n_steady, n_rows, usable
         try:
-            select_confounds(path, usable, strategy, own_high_pass=own_high_pass)
+            selected = select_confounds(
+                path, usable, strategy, own_high_pass=bool(cleaning.high_pass)
+            )
+            warnings += selected.warnings
         except MusencError as error:
             problems.append(f"{reason_of(error)}; do this: {error.remedy}")
     return n_steady, n_rows, usable
+
+
+def _marked_elsewhere(rows: list[list[str]], marks: list[int], path: Path) -> list[str]:
+    """Say that the columns of dummy scans mark other volumes than the first ones."""
+    marked = sorted(
+        k for k, cells in enumerate(rows) if any(number_of(cells[m]) > 0 for m in marks)
+    )
+    if marked == list(range(len(marks))):
+        return []
+    shown = ", ".join(str(k + 1) for k in marked[:6]) or "no volume"
+    return [
+        f"{len(marks)} columns non_steady_state_outlier mark volume {shown}, not the first "
+        f"{len(marks)} ({path}); say how many volumes to leave out with --dummy-scans"
+    ]
 
 
 def _almost_confounds(run: RunFiles) -> str:
@@ -362,9 +384,12 @@ def _other_hemisphere(run: RunFiles, derivative: Inheritance) -> list[str]:
     left, right = (
         derivative.metadata(file.path.parent, file.entities) for file in (run.left, run.right)
     )
+    if not (left and right):  # a file that is not there says nothing
+        return []
+    absent = "not there"
     return [
-        f"the sidecars of the hemispheres differ: {key} is {left[key]} left, {right[key]} right "
-        f"({run.left.path})"
-        for key in ("RepetitionTime", "StartTime")
-        if key in left and key in right and repr(left[key]) != repr(right[key])
+        f"the sidecars of the hemispheres differ: {key} is {left.get(key, absent)} left, "
+        f"{right.get(key, absent)} right ({run.left.path})"
+        for key in ("RepetitionTime", "StartTime", "VolumeTiming", "SliceTiming")
+        if repr(left.get(key)) != repr(right.get(key))
     ]

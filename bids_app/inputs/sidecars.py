@@ -189,10 +189,12 @@ def events_under_other_labels(raw: Inheritance, entities: Mapping[str, str]) -> 
     return ""
 
 
-def almost_events(raw: Inheritance, entities: Mapping[str, str]) -> str:
+def almost_events(raw: Inheritance, entities: Mapping[str, str], beside: Path | None = None) -> str:
     """Say that files of a run nearly are called as its events; empty where it has events.
 
-    Files in its folder whose labels are the run's, packed, of a spreadsheet, copies, ...
+    Files in its folder whose labels are the run's, packed, of a spreadsheet, copies, ...; else
+    events in other folders of the participant, in the folder `beside` its BOLD, and of a task that
+    differs in capitals.
     """
     if raw.events(entities) is not None:
         return ""
@@ -210,8 +212,25 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str]) -> str:
         and path.suffix != ".json"
         and run_entities(parse_name(path).entities) == wanted
     ]
+    near = near or _events_elsewhere(raw, wanted, beside)
     name = f"{run_label(wanted)}_events.tsv"
     return f"no events.tsv; not read: {', '.join(near[:3])}; wanted: {name}" if near else ""
+
+
+def _events_elsewhere(
+    raw: Inheritance, wanted: Mapping[str, str], beside: Path | None
+) -> list[str]:
+    """Events whose labels are the run's, as far as they have them, and that no run inherits."""
+    own = raw.root / f"sub-{wanted['sub']}"
+    places = [*own.rglob("*_events.tsv"), *raw.root.glob("*_events.tsv")]
+    places += [] if beside is None else beside.glob("*_events.tsv")
+    found = []
+    for path in sorted(places):
+        entities = run_entities(parse_name(path).entities)
+        if set(entities) <= set(wanted) and all(alike(v, wanted[k]) for k, v in entities.items()):
+            in_raw = path.is_relative_to(raw.root) and path.parent != beside
+            found.append(str(path.relative_to(raw.root)) if in_raw else str(path))
+    return found
 
 
 def _only_letters_alike(first: Path, second: Path) -> bool:
@@ -333,6 +352,7 @@ def resolve_timing(
             f"SliceTiming has the same time for all {len(slices)} slices, which says nothing: "
             f"sampled at +{start_time:g} s ({start_source}); --slice-time-ref says otherwise"
         )
+    more += _tiny_slices(ordered, tr)
     discarded = raw.get("NumberOfVolumesDiscardedByUser")
     if discarded:
         more.append(
@@ -421,6 +441,21 @@ def _in_milliseconds(value: float, tr: float) -> str:
     return "; is it in milliseconds?" if abs(value) / 1000 <= tr < abs(value) / 20 else ""
 
 
+def _tiny_slices(ordered: list[tuple[str, Mapping[str, Any]]], tr: float | None) -> list[str]:
+    """Say that slice times would all lie within a twentieth of a volume."""
+    source, times = next(
+        ((s, c["SliceTiming"]) for s, c in ordered if c.get("SliceTiming") is not None), ("", None)
+    )
+    if tr is None or not isinstance(times, list) or not times or not all(map(is_number, times)):
+        return []
+    last = max(map(float, times))
+    if not 0 < last < 0.05 * tr:
+        return []
+    return [
+        f"SliceTiming of the {source} ends at {last:g} s of {tr:g} s: are these times in seconds?"
+    ]
+
+
 def _misplaced(ordered: list[tuple[str, Mapping[str, Any]]], tr: float) -> list[str]:
     """Times within a volume that lie outside of it."""
     problems = []
@@ -432,7 +467,7 @@ def _misplaced(ordered: list[tuple[str, Mapping[str, Any]]], tr: float) -> list[
             problems.append(f"SliceTiming of the {source} is no list of seconds: correct it")
             continue
         first, last = min(map(float, times)), max(map(float, times))
-        if first < 0:
+        if first < -1e-6:  # differences of decimals leave -2e-16
             problems.append(
                 f"SliceTiming of the {source} has negative times ({first:g} s): slices cannot be "
                 "acquired before their volume; count from its start"

@@ -119,8 +119,8 @@ def read_stimulus_table(
         )
     _check_names(columns, path)
     result = []
-    for line, row in enumerate(rows, start=2):
-        where = f"{path}, line {line}"
+    for row in rows:
+        where = f"{path}, line {row.line}"
         if is_absent(row["stim_file"]):
             continue
         _check_quotes(row["stim_file"], where)
@@ -178,7 +178,9 @@ def _required_onset(row: Mapping[str, str], where: str, default: float | None = 
         raise InvalidInputError(
             "A stimulus has no onset.",
             where=where,
-            found=f"{row.get('onset', '')!r} in the column onset",
+            found=f"{row['onset']!r} in the column onset"
+            if "onset" in row
+            else f"no column onset; columns: {', '.join(row)}",
             wanted="seconds after the acquisition of the first volume",
             remedy=HOW_TO_GIVE_ONSETS,
         )
@@ -227,8 +229,8 @@ def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
     _check_columns(columns, rows, path)
     by_id = sorted((raw_dir / "stimuli").rglob("stim-*_*")) if "stim_id" in columns else []
     result = []
-    for line, row in enumerate(rows, start=2):
-        where = f"{path}, line {line}"
+    for row in rows:
+        where = f"{path}, line {row.line}"
         if not is_absent(row.get("stim_file")):
             _check_quotes(row["stim_file"], where)
             cell = row["stim_file"]

@@ -55,6 +55,7 @@ def read_text(path: Path, what: str = _UNREAD, remedy: str = _REMEDY) -> str:
         with opener(path, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         text = "" if len(content) > MAX_BYTES else content.decode("utf-8-sig")
+        _refuse_nul(content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InvalidInputError(
             "A table is not UTF-8 text."
@@ -73,6 +74,13 @@ def read_text(path: Path, what: str = _UNREAD, remedy: str = _REMEDY) -> str:
             remedy="see whether this is the right file",
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refuse_nul(content: bytes) -> None:
+    """UTF-16 without a mark is valid UTF-8, with a NUL beside every letter."""
+    place = content.find(b"\0")
+    if place >= 0:
+        raise UnicodeDecodeError("utf-8", content, place, place + 1, "NUL, as in UTF-16 or no text")
 
 
 def check_header(names: list[str], path: Path) -> None:
@@ -268,9 +276,23 @@ def _counts(rows: list[list[str]]) -> bool:
     )
 
 
+class TableRow(dict[str, str]):
+    """Cells of a row by their columns.
+
+    Attributes
+    ----------
+    line : int
+        Number of the row in the file, from 1.
+    """
+
+    def __init__(self, columns: Iterable[str], cells: Iterable[str], line: int) -> None:
+        super().__init__(zip(columns, cells, strict=True))
+        self.line = line
+
+
 def read_tsv(
     path: Path, what: str = _UNREAD, remedy: str = _REMEDY
-) -> tuple[list[str], list[dict[str, str]]]:
+) -> tuple[list[str], list[TableRow]]:
     """Columns and rows of a tab-separated table, as text.
 
     Parameters
@@ -285,8 +307,9 @@ def read_tsv(
     InvalidInputError
         As of `read_rows`.
     """
-    columns, rows, _ = read_rows(path, quotes=False, what=what, remedy=remedy)
-    return columns, [dict(zip(columns, cells, strict=True)) for cells in rows]
+    columns, rows, lines = read_rows(path, quotes=False, what=what, remedy=remedy)
+    numbered = zip(rows, lines, strict=True)
+    return columns, [TableRow(columns, cells, line) for cells, line in numbered]
 
 
 def read_frame(

@@ -192,6 +192,34 @@ def residual_matrix(
     return np.asarray(np.eye(len(left)) - left @ left.T)
 
 
+def degrees_of_freedom(
+    n_times: int,
+    confounds: NDArray[np.float64] | None,
+    drift: NDArray[np.float64] | None,
+    *,
+    n_dummy: int = 0,
+) -> int:
+    """Volumes after the dummy scans less the rank of the design; zero or less: too few.
+
+    Parameters
+    ----------
+    n_times : int
+        Volumes, dummy scans included.
+    confounds, drift : array (n_times, n) or None
+        As of `clean_responses`.
+    n_dummy : int
+        Dummy scans.
+
+    Examples
+    --------
+    >>> degrees_of_freedom(30, np.eye(30)[:, :5], None, n_dummy=2)
+    24
+    """
+    if n_dummy >= n_times:
+        return 0
+    return n_times - n_dummy - _orthonormal(n_times, confounds, drift, n_dummy).shape[1]
+
+
 def _orthonormal(
     n_times: int,
     confounds: NDArray[np.float64] | None,

@@ -36,7 +36,6 @@ def _sidecars() -> Iterator[Case]:
     yield file_case(
         "tr_of_one_hemisphere", "bold_json", edit(RepetitionTime=1.5), 1, differ, named=False
     )
-    yield file_case("start_of_one_hemisphere", "bold_json", edit(StartTime=0.1), 0)
 
     def both(**fields):
         def spoil(study: Study) -> None:

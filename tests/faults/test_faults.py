@@ -16,11 +16,12 @@ from file_cases import file_cases
 from group_cases import group_cases
 from group_study import GROUP_ROUTES, write_group_study
 from input_cases import input_cases
+from odd_cases import odd_cases
 from table_cases import table_cases
 
 OLD: list[Case] = [*all_matrices(), *table_cases(), *file_cases(), *array_cases()]
 NEW: list[Case] = [*condition_cases(), *group_cases()]
-INPUTS: list[Case] = list(input_cases())
+INPUTS: list[Case] = [*input_cases(), *odd_cases()]
 CASES = [*OLD, *NEW, *INPUTS]
 ALL_ROUTES = ROUTES | GROUP_ROUTES
 # The same few every day, of every kind.

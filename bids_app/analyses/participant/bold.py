@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from bids_app.surface.resample import resample_barycentric
 LARGEST = 1e8
 """No scanner, and no scaling of what it measures, gives larger numbers."""
 MOST = 0.5
+_FAR = 20
 """Share of a hemisphere without numbers from which on a volume is lost."""
 
 
@@ -98,10 +100,55 @@ def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
             raise BadDataError(
                 "Volumes of a run hold no numbers.",
                 where=path,
-                found=f"volume {named} of {len(values)} in the {side} hemisphere (volumes from 0)",
-                wanted="numbers in every volume",
+                found=f"nothing, or zeros, in volume {named} of {len(values)} in the {side} "
+                "hemisphere (volumes from 0)",
+                wanted="numbers in every volume: censored volumes filled with zeros are no BOLD",
                 remedy=remedy,
             )
+
+
+def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
+    """Warn of volumes that repeat the one before, or lie far from all others.
+
+    The change from one volume to the next is the root mean square over vertices; far is twenty
+    times the median change.
+
+    Parameters
+    ----------
+    run : BoldRun
+    bold : array of shape (n_times, n_vertices)
+        As of `read_bold`; censored volumes are NaN.
+
+    Returns
+    -------
+    list of str
+    """
+    volumes = np.setdiff1d(np.arange(run.n_dummy, len(bold)), run.censored)
+    changes = np.zeros(max(len(volumes) - 1, 0))
+    for k, (before, after) in enumerate(pairwise(volumes)):
+        with np.errstate(invalid="ignore"):
+            change = bold[after] - bold[before]
+        change = change[np.isfinite(change)].astype(np.float64)
+        changes[k] = np.sqrt(np.mean(change**2)) if change.size else np.nan
+    repeated = volumes[1:][changes == 0]
+    moving = changes[changes > 0]
+    far = volumes[1:][changes > _FAR * np.median(moving)] if moving.size else volumes[:0]
+    told = []
+    if repeated.size and moving.size:
+        told.append(
+            f"{repeated.size} volumes are the same as the one before ({_some(repeated)}, from 0): "
+            "a scanner measures none twice"
+        )
+    if far.size:
+        told.append(
+            f"from one volume to the next the values change by more than {_FAR} times the usual at "
+            f"volume {_some(far)} (from 0): see whether the run should be used"
+        )
+    return told
+
+
+def _some(volumes: NDArray[np.int_]) -> str:
+    return ", ".join(map(str, volumes[:6])) + (" and more" if len(volumes) > 6 else "")
 
 
 def _varies(values: NDArray[np.float32]) -> bool:
@@ -119,7 +166,8 @@ def _numbers_of(values: NDArray[np.float32]) -> tuple[list[int], list[tuple[int,
     absent = np.zeros(len(values))
     beyond: list[tuple[int, float]] = []
     for volume, row in enumerate(values):
-        missing = ~np.isfinite(row)
+        # Zeros are what censoring leaves, and what stands outside the field of view.
+        missing = ~np.isfinite(row) | (row == 0)
         n_missing += missing
         absent[volume] = missing.sum()
         highest = float(np.abs(row[~missing]).max(initial=0.0))

@@ -10,8 +10,9 @@ from unicodedata import normalize
 
 import numpy as np
 
+from bids_app.analyses.participant.responses import nuisance_of
 from bids_app.analyses.participant.voxels import check_voxels
-from bids_app.config import Config
+from bids_app.config import Cleaning, Config
 from bids_app.config.places import NOTES, TRANSCRIBED
 from bids_app.config.sections import LOW_LEVEL
 from bids_app.encoding.folds import lay_out, make_segments
@@ -27,6 +28,7 @@ from bids_app.resources import find_weights, fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
+from bids_app.surface.responses import degrees_of_freedom
 
 _SHOWN = 6
 
@@ -306,6 +308,7 @@ def _problems_of(
     trs = sorted({run.tr for run in runs})
     if max(trs) - min(trs) > 1e-3:
         problems.append("runs of different repetition times: " + ", ".join(f"{t:g} s" for t in trs))
+    problems += _without_freedom(runs, config.cleaning)
     if problems:
         return problems, []
     model, tr = config.model, trs[0]
@@ -340,6 +343,21 @@ def _problems_of(
         except BadDataError as error:
             problems.append(f"{error.what}: {error.found}; wanted: {error.wanted}")
     return problems, kept
+
+
+def _without_freedom(runs: Sequence[BoldRun], cleaning: Cleaning) -> list[str]:
+    """Runs of which confounds and drift would take everything."""
+    found = []
+    for run in runs:
+        selected, drift = nuisance_of(run, cleaning, run.n_volumes)
+        if degrees_of_freedom(run.n_volumes, selected.values, drift, n_dummy=run.n_dummy) < 1:
+            found.append(
+                f"{run.label}: {run.n_volumes - run.n_dummy} volumes after {run.n_dummy} dummy "
+                f"scans, {len(selected.names)} confounds and {drift.shape[1]} regressors of drift: "
+                "no degrees of freedom are left; choose fewer confounds with --confounds, or leave "
+                "the run out with --exclude-run"
+            )
+    return found
 
 
 def _runs_of(plan: StudyPlan, who: str) -> list[BoldRun]:

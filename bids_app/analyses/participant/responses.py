@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_app.analyses.participant.bold import read_bold
+from bids_app.analyses.participant.bold import odd_volumes, read_bold
 from bids_app.analyses.participant.lags import LagCheck, check_lag
 from bids_app.bands import Band, HighPass
 from bids_app.config import Cleaning
@@ -342,11 +342,12 @@ def prepare_responses(
     tsnr, coverage = np.full((2, len(runs), mesh.n_vertices), np.nan, dtype=np.float32)
     for k, run in enumerate(runs):
         data = read_run(run, cleaning, mesh)
+        odd = odd_volumes(run, data.bold)
         ratio = signal_to_noise(data)  # cleaning takes the place of the series
         cleaned = clean(data)
         tsnr[k] = np.nan if ratio is None else ratio
         coverage[k, data.inside] = ~cleaned.degenerate[data.inside]
-        noticed = without_signal(run, cleaned.degenerate, data.inside)
+        noticed = odd + without_signal(run, cleaned.degenerate, data.inside)
         if cleaning.cortex_mask == SIGNAL_CORTEX:
             noticed += _with_signal_everywhere(cleaned.degenerate)
         projection = residual_matrix(data.confounds.values, data.drift, n_dummy=run.n_dummy)
@@ -521,7 +522,7 @@ def _summary_row(
         "lag_s": ",".join(f"{one.lag:.2f}" if one.clear else one.state for one in found),
         "lag_r": ",".join(f"{one.r:.3f}" for one in found),
         "lag_p": ",".join(f"{one.p:.3f}" for one in found),
-        "warnings": "; ".join([*run.warnings, *selected.warnings, *noticed, *lags]),
+        "warnings": "; ".join(dict.fromkeys([*run.warnings, *selected.warnings, *noticed, *lags])),
     }
 
 

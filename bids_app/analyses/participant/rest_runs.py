@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
+from bids_app.analyses.participant.bold import odd_volumes
 from bids_app.analyses.participant.responses import clean, read_run, without_signal
 from bids_app.analyses.participant.write import (
     RUN_SECONDS_PER_VOLUME,
@@ -85,15 +86,17 @@ def clean_rest_run(run: BoldRun, cleaning: Cleaning, mesh: SurfaceMesh) -> RestR
         If a file cannot be read, is of another mesh or length, or no vertex has a signal.
     """
     data = read_run(run, cleaning, mesh)
+    odd = odd_volumes(run, data.bold)
     cleaned = clean(data)
-    noticed = without_signal(run, cleaned.degenerate, data.inside)
+    noticed = odd + without_signal(run, cleaned.degenerate, data.inside)
     volumes = np.flatnonzero(np.isfinite(cleaned.values).any(axis=1))
     values = cleaned.values[volumes]
     if not (isinstance(cleaning.high_pass, Band) or cleaning.high_pass):
         line = drift_basis(len(values), run.tr, cleaning.high_pass)
         values -= (line @ (line.T @ values)).astype(np.float32)
     short = too_short(len(volumes))
-    warnings = [*run.warnings, *data.confounds.warnings, *noticed, *([short] if short else [])]
+    every = [*run.warnings, *data.confounds.warnings, *noticed, *([short] if short else [])]
+    warnings = list(dict.fromkeys(every))  # the plan has those of the confounds
     told = {
         "run": run.label,
         "n_volumes": len(data.bold),
