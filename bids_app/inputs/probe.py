@@ -290,7 +290,7 @@ def _probe_confounds(
     ]
     n_steady = len(marks)
     if cleaning.dummy_scans == "auto":
-        complaints += _marked_elsewhere(rows, marks, path)
+        warnings += _marked_elsewhere(rows, marks)
     sidecar = path.with_name(path.name.removesuffix(".tsv") + ".json")
     absent = content_problem(sidecar)
     if absent and (sidecar.exists() or sidecar.is_symlink()):
@@ -314,7 +314,7 @@ def _probe_confounds(
     return n_steady, n_rows, usable
 
 
-def _marked_elsewhere(rows: list[list[str]], marks: list[int], path: Path) -> list[str]:
+def _marked_elsewhere(rows: list[list[str]], marks: list[int]) -> list[str]:
     """Say that the columns of dummy scans mark other volumes than the first ones."""
     marked = sorted(
         k for k, cells in enumerate(rows) if any(number_of(cells[m]) > 0 for m in marks)
@@ -324,7 +324,7 @@ def _marked_elsewhere(rows: list[list[str]], marks: list[int], path: Path) -> li
     shown = ", ".join(str(k + 1) for k in marked[:6]) or "no volume"
     return [
         f"{len(marks)} columns non_steady_state_outlier mark volume {shown}, not the first "
-        f"{len(marks)} ({path}); say how many volumes to leave out with --dummy-scans"
+        f"{len(marks)}, which are left out; --dummy-scans says otherwise"
     ]
 
 

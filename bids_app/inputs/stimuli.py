@@ -143,6 +143,17 @@ def read_stimulus_table(
     return result
 
 
+_ENTITIES = (
+    "acq",
+    "acquisition",
+    "ce",
+    "dir",
+    "direction",
+    "rec",
+    "reconstruction",
+    "echo",
+    "part",
+)
 _OPTIONAL = ("participant_id", "session", "run", "offset", "duration")
 _MEANT = {
     **dict.fromkeys(("participant", "participants", "subject", "sub", "subj"), "participant_id"),
@@ -150,6 +161,7 @@ _MEANT = {
     **dict.fromkeys(("ses", "session_id", "ses_id"), "session"),
     **dict.fromkeys(("run_id", "run_number"), "run"),
     **{name: name for name in _OPTIONAL},
+    **dict.fromkeys(("dur", "length"), "duration"),
 }
 
 
@@ -162,6 +174,8 @@ def _check_names(columns: Sequence[str], path: Path) -> None:
     """
     wrong = {name: _MEANT[name.lower()] for name in columns if name.lower() in _MEANT}
     wrong = {name: meant for name, meant in wrong.items() if name != meant}
+    # Such rows would hold for every acquisition.
+    wrong |= dict.fromkeys((n for n in columns if n.lower() in _ENTITIES), "--exclude-run instead")
     if wrong:
         raise InvalidInputError(
             "A column of the table of stimuli has another name than is read.",

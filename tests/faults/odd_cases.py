@@ -124,7 +124,7 @@ def _confounds() -> Iterator[Case]:
         ("nowhere", (-1,), "no volume, not the first 1"),
         ("a_gap", (0, 2), "volume 1, 3, not the first 2"),
     ):
-        yield planned(f"dummy_scans_{name}", _steady(*rows), 1, shown, "--dummy-scans")
+        yield planned(f"dummy_scans_{name}", _steady(*rows), 0, shown, "--dummy-scans")
     said = "do not vary take nothing out: trans_x"
     yield planned("without_motion", column("trans_x", "0"), 0, said)
     yield planned("dummy_scans_of_all_but_one", _steady(*range(39)), 1, "no degrees of freedom")

@@ -71,8 +71,8 @@ def censor(tree, gone, task="a", sub="01", n=12):
 
         image = nib.load(path)
         arrays = [a for k, a in enumerate(image.darrays) if k not in gone]
-        for array in arrays if hemi == "R" else ():
-            array.data = array.data + np.float32(7)  # the right hemisphere's own
+        for array in arrays:  # the right hemisphere's own; no volume of zeros
+            array.data = array.data + np.float32(7 if hemi == "R" else 1)
         path.write_bytes(nib.gifti.GiftiImage(darrays=arrays, meta=image.meta).to_bytes())
     outliers(tree, {"framewise_displacement": gone}, task=task, sub=sub, n=n)
 

@@ -181,7 +181,9 @@ def test_rows_of_the_table_of_stimuli(tree, row, wanted):
         assert wanted.lower() in found.lower()
 
 
-@pytest.mark.parametrize("name", ["participant", "subject", "sub", "Participant_ID", "ses", "Run"])
+@pytest.mark.parametrize(
+    "name", ["participant", "subject", "sub", "Participant_ID", "ses", "Run", "acq", "dir", "dur"]
+)
 def test_columns_that_restrict_rows_must_be_known(tree, name):
     """Under another name the onset of one would be that of everybody."""
     tree.simple(participants=("01",))

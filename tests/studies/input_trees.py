@@ -112,7 +112,12 @@ class Tree:
         component = "aCompCor" if style == "1.0" else "a_comp_cor_"
         names += [f"{component}{i:02d}" for i in range(6)]
         names += [f"{nss}{i:02d}" for i in range(n_dummy)]
-        lines = ["\t".join(names)] + ["\t".join("0" for _ in names)] * n_rows
+        # Of rank one, and dummy scans where they belong.
+        marks = {f"{nss}{i:02d}": i for i in range(n_dummy)}
+        cells = [
+            [int(marks[n] == k) if n in marks else k % 2 for n in names] for k in range(n_rows)
+        ]
+        lines = ["\t".join(map(str, row)) for row in (names, *cells)]
         entities.pop("part", None)
         entities.pop("echo", None)
         path = self.func(self.fmriprep, **entities) / f"{self.stem(**entities)}{suffix}.tsv"
