@@ -223,7 +223,7 @@ def differences_over_music(
         Whether no vertex has a smaller standard deviation than the refits have, pooled.
     """
     usable = np.asarray(np.isfinite(side.data.r).all(axis=(0, 1)))
-    scaled, least = _compared(side, weights[list(compared_with)], usable)
+    scaled, least = compared_pooled(side, weights[list(compared_with)], usable)
     LOGGER.info("group: over music, unique accuracy: %s", scaled.told)
     sd = vertex_null_sd(
         side.plans, side.responses, side.alphas, spread_out(weights), **side.options
@@ -236,7 +236,7 @@ def differences_over_music(
     return BeyondMusic(sd, p, benjamini_hochberg(p, axis=-1), scaled)
 
 
-def _compared(
+def compared_pooled(
     side: JointMusicSide, weights: FloatArray, usable: NDArray[np.bool_]
 ) -> tuple[Scaled, float]:
     """Closed form beside refits of the models of a few maps, which choose again.

@@ -26,7 +26,12 @@ from bids_app.analyses.group.alignment import (
 )
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.beyond import JointMaps, beyond_missing, beyond_reads, read_joint
-from bids_app.analyses.group.beyond_music import MOST_COMPARED, JointMusicSide, joint_side
+from bids_app.analyses.group.beyond_music import (
+    MOST_COMPARED,
+    JointMusicSide,
+    compared_pooled,
+    joint_side,
+)
 from bids_app.analyses.group.collect import GroupData
 from bids_app.analyses.group.heard import Heard
 from bids_app.analyses.group.music_alignment import mean_correlation
@@ -302,9 +307,10 @@ class SlopesOverMusic:
             side.plans, side.responses, side.alphas, spread_out(weights[np.newaxis]), **side.options
         )[0]
         few = self._few_found.weights[people] / len(people)
-        self.scaled = self._few.compare_maps([few], None, usable)
+        # Where nobody chose a layer the closed form is zero: pooled before it is divided.
+        self.scaled, least = compared_pooled(self._few, few[np.newaxis], usable)
         LOGGER.info("group: over music, slope of unique accuracy: %s", self.scaled.told)
-        sd = sd / self.scaled.divisor
+        sd = np.fmax(sd / self.scaled.divisor, least)
         observed = self._found.slopes[people].mean(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             z = np.where(usable & (sd > 0), observed / sd, np.nan)

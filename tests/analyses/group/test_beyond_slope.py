@@ -19,8 +19,11 @@ DEPTH = np.linspace(0, 1, len(LAYERS)).tolist()
 N_VERTICES = 36
 
 
-def study(folder, *, signal=0.0, seed=0):
-    """The first half of the vertices follows the first layer, the second one the last."""
+def study(folder, *, signal=0.0, seed=0, n_unchosen=0):
+    """The first half of the vertices follows the first layer, the second one the last.
+
+    At the first `n_unchosen` vertices nobody's model has a layer.
+    """
     rng = np.random.default_rng([seed, 1])
     layers = Side(*LAYERS, shared=0.6)
     half = np.arange(N_VERTICES) < N_VERTICES // 2
@@ -28,6 +31,8 @@ def study(folder, *, signal=0.0, seed=0):
     loads["one"] = signal * rng.standard_normal((4, N_VERTICES)) * half
     loads["six"] = signal * rng.standard_normal((4, N_VERTICES)) * ~half
     models, heard, data, choices = listeners(folder, layers, loads, seed=seed)
+    for one in (data.r, choices):
+        one[:, 1:, ..., :n_unchosen] = one[:, :1, ..., :n_unchosen]
     mask = np.ones(N_VERTICES, dtype=bool)
     r = data.r.astype(np.float64)
     unique = r[:, 1:] - r[:, :1]
@@ -80,6 +85,16 @@ def test_a_planted_order_of_layers_is_found_over_people_and_music(planted):
     p = planted.over_music.vertices()
     assert (p < 0.05).mean() > 0.25
     assert planted.over_music.scaled.record["told"]
+
+
+def test_vertices_where_nobody_chose_a_layer_widen_nothing(monkeypatch, tmp_path):
+    """Their standard deviation in closed form is zero."""
+    monkeypatch.setattr(refits, "N_REFITS", 20)
+    some = study(tmp_path, signal=0.6, n_unchosen=4)
+    p = some.over_music.vertices()
+    assert 0.2 < some.over_music.scaled.divisor < 5
+    assert (p[4:] < 0.05).mean() > 0.25
+    assert (np.isnan(p[:4]) | (p[:4] > 0.5)).all()
 
 
 def test_the_null_is_as_wide_as_that_of_models_that_choose_again(monkeypatch, tmp_path):
