@@ -1,6 +1,7 @@
 """Group statistics beside neuromaps, MNE and nilearn: same input, same draws, taking turns.
 
     python benchmarks/group.py [--repeats 3] [--only NAME] [--threads 2]
+    python benchmarks/group.py --only whole --participants 200 --volumes 1800
 
 Every case prints one line: seconds of both sides, their ratio by wall clock and by processor time,
 and how far the results differ. Peers use one thread, and so do we where they are compared. MNE is
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import resource
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -33,6 +36,8 @@ from bids_app.preference import group_residual_slopes, layer_depth
 from bids_app.surface.mesh import load_mesh
 
 N_PARTICIPANTS, N_LAYERS = 39, 23
+LENGTHS = [213, 301, 560]
+"""Volumes of the three pieces, with what delays and the crop leave out."""
 
 
 def take_turns(
@@ -181,18 +186,20 @@ def case_large_spin(options: argparse.Namespace) -> str:
     spin_alignment(maps, gradient, mask, n_spins=10_000, n_threads=options.threads, seed=0)
     return (
         f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s processor) "
-        f"with {options.threads} threads, peak {_peak():.2f} GB"
+        f"with {options.threads} threads, peak {_peak()}"
     )
 
 
 def case_whole(options: argparse.Namespace) -> str:
-    """The numerics of a whole group level: 39 participants, 23 layers, spins and flips."""
+    """The numerics of a whole group level: 23 layers, spins, flips, nulls over music."""
     mesh, rng = load_mesh(), np.random.default_rng(5)
     maps, gradient = smooth_maps(N_LAYERS)
     threads, steps = options.threads, []
     flips = {"n_permutations": options.draws, "seed": 0, "n_threads": threads}
     spins = {"n_spins": options.draws, "seed": 0, "n_threads": threads}
-    z = (0.02 * maps + rng.normal(0.05, 0.06, size=(N_PARTICIPANTS, *maps.shape))).astype("f4")
+    z = np.empty((options.participants, *maps.shape), np.float32)
+    for one in z:
+        one[:] = 0.02 * maps + rng.normal(0.05, 0.06, size=maps.shape)
     z[..., ~np.isfinite(gradient)] = np.nan
     start, busy = time.perf_counter(), time.process_time()
 
@@ -201,7 +208,7 @@ def case_whole(options: argparse.Namespace) -> str:
         result = run()
         spent = time.process_time() - processor
         steps.append(f"{name} {time.perf_counter() - before:.0f} s ({spent:.0f} s processor)")
-        print("   ", steps[-1], flush=True)
+        print("   ", f"{steps[-1]}, {_peak()}", flush=True)
         return result
 
     step("max-T joint", lambda: sign_flip_max_t(z, **flips))
@@ -226,44 +233,58 @@ def case_whole(options: argparse.Namespace) -> str:
     )
     omnibus_alignment(layers)
     split_half(slopes, mask, seed=0)
-    plan, responses, alphas = _stimulus_side(mesh.n_vertices, rng)
-    step("ISC", lambda: isc(responses, seed=0))
-    listeners = [[y[participant] for y in responses] for participant in range(N_PARTICIPANTS)]
-    step(
-        "accuracy over music",
-        lambda: accuracy_music_null(
-            [plan] * N_LAYERS, listeners, alphas, np.tanh(z.mean(axis=0)), n_threads=threads
-        ),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        plan, responses, alphas = _stimulus_side(options, mesh.n_vertices, rng, Path(folder))
+        step("ISC", lambda: isc(responses, seed=0))
+        listeners = [[y[k] for y in responses] for k in range(options.participants)]
+        step(
+            "accuracy over music",
+            lambda: accuracy_music_null(
+                [plan] * N_LAYERS, listeners, alphas, np.tanh(z.mean(axis=0)), n_threads=threads
+            ),
+        )
     wall, spent = time.perf_counter() - start, time.process_time() - busy
     return (
         f"{options.draws} draws: {wall:.0f} s ({spent:.0f} s processor) with {threads} threads, "
-        f"peak {_peak():.1f} GB"
+        f"peak {_peak()}"
     )
 
 
 def _stimulus_side(
-    n_vertices: int, rng: np.random.Generator
+    options: argparse.Namespace, n_vertices: int, rng: np.random.Generator, folder: Path
 ) -> tuple[EncodingPlan, list[np.ndarray], np.ndarray]:
-    """A plan of the study's size (one for all layers), responses of noise, penalties."""
-    lengths, grid = [213, 301, 560], np.logspace(-3, 5, 20)
+    """A plan (one for all layers), responses of noise in mapped files, penalties."""
+    whole, grid = sum(LENGTHS), np.logspace(-3, 5, 20)
+    lengths = [round(n * options.volumes / whole) for n in LENGTHS]
     features = np.vstack([np.cumsum(rng.normal(size=(n, 50)), axis=0) for n in lengths])
     plan = plan_encoding(
         features @ features.T, lengths, delays=(3, 9), crop=15, tr=1.0, alphas=grid
     )
-    responses = [
-        rng.standard_normal((N_PARTICIPANTS, n, n_vertices), dtype=np.float32) for n in lengths
-    ]
+    responses = []
+    for piece, n in enumerate(lengths):
+        shape = (options.participants, n, n_vertices)
+        mapped = np.lib.format.open_memmap(
+            folder / f"{piece}.npy", "w+", np.dtype(np.float32), shape
+        )
+        for one in mapped:
+            one[:] = rng.standard_normal(one.shape, dtype=np.float32)
+        mapped.flush()
+        del mapped
+        responses.append(np.load(folder / f"{piece}.npy", mmap_mode="r"))
     chosen = rng.integers(6, 14, size=(N_LAYERS, 1, n_vertices))
     return (
         plan,
         responses,
-        np.broadcast_to(grid[chosen], (N_PARTICIPANTS, N_LAYERS, len(lengths), n_vertices)),
+        np.broadcast_to(grid[chosen], (options.participants, N_LAYERS, len(lengths), n_vertices)),
     )
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+def _peak() -> str:
+    """Largest memory, and how much is held now that is not of mapped files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    own = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f"{largest / 1e6:.1f} GB (now {own / 1e6:.1f} without mapped files)"
 
 
 def main() -> None:
@@ -271,6 +292,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--participants", type=int, default=N_PARTICIPANTS, help="of the same")
+    parser.add_argument("--volumes", type=int, default=sum(LENGTHS), help="of the same")
     parser.add_argument("--draws", type=int, default=10_000, help="of the whole group level")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
