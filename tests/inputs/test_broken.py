@@ -637,7 +637,7 @@ def test_confounds_that_cannot_be_used_are_seen_by_the_plan(tree, row, skipped, 
     tree.simple()
     path = tree.confounds(sub="01", task="a")
     lines = path.read_text().splitlines()
-    lines[row] = lines[row].replace("0", value, 1)
+    lines[row] = "\t".join([value, *lines[row].split("\t")[1:]])
     path.write_text("\n".join(lines) + "\n")
     told = [run.reason for run in plan_study(tree.root, missing="use").skipped]
     assert bool(told) == (skipped or value != "n/a")

@@ -75,8 +75,9 @@ class TestRecipes:
         docker = dict(re.findall(r"^(?:ENV)?\s+([A-Z_]+)=(\S+)", DOCKERFILE, re.MULTILINE))
         singularity = dict(re.findall(r"([A-Z_]+)=(\S+)", section("environment")))
         assert singularity.items() <= docker.items()
-        # Singularity has the user's own; where caches go, the entry point decides.
-        assert docker.keys() - singularity.keys() == {"HOME"}
+        # Singularity has the user's own home, and writes the tag where one is given.
+        assert docker.keys() - singularity.keys() == {"HOME", "MUSENC_IMAGE_TAG"}
+        assert "MUSENC_IMAGE_TAG" in section("post")
         assert "/tmp" not in "".join(docker.values())
 
     def test_nobody_needs_to_be_root(self):
