@@ -131,7 +131,11 @@ def test_the_page_has_the_slope_beside_the_plain_one_and_the_sentence(study):
     row = _row(_stated(candidate, candidate.tests, ""))
     path = study.tree.group_table("summary.tsv", desc=CLAIMS_DESC)
     write_table(path, CLAIM_COLUMNS, [row])
-    image, claim = slope_blocks(files)
+    image, few, claim = slope_blocks(files)
+    assert few.text == (
+        "With 5 participants no p over people below .062 is possible, so that no slope can be shown"
+        " over people."
+    )
     assert "red deep ones, blue shallow ones" in image.caption
     assert claim.tone == "warning"
     assert claim.text.startswith(
