@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from real_data import musicnn_resources
+
+from bids_app.features.compiled import CACHE_VARIABLE, compiled_folder
+
+
+def pytest_configure():
+    """Some tests call librosa themselves, and do not wait for other processes that compile."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ[CACHE_VARIABLE] = str(compiled_folder() / f"tests-{worker}")
 
 
 def pytest_addoption(parser):

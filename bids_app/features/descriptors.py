@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import median_filter
 
+from bids_app.features.compiled import compiled_alone
 from bids_app.features.logmel import SAMPLE_RATE
 from bids_app.features.pooling import FeatureSeries, Unit, window_means
 
@@ -51,7 +52,12 @@ _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 KEY_PROFILES = (_MAJOR, _MINOR)
 
+# A second of clicks, and its onset strength: what librosa compiles depends on types alone.
+_CLICKS = np.where(np.arange(SAMPLE_RATE) % 4000 == 0, 1.0, 0.0)
+_ONSETS = np.where(np.arange(_LONG_PULSE_FRAMES) % 16 == 0, 1.0, 0.0).astype(np.float32)
 
+
+@compiled_alone(_CLICKS, np.array([0.5]), 0.96)
 def music_descriptors(
     audio: np.ndarray, patch_times: np.ndarray, step: float
 ) -> list[FeatureSeries]:
@@ -216,6 +222,7 @@ def key_clarity(chroma: np.ndarray) -> np.ndarray:
     return np.divide(best, norms, out=np.zeros(len(chroma)), where=norms > 1e-12)
 
 
+@compiled_alone(_CLICKS)
 def onset_strength(audio: np.ndarray) -> np.ndarray:
     """Onset strength of a sound, a frame every 16 ms.
 
@@ -352,6 +359,7 @@ def pulse_tempo(onset: np.ndarray, patch_times: np.ndarray) -> tuple[np.ndarray,
     return np.exp2(np.interp(patch_times, times, level)), int(np.count_nonzero(np.diff(moved)))
 
 
+@compiled_alone(_ONSETS, _SHORT_PULSE_FRAMES)
 def _pulse_octaves(onset: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Middle of the intervals between beats in seconds, and log2 of their beats/min."""
     import librosa

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.features.compiled import compiled_alone
 
 SHIFTS = (2.0, -6.0)
 """Semitones of the copies: a whole tone up, a tritone down."""
 
 
+@compiled_alone(np.hanning(4096), 22050)
 def dissonant_twin(
     audio: npt.ArrayLike, sample_rate: int, shifts: Sequence[float] = SHIFTS
 ) -> npt.NDArray[np.float64]:

@@ -95,13 +95,10 @@ def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
         A file cannot be read, an attribute ``layers`` that does not name the arrays, or stimuli
         that differ in their layers, in the order of them, or in the columns (units) of a layer.
     """
-    _check_columns(Path(path), labels := list(labels))
     first: tuple[LayerOrder, str] | None = None
+    columns: dict[str, tuple[str, ...]] = {}
     for label in labels:
-        file = find_precomputed(path, label)
-        own = LayerOrder((_TABLE_LAYER,), "the only layer", open=True)
-        if file.suffix in _ARRAYS:
-            own = _array_order(file, label, shared=file == Path(path))
+        own, columns[label] = _layers_of(find_precomputed(path, label), label, Path(path))
         if first is None or (own.source and not first[0].source):
             first, before = (own, label), first
             own, label = before or first
@@ -123,53 +120,58 @@ def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
             wanted="features of one stimulus or more",
             remedy="name the stimuli",
         )
+    _check_columns(columns, path)
     return first[0]
 
 
-def _check_columns(path: Path, labels: Iterable[str]) -> None:
+def _check_columns(columns: dict[str, tuple[str, ...]], path: str | Path) -> None:
     """Refuse stimuli whose layers have other columns, or in another order.
 
     A column counts by its place: what is one feature in one piece would be another in the next.
     """
-    first: tuple[str, tuple[str, ...]] | None = None
-    for label in labels:
-        columns = _columns_of(find_precomputed(path, label), label, path)
-        first = first or (label, columns)
-        if columns != first[1]:
-            pairs = itertools.zip_longest(first[1], columns, fillvalue="nothing")
+    (first, agreed), *others = columns.items()
+    for label, own in others:
+        if own != agreed:
+            pairs = itertools.zip_longest(agreed, own, fillvalue="nothing")
             one, other = next(pair for pair in pairs if pair[0] != pair[1])
             raise BadDataError(
                 "Stimuli differ in the columns of their features.",
                 where=path,
-                found=f"{label}: {len(columns)} columns, {other} where {first[0]} has {one}",
-                wanted=f"the {len(first[1])} columns of {first[0]}, in the same order",
+                found=f"{label}: {len(own)} columns, {other} where {first} has {one}",
+                wanted=f"the {len(agreed)} columns of {first}, in the same order",
                 remedy="write the files of all stimuli in the same way",
             )
 
 
-def _columns_of(file: Path, label: str, path: Path) -> tuple[str, ...]:
-    """Names of the columns of a table, or the layers of arrays with their numbers of units."""
-    try:
-        if file.suffix not in _ARRAYS:
+def _layers_of(file: Path, label: str, path: Path) -> tuple[LayerOrder, tuple[str, ...]]:
+    """Layers of one stimulus, and its columns.
+
+    Columns are named in a table, and in arrays are the layers with their numbers of units.
+    """
+    if file.suffix not in _ARRAYS:
+        try:
             names, _, _ = read_rows(file)
-            return tuple(name for name in names if name != "time")
+        except MusencError:
+            names = []  # what is wrong is said where the values are read
+        columns = tuple(name for name in names if name != "time")
+        return LayerOrder((_TABLE_LAYER,), "the only layer", open=True), columns
+    try:
         with open_hdf5(file) as content:
             group = _group_of(content, label, shared=file == path)
-            shapes = {name: hdf5_member(group, name).shape for name in _array_names(group)}
-    except (*_UNREADABLE, MusencError):
-        return ()  # told where the values are read
-    return tuple(f"{name} of {shape[-1]} units" for name, shape in shapes.items() if shape)
-
-
-def _array_order(file: Path, label: str, shared: bool) -> LayerOrder:
-    try:
-        with open_hdf5(file) as content:
-            group = _group_of(content, label, shared)
             names = _array_names(group)
             told = group.attrs.get(_ORDER, content.attrs.get(_ORDER))
             places = [group.id.links.get_info(name.encode()) for name in names]
+            shapes = [hdf5_member(group, name).shape for name in names]
     except _UNREADABLE as error:
         raise _unreadable(file, f"{label}: {error}") from error
+    columns = tuple(
+        f"{name} of {shape[-1]} units" for name, shape in zip(names, shapes, strict=True) if shape
+    )
+    return _array_order(file, names, told, places), columns
+
+
+def _array_order(file: Path, names: list[str], told: Any, places: list[Any]) -> LayerOrder:
+    """Order of arrays: as an attribute says, else as they were created, else not known."""
     if not names:
         raise _unreadable(file, "no array beside time")
     if told is not None:

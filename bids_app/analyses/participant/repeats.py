@@ -160,15 +160,9 @@ def scored_together(
 
     Parameters
     ----------
-    times : sequence of array of shape (n_times,)
-        Second of the music of each sample.
+    times, tr, delays, crop
+        As of `scored_rows`.
     values : sequence of array of shape (n_times, n_columns)
-    tr : float
-        Seconds between samples.
-    delays : (float, float)
-        Of the model, in seconds.
-    crop : float
-        Seconds left out at both ends.
 
     Returns
     -------

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from bids_app.errors import LONGER, BadDataError, MissingInputError, UsageError
+from bids_app.features.compiled import compiled_alone
 from bids_app.features.networks.taggers import (
     KINDS,
     PATCH_FRAMES,
@@ -251,6 +252,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+@compiled_alone(np.zeros(FFT_SIZE))
 def log_mel(audio: NDArray[np.floating]) -> NDArray[np.float32]:
     """What the networks see: 96 mel bands every 16 ms, log10(10000 x + 1).
 
