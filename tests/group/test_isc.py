@@ -5,10 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import signal, stats
 
 from bids_app.errors import BadDataError
 from bids_app.group import isc
+from bids_app.pairs import end_factor, pair_test
 from bids_app.seeds import generator
 
 
@@ -163,6 +164,7 @@ def test_draws_are_pairs_of_series_with_turned_phases(n_times):
             for draw in range(n_draws)
         ]
     )
+    drawn *= end_factor([responses])
     observed = [np.corrcoef(responses[:, :, v])[np.triu_indices(5, 1)].mean() for v in range(3)]
     wanted = (1 + (drawn >= observed).sum(axis=0)) / (1 + n_draws)
     np.testing.assert_allclose(result.p, wanted)
@@ -189,7 +191,38 @@ def test_the_standard_deviation_is_that_of_the_draws(responses):
                 turned_pairs(series, rng.uniform(0, 2 * np.pi, (len(series), n_freq)))
                 for _ in range(1500)
             ]
-        assert drawn.std() / 2 == pytest.approx(result.sd[v], rel=0.08)
+        periodic = result.sd[v] / end_factor(parts, slice(v, v + 1)).item()
+        assert drawn.std() / 2 == pytest.approx(periodic, rel=0.08)
+
+
+def test_series_that_end_vary_more_than_periodic_ones(responses):
+    """Against the sum over lags, one pair at a time."""
+    wanted = []
+    for v in range(6):
+        series = responses[:4, :50, v] - responses[:4, :50, v].mean(axis=1, keepdims=True)
+        series /= np.sqrt((series**2).sum(axis=1, keepdims=True))
+        plain = wide = 0.0
+        for a, b in itertools.combinations(series, 2):
+            for lag in range(50):
+                product = (a @ np.roll(a, lag)) * (b @ np.roll(b, lag))
+                plain += product
+                wide += product / (1 - min(lag, 50 - lag) / 50)
+        wanted.append(np.sqrt(max(wide / plain, 1)))
+    np.testing.assert_allclose(end_factor([responses[:4, :50]]), wanted)
+    assert max(wanted) > 1
+
+
+def test_slow_series_have_the_standard_deviation_that_they_vary_by():
+    """Of periodic draws it was 5 % too small."""
+    steps = np.random.default_rng(0).standard_normal((4, 160, 3000))
+    slow = signal.lfilter([1], [1, -0.9], steps, axis=1)[:, 100:]
+    result = pair_test([slow], n_draws=2, seed=0)
+    assert 0.94 < result.r.std() / np.sqrt((result.sd**2).mean()) < 1.02
+
+
+def test_a_vertex_without_responses_has_no_factor():
+    nothing = np.full((3, 40, 2), np.nan)
+    np.testing.assert_array_equal(end_factor([nothing]), 1)
 
 
 def test_chunks_do_not_change_the_draws(responses, monkeypatch):
