@@ -207,6 +207,7 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
     both = np.maximum(p, files.map("p", desc="uniqueslopemusic")[0]) if music else p
     told = "the larger of p over people, corrected over vertices, and p over music"
     doubt = files.json(sidecar_of(files.map_path("L", "slope", desc="unique"))).get("SlopeDoubt")
+    n_shown = int(np.count_nonzero(both < SIGNIFICANCE))
     there = np.isfinite(unique) & np.isfinite(plain)
     alike = float(np.corrcoef(unique[there], plain[there])[0, 1])
     claims = [
@@ -227,7 +228,8 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
             " of both hemispheres",
             caption="Which layers add most to low-level sound: red deep ones, blue shallow ones,"
             " beyond the mean profile of unique accuracy. Over vertices it correlates"
-            f" {number(alike, 2)} with the slope of the accuracy of layers alone. {LEGEND}"
+            f" {number(alike, 2)} with the slope of the accuracy of layers alone. It differs from zero"
+            f" at {n_shown} vertices. {LEGEND}"
             f" ({told if music else 'p over people, corrected over vertices'}).",
             source=files.map_label("slope", desc="unique"),
         ),
