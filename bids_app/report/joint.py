@@ -228,8 +228,8 @@ def slope_blocks(files: GroupFiles) -> list[Block]:
             " of both hemispheres",
             caption="Which layers add most to low-level sound: red deep ones, blue shallow ones,"
             " beyond the mean profile of unique accuracy. Over vertices it correlates"
-            f" {number(alike, 2)} with the slope of the accuracy of layers alone. It differs from zero"
-            f" at {n_shown} vertices. {LEGEND}"
+            f" {number(alike, 2)} with the slope of the accuracy of layers alone. At"
+            f" {n_shown} vertices it differs from zero. {LEGEND}"
             f" ({told if music else 'p over people, corrected over vertices'}).",
             source=files.map_label("slope", desc="unique"),
         ),

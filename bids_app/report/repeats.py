@@ -34,8 +34,7 @@ def _words(files: ParticipantFiles) -> Text:
         " is the highest r that any model could reach with one presentation: the root of the mean"
         " correlation between presentations. Accuracy is given as a fraction of the ceiling only"
         f" where that is reliable (p corrected over vertices < .05: {stored['ReliableVertices']}"
-        f" vertices) and above {stored['CeilingFloor']:g}. How often that p is below .05 where"
-        f" there is nothing is not known well: it chooses vertices, no claim rests on it.{left_out}"
+        f" vertices) and above {stored['CeilingFloor']:g}.{left_out}"
     )
 
 

@@ -166,11 +166,6 @@ def presentations(heard: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 PREFERENCE = Part("preference")
-REPEATS_NOTE = (
-    "how often p of presentations, corrected over vertices, is below .05 where there is nothing is"
-    " not known well (docs/group.md): it chooses vertices, no claim rests on it"
-)
-"""What the choice of vertices with a ceiling is worth."""
 
 
 def repeat_parts(layer_names: Sequence[str]) -> list[Part]:
@@ -184,7 +179,6 @@ def told_of_repeats(repeats: Repeats) -> dict[str, Any]:
         "RepeatedStimuli": repeats.shared.stimuli,
         "RepeatsLeftOut": repeats.shared.left_out,
         "ReliableVertices": repeats.shared.n_reliable,
-        "ReliableVerticesNote": REPEATS_NOTE,
         "CeilingFloor": FLOOR,
     }
 
