@@ -65,10 +65,14 @@ CHOSEN = (0, 3, 7)
 SEED = 1
 PIECES = {"short": (70.0, 80.0), "long": (150.0, 180.0)}
 """Seconds of the pieces that are heard repeatedly; 40 to 50 and 120 to 150 of them are kept."""
+PACES = (listeners.REST_TR, 2.0)
+"""Of presentations, in seconds. Rest at a faster TR has nothing in the highest frequencies."""
 MARGIN = 12.0
 """Seconds of a run before, between and after pieces."""
 APART = 20.0
 """Least seconds between the beginnings of two windows: those that begin together are alike."""
+SMOOTH = 4
+"""Frequencies of the run, on either side, that a frequency of surrogates is mixed of."""
 
 
 class Bench:
@@ -93,10 +97,13 @@ class Bench:
             one = Cell("", noise=noise)
             yield one.at(name=f"refits, {noise}", n_participants=1), 100
             yield one.at(name=f"lags, {noise}", n_participants=1), 200
-            for (length, seconds), tr, n in product(PIECES.items(), (1.0, 2.0), (2, 3)):
+            for (length, seconds), tr, n in product(PIECES.items(), PACES, (2, 3)):
                 name = f"presentations, {n} of {length} pieces, TR {tr:g}, {noise}"
                 yield one.at(name=name, n_participants=n, seconds=seconds, tr=tr), 60
-            yield one.at(name=f"listeners, {noise}", n_participants=6), 300
+            yield (
+                one.at(name=f"listeners, {noise}", n_participants=6, tr=listeners.REST_TR),
+                300,
+            )
             yield one.at(name=f"clusters, {noise}", n_participants=8), 200
         for shared in (0.0, 0.3):
             name = f"directions, ISC {shared:g}"
@@ -165,8 +172,11 @@ class Bench:
 
     def listeners(self, cell: Cell, seed: int) -> dict[str, float]:
         """Inter-subject correlation."""
-        study = listeners.draw_study(self.few, self.music, cell, seed)
-        found = isc(_stacked(study), n_draws=400, n_bootstrap=2, seed=SEED)
+        rng = listeners._generator(cell, seed)
+        lengths = [round(seconds / cell.tr) for seconds in cell.seconds]
+        pieces = [_apart(self.few, cell, n, rng) for n in lengths]
+        clean = [np.stack([listeners._cleaned(one, cell.tr) for one in own]) for own in pieces]
+        found = isc(clean, n_draws=400, n_bootstrap=2, seed=SEED)
         return {"p": _share(found.p), "any": float(np.nanmin(found.p_max))}
 
     def clusters(self, cell: Cell, seed: int) -> dict[str, float]:
@@ -273,9 +283,7 @@ def _hearings(
 def _apart(brain: Brain, cell: Cell, n_times: int, rng: np.random.Generator) -> list[FloatArray]:
     """Noise of everybody that has nothing in common: windows of rest do not begin together."""
     if cell.noise == "surrogates":
-        return [
-            listeners._noise(brain, cell, [n_times], rng)[0] for _ in range(cell.n_participants)
-        ]
+        return [_own_spectrum(brain, cell.tr, n_times, rng) for _ in range(cell.n_participants)]
     series = listeners._at_rate(brain, cell.tr)
     free, least = len(series) - n_times + 1, round(APART / cell.tr)
     while True:
@@ -284,6 +292,23 @@ def _apart(brain: Brain, cell: Cell, n_times: int, rng: np.random.Generator) -> 
             break
     pieces = [series[at : at + n_times][:: rng.choice([1, -1])] for at in starts]
     return [listeners._spread_out(brain, one) for one in pieces]
+
+
+def _own_spectrum(brain: Brain, tr: float, n_times: int, rng: np.random.Generator) -> FloatArray:
+    """Noise with the smooth spectra and coherences of rest.
+
+    Each frequency is a random mixture of its neighbours, the same at all vertices. Rotated phases
+    would leave everybody the random peaks of one periodogram, which no two runs share.
+    """
+    spectrum = listeners._spectrum(brain, tr)[1:]
+    n = len(spectrum)
+    near = np.arange(n)[:, np.newaxis] + np.arange(-SMOOTH, SMOOTH + 1)
+    near = np.clip(np.where(near < 0, -near, near), 0, n - 1)
+    chance = rng.standard_normal((2, *near.shape)) / np.sqrt(2 * near.shape[1])
+    mixed = np.zeros((n + 1, spectrum.shape[1]), dtype=complex)
+    mixed[1:] = np.einsum("fk,fkv->fv", chance[0] + 1j * chance[1], spectrum[near])
+    series = np.fft.irfft(mixed, n=len(listeners._at_rate(brain, tr)), axis=0)
+    return listeners._spread_out(brain, series[:n_times])
 
 
 def _ratings(
