@@ -30,8 +30,8 @@ _ONE_THREAD, _HELD = threading.RLock(), threading.Event()
 def compiled_alone(*tiny: Any) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """Let a function compile all it needs, in a call on `tiny`, before its first call.
 
-    Meanwhile no other process of the same user compiles. Of two that do, each leaves a part of
-    what numba keeps, and every later call ends with a segmentation fault (numba's issue 10128).
+    Meanwhile no other process of the same user compiles. Of two that do, each may leave a part of
+    what numba keeps; every later call then ends with a segmentation fault (numba's issue 10128).
 
     Parameters
     ----------

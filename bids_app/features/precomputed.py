@@ -129,9 +129,10 @@ def _check_columns(columns: dict[str, tuple[str, ...]], path: str | Path) -> Non
 
     A column counts by its place: what is one feature in one piece would be another in the next.
     """
-    (first, agreed), *others = columns.items()
-    for label, own in others:
-        if own != agreed:
+    read = {label: own for label, own in columns.items() if own}
+    first = next(iter(read), "")
+    for label, own in read.items():
+        if own != (agreed := read[first]):
             pairs = itertools.zip_longest(agreed, own, fillvalue="nothing")
             one, other = next(pair for pair in pairs if pair[0] != pair[1])
             raise BadDataError(

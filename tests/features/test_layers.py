@@ -238,3 +238,23 @@ def test_every_row_says_whether_its_layers_have_an_order():
     assert find_space("envelope").layer_order([]).names == ("envelope",)
     descriptors = find_space("descriptors")
     assert change_of(descriptors).layer_order([]) == descriptors.layer_order([])
+
+
+# Columns of the stimuli
+
+
+def test_a_stimulus_without_one_of_the_layers_is_told_by_its_layers(tmp_path):
+    write_file(tmp_path / "a.h5")
+    write_file(tmp_path / "b.h5", NETWORK[1:])
+    with pytest.raises(BadDataError, match="differ in their layers"):
+        precomputed_layers(tmp_path, ["a", "b"])
+
+
+def test_columns_in_another_order_are_refused_and_tables_that_cannot_be_read_left(tmp_path):
+    (tmp_path / "broken.tsv").write_text("time\tloud\n0\t1\t2\n")
+    (tmp_path / "a.tsv").write_text("time\tloud\tbright\n0\t1\t2\n1\t2\t2\n")
+    (tmp_path / "b.tsv").write_text("time\tbright\tloud\n0\t1\t2\n1\t2\t2\n")
+    assert precomputed_layers(tmp_path, ["broken", "a"]).names == ("precomputed",)
+    with pytest.raises(BadDataError, match="differ in the columns") as caught:
+        precomputed_layers(tmp_path, ["broken", "a", "b"])
+    assert caught.value.found == "b: 2 columns, bright where a has loud"
