@@ -26,7 +26,7 @@ from calibration_lags import load_features
 from calibration_maps import few_vertices
 from claims_table import read_results
 from kept_studies import run_missing, study_parser
-from listeners import Brain, Cell, FloatArray, Music, Study
+from listeners import Brain, Cell, FloatArray, Music
 from numpy.typing import NDArray
 from rest_table import hearings_table, table
 from scipy import special
@@ -327,11 +327,6 @@ def _ratings(
 def _share(p: Any) -> float:
     known = np.asarray(p, dtype=np.float64)
     return float(np.mean(known[np.isfinite(known)] < 0.05))
-
-
-def _stacked(study: Study) -> list[FloatArray]:
-    """Per piece the responses of everybody, (n_people, n_times, n_vertices)."""
-    return [np.stack(own) for own in zip(*study.responses, strict=True)]
 
 
 def _smooth(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def simulate(root: Path, *, heard=HEARD, seed: int = 0, strength: float = 0.4, h
         runs = [_run(label, files[label], grams, ONSETS.get(who, 6.0)) for label in labels]
         _write_person(fmriprep, bids, mesh, truth, grams, runs, who, number, seed)
     dataset.write_fmriprep_description(fmriprep)
-    _describe(bids, list(heard))
+    dataset.write_raw_dataset(bids, list(heard), [])  # its descriptions; runs are written above
     gradient = dataset.write_truth(root / "truth", mesh, truth, {})["gradient"]
     return bids, truth, gradient
 
@@ -94,8 +94,3 @@ def _write_person(fmriprep, bids, mesh, truth, grams, runs, who, number, seed):
         dataset.write_surface_bold(folder, stem, mesh, series, run)
         dataset.write_confounds(folder, stem, *confounds_table(leaks, run.tr, rng))
         dataset._write_raw_run(bids / f"sub-{who}" / "func", stem, run)
-
-
-def _describe(bids, labels):
-    """Descriptions of the dataset; no further run."""
-    dataset.write_raw_dataset(bids, labels, [])
