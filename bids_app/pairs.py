@@ -21,6 +21,8 @@ FloatArray = npt.NDArray[np.float64]
 
 CHUNK = 512
 """Vertices that are looked at together."""
+FURTHEST = 0.4
+"""Of autocovariances, as a share of the series: what filters took out sums up further apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +184,7 @@ def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> Flo
     """By how much r of series that end varies more than r of periodic ones.
 
     At a lag of k of n samples n - k products of two autocovariances count, where a periodic series
-    has (n - k)^2 / n of them (Bartlett 1946, doi:10.2307/2983611).
+    has (n - k)^2 / n of them (Bartlett 1946, doi:10.2307/2983611); up to a lag of `FURTHEST`.
 
     Parameters
     ----------
@@ -207,8 +209,8 @@ def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> Flo
     for responses in stimuli:
         unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
         n_times = unit.shape[1]
-        lags = np.arange(n_times)
-        apart = 1 - np.minimum(lags, n_times - lags) / n_times
+        lags = np.minimum(np.arange(n_times), n_times - np.arange(n_times)) / n_times
+        apart = 1 - np.where(lags <= FURTHEST, lags, 0.0)
         own = np.fft.irfft(np.abs(np.fft.rfft(unit, axis=1)) ** 2, n=n_times, axis=1)
         products = own.sum(axis=0) ** 2 - (own**2).sum(axis=0)
         n = (~missing).sum(axis=0)

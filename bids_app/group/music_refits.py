@@ -239,6 +239,9 @@ class SdRatio:
         less two standard errors is below .8. "kept": it is not too narrow.
     factor : float
         What draws and standard deviations of the closed form are to be multiplied by; 1 or more.
+    ends : float
+        By how much accuracies of series that end vary more than refits, which are periodic; part
+        of `factor`.
     """
 
     ratio: float
@@ -247,6 +250,7 @@ class SdRatio:
     n_values: int
     action: Literal["kept", "scaled", "refits"]
     factor: float
+    ends: float = 1.0
 
     @property
     def unsure(self) -> bool:
@@ -262,12 +266,16 @@ class SdRatio:
         )
         return {
             "kept": f"{measured}: draws stay as they are",
-            "scaled": f"{measured}: draws are widened by {self.factor:.2f}",
+            "scaled": f"{measured}: draws are widened by {self.factor:.2f}{self._of_ends}",
             "refits": f"{measured}, not surely above {SMALLEST_RATIO:g}: refits are drawn instead",
         }[self.action]
 
+    @property
+    def _of_ends(self) -> str:
+        return f", {self.ends:.2f} of it for series that end" if self.ends > 1 else ""
 
-def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
+
+def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike, ends: float = 1.0) -> SdRatio:
     """Ratio of standard deviations, closed form over refits, and the decision that follows.
 
     Parameters
@@ -277,6 +285,8 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
         vertices of the refits.
     refit_draws : (n_draws, ...) array
         The same summaries in refits. Their mean under the null is zero.
+    ends : float
+        By how much both are too narrow, being of periodic series (`bids_app.pairs.end_factor`).
 
     Returns
     -------
@@ -334,10 +344,11 @@ def sd_ratio(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> SdRatio:
     ratio = mean**-0.5
     # First order: the ratio is a power of a mean over independent refits.
     se = 0.5 * mean**-1.5 * float(squares.std(ddof=1)) / np.sqrt(n_draws)
-    action: Literal["kept", "scaled", "refits"] = "kept" if ratio >= 1 else "scaled"
+    action: Literal["kept", "scaled", "refits"] = "kept" if ratio >= ends else "scaled"
     if ratio - SURE * se < SMALLEST_RATIO:
         action = "refits"
-    return SdRatio(ratio, float(se), n_draws, int(usable.sum()), action, max(1 / ratio, 1.0))
+    factor = max(ends / ratio, 1.0)
+    return SdRatio(ratio, float(se), n_draws, int(usable.sum()), action, factor, ends)
 
 
 def largest_z_p(

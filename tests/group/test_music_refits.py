@@ -404,6 +404,14 @@ def test_what_is_done_about_the_ratio(true, action, said):
     assert f"{true:.2f}" in found.told
 
 
+@pytest.mark.parametrize(("true", "factor"), [(1.2, 1.0), (1.02, 1.05 / 1.02), (0.9, 1.05 / 0.9)])
+def test_ends_widen_what_is_not_wider_already(true, factor):
+    found = sd_ratio(1.0, np.tile([1.0, -1.0], 50) / true, ends=1.05)
+    assert found.ratio == pytest.approx(true)
+    assert found.factor == pytest.approx(factor)
+    assert ("1.05 of it for series that end" in found.told) == (factor > 1)
+
+
 def test_standard_error_of_the_ratio_counts_refits_not_vertices():
     """All vertices of a refit are alike: pooling them adds nothing."""
     rng = np.random.default_rng(16)

@@ -250,7 +250,8 @@ def compared_pooled(
     closed, drawn = found
     # Pooled before they are divided: where nobody chose the layer the closed form is zero.
     pooled = np.full_like(closed, np.sqrt(np.nanmean(closed**2)))
-    return widened(compared(pooled, drawn)), float(np.sqrt(np.nanmean(drawn**2)))
+    least = side.ends * float(np.sqrt(np.nanmean(drawn**2)))
+    return widened(compared(pooled, drawn, side.ends)), least
 
 
 def sides_of_clocks(

@@ -215,7 +215,7 @@ class MusicSide(RefittedModels):
         if found is None:
             return TOO_FEW
         kernel, drawn = found
-        return compared(kernel.sd, drawn)
+        return compared(kernel.sd, drawn, self.ends)
 
     def kernel(self, summaries: Sequence[Summary]) -> MusicKernel:
         """Kernels of summaries, to be combined with those of other models and drawn."""
@@ -360,7 +360,7 @@ class MusicSide(RefittedModels):
         if found is None:
             return Scaled(None, "no vertex to be compared with refits")
         # A map is widened whatever the ratio: refits at every vertex would take too long.
-        scaled = widened(compared(*found))
+        scaled = widened(compared(*found, self.ends))
         if not shaped or sd is None or scaled.ratio is None:
             return scaled
         closed, drawn = found
@@ -368,7 +368,9 @@ class MusicSide(RefittedModels):
         # Who can be refitted together may be fewer than those behind the map.
         shapes = tuple(
             map_shape(few, draws).around(float(np.exp(np.log(own[own > 0]).mean())))
-            for few, draws, own in zip(closed, drawn.swapaxes(0, 1), sd[:, vertices], strict=True)
+            for few, draws, own in zip(
+                closed, self.ends * drawn.swapaxes(0, 1), sd[:, vertices], strict=True
+            )
         )
         told = "; ".join([scaled.told, *(shape.told for shape in shapes)])
         return replace(scaled, told=told, shapes=shapes)
@@ -413,6 +415,7 @@ class MusicSide(RefittedModels):
         -------
         observed : array of shape (n_summaries,)
         draws : array of shape (n_summaries, n_draws)
+            Widened for series that end.
         """
         n_vertices = self.r.shape[2]
         used = mask | np.any([one.vertices != 0 for one in summaries], axis=0)
@@ -431,7 +434,8 @@ class MusicSide(RefittedModels):
             n_draws,
             penalties=np.minimum(penalties, len(grid) - 1),
         ).T
-        return np.array([one.of(self.r[self.alike][:, :, vertices]) for one in few]), draws
+        observed = [one.of(self.r[self.alike][:, :, vertices]) for one in few]
+        return np.array(observed), self.ends * draws
 
     def _summed(
         self, summaries: Sequence[Summary], vertices: NDArray[np.intp], mask: BoolArray

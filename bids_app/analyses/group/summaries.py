@@ -143,10 +143,10 @@ class MapTest:
     n_largest: int = 0
 
 
-def compared(closed_sd: FloatArray, draws: FloatArray) -> Scaled:
-    """Standard deviations of a closed form beside refits, (n_draws, ...)."""
+def compared(closed_sd: FloatArray, draws: FloatArray, ends: float) -> Scaled:
+    """Standard deviations of a closed form beside refits, (n_draws, ...); see `sd_ratio`."""
     try:
-        ratio = sd_ratio(closed_sd, draws)
+        ratio = sd_ratio(closed_sd, draws, ends)
     except BadDataError as error:
         return Scaled(None, error.what)
     return Scaled(ratio, ratio.told)

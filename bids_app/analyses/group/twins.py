@@ -293,7 +293,8 @@ def _width(
     if len(there) < len(few):
         return TOO_FEW
     closed = weighted_kernel([kernel for kernel, _ in there], signs)
-    return compared(closed.sd, np.tensordot(signs, np.stack([one for _, one in there]), axes=1))
+    drawn = np.tensordot(signs, np.stack([one for _, one in there]), axes=1)
+    return compared(closed.sd, drawn, pairs[0][0].ends)
 
 
 def write_twins(

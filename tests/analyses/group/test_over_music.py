@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.heard import Heard, Presentations
@@ -184,6 +185,56 @@ def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatc
     # Far too narrow is no open question.
     monkeypatch.setattr(music_refits, "SMALLEST_RATIO", 5.0)
     assert side.compare([mean], everywhere, sure=True).ratio.n_draws == 30
+
+
+def test_refits_are_widened_for_series_that_end(side, monkeypatch):
+    """Responses are not periodic; what only compares widths does not change."""
+    everywhere = np.ones(N_VERTICES, dtype=bool)
+    mean = summaries_of()[0]
+    monkeypatch.setattr(music_refits, "SURE", 0.0)
+    monkeypatch.setattr(side, "ends", 1.0)
+    plain = side.compare([mean], everywhere)
+    usable = np.arange(N_VERTICES) > 3
+    weights = [summaries_of()[2].layers]
+    maps = side.test_maps(weights, usable, "", tail="two-sided")
+    _, draws = side.at_coarser_vertices([mean], everywhere)
+    monkeypatch.setattr(side, "ends", 1.5)
+    wide = side.compare([mean], everywhere)
+    assert (wide.ratio.ratio, wide.ratio.action) == (plain.ratio.ratio, "scaled")
+    assert wide.divisor == pytest.approx(plain.ratio.ratio / 1.5)
+    assert "1.50 of it for series that end" in wide.told
+    _, wider = side.at_coarser_vertices([mean], everywhere)
+    np.testing.assert_allclose(wider, 1.5 * draws)
+    (before,), (after,) = (
+        maps.scaled.shapes,
+        side.compare_maps(weights, maps.sd, usable, shaped=True).shapes,
+    )
+    assert after.factor > before.factor
+    assert after.degrees == before.degrees
+
+
+def test_slow_responses_end_and_fast_ones_hardly(tmp_path):
+    """The factor is how much more windows of longer series vary, beside a slow prediction."""
+    side = make_side(tmp_path, [("a", "b", "c")] * N_PEOPLE)
+    assert 1 <= side.ends < 1.015
+
+    def slowed(steps):
+        return signal.lfilter([1], [1, -0.85], steps, axis=0)
+
+    for path in np.ravel(side.heard.responses):
+        np.save(path, slowed(np.load(path)))
+    slow = MusicSide(side.heard, side.data, side.plans, side.alphas, 5, 1)
+    rng = np.random.default_rng(0)
+    prediction, windows = (slowed(rng.standard_normal((200, n)))[-80:] for n in (400, 400))
+    prediction, windows = (one - one.mean(axis=0) for one in (prediction, windows))
+    turned = np.fft.rfft(windows, axis=0)
+    turned *= np.exp(2j * np.pi * rng.uniform(size=(len(turned), 1)))
+    periodic = np.fft.irfft(turned, 80, axis=0)
+    sizes = [
+        ((prediction.T @ one) / np.linalg.norm(one, axis=0)).std() for one in (windows, periodic)
+    ]
+    assert slow.ends == pytest.approx(sizes[0] / sizes[1], abs=0.02)
+    assert slow.ends > 1.02
 
 
 def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
