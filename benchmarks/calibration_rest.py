@@ -50,6 +50,7 @@ from bids_app.encoding.noise import noise_null
 from bids_app.features.registry import STEP
 from bids_app.features.timing import filtered, high_pass_basis
 from bids_app.group import (
+    accuracy_end_factor,
     isc,
     sign_flip_max_t,
     tfce_sign_flip,
@@ -252,6 +253,8 @@ class Bench:
             np.full((1, n, 1, z.shape[1]), 1 / n),
             clock_of=range(n),
         )[0]
+        some = np.arange(0, z.shape[1], 2)
+        sd *= accuracy_end_factor(plans[0].segments, study.responses, some)
         p = special.ndtr(-np.tanh(z.mean(axis=0)) / sd)
         people = sign_flip_max_t(z, n_permutations=255, seed=SEED)
         return {

@@ -130,7 +130,9 @@ def map_shape(closed_sd: npt.ArrayLike, refit_draws: npt.ArrayLike) -> MapShape:
     model = (sd / middle) ** exponent
     pooled = max(float((true**2).mean()), float((sd**2).mean()))
     factor = np.sqrt(pooled / float((model**2).mean()))
-    return MapShape(exponent, float(factor), middle, _degrees(draws / true))
+    # Unit variance over all vertices: where the model is off at one, tails are longer.
+    own_sd = model * np.sqrt(float((true**2).mean()) / float((model**2).mean()))
+    return MapShape(exponent, float(factor), middle, _degrees(draws / own_sd))
 
 
 def _degrees(z: FloatArray) -> float:

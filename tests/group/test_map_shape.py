@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,18 @@ def test_tails_have_their_level():
     assert -3 < score[0] == -score[2] < -2.5
     assert score[1] == 0
     assert np.isfinite(score[3])
+
+
+def test_widths_that_the_closed_form_does_not_tell_apart_lengthen_tails():
+    """The smallest of 300 p, a third of the vertices being half as wide again as the others."""
+    rng = np.random.default_rng(6)
+    true = np.where(rng.random(300) < 1 / 3, 1.5, 1.0)
+    found = map_shape(np.ones(60), true[:60] * rng.standard_normal((400, 60)))
+    assert found.degrees < 15
+    z = true * rng.standard_normal((1000, 300)) / found.sd(np.ones(300))
+    assert np.mean(found.two_sided_p(z).min(axis=1) < 0.05 / 300) < 0.06
+    normal = replace(found, degrees=np.inf)
+    assert np.mean(normal.two_sided_p(z).min(axis=1) < 0.05 / 300) > 0.1
 
 
 def test_a_closed_form_is_widened_and_never_narrowed():

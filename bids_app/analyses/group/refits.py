@@ -18,14 +18,10 @@ from bids_app.encoding import EncodingPlan, fit_encoding
 from bids_app.encoding.phases import segment_labels
 from bids_app.errors import InvalidInputError
 from bids_app.files import atomic_path, sha256_of
-from bids_app.group import (
-    coarser_vertices,
-    music_refits,
-)
+from bids_app.group import accuracy_end_factor, coarser_vertices, music_refits
 from bids_app.loading import load_array
 from bids_app.meshes import MESHES
 from bids_app.outputs import OutputTree
-from bids_app.pairs import end_factor
 from bids_app.seeds import generator, random_phases
 from bids_app.surface.mesh import load_mesh, nearest_vertices
 
@@ -152,23 +148,16 @@ class RefittedModels:
 
     @cached_property
     def ends(self) -> float:
-        """By how much accuracies of series that end vary more than those of rotated phases.
-
-        A prediction's own scale cancels, so that ends matter on the side of the scored responses
-        alone; predictions are about as slow as responses are.
-        """
-        vertices = self._some(np.ones(self.r.shape[2], dtype=bool), REFIT_VERTICES[1])
+        """By how much accuracies vary more than in refits, whose series are periodic."""
         clock_of = [self.heard.clock_of[k] for k in self.alike]
-        (clock, n), *_ = Counter(clock_of).most_common(1)
-        if n < 2 or not len(vertices):
-            return 1.0
+        clock = Counter(clock_of).most_common(1)[0][0]
         people = [k for k, own in zip(self.alike, clock_of, strict=True) if own == clock]
-        factors = []
-        for segment in self.plans[clock][0].segments:
-            rows = slice(segment.start, segment.stop)
-            series = [self.responses[k][segment.block][rows, vertices] for k in people]
-            factors.append(end_factor([np.stack(series)]))
-        return float(np.sqrt(np.mean(np.square(factors))))
+        everywhere = np.ones(self.r.shape[2], dtype=bool)
+        return accuracy_end_factor(
+            self.plans[clock][0].segments,
+            [self.responses[k] for k in people],
+            self._some(everywhere, REFIT_VERTICES[1]),
+        )
 
     def fit(
         self, plan: Any, scored: list[NDArray[Any]], training: list[NDArray[Any]] | None

@@ -19,7 +19,7 @@ from bids_app.emotion.windows import Window
 from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.errors import MusencError, reason_of
-from bids_app.group import vertex_null_sd
+from bids_app.group import accuracy_end_factor, vertex_null_sd
 from bids_app.group.claims import holds
 from bids_app.loading import load_array
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
@@ -28,6 +28,9 @@ from bids_app.statistics import benjamini_hochberg
 LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
+
+# Vertices that tell how slow responses are.
+_N_FEW = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,8 @@ def _test(
         path = tree.participant_settings(participants[0], EMOTION_LABEL)
         raise damaged(path, repr(error), "space, crop, alphas, Stimuli") from error
     listeners = [_Listener(tree, p, space, folder) for p in participants]
+    # Those who heard what the first one heard stand for all.
+    alike = [one.values for one in listeners if one.shapes == listeners[0].shapes]
     found = {}
     for window in windows:
         if window.rating not in accuracy:
@@ -128,12 +133,19 @@ def _test(
                 checksums=checksums,
                 n_threads=n_threads,
             )[0]
+            sd *= accuracy_end_factor(plans[0].segments, alike, _few(np.asarray(there.all(axis=0))))
             with np.errstate(invalid="ignore", divide="ignore"):
                 p[k] = special.ndtr(-np.tanh(people.mean[k]) / sd)
         q = benjamini_hochberg(p, axis=-1)
         held = np.where(np.isfinite(p), holds(people.test.p, q), np.nan)
         found[window.rating] = WindowMusic(p, q, held)
     return found
+
+
+def _few(there: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Some of the vertices that everybody has."""
+    found = np.flatnonzero(there)
+    return found[:: max(len(found) // _N_FEW, 1)]
 
 
 class _Listener:
@@ -149,6 +161,7 @@ class _Listener:
             path = folder / f"ratings_{participant}_{k}.npy"
             np.save(path, block.values)
             self.values.append(load_array(path, mapped=True))
+        self.shapes = [(b.stimulus, *b.values.shape) for b in blocks]
         self.path = tree.participant_file(
             participant, "timeseries.tsv", model=EMOTION_LABEL, desc=RATINGS_DESC
         )

@@ -433,6 +433,11 @@ def test_predictions_have_a_null_over_music(ratings, tmp_path, monkeypatch):
     assert past.both[scale, :6].all()
     assert (past.q[scale, 6:] > 0.05).all()
     assert tests.windows["future"].both.mean() < past.both.mean()
+    # Responses are not periodic, and the standard deviation is widened for it.
+    with monkeypatch.context() as wide:
+        wide.setattr("bids_app.analyses.ratings.window_music.accuracy_end_factor", lambda *_: 100.0)
+        widened = infer_rating_maps(tree, people, drawn(64, 0), folder).windows["past"]
+    assert not widened.both.any()
     path = tree.participant_file("03", "timeseries.tsv", model="emotion", desc="ratings")
     path.unlink()
     again = infer_rating_maps(tree, people, drawn(64, 0), folder)
