@@ -16,12 +16,9 @@ from bids_app.analyses.declare import MapOutput, Part, TableOutput
 from bids_app.analyses.folder.records import Record
 from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.bold import odd_volumes
+from bids_app.analyses.participant.cost import RUN_SECONDS_PER_VOLUME
 from bids_app.analyses.participant.responses import clean, read_run, without_signal
-from bids_app.analyses.participant.write import (
-    RUN_SECONDS_PER_VOLUME,
-    filter_fields,
-    place_of_run,
-)
+from bids_app.analyses.participant.write import filter_fields, place_of_run
 from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.bands import Band
 from bids_app.config import Cleaning, settings_hash
