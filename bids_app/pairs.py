@@ -19,7 +19,7 @@ from bids_app.seeds import generator
 ComplexArray = npt.NDArray[np.complex64]
 FloatArray = npt.NDArray[np.float64]
 
-CHUNK = 512
+CHUNK = 256
 """Vertices that are looked at together."""
 FURTHEST = 0.4
 """Of autocovariances, as a share of the series: what filters took out sums up further apart."""
@@ -82,8 +82,9 @@ def pair_test(stimuli: Sequence[npt.NDArray], *, n_draws: int = 1000, seed: int)
     largest = np.full(n_draws, -np.inf)
     for start in range(0, n_vertices, CHUNK):
         part = slice(start, min(start + CHUNK, n_vertices))
-        r[part], periodic, drawn = draw_pairs(stimuli, part, turns)
-        wider = end_factor(stimuli, part)
+        series = [_Units.of(one[:, :, part]) for one in stimuli]
+        r[part], periodic, drawn = _draw(series, turns)
+        wider = _end_factor(series)
         sd[part], drawn = periodic * wider, drawn * wider
         with np.errstate(invalid="ignore"):
             beyond = (drawn >= r[part] * (1 - 1e-6)).sum(axis=0)
@@ -115,15 +116,35 @@ def unit_series(series: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     >>> unit[:, :, 0].round(2).tolist(), missing[:, 0].tolist()
     ([[-0.71, 0.71], [0.0, 0.0]], [False, True])
     """
-    missing = np.asarray(~np.isfinite(series).all(axis=1))
-    series = np.where(missing[:, np.newaxis], 0.0, series)
-    largest = np.abs(series).max(axis=1)
-    series = series - series.mean(axis=1, keepdims=True)
+    n_times = series.shape[1]
+    with np.errstate(invalid="ignore"):
+        mean = series.sum(axis=1) / n_times
+    missing = np.asarray(~np.isfinite(mean))
+    if missing.any():
+        series, mean = np.where(missing[:, np.newaxis], 0.0, series), np.where(missing, 0.0, mean)
+    largest = np.maximum(series.max(axis=1), -series.min(axis=1))
+    series = series - mean[:, np.newaxis]
     norm = np.sqrt(np.einsum("stv,stv->sv", series, series))
-    missing = missing | (norm <= 1e-10 * largest * np.sqrt(series.shape[1]))
-    series /= np.where(missing, 1.0, norm)[:, np.newaxis]
-    series[np.broadcast_to(missing[:, np.newaxis], series.shape)] = 0.0
+    missing = missing | (norm <= 1e-10 * largest * np.sqrt(n_times))
+    series /= np.where(missing, np.inf, norm)[:, np.newaxis]
     return series, missing
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """Series of length 1, (n_series, n_times, n_vertices), and what several sums take of them.
+
+    `missing` is (n_series, n_vertices), `spectra` (n_series, n_freq, n_vertices) with the constant.
+    """
+
+    values: FloatArray
+    missing: npt.NDArray[np.bool_]
+    spectra: npt.NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, series: npt.NDArray) -> _Units:
+        unit, missing = unit_series(np.asarray(series, dtype=np.float64))
+        return cls(unit, missing, np.fft.rfft(unit, axis=1))
 
 
 def phase_turns(shape: tuple[int, ...], stimulus: int, n_draws: int, seed: int) -> ComplexArray:
@@ -154,15 +175,21 @@ def draw_pairs(
     From the length of the sum of n unit series: ``(|sum|^2 - n) / (n (n - 1))``. Returns
     (n_vertices,), (n_vertices,) and (n_draws, n_vertices).
     """
-    n_vertices = stimuli[0][:, :, part].shape[2]
+    return _draw([_Units.of(one[:, :, part]) for one in stimuli], turns)
+
+
+def _draw(
+    stimuli: Sequence[_Units], turns: Sequence[ComplexArray]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    n_vertices = stimuli[0].values.shape[2]
     observed, variance, count = np.zeros((3, n_vertices))
     drawn = np.zeros((turns[0].shape[1], n_vertices))
-    for responses, turn in zip(stimuli, turns, strict=True):
-        unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
-        n = (~missing).sum(axis=0)
+    for units, turn in zip(stimuli, turns, strict=True):
+        unit = units.values
+        n = (~units.missing).sum(axis=0)
         use = n > 1
         share = np.where(use, 1 / np.maximum(n * (n - 1), 1), 0.0)
-        spectra = _unit_spectra(unit)
+        spectra = _unit_spectra(units)
         length = np.zeros_like(drawn)
         for own, turned in zip(spectra, turn, strict=True):
             total = turned @ own
@@ -205,28 +232,29 @@ def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> Flo
     >>> [end_factor([series]).mean().round(2).item() for series in (steps, slow)]
     [1.0, 1.02]
     """
-    plain, wide = np.zeros((2, stimuli[0][:, :, part].shape[2]))
-    for responses in stimuli:
-        unit, missing = unit_series(np.asarray(responses[:, :, part], dtype=np.float64))
-        n_times = unit.shape[1]
+    return _end_factor([_Units.of(one[:, :, part]) for one in stimuli])
+
+
+def _end_factor(stimuli: Sequence[_Units]) -> FloatArray:
+    plain, wide = np.zeros((2, stimuli[0].values.shape[2]))
+    for units in stimuli:
+        n_times = units.values.shape[1]
         lags = np.minimum(np.arange(n_times), n_times - np.arange(n_times)) / n_times
         apart = 1 - np.where(lags <= FURTHEST, lags, 0.0)
-        own = np.fft.irfft(np.abs(np.fft.rfft(unit, axis=1)) ** 2, n=n_times, axis=1)
+        power = units.spectra.real**2 + units.spectra.imag**2
+        own = np.fft.irfft(power, n=n_times, axis=1)
         products = own.sum(axis=0) ** 2 - (own**2).sum(axis=0)
-        n = (~missing).sum(axis=0)
+        n = (~units.missing).sum(axis=0)
         share = np.where(n > 1, 1 / np.maximum(n * (n - 1), 1) ** 2, 0.0)
         plain += share * products.sum(axis=0)
         wide += share * (products / apart[:, np.newaxis]).sum(axis=0)
     return np.sqrt(np.maximum(wide / np.where(plain > 0, plain, np.inf), 1))
 
 
-def _unit_spectra(unit: FloatArray) -> ComplexArray:
-    """Fourier coefficients of series of length 1, whose squares add up to 1.
-
-    (n_freq, n_participants, n_vertices) from (n_participants, n_times, n_vertices).
-    """
-    n_times = unit.shape[1]
-    spectra = np.fft.rfft(unit, axis=1)[:, 1:] * np.sqrt(2 / n_times)
+def _unit_spectra(units: _Units) -> ComplexArray:
+    """Fourier coefficients whose squares add up to 1, (n_freq, n_participants, n_vertices)."""
+    n_times = units.values.shape[1]
+    spectra = units.spectra[:, 1:] * np.sqrt(2 / n_times)
     if n_times % 2 == 0:
         spectra[:, -1] /= np.sqrt(2)
     return np.ascontiguousarray(np.swapaxes(spectra, 0, 1).astype(np.complex64))
