@@ -21,8 +21,6 @@ FloatArray = npt.NDArray[np.float64]
 
 CHUNK = 256
 """Vertices that are looked at together."""
-FURTHEST = 0.4
-"""Of autocovariances, as a share of the series: what filters took out sums up further apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,11 +205,13 @@ def _draw(
     return observed / count, np.sqrt(variance) / count, drawn / count
 
 
-def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> FloatArray:
+def end_factor(
+    stimuli: Sequence[npt.NDArray], part: slice = slice(None), furthest: float = 0.5
+) -> FloatArray:
     """By how much r of series that end varies more than r of periodic ones.
 
     At a lag of k of n samples n - k products of two autocovariances count, where a periodic series
-    has (n - k)^2 / n of them (Bartlett 1946, doi:10.2307/2983611); up to a lag of `FURTHEST`.
+    has (n - k)^2 / n of them (Bartlett 1946, doi:10.2307/2983611).
 
     Parameters
     ----------
@@ -219,6 +219,8 @@ def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> Flo
         As of `pair_test`.
     part : slice
         Vertices.
+    furthest : float
+        Lags that count, as a share of the series; of half of it, all do.
 
     Returns
     -------
@@ -230,17 +232,17 @@ def end_factor(stimuli: Sequence[npt.NDArray], part: slice = slice(None)) -> Flo
     >>> steps = np.random.default_rng(0).standard_normal((6, 100, 400))
     >>> slow = np.apply_along_axis(np.convolve, 1, steps, np.ones(8), "valid")
     >>> [end_factor([series]).mean().round(2).item() for series in (steps, slow)]
-    [1.0, 1.02]
+    [1.0, 1.03]
     """
-    return _end_factor([_Units.of(one[:, :, part]) for one in stimuli])
+    return _end_factor([_Units.of(one[:, :, part]) for one in stimuli], furthest)
 
 
-def _end_factor(stimuli: Sequence[_Units]) -> FloatArray:
+def _end_factor(stimuli: Sequence[_Units], furthest: float = 0.5) -> FloatArray:
     plain, wide = np.zeros((2, stimuli[0].values.shape[2]))
     for units in stimuli:
         n_times = units.values.shape[1]
         lags = np.minimum(np.arange(n_times), n_times - np.arange(n_times)) / n_times
-        apart = 1 - np.where(lags <= FURTHEST, lags, 0.0)
+        apart = 1 - np.where(lags <= furthest, lags, 0.0)
         power = units.spectra.real**2 + units.spectra.imag**2
         own = np.fft.irfft(power, n=n_times, axis=1)
         products = own.sum(axis=0) ** 2 - (own**2).sum(axis=0)

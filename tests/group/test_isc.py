@@ -195,7 +195,8 @@ def test_the_standard_deviation_is_that_of_the_draws(responses):
         assert drawn.std() / 2 == pytest.approx(periodic, rel=0.08)
 
 
-def test_series_that_end_vary_more_than_periodic_ones(responses):
+@pytest.mark.parametrize("furthest", [0.5, 0.4])
+def test_series_that_end_vary_more_than_periodic_ones(responses, furthest):
     """Against the sum over lags, one pair at a time."""
     wanted = []
     for v in range(6):
@@ -207,9 +208,10 @@ def test_series_that_end_vary_more_than_periodic_ones(responses):
                 product = (a @ np.roll(a, lag)) * (b @ np.roll(b, lag))
                 plain += product
                 apart = min(lag, 50 - lag) / 50
-                wide += product / (1 - apart if apart <= 0.4 else 1)
+                wide += product / (1 - apart if apart <= furthest else 1)
         wanted.append(np.sqrt(max(wide / plain, 1)))
-    np.testing.assert_allclose(end_factor([responses[:4, :50]]), wanted)
+    found = end_factor([responses[:4, :50]], furthest=furthest)
+    np.testing.assert_allclose(found, wanted)
     assert max(wanted) > 1
 
 
