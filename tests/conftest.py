@@ -45,7 +45,10 @@ def musicnn(musicnn_folder, monkeypatch):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Those of a file together; first all of tests/workflows, which share one analyzed study."""
+    """Those of a file together; first what takes longest, so that no process waits for it alone.
+
+    All of tests/workflows, which share one analyzed study, and the files of tests/integration.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -54,8 +57,9 @@ def pytest_xdist_make_scheduler(config, log):
             return "workflows" if "workflows/" in path else path
 
         def _assign_work_unit(self, node):
-            if "workflows" in self.workqueue:
-                self.workqueue.move_to_end("workflows", last=False)
+            for scope in sorted(self.workqueue):
+                if scope == "workflows" or "integration/" in scope:
+                    self.workqueue.move_to_end(scope, last=False)
             super()._assign_work_unit(node)
 
     return ByFile(config, log)

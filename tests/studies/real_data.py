@@ -15,7 +15,7 @@ WHEELS = [
     for folder in (
         os.environ.get("MUSENC_TEST_WHEELS"),
         DATA.resolve().parent / "wheels",
-        DATA.resolve().parents[1] / "wheels",
+        DATA.resolve().parent.parent / "wheels",
     )
     if folder
 ]
