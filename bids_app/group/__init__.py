@@ -34,11 +34,8 @@ from bids_app.group.map_shape import map_shape as map_shape
 from bids_app.group.music_kernel import LinearMusicNull as LinearMusicNull
 from bids_app.group.music_kernel import MusicKernel as MusicKernel
 from bids_app.group.music_kernel import join_kernels as join_kernels
-from bids_app.group.music_refits import SdRatio as SdRatio
 from bids_app.group.music_refits import coarser_vertices as coarser_vertices
-from bids_app.group.music_refits import largest_z_p as largest_z_p
 from bids_app.group.music_refits import music_refits as music_refits
-from bids_app.group.music_refits import sd_ratio as sd_ratio
 from bids_app.group.orientation import orient_gradient as orient_gradient
 from bids_app.group.others import means_of_others as means_of_others
 from bids_app.group.others import shared_training_scale as shared_training_scale
@@ -47,6 +44,9 @@ from bids_app.group.parcels import parcel_table as parcel_table
 from bids_app.group.prevalence import Prevalence as Prevalence
 from bids_app.group.prevalence import prevalence as prevalence
 from bids_app.group.prevalence import simes as simes
+from bids_app.group.refit_width import SdRatio as SdRatio
+from bids_app.group.refit_width import largest_z_p as largest_z_p
+from bids_app.group.refit_width import sd_ratio as sd_ratio
 from bids_app.group.reliability import split_half as split_half
 from bids_app.group.reliability import stimulus_reliability as stimulus_reliability
 from bids_app.group.series_ends import accuracy_end_factor as accuracy_end_factor

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +16,7 @@ from bids_app.analyses.group.summaries import Summary
 from bids_app.cli.run import main
 from bids_app.errors import InvalidInputError, UsageError
 from bids_app.files import read_json
-from bids_app.group import contrast_of, weighted_kernel
+from bids_app.group import contrast_of, refit_width, weighted_kernel
 from bids_app.outputs import OutputTree
 from bids_app.surface.mesh import load_mesh
 
@@ -172,7 +170,7 @@ def test_side_by_side_models_have_the_null_of_their_kernels_difference(sides, mo
     monkeypatch.setattr(over_music, "N_DRAWS", 200)
     monkeypatch.setattr(refits, "N_REFITS", 25)
     # The closed form, after as few refits as here.
-    monkeypatch.setattr(import_module("bids_app.group.music_refits"), "SURE", 0.0)
+    monkeypatch.setattr(refit_width, "SURE", 0.0)
     layers = [[0], [0, 2]]
     both = MusicSide.beside(list(zip(sides, layers, strict=True)), "difference")
     assert both.data.layer_names == ["a0", "b0", "b2"]

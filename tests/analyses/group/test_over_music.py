@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,10 +14,9 @@ from bids_app.analyses.group.heard import Heard, Presentations
 from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.summaries import Scaled, Summary
 from bids_app.encoding import fit_encoding, plan_encoding
+from bids_app.group import refit_width
 from bids_app.statistics import benjamini_hochberg, fisher_mean
 
-# Not the function of that name.
-music_refits = import_module("bids_app.group.music_refits")
 LENGTHS = {"a": 70, "b": 80, "c": 90}
 GRID = (1.0, 30.0, 1000.0)
 N_VERTICES, N_LAYERS, N_PEOPLE = 84, 3, 4
@@ -168,11 +166,11 @@ def test_draws_are_as_wide_as_brute_force(side, forced):
 def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatch):
     everywhere = np.ones(N_VERTICES, dtype=bool)
     mean, *_ = summaries_of()
-    monkeypatch.setattr(music_refits, "SURE", 0.0)
+    monkeypatch.setattr(refit_width, "SURE", 0.0)
     sure = side.compare([mean], everywhere, sure=True)
     assert sure.ratio.n_draws == 30
     assert not sure.unsure
-    monkeypatch.setattr(music_refits, "SURE", 50.0)
+    monkeypatch.setattr(refit_width, "SURE", 50.0)
     unsure = side.compare([mean], everywhere, sure=True)
     assert unsure.ratio.n_draws == 30 * over_music.UNSURE
     assert unsure.refits_instead
@@ -183,7 +181,7 @@ def test_more_refits_are_drawn_where_a_few_leave_the_width_open(side, monkeypatc
     again = side.refits(few, 2)[30:]
     assert np.abs(again - side.refits(few)).max() > 0.01
     # Far too narrow is no open question.
-    monkeypatch.setattr(music_refits, "SMALLEST_RATIO", 5.0)
+    monkeypatch.setattr(refit_width, "SMALLEST_RATIO", 5.0)
     assert side.compare([mean], everywhere, sure=True).ratio.n_draws == 30
 
 
@@ -191,7 +189,7 @@ def test_refits_are_widened_for_series_that_end(side, monkeypatch):
     """Responses are not periodic; what only compares widths does not change."""
     everywhere = np.ones(N_VERTICES, dtype=bool)
     mean = summaries_of()[0]
-    monkeypatch.setattr(music_refits, "SURE", 0.0)
+    monkeypatch.setattr(refit_width, "SURE", 0.0)
     monkeypatch.setattr(side, "ends", 1.0)
     plain = side.compare([mean], everywhere)
     usable = np.arange(N_VERTICES) > 3
@@ -268,7 +266,7 @@ def test_maps_are_as_wide_as_brute_force_and_one_or_two_sided(side):
 
 def test_layers_and_sets_agree_with_single_summaries(side, monkeypatch):
     # The closed form, after as few refits as here.
-    monkeypatch.setattr(music_refits, "SURE", 0.0)
+    monkeypatch.setattr(refit_width, "SURE", 0.0)
     ramp = summaries_of()[1].vertices
     mask = np.ones(N_VERTICES, dtype=bool)
     layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)

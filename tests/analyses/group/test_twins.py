@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +11,10 @@ from test_over_music import EVERYBODY, N_PEOPLE, N_VERTICES, make_side, summarie
 from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group import over_music, refits, twins
 from bids_app.analyses.group.twins import TwinComparison, compare_with_twins, find_twins
+from bids_app.group import refit_width
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest
 from bids_app.outputs import OutputTree
 
-music_refits = import_module("bids_app.group.music_refits")
 NOTHING = LevelTest(PEOPLE, 0.5, 1.0)
 WITHOUT = TwinComparison(["a"], np.zeros(2), np.zeros((1, 2)), NOTHING, NOTHING)
 MASK = np.ones(N_VERTICES, dtype=bool)
@@ -92,7 +91,7 @@ def test_over_music_models_subtract_draw_by_draw(sides, monkeypatch):
     monkeypatch.setattr(refits, "N_REFITS", 30)
     monkeypatch.setattr(twins, "N_DRAWS", 300)
     # The closed form, after as few refits as here.
-    monkeypatch.setattr(music_refits, "SURE", 0.0)
+    monkeypatch.setattr(refit_width, "SURE", 0.0)
     slope = summaries_of()[2]
     found = twins._over_music(sides, [slope] * 3, MASK, WITHOUT)
     alone = [side.kernel([slope]).draws(300, side.seed)[0] for side in sides]
@@ -110,7 +109,7 @@ def test_refits_are_drawn_where_more_of_them_leave_the_width_open(sides, monkeyp
     monkeypatch.setattr(refits, "N_REFITS", 20)
     monkeypatch.setattr(over_music, "UNSURE", 2)
     monkeypatch.setattr(over_music, "N_INSTEAD", (25, 25))
-    monkeypatch.setattr(music_refits, "SURE", 50.0)
+    monkeypatch.setattr(refit_width, "SURE", 50.0)
     slope = summaries_of()[2]
     found = twins._over_music(sides, [slope] * 3, MASK, WITHOUT)
     assert found.scaled.ratio.n_draws == 2 * 20
