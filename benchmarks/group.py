@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from bids_app.analyses.mapped import new_series
 from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.group import (
     accuracy_music_null,
@@ -262,15 +263,10 @@ def _stimulus_side(
     )
     responses = []
     for piece, n in enumerate(lengths):
-        shape = (options.participants, n, n_vertices)
-        mapped = np.lib.format.open_memmap(
-            folder / f"{piece}.npy", "w+", np.dtype(np.float32), shape
-        )
+        mapped = new_series(folder / f"{piece}.npy", (options.participants, n, n_vertices))
         for one in mapped:
-            one[:] = rng.standard_normal(one.shape, dtype=np.float32)
-        mapped.flush()
-        del mapped
-        responses.append(np.load(folder / f"{piece}.npy", mmap_mode="r"))
+            one[:] = rng.standard_normal(one.T.shape, dtype=np.float32).T
+        responses.append(mapped)
     chosen = rng.integers(6, 14, size=(N_LAYERS, 1, n_vertices))
     return (
         plan,

@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import SoftFileLease, Timeout
 
+from bids_app.disk import full_disk, is_full
 from bids_app.errors import (
     WRITABLE,
     WRITE_AGAIN,
@@ -57,6 +58,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, MissingInputError):
             raise
+        if is_full(error):
+            raise full_disk(error, [target.parent], file=target) from error
         raise CannotWriteError(
             "A file cannot be written.",
             where=target,

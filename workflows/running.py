@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from bids_app import errors
 from bids_app.config import Config, Running
+from bids_app.disk import full_disk, is_full, says_full
 from bids_app.errors import MissingInputError, MusencError, UsageError
 from bids_app.files import write_text
 from bids_app.handed_on import ENDING, is_whole
@@ -165,6 +166,11 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
     for one in steps.values():
         if isinstance(one, Step):
             one.options["log_file"] = str(tree.log(run_id))
+    owners = {
+        f"{workflow.name}.{name}": (one.who, one.part)
+        for name, one in steps.items()
+        if isinstance(one, Step)
+    }
     with _work_dir(config) as work_dir:
         workflow.base_dir = str(work_dir)
         for name in steps:
@@ -191,14 +197,18 @@ def run_workflow(workflow: Any, config: Config, run_id: str) -> list[Failure]:
                     workflow.run(plugin=WorkerPool(arguments))
                 else:
                     workflow.run(plugin=plugin.name, plugin_args=arguments)
-        except Exception as error:  # noqa: BLE001  (nipype raises its own summary of the crash files)
+        except Exception as error:
+            if is_full(error):
+                raise full_disk(error, [work_dir, tree.root]) from error
+            # nipype raises its own summary of the crash files.
             LOGGER.debug("nipype: %s", error)
-    owners = {
-        f"{workflow.name}.{name}": (one.who, one.part)
-        for name, one in steps.items()
-        if isinstance(one, Step)
-    }
-    return [_read_crash(path, owners) for path in sorted(crash_dir.glob("crash-*.txt"))]
+            if not list(crash_dir.glob("crash-*.txt")):
+                raise
+        folders = [work_dir, tree.root]
+        failures = [
+            _read_crash(path, owners, folders) for path in sorted(crash_dir.glob("crash-*.txt"))
+        ]
+    return failures
 
 
 @contextmanager
@@ -245,7 +255,8 @@ def _quiet_nipype(folder: Path, *, verbose: bool) -> None:
     write_text(folder / "nipype.cfg", "\n".join(lines) + "\n")
     os.environ["NIPYPE_CONFIG_DIR"] = str(folder)
     for name in names:
-        logging.getLogger(f"nipype.{name}").setLevel(level)
+        # Here the program itself says what went wrong, also what nipype calls critical.
+        logging.getLogger(f"nipype.{name}").setLevel("INFO" if verbose else logging.CRITICAL + 1)
 
 
 @contextmanager
@@ -268,7 +279,9 @@ def _set_damaged_aside(folder: Path) -> None:
             return
 
 
-def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:
+def _read_crash(
+    path: Path, owners: Mapping[str, tuple[str, str]], folders: Sequence[Path]
+) -> Failure:
     text = path.read_text(errors="replace")
     named = re.search(r"^Node: (.+)$", text, re.MULTILINE)
     node = named.group(1) if named else path.name
@@ -283,6 +296,9 @@ def _read_crash(path: Path, owners: Mapping[str, tuple[str, str]]) -> Failure:
     if last.group(3):
         return Failure(node, who, part, last.group(3), f"{last.group(3)} without a message", path)
     tail = text[last.start(2) :].split("\n\n")[0].replace("\n\t", "\n").strip()
+    if last.group(1) == "OSError" and says_full(tail):  # nipype's own files have no place
+        told = full_disk(tail, folders)
+        return Failure(node, who, part, type(told).__name__, str(told), path)
     return Failure(node, who, part, last.group(1), tail, path)
 
 

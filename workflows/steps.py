@@ -29,6 +29,7 @@ from nipype.pipeline import engine as pe
 from threadpoolctl import threadpool_limits
 
 from bids_app.config import Config
+from bids_app.disk import full_disk, is_full
 from bids_app.errors import MusencError
 from bids_app.handed_on import ENDING, checksum_of, read_handed_on, write_handed_on
 from bids_app.limits import out_of_memory, ran_out_of_memory
@@ -193,6 +194,8 @@ class Step(BaseInterface):
         except Exception as error:
             if ran_out_of_memory(error):
                 raise out_of_memory(str(error), step=self.function.__name__) from error
+            if is_full(error):
+                raise full_disk(error, [Path(runtime.cwd)]) from error
             if not str(error):
                 raise RuntimeError(_told(error)) from error
             raise

@@ -20,6 +20,7 @@ from bids_app import __version__
 from bids_app.cli.parser import parse_config
 from bids_app.config import Config
 from bids_app.config.options import level_of, options_of
+from bids_app.disk import full_disk, is_full
 from bids_app.errors import (
     CannotWriteError,
     MissingInputError,
@@ -90,6 +91,10 @@ def guarded(work: Callable[[], int]) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if is_full(error):
+            told = full_disk(error, [])
+            tell(f"\nerror: {told.told}", file=sys.stderr)
+            return told.exit_code
         tell(
             f"\nerror: this is a defect of the program: {type(error).__name__}: {error}\n"
             "  do this: run the same command with -v and report what it prints",

@@ -230,9 +230,9 @@ def _drawn(figure: Figure) -> Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def _small_png(image: Image, compress_level: int = 3) -> bytes:
+def _small_png(image: Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=compress_level)
+    image.save(buffer, format="PNG", compress_level=3)
     return buffer.getvalue()
 
 
@@ -465,7 +465,7 @@ def _narrowed(png: bytes) -> bytes:
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     height = round(image.height * SCREEN_WIDTH / image.width)
-    return _small_png(image.resize((SCREEN_WIDTH, height), reducing_gap=2.0), 6)
+    return _small_png(image.resize((SCREEN_WIDTH, height), reducing_gap=2.0))
 
 
 def _fewer_colors(png: bytes) -> bytes:

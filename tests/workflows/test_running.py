@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from bids_app.workflows import participant_level
-from bids_app.workflows.running import Failure, Plugin, choose_plugin
+from bids_app.workflows.running import Failure, Plugin, _read_crash, choose_plugin
 
 from bids_app.cli import tools
 from bids_app.cli.run import main
@@ -116,3 +119,36 @@ def test_without_its_page_nothing_of_a_participant_is_done(tmp_path, monkeypatch
     assert "no ink" in status.rows[0].reason
     assert status.rows[0].crash_files == ["logs/run/crash-1.txt"]
     assert drawn == ["01", "02"]
+
+
+def test_a_full_disk_is_told_with_what_is_free(analyzed, tmp_path):
+    # The system refuses files of more than 200 kB, as it refuses those of a full disk.
+    only = ["--participant-label", "01", "--layers", "5", "--null", "none"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bids_app"),
+            *analyzed.arguments("participant", *only, output_dir=tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+    )
+    assert done.returncode in (1, 73), done.stderr
+    assert "A disk is full." in done.stderr
+    assert "File too large" in done.stderr
+    assert f"GB free at {tmp_path}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "CRITICAL" not in done.stderr
+
+
+def test_a_crash_of_nipypes_own_for_want_of_place_is_told_as_such(tmp_path):
+    crash = tmp_path / "crash-1.txt"
+    crash.write_text(
+        "Node: w.heard\nWorking directory: /w\n\nTraceback (most recent call last):\n"
+        '  File "utils.py", line 128, in write_node_report\n'
+        "OSError: [Errno 28] No space left on device\n"
+    )
+    failure = _read_crash(crash, {"w.heard": ("", "")}, [tmp_path])
+    assert failure.error == "CannotWriteError"
+    assert failure.text.startswith("A disk is full.")
+    assert f"GB free at {tmp_path}" in failure.text

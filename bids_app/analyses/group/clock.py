@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
+from bids_app.analyses.mapped import new_series
 from bids_app.outputs import OutputTree, hemispheres_of, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -278,12 +279,8 @@ def stack_responses(
         n_arrays = len(read_clock(sidecar_of(left)).times)
         values = read_maps(left, space, n_arrays=n_arrays)[shared.rows[stimulus][index]]
         if stacked is None:
-            stacked = np.lib.format.open_memmap(
-                folder / f"{safe_label(stimulus)}.npy",
-                mode="w+",
-                dtype=np.float32,
-                shape=(len(shared.participants), *values.shape),
-            )
+            path = folder / f"{safe_label(stimulus)}.npy"
+            stacked = new_series(path, (len(shared.participants), *values.shape))
         stacked[index] = values
     assert stacked is not None
     return Stack(stacked, shared.times[stimulus], shared.tr)

@@ -22,6 +22,7 @@ from bids_app.analyses.folder.read import damaged, read_maps
 from bids_app.analyses.group.analysis import GroupAnalysis
 from bids_app.analyses.group.clock import Clock, read_clock, same_rate
 from bids_app.analyses.group.collect import GroupData, read_encoding
+from bids_app.analyses.mapped import save_series
 from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.bands import high_pass_of
 from bids_app.config import Model
@@ -322,8 +323,7 @@ def _mapped(left: Path, space: str, target: Path) -> Path:
     Phases of shortened series would not meet: what listeners share would leave their null.
     """
     clock = read_clock(sidecar_of(left))
-    np.save(target, _whole(clock, read_maps(left, space, n_arrays=len(clock.times))))
-    return target
+    return save_series(target, _whole(clock, read_maps(left, space, n_arrays=len(clock.times))))
 
 
 def whole_series(sidecar: Path, values: NDArray[np.floating]) -> NDArray[np.float32]:

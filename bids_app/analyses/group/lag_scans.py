@@ -32,6 +32,7 @@ from bids_app.analyses.group.lag_tests import (
     lag_test,
 )
 from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.mapped import save_series
 from bids_app.analyses.participant.lag_maps import (
     AUDITORY,
     CONSTANT,
@@ -190,8 +191,7 @@ class _Study:
                 self.left_out[f"sub-{who}, {self.label}, {stim}"] = CONSTANT
                 continue
             values = read_maps(left, self.space, n_arrays=len(clock.times))
-            path = self.folder / f"lags_{self.label}_{number}_{k}.npy"
-            np.save(path, values)
+            path = save_series(self.folder / f"lags_{self.label}_{number}_{k}.npy", values)
             runs.append((path, clock.times, stim))
             means.append(
                 np.stack([region_mean(values[:, one.vertices]) for one in self.places], axis=1)

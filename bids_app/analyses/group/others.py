@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard, collect_heard, find_heard, no_features
+from bids_app.analyses.mapped import new_array, new_series
 from bids_app.analyses.participant.layers import fitting_arrays
 from bids_app.arrays import Arrays
 from bids_app.encoding import EncodingPlan, fit_encoding
@@ -146,10 +147,7 @@ def write_training(
     kept = [_kept_rows(plan) for plan in plans]
     files = tuple(tuple(folder / f"others_{path.name}" for path in own) for own in heard.responses)
     out = [
-        [
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=one.shape)
-            for path, one in zip(paths, own, strict=True)
-        ]
+        [new_series(path, one.shape) for path, one in zip(paths, own, strict=True)]
         for paths, own in zip(files, responses, strict=True)
     ]
     n_vertices = responses[0][0].shape[1]
@@ -166,8 +164,6 @@ def write_training(
         for own, mean in zip(out, means, strict=True):
             for target, values in zip(own, mean, strict=True):
                 target[:, part] = values
-    for one in (one for own in out for one in own):
-        one.flush()
     return files
 
 
@@ -195,10 +191,7 @@ def _fitted(
     r = np.full((n_people, n_layers, n_vertices), np.nan, dtype=np.float32)
     shape = (n_people, len(data.held_out), n_layers, n_vertices)
     files = {stat: folder / f"others_{stat}.npy" for stat in ("r", "alpha")}
-    maps = {
-        stat: np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        for stat, path in files.items()
-    }
+    maps = {stat: new_array(path, shape) for stat, path in files.items()}
     responses, training = heard.loaded(), heard.loaded_training()
     assert training is not None
     selection = data.settings.get("selection", "r")
@@ -229,8 +222,6 @@ def _fitted(
             for stat, values in (("r", fit.r), ("alpha", fit.alpha)):
                 own = maps[stat][person, :, layer]
                 own[np.ix_(order, inside)] = values
-    for one in maps.values():
-        one.flush()
     rows = [_row(data.rows[number], r[person]) for person, number in enumerate(heard.people)]
     return replace(
         data,

@@ -34,6 +34,7 @@ from bids_app.analyses.group.voxels import (
     voxel_tests,
 )
 from bids_app.analyses.group.write import GroupWriter
+from bids_app.analyses.mapped import save_series
 from bids_app.analyses.participant.subcortex import map_path, series_path
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
@@ -205,9 +206,7 @@ def _responses(
                 return replace(heard, reasons=(f"{file}: {error.what}",))
             if not there.is_like(subcortex):
                 return replace(heard, reasons=(f"{path.name} has other voxels",))
-            target = folder / f"{number}_{k}.npy"
-            np.save(target, whole)
-            own.append(target)
+            own.append(save_series(folder / f"{number}_{k}.npy", whole))
         responses.append(tuple(own))
     return replace(heard, responses=tuple(responses))
 

@@ -14,6 +14,7 @@ from scipy import special
 
 from bids_app.analyses.folder.read import POSITIVE, damaged, read_maps, read_rows
 from bids_app.analyses.group.effects import GroupEffects
+from bids_app.analyses.mapped import save_series
 from bids_app.analyses.ratings.participant import read_cleaned
 from bids_app.emotion.windows import Window
 from bids_app.encoding import EncodingPlan, plan_encoding
@@ -158,8 +159,7 @@ class _Listener:
         self.tr = float(blocks[0].tr)
         self.values = []
         for k, block in enumerate(blocks):
-            path = folder / f"ratings_{participant}_{k}.npy"
-            np.save(path, block.values)
+            path = save_series(folder / f"ratings_{participant}_{k}.npy", block.values)
             self.values.append(load_array(path, mapped=True))
         self.shapes = [(b.stimulus, *b.values.shape) for b in blocks]
         self.path = tree.participant_file(
