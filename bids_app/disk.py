@@ -13,6 +13,18 @@ from bids_app.errors import CannotWriteError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def free_bytes(folder: Path) -> int:
+    """What is free where `folder` is, or will be.
+
+    Examples
+    --------
+    >>> free_bytes(Path("/no such folder")) == free_bytes(Path("/"))
+    True
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
 def is_full(error: BaseException) -> bool:
     """Whether an exception says that a disk or a quota has no place left.
 

@@ -146,7 +146,7 @@ def private_folder(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
 
     def make() -> str:
         # Of mode 700 from the start, and never one that is there already, nor a link.
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{kind}-", dir=parent or _temporary()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{kind}-", dir=parent or temporary_folder()))
         owner.append(_own(folder))
         return str(folder)
 
@@ -159,7 +159,8 @@ def private_folder(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
         owner[0].close()
 
 
-def _temporary() -> Path:
+def temporary_folder() -> Path:
+    """Where `private_folder` makes its folders."""
     return Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
 
 
@@ -177,7 +178,7 @@ def _own(folder: Path) -> IO[bytes]:
 def remove_unowned(parent: Path | None = None) -> list[Path]:
     """Remove private folders of this user whose process is gone; returns them."""
     gone = []
-    for folder in sorted((parent or _temporary()).glob(f"{PREFIX}*-*")):
+    for folder in sorted((parent or temporary_folder()).glob(f"{PREFIX}*-*")):
         with suppress(OSError):
             about = folder.lstat()
             own = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()

@@ -28,6 +28,7 @@ from bids_app.analyses.registry import (
     write_results,
 )
 from bids_app.config import Config
+from bids_app.held import temporary_folder
 from bids_app.outputs import OutputTree, told_label
 from bids_app.resources import OWN_GRADIENT, choose_gradient
 from bids_app.status import Status
@@ -51,6 +52,8 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
     for option, reason in plan.absent.items():
         LOGGER.warning("group: nothing is aligned with %s: %s", option, reason)
         status.add("", f"alignment with {option}", "skipped", reason, problem=True)
+    if short := plan.short_of_disk(config.running.work_dir or temporary_folder()):
+        LOGGER.warning("group: %s", short)
     for model, reason in plan.no_others.items():
         told = f"model-{model}: nothing is trained on the others' responses: {reason}"
         LOGGER.warning("group: %s", told)

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from bids_app.analyses.folder.read import RECORD, read_participant, read_record
 from bids_app.analyses.group.alignment import missing_gradient
-from bids_app.analyses.group.checks import check_files, memory_of_group
+from bids_app.analyses.group.checks import check_files, disk_of_group, memory_of_group
 from bids_app.analyses.group.collect import select_participants
 from bids_app.analyses.group.others import OTHERS, OWN, chosen_weights, others_missing
 from bids_app.analyses.group.own_plan import OwnPlan, plan_own_gradient
@@ -22,10 +23,12 @@ from bids_app.analyses.registry import (
     group_settings,
 )
 from bids_app.config import DEFAULT_FEATURES, Config
+from bids_app.disk import free_bytes
 from bids_app.errors import MissingInputError, MusencError, Problems
 from bids_app.files import check_folder, sha256_of_file
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
+from bids_app.limits import format_bytes
 from bids_app.meshes import N_VERTICES, SPACES
 from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, safe_label, weights_label
 from bids_app.resources import OWN_GRADIENT, choose_gradient, gradient_files
@@ -81,6 +84,8 @@ class GroupPlan:
         Models that cannot be trained on the others' responses, and why.
     memory : dict from model label to float
         Bytes that one step takes at most.
+    disk : dict from label of a call to float
+        Bytes of the work folder that the responses of everybody take.
     own : OwnPlan or None
         Of the study's own gradient, where it is asked for.
     """
@@ -91,7 +96,18 @@ class GroupPlan:
     calls: list[GroupCall] = field(default_factory=list)
     no_others: dict[str, str] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    disk: dict[str, float] = field(default_factory=dict)
     own: OwnPlan | None = None
+
+    def short_of_disk(self, folder: Path) -> str:
+        """What to tell where the work folder has no place for the responses, else nothing."""
+        needed, free = max(self.disk.values(), default=0), free_bytes(folder)
+        if needed <= free:
+            return ""
+        return (
+            f"the responses of everybody take {format_bytes(int(needed))} of the work folder, and "
+            f"{format_bytes(free)} are free at {folder}: give a --work-dir on a larger disk"
+        )
 
 
 def with_own_atlases(config: Config) -> Config:
@@ -232,8 +248,9 @@ def _choose_calls(tree: OutputTree, plan: GroupPlan, config: Config) -> None:
             reason = others_missing(tree, model, participants, config.cache_dir) if others else ""
             if reason:
                 plan.no_others[model] = reason
-            else:
-                plan.calls.append(GroupCall(model, others))
+                continue
+            plan.calls.append(call := GroupCall(model, others))
+            plan.disk[call.label] = disk_of_group(tree, model, participants, others=others)
     if plan.people and not plan.calls:
         raise MissingInputError(
             "Nothing can be trained on the others' responses.",

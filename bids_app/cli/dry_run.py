@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_app.config import Config
+from bids_app.disk import free_bytes
+from bids_app.held import temporary_folder
 from bids_app.inputs.estimate import Estimate, check_memory
 from bids_app.inputs.plan_text import format_plan, skipped_text
 from bids_app.inputs.records import StudyPlan
@@ -129,6 +131,14 @@ def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup 
     lines += [f"warning: nothing is aligned with {one}: {why}" for one, why in plan.absent.items()]
     needed = max([*plan.memory.values(), *([conditions.memory] if conditions else [])], default=0)
     lines.append(f"memory of a step: {_size(needed)}")
+    folder = config.running.work_dir or temporary_folder()
+    responses = _size(max(plan.disk.values(), default=0))
+    lines.append(
+        f"disk of the work folder: {responses} for the responses of everybody; "
+        f"{_size(free_bytes(folder))} are free at {folder}"
+    )
+    short = plan.short_of_disk(folder)
+    lines += [f"warning: {short}"] if short else []
     models = [*(call.label for call in plan.calls), *([conditions.model] if conditions else [])]
     there = [one for one in models if tree.group_table("settings.json", model=one).is_file()]
     lines += [
@@ -285,7 +295,7 @@ def _rest_text(rest: RestPlan) -> str:
 def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
     running, people, cpus = level.config.running, len(level.scopes), cpu_limit()
     memory = memory_limit() if running.memory is None else Limit(running.memory, "--mem")
-    n_procs = running.n_procs
+    n_procs, free = running.n_procs, free_bytes(level.config.output_dir)
     music = f"{_minutes(costs.feature_seconds)} for the music, " if level.layers else ""
     cache = f"{_size(costs.cache_bytes)} in the cache, " if level.layers else ""
     lines = [
@@ -297,7 +307,8 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
         f"{_minutes(costs.participant_seconds)} for each participant, over {n_procs} of "
         f"{cpus.value} processors",
         f"disk    {_size(costs.total_bytes)} in all: {cache}"
-        f"{_size(costs.participant_bytes)} for each of {people} participants",
+        f"{_size(costs.participant_bytes)} for each of {people} participants; "
+        f"{_size(free)} are free at {level.config.output_dir}",
     ]
     if level.config.model.save_weights and level.layers:
         lines.append(
@@ -307,6 +318,8 @@ def _costs_text(level: ParticipantLevel, costs: Estimate) -> str:
         lines.append(
             "warning: this is more memory than there is; fewer participants are worked on at once"
         )
+    if costs.total_bytes > free:
+        lines.append("warning: this is more disk than is free; give an output folder elsewhere")
     return "\n".join(lines)
 
 

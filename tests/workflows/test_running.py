@@ -14,11 +14,12 @@ import torch
 from bids_app.workflows import participant_level
 from bids_app.workflows.running import Failure, Plugin, _read_crash, choose_plugin
 
-from bids_app.cli import tools
+from bids_app.analyses import group_level
+from bids_app.cli import dry_run, tools
 from bids_app.cli.run import main
 from bids_app.config import Running
 from bids_app.errors import MissingInputError, UsageError
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.status import Status
 
 
@@ -152,3 +153,38 @@ def test_a_crash_of_nipypes_own_for_want_of_place_is_told_as_such(tmp_path):
     assert failure.error == "CannotWriteError"
     assert failure.text.startswith("A disk is full.")
     assert f"GB free at {tmp_path}" in failure.text
+
+
+def volumes(tree, who):
+    """Samples of all cleaned responses of a participant."""
+    found = tree.responses(who, "fsaverage5")
+    return sum(len(json.loads(sidecar_of(left).read_text())["StimulusTimes"]) for left in found)
+
+
+@pytest.mark.parametrize(("train_on", "copies"), [("own", 2), ("both", 3)])
+def test_the_plan_of_a_group_says_what_the_work_folder_takes(analyzed, capsys, train_on, copies):
+    tree = OutputTree(analyzed.output_dir)
+    assert main(analyzed.arguments("group", "--dry-run", "--train-on", train_on)) == 0
+    n_times = sum(volumes(tree, who) for who in analyzed.study.participants)
+    size = copies * n_times * 20484 * 4 / 2**20
+    told = capsys.readouterr().out
+    assert f"disk of the work folder: {size:.0f} MiB for the responses of everybody" in told
+    assert "of the work folder, and" not in told
+
+
+def test_a_work_folder_without_place_is_told_ahead(analyzed, monkeypatch, capsys):
+    monkeypatch.setattr(group_level, "free_bytes", lambda folder: 1 << 20)
+    work = ["--work-dir", str(analyzed.output_dir / "work")]
+    assert main(analyzed.arguments("group", "--dry-run", *work)) == 0
+    told = capsys.readouterr().out
+    assert "warning: the responses of everybody take 0.1 GiB of the work folder" in told
+    assert f"free at {analyzed.output_dir / 'work'}: give a --work-dir" in told
+
+
+def test_an_output_folder_without_place_is_told_ahead(analyzed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dry_run, "free_bytes", lambda folder: 1 << 20)
+    arguments = analyzed.arguments("participant", "--dry-run", output_dir=tmp_path / "out")
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert f"1 MiB are free at {tmp_path / 'out'}" in told
+    assert "warning: this is more disk than is free" in told

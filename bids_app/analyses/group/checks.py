@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bids_app.analyses.folder.read import RECORD, check_outputs, read_completed, read_record
 from bids_app.analyses.group.analysis import GroupAnalysis
+from bids_app.analyses.group.clock import read_clock
 from bids_app.analyses.group.collect import check_same_settings, read_encoding, read_encodings
-from bids_app.inputs.estimate import group_memory, joint_memory
+from bids_app.errors import MusencError
+from bids_app.inputs.estimate import FLOAT, group_memory, joint_memory
+from bids_app.meshes import N_VERTICES
 from bids_app.outputs import BEYOND_DESC, JOINT_DESC, JOINT_LABEL, OutputTree, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -29,6 +33,22 @@ def memory_of_group(tree: OutputTree, model: str, participants: Sequence[str]) -
             n_folds = len(known["HeldOutStimuli"])
             needed = max(needed, joint_memory(len(participants), n_models, n_folds, space))
     return needed
+
+
+def disk_of_group(
+    tree: OutputTree, model: str, participants: Sequence[str], *, others: bool
+) -> float:
+    """Bytes of the work folder that everybody's responses take.
+
+    They are collected for the null over music and for inter-subject correlation, and their means
+    where models are trained on the `others`.
+    """
+    space = str(read_encoding(tree, participants[0], model)["Settings"]["space"])
+    n_times = 0
+    for left in (one for who in participants for one in tree.responses(who, space)):
+        with suppress(MusencError):  # what is damaged is told where it is read
+            n_times += len(read_clock(sidecar_of(left)).times)
+    return (2 + others) * n_times * 2 * N_VERTICES[space] * FLOAT
 
 
 def check_files(
