@@ -280,7 +280,7 @@ def _set_damaged_aside(folder: Path) -> None:
 
 
 def _read_crash(
-    path: Path, owners: Mapping[str, tuple[str, str]], folders: Sequence[Path]
+    path: Path, owners: Mapping[str, tuple[str, str]], folders: Sequence[Path] = ()
 ) -> Failure:
     text = path.read_text(errors="replace")
     named = re.search(r"^Node: (.+)$", text, re.MULTILINE)
