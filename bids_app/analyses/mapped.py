@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.disk import full_disk, is_full
+
+Mapped = np.memmap[Any, np.dtype[np.float32]]
 
 
 def save_series(path: Path, values: NDArray[np.floating]) -> Path:
@@ -31,7 +34,7 @@ def save_series(path: Path, values: NDArray[np.floating]) -> Path:
     return path
 
 
-def new_series(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def new_series(path: Path, shape: tuple[int, ...]) -> Mapped:
     """Responses to be filled in, of shape (n_times, n_vertices) or (n_people, n_times, n_vertices).
 
     Raises
@@ -53,9 +56,7 @@ def new_series(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.swapaxes(new_array(path, (*people, n_vertices, n_times)), -1, -2)
 
 
-def new_array(
-    path: Path, shape: tuple[int, ...], *, fortran_order: bool = False
-) -> NDArray[np.float32]:
+def new_array(path: Path, shape: tuple[int, ...], *, fortran_order: bool = False) -> Mapped:
     """A mapped array to be filled in.
 
     Raises

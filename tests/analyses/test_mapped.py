@@ -29,6 +29,7 @@ def test_series_that_are_filled_in_are_in_the_file(tmp_path, people):
     made = new_series(path, (*people, *VALUES.shape))
     made[...] = VALUES
     made[..., 1:3] += 1
+    made.flush()
     assert made.shape == (*people, *VALUES.shape)
     assert made[(*[0] * len(people), slice(None), 2)].flags.contiguous
     stored = load_array(path)

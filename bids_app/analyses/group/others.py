@@ -164,6 +164,8 @@ def write_training(
         for own, mean in zip(out, means, strict=True):
             for target, values in zip(own, mean, strict=True):
                 target[:, part] = values
+    for one in (one for own in out for one in own):
+        one.flush()  # another machine may read them
     return files
 
 
@@ -222,6 +224,8 @@ def _fitted(
             for stat, values in (("r", fit.r), ("alpha", fit.alpha)):
                 own = maps[stat][person, :, layer]
                 own[np.ix_(order, inside)] = values
+    for one in maps.values():
+        one.flush()
     rows = [_row(data.rows[number], r[person]) for person, number in enumerate(heard.people)]
     return replace(
         data,
