@@ -7,6 +7,7 @@ page of a file holds some of each vertex, and each part would read all of the fi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.disk import full_disk, is_full
-
-Mapped = np.memmap[Any, np.dtype[np.float32]]
 
 
 def save_series(path: Path, values: NDArray[np.floating]) -> Path:
@@ -34,7 +33,7 @@ def save_series(path: Path, values: NDArray[np.floating]) -> Path:
     return path
 
 
-def new_series(path: Path, shape: tuple[int, ...]) -> Mapped:
+def new_series(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Responses to be filled in, of shape (n_times, n_vertices) or (n_people, n_times, n_vertices).
 
     Raises
@@ -56,7 +55,9 @@ def new_series(path: Path, shape: tuple[int, ...]) -> Mapped:
     return np.swapaxes(new_array(path, (*people, n_vertices, n_times)), -1, -2)
 
 
-def new_array(path: Path, shape: tuple[int, ...], *, fortran_order: bool = False) -> Mapped:
+def new_array(
+    path: Path, shape: tuple[int, ...], *, fortran_order: bool = False
+) -> NDArray[np.float32]:
     """A mapped array to be filled in.
 
     Raises
@@ -77,3 +78,9 @@ def new_array(path: Path, shape: tuple[int, ...], *, fortran_order: bool = False
                 raise full_disk(error, [path.parent], file=path, needed=size) from error
             # Else a file system that takes none ahead.
     return mapped
+
+
+def write_out(arrays: Iterable[Any]) -> None:
+    """Have everything on the disk that was filled in: another machine may read it."""
+    for one in arrays:
+        one.flush()

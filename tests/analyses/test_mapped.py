@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from bids_app.analyses.mapped import new_array, new_series, save_series
+from bids_app.analyses.mapped import new_array, new_series, save_series, write_out
 from bids_app.errors import CannotWriteError
 from bids_app.loading import load_array
 
@@ -29,7 +29,7 @@ def test_series_that_are_filled_in_are_in_the_file(tmp_path, people):
     made = new_series(path, (*people, *VALUES.shape))
     made[...] = VALUES
     made[..., 1:3] += 1
-    made.flush()
+    write_out([made])
     assert made.shape == (*people, *VALUES.shape)
     assert made[(*[0] * len(people), slice(None), 2)].flags.contiguous
     stored = load_array(path)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.group.collect import GroupData, load_group, read_encoding
 from bids_app.analyses.group.heard import Heard, collect_heard, find_heard, no_features
-from bids_app.analyses.mapped import new_array, new_series
+from bids_app.analyses.mapped import new_array, new_series, write_out
 from bids_app.analyses.participant.layers import fitting_arrays
 from bids_app.arrays import Arrays
 from bids_app.encoding import EncodingPlan, fit_encoding
@@ -164,8 +164,7 @@ def write_training(
         for own, mean in zip(out, means, strict=True):
             for target, values in zip(own, mean, strict=True):
                 target[:, part] = values
-    for one in (one for own in out for one in own):
-        one.flush()  # another machine may read them
+    write_out(one for own in out for one in own)
     return files
 
 
@@ -224,8 +223,7 @@ def _fitted(
             for stat, values in (("r", fit.r), ("alpha", fit.alpha)):
                 own = maps[stat][person, :, layer]
                 own[np.ix_(order, inside)] = values
-    for one in maps.values():
-        one.flush()
+    write_out(maps.values())
     rows = [_row(data.rows[number], r[person]) for person, number in enumerate(heard.people)]
     return replace(
         data,
