@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from bids_app.errors import CannotWriteError
@@ -67,11 +66,7 @@ def full_disk(
     needed : int, optional
         Bytes of this file.
     """
-    free = []
-    for folder in folders:
-        with suppress(OSError):
-            free.append((shutil.disk_usage(folder).free, folder))
-    free.sort()
+    free = sorted((free_bytes(folder), folder) for folder in folders)
     there = [f"{size / 1e9:.1f} GB free at {folder}" for size, folder in free]
     return CannotWriteError(
         "A disk is full.",

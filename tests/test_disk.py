@@ -34,6 +34,7 @@ def test_what_says_that_a_disk_is_full(error, found):
 
 def test_the_fullest_folder_is_named_first(tmp_path, monkeypatch):
     free = {tmp_path: 3e9, tmp_path / "work": 1e7}
+    (tmp_path / "work").mkdir()
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[folder]))
     told = full_disk("[Errno 28] No space left on device", list(free), needed=2 * 10**9)
     assert told.where == tmp_path / "work"

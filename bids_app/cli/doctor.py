@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_app import __version__
+from bids_app.disk import free_bytes
 from bids_app.errors import BadDataError, CannotWriteError, MissingInputError, MusencError
 from bids_app.limits import cpu_limit, format_bytes, memory_limit
 from bids_app.log import tell
@@ -205,7 +205,7 @@ def check_writing(output_dir: Path | None = None) -> Iterator[Finding]:
                 CannotWriteError.exit_code,
             )
             continue
-        free = shutil.disk_usage(folder).free
+        free = free_bytes(folder)
         low = name in ("TMPDIR", "output") and free < ENOUGH_DISK
         yield Finding(
             "writing",

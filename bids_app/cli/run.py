@@ -84,17 +84,12 @@ def guarded(work: Callable[[], int]) -> int:
         tell(f"\n{WORDS}", file=sys.stderr)
         return exit_code(signal.SIGINT)
     except MemoryError as error:
-        again = out_of_memory(str(error))
-        tell(f"\nerror: {again.told}", file=sys.stderr)
-        LOGGER.debug("traceback", exc_info=True)
-        return again.exit_code
+        return _ended_by(out_of_memory(str(error)))
     except BrokenPipeError:
         return 1
     except Exception as error:
         if is_full(error):
-            told = full_disk(error, [])
-            tell(f"\nerror: {told.told}", file=sys.stderr)
-            return told.exit_code
+            return _ended_by(full_disk(error, []))
         tell(
             f"\nerror: this is a defect of the program: {type(error).__name__}: {error}\n"
             "  do this: run the same command with -v and report what it prints",
@@ -102,6 +97,13 @@ def guarded(work: Callable[[], int]) -> int:
         )
         LOGGER.debug("traceback", exc_info=True)
         return 1
+
+
+def _ended_by(error: MusencError) -> int:
+    """Tell what the system refused; the exit code."""
+    tell(f"\nerror: {error.told}", file=sys.stderr)
+    LOGGER.debug("traceback", exc_info=True)
+    return error.exit_code
 
 
 def run(config: Config) -> int:
