@@ -24,7 +24,8 @@ musenc predict MODEL MUSIC... -o DIR
 
 musenc predict OUT NEW_BIDS -o DIR [options of musenc-bidsapp]
     predicted time courses of the responses of another study (other music, other people), by the
-    models of an output folder, and their correlation with the measured ones, untested.
+    models of an output folder, and their correlation with the measured ones, tested over people
+    and over music.
 """
 EPILOG = """\
 Both compute the features of the models' own music again, or take them from the cache; the audio

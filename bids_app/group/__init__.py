@@ -22,6 +22,10 @@ from bids_app.group.differences import difference as difference
 from bids_app.group.differences import weighted_kernel as weighted_kernel
 from bids_app.group.enhancement import TfceResult as TfceResult
 from bids_app.group.enhancement import tfce_sign_flip as tfce_sign_flip
+from bids_app.group.fixed_music import FixedMusicTest as FixedMusicTest
+from bids_app.group.fixed_music import add_spectra as add_spectra
+from bids_app.group.fixed_music import cross_spectra as cross_spectra
+from bids_app.group.fixed_music import fixed_music_test as fixed_music_test
 from bids_app.group.inference import SignFlipResult as SignFlipResult
 from bids_app.group.inference import sign_flip_max_t as sign_flip_max_t
 from bids_app.group.isc import IscResult as IscResult

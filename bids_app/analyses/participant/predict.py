@@ -23,6 +23,7 @@ from bids_app.analyses.participant.new_music import (
     own_label,
     predict_new,
 )
+from bids_app.analyses.participant.new_tests import DESC, NewMusicTests, write_tests
 from bids_app.analyses.participant.responses import Block, prepare_responses
 from bids_app.analyses.participant.saved import SavedModel, read_saved
 from bids_app.analyses.participant.weights import ALL
@@ -35,15 +36,11 @@ from bids_app.features.timing import step_times
 from bids_app.files import write_json
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
-from bids_app.statistics import finite_mean, fisher_mean
+from bids_app.statistics import finite_mean
 
 LOGGER = logging.getLogger("bids_app.analyses")
-DESC = "newmusic"
 OWN, OTHERS = "own", "others"
-UNTESTED = (
-    "accuracies are not tested: no p, and no claim over people or music is made of them; run the "
-    "participant and the group level on these data for claims"
-)
+UNTESTED = "not tested here: tests over people and over music are of all participants together"
 COLUMNS = {
     "participant": "whose responses",
     "stimulus": "label of the music",
@@ -184,7 +181,8 @@ def predict_study(
     """Predicted and measured responses of a study by the models of an output folder.
 
     A participant whom the folder has a model of is predicted by that model, everybody else by the
-    mean of the predictions of all models. Nothing is tested.
+    mean of the predictions of all models. Tested over people and over music is the mean of all
+    participants.
 
     Parameters
     ----------
@@ -217,29 +215,24 @@ def predict_study(
         for run in plan.runs:
             model.check(repetition_time=run.tr)
     music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
-    prepared: dict[str, list[Block]] = {}
-    written: list[Path] = []
-    for label, models in by_label.items():
-        layers = shared_layers(models, config.model.layers)
-        names = {own: own_label(models, own, path) for own, path in music.items()}
-        new = {names[own]: path for own, path in music.items()}
-        grams = grams_with_new(models, new, source, progress=_tell_features)
-        checksums = dict(zip(grams.labels, grams.checksums, strict=True))
-        for who in plan.participants:
-            if who not in prepared:
-                LOGGER.info("sub-%s: cleaning", who)
-                runs = [run for run in plan.runs if run.participant == who]
-                cleaned = prepare_responses(
-                    runs, config.cleaning, random_seed=config.statistics.random_seed
-                )
-                prepared[who] = cleaned.blocks
-                common_tr(cleaned.blocks)
-            own = [model for model in models if model.participant == who]
-            whose = "their own model, by the label" if own else "the mean of all models"
-            LOGGER.info("sub-%s: predicting (model-%s) by %s", who, label, whose)
-            used = own or models
-            person = Person(who, prepared[who], names, checksums, used)
-            written += person.predict(OutputTree(config.output_dir), grams, layers)
+    used = [
+        Predictors.of(models, music, source, config.model.layers) for models in by_label.values()
+    ]
+    tree, written = OutputTree(config.output_dir), []
+    tests = [NewMusicTests() for _ in used]
+    for who in plan.participants:
+        LOGGER.info("sub-%s: cleaning", who)
+        runs = [run for run in plan.runs if run.participant == who]
+        cleaned = prepare_responses(
+            runs, config.cleaning, random_seed=config.statistics.random_seed
+        )
+        common_tr(cleaned.blocks)
+        for one, collected in zip(used, tests, strict=True):
+            written += one.person(who, cleaned.blocks).predict(tree, one, collected)
+    for one, collected in zip(used, tests, strict=True):
+        first = one.models[0]
+        about = {"model": first.label, "space": first.space, "about": _told(one.models)}
+        written += write_tests(tree, collected, one.layers, config.statistics, **about)
     return written
 
 
@@ -270,6 +263,55 @@ def _tell_features(message: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Predictors:
+    """Saved models of one label, and the music of a new study for them.
+
+    Attributes
+    ----------
+    models : sequence of SavedModel
+    layers : list of str
+        Those that are predicted.
+    grams : FeatureGrams
+        Of the models' music and the new one.
+    names : mapping
+        What the features call a stimulus.
+    """
+
+    models: Sequence[SavedModel]
+    layers: list[str]
+    grams: FeatureGrams
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        models: Sequence[SavedModel],
+        music: Mapping[str, Path],
+        source: FeatureSource,
+        asked: Sequence[str],
+    ) -> Predictors:
+        """With the features of all music; raises as `predict_music`."""
+        layers = shared_layers(models, asked)
+        names = {own: own_label(models, own, path) for own, path in music.items()}
+        new = {names[own]: path for own, path in music.items()}
+        return cls(
+            models, layers, grams_with_new(models, new, source, progress=_tell_features), names
+        )
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Of the music, by what the features call it."""
+        return dict(zip(self.grams.labels, self.grams.checksums, strict=True))
+
+    def person(self, who: str, blocks: Sequence[Block]) -> Person:
+        """A participant with the models that predict the responses."""
+        own = [model for model in self.models if model.participant == who]
+        whose = "their own model, by the label" if own else "the mean of all models"
+        LOGGER.info("sub-%s: predicting (model-%s) by %s", who, self.models[0].label, whose)
+        return Person(who, blocks, self.names, self.checksums, own or self.models)
+
+
+@dataclass(frozen=True, eq=False)
 class Person:
     """A participant of a new study, and the models that predict the responses.
 
@@ -291,17 +333,21 @@ class Person:
     checksums: Mapping[str, str]
     models: Sequence[SavedModel]
 
-    def predict(self, tree: OutputTree, grams: FeatureGrams, layers: Sequence[str]) -> list[Path]:
+    def predict(self, tree: OutputTree, study: Predictors, tests: NewMusicTests) -> list[Path]:
         """Of every layer: time courses, accuracy, and one row per presentation."""
         heard = [Heard(self.names[block.stimulus], block.times) for block in self.blocks]
         places = presentations([(block.run, block.stimulus) for block in self.blocks])
-        first, written, rows, maps = self.models[0], [], [], []
-        for layer in layers:
-            mean, weights, kept = self._mean(grams, heard, layer)
-            found = []
+        first, layers, written = self.models[0], study.layers, list[Path]()
+        rows: list[dict[str, Any]] = []
+        maps, heard_before = [], False
+        music = [self.checksums[one.stimulus] for one in heard]
+        measured: list[NDArray[np.floating]] = []
+        for number, layer in enumerate(layers):
+            mean, weights, kept = self._mean(study.grams, heard, layer)
+            heard_before |= any(held_out(one) != "no" for one in weights)
+            measured = [block.values[rows] for block, rows in zip(self.blocks, kept, strict=True)]
             for k, (block, place) in enumerate(zip(self.blocks, places, strict=True)):
-                r = column_correlation(mean[k], block.values[kept[k]])
-                found.append(r)
+                r = column_correlation(mean[k], measured[k])
                 times = block.times[kept[k]]
                 sidecar = {
                     "Stimulus": block.stimulus,
@@ -314,7 +360,8 @@ class Person:
                     tree, self.who, self.models, mean[k], times, entities, sidecar
                 )
                 rows.append(self._row(block, layer, weights[k], len(times), r))
-            maps.append(fisher_mean(found))
+            maps.append(tests.add_layer(number, music, mean, measured))
+        tests.add_participant(self.who, np.stack(maps), measured, heard_before=heard_before)
         sidecar = map_sidecar("r", list(layers), **_told(self.models), Note=UNTESTED)
         path_of = partial(
             tree.map_file, self.who, space=first.space, model=first.label, stat="r", desc=DESC

@@ -22,8 +22,10 @@ from bids_app.analyses.participant.new_music import (
     grams_with_new,
     predict_new,
 )
+from bids_app.analyses.participant.new_tests import DESC, NewMusicTests
 from bids_app.analyses.participant.predict import (
     Person,
+    Predictors,
     column_correlation,
     predict_music,
     shared_layers,
@@ -278,7 +280,7 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     )
     grams = grams_with_new([model], {"new": new}, fitted.source)
     tree = OutputTree(tmp_path)
-    files = person.predict(tree, grams, shared_layers(person.models))
+    files = person.predict(tree, predictors(person, grams), NewMusicTests())
     assert len(files) == len(set(files)) == 2 * 4 + 4 + 2
     rows = read_rows(files[-2], ["mean_r", "n_models"], participant=str, held_out=str)
     assert rows["held_out"].tolist() == ["no", "yes"]
@@ -291,9 +293,8 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     of_old = fitted.fits.fold_r[0, fitted.fits.fold_stimuli.index("one")]
     np.testing.assert_allclose(r[KEPT], fisher_mean([of_new, of_old])[KEPT], atol=1e-4)
     assert r[list(PLANTED)].min() > 0.6
-    assert (
-        "no claim" in json.loads(maps[0].with_suffix("").with_suffix(".json").read_text())["Note"]
-    )
+    note = json.loads(maps[0].with_suffix("").with_suffix(".json").read_text())["Note"]
+    assert "not tested here" in note
 
 
 def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_path):
@@ -312,7 +313,7 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
     known = {block.stimulus: block.stimulus for block in blocks}
     person = Person("03", blocks, known, dict.fromkeys(known, "ab"), models)
     tree = OutputTree(tmp_path / "out")
-    files = person.predict(tree, grams, shared_layers(person.models))
+    files = person.predict(tree, predictors(person, grams), NewMusicTests())
     rows = read_rows(files[-2], ["mean_r"], stimulus=str, held_out=str)
     assert dict(zip(rows["stimulus"].tolist(), rows["held_out"].tolist(), strict=True)) == {
         "one": "some",
@@ -331,6 +332,10 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
         assert told["Models"] == ["sub-01 model-cochleagram", "sub-02 model-cochleagram"]
         assert told["Weights"] == weights
         assert told["TrainedOnMusic"] == read_saved(fitted.path).identity["Music"]
+
+
+def predictors(person: Person, grams: FeatureGrams) -> Predictors:
+    return Predictors(person.models, shared_layers(person.models), grams, person.names)
 
 
 def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkeypatch, caplog):
@@ -359,6 +364,27 @@ def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkey
         rows = read_rows(table, ["mean_r"], trained_on=str, held_out=str)
         assert rows["trained_on"].tolist() == [trained_on] * 3
         assert rows["held_out"].tolist() == ["yes"] * 3
+    (group,) = np.hstack(
+        [
+            read_gifti(new.group_map(h, SPACE, model="cochleagram", stat="r", desc=DESC))
+            for h in "LR"
+        ]
+    )
+    np.testing.assert_allclose(group[KEPT], fitted.fits.r[0, KEPT], atol=1e-4)
+    (row,) = read_rows(
+        new.group_table("summary.tsv", model="cochleagram", desc=DESC),
+        ["p_people", "p_music", "n_predicted", "n_participants"],
+        layer=str,
+    ).to_dict("records")
+    assert row["layer"] == "cochleagram"
+    assert row["n_participants"] == 2
+    assert row["p_people"] == 0.25  # all four flips of two people: one of them is as good
+    assert row["p_music"] < 0.05
+    assert row["n_predicted"] == 0
+    told = json.loads(new.group_table("summary.json", model="cochleagram", desc=DESC).read_text())
+    assert told["Participants"] == ["sub-01", "sub-02"]
+    assert told["MusicWidening"] >= np.sqrt(2)  # the model was fitted to this music
+    assert "0 of 4 vertices are predicted over people and over music" in caplog.text
     for other, told in (
         (replace(config, model=replace(MODEL, delays=(0.4, 0.8))), "delays"),
         (replace(config, cleaning=replace(config.cleaning, smoothing=0.0)), "smoothing"),

@@ -1,0 +1,104 @@
+"""Mean correlations with fixed predictions: parts by frequency, and their null over music."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_app.errors import BadDataError
+from bids_app.group import add_spectra, cross_spectra, fixed_music_test
+
+
+def smooth(rng, shape):
+    """Slow noise, times first."""
+    steps = rng.standard_normal((shape[0] + 7, *shape[1:]))
+    return np.apply_along_axis(np.convolve, 0, steps, np.ones(8), "valid")
+
+
+@pytest.mark.parametrize("n_times", [40, 41])
+def test_parts_add_up_to_the_correlation(n_times):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, n_times, 3)) + 5.0
+    found = cross_spectra(x, y).real.sum(axis=0)
+    np.testing.assert_allclose(found, [np.corrcoef(x[:, k], y[:, k])[0, 1] for k in range(3)])
+
+
+def test_what_is_constant_or_missing_has_no_part():
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 30, 3))
+    x[:, 0], y[4, 1] = 2.0, np.nan
+    assert cross_spectra(x, y).any(axis=0).tolist() == [False, False, True]
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(BadDataError):
+        cross_spectra(np.ones((10, 2)), np.ones((10, 3)))
+
+
+def test_sums_of_stretches_keep_the_frequencies_of_the_longer():
+    short, long = np.ones((2, 3), dtype=complex), 2 * np.ones((4, 3), dtype=complex)
+    for one, other in ((short, long), (long, short)):
+        assert add_spectra(one, other)[:, 0].real.tolist() == [3, 3, 2, 2]
+    assert short[0, 0] == 1, "what is given stays"
+    assert long[0, 0] == 2
+
+
+def test_sd_is_that_of_the_draws_and_of_rotated_responses():
+    rng = np.random.default_rng(2)
+    x, y = smooth(rng, (121, 4)), smooth(rng, (121, 4))
+    parts = cross_spectra(x, y)
+    found = fixed_music_test({"piece": parts}, parts.real.sum(axis=0), n_draws=2000, seed=0)
+    spectrum = np.fft.rfft(y, axis=0)
+    rotated = []
+    for _ in range(2000):
+        turn = np.exp(1j * rng.uniform(0, 2 * np.pi, (len(spectrum), 1)))
+        turn[0] = 1
+        z = np.fft.irfft(spectrum * turn, n=len(y), axis=0)
+        rotated.append([np.corrcoef(x[:, k], z[:, k])[0, 1] for k in range(4)])
+    np.testing.assert_allclose(found.sd, np.std(rotated, axis=0), rtol=0.06)
+
+
+def test_p_is_the_share_of_draws_and_the_corrected_one_is_larger():
+    rng = np.random.default_rng(3)
+    x, y = smooth(rng, (2, 100, 60)[1:]), smooth(rng, (100, 60))
+    parts = cross_spectra(x, y)
+    r = parts.real.sum(axis=0)
+    r[7] = np.nan
+    found = fixed_music_test({"a": parts}, r, n_draws=999, seed=0)
+    assert np.isnan([found.p[7], found.p_max[7], found.sd[7]]).all()
+    rest = np.arange(60) != 7
+    assert (found.p_max[rest] >= found.p[rest]).all()
+    assert found.p[rest].min() >= 1 / 1000
+    again = fixed_music_test({"a": parts}, r, n_draws=999, seed=0)
+    np.testing.assert_array_equal(again.p_max, found.p_max)
+    wider = fixed_music_test({"a": parts}, r, wider=2.0, n_draws=999, seed=0)
+    np.testing.assert_allclose(wider.sd, 2 * found.sd)
+    up = rest & (r > 0)
+    assert (wider.p[up] >= found.p[up]).all()
+
+
+def test_pieces_have_phases_of_their_own_and_presentations_of_one_share_them():
+    rng = np.random.default_rng(4)
+    parts = cross_spectra(smooth(rng, (80, 3)), smooth(rng, (80, 3))) / 2
+    r = 2 * parts.real.sum(axis=0)
+    one = fixed_music_test({"a": add_spectra(parts, parts)}, r, n_draws=200, seed=0)
+    two = fixed_music_test({"a": parts, "b": parts}, r, n_draws=200, seed=0)
+    np.testing.assert_allclose(one.sd / two.sd, np.sqrt(2))
+
+
+def test_the_level_holds_where_listeners_share_what_no_model_predicts():
+    """Twelve listeners with a common response, three pieces, a fixed prediction."""
+    rng = np.random.default_rng(5)
+    hits = []
+    for study in range(200):
+        spectra, r = {}, np.zeros(3)
+        for piece in "abc":
+            x, common = smooth(rng, (110, 3)), smooth(rng, (110, 3))
+            total = None
+            for _ in range(12):
+                parts = cross_spectra(x, common + smooth(rng, (110, 3))) / 36
+                total = add_spectra(total, parts)
+            spectra[piece] = total
+            r += total.real.sum(axis=0)
+        hits += (fixed_music_test(spectra, r, n_draws=200, seed=study).p < 0.05).tolist()
+    assert 0.02 < np.mean(hits) < 0.08
