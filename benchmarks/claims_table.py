@@ -117,7 +117,7 @@ def tables(results: dict[str, dict[int, dict[str, float]]]) -> str:
         f"| nothing to find | studies | {' | '.join(headings)} |",
         "|---" * (len(headings) + 2) + "|",
         *(row(label, members) for label, members in pools(names).items()),
-        row("**all** (99.9 % limits)", nothing, confidence=0.998),
+        row("**all** (99.8 % limits)", nothing, confidence=0.998),
         "",
         *own_nulls(results),
         "",

@@ -32,7 +32,7 @@ def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
     lines += [row(kind, members, 0.95) for kind, members in kinds.items()]
     for noise in ("surrogates", "windows"):
         lines.append(row(noise, [name for name in nothing if noise in name], 0.998))
-    lines.append(row("**all of nothing** (99.9 % limits)", nothing, 0.998))
+    lines.append(row("**all of nothing** (99.8 % limits)", nothing, 0.998))
     for name in results:
         if name.startswith("planted"):
             lines.append(row(name, [name], 0.95))

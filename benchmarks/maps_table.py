@@ -77,7 +77,7 @@ def _kinds(results: dict[str, dict[int, dict[str, float]]]) -> str:
         kinds.setdefault(plain, []).append(name)
     for noise in ("windows", "surrogates"):
         kinds[noise] = [name for name in results if noise in name]
-    kinds["**all** (99.9 % limits)"] = list(results)
+    kinds["**all** (99.8 % limits)"] = list(results)
     for label, names in kinds.items():
         rows = _rows(results, names)
         limits = 0.998 if "**" in label else None

@@ -108,7 +108,7 @@ class Stimuli:
     notes_corpus: Path | None = option(
         "--notes-corpus FOLDER",
         "for --features notes: notes of other music, on which the long-term model is trained "
-        "(default: none, without the layers ltm and both)",
+        "(default: the chorales of musenc prefetch corpus; without them no layers ltm and both)",
         changes=(),
     )
     transcribe: bool = option(
@@ -530,7 +530,7 @@ class Statistics:
         "--null",
         "null of a participant's accuracy: noise of every vertex' own class; --n-nulls refits "
         "under random phases of the responses, which also give p corrected for the maximum over "
-        "vertices and layers and need at least 60 volumes of each piece; or none",
+        "vertices and layers, and are too liberal below some 60 volumes of a piece; or none",
         "noise",
         changes=("layers", "ratings", "scores"),
     )

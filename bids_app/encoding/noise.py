@@ -2,11 +2,11 @@
 
 Phase rotation assumes a periodic series, and slow noise in short pieces is not periodic. Here the
 noise of a vertex is an autoregressive process of second order, or fractional (1/f) noise, plus
-white noise, filtered as the responses were; its parameters are estimated by restricted likelihood
-on a grid. The frequency of each class is estimated from all vertices together. The standard
-deviation of the mean r follows in first order from the expected spectra of its class. Series
-simulated from the classes are fitted like responses, with penalties and classes estimated again,
-and the result corrects the first order.
+white noise, filtered as the responses were; classes of a grid of these are weighted by their
+posterior probability (restricted likelihood). The frequency of each class is estimated from all
+vertices together. The standard deviation of the mean r follows in first order from the expected
+spectra of its class. Series simulated from the classes are fitted like responses, with penalties
+and classes estimated again, and the result corrects the first order.
 
 The null is for one participant's maps only: it has no responses that people or vertices share.
 """

@@ -50,9 +50,9 @@ def linear_music_null(
 
     The statistic is L = sum over participants p, layers l and vertices v of w(p, l, v) r(p, l, v):
     a region (1 / (n x vertices) inside it), the alignment of residual slopes with a gradient
-    (slope weights times centred ranks), a layer against a gradient, differences of layers. Its null
-    distribution is that of the same sums under random phases of the responses. The fitted sum is
-    tested.
+    (slope weights times centered ranks), a layer against a gradient, differences of layers. Its
+    null distribution is that of the same sums under random phases of the responses. The fitted sum
+    is tested.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from bids_app.statistics import SIGNIFICANCE
 SECONDS_PER_SAMPLE = 6.5
 """Seconds of music per independent sample of a prediction and a response: 268 kept seconds, TR 1 s,
 delays of 3 to 9 s, high-pass 128 s; one resting run, layers of an untrained VGGish; 5.3 to 9.0 over
-24 combinations of participants, inter-subject correlation and weights."""
+24 studies (12 combinations of participants, inter-subject correlation and weights)."""
 SLOPE_RATIO = 0.45
 """Null SD of the residual slope over that of one layer's accuracy: .41 in closed form, over .9 for
 the norms of predictions that it leaves out (the same studies, eight layers)."""

@@ -326,13 +326,16 @@ def _null_paragraph(settings: Mapping[str, Any]) -> str:
         return (
             "Accuracies were compared with those of noise of each vertex' own kind: an"
             " autoregressive process of second order or fractional noise, plus white noise,"
-            " filtered as the responses were, with parameters by restricted maximum likelihood."
+            " filtered as the responses were. Of a grid of such processes each counted by its"
+            " posterior probability at the vertex (restricted likelihood; prior from all vertices),"
+            " corrected by the ratio of observed to expected spectrum."
             " Its standard deviation was computed to first order and scaled by that of simulated"
             f" noise, to which the models were fitted anew.{tests}"
         )
     how = {
         "analytic": " The standard deviation of this null was computed in closed form.",
-        "phase": " The null was sampled by refitting at the chosen penalties.",
+        "phase": " The null was sampled by refitting at the chosen penalties, and widened"
+        " as refits that choose penalties again are.",
     }.get(str(kind), "")
     return (
         "Accuracies were compared with those of responses whose Fourier phases were rotated at"
@@ -386,10 +389,12 @@ def _group_paragraphs(
         f" one-sided sign flips{flips}, corrected for the maximum over layers and vertices"
         f" [@nichols2002]{slopes}. Since everybody heard the same music, {which}"
         " were also tested, where cleaned responses had been kept, against"
-        " responses whose Fourier phases were rotated alike in all participants, with the standard"
-        " deviation of this null in closed form, widened by its ratio to that of refits. This"
-        " generalises over the time course of these pieces, not to other pieces. A layer predicts a"
-        " vertex where both tests pass. P-values of drawn permutations count the observed value as"
+        " responses whose Fourier phases were rotated alike in all participants. The standard"
+        " deviation of this null was computed in closed form and widened by its ratio to that of"
+        " refits, or drawn by refits where it fell short of theirs, and widened for series that"
+        " end. This tests against chance agreement with the time courses of these pieces, and says"
+        " nothing of other pieces. A layer predicts a vertex where both tests pass."
+        " P-values of drawn permutations count the observed value as"
         " one draw [@phipson2010].",
         *([_alignment_paragraph(alignments)] if alignments else []),
         *_people_paragraph(done.claims),

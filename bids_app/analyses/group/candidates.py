@@ -82,7 +82,7 @@ class Candidate:
     doubts, caveats : sequence of str
         As of `Claim`.
     people_scale : float
-        What its values are divided by before the largest ``|t|`` is taken.
+        What its t is multiplied by before the largest ``|t|`` is taken.
     sentences : (str, str) or None
         Sentences where it holds and where it does not; None for those of the measure.
     unit : str

@@ -126,7 +126,8 @@ class MapTest:
     Attributes
     ----------
     sd, z, p : array of shape (n_maps, n_vertices)
-        Standard deviation under the null, widened by the ratio; the map over it; Gaussian p.
+        Standard deviation under the null, widened by the ratio; the map over it; Gaussian p, or,
+        of two-sided maps, the larger of it and the tail of the draws.
     scaled : Scaled
     p_max : array of shape (n_maps, n_vertices) or None
         Corrected for the largest of draws over vertices, map by map, or over maps too for layers:

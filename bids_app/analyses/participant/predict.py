@@ -231,8 +231,15 @@ def predict_study(
             written += one.person(who, cleaned.blocks).predict(tree, one, collected)
     for one, collected in zip(used, tests, strict=True):
         first = one.models[0]
-        about = {"model": first.label, "space": first.space, "about": _told(one.models)}
-        written += write_tests(tree, collected, one.layers, config.statistics, **about)
+        written += write_tests(
+            tree,
+            collected,
+            one.layers,
+            config.statistics,
+            model=first.label,
+            space=first.space,
+            about=_told(one.models),
+        )
     return written
 
 
