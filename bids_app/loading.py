@@ -383,8 +383,8 @@ def hdf5_member(group: Any, name: str) -> Any:
     raise ValueError(f"{name} is a link to a link, and so on")
 
 
-def hdf5_array(group: Any, name: str) -> NDArray[Any]:
-    """An array of this very file.
+def hdf5_array(group: Any, name: str, columns: slice = slice(None)) -> NDArray[Any]:
+    """An array of this very file, or some columns of it.
 
     Raises
     ------
@@ -400,11 +400,14 @@ def hdf5_array(group: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"{name} holds no real numbers ({found.dtype})")
     if found.external or found.is_virtual:
         raise ValueError(f"{name} is in another file")
-    n_bytes = found.size * max(8, found.dtype.itemsize)
+    size = found.size
+    if columns != slice(None):
+        size = found.shape[0] * len(range(*columns.indices(found.shape[1])))
+    n_bytes = size * max(8, found.dtype.itemsize)
     if n_bytes > MAX_BYTES:
-        raise ValueError(f"{name} has {found.size:,} numbers, more than can be read at once")
+        raise ValueError(f"{name} has {size:,} numbers, more than can be read at once")
     Unpacking(found.id.get_storage_size()).take(n_bytes)
-    return np.asarray(found)
+    return np.asarray(found if columns == slice(None) else found[:, columns])
 
 
 def load_midi(path: Path) -> Any:

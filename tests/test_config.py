@@ -11,6 +11,8 @@ from bids_app.cli.run import tell_unused
 from bids_app.config import (
     Cleaning,
     Config,
+    Joint,
+    LagScan,
     Model,
     Running,
     Statistics,
@@ -262,3 +264,24 @@ def test_the_first_page_says_which_level_reads_an_option():
     for options, told in rows:
         found = dict.fromkeys(levels[flag] for flag in re.findall(r"`(--[a-z-]+)", options))
         assert ", ".join(found) == told.strip(), options
+
+
+def test_files_of_features_do_not_depend_on_where_a_process_runs(tmp_path, monkeypatch):
+    """Steps of a workflow run in folders of their own."""
+    monkeypatch.chdir(tmp_path)
+    config = Config(
+        bids_dir=Path("bids"),
+        output_dir=Path("out"),
+        level="participant",
+        model=Model(features=("precomputed:pre", "change:precomputed:../x.h5", "precomputed:/abs")),
+        joint=Joint(asked=("both=precomputed:pre@a+envelope",)),
+        lag_scan=LagScan(asked=("precomputed:pre@loud,descriptors@loudness",)),
+    )
+    assert config.model.features == (
+        f"precomputed:{tmp_path}/pre",
+        f"change:precomputed:{tmp_path}/../x.h5",
+        "precomputed:/abs",
+    )
+    assert config.joint.asked == (f"both=precomputed:{tmp_path}/pre@a+envelope",)
+    assert config.lag_scan.asked == (f"precomputed:{tmp_path}/pre@loud", "descriptors@loudness")
+    assert [space.label for space in config.model.spaces] == ["pre", "changex", "abs"]

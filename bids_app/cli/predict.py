@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bids_app.analyses.participant.new_music import FeatureSource
     from bids_app.config import Config
 
+LOGGER = logging.getLogger("bids_app")
 DESCRIPTION = """\
 musenc predict MODEL MUSIC... -o DIR
     predicted time courses of the responses to audio files, by a model (*_weights.h5 of
@@ -60,6 +62,9 @@ def add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _run_predict(options: argparse.Namespace) -> int:
     path: Path = options.model
+    if {"-h", "--help"} & set(options.options):
+        tell(_music_parser().format_help())
+        return 0
     files = _study(path, options.options) if path.is_dir() else _music(path, options.options)
     tell(f"{len(files)} files written")
     return 0
@@ -68,8 +73,14 @@ def _run_predict(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     """What both ways to call it have in common."""
     parser = Parser(prog="musenc predict", add_help=False, allow_abbrev=False)
-    parser.add_argument("-o", "--output-dir", type=Path)
-    parser.add_argument("--music-dir", nargs="+", type=Path, default=[])
+    parser.add_argument("-o", "--output-dir", type=Path, help="folder of the results")
+    parser.add_argument(
+        "--music-dir",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="folders in which the models' own music is looked for, too",
+    )
     one = {"nargs": None, "default": ""}
     add_option(parser, Model, "features", **one)
     add_option(parser, Model, "weights")
@@ -80,19 +91,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _music_parser() -> argparse.ArgumentParser:
+    parser = _parser()
+    parser.usage = "musenc predict MODEL MUSIC... -o DIR [options]"
+    parser.epilog = f"musenc predict OUT NEW_BIDS takes {_named(USED)} of musenc-bidsapp, too."
+    parser.add_argument("music", nargs="+", type=Path, help="audio files")
+    parser.add_argument(
+        "--tr", type=float, help="repetition time of the model in seconds, to be sure of it"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("gii", "tsv"),
+        default="gii",
+        help="GIFTI, or a table with a column per vertex (default: gii)",
+    )
+    add_option(parser, Model, "layers", help="names of saved layers, or all (default: all)")
+    add_option(parser, Running, "verbosity")
+    return parser
+
+
+def _named(options: Iterable[str]) -> str:
+    """Options as they are typed."""
+    positional = ("bids_dir", "output_dir", "analysis_level")
+    return ", ".join(f"--{n.replace('_', '-')}" for n in sorted(options) if n not in positional)
+
+
 def _music(path: Path, words: Sequence[str]) -> list[Path]:
     from bids_app.analyses.participant.predict import predict_music
 
-    parser = _parser()
-    parser.add_argument("music", nargs="+", type=Path)
-    parser.add_argument("--tr", type=float)
-    parser.add_argument("--format", choices=("gii", "tsv"), default="gii")
-    add_option(parser, Model, "layers")
-    add_option(parser, Running, "verbosity")
-    chosen = parser.parse_args(words)
+    chosen = _music_parser().parse_args(words)
     if chosen.verbose:
         set_up_logging(chosen.verbose)
     folder = _folder(chosen.output_dir)
+    if len(path.absolute().parents) > 2 and path.parent.name == "func":
+        _check_apart(folder, path.absolute().parents[2])
+    if folders := [one for one in chosen.music if one.is_dir()]:
+        raise UsageError(
+            "A single model predicts files of music, an output folder predicts a dataset.",
+            where="MUSIC",
+            found=f"{folders[0]}, a folder",
+            wanted="audio files",
+            remedy="give the output folder of the participant level in place of the model to "
+            "predict a dataset",
+        )
     return predict_music(
         path,
         chosen.music,
@@ -105,6 +146,7 @@ def _music(path: Path, words: Sequence[str]) -> list[Path]:
 
 
 def _study(out: Path, words: Sequence[str]) -> list[Path]:
+    from bids_app.analyses.participant.foresee import check_output_folder
     from bids_app.analyses.participant.predict import predict_study
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan, still_to_clean
@@ -112,28 +154,58 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
 
     chosen, rest = _parser().parse_known_args(words)
     folder = _folder(chosen.output_dir)
-    if folder.resolve() == out.resolve():
-        raise UsageError(
-            "Predictions need a folder of their own.",
-            where="-o",
-            found=folder,
-            wanted="another folder than that of the models",
-            remedy="give another folder with -o",
-        )
-    if not rest:
+    _check_apart(folder, out)
+    if not rest or rest[0].startswith("-"):
         raise UsageError(
             "There is no study to predict.",
             where="NEW_BIDS",
-            found="nothing after the models",
+            found=f"{rest[0]} after the models" if rest else "nothing after the models",
+            wanted="a BIDS dataset right after the folder of the models",
+            remedy="give the dataset whose runs are to be predicted before all options",
+        )
+    if Path(rest[0]).is_file():
+        raise UsageError(
+            "An output folder predicts a dataset, a single model predicts files of music.",
+            where="NEW_BIDS",
+            found=f"{rest[0]}, a file",
             wanted="a BIDS dataset",
-            remedy="give the dataset whose runs are to be predicted",
+            remedy="give a *_weights.h5 in place of the folder to predict music",
         )
     config = parse_config([rest[0], str(folder), "participant", *rest[1:]])
     set_up_logging(config.running.verbosity)
     _refuse_what_predicts_nothing(config)
     plan = make_plan(config)
+    check_output_folder(config, plan)
     config = still_to_clean(config, plan)
     return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
+
+
+def _check_apart(folder: Path, *others: Path) -> None:
+    """Predictions go beside models, not among them."""
+    for other in (one.resolve() for one in others):
+        if other == folder.resolve() or other in folder.resolve().parents:
+            raise _not_apart(folder, f"the models, {other}")
+
+
+def _not_apart(folder: Path, what: str) -> UsageError:
+    return UsageError(
+        "Predictions need a folder of their own.",
+        where="-o",
+        found=folder,
+        wanted=f"another folder than that of {what}",
+        remedy="give another folder with -o",
+    )
+
+
+USED = {
+    *("bids_dir", "output_dir", "analysis_level", "derivatives", "config_file"),
+    *("participant_label", "session_label", "task_id", "run_id", "exclude_run"),
+    *("bids_filter_file", "stimuli", "missing", "layers", "delays", "crop", "hop"),
+    *("confounds", "high_pass", "smoothing", "dummy_scans", "repetition_time", "slice_time_ref"),
+    *("space", "cortex_mask", "n_permutations", "random_seed"),
+    *("bids_database_dir", "omp_nthreads", "verbose"),
+}
+"""Options of musenc-bidsapp that say which runs are predicted, how they are cleaned and tested."""
 
 
 def _refuse_what_predicts_nothing(config: Config) -> None:
@@ -149,6 +221,8 @@ def _refuse_what_predicts_nothing(config: Config) -> None:
         "--lag-scan": config.lag_scan.asked,
         "--save-weights": config.model.save_weights,
         "--subcortex": config.model.has_voxels,
+        "--dry-run": config.running.dry_run,
+        "--reports-only": config.running.reports_only,
     }
     if found := [option for option, value in given.items() if value]:
         raise UsageError(
@@ -156,8 +230,11 @@ def _refuse_what_predicts_nothing(config: Config) -> None:
             where="musenc predict",
             found=", ".join(found),
             wanted="options of what is read and cleaned, and --layers",
-            remedy="leave them out",
+            remedy="leave them out; `musenc-bidsapp NEW_BIDS DIR participant --dry-run` shows the "
+            "runs",
         )
+    if unused := config.given - USED:
+        LOGGER.warning("saved models have decided it, nothing is done with: %s", _named(unused))
 
 
 def _folder(given: Path | None) -> Path:

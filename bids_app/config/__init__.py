@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bids_app.bands import high_pass_setting
 from bids_app.config.options import Analysis, Option, settings_of, several
-from bids_app.config.places import Places, with_places
+from bids_app.config.places import Places, rooted, with_places
 from bids_app.config.sections import (
     DEFAULT_FEATURES,
     Cleaning,
@@ -62,21 +62,24 @@ class Config:
     """Names (`Option.dest`) of the options that command line or file name, whatever their value."""
 
     def __post_init__(self) -> None:
-        """Where notes lie belongs to the space of notes, wherever it is named."""
+        """Where files and notes lie belongs to the spaces, wherever these are named."""
         places = Places(self.stimuli.notes_dir, self.stimuli.notes_corpus, self.stimuli.transcribe)
-        if not any(places):
-            return
-        features = tuple(with_places(name, places) for name in self.model.features)
+        folder = Path.cwd()
+
+        def placed(name: str) -> str:
+            return with_places(rooted(name, folder), places)
+
+        features = tuple(placed(name) for name in self.model.features)
         asked = []
         for text in self.joint.asked:
             label, equals, spaces = text.partition("=")
-            parts = [with_places(part, places) for part in spaces.split("+")]
+            parts = [placed(part) for part in spaces.split("+")]
             asked.append(f"{label}{equals}{'+'.join(parts)}")
         # The dataclass is frozen.
         object.__setattr__(self, "model", replace(self.model, features=features))
         object.__setattr__(self, "joint", replace(self.joint, asked=tuple(asked)))
         scanned = (text for given in self.lag_scan.asked for text in given.split(",") if text)
-        named = tuple(with_places(text, places) for text in scanned)
+        named = tuple(placed(text) for text in scanned)
         object.__setattr__(self, "lag_scan", replace(self.lag_scan, asked=named))
 
     @property

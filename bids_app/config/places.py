@@ -13,6 +13,8 @@ NOTES, EXPRESSION, TRANSCRIBED = "notes", "expression", "transcribed"
 notes."""
 _BARE = re.compile(rf"^(?P<space>(?:change:)?(?:{NOTES}|{EXPRESSION}|{TRANSCRIBED}))(?=@|$)")
 
+_RELATIVE = re.compile(r"^(?:change:|components[1-9][0-9]*:)?precomputed:(?=[^/])")
+
 
 class Places(NamedTuple):
     """Where notes are looked for instead of beside the sound, and what music is known before.
@@ -50,6 +52,19 @@ def with_places(features: str, places: Places) -> str:
     if not argument:
         return features
     return _BARE.sub(lambda found: f"{found['space']}:{argument}", features, count=1)
+
+
+def rooted(features: str, folder: Path) -> str:
+    """A feature space whose files do not depend on where a process runs.
+
+    Examples
+    --------
+    >>> rooted("change:precomputed:pre@layer", Path("/data"))
+    'change:precomputed:/data/pre@layer'
+    >>> rooted("precomputed:/pre", Path("/data")), rooted("envelope", Path("/data"))
+    ('precomputed:/pre', 'envelope')
+    """
+    return _RELATIVE.sub(lambda found: f"{found[0]}{folder}/", features)
 
 
 def moved(features: str, places: Places) -> str:

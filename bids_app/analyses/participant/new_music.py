@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,17 +14,21 @@ from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.analyses.participant.plan import weights_checksum
 from bids_app.analyses.participant.saved import SavedModel
 from bids_app.config import Model
-from bids_app.config.places import Places, moved
-from bids_app.encoding import delay_samples
-from bids_app.encoding.gram import kept_rows
+from bids_app.config.places import Places, moved, rooted
 from bids_app.encoding.transfer import new_kernel
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.audio import file_sha256
 from bids_app.features.cache import FeatureGrams, load_or_compute_grams
-from bids_app.features.registry import Space, find_space
+from bids_app.features.registry import Space, derived_from, find_space
 from bids_app.features.sources import Progress
 from bids_app.features.vggish import resolve_device
 from bids_app.resources import find_weights
+
+LOGGER = logging.getLogger("bids_app.analyses")
+_COLUMNS = 4096
+"""Vertices whose weights are read at a time."""
+_SAME = 0.01
+"""Of the variance of features over time: what two files of one recording differ by, at most."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,16 @@ def grams_with_new(
         for label in model.identity["Music"]:
             if label not in music:
                 music[label] = _own_music(model, label, source.music_dirs)
-    asked = source.features or str(first.identity["FeatureSpace"])
+    asked = rooted(source.features, Path.cwd()) or str(first.identity["FeatureSpace"])
     row = find_space(moved(asked, source.notes))
+    if row.components:
+        raise UsageError(
+            "Components of features are of the pieces that they were found in.",
+            where=first.path,
+            found=f"a model of {row.name}",
+            wanted="a model of features that do not depend on the other music",
+            remedy=f"fit a model of {derived_from(row.name)[1]}, which predicts new music",
+        )
     weights = ""
     if row.network is not None:
         known = str(first.settings["weights_sha256"])
@@ -167,6 +180,8 @@ def grams_with_new(
         device=resolve_device(source.device) if row.is_network else "cpu",
         progress=progress,
     )
+    _check_times(models, grams)
+    _check_new(models, grams, music)
     units = dict(zip(grams.layer_names, grams.n_units, strict=True))
     for model in models:
         for layer, n_units in model.n_units.items():
@@ -207,15 +222,7 @@ def predict_new(
     BadDataError
         A presentation that is too short.
     """
-    chosen = list(layers) or list(model.layers)
-    if unknown := [layer for layer in chosen if layer not in model.layers]:
-        raise UsageError(
-            "A saved model does not have this layer.",
-            where=model.path,
-            found=", ".join(unknown),
-            wanted=", ".join(model.layers),
-            remedy="save it, too: --save-weights of the participant level",
-        )
+    chosen = model.chosen(layers)
     crop = float(model.settings["crop"])
     side = StimulusSide(
         grams,
@@ -226,9 +233,7 @@ def predict_new(
         model.high_pass,
     )
     n_trained = len(model.stimuli)
-    ranges = kept_rows(
-        side.lengths[n_trained:], delay_samples(model.delays, model.tr), crop, model.tr
-    )
+    ranges = _kept(model, heard, side.lengths[n_trained:])
     present = [kept for _, kept in side.clocks[n_trained:]]
     names = [model.weights_for(one.stimulus) for one in heard]
     for layer in chosen:
@@ -242,7 +247,6 @@ def predict_new(
             tr=model.tr,
             scale=model.scales[layer],
         )
-        weights = {name: model.dual(layer, name) for name in dict.fromkeys(names)}
         found = []
         for kernel, name, (start, stop), there in zip(kernels, names, ranges, present, strict=True):
             rows = np.flatnonzero((there >= start) & (there < stop))
@@ -253,10 +257,38 @@ def predict_new(
                     wanted="a row with music after crop and delays",
                     remedy="use a longer piece, or a model with a shorter crop",
                 )
-            found.append(
-                Predicted(layer, name, rows, (kernel @ weights[name])[there[rows] - start])
-            )
-        yield found
+            found.append((name, rows, kernel[there[rows] - start]))
+        values = [np.empty((len(rows), len(model.vertices))) for _, rows, _ in found]
+        # In parts: the weights of an hour on a fine mesh are more than memory has.
+        for first in range(0, len(model.vertices), _COLUMNS):
+            part = slice(first, first + _COLUMNS)
+            duals = {name: model.dual(layer, name, part) for name in dict.fromkeys(names)}
+            for own, (name, _, kernel) in zip(values, found, strict=True):
+                own[:, part] = kernel @ duals[name]
+        yield [
+            Predicted(layer, name, rows, own)
+            for own, (name, rows, _) in zip(values, found, strict=True)
+        ]
+
+
+def _kept(
+    model: SavedModel, heard: Sequence[Heard], lengths: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Rows that crop and delays of the model leave of every presentation."""
+    found: list[tuple[int, int]] = []
+    for one, length in zip(heard, lengths, strict=True):
+        try:
+            found += model.ranges([length])
+        except BadDataError as error:
+            raise BadDataError(
+                "A presentation is too short for a saved model.",
+                where=one.stimulus,
+                found=f"{length} samples of {model.tr:g} s",
+                wanted=f"four samples beside the crop of {model.settings['crop']:g} s at both ends "
+                f"and delays of {model.delays[0]:g} to {model.delays[1]:g} s",
+                remedy="leave the piece out, or fit a model with a shorter --crop",
+            ) from error
+    return found
 
 
 def _check_alike(first: SavedModel, other: SavedModel) -> None:
@@ -268,13 +300,18 @@ def _check_alike(first: SavedModel, other: SavedModel) -> None:
 def _own_music(model: SavedModel, label: str, folders: Sequence[Path]) -> Path:
     """The file of a piece that the model was fitted to, by its content."""
     checksum, before = model.identity["Music"][label], Path(model.identity["MusicFiles"][label])
-    for path in (before, *(folder / before.name for folder in folders)):
+    named = (before, *(folder / before.name for folder in folders))
+    # Under another name where the folder has it so.
+    others = (one for folder in folders for one in sorted(folder.glob(f"*{before.suffix}")))
+    for path in (*named, *others):
         if path.is_file() and file_sha256(path) == checksum:
             return path
+    looked = ", ".join(f"{folder}" for folder in folders)
     raise MissingInputError(
         "Music that a saved model was fitted to is not there.",
         where=before,
-        found="another file" if before.is_file() else "no file",
+        found=("another file" if before.is_file() else "no file")
+        + (f", nor one in {looked}" if looked else ""),
         wanted=f"{before.name} of SHA-256 {checksum}",
         remedy="give the folder that it is in with --music-dir",
     )
@@ -292,6 +329,62 @@ def _check_files(model: SavedModel, row: Space, music: Mapping[str, Path]) -> No
                 f"{names} of SHA-256 {found[:16]}" if names else f"no file for {label}",
                 f"SHA-256 {checksum[:16]}" if checksum else f"no file for {label}",
             )
+
+
+def _check_times(models: Sequence[SavedModel], grams: FeatureGrams) -> None:
+    """Samples of models lie within their music."""
+    seconds = dict(zip(grams.labels, grams.durations, strict=True))
+    for model in models:
+        for stimulus, times in zip(model.stimuli, model.times, strict=True):
+            if times.min() < -model.tr or times.max() > seconds[stimulus] + model.tr:
+                raise BadDataError(
+                    "A saved model was sampled outside of its music.",
+                    where=model.path,
+                    found=f"{times.min():g} to {times.max():g} s of {stimulus}",
+                    wanted=f"0 to {seconds[stimulus]:g} s, the length of the recording",
+                    remedy="copy the file again, or run the participant level again with "
+                    "--save-weights",
+                )
+
+
+def _check_new(
+    models: Sequence[SavedModel], grams: FeatureGrams, known: Mapping[str, Path]
+) -> None:
+    """Music that is called new differs from that of the models, and changes.
+
+    The same recording in another file would be predicted by weights that it trained.
+    """
+    numbers = np.cumsum([0, *map(len, grams.patch_times)])
+    rows = {
+        label: slice(start, stop)
+        for label, start, stop in zip(grams.labels, numbers, numbers[1:], strict=False)
+    }
+    layers = [k for k, name in enumerate(grams.layer_names, start=1) if name in models[0].n_units]
+    gram = grams.gram(layers[0] if layers else 1)
+    for label, own in rows.items():
+        if label in known:
+            continue
+        power = np.diagonal(gram[own, own]).astype(np.float64)
+        if power.sum() <= 0:
+            LOGGER.warning("%s: nothing changes in the features, which predict nothing", label)
+            continue
+        for other in known:
+            there = rows[other]
+            n = min(own.stop - own.start, there.stop - there.start)
+            if n < 2:
+                continue
+            first, second = slice(own.start, own.start + n), slice(there.start, there.start + n)
+            cross = np.diagonal(gram[first, second]).astype(np.float64).sum()
+            both = power[:n].sum(), np.diagonal(gram[second, second]).astype(np.float64).sum()
+            if sum(both) - 2 * cross < _SAME * min(both):
+                raise UsageError(
+                    "Music that is called new is music that a saved model was fitted to.",
+                    where=label,
+                    found=f"the features of {other}, in another file",
+                    wanted=f"the file that the model was fitted to, {known[other]}, which the fold "
+                    "that held it out predicts, or other music",
+                    remedy="give that file in place of the other one",
+                )
 
 
 def _other_features(model: SavedModel, found: str, wanted: str) -> UsageError:

@@ -25,11 +25,11 @@ from bids_app.analyses.participant.new_music import (
 )
 from bids_app.analyses.participant.new_tests import DESC, NewMusicTests, write_tests
 from bids_app.analyses.participant.responses import Block, prepare_responses
-from bids_app.analyses.participant.saved import SavedModel, read_saved
+from bids_app.analyses.participant.saved import SAME_TR, SavedModel, read_saved, unified
 from bids_app.analyses.participant.weights import ALL
 from bids_app.analyses.participant.write import presentations
 from bids_app.config import Config
-from bids_app.errors import MissingInputError, UsageError
+from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.audio import audio_duration
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import step_times
@@ -68,6 +68,16 @@ def saved_models(tree: OutputTree) -> dict[str, list[SavedModel]]:
     found: dict[str, list[SavedModel]] = {}
     for path in sorted(tree.root.glob("sub-*/func/sub-*_weights.h5")):
         model = read_saved(path)
+        folder = path.parents[1].name
+        if folder != f"sub-{model.participant}" or not path.name.startswith(f"{folder}_"):
+            raise BadDataError(
+                "A saved model is of another person than its file says.",
+                where=path,
+                found=f"a model of sub-{model.participant}",
+                wanted=f"one of {folder}",
+                remedy="copy the file of that person again, or run the participant level again "
+                "with --save-weights",
+            )
         found.setdefault(model.label, []).append(model)
     if not found:
         raise MissingInputError(
@@ -120,6 +130,7 @@ def predict_music(
     """
     _check_names(audio)
     model = read_saved(path)
+    model.chosen(layers)
     if tr is not None:
         model.check(repetition_time=tr)
     labels = [own_label([model], one.stem, one) for one in audio]
@@ -213,10 +224,19 @@ def predict_study(
     for model in (model for models in by_label.values() for model in models):
         model.check(**{name: asked[name] for name in kept})
         for run in plan.runs:
-            model.check(repetition_time=run.tr)
+            if abs(run.tr - model.tr) > SAME_TR:
+                raise UsageError(
+                    "A run has another repetition time than a saved model.",
+                    where=f"sub-{run.participant}, {run.label}",
+                    found=f"repetition_time {run.tr:g} s",
+                    wanted=f"{model.tr:g} s, as {model.path.name}",
+                    remedy="leave the run out with --exclude-run, or fit a model with this "
+                    "repetition time",
+                )
     music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     used = [
-        Predictors.of(models, music, source, config.model.layers) for models in by_label.values()
+        Predictors.of(unified(models), music, source, config.model.layers)
+        for models in by_label.values()
     ]
     tree, written = OutputTree(config.output_dir), []
     tests = [NewMusicTests() for _ in used]
@@ -251,6 +271,7 @@ def shared_layers(models: Sequence[SavedModel], asked: Sequence[str] = ()) -> li
     UsageError
         A layer that was asked for and that some model lacks.
     """
+    asked = [] if list(asked) == [ALL] else asked
     shared = [layer for layer in models[0].layers if all(layer in model.layers for model in models)]
     if unknown := [layer for layer in asked if layer not in shared]:
         raise UsageError(
@@ -314,6 +335,8 @@ class Predictors:
         """A participant with the models that predict the responses."""
         own = [model for model in self.models if model.participant == who]
         whose = "their own model, by the label" if own else "the mean of all models"
+        if not own and len({one.vertices.tobytes() for one in self.models}) > 1:
+            whose += " that have the vertex (models differ in vertices)"
         LOGGER.info("sub-%s: predicting (model-%s) by %s", who, self.models[0].label, whose)
         return Person(who, blocks, self.names, self.checksums, own or self.models)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,23 @@ from numpy.typing import NDArray
 from bids_app.analyses.participant.weights import ALL, IDENTITY
 from bids_app.bands import Band, HighPass
 from bids_app.config import settings_difference
-from bids_app.errors import MissingInputError, UsageError
-from bids_app.files import reading
+from bids_app.encoding import delay_samples
+from bids_app.encoding.gram import kept_rows
+from bids_app.errors import BadDataError, MissingInputError, UsageError
+from bids_app.features.audio import file_sha256
+from bids_app.files import read_json, reading
 from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
 from bids_app.meshes import N_VERTICES
+from bids_app.outputs import OutputTree
 
 _UNREADABLE = "This is no model that can predict."
 _WANTED = "a complete *_weights.h5 of --save-weights"
 SAME_TR = 1e-3
 """Seconds by which headers of one repetition time may differ."""
 _AGAIN = "run the participant level again with --save-weights"
+_LARGEST = 1e30
+_PIECE = re.compile(r"\[\d+/\d+\]$")
+"""Of the only stimulus of a model, as a fold is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,28 @@ class SavedModel:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers."""
         return tuple(self.n_units)
+
+    def chosen(self, layers: Iterable[str]) -> list[str]:
+        """These layers; all of the model where none is named, or ``all`` is.
+
+        Raises
+        ------
+        UsageError
+            The model lacks one.
+        """
+        asked = list(layers)
+        if not asked or asked == [ALL]:
+            return list(self.layers)
+        if unknown := [layer for layer in asked if layer not in self.layers]:
+            raise UsageError(
+                "A saved model does not have this layer.",
+                where=self.path,
+                found=", ".join(unknown),
+                wanted=f"names of the layers in the file: {', '.join(self.layers)}",
+                remedy="give one of these, or save another one, too, with --save-weights of the "
+                "participant level",
+            )
+        return asked
 
     @property
     def participant(self) -> str:
@@ -105,6 +135,11 @@ class SavedModel:
         told = self.settings["high_pass"]
         return Band.of(told) if isinstance(told, Mapping) else float(told or 0)
 
+    def ranges(self, lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Rows that crop and delays leave of presentations of so many samples."""
+        shifts = delay_samples(self.delays, self.tr)
+        return kept_rows(lengths, shifts, float(self.settings["crop"]), self.tr)
+
     def weights_for(self, stimulus: str) -> str:
         """Name of the weights that were not trained on a stimulus.
 
@@ -126,19 +161,28 @@ class SavedModel:
             remedy="give other music",
         )
 
-    def dual(self, layer: str, weights: str) -> NDArray[np.float64]:
-        """Weights of the training rows, (n_rows, n_vertices of the model).
+    def dual(self, layer: str, weights: str, columns: slice = slice(None)) -> NDArray[np.float64]:
+        """Weights of the training rows, (n_rows, n_columns).
+
+        Parameters
+        ----------
+        layer, weights : str
+        columns : slice
+            Of the model's vertices; all of an hour on a fine mesh are more than memory has.
 
         Raises
         ------
         BadDataError
-            The file cannot be read.
+            The file cannot be read, or holds what no weight can be.
         """
         with (
             reading(self.path, _UNREADABLE, wanted=_WANTED, remedy=_AGAIN),
             open_hdf5(self.path) as file,
         ):
-            return hdf5_array(file, f"{layer}/dual/{weights}")
+            found = hdf5_array(file, f"{layer}/dual/{weights}", columns)
+            if np.isinf(found).any() or np.abs(found).max(initial=0) > _LARGEST:
+                raise ValueError(f"{layer}/dual/{weights} has weights beyond {_LARGEST:g}")
+            return found
 
     def check(self, **asked: Any) -> None:
         """Hold what is asked for against what the model was made with.
@@ -203,6 +247,115 @@ def read_saved(path: Path) -> SavedModel:
             times=tuple(hdf5_array(heard, number) for number in sorted(heard)),
             vertices=hdf5_array(file, "vertices").astype(np.intp),
         )
-        if not layers or model.vertices.max(initial=0) >= model.n_vertices:
-            raise ValueError(f"{len(layers)} layers, vertices to {model.vertices.max(initial=0)}")
+        _check_identity(model, hdf5_array(file, "delays"), hdf5_array(file, "vertices"))
+        n_rows = sum(stop - start for start, stop in model.ranges([len(t) for t in model.times]))
+        for name, group in layers.items():
+            duals = hdf5_member(group, "dual")
+            wanted = {*(f"{k:02d}" for k in range(1, len(model.folds) + 1)), ALL}
+            if set(duals) != wanted:
+                raise ValueError(f"{name}/dual of {sorted(duals)}, not {sorted(wanted)}")
+            for own in wanted:
+                if hdf5_member(duals, own).shape != (n_rows, len(model.vertices)):
+                    raise ValueError(f"{name}/dual/{own} of {hdf5_member(duals, own).shape}")
+    _check_content(model)
     return model
+
+
+def _check_identity(model: SavedModel, delays: NDArray[Any], vertices: NDArray[Any]) -> None:
+    """Raise ValueError or KeyError where parts of a model contradict each other."""
+    for key in ("Participant", "Model", "FeatureSpace", "Features", "FeatureFiles"):
+        model.identity[key]
+    for key in ("hop", "features", "weights_sha256"):
+        model.settings[key]
+    music = model.identity["Music"]
+    step = np.diff(delays) if len(delays) > 1 else [model.tr]
+    held = {_PIECE.sub("", one) for fold in model.folds for one in fold.split("+")}
+    n = len(model.vertices)
+    faults = {
+        f"a repetition time of {model.tr:g} s": not np.isfinite(model.tr) or model.tr <= 0,
+        f"a crop of {model.settings['crop']} s": not float(model.settings["crop"]) >= 0,
+        f"delays {delays} where the settings have {model.delays}": not (
+            len(delays) and np.allclose([delays[0], delays[-1]], model.delays, atol=model.tr / 2)
+        ),
+        f"delays {delays} at a repetition time of {model.tr:g} s": not np.allclose(
+            step, model.tr, rtol=1e-2
+        ),
+        f"vertices {vertices.dtype}, {n}, from {vertices.min(initial=0)} to "
+        f"{vertices.max(initial=0)}": vertices.dtype.kind not in "iu"
+        or not n
+        or len(np.unique(vertices)) != n
+        or vertices.min() < 0
+        or vertices.max() >= model.n_vertices,
+        "no layer": not model.layers,
+        f"scales {dict(model.scales)}": not all(0 < one < np.inf for one in model.scales.values()),
+        f"presentations of {model.stimuli}, music {list(music)}": not model.stimuli
+        or not set(model.stimuli) <= set(music)
+        or set(music) != set(model.identity["MusicFiles"]),
+        f"folds {model.folds} of {model.stimuli}": not model.folds
+        or not held <= set(model.stimuli),
+        "times that are not those of volumes": any(
+            not np.isfinite(one).all() or (np.diff(one) < 0.5 * model.tr).any()
+            for one in model.times
+        ),
+    }
+    if found := [told for told, wrong in faults.items() if wrong]:
+        raise ValueError("; ".join(found))
+
+
+def _check_content(model: SavedModel) -> None:
+    """The file is that which the participant level wrote, where its record lies beside it."""
+    if len(model.path.absolute().parents) < 3:
+        return
+    tree = OutputTree(model.path.absolute().parents[2])
+    record = tree.participant_settings(model.participant, model.label)
+    if not record.is_file():
+        return
+    outputs = read_json(record).get("Outputs")
+    name = model.path.absolute().relative_to(tree.root).as_posix()
+    wanted = outputs.get(name) if isinstance(outputs, Mapping) else None
+    if wanted is not None and (found := file_sha256(model.path)) != wanted:
+        raise BadDataError(
+            "A saved model is not the one that was written.",
+            where=model.path,
+            found=f"SHA-256 {found[:16]}",
+            wanted=f"SHA-256 {wanted[:16]}, by {record.name}",
+            remedy=f"copy the file again, or {_AGAIN}",
+        )
+
+
+def unified(models: Sequence[SavedModel]) -> list[SavedModel]:
+    """The same models, which call one recording by one name, and different ones by different.
+
+    Recordings count by their SHA-256; the first model that has a name keeps it.
+    """
+    names: dict[str, str] = {}
+    for model in models:
+        for label, checksum in model.identity["Music"].items():
+            if checksum in names:
+                continue
+            taken, name, number = set(names.values()), label, 2
+            while name in taken:
+                name, number = f"{label}-{number}", number + 1
+            names[checksum] = name
+    return [_renamed(model, names) for model in models]
+
+
+def _renamed(model: SavedModel, names: Mapping[str, str]) -> SavedModel:
+    of_label = {label: names[own] for label, own in model.identity["Music"].items()}
+    if all(label == name for label, name in of_label.items()):
+        return model
+
+    def part(name: str) -> str:
+        label = _PIECE.sub("", name)
+        return of_label[label] + name[len(label) :]
+
+    keyed = {
+        key: {of_label.get(label, label): one for label, one in model.identity[key].items()}
+        for key in ("Music", "MusicFiles", "FeatureFiles")
+    }
+    return replace(
+        model,
+        identity={**model.identity, **keyed},
+        stimuli=tuple(of_label[label] for label in model.stimuli),
+        folds=tuple("+".join(map(part, fold.split("+"))) for fold in model.folds),
+    )

@@ -345,7 +345,7 @@ def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkey
     shutil.copy(fitted.path, path)
     study = SimpleNamespace(
         participants=("01", "02"),
-        runs=[SimpleNamespace(participant=who, tr=TR) for who in ("01", "02")],
+        runs=[SimpleNamespace(participant=who, tr=TR, label="task-a") for who in ("01", "02")],
         stimuli=[SimpleNamespace(label=k, path=fitted.audio[k]) for k in ("one", "two", "three")],
     )
     prepared = Prepared(blocks=fitted.blocks)
