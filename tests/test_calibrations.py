@@ -167,3 +167,25 @@ def test_every_p_has_a_calibration():
             if word != name:
                 known[name].add(word)
     assert known == written_p()
+
+
+def test_the_table_of_predicted_studies_is_that_of_the_studies_and_no_p_is_above_its_level(
+    monkeypatch,
+):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from claims_table import read_results
+    from predict_table import table
+
+    found = read_results(STUDIES.with_name("calibration_predict.jsonl"))
+    assert table(found) in (ROOT / "docs/predict.md").read_text()
+    nothing = [r for name in found if name != "planted" for r in found[name].values()]
+    assert len(nothing) >= 1000
+    for p in ("music", "both"):
+        assert sum(one[p] < 0.05 for one in nothing) <= 0.05 * len(nothing)
+    alone = [
+        one
+        for name in found
+        if "ISC 0.3" not in name and name != "planted"
+        for one in found[name].values()
+    ]
+    assert sum(one["people"] < 0.05 for one in alone) <= 0.06 * len(alone)

@@ -81,7 +81,12 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def is_dataset_call(argv: Sequence[str]) -> bool:
     """Whether a command line is ``features BIDS_DIR ...`` rather than ``features AUDIO ...``."""
-    return len(argv) > 1 and argv[0] == "features" and Path(argv[1]).is_dir()
+    if len(argv) < 2 or argv[0] != "features":
+        return False
+    path = Path(argv[1])
+    # A folder that is mistyped is told as such; audio files have an ending, and -o.
+    mistyped = not path.exists() and not path.suffix and not argv[1].startswith("-")
+    return path.is_dir() or (mistyped and not {"-o", "--output-dir"} & set(argv))
 
 
 def fill_cache(argv: Sequence[str]) -> int:

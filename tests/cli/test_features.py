@@ -72,3 +72,12 @@ def test_precomputed_times_that_do_not_cover_the_audio(sound, tmp_path, capsys):
     assert str(table) in message
     assert "0.2 to 0.6 s" in message
     assert "whole audio file" in message
+
+
+def test_a_dataset_that_is_not_there_is_told_as_such(tmp_path, capsys):
+    assert call(tmp_path / "nodata", tmp_path / "out", "--cache-dir", tmp_path / "cache") == 66
+    message = capsys.readouterr().err
+    assert "dataset folder does not exist" in message
+    assert str(tmp_path / "nodata") in message
+    assert call(tmp_path / "nosong", "-o", tmp_path / "out") != 0
+    assert "audio file is not there" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +27,9 @@ from bids_app.outputs import OutputTree
 from bids_app.seeds import generator, random_phases
 from bids_app.surface.mesh import load_mesh, nearest_vertices
 
+LOGGER = logging.getLogger("bids_app.analyses")
+TELL_EVERY = 60.0
+"""Seconds between lines about how far refits are."""
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -211,7 +216,7 @@ class RefittedModels:
         found = music_refits(
             [self.plans[clock] for clock in clocks],
             responses,
-            reduce,
+            _telling(reduce, first, n_draws),
             phases=lambda draw, segment, n: random_phases(self.seed, labels[segment], draw, n),
             n_draws=n_draws,
             fit=self.fit if penalties is None else None,
@@ -269,3 +274,19 @@ def _rows_of(plan: EncodingPlan) -> tuple[Any, ...]:
     segments = tuple((one.label, one.block, one.start, one.stop) for one in plan.segments)
     folds = tuple(tuple(np.atleast_1d(fold.held_out)) for fold in plan.folds)
     return segments, folds, tuple(plan.alphas)
+
+
+def _telling(
+    reduce: Callable[[NDArray[np.float32], range], FloatArray], first: int, n_draws: int
+) -> Callable[[NDArray[np.float32], range], FloatArray]:
+    """The same, and every minute a line about how far the refits are."""
+    last = time.monotonic()
+
+    def told(r: NDArray[np.float32], draws: range) -> FloatArray:
+        nonlocal last
+        if (now := time.monotonic()) - last > TELL_EVERY:
+            last = now
+            LOGGER.info("group: over music: %d of %d refits", draws.stop - first, n_draws)
+        return reduce(r, draws)
+
+    return told

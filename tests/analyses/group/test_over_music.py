@@ -299,13 +299,16 @@ def test_other_clocks_and_repeats_share_the_phases(tmp_path):
     assert np.isfinite(maps.p).all()
 
 
-def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monkeypatch):
+def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="bids_app.analyses")
+    monkeypatch.setattr(refits, "TELL_EVERY", 0.0)
     monkeypatch.setattr(over_music, "N_INSTEAD", (40, 40))
     narrow = side.compare(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     ratio = replace(narrow.ratio, action="refits", ratio=0.5, factor=2.0)
     monkeypatch.setattr(MusicSide, "compare", lambda *_, **__: Scaled(ratio, ratio.told))
     (found,) = side.test(summaries_of()[:1], np.ones(N_VERTICES, dtype=bool))
     assert len(found.draws) == 40
+    assert "over music: 40 of 40 refits" in caplog.text
     assert found.level.smallest == pytest.approx(1 / 41)
     assert "refits are drawn instead" in found.scaled.record["told"]
     assert found.sd == pytest.approx(forced[:, 0].std(), rel=0.4)
