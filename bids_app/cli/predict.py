@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,9 @@ def _music(path: Path, words: Sequence[str]) -> list[Path]:
 
 def _study(out: Path, words: Sequence[str]) -> list[Path]:
     from bids_app.analyses.participant.foresee import check_output_folder
+    from bids_app.analyses.participant.plan import write_descriptions
     from bids_app.analyses.participant.predict import predict_study
+    from bids_app.analyses.participant_level import ignored_suffixes
     from bids_app.cli.parser import parse_config
     from bids_app.cli.run import make_plan, still_to_clean
     from bids_app.outputs import OutputTree
@@ -174,9 +177,13 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
     config = parse_config([rest[0], str(folder), "participant", *rest[1:]])
     set_up_logging(config.running.verbosity)
     _refuse_what_predicts_nothing(config)
+    if "missing" not in config.given:
+        # Nothing is fitted, so that nobody needs all music.
+        config = replace(config, stimuli=replace(config.stimuli, missing="use"))
     plan = make_plan(config)
     check_output_folder(config, plan)
     config = still_to_clean(config, plan)
+    write_descriptions(OutputTree(folder), plan, ignored_suffixes(), config.cleaning.space)
     return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
 
 

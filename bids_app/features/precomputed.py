@@ -134,7 +134,10 @@ def _check_columns(columns: dict[str, tuple[str, ...]], path: str | Path) -> Non
     for label, own in read.items():
         if own != (agreed := read[first]):
             pairs = itertools.zip_longest(agreed, own, fillvalue="nothing")
-            one, other = next(pair for pair in pairs if pair[0] != pair[1])
+            one, other = (
+                name or "a column without a name (numbers of rows?)"
+                for name in next(pair for pair in pairs if pair[0] != pair[1])
+            )
             raise BadDataError(
                 "Stimuli differ in the columns of their features.",
                 where=path,

@@ -8,7 +8,8 @@ import pytest
 from bids_app.analyses.folder.read import read_maps, read_rows
 from bids_app.cli.run import main
 from bids_app.cli.tools import main as tool
-from bids_app.outputs import OutputTree
+from bids_app.files import read_json
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.surface.gifti import read_gifti
 from bids_app.testing.music import Piece
 from bids_app.testing.simulate import simulate_study
@@ -42,6 +43,28 @@ def test_the_accuracy_of_ones_own_model_is_that_of_the_maps(predicted):
     before = read_maps(out.participant_map("01", "L", "fsaverage5", **MODEL), "fsaverage5")
     after = new.participant_map("01", "L", "fsaverage5", **MODEL, desc="newmusic")
     np.testing.assert_allclose(read_maps(after, "fsaverage5"), before, atol=1e-4)
+
+
+def test_the_folder_says_what_it_is_and_tests_stand_beside_the_participants(predicted):
+    _, new, _ = predicted
+    told = read_json(new.root / "dataset_description.json")
+    assert told["DatasetType"] == "derivative"
+    assert told["GeneratedBy"][0]["Name"] == "musenc-bidsapp"
+    (row,) = read_rows(
+        new.group_table("summary.tsv", model="envelope", desc="newmusic"),
+        ["n_participants", "p_people", "p_music", "n_predicted"],
+        layer=str,
+    ).to_dict("records")
+    assert row["n_participants"] == 2
+    assert row["p_people"] >= 0.25  # of four flips
+    assert row["n_predicted"] == 0
+    sidecar = read_json(
+        sidecar_of(
+            new.group_map("L", "fsaverage5", model="envelope", stat="p", desc="newmusicmusic")
+        )
+    )
+    assert sidecar["Participants"] == ["sub-01", "sub-02"]
+    assert sidecar["MusicWidening"] > 1.4  # the model was fitted to this music
 
 
 def test_others_are_predicted_by_the_models_there_are(predicted):
