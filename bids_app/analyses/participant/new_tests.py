@@ -149,14 +149,18 @@ class NewMusicTests:
             self._chosen = found[:: max(len(found) // _N_FEW, 1)]
         self.participants.append(who)
         self._r.append(r)
-        self._few.append([np.asarray(one[:, self._chosen], dtype=np.float64) for one in measured])
+        if len(self._chosen):
+            few = [np.asarray(one[:, self._chosen], dtype=np.float64) for one in measured]
+            self._few.append(few)
         self._heard_before |= heard_before
 
     def test(self, *, n_permutations: int, n_draws: int, seed: int) -> NewMusicTest | None:
         """Sign flips over participants, and phases of the music; None of fewer than two people."""
+        if len(self._r) < 2:
+            return None
         z = fisher_z(np.stack(self._r))
         n = np.isfinite(z).sum(axis=0)
-        if len(z) < 2 or n.max() < 2:
+        if n.max() < 2:
             return None
         people = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
         wider = accuracy_end_factor(*self._alike()) * (HEARD_BEFORE if self._heard_before else 1.0)

@@ -33,7 +33,7 @@ def collected(rng, n_people=N_PEOPLE, *, heard_before=False, layers=2):
         np.testing.assert_allclose(r, expected, atol=1e-12)
         maps.append(r)
         tests.add_participant(f"{who:02d}", r, measured, heard_before=heard_before)
-    return tests, np.stack(maps)
+    return tests, np.array(maps)
 
 
 def test_what_follows_is_found_and_the_mean_is_that_of_the_participants():
@@ -59,6 +59,20 @@ def test_music_that_models_were_fitted_to_widens_the_draws():
 def test_one_person_is_not_tested():
     tests, _ = collected(np.random.default_rng(2), n_people=1)
     assert tests.test(**FLIPS) is None
+
+
+def test_who_has_no_result_at_all_does_not_count():
+    rng = np.random.default_rng(4)
+    tests, _ = collected(rng, n_people=0)
+    assert tests.test(**FLIPS) is None
+    predicted = [rng.standard_normal((n, N_VERTICES)) for n in N_TIMES]
+    for who in range(4):
+        measured = [rng.standard_normal((n, N_VERTICES)) * (who > 0) for n in N_TIMES]
+        r = tests.add_layer(0, ["a", "b"], predicted, measured)[np.newaxis]
+        tests.add_participant(str(who), r, measured, heard_before=False)
+    found = tests.test(**FLIPS)
+    assert found.people.n.max() == 3
+    assert np.isfinite(found.p_max).all()
 
 
 def test_who_lacks_a_vertex_counts_at_the_others():
