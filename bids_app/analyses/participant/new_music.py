@@ -359,24 +359,13 @@ def _check_new(
         label: slice(start, stop)
         for label, start, stop in zip(grams.labels, numbers, numbers[1:], strict=False)
     }
-    layers = [k for k, name in enumerate(grams.layer_names, start=1) if name in models[0].n_units]
-    gram = grams.gram(layers[0] if layers else 1)
-    for label, own in rows.items():
-        if label in known:
-            continue
-        power = np.diagonal(gram[own, own]).astype(np.float64)
-        if power.sum() <= 0:
+    layers = range(1, len(grams.layer_names) + 1)
+    for label in (one for one in rows if one not in known):
+        if not any(np.diagonal(grams.gram(k)[rows[label], rows[label]]).any() for k in layers):
             LOGGER.warning("%s: nothing changes in the features, which predict nothing", label)
             continue
         for other in known:
-            there = rows[other]
-            n = min(own.stop - own.start, there.stop - there.start)
-            if n < 2:
-                continue
-            first, second = slice(own.start, own.start + n), slice(there.start, there.start + n)
-            cross = np.diagonal(gram[first, second]).astype(np.float64).sum()
-            both = power[:n].sum(), np.diagonal(gram[second, second]).astype(np.float64).sum()
-            if sum(both) - 2 * cross < _SAME * min(both):
+            if all(_alike(grams.gram(k), rows[label], rows[other]) for k in layers):
                 raise UsageError(
                     "Music that is called new is music that a saved model was fitted to.",
                     where=label,
@@ -385,6 +374,17 @@ def _check_new(
                     "that held it out predicts, or other music",
                     remedy="give that file in place of the other one",
                 )
+
+
+def _alike(gram: NDArray[np.floating], one: slice, other: slice) -> bool:
+    """Whether two pieces have the same features at the same times."""
+    n = min(one.stop - one.start, other.stop - other.start)
+    first, second = (slice(rows.start, rows.start + n) for rows in (one, other))
+    own, theirs, cross = (
+        float(np.diagonal(gram[x, y]).sum(dtype=np.float64))
+        for x, y in ((first, first), (second, second), (first, second))
+    )
+    return n > 1 and own + theirs - 2 * cross <= _SAME * min(own, theirs)
 
 
 def _other_features(model: SavedModel, found: str, wanted: str) -> UsageError:
