@@ -187,21 +187,17 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
     return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
 
 
-def _check_apart(folder: Path, *others: Path) -> None:
+def _check_apart(folder: Path, models: Path) -> None:
     """Predictions go beside models, not among them."""
-    for other in (one.resolve() for one in others):
-        if other == folder.resolve() or other in folder.resolve().parents:
-            raise _not_apart(folder, f"the models, {other}")
-
-
-def _not_apart(folder: Path, what: str) -> UsageError:
-    return UsageError(
-        "Predictions need a folder of their own.",
-        where="-o",
-        found=folder,
-        wanted=f"another folder than that of {what}",
-        remedy="give another folder with -o",
-    )
+    own = models.resolve()
+    if own == folder.resolve() or own in folder.resolve().parents:
+        raise UsageError(
+            "Predictions need a folder of their own.",
+            where="-o",
+            found=folder,
+            wanted=f"another folder than that of the models, {own}",
+            remedy="give another folder with -o",
+        )
 
 
 USED = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -360,12 +361,13 @@ def _check_new(
         for label, start, stop in zip(grams.labels, numbers, numbers[1:], strict=False)
     }
     layers = range(1, len(grams.layer_names) + 1)
+    gram = cache(grams.gram)  # holds a matrix against its checksum whenever it is opened
     for label in (one for one in rows if one not in known):
-        if not any(np.diagonal(grams.gram(k)[rows[label], rows[label]]).any() for k in layers):
+        if not any(np.diagonal(gram(k)[rows[label], rows[label]]).any() for k in layers):
             LOGGER.warning("%s: nothing changes in the features, which predict nothing", label)
             continue
         for other in known:
-            if all(_alike(grams.gram(k), rows[label], rows[other]) for k in layers):
+            if all(_alike(gram(k), rows[label], rows[other]) for k in layers):
                 raise UsageError(
                     "Music that is called new is music that a saved model was fitted to.",
                     where=label,
