@@ -39,7 +39,7 @@ class _Resolution(Protocol):
     fold_of: list[int]
     n_freq: list[int]
 
-    def matrices(self, segment: int, alpha: int) -> list[npt.NDArray[Any]]:
+    def make(self, segment: int, alpha: int) -> list[npt.NDArray[Any]]:
         """One (2 n_freq of the segment, 2 n_freq of the source) per source."""
 
 
@@ -233,7 +233,7 @@ class KeptRefits:
         if (segment, alpha) not in self._made:
             resolution = self._plan.resolution
             columns, power = [], []
-            matrices = resolution.matrices(segment, alpha)
+            matrices = resolution.make(segment, alpha)
             for i, matrix in zip(resolution.sources[segment], matrices, strict=True):
                 picked = self.frequencies[i]
                 columns.append(matrix[:, np.concatenate([picked, picked + resolution.n_freq[i]])])
@@ -270,7 +270,7 @@ def _carried(
     resolution = plan.resolution
     out = [np.zeros(p.size) for p in scored]
     for segment, sources in enumerate(resolution.sources):
-        for i, matrix in zip(sources, resolution.matrices(segment, alpha), strict=True):
+        for i, matrix in zip(sources, resolution.make(segment, alpha), strict=True):
             planes = matrix.reshape(2, resolution.n_freq[segment], 2, resolution.n_freq[i])
             squared = np.einsum("afbg,afbg->fg", planes, planes, dtype=np.float64)
             carried = scored[segment][:, np.newaxis] * squared * trained[i]

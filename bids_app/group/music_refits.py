@@ -33,8 +33,9 @@ Fit = Callable[[Any, list[npt.NDArray], "list[npt.NDArray] | None"], npt.NDArray
 # memory or threads.
 COLUMNS = 4096
 DRAWS = 64
-# Bytes of accuracies handed to the caller at a time.
-CHUNK_BYTES = 2**27
+# Bytes of accuracies handed to the caller at a time, and most that draws at kept penalties take
+# together: of a large study they are fewer than DRAWS.
+CHUNK_BYTES, BLOCK_BYTES = 2**27, 2**29
 
 
 def coarser_vertices(n_vertices: int, wanted: int) -> npt.NDArray[np.intp]:
@@ -189,8 +190,11 @@ def music_refits(
     else:
         engine = _Kept(study, np.asarray(penalties), phases, lost, arrays)
     shape = (study.n_participants, study.n_layers, study.n_vertices)
-    block = DRAWS if fit is None else max(COLUMNS // study.n_vertices, 1)
-    size = max(CHUNK_BYTES // (4 * int(np.prod(shape)) * block), 1) * block
+    draw_bytes = 4 * int(np.prod(shape))
+    block = max(COLUMNS // study.n_vertices, 1)
+    if fit is None:
+        block = int(np.clip(BLOCK_BYTES // draw_bytes, 1, DRAWS))
+    size = max(CHUNK_BYTES // (draw_bytes * block), 1) * block
     out = []
     for start in range(first_draw, first_draw + n_draws, size):
         draws = range(start, min(start + size, first_draw + n_draws))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.collect import GroupData, same_inputs
-from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.over_music import LayerMeans, MusicSide
 from bids_app.analyses.group.preference import GroupPreference
 from bids_app.analyses.group.summaries import Again, MusicTest, Scaled, Summary
 from bids_app.errors import BadDataError
@@ -109,11 +109,10 @@ def align_over_music(
     ):
         if np.isfinite(weights).all():
             summaries.append(mean_correlation(name, side, maps, weights, vertices, function))
-    tests = side.test(summaries, mask) if summaries else []
-    found = {one.name: test for one, test in zip(summaries, tests, strict=True)}
-    n_layers = side.r.shape[1]
-    spreads = [_spread(side.r[:, layer][:, inside]) for layer in range(n_layers)]
-    layers = side.test_layers(vertices, spreads, mask)
+    spreads = [_spread(side.r[:, layer][:, inside]) for layer in range(side.r.shape[1])]
+    tests = side.test(summaries, mask, LayerMeans(vertices, spreads))
+    found = {one.name: test for one, test in zip(summaries, tests, strict=False)}
+    layers = tests[len(summaries) :]
     found |= {layer_measure(index): one for index, one in enumerate(layers)}
     return MusicAlignment(found, side.test_sets(bins, layers[0].scaled if layers else None))
 

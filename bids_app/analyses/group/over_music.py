@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,79 +59,108 @@ INSTEAD_VERTICES = 1200
 INSTEAD_FITS = 30_000_000
 """Fits (participants x layers x refits x vertices) that they may take: a minute."""
 
+ALONG_GRADIENT = "accuracy along the gradient"
+"""What means of layers are called in the log."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMeans:
+    """Mean accuracy of every layer, vertices weighted.
+
+    Attributes
+    ----------
+    vertices : array of shape (n_vertices,)
+        Weights, 0 outside.
+    scales : sequence of n_layers float
+        What the sums are divided by.
+    """
+
+    vertices: FloatArray
+    scales: Sequence[float]
+
 
 class MusicSide(RefittedModels):
     """Tests of what is linear in the accuracies, in closed form, compared with refits."""
 
-    def test(self, summaries: Sequence[Summary], mask: BoolArray) -> list[MusicTest]:
-        """Test summaries, each a family of its own.
+    def test(
+        self, summaries: Sequence[Summary], mask: BoolArray, layers: LayerMeans | None = None
+    ) -> list[MusicTest]:
+        """Test summaries, each a family of its own, and the means of layers, another family.
 
         Parameters
         ----------
         summaries : sequence of Summary
         mask : array of shape (n_vertices,), bool
             Vertices of the profiles that `Summary.again` is computed from.
+        layers : LayerMeans, optional
 
         Returns
         -------
         list of MusicTest
-            Draws of the closed form, widened by the ratio; below a ratio of .8 refits, the same
-            for all summaries.
+            Of the summaries, then of every layer. Draws of the closed form, widened by the ratio;
+            below a ratio of .8 refits, the same for all that need them.
         """
-        families = [self.compare([one], mask, sure=True) for one in summaries]
-        null = self.kernel(summaries).test(
-            [one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed
-        )
-        tests = []
-        for k, (one, scaled) in enumerate(zip(summaries, families, strict=True)):
-            LOGGER.info("group: over music, %s: %s", one.name, scaled.told)
-            tests += tests_of(null.scaled(scaled.divisor), [scaled], [k])
-        narrow = [k for k, scaled in enumerate(families) if scaled.refits_instead]
+        means = [] if layers is None else self._summaries_of(layers)
+        families = [[one] for one in summaries] + ([means] if means else [])
+        tested = [one for family in families for one in family]
+        scaled: list[Scaled] = []
+        for family in families:
+            found = self.compare(family, mask, sure=True)
+            name = family[0].name if len(family) == 1 else ALONG_GRADIENT
+            LOGGER.info("group: over music, %s: %s", name, found.told)
+            scaled += [found] * len(family)
+        narrow = [k for k, one in enumerate(scaled) if one.refits_instead]
+        wide = [k for k in range(len(tested)) if k not in narrow]
+        tests: dict[int, MusicTest] = {}
+        if of_summaries := [k for k in wide if k < len(summaries)]:
+            kernel = self.kernel([tested[k] for k in of_summaries])
+            tests |= self._in_closed_form(kernel, tested, scaled, of_summaries)
+        of_layers = [k for k in wide if k >= len(summaries)]
+        if layers is not None and of_layers:
+            kernel = self._kernel_of_layers(layers)
+            tests |= self._in_closed_form(kernel, tested, scaled, of_layers)
         if narrow:
-            instead = self._refits_instead(
-                [summaries[k] for k in narrow], mask, [families[k] for k in narrow]
-            )
-            for k, test in zip(narrow, instead, strict=True):
-                tests[k] = test
-        return tests
+            observed, draws = self.at_coarser_vertices([tested[k] for k in narrow], mask)
+            for k, own, drawn in zip(narrow, observed, draws, strict=True):
+                tests[k] = test_of_refits(own, drawn, scaled[k])
+        return [tests[k] for k in range(len(tested))]
 
-    def test_layers(
-        self, vertices: FloatArray, scales: Sequence[float], mask: BoolArray
-    ) -> list[MusicTest]:
-        """Test the mean accuracy of every layer, vertices weighted.
+    def _in_closed_form(
+        self,
+        kernel: MusicKernel,
+        tested: Sequence[Summary],
+        scaled: Sequence[Scaled],
+        chosen: Sequence[int],
+    ) -> dict[int, MusicTest]:
+        """Tests of some summaries, in the order of the kernel, by their position."""
+        observed = [tested[k].of(self.r) for k in chosen]
+        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed)
+        return {
+            k: tests_of(null.scaled(scaled[k].divisor), [scaled[k]], [position])[0]
+            for position, k in enumerate(chosen)
+        }
 
-        Parameters
-        ----------
-        vertices : array of shape (n_vertices,)
-            Weights.
-        scales : sequence of n_layers float
-            What the sums are divided by.
-        mask : array of shape (n_vertices,), bool
-        """
+    def _summaries_of(self, layers: LayerMeans) -> list[Summary]:
         n_people, n_layers = self.r.shape[:2]
-        kernel = layer_set_kernels(
-            self.plans,
-            self.responses,
-            self.alphas,
-            np.where(vertices != 0, 0, -1),
-            vertices / n_people,
-            **self.options,
-        ).combine(np.diag(1 / np.asarray(scales)))
         each = np.eye(n_layers)
-        summaries = [
+        return [
             Summary(
                 self.data.layer_names[k],
                 np.tile(each[k] / (n_people * scale), (n_people, 1)),
-                vertices,
+                layers.vertices,
             )
-            for k, scale in enumerate(scales)
+            for k, scale in enumerate(layers.scales)
         ]
-        scaled = self.compare(summaries, mask, sure=True)
-        LOGGER.info("group: over music, accuracy along the gradient: %s", scaled.told)
-        if scaled.refits_instead:
-            return self._refits_instead(summaries, mask, [scaled] * n_layers)
-        null = kernel.test([one.of(self.r) for one in summaries], n_draws=N_DRAWS, seed=self.seed)
-        return tests_of(null.scaled(scaled.divisor), [scaled] * n_layers, range(n_layers))
+
+    def _kernel_of_layers(self, layers: LayerMeans) -> MusicKernel:
+        return layer_set_kernels(
+            self.plans,
+            self.responses,
+            self.alphas,
+            np.where(layers.vertices != 0, 0, -1),
+            layers.vertices / len(self.r),
+            **self.options,
+        ).combine(np.diag(1 / np.asarray(layers.scales)))
 
     def test_sets(self, sets: NDArray[np.intp], scaled: Scaled | None) -> FloatArray:
         """One-sided p of every layer's mean accuracy in disjoint sets, (n_sets, n_layers).
@@ -394,16 +423,6 @@ class MusicSide(RefittedModels):
         drawn = np.einsum("mpl,dplv->dmv", stacked, self.refits(vertices))
         return closed, drawn
 
-    def _refits_instead(
-        self, summaries: Sequence[Summary], mask: BoolArray, families: Sequence[Scaled]
-    ) -> list[MusicTest]:
-        """Tests by refits."""
-        observed, draws = self.at_coarser_vertices(summaries, mask)
-        return [
-            test_of_refits(own, drawn, scaled)
-            for own, drawn, scaled in zip(observed, draws, families, strict=True)
-        ]
-
     def at_coarser_vertices(
         self, summaries: Sequence[Summary], mask: BoolArray
     ) -> tuple[FloatArray, FloatArray]:
@@ -446,11 +465,12 @@ class MusicSide(RefittedModels):
         share = len(self.alike) / len(self.people)
 
         def sums(r: NDArray[Any]) -> FloatArray:
-            values = np.nan_to_num(r.astype(np.float64))
-            profiles = values[..., inside].mean(axis=-1)
-            found = np.empty((len(values), len(summaries)))
-            for column, one in enumerate(summaries):
-                for row, (own, profile) in enumerate(zip(values, profiles, strict=True)):
+            found = np.empty((len(r), len(summaries)))
+            # One draw at a time: accuracies of many people and layers take gigabytes.
+            for row, drawn in enumerate(r):
+                own = np.nan_to_num(drawn.astype(np.float64))
+                profile = own[..., inside].mean(axis=-1)
+                for column, one in enumerate(summaries):
                     layers = one.layers
                     if one.again is not None:
                         layers = share * one.again(profile, own[..., one.vertices != 0])

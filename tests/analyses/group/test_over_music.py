@@ -11,7 +11,7 @@ from scipy import signal
 
 from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.heard import Heard, Presentations
-from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.over_music import LayerMeans, MusicSide
 from bids_app.analyses.group.summaries import Scaled, Summary
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.group import refit_width
@@ -269,7 +269,8 @@ def test_layers_and_sets_agree_with_single_summaries(side, monkeypatch):
     monkeypatch.setattr(refit_width, "SURE", 0.0)
     ramp = summaries_of()[1].vertices
     mask = np.ones(N_VERTICES, dtype=bool)
-    layers = side.test_layers(ramp, [1.0, 2.0, 4.0], mask)
+    layers = side.test([], mask, LayerMeans(ramp, [1.0, 2.0, 4.0]))
+    assert len(layers) == N_LAYERS
     for index, found in enumerate(layers):
         own = np.tile(np.eye(N_LAYERS)[index], (N_PEOPLE, 1)) / (N_PEOPLE * 2**index)
         (alone,) = side.test([Summary("", own, ramp)], mask)
@@ -312,10 +313,42 @@ def test_refits_are_drawn_where_the_closed_form_is_too_narrow(side, forced, monk
     assert found.level.smallest == pytest.approx(1 / 41)
     assert "refits are drawn instead" in found.scaled.record["told"]
     assert found.sd == pytest.approx(forced[:, 0].std(), rel=0.4)
-    layers = side.test_layers(
-        summaries_of()[1].vertices, [1.0] * N_LAYERS, np.ones(N_VERTICES, dtype=bool)
+    times, drawn = [], MusicSide.at_coarser_vertices
+    monkeypatch.setattr(
+        MusicSide, "at_coarser_vertices", lambda *given: times.append(1) or drawn(*given)
     )
-    assert [len(one.draws) for one in layers] == [40] * N_LAYERS
+    layers = LayerMeans(summaries_of()[1].vertices, [1.0] * N_LAYERS)
+    whole = np.ones(N_VERTICES, dtype=bool)
+    first, *rest = side.test(summaries_of()[:1], whole, layers)
+    assert [len(one.draws) for one in rest] == [40] * N_LAYERS
+    # One pass of refits for all, which are those of each alone.
+    assert len(times) == 1
+    np.testing.assert_allclose(first.draws, found.draws, rtol=1e-6)
+
+
+def test_summaries_and_layers_are_refitted_or_not_each_family_for_itself(side, forced, monkeypatch):
+    monkeypatch.setattr(over_music, "N_INSTEAD", (40, 40))
+    whole = np.ones(N_VERTICES, dtype=bool)
+    summaries, compare = summaries_of()[:2], MusicSide.compare
+    layers = LayerMeans(summaries[1].vertices, [1.0] * N_LAYERS)
+
+    def narrow_where(asked):
+        def compared(self, family, *given, **options):
+            found = compare(self, family, *given, **options)
+            action = "refits" if asked(family) else "scaled"
+            ratio = replace(found.ratio, action=action)
+            return Scaled(ratio, ratio.told)
+
+        monkeypatch.setattr(MusicSide, "compare", compared)
+        return [len(one.draws) for one in side.test(summaries, whole, layers)]
+
+    closed = over_music.N_DRAWS
+    of_layers = N_LAYERS * [closed]
+    second = narrow_where(lambda family: family[0] is summaries[1])
+    assert second == [closed, 40, *of_layers]
+    alone = narrow_where(lambda family: len(family) > 1)
+    assert alone == [closed, closed, *N_LAYERS * [40]]
+    assert narrow_where(lambda family: False) == [closed, closed, *of_layers]
 
 
 def test_weights_that_rest_on_a_reference_are_made_anew_in_refits(side):
