@@ -214,24 +214,24 @@ def test_threads_and_chunks_change_nothing(monkeypatch):
             np.testing.assert_array_equal(one, other)
 
 
-def test_large_studies_take_fewer_draws_together(monkeypatch):
+@pytest.mark.parametrize("draws_together", [1, 5])
+def test_large_studies_take_fewer_draws_together(monkeypatch, draws_together):
     plans, responses = make_study(5)
     _, first = both_ways(plans, responses)
-    for size in (1, 5 * 4 * first[0].size):
-        monkeypatch.setattr(module, "BLOCK_BYTES", size)
-        monkeypatch.setattr(module, "CHUNK_BYTES", size)
-        handed = []
-        music_refits(
-            plans,
-            responses,
-            lambda r, draws: handed.append(r.nbytes) or r.copy(),
-            phases=lambda draw, segment, n: random_phases(3, plans[0].stimuli[segment], draw, n),
-            n_draws=12,
-            penalties=chosen_penalties(plans, responses),
-        )
-        assert max(handed) == max(size, 4 * first[0].size)
-        _, fewer = both_ways(plans, responses)
-        np.testing.assert_allclose(fewer, first, atol=1e-5)
+    size = draws_together * 4 * first[0].size
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    handed = []
+    fewer = music_refits(
+        plans,
+        responses,
+        lambda r, draws: handed.append(r.nbytes) or r.copy(),
+        phases=phases_of(plans[0]),
+        n_draws=12,
+        penalties=chosen_penalties(plans, responses),
+    )
+    assert max(handed) == size
+    np.testing.assert_allclose(fewer, first, atol=1e-5)
 
 
 def test_order_of_participants_and_the_first_draw():
