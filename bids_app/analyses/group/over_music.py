@@ -57,7 +57,8 @@ N_INSTEAD = (200, 1000)
 INSTEAD_VERTICES = 1200
 """Vertices, of a coarser mesh, of these refits."""
 INSTEAD_FITS = 30_000_000
-"""Fits (participants x layers x refits x vertices) that they may take: a minute."""
+"""Fits (participants x layers x refits x vertices) that they may take beyond the fewest: a
+minute."""
 
 ALONG_GRADIENT = "accuracy along the gradient"
 """What means of layers are called in the log."""
@@ -106,7 +107,7 @@ class MusicSide(RefittedModels):
         scaled: list[Scaled] = []
         for family in families:
             found = self.compare(family, mask, sure=True)
-            name = family[0].name if len(family) == 1 else ALONG_GRADIENT
+            name = ALONG_GRADIENT if family is means else family[0].name
             LOGGER.info("group: over music, %s: %s", name, found.told)
             scaled += [found] * len(family)
         narrow = [k for k, one in enumerate(scaled) if one.refits_instead]
