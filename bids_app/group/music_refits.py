@@ -191,9 +191,11 @@ def music_refits(
         engine = _Kept(study, np.asarray(penalties), phases, lost, arrays)
     shape = (study.n_participants, study.n_layers, study.n_vertices)
     draw_bytes = 4 * int(np.prod(shape))
-    block = max(COLUMNS // study.n_vertices, 1)
-    if fit is None:
-        block = int(np.clip(BLOCK_BYTES // draw_bytes, 1, DRAWS))
+    block = (
+        int(np.clip(BLOCK_BYTES // draw_bytes, 1, DRAWS))
+        if fit is None
+        else max(COLUMNS // study.n_vertices, 1)
+    )
     size = max(CHUNK_BYTES // (draw_bytes * block), 1) * block
     out = []
     for start in range(first_draw, first_draw + n_draws, size):

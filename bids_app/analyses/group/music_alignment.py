@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import read_record
 from bids_app.analyses.group.collect import GroupData, same_inputs
-from bids_app.analyses.group.over_music import LayerMeans, MusicSide
+from bids_app.analyses.group.over_music import MusicSide
 from bids_app.analyses.group.preference import GroupPreference
-from bids_app.analyses.group.summaries import Again, MusicTest, Scaled, Summary
+from bids_app.analyses.group.summaries import Again, LayerMeans, MusicTest, Scaled, Summary
 from bids_app.errors import BadDataError
 from bids_app.group import gradient_weights
 from bids_app.group.claims import MUSIC, LevelTest

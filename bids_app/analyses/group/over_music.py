@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from bids_app.analyses.group.heard import Heard, kept_features, no_features
 from bids_app.analyses.group.refits import RefittedModels
 from bids_app.analyses.group.summaries import (
     TOO_FEW,
+    LayerMeans,
     MapTest,
     MusicTest,
     Scaled,
@@ -27,6 +28,7 @@ from bids_app.analyses.group.summaries import (
     widened,
 )
 from bids_app.group import (
+    LinearMusicNull,
     MusicKernel,
     accuracy_music_null,
     largest_z_p,
@@ -64,22 +66,6 @@ ALONG_GRADIENT = "accuracy along the gradient"
 """What means of layers are called in the log."""
 
 
-@dataclass(frozen=True, eq=False)
-class LayerMeans:
-    """Mean accuracy of every layer, vertices weighted.
-
-    Attributes
-    ----------
-    vertices : array of shape (n_vertices,)
-        Weights, 0 outside.
-    scales : sequence of n_layers float
-        What the sums are divided by.
-    """
-
-    vertices: FloatArray
-    scales: Sequence[float]
-
-
 class MusicSide(RefittedModels):
     """Tests of what is linear in the accuracies, in closed form, compared with refits."""
 
@@ -101,57 +87,37 @@ class MusicSide(RefittedModels):
             Of the summaries, then of every layer. Draws of the closed form, widened by the ratio;
             below a ratio of .8 refits, the same for all that need them.
         """
-        means = [] if layers is None else self._summaries_of(layers)
-        families = [[one] for one in summaries] + ([means] if means else [])
-        tested = [one for family in families for one in family]
-        scaled: list[Scaled] = []
-        for family in families:
-            found = self.compare(family, mask, sure=True)
-            name = ALONG_GRADIENT if family is means else family[0].name
-            LOGGER.info("group: over music, %s: %s", name, found.told)
-            scaled += [found] * len(family)
-        narrow = [k for k, one in enumerate(scaled) if one.refits_instead]
-        wide = [k for k in range(len(tested)) if k not in narrow]
-        tests: dict[int, MusicTest] = {}
-        if of_summaries := [k for k in wide if k < len(summaries)]:
-            kernel = self.kernel([tested[k] for k in of_summaries])
-            tests |= self._in_closed_form(kernel, tested, scaled, of_summaries)
-        of_layers = [k for k in wide if k >= len(summaries)]
-        if layers is not None and of_layers:
-            kernel = self._kernel_of_layers(layers)
-            tests |= self._in_closed_form(kernel, tested, scaled, of_layers)
-        if narrow:
-            observed, draws = self.at_coarser_vertices([tested[k] for k in narrow], mask)
-            for k, own, drawn in zip(narrow, observed, draws, strict=True):
-                tests[k] = test_of_refits(own, drawn, scaled[k])
-        return [tests[k] for k in range(len(tested))]
-
-    def _in_closed_form(
-        self,
-        kernel: MusicKernel,
-        tested: Sequence[Summary],
-        scaled: Sequence[Scaled],
-        chosen: Sequence[int],
-    ) -> dict[int, MusicTest]:
-        """Tests of some summaries, in the order of the kernel, by their position."""
-        observed = [tested[k].of(self.r) for k in chosen]
-        null = kernel.test(observed, n_draws=N_DRAWS, seed=self.seed)
-        return {
-            k: tests_of(null.scaled(scaled[k].divisor), [scaled[k]], [position])[0]
-            for position, k in enumerate(chosen)
-        }
-
-    def _summaries_of(self, layers: LayerMeans) -> list[Summary]:
-        n_people, n_layers = self.r.shape[:2]
-        each = np.eye(n_layers)
-        return [
-            Summary(
-                self.data.layer_names[k],
-                np.tile(each[k] / (n_people * scale), (n_people, 1)),
-                layers.vertices,
+        families = [[one] for one in summaries]
+        names = [one.name for one in summaries]
+        if layers is not None:
+            families.append(layers.summaries(self.data.layer_names, len(self.r)))
+            names.append(ALONG_GRADIENT)
+        scaled = [self.compare(family, mask, sure=True) for family in families]
+        for name, own in zip(names, scaled, strict=True):
+            LOGGER.info("group: over music, %s: %s", name, own.told)
+        wide = [k for k, own in enumerate(scaled) if not own.refits_instead]
+        tests: dict[int, list[MusicTest]] = {}
+        if together := [k for k in wide if k < len(summaries)]:
+            chosen = [summaries[k] for k in together]
+            null = self._null(self.kernel(chosen), chosen)
+            for position, k in enumerate(together):
+                tests[k] = tests_of(null.scaled(scaled[k].divisor), [scaled[k]], [position])
+        if layers is not None and (last := len(summaries)) in wide:
+            null = self._null(self._kernel_of_layers(layers), families[last])
+            n_layers = len(families[last])
+            tests[last] = tests_of(
+                null.scaled(scaled[last].divisor), [scaled[last]] * n_layers, range(n_layers)
             )
-            for k, scale in enumerate(layers.scales)
-        ]
+        if narrow := [k for k in range(len(families)) if k not in wide]:
+            drawn = self.at_coarser_vertices([one for k in narrow for one in families[k]], mask)
+            pairs = zip(*drawn, strict=True)
+            for k in narrow:
+                tests[k] = [test_of_refits(*next(pairs), scaled[k]) for _ in families[k]]
+        return [one for k in range(len(families)) for one in tests[k]]
+
+    def _null(self, kernel: MusicKernel, summaries: Sequence[Summary]) -> LinearMusicNull:
+        observed = [one.of(self.r) for one in summaries]
+        return kernel.test(observed, n_draws=N_DRAWS, seed=self.seed)
 
     def _kernel_of_layers(self, layers: LayerMeans) -> MusicKernel:
         return layer_set_kernels(

@@ -92,6 +92,30 @@ class Summary:
 
 
 @dataclass(frozen=True, eq=False)
+class LayerMeans:
+    """Mean accuracy of every layer, vertices weighted.
+
+    Attributes
+    ----------
+    vertices : array of shape (n_vertices,)
+        Weights, 0 outside.
+    scales : sequence of n_layers float
+        What the sums are divided by.
+    """
+
+    vertices: FloatArray
+    scales: Sequence[float]
+
+    def summaries(self, names: Sequence[str], n_people: int) -> list[Summary]:
+        """One summary per layer, with the names of the layers."""
+        each = np.eye(len(self.scales))
+        return [
+            Summary(name, np.tile(own / (n_people * scale), (n_people, 1)), self.vertices)
+            for name, own, scale in zip(names, each, self.scales, strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
 class MusicTest:
     """A summary against its null over music.
 

@@ -11,8 +11,8 @@ from scipy import signal
 
 from bids_app.analyses.group import over_music, refits
 from bids_app.analyses.group.heard import Heard, Presentations
-from bids_app.analyses.group.over_music import LayerMeans, MusicSide
-from bids_app.analyses.group.summaries import Scaled, Summary
+from bids_app.analyses.group.over_music import MusicSide
+from bids_app.analyses.group.summaries import LayerMeans, Scaled, Summary
 from bids_app.encoding import fit_encoding, plan_encoding
 from bids_app.group import refit_width
 from bids_app.statistics import benjamini_hochberg, fisher_mean
