@@ -9,7 +9,7 @@ the group level's own steps: accuracy over people and music, the mask, residual 
 null over music with its refits. Fewer draws than the product makes keep a study at a few seconds.
 
 Every study appends a line to RESULTS.jsonl and is not done again, so that the script may be
-stopped and called as often as it takes. At the end it prints the tables of docs/group.md.
+stopped and called as often as it takes. At the end it prints the tables of docs/calibration.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ average, the residual slope, the curvature and a difference of layers (`desc-lay
 `desc-layerprefmusicmax`, `desc-curvaturemusicmax`, `desc-differencemusicmax`), of five layers at
 every fourth vertex of fsaverage3; p of regions and of bins of the gradient over music; and sign
 flips over people of the same maps. Every study is a line of RESULTS.jsonl; calls go on where the
-last one stopped, and print the tables of docs/group.md.
+last one stopped, and print the tables of docs/calibration.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ enhanced maps of accuracy of eight
 people and their regression on a number of each, *ratings* smooth ratings of the pieces by twelve
 people (half of them common), predicted from layers, *directions* responses predicted from earlier
 ratings. Every study is a line of RESULTS.jsonl; calls
-go on where the last one stopped, and print the table of docs/group.md.
+go on where the last one stopped, and print the table of docs/calibration.md.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ shape have other units. The first stands for the trained one: where nothing is p
 from the others in nothing but its numbers; where a slope along the gradient is planted, responses
 follow its layers. *Other orders*: the layers of the others lie in random orders. Eight listeners;
 every eighth vertex of fsaverage3 counts, all of them are the mask. Every study is a line of
-RESULTS.jsonl; calls go on where the last one stopped, and print the table of docs/group.md.
+RESULTS.jsonl; calls go on where the last one stopped, and print the table of docs/calibration.md.
 """
 
 from __future__ import annotations

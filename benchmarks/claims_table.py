@@ -1,4 +1,4 @@
-"""Tables of docs/group.md from the studies that `calibration_claims.py` kept.
+"""Tables of docs/calibration.md from the studies that `calibration_claims.py` kept.
 
 python benchmarks/claims_table.py benchmarks/results/calibration_claims.jsonl
 """
@@ -95,7 +95,7 @@ def tables(results: dict[str, dict[int, dict[str, float]]]) -> str:
     """Markdown of the tables: nothing to find, each p by itself, something planted."""
     names = list(results)
     headings = {
-        "old rule: both spins": "slope: spins alone",
+        "both spins alone": "slope: spins alone",
         "predicted": "predicted: claimed",
         "people": "slope: people",
         "music": "slope: music",
@@ -122,7 +122,7 @@ def tables(results: dict[str, dict[int, dict[str, float]]]) -> str:
         *own_nulls(results),
         "",
         "| something planted (share of the SD of a vertex) | weights | studies | predicted "
-        "| old rule: both spins | aligned |",
+        "| both spins alone | aligned |",
         "|---|---|---|---|---|---|",
     ]
     for name in names:

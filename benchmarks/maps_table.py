@@ -1,4 +1,4 @@
-"""Tables of docs/group.md from the studies that `calibration_maps.py` kept."""
+"""Tables of docs/calibration.md from the studies that `calibration_maps.py` kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table of docs/group.md from the studies that `calibration_rest.py` kept."""
+"""Table of docs/calibration.md from the studies that `calibration_rest.py` kept."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def results(monkeypatch):
 def test_tables_are_those_of_the_studies(results):
     from claims_table import tables
 
-    written = (ROOT / "docs/group.md").read_text()
+    written = (ROOT / "docs/calibration.md").read_text()
     for table in tables(results).split("\n\n"):
         assert table in written
 
@@ -61,7 +61,7 @@ def test_the_tables_of_maps_are_those_of_the_studies_and_no_claim_is_above_its_l
     from maps_table import tables
 
     found = read_results(STUDIES.with_name("calibration_maps.jsonl"))
-    written = (ROOT / "docs/group.md").read_text()
+    written = (ROOT / "docs/calibration.md").read_text()
     for table in tables(found).split("\n\n"):
         assert table in written
     studies = [study for name in found for study in found[name].values()]
@@ -77,7 +77,7 @@ def test_the_table_of_other_p_is_that_of_the_studies(monkeypatch):
     from rest_table import table
 
     found = read_results(STUDIES.with_name("calibration_rest.jsonl"))
-    assert table(found) in (ROOT / "docs/group.md").read_text()
+    assert table(found) in (ROOT / "docs/calibration.md").read_text()
 
 
 def test_the_table_of_untrained_networks_is_that_of_the_studies(monkeypatch):
@@ -86,7 +86,7 @@ def test_the_table_of_untrained_networks_is_that_of_the_studies(monkeypatch):
     from twins_table import table
 
     found = read_results(STUDIES.with_name("calibration_twins.jsonl"))
-    assert table(found) in (ROOT / "docs/group.md").read_text()
+    assert table(found) in (ROOT / "docs/calibration.md").read_text()
     nothing = [r for name in found if "planted" not in name for r in found[name].values()]
     assert sum(one["claimed"] < 0.05 for one in nothing) <= 0.05 * len(nothing)
 
@@ -103,7 +103,7 @@ def test_no_claim_is_above_its_level_where_there_is_nothing(results):
 
 P = re.compile(r"[pq](_\w+)?|\w+_[pq](_\w+)?|[A-Z]\w+P")
 FOLDERS = ("analyses", "cli", "recognition")
-TITLE = "### Which calibration stands behind which p"
+TITLE = "## Which calibration stands behind which p"
 
 
 def _text(node):
@@ -157,7 +157,7 @@ def written_p():
 
 def test_every_p_has_a_calibration():
     """The table names each p by the file that writes it; a new one needs a row."""
-    section = (ROOT / "docs/group.md").read_text().split(TITLE)[1]
+    section = (ROOT / "docs/calibration.md").read_text().split(TITLE)[1].split("\n## ")[0]
     known = {}
     for row in section.splitlines():
         name = ""
