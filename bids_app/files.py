@@ -128,7 +128,7 @@ def write_text(target: Path, text: str) -> Path:
 
 def write_json(target: Path, content: Any) -> Path:
     """Write `content` as indented JSON (NaN becomes null, keys keep their order)."""
-    return write_text(target, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+    return write_text(target, json.dumps(as_plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
 SEAL = "RecordSHA256"
@@ -142,7 +142,7 @@ def write_sealed(target: Path, content: Mapping[str, Any]) -> Path:
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with the checksum of its content."""
-    plain = _plain(dict(content))
+    plain = as_plain(dict(content))
     return {**plain, SEAL: _seal(plain)}
 
 
@@ -231,16 +231,16 @@ def reading(
         raise kind(what, where=path, found=found, wanted=wanted, remedy=remedy) from error
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Turn paths, numpy scalars and arrays, tuples and NaN into what JSON can hold."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return as_plain(value.tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value

@@ -23,15 +23,15 @@ from bids_app.analyses.participant.new_music import (
     predict_new,
 )
 from bids_app.analyses.participant.new_tests import DESC, NewMusicTests
-from bids_app.analyses.participant.predict import (
+from bids_app.analyses.participant.predict import predict_music
+from bids_app.analyses.participant.predictors import (
     Person,
     Predictors,
     column_correlation,
-    predict_music,
     shared_layers,
 )
 from bids_app.analyses.participant.responses import Block, Prepared
-from bids_app.analyses.participant.saved import read_saved
+from bids_app.analyses.participant.saved import SavedModel, read_saved
 from bids_app.analyses.participant.weights import FittedModel, write_weights
 from bids_app.cli.tools import main
 from bids_app.config import Cleaning, Config, Model, Statistics
@@ -271,16 +271,10 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     signal = response("new", new, clock, np.load(fitted.folder / "planted.npy"))
     values[:, PLANTED] += (2 * signal / signal.std())[:, None]
     heard = [Block("new", "task-a", TR, clock, values), *fitted.blocks[:1]]
-    person = Person(
-        who,
-        heard,
-        {"new": "new", "one": "one"},
-        {"new": "ab", "one": "cd"},
-        [model, model] if trained_on == "others" else [model],
-    )
     grams = grams_with_new([model], {"new": new}, fitted.source)
+    study = predictors([model, model] if trained_on == "others" else [model], grams)
     tree = OutputTree(tmp_path)
-    files = person.predict(tree, predictors(person, grams), NewMusicTests())
+    files = Person(who, heard, study).predict(tree, NewMusicTests())
     assert len(files) == len(set(files)) == 2 * 4 + 4 + 2
     rows = read_rows(files[-2], ["mean_r", "n_models"], participant=str, held_out=str)
     assert rows["held_out"].tolist() == ["no", "yes"]
@@ -310,10 +304,8 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
     clock = (np.arange(60) + 0.5) * TR
     values = np.random.default_rng(3).standard_normal((60, N)).astype(np.float32)
     blocks = [*fitted.blocks, Block("new", "task-new", TR, clock, values)]
-    known = {block.stimulus: block.stimulus for block in blocks}
-    person = Person("03", blocks, known, dict.fromkeys(known, "ab"), models)
     tree = OutputTree(tmp_path / "out")
-    files = person.predict(tree, predictors(person, grams), NewMusicTests())
+    files = Person("03", blocks, predictors(models, grams)).predict(tree, NewMusicTests())
     rows = read_rows(files[-2], ["mean_r"], stimulus=str, held_out=str)
     assert dict(zip(rows["stimulus"].tolist(), rows["held_out"].tolist(), strict=True)) == {
         "one": "some",
@@ -334,8 +326,47 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
         assert told["TrainedOnMusic"] == read_saved(fitted.path).identity["Music"]
 
 
-def predictors(person: Person, grams: FeatureGrams) -> Predictors:
-    return Predictors(person.models, shared_layers(person.models), grams, person.names)
+def predictors(models: list[SavedModel], grams: FeatureGrams) -> Predictors:
+    names = {label: label for label in grams.labels}
+    return Predictors(models, shared_layers(models), grams, names)
+
+
+def test_the_mean_of_models_is_over_those_that_have_the_vertex(fitted):
+    """Models are added up one by one: predictions of all together would not fit into memory."""
+    first = read_saved(fitted.path)
+    second = replace(
+        first,
+        identity={**first.identity, "Participant": "02"},
+        vertices=np.array([3, 6, 700, 801]),
+    )
+    clock = (np.arange(60) + 0.5) * TR
+    grams = grams_with_new([first], {"new": fitted.audio["new"]}, fitted.source)
+    block = Block("new", "task-a", TR, clock, np.zeros((60, N), dtype=np.float32))
+    ((mean,), (weights,), _) = Person("03", [block], predictors([first, second], grams))._mean(
+        [Heard("new", clock)], "cochleagram"
+    )
+    ((own,),) = predict_new(first, grams, [Heard("new", clock)])
+    assert weights == ["all", "all"]
+    assert np.flatnonzero(np.isfinite(mean).all(axis=0)).tolist() == [3, 5, 6, 700, 800, 801]
+    np.testing.assert_allclose(mean[:, [3, 5, 700, 800]], own.values)
+    np.testing.assert_allclose(mean[:, [6, 801]], own.values[:, [1, 3]])
+
+
+def test_nothing_is_written_over_another_prediction(fitted, tmp_path):
+    other = tmp_path / "other" / "new.wav"
+    other.parent.mkdir()
+    rng = np.random.default_rng(9)
+    soundfile.write(other, 0.1 * rng.standard_normal(SECONDS["new"] * 16000), 16000)
+    out = tmp_path / "out"
+    for file_format in ("gii", "tsv"):
+        options = {"source": fitted.source, "file_format": file_format}
+        written = predict_music(fitted.path, [fitted.audio["new"]], out, **options)
+        before = {path: path.read_bytes() for path in written}
+        with pytest.raises(UsageError, match="Another prediction has this name") as caught:
+            predict_music(fitted.path, [other], out, **options)
+        assert "other StimulusSHA256" in str(caught.value)
+        assert {path: path.read_bytes() for path in written} == before
+        assert predict_music(fitted.path, [fitted.audio["new"]], out, **options) == written
 
 
 def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkeypatch, caplog):
