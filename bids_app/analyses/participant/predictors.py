@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -330,7 +330,9 @@ def write_series(
         "SoftwareVersion": __version__,
     }
     if file_format == "gii":
-        path_of = partial(tree.map_file, who, space=model.space, suffix="bold", **named)
+        path_of: Callable[[str], Path] = partial(
+            tree.map_file, who, space=model.space, suffix="bold", **named
+        )
         _refuse_another(path_of("L"), told)
         whole = values if values.shape[1] == model.n_vertices else on_mesh(model, values)
         names = [sample_name(second) for second in times]
