@@ -255,7 +255,7 @@ class Bench:
         )[0]
         some = np.arange(0, z.shape[1], 2)
         sd *= accuracy_end_factor(plans[0].segments, study.responses, some)
-        p = special.ndtr(-np.tanh(z.mean(axis=0)) / sd)
+        p = special.ndtr(-np.tanh(z).mean(axis=0) / sd)
         people = sign_flip_max_t(z, n_permutations=255, seed=SEED)
         return {
             "music": _share(p),

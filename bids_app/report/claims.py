@@ -8,7 +8,7 @@ from pathlib import Path
 from bids_app.errors import LEVEL_AGAIN, MissingInputError
 from bids_app.group.claims import LEVELS, MUSIC, PARTIAL, PEOPLE, PLACE, holds
 from bids_app.outputs import CLAIMS_DESC
-from bids_app.report.page import Block, Table, Text, Verdict, number
+from bids_app.report.page import Block, Facts, Table, Text, Verdict, number
 from bids_app.report.sources import GroupFiles, Rows, to_float
 from bids_app.statistics import p_number
 
@@ -16,6 +16,23 @@ DIFFERENCE = "difference"
 """Start of the measures that are differences of models or layers; no gradient is behind them."""
 ACCURACY_OF_VOXELS = "accuracy of subcortical voxels"
 COLUMN_OF = {PEOPLE: "p_people", MUSIC: "p_music", PLACE: "p_place", PARTIAL: "p_partial"}
+_WORDS = {
+    "people": "other listeners would show it",
+    "music": "it is beyond chance agreement with the time course of these pieces; whether other"
+    " pieces would show it takes more pieces",
+    "place": "no other map of this smoothness would do as well",
+    "deciding vertex": "accuracy is decided where people and music are strongest together: at the"
+    " layer and vertex whose larger p of both is smallest (among equal ones, the largest t); the"
+    " highest accuracy may be elsewhere",
+    "primary": "one claim: the residual slope against the principal gradient, for the trained"
+    " network; p of all other alignments, and of differences over the whole cortex, are corrected"
+    " together",
+    "detectable": "what music alone could have shown in one planned test (2.8 standard deviations"
+    " of its null; of accuracy, at the deciding vertex, had it been chosen beforehand); p in the"
+    " table are corrected, so an effect above it need not pass; of an alignment it belongs to the"
+    " correlation of the maps' values, which the sentence gives, the effect is of ranks",
+}
+"""What the table of claims says, in its own words."""
 _SMALLEST = {level: name.replace("p_", "smallest_") for level, name in COLUMN_OF.items()}
 
 
@@ -98,26 +115,16 @@ def claims_blocks(files: GroupFiles) -> Sequence[Block]:
             body,
             numeric=range(1, 7),
         ),
-        Text(
-            "Accuracy is decided where people and music are strongest together: at the layer and"
-            " vertex whose larger p of both is smallest (among equal ones, the largest t). The"
-            " highest accuracy may be elsewhere. People: other listeners would show it. Music: it"
-            " is beyond chance agreement with the time course of these pieces; whether other pieces"
-            " would show it takes more pieces."
-            " Place: no other map of this smoothness would do as well. One claim is primary: the"
-            " residual slope against the principal gradient for the trained network; p of all"
-            " other alignments, and of differences over the whole cortex, are corrected together."
-            " Detectable: what music alone could have shown in one planned test (2.8 standard"
-            " deviations of its null; of accuracy, at the deciding vertex, had it been chosen"
-            " beforehand). Of an alignment it belongs to the correlation of the maps' values, which"
-            " the sentence gives, and not to the effect, which is of ranks. P in the table are"
-            " corrected, so an effect above it need not pass."
-            + (
-                f" {len(every) - len(rows)} layers whose accuracy is not claimed to run along a"
-                f" gradient are in {files.name(_path(files))} only."
-                if len(every) > len(rows)
-                else ""
-            )
+        Facts(list(_WORDS.items())),
+        *(
+            [
+                Text(
+                    f"{len(every) - len(rows)} layers whose accuracy is not claimed to run along a"
+                    f" gradient are in {files.name(_path(files))} only."
+                )
+            ]
+            if len(every) > len(rows)
+            else []
         ),
     ]
 

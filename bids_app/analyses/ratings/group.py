@@ -45,7 +45,7 @@ from bids_app.outputs import (
     parse_entities,
     sidecar_of,
 )
-from bids_app.statistics import fisher_z
+from bids_app.statistics import finite_mean, fisher_z
 from bids_app.surface.mesh import load_mesh
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -191,19 +191,20 @@ def _test_maps(
         mesh=load_mesh(space),
         n_threads=n_threads,
     )
-    accuracy = {}
+    accuracy, mean_r = {}, {}
     for window in reversed(WINDOWS):
         maps = _accuracies(tree, kept, space, window.rating)
         if maps is not None:
             accuracy[window.rating] = group_effects(
                 *maps, statistics, tail="greater", n_threads=n_threads
             )
+            mean_r[window.rating] = finite_mean(np.tanh(maps[0]))
     rows = rows_of(tree, kept, EMOTION_LABEL, "")
     group = RatingGroup(EMOTION_LABEL, space, kept, rows, left_out, _notes(stored))
     places = [place for place, _ in wanted]
     checksums = {name: sha for p in kept for name, sha in stored[p].get("Stimuli", {}).items()}
     music = rating_music(tree, kept, space, places, checksums, effects, tests, statistics)
-    windows, reason = window_music(tree, kept, stored, accuracy, WINDOWS, folder, n_threads)
+    windows, reason = window_music(tree, kept, stored, accuracy, mean_r, WINDOWS, folder, n_threads)
     return RatingMapTests(group, tests, places, accuracy, music, windows, reason)
 
 

@@ -56,6 +56,7 @@ def window_music(
     participants: Sequence[str],
     stored: Mapping[str, Mapping[str, Any]],
     accuracy: Mapping[str, GroupEffects],
+    mean_r: Mapping[str, FloatArray],
     windows: Sequence[Window],
     folder: Path,
     n_threads: int = 1,
@@ -69,6 +70,9 @@ def window_music(
     stored : mapping from participant to their settings file
     accuracy : mapping from window to GroupEffects
         Fisher z over participants.
+    mean_r : mapping from window to (n_scales, n_vertices) array
+        Plain mean of their correlations, which is tested: by way of Fisher's z it would vary more
+        than the null, which is linear.
     windows : sequence of Window
     folder : Path
         For memory-mapped responses.
@@ -81,7 +85,7 @@ def window_music(
     if not accuracy:
         return {}, ""
     try:
-        return _test(tree, participants, stored, accuracy, windows, folder, n_threads), ""
+        return _test(tree, participants, stored, accuracy, mean_r, windows, folder, n_threads), ""
     except MusencError as error:
         reason = reason_of(error)
         LOGGER.warning("group: past and future ratings: no null over music: %s", reason)
@@ -93,6 +97,7 @@ def _test(
     participants: Sequence[str],
     stored: Mapping[str, Mapping[str, Any]],
     accuracy: Mapping[str, GroupEffects],
+    mean_r: Mapping[str, FloatArray],
     windows: Sequence[Window],
     folder: Path,
     n_threads: int,
@@ -113,7 +118,8 @@ def _test(
         if window.rating not in accuracy:
             continue
         people = accuracy[window.rating]
-        p = np.full(people.mean.shape, np.nan)
+        r = mean_r[window.rating]
+        p = np.full(r.shape, np.nan)
         for k, scale in enumerate(people.names):
             plans = [one.plan(scale, window, settings) for one in listeners]
             alphas = np.stack(
@@ -136,7 +142,7 @@ def _test(
             )[0]
             sd *= accuracy_end_factor(plans[0].segments, alike, _few(np.asarray(there.all(axis=0))))
             with np.errstate(invalid="ignore", divide="ignore"):
-                p[k] = special.ndtr(-np.tanh(people.mean[k]) / sd)
+                p[k] = special.ndtr(-r[k] / sd)
         q = benjamini_hochberg(p, axis=-1)
         held = np.where(np.isfinite(p), holds(people.test.p, q), np.nan)
         found[window.rating] = WindowMusic(p, q, held)

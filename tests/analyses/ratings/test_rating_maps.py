@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from small_runs import DURATIONS, noise
 
 from bids_app.analyses.folder.claims import claim_settings
@@ -404,12 +405,14 @@ def test_predictions_have_a_null_over_music(ratings, tmp_path, monkeypatch):
     people = ("01", "02", "03", "04", "05", "06")
     stimuli = {name: name * 8 for name in DURATIONS}
     common = blocks_of(ratings, 4.0, seed=99, size=0.0)
+    accuracies = []
     for k, participant in enumerate(people):
         blocks = blocks_of(ratings, 4.0, seed=k)
         for block, other in zip(blocks, common, strict=True):
             block.values[:, 6:] += 2 * other.values[:, 6:]
         found = fit_rating_encoding(blocks, ratings, participant, high_pass=0.0, **RIDGE)
         assert found.alpha.shape == (2, 3, 2, small)
+        accuracies.append(found.r)
         record = Record(participant, "emotion", settings, (), {}, stimuli=stimuli)
         contrasts = map_contrasts(tuple(ratings.scales), Emotion(), 1.0)
         noise_maps = np.random.default_rng(k).standard_normal((2, small)).astype(np.float32)
@@ -438,6 +441,15 @@ def test_predictions_have_a_null_over_music(ratings, tmp_path, monkeypatch):
         wide.setattr("bids_app.analyses.ratings.window_music.accuracy_end_factor", lambda *_: 100.0)
         widened = infer_rating_maps(tree, people, drawn(64, 0), folder).windows["past"]
     assert not widened.both.any()
+    # The null is linear in correlations: their plain mean is tested, not that of Fisher's z.
+    with monkeypatch.context() as unit:
+        name = "bids_app.analyses.ratings.window_music"
+        unit.setattr(f"{name}.vertex_null_sd", lambda *_, **__: np.ones((1, small)))
+        unit.setattr(f"{name}.accuracy_end_factor", lambda *_: 1.0)
+        plain = infer_rating_maps(tree, people, drawn(64, 0), folder).windows["past"]
+    side = [window.rating for window in WINDOWS].index("past")
+    r = np.mean(accuracies, axis=0)[side]
+    np.testing.assert_allclose(plain.p, special.ndtr(-r), atol=1e-6)
     path = tree.participant_file("03", "timeseries.tsv", model="emotion", desc="ratings")
     path.unlink()
     again = infer_rating_maps(tree, people, drawn(64, 0), folder)
