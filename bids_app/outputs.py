@@ -570,7 +570,7 @@ def cifti_of(left: Path, kind: str = "dscalar") -> Path:
 
 def map_sidecar(stat: str, names: list[str], **fields: Any) -> dict[str, Any]:
     """Sidecar of a statistic map: description, names of its data arrays, and `fields`."""
-    description = fields.pop("description", STAT_DESCRIPTIONS[stat])
+    description = fields.pop("description", None) or STAT_DESCRIPTIONS[stat]
     return {
         "Description": description,
         "DataArrays": names,

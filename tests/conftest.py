@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 from real_data import musicnn_resources
 
 from bids_app.features.compiled import CACHE_VARIABLE, compiled_folder
+
+ROOT = Path(__file__).parents[1]
+SHARED_STUDY = re.compile(r"\b(analyzed|garble)\b")
 
 
 def pytest_configure():
@@ -47,18 +52,19 @@ def musicnn(musicnn_folder, monkeypatch):
 def pytest_xdist_make_scheduler(config, log):
     """Those of a file together; first what takes longest, so that no process waits for it alone.
 
-    All of tests/workflows, which share one analyzed study, and the files of tests/integration.
+    Files of tests/workflows that look at one analyzed study share a process, and with it the study.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             path = nodeid.partition("::")[0]
-            return "workflows" if "workflows/" in path else path
+            shared = "workflows/" in path and SHARED_STUDY.search((ROOT / path).read_text())
+            return "workflows" if shared else path
 
         def _assign_work_unit(self, node):
             for scope in sorted(self.workqueue):
-                if scope == "workflows" or "integration/" in scope:
+                if scope == "workflows" or "integration/" in scope or "workflows/" in scope:
                     self.workqueue.move_to_end(scope, last=False)
             super()._assign_work_unit(node)
 

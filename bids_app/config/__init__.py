@@ -7,12 +7,12 @@ line, the configuration file and the Boutiques descriptor follow from the fields
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bids_app.bands import high_pass_setting
-from bids_app.config.options import Analysis, Option, settings_of, several
+from bids_app.config.options import Analysis, Option, options_of, settings_of, several
 from bids_app.config.places import Places, rooted, with_places
 from bids_app.config.sections import (
     DEFAULT_FEATURES,
@@ -97,6 +97,7 @@ class Config:
         return {
             "features": features,
             "weights_sha256": weights_sha256,
+            **self._declared("layers"),
             **settings_of(self.model, "layers"),
             **self.response_settings(),
             **self._null_settings("layers"),
@@ -128,13 +129,15 @@ class Config:
     def condition_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of conditions, by name."""
         sections = (self.conditions, self.cleaning, self.selection)
-        settings = {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
+        settings = self._declared("conditions")
+        settings |= {k: v for s in sections for k, v in settings_of(s, "conditions").items()}
         high_pass = high_pass_setting(self.cleaning.high_pass)
         return settings | {"confounds": self._confounds, "high_pass": high_pass}
 
     def rating_map_settings(self) -> dict[str, Any]:
         """Settings that change a participant's maps of ratings and brain, by name."""
         return {
+            **self._declared("ratings"),
             **settings_of(self.model, "ratings"),
             **self.response_settings(),
             **self._null_settings("ratings"),
@@ -147,6 +150,7 @@ class Config:
         return {
             "features": features,
             "weights_sha256": weights_sha256,
+            **self._declared("scores"),
             **settings_of(self.model, "scores"),
             "high_pass": high_pass_setting(self.cleaning.high_pass),
             **settings_of(self.stimuli, "scores"),
@@ -157,15 +161,31 @@ class Config:
 
     def inference_settings(self) -> dict[str, Any]:
         """Settings that change what is inferred over participants, by name."""
-        return settings_of(self.statistics, "inference")
+        return self._declared("inference") | settings_of(self.statistics, "inference")
 
     def alignment_settings(self) -> dict[str, Any]:
         """Settings that change the alignment with any gradient, by name."""
-        return settings_of(self.statistics, "alignment")
+        return self._declared("alignment") | settings_of(self.statistics, "alignment")
 
     def ceiling_settings(self) -> dict[str, Any]:
         """Settings that change accuracy as a fraction of its ceiling, by name."""
-        return settings_of(self.statistics, "ceiling")
+        return self._declared("ceiling") | settings_of(self.statistics, "ceiling")
+
+    def _declared(self, analysis: Analysis) -> dict[str, Any]:
+        """Options of any section, a new one too, that name the results of `analysis`."""
+        sections = (getattr(self, entry.name) for entry in fields(self))
+        return {
+            name: getattr(section, name)
+            for section in sections
+            if is_dataclass(section)
+            for name, option in options_of(section)
+            if analysis in (option.changes or ()) and (name != "n_nulls" or self._refits)
+        }
+
+    @property
+    def _refits(self) -> bool:
+        """Whether the null is of refits; without them their number changes nothing."""
+        return self.statistics.null == "phase"
 
     @property
     def _parcels(self) -> str:
@@ -186,7 +206,7 @@ class Config:
     def _null_settings(self, analysis: Analysis) -> dict[str, Any]:
         """Those of the null; refits count only where there are refits."""
         settings = settings_of(self.statistics, analysis)
-        if self.statistics.null != "phase":
+        if not self._refits:
             del settings["n_nulls"]
         return settings
 

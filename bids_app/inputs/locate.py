@@ -388,7 +388,7 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
         return Located(raw, ((uri_name(bids_dir), bids_dir),), found)
     raw = raw_given or (bids_dir if has_participants(bids_dir) else None)
     for parent in (bids_dir / "derivatives", bids_dir):
-        folders = _fmriprep_folders(parent)
+        folders = every = _fmriprep_folders(parent)
         if len(folders) > 1:
             exact = [path for path in folders if path.name == "fmriprep"]
             own = [path for path in folders if "fmriprep" in writer_of(path).lower()]
@@ -405,6 +405,9 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
             kind = "a raw dataset" if raw == bids_dir else "a folder of derivatives"
             raw = raw or _raw_near(folders[0])
             found = f"{bids_dir} is {kind}; fMRIPrep outputs: {folders[0]}"
+            for path in every:
+                if path != folders[0]:
+                    found += f"; not used: {path} (--derivatives {path} takes it instead)"
             return Located(raw, ((uri_name(folders[0]), folders[0]),), found)
     if raw == bids_dir:
         raise MissingInputError(

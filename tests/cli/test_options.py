@@ -145,6 +145,8 @@ def test_the_example_of_the_documentation(tmp_path, monkeypatch):
     config = parse_config([*CALL, "--memory-decay", "2"], remembering)
     assert settings_of(config.memory, "layers") == {"decay": 2.0}
     assert settings_of(config.memory, "ratings") == {}
+    assert config.participant_settings("")["decay"] == 2.0
+    assert "decay" not in config.rating_map_settings()
     assert "half of a chord is forgotten" in build_parser(remembering).format_help()
 
 

@@ -100,6 +100,9 @@ def test_beside_fmriprep_it_is_named_by_the_user(xcpd):
         other.bold(sub="01", task=task)
     plan = plan_study(xcpd.root)
     assert [path.name for path in plan.derivatives] == ["fmriprep"]
+    assert plan.found.endswith(
+        f"; not used: {xcpd.fmriprep} (--derivatives {xcpd.fmriprep} takes it instead)"
+    )
     plan = plan_study(xcpd.root, derivatives=[str(xcpd.fmriprep)])
     assert {run.band for run in plan.runs} == {Band(0.01, 0.08, 2)}
 

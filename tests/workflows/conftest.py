@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from few_refits import few_refits
 
-from bids_app.analyses.group import over_music, refits
 from bids_app.cli.run import main
 from bids_app.testing.music import Piece
 from bids_app.testing.simulate import SimulatedStudy, simulate_study
@@ -45,17 +44,6 @@ class Analyzed:
             "100",
             *extra,
         ]
-
-
-@contextmanager
-def few_refits() -> Iterator[None]:
-    """Groups of three people with short pieces are refitted a few dozen times, not a thousand."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refits, "N_REFITS", 30)
-        patch.setattr(over_music, "UNSURE", 2)
-        patch.setattr(over_music, "N_INSTEAD", (60, 60))
-        patch.setattr(over_music, "N_LARGEST", 100)
-        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
