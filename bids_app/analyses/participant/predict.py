@@ -28,6 +28,7 @@ from bids_app.config import Config
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.audio import audio_duration
 from bids_app.features.timing import step_times
+from bids_app.held import private_folder
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, safe_label
 
@@ -211,30 +212,32 @@ def predict_study(
                     "repetition time",
                 )
     music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
-    used = [
-        Predictors.of(unified(models), music, source, config.model.layers)
-        for models in by_label.values()
-    ]
     tree, written = OutputTree(config.output_dir), []
-    tests = [NewMusicTests() for _ in used]
-    for who in plan.participants:
-        LOGGER.info("sub-%s: cleaning", who)
-        runs = [run for run in plan.runs if run.participant == who]
-        cleaned = prepare_responses(
-            runs, config.cleaning, random_seed=config.statistics.random_seed
-        )
-        common_tr(cleaned.blocks)
+    tree.root.mkdir(parents=True, exist_ok=True)
+    with private_folder("predict", parent=tree.root) as folder:
+        used = [
+            Predictors.of(unified(models), music, source, config.model.layers, folder)
+            for models in by_label.values()
+        ]
+        tests = [NewMusicTests() for _ in used]
+        for who in plan.participants:
+            LOGGER.info("sub-%s: cleaning", who)
+            runs = [run for run in plan.runs if run.participant == who]
+            cleaned = prepare_responses(
+                runs, config.cleaning, random_seed=config.statistics.random_seed
+            )
+            common_tr(cleaned.blocks)
+            for one, collected in zip(used, tests, strict=True):
+                written += one.person(who, cleaned.blocks).predict(tree, collected)
         for one, collected in zip(used, tests, strict=True):
-            written += one.person(who, cleaned.blocks).predict(tree, collected)
-    for one, collected in zip(used, tests, strict=True):
-        first = one.models[0]
-        written += write_tests(
-            tree,
-            collected,
-            one.layers,
-            config.statistics,
-            model=first.label,
-            space=first.space,
-            about=told_of(one.models),
-        )
+            first = one.models[0]
+            written += write_tests(
+                tree,
+                collected,
+                one.layers,
+                config.statistics,
+                model=first.label,
+                space=first.space,
+                about=told_of(one.models),
+            )
     return written

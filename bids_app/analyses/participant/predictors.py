@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from bids_app.analyses.participant.write import presentations
 from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import as_plain, read_json, write_json
+from bids_app.loading import load_array
 from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -81,6 +82,50 @@ def tell_features(message: str) -> None:
     LOGGER.info("features: %s", message)
 
 
+class MeanPrediction(NamedTuple):
+    """Mean prediction of a presentation by some models.
+
+    Attributes
+    ----------
+    values : (n_times, n_vertices) array
+        On both hemispheres; NaN where no model has the vertex.
+    weights : list of str
+        Of every model, as `Predicted.weights`.
+    rows : (n_times,) int
+        Samples of the presentation that crop and delays leave.
+    """
+
+    values: NDArray[np.float64]
+    weights: list[str]
+    rows: NDArray[np.intp]
+
+
+def mean_predictions(
+    models: Sequence[SavedModel], grams: FeatureGrams, heard: Sequence[Heard], layer: str
+) -> list[MeanPrediction]:
+    """Mean over models that have the vertex, one per presentation.
+
+    Models are added up one by one: predictions of all together do not fit into memory.
+    """
+    totals: list[Any] = [0.0] * len(heard)
+    counts: list[Any] = [0] * len(heard)
+    weights: list[list[str]] = [[] for _ in heard]
+    rows = [np.empty(0, dtype=np.intp)] * len(heard)
+    for model in models:
+        (found,) = predict_new(model, grams, heard, layers=[layer])
+        for k, one in enumerate(found):
+            values = on_mesh(model, one.values)
+            known = np.isfinite(values)
+            counts[k] = counts[k] + known
+            totals[k] = totals[k] + np.where(known, values, 0.0)
+            weights[k].append(one.weights)
+            rows[k] = one.rows
+    return [
+        MeanPrediction(np.where(count > 0, total / np.maximum(count, 1), np.nan), names, kept)
+        for total, count, names, kept in zip(totals, counts, weights, rows, strict=True)
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Predictors:
     """Saved models of one label, and the music of a new study for them.
@@ -94,12 +139,17 @@ class Predictors:
         Of the models' music and the new one.
     names : mapping
         What the features call a stimulus.
+    folder : Path
+        Where means of all models are kept: they are the same for all who heard a piece at the same
+        times.
     """
 
     models: Sequence[SavedModel]
     layers: list[str]
     grams: FeatureGrams
     names: Mapping[str, str]
+    folder: Path
+    _kept: dict[tuple[str, str, bytes], tuple[Path, MeanPrediction]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -108,19 +158,32 @@ class Predictors:
         music: Mapping[str, Path],
         source: FeatureSource,
         asked: Sequence[str],
+        folder: Path,
     ) -> Predictors:
         """With the features of all music; raises as `predict_music`."""
         layers = shared_layers(models, asked)
         names = {own: own_label(models, own, path) for own, path in music.items()}
         new = {names[own]: path for own, path in music.items()}
-        return cls(
-            models, layers, grams_with_new(models, new, source, progress=tell_features), names
-        )
+        grams = grams_with_new(models, new, source, progress=tell_features)
+        return cls(models, layers, grams, names, folder)
 
     @cached_property
     def checksums(self) -> dict[str, str]:
         """Of the music, by what the features call it."""
         return dict(zip(self.grams.labels, self.grams.checksums, strict=True))
+
+    def mean_of_all(self, heard: Sequence[Heard], layer: str) -> list[MeanPrediction]:
+        """The mean prediction of all models, made once for a piece, its times and a layer."""
+        keys = [(layer, one.stimulus, np.asarray(one.times).tobytes()) for one in heard]
+        new = {key: one for key, one in zip(keys, heard, strict=True) if key not in self._kept}
+        if new:
+            means = mean_predictions(self.models, self.grams, list(new.values()), layer)
+            for key, mean in zip(new, means, strict=True):
+                path = self.folder / f"{self.models[0].label}_{len(self._kept)}.npy"
+                np.save(path, mean.values)
+                self._kept[key] = path, mean._replace(values=np.empty(0))
+        kept = [self._kept[key] for key in keys]
+        return [mean._replace(values=load_array(path, mapped=True)) for path, mean in kept]
 
     def person(self, who: str, blocks: Sequence[Block]) -> Person:
         """A participant with the models that predict the responses."""
@@ -170,24 +233,26 @@ class Person:
         music = [self.study.checksums[one.stimulus] for one in heard]
         measured: list[NDArray[np.floating]] = []
         for number, layer in enumerate(layers):
-            mean, weights, kept = self._mean(heard, layer)
-            heard_before |= any(held_out(one) != "no" for one in weights)
-            measured = [block.values[rows] for block, rows in zip(self.blocks, kept, strict=True)]
+            means = self._means(heard, layer)
+            heard_before |= any(held_out(mean.weights) != "no" for mean in means)
+            measured = [b.values[mean.rows] for b, mean in zip(self.blocks, means, strict=True)]
             for k, (block, place) in enumerate(zip(self.blocks, places, strict=True)):
-                r = column_correlation(mean[k], measured[k])
-                times = block.times[kept[k]]
+                values, weights, kept = means[k]
+                r = column_correlation(values, measured[k])
+                times = block.times[kept]
                 sidecar = {
                     "Stimulus": block.stimulus,
                     "StimulusSHA256": self.study.checksums[heard[k].stimulus],
                     "StimulusTimes": times,
-                    **told_of(self.models, layer, weights[k]),
+                    **told_of(self.models, layer, weights),
                 }
                 entities = {**place, "feature": safe_label(layer)}
                 written += write_series(
-                    tree, self.who, self.models, mean[k], times, entities, sidecar
+                    tree, self.who, self.models, values, times, entities, sidecar
                 )
-                rows.append(self._row(block, layer, weights[k], len(times), r))
-            maps.append(tests.add_layer(number, music, mean, measured))
+                rows.append(self._row(block, layer, weights, len(times), r))
+            predicted = [mean.values for mean in means]
+            maps.append(tests.add_layer(number, music, predicted, measured))
         tests.add_participant(self.who, np.stack(maps), measured, heard_before=heard_before)
         sidecar = map_sidecar("r", list(layers), **told_of(self.models), Note=UNTESTED)
         path_of = partial(
@@ -197,29 +262,10 @@ class Person:
         table = tree.participant_file(self.who, "summary.tsv", model=first.label, desc=DESC)
         return [*written, *write_table(table, COLUMNS, rows, {"Note": UNTESTED})]
 
-    def _mean(
-        self, heard: Sequence[Heard], layer: str
-    ) -> tuple[list[NDArray[np.float64]], list[list[str]], list[NDArray[np.intp]]]:
-        """Mean prediction on the mesh, weights of every model, kept samples, by presentation."""
-        # Sums, since predictions of all models together do not fit into memory.
-        totals: list[Any] = [0.0] * len(heard)
-        counts: list[Any] = [0] * len(heard)
-        weights: list[list[str]] = [[] for _ in heard]
-        kept = [np.empty(0, dtype=np.intp)] * len(heard)
-        for model in self.models:
-            (found,) = predict_new(model, self.study.grams, heard, layers=[layer])
-            for k, one in enumerate(found):
-                values = on_mesh(model, one.values)
-                known = np.isfinite(values)
-                counts[k] = counts[k] + known
-                totals[k] = totals[k] + np.where(known, values, 0.0)
-                weights[k].append(one.weights)
-                kept[k] = one.rows
-        means = [
-            np.where(count > 0, total / np.maximum(count, 1), np.nan)
-            for total, count in zip(totals, counts, strict=True)
-        ]
-        return means, weights, kept
+    def _means(self, heard: Sequence[Heard], layer: str) -> list[MeanPrediction]:
+        if self.trained_on == OTHERS:
+            return self.study.mean_of_all(heard, layer)
+        return mean_predictions(self.models, self.study.grams, heard, layer)
 
     def _row(
         self,

@@ -15,6 +15,7 @@ import soundfile
 
 from bids_app.analyses.folder.read import read_rows
 from bids_app.analyses.participant import predict
+from bids_app.analyses.participant import predictors as predictors_module
 from bids_app.analyses.participant.layers import LayerFits, fit_layers
 from bids_app.analyses.participant.new_music import (
     FeatureSource,
@@ -28,6 +29,7 @@ from bids_app.analyses.participant.predictors import (
     Person,
     Predictors,
     column_correlation,
+    mean_predictions,
     shared_layers,
 )
 from bids_app.analyses.participant.responses import Block, Prepared
@@ -272,7 +274,7 @@ def test_accuracy_on_a_new_study_is_that_of_predicted_and_measured(
     values[:, PLANTED] += (2 * signal / signal.std())[:, None]
     heard = [Block("new", "task-a", TR, clock, values), *fitted.blocks[:1]]
     grams = grams_with_new([model], {"new": new}, fitted.source)
-    study = predictors([model, model] if trained_on == "others" else [model], grams)
+    study = predictors([model, model] if trained_on == "others" else [model], grams, tmp_path)
     tree = OutputTree(tmp_path)
     files = Person(who, heard, study).predict(tree, NewMusicTests())
     assert len(files) == len(set(files)) == 2 * 4 + 4 + 2
@@ -305,7 +307,7 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
     values = np.random.default_rng(3).standard_normal((60, N)).astype(np.float32)
     blocks = [*fitted.blocks, Block("new", "task-new", TR, clock, values)]
     tree = OutputTree(tmp_path / "out")
-    files = Person("03", blocks, predictors(models, grams)).predict(tree, NewMusicTests())
+    files = Person("03", blocks, predictors(models, grams, tmp_path)).predict(tree, NewMusicTests())
     rows = read_rows(files[-2], ["mean_r"], stimulus=str, held_out=str)
     assert dict(zip(rows["stimulus"].tolist(), rows["held_out"].tolist(), strict=True)) == {
         "one": "some",
@@ -326,9 +328,9 @@ def test_models_of_other_music_say_each_whether_they_heard_a_piece(fitted, tmp_p
         assert told["TrainedOnMusic"] == read_saved(fitted.path).identity["Music"]
 
 
-def predictors(models: list[SavedModel], grams: FeatureGrams) -> Predictors:
+def predictors(models: list[SavedModel], grams: FeatureGrams, folder: Path) -> Predictors:
     names = {label: label for label in grams.labels}
-    return Predictors(models, shared_layers(models), grams, names)
+    return Predictors(models, shared_layers(models), grams, names, folder)
 
 
 def test_the_mean_of_models_is_over_those_that_have_the_vertex(fitted):
@@ -341,15 +343,36 @@ def test_the_mean_of_models_is_over_those_that_have_the_vertex(fitted):
     )
     clock = (np.arange(60) + 0.5) * TR
     grams = grams_with_new([first], {"new": fitted.audio["new"]}, fitted.source)
-    block = Block("new", "task-a", TR, clock, np.zeros((60, N), dtype=np.float32))
-    ((mean,), (weights,), _) = Person("03", [block], predictors([first, second], grams))._mean(
-        [Heard("new", clock)], "cochleagram"
+    ((mean, weights, _),) = mean_predictions(
+        [first, second], grams, [Heard("new", clock)], "cochleagram"
     )
     ((own,),) = predict_new(first, grams, [Heard("new", clock)])
     assert weights == ["all", "all"]
     assert np.flatnonzero(np.isfinite(mean).all(axis=0)).tolist() == [3, 5, 6, 700, 800, 801]
     np.testing.assert_allclose(mean[:, [3, 5, 700, 800]], own.values)
     np.testing.assert_allclose(mean[:, [6, 801]], own.values[:, [1, 3]])
+
+
+def test_who_heard_a_piece_at_the_same_times_shares_the_mean_of_all(fitted, tmp_path, monkeypatch):
+    model = read_saved(fitted.path)
+    grams = grams_with_new([model], {"new": fitted.audio["new"]}, fitted.source)
+    study = predictors([model, model], grams, tmp_path)
+    calls = []
+    own = predictors_module.predict_new
+    monkeypatch.setattr(
+        predictors_module, "predict_new", lambda *a, **k: (calls.append(a[2]), own(*a, **k))[1]
+    )
+    clock = (np.arange(60) + 0.5) * TR
+    later = Heard("new", clock + 0.1)
+    whole = study.mean_of_all([Heard("new", clock), later], "cochleagram")
+    again = study.mean_of_all([later, Heard("one", fitted.blocks[0].times)], "cochleagram")
+    assert [[one.stimulus for one in heard] for heard in calls] == [["new"] * 2] * 2 + [["one"]] * 2
+    np.testing.assert_array_equal(again[0].values, whole[1].values)
+    assert not np.array_equal(whole[0].values, whole[1].values)
+    fresh = mean_predictions([model, model], grams, [later], "cochleagram")
+    np.testing.assert_array_equal(again[0].values, fresh[0].values)
+    assert again[0].weights == fresh[0].weights == ["all", "all"]
+    np.testing.assert_array_equal(again[0].rows, fresh[0].rows)
 
 
 def test_nothing_is_written_over_another_prediction(fitted, tmp_path):
