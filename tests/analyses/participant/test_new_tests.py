@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_app.analyses.participant.new_tests import HEARD_BEFORE, NewMusicTests
-from bids_app.analyses.participant.predict import column_correlation
+from bids_app.analyses.participant.predictors import column_correlation
 from bids_app.statistics import fisher_mean
 
 N_TIMES, N_VERTICES, N_PEOPLE = (90, 101), 40, 6
