@@ -56,16 +56,16 @@ def new_series(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def new_array(
-    path: Path, shape: tuple[int, ...], *, fortran_order: bool = False
-) -> NDArray[np.float32]:
-    """A mapped array to be filled in.
+    path: Path, shape: tuple[int, ...], *, fortran_order: bool = False, dtype: Any = np.float32
+) -> NDArray[Any]:
+    """A mapped array of zeros to be filled in.
 
     Raises
     ------
     CannotWriteError
         If the disk has no place for it.
     """
-    mapped = np.lib.format.open_memmap(path, "w+", np.float32, shape, fortran_order=fortran_order)
+    mapped = np.lib.format.open_memmap(path, "w+", dtype, shape, fortran_order=fortran_order)
     # The place is taken now: a disk that fills up later ends the process without a word.
     allocate = getattr(os, "posix_fallocate", None)
     if allocate is not None:

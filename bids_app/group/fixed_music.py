@@ -6,7 +6,7 @@ draw rotates those of a stimulus, the same for all participants, layers and vert
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +28,17 @@ class FixedMusicTest:
 
     Attributes
     ----------
-    sd : (n_tests,) float64
-        Standard deviation under the null, in closed form; NaN where nothing was observed.
-    p, p_max : (n_tests,) float64
-        One-sided; and corrected by the largest value of each draw, in units of `sd`.
+    r : (n_layers, n_tests) float64
+        The mean correlations; NaN where nobody has one.
+    sd : (n_layers, n_tests) float64
+        Standard deviation under the null, in closed form.
+    p, p_max : (n_layers, n_tests) float64
+        One-sided; and corrected by the largest value of each draw, in units of `sd`, over all
+        layers and tests.
     n_draws : int
     """
 
+    r: FloatArray
     sd: FloatArray
     p: FloatArray
     p_max: FloatArray
@@ -95,8 +99,8 @@ def add_spectra(total: ComplexArray | None, more: ComplexArray) -> ComplexArray:
 
 
 def fixed_music_test(
-    spectra: Mapping[str, ComplexArray],
-    observed: npt.ArrayLike,
+    spectra: Sequence[Mapping[str, ComplexArray]],
+    counts: npt.ArrayLike,
     *,
     wider: float = 1.0,
     n_draws: int = 10_000,
@@ -106,11 +110,12 @@ def fixed_music_test(
 
     Parameters
     ----------
-    spectra : mapping of stimulus to (n_freq, n_tests) array
-        Of `cross_spectra`: sums over presentations and participants, weighted as in the mean. The
-        name of a stimulus, its checksum, gives the phases.
-    observed : (n_tests,) array
-        The mean correlations; NaN where there is none.
+    spectra : sequence of n_layers mappings of stimulus to (n_freq, n_tests) array
+        Of `cross_spectra`: sums over presentations, weighted as in a participant's mean, and over
+        participants; they may be mapped files. The name of a stimulus, its checksum, gives the
+        phases.
+    counts : (n_layers, n_tests) array
+        Participants in the sums.
     wider : float
         By how much correlations of series that end vary more (`accuracy_end_factor`).
     n_draws : int
@@ -126,32 +131,41 @@ def fixed_music_test(
     >>> predicted, measured = rng.standard_normal((2, 100, 3))
     >>> measured[:, 0] += predicted[:, 0]
     >>> parts = cross_spectra(predicted, measured)
-    >>> test = fixed_music_test({"a": parts}, parts.real.sum(axis=0), n_draws=500, seed=0)
+    >>> test = fixed_music_test([{"a": parts}], np.ones((1, 3)), n_draws=500, seed=0)
     >>> (test.p_max < 0.05).tolist()
-    [True, False, False]
+    [[True, False, False]]
     """
-    r = np.asarray(observed, dtype=np.float64)
+    n = np.asarray(counts, dtype=np.float64)
     turns = {
         stimulus: np.exp(
             1j * np.stack([random_phases(seed, stimulus, b, len(own)) for b in range(n_draws)])
         )
-        for stimulus, own in spectra.items()
+        for stimulus, own in spectra[0].items()
     }
-    power = sum((np.abs(own) ** 2).sum(axis=0) for own in spectra.values())
-    sd = np.where(np.isfinite(r) & (power > 0), wider * np.sqrt(power / 2), np.nan)
-    known = np.flatnonzero(np.isfinite(sd))
-    p = np.full(r.shape, np.nan)
+    r, sd, p, p_max = np.full((4, *n.shape), np.nan)
     largest = np.full(n_draws, -np.inf)
-    for start in range(0, len(known), _CHUNK):
-        part = known[start : start + _CHUNK]
-        drawn = np.zeros((n_draws, len(part)))
-        for stimulus, own in spectra.items():
-            drawn += turns[stimulus].real @ own[:, part].real
-            drawn -= turns[stimulus].imag @ own[:, part].imag
-        drawn *= wider
-        p[part] = (1 + (drawn >= r[part]).sum(axis=0)) / (1 + n_draws)
-        np.maximum(largest, (drawn / sd[part]).max(axis=1), out=largest)
-    reached = np.searchsorted(np.sort(largest), r[known] / sd[known], side="left")
-    p_max = np.full(r.shape, np.nan)
-    p_max[known] = (1 + n_draws - reached) / (1 + n_draws)
-    return FixedMusicTest(sd, p, p_max, n_draws)
+    for layer, of_layer in enumerate(spectra):
+        for start in range(0, n.shape[1], _CHUNK):
+            part = slice(start, start + _CHUNK)
+            means = {
+                stimulus: own[:, part] / np.maximum(n[layer, part], 1)
+                for stimulus, own in of_layer.items()
+            }
+            power = sum((np.abs(own) ** 2).sum(axis=0) for own in means.values())
+            known = np.flatnonzero((n[layer, part] > 0) & (power > 0))
+            if not known.size:
+                continue
+            observed = sum(own.real.sum(axis=0) for own in means.values())[known]
+            width = wider * np.sqrt(power[known] / 2)
+            drawn = np.zeros((n_draws, len(known)))
+            for stimulus, own in means.items():
+                drawn += turns[stimulus].real @ own[:, known].real
+                drawn -= turns[stimulus].imag @ own[:, known].imag
+            drawn *= wider
+            at = start + known
+            r[layer, at], sd[layer, at] = observed, width
+            p[layer, at] = (1 + (drawn >= observed).sum(axis=0)) / (1 + n_draws)
+            np.maximum(largest, (drawn / width).max(axis=1), out=largest)
+    reached = np.searchsorted(np.sort(largest), r / sd, side="left")
+    p_max = np.where(np.isfinite(sd), (1 + n_draws - reached) / (1 + n_draws), np.nan)
+    return FixedMusicTest(r, sd, p, p_max, n_draws)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_app.analyses.folder.write import write_map, write_table
+from bids_app.analyses.mapped import new_array
 from bids_app.config import Statistics
 from bids_app.group import (
     SignFlipResult,
@@ -83,15 +84,23 @@ class NewMusicTest:
 
 
 class NewMusicTests:
-    """Collects, one participant after the other, what the tests need of them."""
+    """Collects, one participant after the other, what the tests need of them.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the sums over participants are kept, in mapped files; in memory without it.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
         self.participants: list[str] = []
         self._r: list[FloatArray] = []
         self._few: list[list[FloatArray]] = []
         self._chosen: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self._spectra: dict[int, dict[str, NDArray[np.complex128]]] = {}
         self._heard_before = False
+        self._n_files = 0
 
     def add_layer(
         self,
@@ -122,8 +131,21 @@ class NewMusicTests:
         mean = np.tanh(fisher_z(r).mean(axis=0))
         share = np.isfinite(mean) / len(parts)
         for stimulus, part in zip(stimuli, parts, strict=True):
-            collected[stimulus] = add_spectra(collected.get(stimulus), part * share)
+            total, more = collected.get(stimulus), part * share
+            if total is not None and len(total) >= len(more):
+                total[: len(more)] += more
+            else:
+                collected[stimulus] = self._kept(add_spectra(total, more))
         return np.asarray(mean)
+
+    def _kept(self, sums: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        if self.folder is None:
+            return sums
+        self._n_files += 1
+        path = self.folder / f"spectra_{self._n_files}.npy"
+        mapped = new_array(path, sums.shape, dtype=np.complex128)
+        mapped[:] = sums
+        return mapped
 
     def add_participant(
         self,
@@ -165,17 +187,11 @@ class NewMusicTests:
         people = sign_flip_max_t(z, n_permutations=n_permutations, seed=seed)
         wider = accuracy_end_factor(*self._alike()) * (HEARD_BEFORE if self._heard_before else 1.0)
         r = np.tanh(finite_mean(z))
-        spectra = {
-            stimulus: np.hstack([own[stimulus] for own in self._spectra.values()])
-            / np.maximum(n.ravel(), 1)
-            for stimulus in self._spectra[0]
-        }
-        # Not by way of Fisher's z, which draws are not: it would be 6 % wider in pieces of 100 s.
-        plain = np.where(
-            n.ravel() > 0, sum(own.real.sum(axis=0) for own in spectra.values()), np.nan
+        # Of the plain mean: draws are linear, and Fisher's z would vary by 6 % more than they do.
+        music = fixed_music_test(
+            list(self._spectra.values()), n, wider=wider, n_draws=n_draws, seed=seed
         )
-        music = fixed_music_test(spectra, plain, wider=wider, n_draws=n_draws, seed=seed)
-        p, p_max = music.p.reshape(r.shape), music.p_max.reshape(r.shape)
+        p, p_max = music.p, music.p_max
         known = np.isfinite(people.p) & np.isfinite(p_max)
         predicted = np.where(known, holds(people.p, p_max), np.nan)
         return NewMusicTest(r, people, p, p_max, predicted, wider)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 from bids_app.analyses.participant.layers import common_tr
@@ -219,7 +220,7 @@ def predict_study(
             Predictors.of(unified(models), music, source, config.model.layers, folder)
             for models in by_label.values()
         ]
-        tests = [NewMusicTests() for _ in used]
+        tests = [NewMusicTests(Path(mkdtemp(dir=folder))) for _ in used]
         for who in plan.participants:
             LOGGER.info("sub-%s: cleaning", who)
             runs = [run for run in plan.runs if run.participant == who]

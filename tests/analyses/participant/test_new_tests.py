@@ -96,3 +96,21 @@ def test_who_lacks_a_vertex_counts_at_the_others():
     ratio = with_missing.wider / without.wider
     assert ratio == pytest.approx(1, abs=0.02)
     assert with_missing.p[0, 3] == pytest.approx(without.p[0, 3], abs=0.01)
+
+
+def test_sums_in_mapped_files_are_those_in_memory(tmp_path):
+    """Of pieces of which somebody heard more than others, too."""
+    rng = np.random.default_rng(5)
+    predicted = [rng.standard_normal((n, N_VERTICES)) for n in N_TIMES]
+    kinds = NewMusicTests(), NewMusicTests(tmp_path)
+    for who in range(4):
+        measured = [rng.standard_normal((n, N_VERTICES)) for n in N_TIMES]
+        length = 60 + 10 * who
+        for one in kinds:
+            shown = [x[:length] for x in predicted], [y[:length] for y in measured]
+            r = one.add_layer(0, ["a", "b"], *shown)[np.newaxis]
+            one.add_participant(str(who), r, shown[1], heard_before=False)
+    in_memory, mapped = (one.test(**FLIPS) for one in kinds)
+    assert list(tmp_path.glob("spectra_*.npy"))
+    np.testing.assert_array_equal(mapped.p, in_memory.p)
+    np.testing.assert_array_equal(mapped.p_max, in_memory.p_max)
