@@ -30,6 +30,9 @@ class Analyzed:
     cache_dir: Path
 
     def arguments(self, level: str, *extra: str, output_dir: Path | None = None) -> list[str]:
+        """Ten of VGGish's 23 layers, unless `extra` names features or layers."""
+        named = level == "group" or {"--layers", "--features"}.intersection(extra)
+        layers = [] if named else ["--layers", "blocks"]
         return [
             str(self.study.bids_dir),
             str(output_dir or self.output_dir),
@@ -42,6 +45,7 @@ class Analyzed:
             f"truth={','.join(map(str, self.study.gradient_files))}",
             "--n-spins",
             "100",
+            *layers,
             *extra,
         ]
 
