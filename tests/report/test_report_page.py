@@ -264,3 +264,10 @@ def test_svg_does_not_depend_on_the_last_digits_of_positions():
     clips = re.findall(rb'<clipPath id="(\w+)"', found)
     assert len(set(clips)) == 2
     assert set(clips) == set(re.findall(rb"url\(#(\w+)\)", found))
+
+
+@pytest.mark.parametrize(("n_rows", "is_long"), [(40, False), (41, True)])
+def test_a_long_table_scrolls_in_a_part_of_the_page(tmp_path, n_rows, is_long):
+    rows = [[f"sub-{k}", "1"] for k in range(n_rows)]
+    html = written(tmp_path, Table("Participants", ["who", "n"], rows, numeric=(1,))).read_text()
+    assert ('class="scroll long" role="region" aria-label="Participants"' in html) == is_long
