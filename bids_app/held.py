@@ -138,10 +138,11 @@ def private_folder(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
     Parameters
     ----------
     kind : str
-        A word in its name.
+        A word in its name, one of `KINDS`.
     parent : Path or None
         Where to make it, in place of the temporary directory.
     """
+    assert kind in KINDS, "only folders of these kinds are removed when their owner was killed"
     owner: list[IO[bytes]] = []
 
     def make() -> str:
@@ -194,7 +195,7 @@ def _is_private(folder: Path) -> bool:
     return kind in KINDS and len(rest) == 8
 
 
-KINDS = ("work", "layers", "pool", "wheel")
+KINDS = ("work", "layers", "pool", "wheel", "gradient", "predict")
 """Words in the names of private folders; others' folders are left alone."""
 
 

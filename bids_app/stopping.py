@@ -31,7 +31,7 @@ from bids_app.held import private_folder
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = "interrupted; the same command goes on where it stopped"
-PATIENCE = 2.0
+PATIENCE = 4.0
 _PR_SET_PDEATHSIG = 1
 _LONGEST_PATH = 60
 _NO_MORE = b"\0"

@@ -29,7 +29,7 @@ from bids_app.config import Config
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.audio import audio_duration
 from bids_app.features.timing import step_times
-from bids_app.held import private_folder
+from bids_app.held import private_folder, remove_unowned
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import OutputTree, safe_label
 
@@ -215,6 +215,7 @@ def predict_study(
     music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     tree, written = OutputTree(config.output_dir), []
     tree.root.mkdir(parents=True, exist_ok=True)
+    remove_unowned(tree.root)
     with private_folder("predict", parent=tree.root) as folder:
         used = [
             Predictors.of(unified(models), music, source, config.model.layers, folder)

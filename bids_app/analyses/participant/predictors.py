@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bids_app import __version__
 from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.folder.write import write_map, write_rows, write_table
+from bids_app.analyses.mapped import new_array
 from bids_app.analyses.participant.new_music import (
     FeatureSource,
     Heard,
@@ -180,7 +181,7 @@ class Predictors:
             means = mean_predictions(self.models, self.grams, list(new.values()), layer)
             for key, mean in zip(new, means, strict=True):
                 path = self.folder / f"{self.models[0].label}_{len(self._kept)}.npy"
-                np.save(path, mean.values)
+                new_array(path, mean.values.shape, dtype=np.float64)[:] = mean.values
                 self._kept[key] = path, mean._replace(values=np.empty(0))
         kept = [self._kept[key] for key in keys]
         return [mean._replace(values=load_array(path, mapped=True)) for path, mean in kept]
