@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.folder.write import write_map, write_table
 from bids_app.analyses.mapped import new_array
 from bids_app.config import Statistics
+from bids_app.files import read_json
 from bids_app.group import (
     SignFlipResult,
     accuracy_end_factor,
@@ -24,7 +25,7 @@ from bids_app.group import (
     sign_flip_max_t,
 )
 from bids_app.group.claims import holds
-from bids_app.outputs import OutputTree, map_sidecar
+from bids_app.outputs import OutputTree, map_sidecar, sidecar_of
 from bids_app.statistics import finite_mean, fisher_z, p_number
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -252,6 +253,13 @@ def write_tests(
         "MusicWidening": found.wider,
         **about,
     }
+    table = tree.group_table("summary.tsv", model=model, desc=DESC)
+    before = read_json(sidecar_of(table)) if sidecar_of(table).is_file() else told
+    if (people := before.get("Participants")) != told["Participants"]:
+        LOGGER.warning(
+            "model-%s: tests of an earlier call, of %s, are replaced by those of this call",
+            *(model, ", ".join(people or ["nobody"])),
+        )
     written: list[Path] = []
     for stat, desc, values, description in (
         ("r", DESC, found.r, "mean correlation of predicted and measured responses"),
@@ -275,10 +283,7 @@ def write_tests(
             *(model, row["layer"], row["n_predicted"], row["n_vertices"]),
             *(p_number(row["p_people"]), p_number(row["p_music"]), row["n_participants"]),
         )
-    return [
-        *written,
-        *write_table(tree.group_table("summary.tsv", model=model, desc=DESC), COLUMNS, rows, told),
-    ]
+    return [*written, *write_table(table, COLUMNS, rows, told)]
 
 
 def _row(tests: NewMusicTests, found: NewMusicTest, k: int, layer: str) -> dict[str, Any]:

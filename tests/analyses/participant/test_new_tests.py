@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_app.analyses.participant.new_tests import HEARD_BEFORE, NewMusicTests
+from bids_app.analyses.participant.new_tests import HEARD_BEFORE, NewMusicTests, write_tests
 from bids_app.analyses.participant.predictors import column_correlation
+from bids_app.config import Statistics
+from bids_app.meshes import N_VERTICES as N_VERTICES_OF
+from bids_app.outputs import OutputTree
 from bids_app.statistics import fisher_mean
 
 N_TIMES, N_VERTICES, N_PEOPLE = (90, 101), 40, 6
@@ -114,3 +117,15 @@ def test_sums_in_mapped_files_are_those_in_memory(tmp_path):
     assert list(tmp_path.glob("spectra_*.npy"))
     np.testing.assert_array_equal(mapped.p, in_memory.p)
     np.testing.assert_array_equal(mapped.p_max, in_memory.p_max)
+
+
+def test_tests_of_other_people_are_replaced_with_a_word(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(N_VERTICES_OF, "fsaverage3", N_VERTICES // 2)
+    options = {"model": "envelope", "space": "fsaverage3", "about": {}}
+    statistics = Statistics(n_permutations=64)
+    for n_people, told in ((3, ""), (3, ""), (4, "of sub-00, sub-01, sub-02, are replaced")):
+        tests, _ = collected(np.random.default_rng(6), n_people=n_people, layers=1)
+        caplog.clear()
+        write_tests(OutputTree(tmp_path), tests, ["envelope"], statistics, **options)
+        assert ("replaced" in caplog.text) == bool(told)
+        assert told in caplog.text
