@@ -54,6 +54,7 @@ from bids_app.group.refit_width import sd_ratio as sd_ratio
 from bids_app.group.reliability import split_half as split_half
 from bids_app.group.reliability import stimulus_reliability as stimulus_reliability
 from bids_app.group.series_ends import accuracy_end_factor as accuracy_end_factor
+from bids_app.group.series_ends import few_vertices as few_vertices
 from bids_app.group.vertex_music import AccuracyMusicNull as AccuracyMusicNull
 from bids_app.group.vertex_music import VertexMusicNull as VertexMusicNull
 from bids_app.group.vertex_music import accuracy_music_null as accuracy_music_null

@@ -12,6 +12,19 @@ from bids_app.pairs import end_factor
 
 # Further apart the offsets that filters leave add up: 10 % too much in pieces of a minute.
 _FURTHEST = 0.4
+_N_FEW = 60
+
+
+def few_vertices(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Some 60 to 120 of the vertices that are there, spread over all, for `accuracy_end_factor`.
+
+    Examples
+    --------
+    >>> few_vertices(np.arange(600) % 2 == 0)[:3].tolist()
+    [0, 10, 20]
+    """
+    found = np.flatnonzero(there)
+    return found[:: max(len(found) // _N_FEW, 1)]
 
 
 def accuracy_end_factor(

@@ -21,6 +21,7 @@ from bids_app.group import (
     accuracy_end_factor,
     add_spectra,
     cross_spectra,
+    few_vertices,
     fixed_music_test,
     sign_flip_max_t,
 )
@@ -46,8 +47,6 @@ COLUMNS = {
     "p_music": "smallest p over music, corrected over layers and vertices",
     "n_predicted": "vertices where both are below .05",
 }
-# Vertices that tell how slow responses are.
-_N_FEW = 60
 
 
 @dataclass(frozen=True)
@@ -168,8 +167,7 @@ class NewMusicTests:
             Whether a model was fitted to any of the music.
         """
         if not len(self._chosen):
-            found = np.flatnonzero(np.isfinite(r[0]))
-            self._chosen = found[:: max(len(found) // _N_FEW, 1)]
+            self._chosen = few_vertices(np.isfinite(r[0]))
         self.participants.append(who)
         self._r.append(r)
         if len(self._chosen):

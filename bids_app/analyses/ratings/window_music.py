@@ -20,7 +20,7 @@ from bids_app.emotion.windows import Window
 from bids_app.encoding import EncodingPlan, plan_encoding
 from bids_app.encoding.gram import feature_gram
 from bids_app.errors import MusencError, reason_of
-from bids_app.group import accuracy_end_factor, vertex_null_sd
+from bids_app.group import accuracy_end_factor, few_vertices, vertex_null_sd
 from bids_app.group.claims import holds
 from bids_app.loading import load_array
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
@@ -29,9 +29,6 @@ from bids_app.statistics import benjamini_hochberg
 LOGGER = logging.getLogger("bids_app.analyses")
 
 FloatArray = NDArray[np.float64]
-
-# Vertices that tell how slow responses are.
-_N_FEW = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +137,15 @@ def _test(
                 checksums=checksums,
                 n_threads=n_threads,
             )[0]
-            sd *= accuracy_end_factor(plans[0].segments, alike, _few(np.asarray(there.all(axis=0))))
+            sd *= accuracy_end_factor(
+                plans[0].segments, alike, few_vertices(np.asarray(there.all(axis=0)))
+            )
             with np.errstate(invalid="ignore", divide="ignore"):
                 p[k] = special.ndtr(-r[k] / sd)
         q = benjamini_hochberg(p, axis=-1)
         held = np.where(np.isfinite(p), holds(people.test.p, q), np.nan)
         found[window.rating] = WindowMusic(p, q, held)
     return found
-
-
-def _few(there: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Some of the vertices that everybody has."""
-    found = np.flatnonzero(there)
-    return found[:: max(len(found) // _N_FEW, 1)]
 
 
 class _Listener:
