@@ -203,6 +203,17 @@ def test_copies_of_bold_are_named(tree):
     assert "sub-01_task-a and sub-02_task-a have the same BOLD" in told
 
 
+def test_of_many_copies_the_first_are_named_and_the_others_counted(tree):
+    people = [f"{k:02d}" for k in range(1, 8)]
+    tree.simple(participants=people)
+    name = "sub-{0}/func/sub-{0}_task-a_hemi-L_space-fsaverage5_bold.func.gii"
+    for who in people[1:]:
+        shutil.copy(tree.fmriprep / name.format("01"), tree.fmriprep / name.format(who))
+    (told,) = plan_study(tree.root).warnings
+    first = " and ".join(f"sub-{who}_task-a" for who in people[:3])
+    assert f"{first} and 4 more have the same BOLD" in told
+
+
 def test_a_surface_whose_data_lie_in_another_file_is_refused_by_the_plan(tree):
     tree.simple(("01",))
     (path,) = tree.fmriprep.glob("sub-01/func/*task-a_hemi-L*.func.gii")
