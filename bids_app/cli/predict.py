@@ -183,8 +183,26 @@ def _study(out: Path, words: Sequence[str]) -> list[Path]:
     plan = make_plan(config)
     check_output_folder(config, plan)
     config = still_to_clean(config, plan)
+    tell_other_data(folder, [path.resolve().as_uri() for _, path in plan.dataset_links])
     write_descriptions(OutputTree(folder), plan, ignored_suffixes(), config.cleaning.space)
     return predict_study(OutputTree(out), plan, config, _source(chosen, folder))
+
+
+def tell_other_data(folder: Path, sources: Sequence[str]) -> None:
+    """Warn where the folder has predictions of other datasets, by where those lay."""
+    from bids_app.inputs.locate import read_description
+
+    earlier = {
+        str(one.get("URL"))
+        for one in read_description(folder).get("SourceDatasets") or ()
+        if isinstance(one, dict)
+    }
+    if earlier and not earlier.intersection(sources):
+        LOGGER.warning(
+            "%s has predictions of other datasets (%s): those of the same names are replaced; give "
+            "another folder with -o to keep both",
+            *(folder, ", ".join(sorted(earlier))),
+        )
 
 
 def _check_apart(folder: Path, models: Path) -> None:

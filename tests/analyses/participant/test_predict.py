@@ -35,6 +35,7 @@ from bids_app.analyses.participant.predictors import (
 from bids_app.analyses.participant.responses import Block, Prepared
 from bids_app.analyses.participant.saved import SavedModel, read_saved
 from bids_app.analyses.participant.weights import FittedModel, write_weights
+from bids_app.cli.predict import tell_other_data
 from bids_app.cli.tools import main
 from bids_app.config import Cleaning, Config, Model, Statistics
 from bids_app.errors import BadDataError, MissingInputError, UsageError
@@ -43,7 +44,7 @@ from bids_app.features.registry import find_space
 from bids_app.features.sources import scaled_layers
 from bids_app.features.timing import sample_series
 from bids_app.meshes import N_VERTICES
-from bids_app.outputs import OutputTree
+from bids_app.outputs import OutputTree, dataset_description
 from bids_app.statistics import fisher_mean
 from bids_app.surface.gifti import read_gifti
 
@@ -450,6 +451,16 @@ def test_a_study_is_predicted_by_the_models_of_a_folder(fitted, tmp_path, monkey
         predict.predict_study(saved, study, config, fitted.source)
     with pytest.raises(MissingInputError, match="no saved model"):
         predict.saved_models(new)
+
+
+def test_predictions_of_another_dataset_in_the_folder_are_told(tmp_path, caplog):
+    tell_other_data(tmp_path, ["file:///new"])
+    described = dataset_description([{"Name": "old", "URL": "file:///old"}])
+    (tmp_path / "dataset_description.json").write_text(json.dumps(described))
+    tell_other_data(tmp_path, ["file:///new", "file:///old"])
+    assert not caplog.text
+    tell_other_data(tmp_path, ["file:///new"])
+    assert "has predictions of other datasets (file:///old)" in caplog.text
 
 
 def test_a_file_without_a_model_is_told(tmp_path):
