@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
@@ -195,23 +195,7 @@ def predict_study(
         As `predict_music`.
     """
     by_label = saved_models(saved)
-    asked = {
-        **config.response_settings(),
-        **{name: getattr(config.model, name) for name in ("delays", "crop", "hop")},
-    }
-    kept = ("space", "smoothing", "confounds", "high_pass", "delays", "crop", "hop")
-    for model in (model for models in by_label.values() for model in models):
-        model.check(**{name: asked[name] for name in kept})
-        for run in plan.runs:
-            if abs(run.tr - model.tr) > SAME_TR:
-                raise UsageError(
-                    "A run has another repetition time than a saved model.",
-                    where=f"sub-{run.participant}, {run.label}",
-                    found=f"repetition_time {run.tr:g} s",
-                    wanted=f"{model.tr:g} s, as {model.path.name}",
-                    remedy="leave the run out with --exclude-run, or fit a model with this "
-                    "repetition time",
-                )
+    _check_fit(by_label, plan, config)
     music = {stimulus.label: stimulus.path for stimulus in plan.stimuli}
     tree, written = OutputTree(config.output_dir), []
     tree.root.mkdir(parents=True, exist_ok=True)
@@ -243,3 +227,31 @@ def predict_study(
                 about=told_of(one.models),
             )
     return written
+
+
+def _check_fit(
+    by_label: Mapping[str, Sequence[SavedModel]], plan: StudyPlan, config: Config
+) -> None:
+    """Refuse a study that is sampled or cleaned otherwise than the models' responses were.
+
+    Raises
+    ------
+    UsageError
+    """
+    asked = {
+        **config.response_settings(),
+        **{name: getattr(config.model, name) for name in ("delays", "crop", "hop")},
+    }
+    kept = ("space", "smoothing", "confounds", "high_pass", "delays", "crop", "hop")
+    for model in (model for models in by_label.values() for model in models):
+        model.check(**{name: asked[name] for name in kept})
+        for run in plan.runs:
+            if abs(run.tr - model.tr) > SAME_TR:
+                raise UsageError(
+                    "A run has another repetition time than a saved model.",
+                    where=f"sub-{run.participant}, {run.label}",
+                    found=f"repetition_time {run.tr:g} s",
+                    wanted=f"{model.tr:g} s, as {model.path.name}",
+                    remedy="leave the run out with --exclude-run, or fit a model with this "
+                    "repetition time",
+                )
