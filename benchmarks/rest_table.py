@@ -62,6 +62,8 @@ def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
             rows = [one for name in names for one in results[name].values()]
             beside = f" ({label.partition(', ')[2]})" if len(apart) > 1 else ""
             for what, text in told.items():
+                if what not in rows[0]:
+                    continue
                 values = np.array([one[what] for one in rows])
                 mean = f"{values.mean():.3f}"
                 if what in PER_VERTEX and len(values) > 1:

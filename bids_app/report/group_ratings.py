@@ -189,6 +189,12 @@ def _predicted(files: GroupFiles, rows: Rows) -> str:
     """Layers and scales for which both claims hold, and what is not claimed."""
     people = [row for row in rows if holds(to_float(row.get("p")))]
     over_people = f"Over people alone: {len(people)} of {len(rows)} layers and scales."
+    if not any(np.isfinite(to_float(row.get("p"))) for row in rows):
+        music = [row for row in rows if holds(to_float(row.get("p_music_corrected")))]
+        return (
+            "Nothing is claimed: there is no test over people, since one rating stands for all."
+            f" Over music alone: {len(music)} of {len(rows)} layers and scales."
+        )
     if not any(np.isfinite(to_float(row.get("p_music"))) for row in rows):
         done = files.file("settings.json", desc=RATINGS_DESC)
         reason = files.json(done).get("MusicMissing") if done.is_file() else ""

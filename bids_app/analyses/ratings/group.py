@@ -31,6 +31,7 @@ from bids_app.analyses.ratings.layer_scores import RatingScores
 from bids_app.analyses.ratings.music import RatingMusic, rating_music
 from bids_app.analyses.ratings.predicted import RatingModel
 from bids_app.analyses.ratings.rater_ceiling import RaterCeiling, rater_ceiling
+from bids_app.analyses.ratings.raters import ratings_among
 from bids_app.analyses.ratings.scores_group import GroupScores, summarize_scores
 from bids_app.analyses.ratings.window_music import WindowMusic, window_music
 from bids_app.config import Config, Statistics
@@ -218,7 +219,7 @@ def stored_ratings(
         path = tree.participant_settings(p, model, desc)
         # Tables belong to no mesh.
         found[p] = (
-            read_completed(path, LeftOut=dict, **RECORD)
+            read_completed(path, LeftOut=dict, Inputs=dict, Stimuli=dict, **RECORD)
             if desc
             else read_participant(path, LeftOut=dict)
         )
@@ -300,7 +301,7 @@ class ScoreTests:
     scores : GroupScores
     changes : SignFlipResult or None
         Correlation of changes above zero, (n_layers, n_lags, n_scales); None where somebody has
-        none.
+        none, or there is one participant.
     change_r : (n_layers, n_lags, n_scales) array
         Mean over participants.
     lags : (n_lags,) array
@@ -350,7 +351,12 @@ def _test_scores(
     if not isinstance(depth, list):
         first = tree.participant_settings(next(iter(stored)), model, RATINGS_DESC)
         raise damaged(first, f"layer_depth: {depth}", "the depth of the layers")
-    scores = summarize_scores(own, statistics, depth)
+    shown = {scale for score in own.values() for scale in score.scales}
+    ratings = {
+        p: ratings_among(told["Inputs"], sorted(shown), sorted(told["Stimuli"]))
+        for p, told in stored.items()
+    }
+    scores = summarize_scores(own, statistics, depth, ratings=ratings)
     kept = scores.participants
     group = RatingGroup(
         model,
@@ -377,7 +383,7 @@ def _test_scores(
         nothing = np.empty((len(scores.layer_names), 0, len(scores.scales)))
         return ScoreTests(group, scores, music, ceiling, None, nothing, np.empty(0))
     z = np.stack([fisher_z(r) for r, _ in tables])
-    tested = sign_flip_max_t(z, **statistics.flips)
+    tested = sign_flip_max_t(z, **statistics.flips) if len(kept) > 1 else None
     mean = np.tanh(z.mean(axis=0))
     return ScoreTests(group, scores, music, ceiling, tested, mean, tables[0][1])
 

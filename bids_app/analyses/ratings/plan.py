@@ -12,6 +12,7 @@ import numpy as np
 from bids_app.analyses.folder.claims import claim_settings, is_current
 from bids_app.analyses.folder.records import Record, input_files, sources_of
 from bids_app.analyses.participant.voxels import Voxels
+from bids_app.analyses.ratings.raters import rating_name
 from bids_app.config import Config
 from bids_app.errors import InvalidInputError, MusencError
 from bids_app.files import sha256_of
@@ -55,18 +56,16 @@ class StudyRatings:
         paths = {Path(rating.source) for rating in found if rating is not None}
         return sorted(path for path in paths if path.is_file())
 
-    def checksum(self, participant: str, stimuli: Sequence[str]) -> str:
-        """Checksum of what a participant felt about `stimuli`; empty without any rating."""
-        felt: list[str | bytes] = []
-        found = False
+    def checksums(self, participant: str, stimuli: Sequence[str]) -> dict[str, str]:
+        """Checksum of each rating of `stimuli` that a participant has or that stands for them."""
+        found = {}
         for stimulus in sorted(stimuli):
             for scale in self.scales:
                 rating = self.ratings.find(participant, stimulus, scale)
-                felt.append(f"{stimulus}/{scale}/{rating is None}")
                 if rating is not None:
-                    found = True
-                    felt.append(np.ascontiguousarray([rating.times, rating.values]).tobytes())
-        return sha256_of(*felt) if found else ""
+                    felt = np.ascontiguousarray([rating.times, rating.values]).tobytes()
+                    found[rating_name(scale, stimulus)] = sha256_of(felt)
+        return found
 
 
 def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
@@ -208,8 +207,8 @@ def plan_ratings(
         claim_settings(tree, label, score_settings[label], desc=RATINGS_DESC)
         work.scores[label] = []
     for participant, encoding in records.items():
-        checksum = study.checksum(participant, list(encoding[0].stimuli))
-        if not checksum:
+        felt = study.checksums(participant, list(encoding[0].stimuli))
+        if not felt:
             work.left_out[participant] = "no ratings of the music heard"
             continue
         runs = [run for run in plan.runs if run.participant == participant]
@@ -221,7 +220,7 @@ def plan_ratings(
         voxels = Voxels.of(config.model)
         own_files = voxels.files(runs)
         names = {*(path.name for path in (*input_files(runs), *own_files)), "plan", "subcortex"}
-        inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | {"ratings": checksum}
+        inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | felt
         files = study.files(participant, list(encoding[0].stimuli))
         sources = sources_of(plan, runs, [*files, *own_files])
         record = replace(

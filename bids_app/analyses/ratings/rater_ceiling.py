@@ -68,22 +68,21 @@ def rater_ceiling(
     model : str
         Label of the feature space.
     participants : sequence of str
+        Each with ratings of their own.
     fitted : RatingModel
         How the ratings of all of them were predicted.
     scales : sequence of str
     statistics : Statistics
         Seed.
     """
-    raters: dict[bytes, tuple[list[FloatArray], list[FloatArray]]] = {}
+    people = []
     for participant in participants:
         courses = read_courses(tree, participant, model, fitted.stimuli, scales)
         if isinstance(courses, str):
-            return _none(scales, len(raters), courses)
-        # One rating may stand for everybody.
-        raters.setdefault(np.concatenate(courses[1]).tobytes(), courses)
-    if len(raters) < MIN_PEOPLE:
-        return _none(scales, len(raters), f"{len(raters)} people rated, {MIN_PEOPLE} are needed")
-    people = list(raters.values())
+            return _none(scales, len(people), courses)
+        people.append(courses)
+    if len(people) < MIN_PEOPLE:
+        return _none(scales, len(people), f"{len(people)} people rated, {MIN_PEOPLE} are needed")
     delays, crop = fitted.model.delays, fitted.model.crop
     try:
         stacked = []
@@ -92,9 +91,9 @@ def rater_ceiling(
             stacked.append(scored_together(times, values, fitted.step, delays, crop))
         found = shared_ceiling(stacked)
     except BadDataError as error:
-        return _none(scales, len(raters), reason_of(error))
+        return _none(scales, len(people), reason_of(error))
     p = pair_test(stacked, seed=statistics.random_seed).p_max
-    return RaterCeiling(found.group, found.lower, p, len(raters))
+    return RaterCeiling(found.group, found.lower, p, len(people))
 
 
 def _none(scales: Sequence[str], n_raters: int, reason: str) -> RaterCeiling:

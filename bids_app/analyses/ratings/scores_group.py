@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.analyses.ratings.layer_scores import RatingScores
+from bids_app.analyses.ratings.raters import independent_raters
 from bids_app.config import Statistics
 from bids_app.errors import TooFewError
 from bids_app.group import sign_flip_max_t
@@ -29,14 +30,16 @@ class GroupScores:
     Attributes
     ----------
     participants, scales, layer_names : list of str
+        Participants none of whose ratings is one of a participant before.
     left_out : dict from participant to str
         Why somebody is not in.
     r : array of shape (n_layers, n_scales)
         Mean accuracy (over Fisher z).
     low, high : array of shape (n_layers, n_scales)
-        95 % interval of the mean, bootstrap over participants.
+        95 % interval of the mean, bootstrap over participants; NaN where there is one.
     t, p : array of shape (n_layers, n_scales)
-        Mean accuracy above zero by sign flips, corrected over layers and scales.
+        Mean accuracy above zero by sign flips, corrected over layers and scales;
+        NaN where there is one participant.
     preferred, preferred_low, preferred_high : array of shape (n_scales,)
         Center of mass of the positive mean profile, in layers, with its bootstrap interval; NaN
         where nothing says the order of the layers.
@@ -76,12 +79,14 @@ def summarize_scores(
     statistics: Statistics,
     depth: Sequence[float],
     *,
+    ratings: Mapping[str, Collection[str]] | None = None,
     n_bootstrap: int = 2000,
 ) -> GroupScores:
     """Profile per scale with its interval, and whether scales prefer different layers.
 
     Participants were predicted from the same few stimuli: these tests speak about people, not
-    about other music. Whoever lacks a scale that somebody has is left out, and said so.
+    about other music. Whoever lacks a scale that somebody has is left out, and so is whoever has a
+    rating of somebody before, which would count twice.
 
     Parameters
     ----------
@@ -90,6 +95,8 @@ def summarize_scores(
         Sign flips and seed.
     depth : sequence of n_layers float
         Of the layers; empty where nothing says their order.
+    ratings : mapping from participant to checksums, optional
+        Of all ratings that were predicted; without it everybody has their own.
     n_bootstrap : int
 
     Returns
@@ -102,17 +109,23 @@ def summarize_scores(
         If fewer than two participants have all scales; the reasons are listed.
     """
     wanted = list(dict.fromkeys(s for score in scores.values() for s in score.scales))
-    kept, left_out = _complete(scores, wanted)
+    complete, left_out = _complete(scores, wanted)
+    kept, copies = independent_raters(complete, ratings or {})
+    alone = len(kept) == 1
     first = scores[kept[0]]
     z = np.stack([fisher_z(_columns(scores[p], wanted)) for p in kept])
-    tested = sign_flip_max_t(z, **statistics.flips)
+    t = p = low = high = np.full(z.shape[1:], np.nan)
     rng = generator(statistics.random_seed, "bootstrap of rating scores")
     draws = rng.integers(0, len(kept), size=(n_bootstrap, len(kept)))
     resampled = np.stack([z[draw].mean(axis=0) for draw in draws])
-    low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
+    if not alone:
+        tested = sign_flip_max_t(z, **statistics.flips)
+        t, p = tested.t, tested.p
+        low, high = np.tanh(np.percentile(resampled, _CENTRAL, axis=0))
     preferred = low_layer = high_layer = np.full(len(wanted), np.nan)
     if len(depth):
         preferred = centroid(np.tanh(z.mean(axis=0)), depth)
+    if len(depth) and not alone:
         centers = np.stack([centroid(sample, depth) for sample in np.tanh(resampled)])
         low_layer, high_layer = np.nanpercentile(centers, _CENTRAL, axis=0)
     pairs = list(combinations(range(len(wanted)), 2))
@@ -121,12 +134,12 @@ def summarize_scores(
         participants=kept,
         scales=wanted,
         layer_names=first.layer_names,
-        left_out=left_out,
+        left_out=left_out | copies,
         r=np.tanh(z.mean(axis=0)),
         low=low,
         high=high,
-        t=tested.t,
-        p=tested.p,
+        t=t,
+        p=p,
         preferred=preferred,
         preferred_low=low_layer,
         preferred_high=high_layer,
@@ -179,7 +192,7 @@ def _compare(
         "slope_t": np.zeros(0),
         "slope_p": np.zeros(0),
     }
-    if not pairs or n_layers < 3:
+    if not pairs or n_layers < 3 or n_participants < 2:
         return none
     differences = np.stack([z[:, :, a] - z[:, :, b] for a, b in pairs], axis=1)
     centered = differences - differences.mean(axis=2, keepdims=True)

@@ -236,15 +236,15 @@ def _cells(
 
 def _change_rows(tests: ScoreTests) -> list[dict[str, Any]]:
     scores, tested = tests.scores, tests.changes
-    if tested is None:
-        return []
+    nothing = np.full(tests.change_r.shape, np.nan)
+    t, p = (nothing, nothing) if tested is None else (tested.t, tested.p)
     return [
         {
             **cell,
             "lag_s": lag,
             "r": tests.change_r[layer, h, k],
-            "t": tested.t[layer, h, k],
-            "p": tested.p[layer, h, k],
+            "t": t[layer, h, k],
+            "p": p[layer, h, k],
         }
         for cell, k, layer in _cells("scale", scores.scales, scores.layer_names)
         for h, lag in enumerate(tests.lags.tolist())

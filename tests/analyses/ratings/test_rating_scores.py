@@ -9,6 +9,7 @@ from small_runs import DURATIONS, rating_of_layer, walk
 from bids_app.analyses.group.effects import regress_on_ratings
 from bids_app.analyses.ratings.layer_changes import correlate_changes, layer_change
 from bids_app.analyses.ratings.layer_scores import RatingScores, fit_rating_scores
+from bids_app.analyses.ratings.raters import independent_raters
 from bids_app.analyses.ratings.scores_group import summarize_scores
 from bids_app.config import Model, Statistics
 from bids_app.errors import BadDataError
@@ -184,6 +185,39 @@ def test_preference_error_rate_and_power():
     found = summarize_scores(profiles(1.0, shift=-0.25), drawn(499, 0), DEPTH, n_bootstrap=2)
     assert found.slope_p[0] < 0.05
     assert found.slope[0] > 0
+
+
+def test_a_rating_that_stands_for_several_people_counts_once():
+    scores = profiles(0.3, n=5)
+    copies = {f"{k}": scores["00"] for k in range(5, 15)}
+    ratings = {who: {f"of {who}"} for who in scores} | {who: {"of 00"} for who in copies}
+    options = {"statistics": drawn(99, 0), "depth": DEPTH, "n_bootstrap": 3}
+    found = summarize_scores(scores | copies, ratings=ratings, **options)
+    alone = summarize_scores(scores, **options)
+    for name in ("r", "low", "t", "p", "preferred_low", "interaction_p", "slope_p"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+    assert found.participants == list(scores)
+    assert found.left_out == {who: "has a rating of sub-00, which counts once" for who in copies}
+
+
+def test_one_rating_for_everybody_has_no_test_over_people():
+    one = profiles(0.3, n=1)["00"]
+    scores = {f"{k:02d}": one for k in range(10)}
+    ratings = {who: {"Joy of happy"} for who in scores}
+    found = summarize_scores(scores, drawn(99, 0), DEPTH, ratings=ratings, n_bootstrap=3)
+    assert found.participants == ["00"]
+    np.testing.assert_allclose(found.r, one.r)
+    assert np.isfinite(found.preferred).all()
+    for name in ("low", "high", "t", "p", "preferred_low", "preferred_high"):
+        assert np.isnan(getattr(found, name)).all()
+    assert found.interaction_p.size == found.slope_p.size == 0
+
+
+def test_who_shares_one_of_several_ratings_is_no_further_rater():
+    ratings = {"01": {"a", "b"}, "02": {"c", "d"}, "03": {"e", "b"}, "04": {"e", "f"}}
+    raters, copies = independent_raters(list(ratings), ratings)
+    assert raters == ["01", "02", "04"]
+    assert list(copies) == ["03"]
 
 
 def test_changes_of_layers_come_from_their_gram_matrix(grams):
