@@ -191,7 +191,7 @@ def tell_predicted(
     """
     n = joint.n_permutations
     smallest = 1 / n if joint.exact else 1 / (1 + n)
-    over = joint.p if music.q is None else np.fmax(joint.p, music.q)
+    over = joint.p if music.q is None else np.maximum(joint.p, music.q)
     if not np.isfinite(over).any():
         return {}
     # The largest t decides among equal p, of which flips give many.

@@ -196,7 +196,7 @@ class Compared:
     def strongest(self) -> int:
         """The vertex where the larger of both p is smallest, of these that of the largest t."""
         q = self.music_q
-        over = self.p if q is None else np.fmax(self.p, q)
+        over = self.p if q is None else np.maximum(self.p, q)
         return int(np.nanargmax(np.where(over <= np.nanmin(over), np.abs(self.t), -np.inf)))
 
     @property

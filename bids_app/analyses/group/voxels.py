@@ -105,17 +105,18 @@ def voxel_tests(
     weights : (n_participants, n_layers) array, optional
         Weights of the layers that give them.
     """
-    z = fisher_z(data.r)
+    usable = np.isfinite(data.r).all(axis=(0, 1))
+    z = np.where(usable, fisher_z(data.r), np.nan)
     flips: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
     people = sign_flip_max_t(z, tail="greater", **flips)
     mean_r, predicted = np.tanh(z.mean(axis=0)), None
-    usable = np.isfinite(mean_r).all(axis=0)
     music = _accuracy_over_music(tree, data, side, heard, usable)
     if music.q is not None:
         predicted = np.where(usable, holds(people.p, music.q).sum(axis=0), np.nan)
     slope, slope_p = np.full((2, data.r.shape[2]), np.nan)
     slope_music = MusicPreference()
     if slopes is not None and weights is not None:
+        slopes = np.where(usable, slopes, np.nan)
         slope = slopes.mean(axis=0)
         slope_p = sign_flip_max_t(slopes, tail="two-sided", uncorrected=False, **flips).p
         slope_music = _slope_over_music(tree, data, side, weights, usable)

@@ -60,6 +60,17 @@ def test_without_a_null_over_music_nothing_is_predicted(tmp_path, data):
     assert told["Tests"][1]["reason"] == "responses were deleted"
 
 
+def test_a_voxel_that_somebody_lacks_is_no_test(tmp_path, data):
+    data.r[:, :, 7] = 0.5 + 0.001 * np.arange(N_PEOPLE)[:, np.newaxis]  # the largest t
+    whole = results(tmp_path, data)
+    assert told_of_voxels(VOXELS, whole)["Effect"] > 0.45
+    data.r[0, :, 7] = np.nan
+    found = results(tmp_path, data)
+    for values in (found.mean_r[0], found.p[0], found.slope, found.slope_p):
+        assert np.flatnonzero(np.isnan(values)).tolist() == [7]
+    assert told_of_voxels(VOXELS, found)["Structure"] == "Amygdala"
+
+
 def test_p_over_music_of_an_earlier_result_stay_and_claim(tmp_path, data, monkeypatch):
     tree = OutputTree(tmp_path)
     low = np.full((2, N_VOXELS), 0.5)
