@@ -309,6 +309,7 @@ class _Builder:
                     who,
                     tree=OutputTree(self.config.output_dir),
                     participant=who,
+                    durations={one.label: one.duration for one in music.plan.stimuli},
                     fresh=True,  # the responses may have changed under the same name
                     **told,
                 ),

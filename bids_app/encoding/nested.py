@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -98,6 +98,7 @@ def nested_ridge(
     selection: Literal["r", "sse"] = "r",
     preset: Literal["lea"] | None = None,
     stimuli: Sequence[str] | None = None,
+    durations: Mapping[str, float] | None = None,
     null: Literal["analytic", "noise", "none"] = "analytic",
     seed: int | None = None,
     weights: bool = False,
@@ -134,6 +135,8 @@ def nested_ridge(
         plain mean of r, float64. Its own null is :func:`bids_app.encoding.lea.lea_null`.
     stimuli : sequence of str, optional
         Stimulus of every presentation; repeats share a fold. Default: all differ.
+    durations : mapping of str to float, optional
+        As for :func:`bids_app.encoding.plan_encoding`.
     null : {"analytic", "noise", "none"}
         Phase-rotation null of the responses in closed form (by refits where a stimulus was
         presented more than once), noise of a vertex' own class, or none.
@@ -191,6 +194,7 @@ def nested_ridge(
             feature_gram(x),
             [f.shape[0] for f in x],
             stimuli=stimuli,
+            durations=durations,
             delays=delays,
             crop=crop,
             tr=tr,

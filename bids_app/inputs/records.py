@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_app.bands import Band
+from bids_app.errors import BadDataError
 
 RUN_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run")
 """Entities that tell one acquisition from another, in BIDS order."""
+_SAME_TR = 1e-3
 
 
 def run_label(entities: Mapping[str, str]) -> str:
     """``sub-01_task-happy_run-1``: the entities of the acquisition in BIDS order."""
     return "_".join(f"{key}-{entities[key]}" for key in RUN_ENTITIES if key in entities)
+
+
+def different_trs(trs: Iterable[float]) -> str:
+    """Repetition times in seconds that differ by more than a millisecond; empty where none do.
+
+    Examples
+    --------
+    >>> different_trs([2.0, 1.5, 2.0]), different_trs([2.0, 2.0004])
+    ('1.5 s, 2 s', '')
+    """
+    found = sorted(set(trs))
+    apart = bool(found) and found[-1] - found[0] > _SAME_TR
+    return ", ".join(f"{tr:g} s" for tr in found) if apart else ""
+
+
+def common_tr(trs: Mapping[str, float]) -> float:
+    """Repetition time of all runs, given that of each.
+
+    Raises
+    ------
+    BadDataError
+        If they differ.
+    """
+    if different_trs(trs.values()):
+        raise BadDataError(
+            "The runs of a participant differ in repetition time.",
+            found=", ".join(f"{run}: {tr:g} s" for run, tr in trs.items()),
+            wanted="one repetition time",
+            remedy="select the runs that belong together with --task-id",
+        )
+    return min(trs.values())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -190,6 +191,11 @@ def _volume_case(kind: str) -> Case:
 
 
 def _lags() -> Iterator[Case]:
+    def slower(study: Study) -> None:
+        prep = [study.prep(f"hemi-{hemi}_space-fsaverage5_bold.json") for hemi in "LR"]
+        for path in (study.raw("bold.json"), *prep):
+            put(path, json.dumps({**json.loads(path.read_text()), "RepetitionTime": 1.9}))
+
     both = (*LOUD, "--seed=50,-20,5", "--target=-50,-20,5")
     yield _case("lags", (*both, "--max-lag", "4"), 0, "target: -50,-20,5")
     for value in ("0", "-4", "nan", "inf", "1000"):
@@ -197,6 +203,13 @@ def _lags() -> Iterator[Case]:
     yield _case("lag_text", (*both, "--max-lag", "long"), 2, "--max-lag", "'long'")
     for value in ("20", "0.5"):
         yield _case(f"lag_{value}", (*both, "--max-lag", value), 2, "lags do not fit", "2 to 6 s")
+    yield _case(
+        "lag_of_two_repetition_times",
+        (*both, "--max-lag", "4"),
+        1,
+        "sub-01 is left out: lags need one repetition time, and its runs have 1.9 s, 2 s",
+        spoil=slower,
+    )
     yield _case(
         "lag_short_trials",
         (*both, "--max-lag", "4"),

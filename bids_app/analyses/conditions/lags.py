@@ -13,7 +13,7 @@ from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY
 from bids_app.emotion import lagged_correlation
 from bids_app.errors import BadDataError
 from bids_app.inputs.conditions import Conditions
-from bids_app.inputs.records import BoldRun
+from bids_app.inputs.records import BoldRun, common_tr
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def correlate_regions(
     Raises
     ------
     BadDataError
-        If there is no run.
+        If there is no run, or runs differ in repetition time.
     """
     if not regions:
         raise BadDataError(
@@ -123,6 +123,7 @@ def correlate_regions(
             wanted="a run with trials of the contrast's conditions",
             remedy="correct --contrast, or the column trial_type of the events",
         )
+    tr = common_tr({region.run.label: region.run.tr for region in regions})
     starts = np.cumsum([0, *(len(region.seed) for region in regions)])
     seed, target = (np.concatenate([getattr(r, n) for r in regions]) for n in ("seed", "target"))
     profiles = {}
@@ -132,9 +133,7 @@ def correlate_regions(
             for region, start in zip(regions, starts, strict=False)
             for first, last in region.trials(name)
         ]
-        profiles[name] = lagged_correlation(
-            seed, target, tr=regions[0].run.tr, max_lag=max_lag, segments=segments
-        )
+        profiles[name] = lagged_correlation(seed, target, tr=tr, max_lag=max_lag, segments=segments)
     first_profile = next(iter(profiles.values()))
     r = [profile.r for profile in profiles.values()]
     r.append(np.sum([w * profiles[name].r for name, w in weights.items()], axis=0))

@@ -16,7 +16,7 @@ from bids_app.emotion import parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
 from bids_app.files import sha256_of_file
 from bids_app.inputs.conditions import Conditions, check_trials, read_conditions
-from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.outputs import CONDITIONS_LABEL, safe_label
@@ -41,7 +41,7 @@ class ConditionPlan:
     skipped : mapping from run label to str
         Why a run has no trials.
     left_out : mapping from participant to str
-        Who lacks a condition of a contrast.
+        Who lacks a condition of a contrast, or has no lags.
     """
 
     study: StudyPlan
@@ -110,9 +110,9 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
     left_out = {p: why for p in study.participants if (why := _lacks(plan, p, needed))}
     if len(left_out) == len(study.participants):
         raise InvalidInputError(
-            "No participant has trials of all conditions of the contrasts.",
+            "No participant has what the contrasts need.",
             found="; ".join(f"sub-{p}: {why}" for p, why in list(left_out.items())[:6]),
-            wanted=", ".join(sorted(needed)),
+            wanted=f"trials of {', '.join(sorted(needed))}",
             remedy="correct --contrast, or the column trial_type of the events",
         )
     _check_lags(config, plan, needed)
@@ -165,9 +165,13 @@ def _lacks(plan: ConditionPlan, participant: str, needed: set[str]) -> str:
     runs = plan.runs_of(participant)
     there = {name for run in runs for name in plan.conditions[run.label].names}
     lacking = sorted(needed - there)
-    if not lacking:
-        return ""
-    return f"no trials of {', '.join(lacking)} (there: {', '.join(sorted(there)) or 'none'})"
+    if lacking:
+        return f"no trials of {', '.join(lacking)} (there: {', '.join(sorted(there)) or 'none'})"
+    trs = different_trs(run.tr for run in runs) if plan.target else ""
+    return trs and (
+        f"lags need one repetition time, and its runs have {trs}: select runs with --task-id, or"
+        " leave out --target"
+    )
 
 
 def _region(text: str | None, config: Config, runs: Sequence[BoldRun]) -> SeedRegion | None:

@@ -22,7 +22,7 @@ from bids_app.errors import BadDataError, UsageError
 from bids_app.features.logmel import PATCH_SECONDS
 from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
-from bids_app.inputs.records import BoldRun, StudyPlan
+from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.meshes import FSLR
 from bids_app.resources import find_weights, fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
@@ -305,13 +305,12 @@ def _problems_of(
 ) -> tuple[list[str], _Kept]:
     """Why the music of one participant could not be used, and the rows that are kept of it."""
     problems = [short[label] for label in _heard(runs) if label in short]
-    trs = sorted({run.tr for run in runs})
-    if max(trs) - min(trs) > 1e-3:
-        problems.append("runs of different repetition times: " + ", ".join(f"{t:g} s" for t in trs))
+    if trs := different_trs(run.tr for run in runs):
+        problems.append(f"runs of different repetition times: {trs}")
     problems += _without_freedom(runs, config.cleaning)
     if problems:
         return problems, []
-    model, tr = config.model, trs[0]
+    model, tr = config.model, runs[0].tr
     shifts = delay_samples(model.delays, tr)
     kept: _Kept = []
     for run in runs:

@@ -18,7 +18,6 @@ from bids_app.analyses.participant.analysis import ParticipantAnalysis, Scope
 from bids_app.analyses.participant.joint_models import JointModel
 from bids_app.analyses.participant.layers import (
     StimulusSide,
-    common_tr,
     fitting_arrays,
     usable_vertices,
 )
@@ -124,7 +123,8 @@ def fit_joint_models(
     blocks = sorted(prepared.blocks, key=lambda block: block.stimulus)
     usable = usable_vertices(blocks)
     responses = [Chosen(block.values, np.flatnonzero(usable)) for block in blocks]
-    tr, labels = common_tr(blocks), [block.stimulus for block in blocks]
+    tr = common_tr({block.run: block.tr for block in blocks})
+    labels = [block.stimulus for block in blocks]
     sides = [
         StimulusSide(one, labels, [b.times for b in blocks], tr, model, cleaning.high_pass)
         for one in grams

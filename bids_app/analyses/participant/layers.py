@@ -209,7 +209,7 @@ def fit_layers(
         If the runs differ in repetition time.
     """
     null, seed = statistics.null, statistics.random_seed
-    tr = common_tr(blocks)
+    tr = common_tr({block.run: block.tr for block in blocks})
     # Folds are named and ordered alike for everybody, whatever was played first.
     blocks = sorted(blocks, key=lambda block: block.stimulus)
     labels = [block.stimulus for block in blocks]
@@ -436,25 +436,6 @@ class _LayerAverageNull:
         if self._rms == 0:
             return 1.0
         return min(1.0, float(np.sqrt((self._sum**2).mean())) / self._rms)
-
-
-def common_tr(blocks: Sequence[Block]) -> float:
-    """Repetition time of all runs.
-
-    Raises
-    ------
-    BadDataError
-        If they differ.
-    """
-    found = sorted({block.tr for block in blocks})
-    if len(found) != 1:
-        raise BadDataError(
-            "The runs of a participant differ in repetition time.",
-            found=", ".join(f"{b.run}: {b.tr:g} s" for b in blocks),
-            wanted="one repetition time",
-            remedy="select the runs that belong together with --task-id",
-        )
-    return found[0]
 
 
 def _layer_row(

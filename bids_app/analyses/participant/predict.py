@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
 
-from bids_app.analyses.participant.layers import common_tr
 from bids_app.analyses.participant.new_music import (
     FeatureSource,
     Heard,
@@ -30,7 +29,7 @@ from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.features.audio import audio_duration
 from bids_app.features.timing import step_times
 from bids_app.held import private_folder, remove_unowned
-from bids_app.inputs.records import StudyPlan
+from bids_app.inputs.records import StudyPlan, common_tr
 from bids_app.outputs import OutputTree, safe_label
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -212,7 +211,7 @@ def predict_study(
             cleaned = prepare_responses(
                 runs, config.cleaning, random_seed=config.statistics.random_seed
             )
-            common_tr(cleaned.blocks)
+            common_tr({block.run: block.tr for block in cleaned.blocks})
             for one, collected in zip(used, tests, strict=True):
                 written += one.person(who, cleaned.blocks).predict(tree, collected)
         for one, collected in zip(used, tests, strict=True):

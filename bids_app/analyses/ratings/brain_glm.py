@@ -108,10 +108,13 @@ def fit_rating_glm(
         if reason := _why_not(run, ratings, participant, scales, spread):
             fits.skip(run, reason)
             continue
+        found = map_contrasts(scales, emotion, run.tr)
+        if contrasts and [c.name for c in found] != [c.name for c in contrasts]:
+            fits.skip(run, f"its volumes ({run.tr:g} s) have other delays than runs before")
+            continue
         data = read(run)
         courses = _courses(run.presentations, ratings, participant, scales, spread)
         try:
-            found = map_contrasts(scales, emotion, run.tr)
             effects = _effects(courses, data, emotion, found)
             nuisance = [_music(run.presentations, data), *data.nuisance]
             design = build_design(effects, nuisance, len(data.frame_times))

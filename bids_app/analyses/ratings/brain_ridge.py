@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ from bids_app.encoding import EncodingResult, nested_ridge
 from bids_app.errors import BadDataError
 from bids_app.features.timing import filtered
 from bids_app.inputs.ratings import Rating, RatingSet
+from bids_app.inputs.records import common_tr
+
+DURATIONS = "StimulusDurations"
+"""Seconds of every stimulus, in the sidecars: with them the group level finds the same folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ def fit_rating_encoding(
     participant: str,
     *,
     scales: Sequence[str] | None = None,
+    durations: Mapping[str, float] | None = None,
     model: Model,
     statistics: Statistics,
     high_pass: HighPass,
@@ -71,6 +76,8 @@ def fit_rating_encoding(
     participant : str
     scales : sequence of str, optional
         Default: all.
+    durations : mapping from stimulus to float, optional
+        Seconds, by which folds are the same for everybody; default: the rows of these blocks.
     model, statistics, n_threads
         As for the layers, but for the delays.
     high_pass : float
@@ -103,7 +110,7 @@ def fit_rating_encoding(
             for block in blocks
         ]
         courses += _courses(scale, blocks, features)
-        results.append(_fit_windows(features, blocks, model, statistics, n_threads))
+        results.append(_fit_windows(features, blocks, durations, model, statistics, n_threads))
 
     def stack(name: str) -> NDArray[np.float32]:
         of_scales = [[getattr(result, name) for result in of_scale] for of_scale in results]
@@ -125,6 +132,7 @@ def fit_rating_encoding(
             "Crop": model.crop,
             "HighPass": high_pass_setting(high_pass),
             "Null": statistics.noise_null,
+            **({} if durations is None else {DURATIONS: dict(durations)}),
         },
     )
 
@@ -149,21 +157,24 @@ def _courses(
 def _fit_windows(
     features: list[NDArray[np.float64]],
     blocks: Sequence[Block],
+    durations: Mapping[str, float] | None,
     model: Model,
     statistics: Statistics,
     n_threads: int,
 ) -> list[EncodingResult]:
     """One model of the past of a rating, one of its future."""
+    tr = common_tr({block.run: block.tr for block in blocks})
     return [
         nested_ridge(
             features,
             [block.values for block in blocks],
             delays=window.delays,
             crop=model.crop,
-            tr=blocks[0].tr,
+            tr=tr,
             alphas=model.alphas,
             selection=model.selection,
             stimuli=[block.stimulus for block in blocks],
+            durations=durations,
             null=statistics.noise_null,
             seed=statistics.random_seed,
             dtype=np.float32,

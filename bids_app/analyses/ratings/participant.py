@@ -112,6 +112,7 @@ def predict_from_ratings(
     cleaning: Cleaning,
     model: Model,
     statistics: Statistics,
+    durations: Mapping[str, float],
     n_threads: int,
     shared: Sequence[Path] = (),
 ) -> tuple[RatingEncoding | None, str]:
@@ -123,6 +124,7 @@ def predict_from_ratings(
         ratings,
         participant,
         scales=scales,
+        durations=durations,
         model=model,
         statistics=statistics,
         high_pass=cleaning.high_pass,

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bids_app.analyses.folder.read import POSITIVE, damaged, read_maps, read_rows
+from bids_app.analyses.folder.read import POSITIVE, damaged, read_maps, read_record, read_rows
 from bids_app.analyses.group.effects import GroupEffects
 from bids_app.analyses.mapped import save_series
+from bids_app.analyses.ratings.brain_ridge import DURATIONS
 from bids_app.analyses.ratings.participant import read_cleaned
 from bids_app.emotion.windows import Window
 from bids_app.encoding import EncodingPlan, plan_encoding
@@ -23,7 +24,7 @@ from bids_app.errors import MusencError, reason_of
 from bids_app.group import accuracy_end_factor, few_vertices, vertex_null_sd
 from bids_app.group.claims import holds
 from bids_app.loading import load_array
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label, sidecar_of
 from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")
@@ -121,7 +122,7 @@ def _test(
             plans = [one.plan(scale, window, settings) for one in listeners]
             alphas = np.stack(
                 [
-                    one.alphas(tree, window, scale, people.names, plan)
+                    one.alphas(window, scale, people.names, plan)
                     for one, plan in zip(listeners, plans, strict=True)
                 ]
             )
@@ -152,7 +153,7 @@ class _Listener:
     """Cleaned responses of a participant, memory-mapped, and the courses that predict them."""
 
     def __init__(self, tree: OutputTree, participant: str, space: str, folder: Path) -> None:
-        self.participant, self.space = participant, space
+        self.tree, self.participant, self.space = tree, participant, space
         blocks = read_cleaned(tree, participant, space)
         self.stimuli = [block.stimulus for block in blocks]
         self.tr = float(blocks[0].tr)
@@ -176,10 +177,12 @@ class _Listener:
             if len(course) != len(values):
                 raise damaged(self.path, f"{len(course)} samples of {scale}", len(values))
             features.append(course[:, np.newaxis])
+        r_map = self._map("r", window)
         return plan_encoding(
             feature_gram(features),
             [len(course) for course in features],
             stimuli=self.stimuli,
+            durations=read_record(sidecar_of(r_map)).get(DURATIONS),
             delays=window.delays,
             crop=settings["crop"],
             tr=self.tr,
@@ -187,21 +190,18 @@ class _Listener:
             dtype=np.float32,
         )
 
+    def _map(self, stat: str, window: Window, **entities: str) -> Path:
+        """The left map of a statistic."""
+        entities |= {"model": EMOTION_LABEL, "stat": stat, "desc": window.rating}
+        return self.tree.participant_map(self.participant, "L", self.space, **entities)
+
     def alphas(
-        self, tree: OutputTree, window: Window, scale: str, scales: Sequence[str], plan: Any
+        self, window: Window, scale: str, scales: Sequence[str], plan: EncodingPlan
     ) -> FloatArray:
         """Chosen penalties, (n_folds, n_vertices), folds in the order of the plan."""
         rows = []
         for fold in plan.folds:
-            left = tree.participant_map(
-                self.participant,
-                "L",
-                self.space,
-                model=EMOTION_LABEL,
-                stim=safe_label("+".join(fold.held_out)),
-                stat="alpha",
-                desc=window.rating,
-            )
+            left = self._map("alpha", window, stim=safe_label("+".join(fold.held_out)))
             maps = read_maps(left, self.space, n_arrays=len(scales), bounds=POSITIVE)
             rows.append(maps[list(scales).index(scale)])
         return np.stack(rows).astype(np.float64)

@@ -235,7 +235,7 @@ def _planned_effects(scope: Scope) -> list[Part]:
     used = [run for run in scope.music if _felt(scope, run)]
     if not used:
         return []
-    contrasts = map_contrasts(scope.scales, scope.config.emotion, used[-1].tr)
+    contrasts = map_contrasts(scope.scales, scope.config.emotion, used[0].tr)
     return [*effect_parts(contrasts), *_planned_turned(scope, used, contrasts)]
 
 

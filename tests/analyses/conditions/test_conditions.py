@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -184,6 +186,17 @@ def test_positive_lag_means_that_the_target_leads(make_run, conditions, mesh, tm
     rows = found.rows()
     assert len(rows) == 3 * 41
     assert all(row["convention"] == "positive lag means: target leads seed" for row in rows)
+
+
+def test_lags_of_runs_with_different_repetition_times_are_refused(
+    make_run, conditions, mesh, tmp_path
+):
+    runs = [make_run(name, 1000 + bold()) for name in ("happy", "sadsh")]
+    runs[1] = replace(runs[1], tr=2.0)
+    trials = {run.label: conditions for run in runs}
+    regions = {name: label(tmp_path, f"lh.{name}.label", range(5)) for name in ("seed", "target")}
+    with pytest.raises(BadDataError, match=r"task-happy: 1 s, sub-01_task-sadsh: 2 s"):
+        analyze_conditions(runs, trials, {"x": CONTRAST}, CLEANING, max_lag=20.0, **regions)
 
 
 def mask_files(tmp_path, inside):

@@ -28,6 +28,7 @@ from bids_app.analyses.ratings.write_group import write_rating_maps as write_gro
 from bids_app.config import Cleaning, Config, Emotion, Model, Statistics
 from bids_app.emotion import absolute_change, convolved_course
 from bids_app.emotion.windows import WINDOWS
+from bids_app.encoding.folds import held_out_stimuli
 from bids_app.errors import BadDataError
 from bids_app.files import read_json
 from bids_app.inputs.ratings import Rating, RatingSet
@@ -170,6 +171,17 @@ def test_delays_tell_whether_the_brain_follows_or_precedes(fit, make_run, rating
     assert t[None, window] > t[None, other] + 2
 
 
+def test_runs_of_other_delays_are_left_out_and_said_so(fit, make_run, ratings):
+    runs = [make_run(s, v) for s, v in planted_bold(ratings).items()]
+    mixed = [runs[0], replace(runs[1], tr=0.9), runs[2]]
+    found = fit(mixed, ratings, hrf="fir", delays=(-8, 8))
+    assert [row["used"] for row in found.table] == [True, False, True]
+    assert found.table[1]["reason"] == "its volumes (0.9 s) have other delays than runs before"
+    alone = fit(runs[::2], ratings, hrf="fir", delays=(-8, 8))
+    assert found.names == alone.names
+    assert [row["used"] for row in fit(mixed, ratings).table] == [True, True, True]
+
+
 def test_runs_without_ratings_are_left_out_and_said_so(fit, make_run, ratings):
     bold = planted_bold(ratings)
     runs = [make_run(s, v) for s, v in bold.items()]
@@ -271,6 +283,41 @@ def test_ridge_on_past_and_future_ratings(ratings, tmp_path, lag, window):
     assert emotionality[:6].mean() > other[:6].mean() + 0.15
     assert abs(enjoyment.mean()) < 0.2
     assert abs(emotionality[6:].mean()) < 0.2
+
+
+def test_folds_of_ridge_follow_the_audio_not_the_volumes(ratings):
+    pieces = [f"p{k}" for k in range(8)]
+    rng = np.random.default_rng(5)
+    seconds = {name: 60.0 + 0.6 * k for k, name in enumerate(pieces)}
+
+    def blocks(lengths):
+        return [
+            Block(name, name, 1.0, np.arange(n) + 0.5, rng.standard_normal((n, 2)).astype("f4"))
+            for name, n in zip(pieces, lengths, strict=True)
+        ]
+
+    walks = [np.cumsum(rng.standard_normal(400)) for _ in pieces]
+    rated = RatingSet(
+        tuple(
+            Rating(None, name, "Joy", np.arange(400) * 0.2, values, "f")
+            for name, values in zip(pieces, walks, strict=True)
+        )
+    )
+    whole = [int(s) for s in seconds.values()]
+    jittered = [n + (k == 0) * 3 for k, n in enumerate(whole)]
+    options = {"durations": seconds, "high_pass": 0.0, **RIDGE}
+    expected = ["+".join(held) for held in held_out_stimuli(pieces, seconds)]
+    for lengths in (whole, jittered):
+        found = fit_rating_encoding(blocks(lengths), rated, "01", **options)
+        assert sorted(found.fold_stimuli) == sorted(expected)
+        assert found.details["StimulusDurations"] == seconds
+
+
+def test_ridge_refuses_runs_of_different_repetition_times(ratings):
+    blocks = blocks_of(ratings, 4.0)
+    blocks[1] = replace(blocks[1], tr=2.0)
+    with pytest.raises(BadDataError, match="differ in repetition time"):
+        fit_rating_encoding(blocks, ratings, "01", high_pass=0.0, **RIDGE)
 
 
 def test_ridge_names_what_is_missing(ratings):
