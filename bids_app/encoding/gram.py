@@ -17,6 +17,7 @@ from bids_app.errors import BadDataError, UsageError
 # Fewer rows than this leave no correlation worth the name.
 MIN_ROWS = 4
 _ROUNDING = 1e-9
+_ALIKE = 1e-12
 
 
 def delay_samples(delays: tuple[float, float], tr: float) -> NDArray[np.intp]:
@@ -206,7 +207,8 @@ def center_blocks(kernel: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[
     Returns
     -------
     ndarray
-        The kernel of the features centered within every block.
+        The kernel of the features centered within every block; exactly zero where a block's rows
+        are all alike, so that nothing is fitted to what rounding leaves.
 
     Examples
     --------
@@ -221,6 +223,10 @@ def center_blocks(kernel: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[
         out[start:stop] -= out[start:stop].mean(axis=0)
     for start, stop in pairwise(places.tolist()):
         out[:, start:stop] -= out[:, start:stop].mean(axis=1, keepdims=True)
+    before, after = kernel.diagonal(), out.diagonal().copy()
+    for start, stop in pairwise(places.tolist()):
+        if after[start:stop].sum() <= _ALIKE * before[start:stop].sum():
+            out[start:stop] = out[:, start:stop] = 0.0
     return 0.5 * (out + out.T)
 
 

@@ -81,15 +81,17 @@ class NoiseClasses:
         Returns
         -------
         ndarray of float32, shape (n_vertices, n_classes)
+            1 throughout where there is no response.
         """
         n_vertices = check_responses(plan, responses)
         out = np.empty((n_vertices, len(self.parameters)), dtype=np.float32)
         for start in range(0, n_vertices, CHUNK):
             columns = slice(start, min(start + CHUNK, n_vertices))
-            y, _ = standardize(plan, responses, columns)
+            y, degenerate = standardize(plan, responses, columns)
             log = np.zeros((y.shape[1], len(self.parameters)))
             for segment, likelihood in zip(plan.segments, self._likelihoods, strict=True):
                 log += likelihood.log(y[segment.offset : segment.offset + segment.size])
+            log[degenerate] = 0.0
             out[columns] = np.exp(log - log.max(axis=1, keepdims=True))
         return out
 
@@ -126,6 +128,7 @@ def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
     Parameters
     ----------
     likelihoods : ndarray, shape (n_vertices, n_classes)
+        Vertices of which all classes are as likely have no say.
 
     Returns
     -------
@@ -140,6 +143,7 @@ def shares_of_classes(likelihoods: NDArray[np.float32]) -> FloatArray:
     (True, 1.0)
     """
     n_classes = likelihoods.shape[1]
+    likelihoods = likelihoods[np.ptp(likelihoods, axis=1) > 0]
     prior = np.full(n_classes, 1 / n_classes)
     for _ in range(N_ITERATIONS):
         count = posterior(likelihoods, prior).sum(axis=0, dtype=np.float64)

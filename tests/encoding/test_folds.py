@@ -52,6 +52,17 @@ def test_delayed_gram_equals_explicit_features(delays):
     np.testing.assert_allclose(kernel, x @ x.T, atol=1e-10)
 
 
+def test_what_is_constant_within_a_block_is_exactly_nothing_there():
+    rng = np.random.default_rng(0)
+    features = [rng.standard_normal((40, 3)), np.full((30, 3), 0.7), rng.standard_normal((35, 3))]
+    kernel = center_blocks(feature_gram(features), [len(f) for f in features])
+    assert not kernel[40:70].any()
+    assert not kernel[:, 40:70].any()
+    features[1] = features[1] + 1e-4 * rng.standard_normal((30, 3))
+    moving = center_blocks(feature_gram(features), [len(f) for f in features])
+    assert moving[40:70, 40:70].diagonal().sum() > 0
+
+
 def test_kept_rows_have_their_whole_history():
     assert kept_rows([100], np.array([3, 9]), 5, 1.0) == ((9, 95),)
     assert kept_rows([100], np.array([-8, 2]), 5, 1.0) == ((5, 92),)

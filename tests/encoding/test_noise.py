@@ -178,6 +178,19 @@ def test_posterior_and_shares_by_hand():
     assert prior[2] > 0
 
 
+def test_vertices_without_a_response_have_no_say(study):
+    plan, filters, responses = study
+    n = responses[0].shape[1]
+    wide = [np.concatenate([y, np.full_like(y, np.nan)], axis=1) for y in responses]
+    found = noise_null(plan, wide, filters=filters, n_series=20, seed=0)
+    alone = noise_null(plan, responses, filters=filters, n_series=20, seed=0)
+    np.testing.assert_allclose(found.vertices.weights[:n], alone.vertices.weights, atol=1e-6)
+    for series, others in zip(found.series, alone.series, strict=True):
+        np.testing.assert_allclose(series, others, atol=1e-6)
+    empty = noise_null(plan, [y[:, n:] for y in wide], filters=filters, n_series=20, seed=0)
+    assert np.isfinite(empty.vertices.weights).all()
+
+
 @pytest.mark.parametrize("process", [(0.65, -0.25, 0.0), (0.8, 0.0, 0.0), (0.6129, 0.2346, 0.38)])
 def test_simulated_series_have_the_covariance_of_their_class(process):
     rng = np.random.default_rng(3)

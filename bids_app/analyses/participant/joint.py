@@ -37,6 +37,7 @@ from bids_app.encoding.joint import (
 )
 from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.estimate import Cost
+from bids_app.inputs.records import common_tr
 from bids_app.outputs import (
     BEYOND_DESC,
     JOINT_DESC,

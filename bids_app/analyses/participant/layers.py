@@ -30,11 +30,11 @@ from bids_app.encoding import (
     similarity_p,
 )
 from bids_app.encoding.phases import segment_labels
-from bids_app.errors import BadDataError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram, whole_clock
 from bids_app.features.vggish import resolve_device
 from bids_app.group import music_refits
+from bids_app.inputs.records import common_tr
 from bids_app.seeds import generator, random_phases
 from bids_app.statistics import benjamini_hochberg, pareto_tail_p
 
