@@ -157,6 +157,30 @@ class TryAgainError(MusencError, RuntimeError):
     exit_code = 75
 
 
+@contextmanager
+def inside(place: str) -> Iterator[None]:
+    """Errors of the block say in which place, before their own.
+
+    Examples
+    --------
+    >>> with inside("layer fc1"):
+    ...     raise UsageError("The penalties must be positive.", where="alphas")
+    Traceback (most recent call last):
+    bids_app.errors.UsageError: The penalties must be positive.
+      where: layer fc1, alphas
+    """
+    try:
+        yield
+    except MusencError as error:
+        raise type(error)(
+            error.what,
+            where=place if error.where is None else f"{place}, {error.where}",
+            found=error.found,
+            wanted=error.wanted,
+            remedy=error.remedy,
+        ) from error
+
+
 @dataclass
 class Problems:
     """Errors that are collected, to be reported together.

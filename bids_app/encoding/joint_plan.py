@@ -18,7 +18,7 @@ from bids_app.encoding.plan import (
     check_alphas,
     delayed_kernel,
 )
-from bids_app.errors import BadDataError, UsageError, check_shape
+from bids_app.errors import UsageError, check_shape, inside
 
 
 def n_fixed_candidates(n_spaces: int) -> int:
@@ -203,16 +203,8 @@ def plan_joint(
     found = _checked_weights(weights, len(spaces))
     sides = []
     for space, gram in grams.items():
-        try:
+        with inside(space):
             sides.append(delayed_kernel(gram, lengths, **options))
-        except BadDataError as error:
-            raise BadDataError(
-                error.what,
-                where=f"{space}, {error.where}",
-                found=error.found,
-                wanted=error.wanted,
-                remedy=error.remedy,
-            ) from error
     plans = CandidatePlans(
         sides,
         found,

@@ -407,7 +407,28 @@ def plan_encoding(
     side = delayed_kernel(
         gram, lengths, stimuli=stimuli, delays=delays, crop=crop, tr=tr, present=present
     )
+    _check_moving(side)
     return side.plan(side.kernel, check_alphas(alphas), durations=durations, dtype=dtype)
+
+
+def _check_moving(side: DelayedKernel) -> None:
+    """Where nothing changes there is no correlation with what is predicted."""
+    segments, _ = make_segments(side.stimuli, side.rows)
+    sizes = np.cumsum([0, *(s.size for s in segments)])
+    still = [
+        s.label
+        for s, start, stop in zip(segments, sizes, sizes[1:], strict=False)
+        if not side.kernel[start:stop, start:stop].any()
+    ]
+    if still:
+        raise BadDataError(
+            "The features do not vary over the kept rows of a stimulus.",
+            where="gram",
+            found=f"constant in {', '.join(dict.fromkeys(still))}",
+            wanted="features that change within every stimulus",
+            remedy="leave the layer out (--layers) or the runs with this stimulus "
+            "(--exclude-run), or choose other features",
+        )
 
 
 @dataclass(frozen=True)

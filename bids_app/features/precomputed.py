@@ -252,7 +252,9 @@ def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: flo
     if find_precomputed(path, label).suffix not in _ARRAYS:
         (layer,) = load_precomputed(path, label, *clock)
         if not np.ptp(layer.values, axis=0).any():
-            return [f"{label}: nothing changes in the precomputed features, which predict nothing"]
+            return [
+                f"{label}: nothing changes in the precomputed features; alone they fit no model"
+            ]
     return []
 
 

@@ -53,9 +53,10 @@ def plan_study(
     bids_dir: str | Path,
     derivatives: Iterable[str] = (),
     *,
-    selection: Selection,
-    stimuli: Stimuli,
-    cleaning: Cleaning,
+    selection: Selection | None = None,
+    stimuli: Stimuli | None = None,
+    cleaning: Cleaning | None = None,
+    stimuli_table: str | Path | None = None,
     table: Sequence[StimulusRow] | None = None,
     database_dir: Path | None = None,
     music: bool = True,
@@ -70,14 +71,16 @@ def plan_study(
         Raw dataset, parent of ``derivatives``, or fMRIPrep folder.
     derivatives : iterable of [NAME=]PATH
         fMRIPrep folders; ``raw=PATH`` names the raw dataset.
-    selection : Selection
+    selection : Selection, optional
         What to keep; tasks: all that have a stimulus.
-    stimuli : Stimuli
+    stimuli : Stimuli, optional
         A table of stimuli, instead of events.tsv files, and what becomes of a participant who lacks
         a stimulus that others have.
-    cleaning : Cleaning
+    cleaning : Cleaning, optional
         Space, timing and dummy scans. Runs whose confounds table lacks the strategy's columns are
         skipped.
+    stimuli_table : path or None
+        Table of stimuli, instead of that of `stimuli`.
     table : sequence of StimulusRow or None
         Rows that stand for the table of `stimuli`.
     database_dir : path or None
@@ -105,6 +108,10 @@ def plan_study(
     BadDataError
         Every run has unusable files (65).
     """
+    selection, stimuli = selection or Selection(), stimuli or Stimuli()
+    cleaning = cleaning or Cleaning()
+    if stimuli_table is not None:
+        stimuli = replace(stimuli, table=Path(stimuli_table))
     strategy = resolve_strategy(cleaning.confounds)
     located = locate_dataset(Path(bids_dir), derivatives)
     check_descriptions(located)

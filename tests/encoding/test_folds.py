@@ -16,6 +16,7 @@ from bids_app.encoding.gram import (
     kept_rows,
 )
 from bids_app.encoding.leakage import check_checksums, feature_similarity, similarity_p
+from bids_app.errors import BadDataError
 
 OPTIONS = {"delays": (2, 4), "crop": 6, "tr": 1.0}
 
@@ -61,6 +62,17 @@ def test_what_is_constant_within_a_block_is_exactly_nothing_there():
     features[1] = features[1] + 1e-4 * rng.standard_normal((30, 3))
     moving = center_blocks(feature_gram(features), [len(f) for f in features])
     assert moving[40:70, 40:70].diagonal().sum() > 0
+
+
+def test_features_that_rest_throughout_a_stimulus_are_refused():
+    rng = np.random.default_rng(0)
+    features = [rng.standard_normal((60, 2)) for _ in range(3)]
+    features[1][5:] = 0.7
+    options = {"delays": (2, 4), "crop": 10, "tr": 1.0, "stimuli": ["a", "calm", "c"]}
+    with pytest.raises(BadDataError, match=r"kept rows of a stimulus(.|\n)*constant in calm"):
+        plan_encoding(feature_gram(features), [60] * 3, alphas=[1.0], **options)
+    features[1][30] = 0.8
+    assert plan_encoding(feature_gram(features), [60] * 3, alphas=[1.0], **options).folds
 
 
 def test_kept_rows_have_their_whole_history():

@@ -30,6 +30,7 @@ from bids_app.encoding import (
     similarity_p,
 )
 from bids_app.encoding.phases import segment_labels
+from bids_app.errors import inside
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.timing import sample_gram, whole_clock
 from bids_app.features.vggish import resolve_device
@@ -232,7 +233,8 @@ def fit_layers(
         if progress is not None:
             progress(position, len(names), name)
         gram = side.gram(name)
-        plan = side.plan(gram)
+        with inside(f"layer {name}"):
+            plan = side.plan(gram)
         if position == 1 and null != "none":
             warnings = short_warnings(plan, null)
             for warning in warnings:
