@@ -22,6 +22,7 @@ PYBIDS_NAMES = {
     "hemisphere": "hemi",
 }
 """Long entity names, as filter files spell them, and the keys used in file names."""
+_FIRST_SUFFIX = "bold"  # fMRIPrep 1.0 has two: *_bold_confounds.tsv
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,21 @@ class NamedFile:
     suffix : str or None
         None for fMRIPrep 1.x surface files, which have none.
     extension : str
+    words : tuple of str
+        Parts before the suffix that are no entity: BIDS has none, and runs that differ in them
+        alone cannot be told apart.
     """
 
     path: Path
     entities: Mapping[str, str] = field(hash=False)
     suffix: str | None
     extension: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The name, with what is wrong in it."""
+        return self.path.name + "".join(f" ({word} is no entity)" for word in self.words)
 
 
 def parse_name(path: Path) -> NamedFile:
@@ -53,18 +63,20 @@ def parse_name(path: Path) -> NamedFile:
     """
     stem, dot, extension = path.name.partition(".")
     entities: dict[str, str] = {}
-    suffix = None
+    suffix, words = None, []
     for part in stem.split("_"):
         key, dash, value = part.partition("-")
         if dash and key.isalnum() and value:
             entities[key] = value
         elif part:
+            words.append(suffix or "")
             suffix = part
     for hemisphere in ("L", "R"):
         if extension.startswith(f"{hemisphere}."):
             entities.setdefault("hemi", hemisphere)
             extension = extension[2:]
-    return NamedFile(path, entities, suffix, dot + extension)
+    strays = tuple(word for word in words if word not in ("", _FIRST_SUFFIX))
+    return NamedFile(path, entities, suffix, dot + extension, strays)
 
 
 def misplaced(file: NamedFile, root: Path) -> bool:

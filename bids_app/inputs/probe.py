@@ -113,8 +113,10 @@ def probe_run(
             problems.append(reason_of(error))
     problems += _other_hemisphere(run, derivative)
     warnings += _odd_version(run)
-    if run.almost and run.kind != "gifti":
+    if run.kind != "gifti" and run.almost:
         warnings.append(f"the series is the {run.kind}{run.unread(cleaning.space)}")
+    if strays := [file.told for file in run.almost if file.words]:
+        warnings.append(f"not read: {', '.join(strays)}: rename or remove them")
     problems += _impossible_tr(timing)
     n_dummy = n_steady if cleaning.dummy_scans == "auto" else int(cleaning.dummy_scans)
     if n_volumes and n_dummy >= n_volumes:

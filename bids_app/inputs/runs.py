@@ -71,12 +71,13 @@ class RunFiles(Acquisition):
     spaces: tuple[str, ...] = ()
     filtered: bool = False
     grayordinates: NamedFile | None = None
-    almost: tuple[str, ...] = ()
+    almost: tuple[NamedFile, ...] = ()
     absent: bool = False
 
     def unread(self, space: str, hemisphere: str = "L") -> str:
         """What is there that is not read, and what would be; the beginning of it is a semicolon."""
-        there = ", ".join(self.almost[:4]) + (", ..." if len(self.almost) > 4 else "")
+        there = ", ".join(file.told for file in self.almost[:4])
+        there += ", ..." if len(self.almost) > 4 else ""
         wanted = f"wanted: {wanted_name(space, hemisphere)}"
         return f"; not read: {there}: unpack or rename them; {wanted}" if there else f"; {wanted}"
 
@@ -223,7 +224,9 @@ def _run_of_group(
     parcels: str,
 ) -> RunFiles | None:
     bold = [file for file in group if _kind(file) is not None]
-    almost = tuple(sorted(file.path.name for file in group if is_almost_bold(file)))
+    almost = tuple(
+        sorted((file for file in group if is_almost_bold(file)), key=lambda file: file.path)
+    )
     if not (bold or almost):
         return None
     passing = [file for file in bold if passes(file, query)]
@@ -268,6 +271,8 @@ def _grayordinates(
 
 
 def _kind(file: NamedFile) -> str | None:
+    if file.words:
+        return None
     hemisphere = file.entities.get("hemi", "") in HEMISPHERES
     if file.extension == ".func.gii" and file.suffix in ("bold", None) and hemisphere:
         return "gifti"
@@ -367,7 +372,7 @@ def _confounds_of(group: list[NamedFile], bold: NamedFile) -> NamedFile | None:
     wanted = run_entities(bold.entities)
     found = []
     for file in group:
-        if file.extension != ".tsv" or file.suffix not in _CONFOUND_SUFFIXES:
+        if file.extension != ".tsv" or file.words or file.suffix not in _CONFOUND_SUFFIXES:
             continue
         if file.suffix != "confounds" and file.entities.get("desc") != "confounds":
             continue

@@ -238,7 +238,8 @@ def _raise_no_surface(runs: list[RunFiles], space: str, folders: str, parcels: s
             remedy="name an atlas that is there with --parcels, or leave the option out",
         )
     surface = [name for name in spaces if name in N_VERTICES]
-    almost = Counter(name[name.rfind("_") :] for run in runs for name in run.almost)
+    names = [file.told for run in runs for file in run.almost]
+    almost = Counter(name[name.rfind("_") :] for name in names)
     unread = ", ".join(f"{n} files *{ending}" for ending, n in sorted(almost.items())[:8])
     made = MESHES[space].fmriprep if space in MESHES else f"--output-spaces {space}"
     also = f", or use what is there with --space {surface[0]}" if surface else ""

@@ -50,7 +50,9 @@ class Inheritance:
                 files = [parse_name(path) for path in sorted(folder.iterdir())]
             # Data files are many and never inherited.
             self._folders[folder] = [
-                file for file in files if file.extension.endswith((".json", ".tsv"))
+                file
+                for file in files
+                if file.extension.endswith((".json", ".tsv")) and not file.words
             ]
         return self._folders[folder]
 
@@ -206,11 +208,11 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str], beside: Path | 
         if near:
             return f"no folder {own.name} in the raw dataset; not read: {', '.join(near[:3])}"
     near = [
-        path.name
-        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
-        if re.search(r"_event", path.name, re.IGNORECASE)
-        and path.suffix != ".json"
-        and run_entities(parse_name(path).entities) == wanted
+        file.told
+        for file in map(parse_name, sorted(folder.iterdir()) if folder.is_dir() else [])
+        if re.search(r"_event", file.path.name, re.IGNORECASE)
+        and file.path.suffix != ".json"
+        and run_entities(file.entities) == wanted
     ]
     near = near or _events_elsewhere(raw, wanted, beside)
     name = f"{run_label(wanted)}_events.tsv"

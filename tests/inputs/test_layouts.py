@@ -245,6 +245,39 @@ def test_layout_gives_plan(tree, build, options, expected, left_out):
     assert pickle.loads(pickle.dumps(plan)) == plan
 
 
+def renamed(tree, old, new):
+    for path in sorted(tree.root.rglob(f"*{old}*")):
+        path.rename(path.with_name(path.name.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("m_run1", "m_run2"), ("m_run-1_pre", "m_run-1_post")]
+)
+def test_runs_told_apart_by_a_word_alone_are_not_read(tree, first, second):
+    tree.audio("x.wav")
+    for task in ("one", "two"):
+        e = {"sub": "01", "task": task}
+        tree.bold(**e)
+        tree.events("2\t10\tx.wav", **e)
+    renamed(tree, "task-one", f"task-{first}")
+    renamed(tree, "task-two", f"task-{second}")
+    words = f"{first.rpartition('_')[2]} is no entity"
+    with pytest.raises(MissingInputError, match=words):
+        plan_study(tree.root)
+
+
+def test_a_run_with_a_word_beside_another_is_named(tree):
+    tree.simple()
+    for kind in ("bold.func.gii", "events.tsv", "desc-confounds_timeseries.tsv"):
+        for path in sorted(tree.root.rglob(f"sub-01_task-a*_{kind}")):
+            shutil.copy(path, path.with_name(path.name.replace("task-a", "task-a_0old")))
+    plan = plan_study(tree.root)
+    assert summary(plan) == SIMPLE
+    run = plan.runs[0]
+    assert "0old" not in str([run.bold_left, run.confounds_file])
+    assert "hemi-L_space-fsaverage5_bold.func.gii (0old is no entity)" in " ".join(run.warnings)
+
+
 def test_every_way_to_name_the_dataset_gives_the_same_runs(tree, tmp_path):
     tree.simple()
     elsewhere = tmp_path / "elsewhere"
