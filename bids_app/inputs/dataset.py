@@ -42,6 +42,7 @@ from bids_app.inputs.stimuli import (
     read_stimulus_table,
     rows_of_events,
     rows_of_run,
+    unread_columns,
 )
 from bids_app.inputs.stimulus_names import files_heard, stimulus_labels
 from bids_app.inputs.strategies import resolve_strategy
@@ -122,7 +123,11 @@ def plan_study(
     faults = _Faults()
     chosen, skipped = _choose(found, selection, table, raw, cleaning.space, faults, music=music)
     of_events = located.raw_dir if music and table is None else None
-    played = files_heard(of_events) if of_events else [row.path for row in table or ()]
+    played = (
+        files_heard(of_events)
+        if of_events
+        else [row.path for row in table or () if row.fault is None]
+    )
     audio = StimulusSet(stimulus_labels(played))
     inheritance = {name: Inheritance(path) for name, path in located.derivatives}
     fetch = _fetch(chosen, skipped, found.runs, inheritance, raw)
@@ -211,6 +216,7 @@ def _meant(
     check_participants(located, selection)
     if file is not None:
         table = read_stimulus_table(file, raw_dir=located.raw_dir)
+        notes += unread_columns(file)
     atlas = atlas_label(cleaning.parcels)
     found = find_candidates(
         located, selection, cleaning.space, database_dir, atlas, none_usable=may_be_empty

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from bids_app.errors import InvalidInputError, MissingInputError, NoStimulusError
+from bids_app.errors import InvalidInputError, MissingInputError, MusencError, NoStimulusError
 from bids_app.inputs.files import inside, on_disk
 from bids_app.inputs.locate import path_of_uri
 from bids_app.inputs.names import same_label, strip_prefix
@@ -49,6 +49,8 @@ class StimulusRow:
         File and line, for messages.
     stated : bool
         Whether the table says at which second of the file playing starts.
+    fault : MusencError or None
+        What is wrong with a line for some runs alone, which ends these.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class StimulusRow:
     keys: Mapping[str, str]
     where: str
     stated: bool = False
+    fault: MusencError | None = None
 
 
 def _number(row: Mapping[str, str], column: str, where: str, default: float | None) -> float | None:
@@ -121,9 +124,6 @@ def read_stimulus_table(
     result = []
     for row in rows:
         where = f"{path}, line {row.line}"
-        if is_absent(row["stim_file"]):
-            continue
-        _check_quotes(row["stim_file"], where)
         keys = {
             key: strip_prefix(row[column], key)
             for column, key in (
@@ -134,13 +134,50 @@ def read_stimulus_table(
             )
             if not is_absent(row.get(column), label=True)
         }
-        onset = _required_onset(row, where, default_onset)
-        offset = _number(row, "offset", where, 0.0) or 0.0
-        duration = _number(row, "duration", where, None)
-        audio = _named_file(row["stim_file"], raw_dir, where, table=path)
-        stated = not is_absent(row.get("offset"))
-        result.append(StimulusRow(audio, onset, offset, duration, keys, where, stated))
+        # Of a task that has no music there may be a line without a file.
+        if is_absent(row["stim_file"]) and set(keys) <= {"task"}:
+            continue
+        try:
+            own = _table_row(row, keys, path, where, default_onset, raw_dir)
+        except (InvalidInputError, MissingInputError) as error:
+            if set(keys) <= {"task"}:
+                raise
+            own = StimulusRow(path, 0.0, 0.0, None, keys, where, fault=error)
+        result.append(own)
     return result
+
+
+def _table_row(
+    row: Mapping[str, str],
+    keys: Mapping[str, str],
+    table: Path,
+    where: str,
+    default_onset: float | None,
+    raw_dir: Path | None,
+) -> StimulusRow:
+    """One line of a ``--stimuli`` table."""
+    if is_absent(row["stim_file"]):
+        raise InvalidInputError(
+            "A row of the table of stimuli names no file.",
+            where=where,
+            found=f"{row['stim_file']!r} in the column stim_file",
+            wanted="the audio file that was played",
+            remedy="name the file, take the row out, or leave the run out with --exclude-run",
+        )
+    _check_quotes(row["stim_file"], where)
+    onset = _required_onset(row, where, default_onset)
+    offset = _number(row, "offset", where, 0.0) or 0.0
+    duration = _number(row, "duration", where, None)
+    audio = _named_file(row["stim_file"], raw_dir, where, table=table)
+    stated = not is_absent(row.get("offset"))
+    return StimulusRow(audio, onset, offset, duration, keys, where, stated)
+
+
+def unread_columns(path: Path) -> list[str]:
+    """A note about the columns of a ``--stimuli`` table that are not read, if there are any."""
+    read = {"task", "stim_file", "onset", *_OPTIONAL}
+    others = [name for name in read_tsv(path)[0] if name not in read]
+    return [f"{path.name}: not read: the columns {', '.join(others)}"] if others else []
 
 
 _ENTITIES = (
@@ -155,14 +192,31 @@ _ENTITIES = (
     "part",
 )
 _OPTIONAL = ("participant_id", "session", "run", "offset", "duration")
+_PEOPLE = (
+    "participant",
+    "participants",
+    "subject",
+    "subj",
+    "sub",
+    "person",
+    "proband",
+    "vp",
+    "vpn",
+)
+_LONG = ("duration", "dur", "length", "dauer", "end", "stop")
 _MEANT = {
-    **dict.fromkeys(("participant", "participants", "subject", "sub", "subj"), "participant_id"),
-    **dict.fromkeys(("subject_id", "sub_id", "subj_id", "pid"), "participant_id"),
-    **dict.fromkeys(("ses", "session_id", "ses_id"), "session"),
-    **dict.fromkeys(("run_id", "run_number"), "run"),
-    **{name: name for name in _OPTIONAL},
-    **dict.fromkeys(("dur", "length"), "duration"),
+    **{f"{name}{ending}": "participant_id" for name in _PEOPLE for ending in ("", "id", "label")},
+    **dict.fromkeys(("id", "pid", "code"), "participant_id"),
+    **dict.fromkeys(("session", "ses", "sessionid", "sesid"), "session"),
+    **dict.fromkeys(("run", "runid", "runnumber"), "run"),
+    "offset": "offset",
+    **{f"{name}{unit}": "duration" for name in _LONG for unit in ("", "s", "sec", "seconds", "ms")},
 }
+"""Columns by what their names mean, spelled in letters alone."""
+
+
+def _meaning(name: str) -> str | None:
+    return _MEANT.get("".join(letter for letter in name.lower() if letter.isalpha()))
 
 
 def _check_names(columns: Sequence[str], path: Path) -> None:
@@ -172,8 +226,8 @@ def _check_names(columns: Sequence[str], path: Path) -> None:
     ------
     InvalidInputError
     """
-    wrong = {name: _MEANT[name.lower()] for name in columns if name.lower() in _MEANT}
-    wrong = {name: meant for name, meant in wrong.items() if name != meant}
+    meant = {name: _meaning(name) for name in columns}
+    wrong = {name: means for name, means in meant.items() if means and means != name}
     # Such rows would hold for every acquisition.
     wrong |= dict.fromkeys((n for n in columns if n.lower() in _ENTITIES), "--exclude-run instead")
     if wrong:
@@ -207,6 +261,11 @@ def rows_of_run(rows: Iterable[StimulusRow], entities: Mapping[str, str]) -> lis
     A row applies where each of its labels is the run's. Where some rows are more specific than
     others (they name the participant, the session or the run), only those count, so that an
     exception for one participant can stand beside the rule for all.
+
+    Raises
+    ------
+    MusencError
+        What is wrong with a row that applies.
     """
     matching = [
         row
@@ -221,7 +280,11 @@ def rows_of_run(rows: Iterable[StimulusRow], entities: Mapping[str, str]) -> lis
         return tuple(key in row.keys for key in ("sub", "ses", "run"))
 
     best = max(map(specificity, matching), default=())
-    return [row for row in matching if specificity(row) == best]
+    chosen = [row for row in matching if specificity(row) == best]
+    for row in chosen:
+        if row.fault is not None:
+            raise row.fault
+    return chosen
 
 
 def rows_of_events(path: Path, raw_dir: Path) -> list[StimulusRow]:
@@ -282,8 +345,20 @@ def _check_columns(columns: Sequence[str], rows: Sequence[Mapping[str, str]], pa
     Raises
     ------
     NoStimulusError
+        No column of audio files.
+    InvalidInputError
+        A column of durations.
     """
     if {"stim_file", "stim_id"} & set(columns):
+        longs = [name for name in columns if _meaning(name) == "duration"]
+        if longs and "duration" not in columns and "onset" in columns:
+            raise InvalidInputError(
+                "Durations stand in a column that BIDS does not know.",
+                where=path,
+                found=", ".join(longs),
+                wanted="duration, in seconds (n/a: to the end of the recording)",
+                remedy="rename the column, or take it out",
+            )
         return
     for column in columns:
         if any(Path(row[column]).suffix.lower() in SOUNDS for row in rows):

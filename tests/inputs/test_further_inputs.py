@@ -66,6 +66,8 @@ ROW = "4\tn/a\tpiece_a.wav\n"
         ("Onset\tDuration\tStim_file\n" + ROW, "column Stim_file"),
         ("onset\tduration\tstimulus_file\n" + ROW, "column stimulus_file"),
         ("Onset\tDuration\tstim_file\n" + ROW, "no onset"),
+        ("onset\tDuration\tstim_file\n" + ROW, "Durations stand in a column"),
+        ("onset\tduration_s\tstim_file\n" + ROW, "Durations stand in a column"),
         ("onset\tonset\tstim_file\n4\t4\tpiece_a.wav\n", "onset"),
         ('"onset"\t"duration"\t"stim_file"\n' + ROW, "quote"),
         (HEADER + '4\tn/a\t"piece_a.wav"\n', "quote"),

@@ -239,3 +239,62 @@ def test_participants_of_ratings():
     assert for_participants(same, ["01", "02"]) is same
     with pytest.raises(InvalidInputError, match="rated twice"):
         for_participants(RatingSet((rating("01"), rating("1"))), ["01", "02"])
+
+
+GENERAL = "a\tn/a\tp.wav\t3\n"
+
+
+def two_people(tree):
+    tree.audio("p.wav", folder=".")
+    for sub in ("01", "02"):
+        tree.bold(sub=sub, task="a")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a\t02\tp.wav\tn/a", "no onset"),
+        ("a\t02\tp.wav\t6,5", "not a number of seconds"),
+        ('a\t02\t"p.wav"\t3', "stands in quotes"),
+        ("a\t02\tn/a\t3", "names no file"),
+    ],
+)
+def test_a_fault_in_the_row_of_one_participant_is_theirs_alone(tree, row, words):
+    two_people(tree)
+    table = tree.root / "music.tsv"
+    table.write_text(f"task\tparticipant_id\tstim_file\tonset\n{GENERAL}{row}\n")
+    plan = plan_study(tree.root, table=table)
+    assert onsets(plan) == {"sub-01_task-a": [3]}
+    (left_out,) = plan.skipped
+    assert left_out.problem
+    assert left_out.participant == "02"
+    assert words in left_out.reason
+    assert "music.tsv, line 3" in left_out.reason
+
+
+def test_a_fault_in_a_row_for_everybody_is_an_error_and_a_task_without_music_is_none(tree):
+    two_people(tree)
+    table = tree.root / "music.tsv"
+    table.write_text("task\tstim_file\tonset\na\tp.wav\tsoon\n")
+    with pytest.raises(InvalidInputError, match="not a number of seconds"):
+        plan_study(tree.root, table=table)
+    table.write_text("task\tstim_file\tonset\na\tp.wav\t3\nrest\tn/a\tn/a\n")
+    assert set(onsets(plan_study(tree.root, table=table))) == {"sub-01_task-a", "sub-02_task-a"}
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("ID", "participant_id"), ("vp", "participant_id"), ("subjectID", "participant_id"),
+        ("participant_label", "participant_id"), ("Participant ID", "participant_id"),
+        ("duration_s", "duration"), ("end", "duration"), ("Dauer", "duration"), ("Run", "run"),
+    ],
+)  # fmt: skip
+def test_columns_of_another_name_are_refused_and_others_named(tree, column, meant):
+    two_people(tree)
+    table = tree.root / "music.tsv"
+    table.write_text(f"task\tstim_file\tonset\t{column}\na\tp.wav\t3\t02\n")
+    with pytest.raises(InvalidInputError, match=rf"{column}(.|\n)*{meant}"):
+        plan_study(tree.root, table=table)
+    table.write_text("task\tstim_file\tonset\tartist\na\tp.wav\t3\tBach\n")
+    assert "music.tsv: not read: the columns artist" in plan_study(tree.root, table=table).warnings
