@@ -138,6 +138,8 @@ def plan_study(
         audio.check(rows)
         probe = probe_run(run, inheritance[run.dataset], raw, cleaning, strategy)
         plain = _record(run, probe, rows, audio, cleaning, music=music)
+        if table is not None and raw is not None and isinstance(plain, BoldRun):
+            plain = replace(plain, warnings=(*plain.warnings, *_other_onset(plain, raw)))
         return _with_timing(plain, raw if table is None else stimuli.table, located.links)
 
     accepted, unusable = _records(chosen, read, faults)
@@ -490,6 +492,23 @@ def _record(
         parcels=(cleaning.parcels or atlas_of(run.left)) if run.kind == "parcels" else "",
         grayordinates=run.grayordinates.path if run.grayordinates else None,
     )
+
+
+def _other_onset(run: BoldRun, raw: Inheritance) -> list[str]:
+    """A warning where events.tsv says that music began at another second than the table does."""
+    path = raw.events(run.entities)
+    rows: list[StimulusRow] = []
+    # The table stands instead of events, so that nothing hangs on whether they can be read.
+    with contextlib.suppress(MusencError):
+        rows = [] if path is None else rows_of_events(path, raw.root)
+    told = sorted({row.onset for row in rows})
+    used = sorted({one.onset for one in run.presentations})
+    if path is None or all(min(abs(own - other) for other in told) < 0.5 for own in used if told):
+        return []
+    seconds = [", ".join(f"{onset:g}" for onset in onsets) for onsets in (used, told)]
+    return [
+        f"music begins at {seconds[0]} s by the table of stimuli, at {seconds[1]} s by {path.name}"
+    ]
 
 
 def _with_timing(

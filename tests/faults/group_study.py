@@ -325,7 +325,7 @@ def _write_ratings(tree: OutputTree, person: str, rng: np.random.Generator) -> N
         write_rows(tree.scores(person, MODEL, "changes"), changes),
     ]
     path = tree.participant_settings(person, MODEL, RATINGS_DESC)
-    told = {"LeftOut": {}, "Details": {}, "Skipped": {}}
+    told = {"LeftOut": {}, "Details": {"SamplingFrequency": 0.5}, "Skipped": {}}
     settings = {key: value for key, value in SETTINGS.items() if key not in ("space", "smoothing")}
     write_settings(tree, path, settings, files, Inputs={}, Stimuli={}, **told)
 

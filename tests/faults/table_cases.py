@@ -217,7 +217,7 @@ def _events() -> Iterator[Case]:
         yield file_case(
             name, "events", cell(1, "stim_file", path), 1, "outside the dataset", "line 2"
         )
-    yield file_case("nul_in_the_name", "events", cell(1, "stim_file", "calm\0.wav"), 1, "not found")
+    yield file_case("nul_in_the_name", "events", cell(1, "stim_file", "calm\0.wav"), 1, "NUL")
     yield file_case(
         "name_of_4000_letters", "events", cell(1, "stim_file", "x" * 4000), 1, "cannot be read"
     )

@@ -298,3 +298,16 @@ def test_columns_of_another_name_are_refused_and_others_named(tree, column, mean
         plan_study(tree.root, table=table)
     table.write_text("task\tstim_file\tonset\tartist\na\tp.wav\t3\tBach\n")
     assert "music.tsv: not read: the columns artist" in plan_study(tree.root, table=table).warnings
+
+
+def test_a_table_that_contradicts_the_events_is_told(tree):
+    two_people(tree)
+    tree.audio("p.wav")
+    tree.events("12\tn/a\tp.wav", sub="01", task="a")
+    tree.events("3.2\tn/a\tp.wav", sub="02", task="a")
+    table = tree.root / "music.tsv"
+    table.write_text("task\tstim_file\tonset\na\tp.wav\t3\n")
+    first, second = plan_study(tree.root, table=table).runs
+    told = "music begins at 3 s by the table of stimuli, at 12 s by sub-01_task-a_events.tsv"
+    assert told in first.warnings
+    assert not any("music begins" in warning for warning in second.warnings)
