@@ -87,6 +87,8 @@ def sign(study: Any) -> None:
     What stands behind the checksums is seen only so.
     """
     for path in study.root.glob("*/sub-*/func/*_settings.json"):
+        if not path.is_file():  # a pipe would wait for its other end
+            continue
         try:
             told = json.loads(path.read_text())
         except (OSError, ValueError, RecursionError):
@@ -97,6 +99,8 @@ def sign(study: Any) -> None:
             path.unlink()
             write_sealed(path, told)
     for path in study.root.glob("*/.musenc/*/features.json"):
+        if not path.is_file():
+            continue
         try:
             told = json.loads(path.read_text())
         except (OSError, ValueError):
