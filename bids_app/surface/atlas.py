@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import named_files, reading, sha256_of_file
+from bids_app.inputs.files import need_content
 from bids_app.loading import load_annotation, load_gifti
 from bids_app.meshes import DENSITIES, N_VERTICES
 from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label, safe_label
@@ -99,6 +100,7 @@ def atlas_files(option: str) -> tuple[str, tuple[Path, Path]]:
                 wanted=WANTED,
                 remedy="give existing files to --atlas or --networks",
             )
+        need_content(path, "An atlas file is not there.")
     label = safe_label(name) if name else files_label(paths[0], ("atlas", "seg"))
     return label, (paths[0], paths[1])
 

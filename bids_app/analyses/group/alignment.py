@@ -47,6 +47,7 @@ from bids_app.group import (
     spin_alignment,
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
+from bids_app.inputs.files import need_content
 from bids_app.loading import load_gifti
 from bids_app.meshes import FSLR, N_VERTICES
 from bids_app.outputs import STRUCTURES, OutputTree, sidecar_of
@@ -334,7 +335,8 @@ def missing_gradient(option: str, space: str) -> str:
         Files that the user gave are not there, or a gradient cannot be used.
     """
     if choose_gradient(option).name == "file":
-        gradient_files(option)
+        for path in gradient_files(option).paths:
+            need_content(path, "A gradient file is not there.")
     try:
         load_gradient(option, space)
     except MissingInputError as error:

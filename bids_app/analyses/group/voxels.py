@@ -105,7 +105,7 @@ def voxel_tests(
     weights : (n_participants, n_layers) array, optional
         Weights of the layers that give them.
     """
-    usable = np.isfinite(data.r).all(axis=(0, 1))
+    usable = np.asarray(np.isfinite(data.r).all(axis=(0, 1)))
     z = np.where(usable, fisher_z(data.r), np.nan)
     flips: dict[str, Any] = {**statistics.flips, "n_threads": n_threads}
     people = sign_flip_max_t(z, tail="greater", **flips)

@@ -75,7 +75,7 @@ def rater_ceiling(
     statistics : Statistics
         Seed.
     """
-    people = []
+    people: list[tuple[list[FloatArray], list[FloatArray]]] = []
     for participant in participants:
         courses = read_courses(tree, participant, model, fitted.stimuli, scales)
         if isinstance(courses, str):
