@@ -108,6 +108,36 @@ class FeatureGrams:
             numbers=tuple(self.numbers[k] if self.numbers else k + 1 for k in places),
         )
 
+    def called(self, checksums: Mapping[str, str]) -> FeatureGrams:
+        """The same with the labels of these recordings, which may have been renamed since.
+
+        Parameters
+        ----------
+        checksums : mapping from label to str
+            SHA-256 of the audio files; others keep their labels, unless one of these takes it.
+        """
+        found: dict[int, str] = {}
+        for label, checksum in checksums.items():
+            free = [k for k, one in enumerate(self.checksums) if one == checksum and k not in found]
+            same = [k for k in free if self.labels[k] == label]
+            found.update((k, label) for k in (same or free)[:1])
+        taken = set(found.values())
+        return self.relabeled(
+            [
+                found.get(k, checksum if label in taken else label)
+                for k, (label, checksum) in enumerate(zip(self.labels, self.checksums, strict=True))
+            ]
+        )
+
+    def relabeled(self, labels: Sequence[str]) -> FeatureGrams:
+        """The same with these labels, in the order of the rows."""
+        new = dict(zip(self.labels, labels, strict=True))
+        told = {
+            layer: {new.get(label, label): fields for label, fields in by_label.items()}
+            for layer, by_label in self.told.items()
+        }
+        return replace(self, labels=tuple(labels), told=told)
+
     def gram(self, layer: int) -> np.ndarray:
         """Memory-mapped inner products of one layer.
 
@@ -302,8 +332,7 @@ def load_or_compute_grams(
                     "durations": [audio_duration(path) for _, path in stimuli],
                 }
                 _write(folder, meta, *layers)
-    found = FeatureGrams.load(folder, key=key)
-    return replace(found, labels=tuple(label for label, _ in stimuli))
+    return FeatureGrams.load(folder, key=key).relabeled([label for label, _ in stimuli])
 
 
 def make_cache(folder: Path) -> None:

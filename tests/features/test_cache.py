@@ -62,6 +62,22 @@ def test_the_second_call_computes_nothing(cached, stimuli, monkeypatch):
     assert (reopened.key, reopened.n_units) == (cached.key, cached.n_units)
 
 
+def test_labels_follow_the_recordings(tmp_path):
+    meta = {"labels": ("calm", "lively", "other"), "checksums": ("a", "b", "c")}
+    told = {"x": {"calm": {"n": 1}, "other": {"n": 3}}}
+    empty = dict.fromkeys(FeatureGrams.__dataclass_fields__, ())
+    grams = FeatureGrams(**{**empty, **meta, "told": told})
+    assert grams.called({"calm": "a", "lively": "b"}).labels == meta["labels"]
+    renamed = grams.called({"song1": "a", "song2": "b"})
+    assert renamed.labels == ("song1", "song2", "other")
+    assert renamed.told == {"x": {"song1": {"n": 1}, "other": {"n": 3}}}
+    assert grams.called({"lively": "a", "calm": "b"}).labels == ("lively", "calm", "other")
+    assert grams.called({"lively": "c"}).labels == ("calm", "b", "lively")
+    assert grams.called({"calm": "another"}).labels == meta["labels"]
+    twice = FeatureGrams(**{**empty, "labels": ("p", "q"), "checksums": ("a", "a"), "told": {}})
+    assert twice.called({"q": "a", "r": "a"}).labels == ("r", "q")
+
+
 def test_the_key_is_content_not_names(stimuli, tmp_path, vggish):
     def key(stimuli=stimuli, weights="random:7", hop=0.48):
         sums = [cache.file_sha256(path) for _, path in stimuli]

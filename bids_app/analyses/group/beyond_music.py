@@ -274,7 +274,7 @@ def sides_of_clocks(
         folder = kept_features(tree, str(name), cache_dir)
         if folder is None:
             return no_features(tree, cache_dir)
-        grams = FeatureGrams.load(folder)
+        grams = FeatureGrams.load(folder).called(heard.checksums)
         there = dict(zip(grams.labels, grams.checksums, strict=True))
         if any(there.get(label) != sha for label, sha in heard.checksums.items()):
             return f"the features in {folder} are not of this music"

@@ -125,7 +125,7 @@ class Heard:
         BadDataError
             If the features are not those of the maps.
         """
-        grams = FeatureGrams.load(self.grams)
+        grams = FeatureGrams.load(self.grams).called(self.checksums)
         _check_grams(grams, data, self.checksums)
         settings: dict[str, Any] = data.settings
         model = Model(

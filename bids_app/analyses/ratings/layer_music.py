@@ -136,6 +136,7 @@ def _read_study(
     grams = _grams(tree, scores.participants[0], model, cache_dir)
     if isinstance(grams, str):
         return grams
+    grams = grams.called(fitted.checksums)
     lacking = [name for name in scores.layer_names if name not in grams.layer_names]
     if lacking:
         return f"the features in the cache have no {', '.join(lacking)}"

@@ -12,6 +12,7 @@ from written_group import write_features
 from bids_app.analyses.folder.read import sample_name
 from bids_app.analyses.folder.write import write_settings
 from bids_app.analyses.group.heard import (
+    Heard,
     Presentations,
     collect_heard,
     group_by_clock,
@@ -166,3 +167,16 @@ def test_without_features_or_responses_nothing_is_tested_and_the_reason_is_told(
         "no cleaned response of sub-01 to happy was saved; "
         "no cleaned response of sub-02 to sad was saved",
     )
+
+
+def test_features_are_those_of_a_recording_whatever_it_was_called(tmp_path):
+    grams = write_features(tmp_path / "vggish-0")
+    data = SimpleNamespace(
+        stimuli=["song"],
+        layer_names=["a"],
+        settings={"delays": [3.0], "crop": 3.0, "alphas": [1.0], "high_pass": 0.01},
+    )
+    assert grams.labels == ("happy",)
+    assert Heard(grams=grams.path, checksums={"song": "a"}).plans(data) == []
+    with pytest.raises(BadDataError, match="not those of the maps"):
+        Heard(grams=grams.path, checksums={"song": "b"}).plans(data)
