@@ -130,11 +130,14 @@ def _confounds() -> Iterator[Case]:
     yield planned("dummy_scans_of_all_but_one", _steady(*range(39)), 1, "no degrees of freedom")
 
 
-def _changed(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Study], None]:
-    """Other values in both hemispheres."""
+def _changed(
+    change: Callable[[np.ndarray], np.ndarray], hemispheres: str = "LR"
+) -> Callable[[Study], None]:
+    """Other values in both hemispheres, or in one."""
 
     def spoil(study: Study) -> None:
-        for hemi, path in (("L", study.gifti), ("R", study.right)):
+        for hemi in hemispheres:
+            path = study.gifti if hemi == "L" else study.right
             values = change(np.array([array.data for array in nib.load(path).darrays]))
             path.unlink()
             names = [f"volume {k}" for k in range(len(values))]
@@ -153,6 +156,10 @@ def _series() -> Iterator[Case]:
         ("another_level_later", lambda v: _rows(v, slice(20, 40), v[20:] + 900), 0, "volume 20"),
     ):
         yield Case(f"series-{name}", _changed(change), code, (said,), route="clean")
+    for hemi, side in (("L", "left"), ("R", "right")):
+        spoil = _changed(lambda v: v[np.minimum(np.arange(40), 34)], hemi)
+        said = f"5 volumes are the same as the one before in the {side} hemisphere (35, 36"
+        yield Case(f"series-frozen_{side}", spoil, 0, (said,), route="clean")
 
 
 def _rows(values: np.ndarray, rows: int | slice, value: float | np.ndarray) -> np.ndarray:

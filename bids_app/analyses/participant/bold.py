@@ -108,7 +108,7 @@ def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
 
 
 def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
-    """Warn of volumes that repeat the one before, or lie far from all others.
+    """Warn of volumes that repeat the one before, in one hemisphere or both, or lie far from all.
 
     The change from one volume to the next is the root mean square over vertices; far is twenty
     times the median change.
@@ -124,27 +124,40 @@ def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
     list of str
     """
     volumes = np.setdiff1d(np.arange(run.n_dummy, len(bold)), run.censored)
-    changes = np.zeros(max(len(volumes) - 1, 0))
+    # Per hemisphere, since one file alone may repeat: sums of squares, and of how many.
+    sums = np.zeros((2, 2, max(len(volumes) - 1, 0)))
     for k, (before, after) in enumerate(pairwise(volumes)):
         with np.errstate(invalid="ignore"):
             change = bold[after] - bold[before]
-        change = change[np.isfinite(change)].astype(np.float64)
-        changes[k] = np.sqrt(np.mean(change**2)) if change.size else np.nan
-    repeated = volumes[1:][changes == 0]
+        for side, own in enumerate(np.split(change, 2)):
+            finite = own[np.isfinite(own)].astype(np.float64)
+            sums[side, :, k] = finite @ finite, finite.size
+    with np.errstate(invalid="ignore"):
+        left, right, changes = (np.sqrt(a / n) for a, n in (*sums, sums.sum(axis=0)))
     moving = changes[changes > 0]
     far = volumes[1:][changes > _FAR * np.median(moving)] if moving.size else volumes[:0]
-    told = []
-    if repeated.size and moving.size:
-        told.append(
-            f"{repeated.size} volumes are the same as the one before ({_some(repeated)}, from 0): "
-            "a scanner measures none twice"
+    both = _repeated(volumes, changes)
+    told = [
+        f"{repeated.size} volumes are the same as the one before{where} "
+        f"({_some(repeated)}, from 0): a scanner measures none twice"
+        for repeated, where in (
+            (both, ""),
+            (np.setdiff1d(_repeated(volumes, left), both), " in the left hemisphere"),
+            (np.setdiff1d(_repeated(volumes, right), both), " in the right hemisphere"),
         )
+        if repeated.size
+    ]
     if far.size:
         told.append(
             f"from one volume to the next the values change by more than {_FAR} times the usual at "
             f"volume {_some(far)} (from 0): see whether the run should be used"
         )
     return told
+
+
+def _repeated(volumes: NDArray[np.int_], changes: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Volumes without a change from the one before, of a series that changes elsewhere."""
+    return volumes[1:][(changes == 0) & bool((changes > 0).any())]
 
 
 def _some(volumes: NDArray[np.int_]) -> str:
