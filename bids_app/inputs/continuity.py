@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from bids_app.inputs.tables import is_absent, read_tsv
 from bids_app.loading import load_volume
 
 _NIFTI = (".nii", ".nii.gz")
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+"""Of the units of time in a NIfTI header."""
 
 
-def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
-    """Volumes of the raw run; None where it is not there, or its content is not.
+def raw_header(raw: Inheritance | None, run: RunFiles) -> tuple[int | None, float | None]:
+    """Volumes of the raw run and seconds between them; None what its headers do not say.
 
     Parameters
     ----------
@@ -31,9 +33,9 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
     run : RunFiles
     """
     if raw is None:
-        return None
+        return None, None
     wanted = {k: v for k, v in run_entities(run.entities).items() if k != "rec"}
-    counts = set()
+    counts, steps = set(), set()
     for path in sorted(raw.func_folder(run.entities).glob("*_bold.nii*")):
         named = parse_name(path)
         own = {k: v for k, v in run_entities(named.entities).items() if k != "rec"}
@@ -41,12 +43,28 @@ def raw_volumes(raw: Inheritance | None, run: RunFiles) -> int | None:
         if named.extension not in _NIFTI or not agrees or content_problem(path):
             continue
         try:
-            shape = load_volume(path).shape
+            image: Any = load_volume(path)
         except Exception:  # noqa: BLE001  (whatever the library stumbles over)
             continue
-        if len(shape) == 4:
-            counts.add(int(shape[3]))
-    return counts.pop() if len(counts) == 1 else None
+        if len(image.shape) == 4:
+            counts.add(int(image.shape[3]))
+            steps.add(_time_step(image.header))
+    return (
+        counts.pop() if len(counts) == 1 else None,
+        steps.pop() if len(steps) == 1 else None,
+    )
+
+
+def _time_step(header: Any) -> float | None:
+    """Seconds between volumes; without a unit the header's own number, and 1 is a default."""
+    step = float(header.get_zooms()[3])
+    try:
+        unit = header.get_xyzt_units()[1]
+    except KeyError:  # a code that NIfTI does not have
+        unit = "unknown"
+    if not 0 < step < inf or unit not in _SECONDS or (unit == "unknown" and step == 1):
+        return None
+    return step * _SECONDS[unit]
 
 
 @dataclass(frozen=True)
@@ -60,12 +78,15 @@ class Continuity:
         What a denoised series was filtered to; None for others.
     censored : tuple of int
         Volumes of the run that are not in the file.
+    raw_time_step : float or None
+        Seconds between the raw volumes, by their header.
     """
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     band: Band | None = None
     censored: tuple[int, ...] = ()
+    raw_time_step: float | None = None
 
 
 def check_continuity(
@@ -95,9 +116,22 @@ def check_continuity(
     -------
     Continuity
     """
-    n_raw = raw_volumes(raw, run)
-    if not is_denoised(run, metadata):
-        return Continuity(notes=tuple(_length_note(n_volumes, n_raw)))
+    n_raw, raw_time_step = raw_header(raw, run)
+    if is_denoised(run, metadata):
+        known = _check_denoised(run, n_volumes, n_raw, derivative, metadata)
+    else:
+        known = Continuity(notes=tuple(_length_note(n_volumes, n_raw)))
+    return replace(known, raw_time_step=raw_time_step)
+
+
+def _check_denoised(
+    run: RunFiles,
+    n_volumes: int,
+    n_raw: int | None,
+    derivative: Inheritance,
+    metadata: Mapping[str, Any],
+) -> Continuity:
+    """The same of a denoised series, without what the raw header says of time."""
     try:
         band = read_band(metadata.get("SoftwareFilters"))
     except BadDataError as error:

@@ -104,7 +104,8 @@ def probe_run(
             f"the confounds table has {n_rows} rows, the BOLD file {n_volumes} volumes "
             f"({run.confounds.path if run.confounds else ''})"
         )
-    timing = _timing(run, derivative, raw, cleaning, time_step, n_volumes)
+    steps = {"image": time_step, "raw image": known.raw_time_step}
+    timing = _timing(run, derivative, raw, cleaning, steps, n_volumes)
     problems += timing.problems
     if known.band is not None and timing.tr is not None:
         try:
@@ -347,7 +348,7 @@ def _timing(
     derivative: Inheritance,
     raw: Inheritance | None,
     cleaning: Cleaning,
-    time_step: float | None,
+    time_steps: Mapping[str, float | None],
     n_volumes: int,
 ) -> Timing:
     file = run.left or run.right
@@ -372,7 +373,7 @@ def _timing(
         raw_metadata,
         repetition_time=cleaning.repetition_time,
         slice_time_ref=cleaning.slice_time_ref,
-        header_time_step=time_step,
+        header_time_steps=time_steps,
         n_volumes=n_volumes,
     )
     notes = [f"a JSON sidecar is left out: {problem}" for problem in silent]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bids_app.inputs.files import content_problem, is_number, read_object
@@ -280,7 +281,7 @@ def resolve_timing(
     *,
     repetition_time: float | None = None,
     slice_time_ref: float | None = None,
-    header_time_step: float | None = None,
+    header_time_steps: Mapping[str, float | None] = MappingProxyType({}),
     n_volumes: int | None = None,
 ) -> Timing:
     """Repetition time and the time at which volumes were sampled.
@@ -306,8 +307,8 @@ def resolve_timing(
         In seconds, used where no sidecar has one.
     slice_time_ref : float or None
         Reference within the acquisition of a volume, 0 (first slice) to 1 (last slice).
-    header_time_step : float or None
-        What the GIFTI header says, in seconds or milliseconds; only compared.
+    header_time_steps : mapping from image to float or None
+        What the headers say, in seconds, milliseconds or microseconds; only compared.
     n_volumes : int or None
         Of the BOLD file, compared with the length of ``VolumeTiming``.
 
@@ -335,12 +336,15 @@ def resolve_timing(
     more_problems, disagreeing = _other_repetition_times(ordered, tr, tr_source, by_volumes)
     problems += more_problems
     warnings += disagreeing
-    step = header_time_step or 0.0
-    if tr is not None and step > 0 and min(abs(step - tr), abs(step / 1000 - tr)) > 0.01 * tr:
-        warnings.append(
-            f"the image header's time step is {step:g}, "
-            f"but the {tr_source} says {tr:g} s, which is used"
-        )
+    warnings += [
+        f"the {image} header's time step is {step:g}, "
+        f"but the {tr_source} says {tr:g} s, which is used"
+        for image, step in header_time_steps.items()
+        if tr is not None
+        and step is not None
+        and step > 0
+        and min(abs(step * unit - tr) for unit in (1, 1e-3, 1e-6)) > 0.01 * tr
+    ]
     start_time, start_source, more = _start_time(ordered, tr or 0.0, slice_time_ref)
     more += [
         f"SliceTimingCorrected of the {source} is {repr(told)[:60]}, neither true nor false: it "

@@ -12,9 +12,12 @@ from planning import plan_study
 from bids_app.errors import BadDataError
 
 
-def raw_run(tree, n_volumes, sub="01", task="a", **entities):
+def raw_run(tree, n_volumes, sub="01", task="a", step=1.0, unit="unknown", **entities):
     path = tree.raw(sub=sub) / f"{tree.stem(sub=sub, task=task, **entities)}_bold.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones((2, 2, 2, n_volumes), np.int16), np.eye(4)), path)
+    image = nib.Nifti1Image(np.ones((2, 2, 2, n_volumes), np.int16), np.eye(4))
+    image.header["pixdim"][4] = step
+    image.header.set_xyzt_units("mm", unit)
+    nib.save(image, path)
     return path
 
 
@@ -30,6 +33,35 @@ def test_another_length_than_the_raw_run_is_said(tree, n_raw):
     told = warnings_of(tree)
     assert (f"the raw run has {n_raw} volumes, the preprocessed one 12" in told) == (n_raw != 12)
     assert "raw run" not in warnings_of(tree, "sub-02_task-a")
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "said"),
+    [
+        (1.0, "sec", "1"),
+        (3.0, "sec", "3"),
+        (1500.0, "msec", "1.5"),
+        (3.0, "unknown", "3"),
+        (3000.0, "unknown", "3000"),
+        (2.0, "sec", ""),
+        (2000.0, "msec", ""),
+        (2e6, "usec", ""),
+        (2000.0, "unknown", ""),
+        (1.0, "unknown", ""),
+        (0.0, "sec", ""),
+        (float("nan"), "sec", ""),
+        (3.0, "hz", ""),
+    ],
+)
+def test_another_repetition_time_in_the_raw_header_is_said(tree, step, unit, said):
+    tree.simple()
+    raw_run(tree, 12, step=step, unit=unit)
+    told = warnings_of(tree)
+    if said:
+        assert f"the raw image header's time step is {said}, but the surface" in told
+        assert "says 2 s, which is used" in told
+    else:
+        assert "time step" not in told
 
 
 def test_all_echoes_are_one_run(tree):
