@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections import defaultdict
@@ -19,6 +20,7 @@ from bids_app.inputs.files import is_named, need_content, on_disk
 from bids_app.inputs.musicxml import score_notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_midi, load_score
+from bids_app.lookalikes import skeleton
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -33,6 +35,8 @@ _SCORES = (".musicxml", ".mxl")
 _LOUDNESS = 64.0
 _DRUMS = 9
 _SUSTAIN = 64
+_ALMOST = re.compile(r"[\W_]*(notes?[\W_].*|[\W_\d]*\.(midi?|musicxml|mxl|xml)([\W_].*)?)")
+"""What may follow the name of a recording in files that nearly are called as its notes."""
 _REMEDY = "export the file again, or give a table with onset, duration, pitch and velocity"
 
 
@@ -100,12 +104,28 @@ def find_notes(audio: Path, folder: Path | None = None) -> Path:
         raise MissingInputError(
             "There are no notes of a piece of music.",
             where=where,
-            found=f"nothing for {audio.name}",
+            found=f"nothing for {audio.name}{_nearly(where, audio.stem)}",
             wanted=" or ".join(audio.stem + suffix for suffix in NOTE_SUFFIXES),
             remedy="name the files of notes after the recordings, or say with --notes-dir where "
             "they lie",
         )
     return found[0]
+
+
+def _nearly(folder: Path, stem: str) -> str:
+    """The end of a sentence: files that are called nearly as the notes of a piece."""
+    try:
+        names = sorted(file.name for file in folder.iterdir())
+    except OSError:
+        return ""
+    start = skeleton(stem).casefold()
+    seen = {name: skeleton(name).casefold() for name in names}
+    near = [
+        name
+        for name, text in seen.items()
+        if text.startswith(start) and _ALMOST.fullmatch(text.removeprefix(start))
+    ]
+    return f"; not read: {', '.join(near[:3])}" if near else ""
 
 
 def notes_there(audio: Path, folder: Path | None = None) -> list[Path]:
@@ -151,11 +171,12 @@ def read_notes(path: Path) -> Notes:
     MissingInputError
         The content is not there.
     InvalidInputError, BadDataError
-        It cannot be read, or holds no notes that can be.
+        It cannot be read, or holds no notes that can be, or each of a table more than once.
     """
     path = Path(path)
     if path.name.endswith(NOTE_SUFFIXES[0]):
-        return _checked(_table(path), path, ())
+        rows, remarks = _table(path)
+        return _checked(rows, path, (*remarks, *_twice(rows, path)))
     need_content(path, "Notes cannot be read.")
     pedal = np.empty((0, 2))
     try:
@@ -192,7 +213,8 @@ def notes_of_score(root: Element, path: Path) -> Notes:
     return _checked(score.seconds(), path, tuple(score.remarks))
 
 
-def _table(path: Path) -> npt.NDArray[np.float64]:
+def _table(path: Path) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """Rows of a table, and the columns that are not read."""
     frame = read_frame(path)
     columns = [pick(frame.columns, [name]) for name in COLUMNS]
     if lacking := [n for n, c in zip(COLUMNS[:3], columns, strict=False) if c is None]:
@@ -207,7 +229,32 @@ def _table(path: Path) -> npt.NDArray[np.float64]:
         np.full(len(frame), _LOUDNESS) if column is None else numbers_of(frame, column, path)
         for column in columns
     ]
-    return np.column_stack(values)
+    unread = [str(name) for name in frame.columns if str(name) not in columns]
+    remarks = [f"columns that are not read: {', '.join(unread)}"] if unread else []
+    if unread and columns[-1] is None:
+        remarks[0] += f"; there is no column velocity, so that every note has {_LOUDNESS:g}"
+    return np.column_stack(values), remarks
+
+
+def _twice(rows: npt.NDArray[np.float64], path: Path) -> list[str]:
+    """Say that notes of a table repeat others.
+
+    Raises
+    ------
+    BadDataError
+        Every note does.
+    """
+    single, counts = np.unique(rows, axis=0, return_counts=True)
+    n_more = len(rows) - len(single)
+    if n_more and counts.min() > 1:
+        raise BadDataError(
+            "Every note of a table is there more than once.",
+            where=path,
+            found=f"{len(rows)} rows, {len(single)} of them different",
+            wanted="a row for every note",
+            remedy="take the repeated rows out",
+        )
+    return [f"{n_more} rows repeat another note"] if n_more else []
 
 
 def _midi(file: Any) -> tuple[npt.NDArray[np.float64], list[str]]:

@@ -120,6 +120,70 @@ def test_tables_may_lack_velocities(tmp_path):
     assert notes.velocity.tolist() == [64, 64]
 
 
+@pytest.mark.parametrize(
+    ("head", "extra", "told"),
+    [
+        ("velocity", "", ()),
+        (
+            "vel",
+            "",
+            (
+                "columns that are not read: vel; there is no column velocity, so that every note "
+                "has 64",
+            ),
+        ),
+        ("velocity\tchannel\thand", "\t1\tleft", ("columns that are not read: channel, hand",)),
+    ],
+)
+def test_columns_of_notes_that_are_not_read_are_named(tmp_path, head, extra, told):
+    rows = "".join(f"{k}\t1\t{60 + k}\t{40 + k}{extra}\n" for k in range(4))
+    (tmp_path / "a_notes.tsv").write_text(f"Onset\tduration\tpitch\t{head}\n{rows}")
+    assert read_notes(tmp_path / "a_notes.tsv").remarks == told
+
+
+@pytest.mark.parametrize(
+    ("repeated", "told"), [(0, ()), (1, "1 rows repeat another note"), (3, "3 rows repeat")]
+)
+def test_notes_that_are_there_twice_are_told(tmp_path, repeated, told):
+    rows = [f"{k}\t1\t60\t40\n" for k in range(4)]
+    text = "onset\tduration\tpitch\tvelocity\n" + "".join(rows + rows[:repeated])
+    (tmp_path / "a_notes.tsv").write_text(text)
+    notes = read_notes(tmp_path / "a_notes.tsv")
+    assert len(notes.onset) == 4 + repeated
+    assert notes.remarks[0].startswith(told) if told else not notes.remarks
+
+
+def test_notes_that_are_all_there_twice_are_refused(tmp_path):
+    rows = "".join(f"{k}\t1\t60\n" for k in range(4))
+    (tmp_path / "a_notes.tsv").write_text(f"onset\tduration\tpitch\n{rows}{rows}")
+    with pytest.raises(BadDataError, match=r"(?s)more than once.*8 rows, 4 of them different"):
+        read_notes(tmp_path / "a_notes.tsv")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "calm_notes.csv",
+        "Calm_notes.tsv",
+        "calm-notes.tsv",
+        "calm_notes (1).tsv",
+        "calm_notes.tsv.gz",
+        "calm.MID",
+        "calm (1).mid",
+        "calm.xml",
+    ],
+)
+def test_files_that_nearly_are_called_as_the_notes_are_named(tmp_path, name):
+    others = ("calm.wav", "calm_beats.tsv", "calm2_notes.tsv", "calmer.mid")
+    for path in (*others, name):
+        (tmp_path / path).touch()
+    with pytest.raises(MissingInputError) as raised:
+        find_notes(tmp_path / "calm.wav")
+    assert raised.value.found == f"nothing for calm.wav; not read: {name}"
+    with pytest.raises(MissingInputError, match=r"nothing for calm\.wav\n"):
+        find_notes(tmp_path / "calm.wav", tmp_path / "nowhere")
+
+
 MIDI_WITHOUT_TIME = b"MThd\0\0\0\6\0\1\0\1\0\0MTrk\0\0\0\x0b\0\x90\x3c\x40\x40\x3c\0\0\xff\x2f\0"
 
 
