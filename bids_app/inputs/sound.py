@@ -350,7 +350,7 @@ def examine_sound(path: Path) -> Sound:
 def _examined(decoder: Decoder) -> Sound:
     path, rate, n_channels = decoder.path, decoder.rate, decoder.n_channels
     levels: list[np.ndarray] = []
-    silent: list[bool] = []
+    ends: list[tuple[int, int]] = []  # of the sound in every second that has some, in frames
     n_bad = n_full = 0
     lowest, highest, peak, total = np.inf, -np.inf, 0.0, 0.0
     # Blocks of a second, so that what is true of a part is seen.
@@ -364,7 +364,9 @@ def _examined(decoder: Decoder) -> Sound:
         size: np.ndarray = np.abs(block)
         peak = max(peak, float(size.max()))
         n_full += int(np.count_nonzero(size >= 0.9999))
-        silent.append(bool(size.max() <= SILENCE))
+        if len(loud := np.flatnonzero((size > SILENCE).any(axis=1))):
+            start = decoder.n_frames - len(block)
+            ends.append((start + int(loud[0]), start + int(loud[-1]) + 1))
         total += float(mix.sum())
         centred = block - block.mean(axis=0)
         levels.append(np.r_[mix.var(), (centred**2).mean(axis=0)])
@@ -381,12 +383,11 @@ def _examined(decoder: Decoder) -> Sound:
     offset = abs(total / decoder.n_frames)
     if offset > power[:, 0].mean() ** 0.5:
         notes.append(f"{path.name}: a constant offset of {offset:.2f} is larger than the sound")
-    second = 0
-    for quiet, group in itertools.groupby(silent):
-        first, second = second, second + len(list(group))
-        if quiet and second - first >= _LONG_SILENCE:
-            end = min(second, decoder.n_frames / rate)
-            notes.append(f"{path.name}: nothing but silence from {first} to {end:g} s")
+    borders = [0, *itertools.chain(*ends), decoder.n_frames]
+    for first, last in zip(borders[::2], borders[1::2], strict=True):
+        if last - first >= _LONG_SILENCE * rate:
+            told = f"{round(first / rate, 1):g} to {round(last / rate, 1):g} s"
+            notes.append(f"{path.name}: nothing but silence from {told}")
     return Sound(decoder.n_frames, rate, n_channels, tuple(notes))
 
 

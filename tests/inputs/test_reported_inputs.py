@@ -127,7 +127,11 @@ def test_silence_anywhere_and_an_offset_are_said(tmp_path):
     for name, samples, words in (
         ("start", noise * (at >= 12), "silence from 0 to 12 s"),
         ("middle", noise * ((at < 8) | (at >= 19)), "silence from 8 to 19 s"),
+        ("between seconds", noise * ((at < 5.5) | (at >= 15.6)), "silence from 5.5 to 15.6 s"),
+        ("to the end", noise * (at < 19.9), "silence from 19.9 to 30 s"),
         ("short", noise * ((at < 8) | (at >= 17)), ""),
+        ("nearly", noise * ((at < 8) | (at >= 17.9)), ""),
+        ("twice", noise * ((at < 2) | ((at >= 11) & (at < 11.1)) | (at >= 20)), ""),
         ("offset", 0.1 * noise + 0.6, "constant offset"),
         ("small offset", noise + 0.02, ""),
     ):
