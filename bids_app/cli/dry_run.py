@@ -188,6 +188,7 @@ def _condition_group_text(group: ConditionGroup) -> str:
     if group.ratings is not None:
         rated = [who for who in group.participants if who in group.ratings]
         lines.append(f"  rating difference: {len(rated)} participants: {_people(rated)}")
+        lines += [f"  warning: {note}" for note in group.notes]
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def run_group(config: Config, run_id: str) -> Status | int:
 
     tell_unused(config)
     tree, problems = OutputTree(config.output_dir), Problems()
-    config = with_own_atlases(config)
+    config = with_own_atlases(with_meant_people(config))
     with_conditions, models = tree.participants_of(CONDITIONS_LABEL), tree.models()
     group, plan = None, GroupPlan()
     if len(with_conditions) > 1 or (with_conditions and not models):
@@ -192,6 +192,16 @@ def run_group(config: Config, run_id: str) -> Status | int:
     status.rows[:0] = rows
     status.write(tree.status(run_id))
     return status
+
+
+def with_meant_people(config: Config) -> Config:
+    """The configuration with participants as they are called in the output folder."""
+    from bids_app.inputs.labels import meant_participants
+
+    selection, notes = meant_participants(config.selection, [config.output_dir])
+    for note in notes:
+        LOGGER.warning("%s", note)
+    return replace(config, selection=selection)
 
 
 def tell_nothing_to_align(config: Config, plan: GroupPlan, status: Status) -> None:
@@ -380,6 +390,7 @@ def redraw_reports(config: Config) -> int:
     if config.level == "group":
         LOGGER.info("%s drawn", write_group_report(config.output_dir))
         return 0
+    config = with_meant_people(config)
     wanted = config.selection.participants or tuple(there)
     if missing := sorted(set(wanted) - set(there)):
         raise NothingSelectedError(

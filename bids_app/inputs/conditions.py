@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.inputs.labels import meant_by, taken_for
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.tables import is_absent, number_of, read_tsv
 
@@ -126,7 +127,13 @@ def check_trials(trials: Conditions, end: float) -> None:
         )
 
 
-def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
+def read_rating_differences(
+    path: Path,
+    *,
+    column: str,
+    there: Iterable[str] | None = None,
+    notes: list[str] | None = None,
+) -> Mapping[str, float]:
     """A number per participant, such as the rating of dissonant minus that of consonant music.
 
     Parameters
@@ -134,6 +141,11 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
     path : Path
         ``participants.tsv`` or any table with a column participant_id.
     column : str
+    there : iterable of str, optional
+        Labels of all participants, which those of the table stand for; without them they count as
+        they are written.
+    notes : list of str, optional
+        Takes which labels were not taken literally, and which are of nobody.
 
     Returns
     -------
@@ -158,19 +170,31 @@ def read_rating_differences(path: Path, *, column: str) -> Mapping[str, float]:
             wanted=", ".join(missing),
             remedy="name one of the columns there are",
         )
+    known = None if there is None else set(there)
     result: dict[str, float] = {}
+    told, unknown = [], []
     for row in rows:
         if is_absent(row[column]):
             continue
-        label = strip_prefix(row["participant_id"], "sub")
+        label = written = strip_prefix(row["participant_id"], "sub")
+        meant = label if known is None else meant_by(label, known)
+        if meant is None:
+            unknown.append(f"sub-{label}" if label else f"line {row.line} (without a participant)")
+        elif meant != label:
+            label = meant
+            told.append(taken_for("sub", written, meant))
         value = number_of(row[column])
         if not np.isfinite(value) or label in result:
             raise InvalidInputError(
                 "A participant has two rows." if label in result else "A rating is no number.",
                 where=f"{path}, line {row.line}",
-                found=f"sub-{label}: {row[column]!r}",
+                found=f"sub-{written}: {row[column]!r}",
                 wanted="one number per participant, n/a where there is none",
                 remedy="correct the table",
             )
         result[label] = value
+    if unknown:
+        told.append(f"{', '.join(unknown)} of {path.name}: no participant of the dataset")
+    if notes is not None:
+        notes += told
     return result

@@ -216,6 +216,9 @@ def _conditions() -> Iterator[Case]:
                 shutil.rmtree(path)
 
     yield group_case("conditions-one_person", only, 16, "two participants", **how)
+    said = ("participant 1 is taken for sub-01", "2 done")
+    people = ("--participant-label", "1", "2")
+    yield group_case("conditions-labels", lambda s: None, 0, *said, options=people, **how)
     three = lambda s: shutil.rmtree(s.tested / "sub-04")  # noqa: E731
     yield group_case("conditions-three_and_a_rating", three, 0, "3 done", options=DIFFERENCE, **how)
 
@@ -235,6 +238,12 @@ def _differences() -> Iterator[Case]:
     yield one("all_absent", column("difference", "n/a"), 0, "has no rating difference")
     yield one("constant", column("difference", "2"), 0, "4 done")
     yield one("other_people", column("participant_id", "sub-99"), 16, "two rows")
+    numbers = lines(lambda r: [row.replace("sub-0", "") for row in r])
+    yield one("no_zeros", numbers, 0, "participant 1 is taken for sub-01", "4 done")
+    other = lines(lambda r: [*r, "sub-3b\t2"])
+    yield one("somebody_else", other, 0, "sub-3b of differences.tsv: no participant")
+    strangers = lines(lambda r: [row.replace("sub-0", "sub-x") for row in r])
+    yield one("strangers", strangers, 16, "Nobody of the group has a rating difference", "sub-x1")
     for name, option, code, words in (
         ("no_table", "/nowhere.tsv:x", 66, "/nowhere.tsv"),
         ("no_dataset", "x", 66, ""),

@@ -330,6 +330,21 @@ def test_group_errors(group, study, tmp_path, capsys):
     assert "--contrast" in capsys.readouterr().err
 
 
+def test_the_plan_names_labels_that_were_not_taken_literally(study, tmp_path, capsys):
+    table = tmp_path / "table.tsv"
+    rows = [f"{k}\t{k}" for k in range(1, 7)]
+    table.write_text("\n".join(["participant_id\tdislike", *rows, "sub-3b\t1"]) + "\n")
+    call = arguments(study, "group", "--rating-difference", f"{table}:dislike", "--dry-run")
+    assert main([*call, "--participant-label", "1", "2.0", "03", "04"]) == 0
+    seen = capsys.readouterr()
+    people = "4 participants: sub-01, sub-02, sub-03, sub-04"
+    assert f"conditions: {people}" in seen.out
+    assert f"rating difference: {people}" in seen.out
+    assert "warning: participant 1 is taken for sub-01" in seen.out
+    assert "warning: sub-3b of table.tsv: no participant of the dataset" in seen.out
+    assert "participant 2.0 is taken for sub-02" in seen.err
+
+
 def test_pages_show_maps_and_lags(group):
     page = (group / "out" / "group.html").read_text()
     assert page.count("<img") == 5  # mean and slope of contrast and interaction, and the lags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from bids_app.config import Config, Statistics, settings_hash
 from bids_app.errors import InvalidInputError, MissingInputError
 from bids_app.inputs.conditions import read_rating_differences
 from bids_app.inputs.estimate import check_group_memory, group_memory
+from bids_app.inputs.layout import participants_there
 from bids_app.inputs.locate import locate_dataset
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
 
@@ -45,6 +46,8 @@ class ConditionGroup:
         Label of the results.
     rows : sequence of dict
         Empty: their settings name what they rest on.
+    notes : sequence of str
+        Labels of the rating differences that were not taken literally, or are of nobody.
     """
 
     participants: Sequence[str]
@@ -59,6 +62,7 @@ class ConditionGroup:
 
     model: str = CONDITIONS_LABEL
     rows: Sequence[dict[str, Any]] = ()
+    notes: Sequence[str] = ()
 
     @property
     def settings_hash(self) -> str:
@@ -93,7 +97,8 @@ def plan_group(config: Config) -> ConditionGroup:
     tree = OutputTree(config.output_dir)
     participants = choose_participants(config)
     stored = same_condition_settings(tree, participants)
-    ratings = read_ratings(config)
+    ratings, notes = read_ratings(config)
+    check_rated(config, ratings, participants)
     settings = {
         "participants": {p: stored[p]["SettingsHash"] for p in participants},
         **config.inference_settings(),
@@ -101,6 +106,8 @@ def plan_group(config: Config) -> ConditionGroup:
         "difference_test": config.conditions.difference_test,
     }
     check_settings(tree, CONDITIONS_LABEL, settings)
+    for note in notes:
+        LOGGER.warning("rating difference: %s", note)
     for participant in participants:
         if ratings is not None and participant not in ratings:
             LOGGER.warning("sub-%s has no rating difference: kept out", participant)
@@ -115,6 +122,7 @@ def plan_group(config: Config) -> ConditionGroup:
         statistics=config.statistics,
         scheme=config.conditions.difference_test,
         settings=settings,
+        notes=notes,
     )
     check_group_memory(group.memory, config.running.memory, len(participants))
     return group
@@ -144,8 +152,8 @@ def choose_participants(config: Config) -> list[str]:
     return chosen
 
 
-def read_ratings(config: Config) -> Mapping[str, float] | None:
-    """The rating difference per participant; None where the option is not given.
+def read_ratings(config: Config) -> tuple[Mapping[str, float] | None, list[str]]:
+    """The rating difference per participant, and notes; None where the option is not given.
 
     Raises
     ------
@@ -154,20 +162,50 @@ def read_ratings(config: Config) -> Mapping[str, float] | None:
     """
     text = config.conditions.rating_difference
     if text is None:
-        return None
+        return None, []
     table, _, column = text.rpartition(":")
-    if table:
-        return read_rating_differences(Path(table), column=column)
-    raw = locate_dataset(config.bids_dir, config.derivatives).raw_dir
-    if raw is None:
-        raise MissingInputError(
-            "There is no raw dataset to read participants.tsv from.",
-            where=config.bids_dir,
-            found="no raw dataset",
-            wanted=f"participants.tsv with a column {column}",
-            remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
+    folders, path = [config.output_dir, config.bids_dir], Path(table)
+    if not table:
+        raw = locate_dataset(config.bids_dir, config.derivatives).raw_dir
+        if raw is None:
+            raise MissingInputError(
+                "There is no raw dataset to read participants.tsv from.",
+                where=config.bids_dir,
+                found="no raw dataset",
+                wanted=f"participants.tsv with a column {column}",
+                remedy="give the table: --rating-difference TABLE.tsv:COLUMN",
+            )
+        folders, path = [config.output_dir, raw], raw / "participants.tsv"
+    there = {label for folder in folders for label in participants_there(folder)}
+    notes: list[str] = []
+    ratings = read_rating_differences(path, column=column, there=there, notes=notes)
+    return ratings, notes
+
+
+def check_rated(
+    config: Config, ratings: Mapping[str, float] | None, participants: Sequence[str]
+) -> None:
+    """Refuse rating differences of others than the group.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if ratings and not set(ratings) & set(participants):
+        raise InvalidInputError(
+            "Nobody of the group has a rating difference.",
+            where=f"--rating-difference {config.conditions.rating_difference}",
+            found=f"numbers of {_some(ratings)}",
+            wanted=f"numbers of {_some(participants)}",
+            remedy="correct the column participant_id, or leave the option out",
         )
-    return read_rating_differences(raw / "participants.tsv", column=column)
+
+
+def _some(labels: Iterable[str]) -> str:
+    """The first labels."""
+    known = [f"sub-{label}" for label in labels]
+    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+    return ", ".join(known[:12]) + more
 
 
 def same_condition_settings(

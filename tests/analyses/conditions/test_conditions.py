@@ -349,6 +349,22 @@ def test_rating_differences(tmp_path):
         read_rating_differences(path, column="x")
 
 
+@pytest.mark.parametrize("written", ["1", "1.0", "sub-001", "sub-1"])
+def test_rating_differences_of_labels_that_a_spreadsheet_wrote(tmp_path, written):
+    path = tmp_path / "participants.tsv"
+    path.write_text(f"participant_id\tx\n{written}\t3\nsub-10\t4\nsub-3b\t5\n\t6\n")
+    notes = []
+    found = read_rating_differences(path, column="x", there=["01", "02", "10"], notes=notes)
+    assert {label: found[label] for label in ("01", "10")} == {"01": 3.0, "10": 4.0}
+    assert notes == [
+        f"participant {written.removeprefix('sub-')} is taken for sub-01",
+        "sub-3b, line 5 (without a participant) of participants.tsv: no participant of the dataset",
+    ]
+    path.write_text(f"participant_id\tx\nsub-01\t3\n{written}\t4\n")
+    with pytest.raises(InvalidInputError, match="two rows"):
+        read_rating_differences(path, column="x", there=["01", "02"])
+
+
 @pytest.mark.parametrize(("factor", "extra"), [(1000, 0), (1, 1.7e9), (1, -500)])
 def test_trials_of_another_clock_are_refused(factor, extra):
     onsets = np.array([10.0, 20.0, 30.0]) * factor + extra
