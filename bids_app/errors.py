@@ -119,6 +119,10 @@ class NothingSelectedError(MusencError, ValueError):
     exit_code = 18
 
 
+class NoConditionsError(InvalidInputError):
+    """Events of a run that name no conditions: it may have none."""
+
+
 class BadDataError(MusencError, ValueError):
     """A file can be read, but its content cannot be used."""
 

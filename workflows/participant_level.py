@@ -158,6 +158,14 @@ def _open_conditions(
     claim_settings(tree, CONDITIONS_LABEL, settings)
     for run, why in plan.skipped.items():
         LOGGER.warning("%s has no conditions: %s", run, why)
+    told = {row.run for row in status.rows if row.problem}
+    for run in plan.study.runs:
+        if run.label in plan.faulty - told:
+            why = f"no conditions: {plan.skipped[run.label]}"
+            status.add(run.participant, run.label, "skipped", why, problem=True)
+    for text in plan.warnings:
+        LOGGER.warning("%s", text)
+        status.notes.append(text)
     for participant, why in plan.left_out.items():
         LOGGER.warning("sub-%s is left out of the conditions: %s", participant, why)
         status.add(participant, CONDITIONS_LABEL, "skipped", why)

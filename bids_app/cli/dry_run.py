@@ -55,7 +55,7 @@ def show_plan(
     -------
     int
         The exit code the call would have if nothing else failed: 1 where runs are skipped because
-        of their files or somebody's music is too short, else 0.
+        of their files, events of trials cannot be used or somebody's music is too short, else 0.
 
     Raises
     ------
@@ -96,7 +96,8 @@ def show_plan(
     if plan:
         check_weights(config)
     studies = [plan, *(one.study for one in (conditions, rest) if one)]
-    return 1 if problems or any(study and study.has_problems for study in studies) else 0
+    faulty = bool(problems or (conditions and conditions.faulty))
+    return 1 if faulty or any(study and study.has_problems for study in studies) else 0
 
 
 def show_group_plan(config: Config, plan: GroupPlan, conditions: ConditionGroup | None) -> int:
@@ -275,6 +276,7 @@ def _conditions_text(plan: ConditionPlan) -> str:
         lines.append(f"sub-{participant}: {len(runs)} runs with conditions")
     lines += [f"sub-{who} is left out: {why}" for who, why in plan.left_out.items()]
     lines += [f"{run} has no conditions: {why}" for run, why in plan.skipped.items()]
+    lines += [f"warning: {text}" for text in plan.warnings]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from bids_app.errors import UsageError
@@ -38,6 +39,7 @@ def parse_contrast(text: str, conditions: Iterable[str]) -> dict[str, float]:
     {'dissonant': 1.0, 'consonant': -0.5}
     """
     known = sorted(set(conditions))
+    text = unicodedata.normalize("NFC", text)  # as names are read
     # Names there are come first, the longest first: they may hold spaces and hyphens.
     names = [rf"{re.escape(name)}(?![\w.])" for name in sorted(known, key=len, reverse=True)]
     term = re.compile(rf"{_BEFORE}({'|'.join([*names, _NAME])})\s*")

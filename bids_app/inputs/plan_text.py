@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
 from bids_app.plain import counted
@@ -15,7 +15,8 @@ def format_plan(plan: StudyPlan) -> str:
     """Describe what will be read, what is left out and why: text without a trailing newline."""
     parts = [plan.found, _stimulus_table(plan), _run_table(plan)]
     warnings = [f"warning: {text}" for text in plan.warnings]
-    warnings += _run_warnings(plan.runs, plan.warnings)
+    told = ((run.label, [w for w in run.warnings if w not in plan.warnings]) for run in plan.runs)
+    warnings += [f"warning: {text}" for text in run_warnings(told)]
     if warnings:
         parts.append("\n".join(warnings))
     if plan.skipped:
@@ -26,14 +27,14 @@ def format_plan(plan: StudyPlan) -> str:
     return "\n\n".join(parts)
 
 
-def _run_warnings(runs: Iterable[BoldRun], told: Sequence[str]) -> list[str]:
-    """What is told of the runs, but for what was told already; the same about many once."""
+def run_warnings(told: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    """What is told of runs, by their labels; the same about many once."""
     labels: dict[str, list[str]] = {}
-    for run in runs:
-        for text in (text for text in run.warnings if text not in told):
-            labels.setdefault(text, []).append(run.label)
+    for label, texts in told:
+        for text in texts:
+            labels.setdefault(text, []).append(label)
     return [
-        f"warning: {', '.join(who[:3])}"
+        f"{', '.join(who[:3])}"
         + (f" and {len(who) - 3} more runs" if len(who) > 3 else "")
         + f": {text}"
         for text, who in labels.items()

@@ -370,11 +370,14 @@ def read_frame(
     return frame
 
 
-def is_absent(cell: str | None, *, label: bool = False) -> bool:
+def is_absent(cell: str | None, *, label: bool = False, name: bool = False) -> bool:
     """Whether a cell of `read_tsv` says that there is nothing.
 
-    ``NA`` of R does, but not where it may be a `label`: somebody may be called so.
+    ``NA`` of R does, but not where it may be a `label`: somebody may be called so. The `name` of a
+    condition may be ``none`` or ``null``.
     """
+    if name:
+        return cell is None or cell.strip().lower() in ("", "n/a", "na")
     nothing = ("", "n/a", "nan", "none", *(() if label else ("na", "<na>", "null")))
     return cell is None or cell.strip().lower() in nothing
 

@@ -84,13 +84,31 @@ def _trials() -> Iterator[Case]:
     def one(name: str, spoil: Callable[[Path], object], code: int, *says: str) -> Case:
         return _case(f"trials_{name}", LOUD, code, *says, spoil=lambda s: spoil(s.events))
 
-    yield one("onset_text", cell(1, "onset", "soon"), 0, "has no conditions", "no number")
-    yield one("duration_negative", cell(1, "duration", "-3"), 0, "has no conditions", "duration")
-    yield one("duration_blank", cell(1, "duration", "n/a"), 0, "has no conditions", "no number")
-    yield one("duration_infinite", cell(1, "duration", "inf"), 0, "has no conditions")
-    yield one("onset_infinite", cell(1, "onset", "inf"), 0, "has no conditions")
+    yield one("onset_text", cell(1, "onset", "soon"), 1, "has no conditions", "no number")
+    yield one("duration_negative", cell(1, "duration", "-3"), 1, "has no conditions", "duration")
+    yield one("duration_blank", cell(1, "duration", "n/a"), 1, "has no conditions", "no number")
+    yield one("duration_infinite", cell(1, "duration", "inf"), 1, "has no conditions")
+    yield one("onset_infinite", cell(1, "onset", "inf"), 1, "has no conditions")
     yield one("no_column", renamed_column("trial_type", "kind"), 0, "has no conditions", "onset")
     yield one("no_condition", column("trial_type", "n/a"), 0, "has no conditions", "no value in")
+    late = "1 of 5 trials begins behind the end of the run, at 80 s: loud at 500 s"
+    yield one("onset_late", cell(1, "onset", "500"), 0, f"sub-01_task-calm: {late}")
+    beyond = "1 of 5 trials ends behind the end of the run, at 80 s: quiet at 50 s"
+    yield one("duration_late", cell(4, "duration", "40"), 0, f"sub-01_task-calm: {beyond}")
+    milliseconds = lines(lambda rows: [_times(row, 1000) for row in rows])
+    yield one("milliseconds", milliseconds, 1, "do not fit", "in milliseconds they would fit")
+    again = lines(lambda rows: [*rows, rows[1]])
+    said = "Trials stand in the events twice.", "loud at 5 s in lines 2 and 7"
+    yield one("twice", again, 1, *said)
+    long = lines(lambda rows: [row.replace("\t12\t", "\t50\t") for row in rows])
+    yield one("too_long", long, 0, "1 of 2 trials of loud last beyond the onset of the next")
+    capital = lines(lambda rows: [row.replace("loud", "Loud") for row in rows])
+    spelled = "trials of Loud, which no other run of the task has, and none of loud"
+    aside = "not in the contrast loud-quiet: no trials of loud (there: Loud, music, quiet)"
+    yield one("capital", capital, 0, spelled, aside)
+    none = lines(lambda rows: [row.replace("loud", "none") for row in rows])
+    said = ("none counts as a condition", "(there: music, none, quiet)")
+    yield one("called_none", none, 0, *said)
 
     def nowhere(study: Study) -> None:
         for person in PARTICIPANTS:
@@ -104,6 +122,14 @@ def _trials() -> Iterator[Case]:
             lines(lambda rows: [r for r in rows if "quiet" not in r])(path)
 
     yield _case("one_lacks_it", LOUD, 0, "sub-02 is left out: no trials of quiet", spoil=lacking)
+
+
+def _times(row: str, factor: int) -> str:
+    """A row of trials on another clock."""
+    onset, duration, *rest = row.split("\t")
+    if onset == "onset" or rest[0] == "music":
+        return row
+    return "\t".join([f"{float(onset) * factor:g}", f"{float(duration) * factor:g}", *rest])
 
 
 def _label(name: str, content: Callable[[Path], object]) -> Spoil:

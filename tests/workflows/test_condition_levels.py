@@ -334,7 +334,9 @@ def test_the_plan_names_labels_that_were_not_taken_literally(study, tmp_path, ca
     table = tmp_path / "table.tsv"
     rows = [f"{k}\t{k}" for k in range(1, 7)]
     table.write_text("\n".join(["participant_id\tdislike", *rows, "sub-3b\t1"]) + "\n")
-    call = arguments(study, "group", "--rating-difference", f"{table}:dislike", "--dry-run")
+    shutil.copytree(study / "out", tmp_path / "out", ignore=shutil.ignore_patterns("group_*"))
+    call = [str(study), str(tmp_path / "out"), "group", "--dry-run"]
+    call += ["--rating-difference", f"{table}:dislike"]
     assert main([*call, "--participant-label", "1", "2.0", "03", "04"]) == 0
     seen = capsys.readouterr()
     people = "4 participants: sub-01, sub-02, sub-03, sub-04"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,21 @@ from bids_app.analyses.folder.records import Record, inputs_of, sources_of, sour
 from bids_app.analyses.participant.voxels import Voxels, check_voxels
 from bids_app.config import Config
 from bids_app.emotion import parse_contrast
-from bids_app.errors import BadDataError, InvalidInputError, MusencError, UsageError
+from bids_app.errors import (
+    BadDataError,
+    InvalidInputError,
+    MusencError,
+    NoConditionsError,
+    UsageError,
+)
 from bids_app.files import sha256_of_file
-from bids_app.inputs.conditions import Conditions, check_trials, read_conditions
+from bids_app.inputs.conditions import (
+    Conditions,
+    check_trials,
+    odd_trials,
+    read_conditions,
+)
+from bids_app.inputs.plan_text import run_warnings
 from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
@@ -42,6 +55,11 @@ class ConditionPlan:
         Why a run has no trials.
     left_out : mapping from participant to str
         Who lacks a condition of a contrast, or has no lags.
+    faulty : frozenset of str
+        Labels of the skipped runs whose events cannot be used: a problem, while a run without
+        conditions is none.
+    warnings : sequence of str
+        What is odd about trials, and which runs do not enter a contrast.
     """
 
     study: StudyPlan
@@ -51,6 +69,8 @@ class ConditionPlan:
     target: SeedRegion | None
     skipped: Mapping[str, str]
     left_out: Mapping[str, str]
+    faulty: frozenset[str] = field(default_factory=frozenset)
+    warnings: Sequence[str] = ()
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -89,7 +109,7 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
         If a region cannot be read.
     """
     asked = config.conditions
-    conditions, skipped = _read_all(study, asked.column)
+    conditions, skipped, faulty = _read_all(study, asked.column)
     known = {name for of_run in conditions.values() for name in of_run.names}
     weights = {text: parse_contrast(text, known) for text in asked.contrasts}
     labels = {contrast_label(of_text): text for text, of_text in weights.items()}
@@ -105,7 +125,7 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
     seed, target = (_region(text, config, used) for text in (asked.seed, asked.target))
     if config.model.has_voxels:
         check_voxels(used, config.model)
-    plan = ConditionPlan(study, conditions, labels, seed, target, skipped, {})
+    plan = ConditionPlan(study, conditions, labels, seed, target, skipped, {}, faulty)
     needed = {name for of_text in weights.values() for name in of_text}
     left_out = {p: why for p in study.participants if (why := _lacks(plan, p, needed))}
     if len(left_out) == len(study.participants):
@@ -116,7 +136,47 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
             remedy="correct --contrast, or the column trial_type of the events",
         )
     _check_lags(config, plan, needed)
-    return replace(plan, left_out=left_out)
+    plan = replace(plan, left_out=left_out)
+    named = {text: set(of_text) for text, of_text in weights.items()}
+    return replace(plan, warnings=tuple(run_warnings(_told(plan, named))))
+
+
+def _told(
+    plan: ConditionPlan, contrasts: Mapping[str, set[str]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Runs, and what is told of their trials and names."""
+    for participant in plan.study.participants:
+        for run in plan.runs_of(participant):
+            own = plan.conditions[run.label]
+            there = ", ".join(own.conditions)
+            texts = [*odd_trials(own, run.n_volumes * run.tr), *_misspelled(plan, run)]
+            if participant not in plan.left_out:
+                texts += [
+                    f"not in the contrast {text}: no trials of {', '.join(lacking)} "
+                    f"(there: {there})"
+                    for text, needed in contrasts.items()
+                    if (lacking := sorted(needed - set(own.conditions)))
+                ]
+            yield run.label, texts
+
+
+def _misspelled(plan: ConditionPlan, run: BoldRun) -> list[str]:
+    """What a run has alone of its task, where it lacks what most others have."""
+    own = set(plan.conditions[run.label].names)
+    others = [
+        set(plan.conditions[other.label].names)
+        for other in plan.study.runs
+        if other.task == run.task and other.label != run.label and other.label in plan.conditions
+    ]
+    counts = Counter(name for names in others for name in names)
+    alone = sorted(own - set(counts))
+    lacking = sorted(n for n, count in counts.items() if 2 * count > len(others) and n not in own)
+    if not (alone and lacking):
+        return []
+    return [
+        f"trials of {', '.join(alone)}, which no other run of the task has, and none of "
+        f"{', '.join(lacking)}, which most have: are they spelled differently?"
+    ]
 
 
 def contrast_label(weights: Mapping[str, float]) -> str:
@@ -129,7 +189,11 @@ def contrast_label(weights: Mapping[str, float]) -> str:
     return "".join(parts)
 
 
-def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dict[str, str]]:
+def _read_all(
+    study: StudyPlan, column: str
+) -> tuple[dict[str, Conditions], dict[str, str], frozenset[str]]:
+    """Trials of the runs, why runs have none, and those of them whose events are at fault."""
+    faulty = set()
     conditions: dict[str, Conditions] = {}
     skipped: dict[str, str] = {}
     raw = Inheritance(study.raw_dir, raw=True) if study.raw_dir else None
@@ -148,6 +212,8 @@ def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dic
             check_trials(found, run.n_volumes * run.tr)
             conditions[run.label] = found
         except MusencError as error:
+            if not isinstance(error, NoConditionsError):
+                faulty.add(run.label)
             skipped[run.label] = f"{error.what} {error.where}: {error.found}"
     if not conditions:
         raise InvalidInputError(
@@ -158,7 +224,7 @@ def _read_all(study: StudyPlan, column: str) -> tuple[dict[str, Conditions], dic
             remedy="name the raw dataset with --derivatives raw=PATH, or another column with "
             "--condition-column",
         )
-    return conditions, skipped
+    return conditions, skipped, frozenset(faulty)
 
 
 def _lacks(plan: ConditionPlan, participant: str, needed: set[str]) -> str:

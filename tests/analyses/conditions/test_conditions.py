@@ -13,11 +13,12 @@ from bids_app.analyses.conditions.participant import analyze_conditions
 from bids_app.analyses.conditions.seeds import seed_vertices
 from bids_app.analyses.participant import bold as reading
 from bids_app.config import Cleaning
-from bids_app.emotion import SIGN_CONVENTION, convolved
+from bids_app.emotion import SIGN_CONVENTION, convolved, parse_contrast
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, UsageError
 from bids_app.inputs.conditions import (
     Conditions,
     check_trials,
+    odd_trials,
     read_conditions,
     read_rating_differences,
 )
@@ -329,6 +330,8 @@ def test_events_by_inheritance(make_run, conditions, tmp_path):
         ("onset\tduration\ttrial_type\n1\t2\tn/a\n", "no value in trial_type"),
         ("onset\tduration\ttrial_type\nsoon\t2\ta\n", "soon"),
         ("onset\tduration\ttrial_type\n1\t-2\ta\n", "no number of seconds"),
+        ("onset\ttrial_type\n1\ta\n", "do not say when"),
+        ("onset\tduration\ttrial_type\n1\t2\ta\n1.0\t2\ta\n", r"lines 2 and 3"),
     ],
 )
 def test_bad_events(tmp_path, text, words):
@@ -336,6 +339,40 @@ def test_bad_events(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(InvalidInputError, match=words):
         read_conditions(path)
+
+
+def test_names_of_conditions(tmp_path):
+    path = tmp_path / "x_events.tsv"
+    names = ["fr\u00f6h", "fro\u0308h", "none", "null", "NA", "n/a", ""]
+    rows = [f"{10 * k}\t2\t{name}\tx" for k, name in enumerate(names)]
+    path.write_text("\n".join(["onset\tduration\ttrial_type\tother", *rows]))
+    found = read_conditions(path)
+    assert found.names == ("fr\u00f6h", "fr\u00f6h", "none", "null")
+    assert parse_contrast("fro\u0308h - none", found.names) == {"fr\u00f6h": 1.0, "none": -1.0}
+    assert [text.split(" counts")[0] for text in odd_trials(found, 80.0)] == ["none", "null"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["10 5 a", "20 5 b", "30 5 a"], []),
+        (["10 10 a", "20 10.05 b", "30 5 a"], []),
+        (["10 5 a", "90 5 b", "78 5 a"], ["1 of 3 trials begins behind", "1 of 3 trials ends"]),
+        (["-10 5 a", "10 5 b"], ["1 of 2 trials ends before the run begins: a at -10 s"]),
+        (["10 30 a", "18 4 b", "26 30 a"], ["1 of 2 trials of a last beyond the onset"]),
+        (["10 50 a", "18 50 b"], ["1 of 1 trials of a last beyond the onset of the next"]),
+        (["6 60 music", "10 4 a", "18 4 b"], []),
+        (["5 12 a", "6 60 music", "20 12 b", "35 12 a"], []),
+        (["10 5 a", "10 6 a"], ["1 of 2 trials of a"]),
+    ],
+)
+def test_odd_trials_are_told(rows, words):
+    onsets, durations, names = zip(*(row.split() for row in rows), strict=True)
+    trials = Conditions(names, np.array(onsets, float), np.array(durations, float), "x")
+    told = odd_trials(trials, 80.0)
+    assert len(told) == len(words)
+    for text, part in zip(told, words, strict=True):
+        assert part in text
 
 
 def test_rating_differences(tmp_path):
