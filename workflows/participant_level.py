@@ -24,7 +24,13 @@ from bids_app.analyses.participant.plan import (
 from bids_app.analyses.participant.rest_plan import RestPlan
 from bids_app.analyses.participant.voxels import Voxels
 from bids_app.analyses.participant_level import ParticipantLevel, ignored_suffixes
-from bids_app.analyses.ratings.plan import RatingWork, StudyRatings, find_ratings, plan_ratings
+from bids_app.analyses.ratings.plan import (
+    RatingWork,
+    StudyRatings,
+    find_ratings,
+    plan_ratings,
+    whose_ratings,
+)
 from bids_app.config import Config
 from bids_app.errors import TryAgainError
 from bids_app.features.cache import make_cache
@@ -225,7 +231,7 @@ def _open_music(
     }
     settings = {label: model.settings for label, model in models.items()}
     work = plan_ratings(tree, config, ratings, settings, records, plan)
-    _tell(status, work)
+    _tell(status, work, plan)
     jobs = {p: [one for one in own if not is_current(tree, one)] for p, own in records.items()}
     joint = plan_joint_work(tree, config, plan, models)
     lags = plan_lag_work(tree, config, plan)
@@ -250,13 +256,15 @@ def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
     return parts
 
 
-def _tell(status: Status, work: RatingWork) -> None:
+def _tell(status: Status, work: RatingWork, plan: StudyPlan) -> None:
     """Say what is done with ratings, and with whose not."""
     if work.study.reason:
         status.notes.append(f"ratings: {work.study.reason}")
         LOGGER.info("ratings: %s", work.study.reason)
         return
     LOGGER.info("ratings: %s (%s)", ", ".join(work.study.scales), work.study.source)
+    for scale, whose in whose_ratings(work.study, plan).items():
+        LOGGER.info("ratings: %s: %s", scale, whose)
     for warning in work.study.ratings.notes:
         LOGGER.warning("ratings: %s", warning)
         status.notes.append(f"ratings: {warning}")

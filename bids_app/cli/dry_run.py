@@ -250,19 +250,14 @@ def _ratings_text(plan: StudyPlan, study: StudyRatings) -> str:
     """Whose ratings of what are there."""
     if study.reason:
         return f"ratings: {study.reason}"
+    from bids_app.analyses.ratings.plan import heard_by, whose_ratings
+
     lines = [f"ratings: {study.source}; scales: {', '.join(study.scales)}"]
-    heard = {
-        who: sorted(
-            {p.stimulus for r in plan.runs if r.participant == who for p in r.presentations}
-        )
-        for who in plan.participants
-    }
-    for scale in study.scales:
+    heard = heard_by(plan)
+    for scale, whose in whose_ratings(study, plan).items():
         lacking = {w: study.ratings.missing(w, heard[w], [scale]) for w in plan.participants}
         named = [f"sub-{w} lacks {', '.join(what)}" for w, what in lacking.items() if what]
-        n_complete = len(plan.participants) - len(named)
-        complete = f"  {scale}: {n_complete} of {len(plan.participants)} participants"
-        lines += [complete, *(f"    {text}" for text in named)]
+        lines += [f"  {scale}: {whose}", *(f"    {text}" for text in named)]
     return "\n".join([*lines, *(f"warning: ratings: {text}" for text in study.ratings.notes)])
 
 

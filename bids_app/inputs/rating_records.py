@@ -117,6 +117,11 @@ class RatingSet:
         own = self._index.get((participant, stimulus, scale))
         return own or self._index.get((None, stimulus, scale))
 
+    def of_the_group(self, participant: str, stimuli: Iterable[str], scale: str) -> tuple[str, ...]:
+        """Those of the stimuli for which the group's mean stands for a participant."""
+        found = {stimulus: self.find(participant, stimulus, scale) for stimulus in stimuli}
+        return tuple(name for name, one in found.items() if one and one.participant is None)
+
     def missing(
         self, participant: str, stimuli: Iterable[str], scales: Iterable[str]
     ) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError, MusencError
+from bids_app.inputs.labels import meant_by
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.rating_records import (
     Rating,
@@ -38,8 +39,11 @@ __all__ = [
 
 TIME_COLUMNS = ("time", "sec", "second", "seconds", "t")
 PARTICIPANT_COLUMNS = (
-    "participant_id", "participant", "subject", "subject_id", "sub", "subj", "pid", "listener"
+    "participant_id", "participant", "subject", "subject_id", "sub", "subj", "pid", "listener",
+    "participantid", "subjectid", "vp", "vpn", "proband", "person", "rater",
 )  # fmt: skip
+# Such a column of a list may count its rows, too.
+_PERHAPS_PARTICIPANTS = ("id", "code", "initials", "user")
 STIMULUS_COLUMNS = ("stimulus", "stim_file", "stim_id", "stim")
 FILE_COLUMNS = ("ratings_file", "rating_file")
 _OTHER_COLUMNS = (
@@ -102,6 +106,14 @@ def read_ratings_table(
     notes: list[str] = []
     unknown: set[str] = set()
     columns: set[str] = set()
+    if file_column is not None:
+        notes += _not_read(path, frame, keys)
+    n_without = 0 if who is None else int(frame[who].isna().sum())
+    if n_without:
+        notes.append(
+            f"{n_without} of {len(frame)} rows have nothing in the column {who}: rows without "
+            "participant stand for everybody without ratings of their own"
+        )
     for values, part in frame.groupby(keys, sort=False, dropna=False):
         named = dict(zip(keys, values, strict=True))
         label = match_stimulus(str(named[stimulus_column]), durations)
@@ -114,15 +126,20 @@ def read_ratings_table(
             source = path.absolute().parent / str(named[file_column])
             samples = _read_frame(source)
         columns.update(possible_scales(samples))
-        found += ratings_of_frame(
-            samples,
-            scales=scales,
-            participant=None if who is None else _participant(named[who]),
-            stimulus=label,
-            duration=durations[label],
-            source=source,
-            notes=notes,
-        )
+        participant = None if who is None else _participant(named[who])
+        by_participant = [(participant, samples)]
+        if file_column is not None:
+            by_participant = _by_participant(samples, participant, source)
+        for person, own in by_participant:
+            found += ratings_of_frame(
+                own,
+                scales=scales,
+                participant=person,
+                stimulus=label,
+                duration=durations[label],
+                source=source,
+                notes=notes,
+            )
     ratings, more = without_other_columns(found, scales)
     notes += more
     if not ratings:
@@ -153,6 +170,59 @@ def _columns_of(path: Path, frame: pd.DataFrame) -> tuple[str, str | None, str |
             "participant_id and the rating in a column called as the scale",
         )
     return stimulus, file, pick(frame.columns, PARTICIPANT_COLUMNS)
+
+
+def _not_read(path: Path, frame: pd.DataFrame, read: Sequence[str]) -> list[str]:
+    """A note about columns of a list of files that say nothing here.
+
+    Raises
+    ------
+    InvalidInputError
+        Where one of them may name participants, and no other column does.
+    """
+    left = [str(name) for name in frame.columns if name not in read and frame[name].notna().any()]
+    if not left:
+        return []
+    perhaps = pick(left, _PERHAPS_PARTICIPANTS)
+    if perhaps is not None and pick(read, PARTICIPANT_COLUMNS) is None:
+        raise InvalidInputError(
+            "A column of the table of ratings may name participants, or not.",
+            where=f"{path}, column {perhaps}",
+            found=", ".join(map(str, frame[perhaps].dropna().unique()[:4])),
+            wanted="participants in a column participant_id, without which ratings are everybody's",
+            remedy="call the column participant_id if it names participants, or take it out",
+        )
+    return [f"columns of the table that are not read: {', '.join(map(repr, left))}"]
+
+
+def _by_participant(
+    samples: pd.DataFrame, listed: str | None, source: Path
+) -> list[tuple[str | None, pd.DataFrame]]:
+    """Samples of each participant whom a file of a list names; all are of the one that is `listed`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file names somebody else.
+    """
+    who = pick(samples.columns, PARTICIPANT_COLUMNS)
+    if who is None:
+        return [(listed, samples)]
+    parts = [
+        (_participant(name), part) for name, part in samples.groupby(who, sort=False, dropna=False)
+    ]
+    inside = [person for person, _ in parts if person is not None]
+    if listed is None or not inside:
+        return parts if listed is None else [(listed, samples)]
+    if any(meant_by(person, [listed]) is None for person in inside):
+        raise InvalidInputError(
+            "A file of ratings names another participant than the table does.",
+            where=f"{source}, column {who}",
+            found=", ".join(dict.fromkeys(inside)),
+            wanted=f"{listed}, as the table says",
+            remedy="correct the table or the file",
+        )
+    return [(listed, samples)]
 
 
 def _nothing_rated(
@@ -329,6 +399,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     return read_frame(
         path,
         sep="," if path.name.endswith((".csv", ".csv.gz")) else "\t",
+        labels=(*PARTICIPANT_COLUMNS, *STIMULUS_COLUMNS, *FILE_COLUMNS, *_PERHAPS_PARTICIPANTS),
         dtype=str,  # labels such as 01 must stay text
         what="A file of ratings cannot be read.",
         remedy="check the path given with --ratings and the files named there",

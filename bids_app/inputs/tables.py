@@ -317,6 +317,7 @@ def read_frame(
     *,
     sep: str = "\t",
     header: bool = True,
+    labels: Iterable[str] = (),
     what: str = _UNREAD,
     remedy: str = _REMEDY,
     **options: Any,
@@ -330,6 +331,9 @@ def read_frame(
         Between cells.
     header : bool
         Whether the first line names the columns; names lose the spaces around them.
+    labels : iterable of str
+        Columns, whatever their case, whose cells are labels: text, missing only as `is_absent` says
+        of a label.
     what, remedy : str
         As of `read_text`.
     **options
@@ -367,6 +371,11 @@ def read_frame(
             wanted=f"{_named(sep)}-separated text",
             remedy="correct the file",
         ) from error
+    meant = {name.lower() for name in labels}
+    for k, name in enumerate(names):
+        if name.lower() in meant:
+            cells = [None if is_absent(row[k], label=True) else row[k] for row in rows]
+            frame[name] = pd.Series(cells, index=frame.index, dtype=object)
     return frame
 
 

@@ -386,3 +386,96 @@ def test_a_scale_that_one_participant_left_alone_stays(tmp_path):
     found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(lines)), {"happy": 10.0})
     assert found.scales == ("Joy",)
     assert found.participants == ("01", "02")
+
+
+HAPPY = {"happy": 60.0}
+
+
+def samples(who: str = "", column: str = "") -> str:
+    """A recording, each row of which names this participant where there is a column."""
+    rows = ["time\tJoy", *(f"{t}\t{value}" for t, value in enumerate(course(60)))]
+    if column:
+        rows = [f"{column if k == 0 else who}\t{row}" for k, row in enumerate(rows)]
+    return "\n".join(rows)
+
+
+def listed(tmp_path: Path, header: str, *rows: str) -> Path:
+    return write(tmp_path / "list.tsv", "\n".join([header, *rows]))
+
+
+@pytest.mark.parametrize("label", ["NA", "null", "<NA>", "01"])
+def test_ids_are_labels_and_no_missing_values(tmp_path, label):
+    lines = ["participant_id\tstimulus\ttime\tJoy"]
+    lines += [f"{who}\thappy\t{t}\t{(t + k) % 7}" for k, who in enumerate((label, "02"))
+              for t in range(60)]  # fmt: skip
+    lines[5] = lines[5].rsplit("\t", 1)[0] + "\tNA"
+    found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(lines)), HAPPY)
+    assert set(found.participants) == {label, "02"}
+    # Among numbers it is an absent value.
+    assert len(found.find(label, "happy", "Joy").values) == 59
+    assert found.find("03", "happy", "Joy") is None
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("cell", ["", "n/a"])
+def test_rows_without_participant_are_named(tmp_path, cell):
+    lines = ["participant_id\tstimulus\ttime\tJoy"]
+    lines += [f"{who}\thappy\t{t}\t{(t + k) % 7}" for k, who in enumerate((cell, "02"))
+              for t in range(60)]  # fmt: skip
+    found = read_ratings_table(write(tmp_path / "r.tsv", "\n".join(lines)), HAPPY)
+    assert found.participants == ("02",)
+    assert found.of_the_group("03", ["happy"], "Joy") == ("happy",)
+    assert found.of_the_group("02", ["happy"], "Joy") == ()
+    (told,) = found.warnings
+    assert "60 of 120 rows have nothing in the column participant_id" in told
+    assert "everybody without ratings of their own" in told
+
+
+@pytest.mark.parametrize("name", ["vp", "VPN", "proband", "SubjectID", "person", "rater"])
+def test_lists_may_call_participants_otherwise(tmp_path, name):
+    write(tmp_path / "a.tsv", samples())
+    path = listed(tmp_path, f"{name}\tstimulus\tratings_file", "01\thappy\ta.tsv")
+    assert read_ratings_table(path, HAPPY).participants == ("01",)
+
+
+@pytest.mark.parametrize("name", ["ID", "code"])
+def test_a_column_of_a_list_that_may_name_participants_is_refused(tmp_path, name):
+    write(tmp_path / "a.tsv", samples())
+    path = listed(tmp_path, f"{name}\tstimulus\tratings_file", "01\thappy\ta.tsv")
+    words = f"may name participants(.|\n)*column {name}(.|\n)*01(.|\n)*participant_id"
+    with pytest.raises(InvalidInputError, match=words):
+        read_ratings_table(path, HAPPY)
+    header = f"{name}\tstimulus\tratings_file\tparticipant_id"
+    found = read_ratings_table(listed(tmp_path, header, "7\thappy\ta.tsv\t01"), HAPPY)
+    assert found.participants == ("01",)
+    assert f"not read: '{name}'" in found.warnings[0]
+
+
+def test_columns_of_a_list_that_are_not_read_are_named(tmp_path):
+    write(tmp_path / "a.tsv", samples())
+    path = listed(tmp_path, "stimulus\tratings_file\tsession\tremark", "happy\ta.tsv\t1\tlate")
+    found = read_ratings_table(path, HAPPY)
+    assert found.participants == ()
+    assert "not read: 'session', 'remark'" in found.warnings[0]
+
+
+def test_participants_inside_the_files_of_a_list_count(tmp_path):
+    write(tmp_path / "a.tsv", samples("sub-01", "participant_id"))
+    path = listed(tmp_path, "stimulus\tratings_file", "happy\ta.tsv")
+    found = read_ratings_table(path, HAPPY)
+    assert found.participants == ("01",)
+    assert found.find("02", "happy", "Joy") is None
+    both = samples("01", "vp") + "\n" + samples("02", "vp").partition("\n")[2]
+    write(tmp_path / "a.tsv", both)
+    assert read_ratings_table(path, HAPPY).participants == ("01", "02")
+
+
+@pytest.mark.parametrize(("inside", "fits"), [("02", True), ("2", True), ("01", False)])
+def test_a_file_of_somebody_else_than_the_list_says_is_refused(tmp_path, inside, fits):
+    write(tmp_path / "a.tsv", samples(inside, "participant_id"))
+    path = listed(tmp_path, "participant_id\tstimulus\tratings_file", "02\thappy\ta.tsv")
+    if fits:
+        assert read_ratings_table(path, HAPPY).participants == ("02",)
+        return
+    with pytest.raises(InvalidInputError, match=r"a\.tsv(.|\n)*found: 01(.|\n)*02, as the table"):
+        read_ratings_table(path, HAPPY)

@@ -112,6 +112,32 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
     return StudyRatings(found, settings.scales or found.scales, source)
 
 
+def whose_ratings(study: StudyRatings, plan: StudyPlan) -> dict[str, str]:
+    """By scale, how many rated all they heard, and for whom the group's mean stands."""
+    heard = heard_by(plan)
+    told = {}
+    for scale in study.scales:
+        n_own, of_group = 0, []
+        for who, pieces in heard.items():
+            mean = study.ratings.of_the_group(who, pieces, scale)
+            n_own += not mean and not study.ratings.missing(who, pieces, [scale])
+            some = "" if len(mean) == len(pieces) else f" ({', '.join(mean)})"
+            of_group += [f"{who}{some}"] if mean else []
+        text = f"{n_own} of {len(heard)} participants"
+        told[scale] = text + (f", the group's mean for {', '.join(of_group)}" if of_group else "")
+    return told
+
+
+def heard_by(plan: StudyPlan) -> dict[str, list[str]]:
+    """What each participant heard, sorted."""
+    return {
+        who: sorted(
+            {p.stimulus for r in plan.runs if r.participant == who for p in r.presentations}
+        )
+        for who in plan.participants
+    }
+
+
 def _not_read(where: Path | None, plan: StudyPlan) -> list[str]:
     """A note about files that nearly are called as files of ratings."""
     names = [] if where is None else almost_rating_files(where, plan.participants)
