@@ -162,8 +162,8 @@ def _open_conditions(
     """
     settings = condition_settings(config, plan)
     claim_settings(tree, CONDITIONS_LABEL, settings)
-    for run, why in plan.skipped.items():
-        LOGGER.warning("%s has no conditions: %s", run, why)
+    for label, why in plan.skipped.items():
+        LOGGER.warning("%s has no conditions: %s", label, why)
     told = {row.run for row in status.rows if row.problem}
     for run in plan.study.runs:
         if run.label in plan.faulty - told:

@@ -108,6 +108,10 @@ class Grams:
     layer_names: tuple[str, ...]
     activations: list[list[np.ndarray]]
 
+    def called(self, checksums: dict[str, str]) -> Grams:
+        """Nothing was renamed."""
+        return self
+
     def gram(self, layer: int) -> np.ndarray:
         stacked = np.concatenate(self.activations[layer - 1])
         return stacked @ stacked.T
