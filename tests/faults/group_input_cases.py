@@ -23,7 +23,7 @@ from group_faults import (
     setting,
     values,
 )
-from group_study import MODEL, GroupStudy, write_labels
+from group_study import MODEL, PEOPLE, GroupStudy, write_labels
 from spoilers import SPOILERS, cell, column, content, copied_to, lines, renamed_column
 
 from bids_app.surface.gifti import write_gifti
@@ -170,6 +170,9 @@ def _ratings() -> Iterator[Case]:
     yield one("a_row_twice", "scores", lines(lambda r: [*r, r[-1]]), 65, WRITTEN)
     yield one("no_means", "scores", column("held_out", "calm"), 65, WRITTEN)
     yield one("other_layers", "scores", column("name", "x"), 65, WRITTEN)
+    yield group_case(
+        "scores-none_for_their_folds", _without_scores, 0, "0 of 3; sub-01: all ", **how
+    )
     for attribute in ("felt_settings", "scores_settings"):
         yield group_case(
             f"{attribute}-of_one_only",
@@ -181,6 +184,21 @@ def _ratings() -> Iterator[Case]:
             "is left out: Fewer than two participants",
             **how,
         )
+
+
+def _without_scores(study: GroupStudy) -> None:
+    """Nobody's scores could be computed, and the settings say why."""
+    for person in PEOPLE:
+        scores, settings = (
+            Path(str(path).replace("sub-02", f"sub-{person}"))
+            for path in (study.scores, study.scores_settings)
+        )
+        scores.unlink()
+        told = json.loads(settings.read_text())
+        gone = {name for name in told["Outputs"] if name.endswith(scores.name)}
+        told["Outputs"] = {k: v for k, v in told["Outputs"].items() if k not in gone}
+        told["LeftOut"] = {"layers and ratings": "Too few samples to choose the penalty"}
+        settings.write_text(json.dumps(told))
 
 
 def _conditions() -> Iterator[Case]:

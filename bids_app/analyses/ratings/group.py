@@ -396,6 +396,8 @@ def _read_scores(
     skipped = {str(scale): str(why) for scale, why in dict(told.get("Skipped", {})).items()}
     empty = np.zeros((0, 0))
     if not path.is_file():
+        if not skipped and (reason := told["LeftOut"].get("layers and ratings")):
+            skipped = {"all scales": str(reason)}  # such as too few samples for the folds
         return RatingScores([], [], [], [], empty, empty, empty, empty, empty, empty, skipped, {})
     texts = {"scale": str, "name": str, "held_out": str}
     table = read_rows(path, (*texts, "r", "z", "p", "q"), **texts)

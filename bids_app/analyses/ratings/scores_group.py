@@ -158,7 +158,10 @@ def _complete(
     kept, left_out = [], {}
     for participant, score in sorted(scores.items()):
         lacking = [scale for scale in scales if scale not in score.scales]
-        if lacking:
+        if not score.scales:
+            whole = "; ".join(f"{scale}: {why}" for scale, why in score.skipped.items())
+            left_out[participant] = whole or "no scores"
+        elif lacking:
             left_out[participant] = "; ".join(
                 f"{scale}: {score.skipped.get(scale, 'no scores')}" for scale in lacking
             )
@@ -168,11 +171,12 @@ def _complete(
             kept.append(participant)
     if len(kept) < 2 or not scales:
         raise TooFewError(
-            "Too few participants have ratings of all scales.",
+            "Too few participants have scores of all scales.",
             found=f"{len(kept)} of {len(scores)}"
             + "".join(f"; sub-{p}: {why}" for p, why in left_out.items()),
             wanted="two participants with " + (", ".join(scales) or "any scale"),
-            remedy="add ratings, or choose scales that more participants have (--scales)",
+            remedy="correct what kept them out, or choose scales that more participants have "
+            "(--scales)",
         )
     return kept, left_out
 

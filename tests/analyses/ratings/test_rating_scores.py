@@ -101,6 +101,10 @@ def test_missing_and_constant_scales_are_kept_out_and_said_so(grams):
     assert found["04"].rows() == []
     with pytest.raises(BadDataError, match=r"1 of 4(.|\n)*sub-02: Enjoyment: not rated"):
         summarize_scores(found, drawn(10_000, 0), np.linspace(0, 1, 5))
+    with pytest.raises(
+        BadDataError, match=r"scores of all(.|\n)*0 of 1; sub-04: Emotionality: not"
+    ):
+        summarize_scores({"04": found["04"]}, drawn(10_000, 0), np.linspace(0, 1, 5))
 
 
 def test_unrelated_ratings_stay_at_their_nominal_error(grams):
