@@ -233,6 +233,27 @@ def test_who_lacks_a_condition_is_left_out_and_what_fails_is_told(tmp_path, caps
     assert "two participants" in capsys.readouterr().err
 
 
+def test_a_run_lost_to_its_trials_is_a_problem_and_odd_ones_are_told(tmp_path):
+    root = write_dissonance(tmp_path / "study", participants=("01", "02"))
+    for participant, change in (("01", "500"), ("02", "soon")):
+        events = root / f"sub-{participant}" / "func" / f"sub-{participant}_task-music_events.tsv"
+        header, first, *rows = events.read_text().splitlines()
+        cells = first.split("\t")
+        cells[header.split("\t").index("onset")] = change
+        events.write_text("\n".join([header, "\t".join(cells), *rows]) + "\n")
+    call = arguments(root, "participant", "--contrast", "dissonant-consonant")
+    assert main([*call, "--dry-run"]) == main(call) == 1
+    status = max((root / "out" / "logs").glob("status_*.json"), key=lambda p: p.stat().st_mtime)
+    told = read_json(status)
+    (problem,) = [row for row in told["rows"] if row["problem"]]
+    assert (problem["run"], problem["state"]) == ("sub-02_task-music", "skipped")
+    assert "is no number of seconds" in problem["reason"]
+    assert [row["state"] for row in told["rows"] if row["participant"] == "01"] == ["done"]
+    (note,) = told["notes"]
+    assert note.startswith("sub-01_task-music: 1 of ")
+    assert " trials begins behind the end of the run" in note
+
+
 @pytest.fixture(scope="module")
 def group(study):
     """The group level with the ratings of participants.tsv."""
