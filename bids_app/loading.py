@@ -391,6 +391,29 @@ def hdf5_array(group: Any, name: str, columns: slice = slice(None)) -> NDArray[A
     KeyError, TypeError, ValueError
         Where it is none, has its data in another file, or unpacks to more than can be meant.
     """
+    found = _dataset(group, name)
+    size = found.size
+    if columns != slice(None):
+        size = found.shape[0] * len(range(*columns.indices(found.shape[1])))
+    n_bytes = size * max(8, found.dtype.itemsize)
+    if n_bytes > MAX_BYTES:
+        raise ValueError(f"{name} has {size:,} numbers, more than can be read at once")
+    Unpacking(found.id.get_storage_size()).take(n_bytes)
+    return np.asarray(found if columns == slice(None) else found[:, columns])
+
+
+def hdf5_shape(group: Any, name: str) -> tuple[int, ...]:
+    """Shape of an array of this very file, which is not read.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Where it is none, or has its data in another file.
+    """
+    return tuple(_dataset(group, name).shape)
+
+
+def _dataset(group: Any, name: str) -> Any:
     import h5py
 
     found = hdf5_member(group, name)
@@ -400,14 +423,7 @@ def hdf5_array(group: Any, name: str, columns: slice = slice(None)) -> NDArray[A
         raise TypeError(f"{name} holds no real numbers ({found.dtype})")
     if found.external or found.is_virtual:
         raise ValueError(f"{name} is in another file")
-    size = found.size
-    if columns != slice(None):
-        size = found.shape[0] * len(range(*columns.indices(found.shape[1])))
-    n_bytes = size * max(8, found.dtype.itemsize)
-    if n_bytes > MAX_BYTES:
-        raise ValueError(f"{name} has {size:,} numbers, more than can be read at once")
-    Unpacking(found.id.get_storage_size()).take(n_bytes)
-    return np.asarray(found if columns == slice(None) else found[:, columns])
+    return found
 
 
 def load_midi(path: Path) -> Any:

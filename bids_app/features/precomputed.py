@@ -15,14 +15,16 @@ from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
 from bids_app.features.timing import step_times, window_matrix
 from bids_app.inputs.files import is_named, need_content
+from bids_app.inputs.odd_values import equal_step, far_value
 from bids_app.inputs.tables import read_frame, read_rows
 from bids_app.inputs.units import other_unit
-from bids_app.loading import hdf5_array, hdf5_member, open_hdf5
+from bids_app.loading import hdf5_array, hdf5_member, hdf5_shape, open_hdf5
 
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
 _UNREADABLE = (KeyError, ValueError, OSError, TypeError, RuntimeError, MemoryError)
 _TABLE_LAYER = "precomputed"
+_SHOWN = 3
 _ORDER = "layers"  # attribute with the names of the arrays, in order of depth
 
 
@@ -235,27 +237,49 @@ def precomputed_clock(
 
 
 def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: float) -> list[str]:
-    """Check features before anything is computed, and warn about constant ones.
+    """Check features before anything is computed, and warn about odd ones.
 
     Returns
     -------
     list of str
+        Of tables: that nothing changes, that values lie far from all others, that a column grows
+        evenly.
 
     Raises
     ------
     MissingInputError, BadDataError
-        As :func:`load_precomputed`; arrays are read only then.
+        As :func:`load_precomputed`; of arrays only times and shapes are looked at.
     """
     from bids_app.features.registry import STEP
 
     clock = precomputed_clock(path, label, step_times(duration, STEP), STEP)
-    if find_precomputed(path, label).suffix not in _ARRAYS:
-        (layer,) = load_precomputed(path, label, *clock)
-        if not np.ptp(layer.values, axis=0).any():
-            return [
-                f"{label}: nothing changes in the precomputed features; alone they fit no model"
-            ]
-    return []
+    file = find_precomputed(path, label)
+    if file.suffix in _ARRAYS:
+        _check_shapes(file, label, shared=file == Path(path))
+        return []
+    (layer,) = load_precomputed(path, label, *clock)
+    if not np.ptp(layer.values, axis=0).any():
+        return [f"{label}: nothing changes in the precomputed features; alone they fit no model"]
+    times, arrays, columns = _table(file)
+    even, far = [], []
+    for name, values in zip(columns[_TABLE_LAYER], arrays[_TABLE_LAYER].T, strict=True):
+        if equal_step(values, times):
+            even.append(f"{name} grows or falls evenly, like a clock or a counter")
+        elif told := far_value(values):
+            far.append(f"{name}: {told}")
+    return [
+        f"{label}: {_some(texts)}{remedy} ({file.name})"
+        for texts, remedy in (
+            (even, ": take it out if it is none of the music"),
+            (far, ": if it stands for nothing, fill it in"),
+        )
+        if texts
+    ]
+
+
+def _some(texts: list[str]) -> str:
+    more = f"; and {len(texts) - _SHOWN} columns more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more
 
 
 def load_precomputed(
@@ -302,20 +326,8 @@ def load_precomputed(
     averaged = float(np.median(np.diff(own))) < step * (1 - 1e-6)
     layers = []
     for name, values in arrays.items():
-        if (
-            values.ndim != 2
-            or not values.shape[1]
-            or len(values) != len(own)
-            or not np.isfinite(values).all()
-        ):
-            raise BadDataError(
-                "Precomputed features cannot be used.",
-                where=file,
-                found=f"{name}: shape {values.shape}, "
-                f"{np.count_nonzero(~np.isfinite(values))} values are not finite",
-                wanted=f"finite numbers of shape ({len(own)}, n_units)",
-                remedy="fill or leave out missing values before",
-            )
+        n_bad = int(np.count_nonzero(~np.isfinite(values)))
+        _check_array(file, name, values.shape, len(own), n_bad)
         if averaged:
             pooled = window_matrix(own, times, step) @ values
         else:
@@ -325,6 +337,44 @@ def load_precomputed(
         units = tuple(Unit(unit, f"{unit} of {file.name}", "n/a") for unit in names)
         layers.append(FeatureSeries(name, pooled, units))
     return layers
+
+
+def _check_shapes(file: Path, label: str, shared: bool) -> None:
+    """Refuse arrays that cannot be used, without reading them.
+
+    Raises
+    ------
+    BadDataError
+    """
+    try:
+        with open_hdf5(file) as content:
+            group = _group_of(content, label, shared)
+            shapes = {name: hdf5_shape(group, name) for name in ("time", *_array_names(group))}
+    except _UNREADABLE as error:
+        raise _unreadable(file, f"{label}: {error}") from error
+    (n_times,) = shapes.pop("time")
+    for name, shape in shapes.items():
+        _check_array(file, name, shape, n_times)
+
+
+def _check_array(
+    file: Path, name: str, shape: tuple[int, ...], n_times: int, n_bad: int = 0
+) -> None:
+    """Refuse a layer of another shape, or with values that are not finite.
+
+    Raises
+    ------
+    BadDataError
+    """
+    if len(shape) != 2 or not shape[1] or shape[0] != n_times or n_bad:
+        raise BadDataError(
+            "Precomputed features cannot be used.",
+            where=file,
+            found=f"{name}: shape {shape}" + (f", {n_bad} values are not finite" if n_bad else ""),
+            wanted=f"finite numbers of shape ({n_times}, n_units)",
+            remedy="write a row for every time and a column for every unit; fill or leave out "
+            "missing values before",
+        )
 
 
 def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
@@ -345,6 +395,12 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
         if counting.any() and len(values) > 2:
             name = table.columns[np.flatnonzero(counting)[0]]
             raise _unreadable(file, f"the column {name!r} counts the rows")
+        # Sample numbers, milliseconds: whole numbers on a line are no feature.
+        whole = np.isfinite(values).all(0) & (values == np.round(values)).all(0)
+        for place in np.flatnonzero(whole):
+            if step := equal_step(values[:, place], np.arange(len(values))):
+                name = str(table.columns[int(place)])
+                raise _unreadable(file, f"the column {name!r} counts the rows by {step:g}")
     except MusencError as error:
         raise _unreadable(file, f"{error.what} {error.found or ''}".strip()) from error
     except (KeyError, ValueError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.labels import meant_by, taken_for
+from bids_app.inputs.odd_values import far_value
 from bids_app.inputs.units import other_unit
 
 # A slider at rest for less than this is a rating, not a file that was filled up.
@@ -18,7 +19,6 @@ MAX_GAP = 5.0
 _NOTED_GAP = 1.0
 _MUCH_LONGER = 30.0
 _FEW = 30
-_LEVELS = 4  # values that a scale must take before one of them can be far from the others
 _CONSTANT = "is constant"
 _TOLERANCE = 1e-6
 
@@ -284,10 +284,11 @@ def make_ratings(
                     f"{gap[0]:.1f} to {gap[1]:.1f} s, which is too long to bridge; left out"
                 )
             continue
+        far = far_value(values[use, column])
         said = (
             *warnings,
             *_coverage(own, gap, start, duration),
-            *_far_values(values[use, column]),
+            *([f"{far}: if it stands for nothing, write n/a"] if far else []),
         )
         result.append(Rating(participant, stimulus, scale, own, values[use, column], source, said))
     if not keep.any() and recorded.any():
@@ -332,21 +333,6 @@ def _coverage(
             f"{end:.1f} s; the rest counts as not rated"
         )
     return said
-
-
-def _far_values(values: np.ndarray) -> list[str]:
-    """Say that a value lies farther from the others than these from one another, as -999 does."""
-    levels = np.unique(values)
-    if len(levels) < _LEVELS:
-        return []
-    for far, rest in ((levels[0], levels[1:]), (levels[-1], levels[:-1])):
-        if min(abs(far - rest)) > rest[-1] - rest[0]:
-            n = int((values == far).sum())
-            return [
-                f"{far:g} ({n} of {len(values)} samples) lies far from all others ({rest[0]:g} to "
-                f"{rest[-1]:g}): if it stands for nothing, write n/a"
-            ]
-    return []
 
 
 def _check_extent(

@@ -22,7 +22,7 @@ from bids_app.features.descriptors import (
 from bids_app.features.gram import values_gram
 from bids_app.features.logmel import patch_centers, patch_count
 from bids_app.features.pooling import window_means
-from bids_app.features.precomputed import load_precomputed
+from bids_app.features.precomputed import load_precomputed, precomputed_remarks
 from bids_app.features.registry import SPACES, Sound, check_spaces, find_space
 
 
@@ -433,6 +433,81 @@ def test_row_numbers_are_no_feature(tmp_path):
     frame.to_csv(tmp_path / "calm.tsv", sep="\t")
     with pytest.raises(BadDataError, match="without a name"):
         load_precomputed(tmp_path, "calm", patch_centers(100, 0.48), 0.48)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (4410 * np.arange(600), "'frame' counts the rows by 4410"),
+        (100 * np.arange(600) + 5, "'frame' counts the rows by 100"),
+        (np.round(np.arange(600) * 1000 / 3), "'frame' counts the rows by 333.33"),
+        (-7 * np.arange(600), "'frame' counts the rows by -7"),
+    ],
+)
+def test_counters_and_clocks_are_no_features(tmp_path, column, told):
+    times = np.arange(600) / 10
+    frame = pd.DataFrame({"time": times, "frame": column, "chroma": np.sin(times)})
+    frame.to_csv(tmp_path / "calm.tsv", sep="\t", index=False)
+    with pytest.raises(BadDataError, match=told):
+        precomputed_remarks(tmp_path, "calm", tmp_path / "calm.wav", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (lambda t: np.sin(t), []),
+        (lambda t: np.floor(t), []),
+        (lambda t: t % 3, []),
+        (
+            lambda t: np.where(np.sin(t) > 0.95, -999, np.round(np.sin(t), 3)),
+            [
+                "x: -999 (62 of 600 samples) lies far from all others (-1 to 0.949): if it stands for"
+            ],
+        ),
+        (lambda t: np.round(t / 60, 5), ["x grows or falls evenly, like a clock or a counter: ta"]),
+    ],
+)
+def test_odd_columns_of_features_are_told(tmp_path, column, told):
+    times = np.arange(600) / 10
+    frame = pd.DataFrame({"time": times, "chroma": np.cos(times), "x": column(times)})
+    frame.to_csv(tmp_path / "calm.tsv", sep="\t", index=False)
+    said = precomputed_remarks(tmp_path, "calm", tmp_path / "calm.wav", 60.0)
+    assert len(said) == len(told)
+    for text, words in zip(said, told, strict=True):
+        assert text.startswith(f"calm: {words}")
+        assert text.endswith("(calm.tsv)")
+
+
+def test_of_many_odd_columns_the_first_are_named(tmp_path):
+    times = np.arange(600) / 10
+    values = {f"x{k}": np.where(times == 5, -999, np.sin(times + k)) for k in range(8)}
+    pd.DataFrame({"time": times, **values}).to_csv(tmp_path / "calm.tsv", sep="\t", index=False)
+    (said,) = precomputed_remarks(tmp_path, "calm", tmp_path / "calm.wav", 60.0)
+    assert said.count("-999") == 3
+    assert "; and 5 columns more: if" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x, ""),
+        (lambda x: x.T, r"l1: shape \(4, 600\)\n(.|\n)*\(600, n_units\)"),
+        (lambda x: x.reshape(600, 2, 2), r"l1: shape \(600, 2, 2\)"),
+        (lambda x: x[:, 0], r"l1: shape \(600,\)"),
+        (lambda x: x[:-5], r"l1: shape \(595, 4\)"),
+        (lambda x: x.astype(complex), "calm: l1 holds no real numbers"),
+        (lambda x: x.astype("S5"), "calm: l1 holds no real numbers"),
+    ],
+)
+def test_shapes_of_arrays_are_checked_before_anything_is_computed(tmp_path, rng, change, told):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["calm/time"], file["calm/l1"] = np.arange(600) / 10, change(rng.normal(size=(600, 4)))
+    check = (tmp_path / "x.h5", "calm", tmp_path / "calm.wav", 60.0)
+    if not told:
+        assert precomputed_remarks(*check) == []
+        return
+    with pytest.raises(BadDataError, match=told):
+        precomputed_remarks(*check)
 
 
 def test_a_lag_scan_of_no_space_says_its_option_and_where_the_layer_is():
