@@ -150,8 +150,8 @@ def plan_study(
     kept, dropped, warnings = apply_missing_policy(
         accepted,
         stimuli.missing,
-        events=stimuli_of_events(of_events, selection, audio) if of_events else {},
-        expected=_expected(table, audio, selection, located),
+        events=stimuli_of_events(of_events, found.asked, audio) if of_events else {},
+        expected=_expected(table, audio, found.asked, located),
         unusable=[f"{run.label}: {run.reason}" for run in skipped if run.problem],
     )
     skipped += dropped

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bids_app.config import Selection
 from bids_app.errors import InvalidInputError, MissingInputError, NothingSelectedError
@@ -54,6 +55,20 @@ def accepts(selection: Selection, entities: Mapping[str, str]) -> bool:
     return True
 
 
+def narrowed(selection: Selection, query: Mapping[str, Any]) -> Selection:
+    """The selection with the sessions, tasks and runs that a filter of BOLD files names, too."""
+    changed: dict[str, Any] = {}
+    for key, name in _LABELS:
+        wanted, own = query.get(key), getattr(selection, name)
+        options = wanted if isinstance(wanted, list | tuple) else [wanted]
+        labels = [str(option) for option in options if option not in (None, "*")]
+        if labels and len(labels) == len(options):
+            changed[name] = tuple(
+                [label for label in own if contains_label(key, labels, label)] if own else labels
+            )
+    return replace(selection, **changed)
+
+
 def excludes(selection: Selection, entities: Mapping[str, str]) -> bool:
     """Whether ``--exclude-run`` names a run."""
     excluded = (parse_name(Path(text)).entities for text in selection.exclude_runs)
@@ -89,6 +104,8 @@ class Candidates:
     runs : list of RunFiles
     selection : Selection
         With labels as they are on disk.
+    asked : Selection
+        The same, narrowed by the filter file.
     universe : Universe
         All runs that are there.
     notes : tuple of str
@@ -97,6 +114,7 @@ class Candidates:
 
     runs: list[RunFiles]
     selection: Selection
+    asked: Selection
     universe: Universe
     notes: tuple[str, ...] = ()
 
@@ -171,7 +189,8 @@ def find_candidates(
     _check_once(chosen)
     runs = sorted(chosen, key=lambda run: sort_key(run.entities))
     unknown = unknown_labels(selection, universe)
-    return Candidates(runs, selection, universe, (*notes, *more, *unknown))
+    asked = narrowed(selection, query)
+    return Candidates(runs, selection, asked, universe, (*notes, *more, *unknown))
 
 
 def _without_strays(

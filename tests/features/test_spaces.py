@@ -460,9 +460,7 @@ def test_counters_and_clocks_are_no_features(tmp_path, column, told):
         (lambda t: t % 3, []),
         (
             lambda t: np.where(np.sin(t) > 0.95, -999, np.round(np.sin(t), 3)),
-            [
-                "x: -999 (62 of 600 samples) lies far from all others (-1 to 0.949): if it stands for"
-            ],
+            ["x: -999 (62 of 600 samples) lies far from all others (-1 to 0.949): if it"],
         ),
         (lambda t: np.round(t / 60, 5), ["x grows or falls evenly, like a clock or a counter: ta"]),
     ],

@@ -700,6 +700,33 @@ def test_versions_of_runs_that_are_not_chosen_do_not_matter(tree):
         assert [run.label for run in plan.runs] == ["sub-01_task-b"]
 
 
+@pytest.mark.parametrize("task", ["a", ["a"], "task-a"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_filter_of_tasks_decides_what_everybody_heard(tree, task, listed):
+    tree.simple()
+    options = {}
+    if listed:
+        options["table"] = tree.root / "stimuli.tsv"
+        rows = "a\tstimuli/piece_a.wav\t4\nb\tstimuli/piece_b.wav\t5\n"
+        options["table"].write_text("task\tstim_file\tonset\n" + rows)
+    plan = plan_study(tree.root, bids_filters={"bold": {"task": task}}, **options)
+    assert [run.label for run in plan.runs] == ["sub-01_task-a", "sub-02_task-a"]
+    assert plan.runs == plan_study(tree.root, tasks=["a"], **options).runs
+    every = plan_study(tree.root, bids_filters={"bold": {"task": "*", "run": None}}, **options)
+    assert len(every.runs) == 4
+
+
+def test_a_filter_of_sessions_decides_what_everybody_heard(tree):
+    for name in ("x.wav", "y.wav"):
+        tree.audio(name)
+    for sub in ("01", "02"):
+        for ses, name in (("1", "x.wav"), ("2", "y.wav")):
+            tree.bold(sub=sub, ses=ses, task="a")
+            tree.events(f"1\tn/a\t{name}", sub=sub, ses=ses, task="a")
+    plan = plan_study(tree.root, bids_filters={"bold": {"session": "2"}})
+    assert [run.label for run in plan.runs] == [f"sub-{s}_ses-2_task-a" for s in ("01", "02")]
+
+
 def test_filter_chooses_between_versions(tree):
     reconstructions(tree)
     plan = plan_study(tree.root, bids_filters={"bold": {"reconstruction": ["norm"]}})
